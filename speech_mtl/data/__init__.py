@@ -1,0 +1,1 @@
+"""Speech and text in: manifests, audio, text, tokenisers, batches."""

@@ -1,0 +1,127 @@
+"""What flows through the package. READ FIRST.
+
+    Utterance -> Batch -> Logits -> Hypothesis -> ErrorCounts
+
+Shapes are written in fixed letters: B batch, S samples, T frames, E encoder frames, D width, V vocabulary, U tokens,
+L languages.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+BLANK = 0
+"""The CTC blank is token 0 in every vocabulary."""
+
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One line of a manifest: a stretch of speech and what is known about it.
+
+    Attributes:
+        id: Unique within its manifest.
+        audio: The audio file.
+        language: BCP 47 tag, such as `cs` or `zh-CN`.
+        text: The transcript as the corpus has it (not normalised).
+        duration_s: Length in seconds.
+        speaker: Who speaks; None if unknown.
+        source: `file:line` of the manifest, for messages.
+    """
+
+    id: str
+    audio: Path
+    language: str
+    text: str
+    duration_s: float
+    speaker: str | None = None
+    source: str = ""
+
+
+class Batch(NamedTuple):
+    """Utterances of any languages, padded to one rectangle. A pytree of arrays, so that every backend takes it.
+
+    Attributes:
+        waveforms: (B, S) float32 in [-1, 1], zero-padded.
+        num_samples: (B,) int32, true lengths.
+        language_ids: (B,) int32, index into the model's languages.
+        tokens: (B, U) int32, zero-padded.
+        num_tokens: (B,) int32, true lengths; a row with 0 tokens is padding of the batch and adds nothing to the loss.
+    """
+
+    waveforms: np.ndarray
+    num_samples: np.ndarray
+    language_ids: np.ndarray
+    tokens: np.ndarray
+    num_tokens: np.ndarray
+
+
+class Logits(NamedTuple):
+    """Unnormalised log-probabilities of tokens.
+
+    Attributes:
+        values: (B, E, V) float32; V is the largest vocabulary, tokens beyond an utterance's own vocabulary are -1e9.
+        num_frames: (B,) int32, true numbers of encoder frames.
+    """
+
+    values: Any
+    num_frames: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What the recogniser heard in one utterance.
+
+    Attributes:
+        id: The utterance's id.
+        language: Whose output layer was used.
+        text: The recognised text, in the tokeniser's normalised form.
+        score: Mean log-probability per encoder frame of the best path.
+    """
+
+    id: str
+    language: str
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCounts:
+    """Edit operations between references and hypotheses, over words or over characters.
+
+    Rates are derived from counts, so that counts of several sets can be added.
+    """
+
+    hits: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    @property
+    def num_reference(self) -> int:
+        """Number of reference words (or characters)."""
+        return self.hits + self.substitutions + self.deletions
+
+    @property
+    def num_errors(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def rate(self) -> float:
+        """Errors per reference word (or character); can exceed 1.
+
+        Raises:
+            ZeroDivisionError: There is no reference word.
+        """
+        return self.num_errors / self.num_reference
+
+    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
+        return ErrorCounts(
+            self.hits + other.hits,
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+        )

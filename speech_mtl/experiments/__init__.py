@@ -1,0 +1,1 @@
+"""With and without auxiliary languages: the plan, the runs, the table."""

@@ -1,0 +1,1 @@
+"""The network, from waveform to logits."""

@@ -1,0 +1,1 @@
+"""From text to error rates and tables."""
