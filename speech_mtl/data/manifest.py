@@ -2,12 +2,12 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
+from speech_mtl.files import replacing
 
 REQUIRED = {"id": str, "audio": str, "language": str, "text": str, "duration_s": (int, float)}
 OPTIONAL = {"speaker": (str, type(None))}
@@ -21,12 +21,11 @@ def manifest_path(data_dir: Path, language: str, split: str) -> Path:
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
     """Writes a manifest (under a temporary name first) and returns the number of utterances.
 
-    Audio paths are stored relative to the manifest where the file lies below its folder's parent, else absolute.
+    Audio paths are stored relative to the manifest where the file lies in the same DATA_DIR, else absolute.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     data_dir = path.parent.parent.resolve()
     count = 0
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for utterance in utterances:
             audio = utterance.audio.resolve()
             if audio.is_relative_to(data_dir):
@@ -41,7 +40,6 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
             }
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
-    os.replace(file.name, path)
     return count
 
 

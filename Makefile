@@ -1,0 +1,56 @@
+# Two commands on a fresh machine with Python >= 3.11 and make:
+#   make demo   sets up everything and runs the main job on a synthetic corpus
+#   make test   sets up everything and passes the tests
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.8
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check tables lock benchmark clean
+
+help:
+	@echo "make demo       the main job on a synthetic corpus, in minutes; results in runs/demo"
+	@echo "make test       the tests"
+	@echo "make check      lint, types, import contracts, tables in READMEs"
+	@echo "make setup      only the virtual environment .venv, from requirements.lock"
+	@echo "make tables     writes the tables in READMEs anew from their JSON"
+	@echo "make lock       pins all packages anew"
+	@echo "make benchmark  speed beside PyTorch, in one run"
+
+setup: .venv/complete
+
+.venv/complete: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --allow-empty-requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup
+	recipes/synthetic/run.sh
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/speech-mtl tables --check
+
+tables: setup
+	$(BIN)/speech-mtl tables
+
+lock:
+	test -x $(BIN)/uv || (test -x $(BIN)/python || $(PYTHON) -m venv .venv; $(BIN)/python -m pip install --quiet uv==$(UV_VERSION))
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --extra tensorflow --extra corpora --group dev \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" --upgrade --output-file requirements.lock
+
+benchmark: setup
+	$(BIN)/python -m pip install --quiet --requirement benchmarks/requirements.txt
+	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.number_of_languages
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,371 @@
+"""The command line that every corpus script shares: from a corpus to `DATA_DIR/LANGUAGE/{train,dev,test}.jsonl`.
+
+A corpus script fills in one `Corpus` and calls `corpus_app`. Its function yields a `Record` an utterance; reading
+durations, skipping and counting what cannot be used, manifests, progress and the closing table are done here.
+"""
+
+import functools
+import inspect
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import soundfile
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
+from speech_mtl.datatypes import SPLITS, Utterance
+from speech_mtl.errors import InputError
+from speech_mtl.screen import Screen
+
+ALLOW_SKIPPED = 0.01
+"""The share of a split's utterances that may be unusable before a script gives up."""
+
+ALREADY_THERE = "{} is there already and is left as it is (--overwrite makes it again)"
+
+CHUNK = 512
+"""Records whose durations are read at once: enough to keep the threads busy, few enough to hold in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One utterance as its corpus has it, before anyone has looked at the audio.
+
+    Attributes:
+        id: Unique within its split.
+        audio: The audio file, in any format that libsndfile opens.
+        text: The transcript, unchanged.
+        speaker: Who speaks; None if the corpus does not say.
+        source: Where the corpus says so, as `file:line`, for messages.
+    """
+
+    id: str
+    audio: Path
+    text: str
+    speaker: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a corpus script is asked for: one split of one language.
+
+    Attributes:
+        corpus: The corpus as typed: a folder, or whatever else the script takes.
+        language: BCP 47 tag.
+        split: `train`, `dev` or `test`.
+        data_dir: Where manifests go; a script that must unpack audio puts it into `DATA_DIR/LANGUAGE/audio/SPLIT/`.
+    """
+
+    corpus: str
+    language: str
+    split: str
+    data_dir: Path
+
+
+def _no_languages(_corpus: str) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """All that tells one corpus script from another.
+
+    Attributes:
+        title: The corpus's name.
+        layout: What has to be on disk, for the help and for messages.
+        example: A command that works.
+        records: Yields the records of a `Part`, or returns None where the corpus has no such split. If its result has
+            a length, the progress bar shows the time that remains. Its keyword-only parameters, annotated for typer,
+            become options of the command.
+        languages: Which languages a corpus holds, as far as its folder tells; with exactly one, `--language` can be
+            left out.
+    """
+
+    title: str
+    layout: str
+    example: str
+    records: Callable[..., Iterable[Record] | None]
+    languages: Callable[[str], list[str]] = _no_languages
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSummary:
+    """What a manifest holds, and what had to be left out of it.
+
+    Attributes:
+        kept: The manifest was there already and was left as it is, so that nothing is known of skipped utterances.
+    """
+
+    language: str
+    split: str
+    num_utterances: int
+    duration_s: float
+    num_speakers: int
+    skipped: dict[str, int] = field(default_factory=dict)
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why an utterance is skipped: a reason to count, and a message about this one."""
+
+    reason: str
+    message: str
+
+
+def existing_folder(corpus: str, layout: str) -> Path:
+    """The corpus's folder.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    folder = Path(corpus).expanduser()
+    if folder.is_dir():
+        return folder
+    raise InputError(
+        f"There is no corpus folder {corpus}",
+        expected=f"a folder that holds {layout}",
+        received="a file" if folder.exists() else "nothing at that path",
+        action="check the path, or download and unpack the corpus first",
+    )
+
+
+def make_manifests(
+    corpus: Corpus,
+    path: str | Path,
+    data_dir: Path,
+    languages: list[str] | None = None,
+    *,
+    overwrite: bool = False,
+    allow_skipped: float = ALLOW_SKIPPED,
+    screen: Screen | None = None,
+    **options: Any,
+) -> list[SplitSummary]:
+    """Writes the manifests of a corpus, where they are not there yet.
+
+    Args:
+        corpus: The kind of corpus, such as `data_scripts.common_voice.CORPUS`.
+        path: Where this one lies.
+        data_dir: Manifests go to `data_dir/LANGUAGE/{train,dev,test}.jsonl`.
+        languages: BCP 47 tags; None if the corpus itself tells.
+        overwrite: Make manifests again that are there already.
+        allow_skipped: The largest share of a split's utterances that may be unusable.
+        screen: Shows messages and progress; None for a new one.
+        **options: The corpus's own options.
+
+    Raises:
+        InputError: The corpus is not there or is not what it should be, or too much of it is unusable.
+    """
+    screen = screen or Screen()
+    summaries: list[SplitSummary] = []
+    for language in languages or _only_language(corpus, str(path)):
+        found = []
+        for split in SPLITS:
+            part = Part(str(path), language, split, data_dir)
+            found.append(_make_manifest(corpus, part, overwrite, allow_skipped, screen, options))
+        if not any(found):
+            raise InputError(
+                f"{path}: no utterances in {language!r}",
+                expected=corpus.layout,
+                received="none of the splits " + ", ".join(SPLITS),
+                action="check the path and --language",
+            )
+        summaries += [summary for summary in found if summary is not None]
+    return summaries
+
+
+def corpus_app(corpus: Corpus) -> typer.Typer:
+    """The command of a corpus script: the shared arguments and options, and the corpus's own options."""
+
+    def command(
+        corpus_path: Annotated[str, typer.Argument(metavar="CORPUS", help=f"Where the corpus lies: {corpus.layout}.")],
+        data_dir: Annotated[
+            Path, typer.Argument(metavar="DATA_DIR", help="Manifests go to DATA_DIR/LANGUAGE/{train,dev,test}.jsonl.")
+        ],
+        language: Annotated[
+            list[str] | None,
+            typer.Option(help="BCP 47 tag such as cs or zh-CN; can be repeated. Default: the corpus's, if it tells."),
+        ] = None,
+        overwrite: Annotated[bool, typer.Option("--overwrite", help="Make manifests again that are there.")] = False,
+        allow_skipped: Annotated[
+            float, typer.Option(min=0.0, max=1.0, help="The share of a split that may be unusable.")
+        ] = ALLOW_SKIPPED,
+        **options: Any,
+    ) -> None:
+        summaries = make_manifests(
+            corpus, corpus_path, data_dir, language, overwrite=overwrite, allow_skipped=allow_skipped, **options
+        )
+        print_summaries(summaries)
+
+    command.__doc__ = f"{corpus.title}: from the corpus on disk to manifests.\n\nExample: {corpus.example}"
+    _add_options(command, corpus.records)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(report_input_errors(command))
+    return app
+
+
+def report_input_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Wraps a command so that an `InputError` is printed to standard error, without a traceback, with exit code 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except InputError as error:
+            Screen().say(f"Error: {error}")
+            raise typer.Exit(2) from None
+
+    return wrapped
+
+
+def summarise(data_dir: Path, language: str, split: str, skipped: dict[str, int] | None = None) -> SplitSummary:
+    """Sums up a manifest; `skipped` None means that it was there before."""
+    utterances = list(read_manifest(manifest_path(data_dir, language, split)))
+    return SplitSummary(
+        language,
+        split,
+        num_utterances=len(utterances),
+        duration_s=sum(utterance.duration_s for utterance in utterances),
+        num_speakers=len({utterance.speaker for utterance in utterances} - {None}),
+        skipped=skipped or {},
+        kept=skipped is None,
+    )
+
+
+def print_summaries(summaries: Iterable[SplitSummary]) -> None:
+    """Prints to standard output one row a manifest: how much there is, and what was skipped for which reason."""
+    table = Table("language", "split", title="Manifests", title_justify="left")
+    for column in ("utterances", "hours", "speakers"):
+        table.add_column(column, justify="right")
+    table.add_column("skipped")
+    for summary in summaries:
+        skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.skipped.items())) or "0"
+        table.add_row(
+            summary.language,
+            summary.split,
+            f"{summary.num_utterances:,}",
+            f"{summary.duration_s / 3600:.2f}",
+            str(summary.num_speakers) if summary.num_speakers else "unknown",
+            "was there already" if summary.kept else skipped,
+        )
+    Console().print(table)
+
+
+def _only_language(corpus: Corpus, path: str) -> list[str]:
+    found = corpus.languages(path)
+    if len(found) == 1:
+        return found
+    raise InputError(
+        f"{path}: the language has to be given",
+        expected="--language with a BCP 47 tag such as cs",
+        received="a corpus in " + ", ".join(found) if found else "a corpus that does not tell its language",
+        action="add --language " + (found[0] if found else "TAG"),
+    )
+
+
+def _make_manifest(
+    corpus: Corpus, part: Part, overwrite: bool, allow_skipped: float, screen: Screen, options: dict[str, Any]
+) -> SplitSummary | None:
+    """Writes one manifest and sums it up; None if the corpus has no such split."""
+    path = manifest_path(part.data_dir, part.language, part.split)
+    if path.exists() and not overwrite:
+        screen.say(ALREADY_THERE.format(path))
+        return summarise(part.data_dir, part.language, part.split)
+    records = corpus.records(part, **options)
+    if records is None:
+        screen.say(f"{part.corpus}: no split {part.split!r} in {part.language!r}")
+        return None
+    utterances, skipped = _usable(records, part, screen)
+    _check_skipped(part, len(utterances), skipped, allow_skipped)
+    write_manifest(path, utterances)
+    return summarise(part.data_dir, part.language, part.split, dict(skipped))
+
+
+def _usable(records: Iterable[Record], part: Part, screen: Screen) -> tuple[list[Utterance], Counter[str]]:
+    """Reads the durations; what cannot be used is reported and counted by reason."""
+    utterances: list[Utterance] = []
+    skipped: Counter[str] = Counter()
+    seen: set[str] = set()
+    with ThreadPoolExecutor() as pool:
+        shown = screen.progress(records, f"{part.language} {part.split}")
+        for record, result in _in_chunks(pool, shown, part.language):
+            if isinstance(result, Utterance) and record.id not in seen:
+                seen.add(record.id)
+                utterances.append(result)
+                continue
+            unusable = result if isinstance(result, Unusable) else Unusable("id comes twice", f"{record.id!r} again")
+            skipped[unusable.reason] += 1
+            screen.say(f"{record.source}: skipped: {unusable.message}")
+    return utterances, skipped
+
+
+def _in_chunks(
+    pool: ThreadPoolExecutor, records: Iterable[Record], language: str
+) -> Iterator[tuple[Record, Utterance | Unusable]]:
+    """Reads durations in threads, a chunk at a time: `pool.map` alone would hold all of a large corpus."""
+    remaining = iter(records)
+    while chunk := list(itertools.islice(remaining, CHUNK)):
+        yield from zip(chunk, pool.map(functools.partial(_utterance, language=language), chunk), strict=True)
+
+
+def _utterance(record: Record, language: str) -> Utterance | Unusable:
+    if not record.text.strip():
+        return Unusable("without text", "there is no text")
+    if not record.audio.is_file():
+        return Unusable("audio missing", f"there is no audio file {record.audio}")
+    try:
+        info = soundfile.info(str(record.audio))
+    except soundfile.LibsndfileError as error:
+        return Unusable("audio unreadable", f"{record.audio} cannot be read ({error.error_string.rstrip('.')})")
+    if info.frames <= 0:
+        return Unusable("audio empty", f"{record.audio} holds no samples")
+    return Utterance(
+        id=record.id,
+        audio=record.audio,
+        language=language,
+        text=record.text,
+        duration_s=info.frames / info.samplerate,
+        speaker=record.speaker,
+        source=record.source,
+    )
+
+
+def _check_skipped(part: Part, num_usable: int, skipped: Counter[str], allow_skipped: float) -> None:
+    num_records = num_usable + skipped.total()
+    where = f"{part.corpus}: {part.language} {part.split}"
+    if num_records == 0:
+        raise InputError(
+            f"{where}: no utterances",
+            expected="at least one utterance in each split that the corpus has",
+            received="a table without rows",
+            action="check the corpus and --language",
+        )
+    if num_usable == 0 or skipped.total() > allow_skipped * num_records:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
+        raise InputError(
+            f"{where}: too many utterances cannot be used; nothing was written",
+            expected=f"at most {allow_skipped:.2%} of {num_records:,} utterances",
+            received=f"{skipped.total():,} unusable ({reasons})",
+            action="mend the corpus (each one is listed above), or raise --allow-skipped",
+        )
+
+
+def _add_options(command: Callable[..., None], records: Callable[..., Any]) -> None:
+    """Gives the command the keyword-only parameters of `records` in place of its `**options`, where typer sees them."""
+    own = [
+        parameter
+        for parameter in inspect.signature(records, eval_str=True).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    shared = list(inspect.signature(command).parameters.values())[:-1]
+    shared = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in shared]
+    signature = inspect.Signature([*shared, *own])
+    command.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}

@@ -1,0 +1,191 @@
+"""espeak-ng in this process: the speech synthesiser that the wheel `espeakng-loader` brings along, through ctypes."""
+
+import _ctypes
+import ctypes
+import functools
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from speech_mtl.errors import InputError, require
+
+AUDIO_OUTPUT_SYNCHRONOUS = 2
+INITIALIZE_DONT_EXIT = 0x8000
+CHARS_UTF8 = 1
+PARAMETER_RATE, PARAMETER_PITCH, PARAMETER_RANGE = 1, 3, 4
+
+_SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class _VoiceRecord(ctypes.Structure):
+    """espeak's own `espeak_VOICE`; `languages` is a row of (priority byte, zero-terminated tag), ended by a zero."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_void_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("reserved", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How to say something.
+
+    Attributes:
+        voice: One of `Espeak.languages`, with a variant or without: `sit/cmn+f3`.
+        rate: Words per minute.
+        pitch: 0 to 99, around the voice's own.
+        pitch_range: 0 (monotonous) to 99.
+        seed: Of espeak's own randomness, such as the flutter of a voice.
+    """
+
+    voice: str
+    rate: int = 175
+    pitch: int = 50
+    pitch_range: int = 50
+    seed: int = 0
+
+
+class Espeak:
+    """One espeak-ng. The library keeps global state, so have one a process: call `espeak()`.
+
+    Attributes:
+        sample_rate_hz: Of what `speak` returns.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import espeakng_loader
+        except ImportError:
+            raise require("espeakng-loader", extra="corpora", purpose="Speaking with espeak-ng") from None
+        self._library_path = espeakng_loader.get_library_path()
+        self._data_path = espeakng_loader.get_data_path().encode()
+        self._chunks: list[bytes] = []
+        self._voices: dict[str, str] = {}
+        self._callback = _SYNTH_CALLBACK(self._take)
+        self._library: Any = self._open()
+
+    def speak(self, text: str, delivery: Delivery) -> np.ndarray:
+        """The speech as (S,) float32 in [-1, 1]; the same arguments give the same samples, whatever was said before."""
+        # What was said before lingers in espeak's static variables, beyond what espeak_Terminate resets (1.52), and
+        # changes the samples. Loading the library afresh takes a third of a millisecond.
+        self._close()
+        self._library = self._open()
+        if hasattr(self._library, "espeak_ng_SetRandSeed"):
+            self._library.espeak_ng_SetRandSeed(ctypes.c_long(delivery.seed))
+        self._set_voice(delivery.voice)
+        for parameter, value in (
+            (PARAMETER_RATE, delivery.rate),
+            (PARAMETER_PITCH, delivery.pitch),
+            (PARAMETER_RANGE, delivery.pitch_range),
+        ):
+            self._library.espeak_SetParameter(parameter, value, 0)
+        self._chunks.clear()
+        spoken = text.encode()
+        if self._library.espeak_Synth(spoken, len(spoken) + 1, 0, 0, 0, CHARS_UTF8, None, None) != 0:
+            raise RuntimeError(f"espeak-ng cannot speak {text!r} with the voice {delivery.voice!r}")
+        return np.frombuffer(b"".join(self._chunks), np.int16).astype(np.float32) / 32768
+
+    def phonemes(self, text: str, voice: str) -> str:
+        """What espeak would say, in its own phoneme mnemonics."""
+        self._set_voice(voice)
+        buffer = ctypes.create_string_buffer(text.encode())
+        rest = ctypes.c_void_p(ctypes.addressof(buffer))
+        clauses = []
+        while rest.value:  # espeak moves the pointer behind each clause and in the end to NULL
+            clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, 0).decode())
+        return " ".join(clauses)
+
+    @functools.cached_property
+    def languages(self) -> dict[str, str]:
+        """The BCP 47 tags (in lower case) that espeak speaks, each with the name of its preferred voice.
+
+        The name is the voice's file, `gmw/de`: given `de`, espeak would list its voices first, which takes longer than
+        speaking a short text.
+        """
+        best: dict[str, tuple[int, str]] = {}
+        records = self._library.espeak_ListVoices(None)
+        number = 0
+        while records[number]:
+            record = records[number].contents
+            for priority, tag in _tags(record.languages):
+                if tag not in best or priority < best[tag][0]:
+                    best[tag] = (priority, record.identifier.decode())
+            number += 1
+        return {tag: voice for tag, (_, voice) in sorted(best.items())}
+
+    def voice(self, language: str) -> str:
+        """The voice for a language: for the tag itself, else for the tag with its last parts cut off.
+
+        Raises:
+            InputError: espeak does not speak the language.
+        """
+        if language not in self._voices:
+            self._voices[language] = self._find_voice(language)
+        return self._voices[language]
+
+    def _find_voice(self, language: str) -> str:
+        parts = language.lower().split("-")
+        for length in range(len(parts), 0, -1):
+            voice = self.languages.get("-".join(parts[:length]))
+            # The wheel lists a few voices without their dictionaries, which say nothing at all.
+            if voice is not None and self.phonemes("a", voice):
+                return voice
+        raise InputError(
+            f"espeak-ng does not speak {language!r}",
+            expected="one of " + " ".join(self.languages),
+            received=language,
+            action="choose among these languages",
+        )
+
+    def _open(self) -> Any:
+        library = ctypes.CDLL(self._library_path)
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_VoiceRecord))
+        self.sample_rate_hz: int = library.espeak_Initialize(
+            AUDIO_OUTPUT_SYNCHRONOUS, 0, self._data_path, INITIALIZE_DONT_EXIT
+        )
+        if self.sample_rate_hz <= 0:
+            raise RuntimeError(f"espeak-ng cannot read its data in {self._data_path.decode()}")
+        library.espeak_SetSynthCallback(self._callback)
+        return library
+
+    def _close(self) -> None:
+        self._library.espeak_Terminate()
+        handle = self._library._handle
+        if sys.platform == "win32":
+            _ctypes.FreeLibrary(handle)
+        else:
+            _ctypes.dlclose(handle)
+
+    def _set_voice(self, voice: str) -> None:
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise RuntimeError(f"espeak-ng has no voice {voice!r}")
+
+    def _take(self, samples: Any, num_samples: int, _events: Any) -> int:
+        if samples and num_samples > 0:
+            self._chunks.append(ctypes.string_at(samples, num_samples * ctypes.sizeof(ctypes.c_short)))
+        return 0  # go on
+
+
+@functools.cache
+def espeak() -> Espeak:
+    """This process's espeak-ng."""
+    return Espeak()
+
+
+def _tags(address: int) -> list[tuple[int, str]]:
+    tags = []
+    while priority := ctypes.string_at(address, 1)[0]:
+        tag = ctypes.string_at(address + 1)
+        tags.append((priority, tag.decode()))
+        address += len(tag) + 2
+    return tags

@@ -1,0 +1,39 @@
+"""Imports Keras and its backend without their chatter."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def load_backend() -> None:
+    """Imports Keras, with TensorFlow as its backend unless KERAS_BACKEND says otherwise. Takes seconds.
+
+    TensorFlow writes messages about its build past Python's standard error and past TF_CPP_MIN_LOG_LEVEL (a known fault
+    of its own, tensorflow#100442); they are held back here, and shown if the import fails.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _held_back():
+        import keras
+
+        keras.config.disable_traceback_filtering()
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Sends file descriptor 2 to a file while the block runs, and shows that file if the block raises."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(terminal, held.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -1,0 +1,75 @@
+"""Settings -> objects. The only file that knows both."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import keras
+import numpy as np
+
+from speech_mtl.config import AugmentSettings, DataSettings, Recipe, TrainingSettings
+from speech_mtl.data.pipeline import Examples, TrainingPlan
+from speech_mtl.data.store import AudioLimits
+from speech_mtl.models.augment import SpecAugment
+from speech_mtl.models.encoders import ENCODERS
+from speech_mtl.models.features import LogMel
+from speech_mtl.models.heads import LanguageHeads
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.schedules import warmup_cosine
+
+
+def build_model(recipe: Recipe, num_tokens: Mapping[str, int]) -> MultilingualModel:
+    """The network of a recipe, with random weights that its seed decides.
+
+    Args:
+        recipe: The settings.
+        num_tokens: Size of each language's vocabulary, blank included.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    random = keras.random.SeedGenerator(recipe.seed)
+    encoder = recipe.encoder.model_dump(exclude={"kind"})
+    encoder = ENCODERS[recipe.encoder.kind](**encoder, random=random)
+    return MultilingualModel(
+        features=LogMel(sample_rate_hz=recipe.data.sample_rate_hz, **recipe.features.model_dump()),
+        augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
+        encoder=encoder,
+        heads=LanguageHeads(encoder.dim, num_tokens),
+        random=random,
+    )
+
+
+def build_optimizer(model: MultilingualModel, settings: TrainingSettings) -> FlatAdamW:
+    """The optimiser of all weights of a network."""
+    return FlatAdamW(model.trainable_variables, weight_decay=settings.weight_decay, clip_norm=settings.clip_norm)
+
+
+def build_schedule(settings: TrainingSettings) -> partial[float]:
+    """The learning rate as a function of the update."""
+    return partial(
+        warmup_cosine,
+        peak=settings.learning_rate,
+        final=settings.final_learning_rate,
+        warmup_updates=settings.warmup_updates,
+        num_updates=settings.num_updates,
+    )
+
+
+def build_plan(
+    examples: Mapping[int, Examples], data: DataSettings, augment: AugmentSettings, seed: int
+) -> TrainingPlan:
+    """The training batches over the examples of all languages."""
+    durations = tuple(np.asarray(examples[i].num_samples) / data.sample_rate_hz for i in range(len(examples)))
+    return TrainingPlan(
+        durations,
+        batch_s=data.batch_s,
+        alpha=data.alpha,
+        seed=seed,
+        speeds=augment.speeds,
+        noise_probability=augment.noise_probability,
+        noise_snr_db=augment.noise_snr_db,
+    )
+
+
+def audio_limits(data: DataSettings) -> AudioLimits:
+    """What audio is decoded to, and which lengths are accepted."""
+    return AudioLimits(data.sample_rate_hz, data.min_duration_s, data.max_duration_s)

@@ -1,0 +1,201 @@
+"""The command line. Exit codes: 0 done, 2 bad input or settings, 1 a fault of ours."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from speech_mtl.errors import InputError
+
+WELCOME = """\
+[bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, with the help of others.
+
+What to do first, in the folder of the project:
+
+  [bold]make demo[/bold]                                      the whole way on a small synthetic corpus, in minutes
+
+With your own recordings (a folder of audio files and a metadata table):
+
+  [bold]python -m data_scripts.audiofolder FOLDER data/mine --language cs[/bold]
+  [bold]speech-mtl train recipes/audiofolder target=cs[/bold]
+  [bold]speech-mtl transcribe runs/audiofolder --language cs FILE.wav[/bold]
+
+Every command explains itself: [bold]speech-mtl train --help[/bold]
+"""
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: a YAML file, or a folder with recipe.yaml.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, such as training.num_updates=500."),
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `speech-mtl train` wrote.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
+
+
+@app.callback(invoke_without_command=True)
+def welcome(context: typer.Context) -> None:
+    """Speech recognition for languages with little transcribed speech, helped by other languages."""
+    if context.invoked_subcommand is None:
+        Console(highlight=False, soft_wrap=True).print(WELCOME)
+
+
+@app.command()
+def train(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME-OF-RECIPE if not given.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a recipe; run again, it goes on from the last checkpoint.
+
+    Example: speech-mtl train recipes/human training.num_updates=500 --out runs/first
+    """
+    from speech_mtl.backend import load_backend
+    from speech_mtl.config import load_recipe
+
+    settings = load_recipe(recipe, overrides)
+    load_backend()
+    from speech_mtl.experiments.train import train as train_run
+    from speech_mtl.screen import Screen
+
+    path = out or Path("runs") / settings.name
+    train_run(settings, path, Screen(quiet))
+    print(f"The run is in {path}\nNext: speech-mtl evaluate {path}")
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    split: Annotated[list[str] | None, typer.Option(help="train, dev or test; may be given several times.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="Only these languages; all if not given.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Print word and character error rates of a run by language and split.
+
+    Example: speech-mtl evaluate runs/human --split test --language zh-CN
+    """
+    from speech_mtl.backend import load_backend
+
+    load_backend()
+    from speech_mtl.experiments.evaluate import evaluate as evaluate_run
+    from speech_mtl.runs import Run
+    from speech_mtl.scoring.tables import evaluation_table
+    from speech_mtl.screen import Screen
+
+    rows = evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
+    _print_markdown(evaluation_table(rows))
+    print(f"The tables are in {run}/evaluation.md and .json, what was heard in {run}/hypotheses/")
+
+
+@app.command()
+def transcribe(
+    run: RunPath,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio files of any format and rate.")],
+    language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
+) -> None:
+    """Print what is said in audio files, one line a file.
+
+    Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
+    """
+    from speech_mtl.backend import load_backend
+
+    load_backend()
+    from speech_mtl.experiments.transcribe import transcribe_files
+    from speech_mtl.runs import Run
+
+    for path, hypothesis in transcribe_files(Run(run), files, language):
+        print(f"{path}\t{hypothesis.text}", flush=True)
+
+
+@app.command()
+def compare(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder; runs/compare-NAME-OF-RECIPE if not given.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train the target language alone and with auxiliary languages, at every budget, and print the table.
+
+    Run again, it goes on where it was stopped. Example:
+
+    speech-mtl compare recipes/human compare.budgets_min='[10, 20]' --out runs/human
+    """
+    from speech_mtl.backend import load_backend
+    from speech_mtl.config import load_recipe
+
+    settings = load_recipe(recipe, overrides)
+    load_backend()
+    from speech_mtl.experiments.compare import compare as run_comparison
+    from speech_mtl.experiments.compare import comparison_text
+    from speech_mtl.screen import Screen
+
+    path = out or Path("runs") / f"compare-{settings.name}"
+    rows = run_comparison(settings, path, Screen(quiet))
+    _print_markdown(comparison_text(settings, rows))
+    print(f"The results are in {path}/comparison.md and .json, the runs in {path}/runs/")
+
+
+@app.command()
+def tables(
+    readmes: Annotated[
+        list[Path] | None, typer.Argument(metavar="[README]...", help="README.md and recipes/*/README.md if not given.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail if a table differs from its JSON.")] = False,
+) -> None:
+    """Write the tables in READMEs anew from the result files they name.
+
+    Example: speech-mtl tables recipes/human/README.md
+    """
+    from speech_mtl.files import write_text
+    from speech_mtl.scoring.tables import render_readme
+
+    for path in readmes or [Path("README.md"), *sorted(Path("recipes").glob("*/README.md"))]:
+        text = render_readme(path)
+        if text == path.read_text(encoding="utf-8"):
+            continue
+        if check:
+            raise InputError(
+                f"{path} shows a table that differs from its JSON",
+                expected="tables as `speech-mtl tables` writes them",
+                received="other text between the result comments",
+                action=f"speech-mtl tables {path}",
+            )
+        write_text(path, text)
+        print(f"{path} written")
+
+
+def _print_markdown(text: str) -> None:
+    if sys.stdout.isatty():
+        Console().print(Markdown(text))
+    else:
+        print(text)
+
+
+def main() -> None:
+    """Runs the command line; what the user can mend is printed without a traceback."""
+    try:
+        app()
+    except InputError as error:
+        _print_error(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("\nStopped. The same command goes on from the last checkpoint.")
+        sys.exit(130)
+
+
+def _print_error(error: InputError) -> None:
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text("Error: ", style="bold red").append(error.problem, style="bold"))
+    for title, text in (("Expected: ", error.expected), ("Received: ", error.received), ("What to do: ", error.action)):
+        console.print(Text(title, style="dim").append(text, style="default"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,337 @@
+"""Every setting, its default, its unit and its check. A recipe is a YAML file of these.
+
+Field name = argument name of the class that `build` makes = key in the YAML file. Settings are checked once, here, when
+a recipe is loaded; what comes out is frozen.
+"""
+
+import difflib
+import io
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from speech_mtl.errors import InputError
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A block of settings. Unknown keys are errors, and values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CharacterTokenizerSettings(Section):
+    """Characters of the normalised transcript."""
+
+    kind: Literal["character"] = "character"
+
+
+class PinyinTokenizerSettings(Section):
+    """Mandarin as pinyin: letters and tone digits."""
+
+    kind: Literal["pinyin"] = "pinyin"
+
+
+TokenizerSettings = Annotated[CharacterTokenizerSettings | PinyinTokenizerSettings, Field(discriminator="kind")]
+
+
+class LanguageSettings(Section):
+    """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
+
+    tokenizer: TokenizerSettings = CharacterTokenizerSettings()
+    budget_s: Positive | None = None
+    """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
+
+
+class DataSettings(Section):
+    """Where speech comes from and how it is batched."""
+
+    dir: Path
+    """Folder of manifests; relative to the folder in which the command runs."""
+    cache_dir: Path = Path("runs/cache")
+    """Decoded audio is kept here, 16-bit and at `sample_rate_hz`: about 115 MB an hour."""
+    sample_rate_hz: Count = 16_000
+    min_duration_s: Positive = 0.1
+    max_duration_s: Positive = 30.0
+    allow_skipped: Share = 0.01
+    """Largest share of a manifest's utterances that may be unusable."""
+    batch_s: Positive = 60.0
+    """Seconds of speech in a batch, padding included."""
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
+    subset_seed: int = 0
+    """Which utterances make up a budget; not the seed of a run, so that runs can be compared."""
+    num_threads: Count = 2
+    """Threads that prepare batches."""
+
+
+class FeatureSettings(Section):
+    """Log-mel features; see `models.features.LogMel`."""
+
+    num_mels: Count = 80
+    window_s: Positive = 0.025
+    hop_s: Positive = 0.010
+    fft_size: Count = 512
+
+
+class SpecAugmentSettings(Section):
+    """See `models.augment.SpecAugment`."""
+
+    num_time_masks: Annotated[int, Field(ge=0)] = 2
+    max_time_share: Share = 0.1
+    num_frequency_masks: Annotated[int, Field(ge=0)] = 2
+    max_mels: Annotated[int, Field(ge=0)] = 20
+
+
+class AugmentSettings(Section):
+    """What is done to training speech, and to no other."""
+
+    spec_augment: SpecAugmentSettings = SpecAugmentSettings()
+    speeds: tuple[Positive, ...] = (0.9, 1.0, 1.1)
+    """Each utterance is played at one of these speeds (Ko et al. 2015)."""
+    noise_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of utterances to which white noise is added."""
+    noise_snr_db: tuple[float, float] = (10.0, 30.0)
+    """Range of the signal-to-noise ratio."""
+
+
+class ConformerSettings(Section):
+    """See `models.encoders.Conformer`."""
+
+    kind: Literal["conformer"] = "conformer"
+    num_layers: Count = 6
+    dim: Count = 144
+    num_heads: Count = 4
+    kernel_size: Count = 15
+    expansion: Count = 4
+    channels: Count = 16
+    dropout: Share = 0.1
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self):
+        if self.dim % (2 * self.num_heads):
+            raise ValueError(f"dim must be a multiple of 2 * num_heads = {2 * self.num_heads}")
+        return self
+
+
+class RecurrentSettings(Section):
+    """See `models.encoders.RecurrentEncoder`."""
+
+    kind: Literal["recurrent"] = "recurrent"
+    num_layers: Count = 3
+    dim: Count = 256
+    cell: Literal["lstm", "gru"] = "lstm"
+    channels: Count = 16
+    dropout: Share = 0.1
+
+    @model_validator(mode="after")
+    def _halves(self):
+        if self.dim % 2:
+            raise ValueError("dim must be even, half of it for each direction")
+        return self
+
+
+EncoderSettings = Annotated[ConformerSettings | RecurrentSettings, Field(discriminator="kind")]
+
+
+class TrainingSettings(Section):
+    """How the weights are found."""
+
+    num_updates: Count = 2000
+    learning_rate: Positive = 2e-3
+    """Peak, reached after `warmup_updates`; from there it falls along a half cosine to `final_learning_rate`."""
+    final_learning_rate: Annotated[float, Field(ge=0)] = 1e-5
+    warmup_updates: Annotated[int, Field(ge=0)] = 200
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip_norm: Positive = 1.0
+    evaluate_every: Count = 100
+    """Updates between two looks at the dev sets; a checkpoint is written each time."""
+    patience: Count = 10
+    """Looks at the dev set without a better error after which training stops."""
+
+
+class CompareSettings(Section):
+    """What `speech-mtl compare` runs: every budget x arm x seed."""
+
+    budgets_min: tuple[Positive, ...] = (10.0,)
+    """Minutes of target speech, nested."""
+    arms: tuple[str, ...] = ("alone", "joint")
+    seeds: tuple[int, ...] = (0,)
+    pretrain_updates: Count = 1000
+    """`num_updates` of the auxiliary languages' pretraining, in arms that pretrain."""
+    finetune_updates: Count = 1000
+    """`num_updates` on the target after pretraining."""
+    finetune_learning_rate: Positive = 1e-3
+
+
+class Recipe(Section):
+    """All settings of a run or a comparison."""
+
+    name: str
+    about: str = ""
+    """A sentence about the data that is printed wherever results are shown."""
+    target: str | None = None
+    """The language that matters: early stopping and comparisons look at its errors. None: the mean of all."""
+    languages: dict[str, LanguageSettings] = Field(min_length=1)
+    data: DataSettings
+    features: FeatureSettings = FeatureSettings()
+    augment: AugmentSettings = AugmentSettings()
+    encoder: EncoderSettings = ConformerSettings()
+    training: TrainingSettings = TrainingSettings()
+    compare: CompareSettings = CompareSettings()
+    seed: int = 0
+    init_from: Path | None = None
+    """A run whose encoder, and whose output layers of languages named here, training starts from."""
+
+    @model_validator(mode="after")
+    def _target_is_a_language(self):
+        if self.target is not None and self.target not in self.languages:
+            raise ValueError(f"target must be one of the languages: {', '.join(self.languages)}")
+        return self
+
+    def changed(self, **overrides: Any) -> "Recipe":
+        """A copy with other values, checked again. Keys are dotted, with `__` for the dot: `training__num_updates=5`."""
+        return self.overridden({key.replace("__", "."): value for key, value in overrides.items()})
+
+    def overridden(self, overrides: dict[str, Any]) -> "Recipe":
+        """A copy in which each dotted key has its new value."""
+        values = self.model_dump(mode="json")
+        for key, value in overrides.items():
+            _set(values, key, value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
+        return _checked(values, where="the settings")
+
+    def to_yaml(self) -> str:
+        """All settings, defaults written out, as YAML that `load_recipe` reads back."""
+        stream = io.StringIO()
+        YAML(typ="safe", pure=True).dump(self.model_dump(mode="json"), stream)
+        return stream.getvalue()
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Reads and checks a recipe.
+
+    Args:
+        path: A YAML 1.2 file, or a folder that holds `recipe.yaml`.
+        overrides: `key=value` with dotted keys; the value is YAML.
+
+    Raises:
+        InputError: No such file, not YAML, an unknown key or a value that fails its check.
+    """
+    if path.is_dir():
+        path = path / "recipe.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"There is no recipe {path}",
+            expected="a YAML file, or a folder with a recipe.yaml",
+            received="nothing at that path",
+            action="name one of the folders in recipes/, such as recipes/synthetic",
+        )
+    try:
+        values = _yaml(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            f"{path}:{mark.line + 1 if mark else 1}: not YAML ({getattr(error, 'problem', error)})",
+            expected="a YAML 1.2 file",
+            received="text that the parser stops at",
+            action="mend the line",
+        ) from None
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{path} holds no settings",
+            expected="a mapping with at least the keys name, languages and data",
+            received=type(values).__name__,
+            action="start from one of the recipes in recipes/",
+        )
+    for override in overrides or []:
+        key, sign, value = override.partition("=")
+        if not sign:
+            raise InputError(
+                f"The setting {override!r} on the command line has no value",
+                expected="key=value, such as training.num_updates=500",
+                received=override,
+                action="add =VALUE",
+            )
+        try:
+            _set(values, key, _yaml(value))
+        except YAMLError:
+            raise InputError(
+                f"The value of {key} on the command line is not YAML",
+                expected="a number, a word, or a list such as [1, 2]",
+                received=value,
+                action="quote the value",
+            ) from None
+    return _checked(values, where=str(path))
+
+
+def _yaml(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)  # YAML 1.2: `no` is a word and `3e-4` a number
+
+
+def _set(values: dict, key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        if not isinstance(values.get(parent), dict):
+            values[parent] = {}
+        values = values[parent]
+    values[last] = value
+
+
+def _checked(values: dict, where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise _input_error(error, where) from None
+
+
+def _input_error(error: ValidationError, where: str) -> InputError:
+    """The first problem that pydantic found, in our four parts."""
+    first = error.errors(include_url=False)[0]
+    location = [str(part) for part in first["loc"] if str(part) not in _KINDS]
+    key = ".".join(location) or "the recipe"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        return InputError(
+            f"{where}: unknown key {key!r}{more}",
+            expected="one of " + ", ".join(known),
+            received=key,
+            action=f"did you mean {'.'.join([*location[:-1], *near])!r}?" if near else "remove the key",
+        )
+    received = "nothing" if first["type"] == "missing" else repr(first["input"])
+    return InputError(
+        f"{where}: {key} is not right{more}",
+        expected=first["msg"].removeprefix("Value error, "),
+        received=received if len(received) <= 200 else received[:200] + "...",
+        action=f"change {key}",
+    )
+
+
+_KINDS = ("conformer", "recurrent", "character", "pinyin")
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    """The keys that the section at a dotted location has; of every kind where there are several."""
+    sections: list[Any] = [Recipe]
+    for part in location:
+        inner: list[Any] = []
+        for section in sections:
+            if part in section.model_fields:
+                inner += _sections(section.model_fields[part].annotation)
+            elif section is Recipe or not inner:
+                inner += [section] if section is LanguageSettings else []
+        sections = inner or sections
+    return sorted({name for section in sections for name in section.model_fields})
+
+
+def _sections(annotation: Any) -> list[Any]:
+    """All settings classes that an annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [found for inner in getattr(annotation, "__args__", ()) for found in _sections(inner)]

@@ -1,0 +1,91 @@
+"""The speech that a recipe names: opened, cut to its budget, tokenised, and reported on."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from speech_mtl.build import audio_limits
+from speech_mtl.config import Recipe
+from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.data.pipeline import Examples, load_examples, texts_at, within_budget
+from speech_mtl.data.store import WaveformStore, open_store
+from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class
+
+Wrap = Callable[[Iterable, str], Iterable]
+"""Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
+
+
+def silent(items: Iterable, _title: str) -> Iterable:
+    """A `Wrap` that shows nothing."""
+    return items
+
+
+@dataclass(frozen=True)
+class Split:
+    """One manifest of a recipe, decoded.
+
+    Attributes:
+        language: BCP 47 tag.
+        split: `train`, `dev` or `test`.
+        manifest: Its file.
+        store: Its decoded audio.
+        positions: The utterances that are used: all usable ones, or those within the language's budget.
+    """
+
+    language: str
+    split: str
+    manifest: Path
+    store: WaveformStore
+    positions: np.ndarray
+
+
+def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -> Split:
+    """Opens a split of a recipe's language, and decodes its audio if that has not been done yet.
+
+    Raises:
+        InputError: There is no such manifest, or it is broken, or the budget is more than there is.
+    """
+    manifest = manifest_path(recipe.data.dir, language, split)
+    store = open_store(
+        recipe.data.cache_dir,
+        f"{language}-{split}",
+        lambda: read_manifest(manifest),
+        audio_limits(recipe.data),
+        recipe.data.num_threads,
+        lambda utterances: wrap(utterances, f"Decoding {language} {split}"),
+    )
+    budget_s = recipe.languages[language].budget_s if split == "train" else None
+    positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed)
+    return Split(language, split, manifest, store, positions)
+
+
+def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
+    """The tokeniser of a language, made from the transcripts that training uses and no others."""
+    kind = recipe.languages[split.language].tokenizer.kind
+    return tokenizer_class(kind).from_texts(texts_at(split.manifest, split.positions), split.language)
+
+
+def training_examples(recipe: Recipe, split: Split, tokenizer: Tokenizer, num_encoder_frames: Callable) -> Examples:
+    """What a language's training split offers.
+
+    Raises:
+        InputError: More utterances than `data.allow_skipped` cannot be used.
+    """
+    shortest = 1.0 / max(recipe.augment.speeds)
+    return load_examples(
+        split.manifest,
+        split.store,
+        split.positions,
+        tokenizer,
+        num_encoder_frames,
+        shortest,
+        recipe.data.allow_skipped,
+    )
+
+
+def skipped_by_reason(examples: Examples) -> dict[str, int]:
+    """How many utterances are left out, and why."""
+    return dict(Counter(skip.reason for skip in examples.skipped))

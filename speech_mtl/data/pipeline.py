@@ -1,0 +1,317 @@
+"""Manifests -> batches, as a chain of small steps.
+
+    read_manifest -> open_store (decode, check) -> load_examples (tokenise, filter, count what is left out)
+        -> within_budget -> plan_training / plan_evaluation (which examples make which batch) -> batches (arrays)
+
+Which examples make which batch is decided beforehand, from a seed and nothing else: training can go on at any batch,
+and the same seed gives the same batches whatever the number of threads.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from speech_mtl.data.audio import add_noise, change_speed
+from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore, open_store
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.datatypes import Batch, Utterance
+from speech_mtl.errors import InputError
+
+
+@dataclass
+class Examples:
+    """The usable utterances of one manifest, as arrays: some 20 bytes an utterance beside its tokens.
+
+    Attributes:
+        store: Where the waveforms lie.
+        positions: (N,) int64, position of each example in the manifest and the store.
+        tokens: All examples' tokens, end to end.
+        token_starts: (N + 1,) int64, where each example's tokens start.
+        skipped: Utterances of the manifest that are left out.
+        num_read: Utterances in the manifest.
+    """
+
+    store: WaveformStore
+    positions: np.ndarray
+    tokens: np.ndarray
+    token_starts: np.ndarray
+    skipped: list[Skipped] = field(default_factory=list)
+    num_read: int = 0
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def num_samples(self) -> np.ndarray:
+        """(N,) int64."""
+        return self.store.num_samples[self.positions]
+
+    def tokens_of(self, example: int) -> np.ndarray:
+        """(U,) int32."""
+        return self.tokens[self.token_starts[example] : self.token_starts[example + 1]]
+
+    def chosen(self, examples: np.ndarray) -> "Examples":
+        """Only these examples, in this order."""
+        pieces = [self.tokens_of(example) for example in examples]
+        starts = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
+        tokens = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
+        return Examples(self.store, self.positions[examples], tokens, starts, self.skipped, self.num_read)
+
+
+def open_manifest_store(
+    path: Path, name: str, cache_dir: Path, limits: AudioLimits, progress: Callable = iter
+) -> WaveformStore:
+    """The decoded audio of a manifest."""
+    return open_store(cache_dir, name, lambda: read_manifest(path), limits, progress=progress)
+
+
+def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: int, seed: int) -> np.ndarray:
+    """Positions of the utterances that make up a budget of speech: nested, so that a larger budget holds a smaller one.
+
+    Args:
+        store: The decoded manifest.
+        budget_s: Seconds of speech; None for all.
+        sample_rate_hz: Rate of the store.
+        seed: Decides the order in which utterances are taken.
+
+    Raises:
+        InputError: The budget is larger than what there is, by more than 1 %.
+    """
+    usable = np.flatnonzero(store.num_samples)
+    if budget_s is None:
+        return usable
+    order = np.random.default_rng(seed).permutation(len(store.num_samples))
+    order = order[store.num_samples[order] > 0]
+    seconds = np.cumsum(store.num_samples[order]) / sample_rate_hz
+    if budget_s > seconds[-1] * 1.01:
+        raise InputError(
+            f"A budget of {budget_s / 60:g} minutes is more than there is in {store.path.stem}",
+            expected=f"at most {seconds[-1] / 60:.1f} minutes",
+            received=f"{budget_s / 60:g} minutes",
+            action="lower budget_s, or compare.budgets_min in a comparison",
+        )
+    return np.sort(order[: int(np.searchsorted(seconds, budget_s, side="right"))])
+
+
+def texts_at(path: Path, positions: np.ndarray) -> Iterator[str]:
+    """The transcripts of the utterances at these positions of a manifest."""
+    wanted = set(positions.tolist())
+    return (utterance.text for position, utterance in enumerate(read_manifest(path)) if position in wanted)
+
+
+def load_examples(
+    path: Path,
+    store: WaveformStore,
+    positions: np.ndarray,
+    tokenizer: Tokenizer,
+    num_encoder_frames: Callable[[int], int],
+    min_speed_samples: float = 1.0,
+    allow_skipped: float = 0.01,
+) -> Examples:
+    """Tokenises the utterances at these positions, and leaves out those that CTC cannot learn from.
+
+    Args:
+        path: The manifest.
+        store: Its decoded audio.
+        positions: Which utterances to take.
+        tokenizer: Text -> tokens.
+        num_encoder_frames: Samples -> encoder frames.
+        min_speed_samples: Smallest length that speed perturbation leaves, as a share of the true length.
+        allow_skipped: Largest share of utterances that may be left out.
+
+    Raises:
+        InputError: More utterances than allowed cannot be used.
+    """
+    wanted = set(positions.tolist())
+    kept: list[int] = []
+    tokens: list[np.ndarray] = []
+    skipped = list(store.skipped.values())
+    for position, utterance in enumerate(read_manifest(path)):
+        if position not in wanted or position in store.skipped:
+            continue
+        encoded = _encoded(utterance, tokenizer)
+        if isinstance(encoded, np.ndarray):
+            frames = num_encoder_frames(int(store.num_samples[position] * min_speed_samples))
+            if frames >= min_frames(encoded):
+                kept.append(position)
+                tokens.append(encoded)
+                continue
+            message = f"{len(encoded)} tokens need {min_frames(encoded)} encoder frames, the audio has {frames}"
+            encoded = Skipped(utterance.source, "too short for its text", message)
+        skipped.append(encoded)
+    num_read = len(wanted) + len(store.skipped)
+    refuse_many(path, skipped, num_read, allow_skipped)
+    starts = np.concatenate([[0], np.cumsum([len(piece) for piece in tokens])]).astype(np.int64)
+    flat = np.concatenate(tokens) if tokens else np.zeros(0, np.int32)
+    return Examples(store, np.array(kept, dtype=np.int64), flat, starts, skipped, num_read)
+
+
+def _encoded(utterance: Utterance, tokenizer: Tokenizer) -> np.ndarray | Skipped:
+    try:
+        tokens = tokenizer.encode(utterance.text)
+    except InputError as error:
+        return Skipped(utterance.source, "unknown characters", error.problem)
+    if not tokens:
+        return Skipped(utterance.source, "no text", f"nothing is left of the transcript {utterance.text!r}")
+    return np.array(tokens, dtype=np.int32)
+
+
+def min_frames(tokens: np.ndarray) -> int:
+    """Fewest encoder frames that CTC needs: one a token, and a blank between equal neighbours."""
+    return len(tokens) + int(np.count_nonzero(tokens[1:] == tokens[:-1]))
+
+
+def refuse_many(path: Path, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
+    """Stops when too much of a manifest cannot be used; a single utterance never is too much.
+
+    Raises:
+        InputError: With the counts by reason and the first case of each.
+    """
+    if len(skipped) <= max(1, allowed * num_read) and len(skipped) < num_read:
+        return
+    firsts: dict[str, Skipped] = {}
+    for skip in skipped:
+        firsts.setdefault(skip.reason, skip)
+    counts = Counter(skip.reason for skip in skipped)
+    listed = "; ".join(f"{counts[reason]} {reason} ({first.source}: {first.message})" for reason, first in firsts.items())
+    raise InputError(
+        f"{path}: {len(skipped)} of {num_read} utterances cannot be used",
+        expected=f"at most {allowed:.0%} that cannot be used",
+        received=listed,
+        action="mend the files or the manifest, or raise data.allow_skipped to go on without them",
+    )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One example's part in a batch."""
+
+    language: int
+    example: int
+    speed: float = 1.0
+    snr_db: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Endless training batches: which examples, at which speed and with which noise, make up batch number n.
+
+    Batches are made in pools of `pool_batches`: utterances are drawn language by language in proportion to
+    (amount) ** alpha, each language's in a new random order every time all have been taken; the pool is sorted by
+    length, cut into batches of `batch_s` seconds, and the batches shuffled.
+    """
+
+    durations_s: tuple[np.ndarray, ...]
+    """(N,) seconds of each example, by language."""
+    batch_s: float
+    alpha: float
+    seed: int
+    speeds: tuple[float, ...] = (1.0,)
+    noise_probability: float = 0.0
+    noise_snr_db: tuple[float, float] = (10.0, 30.0)
+    pool_batches: int = 32
+
+    def batches(self, start: int = 0) -> Iterator[list[Draw]]:
+        """The batches from number `start` on. Skipping costs no audio."""
+        generator = np.random.default_rng(self.seed)
+        amounts = np.array([durations.sum() for durations in self.durations_s])
+        shares = amounts**self.alpha / (amounts**self.alpha).sum()
+        queues = [_shuffled_forever(len(durations), generator) for durations in self.durations_s]
+        pools = (self._pool(generator, shares, queues) for _ in iter(int, 1))
+        for number, batch in enumerate(chain.from_iterable(pools)):
+            if number >= start:
+                yield batch
+
+    def _pool(self, generator, shares, queues) -> list[list[Draw]]:
+        target_s, total_s = self.batch_s * self.pool_batches, 0.0
+        spoken_s = np.zeros(len(shares))
+        drawn: list[tuple[float, Draw]] = []
+        while total_s < target_s:
+            # The language that is furthest behind its share of seconds (not of utterances: languages differ in length).
+            language = int(np.argmax(shares * (total_s + 1.0) - spoken_s + generator.uniform(0, 1.0, len(shares))))
+            example = next(queues[language])
+            speed = float(generator.choice(self.speeds))
+            noisy = generator.uniform() < self.noise_probability
+            snr_db = float(generator.uniform(*self.noise_snr_db))
+            seed = int(generator.integers(2**31))
+            duration_s = float(self.durations_s[language][example]) / speed
+            drawn.append((duration_s, Draw(language, example, speed, snr_db if noisy else None, seed)))
+            spoken_s[language] += duration_s
+            total_s += duration_s
+        batches = cut(drawn, self.batch_s)
+        return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def _shuffled_forever(size: int, generator: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield from generator.permutation(size).tolist()
+
+
+def cut(drawn: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
+    """Sorts draws by length and cuts them into batches of at most `batch_s` seconds, padding included."""
+    batches: list[list[Draw]] = []
+    for duration_s, draw in sorted(drawn, key=lambda pair: pair[0]):
+        if not batches or duration_s * (len(batches[-1]) + 1) > batch_s:
+            batches.append([])
+        batches[-1].append(draw)
+    return batches
+
+
+def plan_evaluation(language: int, durations_s: np.ndarray, batch_s: float) -> list[list[Draw]]:
+    """Every example once, in batches of similar length."""
+    return cut([(float(duration_s), Draw(language, i)) for i, duration_s in enumerate(durations_s)], batch_s)
+
+
+def collate(
+    draws: Sequence[Draw], examples: Mapping[int, Examples], round_up: Callable[[int], int] = int
+) -> Batch:
+    """Reads and perturbs the waveforms of one batch, and pads them to one rectangle.
+
+    Args:
+        draws: What is in the batch.
+        examples: By language id.
+        round_up: Padded size for a size; backends that compile for each shape want few of them.
+    """
+    waveforms = [_waveform(draw, examples[draw.language]) for draw in draws]
+    tokens = [examples[draw.language].tokens_of(draw.example) for draw in draws]
+    padded, num_samples = padded_rows(waveforms, np.float32, round_up)
+    padded_tokens, num_tokens = padded_rows(tokens, np.int32, round_up)
+    languages = np.array([draw.language for draw in draws], dtype=np.int32)
+    return Batch(padded, num_samples, languages, padded_tokens, num_tokens)
+
+
+def padded_rows(rows: Sequence[np.ndarray], dtype: type, round_up: Callable[[int], int] = int):
+    """Rows of different length -> one zero-padded matrix, and the (B,) int32 true lengths."""
+    sizes = np.array([len(row) for row in rows], dtype=np.int32)
+    matrix = np.zeros((len(rows), round_up(int(sizes.max()))), dtype=dtype)
+    for target, row in zip(matrix, rows, strict=True):
+        target[: len(row)] = row
+    return matrix, sizes
+
+
+def _waveform(draw: Draw, examples: Examples) -> np.ndarray:
+    waveform = change_speed(examples.store[int(examples.positions[draw.example])], draw.speed)
+    if draw.snr_db is not None:
+        waveform = add_noise(waveform, draw.snr_db, np.random.default_rng(draw.seed))
+    return waveform
+
+
+def batches(
+    plan: Iterable[list[Draw]], examples: Mapping[int, Examples], num_threads: int, round_up: Callable[[int], int] = int
+) -> Iterator[Batch]:
+    """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
+    ahead: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(num_threads) as pool:
+        for draws in plan:
+            ahead.append(pool.submit(collate, draws, examples, round_up))
+            if len(ahead) > 2 * num_threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

@@ -1,0 +1,135 @@
+"""Decoded audio on disk: every file is decoded, resampled and checked once, and read from a memory map ever after.
+
+Decoding an mp3 takes longer than a small network's training step on it, and a run reads every utterance dozens of
+times. The operating system, not this process, holds the pages that are read.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from speech_mtl.data.audio import AudioError, read_audio
+from speech_mtl.datatypes import Utterance
+from speech_mtl.files import replacing, write_text
+
+FORMAT = 1
+"""Raised when the files' layout or the decoding changes, so that old caches are not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An utterance that is left out, and why."""
+
+    source: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioLimits:
+    """What is decoded to, and which lengths are accepted."""
+
+    sample_rate_hz: int
+    min_duration_s: float
+    max_duration_s: float
+
+
+class WaveformStore:
+    """Waveforms of the utterances of one manifest, in the manifest's order.
+
+    Attributes:
+        num_samples: (N,) int64, length of each utterance; 0 for one that is skipped.
+        skipped: The skipped ones, by position.
+    """
+
+    def __init__(self, path: Path):
+        index = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        self.num_samples = np.array(index["num_samples"], dtype=np.int64)
+        self.starts = np.concatenate([[0], np.cumsum(self.num_samples)[:-1]]).astype(np.int64)
+        self.skipped = {int(position): Skipped(**skip) for position, skip in index["skipped"].items()}
+        self.path = path
+        total = int(self.num_samples.sum())
+        self._samples = np.memmap(path, dtype=np.int16, mode="r", shape=(total,)) if total else np.zeros(0, np.int16)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """(S,) float32 in [-1, 1]."""
+        start = self.starts[position]
+        return self._samples[start : start + self.num_samples[position]].astype("float32") / np.float32(32768.0)
+
+
+def open_store(
+    cache_dir: Path,
+    name: str,
+    utterances: Callable[[], Iterable[Utterance]],
+    limits: AudioLimits,
+    num_threads: int = 2,
+    progress: Callable[[Iterable[Utterance]], Iterable[Utterance]] = iter,
+) -> WaveformStore:
+    """Opens the store of a manifest's audio, and fills it first where it does not exist yet.
+
+    Args:
+        cache_dir: Folder of all stores.
+        name: Start of the file's name; the rest is a digest of the audio files' names, sizes and times, and the limits.
+        utterances: Gives the manifest's utterances, each time anew.
+        limits: Sample rate and accepted lengths.
+        num_threads: Files decoded at a time.
+        progress: Wraps the utterances while they are decoded, to show a bar.
+    """
+    path = cache_dir / f"{name}-{_digest(utterances(), limits)}.pcm"
+    if not (path.is_file() and path.with_suffix(".json").is_file()):
+        _fill(path, progress(utterances()), limits, num_threads)
+    return WaveformStore(path)
+
+
+def _digest(utterances: Iterable[Utterance], limits: AudioLimits) -> str:
+    digest = hashlib.sha256(repr((FORMAT, limits)).encode())
+    for utterance in utterances:
+        try:
+            status = os.stat(utterance.audio)
+            state = (status.st_size, status.st_mtime_ns)
+        except OSError:
+            state = None
+        digest.update(repr((str(utterance.audio), state)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _fill(path: Path, utterances: Iterable[Utterance], limits: AudioLimits, num_threads: int) -> None:
+    num_samples: list[int] = []
+    skipped: dict[int, dict] = {}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for utterance, result in _decoded(utterances, limits, num_threads):
+            if isinstance(result, AudioError):
+                skip = {"source": utterance.source, "reason": result.reason, "message": str(result)}
+                skipped[len(num_samples)] = skip
+                num_samples.append(0)
+            else:
+                file.write(result.tobytes())
+                num_samples.append(len(result))
+    write_text(path.with_suffix(".json"), json.dumps({"num_samples": num_samples, "skipped": skipped}))
+
+
+def _decoded(
+    utterances: Iterable[Utterance], limits: AudioLimits, num_threads: int
+) -> Iterator[tuple[Utterance, np.ndarray | AudioError]]:
+    """Decodes a few hundred files ahead, in order: memory does not grow with the corpus."""
+
+    def decode(utterance: Utterance) -> np.ndarray | AudioError:
+        try:
+            waveform = read_audio(
+                utterance.audio, limits.sample_rate_hz, limits.min_duration_s, limits.max_duration_s
+            )
+        except AudioError as error:
+            return error
+        return np.round(waveform * 32767.0).astype(np.int16)
+
+    remaining = iter(utterances)
+    with ThreadPoolExecutor(num_threads) as pool:
+        while window := list(islice(remaining, 256)):
+            yield from zip(window, pool.map(decode, window), strict=True)

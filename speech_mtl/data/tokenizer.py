@@ -1,0 +1,264 @@
+"""Tokenisers: the text of one language <-> token numbers. Token 0 is the CTC blank and never stands in a text.
+
+A new kind is one subclass of `Tokenizer` with a `kind`; it is found by that kind from then on.
+"""
+
+import json
+import re
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+
+from speech_mtl.data import text as text_rules
+from speech_mtl.datatypes import BLANK
+from speech_mtl.errors import InputError
+from speech_mtl.files import write_text
+
+BLANK_TOKEN = "<blank>"
+"""How the vocabulary writes token 0."""
+
+_KINDS: dict[str, type["Tokenizer"]] = {}
+
+
+class Tokenizer(ABC):
+    """Turns the text of one language into token numbers and back.
+
+    A subclass has a `kind` and says what its canonical text is (`normalize`); it overrides `split` where a token is
+    longer than one character. Joined together, the tokens of a text are the normalised text again.
+
+    Args:
+        language: BCP 47 tag.
+        vocabulary: All tokens; the first is `BLANK_TOKEN`.
+
+    Raises:
+        InputError: The vocabulary does not begin with the blank, or a token comes twice or is empty.
+
+    Attributes:
+        kind: The name of the class in settings and files.
+        language: BCP 47 tag.
+        vocabulary: All tokens, by number.
+    """
+
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: object):
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            if cls.kind in _KINDS:
+                raise TypeError(f"Two tokenisers are of the kind {cls.kind!r}: {_KINDS[cls.kind]} and {cls}")
+            _KINDS[cls.kind] = cls
+
+    def __init__(self, language: str, vocabulary: Sequence[str]):
+        self.language = language
+        self.vocabulary = tuple(vocabulary)
+        self._numbers = {token: number for number, token in enumerate(self.vocabulary) if number != BLANK}
+        if (
+            self.vocabulary[BLANK : BLANK + 1] != (BLANK_TOKEN,)
+            or len(self._numbers) != len(self.vocabulary) - 1
+            or not self._numbers.keys().isdisjoint(("", BLANK_TOKEN))
+        ):
+            raise InputError(
+                f"Malformed vocabulary of the tokeniser of {language}",
+                expected=f"{BLANK_TOKEN!r} first, then tokens that are neither empty nor listed twice",
+                received=f"{len(self.vocabulary)} tokens, beginning with {list(self.vocabulary[:5])}",
+                action="make the tokeniser again from the training texts",
+            )
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], language: str) -> Self:
+        """Makes the tokeniser whose vocabulary is the sorted set of tokens in the training texts.
+
+        Args:
+            texts: Transcripts as the corpus has them.
+            language: BCP 47 tag.
+
+        Raises:
+            InputError: No text is left after normalisation, or `language` is malformed.
+        """
+        empty = cls(language, (BLANK_TOKEN,))
+        tokens: set[str] = set()
+        for text in texts:
+            tokens.update(empty.split(empty.normalize(text)))
+        if not tokens:
+            raise InputError(
+                f"The training texts of {language} hold no token",
+                expected="at least one transcript with letters in it",
+                received="no text that is left after normalisation",
+                action="look at the field 'text' of the training manifest",
+            )
+        return cls(language, (BLANK_TOKEN, *sorted(tokens)))
+
+    @property
+    def num_tokens(self) -> int:
+        """Size of the vocabulary, the blank included: the width V of the language's output layer."""
+        return len(self.vocabulary)
+
+    def __len__(self) -> int:
+        return self.num_tokens
+
+    @property
+    def spaced(self) -> bool:
+        """Whether spaces separate words in the normalised text, so that words can be scored."""
+        return text_rules.is_spaced(self.language)
+
+    @abstractmethod
+    def normalize(self, text: str) -> str:
+        """The canonical form in which references and hypotheses are scored. Doing it twice changes nothing more."""
+
+    def split(self, normalized: str) -> Sequence[str]:
+        """Splits a normalised text into tokens, known or not."""
+        return list(normalized)
+
+    def unknown(self, text: str) -> set[str]:
+        """The tokens of a text that are not in the vocabulary."""
+        return set(self.split(self.normalize(text))) - self._numbers.keys()
+
+    def encode(self, text: str) -> list[int]:
+        """Turns a text, normalised or not, into token numbers; an empty list if normalisation leaves nothing of it.
+
+        Raises:
+            InputError: Some of its characters are not in the vocabulary.
+        """
+        tokens = self.split(self.normalize(text))
+        try:
+            return [self._numbers[token] for token in tokens]
+        except KeyError:
+            unknown = sorted(set(tokens) - self._numbers.keys())
+        raise InputError(
+            f"Unknown characters in a text of {self.language}: {', '.join(map(_describe, unknown))}",
+            expected=f"only what is in the vocabulary of {self.num_tokens - 1} tokens made from the training texts",
+            received=repr(text[:80]),
+            action="drop or mend the text, or make the tokeniser from texts that hold these characters",
+        )
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Joins tokens, one by one: repeats are kept, so collapse CTC output first.
+
+        The text has exactly the characters of the tokens; what a model put together may still need `normalize`
+        (two spaces in a row, an apostrophe at the end of a word) before it is scored.
+
+        Raises:
+            ValueError: A number is the blank or is not in the vocabulary.
+        """
+        for number in ids:
+            if not BLANK < number < self.num_tokens:
+                raise ValueError(f"Token {number} is the blank or not among the {self.num_tokens} of {self.language}")
+        return "".join(self.vocabulary[number] for number in ids)
+
+    def save(self, path: Path) -> None:
+        """Writes the tokeniser as JSON, under a temporary name first."""
+        record = {"kind": self.kind, "language": self.language, "vocabulary": self.vocabulary}
+        write_text(path, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a tokeniser of this class.
+
+        Raises:
+            InputError: The file is missing, is no tokeniser, or is one of another kind.
+        """
+        tokenizer = load_tokenizer(path)
+        if not isinstance(tokenizer, cls):
+            raise InputError(
+                f"{path}: a tokeniser of another kind",
+                expected=cls.kind,
+                received=tokenizer.kind,
+                action="read it with load_tokenizer, which takes every kind",
+            )
+        return tokenizer
+
+
+class CharacterTokenizer(Tokenizer):
+    """One token a character (Unicode code point) of the normalised text, the space included."""
+
+    kind = "character"
+
+    def normalize(self, text: str) -> str:
+        """The text as `data.text.normalize` leaves it."""
+        return text_rules.normalize(text, self.language)
+
+
+_HAN = "[\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]"
+_SPACE_WITHIN_HAN = re.compile(f"(?<={_HAN}) (?={_HAN})")
+
+
+class PinyinTokenizer(Tokenizer):
+    """Mandarin as syllables with their tone (`zhong1 guo2`), one token a letter, tone digit or space.
+
+    The tones are those of the dictionary (no sandhi), 5 is the neutral tone, `ü` is `v`; characters with several
+    readings are read by the phrases that pypinyin knows. Text that has no pinyin, such as Latin letters, is spelt as
+    it is, in lower case. Two characters with one reading become one: the text cannot be turned back into hanzi.
+    """
+
+    kind = "pinyin"
+
+    @property
+    def spaced(self) -> bool:
+        """True: a syllable stands for a word."""
+        return True
+
+    def normalize(self, text: str) -> str:
+        """The syllables of the text; syllables already written as pinyin stay as they are."""
+        from pypinyin import Style, lazy_pinyin
+
+        text = text_rules.normalize(text, "zh-Latn")  # keeps the spaces, between syllables and between Latin words
+        text = _SPACE_WITHIN_HAN.sub("", text)
+        syllables = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
+        return " ".join(" ".join(syllables).replace("ê", "e").split())
+
+
+def tokenizer_kinds() -> tuple[str, ...]:
+    """The kinds there are, sorted."""
+    return tuple(sorted(_KINDS))
+
+
+def tokenizer_class(kind: str) -> type[Tokenizer]:
+    """The class of a kind.
+
+    Raises:
+        InputError: There is no such kind.
+    """
+    if kind not in _KINDS:
+        raise InputError(
+            f"Unknown kind of tokeniser {kind!r}",
+            expected="one of " + ", ".join(tokenizer_kinds()),
+            received=repr(kind),
+            action="choose one of these kinds",
+        )
+    return _KINDS[kind]
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Reads a tokeniser of any kind from the file that `save` wrote.
+
+    Raises:
+        InputError: The file is missing or is no tokeniser, or its kind is unknown.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"There is no tokeniser {path}",
+            expected="a JSON file that training wrote",
+            received="nothing at that path",
+            action="give the folder of a finished run",
+        )
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        kind, language, vocabulary = (record[field] for field in ("kind", "language", "vocabulary"))
+        if not all(isinstance(value, str) for value in (kind, language, *vocabulary)):
+            raise TypeError("not strings")
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{path}: not a tokeniser",
+            expected="a JSON object with the fields kind, language and vocabulary (a list of strings)",
+            received=repr(path.read_bytes()[:80]),
+            action="copy the file from the run again, or make it again by training",
+        ) from None
+    return tokenizer_class(kind)(language, vocabulary)
+
+
+def _describe(token: str) -> str:
+    """A token as a person can find it, though it may be invisible or combine with its neighbour."""
+    names = [f"U+{ord(char):04X} {unicodedata.name(char, 'unnamed')}" for char in token]
+    return f"{token!r} ({', '.join(names)})"

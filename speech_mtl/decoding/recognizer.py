@@ -1,0 +1,94 @@
+"""A trained network that turns speech into text."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from speech_mtl.data.pipeline import Draw, Examples, batches, padded_rows, plan_evaluation
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.datatypes import Hypothesis
+from speech_mtl.decoding.ctc import greedy
+from speech_mtl.errors import InputError
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.training.gradients import make_forward
+
+
+class Recognizer:
+    """Recognises speech with the output layer of a language that the caller names.
+
+    Args:
+        model: The network.
+        tokenizers: By language, in the order of the model's languages.
+        sample_rate_hz: Rate of the waveforms.
+    """
+
+    def __init__(self, model: MultilingualModel, tokenizers: Mapping[str, Tokenizer], sample_rate_hz: int):
+        self.model = model
+        self.tokenizers = tokenizers
+        self.sample_rate_hz = sample_rate_hz
+        self._forward = make_forward(model)
+        self._min_samples = next(n for n in range(0, 10**6, 80) if model.num_encoder_frames(n) >= 1)
+
+    def language_id(self, language: str) -> int:
+        """Which of the model's output layers belongs to a language.
+
+        Raises:
+            InputError: None does.
+        """
+        if language not in self.model.languages:
+            raise InputError(
+                f"There is no output layer for the language {language!r}",
+                expected="one of " + ", ".join(self.model.languages),
+                received=language,
+                action="name one of these languages, or train a run whose recipe lists yours under languages",
+            )
+        return self.model.languages.index(language)
+
+    def transcribe(
+        self, waveforms: Sequence[np.ndarray], language: str, ids: Sequence[str] | None = None
+    ) -> list[Hypothesis]:
+        """Recognises waveforms, each (S,) float32 in [-1, 1] at `sample_rate_hz`, as one batch.
+
+        Raises:
+            InputError: The language has no output layer, or a waveform is too short to make a single frame.
+        """
+        language_id = self.language_id(language)
+        ids = ids or [str(i) for i in range(len(waveforms))]
+        for name, waveform in zip(ids, waveforms, strict=True):
+            if len(waveform) < self._min_samples:
+                raise InputError(
+                    f"{name} is too short to recognise anything in it",
+                    expected=f"at least {self._min_samples / self.sample_rate_hz:.2f} s",
+                    received=f"{len(waveform) / self.sample_rate_hz:.3f} s",
+                    action="leave it out",
+                )
+        padded, num_samples = padded_rows(waveforms, np.float32)
+        return self._recognize(padded, num_samples, language, language_id, ids)
+
+    def transcribe_examples(
+        self, examples: Examples, ids: Sequence[str], language: str, batch_s: float, num_threads: int = 2
+    ) -> Iterator[Hypothesis]:
+        """Recognises all examples of one language, in batches of similar length; not in their order.
+
+        Args:
+            examples: The examples.
+            ids: An id for each example.
+            language: Their language.
+            batch_s: Seconds of speech in a batch.
+            num_threads: Threads that read audio.
+        """
+        language_id = self.language_id(language)
+        plan: list[list[Draw]] = plan_evaluation(language_id, examples.num_samples / self.sample_rate_hz, batch_s)
+        filled: Iterable = batches(plan, {language_id: examples}, num_threads)
+        for draws, batch in zip(plan, filled, strict=True):
+            names = [ids[draw.example] for draw in draws]
+            yield from self._recognize(batch.waveforms, batch.num_samples, language, language_id, names)
+
+    def _recognize(self, waveforms, num_samples, language, language_id, ids) -> list[Hypothesis]:
+        language_ids = np.full(len(waveforms), language_id, dtype=np.int32)
+        logits = self._forward(waveforms, num_samples, language_ids)
+        tokenizer = self.tokenizers[language]
+        return [
+            Hypothesis(name, language, tokenizer.normalize(tokenizer.decode(tokens)), score)
+            for name, (tokens, score) in zip(ids, greedy(logits.values, logits.num_frames), strict=True)
+        ]

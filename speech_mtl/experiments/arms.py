@@ -1,0 +1,130 @@
+"""Arms: ways of training the same network for the same target language.
+
+An arm is a function that turns a recipe with its budget and seed into stages, run one after another; the last stage's
+run is the one that is evaluated. To add an arm, write such a function under `@arm`; the conformance test in
+`tests/experiments/test_arms.py` finds it by itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of an arm.
+
+    Attributes:
+        name: Of the run's folder. Stages of several arms or budgets with the same name are one run, done once.
+        recipe: Its settings.
+    """
+
+    name: str
+    recipe: Recipe
+
+
+Arm = Callable[[Recipe, Path], list[Stage]]
+"""(recipe with budget and seed, folder of all runs) -> stages."""
+
+ARMS: dict[str, Arm] = {}
+"""Every arm by name."""
+
+
+def arm(function: Arm) -> Arm:
+    """Registers an arm under its function's name."""
+    ARMS[function.__name__] = function
+    return function
+
+
+def find_arm(name: str) -> Arm:
+    """The arm of a name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if name not in ARMS:
+        raise InputError(
+            f"compare.arms: there is no arm {name!r}",
+            expected="one of " + ", ".join(sorted(ARMS)),
+            received=name,
+            action="choose one of these arms",
+        )
+    return ARMS[name]
+
+
+@arm
+def alone(recipe: Recipe, _folder: Path) -> list[Stage]:
+    """The target language and nothing else."""
+    target = _target(recipe)
+    only = recipe.overridden({"languages": {target: recipe.languages[target]}})
+    return [Stage(_named("alone", recipe), only)]
+
+
+@arm
+def joint(recipe: Recipe, _folder: Path) -> list[Stage]:
+    """Target and auxiliary languages together.
+
+    Reference: Huang et al. 2013, "Cross-language knowledge transfer using multilingual deep neural network with shared
+    hidden layers", section 3.
+    """
+    _auxiliaries(recipe)
+    return [Stage(_named("joint", recipe), recipe)]
+
+
+@arm
+def pretrain_finetune(recipe: Recipe, folder: Path) -> list[Stage]:
+    """First the auxiliary languages, once for all budgets; then the target alone, from that encoder.
+
+    Reference: Huang et al. 2013, section 4. We differ in training the whole encoder on, not the output layer only.
+    """
+    pretraining = recipe.overridden(
+        {
+            "target": None,
+            "languages": _auxiliaries(recipe),
+            "training.num_updates": recipe.compare.pretrain_updates,
+        }
+    )
+    first = Stage(f"pretrain-seed{recipe.seed}", pretraining)
+    target = _target(recipe)
+    finetuning = recipe.overridden(
+        {
+            "languages": {target: recipe.languages[target]},
+            "init_from": str(folder / first.name),
+            "training.num_updates": recipe.compare.finetune_updates,
+            "training.learning_rate": recipe.compare.finetune_learning_rate,
+        }
+    )
+    return [first, Stage(_named("pretrain_finetune", recipe), finetuning)]
+
+
+def _target(recipe: Recipe) -> str:
+    if recipe.target is None:
+        raise InputError(
+            f"The recipe {recipe.name} has no target language",
+            expected="target: one of " + ", ".join(recipe.languages),
+            received="target: null",
+            action="set target",
+        )
+    return recipe.target
+
+
+def _auxiliaries(recipe: Recipe) -> dict:
+    target = _target(recipe)
+    auxiliaries = {language: settings for language, settings in recipe.languages.items() if language != target}
+    if not auxiliaries:
+        raise InputError(
+            f"The recipe {recipe.name} has no auxiliary language",
+            expected="languages other than the target",
+            received=target,
+            action="add languages, or compare only the arm alone",
+        )
+    return auxiliaries
+
+
+def _named(arm_name: str, recipe: Recipe) -> str:
+    budget_s = recipe.languages[_target(recipe)].budget_s
+    budget = "all" if budget_s is None else f"{budget_s / 60:g}min"
+    return f"{arm_name}-{budget}-seed{recipe.seed}"

@@ -1,0 +1,258 @@
+"""What a run leaves on disk: save, resume, load. Weights lie by name, one file a part; nothing is unpickled.
+
+    RUN/settings.yaml               all settings, defaults written out
+    RUN/tokenizers/LANGUAGE.json
+    RUN/checkpoints/000500/         where training goes on from; the newest one is kept
+        encoder.safetensors  heads/LANGUAGE.safetensors  optimizer.safetensors  progress.json
+    RUN/best/000400/                the weights with the lowest dev error, without the optimiser
+    RUN/log.jsonl  tensorboard/     losses and errors by update
+    RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from speech_mtl.build import build_model
+from speech_mtl.config import Recipe, load_recipe
+from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
+from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.errors import InputError
+from speech_mtl.files import replacing, write_text
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.trainer import Progress
+
+
+class Run:
+    """A run folder."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.settings_path = path / "settings.yaml"
+        self.log_path = path / "log.jsonl"
+
+    def exists(self) -> bool:
+        """Whether training was ever started here."""
+        return self.settings_path.is_file()
+
+    def recipe(self) -> Recipe:
+        """The settings that the run was started with.
+
+        Raises:
+            InputError: The folder is no run.
+        """
+        if not self.exists():
+            raise InputError(
+                f"{self.path} is not a run",
+                expected="a folder with a settings.yaml, which `speech-mtl train` writes",
+                received="no such file" if self.path.is_dir() else "no such folder",
+                action="give the folder that training named at its end",
+            )
+        return load_recipe(self.settings_path)
+
+    def start(self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer]) -> None:
+        """Writes what never changes during a run. The settings come last: they say that the rest is there."""
+        for language, tokenizer in tokenizers.items():
+            tokenizer.save(self.path / "tokenizers" / f"{language}.json")
+        write_text(self.settings_path, recipe.to_yaml())
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """By language, in the order of the recipe's languages."""
+        return {
+            language: load_tokenizer(self.path / "tokenizers" / f"{language}.json")
+            for language in self.recipe().languages
+        }
+
+    def append_log(self, record: dict) -> None:
+        """Adds a line to the log."""
+        with self.log_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def save_checkpoint(self, model: MultilingualModel, optimizer: FlatAdamW, progress: Progress) -> None:
+        """Saves all that is needed to go on from here, then removes the older checkpoint."""
+        folder = self.path / "checkpoints" / f"{progress.update:06d}"
+
+        def write(temporary: Path) -> None:
+            save_weights(temporary, model)
+            save_part(temporary / "optimizer.safetensors", optimizer.named_state())
+            save_part(temporary / "random.safetensors", {"state": keras.ops.convert_to_numpy(model.random.state.value)})
+            (temporary / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
+
+        _write_folder(folder, write)
+
+    def save_best(self, model: MultilingualModel, update: int) -> None:
+        """Saves the weights as the best so far, then removes the former best."""
+        _write_folder(self.path / "best" / f"{update:06d}", lambda temporary: save_weights(temporary, model))
+
+    def load_checkpoint(self, model: MultilingualModel, optimizer: FlatAdamW) -> Progress:
+        """Sets weights, optimiser and random state to the newest checkpoint; a fresh start if there is none."""
+        folder = _newest(self.path / "checkpoints")
+        if folder is None:
+            return Progress()
+        progress = Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+        load_weights(folder, model)
+        optimizer.set_named_state(load_part(folder / "optimizer.safetensors"))
+        model.random.state.assign(load_part(folder / "random.safetensors")["state"])
+        return progress
+
+    def progress(self) -> Progress:
+        """How far the newest checkpoint is, without loading its weights."""
+        folder = _newest(self.path / "checkpoints")
+        if folder is None:
+            return Progress()
+        return Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+
+    def load_best(self, model: MultilingualModel) -> None:
+        """Sets the weights to those with the lowest dev error.
+
+        Raises:
+            InputError: No weights have been saved yet.
+        """
+        load_weights(self.best_folder(), model)
+
+    def best_folder(self) -> Path:
+        """Where the best weights lie.
+
+        Raises:
+            InputError: No weights have been saved yet.
+        """
+        folder = _newest(self.path / "best")
+        if folder is None:
+            raise InputError(
+                f"{self.path} has no trained weights yet",
+                expected="a folder best/UPDATE with encoder.safetensors",
+                received="none",
+                action="run `speech-mtl train` on it until its first look at the dev set",
+            )
+        return folder
+
+    def num_parameters(self) -> int:
+        """Trainable numbers in the best weights."""
+        return sum(array.size for path in self.best_folder().rglob("*.safetensors") for array in load_part(path).values())
+
+    def load(self) -> Recognizer:
+        """The recogniser with the best weights."""
+        recipe, tokenizers = self.recipe(), self.tokenizers()
+        model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()})
+        self.load_best(model)
+        return Recognizer(model, tokenizers, recipe.data.sample_rate_hz)
+
+
+def save_weights(folder: Path, model: MultilingualModel) -> None:
+    """Writes the encoder and each language's head, each to its own file."""
+    save_part(folder / "encoder.safetensors", named_weights(model.encoder))
+    for head in model.heads.heads:
+        save_part(folder / "heads" / f"{head.name}.safetensors", named_weights(head))
+
+
+def load_weights(folder: Path, model: MultilingualModel) -> None:
+    """Sets the encoder and the head of each of the model's languages. Other languages' files are left alone."""
+    set_weights(model.encoder, load_part(folder / "encoder.safetensors"), folder / "encoder.safetensors")
+    for head in model.heads.heads:
+        path = folder / "heads" / f"{head.name}.safetensors"
+        set_weights(head, load_part(path), path)
+
+
+def initialize_from(run: Run, model: MultilingualModel, tokenizers: Mapping[str, Tokenizer]) -> dict[str, str]:
+    """Starts a network from a trained run: its encoder, and the heads of languages whose vocabulary is the same.
+
+    Returns:
+        For each part `kept` or `new`, with the reason.
+
+    Raises:
+        InputError: The run has no weights, or its encoder has another shape.
+    """
+    folder = run.best_folder()
+    set_weights(model.encoder, load_part(folder / "encoder.safetensors"), folder / "encoder.safetensors")
+    report = {"encoder": "kept"}
+    theirs = run.tokenizers()
+    for head in model.heads.heads:
+        language = head.name
+        if language not in theirs:
+            report[language] = "new: the run has no such language"
+        elif theirs[language].vocabulary != tokenizers[language].vocabulary:
+            report[language] = "new: the run's vocabulary is another"
+        else:
+            path = folder / "heads" / f"{language}.safetensors"
+            set_weights(head, load_part(path), path)
+            report[language] = "kept"
+    return report
+
+
+def named_weights(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
+    """A layer's weights by their path below it."""
+    return {_name(layer, v): keras.ops.convert_to_numpy(v.value) for v in layer.trainable_variables}
+
+
+def set_weights(layer: keras.layers.Layer, weights: Mapping[str, np.ndarray], path: Path) -> None:
+    """Sets a layer's weights by name. Nothing is set unless everything fits.
+
+    Raises:
+        InputError: A weight is missing, left over, or of another shape.
+    """
+    variables = {_name(layer, v): v for v in layer.trainable_variables}
+    for name in sorted(variables.keys() | weights.keys()):
+        wanted = tuple(variables[name].shape) if name in variables else None
+        found = weights[name].shape if name in weights else None
+        if wanted != found:
+            raise InputError(
+                f"{path} does not fit the network: {name}",
+                expected=f"shape {wanted}" if wanted is not None else "no such weight",
+                received=f"shape {found}" if found is not None else "no such weight",
+                action="use the encoder settings and vocabularies that the weights were trained with",
+            )
+    for name, variable in variables.items():
+        variable.assign(weights[name])
+
+
+def _name(layer: keras.layers.Layer, variable: keras.Variable) -> str:
+    return variable.path.removeprefix(f"{layer.path}/")
+
+
+def save_part(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays."""
+    with replacing(path) as temporary:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+
+
+def load_part(path: Path) -> dict[str, np.ndarray]:
+    """Reads named arrays.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"The weights {path} cannot be read",
+            expected="a file that training wrote",
+            received=str(error),
+            action="copy the run again, or train it again in another folder",
+        ) from None
+
+
+def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Writes a folder under a temporary name, renames it, and removes its older siblings."""
+    temporary = folder.with_name(f"{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    write(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    for sibling in folder.parent.iterdir():
+        if sibling != folder:
+            shutil.rmtree(sibling, ignore_errors=True)
+
+
+def _newest(folder: Path) -> Path | None:
+    finished = [path for path in folder.glob("*") if path.name.isdigit()]
+    return max(finished, key=lambda path: int(path.name), default=None)

@@ -1,0 +1,68 @@
+"""Word and character errors of hypotheses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jiwer
+
+from speech_mtl.datatypes import ErrorCounts
+from speech_mtl.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The errors of a set of utterances. Scores of several sets can be added.
+
+    Attributes:
+        words: Errors over words.
+        characters: Errors over characters (Unicode code points), the space between words being one.
+        num_utterances: How many utterances were scored.
+    """
+
+    words: ErrorCounts
+    characters: ErrorCounts
+    num_utterances: int
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(
+            self.words + other.words, self.characters + other.characters, self.num_utterances + other.num_utterances
+        )
+
+
+def score(references: Sequence[str], hypotheses: Sequence[str], spaced: bool = True) -> Score:
+    """Counts the fewest edits that turn each reference into its hypothesis, and adds them up.
+
+    An empty reference is allowed: all of its hypothesis counts as insertions, which raise the rate of the set though
+    the reference adds nothing to its length.
+
+    Where several alignments have the fewest edits, how these divide into substitutions, deletions and insertions is
+    jiwer's choice; their sum is not.
+
+    Args:
+        references: Texts in the normalised form of their tokeniser.
+        hypotheses: Texts in the same form and order.
+        spaced: Whether spaces separate words (`Tokenizer.spaced`). If not, as in Chinese characters or Thai, a word is
+            not defined: words are counted per character, and their errors are those of the characters.
+
+    Raises:
+        InputError: There is no utterance, or not one hypothesis for every reference.
+    """
+    if not references or len(references) != len(hypotheses):
+        raise InputError(
+            "Nothing to score" if not references else "References and hypotheses do not match",
+            expected="at least one reference, and a hypothesis for each",
+            received=f"{len(references)} references and {len(hypotheses)} hypotheses",
+            action="give every utterance of the split one hypothesis, an empty text if nothing was recognised",
+        )
+    references, hypotheses = _single_spaced(references), _single_spaced(hypotheses)
+    characters = _counts(jiwer.process_characters(references, hypotheses))
+    words = _counts(jiwer.process_words(references, hypotheses)) if spaced else characters
+    return Score(words, characters, len(references))
+
+
+def _single_spaced(texts: Sequence[str]) -> list[str]:
+    return [" ".join(text.split()) for text in texts]
+
+
+def _counts(output: jiwer.WordOutput | jiwer.CharacterOutput) -> ErrorCounts:
+    return ErrorCounts(output.hits, output.substitutions, output.deletions, output.insertions)

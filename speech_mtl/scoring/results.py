@@ -1,0 +1,91 @@
+"""The rows of result files: what `evaluation.json` and `comparison.json` hold, and what tables are made of."""
+
+from typing import TypedDict
+
+from speech_mtl.scoring.error_rate import Score
+
+ARMS = ("alone", "joint", "pretrain_finetune")
+"""The ways of training in a comparison; the others are measured against the first."""
+
+
+class MeasuredRow(TypedDict):
+    """What both kinds of row say about one language's split.
+
+    Attributes:
+        language: BCP 47 tag.
+        split: `train`, `dev` or `test`.
+        num_utterances: Utterances scored.
+        num_reference_words: Words in their references.
+        num_reference_characters: Characters in their references.
+        wer: Word errors per reference word (not percent); None without reference words.
+        cer: Character errors per reference character (not percent); None without reference characters.
+    """
+
+    language: str
+    split: str
+    num_utterances: int
+    num_reference_words: int
+    num_reference_characters: int
+    wer: float | None
+    cer: float | None
+
+
+class EvaluationRow(MeasuredRow):
+    """A row of an evaluation: the measured split and its kinds of errors."""
+
+    word_substitutions: int
+    word_deletions: int
+    word_insertions: int
+    character_substitutions: int
+    character_deletions: int
+    character_insertions: int
+
+
+class ResultRow(MeasuredRow):
+    """A row of a comparison: one trained model on one language's split.
+
+    Attributes:
+        recipe: The recipe that was compared.
+        arm: One of `ARMS`.
+        budget_s: Seconds of target speech that the model was trained with.
+        seed: Random seed of the run.
+        num_updates: Optimizer steps.
+        num_parameters: Trainable parameters of the model.
+        wall_time_s: Duration of the training.
+    """
+
+    recipe: str
+    arm: str
+    budget_s: float
+    seed: int
+    num_updates: int
+    num_parameters: int
+    wall_time_s: float
+
+
+def measured_row(language: str, split: str, score: Score) -> MeasuredRow:
+    """The part of a row that a score decides."""
+    words, characters = score.words, score.characters
+    return {
+        "language": language,
+        "split": split,
+        "num_utterances": score.num_utterances,
+        "num_reference_words": words.num_reference,
+        "num_reference_characters": characters.num_reference,
+        "wer": words.rate if words.num_reference else None,
+        "cer": characters.rate if characters.num_reference else None,
+    }
+
+
+def evaluation_row(language: str, split: str, score: Score) -> EvaluationRow:
+    """The row of an evaluation that a score makes."""
+    words, characters = score.words, score.characters
+    return {
+        **measured_row(language, split, score),
+        "word_substitutions": words.substitutions,
+        "word_deletions": words.deletions,
+        "word_insertions": words.insertions,
+        "character_substitutions": characters.substitutions,
+        "character_deletions": characters.deletions,
+        "character_insertions": characters.insertions,
+    }

@@ -1,0 +1,241 @@
+"""Result rows -> Markdown tables, in files of their own and in the READMEs that show them."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple, get_type_hints
+
+from speech_mtl.errors import InputError
+from speech_mtl.files import write_text
+from speech_mtl.scoring.results import ARMS, EvaluationRow, ResultRow
+
+MISSING = "–"
+"""What stands in a cell without a value."""
+
+
+def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
+    """Renders an evaluation: one line per row, in their order. S/D/I: substitutions, deletions, insertions."""
+    heads = ["Language", "Split", "Utterances", "Words", "WER %", "S / D / I", "CER %", "S / D / I"]
+    lines = []
+    for row in rows:
+        words = (row["word_substitutions"], row["word_deletions"], row["word_insertions"])
+        characters = (row["character_substitutions"], row["character_deletions"], row["character_insertions"])
+        lines.append(
+            [
+                row["language"],
+                row["split"],
+                str(row["num_utterances"]),
+                str(row["num_reference_words"]),
+                _percent(row["wer"]),
+                " / ".join(map(str, words)),
+                _percent(row["cer"]),
+                " / ".join(map(str, characters)),
+            ]
+        )
+    return _markdown(heads, lines, num_text_columns=2)
+
+
+def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> str:
+    """Renders a comparison: one line per budget of target speech, on the target language's test split.
+
+    Each arm has its CER and WER, with several seeds their mean and in brackets the smallest and the largest. The arms
+    besides `alone` have the relative reduction of the mean CER against it, which is negative where they are worse.
+
+    Args:
+        rows: Rows of any languages and splits.
+        language: The target language. None: the one language that the arm `alone` was tested on.
+
+    Raises:
+        InputError: The target language is not given and cannot be told from the rows, has no test rows, or has two
+            rows of one budget, arm and seed.
+    """
+    cells = _comparison_cells(rows, language or _target_language(rows))
+    found = dict.fromkeys(arm for _, arm in cells)
+    arms = [arm for arm in ARMS if arm == ARMS[0] or arm in found] + [arm for arm in found if arm not in ARMS]
+    heads = ["Target speech"]
+    for arm in arms:
+        heads += [f"{arm}: CER %", "WER %"] if arm == ARMS[0] else [f"{arm}: CER %", "reduced by %", "WER %"]
+    lines = []
+    for budget_s in sorted({budget_s for budget_s, _ in cells}):
+        alone_cer = _values(cells.get((budget_s, ARMS[0]), ()), "cer")
+        line = [_duration(budget_s)]
+        for arm in arms:
+            cell = cells.get((budget_s, arm), ())
+            cer = _values(cell, "cer")
+            line.append(_spread(cer))
+            if arm != ARMS[0]:
+                line.append(_reduction(alone_cer, cer))
+            line.append(_spread(_values(cell, "wer")))
+        lines.append(line)
+    return _markdown(heads, lines, num_text_columns=1)
+
+
+def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]], markdown: str) -> None:
+    """Writes the rows as `NAME.json` and their table as `NAME.md`, each under a temporary name first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(list(rows), ensure_ascii=False, indent=1)
+    for path, text in ((folder / f"{name}.json", content + "\n"), (folder / f"{name}.md", markdown.rstrip() + "\n")):
+        write_text(path, text)
+
+
+class TableKind(NamedTuple):
+    """A kind of table that a README can show."""
+
+    row: type
+    render: Callable[..., str]
+    takes_language: bool
+
+
+TABLE_KINDS = {
+    "evaluation": TableKind(EvaluationRow, evaluation_table, takes_language=False),
+    "comparison": TableKind(ResultRow, comparison_table, takes_language=True),
+}
+
+_BLOCK_START = re.compile(r"<!-- results:(.*)-->")
+_BLOCK_END = "<!-- end results -->"
+
+
+def render_readme(path: Path) -> str:
+    """The text of a README with every result table in it made afresh from its rows; nothing is written.
+
+    A table stands between the lines `<!-- results: PATH.json KIND -->` and `<!-- end results -->`. PATH is relative
+    to the README, KIND is `evaluation` or `comparison`, optionally followed by the target language of the comparison.
+
+    Raises:
+        InputError: There is no such file, a block is malformed or not ended, its kind is unknown, or its JSON file is
+            missing or does not hold rows of that kind.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"There is no README {path}",
+            expected="a Markdown file",
+            received="nothing at that path",
+            action="give the path of a README",
+        )
+    rendered: list[str] = []
+    block_start = 0
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        match = _BLOCK_START.fullmatch(line.strip())
+        if block_start and (match or line.strip() == _BLOCK_END):
+            if match:
+                break
+            block_start = 0
+        if not block_start:
+            rendered.append(line)
+        if match:
+            rendered += ["", _render_block(path.parent, match[1].split(), f"{path}:{number}"), ""]
+            block_start = number
+    if block_start:
+        raise InputError(
+            f"{path}:{block_start}: this table has no end",
+            expected=f"the line {_BLOCK_END} before the next table and the end of the file",
+            received="no such line",
+            action="add it after the table",
+        )
+    return "\n".join(rendered)
+
+
+def _render_block(folder: Path, words: list[str], where: str) -> str:
+    kind = TABLE_KINDS.get(words[1]) if len(words) > 1 else None
+    if kind is None or len(words) > 2 + kind.takes_language:
+        raise InputError(
+            f"{where}: malformed results comment",
+            expected="<!-- results: PATH.json KIND -->, KIND being evaluation or comparison [LANGUAGE]",
+            received=" ".join(words),
+            action="mend the comment",
+        )
+    return kind.render(_read_rows(folder / words[0], kind.row, where), *words[2:])
+
+
+def _read_rows(path: Path, row_type: type, where: str) -> list[Any]:
+    fields = get_type_hints(row_type).keys()
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        problem = None if isinstance(rows, list) else type(rows).__name__
+    except (OSError, ValueError) as error:
+        rows, problem = [], str(error)
+    for number, row in enumerate(rows if problem is None else (), 1):
+        missing = [field for field in fields if not isinstance(row, dict) or field not in row]
+        if missing:
+            problem = f"row {number} without {', '.join(missing)}"
+            break
+    if problem is not None:
+        raise InputError(
+            f"{where}: the table cannot be made from {path}",
+            expected="a JSON list of rows with the fields " + ", ".join(fields),
+            received=problem,
+            action="give the path relative to the README, or make the file again with its command",
+        )
+    return rows
+
+
+def _target_language(rows: Iterable[ResultRow]) -> str:
+    found = sorted({row["language"] for row in rows if row["arm"] == ARMS[0] and row["split"] == "test"})
+    if len(found) != 1:
+        raise InputError(
+            "The target language of the comparison cannot be told from its rows",
+            expected=f"test rows of one language in the arm {ARMS[0]!r}",
+            received=", ".join(found) or "none",
+            action="name the target language",
+        )
+    return found[0]
+
+
+def _comparison_cells(rows: Iterable[ResultRow], language: str) -> dict[tuple[float, str], list[ResultRow]]:
+    """The target language's test rows by budget and arm: one row a seed."""
+    cells: dict[tuple[float, str], list[ResultRow]] = {}
+    for row in rows:
+        if row["language"] != language or row["split"] != "test":
+            continue
+        cell = cells.setdefault((row["budget_s"], row["arm"]), [])
+        if any(other["seed"] == row["seed"] for other in cell):
+            raise InputError(
+                f"Two results of {language} for one budget, arm and seed",
+                expected="one test row for each",
+                received=f"budget_s {row['budget_s']}, arm {row['arm']}, seed {row['seed']} twice",
+                action="put only one comparison of one recipe into a table",
+            )
+        cell.append(row)
+    if not cells:
+        raise InputError(
+            f"The comparison has no results of {language}",
+            expected=f"rows with the language {language} and the split test",
+            received="none",
+            action="name the target language of the comparison",
+        )
+    return cells
+
+
+def _values(cell: Iterable[ResultRow], rate: str) -> list[float]:
+    return [row[rate] for row in cell if row[rate] is not None]
+
+
+def _spread(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return _percent(values[0] if values else None)
+    return f"{_percent(fmean(values))} ({_percent(min(values))}–{_percent(max(values))})"
+
+
+def _reduction(alone: Sequence[float], other: Sequence[float]) -> str:
+    if not alone or not other or fmean(alone) == 0:
+        return MISSING
+    return _percent((fmean(alone) - fmean(other)) / fmean(alone))
+
+
+def _percent(fraction: float | None) -> str:
+    if fraction is None:
+        return MISSING
+    return f"{round(100 * fraction, 1) + 0.0:.1f}".replace("-", "−")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.4g} h" if seconds >= 3600 else f"{seconds / 60:.3g} min"
+
+
+def _markdown(heads: Sequence[str], lines: Iterable[Sequence[str]], num_text_columns: int) -> str:
+    """A Markdown table, numbers to the right, without a newline at its end."""
+    rule = ["---"] * num_text_columns + ["---:"] * (len(heads) - num_text_columns)
+    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, rule, *lines))

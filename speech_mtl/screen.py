@@ -1,0 +1,65 @@
+"""What a person sees while something runs. Everything here can be silenced."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Screen:
+    """Messages and progress bars on standard error, so that results on standard output stay clean.
+
+    Args:
+        quiet: Show nothing.
+        indent: Put before each message.
+    """
+
+    def __init__(self, quiet: bool = False, indent: str = ""):
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self.indent = indent
+
+    def say(self, message: str) -> None:
+        """One line."""
+        self.console.print(self.indent + escape(message))
+
+    def warn(self, message: str) -> None:
+        """One line that stands out."""
+        self.console.print(f"{self.indent}[yellow]warning[/yellow] {escape(message)}")
+
+    def progress(self, items: Iterable, title: str) -> Iterator:
+        """Yields the items under a bar that counts them."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            yield from bar.track(items, description=self.indent + title)
+
+    @contextmanager
+    def training(self, title: str, num_updates: int, done: int) -> Iterator[Callable]:
+        """A bar over updates. Gives a function (update, loss=, rate=, dev_error=, audio_s_per_s=) to call after each."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+        )
+        seen: dict[str, float] = {}
+        with Progress(*columns, console=self.console, transient=True, refresh_per_second=2) as bar:
+            task = bar.add_task(self.indent + title, total=num_updates, completed=done, figures="first step ...")
+
+            def show(update: int, **figures: float) -> None:
+                seen.update(figures)
+                bar.update(task, completed=update, figures=_line(seen))
+
+            yield show
+
+
+def _line(figures: dict[str, float]) -> str:
+    forms = {
+        "loss": "loss {:.2f}",
+        "rate": "rate {:.1e}",
+        "dev_error": "best dev error {:.1%}",
+        "audio_s_per_s": "{:.0f} audio-s/s",
+    }
+    return "  ".join(form.format(figures[name]) for name, form in forms.items() if name in figures)

@@ -1,0 +1,85 @@
+"""AdamW over all weights laid end to end in one vector."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class FlatAdamW:
+    """Adam with decoupled weight decay and clipping by the global norm, as a handful of operations on one long vector.
+
+    An optimiser that treats each of a Conformer's 200 weights by itself adds thousands of nodes to the graph, which
+    TensorFlow takes seconds to trace and optimise before the first step; see `benchmarks/`.
+
+    References: Kingma and Ba 2015, "Adam", algorithm 1; Loshchilov and Hutter 2019, "Decoupled weight decay
+    regularization", algorithm 2.
+
+    Args:
+        variables: The weights to train. Their paths must be unique: the state is saved under them.
+        weight_decay: Applied to matrices, not to biases and gains; multiplied by the learning rate.
+        clip_norm: Largest norm of the gradient over all weights.
+    """
+
+    def __init__(
+        self,
+        variables: list[keras.Variable],
+        weight_decay: float = 0.01,
+        clip_norm: float = 1.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.98,
+        epsilon: float = 1e-8,
+    ):
+        self.weights = variables
+        self.weight_decay, self.clip_norm = weight_decay, clip_norm
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.sizes = [int(np.prod(variable.shape)) for variable in variables]
+        self.decayed = np.concatenate(
+            [np.full(size, len(v.shape) > 1, "float32") for v, size in zip(variables, self.sizes, strict=True)]
+        )
+        total = sum(self.sizes)
+        self.first = keras.Variable(np.zeros(total, "float32"), trainable=False, name="first_moment")
+        self.second = keras.Variable(np.zeros(total, "float32"), trainable=False, name="second_moment")
+        self.step = keras.Variable(np.zeros((), "float32"), trainable=False, name="step")
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The optimiser's own state."""
+        return [self.first, self.second, self.step]
+
+    def named_state(self) -> dict[str, np.ndarray]:
+        """The state by name of the weight it belongs to."""
+        named = {"step": ops.convert_to_numpy(self.step.value)}
+        for kind, vector in (("first", self.first), ("second", self.second)):
+            pieces = np.split(ops.convert_to_numpy(vector.value), np.cumsum(self.sizes)[:-1])
+            named |= {f"{kind}/{v.path}": piece for v, piece in zip(self.weights, pieces, strict=True)}
+        return named
+
+    def set_named_state(self, named: dict[str, np.ndarray]) -> None:
+        """Sets the state by name.
+
+        Raises:
+            KeyError: A weight's state is missing.
+        """
+        self.step.assign(named["step"])
+        for kind, vector in (("first", self.first), ("second", self.second)):
+            vector.assign(np.concatenate([named[f"{kind}/{variable.path}"] for variable in self.weights]))
+
+    def updated(self, weights, gradients, state, learning_rate):
+        """One step as a pure function: (new weights, new state, norm of the gradient before clipping)."""
+        first, second, step = state
+        gradient = self._flatten(gradients)
+        flat = self._flatten(weights)
+        norm = ops.sqrt(ops.sum(gradient * gradient))
+        gradient = gradient * ops.minimum(1.0, self.clip_norm / (norm + 1e-12))
+        step = step + 1.0
+        first = self.beta_1 * first + (1.0 - self.beta_1) * gradient
+        second = self.beta_2 * second + (1.0 - self.beta_2) * gradient * gradient
+        rate = ops.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
+        update = rate * first / (ops.sqrt(second) + self.epsilon) + self.weight_decay * self.decayed * flat
+        flat = flat - learning_rate * update
+        pieces = ops.split(flat, list(np.cumsum(self.sizes)[:-1]))
+        new = [ops.reshape(piece, variable.shape) for piece, variable in zip(pieces, self.weights, strict=True)]
+        return new, [first, second, step], norm
+
+    def _flatten(self, tensors):
+        return ops.concatenate([ops.reshape(tensor, (-1,)) for tensor in tensors], axis=0)

@@ -1,0 +1,15 @@
+"""Learning rate by update."""
+
+import math
+
+
+def warmup_cosine(update: int, peak: float, final: float, warmup_updates: int, num_updates: int) -> float:
+    """Rises linearly to the peak at `warmup_updates`, then falls along half a cosine to `final` at `num_updates`.
+
+    Reference: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; the warm-up is that of Vaswani et al.
+    2017, "Attention is all you need", section 5.3.
+    """
+    if update < warmup_updates:
+        return peak * (update + 1) / warmup_updates
+    progress = (update - warmup_updates) / max(1, num_updates - warmup_updates)
+    return final + (peak - final) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))

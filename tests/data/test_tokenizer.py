@@ -1,0 +1,153 @@
+import json
+import re
+
+import pytest
+
+from speech_mtl.data.text import normalize
+from speech_mtl.data.tokenizer import (
+    BLANK_TOKEN,
+    CharacterTokenizer,
+    PinyinTokenizer,
+    Tokenizer,
+    load_tokenizer,
+    tokenizer_class,
+    tokenizer_kinds,
+)
+from speech_mtl.datatypes import BLANK
+from speech_mtl.errors import InputError
+
+TEXTS = {
+    "zh-CN": ["你好，世界！", "我用 iPhone 15。", "绿色的女儿 嗯 朋友们", "银行行长重新长大", "〇 々 ê"],
+    "hi": ["क्या आप हिन्दी बोलते हैं?", "ज़रूर।"],
+    "th": ["น้ำตกสวยมากๆ ครับ"],
+    "fa": ["می\u200cخواهم بروم"],
+    "en": ["Don't!", "a <blank> b"],
+}
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("kind", tokenizer_kinds())
+def test_every_kind(kind, language, tmp_path):
+    """What the package relies on in any tokeniser; it finds new kinds by itself."""
+    texts = TEXTS[language]
+    tokenizer = tokenizer_class(kind).from_texts(iter(texts), language)
+    assert (tokenizer.kind, tokenizer.language) == (kind, language)
+    assert isinstance(tokenizer.spaced, bool)
+
+    assert BLANK == 0
+    assert tokenizer.vocabulary[BLANK] == BLANK_TOKEN
+    assert list(tokenizer.vocabulary[1:]) == sorted(set(tokenizer.vocabulary[1:]))
+    assert len(tokenizer) == tokenizer.num_tokens == len(tokenizer.vocabulary)
+    again = tokenizer_class(kind).from_texts(reversed(texts), language)
+    assert again.vocabulary == tokenizer.vocabulary
+
+    for text in texts:
+        canonical = tokenizer.normalize(text)
+        ids = tokenizer.encode(text)
+        assert ids
+        assert BLANK not in ids
+        assert tokenizer.decode(ids) == canonical, "no character is lost"
+        assert tokenizer.normalize(canonical) == canonical
+        assert tokenizer.encode(canonical) == ids
+        assert tokenizer.unknown(text) == set()
+    assert tokenizer.encode(" …! ") == []
+    assert tokenizer.decode([]) == ""
+
+    path = tmp_path / "new" / "tokenizer.json"
+    tokenizer.save(path)
+    assert [entry.name for entry in path.parent.iterdir()] == ["tokenizer.json"]
+    loaded = load_tokenizer(path)
+    assert type(loaded) is type(tokenizer) is type(type(tokenizer).load(path))
+    assert loaded.vocabulary == tokenizer.vocabulary
+    assert [loaded.encode(text) for text in texts] == [tokenizer.encode(text) for text in texts]
+
+    assert tokenizer.unknown("ѩ ꙮ") - {" "} == {"ѩ", "ꙮ"}
+    with pytest.raises(InputError, match=r"U\+0469 CYRILLIC SMALL LETTER IOTIFIED LITTLE YUS"):
+        tokenizer.encode("ѩ ꙮ")
+    for wrong in (BLANK, -1, tokenizer.num_tokens):
+        with pytest.raises(ValueError, match="is the blank or not among"):
+            tokenizer.decode([wrong])
+    with pytest.raises(InputError, match="hold no token"):
+        tokenizer_class(kind).from_texts(["", "?!"], language)
+
+
+def test_character_tokens():
+    tokenizer = CharacterTokenizer.from_texts(["Ba, ab!", "É"], "cs")
+    assert tokenizer.vocabulary == (BLANK_TOKEN, " ", "a", "b", "é")
+    assert tokenizer.encode("E\u0301 ab") == [4, 1, 2, 3]
+    assert tokenizer.spaced
+    assert not CharacterTokenizer.from_texts(["你"], "zh-CN").spaced
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("中国", "zhong1 guo2"),
+        ("中國！", "zhong1 guo2"),
+        ("朋友们 吃饭了。", "peng2 you3 men5 chi1 fan4 le5"),
+        ("绿色的女人", "lv4 se4 de5 nv3 ren2"),
+        ("银 行 行 长", "yin2 hang2 hang2 zhang3"),
+        ("我用iPhone手机", "wo3 yong4 iphone shou3 ji1"),
+        ("说 Hello World 吧", "shuo1 hello world ba5"),
+        ("zhong1 guo2", "zhong1 guo2"),
+        ("、。", ""),
+    ],
+)
+def test_pinyin(text, expected):
+    tokenizer = PinyinTokenizer.from_texts([text, "中"], "zh-CN")
+    assert tokenizer.normalize(text) == expected
+    assert tokenizer.decode(tokenizer.encode(text)) == expected
+    assert tokenizer.spaced
+    assert all(len(token) == 1 for token in tokenizer.vocabulary[1:])
+
+
+def test_pinyin_of_a_hanzi_is_letters_and_a_tone():
+    tokenizer = PinyinTokenizer("zh", (BLANK_TOKEN,))
+    hanzi = [chr(code) for code in range(0x4E00, 0x9FA6)]
+    odd = [char for char in hanzi if not re.fullmatch("[a-z]{1,6}[1-5]", tokenizer.normalize(char))]
+    assert len(odd) < 20, odd  # such as 兙 (a tenth of a gram), which has no reading
+
+
+def test_pinyin_does_not_touch_what_has_no_reading():
+    text = "Tiếng Việt हिन्दी x²"
+    assert PinyinTokenizer("zh", (BLANK_TOKEN,)).normalize(text) == normalize(text, "en")
+
+
+def test_unknown_kind_lists_the_kinds():
+    with pytest.raises(InputError, match=r"Unknown kind of tokeniser 'bytes'\nExpected: one of .*character.*pinyin"):
+        tokenizer_class("bytes")
+
+
+def test_a_kind_belongs_to_one_class():
+    with pytest.raises(TypeError, match="Two tokenisers are of the kind 'character'"):
+        type("Other", (CharacterTokenizer,), {"kind": "character"})
+    assert tokenizer_class("character") is CharacterTokenizer
+
+
+@pytest.mark.parametrize("vocabulary", [(), ("a", "b"), (BLANK_TOKEN, "a", "a"), (BLANK_TOKEN, BLANK_TOKEN), ("",)])
+def test_malformed_vocabulary(vocabulary):
+    with pytest.raises(InputError, match="Malformed vocabulary"):
+        CharacterTokenizer("cs", vocabulary)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"kind": "character", "language": "cs", "vocabulary": [1]}', '"kind"', "\udcff"]
+)
+def test_a_file_that_is_no_tokenizer(content, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match="not a tokeniser"):
+        load_tokenizer(path)
+
+
+def test_load_says_what_is_wrong(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    with pytest.raises(InputError, match="There is no tokeniser"):
+        load_tokenizer(path)
+    path.write_text(json.dumps({"kind": "bytes", "language": "cs", "vocabulary": [BLANK_TOKEN]}))
+    with pytest.raises(InputError, match="Unknown kind"):
+        Tokenizer.load(path)
+    PinyinTokenizer.from_texts(["中"], "zh").save(path)
+    assert isinstance(Tokenizer.load(path), PinyinTokenizer)
+    with pytest.raises(InputError, match="another kind"):
+        CharacterTokenizer.load(path)

@@ -1,0 +1,54 @@
+"""Multilingual LibriSpeech: both editions, the language from the folder's name, broken tables."""
+
+from pathlib import Path
+
+import pytest
+from tiny_corpora import CORPORA, mls
+
+from data_scripts.command_line import make_manifests
+from data_scripts.mls import CORPUS
+from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.errors import InputError
+
+
+@pytest.mark.parametrize("suffix", [".opus", ".flac"])
+def test_both_editions_and_the_language_from_the_folder(suffix: str, tmp_path: Path):
+    corpus = mls(tmp_path, suffix)
+    summaries = make_manifests(CORPUS, corpus.path, tmp_path / "data")
+    assert [(summary.language, summary.num_utterances) for summary in summaries] == [("pl", 3), ("pl", 1), ("pl", 2)]
+    first = next(iter(read_manifest(manifest_path(tmp_path / "data", "pl", "train"))))
+    assert (first.id, first.speaker, first.text) == ("17_42_000000", "17", "zdanie numer 0")
+    assert first.audio == corpus.path / "train" / "audio" / "17" / "42" / f"17_42_000000{suffix}"
+
+
+def test_the_language_can_be_given(tmp_path: Path):
+    corpus = mls(tmp_path)
+    renamed = corpus.path.rename(tmp_path / "somewhere")
+    with pytest.raises(InputError, match="the language has to be given"):
+        make_manifests(CORPUS, renamed, tmp_path / "data")
+    assert make_manifests(CORPUS, renamed, tmp_path / "data", ["pl"])[0].language == "pl"
+
+
+@pytest.mark.parametrize("line", ["17_42_000003 no tab", "", "17_42\ttext"])
+def test_a_broken_line_is_named(line: str, tmp_path: Path):
+    corpus = mls(tmp_path)
+    with (corpus.path / "train" / "transcripts.txt").open("a", encoding="utf-8") as table:
+        table.write(line + "\n")
+    with pytest.raises(InputError, match=r"transcripts\.txt:4: not a line of Multilingual LibriSpeech"):
+        make_manifests(CORPUS, corpus.path, tmp_path / "data")
+
+
+def test_another_folder_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="not Multilingual LibriSpeech"):
+        make_manifests(CORPUS, tmp_path, tmp_path / "data", ["pl"])
+
+
+@pytest.mark.skipif(not (CORPORA / "mls_german_opus").is_dir(), reason="no ../shared/corpora")
+def test_human_speech(tmp_path: Path):
+    summaries = make_manifests(CORPUS, CORPORA / "mls_german_opus", tmp_path / "data")
+    assert [(summary.language, summary.num_utterances) for summary in summaries] == [
+        ("de", 1044),
+        ("de", 80),
+        ("de", 150),
+    ]
+    assert summaries[0].duration_s / 3600 == pytest.approx(1.3, abs=0.05)

@@ -1,0 +1,83 @@
+"""A tiny corpus in the layout of each corpus script, made on the spot: `TINY_CORPORA` by the script's name.
+
+A new corpus script needs one here; the conformance test asks for it.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+SAMPLE_RATE_HZ = 16000
+CORPORA = Path(__file__).parents[2].parent / "shared" / "corpora"
+"""Human speech beside the checkout; tests that want it skip where it is absent."""
+
+
+@dataclass(frozen=True)
+class TinyCorpus:
+    """Where a tiny corpus lies, and what its script needs to be told and has to find, in seconds by split."""
+
+    path: Path
+    language: str
+    durations_s: dict[str, list[float]]
+    speakers: set[str | None]
+
+
+DURATIONS_S = {"train": [0.5, 1.0, 1.5], "dev": [0.25], "test": [2.0, 0.75]}
+
+
+def write_tone(path: Path, duration_s: float) -> None:
+    """Writes a tone, in the format of the path's suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    times_s = np.arange(round(duration_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    kinds = {".mp3": ("MP3", None), ".opus": ("OGG", "OPUS"), ".flac": ("FLAC", None), ".wav": ("WAV", None)}
+    kind, subtype = kinds[path.suffix]
+    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * times_s), SAMPLE_RATE_HZ, format=kind, subtype=subtype)
+
+
+def common_voice(folder: Path, language: str = "cs") -> TinyCorpus:
+    """`cs/clips/*.mp3` and tables, with a quotation mark that belongs to a sentence."""
+    for split, durations_s in DURATIONS_S.items():
+        rows = ["client_id\tpath\tsentence\tlocale"]
+        for number, duration_s in enumerate(durations_s):
+            name = f"common_voice_{language}_{split}_{number}.mp3"
+            write_tone(folder / language / "clips" / name, duration_s)
+            rows.append(f'speaker{number}\t{name}\t"Věta číslo {number}.\t{language}')
+        (folder / language / f"{split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return TinyCorpus(folder, language, DURATIONS_S, {"speaker0", "speaker1", "speaker2"})
+
+
+def mls(folder: Path, suffix: str = ".opus") -> TinyCorpus:
+    """`mls_polish_opus/train/audio/17/42/17_42_000001.opus` and so on."""
+    corpus = folder / "mls_polish_opus"
+    for split, durations_s in DURATIONS_S.items():
+        lines = []
+        for number, duration_s in enumerate(durations_s):
+            id = f"17_42_{number:06d}"
+            write_tone(corpus / split / "audio" / "17" / "42" / f"{id}{suffix}", duration_s)
+            lines.append(f"{id}\tzdanie numer {number}\n")
+        (corpus / split / "transcripts.txt").write_text("".join(lines), encoding="utf-8")
+    return TinyCorpus(corpus, "pl", DURATIONS_S, {"17"})
+
+
+def audiofolder(folder: Path) -> TinyCorpus:
+    """`train/0.wav`, ... beside `train/metadata.jsonl`, and so on."""
+    for split, durations_s in DURATIONS_S.items():
+        name = {"dev": "validation"}.get(split, split)
+        with_lines = []
+        for number, duration_s in enumerate(durations_s):
+            write_tone(folder / name / f"{number}.wav", duration_s)
+            with_lines.append({"file_name": f"{number}.wav", "sentence": f"Sentence {number}.", "speaker": "ann"})
+        lines = "".join(json.dumps(line) + "\n" for line in with_lines)
+        (folder / name / "metadata.jsonl").write_text(lines, encoding="utf-8")
+    return TinyCorpus(folder, "en", DURATIONS_S, {"ann"})
+
+
+TINY_CORPORA: dict[str, Callable[[Path], TinyCorpus]] = {
+    "audiofolder": audiofolder,
+    "common_voice": common_voice,
+    "mls": mls,
+}

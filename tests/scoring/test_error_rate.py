@@ -1,0 +1,88 @@
+import random
+import time
+
+import pytest
+
+from speech_mtl.datatypes import ErrorCounts
+from speech_mtl.errors import InputError
+from speech_mtl.scoring.error_rate import Score, score
+
+
+def edit_distance(reference, hypothesis):
+    """Fewest edits, by filling the whole table."""
+    table = [[row + column for column in range(len(hypothesis) + 1)] for row in range(len(reference) + 1)]
+    for row, wanted in enumerate(reference, 1):
+        for column, got in enumerate(hypothesis, 1):
+            table[row][column] = min(
+                table[row - 1][column - 1] + (wanted != got),
+                table[row - 1][column] + 1,
+                table[row][column - 1] + 1,
+            )
+    return table[-1][-1]
+
+
+def check(counts, pairs):
+    assert counts.num_errors == sum(edit_distance(*pair) for pair in pairs)
+    assert counts.num_reference == sum(len(reference) for reference, _ in pairs)
+    assert counts.hits + counts.substitutions + counts.insertions == sum(len(hypothesis) for _, hypothesis in pairs)
+    assert min(counts.hits, counts.substitutions, counts.deletions, counts.insertions) >= 0
+
+
+def random_texts(source, count):
+    words = ["a", "b", "ab", "ba", "šč", "हिन्दी", "n't"]
+    return [" ".join(source.choices(words, k=source.randrange(8))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_counts_are_those_of_the_edit_distance(seed):
+    source = random.Random(seed)
+    count = source.randrange(1, 12)
+    references, hypotheses = random_texts(source, count), random_texts(source, count)
+    result = score(references, hypotheses)
+    assert result.num_utterances == count
+    check(result.characters, list(zip(references, hypotheses, strict=True)))
+    pairs = zip(references, hypotheses, strict=True)
+    check(result.words, [(reference.split(), hypothesis.split()) for reference, hypothesis in pairs])
+    parts = [score([reference], [hypothesis]) for reference, hypothesis in zip(references, hypotheses, strict=True)]
+    assert sum(parts[1:], parts[0]).words.num_errors == result.words.num_errors
+    assert sum(parts[1:], parts[0]).num_utterances == count
+
+
+def test_each_kind_of_error():
+    assert score(["a b c"], ["a x c"]).words == ErrorCounts(hits=2, substitutions=1)
+    assert score(["a b c"], ["a c"]).words == ErrorCounts(hits=2, deletions=1)
+    assert score(["a b c"], ["a b d c"]).words == ErrorCounts(hits=3, insertions=1)
+    assert score(["abc"], ["abd"]).characters == ErrorCounts(hits=2, substitutions=1)
+    assert score(["a b"], ["ab"]).characters == ErrorCounts(hits=2, deletions=1)
+
+
+def test_empty_texts():
+    assert score([""], ["a b"]) == Score(ErrorCounts(insertions=2), ErrorCounts(insertions=3), 1)
+    assert score(["a b"], [""]) == Score(ErrorCounts(deletions=2), ErrorCounts(deletions=3), 1)
+    assert score([""], [""]) == Score(ErrorCounts(), ErrorCounts(), 1)
+    assert score(["", "a"], ["b", "a"]).words.rate == 1.0
+
+
+def test_without_spaces_a_character_is_a_word():
+    result = score(["你好世界", "ก ข"], ["你号世界啊", "กข"], spaced=False)
+    assert result.words == result.characters == ErrorCounts(hits=5, substitutions=1, deletions=1, insertions=1)
+
+
+def test_stray_spaces_are_no_errors():
+    assert score([" a  b "], ["a b"]) == Score(ErrorCounts(hits=2), ErrorCounts(hits=3), 1)
+
+
+def test_what_cannot_be_scored():
+    with pytest.raises(InputError, match="Nothing to score"):
+        score([], [])
+    with pytest.raises(InputError, match="2 references and 1 hypotheses"):
+        score(["a", "b"], ["a"])
+
+
+def test_ten_thousand_utterances_take_seconds():
+    source = random.Random(1)
+    texts = [" ".join("".join(source.choices("abcdefgh", k=6)) for _ in range(12)) for _ in range(10_000)]
+    start = time.perf_counter()
+    result = score(texts, [text.replace("a", "b", 3) for text in texts])
+    assert time.perf_counter() - start < 20
+    assert result.characters.substitutions > 0
