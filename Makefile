@@ -27,7 +27,8 @@ setup: .venv/complete
 	touch $@
 
 demo: setup
-	recipes/synthetic/run.sh
+	recipes/synthetic/prepare.sh
+	$(BIN)/speech-mtl compare recipes/synthetic --out runs/demo
 
 test: setup
 	$(BIN)/python -m pytest

@@ -204,7 +204,7 @@ def corpus_app(corpus: Corpus) -> typer.Typer:
         )
         print_summaries(summaries)
 
-    command.__doc__ = f"{corpus.title}: from the corpus on disk to manifests.\n\nExample: {corpus.example}"
+    command.__doc__ = f"{corpus.title}: from the corpus on disk to manifests.\n\n\b\nExample:\n  {corpus.example}"
     _add_options(command, corpus.records)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command()(report_input_errors(command))

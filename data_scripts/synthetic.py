@@ -313,7 +313,9 @@ def command(
 ) -> None:
     """Synthetic speech: phrases spoken by espeak-ng, and their manifests.
 
-    Example: python -m data_scripts.synthetic data --languages zh,de,fr --train-minutes 20
+    \b
+    Example:
+      python -m data_scripts.synthetic data --languages zh,de,fr --train-minutes 20
     """
     tags = list(dict.fromkeys(tag.strip() for tag in languages.split(",")))
     summaries = make_corpus(

@@ -208,7 +208,9 @@ class Recipe(Section):
     def to_yaml(self) -> str:
         """All settings, defaults written out, as YAML that `load_recipe` reads back."""
         stream = io.StringIO()
-        YAML(typ="safe", pure=True).dump(self.model_dump(mode="json"), stream)
+        writer = YAML(typ="safe", pure=True)
+        writer.sort_base_mapping_type_on_output = False  # the order of languages is that of `language_ids`
+        writer.dump(self.model_dump(mode="json"), stream)
         return stream.getvalue()
 
 

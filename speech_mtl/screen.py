@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class Screen:
     """Messages and progress bars on standard error, so that results on standard output stay clean.
 
+    Bars are shown on a terminal only: a log file would fill with their traces.
+
     Args:
         quiet: Show nothing.
         indent: Put before each message.
@@ -31,7 +33,7 @@ class Screen:
     def progress(self, items: Iterable, title: str) -> Iterator:
         """Yields the items under a bar that counts them."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True) as bar:
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
             yield from bar.track(items, description=self.indent + title)
 
     @contextmanager
@@ -45,7 +47,7 @@ class Screen:
             TimeRemainingColumn(),
         )
         seen: dict[str, float] = {}
-        with Progress(*columns, console=self.console, transient=True, refresh_per_second=2) as bar:
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
             task = bar.add_task(self.indent + title, total=num_updates, completed=done, figures="first step ...")
 
             def show(update: int, **figures: float) -> None:

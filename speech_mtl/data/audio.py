@@ -1,5 +1,6 @@
 """Audio files -> waveforms: reading, resampling, checking, and what is done to them in training."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,9 @@ def read_audio(path: Path, sample_rate_hz: int, min_duration_s: float = 0.0, max
         raise AudioError("empty", f"the audio file {path} is empty")
     try:
         with soundfile.SoundFile(path) as file:
-            announced, rate = file.frames, file.samplerate
-            if announced > max_duration_s * rate * 1.5:  # refused before it fills the memory
-                raise AudioError("too long", f"{path} lasts {announced / rate:.1f} s, more than {max_duration_s:g} s")
+            announced, rate = announced_frames(file), file.samplerate
+            if file.frames > max_duration_s * rate * 1.5:  # refused before it fills the memory
+                raise AudioError("too long", f"{path} lasts {file.frames / rate:.1f} s, more than {max_duration_s:g} s")
             samples = file.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise AudioError("unreadable", f"{path} cannot be read as audio ({error})") from None
@@ -44,6 +45,14 @@ def read_audio(path: Path, sample_rate_hz: int, min_duration_s: float = 0.0, max
         raise AudioError("truncated", f"{path} announces {announced / rate:.1f} s but holds {len(samples) / rate:.1f} s")
     waveform = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
     return checked(resampled(waveform, rate, sample_rate_hz), path, sample_rate_hz, min_duration_s, max_duration_s)
+
+
+def announced_frames(file: soundfile.SoundFile) -> float:
+    """Samples a channel by the file's header. In a truncated WAV libsndfile corrects them, and only its log tells."""
+    corrected = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    if corrected is None or int(corrected[1]) > 0x7FFF0000:  # so large a number means that the length was not known
+        return file.frames
+    return file.frames * int(corrected[1]) / max(1, int(corrected[2]))
 
 
 def resampled(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:

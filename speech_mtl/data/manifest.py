@@ -58,7 +58,7 @@ def read_manifest(path: Path) -> Iterator[Utterance]:
             action="run the recipe's data script first, or set data.dir to the folder that holds LANGUAGE/train.jsonl",
         )
     seen: set[str] = set()
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             utterance = _parse(line, path, number)
             if utterance.id in seen:
@@ -79,15 +79,22 @@ def read_manifest(path: Path) -> Iterator[Utterance]:
         )
 
 
-def _parse(line: str, path: Path, number: int) -> Utterance:
+def _parse(line: bytes, path: Path, number: int) -> Utterance:
     where = f"{path}:{number}"
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where}: not UTF-8 (byte {error.start + 1} of the line)",
+            expected="text in UTF-8",
+            received=repr(line[max(0, error.start - 20) : error.end + 20]),
+            action="convert the file, such as with `iconv -f CP1250 -t UTF-8`, or make it again with its data script",
+        ) from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"{where}: not a JSON record ({error.msg}, column {error.colno})",
             expected='a line such as {"id": ..., "audio": ..., "language": ..., "text": ..., "duration_s": ...}',
-            received=line.strip()[:80] or "an empty line",
+            received=line.decode("utf-8").strip()[:80] or "an empty line",
             action="mend or remove the line",
         ) from None
     if not isinstance(record, dict):
