@@ -86,6 +86,7 @@ def tiny_recipe(make_corpus: Callable[..., Path], tmp_path: Path) -> Recipe:
         "features": {"num_mels": 20},
         "augment": {"spec_augment": {"max_mels": 3}, "speeds": [1.0]},
         "encoder": {
+            "kind": "conformer",
             "num_layers": 1,
             "dim": 16,
             "num_heads": 2,

@@ -49,9 +49,9 @@ class SpecAugment(keras.layers.Layer):
         """(B, size of axis): 0 where a mask lies, 1 elsewhere. Masks start in [0, length - width]."""
         shape = ops.shape(features)
         draws = keras.random.uniform((2, shape[0], num_masks), seed=self.random)
-        widths = draws[0] * (max_width + 1.0)
-        starts = draws[1] * ops.maximum(length - widths, 0.0)
-        starts, ends = ops.floor(starts), ops.floor(starts) + ops.floor(widths)
+        widths = ops.floor(draws[0] * (ops.floor(max_width) + 1.0))
+        starts = ops.floor(draws[1] * (ops.maximum(length - widths, 0.0) + 1.0))
+        ends = starts + widths
         positions = ops.cast(ops.arange(shape[axis]), "float32")[None, :, None]
         hidden = ops.logical_and(positions >= starts[:, None, :], positions < ends[:, None, :])
         return 1.0 - ops.cast(ops.any(hidden, axis=2), "float32")

@@ -130,9 +130,11 @@ class RecurrentEncoder(keras.layers.Layer):
         """(B, T, F) features and (B,) true lengths -> (B, E, D) encoder frames and (B,) their true number."""
         hidden = self.subsampling(features)
         num_frames = ops.maximum(self.num_frames(num_frames), 0)
-        mask = ops.cast(frame_mask(num_frames, ops.shape(hidden)[1]), "bool")
+        mask = frame_mask(num_frames, ops.shape(hidden)[1])
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            hidden = norm(layer(self.dropout(hidden, training=training), mask=mask, training=training))
+            hidden = self.dropout(hidden, training=training)
+            hidden = layer(hidden, mask=ops.cast(mask, "bool"), training=training)
+            hidden = norm(hidden * mask[:, :, None])  # the product carries no Keras mask, of which `norm` would warn
         return hidden, num_frames
 
 

@@ -26,7 +26,7 @@ class Dropout(keras.layers.Layer):
 
 
 class LayerNorm(keras.layers.Layer):
-    """Layer normalisation of (N, D) frames, with its gradient in closed form.
+    """Layer normalisation of (N, D) or (B, E, D) frames, with its gradient in closed form.
 
     The same function as `keras.layers.LayerNormalization`, in a third of the graph nodes and memory passes: there are
     six in every Conformer block.
@@ -59,7 +59,8 @@ def _layer_norm(inputs, gain, bias, epsilon):
             inner = upstream * gain
             along = ops.mean(inner * normal, axis=-1, keepdims=True)
             to_inputs = scale * (inner - ops.mean(inner, axis=-1, keepdims=True) - normal * along)
-            return to_inputs, ops.sum(upstream * normal, axis=0), ops.sum(upstream, axis=0)
+            rows = tuple(range(len(upstream.shape) - 1))
+            return to_inputs, ops.sum(upstream * normal, axis=rows), ops.sum(upstream, axis=rows)
 
         return normal * gain + bias, gradient
 

@@ -33,7 +33,9 @@ def _sparse_ctc_loss(logits, num_frames, tokens, num_tokens):
     import tensorflow as tf
 
     real = num_tokens > 0
-    mask = tf.sequence_mask(num_tokens, tf.shape(tokens)[1])
+    # The kernel refuses rows without tokens: they get a token and a frame, and their loss is set to 0 afterwards.
+    tokens = tf.where(real[:, None], tf.pad(tokens, [[0, 0], [0, 1]]), 1)
+    mask = tf.sequence_mask(tf.where(real, num_tokens, 1), tf.shape(tokens)[1])
     labels = tf.SparseTensor(tf.where(mask), tf.boolean_mask(tokens, mask), tf.shape(tokens, out_type=tf.int64))
     # The blank of the kernel is the last class; ours is the first.
     rolled = tf.transpose(tf.roll(logits, -1, axis=2), (1, 0, 2))

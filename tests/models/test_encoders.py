@@ -1,0 +1,208 @@
+"""What the package relies on in any encoder. It finds new ones in `ENCODERS` by itself."""
+
+import inspect
+from typing import Any, NamedTuple, get_args
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from speech_mtl import config
+from speech_mtl.datatypes import Batch
+from speech_mtl.models.augment import SpecAugment
+from speech_mtl.models.encoders import ENCODERS
+from speech_mtl.models.features import LogMel
+from speech_mtl.models.heads import LanguageHeads
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.training.losses import ctc_loss
+
+TINY = {
+    "num_layers": 2,
+    "dim": 16,
+    "num_heads": 2,
+    "kernel_size": 5,
+    "expansion": 2,
+    "channels": 4,
+    "dropout": 0.1,
+}
+LENGTHS = (4200, 6000, 2900)
+
+
+class Results(NamedTuple):
+    logits: np.ndarray
+    num_frames: np.ndarray
+    losses: np.ndarray
+    gradients: dict[str, np.ndarray]
+
+
+def tiny_encoder(kind: str) -> Any:
+    accepted = inspect.signature(ENCODERS[kind]).parameters
+    return ENCODERS[kind](**{name: value for name, value in TINY.items() if name in accepted})
+
+
+@pytest.fixture(scope="module", params=sorted(ENCODERS))
+def model(request) -> MultilingualModel:
+    keras.utils.set_random_seed(0)
+    random = keras.random.SeedGenerator(0)
+    encoder = tiny_encoder(request.param)
+    heads = LanguageHeads(encoder.dim, {"cs": 5, "zh": 7})
+    return MultilingualModel(LogMel(num_mels=20), SpecAugment(random=random), encoder, heads, random)
+
+
+def make_batch() -> Batch:
+    """Three utterances of two languages."""
+    generator = np.random.default_rng(0)
+    waveforms = np.zeros((3, max(LENGTHS)), "float32")
+    for row, size in zip(waveforms, LENGTHS, strict=True):
+        row[:size] = generator.normal(0, 0.1, size)
+    tokens = np.array([[1, 2, 0], [6, 3, 1], [4, 0, 0]], "int32")
+    return Batch(waveforms, np.array(LENGTHS, "int32"), np.array([0, 1, 0], "int32"), tokens, np.array([2, 3, 1], "int32"))
+
+
+def rows(batch: Batch, chosen: list[int]) -> Batch:
+    return Batch(*(array[chosen] for array in batch))
+
+
+@pytest.fixture(scope="module")
+def compute(model, value_and_gradients):
+    """The results of a batch, in which the loss is the sum over all utterances."""
+
+    def run(batch: Batch) -> Results:
+        def objective():
+            logits = model(batch.waveforms, batch.num_samples, batch.language_ids)
+            losses = ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens)
+            return ops.sum(losses)
+
+        variables = model.trainable_variables
+        _, gradients = value_and_gradients(objective, variables)
+        logits = model(batch.waveforms, batch.num_samples, batch.language_ids)
+        losses = ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens)
+        kept = [ops.convert_to_numpy(array) for array in (logits.values, logits.num_frames, losses)]
+        return Results(*kept, {v.path: gradient for v, gradient in zip(variables, gradients, strict=True)})
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def results(compute) -> Results:
+    return compute(make_batch())
+
+
+def assert_same(one: Results, other: Results, order: list[int] | None = None) -> None:
+    """Logits of true frames and losses are alike, row by row."""
+    order = order or list(range(len(other.losses)))
+    for i, j in enumerate(order):
+        size = one.num_frames[i]
+        assert size == other.num_frames[j]
+        np.testing.assert_allclose(one.logits[i, :size], other.logits[j, :size], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one.losses[i], other.losses[j], rtol=1e-4)
+
+
+def assert_same_gradients(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    for path in one:
+        scale = max(np.abs(one[path]).max(), 1e-3)
+        np.testing.assert_allclose(one[path], other[path], atol=2e-4 * scale, rtol=0, err_msg=path)
+
+
+def test_the_batch_says_something(results):
+    assert (results.losses > 1).all()
+    assert results.num_frames.tolist() == [5, 8, 3]
+    for path, gradient in results.gradients.items():
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient).max() > 1e-6, f"{path} has no part in the loss"
+
+
+@pytest.mark.parametrize("junk", [0.0, 0.3])
+def test_padding_changes_nothing(compute, results, junk):
+    """More padding, be it zeros or noise, and tokens beyond the true ones."""
+    batch = make_batch()
+    noise = np.random.default_rng(1).normal(0, 1.0, (3, max(LENGTHS) + 2500)).astype("float32") * np.float32(junk)
+    for row, waveform, size in zip(noise, batch.waveforms, batch.num_samples, strict=True):
+        row[:size] = waveform[:size]
+    tokens = np.full((3, 6), 2 if junk else 0, "int32")
+    for row, true, size in zip(tokens, batch.tokens, batch.num_tokens, strict=True):
+        row[:size] = true[:size]
+    padded = compute(batch._replace(waveforms=noise, tokens=tokens))
+    assert padded.logits.shape[1] > results.logits.shape[1]
+    assert_same(padded, results)
+    assert_same_gradients(padded.gradients, results.gradients)
+
+
+def test_neighbours_change_nothing(compute, results):
+    """Each utterance alone gives its own logits and loss, and the gradients add up to the batch's."""
+    batch = make_batch()
+    alone = []
+    for i, size in enumerate(LENGTHS):
+        one = rows(batch, [i])
+        alone.append(compute(one._replace(waveforms=one.waveforms[:, :size], tokens=one.tokens[:, : one.num_tokens[0]])))
+        assert alone[-1].logits.shape[1] == alone[-1].num_frames[0], "without padding all frames are true"
+        assert_same(alone[-1], results, [i])
+    sums = {path: sum(single.gradients[path] for single in alone) for path in results.gradients}
+    assert_same_gradients(sums, results.gradients)
+
+
+def test_permuting_a_batch_permutes_its_results(compute, results):
+    order = [2, 0, 1]
+    permuted = compute(rows(make_batch(), order))
+    assert_same(permuted, results, order)
+    assert_same_gradients(permuted.gradients, results.gradients)
+
+
+def test_rows_that_are_padding_change_nothing(compute, results):
+    """A row with 0 tokens and 0 samples fills a batch up."""
+    batch = make_batch()
+    filled = Batch(*(np.concatenate([array, np.zeros_like(array[:2])]) for array in batch))
+    filled = compute(filled)
+    assert filled.losses[3:].tolist() == [0.0, 0.0]
+    assert_same(Results(*(part[:3] for part in filled[:3]), filled.gradients), results)
+    assert_same_gradients(filled.gradients, results.gradients)
+
+
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")  # Keras wonders at a single frame
+def test_num_frames_is_the_true_size(model):
+    sizes = [7, 8, 9, 10, 11, 14, 15, 31]
+    for size in sizes:
+        frames, num_frames = model.encoder(np.zeros((1, size, 20), "float32"), np.array([size], "int32"))
+        expected = model.encoder.num_frames(size)
+        assert tuple(frames.shape) == (1, expected, model.encoder.dim)
+        assert ops.convert_to_numpy(num_frames).tolist() == [expected]
+    np.testing.assert_array_equal(
+        model.encoder.num_frames(np.array(sizes)), [model.encoder.num_frames(size) for size in sizes]
+    )
+
+
+def test_dropout_only_in_training(model):
+    batch = make_batch()
+    features, num_frames = model.features(batch.waveforms, batch.num_samples)
+    calm = [ops.convert_to_numpy(model.encoder(features, num_frames)[0]) for _ in range(2)]
+    wild = [ops.convert_to_numpy(model.encoder(features, num_frames, training=True)[0]) for _ in range(2)]
+    np.testing.assert_array_equal(*calm)
+    assert np.abs(wild[0] - wild[1]).max() > 1e-3
+    assert np.isfinite(wild).all()
+
+
+def test_names_of_weights_are_unique_and_lie_below_the_encoder(model):
+    paths = [variable.path for variable in model.encoder.trainable_variables]
+    assert len(set(paths)) == len(paths)
+    assert all(path.startswith(f"{model.encoder.path}/") for path in paths)
+
+
+@pytest.mark.parametrize("kind", sorted(ENCODERS))
+def test_settings_are_the_arguments(kind):
+    """The encoder's settings class has the constructor's arguments, with the same defaults."""
+    union, *_ = get_args(config.EncoderSettings)
+    settings = {section.model_fields["kind"].default: section for section in get_args(union)}
+    assert sorted(settings) == sorted(ENCODERS)
+    arguments = {
+        name: parameter.default
+        for name, parameter in inspect.signature(ENCODERS[kind]).parameters.items()
+        if name not in ("random", "name")
+    }
+    assert settings[kind]().model_dump(exclude={"kind"}) == arguments
+
+
+@pytest.mark.parametrize("kind", sorted(ENCODERS))
+def test_kind_is_known_to_messages(kind):
+    assert kind in config._KINDS

@@ -1,0 +1,108 @@
+import inspect
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+from keras import ops
+
+from speech_mtl.data.audio import read_audio
+from speech_mtl.models.features import LogMel, frame_mask
+
+
+def librosa_log_mel(waveform: np.ndarray, num_mels: int = 80) -> np.ndarray:
+    energies = librosa.feature.melspectrogram(
+        y=waveform,
+        sr=16_000,
+        n_fft=512,
+        hop_length=160,
+        win_length=400,
+        window="hann",
+        center=False,
+        power=2.0,
+        n_mels=num_mels,
+    )
+    return np.log(energies.T + 1e-6)
+
+
+def log_mel(waveform: np.ndarray, **kwargs) -> tuple[np.ndarray, np.ndarray]:
+    features, num_frames = LogMel(**kwargs)(waveform[None], np.array([len(waveform)], "int32"))
+    return ops.convert_to_numpy(features)[0], ops.convert_to_numpy(num_frames)
+
+
+def assert_equals_librosa(waveform: np.ndarray) -> None:
+    ours, num_frames = log_mel(waveform, normalize=False)
+    theirs = librosa_log_mel(waveform)
+    assert ours.shape == theirs.shape
+    assert num_frames.tolist() == [len(theirs)]
+    assert theirs.std() > 0.5
+    # To 1e-4, save where a band holds a millionth of its frame's energy, which float32 does not resolve.
+    np.testing.assert_allclose(np.exp(ours), np.exp(theirs), rtol=1e-4, atol=1e-6 * np.exp(theirs).max())
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_equals_librosa_on_noise():
+    assert_equals_librosa(np.random.default_rng(0).normal(0, 0.1, 12_345).astype("float32"))
+
+
+def test_equals_librosa_on_tones(speak):
+    assert_equals_librosa(speak("abcd"))
+
+
+def test_equals_librosa_on_real_speech(human_corpora: Path):
+    files = [next(human_corpora.rglob(f"*.{suffix}")) for suffix in ("mp3", "opus")]
+    for path in files:
+        assert_equals_librosa(read_audio(path, 16_000))
+
+
+def test_no_warning_of_empty_filters():
+    """With the defaults no mel filter is empty."""
+    assert LogMel().filters.max(axis=0).min() > 0
+    assert LogMel().filters.shape == (257, 80)
+
+
+@pytest.mark.parametrize("num_samples", [512, 513, 671, 672, 673, 16_000])
+def test_num_frames(num_samples):
+    features, num_frames = log_mel(np.ones(num_samples, "float32"))
+    assert len(features) == num_frames[0] == LogMel().num_frames(num_samples)
+    assert LogMel().num_frames(num_samples) == len(range(0, num_samples - 512 + 1, 160))
+
+
+def test_normalised_over_true_frames():
+    generator = np.random.default_rng(0)
+    lengths = np.array([4000, 9000, 300], "int32")
+    waveforms = generator.normal(0, 0.1, (3, 9000)).astype("float32")  # beyond the true lengths there is noise too
+    features, num_frames = LogMel(num_mels=40)(waveforms, lengths)
+    features, num_frames = ops.convert_to_numpy(features), ops.convert_to_numpy(num_frames)
+    assert num_frames.tolist() == [22, 54, 0]
+    for row, size in zip(features, num_frames, strict=True):
+        assert not row[size:].any()
+    for row, size, length, waveform in zip(features[:2], num_frames, lengths, waveforms, strict=False):
+        np.testing.assert_allclose(row[:size].mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(row[:size].var(axis=0), 1, atol=1e-3)
+        plain = librosa_log_mel(waveform[:length], num_mels=40)
+        np.testing.assert_allclose(row[:size], (plain - plain.mean(axis=0)) / plain.std(axis=0), atol=1e-3)
+
+
+def test_loudness_does_not_matter():
+    waveform = np.random.default_rng(0).normal(0, 0.1, 8000).astype("float32")
+    np.testing.assert_allclose(log_mel(waveform)[0], log_mel(waveform * 4)[0], atol=0.01)
+
+
+def test_other_window_and_hop():
+    waveform = np.random.default_rng(0).normal(0, 0.1, 8000).astype("float32")
+    ours, _ = log_mel(waveform, sample_rate_hz=8000, num_mels=23, window_s=0.032, hop_s=0.0125, fft_size=256, normalize=False)
+    theirs = librosa.feature.melspectrogram(
+        y=waveform, sr=8000, n_fft=256, hop_length=100, win_length=256, center=False, n_mels=23
+    )
+    np.testing.assert_allclose(ours, np.log(theirs.T + 1e-6), atol=1e-4)
+
+
+def test_frame_mask():
+    mask = ops.convert_to_numpy(frame_mask(np.array([0, 2, 3], "int32"), 3))
+    np.testing.assert_array_equal(mask, [[0, 0, 0], [1, 1, 0], [1, 1, 1]])
+
+
+def test_nothing_to_train():
+    assert LogMel().trainable_variables == []
+    assert list(inspect.signature(LogMel.call).parameters) == ["self", "waveforms", "num_samples"]

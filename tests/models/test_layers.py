@@ -1,0 +1,201 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from speech_mtl.models.layers import (
+    ConformerBlock,
+    ConvolutionModule,
+    ConvSubsampling,
+    Dropout,
+    FeedForward,
+    LayerNorm,
+    RotaryAttention,
+    rotary_angles,
+)
+
+
+def no_dropout() -> Dropout:
+    return Dropout(0.0, keras.random.SeedGenerator(0))
+
+
+def randomise(layer: keras.layers.Layer, seed: int = 0) -> None:
+    """Gives every weight other values than zeros and ones."""
+    generator = np.random.default_rng(seed)
+    for variable in layer.trainable_variables:
+        variable.assign(generator.normal(0.3, 0.4, variable.shape).astype("float32"))
+
+
+def value(variable: keras.Variable) -> np.ndarray:
+    return ops.convert_to_numpy(variable.value)
+
+
+@pytest.mark.parametrize(("shape", "scale"), [((7, 12), 1.0), ((7, 12), 100.0), ((7, 12), 1e-3), ((2, 5, 12), 1.0)])
+def test_layer_norm_equals_keras(shape, scale, value_and_gradients):
+    generator = np.random.default_rng(0)
+    inputs = keras.Variable((generator.normal(2, 3, shape) * scale).astype("float32"))
+    upstream = generator.normal(size=shape).astype("float32")
+    ours, theirs = LayerNorm(name="norm"), keras.layers.LayerNormalization(epsilon=1e-5)
+    results = []
+    for layer in (ours, theirs):
+        layer.build((None, 12))
+        randomise(layer)  # in both: first the gain, then the bias
+        variables = [inputs, *layer.trainable_variables]
+        results.append(value_and_gradients(lambda layer=layer: ops.sum(layer(inputs.value) * upstream), variables))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(ours(inputs.value)), ops.convert_to_numpy(theirs(inputs.value)), rtol=1e-4, atol=1e-5
+    )
+    for mine, other in zip(results[0][1], results[1][1], strict=True):
+        assert mine.shape == other.shape
+        assert np.abs(other).max() > 1e-4
+        np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
+
+
+def test_dropout():
+    layer = Dropout(0.25, keras.random.SeedGenerator(0))
+    ones = np.ones((100, 100), "float32")
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(ones)), ones)
+    first, second = (ops.convert_to_numpy(layer(ones, training=True)) for _ in range(2))
+    assert (first == 0).mean() == pytest.approx(0.25, abs=0.02)
+    assert first.mean() == pytest.approx(1.0, abs=0.03)
+    assert (first != second).any()
+    again = Dropout(0.25, keras.random.SeedGenerator(0))(ones, training=True)
+    np.testing.assert_array_equal(ops.convert_to_numpy(again), first)
+    np.testing.assert_array_equal(ops.convert_to_numpy(no_dropout()(ones, training=True)), ones)
+
+
+def numpy_norm(inputs: np.ndarray, norm: LayerNorm) -> np.ndarray:
+    centred = inputs - inputs.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt(inputs.var(axis=-1, keepdims=True) + 1e-5) * value(norm.gain) + value(norm.bias)
+
+
+def rotated(vector: np.ndarray, position: int) -> np.ndarray:
+    """RoFormer, equation 15, with the pairs (i, i + width / 2): each is turned by its own angle times the position."""
+    half = len(vector) // 2
+    result = np.zeros(len(vector))
+    for i in range(half):
+        angle = position / 10_000 ** (2 * i / len(vector))
+        result[i] = vector[i] * np.cos(angle) - vector[i + half] * np.sin(angle)
+        result[i + half] = vector[i + half] * np.cos(angle) + vector[i] * np.sin(angle)
+    return result
+
+
+def numpy_attention(layer: RotaryAttention, inputs: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """(B, E, D) -> (B, E, D), with loops over utterances, heads and frames."""
+    batch, size, dim = inputs.shape
+    width = dim // layer.num_heads
+    projected = numpy_norm(inputs, layer.norm) @ value(layer.project.kernel) + value(layer.project.bias)
+    attended = np.zeros((batch, size, dim))
+    for b in range(batch):
+        for h in range(layer.num_heads):
+            queries, keys, values = (
+                projected[b, :, part * dim + h * width : part * dim + (h + 1) * width] for part in range(3)
+            )
+            for i in range(size):
+                scores = [
+                    rotated(queries[i], i) @ rotated(keys[j], j) / np.sqrt(width) for j in range(sizes[b])
+                ]
+                weights = np.exp(scores) / np.exp(scores).sum()
+                attended[b, i, h * width : (h + 1) * width] = weights @ values[: sizes[b]]
+    return attended @ value(layer.out.kernel) + value(layer.out.bias)
+
+
+def attention(layer: RotaryAttention, inputs: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    batch, size, dim = inputs.shape
+    bias = ((mask[:, None, None, :] - 1) * 1e9).astype("float32")
+    flat = inputs.reshape(-1, dim).astype("float32")
+    output = layer(flat, bias, rotary_angles(size, dim // layer.num_heads))
+    return ops.convert_to_numpy(output).reshape(batch, size, dim)
+
+
+@pytest.fixture(scope="module")
+def rotary() -> RotaryAttention:
+    layer = RotaryAttention(8, 2, no_dropout(), name="attention")
+    layer.build((None, 8))
+    randomise(layer)
+    return layer
+
+
+def test_attention_equals_loops(rotary):
+    inputs = np.random.default_rng(1).normal(size=(2, 6, 8))
+    mask = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
+    ours, theirs = attention(rotary, inputs, mask), numpy_attention(rotary, inputs, [6, 4])
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours[1, :4], theirs[1, :4], rtol=1e-4, atol=1e-5)
+
+
+def test_attention_sees_only_relative_positions(rotary):
+    """Moved to later frames, with masked ones in front, a sequence gives the same."""
+    inputs = np.random.default_rng(1).normal(size=(1, 6, 8))
+    plain = attention(rotary, inputs, np.ones((1, 6)))
+    for shift in (1, 5):
+        moved = np.concatenate([np.full((1, shift, 8), 3.0), inputs], axis=1)
+        mask = np.concatenate([np.zeros((1, shift)), np.ones((1, 6))], axis=1)
+        np.testing.assert_allclose(attention(rotary, moved, mask)[:, shift:], plain, rtol=1e-4, atol=1e-5)
+    permuted = attention(rotary, inputs[:, ::-1], np.ones((1, 6)))[:, ::-1]
+    assert np.abs(permuted - plain).max() > 1e-2, "but the order of frames does matter"
+
+
+def test_attention_needs_pairs():
+    with pytest.raises(ValueError, match="multiple of 2"):
+        RotaryAttention(12, 4, no_dropout(), name="attention")
+
+
+def test_feed_forward_equals_formula():
+    layer = FeedForward(6, 3, no_dropout(), name="feed_forward")
+    layer.build((None, 6))
+    randomise(layer)
+    inputs = np.random.default_rng(1).normal(size=(5, 6)).astype("float32")
+    wide = numpy_norm(inputs, layer.norm) @ value(layer.widen.kernel) + value(layer.widen.bias)
+    assert wide.shape == (5, 18)
+    expected = wide / (1 + np.exp(-wide)) @ value(layer.narrow.kernel) + value(layer.narrow.bias)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(inputs)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_convolution_equals_loops():
+    layer = ConvolutionModule(4, 3, no_dropout(), name="convolution")
+    layer.build((None, 4))
+    randomise(layer)
+    inputs = np.random.default_rng(1).normal(size=(2, 5, 4)).astype("float32")
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], "float32")[:, :, None]
+    gated = numpy_norm(inputs, layer.norm) @ value(layer.gate.kernel) + value(layer.gate.bias)
+    gated = gated[:, :, :4] / (1 + np.exp(-gated[:, :, 4:])) * mask
+    padded = np.pad(gated, ((0, 0), (1, 1), (0, 0)))
+    kernel = value(layer.depthwise.kernel)[:, :, 0]
+    convolved = np.stack([(padded[:, i : i + 3] * kernel).sum(axis=1) for i in range(5)], axis=1)
+    normal = numpy_norm(convolved + value(layer.depthwise.bias), layer.norm_inner)
+    expected = normal / (1 + np.exp(-normal)) @ value(layer.out.kernel) + value(layer.out.bias)
+    ours = ops.convert_to_numpy(layer(inputs.reshape(-1, 4), mask)).reshape(2, 5, 4)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_block_is_the_sum_of_its_modules():
+    block = ConformerBlock(8, 2, 3, 2, no_dropout(), name="block")
+    block.build((None, 8))
+    randomise(block)
+    inputs = np.random.default_rng(1).normal(size=(10, 8)).astype("float32")
+    mask = np.ones((2, 5, 1), "float32")
+    bias, rotation = np.zeros((2, 1, 1, 5), "float32"), rotary_angles(5, 4)
+    hidden = inputs + block.feed_forward_in(inputs) / 2
+    hidden = hidden + block.attention(hidden, bias, rotation)
+    hidden = hidden + block.convolution(hidden, mask)
+    hidden = hidden + block.feed_forward_out(hidden) / 2
+    expected = numpy_norm(ops.convert_to_numpy(hidden), block.norm)
+    ours = ops.convert_to_numpy(block(inputs, mask, bias, rotation))
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_subsampling_equals_loops():
+    layer = ConvSubsampling(5, 2)
+    layer.build((None, None, 11))
+    randomise(layer)
+    features = np.random.default_rng(1).normal(size=(1, 13, 11)).astype("float32")
+    hidden = features[0, :, :, None]
+    for convolution in layer.convolutions:
+        kernel, bias = value(convolution.kernel), value(convolution.bias)
+        rows, columns = ((size - 3) // 2 + 1 for size in hidden.shape[:2])
+        windows = [[hidden[2 * i : 2 * i + 3, 2 * j : 2 * j + 3] for j in range(columns)] for i in range(rows)]
+        hidden = np.maximum(np.einsum("ijklc,klcd->ijd", np.array(windows), kernel) + bias, 0)
+    expected = hidden.reshape(len(hidden), -1) @ value(layer.project.kernel) + value(layer.project.bias)
+    assert len(expected) == ConvSubsampling.num_frames(13)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(features))[0], expected, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from speech_mtl.build import build_model
+from speech_mtl.config import Recipe
+from speech_mtl.models.multitask import MultilingualModel
+
+ENCODER = {"kind": "conformer", "num_layers": 1, "dim": 16, "num_heads": 2, "kernel_size": 5, "expansion": 2, "channels": 4, "dropout": 0.2}
+RECIPE = Recipe.model_validate(
+    {
+        "name": "x",
+        "languages": {"de": {}, "cs": {}},
+        "data": {"dir": "nowhere"},
+        "features": {"num_mels": 20},
+        "encoder": ENCODER,
+    }
+)
+NUM_TOKENS = {"de": 6, "cs": 4}
+
+
+@pytest.fixture(scope="module")
+def model() -> MultilingualModel:
+    return build_model(RECIPE, NUM_TOKENS)
+
+
+def inputs(num_samples: int = 9000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    waveforms = np.random.default_rng(0).normal(0, 0.1, (2, num_samples)).astype("float32")
+    return waveforms, np.array([num_samples, num_samples - 2000], "int32"), np.array([1, 0], "int32")
+
+
+def weights(model: MultilingualModel) -> dict[str, np.ndarray]:
+    return {v.path: ops.convert_to_numpy(v.value) for v in model.trainable_variables}
+
+
+def test_is_the_chain_of_its_parts(model):
+    waveforms, num_samples, ids = inputs()
+    features, num_frames = model.features(waveforms, num_samples)
+    frames, num_frames = model.encoder(features, num_frames)
+    logits = model(waveforms, num_samples, ids)
+    np.testing.assert_allclose(ops.convert_to_numpy(logits.values), ops.convert_to_numpy(model.heads(frames, ids)))
+    assert logits.values.shape == (2, 12, 6)
+    assert ops.convert_to_numpy(logits.num_frames).tolist() == ops.convert_to_numpy(num_frames).tolist() == [12, 9]
+
+
+def test_augments_in_training_and_not_otherwise(model):
+    calm = [ops.convert_to_numpy(model(*inputs()).values) for _ in range(2)]
+    wild = [ops.convert_to_numpy(model(*inputs(), training=True).values) for _ in range(2)]
+    np.testing.assert_array_equal(*calm)
+    assert np.abs(wild[0] - wild[1])[0, :, :4].max() > 1e-4
+
+
+@pytest.mark.parametrize("num_samples", [2600, 4567, 16_000])
+def test_num_encoder_frames(model, num_samples):
+    waveforms = np.zeros((1, num_samples), "float32")
+    logits = model(waveforms, np.array([num_samples], "int32"), np.array([0], "int32"))
+    assert logits.values.shape[1] == model.num_encoder_frames(num_samples)
+    assert ops.convert_to_numpy(logits.num_frames).tolist() == [model.num_encoder_frames(num_samples)]
+    assert model.num_encoder_frames(np.array([num_samples])).tolist() == [model.num_encoder_frames(num_samples)]
+
+
+def test_seed_decides_the_start(model):
+    again, other = build_model(RECIPE, NUM_TOKENS), build_model(RECIPE.changed(seed=1), NUM_TOKENS)
+    first = weights(model)
+    assert first.keys() == weights(again).keys()
+    for path, array in weights(again).items():
+        np.testing.assert_array_equal(array, first[path])
+    assert sum((array != first[path]).any() for path, array in weights(other).items()) >= 10
+
+
+def test_languages_and_names_of_weights(model):
+    assert model.languages == ("de", "cs")
+    paths = [v.path for v in model.trainable_variables]
+    assert len(set(paths)) == len(paths)
+    assert {path.split("/")[0] for path in paths} == {"encoder", "heads"}
+
+
+def test_the_encoder_is_as_large_with_more_languages(model):
+    more = build_model(RECIPE, {**NUM_TOKENS, "fr": 9})
+    assert more.encoder.count_params() == model.encoder.count_params()
+    assert more.heads.count_params() - model.heads.count_params() == 9 * (16 + 1)
+
+
+def test_random_state_is_one_generator(model):
+    assert {v.path for v in model.non_trainable_variables} == {model.random.state.path}
