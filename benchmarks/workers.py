@@ -25,6 +25,14 @@ class FirstStep(NamedTuple):
         return self.import_s + self.build_s + self.first_step_s
 
 
+class Speed(NamedTuple):
+    """What some steps took."""
+
+    wall_s: float
+    cpu_s: float
+    audio_s: float
+
+
 class Worker:
     """Runs training steps in another process, on request.
 
@@ -51,8 +59,8 @@ class Worker:
         """Builds a network and takes a step with each shape."""
         return self._ask("first_step", case, shapes)
 
-    def steps(self, case: Case, shape: Shape, num_steps: int) -> float:
-        """Audio-seconds per second over so many steps."""
+    def steps(self, case: Case, shape: Shape, num_steps: int) -> Speed:
+        """Times so many steps."""
         return self._ask("steps", case, shape, num_steps)
 
     def _ask(self, request: str, *arguments: Any) -> Any:
@@ -94,13 +102,14 @@ class _Server:
             seconds.append(time.perf_counter() - started)
         return FirstStep(made.import_s, made.build_s, *seconds)
 
-    def steps(self, case: Case, shape: Shape, num_steps: int) -> float:
+    def steps(self, case: Case, shape: Shape, num_steps: int) -> Speed:
         batches = self._batches(case, shape)
         chosen = [batches[i % len(batches)] for i in range(num_steps)]
-        started = time.perf_counter()
+        started, started_cpu = time.perf_counter(), time.process_time()
         for batch in chosen:
             self.prepared[case].step(batch, LEARNING_RATE)
-        return sum(map(speech_like.audio_s, chosen)) / (time.perf_counter() - started)
+        elapsed, elapsed_cpu = time.perf_counter() - started, time.process_time() - started_cpu
+        return Speed(elapsed, elapsed_cpu, sum(map(speech_like.audio_s, chosen)))
 
     def _batches(self, case: Case, shape: Shape) -> list:
         key = case.num_languages, shape

@@ -5,6 +5,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+
+from speech_mtl.errors import InputError, require
+
+BACKENDS = ("tensorflow", "jax")
+"""Those that `training.gradients` has a step for, and names of packages and extras; the first is the default."""
 
 
 def load_backend() -> None:
@@ -12,8 +18,20 @@ def load_backend() -> None:
 
     TensorFlow writes messages about its build past Python's standard error and past TF_CPP_MIN_LOG_LEVEL (a known fault
     of its own, tensorflow#100442); they are held back here, and shown if the import fails.
+
+    Raises:
+        InputError: The backend is not one that training runs on, or is not installed.
     """
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    backend = os.environ.setdefault("KERAS_BACKEND", BACKENDS[0])
+    if backend not in BACKENDS:
+        raise InputError(
+            f"The environment variable KERAS_BACKEND names the backend {backend!r}",
+            expected="one of " + ", ".join(BACKENDS),
+            received=backend,
+            action="unset it, or set it to one of these",
+        )
+    if find_spec(backend) is None:
+        raise require(backend, extra=backend, purpose=f"The Keras backend {backend}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _held_back():
         import keras

@@ -1,6 +1,7 @@
-"""The command line. Exit codes: 0 done, 2 bad input or settings, 1 a fault of ours."""
+"""The command line. Exit codes: 0 done, 2 bad input or settings, 1 a fault of ours, 130 stopped with Ctrl-C."""
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,14 @@ What to do first, in the folder of the project:
 With your own recordings (a folder of audio files and a metadata table):
 
   [bold]python -m data_scripts.audiofolder FOLDER data/mine --language cs[/bold]
-  [bold]speech-mtl train recipes/audiofolder target=cs[/bold]
-  [bold]speech-mtl transcribe runs/audiofolder --language cs FILE.wav[/bold]
+  [bold]speech-mtl train recipes/own target=cs 'languages={cs: {}}'[/bold]
+  [bold]speech-mtl transcribe runs/own --language cs FILE.wav[/bold]
 
 Every command explains itself: [bold]speech-mtl train --help[/bold]
 """
+
+STOPPED = 130
+"""Exit code after Ctrl-C, by the shell's convention and typer's."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -183,9 +187,14 @@ def main() -> None:
     except InputError as error:
         _print_error(error)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("\nStopped. The same command goes on from the last checkpoint.")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == STOPPED:
+            print("\nStopped. train and compare go on from the last checkpoint if started again.", file=sys.stderr)
+        raise
+    except Exception:
+        traceback.print_exc()
+        print("\nThis is a fault of speech-mtl. Please report it with all the lines above.", file=sys.stderr)
+        sys.exit(1)
 
 
 def _print_error(error: InputError) -> None:

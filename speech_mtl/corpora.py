@@ -10,9 +10,10 @@ import numpy as np
 from speech_mtl.build import audio_limits
 from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest
-from speech_mtl.data.pipeline import Examples, load_examples, texts_at, within_budget
+from speech_mtl.data.pipeline import Examples, load_examples, refuse_many, texts_at, within_budget
 from speech_mtl.data.store import WaveformStore, open_store
 from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class
+from speech_mtl.errors import InputError
 
 Wrap = Callable[[Iterable, str], Iterable]
 """Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
@@ -46,7 +47,8 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     """Opens a split of a recipe's language, and decodes its audio if that has not been done yet.
 
     Raises:
-        InputError: There is no such manifest, or it is broken, or the budget is more than there is.
+        InputError: There is no such manifest, or it is broken, or too much of its audio cannot be used, or the budget
+            is more than there is or less than one utterance.
     """
     manifest = manifest_path(recipe.data.dir, language, split)
     store = open_store(
@@ -57,8 +59,16 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
         recipe.data.num_threads,
         lambda utterances: wrap(utterances, f"Decoding {language} {split}"),
     )
+    refuse_many(manifest, list(store.skipped.values()), len(store.num_samples), recipe.data.allow_skipped)
     budget_s = recipe.languages[language].budget_s if split == "train" else None
     positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed)
+    if budget_s is not None and len(positions) == 0:
+        raise InputError(
+            f"A budget of {budget_s:g} seconds of {language} holds no utterance of {manifest}",
+            expected="a budget as long as the first utterance drawn, or longer",
+            received=f"languages.{language}.budget_s: {budget_s:g}",
+            action="raise budget_s, or compare.budgets_min in a comparison",
+        )
     return Split(language, split, manifest, store, positions)
 
 

@@ -10,6 +10,7 @@
 """
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -76,6 +77,19 @@ class Run:
         with self.log_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
+    def trim_log(self, update: int) -> None:
+        """Takes what comes after an update off the log: training that was stopped before it saved is done again."""
+        if not self.log_path.is_file():
+            return
+        lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        kept = [line for line in lines if _logged_update(line) <= update]
+        if kept != lines:
+            write_text(self.log_path, "".join(kept))
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is a state from which training can go on."""
+        return _newest(self.path / "checkpoints") is not None
+
     def save_checkpoint(self, model: MultilingualModel, optimizer: FlatAdamW, progress: Progress) -> None:
         """Saves all that is needed to go on from here, then removes the older checkpoint."""
         folder = self.path / "checkpoints" / f"{progress.update:06d}"
@@ -97,7 +111,7 @@ class Run:
         folder = _newest(self.path / "checkpoints")
         if folder is None:
             return Progress()
-        progress = Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+        progress = _read_progress(folder / "progress.json")
         load_weights(folder, model)
         optimizer.set_named_state(load_part(folder / "optimizer.safetensors"))
         model.random.state.assign(load_part(folder / "random.safetensors")["state"])
@@ -106,9 +120,7 @@ class Run:
     def progress(self) -> Progress:
         """How far the newest checkpoint is, without loading its weights."""
         folder = _newest(self.path / "checkpoints")
-        if folder is None:
-            return Progress()
-        return Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+        return Progress() if folder is None else _read_progress(folder / "progress.json")
 
     def load_best(self, model: MultilingualModel) -> None:
         """Sets the weights to those with the lowest dev error.
@@ -168,12 +180,11 @@ def initialize_from(run: Run, model: MultilingualModel, tokenizers: Mapping[str,
         For each part `kept` or `new`, with the reason.
 
     Raises:
-        InputError: The run has no weights, or its encoder has another shape.
+        InputError: It is no run or has no weights, or its encoder has another shape.
     """
-    folder = run.best_folder()
+    theirs, folder = run.tokenizers(), run.best_folder()
     set_weights(model.encoder, load_part(folder / "encoder.safetensors"), folder / "encoder.safetensors")
     report = {"encoder": "kept"}
-    theirs = run.tokenizers()
     for head in model.heads.heads:
         language = head.name
         if language not in theirs:
@@ -220,7 +231,7 @@ def _name(layer: keras.layers.Layer, variable: keras.Variable) -> str:
 def save_part(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes named arrays."""
     with replacing(path) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary)
 
 
 def load_part(path: Path) -> dict[str, np.ndarray]:
@@ -240,17 +251,49 @@ def load_part(path: Path) -> dict[str, np.ndarray]:
         ) from None
 
 
+def _read_progress(path: Path) -> Progress:
+    try:
+        return Progress(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"The checkpoint's {path} cannot be read",
+            expected="a JSON object that training wrote",
+            received=str(error),
+            action="copy the run again, or train it again in another folder",
+        ) from None
+
+
+def _logged_update(line: str) -> float:
+    """The update of a line of the log; infinite for one that was cut off while it was written."""
+    try:
+        return json.loads(line)["update"] if line.endswith("\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
 def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Writes a folder under a temporary name, renames it, and removes its older siblings."""
+    """Writes a folder under a temporary name, renames it, and removes its older siblings.
+
+    A folder whose name is a number is whole at every moment, wherever the process is killed.
+    """
     temporary = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    _remove_folder(temporary)
     temporary.mkdir(parents=True)
     write(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_folder(folder)
     temporary.rename(folder)
     for sibling in folder.parent.iterdir():
         if sibling != folder:
-            shutil.rmtree(sibling, ignore_errors=True)
+            _remove_folder(sibling)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Removes a folder if it is there, under another name first, so that half of it never passes for the whole."""
+    former = folder.with_name("former.tmp")
+    shutil.rmtree(former, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(former)
+        shutil.rmtree(former, ignore_errors=True)
 
 
 def _newest(folder: Path) -> Path | None:

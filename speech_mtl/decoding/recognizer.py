@@ -27,7 +27,7 @@ class Recognizer:
         self.tokenizers = tokenizers
         self.sample_rate_hz = sample_rate_hz
         self._forward = make_forward(model)
-        self._min_samples = next(n for n in range(0, 10**6, 80) if model.num_encoder_frames(n) >= 1)
+        self._min_samples = next(n for n in range(10**6) if model.num_encoder_frames(n) >= 1)
 
     def language_id(self, language: str) -> int:
         """Which of the model's output layers belongs to a language.
@@ -62,6 +62,8 @@ class Recognizer:
                     received=f"{len(waveform) / self.sample_rate_hz:.3f} s",
                     action="leave it out",
                 )
+        if not ids:
+            return []
         padded, num_samples = padded_rows(waveforms, np.float32)
         return self._recognize(padded, num_samples, language, language_id, ids)
 

@@ -1,7 +1,6 @@
 """With and without auxiliary languages: every budget x arm x seed, on the same test set, as one table."""
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,8 @@ from speech_mtl.config import Recipe
 from speech_mtl.corpora import open_split
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import Stage, find_arm
-from speech_mtl.experiments.evaluate import evaluate
+from speech_mtl.experiments.evaluate import evaluate, saved_evaluation
 from speech_mtl.experiments.train import train
-from speech_mtl.runs import Run
 from speech_mtl.scoring.results import ResultRow
 from speech_mtl.scoring.tables import comparison_table, write_results
 from speech_mtl.screen import Screen
@@ -33,8 +31,11 @@ def plan(recipe: Recipe, folder: Path) -> list[Cell]:
     """The cells of a comparison, in the order in which they are run: the smallest budget first.
 
     Raises:
-        InputError: The recipe lacks a target or auxiliary languages, or names an arm that does not exist.
+        InputError: The recipe lacks a target or auxiliary languages, names an arm that does not exist, or leaves nothing
+            to run or something to run twice.
     """
+    for key in ("budgets_min", "arms", "seeds"):
+        _refuse_none_or_twice(f"compare.{key}", getattr(recipe.compare, key))
     cells = []
     for budget_min in sorted(recipe.compare.budgets_min):
         for seed in recipe.compare.seeds:
@@ -48,7 +49,7 @@ def plan(recipe: Recipe, folder: Path) -> list[Cell]:
 def compare(recipe: Recipe, folder: Path, screen: Screen | None = None) -> list[ResultRow]:
     """Trains and tests every cell, and writes `comparison.json` and `comparison.md` after each.
 
-    A finished run is not run again, and a stopped comparison goes on where it was.
+    A finished run is neither trained nor evaluated again, and a stopped comparison goes on where it was.
 
     Args:
         recipe: The settings; see `compare` there.
@@ -67,6 +68,17 @@ def compare(recipe: Recipe, folder: Path, screen: Screen | None = None) -> list[
         rows += _run_cell(recipe, cell, folder, screen)
         write_results(folder, "comparison", rows, comparison_text(recipe, rows))
     return rows
+
+
+def _refuse_none_or_twice(key: str, values: Sequence) -> None:
+    if len(set(values)) == len(values) > 0:
+        return
+    raise InputError(
+        f"{key} is not right",
+        expected="at least one value, and none twice",
+        received=str(list(values)),
+        action=f"change {key}",
+    )
 
 
 def comparison_text(recipe: Recipe, rows: list[ResultRow]) -> str:
@@ -102,9 +114,8 @@ def _run_cell(recipe: Recipe, cell: Cell, folder: Path, screen: Screen) -> Itera
         keras.backend.clear_session(free_memory=True)
         runs.append(train(stage.recipe, folder / "runs" / stage.name, screen))
     run, progress = runs[-1], [run.progress() for run in runs]
-    languages = list(run.recipe().languages)
-    started = time.perf_counter()
-    for row in evaluate(run, splits=("dev", "test"), languages=languages, screen=screen):
+    splits = ("dev", "test")
+    for row in saved_evaluation(run, splits) or evaluate(run, splits, screen=screen):
         if row["language"] == recipe.target and row["split"] == "test":
             screen.say(f"test error: {row['cer']:.1%} of characters, {row['wer']:.1%} of words")
         yield {
@@ -121,5 +132,5 @@ def _run_cell(recipe: Recipe, cell: Cell, folder: Path, screen: Screen) -> Itera
             "num_reference_characters": row["num_reference_characters"],
             "num_updates": sum(part.update for part in progress),
             "num_parameters": run.num_parameters(),
-            "wall_time_s": round(sum(part.wall_time_s for part in progress) + time.perf_counter() - started, 1),
+            "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
         }

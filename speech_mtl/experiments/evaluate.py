@@ -1,7 +1,7 @@
 """Recognises a split and counts the errors."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import numpy as np
 
 from speech_mtl.config import DataSettings, Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
-from speech_mtl.data.manifest import read_manifest
-from speech_mtl.data.pipeline import Examples, refuse_many
+from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.data.pipeline import Examples
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import Hypothesis
+from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score, score
@@ -37,15 +38,23 @@ def load_references(
     """Opens a dev or test split. Its transcripts need not be in the tokeniser's vocabulary.
 
     Raises:
-        InputError: The manifest is missing or broken, or too many of its utterances cannot be used.
+        InputError: The manifest is missing or broken, too many of its utterances cannot be used, or none has a text.
     """
     opened = open_split(recipe, language, split, wrap)
     skipped = list(opened.store.skipped.values())
-    refuse_many(opened.manifest, skipped, len(opened.store.num_samples), recipe.data.allow_skipped)
-    kept = [u for i, u in enumerate(read_manifest(opened.manifest)) if i not in opened.store.skipped]
+    positions = set(opened.positions.tolist())
+    kept = [utterance for i, utterance in enumerate(read_manifest(opened.manifest)) if i in positions]
+    texts = [tokenizer.normalize(utterance.text) for utterance in kept]
+    if not any(texts):
+        raise InputError(
+            f"{opened.manifest}: no transcript has any text, so errors cannot be counted",
+            expected="letters in at least one transcript",
+            received=f"{len(texts)} transcripts, such as {kept[0].text!r}",
+            action="look at the field 'text' of the manifest",
+        )
     nothing = np.zeros(len(kept) + 1, np.int64)
     examples = Examples(opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, len(kept))
-    return References(examples, [u.id for u in kept], [tokenizer.normalize(u.text) for u in kept])
+    return References(examples, [utterance.id for utterance in kept], texts)
 
 
 def recognize(
@@ -82,19 +91,51 @@ def evaluate(
         InputError: The run is not trained, a language has no output layer, or a split cannot be read.
     """
     screen = screen or Screen(quiet=True)
+    splits = _known(splits)
     recipe, recognizer = run.recipe(), run.load()
-    rows = []
-    for language in languages or recipe.languages:
+    languages = list(languages or recipe.languages)
+    for language in languages:
         recognizer.language_id(language)
+    rows = []
+    for language in languages:
         for split in splits:
             references = load_references(recipe, language, split, recognizer.tokenizers[language], screen.progress)
-            for skip in references.examples.skipped:
-                screen.warn(f"{skip.source}: left out: {skip.message}")
+            report_skipped(references, screen)
             counts, hypotheses = recognize(recognizer, language, references, recipe.data)
             write_hypotheses(run.path / "hypotheses" / f"{language}-{split}.jsonl", references, hypotheses)
             rows.append(evaluation_row(language, split, counts))
     write_results(run.path, "evaluation", rows, evaluation_table(rows))
     return rows
+
+
+def _known(splits: Iterable[str]) -> list[str]:
+    splits = list(splits)
+    for split in splits:
+        if split not in SPLITS:
+            raise InputError(
+                f"There is no split {split!r}",
+                expected="one of " + ", ".join(SPLITS),
+                received=split,
+                action="name one of these splits",
+            )
+    return splits
+
+
+def saved_evaluation(run: Run, splits: Sequence[str]) -> list[EvaluationRow] | None:
+    """What `evaluate` wrote for all languages and these splits; None if weights or manifests have changed since."""
+    path, recipe = run.path / "evaluation.json", run.recipe()
+    sources = [manifest_path(recipe.data.dir, language, split) for language in recipe.languages for split in splits]
+    if not path.is_file() or any(path.stat().st_mtime_ns < p.stat().st_mtime_ns for p in (run.best_folder(), *sources)):
+        return None
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    wanted = [(language, split) for language in recipe.languages for split in splits]
+    return rows if [(row["language"], row["split"]) for row in rows] == wanted else None
+
+
+def report_skipped(references: References, screen: Screen) -> None:
+    """Says which utterances are left out."""
+    for skip in references.examples.skipped:
+        screen.warn(f"{skip.source}: left out: {skip.message}")
 
 
 def write_hypotheses(path: Path, references: References, hypotheses: list[Hypothesis]) -> None:

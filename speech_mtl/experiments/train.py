@@ -14,7 +14,7 @@ from speech_mtl.data.pipeline import Examples, batches
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.evaluate import References, load_references, recognize
+from speech_mtl.experiments.evaluate import References, load_references, recognize, report_skipped
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.runs import Run, initialize_from
 from speech_mtl.screen import Screen
@@ -43,6 +43,7 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
         if run.progress().finished(recipe.training.num_updates):
             screen.say(f"{path} is finished: nothing to train.")
             return run
+        recipe = run.recipe()  # the order of languages is that of the run, whatever it is in the recipe by now
     splits = [open_split(recipe, language, "train", screen.progress) for language in recipe.languages]
     tokenizers = _tokenizers(run, recipe, splits)
     model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()})
@@ -54,11 +55,11 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
         language: load_references(recipe, language, "dev", tokenizers[language], screen.progress)
         for language in ([recipe.target] if recipe.target else recipe.languages)
     }
+    if recipe.init_from and not run.has_checkpoint():
+        _report_start(initialize_from(Run(recipe.init_from), model, tokenizers), recipe.init_from, screen)
     if not run.exists():
         run.start(recipe, tokenizers)
-        if recipe.init_from:
-            _report_start(initialize_from(Run(recipe.init_from), model, tokenizers), recipe.init_from, screen)
-    _report_speech(recipe, splits, examples, model, screen)
+    _report_speech(recipe, splits, examples, references, model, screen)
     _Training(run, recipe, model, tokenizers, examples, references, screen).finish()
     return run
 
@@ -82,6 +83,7 @@ class _Training:
         settings, data = self.recipe.training, self.recipe.data
         self.optimizer = build_optimizer(self.model, settings)
         progress = self.run.load_checkpoint(self.model, self.optimizer)
+        self.run.trim_log(progress.update)
         if progress.update:
             self.screen.say(f"Going on from update {progress.update}.")
         else:
@@ -160,8 +162,13 @@ def _tokenizers(run: Run, recipe: Recipe, splits: list[Split]) -> dict[str, Toke
 
 
 def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
-    there, here = run.recipe().model_dump(mode="json"), recipe.model_dump(mode="json")
-    changed = [f"{key}: {_short(there[key])} -> {_short(here[key])}" for key in here if there[key] != here[key]]
+    """Raises an InputError that names what differs. What a comparison consists of does not bear on one run."""
+    there, here = (_by_dotted_key(r.model_dump(mode="json", exclude={"about", "compare"})) for r in (run.recipe(), recipe))
+    changed = [
+        f"{key}: {_short(there.get(key))} -> {_short(here.get(key))}"
+        for key in here | there
+        if there.get(key) != here.get(key)
+    ]
     if changed:
         raise InputError(
             f"{run.path} holds a run with other settings",
@@ -169,6 +176,14 @@ def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
             received="; ".join(changed),
             action="choose another folder with --out, or go back to those settings",
         )
+
+
+def _by_dotted_key(values: dict, prefix: str = "") -> dict[str, object]:
+    """Nested settings as one dictionary."""
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        flat |= _by_dotted_key(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
 
 
 def _short(value: object) -> str:
@@ -180,7 +195,7 @@ def _report_start(report: dict[str, str], source: Path, screen: Screen) -> None:
     screen.say(f"Weights from {source}: " + "; ".join(f"{part} {what}" for part, what in report.items()) + ".")
 
 
-def _report_speech(recipe, splits, examples, model, screen: Screen) -> None:
+def _report_speech(recipe, splits, examples, references, model, screen: Screen) -> None:
     for i, split in enumerate(splits):
         minutes = float(examples[i].num_samples.sum()) / recipe.data.sample_rate_hz / 60
         line = f"{split.language}: {len(examples[i])} utterances, {minutes:.1f} minutes"
@@ -188,5 +203,7 @@ def _report_speech(recipe, splits, examples, model, screen: Screen) -> None:
         screen.say(line + (f"; left out: {left_out}" if left_out else ""))
         for skip in examples[i].skipped:
             screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
+    for dev in references.values():
+        report_skipped(dev, screen)
     screen.say(f"{model.count_params():,} parameters, {len(model.languages)} output layers")
 

@@ -4,8 +4,8 @@ from typing import TypedDict
 
 from speech_mtl.scoring.error_rate import Score
 
-ARMS = ("alone", "joint", "pretrain_finetune")
-"""The ways of training in a comparison; the others are measured against the first."""
+REFERENCE_ARM = "alone"
+"""The arm that the others are measured against: the target language and nothing else."""
 
 
 class MeasuredRow(TypedDict):
@@ -46,7 +46,7 @@ class ResultRow(MeasuredRow):
 
     Attributes:
         recipe: The recipe that was compared.
-        arm: One of `ARMS`.
+        arm: Name of the way of training; see `experiments.arms`.
         budget_s: Seconds of target speech that the model was trained with.
         seed: Random seed of the run.
         num_updates: Optimizer steps.

@@ -1,7 +1,6 @@
 """Result rows -> Markdown tables, in files of their own and in the READMEs that show them."""
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
-from speech_mtl.scoring.results import ARMS, EvaluationRow, ResultRow
+from speech_mtl.scoring.results import REFERENCE_ARM, EvaluationRow, ResultRow
 
 MISSING = "–"
 """What stands in a cell without a value."""
@@ -41,8 +40,9 @@ def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
 def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> str:
     """Renders a comparison: one line per budget of target speech, on the target language's test split.
 
-    Each arm has its CER and WER, with several seeds their mean and in brackets the smallest and the largest. The arms
-    besides `alone` have the relative reduction of the mean CER against it, which is negative where they are worse.
+    Each arm has its CER and WER, with several seeds their mean and in brackets the smallest and the largest. The arm
+    `alone` comes first, the others in the order of their rows; these have the relative reduction of the mean CER against
+    it, which is negative where they are worse.
 
     Args:
         rows: Rows of any languages and splits.
@@ -53,20 +53,19 @@ def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> 
             rows of one budget, arm and seed.
     """
     cells = _comparison_cells(rows, language or _target_language(rows))
-    found = dict.fromkeys(arm for _, arm in cells)
-    arms = [arm for arm in ARMS if arm == ARMS[0] or arm in found] + [arm for arm in found if arm not in ARMS]
+    arms = list(dict.fromkeys([REFERENCE_ARM, *(arm for _, arm in cells)]))
     heads = ["Target speech"]
     for arm in arms:
-        heads += [f"{arm}: CER %", "WER %"] if arm == ARMS[0] else [f"{arm}: CER %", "reduced by %", "WER %"]
+        heads += [f"{arm}: CER %", "WER %"] if arm == REFERENCE_ARM else [f"{arm}: CER %", "reduced by %", "WER %"]
     lines = []
     for budget_s in sorted({budget_s for budget_s, _ in cells}):
-        alone_cer = _values(cells.get((budget_s, ARMS[0]), ()), "cer")
+        alone_cer = _values(cells.get((budget_s, REFERENCE_ARM), ()), "cer")
         line = [_duration(budget_s)]
         for arm in arms:
             cell = cells.get((budget_s, arm), ())
             cer = _values(cell, "cer")
             line.append(_spread(cer))
-            if arm != ARMS[0]:
+            if arm != REFERENCE_ARM:
                 line.append(_reduction(alone_cer, cer))
             line.append(_spread(_values(cell, "wer")))
         lines.append(line)
@@ -173,11 +172,11 @@ def _read_rows(path: Path, row_type: type, where: str) -> list[Any]:
 
 
 def _target_language(rows: Iterable[ResultRow]) -> str:
-    found = sorted({row["language"] for row in rows if row["arm"] == ARMS[0] and row["split"] == "test"})
+    found = sorted({row["language"] for row in rows if row["arm"] == REFERENCE_ARM and row["split"] == "test"})
     if len(found) != 1:
         raise InputError(
             "The target language of the comparison cannot be told from its rows",
-            expected=f"test rows of one language in the arm {ARMS[0]!r}",
+            expected=f"test rows of one language in the arm {REFERENCE_ARM!r}",
             received=", ".join(found) or "none",
             action="name the target language",
         )

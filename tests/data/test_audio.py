@@ -8,7 +8,9 @@ from speech_mtl.data.audio import AudioError, add_noise, change_speed, read_audi
 
 
 def tone(frequency_hz: float, duration_s: float = 1.0, rate_hz: int = 16_000, level: float = 0.5) -> np.ndarray:
-    return (level * np.sin(2 * np.pi * frequency_hz * np.arange(round(duration_s * rate_hz)) / rate_hz)).astype("float32")
+    return (level * np.sin(2 * np.pi * frequency_hz * np.arange(round(duration_s * rate_hz)) / rate_hz)).astype(
+        "float32"
+    )
 
 
 def loudest_hz(waveform: np.ndarray, rate_hz: int = 16_000) -> float:

@@ -20,7 +20,9 @@ def lines(path: Path, *records: object) -> Path:
 def test_round_trip(tmp_path):
     path = manifest_path(tmp_path / "corpus", "zh-CN", "dev")
     assert path == tmp_path / "corpus" / "zh-CN" / "dev.jsonl"
-    inside = Utterance("a", tmp_path / "corpus" / "zh-CN" / "audio" / "a.mp3", "zh-CN", "你好，\u2028世界 \"x\"\n", 1.5, "s1")
+    inside = Utterance(
+        "a", tmp_path / "corpus" / "zh-CN" / "audio" / "a.mp3", "zh-CN", '你好，\u2028世界 "x"\n', 1.5, "s1"
+    )
     outside = Utterance("b", tmp_path / "elsewhere" / "b.wav", "zh-CN", "", 2.25)
     assert write_manifest(path, iter([inside, outside])) == 2
 

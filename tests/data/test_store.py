@@ -117,7 +117,9 @@ def test_a_file_that_appears_is_decoded(tmp_path, utterances):
     assert opened(tmp_path, utterances).num_samples[3] == 2000
 
 
-@pytest.mark.parametrize("limits", [AudioLimits(8_000, 0.1, 30.0), AudioLimits(16_000, 0.3, 30.0), AudioLimits(16_000, 0.1, 0.4)])
+@pytest.mark.parametrize(
+    "limits", [AudioLimits(8_000, 0.1, 30.0), AudioLimits(16_000, 0.3, 30.0), AudioLimits(16_000, 0.1, 0.4)]
+)
 def test_other_limits_are_another_store(limits, tmp_path, utterances):
     first, second = opened(tmp_path, utterances), opened(tmp_path, utterances, limits)
     assert first.path != second.path

@@ -1,9 +1,13 @@
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from speech_mtl.models.augment import SpecAugment
+
+ops: Any = keras.ops  # whose annotations admit strings and None
+
 
 B, T, F = 400, 57, 23
 NUM_FRAMES = np.full(B, T, "int32")
@@ -15,7 +19,7 @@ def masked(seed: int = 0, num_frames: np.ndarray = NUM_FRAMES, **kwargs) -> np.n
     layer = SpecAugment(**kwargs, random=keras.random.SeedGenerator(seed))
     output = ops.convert_to_numpy(layer(np.ones((B, T, F), "float32"), num_frames, training=True))
     assert np.isin(output, [0.0, 1.0]).all()
-    return output == 0.0
+    return np.equal(output, 0.0)
 
 
 def runs(row: np.ndarray) -> list[int]:
@@ -82,7 +86,9 @@ def test_off_when_not_training():
         np.testing.assert_array_equal(ops.convert_to_numpy(output), features)
 
 
-@pytest.mark.parametrize("kwargs", [{"num_time_masks": 0, "num_frequency_masks": 0}, {"max_time_share": 0.0, "max_mels": 0}])
+@pytest.mark.parametrize(
+    "kwargs", [{"num_time_masks": 0, "num_frequency_masks": 0}, {"max_time_share": 0.0, "max_mels": 0}]
+)
 def test_nothing_to_hide(kwargs):
     assert not masked(**kwargs).any()
 

@@ -1,13 +1,16 @@
 import inspect
 from pathlib import Path
+from typing import Any
 
+import keras
 import librosa
 import numpy as np
 import pytest
-from keras import ops
 
 from speech_mtl.data.audio import read_audio
 from speech_mtl.models.features import LogMel, frame_mask
+
+ops: Any = keras.ops  # whose annotations admit strings and None
 
 
 def librosa_log_mel(waveform: np.ndarray, num_mels: int = 80) -> np.ndarray:
@@ -91,7 +94,9 @@ def test_loudness_does_not_matter():
 
 def test_other_window_and_hop():
     waveform = np.random.default_rng(0).normal(0, 0.1, 8000).astype("float32")
-    ours, _ = log_mel(waveform, sample_rate_hz=8000, num_mels=23, window_s=0.032, hop_s=0.0125, fft_size=256, normalize=False)
+    ours, _ = log_mel(
+        waveform, sample_rate_hz=8000, num_mels=23, window_s=0.032, hop_s=0.0125, fft_size=256, normalize=False
+    )
     theirs = librosa.feature.melspectrogram(
         y=waveform, sr=8000, n_fft=256, hop_length=100, win_length=256, center=False, n_mels=23
     )

@@ -1,9 +1,13 @@
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from speech_mtl.models.heads import FORBIDDEN, LanguageHeads
+
+ops: Any = keras.ops  # whose annotations admit strings and None
+
 
 SIZES = {"cs": 4, "de": 9, "zh-CN": 6}
 DIM = 5
@@ -37,7 +41,7 @@ def test_equals_one_product_an_utterance(frames):
     logits = logits_of(heads, frames, IDS)
     assert logits.shape == (4, 3, 9)
     for i, language in enumerate(IDS):
-        kernel, bias = (ops.convert_to_numpy(v.value) for v in (heads.heads[language].kernel, heads.heads[language].bias))
+        kernel, bias = (ops.convert_to_numpy(v.value) for v in heads.heads[language].trainable_variables)
         size = list(SIZES.values())[language]
         np.testing.assert_allclose(logits[i, :, :size], frames[i] @ kernel.T + bias, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(logits[i, :, size:], FORBIDDEN, rtol=1e-6)

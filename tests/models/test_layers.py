@@ -1,7 +1,8 @@
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from speech_mtl.models.layers import (
     ConformerBlock,
@@ -13,6 +14,8 @@ from speech_mtl.models.layers import (
     RotaryAttention,
     rotary_angles,
 )
+
+ops: Any = keras.ops  # whose annotations admit strings and None
 
 
 def no_dropout() -> Dropout:
@@ -92,9 +95,7 @@ def numpy_attention(layer: RotaryAttention, inputs: np.ndarray, sizes: list[int]
                 projected[b, :, part * dim + h * width : part * dim + (h + 1) * width] for part in range(3)
             )
             for i in range(size):
-                scores = [
-                    rotated(queries[i], i) @ rotated(keys[j], j) / np.sqrt(width) for j in range(sizes[b])
-                ]
+                scores = [rotated(queries[i], i) @ rotated(keys[j], j) / np.sqrt(width) for j in range(sizes[b])]
                 weights = np.exp(scores) / np.exp(scores).sum()
                 attended[b, i, h * width : (h + 1) * width] = weights @ values[: sizes[b]]
     return attended @ value(layer.out.kernel) + value(layer.out.bias)

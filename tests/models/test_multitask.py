@@ -1,12 +1,26 @@
+from typing import Any
+
+import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
 from speech_mtl.models.multitask import MultilingualModel
 
-ENCODER = {"kind": "conformer", "num_layers": 1, "dim": 16, "num_heads": 2, "kernel_size": 5, "expansion": 2, "channels": 4, "dropout": 0.2}
+ops: Any = keras.ops  # whose annotations admit strings and None
+
+
+ENCODER = {
+    "kind": "conformer",
+    "num_layers": 1,
+    "dim": 16,
+    "num_heads": 2,
+    "kernel_size": 5,
+    "expansion": 2,
+    "channels": 4,
+    "dropout": 0.2,
+}
 RECIPE = Recipe.model_validate(
     {
         "name": "x",

@@ -1,0 +1,416 @@
+from collections import Counter
+from itertools import islice, product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from speech_mtl.data.audio import add_noise, change_speed
+from speech_mtl.data.manifest import read_manifest, write_manifest
+from speech_mtl.data.pipeline import (
+    Draw,
+    Examples,
+    TrainingPlan,
+    batches,
+    collate,
+    cut,
+    load_examples,
+    min_frames,
+    open_manifest_store,
+    padded_rows,
+    plan_evaluation,
+    refuse_many,
+    texts_at,
+    within_budget,
+)
+from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore
+from speech_mtl.data.tokenizer import CharacterTokenizer
+from speech_mtl.datatypes import Utterance
+from speech_mtl.errors import InputError
+
+LIMITS = AudioLimits(16_000, 0.1, 30.0)
+TOKENIZER = CharacterTokenizer.from_texts(["abcd"], "en")
+
+
+def frames_of(num_samples: int) -> int:
+    """An encoder of 25 frames a second."""
+    return num_samples // 640
+
+
+def opened(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Path, WaveformStore]:
+    """A manifest of (text, seconds) with noise for audio, and its store; without audio where the seconds are 0."""
+    generator = np.random.default_rng(0)
+    manifest = tmp_path / "en" / "train.jsonl"
+    records = []
+    for i, (text, seconds) in enumerate(utterances):
+        path = tmp_path / "audio" / f"{i}.wav"
+        path.parent.mkdir(exist_ok=True)
+        if seconds:
+            soundfile.write(path, generator.uniform(-0.5, 0.5, round(seconds * 16_000)), 16_000)
+        records.append(Utterance(f"u{i}", path, "en", text, seconds))
+    write_manifest(manifest, records)
+    return manifest, open_manifest_store(manifest, "en-train", tmp_path / "cache", LIMITS)
+
+
+def everything(store: Any) -> np.ndarray:
+    return within_budget(store, None, 16_000, 0)
+
+
+# --- budgets
+
+
+def fake_store(num_samples: np.ndarray) -> Any:
+    return SimpleNamespace(num_samples=num_samples, path=Path("cs-train.pcm"))
+
+
+@pytest.fixture
+def store() -> Any:
+    """100 utterances of 1 to 5 s; every tenth is skipped."""
+    num_samples = np.random.default_rng(0).integers(16_000, 80_000, 100)
+    num_samples[::10] = 0
+    return fake_store(num_samples)
+
+
+def test_budgets_are_nested_and_close(store):
+    smaller: set[int] = set()
+    for budget_s in (20, 21, 60, 120, 200):
+        chosen = within_budget(store, budget_s, 16_000, seed=5)
+        assert np.all(np.diff(chosen) > 0), "in the manifest's order, each once"
+        assert smaller <= set(chosen.tolist())
+        smaller = set(chosen.tolist())
+        seconds = store.num_samples[chosen].sum() / 16_000
+        assert budget_s - 5 < seconds <= budget_s
+        assert (store.num_samples[chosen] > 0).all()
+
+
+def test_budget_seed(store):
+    one, again, other = (within_budget(store, 60, 16_000, seed).tolist() for seed in (1, 1, 2))
+    assert one == again
+    assert one != other
+
+
+def test_a_budget_is_spread_over_the_manifest(store):
+    chosen = within_budget(store, 100, 16_000, seed=0)
+    assert chosen.max() > 80
+    assert chosen.min() < 20
+
+
+def test_no_budget_is_all_that_is_usable(store):
+    np.testing.assert_array_equal(within_budget(store, None, 16_000, 0), np.flatnonzero(store.num_samples))
+
+
+def test_budget_above_what_there_is(store):
+    total_s = store.num_samples.sum() / 16_000
+    assert len(within_budget(store, total_s * 1.005, 16_000, 0)) == 90, "up to 1 % more is all there is"
+    with pytest.raises(InputError, match="cs-train") as caught:
+        within_budget(store, total_s * 1.05, 16_000, 0)
+    assert f"{total_s / 60:.1f} minutes" in caught.value.expected
+
+
+def test_texts_at(tmp_path):
+    manifest, _ = opened(tmp_path, [("a", 1), ("b", 1), ("c", 1)])
+    assert list(texts_at(manifest, np.array([0, 2]))) == ["a", "c"]
+
+
+# --- examples
+
+
+def test_min_frames_is_what_paths_need():
+    """The shortest path that collapses to the tokens, found by trying all."""
+    for size in (1, 2, 3):
+        for tokens in product((1, 2), repeat=size):
+            for num_frames in range(1, 6):
+                paths = product((0, 1, 2), repeat=num_frames)
+                if any(collapsed(path) == list(tokens) for path in paths):
+                    assert min_frames(np.array(tokens)) == num_frames, tokens
+                    break
+            else:
+                pytest.fail(f"no path for {tokens}")
+
+
+def collapsed(path: tuple[int, ...]) -> list[int]:
+    return [token for i, token in enumerate(path) if token and (i == 0 or token != path[i - 1])]
+
+
+def test_examples(tmp_path):
+    texts = [("ab", 1.0), ("c", 0.5), ("", 0.0), ("dcba", 2.0)]
+    manifest, store = opened(tmp_path, texts)
+    examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
+    assert len(examples) == 3
+    assert examples.num_read == 4
+    assert examples.positions.tolist() == [0, 1, 3]
+    assert examples.num_samples.tolist() == [16_000, 8000, 32_000]
+    assert [TOKENIZER.decode(examples.tokens_of(i).tolist()) for i in range(3)] == ["ab", "c", "dcba"]
+    assert [skip.reason for skip in examples.skipped] == ["missing"]
+
+    chosen = examples.chosen(np.array([2, 0]))
+    assert [TOKENIZER.decode(chosen.tokens_of(i).tolist()) for i in range(2)] == ["dcba", "ab"]
+    assert chosen.num_samples.tolist() == [32_000, 16_000]
+
+
+def test_only_the_named_positions(tmp_path):
+    manifest, store = opened(tmp_path, [("a", 1), ("?", 1), ("b", 1), ("c", 1)])
+    examples = load_examples(manifest, store, np.array([0, 3]), TOKENIZER, frames_of)
+    assert examples.positions.tolist() == [0, 3]
+    assert examples.skipped == []
+    assert examples.num_read == 2
+
+
+BAD = {
+    "too short for its text": ("aaaa", 0.24),
+    "unknown characters": ("xyz", 1.0),
+    "no text": ("...!", 1.0),
+    "missing": ("a", 0.0),
+}
+
+
+@pytest.mark.parametrize("reason", BAD)
+def test_each_reason_is_counted(reason, tmp_path):
+    manifest, store = opened(tmp_path, [("ab", 1.0), BAD[reason], ("ab", 1.0)])
+    examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
+    assert [skip.reason for skip in examples.skipped] == [reason]
+    assert examples.skipped[0].source == f"{manifest}:2"
+    assert examples.positions.tolist() == [0, 2]
+    assert examples.num_read == 3
+
+
+def test_too_short_exactly(tmp_path):
+    """Seven frames carry `aaaa`, with blanks in between; six do not, nor seven that are played faster."""
+    manifest, store = opened(tmp_path, [("aaaa", 7 * 0.04), ("abab", 4 * 0.04)])
+    examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
+    assert len(examples) == 2
+    with pytest.raises(InputError, match="2 of 2"):
+        load_examples(manifest, store, everything(store), TOKENIZER, frames_of, 1 / 1.1)
+
+
+def test_too_many_unusable(tmp_path):
+    manifest, store = opened(
+        tmp_path, [("ab", 1.0), BAD["no text"], BAD["unknown characters"], BAD["missing"], ("x", 1.0)]
+    )
+    with pytest.raises(InputError, match="4 of 5 utterances") as caught:
+        load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
+    received = caught.value.received
+    for part in ("1 no text", "2 unknown characters", "1 missing", f"{manifest}:2", f"{manifest}:3", f"{manifest}:4"):
+        assert part in received
+    assert f"{manifest}:5" not in received, "the first case of each reason only"
+    assert "allow_skipped" in caught.value.action
+    examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of, allow_skipped=0.8)
+    assert examples.positions.tolist() == [0]
+    assert Counter(skip.reason for skip in examples.skipped) == {"no text": 1, "unknown characters": 2, "missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("num_skipped", "num_read", "allowed", "refused"),
+    [
+        (0, 10, 0.01, False),
+        (1, 2, 0.0, False),
+        (1, 1, 0.5, True),
+        (2, 150, 0.01, True),
+        (2, 200, 0.01, False),
+        (3, 200, 0.01, True),
+        (3, 200, 0.02, False),
+        (5, 5, 0.99, True),
+    ],
+)
+def test_refuse_many(num_skipped, num_read, allowed, refused):
+    skipped = [Skipped(f"m.jsonl:{i}", "silent", "x") for i in range(num_skipped)]
+    if not refused:
+        refuse_many(Path("m.jsonl"), skipped, num_read, allowed)
+        return
+    with pytest.raises(InputError, match=rf"m\.jsonl: {num_skipped} of {num_read}") as caught:
+        refuse_many(Path("m.jsonl"), skipped, num_read, allowed)
+    assert f"{num_skipped} silent" in caught.value.received
+
+
+# --- plans
+
+
+def plan_of(sizes: tuple[int, ...], **kwargs: Any) -> TrainingPlan:
+    """Languages of so many utterances, each of 1 to 4 s."""
+    generator = np.random.default_rng(0)
+    durations = tuple(generator.uniform(1, 4, size) for size in sizes)
+    return TrainingPlan(durations, **({"batch_s": 20.0, "alpha": 0.5, "seed": 0} | kwargs))
+
+
+def first(plan: TrainingPlan, number: int, start: int = 0) -> list[list[Draw]]:
+    return list(islice(plan.batches(start), number))
+
+
+def test_same_seed_same_plan():
+    settings = {"speeds": (0.9, 1.0, 1.1), "noise_probability": 0.5}
+    one = first(plan_of((30, 10), **settings), 100)
+    assert one == first(plan_of((30, 10), **settings), 100)
+    assert one != first(plan_of((30, 10), **settings, seed=1), 100)
+
+
+@pytest.mark.parametrize("start", [1, 31, 77])
+def test_starting_later_is_skipping(start):
+    plan = plan_of((30, 10), speeds=(0.9, 1.1), noise_probability=0.5)
+    assert first(plan, 10, start) == first(plan, start + 10)[start:]
+
+
+def test_all_are_used_before_any_comes_twice():
+    """With utterances of 1 s and pools of one batch, batches stand in the order of drawing."""
+    plan = TrainingPlan((np.ones(7), np.ones(5)), batch_s=10.0, alpha=1.0, seed=0, pool_batches=1)
+    drawn: list[list[int]] = [[], []]
+    for batch in first(plan, 20):
+        for draw in batch:
+            drawn[draw.language].append(draw.example)
+    for examples, size in zip(drawn, (7, 5), strict=True):
+        rounds = [examples[i : i + size] for i in range(0, len(examples) - size + 1, size)]
+        assert len(rounds) > 8
+        assert all(sorted(one) == list(range(size)) for one in rounds)
+        assert len({tuple(one) for one in rounds}) > 4, "in a new order each time"
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_shares_of_seconds(alpha):
+    plan = plan_of((160, 40, 10), alpha=alpha, speeds=(0.9, 1.0, 1.1))
+    seconds = np.zeros(3)
+    for draw in (draw for batch in first(plan, 400) for draw in batch):
+        seconds[draw.language] += plan.durations_s[draw.language][draw.example] / draw.speed
+    amounts = np.array([durations.sum() for durations in plan.durations_s])
+    np.testing.assert_allclose(seconds / seconds.sum(), amounts**alpha / (amounts**alpha).sum(), atol=0.02)
+
+
+def test_shares_hold_where_lengths_differ():
+    """Equal shares are of seconds and not of utterances."""
+    plan = TrainingPlan((np.full(50, 1.0), np.full(50, 5.0)), batch_s=30.0, alpha=0.0, seed=0)
+    numbers = Counter(draw.language for batch in first(plan, 200) for draw in batch)
+    assert numbers[0] / numbers[1] == pytest.approx(5, rel=0.05)
+
+
+def test_batches_mix_languages_and_keep_to_their_size():
+    plan = plan_of((60, 60), speeds=(0.8, 1.0))
+    batches = first(plan, 200)
+    padded = []
+    for batch in batches:
+        longest = max(plan.durations_s[draw.language][draw.example] / draw.speed for draw in batch)
+        padded.append(longest * len(batch))
+    assert max(padded) <= 20.0
+    assert np.mean(padded) > 15.0, "and are well filled"
+    assert np.mean([len({draw.language for draw in batch}) for batch in batches]) > 1.8
+    true = [sum(plan.durations_s[d.language][d.example] / d.speed for d in batch) for batch in batches]
+    assert sum(true) / sum(padded) > 0.9, "with little padding"
+
+
+def test_long_and_short_batches_are_shuffled():
+    lengths = [len(batch) for batch in first(plan_of((100, 100)), 32)]
+    assert lengths != sorted(lengths)
+    assert lengths != sorted(lengths, reverse=True)
+
+
+def test_a_single_long_utterance_is_a_batch():
+    draws = [(duration_s, Draw(0, i)) for i, duration_s in enumerate([9.0, 25.0, 1.0, 10.0, 30.0])]
+    assert [[draw.example for draw in batch] for batch in cut(draws, 20.0)] == [[2, 0], [3], [1], [4]]
+
+
+def test_speeds_and_noise():
+    plan = plan_of((50,), speeds=(0.9, 1.0, 1.1), noise_probability=0.3, noise_snr_db=(5.0, 15.0))
+    draws = [draw for batch in first(plan, 300) for draw in batch]
+    speeds = Counter(draw.speed for draw in draws)
+    assert set(speeds) == {0.9, 1.0, 1.1}
+    assert min(speeds.values()) > 0.25 * len(draws)
+    noises = [draw.snr_db for draw in draws if draw.snr_db is not None]
+    assert len(noises) / len(draws) == pytest.approx(0.3, abs=0.04)
+    assert 5.0 <= min(noises) < 6.0
+    assert 14.0 < max(noises) <= 15.0
+    assert len({draw.seed for draw in draws}) > 0.99 * len(draws)
+
+
+def test_calm_by_default():
+    assert all(draw.speed == 1.0 and draw.snr_db is None for batch in first(plan_of((20, 20)), 50) for draw in batch)
+
+
+def test_evaluation_takes_each_once():
+    durations = np.random.default_rng(0).uniform(1, 8, 60)
+    plan = plan_evaluation(3, durations, 20.0)
+    draws = [draw for batch in plan for draw in batch]
+    assert sorted(draw.example for draw in draws) == list(range(60))
+    assert {(draw.language, draw.speed, draw.snr_db) for draw in draws} == {(3, 1.0, None)}
+    assert all(max(durations[draw.example] for draw in batch) * len(batch) <= 20.0 for batch in plan)
+
+
+# --- arrays
+
+
+@pytest.fixture
+def examples(tmp_path) -> dict[int, Examples]:
+    """Language 4 has three examples, and language 7 the last two of them."""
+    manifest, store = opened(tmp_path, [("ab", 0.5), ("c", 0.25), ("dcba", 1.0)])
+    all_of_them = load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
+    return {4: all_of_them, 7: all_of_them.chosen(np.array([1, 2]))}
+
+
+def test_collate(examples):
+    batch = collate([Draw(7, 1), Draw(4, 0), Draw(4, 1)], examples)
+    assert [array.dtype for array in batch] == ["float32", "int32", "int32", "int32", "int32"]
+    assert batch.waveforms.shape == (3, 16_000)
+    assert batch.num_samples.tolist() == [16_000, 8000, 4000]
+    assert batch.language_ids.tolist() == [7, 4, 4]
+    assert batch.num_tokens.tolist() == [4, 2, 1]
+    assert batch.tokens.tolist() == [[4, 3, 2, 1], [1, 2, 0, 0], [3, 0, 0, 0]]
+    for row, position, size in zip(batch.waveforms, (2, 0, 1), batch.num_samples, strict=True):
+        np.testing.assert_array_equal(row[:size], examples[4].store[position])
+        assert not row[size:].any()
+
+
+def test_speed_then_noise(examples):
+    draw = Draw(4, 2, speed=1.1, snr_db=12.0, seed=99)
+    batch = collate([draw], examples)
+    expected = add_noise(change_speed(examples[4].store[2], 1.1), 12.0, np.random.default_rng(99))
+    np.testing.assert_array_equal(batch.waveforms[0], expected)
+    np.testing.assert_array_equal(collate([draw], examples).waveforms, batch.waveforms)
+
+
+def test_round_up(examples):
+    batch = collate([Draw(4, 0), Draw(4, 1)], examples, round_up=lambda size: -(-size // 3000) * 3000)
+    assert batch.waveforms.shape == (2, 9000)
+    assert batch.tokens.shape == (2, 3000)
+    assert batch.num_samples.tolist() == [8000, 4000]
+
+
+def test_padded_rows():
+    matrix, sizes = padded_rows([np.array([1, 2]), np.array([], int), np.array([3])], np.int32)
+    assert matrix.tolist() == [[1, 2], [0, 0], [3, 0]]
+    assert sizes.tolist() == [2, 0, 1]
+
+
+def test_batches_do_not_depend_on_the_number_of_threads(examples):
+    durations = tuple(examples[i].num_samples / 16_000 for i in (4, 7))
+    plan = TrainingPlan(durations, 3.0, 0.5, 0, speeds=(0.9, 1.1), noise_probability=0.5, pool_batches=4)
+    by_number = {0: examples[4], 1: examples[7]}
+    results = [list(islice(batches(plan.batches(), by_number, threads), 25)) for threads in (1, 4)]
+    for draws, one, other in zip(plan.batches(), *results, strict=False):
+        expected = collate(draws, by_number)
+        for array, again, true in zip(one, other, expected, strict=True):
+            np.testing.assert_array_equal(array, true)
+            np.testing.assert_array_equal(again, true)
+
+
+def test_batches_end_with_the_plan(examples):
+    plan = plan_evaluation(4, examples[4].num_samples / 16_000, 0.6)
+    filled = list(batches(plan, examples, 2))
+    assert [batch.num_samples.tolist() for batch in filled] == [[4000], [8000], [16_000]]
+
+
+def test_an_error_in_a_thread_is_not_lost(examples):
+    with pytest.raises(KeyError):
+        list(batches([[Draw(5, 0)]], examples, 2))
+
+
+def test_chain_from_manifest_to_batch(make_corpus, tmp_path):
+    """The whole chain on a corpus of tones."""
+    manifest = make_corpus() / "bb" / "train.jsonl"
+    store = open_manifest_store(manifest, "bb-train", tmp_path / "cache", LIMITS)
+    tokenizer = CharacterTokenizer.from_texts(texts_at(manifest, everything(store)), "bb")
+    examples = load_examples(manifest, store, everything(store), tokenizer, frames_of)
+    assert len(examples) == 12
+    plan = TrainingPlan((examples.num_samples / 16_000,), 4.0, 0.5, 0)
+    texts = {utterance.text for utterance in read_manifest(manifest)}
+    for batch in islice(batches(plan.batches(), {0: examples}, 2), 5):
+        for row, size in zip(batch.tokens, batch.num_tokens, strict=True):
+            assert tokenizer.decode(row[:size].tolist()) in texts

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import soundfile
+
+from speech_mtl.build import build_model
+from speech_mtl.config import Recipe
+from speech_mtl.data.manifest import read_manifest, write_manifest
+from speech_mtl.data.pipeline import load_examples
+from speech_mtl.data.store import AudioLimits, open_store
+from speech_mtl.data.tokenizer import CharacterTokenizer
+from speech_mtl.datatypes import Utterance
+from speech_mtl.decoding.ctc import greedy
+from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.errors import InputError
+
+ENCODER = {
+    "kind": "conformer",
+    "num_layers": 1,
+    "dim": 8,
+    "num_heads": 2,
+    "kernel_size": 3,
+    "expansion": 1,
+    "channels": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    """Untrained: it hears something everywhere, since its blanks are made unlikely."""
+    languages = {"aa": "abc", "bb": "xyzw"}
+    recipe = Recipe.model_validate(
+        {
+            "name": "x",
+            "languages": {name: {} for name in languages},
+            "data": {"dir": "nowhere"},
+            "features": {"num_mels": 20},
+            "encoder": ENCODER,
+        }
+    )
+    tokenizers = {name: CharacterTokenizer.from_texts([letters], name) for name, letters in languages.items()}
+    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()})
+    for head in model.heads.heads:
+        bias = np.zeros(head.num_tokens, "float32")
+        bias[0] = -1.0
+        head.bias.assign(bias)
+    return Recognizer(model, tokenizers, 16_000)
+
+
+def noises() -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return [generator.normal(0, 0.1, size).astype("float32") for size in (16_000, 9000, 20_000)]
+
+
+@pytest.mark.parametrize("language", ["aa", "bb"])
+def test_transcribes_with_the_named_language(recognizer, language):
+    hypotheses = recognizer.transcribe(noises(), language, ["u", "v", "w"])
+    assert [h.id for h in hypotheses] == ["u", "v", "w"]
+    assert {h.language for h in hypotheses} == {language}
+    assert any(h.text for h in hypotheses)
+    assert set("".join(h.text for h in hypotheses)) <= set({"aa": "abc", "bb": "xyzw"}[language])
+    for waveform, hypothesis in zip(noises(), hypotheses, strict=True):
+        ids = np.array([["aa", "bb"].index(language)], "int32")
+        logits = recognizer.model(waveform[None], np.array([len(waveform)], "int32"), ids)
+        ((tokens, score),) = greedy(np.array(logits.values), np.array(logits.num_frames))
+        assert hypothesis.text == recognizer.tokenizers[language].decode(tokens)
+        assert hypothesis.score == pytest.approx(score, abs=1e-4)
+        assert hypothesis.score < 0
+
+
+def test_neighbours_change_nothing(recognizer):
+    together = recognizer.transcribe(noises(), "aa")
+    alone = [recognizer.transcribe([waveform], "aa")[0] for waveform in noises()]
+    assert [h.text for h in together] == [h.text for h in alone]
+    assert [h.score for h in together] == pytest.approx([h.score for h in alone], abs=1e-4)
+    assert [h.id for h in together] == ["0", "1", "2"]
+
+
+def test_unknown_language(recognizer):
+    with pytest.raises(InputError, match="language 'cc'") as caught:
+        recognizer.transcribe(noises(), "cc")
+    assert "aa, bb" in caught.value.expected
+
+
+@pytest.mark.parametrize("size", [0, 500, 1471])
+def test_too_short(recognizer, size):
+    with pytest.raises(InputError, match="second is too short"):
+        recognizer.transcribe([noises()[0], np.zeros(size, "float32")], "aa", ["first", "second"])
+
+
+@pytest.mark.parametrize("size", [1472, 1600])
+def test_shortest(recognizer, size):
+    """What makes a single frame is recognised."""
+    assert len(recognizer.transcribe([np.ones(size, "float32")], "aa")) == 1
+
+
+def test_nothing_to_transcribe(recognizer):
+    assert recognizer.transcribe([], "aa") == []
+
+
+def test_transcribes_examples(recognizer, tmp_path):
+    utterances = []
+    for i, waveform in enumerate(noises()):
+        soundfile.write(tmp_path / f"{i}.flac", waveform, 16_000)
+        utterances.append(Utterance(f"u{i}", tmp_path / f"{i}.flac", "bb", "xyz", 1.0))
+    manifest = tmp_path / "bb" / "dev.jsonl"
+    write_manifest(manifest, utterances)
+    store = open_store(tmp_path / "cache", "bb", lambda: read_manifest(manifest), AudioLimits(16_000, 0.1, 30))
+    tokenizer = recognizer.tokenizers["bb"]
+    examples = load_examples(manifest, store, np.arange(3), tokenizer, recognizer.model.num_encoder_frames)
+    found = list(recognizer.transcribe_examples(examples, ["u0", "u1", "u2"], "bb", batch_s=2.0))
+    assert sorted(h.id for h in found) == ["u0", "u1", "u2"]
+    expected = {h.id: h for h in recognizer.transcribe([store[i] for i in range(3)], "bb", ["u0", "u1", "u2"])}
+    for hypothesis in found:
+        assert hypothesis.text == expected[hypothesis.id].text
+        assert hypothesis.score == pytest.approx(expected[hypothesis.id].score, abs=1e-4)

@@ -1,0 +1,106 @@
+"""What every arm must hold to; arms are found by themselves."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.arms import ARMS, Stage, find_arm
+from speech_mtl.scoring.results import REFERENCE_ARM
+
+
+def recipe(budget_s: float = 60.0, seed: int = 0, target: str | None = "bb") -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "three",
+            "target": target,
+            "languages": {"aa": {"budget_s": 77}, "bb": {"budget_s": budget_s}, "cc": {}},
+            "data": {"dir": "data"},
+            "compare": {"pretrain_updates": 7, "finetune_updates": 5, "finetune_learning_rate": 0.1},
+            "seed": seed,
+        }
+    )
+
+
+def stages(arm: str, *arguments) -> list[Stage]:
+    return find_arm(arm)(recipe(*arguments), Path("out/runs"))
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_ends_with_the_target_at_its_budget(arm: str):
+    last = stages(arm, 90.0)[-1].recipe
+    assert last.target == "bb"
+    assert last.languages["bb"].budget_s == 90.0
+    assert last.seed == 0
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_no_stage_sees_more_target_speech_than_the_budget(arm: str):
+    for stage in stages(arm, 90.0):
+        assert stage.recipe.languages.get("bb", recipe(90.0).languages["bb"]).budget_s == 90.0
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_leaves_speech_and_network_as_the_recipe_has_them(arm: str):
+    """Dev and test manifests, features and encoder are those of every other arm: else arms could not be compared."""
+    for stage in stages(arm):
+        for key in ("data", "features", "encoder", "augment", "seed"):
+            assert getattr(stage.recipe, key) == getattr(recipe(), key)
+        assert stage.recipe.languages.items() <= recipe().languages.items()
+
+
+def test_one_name_is_one_run():
+    """Stages with the same name have the same settings, over all arms, budgets and seeds; and the other way round."""
+    named: dict[str, Recipe] = {}
+    for arm, budget_s, seed in itertools.product(ARMS, (60.0, 90.0, 3600.0), (0, 1)):
+        for stage in stages(arm, budget_s, seed):
+            assert named.setdefault(stage.name, stage.recipe) == stage.recipe
+            assert "/" not in stage.name
+    settings = [recipe.to_yaml() for recipe in named.values()]
+    assert len(set(settings)) == len(settings)
+
+
+def test_the_reference_arm_is_the_target_and_nothing_else():
+    (only,) = stages(REFERENCE_ARM)
+    assert list(only.recipe.languages) == ["bb"]
+    assert only.recipe.init_from is None
+
+
+def test_joint_has_all_languages_in_one_run():
+    (only,) = stages("joint")
+    assert list(only.recipe.languages) == ["aa", "bb", "cc"]
+
+
+def test_pretraining_never_sees_the_target_and_is_the_start_of_finetuning():
+    first, second = stages("pretrain_finetune")
+    assert list(first.recipe.languages) == ["aa", "cc"]
+    assert (first.recipe.target, first.recipe.init_from) == (None, None)
+    assert list(second.recipe.languages) == ["bb"]
+    assert second.recipe.init_from == Path("out/runs") / first.name
+    updates = (first.recipe.training.num_updates, second.recipe.training.num_updates)
+    assert (*updates, second.recipe.training.learning_rate) == (7, 5, 0.1)
+
+
+def test_pretraining_is_shared_among_budgets_but_not_among_seeds():
+    names = {(budget, seed): stages("pretrain_finetune", budget, seed)[0].name for budget in (60, 90) for seed in (0, 1)}
+    assert names[60, 0] == names[90, 0] != names[60, 1]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_without_a_target_is_refused(arm: str):
+    with pytest.raises(InputError, match="has no target language"):
+        find_arm(arm)(recipe(target=None), Path("out"))
+
+
+@pytest.mark.parametrize("arm", sorted(ARMS.keys() - {REFERENCE_ARM}))
+def test_an_arm_with_help_is_refused_without_auxiliary_languages(arm: str):
+    with pytest.raises(InputError, match="has no auxiliary language"):
+        find_arm(arm)(recipe().overridden({"languages": {"bb": {}}}), Path("out"))
+
+
+def test_an_unknown_arm_is_named_with_those_there_are():
+    with pytest.raises(InputError, match="no arm 'alnoe'") as caught:
+        find_arm("alnoe")
+    assert all(arm in caught.value.expected for arm in ARMS)

@@ -1,0 +1,208 @@
+"""A comparison, stopped in the middle and started again; every test looks at the same one."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_type_hints
+
+import jiwer
+import pytest
+
+import speech_mtl.experiments.compare as compare_module
+import speech_mtl.experiments.train as train_module
+from speech_mtl.config import Recipe
+from speech_mtl.corpora import open_split
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.compare import compare, plan
+from speech_mtl.runs import Run
+from speech_mtl.scoring.results import ResultRow
+from speech_mtl.scoring.tables import comparison_table
+
+
+@dataclass
+class Compared:
+    """A comparison and what was done for it."""
+
+    recipe: Recipe
+    folder: Path
+    rows: list[ResultRow] = field(default_factory=list)
+    trained: list[str] = field(default_factory=list)
+    evaluated: list[str] = field(default_factory=list)
+    stopped_at: tuple[list[str], list[str]] = ([], [])
+    rows_when_stopped: list[ResultRow] = field(default_factory=list)
+
+    def times(self) -> dict[Path, int]:
+        """When each file of the runs was written."""
+        return {path: path.stat().st_mtime_ns for path in (self.folder / "runs").rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def memory() -> list[Compared]:
+    """The one comparison of this file."""
+    return []
+
+
+@pytest.fixture
+def compared(
+    memory: list[Compared],
+    tiny_recipe: Recipe,
+    make_corpus: Callable,
+    tmp_path_factory: pytest.TempPathFactory,
+    untraced: None,
+) -> Compared:
+    if memory:
+        return memory[0]
+    folder = tmp_path_factory.mktemp("compared")
+    recipe = tiny_recipe.overridden(
+        {
+            "data.dir": str(make_corpus(data_dir=folder / "data")),
+            "data.cache_dir": str(folder / "cache"),
+            "training": {"num_updates": 2, "evaluate_every": 2},
+            "compare.budgets_min": [0.12, 0.06],
+            "compare.arms": ["pretrain_finetune", "alone"],
+            "about": "Tones.",
+        }
+    )
+    done = Compared(recipe, folder / "out")
+    with pytest.MonkeyPatch.context() as patched:
+        finish, evaluate = train_module._Training.finish, compare_module.evaluate
+
+        def counted_finish(training):
+            if done.trained.count("alone-0.06min-seed0") == 1 and not done.stopped_at[0]:
+                done.stopped_at = (list(done.trained), list(done.evaluated))
+                raise KeyboardInterrupt
+            done.trained.append(training.run.path.name)
+            return finish(training)
+
+        def counted_evaluate(run, *arguments, **keywords):
+            done.evaluated.append(run.path.name)
+            return evaluate(run, *arguments, **keywords)
+
+        patched.setattr(train_module._Training, "finish", counted_finish)
+        patched.setattr(compare_module, "evaluate", counted_evaluate)
+        with pytest.raises(KeyboardInterrupt):
+            compare(recipe, done.folder)
+        done.rows_when_stopped = json.loads((done.folder / "comparison.json").read_text())
+        before = done.times()
+        done.rows = compare(recipe, done.folder)
+        for name in done.stopped_at[0]:  # what was finished is as it was, to the file
+            kept = {path: time for path, time in before.items() if name in path.parts}
+            assert kept
+            assert kept.items() <= done.times().items()
+        trained, evaluated, before = list(done.trained), list(done.evaluated), done.times()
+        assert compare(recipe, done.folder) == done.rows
+        assert (done.trained, done.evaluated, done.times()) == (trained, evaluated, before)
+    memory.append(done)
+    return done
+
+
+RUNS = ["pretrain-seed0", "pretrain_finetune-0.06min-seed0", "alone-0.06min-seed0"]
+
+
+def test_finished_runs_are_neither_trained_nor_evaluated_again(compared: Compared):
+    assert compared.stopped_at == (RUNS, RUNS[1:])
+    assert Counter(compared.trained) == Counter(
+        [*RUNS, "pretrain_finetune-0.12min-seed0", "alone-0.12min-seed0"]
+    )
+    assert Counter(compared.evaluated) == Counter(name for name in compared.trained if name != "pretrain-seed0")
+
+
+def test_rows_are_written_as_soon_as_they_are_there(compared: Compared):
+    assert compared.rows_when_stopped == compared.rows[:4]
+
+
+def test_rows_have_all_fields_and_are_what_the_file_holds(compared: Compared):
+    assert json.loads((compared.folder / "comparison.json").read_text()) == compared.rows
+    for row in compared.rows:
+        assert row.keys() == get_type_hints(ResultRow).keys()
+        assert None not in row.values()
+    assert [(row["arm"], row["budget_s"], row["split"]) for row in compared.rows] == [
+        (arm, budget_s, split)
+        for budget_s in (3.6, 7.2)
+        for arm in ("pretrain_finetune", "alone")
+        for split in ("dev", "test")
+    ]
+
+
+def test_numbers_equal_a_recount_from_the_hypotheses(compared: Compared):
+    for row in compared.rows:
+        run = compared.folder / "runs" / f"{row['arm']}-{row['budget_s'] / 60:g}min-seed{row['seed']}"
+        path = run / "hypotheses" / f"{row['language']}-{row['split']}.jsonl"
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        references, hypotheses = ([record[key] for record in records] for key in ("reference", "hypothesis"))
+        assert row["cer"] == pytest.approx(jiwer.cer(references, hypotheses))
+        assert row["wer"] == pytest.approx(jiwer.wer(references, hypotheses))
+        assert row["num_utterances"] == len(records) == 3
+        assert row["num_reference_words"] == sum(len(text.split()) for text in references)
+        assert row["num_reference_characters"] == sum(map(len, references))
+
+
+def test_updates_and_time_are_those_of_all_stages(compared: Compared):
+    for row in compared.rows:
+        names = [f"{row['arm']}-{row['budget_s'] / 60:g}min-seed0"]
+        names += ["pretrain-seed0"] if row["arm"] == "pretrain_finetune" else []
+        progress = [Run(compared.folder / "runs" / name).progress() for name in names]
+        assert row["num_updates"] == 2 * len(names)
+        assert row["wall_time_s"] == round(sum(part.wall_time_s for part in progress), 1)
+
+
+def test_budgets_are_nested_and_equal_across_arms(compared: Compared):
+    chosen: dict[float, set[tuple[int, ...]]] = {}
+    for cell in plan(compared.recipe, compared.folder):
+        positions = open_split(cell.stages[-1].recipe, "aa", "train").positions
+        chosen.setdefault(cell.budget_s, set()).add(tuple(positions.tolist()))
+    (small,), (large,) = chosen[0.06 * 60], chosen[0.12 * 60]
+    assert 0 < len(small) < len(large) < 12
+    assert set(small) < set(large)
+
+
+def test_the_page_shows_the_table_and_what_is_to_be_said_about_the_data(compared: Compared):
+    text = (compared.folder / "comparison.md").read_text()
+    assert text.startswith("# tiny: aa\n\nTones.\n\n| Target speech | alone: CER % |")
+    assert comparison_table(compared.rows, "aa") in text
+
+
+def test_a_run_is_evaluated_again_after_its_weights_or_its_test_set_have_changed(compared: Compared):
+    run = Run(compared.folder / "runs" / "alone-0.06min-seed0")
+    manifest = compared.recipe.data.dir / "aa" / "test.jsonl"
+    saved = compare_module.saved_evaluation
+    assert saved(run, ("dev", "test")) == json.loads((run.path / "evaluation.json").read_text())
+    assert saved(run, ("dev",)) is None
+    for path in (run.best_folder() / "x", manifest):
+        content = manifest.read_bytes()
+        path.write_bytes(content)
+        assert saved(run, ("dev", "test")) is None
+        (run.path / "evaluation.json").touch()
+        assert saved(run, ("dev", "test")) is not None
+    (run.best_folder() / "x").unlink()
+    (run.path / "evaluation.json").touch()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": None}, "has no target language"),
+        ({"compare.arms": ["alone", "together"]}, "there is no arm 'together'"),
+        ({"compare.budgets_min": [0.05, 100]}, "A budget of 100 minutes is more than there is"),
+        ({"compare.budgets_min": [0.001]}, "holds no utterance"),
+        ({"compare.budgets_min": []}, r"compare\.budgets_min is not right"),
+        ({"compare.budgets_min": [1, 1]}, r"compare\.budgets_min is not right"),
+        ({"compare.arms": ["alone", "alone"]}, r"compare\.arms is not right"),
+        ({"compare.seeds": []}, r"compare\.seeds is not right"),
+        ({"languages": {"aa": {}}}, "has no auxiliary language"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_is_trained(
+    tiny_recipe: Recipe, tmp_path: Path, change: dict, message: str
+):
+    with pytest.raises(InputError, match=message):
+        compare(tiny_recipe.overridden(change), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_plan_starts_with_the_smallest_budget_and_has_every_cell_once(tiny_recipe: Recipe):
+    recipe = tiny_recipe.overridden({"compare.budgets_min": [3, 1], "compare.seeds": [1, 2]})
+    cells = [(cell.budget_s, cell.seed, cell.arm) for cell in plan(recipe, Path("out"))]
+    assert cells == [(b, s, a) for b in (60.0, 180.0) for s in (1, 2) for a in ("alone", "joint")]

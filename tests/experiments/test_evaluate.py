@@ -1,0 +1,81 @@
+"""Evaluation of a run whose weights are random: what is counted and written does not depend on them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from speech_mtl.build import build_model
+from speech_mtl.config import Recipe
+from speech_mtl.corpora import make_tokenizer, open_split
+from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.evaluate import evaluate, load_references
+from speech_mtl.runs import Run
+
+
+@pytest.fixture
+def run(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
+    seconds = sum(u.duration_s for u in read_manifest(manifest_path(tiny_recipe.data.dir, "aa", "train")))
+    recipe = tiny_recipe.overridden({"languages.aa.budget_s": seconds / 2})
+    tokenizers = {language: make_tokenizer(recipe, open_split(recipe, language, "train")) for language in recipe.languages}
+    run = Run(tmp_path / "run")
+    run.start(recipe, tokenizers)
+    run.save_best(build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}), 1)
+    return run
+
+
+def test_every_language_and_split_has_a_row_and_its_hypotheses(run: Run):
+    rows = evaluate(run)
+    assert [(row["language"], row["split"]) for row in rows] == [
+        ("aa", "dev"), ("aa", "test"), ("bb", "dev"), ("bb", "test")
+    ]  # fmt: skip
+    assert json.loads((run.path / "evaluation.json").read_text()) == rows
+    for row in rows:
+        language, split = row["language"], row["split"]
+        records = [json.loads(s) for s in (run.path / "hypotheses" / f"{language}-{split}.jsonl").read_text().splitlines()]
+        utterances = list(read_manifest(manifest_path(run.recipe().data.dir, language, split)))
+        assert [(record["id"], record["reference"]) for record in records] == [(u.id, u.text) for u in utterances]
+        assert row["num_utterances"] == len(utterances)
+
+
+def test_the_training_split_is_that_of_the_budget(run: Run):
+    (row,) = evaluate(run, ["train"], ["aa"])
+    split = open_split(run.recipe(), "aa", "train")
+    texts = [u.text for i, u in enumerate(read_manifest(split.manifest)) if i in set(split.positions)]
+    assert row["num_utterances"] == len(texts) < 12
+    records = [json.loads(line) for line in (run.path / "hypotheses" / "aa-train.jsonl").read_text().splitlines()]
+    assert [record["reference"] for record in records] == texts
+
+
+def test_characters_that_training_did_not_see_count_as_errors(run: Run):
+    path = manifest_path(run.recipe().data.dir, "aa", "test")
+    lines = [json.loads(line) | {"text": "ñandú žluť"} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (row,) = evaluate(run, ["test"], ["aa"])
+    assert row["num_reference_characters"] == 3 * len("ñandú žluť")
+    assert (row["wer"], row["num_reference_words"]) == (1.0, 6)
+
+
+@pytest.mark.parametrize(
+    ("splits", "languages", "message"),
+    [
+        (["test"], ["aa", "xx"], "no output layer for the language 'xx'"),
+        (["tset"], None, "There is no split 'tset'"),
+    ],
+)
+def test_what_is_not_there_is_refused_before_anything_is_recognised(run: Run, splits, languages, message: str):
+    with pytest.raises(InputError, match=message):
+        evaluate(run, splits, languages)
+    assert not (run.path / "hypotheses").exists()
+
+
+def test_an_empty_test_set_and_one_without_text_are_refused(run: Run):
+    path = manifest_path(run.recipe().data.dir, "aa", "test")
+    lines = [json.loads(line) | {"text": " - "} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(InputError, match="no transcript has any text"):
+        load_references(run.recipe(), "aa", "test", run.tokenizers()["aa"])
+    path.write_text("")
+    with pytest.raises(InputError, match="is empty"):
+        load_references(run.recipe(), "aa", "test", run.tokenizers()["aa"])

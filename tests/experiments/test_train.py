@@ -1,0 +1,374 @@
+"""Training as a whole: it learns, each language by its own output layer; and wherever it is killed, it goes on exactly."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import speech_mtl.experiments.train as train_module
+from speech_mtl.build import build_model
+from speech_mtl.config import Recipe
+from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
+from speech_mtl.data.tokenizer import CharacterTokenizer
+from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.evaluate import evaluate, load_references, recognize
+from speech_mtl.experiments.train import train
+from speech_mtl.runs import Run, initialize_from, load_part
+from speech_mtl.screen import Screen
+
+
+class Heard(Screen):
+    """A screen that keeps what is said on it."""
+
+    def __init__(self):
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+    def warn(self, message: str) -> None:
+        self.lines.append(f"warning {message}")
+
+
+@pytest.fixture(scope="module")
+def memory() -> dict[str, Run]:
+    """Runs that several tests look at."""
+    return {}
+
+
+@pytest.fixture
+def trained(
+    memory: dict[str, Run], tiny_recipe: Recipe, make_corpus: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    """A run that has learnt the tones of two languages, which use the same tones for different letters."""
+    if not memory:
+        folder = tmp_path_factory.mktemp("trained")
+        recipe = tiny_recipe.overridden(
+            {
+                "target": None,
+                "data.dir": str(make_corpus(num_train=30, num_dev=6, data_dir=folder / "data")),
+                "data.cache_dir": str(folder / "cache"),
+                "encoder.dim": 32,
+                "training.num_updates": 120,
+                "training.warmup_updates": 20,
+                "training.evaluate_every": 60,
+            }
+        )
+        memory["run"] = train(recipe, folder / "run")
+    return memory["run"]
+
+
+def errors(run: Run, recognizer: Recognizer, language: str, head: str) -> float:
+    """Character error rate of a language's dev set under the output layer of another."""
+    recipe = run.recipe()
+    references = load_references(recipe, language, "dev", recognizer.tokenizers[language])
+    return recognize(recognizer, head, references, recipe.data)[0].characters.rate
+
+
+def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
+    recipe = run.recipe()
+    references = load_references(recipe, language, "dev", recognizer.tokenizers[language])
+    return [(h.text, round(h.score, 4)) for h in recognize(recognizer, language, references, recipe.data)[1]]
+
+
+def test_each_language_is_recognised_by_its_own_head_only(trained: Run):
+    recognizer = trained.load()
+    for language, other in (("aa", "bb"), ("bb", "aa")):
+        own, wrong = errors(trained, recognizer, language, language), errors(trained, recognizer, language, other)
+        assert own < 0.15
+        assert wrong > 0.6
+
+
+@pytest.mark.parametrize("languages", [["bb", "aa"], ["aa", "cc", "bb"]])
+def test_heads_are_found_by_name_whatever_the_order(trained: Run, untraced: None, languages: list[str]):
+    tokenizers = trained.tokenizers() | {"cc": CharacterTokenizer.from_texts(["xyz"], "cc")}
+    tokenizers = {language: tokenizers[language] for language in languages}
+    model = build_model(trained.recipe().overridden({"seed": 5}), {name: len(t) for name, t in tokenizers.items()})
+    report = initialize_from(trained, model, tokenizers)
+    assert {part: what for part, what in report.items() if part != "cc"} == dict.fromkeys(("encoder", "aa", "bb"), "kept")
+    assert report.get("cc", "new").startswith("new")
+    recognizer = Recognizer(model, tokenizers, 16_000)
+    original = trained.load()
+    for language in ("aa", "bb"):
+        assert heard(trained, recognizer, language) == heard(trained, original, language)
+
+
+def test_a_head_for_another_vocabulary_is_new(trained: Run):
+    tokenizers = {"aa": CharacterTokenizer.from_texts(["abcde"], "aa"), "bb": trained.tokenizers()["bb"]}
+    model = build_model(trained.recipe(), {name: len(t) for name, t in tokenizers.items()})
+    before = np.array(model.heads.heads[0].kernel)
+    report = initialize_from(trained, model, tokenizers)
+    assert report == {"encoder": "kept", "aa": "new: the run's vocabulary is another", "bb": "kept"}
+    np.testing.assert_array_equal(model.heads.heads[0].kernel, before)
+
+
+def test_training_starts_from_another_run_even_if_killed_before_its_first_checkpoint(
+    trained: Run, tmp_path: Path, untraced: None
+):
+    recipe = trained.recipe().overridden(
+        {
+            "languages": {"bb": {}, "aa": {}},
+            "init_from": str(trained.path),
+            "training.num_updates": 1,
+            "training.learning_rate": 1e-7,
+        }
+    )
+    Run(tmp_path / "run").start(recipe, {name: trained.tokenizers()[name] for name in ("bb", "aa")})
+    screen = Heard()
+    run = train(recipe, tmp_path / "run", screen)
+    assert any("encoder kept; bb kept; aa kept" in line for line in screen.lines)
+    assert json.loads(run.log_path.read_text())["dev_cer"]["bb"] == pytest.approx(
+        errors(trained, trained.load(), "bb", "bb"), abs=0.05
+    )
+
+
+def test_a_wrong_source_of_weights_leaves_no_run_behind(tiny_recipe: Recipe, tmp_path: Path):
+    with pytest.raises(InputError, match="is not a run"):
+        train(tiny_recipe.overridden({"init_from": str(tmp_path / "nothing")}), tmp_path / "run")
+    assert not Run(tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_left_alone(trained: Run):
+    before = {path: path.stat().st_mtime_ns for path in trained.path.rglob("*")}
+    screen = Heard()
+    train(trained.recipe(), trained.path, screen)
+    assert screen.lines == [f"{trained.path} is finished: nothing to train."]
+    assert {path: path.stat().st_mtime_ns for path in trained.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"training.num_updates": 500}, "training.num_updates: 120 -> 500"),
+        ({"data.alpha": 1.0}, "data.alpha: 0.5 -> 1.0"),
+        ({"languages": {"aa": {}}, "target": "aa"}, "languages.bb.tokenizer.kind"),
+        ({"languages.aa.budget_s": 5}, "languages.aa.budget_s: null -> 5.0"),
+    ],
+)
+def test_another_recipe_in_the_folder_of_a_run_is_refused(trained: Run, change: dict, named: str):
+    with pytest.raises(InputError, match="holds a run with other settings") as caught:
+        train(trained.recipe().overridden(change), trained.path)
+    assert named in caught.value.received
+
+
+def test_what_a_comparison_consists_of_is_no_other_setting(trained: Run):
+    train(trained.recipe().overridden({"compare.budgets_min": [1, 2, 3], "about": "other words"}), trained.path)
+
+
+# --- Killed and started again
+
+
+@pytest.fixture
+def varied(tiny_recipe: Recipe) -> Recipe:
+    """Everything that draws random numbers is on."""
+    return tiny_recipe.overridden(
+        {
+            "encoder.dropout": 0.2,
+            "augment.speeds": [0.9, 1.0, 1.1],
+            "augment.noise_probability": 0.5,
+            "data.batch_s": 3.0,
+            "training.num_updates": 8,
+        }
+    )
+
+
+def losses(run: Run) -> list[float]:
+    """The loss of every update, by the log."""
+    return [loss for line in run.log_path.read_text().splitlines() for loss in json.loads(line)["losses"]]
+
+
+def assert_same_end(run: Run, reference: Run) -> None:
+    """The same weights, optimiser and random state to the last bit, and the same log but for times."""
+    for folder in ("checkpoints", "best"):
+        paths = sorted(path.relative_to(reference.path) for path in (reference.path / folder).rglob("*.safetensors"))
+        assert paths == sorted(path.relative_to(run.path) for path in (run.path / folder).rglob("*.safetensors"))
+        for path in paths:
+            expected, received = load_part(reference.path / path), load_part(run.path / path)
+            assert expected.keys() == received.keys()
+            for name, array in expected.items():
+                np.testing.assert_array_equal(received[name], array, err_msg=f"{path} {name}")
+    timeless = [
+        [{k: v for k, v in json.loads(line).items() if k in ("update", "losses", "train_loss", "dev_cer")} for line in
+         path.read_text().splitlines()]
+        for path in (reference.log_path, run.log_path)
+    ]  # fmt: skip
+    assert timeless[0] == timeless[1]
+
+
+class Killed(BaseException):
+    """Ends training at once, as far as a process can do it to itself."""
+
+
+def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
+    varied: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untraced: None
+):
+    reference = train(varied, tmp_path / "reference")
+    assert len(losses(reference)) == 8
+    run = Run(tmp_path / "killed")
+
+    def life(update: int, owner: object, name: str, after: bool = False) -> None:
+        """Trains until a function is called at or after an update."""
+        original = getattr(owner, name)
+
+        def deadly(*arguments, **keywords):
+            now = keywords.get("progress") or next((a for a in arguments if hasattr(a, "best_update")), None)
+            reached = deadly.update if now is None else now.update
+            if reached >= update:
+                if after:
+                    original(*arguments, **keywords)
+                raise Killed
+            return original(*arguments, **keywords)
+
+        deadly.update = 0
+
+        def counting(self, number: int, *figures: float) -> None:
+            deadly.update = number
+            on_update(self, number, *figures)
+
+        on_update = train_module._Training.on_update
+        with monkeypatch.context() as patched:
+            patched.setattr(train_module._Training, "on_update", counting)
+            patched.setattr(owner, name, deadly)
+            with pytest.raises(Killed):
+                train(varied, run.path)
+
+    life(2, Run, "append_log", after=True)  # logged, but not saved
+    assert [json.loads(line)["update"] for line in run.log_path.read_text().splitlines()] == [2]
+    assert run.progress().update == 0
+    life(4, Run, "save_checkpoint")
+    assert run.progress().update == 2
+    with run.log_path.open("a") as file:
+        file.write('{"update": 4, "los')  # cut off in the middle of a line
+    (run.path / "checkpoints" / "000004.tmp" / "heads").mkdir(parents=True)
+    (run.path / "checkpoints" / "000004.tmp" / "encoder.safetensors").write_bytes(b"half")
+    life(5, train_module._Training, "evaluate")
+    assert run.progress().update == 4
+    screen = Heard()
+    train(varied, run.path, screen)
+    assert "Going on from update 4." in screen.lines
+    assert_same_end(run, reference)
+    assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["000008"]
+
+
+def test_another_seed_gives_another_curve(varied: Recipe, tmp_path: Path, untraced: None):
+    curves = [
+        losses(train(varied.overridden({"seed": seed, "training.num_updates": 1}), tmp_path / str(seed))) for seed in (1, 2)
+    ]
+    assert curves[0] != curves[1]
+
+
+KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+from speech_mtl.backend import load_backend
+load_backend()
+from speech_mtl.config import load_recipe
+from speech_mtl.experiments.train import train
+recipe, folder = load_recipe(Path(sys.argv[1])), Path(sys.argv[2])
+
+def child(path):
+    pid = os.fork()  # nothing has been computed yet, so that forking is safe
+    if pid == 0:
+        try:
+            train(recipe, path)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    return pid
+
+def checkpoint(path):
+    return max([int(p.name) for p in path.glob("checkpoints/*") if p.name.isdigit()], default=-1)
+
+reference = child(folder / "reference")
+for wait_s in (random.uniform(0, 0.3), random.uniform(0, 0.02)):
+    before, pid = checkpoint(folder / "killed"), child(folder / "killed")
+    while checkpoint(folder / "killed") <= max(before, 0):
+        if os.waitpid(pid, os.WNOHANG) != (0, 0):
+            sys.exit("the child ended by itself")
+        time.sleep(0.001)
+    time.sleep(wait_s)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    print("killed after", wait_s, "s at", checkpoint(folder / "killed"), flush=True)
+for pid in (child(folder / "killed"), reference):
+    if os.waitpid(pid, 0)[1]:
+        sys.exit("a child did not end well")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_run_killed_by_the_system_at_random_moments_ends_like_one_that_was_not(varied: Recipe, tmp_path: Path):
+    recipe = varied.overridden({"training.num_updates": 40, "training.patience": 100})
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.to_yaml(), encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", "-c", KILLER, str(path), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("killed after") == 2
+    assert len(losses(Run(tmp_path / "killed"))) == 40, done.stdout
+    assert_same_end(Run(tmp_path / "killed"), Run(tmp_path / "reference"))
+
+
+# --- Bad speech
+
+
+def test_one_bad_file_is_left_out_reported_and_counted(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+    train_path = manifest_path(tiny_recipe.data.dir, "aa", "train")
+    bad_train, bad_dev = (next(iter(read_manifest(p))) for p in (train_path, train_path.with_name("dev.jsonl")))
+    bad_train.audio.write_bytes(b"")
+    bad_dev.audio.unlink()
+    screen = Heard()
+    run = train(tiny_recipe.overridden({"training.num_updates": 1}), tmp_path / "run", screen)
+    assert any(line.startswith("aa: 11 utterances") and line.endswith("left out: 1 empty") for line in screen.lines)
+    assert any(line.startswith("warning") and f"{train_path}:1: empty" in line for line in screen.lines)
+    assert any(line.startswith("warning") and f"{bad_dev.source}: left out" in line for line in screen.lines)
+    (row,) = evaluate(run, ["dev"], ["aa"])
+    assert row["num_utterances"] == 2
+
+
+def test_dev_transcripts_without_any_text_are_refused(tiny_recipe: Recipe, tmp_path: Path):
+    path = manifest_path(tiny_recipe.data.dir, "aa", "dev")
+    lines = [json.loads(line) | {"text": "..."} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(InputError, match=r"dev\.jsonl: no transcript has any text"):
+        train(tiny_recipe, tmp_path / "run")
+
+
+def test_a_run_goes_on_though_the_recipe_lists_its_languages_in_another_order(
+    tiny_recipe: Recipe, tmp_path: Path, untraced: None
+):
+    recipe = tiny_recipe.overridden({"training.num_updates": 2})
+    reference = train(recipe, tmp_path / "reference")
+    run = Run(tmp_path / "run")
+    run.start(recipe, reference.tokenizers())
+    train(recipe.overridden({"languages": dict(reversed(recipe.languages.items()))}), run.path)
+    assert_same_end(run, reference)
+
+
+def test_a_manifest_that_lacks_a_language_is_found_before_anything_is_written(tiny_recipe: Recipe, tmp_path: Path):
+    languages = {**tiny_recipe.languages, "cc": {}}
+    with pytest.raises(InputError, match=r"There is no manifest .*cc/train\.jsonl"):
+        train(tiny_recipe.overridden({"languages": languages}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_broken_training_texts_are_counted_by_reason(tiny_recipe: Recipe, tmp_path: Path):
+    path = manifest_path(tiny_recipe.data.dir, "aa", "train")
+    utterances = list(read_manifest(path))
+    utterances[0].audio.write_bytes(b"")
+    utterances[1].audio.write_bytes(b"no audio")
+    utterances[2].audio.unlink()
+    write_manifest(path, utterances)
+    with pytest.raises(InputError, match=r"train\.jsonl: 3 of 12 utterances cannot be used") as caught:
+        train(tiny_recipe, tmp_path / "run")
+    for reason in ("1 empty", "1 unreadable", "1 missing"):
+        assert reason in caught.value.received
+    assert f"{path}:1" in caught.value.received

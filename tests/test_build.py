@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from speech_mtl.build import build_model, build_optimizer, build_plan, build_schedule
+from speech_mtl.config import Recipe
+from speech_mtl.corpora import make_tokenizer, open_split, training_examples
+from speech_mtl.models.encoders import ENCODERS
+
+
+def test_every_encoder_has_settings_that_build_it(tiny_recipe: Recipe):
+    for kind, encoder in ENCODERS.items():
+        recipe = tiny_recipe.overridden({"encoder": {"kind": kind, "num_layers": 1, "dim": 16, "channels": 4}})
+        model = build_model(recipe, {"aa": 5, "bb": 3})
+        assert type(model.encoder) is encoder
+        assert (model.encoder.dim, model.languages) == (16, ("aa", "bb"))
+        assert [head.num_tokens for head in model.heads.heads] == [5, 3]
+
+
+def test_the_seed_decides_the_weights(tiny_recipe: Recipe):
+    kernels = [
+        np.array(build_model(tiny_recipe.overridden({"seed": seed}), {"aa": 5}).heads.heads[0].kernel) for seed in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_settings_reach_what_they_name(tiny_recipe: Recipe):
+    recipe = tiny_recipe.overridden(
+        {
+            "features.num_mels": 24,
+            "augment.spec_augment": {"num_time_masks": 3, "max_time_share": 0.2, "num_frequency_masks": 1, "max_mels": 5},
+            "training": {"num_updates": 10, "learning_rate": 0.5, "final_learning_rate": 0.1, "warmup_updates": 2},
+        }
+    )
+    model = build_model(recipe, {"aa": 5})
+    assert model.features.num_mels == 24
+    assert vars(model.augment).items() >= recipe.augment.spec_augment.model_dump().items()
+    optimizer = build_optimizer(model, recipe.training.model_copy(update={"weight_decay": 0.3, "clip_norm": 0.7}))
+    assert (optimizer.weight_decay, optimizer.clip_norm) == (0.3, 0.7)
+    schedule = build_schedule(recipe.training)
+    assert [schedule(0), schedule(1), schedule(2)] == [0.25, 0.5, 0.5]
+    assert schedule(10) == pytest.approx(0.1)
+
+
+def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
+    recipe = tiny_recipe.overridden({"augment.speeds": [0.9, 1.1], "augment.noise_probability": 1.0, "data.batch_s": 4})
+    examples = {}
+    for i, language in enumerate(recipe.languages):
+        split = open_split(recipe, language, "train")
+        examples[i] = training_examples(recipe, split, make_tokenizer(recipe, split), lambda samples: samples // 640)
+    plan = build_plan(examples, recipe.data, recipe.augment, seed=3)
+    batch = next(plan.batches())
+    assert {draw.speed for draw in batch} <= {0.9, 1.1}
+    assert all(draw.snr_db is not None and 10 <= draw.snr_db <= 30 for draw in batch)
+    longest = max(plan.durations_s[draw.language][draw.example] / draw.speed for draw in batch)
+    assert longest * len(batch) <= 4
+    assert plan.durations_s[0] == pytest.approx(np.asarray(examples[0].num_samples) / 16_000)

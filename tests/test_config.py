@@ -1,0 +1,262 @@
+import inspect
+from pathlib import Path
+
+import pytest
+
+from speech_mtl import config
+from speech_mtl.config import (
+    ConformerSettings,
+    FeatureSettings,
+    LanguageSettings,
+    PinyinTokenizerSettings,
+    Recipe,
+    RecurrentSettings,
+    SpecAugmentSettings,
+    load_recipe,
+)
+from speech_mtl.errors import InputError
+
+SMALLEST = "name: x\nlanguages: {cs: {}}\ndata: {dir: data/x}\n"
+
+
+def recipe_file(tmp_path: Path, text: str = SMALLEST) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(tmp_path: Path, text: str = SMALLEST, overrides: list[str] | None = None) -> InputError:
+    with pytest.raises(InputError) as caught:
+        load_recipe(recipe_file(tmp_path, text), overrides)
+    return caught.value
+
+
+def test_smallest(tmp_path):
+    path = recipe_file(tmp_path)
+    recipe = load_recipe(path)
+    assert recipe == load_recipe(tmp_path), "a folder stands for its recipe.yaml"
+    assert recipe.data.dir == Path("data/x")
+    assert recipe.languages == {"cs": LanguageSettings()}
+    assert recipe.encoder == ConformerSettings()
+    assert (recipe.target, recipe.seed) == (None, 0)
+
+
+def test_yaml_1_2(tmp_path):
+    """In YAML 1.1 `no`, `on` and `off` are truth values and 3e-4 is a word."""
+    text = """
+name: on
+about: off
+target: no
+languages: {no: {}, nn: {budget_s: 6e2}, yes: {}}
+data: {dir: 0o17, alpha: 1}
+training: {learning_rate: 3e-4, weight_decay: 1E-2, num_updates: 010}
+"""
+    text = text.replace("dir: 0o17", "dir: '12:30:45'")
+    recipe = load_recipe(recipe_file(tmp_path, text))
+    assert (recipe.name, recipe.about, recipe.target) == ("on", "off", "no")
+    assert list(recipe.languages) == ["no", "nn", "yes"]
+    assert recipe.languages["nn"].budget_s == 600.0
+    assert recipe.training.learning_rate == 0.0003
+    assert recipe.training.weight_decay == 0.01
+    assert recipe.training.num_updates == 10
+    assert load_recipe(recipe_file(tmp_path), ["training.learning_rate=5e-4"]).training.learning_rate == 0.0005
+
+
+@pytest.mark.parametrize(
+    ("override", "unknown", "near"),
+    [
+        ("training.learning_rat=1e-3", "training.learning_rat", "training.learning_rate"),
+        ("trainin.num_updates=5", "trainin", "training"),
+        ("data.batchs=5", "data.batchs", "data.batch_s"),
+        ("languages.cs.budgets=5", "languages.cs.budgets", "languages.cs.budget_s"),
+        ("languages.cs.tokeniser={kind: pinyin}", "languages.cs.tokeniser", "languages.cs.tokenizer"),
+        ("augment.spec_augment.max_mel=5", "augment.spec_augment.max_mel", "augment.spec_augment.max_mels"),
+        ("encoder={kind: conformer, kernel: 3}", "encoder.kernel", "encoder.kernel_size"),
+        ("encoder={kind: recurrent, cel: gru}", "encoder.cel", "encoder.cell"),
+    ],
+)
+def test_unknown_key(override, unknown, near, tmp_path):
+    error = refused(tmp_path, overrides=[override])
+    assert repr(unknown) in error.problem
+    assert str(tmp_path / "recipe.yaml") in error.problem
+    assert error.received == unknown
+    assert near.rsplit(".", maxsplit=1)[-1] in error.expected.removeprefix("one of ").split(", ")
+    assert error.action == f"did you mean {near!r}?"
+
+
+def test_unknown_key_that_is_near_to_none(tmp_path):
+    error = refused(tmp_path, SMALLEST + "zzzzzz: 1\n")
+    assert "'zzzzzz'" in error.problem
+    assert error.action == "remove the key"
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("training.num_updates=many", "training.num_updates"),
+        ("training.num_updates=0", "training.num_updates"),
+        ("training.num_updates=1.5", "training.num_updates"),
+        ("training.learning_rate=-1e-3", "training.learning_rate"),
+        ("data.alpha=1.5", "data.alpha"),
+        ("data.allow_skipped=1", "data.allow_skipped"),
+        ("data.dir=5", "data.dir"),
+        ("languages={}", "languages"),
+        ("languages.cs.budget_s=0", "languages.cs.budget_s"),
+        ("languages.cs.tokenizer={kind: words}", "languages.cs.tokenizer"),
+        ("encoder={kind: conformer, dropout: 1.0}", "encoder.dropout"),
+        ("encoder={kind: transformer}", "encoder"),
+        ("encoder={kind: recurrent, cell: rnn}", "encoder.cell"),
+        ("compare.seeds=[0, x]", "compare.seeds.1"),
+        ("name=", "name"),
+    ],
+)
+def test_wrong_value(override, key, tmp_path):
+    error = refused(tmp_path, overrides=[override])
+    assert f": {key} is not right" in error.problem
+    assert error.expected
+
+
+def test_what_was_received(tmp_path):
+    assert refused(tmp_path, overrides=["training.num_updates=many"]).received == "'many'"
+    error = refused(tmp_path, "name: x\nlanguages: {cs: {}}\n")
+    assert "data is not right" in error.problem
+    assert error.received == "nothing"
+    error = refused(tmp_path, overrides=["training.num_updates=many", "data.alpha=7"])
+    assert "and 1 more" in error.problem
+
+
+def test_encoder_checks(tmp_path):
+    error = refused(tmp_path, overrides=["encoder={kind: conformer, dim: 100, num_heads: 4}"])
+    assert "multiple of 2 * num_heads = 8" in error.expected
+    error = refused(tmp_path, overrides=["encoder={kind: recurrent, dim: 7}"])
+    assert "even" in error.expected
+
+
+def test_target_is_a_language(tmp_path):
+    assert "one of the languages: cs" in refused(tmp_path, SMALLEST + "target: de\n").expected
+
+
+def test_overrides(tmp_path):
+    recipe = load_recipe(
+        recipe_file(tmp_path),
+        [
+            "training.num_updates=7",
+            "languages.zh-CN.tokenizer.kind=pinyin",
+            "encoder.kind=recurrent",
+            "encoder.dim=32",
+            "augment.speeds=[1.0]",
+            "target=zh-CN",
+            "about=a = b",
+            "training.num_updates=8",
+        ],
+    )
+    assert recipe.training.num_updates == 8, "the last one counts"
+    assert list(recipe.languages) == ["cs", "zh-CN"]
+    assert recipe.languages["zh-CN"].tokenizer == PinyinTokenizerSettings()
+    assert recipe.encoder == RecurrentSettings(dim=32)
+    assert recipe.augment.speeds == (1.0,)
+    assert recipe.about == "a = b"
+
+
+def test_overrides_that_are_none(tmp_path):
+    assert "'training.num_updates'" in refused(tmp_path, overrides=["training.num_updates"]).problem
+    assert "not YAML" in refused(tmp_path, overrides=["compare.seeds=[0, 1"]).problem
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"no recipe .*nowhere\.yaml"):
+        load_recipe(tmp_path / "nowhere.yaml")
+    with pytest.raises(InputError, match=r"no recipe .*recipe\.yaml"):
+        load_recipe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: x\nlanguages: {cs: {}\ndata: {dir: d}\n", 3),
+        ("name: x\n\tlanguages: y\n", 2),
+        ("name: x\nname: y\n", 2),
+        ("name: 'x\n", 2),
+    ],
+)
+def test_not_yaml(text, line, tmp_path):
+    error = refused(tmp_path, text)
+    assert f"{tmp_path / 'recipe.yaml'}:{line}" in error.problem
+    assert "not YAML" in error.problem
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words\n"])
+def test_no_mapping(text, tmp_path):
+    assert "holds no settings" in refused(tmp_path, text).problem
+
+
+def test_round_trip(tmp_path):
+    """What a run saves is what it was started with, the order of languages included."""
+    recipe = Recipe.model_validate(
+        {
+            "name": "no",
+            "about": "Příliš: žluťoučký # kůň\n - 'x' \"y\" " + "long " * 60,
+            "target": "no",
+            "languages": {"zz": {"tokenizer": {"kind": "pinyin"}}, "no": {"budget_s": 600.0}, "aa": {}},
+            "data": {"dir": tmp_path / "a b", "alpha": 0.3},
+            "encoder": {"kind": "recurrent", "cell": "gru"},
+            "training": {"learning_rate": 3e-4, "final_learning_rate": 1e-7},
+            "augment": {"speeds": [0.9, 1.0], "noise_snr_db": [5, 20]},
+            "compare": {"arms": ["joint"], "seeds": [3, 1]},
+            "init_from": "runs/x",
+        }
+    )
+    text = recipe.to_yaml()
+    again = load_recipe(recipe_file(tmp_path, text))
+    assert again == recipe
+    assert list(again.languages) == ["zz", "no", "aa"]
+    assert again.to_yaml() == text
+    assert "warmup_updates: 200" in text, "defaults are written out"
+
+
+def test_changed():
+    recipe = Recipe.model_validate({"name": "x", "languages": {"cs": {}}, "data": {"dir": "d"}})
+    other = recipe.changed(training__num_updates=5, seed=3, languages={"de": LanguageSettings(budget_s=60)})
+    assert (other.training.num_updates, other.seed) == (5, 3)
+    assert other.languages == {"de": LanguageSettings(budget_s=60.0)}
+    assert (recipe.training.num_updates, recipe.seed) == (2000, 0), "the original stays"
+    assert other.training.learning_rate == recipe.training.learning_rate
+    assert recipe.overridden({"encoder": RecurrentSettings(dim=8)}).encoder == RecurrentSettings(dim=8)
+    with pytest.raises(InputError, match=r"training\.num_updates"):
+        recipe.changed(training__num_updates=0)
+
+
+def test_frozen():
+    recipe = Recipe.model_validate({"name": "x", "languages": {"cs": {}}, "data": {"dir": "d"}})
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.seed = 5
+
+
+def defaults(callable_) -> dict:
+    return {name: parameter.default for name, parameter in inspect.signature(callable_).parameters.items()}
+
+
+def test_settings_are_arguments_with_the_same_defaults():
+    """A default stands in the class and in its settings; here they are held together. Encoders: test_encoders.py."""
+    from speech_mtl.models.augment import SpecAugment
+    from speech_mtl.models.features import LogMel
+
+    arguments = defaults(LogMel)
+    assert arguments.items() >= FeatureSettings().model_dump().items()
+    assert arguments.keys() - FeatureSettings.model_fields.keys() == {"sample_rate_hz", "floor", "normalize", "name"}
+    arguments = defaults(SpecAugment)
+    assert arguments.items() >= SpecAugmentSettings().model_dump().items()
+    assert arguments.keys() - SpecAugmentSettings.model_fields.keys() == {"random", "name"}
+    assert config.DataSettings(dir=Path("d")).sample_rate_hz == defaults(LogMel)["sample_rate_hz"]
+
+
+def test_optimizer_and_schedule_have_their_settings():
+    from speech_mtl.build import build_schedule
+    from speech_mtl.training.optimizer import FlatAdamW
+
+    settings = config.TrainingSettings()
+    assert defaults(FlatAdamW)["weight_decay"] == settings.weight_decay
+    assert defaults(FlatAdamW)["clip_norm"] == settings.clip_norm
+    schedule = build_schedule(settings)
+    assert schedule(settings.warmup_updates) == settings.learning_rate
+    assert schedule(settings.num_updates) == settings.final_learning_rate

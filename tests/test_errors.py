@@ -1,0 +1,12 @@
+from speech_mtl.errors import InputError, require
+
+
+def test_an_input_error_has_four_parts():
+    error = InputError("a.jsonl:3: bad", expected="good", received=None, action="mend it")
+    assert str(error) == "a.jsonl:3: bad\nExpected: good\nReceived: None\nWhat to do: mend it"
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it():
+    error = require("jax", extra="gpu", purpose="Training on JAX")
+    assert error.problem == "Training on JAX needs the package 'jax', which is not installed"
+    assert error.action == "pip install 'speech-mtl[gpu]'"

@@ -1,0 +1,277 @@
+"""What a run leaves on disk: saved and loaded by name, whole wherever the process is killed, clear where it is damaged."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speech_mtl.build import build_model, build_optimizer
+from speech_mtl.config import Recipe
+from speech_mtl.data.tokenizer import CharacterTokenizer
+from speech_mtl.errors import InputError
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.runs import Run, load_part, load_weights, named_weights, save_part, save_weights
+from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.trainer import Progress
+
+TOKENIZERS = {"aa": CharacterTokenizer.from_texts(["abc"], "aa"), "bb": CharacterTokenizer.from_texts(["xy"], "bb")}
+
+
+@pytest.fixture
+def model(tiny_recipe: Recipe) -> MultilingualModel:
+    return build_model(tiny_recipe, {language: len(tokenizer) for language, tokenizer in TOKENIZERS.items()})
+
+
+@pytest.fixture
+def optimizer(model: MultilingualModel, tiny_recipe: Recipe) -> FlatAdamW:
+    return build_optimizer(model, tiny_recipe.training)
+
+
+@pytest.fixture
+def run(tiny_recipe: Recipe, tmp_path: Path) -> Run:
+    run = Run(tmp_path / "run")
+    run.start(tiny_recipe, TOKENIZERS)
+    return run
+
+
+def fill(model: MultilingualModel, optimizer: FlatAdamW, value: float) -> None:
+    """Sets every number that a checkpoint holds."""
+    for variable in [*model.trainable_variables, *optimizer.variables]:
+        variable.assign(np.full(variable.shape, value, "float32"))
+    model.random.state.assign(np.array([int(value), 7]))
+
+
+def values(model: MultilingualModel, optimizer: FlatAdamW) -> set[float]:
+    """All different numbers in weights and optimiser, and the random state."""
+    arrays = [np.asarray(v) for v in [*model.trainable_variables, *optimizer.variables]]
+    return {float(x) for array in arrays for x in np.unique(array)} | {float(np.asarray(model.random.state)[0])}
+
+
+# --- Killed at any operation on the disk
+
+_EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "open"}
+_armed: list[int] = []
+"""Operations that are still allowed; empty: all are."""
+
+
+class Killed(BaseException):
+    """The process is gone: nothing it would do on the disk afterwards happens."""
+
+
+def _audit(event: str, arguments: tuple) -> None:
+    if not _armed or event not in _EVENTS:
+        return
+    if event == "open" and not (isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")):
+        return
+    if _armed[0] == 0:
+        raise Killed(event)
+    _armed[0] -= 1
+
+
+sys.addaudithook(_audit)  # cannot be taken off again; it does nothing unless armed
+
+
+@contextmanager
+def killed_after(operations: int) -> Iterator[list[bool]]:
+    """Kills its block at an operation that changes the disk; gives a list that holds True if that came to pass."""
+    happened: list[bool] = []
+    _armed.append(operations)
+    try:
+        yield happened
+    except Killed:
+        happened.append(True)
+    finally:
+        _armed.clear()
+
+
+@pytest.mark.parametrize("second", [4, 2], ids=["next", "same again"])
+def test_a_checkpoint_is_whole_wherever_writing_it_is_killed(
+    model: MultilingualModel, optimizer: FlatAdamW, tiny_recipe: Recipe, tmp_path: Path, second: int
+):
+    """A second one with the same number is what a run writes that goes on from the start."""
+    for operations in range(1000):
+        run = Run(tmp_path / str(operations))
+        fill(model, optimizer, 2)
+        run.save_checkpoint(model, optimizer, Progress(update=2))
+        fill(model, optimizer, 4)
+        with killed_after(operations) as killed:
+            run.save_checkpoint(model, optimizer, Progress(update=second, best_update=4))
+        fill(model, optimizer, 0)
+        progress = run.load_checkpoint(model, optimizer)
+        written = 4.0 if progress.best_update else 2.0
+        nothing_left = second == 2 and not run.has_checkpoint()  # then training starts anew
+        assert values(model, optimizer) == {0.0} if nothing_left else {written}
+        run.save_checkpoint(model, optimizer, Progress(update=6))  # what lies about is no hindrance
+        assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["000006"]
+        if not killed:
+            assert written == 4.0
+            break
+    assert operations > 10
+
+
+def test_the_best_weights_are_whole_wherever_writing_them_is_killed(
+    model: MultilingualModel, optimizer: FlatAdamW, tmp_path: Path
+):
+    for operations in range(1000):
+        run = Run(tmp_path / str(operations))
+        fill(model, optimizer, 2)
+        run.save_best(model, 2)
+        fill(model, optimizer, 4)
+        with killed_after(operations) as killed:
+            run.save_best(model, 4)
+        fill(model, optimizer, 0)
+        run.load_best(model)
+        (value,) = {float(x) for v in model.trainable_variables for x in np.unique(np.asarray(v))}
+        assert value == (4.0 if run.best_folder().name == "000004" else 2.0)
+        if not killed:
+            assert value == 4.0
+            break
+    assert operations > 10
+
+
+# --- Saved and loaded
+
+
+def test_a_checkpoint_holds_everything_to_the_last_bit(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
+    generator = np.random.default_rng(0)
+    everything = [*model.trainable_variables, *optimizer.variables]
+    for variable in everything:
+        variable.assign(generator.standard_normal(variable.shape).astype("float32"))
+    model.random.state.assign(np.array([3, 11]))
+    before = [np.array(variable) for variable in everything]
+    progress = Progress(6, 0.25, 4, 1, 12.5, 0.5)
+    run.save_checkpoint(model, optimizer, progress)
+    fill(model, optimizer, 0)
+    assert run.load_checkpoint(model, optimizer) == progress == run.progress()
+    for variable, array in zip(everything, before, strict=True):
+        np.testing.assert_array_equal(np.array(variable), array)
+    assert np.array(model.random.state).tolist() == [3, 11]
+
+
+def test_every_shape_comes_back(tmp_path: Path):
+    arrays = {"scalar": np.float32(3), "matrix": np.arange(6.0).reshape(2, 3).T, "none": np.zeros((0, 2), "int32")}
+    save_part(tmp_path / "part.safetensors", arrays)
+    for name, array in load_part(tmp_path / "part.safetensors").items():
+        assert array.shape == np.shape(arrays[name])
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+@pytest.mark.parametrize("kind", ["conformer", "recurrent"])
+def test_names_of_weights_are_unique_and_the_same_in_every_network(tiny_recipe: Recipe, kind: str):
+    recipe = tiny_recipe.overridden({"encoder": {"kind": kind, "num_layers": 2, "dim": 16, "channels": 4}})
+    first, second = (build_model(recipe, {"aa": 5, "bb": 4}) for _ in range(2))
+    for one, other in [(first.encoder, second.encoder), *zip(first.heads.heads, second.heads.heads, strict=True)]:
+        names = named_weights(one).keys()
+        assert len(names) == len(one.trainable_variables) > 0
+        assert names == named_weights(other).keys()
+    paths = [variable.path for variable in first.trainable_variables]
+    assert len(set(paths)) == len(paths)  # the optimiser's state goes by them
+    assert paths == [variable.path for variable in second.trainable_variables]
+
+
+def test_nothing_that_is_trained_is_left_out(model: MultilingualModel, run: Run):
+    run.save_best(model, 1)
+    assert run.num_parameters() == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    saved = {path.name for path in run.best_folder().rglob("*.safetensors")}
+    assert saved == {"encoder.safetensors", "aa.safetensors", "bb.safetensors"}
+
+
+def test_heads_are_loaded_by_name_in_another_order(model: MultilingualModel, tiny_recipe: Recipe, tmp_path: Path):
+    save_weights(tmp_path, model)
+    other = build_model(tiny_recipe.overridden({"seed": 9}), {"bb": len(TOKENIZERS["bb"]), "aa": len(TOKENIZERS["aa"])})
+    load_weights(tmp_path, other)
+    heads = {head.name: head for head in other.heads.heads}
+    for head in model.heads.heads:
+        np.testing.assert_array_equal(np.array(heads[head.name].kernel), np.array(head.kernel))
+
+
+def test_weights_of_another_shape_are_refused_and_nothing_is_set(
+    model: MultilingualModel, tiny_recipe: Recipe, tmp_path: Path
+):
+    save_weights(tmp_path, model)
+    wider = build_model(tiny_recipe.overridden({"encoder.expansion": 3}), {"aa": 4, "bb": 3})
+    before = [np.array(v) for v in wider.encoder.trainable_variables]
+    with pytest.raises(InputError, match=r"encoder\.safetensors does not fit the network: block_0/") as caught:
+        load_weights(tmp_path, wider)
+    assert caught.value.expected.startswith("shape (")
+    for variable, array in zip(wider.encoder.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(np.array(variable), array)
+
+
+# --- The log
+
+
+@pytest.mark.parametrize(
+    ("update", "kept"), [(0, []), (2, [2]), (3, [2]), (4, [2, 4]), (6, [2, 4, 6]), (8, [2, 4, 6])]
+)
+def test_what_was_logged_after_the_checkpoint_is_taken_off(run: Run, update: int, kept: list[int]):
+    for logged in (2, 4, 6):
+        run.append_log({"update": logged, "text": "é"})
+    with run.log_path.open("ab") as file:
+        file.write('{"update": 2, "text": "é'.encode()[:-1])  # cut off, within a character
+    run.trim_log(update)
+    assert [json.loads(line)["update"] for line in run.log_path.read_text(encoding="utf-8").splitlines()] == kept
+
+
+def test_a_whole_log_is_not_written_anew(run: Run):
+    run.trim_log(3)
+    assert not run.log_path.exists()
+    run.append_log({"update": 2})
+    before = run.log_path.stat()
+    run.trim_log(2)
+    assert run.log_path.stat().st_ino == before.st_ino
+
+
+# --- Damaged
+
+
+def test_damaged_progress_is_an_input_error(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
+    run.save_checkpoint(model, optimizer, Progress(update=2))
+    path = run.path / "checkpoints" / "000002" / "progress.json"
+    for content in (b"", b"{", b"[]", b'{"updates": 3}', b"\xff\xfe", None):
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+        with pytest.raises(InputError, match=r"progress\.json cannot be read"):
+            run.progress()
+        with pytest.raises(InputError, match=r"progress\.json cannot be read"):
+            run.load_checkpoint(model, optimizer)
+
+
+@pytest.mark.parametrize("part", ["encoder.safetensors", "heads/bb.safetensors"])
+def test_damaged_weights_are_an_input_error(model: MultilingualModel, run: Run, part: str):
+    run.save_best(model, 2)
+    path = run.best_folder() / part
+    whole = path.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"\xff" * 99, None):
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+        with pytest.raises(InputError, match=f"{part} cannot be read"):
+            run.load_best(model)
+
+
+def test_what_is_no_run_says_so(tmp_path: Path):
+    with pytest.raises(InputError, match="is not a run") as caught:
+        Run(tmp_path / "nothing").recipe()
+    assert caught.value.received == "no such folder"
+
+
+def test_a_run_without_weights_says_so(run: Run):
+    with pytest.raises(InputError, match="has no trained weights yet"):
+        run.load()
+    assert run.progress() == Progress()
+    assert not run.has_checkpoint()
+
+
+def test_settings_and_tokenizers_come_back(run: Run, tiny_recipe: Recipe):
+    assert run.recipe() == tiny_recipe
+    assert {language: t.vocabulary for language, t in run.tokenizers().items()} == {
+        language: t.vocabulary for language, t in TOKENIZERS.items()
+    }

@@ -1,0 +1,44 @@
+import re
+
+import pytest
+from rich.console import Console
+
+from speech_mtl.screen import Screen
+
+
+def test_messages_go_to_standard_error_as_they_are(capsys: pytest.CaptureFixture):
+    screen = Screen(indent="  ")
+    screen.say("[1/2] a path like [bold]this[/bold] " + "x" * 200)
+    screen.warn("left out: [x]")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == ["  [1/2] a path like [bold]this[/bold] " + "x" * 200, "  warning left out: [x]"]
+
+
+def test_nothing_is_shown_if_quiet(capsys: pytest.CaptureFixture):
+    screen = Screen(quiet=True)
+    screen.say("a")
+    screen.warn("b")
+    assert list(screen.progress([1, 2], "c")) == [1, 2]
+    with screen.training("d", 3, 0) as show:
+        show(1, loss=2.0)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bars_leave_no_trace_in_a_log_file(capsys: pytest.CaptureFixture):
+    screen = Screen()
+    assert list(screen.progress(iter("ab"), "Decoding")) == ["a", "b"]
+    with screen.training("Training", 3, 1) as show:
+        show(2, loss=2.0)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_shows_how_far_training_is():
+    screen = Screen()
+    screen.console = Console(record=True, force_terminal=True, width=120, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    with screen.training("Training", 30, 10) as show:
+        show(11, loss=2.345, rate=1e-3)
+        show(12, dev_error=0.5, audio_s_per_s=88.8)
+        line = re.sub(r"\s+", " ", str(screen.console.export_text()))
+    screen.console.file.close()
+    assert "Training" in line

@@ -1,0 +1,139 @@
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from speech_mtl.build import build_model, build_optimizer
+from speech_mtl.config import Recipe
+from speech_mtl.data.pipeline import padded_rows
+from speech_mtl.datatypes import Batch
+from speech_mtl.decoding.ctc import greedy
+from speech_mtl.training import gradients as gradients_module
+from speech_mtl.training.gradients import make_forward, make_train_step
+from speech_mtl.training.losses import ctc_loss
+
+ops: Any = keras.ops  # whose annotations admit strings and None
+
+
+TEXTS = ("abcd", "ddb", "cab")
+NUM_TOKENS = {"aa": 5, "bb": 5}
+
+
+RECIPE = Recipe.model_validate(
+    {
+        "name": "x",
+        "languages": {"aa": {}, "bb": {}},
+        "data": {"dir": "nowhere"},
+        "features": {"num_mels": 20},
+        "augment": {"spec_augment": {"num_time_masks": 1, "max_time_share": 0.05, "max_mels": 2}},
+        "encoder": {
+            "kind": "conformer",
+            "num_layers": 1,
+            "dim": 16,
+            "num_heads": 2,
+            "kernel_size": 5,
+            "expansion": 2,
+            "channels": 4,
+            "dropout": 0.05,
+        },
+        "training": {"weight_decay": 0.0, "clip_norm": 5.0},
+    }
+)
+
+
+class Training:
+    """A fresh build of the recipe, its compiled step, and the losses and norms of its updates."""
+
+    def __init__(self):
+        self.model = build_model(RECIPE, NUM_TOKENS)
+        self.optimizer = build_optimizer(self.model, RECIPE.training)
+        self.step = make_train_step(self.model, self.optimizer)
+        self.curve: list[tuple[list[float], float]] = []
+
+    def update(self, batch: Batch, rate: float = 1e-2) -> None:
+        losses, norm = self.step(batch, rate)
+        self.curve.append((losses.tolist(), norm))
+
+    def weights(self) -> list[np.ndarray]:
+        return [ops.convert_to_numpy(v.value) for v in self.model.trainable_variables]
+
+
+@pytest.fixture(scope="module")
+def batch(speak) -> Batch:
+    """The same sounds are other letters in the other language."""
+    waveforms, num_samples = padded_rows([speak(text) for text in TEXTS], np.float32)
+    tokens, num_tokens = padded_rows([np.array(["abcd".index(c) + 1 for c in text]) for text in TEXTS], np.int32)
+    tokens[2, : num_tokens[2]] = 5 - tokens[2, : num_tokens[2]]
+    return Batch(waveforms, num_samples, np.array([0, 0, 1], "int32"), tokens, num_tokens)
+
+
+def longer(batch: Batch) -> Batch:
+    """The same, with more padding."""
+    return batch._replace(
+        waveforms=np.pad(batch.waveforms, ((0, 0), (0, 1000))), tokens=np.pad(batch.tokens, ((0, 0), (0, 2)))
+    )
+
+
+def test_training(batch, monkeypatch, value_and_gradients):
+    """In one test, since tracing a step takes seconds: objective, number of traces, same seed, and learning a batch."""
+    traces = []
+    objective = gradients_module._objective
+    monkeypatch.setattr(gradients_module, "_objective", lambda *arguments: traces.append(1) or objective(*arguments))
+    first = Training()
+    model, random = first.model, first.model.random.state
+
+    # The objective is the loss per token; eagerly, from the same random state, dropout and masks are the same.
+    def loss_per_token():
+        logits = model(*batch[:3], training=True)
+        return ops.sum(ctc_loss(logits.values, logits.num_frames, *batch[3:])) / 10
+
+    assert batch.num_tokens.sum() == 10
+    state = ops.convert_to_numpy(random.value)
+    value, gradients = value_and_gradients(loss_per_token, model.trainable_variables)
+    random.assign(state)
+    before = first.weights()
+    first.update(batch)
+    losses, norm = first.curve[0]
+    assert len(losses) == 3
+    assert sum(losses) / 10 == pytest.approx(float(value), rel=1e-4)
+    assert norm == pytest.approx(np.sqrt(sum((g.astype("float64") ** 2).sum() for g in gradients)), rel=1e-3)
+    assert all((old != new).any() for old, new in zip(before, first.weights(), strict=True))
+
+    # Another build with the same seed gives the same, to the last bit.
+    for _ in range(7):
+        first.update(batch)
+    second = Training()
+    for _ in range(8):
+        second.update(batch)
+    assert first.curve == second.curve
+    for one, other in zip(first.weights(), second.weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(t.model.random.state.value) for t in (first, second)))
+
+    # It learns, in batches of several shapes, and is traced once a build.
+    for update in range(180):
+        first.update(longer(batch) if update % 2 else batch)
+    first.update(Batch(*(array[:2] for array in batch)), 0.0)
+    if keras.backend.backend() == "tensorflow":
+        assert len(traces) == 2
+    forward = make_forward(model)
+    logits = forward(*batch[:3])
+    losses = ops.convert_to_numpy(ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens))
+    assert sum(first.curve[0][0]) > 15
+    assert losses.max() < 0.3
+    assert isinstance(logits.values, np.ndarray)
+    decoded = [tokens for tokens, _ in greedy(logits.values, logits.num_frames)]
+    assert decoded == [row[:size].tolist() for row, size in zip(batch.tokens, batch.num_tokens, strict=True)]
+
+    # The compiled network is the network.
+    eager = model(*batch[:3], training=False)
+    np.testing.assert_allclose(logits.values, ops.convert_to_numpy(eager.values), rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(logits.num_frames, ops.convert_to_numpy(eager.num_frames))
+
+
+def test_unknown_backend(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    nothing: Any = None
+    with pytest.raises(NotImplementedError, match="torch"):
+        make_train_step(nothing, nothing)

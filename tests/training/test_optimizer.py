@@ -1,0 +1,132 @@
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from speech_mtl.training.optimizer import FlatAdamW
+
+ops: Any = keras.ops  # whose annotations admit strings and None
+
+
+SHAPES = {"kernel": (4, 3), "bias": (3,), "convolution": (3, 2, 2), "gain": (5,)}
+STEPS = 6
+
+
+def make_weights() -> list[keras.Variable]:
+    generator = np.random.default_rng(0)
+    return [keras.Variable(generator.normal(size=shape).astype("float32"), name=name) for name, shape in SHAPES.items()]
+
+
+def gradients_of(step: int, scale: float = 1.0) -> list[np.ndarray]:
+    generator = np.random.default_rng(100 + step)
+    return [(generator.normal(size=shape) * scale).astype("float32") for shape in SHAPES.values()]
+
+
+def rate_of(step: int) -> float:
+    return 0.05 / (step + 1)
+
+
+def apply(optimizer: FlatAdamW, gradients: list[np.ndarray], rate: float) -> float:
+    weights, state = optimizer.weights, optimizer.variables
+    new, new_state, norm = optimizer.updated([w.value for w in weights], gradients, [s.value for s in state], rate)
+    for variable, value in zip([*weights, *state], [*new, *new_state], strict=True):
+        variable.assign(value)
+    return float(ops.convert_to_numpy(norm))
+
+
+def values(weights: list[keras.Variable]) -> list[np.ndarray]:
+    return [ops.convert_to_numpy(weight.value) for weight in weights]
+
+
+@pytest.mark.parametrize("clip_norm", [1e9, 1.0])
+def test_equals_keras(clip_norm):
+    ours, theirs = make_weights(), make_weights()
+    optimizer = FlatAdamW(ours, weight_decay=0.1, clip_norm=clip_norm)
+    reference = keras.optimizers.AdamW(
+        0.05, weight_decay=0.1, beta_1=0.9, beta_2=0.98, epsilon=1e-8, global_clipnorm=clip_norm
+    )
+    reference.exclude_from_weight_decay(var_list=[theirs[1], theirs[3]])
+    reference.build(theirs)
+    for step in range(STEPS):
+        apply(optimizer, gradients_of(step), rate_of(step))
+        reference.learning_rate = rate_of(step)
+        reference.apply([ops.convert_to_tensor(gradient) for gradient in gradients_of(step)])
+        for mine, other in zip(values(ours), values(theirs), strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+
+def test_equals_formula():
+    """Loshchilov and Hutter 2019, algorithm 2, weight by weight in float64."""
+    ours = make_weights()
+    optimizer = FlatAdamW(ours, weight_decay=0.1, clip_norm=2.0, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
+    weights = [w.astype("float64") for w in values(ours)]
+    first, second = ([np.zeros_like(w) for w in weights] for _ in range(2))
+    for step in range(STEPS):
+        gradients = gradients_of(step, scale=0.1 if step % 2 else 3.0)
+        norm = np.sqrt(sum((gradient.astype("float64") ** 2).sum() for gradient in gradients))
+        assert apply(optimizer, gradients, rate_of(step)) == pytest.approx(norm, rel=1e-5), "before clipping"
+        factor = min(1.0, 2.0 / norm)
+        assert (factor < 1) == (step % 2 == 0), "some steps are clipped and some are not"
+        root = np.sqrt(1 - 0.95 ** (step + 1))
+        for i, gradient in enumerate(gradients):
+            clipped = gradient * factor
+            first[i] = 0.8 * first[i] + 0.2 * clipped
+            second[i] = 0.95 * second[i] + 0.05 * clipped**2
+            change = first[i] / (1 - 0.8 ** (step + 1)) / (np.sqrt(second[i]) / root + 1e-3 / root)
+            decay = 0.1 * weights[i] if weights[i].ndim > 1 else 0.0
+            weights[i] = weights[i] - rate_of(step) * (change + decay)
+        for mine, expected in zip(values(ours), weights, strict=True):
+            np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_only_matrices_decay():
+    weights = make_weights()
+    before = values(weights)
+    apply(FlatAdamW(weights, weight_decay=0.5), [np.zeros(shape, "float32") for shape in SHAPES.values()], 0.1)
+    for name, old, new in zip(SHAPES, before, values(weights), strict=True):
+        factor = 0.95 if name in ("kernel", "convolution") else 1.0
+        np.testing.assert_allclose(new, old * factor, rtol=1e-6, err_msg=name)
+
+
+def test_state_goes_by_name():
+    """Saved from one order of weights and set in another, training goes on alike."""
+    first = make_weights()
+    optimizer = FlatAdamW(first)
+    for step in range(3):
+        apply(optimizer, gradients_of(step), rate_of(step))
+    named = optimizer.named_state()
+    assert set(named) == {"step", *(f"{kind}/{name}" for kind in ("first", "second") for name in SHAPES)}
+    assert float(named["step"]) == 3
+
+    order = [2, 0, 3, 1]
+    second = [make_weights()[i] for i in order]
+    for weight, i in zip(second, order, strict=True):
+        weight.assign(values(first)[i])
+    other = FlatAdamW(second)
+    other.set_named_state(named)
+    for name, array in other.named_state().items():
+        np.testing.assert_array_equal(array, named[name], err_msg=name)
+    for step in range(3, STEPS):
+        gradients = gradients_of(step)
+        apply(optimizer, gradients, rate_of(step))
+        apply(other, [gradients[i] for i in order], rate_of(step))
+    for weight, i in zip(second, order, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(weight.value), values(first)[i], rtol=1e-6)
+
+
+def test_missing_state():
+    optimizer = FlatAdamW(make_weights())
+    named = optimizer.named_state()
+    del named["second/gain"]
+    with pytest.raises(KeyError, match="second/gain"):
+        optimizer.set_named_state(named)
+
+
+def test_finds_a_minimum():
+    weights = [keras.Variable(np.array([start], "float32"), name=name) for name, start in (("x", 5.0), ("y", -3.0))]
+    optimizer = FlatAdamW(weights, clip_norm=1e9)
+    for _ in range(200):
+        x, y = values(weights)
+        apply(optimizer, [2 * (x - 1), 2 * (y - 2)], 0.1)
+    np.testing.assert_allclose(np.concatenate(values(weights)), [1.0, 2.0], atol=0.02)

@@ -1,0 +1,170 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from speech_mtl.datatypes import Batch
+from speech_mtl.errors import InputError
+from speech_mtl.training.trainer import Interval, Progress, TrainingLoop
+
+
+def make_batch(number: int = 0) -> Batch:
+    """Two utterances, of 2 s and 1 s; the first waveform's first sample is the batch's number."""
+    waveforms = np.zeros((2, 32_000), "float32")
+    waveforms[0, 0] = number
+    return Batch(
+        waveforms,
+        np.array([32_000, 16_000], "int32"),
+        np.array([0, 1], "int32"),
+        np.array([[1, 2, 3], [1, 0, 0]], "int32"),
+        np.array([3, 1], "int32"),
+    )
+
+
+class Fake:
+    """A loop whose step and dev errors are made up, and the calls in their order."""
+
+    def __init__(self, errors: list[float], losses: dict[int, Any] | None = None, **kwargs: int):
+        self.calls: list[tuple] = []
+        self.errors = iter(errors)
+        self.losses = losses or {}
+        self.closed = False
+        self.intervals: list[Interval] = []
+        settings = {"num_updates": 6, "evaluate_every": 2, "patience": 2} | kwargs
+        self.loop = TrainingLoop(
+            step=self.step,
+            learning_rate=lambda update: 0.1 * update,
+            batches=self.batches,
+            evaluate=self.evaluate,
+            on_update=lambda *values: self.calls.append(("update", *values)),
+            on_interval=self.on_interval,
+            sample_rate_hz=16_000,
+            **settings,
+        )
+
+    def batches(self, start):
+        self.calls.append(("batches", start))
+        try:
+            while True:
+                yield make_batch(start)
+                start += 1
+        finally:
+            self.closed = True
+
+    def step(self, batch, rate):
+        number = int(batch.waveforms[0, 0])
+        self.calls.append(("step", number, rate))
+        return np.array(self.losses.get(number, [6.0, 2.0]), "float32"), 0.5
+
+    def evaluate(self):
+        error = next(self.errors)
+        self.calls.append(("evaluate", error))
+        return error, {"error": error}
+
+    def on_interval(self, progress, interval, figures, better):
+        self.calls.append(("interval", replace(progress), figures["error"], better))
+        self.intervals.append(interval)
+
+    def named(self, name: str) -> list[tuple]:
+        return [call[1:] for call in self.calls if call[0] == name]
+
+
+def test_order_of_calls():
+    fake = Fake([0.5, 0.4, 0.3])
+    progress = fake.loop.run(Progress())
+    assert [call[0] for call in fake.calls] == [
+        "batches",
+        *["step", "update", "step", "update", "evaluate", "interval"] * 3,
+    ]
+    assert fake.named("step") == [(n, pytest.approx(0.1 * n)) for n in range(6)]
+    assert fake.named("update") == [(n + 1, 2.0, pytest.approx(0.1 * n), 0.5) for n in range(6)], (
+        "loss per token: 8 / 4"
+    )
+    assert [saved.update for saved, *_ in fake.named("interval")] == [2, 4, 6]
+    assert [better for *_, better in fake.named("interval")] == [True, True, True]
+    assert (progress.update, progress.best_error, progress.best_update, progress.stopped) == (6, 0.3, 6, False)
+    assert fake.closed, "the batches' threads are let go"
+
+
+def test_looks_at_the_end_even_if_the_interval_is_not_full():
+    fake = Fake([0.5, 0.4, 0.3], num_updates=5)
+    fake.loop.run(Progress())
+    assert [saved.update for saved, *_ in fake.named("interval")] == [2, 4, 5]
+
+
+def test_early_stopping():
+    fake = Fake([0.5, 0.4, 0.4, 0.45, 0.1], num_updates=100)
+    progress = fake.loop.run(Progress())
+    assert progress.update == 8, "after two looks without gain; an equal error is none"
+    assert progress.stopped
+    assert (progress.best_error, progress.best_update, progress.looks_without_gain) == (0.4, 4, 2)
+    assert [better for *_, better in fake.named("interval")] == [True, True, False, False]
+    assert fake.named("interval")[-1][0].stopped, "what is saved last says that training is over"
+    assert progress.finished(100)
+
+
+def test_a_gain_starts_patience_anew():
+    fake = Fake([0.5, 0.6, 0.4, 0.6, 0.3, 0.7, 0.8], num_updates=100)
+    assert fake.loop.run(Progress()).update == 14
+
+
+def test_goes_on_where_it_was():
+    whole, first, second = Fake([0.5, 0.6, 0.4]), Fake([0.5], num_updates=2), Fake([0.6, 0.4])
+    expected = whole.loop.run(Progress())
+    progress = first.loop.run(Progress())
+    assert second.loop.run(replace(progress)).update == 6
+    assert second.named("batches") == [(2,)]
+    assert first.named("step") + second.named("step") == whole.named("step")
+    final = second.named("interval")[-1][0]
+    assert (final.best_error, final.best_update, final.looks_without_gain) == (
+        expected.best_error,
+        expected.best_update,
+        expected.looks_without_gain,
+    )
+
+
+def test_patience_is_remembered():
+    fake = Fake([0.6, 0.7], num_updates=100)
+    progress = fake.loop.run(Progress(update=4, best_error=0.5, best_update=2, looks_without_gain=1))
+    assert (progress.update, progress.stopped) == (6, True)
+
+
+@pytest.mark.parametrize("progress", [Progress(update=6), Progress(update=2, stopped=True)])
+def test_nothing_left_to_do(progress):
+    fake = Fake([])
+    assert fake.loop.run(progress) is progress
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize("bad", [[np.nan, 1.0], [np.inf, 1.0]])
+def test_loss_that_is_no_number(bad):
+    fake = Fake([0.5], {3: bad})
+    with pytest.raises(InputError, match="loss of update 4") as caught:
+        fake.loop.run(Progress())
+    assert "learning_rate" in caught.value.action
+    assert [saved.update for saved, *_ in fake.named("interval")] == [2], "nothing is saved from then on"
+
+
+def test_gradient_that_is_no_number():
+    fake = Fake([0.5])
+    fake.loop.step = lambda *_: (np.array([1.0, 1.0]), float("nan"))
+    with pytest.raises(InputError, match="loss of update 1"):
+        fake.loop.run(Progress())
+
+
+def test_intervals_count_their_own_updates():
+    fake = Fake([0.5, 0.5, 0.5], {0: [3.0, 4.0], 1: [9.0, 2.0]})
+    progress = fake.loop.run(Progress())
+    first, second, _ = fake.intervals
+    assert first.losses() == {0: (3 + 9) / 6, 1: (4 + 2) / 2}
+    assert second.losses() == {0: 2.0, 1: 2.0}
+    assert first.audio_s == second.audio_s == 6.0
+    assert first.num_tokens == {0: 6, 1: 2}
+    assert 0 < progress.waiting_s < progress.wall_time_s < 60
+
+
+def test_finished():
+    assert Progress(update=5).finished(5)
+    assert not Progress(update=4).finished(5)
+    assert Progress(update=4, stopped=True).finished(5)
