@@ -1,7 +1,6 @@
 """What is timed: a network, its optimiser and a compiled training step, made by each framework in its own process."""
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import speech_like
+from benchmarks.stopwatch import Seconds, Stopwatch
 from speech_mtl.config import Recipe
 from speech_mtl.datatypes import Batch
 
@@ -40,60 +40,56 @@ class Prepared(NamedTuple):
     """A training step and what it took to get there."""
 
     step: Step
-    import_s: float
-    build_s: float
+    importing: Seconds
+    building: Seconds
 
 
 def ours(case: Case, num_threads: int) -> Prepared:
     """speech_mtl on TensorFlow."""
-    import_s = import_tensorflow(num_threads)
-    started = time.perf_counter()
+    stopwatch = Stopwatch()
+    import_tensorflow(num_threads)
     from speech_mtl.build import build_model, build_optimizer
     from speech_mtl.training.gradients import make_train_step
 
-    imported = time.perf_counter()
+    importing = stopwatch.lap()
     model = build_model(case.recipe, case.vocabularies)
     step = make_train_step(model, build_optimizer(model, case.recipe.training))
-    return Prepared(step, import_s + imported - started, time.perf_counter() - imported)
+    return Prepared(step, importing, stopwatch.lap())
 
 
 def twin(case: Case, num_threads: int) -> Prepared:
     """The same in plain PyTorch."""
-    started = time.perf_counter()
+    stopwatch = Stopwatch()
     import librosa
     import torch
 
-    from benchmarks.pytorch_twin import Twin, make_train_step
+    from benchmarks.pytorch_twin import Twin, TwinSettings, make_train_step
 
-    imported = time.perf_counter()
     torch.set_num_threads(num_threads)
-    settings = twin_settings(case.recipe)
+    importing = stopwatch.lap()
+    settings = TwinSettings(**twin_settings(case.recipe))
     filters = librosa.filters.mel(sr=settings.sample_rate_hz, n_fft=settings.fft_size, n_mels=settings.num_mels)
     network = Twin(settings, case.vocabularies, filters.T.astype(np.float32))
     training = case.recipe.training
-    step = make_train_step(network, training.weight_decay, training.clip_norm, fused=True)
-    return Prepared(step, imported - started, time.perf_counter() - imported)
+    step = make_train_step(network, training.weight_decay, training.clip_norm)
+    return Prepared(step, importing, stopwatch.lap())
 
 
-def import_tensorflow(num_threads: int) -> float:
-    """Imports Keras on TensorFlow; returns the seconds."""
+def import_tensorflow(num_threads: int) -> None:
+    """Imports Keras on TensorFlow, which computes with so many threads."""
     os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    started = time.perf_counter()
     import keras  # noqa: F401
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(num_threads)
     tf.config.threading.set_inter_op_parallelism_threads(num_threads)
-    return time.perf_counter() - started
 
 
-def twin_settings(recipe: Recipe):
-    """A recipe's settings as the twin takes them."""
-    from benchmarks.pytorch_twin import TwinSettings
-
+def twin_settings(recipe: Recipe) -> dict:
+    """A recipe's settings as the twin's `TwinSettings` takes them."""
     sections = (recipe.encoder, recipe.features, recipe.augment.spec_augment)
     values = {key: value for section in sections for key, value in section.model_dump(exclude={"kind"}).items()}
-    return TwinSettings(**values, sample_rate_hz=recipe.data.sample_rate_hz)
+    return {**values, "sample_rate_hz": recipe.data.sample_rate_hz}
 
 
 MAKERS = {"speech_mtl": ours, "pytorch": twin}

@@ -148,9 +148,9 @@ class RotaryAttention(nn.Module):
     def forward(self, inputs: Tensor, mask: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
         """(B, E, D) frames and (B, 1, 1, E) mask -> (B, E, D)."""
         projected = self.project(self.norm(inputs)).unflatten(2, (3, self.num_heads, -1))
-        queries, keys, values = projected.permute(2, 0, 3, 1, 4).unbind(0)
-        queries, keys = _rotate(queries, cosines, sines), _rotate(keys, cosines, sines)
-        attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        queries_keys, values = projected.permute(2, 0, 3, 1, 4).split([2, 1])
+        queries, keys = _rotate(queries_keys, cosines, sines)
+        attended = F.scaled_dot_product_attention(queries, keys, values[0], attn_mask=mask)
         return self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
 
 
@@ -173,7 +173,8 @@ class ConvolutionModule(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.gate = nn.Linear(dim, 2 * dim)
-        self.depthwise = nn.Conv1d(dim, dim, kernel_size, padding="same", groups=dim)
+        # As a picture of height 1, whose channels may lie last: a tenth of the step faster than Conv1d.
+        self.depthwise = nn.Conv2d(dim, dim, (1, kernel_size), padding="same", groups=dim)
         self.norm_inner = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
@@ -181,7 +182,7 @@ class ConvolutionModule(nn.Module):
     def forward(self, inputs: Tensor, padding: Tensor) -> Tensor:
         """(B, E, D) frames and (B, E, 1), whether a frame is padding -> (B, E, D)."""
         hidden = F.glu(self.gate(self.norm(inputs)), dim=-1).masked_fill(padding, 0.0)
-        hidden = self.depthwise(hidden.mT).mT
+        hidden = self.depthwise(hidden.mT[:, :, None])[:, :, 0].mT
         return self.dropout(self.out(F.silu(self.norm_inner(hidden))))
 
 
@@ -275,7 +276,7 @@ def as_tensors(batch: Batch) -> Batch:
     return Batch(waveforms, *(part.long() for part in integers))  # type: ignore[arg-type]
 
 
-def make_train_step(twin: Twin, weight_decay: float, clip_norm: float, fused: bool) -> Callable:
+def make_train_step(twin: Twin, weight_decay: float, clip_norm: float) -> Callable:
     """(batch, learning rate) -> (loss of each utterance, norm of the gradient), as the step of `speech_mtl`."""
     matrices = [parameter for parameter in twin.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in twin.parameters() if parameter.ndim <= 1]
@@ -283,8 +284,7 @@ def make_train_step(twin: Twin, weight_decay: float, clip_norm: float, fused: bo
         [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}],
         lr=0.0,
         betas=(0.9, 0.98),
-        fused=fused,
-        foreach=not fused,
+        fused=True,
     )
     twin.train()
 
@@ -324,8 +324,8 @@ def _our_weight(name: str, weights: Mapping[str, np.ndarray], twin: Twin) -> np.
     kernel = weights[path.replace("/weight", "/kernel")]
     if kernel.ndim == 4:  # (height, width, in, out) -> (out, in, height, width)
         return kernel.transpose(3, 2, 0, 1).copy()
-    if kernel.ndim == 3:  # (size, channels, 1) -> (channels, 1, size)
-        return kernel.transpose(1, 2, 0).copy()
+    if kernel.ndim == 3:  # (size, channels, 1) -> (channels, 1, 1, size)
+        return kernel.transpose(1, 2, 0)[:, None].copy()
     if path.startswith("encoder/subsampling/project"):  # rows run over (mels, channels); the twin's over (channels, mels)
         channels = twin.encoder.subsampling.convolution_1.out_channels
         return kernel.reshape(-1, channels, kernel.shape[1]).transpose(2, 1, 0).reshape(kernel.shape[1], -1)

@@ -1,40 +1,27 @@
 """A process per contestant that lives as long as the benchmark, so that neither disturbs the other's threads."""
 
 import multiprocessing
-import time
 import traceback
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from benchmarks import speech_like
-from benchmarks.contestants import LEARNING_RATE, MAKERS, Case, Prepared
+from benchmarks.contestants import LEARNING_RATE, MAKERS, Case, Step
 from benchmarks.speech_like import Shape
-
-
-class FirstStep(NamedTuple):
-    """Seconds from nothing to the end of the first step, and of the second with another shape."""
-
-    import_s: float
-    build_s: float
-    first_step_s: float
-    new_shape_s: float
-
-    @property
-    def total_s(self) -> float:
-        """Seconds until the first step is done."""
-        return self.import_s + self.build_s + self.first_step_s
+from benchmarks.stopwatch import Seconds, Stopwatch
 
 
 class Speed(NamedTuple):
     """What some steps took."""
 
-    wall_s: float
-    cpu_s: float
+    seconds: Seconds
     audio_s: float
 
 
 class Worker:
-    """Runs training steps in another process, on request.
+    """Takes training steps in another process, on request.
 
     Args:
         name: Which of `MAKERS`.
@@ -48,23 +35,18 @@ class Worker:
         self._process.start()
         other.close()
 
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
+    def close(self) -> None:
+        """Ends the process."""
         self._connection.close()
         self._process.join()
 
-    def first_step(self, case: Case, shapes: tuple[Shape, Shape]) -> FirstStep:
-        """Builds a network and takes a step with each shape."""
-        return self._ask("first_step", case, shapes)
-
     def steps(self, case: Case, shape: Shape, num_steps: int) -> Speed:
-        """Times so many steps."""
-        return self._ask("steps", case, shape, num_steps)
+        """Times so many steps; builds the network if it is not there yet.
 
-    def _ask(self, request: str, *arguments: Any) -> Any:
-        self._connection.send((request, arguments))
+        Raises:
+            RuntimeError: With the traceback of the other process.
+        """
+        self._connection.send((case, shape, num_steps))
         answer = self._connection.recv()
         if isinstance(answer, str):
             raise RuntimeError(f"The worker failed:\n{answer}")
@@ -72,47 +54,34 @@ class Worker:
 
 
 def _serve(connection: Connection, name: str, num_threads: int) -> None:
-    server = _Server(name, num_threads)
+    made: dict[Case, Step] = {}
+    batches: dict[tuple[int, Shape], list] = {}
     while True:
         try:
-            request, arguments = connection.recv()
+            case, shape, num_steps = connection.recv()
         except EOFError:
             return
         try:
-            connection.send(getattr(server, request)(*arguments))
+            if case not in made:
+                made[case] = MAKERS[name](case, num_threads).step
+            key = case.num_languages, shape
+            if key not in batches:
+                batches[key] = speech_like.batches(shape, case.num_languages)
+            connection.send(_timed(made[case], batches[key], num_steps))
         except Exception:
             connection.send(traceback.format_exc())
 
 
-class _Server:
-    """The other end."""
+def _timed(step: Step, batches: list, num_steps: int) -> Speed:
+    chosen = [batches[i % len(batches)] for i in range(num_steps)]
+    stopwatch = Stopwatch()
+    for batch in chosen:
+        step(batch, LEARNING_RATE)
+    return Speed(stopwatch.lap(), sum(map(speech_like.audio_s, chosen)))
 
-    def __init__(self, name: str, num_threads: int):
-        self.make, self.num_threads = MAKERS[name], num_threads
-        self.prepared: dict[Case, Prepared] = {}
-        self.batches: dict = {}
 
-    def first_step(self, case: Case, shapes: tuple[Shape, Shape]) -> FirstStep:
-        made = self.prepared[case] = self.make(case, self.num_threads)
-        seconds = []
-        for shape in shapes:
-            batch = self._batches(case, shape)[0]
-            started = time.perf_counter()
-            made.step(batch, LEARNING_RATE)
-            seconds.append(time.perf_counter() - started)
-        return FirstStep(made.import_s, made.build_s, *seconds)
-
-    def steps(self, case: Case, shape: Shape, num_steps: int) -> Speed:
-        batches = self._batches(case, shape)
-        chosen = [batches[i % len(batches)] for i in range(num_steps)]
-        started, started_cpu = time.perf_counter(), time.process_time()
-        for batch in chosen:
-            self.prepared[case].step(batch, LEARNING_RATE)
-        elapsed, elapsed_cpu = time.perf_counter() - started, time.process_time() - started_cpu
-        return Speed(elapsed, elapsed_cpu, sum(map(speech_like.audio_s, chosen)))
-
-    def _batches(self, case: Case, shape: Shape) -> list:
-        key = case.num_languages, shape
-        if key not in self.batches:
-            self.batches[key] = speech_like.batches(shape, case.num_languages)
-        return self.batches[key]
+def in_new_process(function: Callable, *arguments: Any) -> Any:
+    """Calls a function in a process that is started for it, and ends with it."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+        return pool.submit(function, *arguments).result()

@@ -12,7 +12,7 @@ from rich.markdown import Markdown
 from speech_mtl.errors import InputError
 
 WELCOME = """\
-[bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, with the help of others.
+[bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
 
 What to do first, in the folder of the project:
 
@@ -32,7 +32,7 @@ STOPPED = 130
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: a YAML file, or a folder with recipe.yaml.")]
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, or a folder with a recipe.yaml.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, such as training.num_updates=500."),
@@ -149,7 +149,7 @@ def tables(
     readmes: Annotated[
         list[Path] | None, typer.Argument(metavar="[README]...", help="README.md and recipes/*/README.md if not given.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail if a table differs from its JSON.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail if a table is not its JSON's.")] = False,
 ) -> None:
     """Write the tables in READMEs anew from the result files they name.
 

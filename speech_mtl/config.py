@@ -6,10 +6,11 @@ a recipe is loaded; what comes out is frozen.
 
 import difflib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from speech_mtl.errors import InputError
@@ -25,6 +26,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _kind(default: str) -> Callable[[Any], str]:
+    """Finds the kind of a section that comes in several; `default` where none is named."""
+
+    def kind_of(value: Any) -> str:
+        return value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)
+
+    return kind_of
+
+
 class CharacterTokenizerSettings(Section):
     """Characters of the normalised transcript."""
 
@@ -37,7 +47,10 @@ class PinyinTokenizerSettings(Section):
     kind: Literal["pinyin"] = "pinyin"
 
 
-TokenizerSettings = Annotated[CharacterTokenizerSettings | PinyinTokenizerSettings, Field(discriminator="kind")]
+TokenizerSettings = Annotated[
+    Annotated[CharacterTokenizerSettings, Tag("character")] | Annotated[PinyinTokenizerSettings, Tag("pinyin")],
+    Discriminator(_kind("character")),
+]
 
 
 class LanguageSettings(Section):
@@ -136,7 +149,10 @@ class RecurrentSettings(Section):
         return self
 
 
-EncoderSettings = Annotated[ConformerSettings | RecurrentSettings, Field(discriminator="kind")]
+EncoderSettings = Annotated[
+    Annotated[ConformerSettings, Tag("conformer")] | Annotated[RecurrentSettings, Tag("recurrent")],
+    Discriminator(_kind("conformer")),
+]
 
 
 class TrainingSettings(Section):
@@ -234,7 +250,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
             action="name one of the folders in recipes/, such as recipes/synthetic",
         )
     try:
-        values = _yaml(path.read_text(encoding="utf-8"))
+        values = _yaml(path.read_bytes())
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise InputError(
@@ -271,7 +287,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     return _checked(values, where=str(path))
 
 
-def _yaml(text: str) -> Any:
+def _yaml(text: str | bytes) -> Any:
     return YAML(typ="safe", pure=True).load(text)  # YAML 1.2: `no` is a word and `3e-4` a number
 
 
@@ -306,10 +322,13 @@ def _input_error(error: ValidationError, where: str) -> InputError:
             received=key,
             action=f"did you mean {'.'.join([*location[:-1], *near])!r}?" if near else "remove the key",
         )
+    expected = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "union_tag_invalid":
+        expected = "one of the kinds " + first["ctx"]["expected_tags"]
     received = "nothing" if first["type"] == "missing" else repr(first["input"])
     return InputError(
         f"{where}: {key} is not right{more}",
-        expected=first["msg"].removeprefix("Value error, "),
+        expected=expected,
         received=received if len(received) <= 200 else received[:200] + "...",
         action=f"change {key}",
     )

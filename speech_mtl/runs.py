@@ -1,12 +1,12 @@
 """What a run leaves on disk: save, resume, load. Weights lie by name, one file a part; nothing is unpickled.
 
-    RUN/settings.yaml               all settings, defaults written out
-    RUN/tokenizers/LANGUAGE.json
-    RUN/checkpoints/000500/         where training goes on from; the newest one is kept
-        encoder.safetensors  heads/LANGUAGE.safetensors  optimizer.safetensors  progress.json
-    RUN/best/000400/                the weights with the lowest dev error, without the optimiser
-    RUN/log.jsonl  tensorboard/     losses and errors by update
-    RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
+RUN/settings.yaml               all settings, defaults written out
+RUN/tokenizers/LANGUAGE.json
+RUN/checkpoints/000500/         where training goes on from; the newest one is kept
+    encoder.safetensors  heads/LANGUAGE.safetensors  optimizer.safetensors  progress.json
+RUN/best/000400/                the weights with the lowest dev error, without the optimiser
+RUN/log.jsonl  tensorboard/     losses and errors by update
+RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
 """
 
 import json
@@ -97,7 +97,7 @@ class Run:
         def write(temporary: Path) -> None:
             save_weights(temporary, model)
             save_part(temporary / "optimizer.safetensors", optimizer.named_state())
-            save_part(temporary / "random.safetensors", {"state": keras.ops.convert_to_numpy(model.random.state.value)})
+            save_part(temporary / "random.safetensors", {"state": np.asarray(model.random.state)})
             (temporary / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
         _write_folder(folder, write)
@@ -148,7 +148,8 @@ class Run:
 
     def num_parameters(self) -> int:
         """Trainable numbers in the best weights."""
-        return sum(array.size for path in self.best_folder().rglob("*.safetensors") for array in load_part(path).values())
+        parts = self.best_folder().rglob("*.safetensors")
+        return sum(array.size for path in parts for array in load_part(path).values())
 
     def load(self) -> Recognizer:
         """The recogniser with the best weights."""
@@ -200,7 +201,7 @@ def initialize_from(run: Run, model: MultilingualModel, tokenizers: Mapping[str,
 
 def named_weights(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
     """A layer's weights by their path below it."""
-    return {_name(layer, v): keras.ops.convert_to_numpy(v.value) for v in layer.trainable_variables}
+    return {_name(layer, v): np.asarray(keras.ops.convert_to_numpy(v.value)) for v in layer.trainable_variables}
 
 
 def set_weights(layer: keras.layers.Layer, weights: Mapping[str, np.ndarray], path: Path) -> None:

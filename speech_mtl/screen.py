@@ -38,7 +38,7 @@ class Screen:
 
     @contextmanager
     def training(self, title: str, num_updates: int, done: int) -> Iterator[Callable]:
-        """A bar over updates. Gives a function (update, loss=, rate=, dev_error=, audio_s_per_s=) to call after each."""
+        """A bar over updates. Gives a function (update, loss=, rate=, dev_error=, audio_s_per_s=) to call after one."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),

@@ -120,7 +120,9 @@ def value_and_gradients() -> Callable:
 
         with tf.GradientTape() as tape:
             value = function()
-        gradients = tape.gradient(value, [v.value for v in variables], unconnected_gradients="zero")
+        gradients = tape.gradient(
+            value, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         return value.numpy(), [tf.convert_to_tensor(gradient).numpy() for gradient in gradients]
 
     def jax(function: Callable, variables: list) -> tuple[np.ndarray, list[np.ndarray]]:

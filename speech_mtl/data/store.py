@@ -19,7 +19,10 @@ from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.datatypes import Utterance
 from speech_mtl.files import replacing, write_text
 
-FORMAT = 1
+FULL_SCALE = np.float32(32767.0)
+"""What a sample of 1.0 is stored as."""
+
+FORMAT = 2
 """Raised when the files' layout or the decoding changes, so that old caches are not used."""
 
 
@@ -61,7 +64,7 @@ class WaveformStore:
     def __getitem__(self, position: int) -> np.ndarray:
         """(S,) float32 in [-1, 1]."""
         start = self.starts[position]
-        return self._samples[start : start + self.num_samples[position]].astype("float32") / np.float32(32768.0)
+        return self._samples[start : start + self.num_samples[position]].astype("float32") / FULL_SCALE
 
 
 def open_store(
@@ -127,7 +130,7 @@ def _decoded(
             )
         except AudioError as error:
             return error
-        return np.round(waveform * 32767.0).astype(np.int16)
+        return np.round(waveform * FULL_SCALE).astype(np.int16)
 
     remaining = iter(utterances)
     with ThreadPoolExecutor(num_threads) as pool:

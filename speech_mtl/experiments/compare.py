@@ -31,8 +31,8 @@ def plan(recipe: Recipe, folder: Path) -> list[Cell]:
     """The cells of a comparison, in the order in which they are run: the smallest budget first.
 
     Raises:
-        InputError: The recipe lacks a target or auxiliary languages, names an arm that does not exist, or leaves nothing
-            to run or something to run twice.
+        InputError: The recipe lacks a target or auxiliary languages, names an arm that does not exist, leaves nothing
+            to run, or has something run twice.
     """
     for key in ("budgets_min", "arms", "seeds"):
         _refuse_none_or_twice(f"compare.{key}", getattr(recipe.compare, key))

@@ -32,9 +32,7 @@ class References:
     texts: list[str]
 
 
-def load_references(
-    recipe: Recipe, language: str, split: str, tokenizer: Tokenizer, wrap: Wrap = silent
-) -> References:
+def load_references(recipe: Recipe, language: str, split: str, tokenizer: Tokenizer, wrap: Wrap = silent) -> References:
     """Opens a dev or test split. Its transcripts need not be in the tokeniser's vocabulary.
 
     Raises:

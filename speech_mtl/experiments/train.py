@@ -138,17 +138,22 @@ class _Training:
             **figures,
             "best_dev_error": progress.best_error,
             "losses": self.curve,
-            "audio_s_per_s": round(interval.audio_s / interval.elapsed_s, 1),
+            "audio_s_per_s": round(interval.audio_s / interval.training_s, 1),
             "waiting_share": round(progress.waiting_s / progress.wall_time_s, 4),
             "wall_time_s": round(progress.wall_time_s, 1),
         }
-        self.curve = []
         for language, cer in figures["dev_cer"].items():
             self.writer.add_scalar(f"dev/cer/{language}", cer, progress.update)
         for language, loss in record["train_loss"].items():
             self.writer.add_scalar(f"train/loss/{language}", loss, progress.update)
         self.writer.flush()
         self.show(progress.update, dev_error=progress.best_error, audio_s_per_s=record["audio_s_per_s"])
+        error = np.mean(list(figures["dev_cer"].values()))
+        self.screen.say(
+            f"update {progress.update}: loss {np.mean(self.curve):.2f}, dev error {error:.1%}"
+            + (", the best so far" if better else "")
+        )
+        self.curve = []
         if better:
             self.run.save_best(self.model, progress.update)
         self.run.append_log(record)
@@ -163,7 +168,10 @@ def _tokenizers(run: Run, recipe: Recipe, splits: list[Split]) -> dict[str, Toke
 
 def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
     """Raises an InputError that names what differs. What a comparison consists of does not bear on one run."""
-    there, here = (_by_dotted_key(r.model_dump(mode="json", exclude={"about", "compare"})) for r in (run.recipe(), recipe))
+    there, here = (
+        _by_dotted_key(settings.model_dump(mode="json", exclude={"about", "compare"}))
+        for settings in (run.recipe(), recipe)
+    )
     changed = [
         f"{key}: {_short(there.get(key))} -> {_short(here.get(key))}"
         for key in here | there
@@ -206,4 +214,3 @@ def _report_speech(recipe, splits, examples, references, model, screen: Screen) 
     for dev in references.values():
         report_skipped(dev, screen)
     screen.say(f"{model.count_params():,} parameters, {len(model.languages)} output layers")
-

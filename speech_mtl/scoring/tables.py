@@ -41,8 +41,8 @@ def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> 
     """Renders a comparison: one line per budget of target speech, on the target language's test split.
 
     Each arm has its CER and WER, with several seeds their mean and in brackets the smallest and the largest. The arm
-    `alone` comes first, the others in the order of their rows; these have the relative reduction of the mean CER against
-    it, which is negative where they are worse.
+    `alone` comes first, the others in the order of their rows; these have the relative reduction of the mean CER
+    against it, which is negative where they are worse.
 
     Args:
         rows: Rows of any languages and splits.

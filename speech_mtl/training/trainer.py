@@ -37,7 +37,8 @@ class Interval:
     loss_sum: dict[int, float] = field(default_factory=dict)
     num_tokens: dict[int, int] = field(default_factory=dict)
     audio_s: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
+    training_s: float = 0.0
+    """Time of loading and steps, without the look at the dev sets."""
 
     def add(self, batch: Batch, losses: np.ndarray, sample_rate_hz: int) -> None:
         """Counts one batch."""
@@ -46,11 +47,6 @@ class Interval:
             self.loss_sum[language] = self.loss_sum.get(language, 0.0) + float(losses[rows].sum())
             self.num_tokens[language] = self.num_tokens.get(language, 0) + int(batch.num_tokens[rows].sum())
         self.audio_s += float(batch.num_samples.sum()) / sample_rate_hz
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the interval began."""
-        return time.perf_counter() - self.started
 
     def losses(self) -> dict[int, float]:
         """Mean loss in nats per token, by language id."""
@@ -105,6 +101,7 @@ class TrainingLoop:
             progress.update += 1
             _refuse_non_finite(progress.update, losses, norm)
             interval.add(batch, losses, self.sample_rate_hz)
+            interval.training_s += time.perf_counter() - asked
             self.on_update(progress.update, float(losses.sum() / max(1, batch.num_tokens.sum())), rate, norm)
             if progress.update % self.evaluate_every == 0 or progress.update == self.num_updates:
                 better, figures = self._look(progress)

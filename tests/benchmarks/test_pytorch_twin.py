@@ -1,13 +1,87 @@
-"""The twin is the same network: with our weights it gives our logits, our loss, and our gradient."""
+"""The twin is the same network: with our weights it gives our logits, our losses and our gradient, and learns alike."""
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the twin needs benchmarks/requirements.txt")
 
-from benchmarks import speech_like  # noqa: E402
-from benchmarks.contestants import twin_settings  # noqa: E402
-from benchmarks.pytorch_twin import Twin, as_tensors, copy_weights, ctc_loss, make_train_step  # noqa: E402
-from speech_mtl import training  # noqa: E402
+from benchmarks import pytorch_twin  # noqa: E402
+from benchmarks.contestants import Case, twin_settings  # noqa: E402
+from benchmarks.speech_like import Shape, batches  # noqa: E402
 from speech_mtl.build import build_model, build_optimizer  # noqa: E402
-from speech_mtl.training.gradients import make_forward, make_train_step as make_our_train_step  # noqa: E402
+from speech_mtl.training.gradients import make_train_step  # noqa: E402
+from speech_mtl.training.losses import ctc_loss  # noqa: E402
+
+CASE = Case("small")
+PLAIN = {
+    "encoder.dropout": 0.0,
+    "encoder.num_layers": 2,
+    "augment.spec_augment.num_time_masks": 0,
+    "augment.spec_augment.num_frequency_masks": 0,
+}
+
+
+@pytest.fixture
+def recipe():
+    """Nothing random in training."""
+    return CASE.recipe.overridden(PLAIN)
+
+
+@pytest.fixture
+def model(recipe):
+    """Ours, with weights none of which is 0 or 1."""
+    model = build_model(recipe, CASE.vocabularies)
+    generator = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        variable.assign(variable.numpy() + 0.05 * generator.standard_normal(variable.shape))
+    return model
+
+
+@pytest.fixture
+def twin(recipe, model):
+    settings = pytorch_twin.TwinSettings(**twin_settings(recipe))
+    twin = pytorch_twin.Twin(settings, CASE.vocabularies, model.features.filters)
+    pytorch_twin.copy_weights(twin, {variable.path: variable.numpy() for variable in model.trainable_variables})
+    return twin
+
+
+@pytest.fixture
+def batch():
+    return batches(Shape(6, 1.5, 10), CASE.num_languages, number=1)[0]
+
+
+def test_logits_and_losses_are_ours(model, twin, batch):
+    ours = model(batch.waveforms, batch.num_samples, batch.language_ids, training=False)
+    our_losses = ctc_loss(ours.values, ours.num_frames, batch.tokens, batch.num_tokens)
+    tensors = pytorch_twin.as_tensors(batch)
+    with torch.no_grad():
+        logits, num_frames = twin.eval()(*tensors[:3])
+        losses = pytorch_twin.ctc_loss(logits, num_frames, tensors.tokens, tensors.num_tokens)
+    assert num_frames.tolist() == ours.num_frames.numpy().tolist()
+    real = np.arange(logits.shape[1])[None, :] < num_frames.numpy()[:, None]
+    np.testing.assert_allclose(logits.numpy()[real], ours.values.numpy()[real], atol=1e-4)
+    np.testing.assert_allclose(losses.numpy(), our_losses.numpy(), rtol=1e-4)
+
+
+def test_training_takes_the_same_path(recipe, model, twin, batch):
+    training = recipe.training
+    our_step = make_train_step(model, build_optimizer(model, training))
+    twin_step = pytorch_twin.make_train_step(twin, training.weight_decay, training.clip_norm)
+    for _ in range(3):
+        our_losses, our_norm = our_step(batch, 1e-4)
+        losses, norm = twin_step(batch, 1e-4)
+        np.testing.assert_allclose(losses, our_losses, rtol=1e-3)
+        assert norm == pytest.approx(our_norm, rel=1e-3)
+
+
+def test_augmentation_hides_bands_of_true_frames():
+    settings = pytorch_twin.TwinSettings(**twin_settings(CASE.recipe))
+    torch.manual_seed(0)
+    features = torch.ones(64, 100, settings.num_mels)
+    hidden = pytorch_twin.SpecAugment(settings)(features, torch.full((64,), 50)) == 0
+    assert hidden.any()
+    whole_frames, whole_mels = hidden.all(2), hidden.all(1)
+    assert torch.equal(hidden, whole_frames[:, :, None] | whole_mels[:, None, :])
+    assert not whole_frames[:, 50:].any()
+    assert whole_frames.sum(1).max() <= settings.num_time_masks * settings.max_time_share * 50
+    assert whole_mels.sum(1).max() <= settings.num_frequency_masks * settings.max_mels

@@ -18,7 +18,8 @@ from speech_mtl.runs import Run
 def run(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
     seconds = sum(u.duration_s for u in read_manifest(manifest_path(tiny_recipe.data.dir, "aa", "train")))
     recipe = tiny_recipe.overridden({"languages.aa.budget_s": seconds / 2})
-    tokenizers = {language: make_tokenizer(recipe, open_split(recipe, language, "train")) for language in recipe.languages}
+    splits = [open_split(recipe, language, "train") for language in recipe.languages]
+    tokenizers = {split.language: make_tokenizer(recipe, split) for split in splits}
     run = Run(tmp_path / "run")
     run.start(recipe, tokenizers)
     run.save_best(build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}), 1)
@@ -27,13 +28,13 @@ def run(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
 
 def test_every_language_and_split_has_a_row_and_its_hypotheses(run: Run):
     rows = evaluate(run)
-    assert [(row["language"], row["split"]) for row in rows] == [
-        ("aa", "dev"), ("aa", "test"), ("bb", "dev"), ("bb", "test")
-    ]  # fmt: skip
+    found = [(row["language"], row["split"]) for row in rows]
+    assert found == [("aa", "dev"), ("aa", "test"), ("bb", "dev"), ("bb", "test")]
     assert json.loads((run.path / "evaluation.json").read_text()) == rows
     for row in rows:
         language, split = row["language"], row["split"]
-        records = [json.loads(s) for s in (run.path / "hypotheses" / f"{language}-{split}.jsonl").read_text().splitlines()]
+        path = run.path / "hypotheses" / f"{language}-{split}.jsonl"
+        records = [json.loads(line) for line in path.read_text().splitlines()]
         utterances = list(read_manifest(manifest_path(run.recipe().data.dir, language, split)))
         assert [(record["id"], record["reference"]) for record in records] == [(u.id, u.text) for u in utterances]
         assert row["num_utterances"] == len(utterances)

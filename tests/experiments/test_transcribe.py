@@ -47,7 +47,8 @@ def test_bad_files_are_found_before_the_first_is_recognised(run: Run, speak: Cal
             path.write_bytes(content)
         with pytest.raises(InputError, match=f"{reason}.wav cannot be transcribed: it is {reason}"):
             next(transcribe_files(run, [good, path], "aa"))
-    for reason, waveform in (("silent", np.zeros(16_000)), ("too short", np.ones(500)), ("too long", np.ones(16_000 * 31))):
+    waveforms = {"silent": np.zeros(16_000), "too short": np.ones(500), "too long": np.ones(16_000 * 31)}
+    for reason, waveform in waveforms.items():
         path = tmp_path / "bad.wav"
         soundfile.write(path, waveform, 16_000)
         with pytest.raises(InputError, match=f"it is {reason}"):

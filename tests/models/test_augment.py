@@ -51,7 +51,7 @@ def test_one_time_mask():
 def test_one_frequency_mask():
     hidden = masked(num_time_masks=0, num_frequency_masks=1, max_mels=4)
     assert (hidden.any(axis=1) == hidden.all(axis=1)).all(), "whole channels"
-    bands = hidden[:, 0, :]
+    bands: np.ndarray = hidden[:, 0, :]
     assert all(len(runs(band)) <= 1 for band in bands)
     assert set(bands.sum(axis=1).tolist()) == {0, 1, 2, 3, 4}
     assert bands.any(axis=0).all(), "every channel can be hidden, the first and the last too"
@@ -61,7 +61,7 @@ def test_one_frequency_mask():
 
 def test_several_masks():
     hidden = masked(num_time_masks=3, max_time_share=0.1, num_frequency_masks=2, max_mels=3)
-    times, bands = hidden.all(axis=2), hidden.all(axis=1)
+    times, bands = np.asarray(hidden.all(axis=2)), np.asarray(hidden.all(axis=1))
     assert times.sum(axis=1).max() <= 3 * 5
     assert max(len(runs(row)) for row in times) == 3
     assert bands.sum(axis=1).max() <= 2 * 3

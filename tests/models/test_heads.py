@@ -41,7 +41,7 @@ def test_equals_one_product_an_utterance(frames):
     logits = logits_of(heads, frames, IDS)
     assert logits.shape == (4, 3, 9)
     for i, language in enumerate(IDS):
-        kernel, bias = (ops.convert_to_numpy(v.value) for v in heads.heads[language].trainable_variables)
+        kernel, bias = (ops.convert_to_numpy(v.value) for v in heads.heads[int(language)].trainable_variables)
         size = list(SIZES.values())[language]
         np.testing.assert_allclose(logits[i, :, :size], frames[i] @ kernel.T + bias, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(logits[i, :, size:], FORBIDDEN, rtol=1e-6)

@@ -1,0 +1,349 @@
+"""The command line, in process: exit codes, and messages that a person can act on."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+
+import speech_mtl.cli as cli
+from speech_mtl.config import Recipe
+from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.datatypes import ErrorCounts
+from speech_mtl.scoring.error_rate import Score
+from speech_mtl.scoring.results import evaluation_row
+
+PROJECT = Path(cli.__file__).parents[1]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`command("train", path, ...)` runs the command line."""
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["speech-mtl", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        out, err = capsys.readouterr()
+        return Ended(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def refused(command: Command) -> Callable[..., str]:
+    """`refused("train", path, ...)`: exits with 2 and a message of four parts, which it returns."""
+
+    def run(*arguments: object) -> str:
+        code, out, err = command(*arguments)
+        assert code == 2, err
+        assert "Traceback" not in err
+        assert out == ""
+        message = err[err.index("Error: ") :]
+        assert re.fullmatch(r"Error: \S.*\nExpected: \S.*\nReceived: \S.*\nWhat to do: \S.*\n", message, re.DOTALL), (
+            message
+        )
+        return message
+
+    return run
+
+
+@pytest.fixture
+def recipe_path(tiny_recipe: Recipe, tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(tiny_recipe.to_yaml(), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def memory() -> dict[str, Path]:
+    """The run of this file."""
+    return {}
+
+
+@pytest.fixture
+def run_path(
+    memory: dict[str, Path],
+    command: Command,
+    tiny_recipe: Recipe,
+    make_corpus: Callable,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A fresh copy of a run that the command line has trained."""
+    if not memory:
+        folder = tmp_path_factory.mktemp("cli")
+        make_corpus(data_dir=folder / "data")
+        recipe = tiny_recipe.overridden({"data.dir": str(folder / "data"), "data.cache_dir": str(folder / "cache")})
+        (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        ended = command("train", folder / "recipe.yaml", "training.num_updates=2", "--out", folder / "run")
+        assert ended.code == 0, ended.err
+        assert ended.out == f"The run is in {folder / 'run'}\nNext: speech-mtl evaluate {folder / 'run'}\n"
+        assert "aa: 12 utterances, 0.2 minutes" in ended.err
+        memory["run"] = folder / "run"
+    copy = tmp_path / "copy"
+    shutil.copytree(memory["run"], copy)
+    return copy
+
+
+# --- Done
+
+
+def test_evaluate_prints_the_table_and_nothing_else_to_standard_output(command: Command, run_path: Path):
+    code, out, err = command("evaluate", run_path, "--split", "test", "--quiet")
+    assert (code, err) == (0, "")
+    table, where = out.rsplit("\n", 2)[:2]
+    assert table + "\n" == (run_path / "evaluation.md").read_text()
+    assert [line.split(" | ")[:2] for line in table.splitlines()[2:]] == [["| aa", "test"], ["| bb", "test"]]
+    assert str(run_path) in where
+
+
+def test_transcribe_prints_a_line_a_file(command: Command, run_path: Path, speak: Callable, tmp_path: Path):
+    for name in ("a.wav", "b.flac"):
+        soundfile.write(tmp_path / name, speak("abc"), 16_000)
+    code, out, err = command("transcribe", run_path, "--language", "aa", tmp_path / "a.wav", tmp_path / "b.flac")
+    assert (code, err) == (0, "")
+    assert [line.split("\t")[0] for line in out.splitlines()] == [str(tmp_path / "a.wav"), str(tmp_path / "b.flac")]
+
+
+def test_training_a_finished_run_says_so(command: Command, run_path: Path):
+    code, _, err = command("train", run_path / "settings.yaml", "--out", run_path)
+    assert (code, err) == (0, f"{run_path} is finished: nothing to train.\n")
+
+
+def test_the_name_alone_says_what_to_do_first(command: Command):
+    code, out, _ = command()
+    assert code == 0
+    for line in ("make demo", "speech-mtl train", "speech-mtl transcribe"):
+        assert line in out
+
+
+@pytest.mark.parametrize("name", typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+def test_every_command_explains_itself_with_an_example(command: Command, name: str):
+    code, out, _ = command(name, "--help")
+    assert code == 0
+    assert f"speech-mtl {name} r" in re.sub(r"[\s│]+", " ", out.partition("Example")[2])
+
+
+def test_recipes_in_texts_exist():
+    text = cli.WELCOME + " ".join(str(command.callback.__doc__) for command in cli.app.registered_commands)
+    for name in set(re.findall(r"recipes/(\w+)", text)):
+        assert (PROJECT / "recipes" / name / "recipe.yaml").is_file(), name
+
+
+# --- Exit code 2: bad settings
+
+
+def test_a_missing_recipe(refused: Callable[..., str], tmp_path: Path):
+    assert f"There is no recipe {tmp_path / 'none'}" in refused("train", tmp_path / "none")
+
+
+def test_a_misspelt_key_comes_with_the_right_one(refused: Callable[..., str], recipe_path: Path):
+    assert "did you mean 'training.num_updates'?" in refused("train", recipe_path, "training.num_update=3")
+    recipe_path.write_text(recipe_path.read_text().replace("alpha:", "alhpa:"))
+    message = refused("train", recipe_path)
+    assert f"{recipe_path}: unknown key 'data.alhpa'" in message
+    assert "did you mean 'data.alpha'?" in message
+
+
+def test_an_override_without_a_value(refused: Callable[..., str], recipe_path: Path):
+    message = refused("train", recipe_path, "training.num_updates")
+    assert "'training.num_updates' on the command line has no value" in message
+
+
+def test_a_recipe_that_is_no_text(refused: Callable[..., str], recipe_path: Path):
+    for content in (b"", b"a: [", b"\x00\x01", b"name: caf\xe9\n"):
+        recipe_path.write_bytes(content)
+        assert str(recipe_path) in refused("train", recipe_path)
+
+
+def test_comparisons_that_cannot_be_made(refused: Callable[..., str], recipe_path: Path, tmp_path: Path):
+    out = ("--out", tmp_path / "out")
+    assert "has no target language" in refused("compare", recipe_path, "target=null", *out)
+    assert "has no auxiliary language" in refused("compare", recipe_path, "languages={aa: {}}", *out)
+    assert "there is no arm 'jiont'" in refused("compare", recipe_path, "compare.arms=[jiont]", *out)
+    assert "more than there is" in refused("compare", recipe_path, "compare.budgets_min=[0.1, 50]", *out)
+
+
+def test_another_recipe_in_the_folder_of_a_run(refused: Callable[..., str], run_path: Path):
+    message = refused("train", run_path / "settings.yaml", "training.num_updates=9", "--out", run_path)
+    assert "Received: training.num_updates: 2 -> 9\n" in message
+
+
+def test_usage_errors(command: Command, run_path: Path):
+    for arguments in (["trian"], ["train"], ["transcribe", run_path, "a.wav"], ["evaluate", run_path, "--splt", "dev"]):
+        code, out, err = command(*arguments)
+        assert (code, out) == (2, "")
+        assert "--help" in err
+
+
+# --- Exit code 2: bad speech
+
+
+def test_manifests(refused: Callable[..., str], recipe_path: Path, tiny_recipe: Recipe):
+    path = manifest_path(tiny_recipe.data.dir, "bb", "train")
+    lines = path.read_text().splitlines(keepends=True)
+    record = json.loads(lines[1])
+    del record["text"]
+    for content, message in (
+        ("".join([*lines[:2], "{id: 3}\n"]), f"{path}:3: not a JSON record"),
+        (lines[0] + json.dumps(record) + "\n", f"{path}:2: the field 'text' is missing"),
+        (lines[0] + lines[0], f"{path}:2: the id 'bb-train-0' comes twice"),
+        ("", f"The manifest {path} is empty"),
+    ):
+        path.write_text(content)
+        assert message in refused("train", recipe_path)
+    path.unlink()
+    assert f"There is no manifest {path}" in refused("train", recipe_path)
+
+
+def test_audio_is_counted_by_reason(refused: Callable[..., str], recipe_path: Path, tiny_recipe: Recipe):
+    path = manifest_path(tiny_recipe.data.dir, "aa", "train")
+    files = [utterance.audio for utterance in read_manifest(path)]
+    content = files[3].read_bytes()
+    files[0].unlink()
+    files[1].write_bytes(b"")
+    files[2].write_bytes(b"RIFF, but nothing else")
+    files[3].write_bytes(content[: len(content) // 2])
+    for file, waveform in zip(files[4:7], (np.zeros(16_000), np.ones(99) / 2, np.ones(16_000 * 40) / 2), strict=True):
+        soundfile.write(file, waveform, 16_000)
+    files[7].write_bytes(b"")
+    message = refused("train", recipe_path)
+    assert f"{path}: 8 of 12 utterances cannot be used" in message
+    for counted in ("1 missing", "2 empty", "1 silent", "1 too short", "1 too long"):
+        assert counted in message
+    assert len(re.findall(rf"\({re.escape(str(path))}:\d+: ", message)) >= 6  # the first case of each
+
+
+# --- Exit code 2: bad runs
+
+
+def damaged(paths: Iterable[Path], content: bytes) -> None:
+    """Overwrites files, of which there must be some."""
+    paths = list(paths)
+    assert paths
+    for path in paths:
+        path.write_bytes(content)
+
+
+def test_what_is_no_run(refused: Callable[..., str], tmp_path: Path):
+    assert "is not a run" in refused("evaluate", tmp_path)
+    assert "is not a run" in refused("transcribe", tmp_path / "none", "-l", "aa", "a.wav")
+
+
+def test_runs_without_weights_or_with_damaged_ones(refused: Callable[..., str], run_path: Path):
+    damaged(run_path.glob("best/*/heads/bb.safetensors"), b"\x10\x00\x00")
+    assert "bb.safetensors cannot be read" in refused("evaluate", run_path)
+    shutil.rmtree(run_path / "best")
+    assert "has no trained weights yet" in refused("evaluate", run_path)
+
+
+def test_damaged_tokenizers_and_settings(refused: Callable[..., str], run_path: Path):
+    damaged([run_path / "tokenizers" / "aa.json"], b'{"kind": "character"}')
+    assert "aa.json: not a tokeniser" in refused("evaluate", run_path)
+    for content in (b"languages: [", b"name: tiny\n", b"caf\xe9"):
+        damaged([run_path / "settings.yaml"], content)
+        assert "settings.yaml" in refused("evaluate", run_path)
+
+
+def test_damaged_progress(refused: Callable[..., str], run_path: Path):
+    damaged(run_path.glob("checkpoints/*/progress.json"), b'{"update": ')
+    assert "progress.json cannot be read" in refused("train", run_path / "settings.yaml", "--out", run_path)
+
+
+def test_languages_without_output_layer(refused: Callable[..., str], run_path: Path):
+    assert "no output layer for the language 'cs'" in refused("evaluate", run_path, "--language", "cs")
+    assert "no output layer for the language 'cs'" in refused("transcribe", run_path, "-l", "cs", "a.wav")
+    assert "There is no split 'tset'" in refused("evaluate", run_path, "--split", "tset")
+
+
+# --- tables
+
+
+@pytest.fixture
+def readme(tmp_path: Path) -> Path:
+    row = evaluation_row("cs", "test", Score(ErrorCounts(1, 1, 0, 0), ErrorCounts(8, 1, 0, 0), 1))
+    (tmp_path / "rows.json").write_text(json.dumps([row]))
+    path = tmp_path / "README.md"
+    path.write_text("# Results\n<!-- results: rows.json evaluation -->\n| old |\n<!-- end results -->\n")
+    return path
+
+
+def test_tables_are_written_and_checked(command: Command, refused: Callable[..., str], readme: Path):
+    before = readme.read_text()
+    assert f"{readme} shows a table that differs" in refused("tables", "--check", readme)
+    assert readme.read_text() == before
+    assert command("tables", readme) == Ended(0, f"{readme} written\n", "")
+    assert "| cs | test | 1 | 2 | 50.0 |" in readme.read_text()
+    assert command("tables", readme, "--check") == Ended(0, "", "")
+    readme.write_text(readme.read_text().replace("50.0", "40.0"))
+    assert str(readme) in refused("tables", "--check", readme)
+
+
+def test_tables_without_readmes_takes_those_of_the_project(
+    command: Command, refused: Callable[..., str], readme: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = readme.parent / "recipes" / "x"
+    folder.mkdir(parents=True)
+    shutil.copy(readme, folder)
+    shutil.copy(readme.with_name("rows.json"), folder)
+    monkeypatch.chdir(readme.parent)
+    assert command("tables") == Ended(0, "README.md written\nrecipes/x/README.md written\n", "")
+    (folder / "README.md").write_text((folder / "README.md").read_text().replace("50.0", "40.0"))
+    assert "recipes/x/README.md shows a table that differs" in refused("tables", "--check")
+
+
+# --- Faults of ours, and Ctrl-C
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [(ZeroDivisionError("oh"), 1, "This is a fault of speech-mtl"), (KeyboardInterrupt(), 130, "Stopped.")],
+)
+def test_what_is_not_the_users_fault(
+    command: Command, readme: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
+):
+    def failing(_path: Path) -> str:
+        raise error
+
+    monkeypatch.setattr("speech_mtl.scoring.tables.render_readme", failing)
+    ended = command("tables", readme)
+    assert (ended.code, ended.out) == (code, "")
+    assert said in ended.err
+    assert ("Traceback" in ended.err and "ZeroDivisionError: oh" in ended.err) == (code == 1)
+
+
+def test_a_process_of_its_own_ends_with_the_same_codes(tmp_path: Path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "speech_mtl.cli", "train", tmp_path / "none"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Error: There is no recipe")
+    assert "Traceback" not in ended.stderr

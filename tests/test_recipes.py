@@ -1,0 +1,128 @@
+"""Every recipe, found by itself: it loads, it trains on tiny speech, and its script refuses what it does not know."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import speech_mtl
+from speech_mtl.config import load_recipe
+from speech_mtl.experiments.compare import compare, plan
+from speech_mtl.experiments.evaluate import evaluate
+from speech_mtl.experiments.train import train
+
+PROJECT = Path(speech_mtl.__file__).parents[1]
+RECIPES = sorted(path.parent for path in PROJECT.glob("recipes/*/recipe.yaml"))
+SCRIPTS = sorted(PROJECT.glob("recipes/**/*.sh"))
+
+for_every_recipe = pytest.mark.parametrize("folder", RECIPES, ids=lambda folder: folder.name)
+for_every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: "-".join(path.parts[-2:]))
+for_every_run_script = pytest.mark.parametrize(
+    "script", [path for path in SCRIPTS if path.name == "run.sh"], ids=lambda path: path.parent.name
+)
+
+
+def test_there_are_recipes():
+    assert RECIPES
+
+
+@for_every_recipe
+def test_a_recipe_loads_and_is_named_like_its_folder(folder: Path):
+    recipe = load_recipe(folder)
+    assert recipe.name == folder.name
+    assert recipe.target is not None
+    assert (folder / "README.md").is_file()
+
+
+@for_every_recipe
+def test_a_recipe_can_be_compared(folder: Path):
+    recipe = load_recipe(folder)
+    if len(recipe.languages) > 1:
+        assert len(plan(recipe, Path("out"))) == len(recipe.compare.budgets_min) * len(recipe.compare.arms)
+
+
+@for_every_recipe
+def test_a_recipe_trains_on_tiny_speech(folder: Path, make_corpus: Callable, tmp_path: Path):
+    full = load_recipe(folder)
+    languages = list(full.languages)
+    tiny = [
+        f"data.dir={make_corpus(languages, 6, 2, 2)}",
+        f"data.cache_dir={tmp_path / 'cache'}",
+        "data.batch_s=8",
+        f"encoder.kind={full.encoder.kind}",
+        "encoder.num_layers=1",
+        "encoder.dim=16",
+        "encoder.channels=4",
+        "training.num_updates=2",
+        "training.evaluate_every=1",
+        "compare.budgets_min=[0.05]",
+        "compare.arms=[alone]",
+    ]
+    recipe = load_recipe(folder, tiny)
+    rows = evaluate(train(recipe, tmp_path / "run"), ["test"])
+    assert [row["language"] for row in rows] == languages
+    assert all(row["num_utterances"] == 2 for row in rows)
+    if folder == RECIPES[0]:
+        assert len(compare(recipe, tmp_path / "compare")) == 2
+
+
+@for_every_script
+def test_a_script_is_sound(script: Path):
+    subprocess.run(["bash", "-n", script], check=True)
+
+
+def refused(script: Path, *arguments: str) -> str:
+    ended = subprocess.run([script, *arguments], capture_output=True, text=True, check=False, cwd="/")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    return ended.stderr
+
+
+@for_every_run_script
+def test_a_script_without_a_language_says_how_it_is_used(script: Path):
+    message = refused(script)
+    assert message.startswith(f"usage: recipes/{script.parent.name}/run.sh LANGUAGE")
+    named = re.search(r"languages: (.*)\)", message)
+    assert named is not None
+    assert set(named[1].split()) == set(load_recipe(script.parent).languages)
+
+
+@for_every_run_script
+def test_a_script_refuses_an_unknown_language_before_it_does_anything(script: Path):
+    known = next(iter(load_recipe(script.parent).languages))
+    assert "has no language 'xx'. Expected: one of" in refused(script, known, "xx")
+
+
+@for_every_run_script
+def test_a_script_trains_and_evaluates_each_language_and_can_be_repeated(script: Path, tmp_path: Path):
+    """With stand-ins for the commands that take long, in a copy of the folder."""
+    programs = tmp_path / "copy" / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    said = tmp_path / "said"
+    (programs / "python").write_text(f'#!/bin/sh\necho "python $*" >> {said}\n')
+    (programs / "speech-mtl").write_text(
+        f'#!/bin/sh\necho "speech-mtl $*" >> {said}\n'
+        "if [ $1 = evaluate ]; then touch $2/evaluation.md; else mkdir -p $5; fi\n"
+    )
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    folder = tmp_path / "copy" / "recipes" / script.parent.name
+    folder.mkdir(parents=True)
+    for path in (*script.parent.glob("*.sh"), script.parents[1] / "train_languages.sh"):
+        target = folder / path.name if path.parent == script.parent else folder.parent / path.name
+        target.write_bytes(path.read_bytes())
+        target.chmod(0o755)
+    name, languages = script.parent.name, list(load_recipe(script.parent).languages)
+    for first in (True, False):
+        said.write_text("")
+        environment = {"PATH": "/usr/bin:/bin", "CORPORA": "/corpora"}
+        subprocess.run([folder / "run.sh", "all"], check=True, capture_output=True, env=environment)
+        lines = said.read_text().splitlines()
+        runs = {language: f"runs/{name}/{language}" for language in languages}
+        trained = [f"speech-mtl train recipes/{name} target={language} --out {run}" for language, run in runs.items()]
+        assert lines[0].startswith("python -m data_scripts.")
+        assert sorted(line for line in lines if " train " in line) == sorted(trained)
+        evaluated = sorted(line for line in lines if " evaluate " in line)
+        expected = sorted(f"speech-mtl evaluate {run} --language {language}" for language, run in runs.items())
+        assert evaluated == (expected if first else [])
