@@ -31,7 +31,7 @@ demo: setup
 	$(BIN)/speech-mtl compare recipes/synthetic --out runs/demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: setup
 	$(BIN)/ruff check

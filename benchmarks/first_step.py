@@ -73,5 +73,6 @@ def of_parts(case: Case, num_threads: int) -> dict:
 def as_json(seconds: dict) -> dict:
     """Rounded, by name."""
     return {
-        name: {kind: round(value, 2) for kind, value in measured._asdict().items()} for name, measured in seconds.items()
+        name: {kind: round(value, 2) for kind, value in measured._asdict().items()}
+        for name, measured in seconds.items()
     }

@@ -1,6 +1,6 @@
 """A step's cost does not grow with the number of languages: 2, 10 and 50 of them, interleaved in one run.
 
-    python -m benchmarks.number_of_languages [--out benchmarks/number_of_languages.json]
+python -m benchmarks.number_of_languages [--out benchmarks/number_of_languages.json]
 """
 
 import argparse

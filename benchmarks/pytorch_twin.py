@@ -326,7 +326,9 @@ def _our_weight(name: str, weights: Mapping[str, np.ndarray], twin: Twin) -> np.
         return kernel.transpose(3, 2, 0, 1).copy()
     if kernel.ndim == 3:  # (size, channels, 1) -> (channels, 1, 1, size)
         return kernel.transpose(1, 2, 0)[:, None].copy()
-    if path.startswith("encoder/subsampling/project"):  # rows run over (mels, channels); the twin's over (channels, mels)
+    if path.startswith(
+        "encoder/subsampling/project"
+    ):  # rows run over (mels, channels); the twin's over (channels, mels)
         channels = twin.encoder.subsampling.convolution_1.out_channels
         return kernel.reshape(-1, channels, kernel.shape[1]).transpose(2, 1, 0).reshape(kernel.shape[1], -1)
     return kernel.T.copy()

@@ -1,6 +1,6 @@
 """Speed of a training step, and seconds to the first one: ours, the same network in PyTorch, and Keras's own `fit`.
 
-    python -m benchmarks.train_step [--out benchmarks/train_step.json]
+python -m benchmarks.train_step [--out benchmarks/train_step.json]
 """
 
 import argparse

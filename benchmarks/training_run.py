@@ -2,8 +2,8 @@
 
     python -m benchmarks.training_run recipes/human --out benchmarks/training_run.json
 
-Trains the recipe's languages together for a few updates in a fresh folder with a cold cache of decoded audio, as a user's
-first run does, and writes what it saw as JSON.
+Trains the recipe's languages together for a few updates in a fresh folder with a cold cache of decoded audio, as a
+user's first run does, and writes what it saw as JSON.
 """
 
 import json
@@ -30,7 +30,9 @@ def main(
     from speech_mtl.backend import load_backend
     from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe).overridden({"training.num_updates": updates, "training.evaluate_every": updates // 2})
+    settings = load_recipe(recipe).overridden(
+        {"training.num_updates": updates, "training.evaluate_every": updates // 2}
+    )
     load_backend()
     imported_s = time.perf_counter() - STARTED
     with tempfile.TemporaryDirectory() as folder:

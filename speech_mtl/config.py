@@ -210,10 +210,6 @@ class Recipe(Section):
             raise ValueError(f"target must be one of the languages: {', '.join(self.languages)}")
         return self
 
-    def changed(self, **overrides: Any) -> "Recipe":
-        """A copy with other values, checked again. Keys are dotted, with `__` for the dot: `training__num_updates=5`."""
-        return self.overridden({key.replace("__", "."): value for key, value in overrides.items()})
-
     def overridden(self, overrides: dict[str, Any]) -> "Recipe":
         """A copy in which each dotted key has its new value."""
         values = self.model_dump(mode="json")
@@ -225,7 +221,8 @@ class Recipe(Section):
         """All settings, defaults written out, as YAML that `load_recipe` reads back."""
         stream = io.StringIO()
         writer = YAML(typ="safe", pure=True)
-        writer.sort_base_mapping_type_on_output = False  # the order of languages is that of `language_ids`
+        # The order of languages is that of `language_ids`.
+        writer.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
         writer.dump(self.model_dump(mode="json"), stream)
         return stream.getvalue()
 
@@ -324,7 +321,7 @@ def _input_error(error: ValidationError, where: str) -> InputError:
         )
     expected = first["msg"].removeprefix("Value error, ")
     if first["type"] == "union_tag_invalid":
-        expected = "one of the kinds " + first["ctx"]["expected_tags"]
+        expected = "one of the kinds " + str(first.get("ctx", {}).get("expected_tags"))
     received = "nothing" if first["type"] == "missing" else repr(first["input"])
     return InputError(
         f"{where}: {key} is not right{more}",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
+Array = Any
+"""An array of numpy, or of the Keras backend."""
 
 BLANK = 0
 """The CTC blank is token 0 in every vocabulary."""
@@ -52,11 +53,11 @@ class Batch(NamedTuple):
         num_tokens: (B,) int32, true lengths; a row with 0 tokens is padding of the batch and adds nothing to the loss.
     """
 
-    waveforms: np.ndarray
-    num_samples: np.ndarray
-    language_ids: np.ndarray
-    tokens: np.ndarray
-    num_tokens: np.ndarray
+    waveforms: Array
+    num_samples: Array
+    language_ids: Array
+    tokens: Array
+    num_tokens: Array
 
 
 class Logits(NamedTuple):
@@ -67,8 +68,8 @@ class Logits(NamedTuple):
         num_frames: (B,) int32, true numbers of encoder frames.
     """
 
-    values: Any
-    num_frames: Any
+    values: Array
+    num_frames: Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def value_and_gradients() -> Callable:
         return value.numpy(), [tf.convert_to_tensor(gradient).numpy() for gradient in gradients]
 
     def jax(function: Callable, variables: list) -> tuple[np.ndarray, list[np.ndarray]]:
-        import jax
+        import jax  # pyright: ignore[reportMissingImports]
 
         def stateless(values: list) -> Any:
             with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):

@@ -214,16 +214,18 @@ def test_round_trip(tmp_path):
     assert "warmup_updates: 200" in text, "defaults are written out"
 
 
-def test_changed():
+def test_overridden():
     recipe = Recipe.model_validate({"name": "x", "languages": {"cs": {}}, "data": {"dir": "d"}})
-    other = recipe.changed(training__num_updates=5, seed=3, languages={"de": LanguageSettings(budget_s=60)})
+    other = recipe.overridden(
+        {"training.num_updates": 5, "seed": 3, "languages": {"de": LanguageSettings(budget_s=60)}}
+    )
     assert (other.training.num_updates, other.seed) == (5, 3)
     assert other.languages == {"de": LanguageSettings(budget_s=60.0)}
     assert (recipe.training.num_updates, recipe.seed) == (2000, 0), "the original stays"
     assert other.training.learning_rate == recipe.training.learning_rate
     assert recipe.overridden({"encoder": RecurrentSettings(dim=8)}).encoder == RecurrentSettings(dim=8)
     with pytest.raises(InputError, match=r"training\.num_updates"):
-        recipe.changed(training__num_updates=0)
+        recipe.overridden({"training.num_updates": 0})
 
 
 def test_frozen():

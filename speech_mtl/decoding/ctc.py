@@ -21,8 +21,8 @@ def greedy(logits: np.ndarray, num_frames: np.ndarray) -> list[tuple[list[int], 
     top = logits.max(axis=2)
     scores = -np.log(np.exp(logits - top[:, :, None]).sum(axis=2))
     decoded = []
-    for path, score, size in zip(best, scores, num_frames, strict=True):
-        path = path[:size]
+    for frames, score, size in zip(best, scores, num_frames, strict=True):
+        path = frames[:size]
         changes = np.flatnonzero(np.diff(path, prepend=-1))
         tokens = [int(token) for token in path[changes] if token != BLANK]
         decoded.append((tokens, float(score[:size].mean()) if size else 0.0))

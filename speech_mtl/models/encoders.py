@@ -4,6 +4,8 @@ To add one, write a class with `dim`, `num_frames` and `call(features, num_frame
 and give it a settings class of the same `kind` in `config`. `tests/models/test_encoders.py` finds it by itself.
 """
 
+from typing import ClassVar
+
 import keras
 import numpy as np
 from keras import ops
@@ -90,7 +92,7 @@ class RecurrentEncoder(keras.layers.Layer):
         random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
     """
 
-    CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+    CELLS: ClassVar = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
     def __init__(
         self,

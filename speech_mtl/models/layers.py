@@ -130,7 +130,7 @@ class RotaryAttention(keras.layers.Layer):
 
 
 def rotary_angles(size, width: int):
-    """Cosines and sines, each (E, width), of the rotation of each frame; the first half of `width` pairs with the second."""
+    """Cosines and sines, each (E, width), of each frame's rotation; the first half of `width` pairs with the second."""
     frequencies = (10_000.0 ** (-np.arange(0, width, 2) / width)).astype("float32")
     angles = ops.cast(ops.arange(size), "float32")[:, None] * frequencies[None, :]
     return ops.tile(ops.cos(angles), (1, 2)), ops.tile(ops.sin(angles), (1, 2))

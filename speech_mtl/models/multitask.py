@@ -1,7 +1,7 @@
 """THE ARCHITECTURE: what all languages share, and what each has for itself.
 
-    waveform -> log-mel -> SpecAugment -> encoder -> the output layer of the utterance's language -> logits
-    |____________________ shared by all languages ________|
+waveform -> log-mel -> SpecAugment -> encoder -> the output layer of the utterance's language -> logits
+|____________________ shared by all languages ________|
 """
 
 import keras

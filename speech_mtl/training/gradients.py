@@ -48,7 +48,7 @@ def _tensorflow_step(model: MultilingualModel, optimizer: FlatAdamW) -> TrainSte
             logits = model(batch.waveforms, batch.num_samples, batch.language_ids, training=True)
             objective, losses = _objective(logits, batch)
         values = [weight.value for weight in weights]
-        gradients = tape.gradient(objective, values, unconnected_gradients="zero")
+        gradients = tape.gradient(objective, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         new_weights, new_state, norm = optimizer.updated(
             values, gradients, [variable.value for variable in state], learning_rate
         )
@@ -76,7 +76,7 @@ def _tensorflow_signature() -> Batch:
 
 
 def _jax_step(model: MultilingualModel, optimizer: FlatAdamW) -> TrainStep:
-    import jax
+    import jax  # pyright: ignore[reportMissingImports]
 
     weights, state = optimizer.weights, optimizer.variables
     positions = {id(weight): i for i, weight in enumerate(weights)}
@@ -109,9 +109,7 @@ def _jax_step(model: MultilingualModel, optimizer: FlatAdamW) -> TrainStep:
             batch,
             np.float32(learning_rate),
         )
-        for variable, value in zip(
-            [*weights, *state, *other], [*values, *state_values, *other_values], strict=True
-        ):
+        for variable, value in zip([*weights, *state, *other], [*values, *state_values, *other_values], strict=True):
             variable.assign(value)
         return np.asarray(losses), float(norm)
 
@@ -130,7 +128,7 @@ def make_forward(model: MultilingualModel) -> Callable:
             jit_compile=False,
         )
     elif keras.backend.backend() == "jax":
-        import jax
+        import jax  # pyright: ignore[reportMissingImports]
 
         variables = [*model.trainable_variables, *model.non_trainable_variables]
         num_trainable = len(model.trainable_variables)

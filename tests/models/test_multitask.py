@@ -74,7 +74,7 @@ def test_num_encoder_frames(model, num_samples):
 
 
 def test_seed_decides_the_start(model):
-    again, other = build_model(RECIPE, NUM_TOKENS), build_model(RECIPE.changed(seed=1), NUM_TOKENS)
+    again, other = build_model(RECIPE, NUM_TOKENS), build_model(RECIPE.overridden({"seed": 1}), NUM_TOKENS)
     first = weights(model)
     assert first.keys() == weights(again).keys()
     for path, array in weights(again).items():
