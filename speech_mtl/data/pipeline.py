@@ -34,7 +34,6 @@ class Examples:
         tokens: All examples' tokens, end to end.
         token_starts: (N + 1,) int64, where each example's tokens start.
         skipped: Utterances of the manifest that are left out.
-        num_read: Utterances in the manifest.
     """
 
     store: WaveformStore
@@ -42,7 +41,6 @@ class Examples:
     tokens: np.ndarray
     token_starts: np.ndarray
     skipped: list[Skipped] = field(default_factory=list)
-    num_read: int = 0
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -55,20 +53,6 @@ class Examples:
     def tokens_of(self, example: int) -> np.ndarray:
         """(U,) int32."""
         return self.tokens[self.token_starts[example] : self.token_starts[example + 1]]
-
-    def chosen(self, examples: np.ndarray) -> "Examples":
-        """Only these examples, in this order."""
-        pieces = [self.tokens_of(example) for example in examples]
-        starts = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
-        tokens = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
-        return Examples(self.store, self.positions[examples], tokens, starts, self.skipped, self.num_read)
-
-
-def open_manifest_store(
-    path: Path, name: str, cache_dir: Path, limits: AudioLimits, progress: Callable = iter
-) -> WaveformStore:
-    """The decoded audio of a manifest."""
-    return open_store(cache_dir, name, lambda: read_manifest(path), limits, progress=progress)
 
 
 def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: int, seed: int) -> np.ndarray:
@@ -116,6 +100,8 @@ def load_examples(
 ) -> Examples:
     """Tokenises the utterances at these positions, and leaves out those that CTC cannot learn from.
 
+    Unusable audio is judged where the store is opened, over the whole manifest; here only texts are.
+
     Args:
         path: The manifest.
         store: Its decoded audio.
@@ -131,7 +117,7 @@ def load_examples(
     wanted = set(positions.tolist())
     kept: list[int] = []
     tokens: list[np.ndarray] = []
-    skipped = list(store.skipped.values())
+    skipped: list[Skipped] = []
     for position, utterance in enumerate(read_manifest(path)):
         if position not in wanted or position in store.skipped:
             continue
@@ -145,11 +131,10 @@ def load_examples(
             message = f"{len(encoded)} tokens need {min_frames(encoded)} encoder frames, the audio has {frames}"
             encoded = Skipped(utterance.source, "too short for its text", message)
         skipped.append(encoded)
-    num_read = len(wanted) + len(store.skipped)
-    refuse_many(path, skipped, num_read, allow_skipped)
+    refuse_many(path, skipped, len(wanted), allow_skipped)
     starts = np.concatenate([[0], np.cumsum([len(piece) for piece in tokens])]).astype(np.int64)
     flat = np.concatenate(tokens) if tokens else np.zeros(0, np.int32)
-    return Examples(store, np.array(kept, dtype=np.int64), flat, starts, skipped, num_read)
+    return Examples(store, np.array(kept, dtype=np.int64), flat, starts, [*store.skipped.values(), *skipped])
 
 
 def _encoded(utterance: Utterance, tokenizer: Tokenizer) -> np.ndarray | Skipped:

@@ -51,7 +51,7 @@ def load_references(recipe: Recipe, language: str, split: str, tokenizer: Tokeni
             action="look at the field 'text' of the manifest",
         )
     nothing = np.zeros(len(kept) + 1, np.int64)
-    examples = Examples(opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, len(kept))
+    examples = Examples(opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped)
     return References(examples, [utterance.id for utterance in kept], texts)
 
 

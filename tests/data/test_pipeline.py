@@ -19,14 +19,13 @@ from speech_mtl.data.pipeline import (
     cut,
     load_examples,
     min_frames,
-    open_manifest_store,
     padded_rows,
     plan_evaluation,
     refuse_many,
     texts_at,
     within_budget,
 )
-from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore
+from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
@@ -52,7 +51,7 @@ def opened(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Path, W
             soundfile.write(path, generator.uniform(-0.5, 0.5, round(seconds * 16_000)), 16_000)
         records.append(Utterance(f"u{i}", path, "en", text, seconds))
     write_manifest(manifest, records)
-    return manifest, open_manifest_store(manifest, "en-train", tmp_path / "cache", LIMITS)
+    return manifest, open_store(tmp_path / "cache", "en-train", lambda: read_manifest(manifest), LIMITS)
 
 
 def everything(store: Any) -> np.ndarray:
@@ -140,15 +139,11 @@ def test_examples(tmp_path):
     manifest, store = opened(tmp_path, texts)
     examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
     assert len(examples) == 3
-    assert examples.num_read == 4
     assert examples.positions.tolist() == [0, 1, 3]
     assert examples.num_samples.tolist() == [16_000, 8000, 32_000]
     assert [TOKENIZER.decode(examples.tokens_of(i).tolist()) for i in range(3)] == ["ab", "c", "dcba"]
     assert [skip.reason for skip in examples.skipped] == ["missing"]
 
-    chosen = examples.chosen(np.array([2, 0]))
-    assert [TOKENIZER.decode(chosen.tokens_of(i).tolist()) for i in range(2)] == ["dcba", "ab"]
-    assert chosen.num_samples.tolist() == [32_000, 16_000]
 
 
 def test_only_the_named_positions(tmp_path):
@@ -156,7 +151,6 @@ def test_only_the_named_positions(tmp_path):
     examples = load_examples(manifest, store, np.array([0, 3]), TOKENIZER, frames_of)
     assert examples.positions.tolist() == [0, 3]
     assert examples.skipped == []
-    assert examples.num_read == 2
 
 
 BAD = {
@@ -174,7 +168,6 @@ def test_each_reason_is_counted(reason, tmp_path):
     assert [skip.reason for skip in examples.skipped] == [reason]
     assert examples.skipped[0].source == f"{manifest}:2"
     assert examples.positions.tolist() == [0, 2]
-    assert examples.num_read == 3
 
 
 def test_too_short_exactly(tmp_path):
@@ -190,11 +183,12 @@ def test_too_many_unusable(tmp_path):
     manifest, store = opened(
         tmp_path, [("ab", 1.0), BAD["no text"], BAD["unknown characters"], BAD["missing"], ("x", 1.0)]
     )
-    with pytest.raises(InputError, match="4 of 5 utterances") as caught:
+    with pytest.raises(InputError, match="3 of 4 utterances") as caught:
         load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
     received = caught.value.received
-    for part in ("1 no text", "2 unknown characters", "1 missing", f"{manifest}:2", f"{manifest}:3", f"{manifest}:4"):
+    for part in ("1 no text", "2 unknown characters", f"{manifest}:2", f"{manifest}:3"):
         assert part in received
+    assert "missing" not in received, "audio is judged over the whole manifest, where the store is opened"
     assert f"{manifest}:5" not in received, "the first case of each reason only"
     assert "allow_skipped" in caught.value.action
     examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of, allow_skipped=0.8)
@@ -341,8 +335,8 @@ def test_evaluation_takes_each_once():
 def examples(tmp_path) -> dict[int, Examples]:
     """Language 4 has three examples, and language 7 the last two of them."""
     manifest, store = opened(tmp_path, [("ab", 0.5), ("c", 0.25), ("dcba", 1.0)])
-    all_of_them = load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
-    return {4: all_of_them, 7: all_of_them.chosen(np.array([1, 2]))}
+    last_two = load_examples(manifest, store, np.array([1, 2]), TOKENIZER, frames_of)
+    return {4: load_examples(manifest, store, everything(store), TOKENIZER, frames_of), 7: last_two}
 
 
 def test_collate(examples):
@@ -405,7 +399,7 @@ def test_an_error_in_a_thread_is_not_lost(examples):
 def test_chain_from_manifest_to_batch(make_corpus, tmp_path):
     """The whole chain on a corpus of tones."""
     manifest = make_corpus() / "bb" / "train.jsonl"
-    store = open_manifest_store(manifest, "bb-train", tmp_path / "cache", LIMITS)
+    store = open_store(tmp_path / "cache", "bb-train", lambda: read_manifest(manifest), LIMITS)
     tokenizer = CharacterTokenizer.from_texts(texts_at(manifest, everything(store)), "bb")
     examples = load_examples(manifest, store, everything(store), tokenizer, frames_of)
     assert len(examples) == 12

@@ -101,7 +101,7 @@ def test_comparison_that_cannot_be_shown():
     with pytest.raises(InputError, match="no results of de"):
         comparison_table(COMPARISON, "de")
     with pytest.raises(InputError, match=r"budget_s 600\.0, arm joint, seed 1 twice"):
-        comparison_table([*COMPARISON, COMPARISON[4]])
+        comparison_table([*COMPARISON, COMPARISON[0]])
 
 
 def test_write_results(tmp_path):
