@@ -30,7 +30,7 @@ class FitVariant:
 
 
 FIT_VARIANTS = (FitVariant("auto", False), FitVariant(False, False), FitVariant(False, True))
-"""From `fit` as it comes towards ours, a change at a time; the last step, to ours, is the optimiser and the signature."""
+"""From `fit` as it comes towards ours, a change at a time; the last is the optimiser and the signature."""
 
 
 def of_contestant(name: str, case: Case, num_threads: int) -> dict:

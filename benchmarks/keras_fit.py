@@ -1,4 +1,4 @@
-"""Our network in `keras.Model.compile` and `train_on_batch`, as someone who does not know our training step would do."""
+"""Our network in `keras.Model.compile` and `train_on_batch`, as someone who does not know our step would do."""
 
 from collections.abc import Callable
 

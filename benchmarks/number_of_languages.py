@@ -28,7 +28,7 @@ def main() -> None:
     result = provenance("python -m benchmarks.number_of_languages")
     result |= {"size": "small", "num_threads": 1, "rows": _measured(Plan(max_s=arguments.max_s))}
     write_result(arguments.out, result)
-    Console().print(_table(result["rows"]))
+    Console(width=160).print(_table(result["rows"]))
 
 
 def _measured(plan: Plan) -> list[dict]:

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--max-s", type=float, default=Plan.max_s, help="seconds to spend on each row of the table")
     parser.add_argument("--skip-first-step", action="store_true", help="measure only the speed of steps")
     arguments = parser.parse_args()
-    screen, both = Console(), os.cpu_count() or 1
+    screen, both = Console(width=160), os.cpu_count() or 1
     result = provenance("python -m benchmarks.train_step")
     result["steps"] = [
         row for num_threads in sorted({both, 1}) for row in _steps(num_threads, Plan(max_s=arguments.max_s), screen)

@@ -79,3 +79,16 @@ def test_what_is_left_out_is_counted_by_reason(tiny_recipe: Recipe):
     examples = training_examples(recipe, split, make_tokenizer(recipe, split), lambda samples: samples // 640)
     assert skipped_by_reason(examples) == {"empty": 1, "no text": 1, "too short for its text": 1}
     assert np.array_equal(examples.positions, np.arange(3, 12))
+
+
+def test_bad_audio_is_held_against_the_manifest_and_not_against_the_budget(tiny_recipe: Recipe):
+    path = manifest_path(tiny_recipe.data.dir, "aa", "train")
+    utterances = list(read_manifest(path))
+    bad = [replace(utterances[0], id=f"bad{i}", audio=path.parent / f"missing{i}.wav") for i in range(2)]
+    repeated = [replace(u, id=f"{u.id}-{i}") for i in range(20) for u in utterances]
+    write_manifest(path, [*bad, *repeated])
+    recipe = budgeted(tiny_recipe, total_s(tiny_recipe) / 20)
+    split = open_split(recipe, "aa", "train")
+    examples = training_examples(recipe, split, make_tokenizer(recipe, split), lambda samples: samples // 640)
+    assert skipped_by_reason(examples) == {"missing": 2}
+    assert 0 < len(examples) < 20, "2 of 242 are less than 1 %, though 2 of the budget's are more"
