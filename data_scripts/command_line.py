@@ -347,7 +347,7 @@ def _check_skipped(part: Part, num_usable: int, skipped: Counter[str], allow_ski
             received="a table without rows",
             action="check the corpus and --language",
         )
-    if num_usable == 0 or skipped.total() > allow_skipped * num_records:
+    if num_usable == 0 or skipped.total() > max(1, allow_skipped * num_records):  # a single one never is too much
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
         raise InputError(
             f"{where}: too many utterances cannot be used; nothing was written",

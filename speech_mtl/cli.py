@@ -1,9 +1,10 @@
 """The command line. Exit codes: 0 done, 2 bad input or settings, 1 a fault of ours, 130 stopped with Ctrl-C."""
 
+import errno
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -26,6 +27,18 @@ With your own recordings (a folder of audio files and a metadata table):
 
 Every command explains itself: [bold]speech-mtl train --help[/bold]
 """
+
+USERS_TO_MEND = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+}
+"""What the operating system says of files where the user can mend it."""
 
 STOPPED = 130
 """Exit code after Ctrl-C, by the shell's convention and typer's."""
@@ -187,14 +200,32 @@ def main() -> None:
     except InputError as error:
         _print_error(error)
         sys.exit(2)
+    except OSError as error:
+        if error.errno not in USERS_TO_MEND:
+            _report_fault()
+        _print_error(_unusable_file(error))
+        sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:
             print("\nStopped. train and compare go on from the last checkpoint if started again.", file=sys.stderr)
         raise
     except Exception:
-        traceback.print_exc()
-        print("\nThis is a fault of speech-mtl. Please report it with all the lines above.", file=sys.stderr)
-        sys.exit(1)
+        _report_fault()
+
+
+def _report_fault() -> NoReturn:
+    traceback.print_exc()
+    print("\nThis is a fault of speech-mtl. Please report it with all the lines above.", file=sys.stderr)
+    sys.exit(1)
+
+
+def _unusable_file(error: OSError) -> InputError:
+    return InputError(
+        f"{error.filename or 'A file'} cannot be used",
+        expected="a file or folder that you may read and write, on a disk with space left",
+        received=error.strerror or str(error),
+        action="make room or give another folder; what was saved before is unharmed, and the command goes on from it",
+    )
 
 
 def _print_error(error: InputError) -> None:

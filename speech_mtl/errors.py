@@ -1,5 +1,7 @@
 """The one exception that a user causes and can mend."""
 
+from functools import partial
+
 
 class InputError(Exception):
     """Bad input or settings: what is wrong and where, what was expected, what was received, what to do.
@@ -19,6 +21,10 @@ class InputError(Exception):
         self.received = str(received)
         self.action = action
         super().__init__(f"{problem}\nExpected: {expected}\nReceived: {self.received}\nWhat to do: {action}")
+
+    def __reduce__(self):
+        rebuild = partial(InputError, expected=self.expected, received=self.received, action=self.action)
+        return rebuild, (self.problem,)
 
 
 def require(package: str, *, extra: str, purpose: str) -> InputError:

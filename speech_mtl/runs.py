@@ -113,7 +113,7 @@ class Run:
             return Progress()
         progress = _read_progress(folder / "progress.json")
         load_weights(folder, model)
-        optimizer.set_named_state(load_part(folder / "optimizer.safetensors"))
+        _set_optimizer(folder / "optimizer.safetensors", optimizer)
         model.random.state.assign(load_part(folder / "random.safetensors")["state"])
         return progress
 
@@ -249,6 +249,18 @@ def load_part(path: Path) -> dict[str, np.ndarray]:
             expected="a file that training wrote",
             received=str(error),
             action="copy the run again, or train it again in another folder",
+        ) from None
+
+
+def _set_optimizer(path: Path, optimizer: FlatAdamW) -> None:
+    try:
+        optimizer.set_named_state(load_part(path))
+    except KeyError as error:
+        raise InputError(
+            f"{path} does not fit the network",
+            expected=f"a state named {error}",
+            received="no such name",
+            action="go on with the version of speech-mtl that began the run, or train in another folder",
         ) from None
 
 

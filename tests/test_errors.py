@@ -1,9 +1,17 @@
+import pickle
+
 from speech_mtl.errors import InputError, require
 
 
 def test_an_input_error_has_four_parts():
     error = InputError("a.jsonl:3: bad", expected="good", received=None, action="mend it")
     assert str(error) == "a.jsonl:3: bad\nExpected: good\nReceived: None\nWhat to do: mend it"
+
+
+def test_an_input_error_comes_back_from_another_process():
+    error = InputError("a.jsonl:3: bad", expected="good", received=None, action="mend it")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.problem) == (InputError, str(error), error.problem)
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it():

@@ -256,6 +256,17 @@ def test_damaged_weights_are_an_input_error(model: MultilingualModel, run: Run, 
             run.load_best(model)
 
 
+def test_an_optimizer_of_another_network_is_an_input_error(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
+    run.save_checkpoint(model, optimizer, Progress(update=2))
+    path = run.path / "checkpoints" / "000002" / "optimizer.safetensors"
+    state = optimizer.named_state()
+    missing = sorted(state)[0]
+    save_part(path, {name: value for name, value in state.items() if name != missing})
+    with pytest.raises(InputError, match=r"optimizer\.safetensors does not fit") as caught:
+        run.load_checkpoint(model, optimizer)
+    assert missing in caught.value.expected
+
+
 def test_what_is_no_run_says_so(tmp_path: Path):
     with pytest.raises(InputError, match="is not a run") as caught:
         Run(tmp_path / "nothing").recipe()

@@ -1,6 +1,7 @@
 """Manifests: one JSON line an utterance, in `DATA_DIR/LANGUAGE/{train,dev,test}.jsonl`."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -114,6 +115,13 @@ def _parse(line: bytes, path: Path, number: int) -> Utterance:
                 received=repr(record.get(field, "no such field")),
                 action="mend the line, or make the manifest again with its data script",
             )
+    if not 0 < record["duration_s"] < math.inf:
+        raise InputError(
+            f"{where}: the field 'duration_s' is not a duration",
+            expected="a positive number of seconds",
+            received=str(record["duration_s"]),
+            action="mend the line, or make the manifest again with its data script",
+        )
     return Utterance(
         id=record["id"],
         audio=path.parent / record["audio"],

@@ -73,6 +73,12 @@ def test_too_many_unusable_utterances_are_refused(good: Record, tmp_path: Path):
     assert not manifest_path(tmp_path / "data", "cs", "train").exists()
 
 
+def test_a_single_unusable_utterance_never_is_too_much(good: Record, tmp_path: Path):
+    records = [good, record(tmp_path / "missing.wav")]
+    (summary,) = make_manifests(corpus_of(records), "CORPUS", tmp_path / "data", ["cs"])
+    assert (summary.num_utterances, summary.skipped) == (1, {"audio missing": 1})
+
+
 def test_one_in_a_hundred_may_be_unusable(tmp_path: Path):
     write_tone(tmp_path / "good.wav", 0.1)
     good = [record(tmp_path / "good.wav", id=str(number)) for number in range(99)]

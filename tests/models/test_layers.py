@@ -162,7 +162,7 @@ def test_convolution_equals_loops():
     gated = numpy_norm(inputs, layer.norm) @ value(layer.gate.kernel) + value(layer.gate.bias)
     gated = gated[:, :, :4] / (1 + np.exp(-gated[:, :, 4:])) * mask
     padded = np.pad(gated, ((0, 0), (1, 1), (0, 0)))
-    kernel = value(layer.depthwise.kernel)[:, :, 0]
+    kernel = value(layer.depthwise.kernel)[:, 0, :, 0]
     convolved = np.stack([(padded[:, i : i + 3] * kernel).sum(axis=1) for i in range(5)], axis=1)
     normal = numpy_norm(convolved + value(layer.depthwise.bias), layer.norm_inner)
     expected = normal / (1 + np.exp(-normal)) @ value(layer.out.kernel) + value(layer.out.bias)
