@@ -52,6 +52,7 @@ benchmark: setup
 	$(BIN)/python -m pip install --quiet --requirement benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks.train_step
 	$(BIN)/python -m benchmarks.number_of_languages
+	$(BIN)/python -m benchmarks.training_run
 
 clean:
 	rm -rf .venv

@@ -7,11 +7,8 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks.contestants import Case
-from benchmarks.provenance import ROOT, provenance, write_result
+from benchmarks.provenance import ROOT, Table, provenance, report
 from benchmarks.rounds import Plan, interleave
 from benchmarks.speech_like import SHAPES
 from benchmarks.workers import Worker
@@ -20,15 +17,14 @@ NUM_LANGUAGES = (2, 10, 50)
 
 
 def main() -> None:
-    """Measures, writes the result file, and prints its table."""
+    """Measures, writes the result file, and prints it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.number_of_languages", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "number_of_languages.json")
     parser.add_argument("--max-s", type=float, default=3 * Plan.max_s, help="seconds to spend on each row")
     arguments = parser.parse_args()
-    result = provenance("python -m benchmarks.number_of_languages")
+    result = provenance("number_of_languages")
     result |= {"size": "small", "num_threads": 1, "rows": _measured(Plan(max_s=arguments.max_s))}
-    write_result(arguments.out, result)
-    Console(width=160).print(_table(result["rows"]))
+    report(arguments.out, result, _table(result["rows"]))
 
 
 def _measured(plan: Plan) -> list[dict]:
@@ -41,12 +37,12 @@ def _measured(plan: Plan) -> list[dict]:
 
 
 def _table(rows: list[dict]) -> Table:
-    title = "time of a step with so many languages, as a multiple of that with 2 (processor time)"
-    table = Table("batch", *(f"{number} languages" for number in NUM_LANGUAGES[1:]), title=title)
+    title = "Processor time of a step, as a multiple of that with 2 languages: median over rounds (min-max)"
+    lines = []
     for row in rows:
         ratios = (row["ratios"][str(number)]["cpu"] for number in NUM_LANGUAGES[1:])
-        table.add_row(row["batch"], *(f"{r['median']:.2f} ({r['min']:.2f}-{r['max']:.2f})" for r in ratios))
-    return table
+        lines.append([row["batch"], *(f"{r['median']:.2f} ({r['min']:.2f}-{r['max']:.2f})" for r in ratios)])
+    return Table(title, ("Batch", *(f"{number} languages" for number in NUM_LANGUAGES[1:])), lines)
 
 
 if __name__ == "__main__":

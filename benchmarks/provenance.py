@@ -1,23 +1,29 @@
-"""What a result file says about how it came about, and how it is written."""
+"""What a result says about how it came about, and how it is written: JSON, and the same as Markdown tables."""
 
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.markdown import Markdown
 
 from speech_mtl.files import write_text
+from speech_mtl.scoring.tables import markdown_table
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("keras", "numpy", "tensorflow", "torch")
 
 
-def provenance(command: str) -> dict:
-    """Command, commit, versions and machine."""
+def provenance(name: str) -> dict:
+    """Of the benchmark of this name: command, commit, versions and machine."""
     return {
-        "command": command,
+        "command": f"python -m benchmarks.{name}",
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "speech_mtl", "benchmarks/*.py")),
@@ -27,9 +33,32 @@ def provenance(command: str) -> dict:
     }
 
 
-def write_result(path: Path, result: dict) -> None:
-    """Writes a result file."""
+class Table(NamedTuple):
+    """A table of a report."""
+
+    title: str
+    heads: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    num_text_columns: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.title}\n\n" + markdown_table(self.heads, self.lines, self.num_text_columns)
+
+
+def report(path: Path, result: dict, *tables: Table) -> None:
+    """Writes a result as `NAME.json` and its tables as `NAME.md`, and prints these."""
+    texts = [f"# {path.stem}", _about(result, path.name), *map(str, tables)]
+    markdown = "\n\n".join(texts) + "\n"
     write_text(path, json.dumps(result, indent=1) + "\n")
+    write_text(path.with_suffix(".md"), markdown)
+    Console(width=160).print(Markdown(markdown))
+    print(f"The result is in {path} and {path.with_suffix('.md')}")
+
+
+def _about(result: dict, made_from: str) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    machine = f"{result['processors']} processors, {result['cpu']}"
+    return f"`{result['command']}` on {result['date']}, {machine}; {versions}. Made from {made_from}."
 
 
 def _version(package: str) -> str:

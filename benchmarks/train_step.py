@@ -9,11 +9,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import first_step
 from benchmarks.contestants import MAKERS, Case
-from benchmarks.provenance import ROOT, provenance, write_result
+from benchmarks.provenance import ROOT, Table, provenance, report
 from benchmarks.rounds import Plan, interleave
 from benchmarks.speech_like import SHAPES, SIZES, Shape
 from benchmarks.workers import Worker, in_new_process
@@ -22,23 +21,22 @@ OURS, TWIN = "speech_mtl", "pytorch"
 
 
 def main() -> None:
-    """Measures, writes the result file, and prints its tables."""
+    """Measures, writes the result and prints it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.train_step", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "train_step.json")
     parser.add_argument("--max-s", type=float, default=Plan.max_s, help="seconds to spend on each row of the table")
     parser.add_argument("--skip-first-step", action="store_true", help="measure only the speed of steps")
     arguments = parser.parse_args()
     screen, both = Console(width=160), os.cpu_count() or 1
-    result = provenance("python -m benchmarks.train_step")
+    result = provenance("train_step")
     result["steps"] = [
         row for num_threads in sorted({both, 1}) for row in _steps(num_threads, Plan(max_s=arguments.max_s), screen)
     ]
-    screen.print(_steps_table(result["steps"]))
+    tables = [_steps_table(result["steps"])]
     if not arguments.skip_first_step:
         result["first_step"] = _first_steps(both, screen)
-        screen.print(_first_step_table(result["first_step"]["seconds"]))
-        screen.print(_parts_table(result["first_step"]["parts"]))
-    write_result(arguments.out, result)
+        tables += [_first_step_table(result["first_step"]["seconds"]), _parts_table(result["first_step"]["parts"])]
+    report(arguments.out, result, *tables)
 
 
 def _steps(num_threads: int, plan: Plan, screen: Console) -> list[dict]:
@@ -80,21 +78,16 @@ def _first_steps(num_threads: int, screen: Console) -> dict:
 
 
 def _steps_table(rows: list[dict]) -> Table:
-    columns = ("model", "batch", "threads", "ours", "PyTorch", "ratio", "ratio by processor time", "others busy")
-    table = Table(*columns, title="audio-seconds per second of training: median over rounds (min-max)")
+    title = "Audio-seconds per second of training: median over rounds (min-max). The ratio is ours over PyTorch's."
+    heads = ("Model", "Batch", "Threads", "Ours", "PyTorch", "Ratio", "Ratio by processor time", "Others busy")
+    lines = []
     for row in rows:
         ratio = row["ratios"][TWIN]
-        table.add_row(
-            row["size"],
-            row["batch"],
-            str(row["num_threads"]),
-            _spread(row[OURS]["audio_s_per_s"], 0),
-            _spread(row[TWIN]["audio_s_per_s"], 0),
-            _spread(ratio["wall"], 2),
-            _spread(ratio["cpu"], 2),
-            str(row["others_busy_processors"]),
-        )
-    return table
+        speeds = [_spread(row[name]["audio_s_per_s"], 0) for name in (OURS, TWIN)]
+        ratios = [_spread(ratio["wall"], 2), _spread(ratio["cpu"], 2)]
+        others = str(row["others_busy_processors"])
+        lines.append([row["size"], row["batch"], str(row["num_threads"]), *speeds, *ratios, others])
+    return Table(title, heads, lines, num_text_columns=2)
 
 
 def _spread(figures: dict, decimals: int) -> str:
@@ -103,18 +96,20 @@ def _spread(figures: dict, decimals: int) -> str:
 
 def _first_step_table(seconds: dict[str, dict]) -> Table:
     stages = ("import", "build", "first_step", "second_shape", "third_shape")
-    table = Table("", *stages, title="seconds to the first step, by the clock (of processor)")
-    for name, measured in seconds.items():
-        table.add_row(name, *(f"{measured[stage]['wall']:.1f} ({measured[stage]['cpu']:.1f})" for stage in stages))
-    return table
+    lines = [
+        [name, *(f"{measured[stage]['wall']:.1f} ({measured[stage]['cpu']:.1f})" for stage in stages)]
+        for name, measured in seconds.items()
+    ]
+    title = "Seconds to the first step, and to the first of two more shapes, by the clock (of processor)"
+    return Table(title, ("", "Import", "Build", "First step", "Second shape", "Third shape"), lines)
 
 
 def _parts_table(parts: dict[str, dict]) -> Table:
-    table = Table("part", "graph nodes", "trace", "first run", title="graphs of the parts; seconds of processor")
-    for name, measured in parts.items():
-        times = (f"{measured[stage]['cpu']:.1f}" for stage in ("trace", "first_run"))
-        table.add_row(name, str(measured["graph_nodes"]), *times)
-    return table
+    lines = [
+        [name, str(measured["graph_nodes"]), *(f"{measured[stage]['cpu']:.1f}" for stage in ("trace", "first_run"))]
+        for name, measured in parts.items()
+    ]
+    return Table("The graphs of a step's parts; seconds of processor", ("Part", "Nodes", "Trace", "First run"), lines)
 
 
 if __name__ == "__main__":

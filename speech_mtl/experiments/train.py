@@ -1,6 +1,7 @@
 """Trains one run: from a recipe to a run folder. Started again, it goes on from the last checkpoint."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,18 +79,21 @@ class _Training:
     curve: list[float] = field(default_factory=list)
     """Losses of the updates since the last look at the dev sets."""
 
+    def __post_init__(self):
+        self.optimizer = build_optimizer(self.model, self.recipe.training)
+        self.recognizer = Recognizer(self.model, self.tokenizers, self.recipe.data.sample_rate_hz)
+        self.writer = Writer(str(self.run.path / "tensorboard"))
+        self.show: Callable = lambda *_update, **_figures: None
+
     def finish(self) -> Progress:
         """Trains until the end."""
         settings, data = self.recipe.training, self.recipe.data
-        self.optimizer = build_optimizer(self.model, settings)
         progress = self.run.load_checkpoint(self.model, self.optimizer)
         self.run.trim_log(progress.update)
         if progress.update:
             self.screen.say(f"Going on from update {progress.update}.")
         else:
             self.run.save_checkpoint(self.model, self.optimizer, progress)
-        self.recognizer = Recognizer(self.model, self.tokenizers, data.sample_rate_hz)
-        self.writer = Writer(str(self.run.path / "tensorboard"))
         plan = build_plan(self.examples, data, self.recipe.augment, self.recipe.seed)
         loop = TrainingLoop(
             step=make_train_step(self.model, self.optimizer),

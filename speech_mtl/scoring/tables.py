@@ -34,7 +34,7 @@ def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
                 " / ".join(map(str, characters)),
             ]
         )
-    return _markdown(heads, lines, num_text_columns=2)
+    return markdown_table(heads, lines, num_text_columns=2)
 
 
 def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> str:
@@ -69,7 +69,13 @@ def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> 
                 line.append(_reduction(alone_cer, cer))
             line.append(_spread(_values(cell, "wer")))
         lines.append(line)
-    return _markdown(heads, lines, num_text_columns=1)
+    return markdown_table(heads, lines, num_text_columns=1)
+
+
+def markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]], num_text_columns: int) -> str:
+    """A Markdown table: texts to the left, numbers to the right; no newline at its end."""
+    rule = ["---"] * num_text_columns + ["---:"] * (len(heads) - num_text_columns)
+    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, rule, *lines))
 
 
 def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]], markdown: str) -> None:
@@ -232,9 +238,3 @@ def _percent(fraction: float | None) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.4g} h" if seconds >= 3600 else f"{seconds / 60:.3g} min"
-
-
-def _markdown(heads: Sequence[str], lines: Iterable[Sequence[str]], num_text_columns: int) -> str:
-    """A Markdown table, numbers to the right, without a newline at its end."""
-    rule = ["---"] * num_text_columns + ["---:"] * (len(heads) - num_text_columns)
-    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, rule, *lines))
