@@ -10,7 +10,7 @@ from speech_mtl.data.pipeline import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.ctc import greedy
 from speech_mtl.training import gradients as gradients_module
-from speech_mtl.training.gradients import make_forward, make_train_step
+from speech_mtl.training.gradients import in_common_shapes, make_forward, make_train_step
 from speech_mtl.training.losses import ctc_loss
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -130,6 +130,31 @@ def test_training(batch, monkeypatch, value_and_gradients):
     eager = model(*batch[:3], training=False)
     np.testing.assert_allclose(logits.values, ops.convert_to_numpy(eager.values), rtol=1e-3, atol=1e-3)
     np.testing.assert_array_equal(logits.num_frames, ops.convert_to_numpy(eager.num_frames))
+
+
+def test_common_shapes_are_few_and_hold_what_was_there():
+    sizes = set()
+    for size in range(1, 1000):
+        array = np.arange(1, size + 1)
+        (padded,) = in_common_shapes(array)
+        sizes.add(len(padded))
+        np.testing.assert_array_equal(padded[:size], array)
+        assert not padded[size:].any()
+        assert len(padded) < 1.5 * size
+    assert sorted(sizes) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
+
+
+def test_padding_to_common_shapes_changes_no_loss(batch):
+    padded, model = Batch(*in_common_shapes(*batch)), build_model(RECIPE, NUM_TOKENS)
+    assert (len(batch.num_samples), len(padded.num_samples)) == (3, 3)
+    padded = Batch(*(np.pad(array, [(0, 1)] + [(0, 0)] * (array.ndim - 1)) for array in padded))
+
+    def losses(of: Batch) -> np.ndarray:
+        logits = model(*of[:3], training=False)
+        return ops.convert_to_numpy(ctc_loss(logits.values, logits.num_frames, *of[3:]))
+
+    assert padded.waveforms.shape[1] > batch.waveforms.shape[1]
+    np.testing.assert_allclose(losses(padded), [*losses(batch), 0.0], rtol=1e-4)
 
 
 def test_unknown_backend(monkeypatch):
