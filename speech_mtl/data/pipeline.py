@@ -254,28 +254,25 @@ def plan_evaluation(language: int, durations_s: np.ndarray, batch_s: float) -> l
     return cut([(float(duration_s), Draw(language, i)) for i, duration_s in enumerate(durations_s)], batch_s)
 
 
-def collate(
-    draws: Sequence[Draw], examples: Mapping[int, Examples], round_up: Callable[[int], int] = int
-) -> Batch:
+def collate(draws: Sequence[Draw], examples: Mapping[int, Examples]) -> Batch:
     """Reads and perturbs the waveforms of one batch, and pads them to one rectangle.
 
     Args:
         draws: What is in the batch.
         examples: By language id.
-        round_up: Padded size for a size; backends that compile for each shape want few of them.
     """
     waveforms = [_waveform(draw, examples[draw.language]) for draw in draws]
     tokens = [examples[draw.language].tokens_of(draw.example) for draw in draws]
-    padded, num_samples = padded_rows(waveforms, np.float32, round_up)
-    padded_tokens, num_tokens = padded_rows(tokens, np.int32, round_up)
+    padded, num_samples = padded_rows(waveforms, np.float32)
+    padded_tokens, num_tokens = padded_rows(tokens, np.int32)
     languages = np.array([draw.language for draw in draws], dtype=np.int32)
     return Batch(padded, num_samples, languages, padded_tokens, num_tokens)
 
 
-def padded_rows(rows: Sequence[np.ndarray], dtype: type, round_up: Callable[[int], int] = int):
+def padded_rows(rows: Sequence[np.ndarray], dtype: type):
     """Rows of different length -> one zero-padded matrix, and the (B,) int32 true lengths."""
     sizes = np.array([len(row) for row in rows], dtype=np.int32)
-    matrix = np.zeros((len(rows), round_up(int(sizes.max()))), dtype=dtype)
+    matrix = np.zeros((len(rows), int(sizes.max())), dtype=dtype)
     for target, row in zip(matrix, rows, strict=True):
         target[: len(row)] = row
     return matrix, sizes
@@ -289,13 +286,13 @@ def _waveform(draw: Draw, examples: Examples) -> np.ndarray:
 
 
 def batches(
-    plan: Iterable[list[Draw]], examples: Mapping[int, Examples], num_threads: int, round_up: Callable[[int], int] = int
+    plan: Iterable[list[Draw]], examples: Mapping[int, Examples], num_threads: int
 ) -> Iterator[Batch]:
     """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
     ahead: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(num_threads) as pool:
         for draws in plan:
-            ahead.append(pool.submit(collate, draws, examples, round_up))
+            ahead.append(pool.submit(collate, draws, examples))
             if len(ahead) > 2 * num_threads:
                 yield ahead.popleft().result()
         while ahead:

@@ -58,7 +58,7 @@ def find_arm(name: str) -> Arm:
 @arm
 def alone(recipe: Recipe, _folder: Path) -> list[Stage]:
     """The target language and nothing else."""
-    target = _target(recipe)
+    target = target_of(recipe)
     only = recipe.overridden({"languages": {target: recipe.languages[target]}})
     return [Stage(_named("alone", recipe), only)]
 
@@ -88,7 +88,7 @@ def pretrain_finetune(recipe: Recipe, folder: Path) -> list[Stage]:
         }
     )
     first = Stage(f"pretrain-seed{recipe.seed}", pretraining)
-    target = _target(recipe)
+    target = target_of(recipe)
     finetuning = recipe.overridden(
         {
             "languages": {target: recipe.languages[target]},
@@ -100,19 +100,24 @@ def pretrain_finetune(recipe: Recipe, folder: Path) -> list[Stage]:
     return [first, Stage(_named("pretrain_finetune", recipe), finetuning)]
 
 
-def _target(recipe: Recipe) -> str:
+def target_of(recipe: Recipe) -> str:
+    """The language that a comparison is about.
+
+    Raises:
+        InputError: The recipe has none.
+    """
     if recipe.target is None:
         raise InputError(
             f"The recipe {recipe.name} has no target language",
             expected="target: one of " + ", ".join(recipe.languages),
             received="target: null",
-            action="set target",
+            action="set target to the language whose errors the comparison is about",
         )
     return recipe.target
 
 
 def _auxiliaries(recipe: Recipe) -> dict:
-    target = _target(recipe)
+    target = target_of(recipe)
     auxiliaries = {language: settings for language, settings in recipe.languages.items() if language != target}
     if not auxiliaries:
         raise InputError(
@@ -125,6 +130,6 @@ def _auxiliaries(recipe: Recipe) -> dict:
 
 
 def _named(arm_name: str, recipe: Recipe) -> str:
-    budget_s = recipe.languages[_target(recipe)].budget_s
+    budget_s = recipe.languages[target_of(recipe)].budget_s
     budget = "all" if budget_s is None else f"{budget_s / 60:g}min"
     return f"{arm_name}-{budget}-seed{recipe.seed}"

@@ -9,7 +9,7 @@ import keras
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import open_split
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.arms import Stage, find_arm
+from speech_mtl.experiments.arms import Stage, find_arm, target_of
 from speech_mtl.experiments.evaluate import evaluate, saved_evaluation
 from speech_mtl.experiments.train import train
 from speech_mtl.scoring.results import ResultRow
@@ -88,15 +88,8 @@ def comparison_text(recipe: Recipe, rows: list[ResultRow]) -> str:
 
 
 def _with_budget(recipe: Recipe, budget_s: float, seed: int) -> Recipe:
-    if recipe.target is None:
-        raise InputError(
-            f"The recipe {recipe.name} has no target language",
-            expected="target: one of " + ", ".join(recipe.languages),
-            received="target: null",
-            action="set target to the language whose errors the comparison is about",
-        )
-    languages = dict(recipe.languages)
-    languages[recipe.target] = languages[recipe.target].model_copy(update={"budget_s": budget_s})
+    target = target_of(recipe)
+    languages = recipe.languages | {target: recipe.languages[target].model_copy(update={"budget_s": budget_s})}
     return recipe.overridden({"languages": languages, "seed": seed})
 
 

@@ -360,12 +360,6 @@ def test_speed_then_noise(examples):
     np.testing.assert_array_equal(collate([draw], examples).waveforms, batch.waveforms)
 
 
-def test_round_up(examples):
-    batch = collate([Draw(4, 0), Draw(4, 1)], examples, round_up=lambda size: -(-size // 3000) * 3000)
-    assert batch.waveforms.shape == (2, 9000)
-    assert batch.tokens.shape == (2, 3000)
-    assert batch.num_samples.tolist() == [8000, 4000]
-
 
 def test_padded_rows():
     matrix, sizes = padded_rows([np.array([1, 2]), np.array([], int), np.array([3])], np.int32)
