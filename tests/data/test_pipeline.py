@@ -49,7 +49,7 @@ def opened(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Path, W
         path.parent.mkdir(exist_ok=True)
         if seconds:
             soundfile.write(path, generator.uniform(-0.5, 0.5, round(seconds * 16_000)), 16_000)
-        records.append(Utterance(f"u{i}", path, "en", text, seconds))
+        records.append(Utterance(f"u{i}", path, "en", text, seconds or 1.0))
     write_manifest(manifest, records)
     return manifest, open_store(tmp_path / "cache", "en-train", lambda: read_manifest(manifest), LIMITS)
 
