@@ -237,4 +237,4 @@ def _percent(fraction: float | None) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.4g} h" if seconds >= 3600 else f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.4g} h" if seconds >= 2 * 3600 else f"{seconds / 60:.3g} min"
