@@ -61,7 +61,7 @@ def twin(case: Case, num_threads: int) -> Prepared:
     """The same in plain PyTorch."""
     stopwatch = Stopwatch()
     import librosa
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     from benchmarks.pytorch_twin import Twin, TwinSettings, make_train_step
 
