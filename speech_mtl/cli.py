@@ -53,6 +53,10 @@ Overrides = Annotated[
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `speech-mtl train` wrote.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
 
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs side by side, each with its share of the cores.")]
+EngineName = Annotated[str, typer.Option(help="local, or ray for the machines of the cluster that RAY_ADDRESS names.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Train nothing; print the plan, its time and disk.")]
+
 
 @app.callback(invoke_without_command=True)
 def welcome(context: typer.Context) -> None:
@@ -134,27 +138,101 @@ def compare(
     recipe: RecipePath,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Output folder; runs/compare-NAME-OF-RECIPE if not given.")] = None,
+    jobs: Jobs = 1,
+    engine: EngineName = "local",
+    dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the target language alone and with auxiliary languages, at every budget, and print the table.
+    """Answer how much auxiliary languages help a target: every budget, arm and seed, with intervals and a report.
 
     Run again, it goes on where it was stopped. Example:
 
-    speech-mtl compare recipes/human compare.budgets_min='[10, 20]' --out runs/human
+    speech-mtl compare recipes/human compare.budgets_min='[10, 20]' compare.seeds='[0, 1, 2]' --out runs/human
     """
+    path = _comparison("compare", recipe, overrides, out, jobs, engine, dry_run, quiet)
+    if path:
+        print(f"The report is {path}/report.html; rows and plots lie beside it, the runs in {path}/runs/")
+
+
+@app.command()
+def transfer(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder; runs/transfer-NAME-OF-RECIPE if not given.")] = None,
+    jobs: Jobs = 1,
+    engine: EngineName = "local",
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+) -> None:
+    """Map which language helps which: every language as the target, each other one as its only auxiliary.
+
+    Run again, it goes on where it was stopped. Example:
+
+    speech-mtl transfer recipes/synthetic compare.budgets_min='[1]' compare.arms='[pretrain_finetune]'
+    """
+    path = _comparison("transfer", recipe, overrides, out, jobs, engine, dry_run, quiet)
+    if path:
+        print(f"The map is in {path}/report.html; rows and plots lie beside it, the runs in {path}/runs/")
+
+
+def _comparison(
+    kind: str,
+    recipe: Path,
+    overrides: list[str] | None,
+    out: Path | None,
+    jobs: int,
+    engine: str,
+    dry_run: bool,
+    quiet: bool,
+) -> Path | None:
+    """Runs or only shows a comparison; returns the output folder if it ran."""
     from speech_mtl.backend import load_backend
     from speech_mtl.config import load_recipe
 
     settings = load_recipe(recipe, overrides)
     load_backend()
-    from speech_mtl.experiments.compare import compare as run_comparison
-    from speech_mtl.experiments.compare import comparison_text
+    from speech_mtl.experiments import compare as comparisons
+    from speech_mtl.experiments import plan as plans
     from speech_mtl.screen import Screen
 
-    path = out or Path("runs") / f"compare-{settings.name}"
-    rows = run_comparison(settings, path, Screen(quiet))
-    _print_markdown(comparison_text(settings, rows))
-    print(f"The results are in {path}/comparison.md and .json, the runs in {path}/runs/")
+    path = out or Path("runs") / f"{kind}-{settings.name}"
+    if dry_run:
+        from speech_mtl.experiments.estimate import estimate_text
+
+        planned = (plans.plan_comparison if kind == "compare" else plans.plan_transfer)(settings, path)
+        _print_markdown(estimate_text(planned, jobs))
+        return None
+    run = comparisons.compare if kind == "compare" else comparisons.transfer
+    rows = run(settings, path, Screen(quiet), jobs, engine)
+    _print_markdown(comparisons.comparison_text(settings, rows))
+    return path
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Output folder of compare or transfer, or a recipe with results.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; fail if efficiency.json is not as it would be.")
+    ] = False,
+) -> None:
+    """Write a comparison's report anew from its results, also while the comparison still runs.
+
+    Example: speech-mtl report recipes/human
+    """
+    from speech_mtl.experiments import report as reports
+
+    results = reports.load(folder)
+    if not check:
+        print(f"{reports.write_report(results, folder)[0]} written")
+        return
+    path = folder / "efficiency.json"
+    if not path.is_file() or path.read_text(encoding="utf-8") != reports.efficiency_text(results.summary()):
+        raise InputError(
+            f"{path} differs from the results that lie beside it",
+            expected="equivalent hours as `speech-mtl report` computes them",
+            received="another text" if path.is_file() else "no such file",
+            action=f"speech-mtl report {folder}",
+        )
 
 
 @app.command()

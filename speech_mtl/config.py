@@ -59,6 +59,11 @@ class LanguageSettings(Section):
     tokenizer: TokenizerSettings = CharacterTokenizerSettings()
     budget_s: Positive | None = None
     """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
+    replace: Literal["noise", "shuffled_transcripts"] | None = None
+    """A control: what training hears is noise, or what it reads belongs to other utterances; see `data.controls`.
+
+    Dev and test speech and the vocabulary stay as they are. None: true speech with its own transcripts.
+    """
 
 
 class DataSettings(Section):
@@ -169,6 +174,21 @@ class TrainingSettings(Section):
     """Updates between two looks at the dev sets; a checkpoint is written each time."""
     patience: Count = 10
     """Looks at the dev set without a better error after which training stops."""
+    select: Literal["best", "last"] = "best"
+    """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
+
+
+class ControlSettings(Section):
+    """Further arms that tell what an effect comes from; see `experiments.controls`."""
+
+    equal_updates: bool = False
+    """`alone` once more, with as many updates as the longest arm and no early stopping."""
+    noise: bool = False
+    """Each arm with auxiliary languages once more, their training speech replaced by noise."""
+    shuffled_transcripts: bool = False
+    """Each arm with auxiliary languages once more, their transcripts given to other utterances."""
+    leave_one_out: bool = False
+    """Each arm with auxiliary languages once more without each of them in turn."""
 
 
 class CompareSettings(Section):
@@ -183,6 +203,9 @@ class CompareSettings(Section):
     finetune_updates: Count = 1000
     """`num_updates` on the target after pretraining."""
     finetune_learning_rate: Positive = 1e-3
+    controls: ControlSettings = ControlSettings()
+    num_replications: Annotated[int, Field(ge=100)] = 10_000
+    """Of the bootstrap that gives the intervals."""
 
 
 class Recipe(Section):

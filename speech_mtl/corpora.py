@@ -9,6 +9,7 @@ import numpy as np
 
 from speech_mtl.build import audio_limits
 from speech_mtl.config import Recipe
+from speech_mtl.data.controls import with_noise, with_shuffled_transcripts
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.data.pipeline import Examples, load_examples, refuse_many, texts_at, within_budget
 from speech_mtl.data.store import WaveformStore, open_store
@@ -79,21 +80,29 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
 
 
 def training_examples(recipe: Recipe, split: Split, tokenizer: Tokenizer, num_encoder_frames: Callable) -> Examples:
-    """What a language's training split offers.
+    """What a language's training split offers; in a control, without its sound or its sense.
 
     Raises:
         InputError: More utterances than `data.allow_skipped` cannot be used.
     """
-    shortest = 1.0 / max(recipe.augment.speeds)
-    return load_examples(
+    data, shortest = recipe.data, 1.0 / max(recipe.augment.speeds)
+    examples = load_examples(
         split.manifest,
         split.store,
         split.positions,
         tokenizer,
         num_encoder_frames,
         shortest,
-        recipe.data.allow_skipped,
+        data.allow_skipped,
     )
+    control = recipe.languages[split.language].replace
+    if control == "noise":
+        return with_noise(examples)
+    if control == "shuffled_transcripts":
+        return with_shuffled_transcripts(
+            split.manifest, examples, num_encoder_frames, data.subset_seed, shortest, data.allow_skipped
+        )
+    return examples
 
 
 def skipped_by_reason(examples: Examples) -> dict[str, int]:

@@ -12,12 +12,14 @@ RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hyp
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import keras
 import numpy as np
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -85,6 +87,28 @@ class Run:
         kept = [line for line in lines if _logged_update(line) <= update]
         if kept != lines:
             write_text(self.log_path, "".join(kept))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes from training here. The system frees the lock of a process that ends in any way.
+
+        Raises:
+            InputError: Another process trains here.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise InputError(
+                f"Another process trains in {self.path}",
+                expected="one process in a run folder",
+                received=f"a lock on {lock.lock_file}",
+                action="wait until it has ended, or choose another folder with --out",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def has_checkpoint(self) -> bool:
         """Whether there is a state from which training can go on."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +22,16 @@ class Screen:
     def __init__(self, quiet: bool = False, indent: str = ""):
         self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self.indent = indent
+
+    @classmethod
+    @contextmanager
+    def to_file(cls, path: Path) -> Iterator["Screen"]:
+        """A screen whose messages are added to a file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        screen = cls()
+        with path.open("a", encoding="utf-8") as file:
+            screen.console = Console(file=file, highlight=False, soft_wrap=True)
+            yield screen
 
     def say(self, message: str) -> None:
         """One line."""

@@ -135,6 +135,18 @@ def test_training_a_finished_run_says_so(command: Command, run_path: Path):
     assert (code, err) == (0, f"{run_path} is finished: nothing to train.\n")
 
 
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(command: Command, recipe_path: Path, tmp_path: Path):
+    for name, num_cells in (("compare", 4), ("transfer", 8)):
+        arms = {"compare": "[alone, joint]", "transfer": "[joint]"}[name]
+        settings = (f"compare.arms={arms}", "compare.seeds=[0, 1]")
+        code, out, err = command(name, recipe_path, *settings, "--dry-run", "--out", tmp_path / "out")
+        assert (code, err) == (0, "")
+        assert f"{num_cells} cells need {num_cells} runs: 0 finished" in out
+        assert "Time: about" in out
+        assert "Disk: " in out
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_name_alone_says_what_to_do_first(command: Command):
     code, out, _ = command()
     assert code == 0
@@ -187,6 +199,9 @@ def test_comparisons_that_cannot_be_made(refused: Callable[..., str], recipe_pat
     assert "has no auxiliary language" in refused("compare", recipe_path, "languages={aa: {}}", *out)
     assert "there is no arm 'jiont'" in refused("compare", recipe_path, "compare.arms=[jiont]", *out)
     assert "more than there is" in refused("compare", recipe_path, "compare.budgets_min=[0.1, 50]", *out)
+    assert "There is no engine 'slurm'" in refused("compare", recipe_path, "--engine", "slurm", *out)
+    assert "one value of compare.arms" in refused("transfer", recipe_path, "compare.arms=[alone]", *out)
+    assert "There are no results" in refused("report", tmp_path)
 
 
 def test_another_recipe_in_the_folder_of_a_run(refused: Callable[..., str], run_path: Path):

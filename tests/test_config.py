@@ -103,6 +103,7 @@ def test_unknown_key_that_is_near_to_none(tmp_path):
         ("languages={}", "languages"),
         ("languages.cs.budget_s=0", "languages.cs.budget_s"),
         ("languages.cs.tokenizer={kind: words}", "languages.cs.tokenizer"),
+        ("languages.cs.replace=silence", "languages.cs.replace"),
         ("encoder={kind: conformer, dropout: 1.0}", "encoder.dropout"),
         ("encoder={kind: transformer}", "encoder"),
         ("encoder={kind: recurrent, cell: rnn}", "encoder.cell"),

@@ -5,9 +5,12 @@ import pytest
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.data.controls import with_noise, with_shuffled_transcripts
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
+from speech_mtl.data.pipeline import Examples, load_examples
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
+from speech_mtl.experiments.evaluate import load_references
 
 
 def total_s(recipe: Recipe) -> float:
@@ -92,3 +95,71 @@ def test_bad_audio_is_held_against_the_manifest_and_not_against_the_budget(tiny_
     examples = training_examples(recipe, split, make_tokenizer(recipe, split), lambda samples: samples // 640)
     assert skipped_by_reason(examples) == {"missing": 2}
     assert 0 < len(examples) < 20, "2 of 242 are less than 1 %, though 2 of the budget's are more"
+
+
+# --- controls
+
+CONTROLS = [None, "noise", "shuffled_transcripts"]
+
+
+def frames_of(num_samples: int) -> int:
+    return num_samples // 640
+
+
+def assert_same_examples(one: Examples, other: Examples) -> None:
+    """Bit by bit, the waveforms included."""
+    assert type(one.store) is type(other.store)
+    for name in ("positions", "tokens", "token_starts"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    for position in one.positions:
+        np.testing.assert_array_equal(one.store[position], other.store[position])
+    assert one.skipped == other.skipped
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_spoils_the_training_speech_of_its_language(tiny_recipe: Recipe, control: str | None):
+    """By the budget and the subset's seed, after speed perturbation has been thought of."""
+    recipe = budgeted(tiny_recipe, total_s(tiny_recipe) * 0.8).overridden(
+        {"languages.aa.replace": control, "data.subset_seed": 3, "augment.speeds": [1.0, 1.25]}
+    )
+    asked: list[int] = []
+
+    def asked_frames_of(num_samples: int) -> int:
+        asked.append(num_samples)
+        return frames_of(num_samples)
+
+    for language in ("aa", "bb"):
+        split = open_split(recipe, language, "train")
+        tokenizer = make_tokenizer(recipe, split)
+        expected = load_examples(split.manifest, split.store, split.positions, tokenizer, frames_of, 0.8)
+        if language == "aa" and control == "noise":
+            expected = with_noise(expected)
+        if language == "aa" and control == "shuffled_transcripts":
+            expected = with_shuffled_transcripts(split.manifest, expected, frames_of, 3, 0.8)
+        assert_same_examples(training_examples(recipe, split, tokenizer, asked_frames_of), expected)
+        assert set(asked) <= {int(size * 0.8) for size in split.store.num_samples}
+        asked.clear()
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("name", ["dev", "test"])
+def test_a_control_leaves_vocabulary_and_other_splits_alone(tiny_recipe: Recipe, control: str | None, name: str):
+    recipe = tiny_recipe.overridden({"languages.aa.replace": control})
+    tokenizer, true = (make_tokenizer(one, open_split(one, "aa", "train")) for one in (recipe, tiny_recipe))
+    assert tokenizer.vocabulary == true.vocabulary
+    spoilt, references = (load_references(one, "aa", name, true) for one in (recipe, tiny_recipe))
+    assert spoilt.texts == references.texts
+    assert_same_examples(spoilt.examples, references.examples)
+
+
+def test_too_few_utterances_to_shuffle_are_refused_unless_allowed(tiny_recipe: Recipe):
+    """Two of twelve get no transcript: seven say one thing and five another."""
+    path = manifest_path(tiny_recipe.data.dir, "aa", "train")
+    write_manifest(path, [replace(u, text="ab" if i < 7 else "ba") for i, u in enumerate(read_manifest(path))])
+    recipe = tiny_recipe.overridden({"languages.aa.replace": "shuffled_transcripts"})
+    split = open_split(recipe, "aa", "train")
+    tokenizer = make_tokenizer(recipe, split)
+    with pytest.raises(InputError, match="2 of 12 utterances cannot be used"):
+        training_examples(recipe, split, tokenizer, frames_of)
+    examples = training_examples(recipe.overridden({"data.allow_skipped": 0.2}), split, tokenizer, frames_of)
+    assert skipped_by_reason(examples) == {"no other transcript fits": 2}

@@ -52,6 +52,14 @@ def values(model: MultilingualModel, optimizer: FlatAdamW) -> set[float]:
     return {float(x) for array in arrays for x in np.unique(array)} | {float(np.asarray(model.random.state)[0])}
 
 
+def test_a_second_process_is_kept_from_a_run_that_is_being_trained(run: Run):
+    with run.lock(), pytest.raises(InputError, match="Another process trains in") as caught, Run(run.path).lock():
+        pass
+    assert "--out" in caught.value.action
+    with Run(run.path).lock():
+        pass
+
+
 # --- Killed at any operation on the disk
 
 _EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "open"}

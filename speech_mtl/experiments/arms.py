@@ -2,14 +2,13 @@
 
 An arm is a function that turns a recipe with its budget and seed into stages, run one after another; the last stage's
 run is the one that is evaluated. To add an arm, write such a function under `@arm`; the conformance test in
-`tests/experiments/test_arms.py` finds it by itself.
+`tests/experiments/test_arms.py` finds it by itself. `controls.py` makes further arms out of these.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from speech_mtl.config import Recipe
+from speech_mtl.config import LanguageSettings, Recipe
 from speech_mtl.errors import InputError
 
 
@@ -20,14 +19,16 @@ class Stage:
     Attributes:
         name: Of the run's folder. Stages of several arms or budgets with the same name are one run, done once.
         recipe: Its settings.
+        start: Name of the stage from whose weights it starts; None for random weights.
     """
 
     name: str
     recipe: Recipe
+    start: str | None = None
 
 
-Arm = Callable[[Recipe, Path], list[Stage]]
-"""(recipe with budget and seed, folder of all runs) -> stages."""
+Arm = Callable[[Recipe], list[Stage]]
+"""Recipe with budget and seed -> stages."""
 
 ARMS: dict[str, Arm] = {}
 """Every arm by name."""
@@ -56,26 +57,40 @@ def find_arm(name: str) -> Arm:
 
 
 @arm
-def alone(recipe: Recipe, _folder: Path) -> list[Stage]:
+def alone(recipe: Recipe) -> list[Stage]:
     """The target language and nothing else."""
-    target = target_of(recipe)
-    only = recipe.overridden({"languages": {target: recipe.languages[target]}})
-    return [Stage(_named("alone", recipe), only)]
+    return [Stage(_named("alone", recipe), target_only(recipe))]
 
 
 @arm
-def joint(recipe: Recipe, _folder: Path) -> list[Stage]:
+def joint(recipe: Recipe) -> list[Stage]:
     """Target and auxiliary languages together.
 
     Reference: Huang et al. 2013, "Cross-language knowledge transfer using multilingual deep neural network with shared
     hidden layers", section 3.
     """
-    _auxiliaries(recipe)
+    auxiliaries_of(recipe)
     return [Stage(_named("joint", recipe), recipe)]
 
 
 @arm
-def pretrain_finetune(recipe: Recipe, folder: Path) -> list[Stage]:
+def joint_finetune(recipe: Recipe) -> list[Stage]:
+    """First target and auxiliary languages together; then the target alone, from that encoder and output layer.
+
+    Both stages together have as many updates as `pretrain_finetune`, so that arms differ in the speech and not in the
+    effort.
+
+    Reference: Huang et al. 2013, section 3, followed by their section 4 on a language that was seen before.
+    """
+    auxiliaries_of(recipe)
+    first = Stage(
+        _named("joint_pretrain", recipe), recipe.overridden({"training.num_updates": recipe.compare.pretrain_updates})
+    )
+    return [first, _finetuning("joint_finetune", recipe, first)]
+
+
+@arm
+def pretrain_finetune(recipe: Recipe) -> list[Stage]:
     """First the auxiliary languages, once for all budgets; then the target alone, from that encoder.
 
     Reference: Huang et al. 2013, section 4. We differ in training the whole encoder on, not the output layer only.
@@ -83,21 +98,27 @@ def pretrain_finetune(recipe: Recipe, folder: Path) -> list[Stage]:
     pretraining = recipe.overridden(
         {
             "target": None,
-            "languages": _auxiliaries(recipe),
+            "languages": auxiliaries_of(recipe),
             "training.num_updates": recipe.compare.pretrain_updates,
         }
     )
     first = Stage(f"pretrain-seed{recipe.seed}", pretraining)
+    return [first, _finetuning("pretrain_finetune", recipe, first)]
+
+
+def _finetuning(name: str, recipe: Recipe, first: Stage) -> Stage:
+    """The target alone, from the weights of a stage."""
+    changes = {
+        "training.num_updates": recipe.compare.finetune_updates,
+        "training.learning_rate": recipe.compare.finetune_learning_rate,
+    }
+    return Stage(_named(name, recipe), target_only(recipe).overridden(changes), start=first.name)
+
+
+def target_only(recipe: Recipe) -> Recipe:
+    """The recipe without its auxiliary languages."""
     target = target_of(recipe)
-    finetuning = recipe.overridden(
-        {
-            "languages": {target: recipe.languages[target]},
-            "init_from": str(folder / first.name),
-            "training.num_updates": recipe.compare.finetune_updates,
-            "training.learning_rate": recipe.compare.finetune_learning_rate,
-        }
-    )
-    return [first, Stage(_named("pretrain_finetune", recipe), finetuning)]
+    return recipe.overridden({"languages": {target: recipe.languages[target]}})
 
 
 def target_of(recipe: Recipe) -> str:
@@ -116,7 +137,12 @@ def target_of(recipe: Recipe) -> str:
     return recipe.target
 
 
-def _auxiliaries(recipe: Recipe) -> dict:
+def auxiliaries_of(recipe: Recipe) -> dict[str, LanguageSettings]:
+    """The languages other than the target, with their settings.
+
+    Raises:
+        InputError: There are none.
+    """
     target = target_of(recipe)
     auxiliaries = {language: settings for language, settings in recipe.languages.items() if language != target}
     if not auxiliaries:

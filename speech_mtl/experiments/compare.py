@@ -1,129 +1,180 @@
-"""With and without auxiliary languages: every budget x arm x seed, on the same test set, as one table."""
+"""With and without auxiliary languages: runs the cells of a plan, gathers their errors, and writes the report."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import keras
-
 from speech_mtl.config import Recipe
-from speech_mtl.corpora import open_split
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.arms import Stage, find_arm, target_of
-from speech_mtl.experiments.evaluate import evaluate, saved_evaluation
-from speech_mtl.experiments.train import train
+from speech_mtl.experiments import report
+from speech_mtl.experiments.engines import open_engine
+from speech_mtl.experiments.gather import cell_rows, evaluated_rows, gather_test_sets
+from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
+from speech_mtl.experiments.provenance import provenance
+from speech_mtl.experiments.run_stage import is_done, run_stage
+from speech_mtl.experiments.scheduler import Task, run_tasks
+from speech_mtl.files import write_text
+from speech_mtl.runs import Run
 from speech_mtl.scoring.results import ResultRow
 from speech_mtl.scoring.tables import comparison_table, write_results
 from speech_mtl.screen import Screen
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One row of the table: an arm at a budget with a seed."""
+def compare(
+    recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
+) -> list[ResultRow]:
+    """Trains and tests every cell, and writes rows, equivalent hours and the report; see `experiments.report`.
 
-    arm: str
-    budget_s: float
-    seed: int
-    stages: list[Stage]
-
-
-def plan(recipe: Recipe, folder: Path) -> list[Cell]:
-    """The cells of a comparison, in the order in which they are run: the smallest budget first.
-
-    Raises:
-        InputError: The recipe lacks a target or auxiliary languages, names an arm that does not exist, leaves nothing
-            to run, or has something run twice.
-    """
-    for key in ("budgets_min", "arms", "seeds"):
-        _refuse_none_or_twice(f"compare.{key}", getattr(recipe.compare, key))
-    cells = []
-    for budget_min in sorted(recipe.compare.budgets_min):
-        for seed in recipe.compare.seeds:
-            budgeted = _with_budget(recipe, budget_min * 60, seed)
-            for name in recipe.compare.arms:
-                stages = find_arm(name)(budgeted, folder / "runs")
-                cells.append(Cell(name, budget_min * 60, seed, stages))
-    return cells
-
-
-def compare(recipe: Recipe, folder: Path, screen: Screen | None = None) -> list[ResultRow]:
-    """Trains and tests every cell, and writes `comparison.json` and `comparison.md` after each.
-
-    A finished run is neither trained nor evaluated again, and a stopped comparison goes on where it was.
+    A finished run is neither trained nor evaluated again, and a stopped comparison goes on where it was. A run that
+    fails does not stop the others.
 
     Args:
         recipe: The settings; see `compare` there.
         folder: Output folder; the runs lie in its folder `runs`.
         screen: Where progress is shown.
+        num_jobs: Runs side by side.
+        engine: Where they run; see `experiments.engines`.
 
     Raises:
-        InputError: Bad settings or speech.
+        InputError: Bad settings or speech; or some runs failed, after all others have been done and reported on.
     """
-    screen = screen or Screen(quiet=True)
-    cells = plan(recipe, folder)
-    _check_speech(recipe, screen)
-    rows: list[ResultRow] = []
-    for number, cell in enumerate(cells, 1):
-        screen.say(f"[{number}/{len(cells)}] {cell.arm}, {cell.budget_s / 60:g} minutes, seed {cell.seed}")
-        rows += _run_cell(recipe, cell, folder, screen)
-        write_results(folder, "comparison", rows, comparison_text(recipe, rows))
-    return rows
+    shown = screen or Screen(quiet=True)
+    return _Comparison(recipe, folder, plan_comparison(recipe, folder), shown).run(num_jobs, engine)
 
 
-def _refuse_none_or_twice(key: str, values: Sequence) -> None:
-    if len(set(values)) == len(values) > 0:
-        return
-    raise InputError(
-        f"{key} is not right",
-        expected="at least one value, and none twice",
-        received=str(list(values)),
-        action=f"change {key}",
-    )
+def transfer(
+    recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
+) -> list[ResultRow]:
+    """Measures how much each language helps each other one, as `compare` measures its arms.
+
+    Raises:
+        InputError: As for `compare`.
+    """
+    shown = screen or Screen(quiet=True)
+    return _Comparison(recipe, folder, plan_transfer(recipe, folder), shown).run(num_jobs, engine)
 
 
 def comparison_text(recipe: Recipe, rows: list[ResultRow]) -> str:
     """The table, with what has to be said about the data."""
     about = f"{recipe.about.strip()}\n\n" if recipe.about else ""
-    return f"# {recipe.name}: {recipe.target}\n\n{about}{comparison_table(rows, recipe.target)}"
+    targets = dict.fromkeys(row["language"] for row in rows if row["arm"] == "alone") or {recipe.target: None}
+    tables = [f"# {recipe.name}: {target}\n\n{about}{comparison_table(rows, target)}" for target in targets]
+    return "\n\n".join(tables)
 
 
-def _with_budget(recipe: Recipe, budget_s: float, seed: int) -> Recipe:
-    target = target_of(recipe)
-    languages = recipe.languages | {target: recipe.languages[target].model_copy(update={"budget_s": budget_s})}
-    return recipe.overridden({"languages": languages, "seed": seed})
+@dataclass
+class _Comparison:
+    """A plan while it is carried out."""
 
+    recipe: Recipe
+    folder: Path
+    plan: Plan
+    screen: Screen
+    ended: set[str] = field(default_factory=set)
+    failures: dict[str, BaseException] = field(default_factory=dict)
 
-def _check_speech(recipe: Recipe, screen: Screen) -> None:
-    """Finds what is wrong with the data now, and not after hours of training."""
-    largest = _with_budget(recipe, max(recipe.compare.budgets_min) * 60, recipe.seed)
-    for language in recipe.languages:
-        for split in ("train", "dev", "test"):
-            open_split(largest, language, split, screen.progress)
+    def run(self, num_jobs: int, engine_name: str) -> list[ResultRow]:
+        check_speech(self.plan, self.screen.progress)
+        with open_engine(engine_name, num_jobs) as engine:
+            here = num_jobs == 1 and engine_name == "local"
+            tasks = self._tasks(self.screen if here else None)
+            with self._bar(shown=not here) as tick:
+                run_tasks(tasks, engine, self._on_start, self._on_end, tick)
+        rows = self._write()
+        if rows:
+            for path in report.write_report(report.load(self.folder), self.folder)[:1]:
+                self.screen.say(f"The report is {path}")
+        self._raise_failures()
+        return rows
 
-
-def _run_cell(recipe: Recipe, cell: Cell, folder: Path, screen: Screen) -> Iterator[ResultRow]:
-    runs = []
-    for stage in cell.stages:
-        keras.backend.clear_session(free_memory=True)
-        runs.append(train(stage.recipe, folder / "runs" / stage.name, screen))
-    run, progress = runs[-1], [run.progress() for run in runs]
-    splits = ("dev", "test")
-    for row in saved_evaluation(run, splits) or evaluate(run, splits, screen=screen):
-        if row["language"] == recipe.target and row["split"] == "test":
-            screen.say(f"test error: {row['cer']:.1%} of characters, {row['wer']:.1%} of words")
-        yield {
-            "recipe": recipe.name,
-            "arm": cell.arm,
-            "budget_s": cell.budget_s,
-            "seed": cell.seed,
-            "language": row["language"],
-            "split": row["split"],
-            "wer": row["wer"],
-            "cer": row["cer"],
-            "num_utterances": row["num_utterances"],
-            "num_reference_words": row["num_reference_words"],
-            "num_reference_characters": row["num_reference_characters"],
-            "num_updates": sum(part.update for part in progress),
-            "num_parameters": run.num_parameters(),
-            "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
+    def _tasks(self, screen: Screen | None) -> dict[str, Task]:
+        """What is still to be done."""
+        last = {cell.stages[-1] for cell in self.plan.cells}
+        for name, stage in self.plan.stages.items():
+            if is_done(stage.recipe, self.plan.run_path(name), name in last):
+                self.ended.add(name)
+        if self.ended:
+            self.screen.say(f"{len(self.ended)} of {len(self.plan.stages)} runs are finished already.")
+        return {
+            name: Task(
+                run_stage,
+                (stage.recipe, self.plan.run_path(name), name in last, Path.cwd(), screen),
+                None if stage.start in self.ended else stage.start,
+            )
+            for name, stage in self.plan.stages.items()
+            if name not in self.ended
         }
+
+    @contextlib.contextmanager
+    def _bar(self, shown: bool) -> Iterator:
+        """One bar over the updates of all runs, for runs that show none themselves."""
+        if not shown:
+            yield lambda: None
+            return
+        with self.screen.training("All runs", self.plan.num_updates(), 0) as show:
+            yield lambda: show(sum(self._num_updates(name) for name in self.plan.stages))
+
+    def _num_updates(self, name: str) -> int:
+        """Updates that are done, or will never have to be."""
+        if name in self.ended:
+            return self.plan.stages[name].recipe.training.num_updates
+        return Run(self.plan.run_path(name)).progress().update
+
+    def _on_start(self, name: str) -> None:
+        number = list(self.plan.stages).index(name) + 1
+        cells = [str(cell) for cell in self.plan.cells if name in cell.stages]
+        purpose = cells[0] if len(cells) == 1 else f"for {len(cells)} cells"
+        self.screen.say(f"[{number}/{len(self.plan.stages)}] {name}: {purpose}")
+
+    def _on_end(self, name: str, error: BaseException | None) -> None:
+        self.ended.add(name)
+        if error is not None:
+            self.failures[name] = error
+            self.screen.warn(f"{name} failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        elif any(cell.stages[-1] == name for cell in self.plan.cells):
+            self.screen.say(f"{name}: {self._test_error(name)}")
+            self._write()
+
+    def _test_error(self, name: str) -> str:
+        run = Run(self.plan.run_path(name))
+        row = next(r for r in evaluated_rows(run) if r["split"] == "test" and r["language"] == run.recipe().target)
+        return f"test error {row['cer']:.1%} of characters, {row['wer']:.1%} of words"
+
+    def _write(self) -> list[ResultRow]:
+        """Writes what the finished cells give, and which runs failed."""
+        cells = [c for c in self.plan.cells if set(c.stages) <= self.ended and not set(c.stages) & set(self.failures)]
+        rows = [row for cell in cells for row in cell_rows(self.recipe.name, self.plan, cell)]
+        if rows:
+            write_results(self.folder, "comparison", rows, comparison_text(self.recipe, rows))
+            runs = dict.fromkeys(name for cell in cells for name in cell.stages)
+            wall_time_s = sum(Run(self.plan.run_path(name)).progress().wall_time_s for name in runs)
+            origin = provenance(wall_time_s, report.earlier_commands(self.folder))
+            about, replications = self.recipe.about.strip(), self.recipe.compare.num_replications
+            test_sets = gather_test_sets(self.plan, cells)
+            report.save(report.Results(self.recipe.name, about, rows, test_sets, replications, origin), self.folder)
+        self._write_failures()
+        return rows
+
+    def _write_failures(self) -> None:
+        path = self.folder / "failures.json"
+        if not self.failures:
+            path.unlink(missing_ok=True)
+            return
+        listed = [{"run": name, "message": str(error)} for name, error in self.failures.items()]
+        write_text(path, json.dumps(listed, ensure_ascii=False, indent=1) + "\n")
+
+    def _raise_failures(self) -> None:
+        ours = [error for error in self.failures.values() if not isinstance(error, InputError | OSError)]
+        if ours:
+            raise ours[0]
+        if self.failures:
+            name, error = next(iter(self.failures.items()))
+            raise InputError(
+                f"{len(self.failures)} of {len(self.plan.stages)} runs failed",
+                expected="all runs done",
+                received=f"{name}: {error}",
+                action=f"see {self.folder / 'failures.json'}, mend the cause, and run the same command again: what is "
+                "finished is not repeated",
+            )

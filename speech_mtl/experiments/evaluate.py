@@ -19,7 +19,7 @@ from speech_mtl.files import write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score, score
 from speech_mtl.scoring.results import EvaluationRow, evaluation_row
-from speech_mtl.scoring.tables import evaluation_table, write_results
+from speech_mtl.scoring.tables import evaluation_table, read_rows, write_results
 from speech_mtl.screen import Screen
 
 
@@ -100,7 +100,7 @@ def evaluate(
             references = load_references(recipe, language, split, recognizer.tokenizers[language], screen.progress)
             report_skipped(references, screen)
             counts, hypotheses = recognize(recognizer, language, references, recipe.data)
-            write_hypotheses(run.path / "hypotheses" / f"{language}-{split}.jsonl", references, hypotheses)
+            write_hypotheses(hypotheses_path(run, language, split), references, hypotheses)
             rows.append(evaluation_row(language, split, counts))
     write_results(run.path, "evaluation", rows, evaluation_table(rows))
     return rows
@@ -125,9 +125,19 @@ def saved_evaluation(run: Run, splits: Sequence[str]) -> list[EvaluationRow] | N
     sources = [manifest_path(recipe.data.dir, language, split) for language in recipe.languages for split in splits]
     if not path.is_file() or any(path.stat().st_mtime_ns < p.stat().st_mtime_ns for p in (run.best_folder(), *sources)):
         return None
-    rows = json.loads(path.read_text(encoding="utf-8"))
     wanted = [(language, split) for language in recipe.languages for split in splits]
+    if not all(hypotheses_path(run, *pair).is_file() for pair in wanted):
+        return None
+    try:
+        rows = read_rows(path, EvaluationRow)
+    except InputError:  # half written: the run is evaluated again
+        return None
     return rows if [(row["language"], row["split"]) for row in rows] == wanted else None
+
+
+def hypotheses_path(run: Run, language: str, split: str) -> Path:
+    """Where `evaluate` writes what was heard."""
+    return run.path / "hypotheses" / f"{language}-{split}.jsonl"
 
 
 def report_skipped(references: References, screen: Screen) -> None:

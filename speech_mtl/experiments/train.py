@@ -38,12 +38,12 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
         InputError: Bad settings, manifests, audio or transcripts, or the folder holds another run.
     """
     screen = screen or Screen(quiet=True)
+    run = finished_run(recipe, path)
+    if run is not None:
+        screen.say(f"{path} is finished: nothing to train.")
+        return run
     run = Run(path)
     if run.exists():
-        _refuse_another_recipe(run, recipe)
-        if run.progress().finished(recipe.training.num_updates):
-            screen.say(f"{path} is finished: nothing to train.")
-            return run
         recipe = run.recipe()  # the order of languages is that of the run, whatever it is in the recipe by now
     splits = [open_split(recipe, language, "train", screen.progress) for language in recipe.languages]
     tokenizers = _tokenizers(run, recipe, splits)
@@ -61,8 +61,22 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
     if not run.exists():
         run.start(recipe, tokenizers)
     _report_speech(recipe, splits, examples, references, model, screen)
-    _Training(run, recipe, model, tokenizers, examples, references, screen).finish()
+    with run.lock():
+        _Training(run, recipe, model, tokenizers, examples, references, screen).finish()
     return run
+
+
+def finished_run(recipe: Recipe, path: Path) -> Run | None:
+    """The run in a folder if it has been trained to its end.
+
+    Raises:
+        InputError: The folder holds a run with other settings.
+    """
+    run = Run(path)
+    if not run.exists():
+        return None
+    _refuse_another_recipe(run, recipe)
+    return run if run.progress().finished(recipe.training.num_updates) else None
 
 
 @dataclass
@@ -106,6 +120,7 @@ class _Training:
             evaluate_every=settings.evaluate_every,
             patience=settings.patience,
             sample_rate_hz=data.sample_rate_hz,
+            select_last=settings.select == "last",
         )
         title = f"Training {self.run.path.name}"
         with self.screen.training(title, settings.num_updates, progress.update) as self.show:
@@ -208,9 +223,11 @@ def _report_start(report: dict[str, str], source: Path, screen: Screen) -> None:
 
 
 def _report_speech(recipe, splits, examples, references, model, screen: Screen) -> None:
+    controls = {None: "", "noise": "; replaced by noise", "shuffled_transcripts": "; transcripts shuffled"}
     for i, split in enumerate(splits):
         minutes = float(examples[i].num_samples.sum()) / recipe.data.sample_rate_hz / 60
         line = f"{split.language}: {len(examples[i])} utterances, {minutes:.1f} minutes"
+        line += controls[recipe.languages[split.language].replace]
         left_out = ", ".join(f"{n} {reason}" for reason, n in skipped_by_reason(examples[i]).items())
         screen.say(line + (f"; left out: {left_out}" if left_out else ""))
         for skip in examples[i].skipped:

@@ -60,6 +60,32 @@ def score(references: Sequence[str], hypotheses: Sequence[str], spaced: bool = T
     return Score(words, characters, len(references))
 
 
+def errors_by_utterance(
+    references: Sequence[str], hypotheses: Sequence[str], spaced: bool = True
+) -> tuple[list[int], list[int]]:
+    """Errors of each utterance: over words, and over characters. Their sums are those of `score`."""
+    references, hypotheses = _single_spaced(references), _single_spaced(hypotheses)
+    characters = _errors(jiwer.process_characters(references, hypotheses))
+    return (_errors(jiwer.process_words(references, hypotheses)) if spaced else characters), characters
+
+
+def lengths_by_utterance(references: Sequence[str], spaced: bool = True) -> tuple[list[int], list[int]]:
+    """Reference words and reference characters of each utterance."""
+    characters = [len(text) for text in _single_spaced(references)]
+    return ([len(text.split()) for text in references] if spaced else characters), characters
+
+
+def _errors(output: jiwer.WordOutput | jiwer.CharacterOutput) -> list[int]:
+    return [
+        sum(
+            max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+            for chunk in alignment
+            if chunk.type != "equal"
+        )
+        for alignment in output.alignments
+    ]
+
+
 def _single_spaced(texts: Sequence[str]) -> list[str]:
     return [" ".join(text.split()) for text in texts]
 

@@ -7,6 +7,19 @@ from speech_mtl.scoring.error_rate import Score
 REFERENCE_ARM = "alone"
 """The arm that the others are measured against: the target language and nothing else."""
 
+_ONLY = "_only_"
+
+
+def only_arm(arm: str, auxiliary: str) -> str:
+    """Name of an arm that has a single auxiliary language."""
+    return arm + _ONLY + auxiliary
+
+
+def auxiliary_of(arm: str) -> str | None:
+    """The single auxiliary language in an arm's name; None where there is no such."""
+    _, found, language = arm.partition(_ONLY)
+    return language if found else None
+
 
 class MeasuredRow(TypedDict):
     """What both kinds of row say about one language's split.
@@ -61,6 +74,42 @@ class ResultRow(MeasuredRow):
     num_updates: int
     num_parameters: int
     wall_time_s: float
+
+
+class EquivalentRow(TypedDict):
+    """Hours alone that reach an arm's error; see `summary.Hours`.
+
+    Attributes:
+        relation: `=`, or `<` and `>` beyond the measured budgets.
+        hours: Of target speech alone.
+        factor: Hours alone per hour with auxiliary languages.
+    """
+
+    relation: str
+    hours: float
+    factor: float
+
+
+class EfficiencyRow(TypedDict):
+    """A row of `efficiency.json`: what an arm's hours are worth; see `summary.EquivalentHours`.
+
+    Attributes:
+        recipe: The recipe that was compared.
+        language: The target language.
+        arm: Name of the way of training.
+        budget_s: Seconds of target speech that the arm had.
+        hours_alone: Measured.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+    """
+
+    recipe: str
+    language: str
+    arm: str
+    budget_s: float
+    hours_alone: EquivalentRow
+    low: EquivalentRow
+    high: EquivalentRow
 
 
 def measured_row(language: str, split: str, score: Score) -> MeasuredRow:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
-from speech_mtl.scoring.results import REFERENCE_ARM, EvaluationRow, ResultRow
+from speech_mtl.scoring.results import REFERENCE_ARM, EfficiencyRow, EquivalentRow, EvaluationRow, ResultRow
 
 MISSING = "–"
 """What stands in a cell without a value."""
@@ -60,7 +60,7 @@ def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> 
     lines = []
     for budget_s in sorted({budget_s for budget_s, _ in cells}):
         alone_cer = _values(cells.get((budget_s, REFERENCE_ARM), ()), "cer")
-        line = [_duration(budget_s)]
+        line = [duration(budget_s)]
         for arm in arms:
             cell = cells.get((budget_s, arm), ())
             cer = _values(cell, "cer")
@@ -70,6 +70,25 @@ def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> 
             line.append(_spread(_values(cell, "wer")))
         lines.append(line)
     return markdown_table(heads, lines, num_text_columns=1)
+
+
+def efficiency_table(rows: Sequence[EfficiencyRow]) -> str:
+    """Renders equivalent hours: one line per arm and budget, with the intervals of the hours and of their ratio F."""
+    heads = ["Target speech", "With auxiliaries", "is worth, alone", "95 % interval", "F", "95 % interval"]
+    lines = []
+    for row in sorted(rows, key=lambda row: (row["budget_s"], row["arm"])):
+        ends = [row["hours_alone"], row["low"], row["high"]]
+        hours = [_bounded(end, duration(end["hours"] * 3600)) for end in ends]
+        factors = [_bounded(end, f"{end['factor']:.2f}") for end in ends]
+        line = [duration(row["budget_s"]), row["arm"]]
+        for measured, low, high in (hours, factors):
+            line += [measured, f"{low} to {high}"]
+        lines.append(line)
+    return markdown_table(heads, lines, num_text_columns=2)
+
+
+def _bounded(row: EquivalentRow, text: str) -> str:
+    return {"<": "less than ", ">": "more than ", "=": ""}[row["relation"]] + text
 
 
 def markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]], num_text_columns: int) -> str:
@@ -97,6 +116,7 @@ class TableKind(NamedTuple):
 TABLE_KINDS = {
     "evaluation": TableKind(EvaluationRow, evaluation_table, takes_language=False),
     "comparison": TableKind(ResultRow, comparison_table, takes_language=True),
+    "efficiency": TableKind(EfficiencyRow, efficiency_table, takes_language=False),
 }
 
 _BLOCK_START = re.compile(r"<!-- results:(.*)-->")
@@ -107,7 +127,7 @@ def render_readme(path: Path) -> str:
     """The text of a README with every result table in it made afresh from its rows; nothing is written.
 
     A table stands between the lines `<!-- results: PATH.json KIND -->` and `<!-- end results -->`. PATH is relative
-    to the README, KIND is `evaluation` or `comparison`, optionally followed by the target language of the comparison.
+    to the README. KIND is `evaluation`, `efficiency`, or `comparison`, optionally followed by its target language.
 
     Raises:
         InputError: There is no such file, a block is malformed or not ended, its kind is unknown, or its JSON file is
@@ -148,14 +168,24 @@ def _render_block(folder: Path, words: list[str], where: str) -> str:
     if kind is None or len(words) > 2 + kind.takes_language:
         raise InputError(
             f"{where}: malformed results comment",
-            expected="<!-- results: PATH.json KIND -->, KIND being evaluation or comparison [LANGUAGE]",
+            expected="<!-- results: PATH.json KIND -->, KIND being evaluation, efficiency or comparison [LANGUAGE]",
             received=" ".join(words),
             action="mend the comment",
         )
-    return kind.render(_read_rows(folder / words[0], kind.row, where), *words[2:])
+    return kind.render(read_rows(folder / words[0], kind.row, where), *words[2:])
 
 
-def _read_rows(path: Path, row_type: type, where: str) -> list[Any]:
+def read_rows(path: Path, row_type: type, where: str = "") -> list[Any]:
+    """Reads a JSON list of rows, each with all fields of a type.
+
+    Args:
+        path: The file.
+        row_type: A `TypedDict`.
+        where: Who asks for it, as `file:line`, for the message.
+
+    Raises:
+        InputError: The file is missing, half written, or holds something else.
+    """
     fields = get_type_hints(row_type).keys()
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -169,10 +199,11 @@ def _read_rows(path: Path, row_type: type, where: str) -> list[Any]:
             break
     if problem is not None:
         raise InputError(
-            f"{where}: the table cannot be made from {path}",
+            f"{where}: the table cannot be made from {path}" if where else f"{path} holds no results that can be read",
             expected="a JSON list of rows with the fields " + ", ".join(fields),
             received=problem,
-            action="give the path relative to the README, or make the file again with its command",
+            action="make the file again with its command"
+            + (", or give its path relative to the README" if where else ""),
         )
     return rows
 
@@ -236,5 +267,6 @@ def _percent(fraction: float | None) -> str:
     return f"{round(100 * fraction, 1) + 0.0:.1f}".replace("-", "−")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Hours from two on, else minutes."""
     return f"{seconds / 3600:.4g} h" if seconds >= 2 * 3600 else f"{seconds / 60:.3g} min"

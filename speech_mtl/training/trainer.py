@@ -69,6 +69,7 @@ class TrainingLoop:
         evaluate_every: Updates between looks.
         patience: Looks without gain until training stops.
         sample_rate_hz: Rate of the waveforms.
+        select_last: Whether the last weights count as the best, whatever their dev error: never stops early.
     """
 
     step: TrainStep
@@ -81,6 +82,7 @@ class TrainingLoop:
     evaluate_every: int
     patience: int
     sample_rate_hz: int
+    select_last: bool = False
 
     def run(self, progress: Progress) -> Progress:
         """Trains from where `progress` stands until the end; returns the final progress.
@@ -114,7 +116,7 @@ class TrainingLoop:
 
     def _look(self, progress: Progress) -> tuple[bool, dict]:
         error, figures = self.evaluate()
-        better = error < progress.best_error
+        better = self.select_last or error < progress.best_error
         if better:
             progress.best_error, progress.best_update, progress.looks_without_gain = error, progress.update, 0
         else:

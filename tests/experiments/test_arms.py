@@ -1,7 +1,6 @@
 """What every arm must hold to; arms are found by themselves."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ def recipe(budget_s: float = 60.0, seed: int = 0, target: str | None = "bb") -> 
 
 
 def stages(arm: str, *arguments) -> list[Stage]:
-    return find_arm(arm)(recipe(*arguments), Path("out/runs"))
+    return find_arm(arm)(recipe(*arguments))
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -54,18 +53,20 @@ def test_an_arm_leaves_speech_and_network_as_the_recipe_has_them(arm: str):
 def test_one_name_is_one_run():
     """Stages with the same name have the same settings, over all arms, budgets and seeds; and the other way round."""
     named: dict[str, Recipe] = {}
-    for arm, budget_s, seed in itertools.product(ARMS, (60.0, 90.0, 3600.0), (0, 1)):
+    cases = list(itertools.product(ARMS, (60.0, 90.0, 3600.0), (0, 1)))
+    for arm, budget_s, seed in cases:
         for stage in stages(arm, budget_s, seed):
             assert named.setdefault(stage.name, stage.recipe) == stage.recipe
             assert "/" not in stage.name
-    settings = [recipe.to_yaml() for recipe in named.values()]
+    starts = {s.name: s.start for arm, b, seed in cases for s in stages(arm, b, seed)}
+    settings = [(starts[name], recipe.to_yaml()) for name, recipe in named.items()]
     assert len(set(settings)) == len(settings)
 
 
 def test_the_reference_arm_is_the_target_and_nothing_else():
     (only,) = stages(REFERENCE_ARM)
     assert list(only.recipe.languages) == ["bb"]
-    assert only.recipe.init_from is None
+    assert only.start is None
 
 
 def test_joint_has_all_languages_in_one_run():
@@ -76,11 +77,26 @@ def test_joint_has_all_languages_in_one_run():
 def test_pretraining_never_sees_the_target_and_is_the_start_of_finetuning():
     first, second = stages("pretrain_finetune")
     assert list(first.recipe.languages) == ["aa", "cc"]
-    assert (first.recipe.target, first.recipe.init_from) == (None, None)
+    assert (first.recipe.target, first.start) == (None, None)
     assert list(second.recipe.languages) == ["bb"]
-    assert second.recipe.init_from == Path("out/runs") / first.name
+    assert second.start == first.name
     updates = (first.recipe.training.num_updates, second.recipe.training.num_updates)
     assert (*updates, second.recipe.training.learning_rate) == (7, 5, 0.1)
+
+
+def test_a_stage_starts_from_one_before_it():
+    for arm in ARMS:
+        names = [stage.name for stage in stages(arm)]
+        for i, stage in enumerate(stages(arm)):
+            assert stage.start is None or stage.start in names[:i]
+
+
+def test_joint_finetune_goes_on_with_the_target_from_all_languages():
+    first, second = stages("joint_finetune")
+    assert list(first.recipe.languages) == ["aa", "bb", "cc"]
+    assert first.recipe.target == "bb"
+    assert (list(second.recipe.languages), second.start) == (["bb"], first.name)
+    assert (first.recipe.training.num_updates, second.recipe.training.num_updates) == (7, 5)
 
 
 def test_pretraining_is_shared_among_budgets_but_not_among_seeds():
@@ -91,13 +107,13 @@ def test_pretraining_is_shared_among_budgets_but_not_among_seeds():
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_without_a_target_is_refused(arm: str):
     with pytest.raises(InputError, match="has no target language"):
-        find_arm(arm)(recipe(target=None), Path("out"))
+        find_arm(arm)(recipe(target=None))
 
 
 @pytest.mark.parametrize("arm", sorted(ARMS.keys() - {REFERENCE_ARM}))
 def test_an_arm_with_help_is_refused_without_auxiliary_languages(arm: str):
     with pytest.raises(InputError, match="has no auxiliary language"):
-        find_arm(arm)(recipe().overridden({"languages": {"bb": {}}}), Path("out"))
+        find_arm(arm)(recipe().overridden({"languages": {"bb": {}}}))
 
 
 def test_an_unknown_arm_is_named_with_those_there_are():

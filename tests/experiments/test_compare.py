@@ -10,13 +10,16 @@ from typing import get_type_hints
 import jiwer
 import pytest
 
-import speech_mtl.experiments.compare as compare_module
+import speech_mtl.experiments.run_stage as run_stage_module
 import speech_mtl.experiments.train as train_module
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import open_split
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.compare import compare, plan
+from speech_mtl.experiments.compare import compare, transfer
+from speech_mtl.experiments.evaluate import saved_evaluation
+from speech_mtl.experiments.plan import plan_comparison
 from speech_mtl.runs import Run
+from speech_mtl.scoring.hypotheses import Model, read_test_sets
 from speech_mtl.scoring.results import ResultRow
 from speech_mtl.scoring.tables import comparison_table
 
@@ -62,12 +65,13 @@ def compared(
             "training": {"num_updates": 2, "evaluate_every": 2},
             "compare.budgets_min": [0.12, 0.06],
             "compare.arms": ["pretrain_finetune", "alone"],
+            "compare.num_replications": 200,
             "about": "Tones.",
         }
     )
     done = Compared(recipe, folder / "out")
     with pytest.MonkeyPatch.context() as patched:
-        finish, evaluate = train_module._Training.finish, compare_module.evaluate
+        finish, evaluate = train_module._Training.finish, run_stage_module.evaluate
 
         def counted_finish(training):
             if done.trained.count("alone-0.06min-seed0") == 1 and not done.stopped_at[0]:
@@ -81,7 +85,7 @@ def compared(
             return evaluate(run, *arguments, **keywords)
 
         patched.setattr(train_module._Training, "finish", counted_finish)
-        patched.setattr(compare_module, "evaluate", counted_evaluate)
+        patched.setattr(run_stage_module, "evaluate", counted_evaluate)
         with pytest.raises(KeyboardInterrupt):
             compare(recipe, done.folder)
         done.rows_when_stopped = json.loads((done.folder / "comparison.json").read_text())
@@ -148,8 +152,9 @@ def test_updates_and_time_are_those_of_all_stages(compared: Compared):
 
 def test_budgets_are_nested_and_equal_across_arms(compared: Compared):
     chosen: dict[float, set[tuple[int, ...]]] = {}
-    for cell in plan(compared.recipe, compared.folder):
-        positions = open_split(cell.stages[-1].recipe, "aa", "train").positions
+    plan = plan_comparison(compared.recipe, compared.folder)
+    for cell in plan.cells:
+        positions = open_split(plan.stages[cell.stages[-1]].recipe, "aa", "train").positions
         chosen.setdefault(cell.budget_s, set()).add(tuple(positions.tolist()))
     (small,), (large,) = chosen[0.06 * 60], chosen[0.12 * 60]
     assert 0 < len(small) < len(large) < 12
@@ -165,7 +170,7 @@ def test_the_page_shows_the_table_and_what_is_to_be_said_about_the_data(compared
 def test_a_run_is_evaluated_again_after_its_weights_or_its_test_set_have_changed(compared: Compared):
     run = Run(compared.folder / "runs" / "alone-0.06min-seed0")
     manifest = compared.recipe.data.dir / "aa" / "test.jsonl"
-    saved = compare_module.saved_evaluation
+    saved = saved_evaluation
     assert saved(run, ("dev", "test")) == json.loads((run.path / "evaluation.json").read_text())
     assert saved(run, ("dev",)) is None
     for path in (run.best_folder() / "x", manifest):
@@ -200,7 +205,113 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_trained(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_plan_starts_with_the_smallest_budget_and_has_every_cell_once(tiny_recipe: Recipe):
-    recipe = tiny_recipe.overridden({"compare.budgets_min": [3, 1], "compare.seeds": [1, 2]})
-    cells = [(cell.budget_s, cell.seed, cell.arm) for cell in plan(recipe, Path("out"))]
-    assert cells == [(b, s, a) for b in (60.0, 180.0) for s in (1, 2) for a in ("alone", "joint")]
+def test_the_report_lies_beside_the_rows(compared: Compared):
+    names = {path.name for path in compared.folder.iterdir()}
+    assert names >= {"comparison.json", "comparison.md", "efficiency.json", "hypotheses.jsonl", "provenance.json"}
+    assert names >= {"report.html", "report.md", "plots", "runs"}
+    assert "failures.json" not in names
+    equivalent = json.loads((compared.folder / "efficiency.json").read_text())
+    assert [(row["arm"], row["budget_s"]) for row in equivalent] == [
+        ("pretrain_finetune", row["budget_s"]) for row in compared.rows[::4]
+    ]
+
+
+def test_what_was_heard_is_that_of_the_runs(compared: Compared):
+    (test_set,) = read_test_sets(compared.folder / "hypotheses.jsonl")
+    assert (test_set.language, set(test_set.speakers)) == ("aa", {"s0", "s1"})
+    assert len(test_set.hypotheses) == 4
+    for row in compared.rows:
+        if row["split"] == "test":
+            heard = test_set.hypotheses[Model(row["arm"], row["budget_s"], row["seed"])]
+            assert row["cer"] == pytest.approx(jiwer.cer(test_set.references, heard))
+
+
+@pytest.mark.parametrize("content", ["", "[{", "{}"])
+def test_a_half_written_evaluation_is_made_again(compared: Compared, content: str):
+    path = compared.folder / "runs" / "alone-0.06min-seed0" / "evaluation.json"
+    whole = path.read_text()
+    path.write_text(content)
+    compare(compared.recipe, compared.folder)
+    assert path.read_text() == whole
+
+
+def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
+    tiny_recipe: Recipe, tmp_path: Path, untraced: None, monkeypatch: pytest.MonkeyPatch
+):
+    recipe = tiny_recipe.overridden(
+        {
+            "training": {"num_updates": 2, "evaluate_every": 2},
+            "compare.arms": ["pretrain_finetune", "alone"],
+            "compare.num_replications": 200,
+        }
+    )
+    finish = train_module._Training.finish
+
+    def fails_in_pretraining(training):
+        if training.run.path.name == "pretrain-seed0":
+            raise InputError("The loss is no number", expected="one", received="nan", action="lower the rate")
+        return finish(training)
+
+    monkeypatch.setattr(train_module._Training, "finish", fails_in_pretraining)
+    with pytest.raises(InputError, match="2 of 3 runs failed") as caught:
+        compare(recipe, tmp_path / "out")
+    assert "The loss is no number" in caught.value.received
+    failures = json.loads((tmp_path / "out" / "failures.json").read_text())
+    assert [failure["run"] for failure in failures] == ["pretrain-seed0", "pretrain_finetune-0.1min-seed0"]
+    rows = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert {row["arm"] for row in rows} == {"alone"}
+    assert (tmp_path / "out" / "report.html").is_file()
+
+    monkeypatch.undo()
+    assert {row["arm"] for row in compare(recipe, tmp_path / "out")} == {"alone", "pretrain_finetune"}
+    assert not (tmp_path / "out" / "failures.json").exists()
+
+
+def test_a_fault_of_ours_is_raised_after_the_others_are_done(
+    tiny_recipe: Recipe, tmp_path: Path, untraced: None, monkeypatch: pytest.MonkeyPatch
+):
+    recipe = tiny_recipe.overridden(
+        {"training": {"num_updates": 2, "evaluate_every": 2}, "compare.num_replications": 200}
+    )
+    finish = train_module._Training.finish
+
+    def fails_alone(training):
+        return 1 / 0 if training.run.path.name.startswith("alone") else finish(training)
+
+    monkeypatch.setattr(train_module._Training, "finish", fails_alone)
+    with pytest.raises(ZeroDivisionError):
+        compare(recipe, tmp_path / "out")
+    assert {row["arm"] for row in json.loads((tmp_path / "out" / "comparison.json").read_text())} == {"joint"}
+
+
+def test_side_by_side_gives_what_one_after_another_gives(tiny_recipe: Recipe, tmp_path: Path):
+    """In processes of their own, two at a time; the errors are those of runs in this process."""
+    recipe = tiny_recipe.overridden(
+        {"training": {"num_updates": 2, "evaluate_every": 2}, "compare.num_replications": 200}
+    )
+    rows = compare(recipe, tmp_path / "two", num_jobs=2)
+    assert {path.name for path in (tmp_path / "two" / "runs").glob("*/output.log")} == {"output.log"}
+    alone = compare(recipe.overridden({"compare.arms": ["alone"]}), tmp_path / "one")
+    assert [row["cer"] for row in rows if row["arm"] == "alone"] == pytest.approx([row["cer"] for row in alone])
+
+
+def test_a_transfer_map_of_two_languages(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+    recipe = tiny_recipe.overridden(
+        {
+            "training": {"num_updates": 2, "evaluate_every": 2},
+            "compare.arms": ["pretrain_finetune"],
+            "compare.num_replications": 200,
+        }
+    )
+    rows = transfer(recipe, tmp_path / "out")
+    found = {(row["language"], row["arm"]) for row in rows if row["split"] == "test"}
+    assert found == {
+        ("aa", "alone"),
+        ("bb", "alone"),
+        ("aa", "pretrain_finetune_only_bb"),
+        ("bb", "pretrain_finetune_only_aa"),
+    }
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "aa" in page
+    assert "bb" in page
+    assert (tmp_path / "out" / "plots" / "report-transfer.png").is_file()

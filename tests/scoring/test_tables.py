@@ -6,8 +6,15 @@ import pytest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.error_rate import Score, score
-from speech_mtl.scoring.results import ResultRow, evaluation_row, measured_row
-from speech_mtl.scoring.tables import TABLE_KINDS, comparison_table, evaluation_table, render_readme, write_results
+from speech_mtl.scoring.results import EfficiencyRow, ResultRow, evaluation_row, measured_row
+from speech_mtl.scoring.tables import (
+    TABLE_KINDS,
+    comparison_table,
+    efficiency_table,
+    evaluation_table,
+    render_readme,
+    write_results,
+)
 
 EVALUATION = [
     evaluation_row("cs", "test", Score(ErrorCounts(6, 2, 1, 1), ErrorCounts(50, 4, 3, 2), 5)),
@@ -104,6 +111,27 @@ def test_comparison_that_cannot_be_shown():
         comparison_table([*COMPARISON, COMPARISON[0]])
 
 
+EFFICIENCY: list[EfficiencyRow] = [
+    {
+        "recipe": "recipes/made_up",
+        "language": "cs",
+        "arm": arm,
+        "budget_s": budget_s,
+        "hours_alone": {"relation": "=", "hours": 0.5, "factor": 3.0},
+        "low": {"relation": low, "hours": 0.25, "factor": 1.5},
+        "high": {"relation": high, "hours": 4.0, "factor": 24.0},
+    }
+    for arm, budget_s, low, high in (("joint", 1200.0, "=", ">"), ("joint", 600.0, "<", "="))
+]
+
+
+def test_efficiency_says_in_words_what_lies_beyond_the_measured():
+    assert efficiency_table(EFFICIENCY).splitlines()[2:] == [
+        "| 10 min | joint | 30 min | less than 15 min to 4 h | 3.00 | less than 1.50 to 24.00 |",
+        "| 20 min | joint | 30 min | 15 min to more than 4 h | 3.00 | 1.50 to more than 24.00 |",
+    ]
+
+
 def test_write_results(tmp_path):
     folder = tmp_path / "new" / "results"
     for _ in range(2):
@@ -130,6 +158,7 @@ Between. `<!-- results: a.json KIND -->` in a line of text is text.
 def readme(tmp_path):
     write_results(tmp_path / "results", "evaluation", EVALUATION, "")
     write_results(tmp_path / "results", "comparison", COMPARISON, "")
+    write_results(tmp_path / "results", "efficiency", EFFICIENCY, "")
     path = tmp_path / "README.md"
     path.write_text(README, encoding="utf-8")
     return path

@@ -31,7 +31,7 @@ class Fake:
         self.losses = losses or {}
         self.closed = False
         self.intervals: list[Interval] = []
-        settings = {"num_updates": 6, "evaluate_every": 2, "patience": 2} | kwargs
+        settings: dict[str, Any] = {"num_updates": 6, "evaluate_every": 2, "patience": 2} | kwargs
         self.loop = TrainingLoop(
             step=self.step,
             learning_rate=lambda update: 0.1 * update,
@@ -102,6 +102,13 @@ def test_early_stopping():
     assert [better for *_, better in fake.named("interval")] == [True, True, False, False]
     assert fake.named("interval")[-1][0].stopped, "what is saved last says that training is over"
     assert progress.finished(100)
+
+
+def test_the_last_weights_count_if_they_are_selected():
+    fake = Fake([0.5, 0.6, 0.7], patience=1, select_last=True)
+    progress = fake.loop.run(Progress())
+    assert [better for *_, better in fake.named("interval")] == [True, True, True]
+    assert (progress.update, progress.best_error, progress.best_update, progress.stopped) == (6, 0.7, 6, False)
 
 
 def test_a_gain_starts_patience_anew():

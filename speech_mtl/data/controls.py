@@ -1,0 +1,130 @@
+"""Controls: training speech of which either the sound or the sense is taken away, for `LanguageSettings.replace`.
+
+What such a language still gives is more updates, other lengths and transcripts, and another output layer. If the target
+gains as much from it as from the true language, then it was not what the language says that helped.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.pipeline import Examples, min_frames, refuse_many
+from speech_mtl.data.store import Skipped, WaveformStore
+
+GROUP_SIZE = 20
+"""About so many utterances of similar duration exchange their transcripts."""
+
+
+class NoiseStore(WaveformStore):
+    """A store whose waveforms are white noise of the length and the root-mean-square level of the utterances.
+
+    The noise of a position is always the same: a network can learn it by heart, as it can speech.
+    """
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """(S,) float32; peaks may exceed 1."""
+        speech = super().__getitem__(position)
+        noise = np.random.default_rng(position).standard_normal(len(speech), dtype="float32")
+        return noise * np.sqrt(np.mean(speech**2) / np.mean(noise**2))
+
+
+def with_noise(examples: Examples) -> Examples:
+    """The same transcripts over noise. Speed and added noise come on top, as they do with speech."""
+    return replace(examples, store=NoiseStore(examples.store.path))
+
+
+def with_shuffled_transcripts(
+    path: Path,
+    examples: Examples,
+    num_encoder_frames: Callable[[int], int],
+    seed: int,
+    min_speed_samples: float = 1.0,
+    allow_skipped: float = 0.01,
+) -> Examples:
+    """The same speech, in which utterances of similar duration have exchanged their transcripts.
+
+    Nobody keeps a transcript of the same tokens, and each fits its audio by the rule of `load_examples`. An utterance
+    for which its group has no such transcript is left out, and so is a transcript that nobody can take.
+
+    Args:
+        path: The manifest.
+        examples: Its usable utterances.
+        num_encoder_frames: Samples -> encoder frames.
+        seed: Decides who gets which transcript.
+        min_speed_samples: Smallest length that speed perturbation leaves, as a share of the true length.
+        allow_skipped: Largest share of utterances that may be left out.
+
+    Raises:
+        InputError: More utterances than allowed get no transcript.
+    """
+    transcripts = [examples.tokens_of(i) for i in range(len(examples))]
+    frames = np.array([num_encoder_frames(int(size * min_speed_samples)) for size in examples.num_samples])
+    given = _exchanged(transcripts, frames, examples.num_samples, np.random.default_rng(seed))
+    skipped = _without_transcript(path, examples.positions[given < 0])
+    refuse_many(path, skipped, len(examples), allow_skipped)
+    kept = np.flatnonzero(given >= 0)
+    tokens = [transcripts[giver] for giver in given[kept]]
+    starts = np.concatenate([[0], np.cumsum([len(piece) for piece in tokens])]).astype(np.int64)
+    return replace(
+        examples,
+        positions=examples.positions[kept],
+        tokens=np.concatenate(tokens),
+        token_starts=starts,
+        skipped=[*examples.skipped, *skipped],
+    )
+
+
+def _exchanged(
+    transcripts: list[np.ndarray], frames: np.ndarray, lengths: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """(N,) int64, whose transcript each utterance gets; -1 for none."""
+    numbers: dict[bytes, int] = {}
+    distinct = np.array([numbers.setdefault(tokens.tobytes(), len(numbers)) for tokens in transcripts])
+    needed = np.array([min_frames(tokens) for tokens in transcripts])
+    given = np.full(len(transcripts), -1)
+    by_length = np.argsort(lengths, kind="stable")
+    for group in np.array_split(by_length, max(1, round(len(transcripts) / GROUP_SIZE))):
+        fits = (needed[group] <= frames[group, None]) & (distinct[group] != distinct[group, None])
+        for taker, giver in _matched(fits, generator):
+            given[group[taker]] = group[giver]
+    return given
+
+
+def _matched(fits: np.ndarray, generator: np.random.Generator) -> list[tuple[int, int]]:
+    """A random matching of as many rows with columns as can be: where the choice is free it is the generator's.
+
+    Reference: Kuhn 1955, "The Hungarian method for the assignment problem", for weights of 0 and 1.
+
+    Args:
+        fits: (N, N) bool, whether a row may have a column.
+        generator: Decides between matchings.
+    """
+    wishes = [generator.permutation(np.flatnonzero(row)).tolist() for row in fits]
+    owner: dict[int, int] = {}
+
+    def finds(row: int, tried: set[int]) -> bool:
+        """Gives the row a column, for which owners of columns move to others if they must."""
+        for column in wishes[row]:
+            if column not in tried:
+                tried.add(column)
+                if column not in owner or finds(owner[column], tried):
+                    owner[column] = row
+                    return True
+        return False
+
+    for row in generator.permutation(len(fits)).tolist():
+        finds(row, set())
+    return [(row, column) for column, row in owner.items()]
+
+
+def _without_transcript(path: Path, positions: np.ndarray) -> list[Skipped]:
+    lost = set(positions.tolist())
+    message = "no utterance of similar duration has another transcript that its audio is long enough for"
+    return [
+        Skipped(utterance.source, "no other transcript fits", message)
+        for position, utterance in enumerate(read_manifest(path))
+        if position in lost
+    ]

@@ -1,0 +1,173 @@
+"""Where runs are done: one after another in this process, side by side in others, or on several machines through Ray.
+
+An engine has `submit(function, *arguments)`, which gives a `concurrent.futures.Future`; that is all that `scheduler`
+knows of it. To add one, write such a class and a line in `open_engine`.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from importlib.util import find_spec
+from multiprocessing import get_context
+from typing import Protocol
+
+from speech_mtl.backend import BACKENDS, load_backend
+from speech_mtl.errors import InputError, require
+
+ENGINES = ("local", "ray")
+
+
+class Engine(Protocol):
+    """Runs functions, as many at a time as `num_jobs`."""
+
+    num_jobs: int
+
+    def submit(self, function: Callable, /, *arguments: object) -> Future:
+        """Starts a call. Called only while fewer than `num_jobs` calls are under way."""
+        ...
+
+
+@contextmanager
+def open_engine(name: str, num_jobs: int) -> Iterator[Engine]:
+    """Opens an engine, and closes it when the block ends.
+
+    Args:
+        name: `local` or `ray`.
+        num_jobs: Runs side by side.
+
+    Raises:
+        InputError: There is no such engine, it is not installed, or `num_jobs` is less than 1.
+    """
+    if name not in ENGINES or num_jobs < 1:
+        raise InputError(
+            f"There is no engine {name!r}" if name not in ENGINES else "--jobs is not right",
+            expected="--engine " + " or ".join(ENGINES) + ", and --jobs 1 or more",
+            received=f"--engine {name} --jobs {num_jobs}",
+            action="change the option",
+        )
+    engine = RayEngine(num_jobs) if name == "ray" else ThisProcess() if num_jobs == 1 else OtherProcesses(num_jobs)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+class ThisProcess:
+    """One run after another, here: nothing has to be started or imported again."""
+
+    num_jobs = 1
+
+    def submit(self, function: Callable, /, *arguments: object) -> Future:
+        """Calls the function, and returns when it has ended."""
+        future: Future = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class OtherProcesses:
+    """Runs side by side, each job in a process of its own, which gets an equal share of the processors.
+
+    One pool of one process for each job: when the system kills a process, the others go on.
+    """
+
+    def __init__(self, num_jobs: int):
+        self.num_jobs = num_jobs
+        self._threads = threads_per_job(num_jobs)
+        self._idle: list[ProcessPoolExecutor] = []
+        self._all: list[ProcessPoolExecutor] = []
+
+    def submit(self, function: Callable, /, *arguments: object) -> Future:
+        """Starts a call in an idle process, or in a new one."""
+        pool = self._idle.pop() if self._idle else self._new_pool()
+        future = pool.submit(function, *arguments)
+        future.add_done_callback(lambda done: self._give_back(pool, done))
+        return future
+
+    def close(self) -> None:
+        """Ends the processes, also while they work: their runs go on from the last checkpoint another time."""
+        for pool in self._all:
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        # Spawned, not forked: a forked TensorFlow hangs.
+        pool = ProcessPoolExecutor(1, get_context("spawn"), prepare_worker, (self._threads,))
+        self._all.append(pool)
+        return pool
+
+    def _give_back(self, pool: ProcessPoolExecutor, done: Future) -> None:
+        if not isinstance(done.exception(), BrokenProcessPool):
+            self._idle.append(pool)
+
+
+class RayEngine:
+    """Runs on the machines of a Ray cluster, or in worker processes of this one where no cluster is named.
+
+    The cluster is that of the environment variable RAY_ADDRESS. All machines must see the run folders and the speech
+    under the same paths.
+    """
+
+    def __init__(self, num_jobs: int):
+        if find_spec("ray") is None:
+            raise require("ray", extra="ray", purpose="--engine ray")
+        import ray
+
+        self.num_jobs = num_jobs
+        self._ray, threads = ray, threads_per_job(num_jobs)
+        here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": num_jobs * threads, "include_dashboard": False}
+        variables = {"env_vars": worker_variables(threads)}
+        ray.init(runtime_env=variables, log_to_driver=False, logging_level="ERROR", **here)
+        self._options = {"num_cpus": threads, "max_retries": 0}
+
+    def submit(self, function: Callable, /, *arguments: object) -> Future:
+        """Hands a call to the cluster."""
+        future: Future = Future()
+        self._ray.remote(function).options(**self._options).remote(*arguments).future().add_done_callback(
+            lambda done: _copy_result(done, future)
+        )
+        return future
+
+    def close(self) -> None:
+        """Leaves the cluster, and ends it if it was started here."""
+        self._ray.shutdown()
+
+
+def _copy_result(done: Future, future: Future) -> None:
+    """Ray wraps what a call raised: `cause` is the exception itself."""
+    error = done.exception()
+    if error is None:
+        future.set_result(done.result())
+    else:
+        future.set_exception(getattr(error, "cause", None) or error)
+
+
+def threads_per_job(num_jobs: int) -> int:
+    """An equal share of the processors that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) // num_jobs if hasattr(os, "sched_getaffinity") else 1)
+
+
+def worker_variables(num_threads: int) -> dict[str, str]:
+    """What tells a worker its backend, and TensorFlow and the libraries below it how many threads to use."""
+    return {
+        "TF_NUM_INTRAOP_THREADS": str(num_threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OMP_NUM_THREADS": str(num_threads),
+        "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", BACKENDS[0]),
+    }
+
+
+def prepare_worker(num_threads: int) -> None:
+    """Prepares a new process, before it imports a backend."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one ends the others
+    os.environ.update(worker_variables(num_threads))
+    load_backend()

@@ -1,0 +1,174 @@
+"""What a comparison consists of: cells (arm x budget x seed) and the runs that they need, each run once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from speech_mtl.config import Recipe
+from speech_mtl.corpora import Wrap, open_split, silent
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.arms import Arm, Stage, find_arm, target_of
+from speech_mtl.experiments.controls import arms_and_controls, only
+from speech_mtl.scoring.results import REFERENCE_ARM, only_arm
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the table: an arm at a budget with a seed.
+
+    Attributes:
+        target: The language that is tested.
+        arm: Name of the way of training.
+        budget_s: Seconds of target speech.
+        seed: Of all random draws.
+        stages: Names of its runs, in order; the last one is evaluated.
+    """
+
+    target: str
+    arm: str
+    budget_s: float
+    seed: int
+    stages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.arm}, {self.budget_s / 60:g} minutes of {self.target}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a comparison runs.
+
+    Attributes:
+        cells: In the order in which they are run.
+        stages: By name. `recipe.init_from` is set where a stage starts from another.
+        folder: Where the runs lie, each in a folder of its stage's name.
+    """
+
+    cells: list[Cell]
+    stages: dict[str, Stage]
+    folder: Path
+
+    def run_path(self, stage: str) -> Path:
+        """The run folder of a stage."""
+        return self.folder / stage
+
+    def num_updates(self) -> int:
+        """Most updates of all runs together: early stopping may end some before."""
+        return sum(stage.recipe.training.num_updates for stage in self.stages.values())
+
+
+def plan_comparison(recipe: Recipe, folder: Path) -> Plan:
+    """The plan of `speech-mtl compare`: the smallest budget first, then by seed.
+
+    Args:
+        recipe: The settings; see `compare` there.
+        folder: Output folder of the comparison.
+
+    Raises:
+        InputError: The recipe lacks a target or auxiliary languages, names an arm that does not exist, leaves nothing
+            to run, or has something run twice.
+    """
+    target_of(recipe)
+    for key in ("budgets_min", "arms", "seeds"):
+        _refuse_none_or_twice(f"compare.{key}", getattr(recipe.compare, key))
+    arms = arms_and_controls(recipe)
+    planned = [
+        (_with_budget(recipe, budget_min * 60, seed), name, arm)
+        for budget_min in sorted(recipe.compare.budgets_min)
+        for seed in recipe.compare.seeds
+        for name, arm in arms.items()
+    ]
+    return _plan(planned, folder)
+
+
+def plan_transfer(recipe: Recipe, folder: Path) -> Plan:
+    """The plan of `speech-mtl transfer`: every language as target, alone and with each other one as its only auxiliary.
+
+    The budget is the only one of `compare.budgets_min`, and the arm the only one in `compare.arms` besides alone.
+
+    Raises:
+        InputError: There are several budgets or arms, or fewer than two languages.
+    """
+    budget_min = _only_one("compare.budgets_min", recipe.compare.budgets_min)
+    arm_name = _only_one("compare.arms", [name for name in recipe.compare.arms if name != REFERENCE_ARM])
+    _refuse_none_or_twice("compare.seeds", recipe.compare.seeds)
+    arm = find_arm(arm_name)
+    planned = []
+    for seed in recipe.compare.seeds:
+        for target in recipe.languages:
+            budgeted = _with_budget(recipe.overridden({"target": target}), budget_min * 60, seed)
+            planned.append((budgeted, REFERENCE_ARM, find_arm(REFERENCE_ARM)))
+            others = [language for language in recipe.languages if language != target]
+            planned += [(budgeted, only_arm(arm_name, other), only(arm, other)) for other in others]
+    return _plan(planned, folder, name_target=True)
+
+
+def check_speech(plan: Plan, wrap: Wrap = silent) -> None:
+    """Decodes all speech of a plan, and finds what is wrong with it now and not after hours of training.
+
+    Raises:
+        InputError: A manifest is missing, empty or broken, or a budget is more than there is.
+    """
+    seen = set()
+    for stage in reversed(plan.stages.values()):  # the largest budgets first: their errors say more
+        for language, settings in stage.recipe.languages.items():
+            for split in ("train", "dev", "test"):
+                key = (language, split, settings.budget_s if split == "train" else None)
+                if key not in seen:
+                    seen.add(key)
+                    open_split(stage.recipe, language, split, wrap)
+
+
+def _plan(planned: Sequence[tuple[Recipe, str, Arm]], folder: Path, name_target: bool = False) -> Plan:
+    runs = folder / "runs"
+    cells, stages = [], {}
+    for recipe, name, arm in planned:
+        own = _named_by_target(arm(recipe)) if name_target else arm(recipe)
+        for stage in own:
+            stages.setdefault(stage.name, _started(stage, runs))
+        target, names = target_of(recipe), tuple(stage.name for stage in own)
+        cells.append(Cell(target, name, recipe.languages[target].budget_s or 0.0, recipe.seed, names))
+    return Plan(cells, stages, runs)
+
+
+def _named_by_target(stages: list[Stage]) -> list[Stage]:
+    """Runs of several targets lie side by side; those without a target, as pretraining, are shared by all."""
+    names = {
+        stage.name: stage.name if stage.recipe.target is None else f"{stage.recipe.target}-{stage.name}"
+        for stage in stages
+    }
+    return [Stage(names[stage.name], stage.recipe, stage.start and names[stage.start]) for stage in stages]
+
+
+def _started(stage: Stage, runs: Path) -> Stage:
+    if stage.start is None:
+        return stage
+    return Stage(stage.name, stage.recipe.overridden({"init_from": str(runs / stage.start)}), stage.start)
+
+
+def _with_budget(recipe: Recipe, budget_s: float, seed: int) -> Recipe:
+    target = target_of(recipe)
+    languages = recipe.languages | {target: recipe.languages[target].model_copy(update={"budget_s": budget_s})}
+    return recipe.overridden({"languages": languages, "seed": seed})
+
+
+def _refuse_none_or_twice(key: str, values: Sequence) -> None:
+    if len(set(values)) == len(values) > 0:
+        return
+    raise InputError(
+        f"{key} is not right",
+        expected="at least one value, and none twice",
+        received=str(list(values)),
+        action=f"change {key}",
+    )
+
+
+def _only_one(key: str, values: Sequence):
+    if len(values) == 1:
+        return values[0]
+    raise InputError(
+        f"A transfer map is of one value of {key}",
+        expected="one" + (f" besides {REFERENCE_ARM}" if key.endswith("arms") else ""),
+        received=str(list(values)),
+        action=f"name one on the command line, such as '{key}=[{values[0] if values else 'pretrain_finetune'}]'",
+    )

@@ -1,0 +1,74 @@
+"""How results came about: commands, commit, versions, machine."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from speech_mtl.scoring.summary import Provenance
+
+PACKAGES = ("speech-mtl", "keras", "tensorflow", "jax", "numpy", "librosa", "jiwer")
+_ALSO_CALLED = {"tensorflow": ("tensorflow-cpu",)}
+
+
+def provenance(wall_time_s: float, earlier_commands: Sequence[str] = ()) -> Provenance:
+    """Of results that this command finishes now.
+
+    Args:
+        wall_time_s: All training that the results took.
+        earlier_commands: Those that worked on them before.
+    """
+    commands = list(dict.fromkeys([*earlier_commands, command()]))
+    finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Provenance(commands, commit(), versions(PACKAGES), hardware(), finished, round(wall_time_s, 1))
+
+
+def command() -> str:
+    """What was typed, without the folder of the program."""
+    return shlex.join(["speech-mtl" if "speech_mtl" in sys.argv[0] else Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Of Python and those of the packages that are installed."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        for name in (package, *_ALSO_CALLED.get(package, ())):
+            try:
+                found[package] = version(name)
+                break
+            except PackageNotFoundError:
+                continue
+    return found
+
+
+def commit() -> str | None:
+    """Of the code that runs; with `-dirty` where it was changed since, None outside a repository."""
+    folder = Path(__file__).parent
+    described = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(described, capture_output=True, text=True, check=True).stdout.strip() or None
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def hardware() -> str:
+    """Processor, number of cores and memory."""
+    memory = ""
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
+    return f"{processor()}, {os.cpu_count()} cores{memory}"
+
+
+def processor() -> str:
+    """Name of the processor."""
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

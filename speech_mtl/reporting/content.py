@@ -1,0 +1,248 @@
+"""A summary -> the blocks of its report, in the order in which they are read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from speech_mtl.reporting import words
+from speech_mtl.reporting.blocks import (
+    Alignment,
+    Block,
+    Bullets,
+    Cell,
+    Commands,
+    Facts,
+    Paragraph,
+    Plot,
+    Report,
+    Section,
+    Table,
+)
+from speech_mtl.scoring.results import REFERENCE_ARM
+from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, Provenance, Recommendation, Summary
+from speech_mtl.scoring.tables import MISSING
+
+LONG_TABLE = 12
+"""Rows above which a table that repeats a plot is folded."""
+
+
+def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
+    """All that a report says; `plots` are those of `make_plots`."""
+    sections = []
+    if not _is_map(summary):
+        sections += [
+            Section("Error against hours", _error_against_hours(summary, plots)),
+            Section("How many hours other languages save", _equivalent_hours(summary, plots)),
+        ]
+    sections += [
+        Section("Which got worse", _worse(summary)),
+        Section("Error of each language", _languages(summary, plots)),
+    ]
+    if summary.transfer:
+        sections.append(Section("Which language helps which", _transfer(summary, plots)))
+    sections += [
+        Section("Examples", _examples(summary)),
+        Section("Notes", [Bullets(summary.notes)] if summary.notes else [Paragraph("There is nothing to note.")]),
+        Section("How it was made", _provenance(summary.provenance)),
+    ]
+    return Report(
+        title=f"Recipe {summary.recipe}, {'transfer map' if _is_map(summary) else f'target {summary.language}'}",
+        subtitle=_subtitle(summary),
+        answer=words.answer(summary),
+        about=summary.about.strip() or "The recipe does not say what speech this is.",
+        sections=sections,
+    )
+
+
+def _is_map(summary: Summary) -> bool:
+    """Whether this is a transfer map of several targets, without a comparison of arms."""
+    return bool(summary.transfer) and not summary.arms
+
+
+def _subtitle(summary: Summary) -> str:
+    parts = ["Speech recognition with and without auxiliary languages"]
+    seeds = {seed for one in summary.arms for seed in one.seeds}
+    if seeds:
+        parts.append("1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds")
+    if summary.provenance:
+        parts.append(summary.provenance.finished[:10])
+    return " · ".join(parts)
+
+
+def _error_against_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
+    if not summary.arms:
+        return [Paragraph("No arm was measured.")]
+    heads = ["Target speech", "Arm", "Seeds", "CER %", "WER %", "CER reduced by %"]
+    heads += ["p, bootstrap", "p, MAPSSWE", "Updates", "Training"]
+    rows = [_comparison_row(one, summary.arms) for one in summary.arms]
+    title = "Error rates of every arm at every amount of target speech"
+    return [plots["data-efficiency"], Table(title, heads, rows, num_text_columns=2, note=_how_compared(summary))]
+
+
+def _how_compared(summary: Summary) -> str:
+    units = f"{summary.num_resampled:,} {summary.resampled}{'' if summary.num_resampled == 1 else 's'}"
+    sizes = {one.arm: f"{one.num_parameters:,}" for one in summary.arms}
+    same = len(set(sizes.values())) == 1
+    size = f"{sizes.popitem()[1]} in every arm" if same else ", ".join(" ".join(item) for item in sizes.items())
+    return (
+        "On the test split. CER and WER: character and word error rate, mean over seeds. In brackets:"
+        f" {words.INTERVAL}, from drawing the {units} of the test split anew {summary.num_replications:,} times. Bold:"
+        f" lowest CER at that amount. p: chance of so large a difference from {REFERENCE_ARM} if there were none,"
+        " two-sided, by the paired bootstrap, and by the matched-pairs test on words (MAPSSWE), there the largest of"
+        f" the seeds. Updates and training time: all stages, mean over seeds. Trainable parameters: {size}."
+    )
+
+
+def _comparison_row(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:
+    rivals = [other.cer.value for other in arms if other.budget_s == one.budget_s]
+    strong = len(rivals) > 1 and one.cer.value == min(rivals)
+    return [
+        _speech_cell(one.budget_s),
+        Cell(one.arm),
+        Cell(", ".join(map(str, one.seeds)) if len(one.seeds) <= 5 else f"{len(one.seeds)} seeds", len(one.seeds)),
+        Cell(words.percent(one.cer.value), one.cer.value, words.interval(one.cer), strong),
+        Cell(words.percent(one.wer.value), one.wer.value, words.interval(one.wer)),
+        *_against_alone(one, arms),
+        Cell(f"{one.num_updates:,.0f}", one.num_updates),
+        Cell(words.waiting(one.wall_time_s), one.wall_time_s),
+    ]
+
+
+def _against_alone(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:
+    if one.arm == REFERENCE_ARM:
+        return [Cell("reference"), Cell(MISSING), Cell(MISSING)]
+    if not any(other.arm == REFERENCE_ARM and other.budget_s == one.budget_s for other in arms):
+        return [Cell("alone not measured"), Cell(MISSING), Cell(MISSING)]
+    reduction, p, mapsswe = one.reduction, one.p_value, max(one.mapsswe_p, default=None)
+    return [
+        Cell(words.percent(reduction.value), reduction.value, words.interval(reduction, " to "))
+        if reduction
+        else Cell("not given"),
+        Cell("not given") if p is None else Cell(words.chance(p), p),
+        Cell("not given") if mapsswe is None else Cell(words.chance(mapsswe), mapsswe),
+    ]
+
+
+def _speech_cell(budget_s: float) -> Cell:
+    return Cell(words.speech(budget_s), budget_s)
+
+
+def _equivalent_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
+    if not summary.equivalent_hours:
+        return [Paragraph(f"Cannot be said: {words.what_is_missing(summary)}.")]
+    heads = ["Target speech", "Arm", "In short", "Hours alone with the same CER", "F"]
+    rows = [
+        [
+            _speech_cell(one.budget_s),
+            Cell(one.arm),
+            Cell(words.saving(one)),
+            Cell(words.alone_text(one.hours), one.hours.hours, words.alone_interval(one)),
+            Cell(words.factor_text(one, one.hours), one.factor(one.hours), words.factor_interval(one)),
+        ]
+        for one in _by_budget(summary.equivalent_hours)
+    ]
+    note = (
+        "F: hours alone per hour with auxiliary languages. Hours between measured amounts are read off the curve of"
+        " alone. A bound, < or >, stands where the curve would have to be prolonged. Not certain: the"
+        f" {words.INTERVAL} holds F = 1."
+    )
+    return [
+        plots["equivalent-hours"],
+        Table("Hours alone that do what an arm does", heads, rows, num_text_columns=3, note=note),
+    ]
+
+
+def _by_budget(equivalents: Iterable[EquivalentHours]) -> list[EquivalentHours]:
+    return sorted(equivalents, key=lambda one: one.budget_s)
+
+
+def _worse(summary: Summary) -> list[Block]:
+    if summary.worse:
+        heads = ["Target speech", "Language", "Arm", "Certain", "CER reduced by %"]
+        rows = [
+            [
+                _speech_cell(one.budget_s),
+                Cell(one.language),
+                Cell(one.arm),
+                Cell("yes" if one.certain else "no"),
+                Cell(words.percent(one.reduction.value), one.reduction.value, words.interval(one.reduction, " to ")),
+            ]
+            for one in summary.worse
+        ]
+        note = "More errors than alone: negative transfer. Certain: the whole interval is below zero."
+        return [Table("Arms with more errors than alone", heads, rows, num_text_columns=4, note=note)]
+    if any(one.reduction is not None for one in summary.arms) or summary.transfer:
+        return [Paragraph("None: whatever was tried had no more errors than alone.")]
+    return [Paragraph("Cannot be said: nothing was measured beside alone.")]
+
+
+def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
+    if not summary.languages:
+        return [Paragraph("There are no test errors by language.")]
+    heads = ["Target speech", "Language", "Arm", "CER %"]
+    rows = []
+    for one in summary.languages:
+        ends = "" if one.lowest == one.highest else f"({words.percent(one.lowest)}–{words.percent(one.highest)})"
+        cells = _speech_cell(one.budget_s), Cell(one.language), Cell(one.arm)
+        rows.append([*cells, Cell(words.percent(one.cer), one.cer, ends)])
+    spread = any(one.lowest != one.highest for one in summary.languages)
+    note = "In brackets: smallest and largest of the seeds." if spread else ""
+    folded = len(rows) > LONG_TABLE
+    table = Table("Test error of each language", heads, rows, num_text_columns=3, note=note, folded=folded)
+    return [plots["languages"], table] if "languages" in plots else [table]
+
+
+def _transfer(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
+    heads = ["Target", "Auxiliary", "CER reduced by %"]
+    rows = [
+        [
+            Cell(one.target),
+            Cell(one.auxiliary),
+            Cell(words.percent(one.reduction.value), one.reduction.value, words.interval(one.reduction, " to ")),
+        ]
+        for one in summary.transfer
+    ]
+    blocks: list[Block] = [
+        plots["transfer"],
+        Table("How much each auxiliary language helps each target", heads, rows, 2, folded=len(rows) > LONG_TABLE),
+    ]
+    if summary.recommendations:
+        blocks += [
+            Paragraph("Auxiliary languages that help, best first:"),
+            Bullets([_recommended(one) for one in summary.recommendations]),
+        ]
+    return blocks
+
+
+def _recommended(one: Recommendation) -> str:
+    if not one.auxiliaries:
+        return f"{one.target}: none of those that were measured"
+    sure = "all certain" if set(one.certain) == set(one.auxiliaries) else f"certain: {', '.join(one.certain) or 'none'}"
+    return f"{one.target}: {', '.join(one.auxiliaries)} ({sure})"
+
+
+def _examples(summary: Summary) -> list[Block]:
+    if not summary.examples:
+        return [Paragraph("There are no recognised utterances to show.")]
+    blocks: list[Block] = [
+        Paragraph(
+            "Upper line: what was said. Lower line: what was recognised. Struck out: said and not recognised so. Bold: "
+            "recognised and not said."
+        )
+    ]
+    for one in summary.examples:
+        heading = f"{one.title.capitalize()}: {one.arm}, {words.speech(one.budget_s)}, seed {one.seed}"
+        blocks.append(Alignment(heading, summary.language, one))
+    return blocks
+
+
+def _provenance(provenance: Provenance | None) -> list[Block]:
+    if provenance is None:
+        return [Paragraph("Unknown: commands, versions and machine were not recorded.")]
+    facts = [
+        ("Commit", provenance.commit or "unknown: not run from a repository"),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in provenance.versions.items()) or "unknown"),
+        ("Hardware", provenance.hardware or "unknown"),
+        ("Finished", provenance.finished or "unknown"),
+        ("Training, all together", words.waiting(provenance.wall_time_s)),
+    ]
+    commands = Commands(provenance.commands) if provenance.commands else Paragraph("The commands are not known.")
+    return [commands, Facts(facts)]

@@ -1,0 +1,271 @@
+"""How far chance goes: intervals of error rates and tests of their differences.
+
+There are two sources of chance. Another test set would have other errors: the bootstrap draws the test set again.
+Another seed would train another model: the spread over seeds is added to the replicates.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import jiwer
+import numpy as np
+
+from speech_mtl.errors import InputError
+
+CONFIDENCE = 0.95
+"""Share of test sets whose interval holds the true value."""
+
+_MAX_COUNTS = 1 << 19
+"""How many counts of draws are in memory at a time: 4 MiB."""
+
+_MAX_EXPONENT = 300.0
+"""Largest logarithm of what the chance of training multiplies: ratios of two such figures are still finite."""
+
+
+def blocks(speakers: Sequence[str | None]) -> tuple[str, np.ndarray]:
+    """What the bootstrap draws: whole speakers if they are known, since what one person says is not independent.
+
+    Args:
+        speakers: (N,) who speaks in each utterance; None or an empty text where unknown.
+
+    Returns:
+        - `speaker` if every utterance names one and there are at least two, else `utterance`.
+        - (N,) int, the block of each utterance, counted from 0 in the order in which they appear.
+    """
+    index = {speaker: number for number, speaker in enumerate(dict.fromkeys(speakers))}
+    if len(index) < 2 or not all(speakers):
+        return "utterance", np.arange(len(speakers))
+    return "speaker", np.array([index[speaker] for speaker in speakers])
+
+
+def resampled_sums(
+    columns: np.ndarray, block_of: np.ndarray, num_replications: int = 10_000, seed: int = 0
+) -> np.ndarray:
+    """Draws as many blocks as there are, with replacement, again and again, and sums each column over the drawn ones.
+
+    This is the bootstrap of Bisani & Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation",
+    ICASSP 2004, sections 2 and 3; with speakers for blocks it is their variant for utterances that are not independent.
+    An error rate is a ratio of two of the sums. Utterances of a block stay together, so the number of utterances in a
+    replicate varies with the blocks drawn.
+
+    All columns have the same draws, so systems stay paired. The draws depend only on the seed and the number of
+    blocks: separate calls are paired too. Columns of whole numbers are summed exactly below 2^53.
+
+    Memory is that of the result and a few MiB, or one count for each block if these are more.
+
+    Args:
+        columns: (N, C) what to sum, such as errors and reference lengths; a row is an utterance, and there is one.
+        block_of: (N,) int, the block of each utterance; see `blocks`.
+        num_replications: R.
+        seed: Of the draws.
+
+    Returns:
+        (R, C) float64.
+    """
+    block_of = np.unique(block_of, return_inverse=True)[1]
+    sums = np.stack([np.bincount(block_of, weights=column) for column in np.asarray(columns).T], axis=1)
+    num_blocks = len(sums)
+    result = np.empty((num_replications, sums.shape[1]))
+    counts = np.empty((min(num_replications, max(1, _MAX_COUNTS // num_blocks)), num_blocks))
+    generator = np.random.default_rng(seed)
+    for start in range(0, num_replications, len(counts)):
+        part = counts[: num_replications - start]
+        for row in part:
+            row[:] = np.bincount(generator.integers(num_blocks, size=num_blocks), minlength=num_blocks)
+        np.matmul(part, sums, out=result[start : start + len(part)])
+    return result
+
+
+def percentile_interval(replicates: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval that holds the middle of the replicates: Bisani & Ney 2004, section 2.
+
+    With few blocks it is too narrow, as the variance of a resampled mean is divided by n and Student's distribution
+    does not come in: 95 % over 10 blocks hold the true value in about 90 % of cases, over 30 blocks in 93 to 94 %.
+    One block has no width.
+
+    Args:
+        replicates: (R,) of any figure, in its unit.
+        confidence: Share of replicates inside; each side leaves out half of the rest.
+
+    Returns:
+        Lower and upper end, in the unit of the replicates.
+    """
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(replicates, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def paired_p_value(differences: np.ndarray) -> float:
+    """Two-sided p-value of a difference between two systems that were resampled together.
+
+    Bisani & Ney 2004, section 3, give the probability of improvement: the share of replicates in which one system has
+    fewer errors. It has one side, and is high where the difference is certain. Here the smaller of the shares on either
+    side of zero is doubled, which is 5 % where zero is at the end of the 95 % interval. Replicates of exactly zero
+    count on both sides. One replicate beyond zero is counted besides those drawn, since no finite number of them shows
+    that a probability is zero.
+
+    Args:
+        differences: (R,) replicates of B minus A.
+
+    Returns:
+        From 2 / (R + 1) to 1.
+    """
+    num_beyond = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
+    return min(1.0, 2 * (num_beyond + 1) / (len(differences) + 1))
+
+
+def seed_spread(rates_by_cell: Iterable[Sequence[float]], floor: float) -> tuple[float, int] | None:
+    """Standard deviation of the logarithm of an arm's error rate over seeds, pooled over its budgets.
+
+    Three seeds of one budget say little about their spread. The budgets of an arm are pooled, which needs a scale on
+    which their spreads are alike: an error rate of 60 % varies by more points than one of 6 %, but by about as large a
+    part of itself, so logarithms are taken.
+
+    Args:
+        rates_by_cell: One sequence for each budget, of the rate (a fraction) of each seed.
+        floor: Positive; stands for smaller rates, whose logarithm says nothing: half an error over the reference
+            length, for example.
+
+    Returns:
+        - Standard deviation, in units of the natural logarithm: 0.1 is about 10 % of the rate.
+        - Its degrees of freedom: seeds less one, summed over budgets.
+
+        None if no budget has two seeds.
+    """
+    cells = [np.log(np.maximum(cell, floor)) for cell in rates_by_cell if len(cell) > 1]
+    degrees_of_freedom = sum(len(cell) - 1 for cell in cells)
+    if not degrees_of_freedom:
+        return None
+    squares = sum(float(np.sum((cell - cell.mean()) ** 2)) for cell in cells)
+    return math.sqrt(squares / degrees_of_freedom), degrees_of_freedom
+
+
+def with_seed_spread(
+    replicates: np.ndarray, sd: float, degrees_of_freedom: int, num_seeds: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Adds the chance of training to the chance of the test set.
+
+    Each replicate is multiplied by exp(t sd / sqrt(S)), t drawn from Student's distribution: the mean over S seeds is
+    uncertain by sd / sqrt(S) on the scale of logarithms, and t allows for sd being estimated itself.
+
+    Seeds are not resampled as utterances are. S resampled seeds have a mean that varies too little, by a factor of
+    sqrt((S - 1) / S) in its standard deviation; three of them have only 10 different outcomes; and nothing allows for
+    how little three values say about their spread. Bisani & Ney 2004 have one model for each system and leave the
+    chance of training out.
+
+    With one or two degrees of freedom t has no variance, and replicates far out are huge; percentiles are what to take
+    from them. Factors beyond exp(300) are cut there so that differences and ratios stay finite.
+
+    Args:
+        replicates: (R,) of the mean rate over the seeds.
+        sd: See `seed_spread`.
+        degrees_of_freedom: Of `sd`; at least 1.
+        num_seeds: S, of this budget.
+        generator: Draws t; not to be made anew for each arm, or arms would share their chance.
+
+    Returns:
+        (R,), in the unit of the replicates.
+    """
+    deviations = generator.standard_t(degrees_of_freedom, len(replicates)) * (sd / math.sqrt(num_seeds))
+    return replicates * np.exp(np.clip(deviations, -_MAX_EXPONENT, _MAX_EXPONENT))
+
+
+class MatchedPairs(NamedTuple):
+    """What the matched-pairs test found.
+
+    Attributes:
+        num_segments: Segments with an error of either system.
+        mean_difference: Errors of B less errors of A per segment.
+        z: Mean difference in units of its standard error; 0 if there are fewer than 2 segments.
+        p_value: Two-sided; 1 if there are fewer than 2 segments.
+    """
+
+    num_segments: int
+    mean_difference: float
+    z: float
+    p_value: float
+
+
+def mapsswe(
+    references: Sequence[str],
+    hypotheses_a: Sequence[str],
+    hypotheses_b: Sequence[str],
+    spaced: bool = True,
+    min_correct: int = 2,
+) -> MatchedPairs:
+    """The matched-pairs sentence-segment word error test.
+
+    Gillick & Cox, "Some statistical issues in the comparison of speech recognition algorithms", ICASSP 1989, section 3;
+    Pallett et al., "Tools for the analysis of benchmark speech recognition tests", ICASSP 1990. Errors of one
+    utterance are not independent, but errors with some words between them that both systems got right are nearly so.
+    Utterances are cut at such stretches, and the errors of A and B are compared segment by segment. A segment without
+    errors is none. An insertion is an error between two words, and parts them.
+
+    As in NIST's `sc_stats` two words make a stretch, the variance is divided by the number of segments less one, and z
+    is taken as normal. We differ in four points:
+
+    - Alignments have the fewest edits, as in `score`; `sc_stats` weighs substitutions 4, insertions and deletions 3.
+    - Insertions after the last word count, whichever system made them; `sc_stats` passes over them where only the
+      second system did.
+    - If the difference is the same in all segments, z has no variance to be divided by; `sc_stats` calls that no
+      difference. We take the variance about zero instead, as it is if there is no true difference: z is the square root
+      of the number of segments, as in a sign test.
+    - The p-value is given, not only whether it is below 5 %.
+
+    The normal distribution needs a few dozen segments. The test knows nothing of speakers or seeds.
+
+    Args:
+        references: (N,) texts in normalised form; empty ones are allowed.
+        hypotheses_a: (N,) what system A heard.
+        hypotheses_b: (N,) what system B heard.
+        spaced: Whether spaces separate words (`Tokenizer.spaced`). If not, characters are taken for words, as in
+            `score`.
+        min_correct: How many words in a row, right in both, end a segment.
+
+    Raises:
+        InputError: There is no utterance, or not one hypothesis of each system for every reference.
+    """
+    if not references or not len(references) == len(hypotheses_a) == len(hypotheses_b):
+        raise InputError(
+            "References and hypotheses do not match" if references else "Nothing to compare",
+            expected="at least one reference, and a hypothesis of each system for each",
+            received=f"{len(references)} references, {len(hypotheses_a)} and {len(hypotheses_b)} hypotheses",
+            action="give every utterance of the split one hypothesis of each system, an empty text if it heard nothing",
+        )
+    pairs = zip(_errors(references, hypotheses_a, spaced), _errors(references, hypotheses_b, spaced), strict=True)
+    differences = np.array([difference for a, b in pairs for difference in _segment_differences(a, b, min_correct)])
+    if len(differences) < 2:
+        return MatchedPairs(len(differences), float(differences.sum()), z=0.0, p_value=1.0)
+    mean = float(differences.mean())
+    deviation = float(differences.std(ddof=1)) or abs(mean)
+    z = mean / deviation * math.sqrt(len(differences)) if mean else 0.0
+    return MatchedPairs(len(differences), mean, z, p_value=math.erfc(abs(z) / math.sqrt(2)))
+
+
+def _errors(references: Sequence[str], hypotheses: Sequence[str], spaced: bool) -> list[dict[int, int]]:
+    """Number of errors by place, for each utterance: word i is at place 2i + 1, insertions before it are at 2i."""
+    said, heard = ([" ".join(text.split()) for text in texts] for texts in (references, hypotheses))
+    output = jiwer.process_words(said, heard) if spaced else jiwer.process_characters(said, heard)
+    utterances = []
+    for alignment in output.alignments:
+        errors = {}
+        for chunk in alignment:
+            if chunk.type == "insert":
+                errors[2 * chunk.ref_start_idx] = chunk.hyp_end_idx - chunk.hyp_start_idx
+            elif chunk.type != "equal":
+                errors |= dict.fromkeys(range(2 * chunk.ref_start_idx + 1, 2 * chunk.ref_end_idx, 2), 1)
+        utterances.append(errors)
+    return utterances
+
+
+def _segment_differences(errors_a: dict[int, int], errors_b: dict[int, int], min_correct: int) -> list[int]:
+    """Errors of B less errors of A in each segment of an utterance."""
+    differences: list[int] = []
+    last = None
+    for place in sorted(errors_a.keys() | errors_b.keys()):
+        if last is None or place // 2 - (last + 1) // 2 >= min_correct:  # words between the two places
+            differences.append(0)
+        differences[-1] += errors_b.get(place, 0) - errors_a.get(place, 0)
+        last = place
+    return differences

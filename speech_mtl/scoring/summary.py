@@ -1,0 +1,219 @@
+"""What a comparison found: the records that `analysis` makes, `reporting` shows, and `efficiency.json` keeps.
+
+Rates are fractions, not percent; intervals cover 95 %.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSummary:
+    """One arm at one budget, over its seeds, on the target's test split.
+
+    Attributes:
+        arm: Name of the way of training.
+        budget_s: Seconds of target speech.
+        seeds: The seeds that were run.
+        cer: Mean character error rate over the seeds.
+        wer: Mean word error rate over the seeds.
+        cer_by_seed: Character error rate of each seed, in the order of `seeds`.
+        reduction: By how much of alone's CER at the same budget this arm's is lower; negative where it is higher; None
+            for alone, and where alone was not measured.
+        p_value: Two-sided, of the paired bootstrap against alone: chance of so large a difference if there were none.
+        mapsswe_p: Two-sided, of the matched-pairs test on words, one for each seed that both arms have.
+        num_updates: Optimizer steps of all stages, mean over seeds.
+        num_parameters: Trainable parameters.
+        wall_time_s: Duration of training, all stages, mean over seeds.
+    """
+
+    arm: str
+    budget_s: float
+    seeds: list[int]
+    cer: Estimate
+    wer: Estimate
+    cer_by_seed: list[float]
+    reduction: Estimate | None
+    p_value: float | None
+    mapsswe_p: list[float]
+    num_updates: float
+    num_parameters: int
+    wall_time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Hours of target speech alone that reach an error: exactly (`=`), or beyond what was measured.
+
+    `<`: even the smallest measured budget, `hours`, has a lower error. `>`: even the largest one has a higher error.
+    """
+
+    relation: Literal["<", "=", ">"]
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class EquivalentHours:
+    """What an arm's hours are worth: the hours alone with the same CER, and their ratio F.
+
+    Attributes:
+        arm: An arm with auxiliary languages.
+        budget_s: Seconds of target speech it had.
+        hours: Hours alone that reach the same error.
+        low: Lower end of the interval of `hours`.
+        high: Upper end.
+    """
+
+    arm: str
+    budget_s: float
+    hours: Hours
+    low: Hours
+    high: Hours
+
+    def factor(self, hours: Hours) -> float:
+        """F: hours alone per hour with auxiliary languages."""
+        return hours.hours * 3600 / self.budget_s
+
+
+@dataclass(frozen=True, slots=True)
+class Worse:
+    """An arm that has more errors than alone: negative transfer.
+
+    Attributes:
+        language: The target language.
+        arm: What was tried.
+        budget_s: Seconds of target speech.
+        reduction: Of the CER, negative.
+        certain: Whether the whole interval is below zero.
+    """
+
+    language: str
+    arm: str
+    budget_s: float
+    reduction: Estimate
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageError:
+    """One language's test error in the runs of an arm at a budget: mean over seeds, with smallest and largest.
+
+    Unlike `ArmSummary` this is of any language, so also of auxiliary languages in arms that keep them.
+    """
+
+    language: str
+    arm: str
+    budget_s: float
+    cer: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One utterance as it was recognised.
+
+    Attributes:
+        title: Why it is shown: `best`, `median`, `worst`.
+        arm: Who recognised it.
+        budget_s: With how much target speech.
+        seed: And which seed.
+        reference: What was said.
+        hypothesis: What was heard.
+        pairs: The alignment word by word: (said or None, heard or None), equal where right.
+    """
+
+    title: str
+    arm: str
+    budget_s: float
+    seed: int
+    reference: str
+    hypothesis: str
+    pairs: list[tuple[str | None, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferEntry:
+    """How much one auxiliary language helps one target: the relative reduction of the CER."""
+
+    target: str
+    auxiliary: str
+    reduction: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The auxiliary languages that help a target, best first; `certain`: whose interval is wholly above zero."""
+
+    target: str
+    auxiliaries: list[str]
+    certain: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where results come from.
+
+    Attributes:
+        commands: What was typed, one line a command.
+        commit: Of the code, with `-dirty` where it was changed; None outside a repository.
+        versions: Of Python and the packages that matter.
+        hardware: Processor, number of cores, memory.
+        finished: ISO date and time.
+        wall_time_s: All training together.
+    """
+
+    commands: list[str]
+    commit: str | None
+    versions: dict[str, str]
+    hardware: str
+    finished: str
+    wall_time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A whole comparison of one target language, or a transfer map of several.
+
+    Attributes:
+        recipe: Its name.
+        about: What has to be said about the data.
+        language: The target language; of a transfer map the first one.
+        resampled: `speaker` or `utterance`: what the bootstrap draws.
+        num_resampled: How many of them the test split has.
+        num_replications: Of the bootstrap.
+        arms: Every arm at every budget, by budget, `alone` first.
+        equivalent_hours: Of every arm but alone.
+        worse: Negative transfer, certain cases first.
+        languages: Test errors of all languages that the arms recognise.
+        examples: Alignments.
+        transfer: The transfer map, empty if none was measured.
+        recommendations: From the transfer map, one for each target.
+        notes: What could not be given, and why; what the reader has to know about the intervals.
+        provenance: Where it comes from; None if unknown.
+    """
+
+    recipe: str
+    about: str
+    language: str
+    resampled: str
+    num_resampled: int
+    num_replications: int
+    arms: list[ArmSummary]
+    equivalent_hours: list[EquivalentHours]
+    worse: list[Worse]
+    languages: list[LanguageError]
+    examples: list[Example]
+    transfer: list[TransferEntry] = field(default_factory=list)
+    recommendations: list[Recommendation] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    provenance: Provenance | None = None

@@ -1,0 +1,79 @@
+"""The transfer map: how much each language, as the only auxiliary, helps each other one; and which ones to take."""
+
+from collections.abc import Sequence
+
+from speech_mtl.scoring.analysis import Bootstrap, bootstrap, language_errors, relative_reduction
+from speech_mtl.scoring.hypotheses import TestSet
+from speech_mtl.scoring.results import ResultRow, auxiliary_of
+from speech_mtl.scoring.summary import Recommendation, Summary, TransferEntry, Worse
+
+
+def summarize_transfer(
+    recipe: str, about: str, rows: Sequence[ResultRow], test_sets: Sequence[TestSet], num_replications: int = 10_000
+) -> Summary:
+    """All that a transfer map found; its languages are those of the test sets.
+
+    Raises:
+        InputError: A test set is empty.
+    """
+    sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
+    entries = [entry for target, own in sampled.items() for entry in _entries(target, own)]
+    first = next(iter(sampled.values()))
+    return Summary(
+        recipe=recipe,
+        about=about,
+        language=test_sets[0].language,
+        resampled=first.drawn,
+        num_resampled=first.num_drawn,
+        num_replications=num_replications,
+        arms=[],
+        equivalent_hours=[],
+        worse=_worse(sampled),
+        languages=language_errors(rows),
+        examples=[],
+        transfer=entries,
+        recommendations=[recommend(target, entries) for target in sampled],
+        notes=[_note(sampled)],
+    )
+
+
+def recommend(target: str, entries: Sequence[TransferEntry]) -> Recommendation:
+    """The languages that lower a target's error on their own, best first.
+
+    They were tried one at a time: together they may help more or less than that.
+    """
+    helpful = [entry for entry in entries if entry.target == target and entry.reduction.value > 0]
+    helpful.sort(key=lambda entry: -entry.reduction.value)
+    certain = [entry.auxiliary for entry in helpful if entry.reduction.low > 0]
+    return Recommendation(target, [entry.auxiliary for entry in helpful], certain)
+
+
+def _note(sampled: dict[str, Bootstrap]) -> str:
+    first = next(iter(sampled.values()))
+    one_seed = all(len(seeds) == 1 for own in sampled.values() for seeds in own.seeds.values())
+    seeds = (
+        "There is one seed only: another training may differ." if one_seed else "They hold the spread over seeds too."
+    )
+    minutes = min(budget for _, budget in first.cer) / 60
+    return (
+        f"Each target had {minutes:g} minutes of speech, each auxiliary all of its own. Intervals cover 95 %: the "
+        f"bootstrap draws {first.drawn}s of a target's test set. {seeds}"
+    )
+
+
+def _entries(target: str, sampled: Bootstrap) -> list[TransferEntry]:
+    return [
+        TransferEntry(target, auxiliary, reduction[0])
+        for key in sampled.cer
+        if (auxiliary := auxiliary_of(key[0])) and (reduction := relative_reduction(sampled, key))
+    ]
+
+
+def _worse(sampled: dict[str, Bootstrap]) -> list[Worse]:
+    found = [
+        Worse(target, *key, reduction[0], certain=reduction[0].high < 0)
+        for target, own in sampled.items()
+        for key in own.cer
+        if (reduction := relative_reduction(own, key)) and reduction[0].value < 0
+    ]
+    return sorted(found, key=lambda worse: (not worse.certain, worse.reduction.value))

@@ -1,0 +1,186 @@
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from speech_mtl.data.controls import GROUP_SIZE, with_noise, with_shuffled_transcripts
+from speech_mtl.data.manifest import read_manifest, write_manifest
+from speech_mtl.data.pipeline import Draw, Examples, TrainingPlan, batches, collate, load_examples, min_frames
+from speech_mtl.data.store import AudioLimits, open_store
+from speech_mtl.data.tokenizer import CharacterTokenizer
+from speech_mtl.datatypes import Utterance
+from speech_mtl.errors import InputError
+
+TOKENIZER = CharacterTokenizer.from_texts(["abcdefgh"], "en")
+
+
+def frames_of(num_samples: int) -> int:
+    """An encoder of 25 frames a second."""
+    return num_samples // 640
+
+
+def loaded(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Path, Examples]:
+    """A manifest of (text, seconds) whose audio is noise of various levels, and its examples."""
+    manifest = tmp_path / "en" / "train.jsonl"
+    records = []
+    for i, (text, seconds) in enumerate(utterances):
+        path = tmp_path / "audio" / f"{i}.wav"
+        path.parent.mkdir(exist_ok=True)
+        speech = np.random.default_rng([1, i]).uniform(-1, 1, round(seconds * 16_000))
+        soundfile.write(path, speech * (0.01 + 0.9 * (i % 3) / 3), 16_000)
+        records.append(Utterance(f"u{i}", path, "en", text, seconds))
+    write_manifest(manifest, records)
+    store = open_store(tmp_path / "cache", "en-train", lambda: read_manifest(manifest), AudioLimits(16_000, 0.03, 30.0))
+    return manifest, load_examples(manifest, store, np.flatnonzero(store.num_samples), TOKENIZER, frames_of)
+
+
+def texts_of(examples: Examples) -> list[str]:
+    return [TOKENIZER.decode(examples.tokens_of(i).tolist()) for i in range(len(examples))]
+
+
+# --- noise
+
+
+@pytest.fixture
+def spoken(tmp_path) -> Examples:
+    return loaded(tmp_path, [("ab", 0.7), ("c", 0.25), ("dcba", 1.0), ("a", 0.5)])[1]
+
+
+def test_noise_has_the_length_and_level_of_speech_and_nothing_else_of_it(spoken):
+    noise = with_noise(spoken)
+    for i in range(len(spoken)):
+        speech, heard = spoken.store[i], noise.store[i]
+        assert (heard.dtype, heard.shape) == (speech.dtype, speech.shape)
+        np.testing.assert_allclose(np.sqrt(np.mean(heard**2)), np.sqrt(np.mean(speech**2)), rtol=1e-4)
+        for one in (heard, abs(heard) - abs(heard).mean()):
+            assert abs(np.corrcoef(one, speech)[0, 1]) < 4 / np.sqrt(len(speech))
+    assert abs(np.corrcoef(noise.store[0][:4000], noise.store[1])[0, 1]) < 0.06, "and each has its own"
+
+
+def test_noise_is_white(spoken):
+    spectrum = abs(np.fft.rfft(with_noise(spoken).store[2])) ** 2
+    bands = [band.mean() for band in np.array_split(spectrum, 8)]
+    assert max(bands) < 1.2 * min(bands)
+
+
+def test_noise_keeps_all_but_the_sound(spoken):
+    noise = with_noise(spoken)
+    assert texts_of(noise) == texts_of(spoken)
+    assert noise.positions.tolist() == spoken.positions.tolist()
+    assert noise.num_samples.tolist() == spoken.num_samples.tolist()
+    assert type(spoken.store) is not type(noise.store), "the original stays"
+
+
+def test_noise_does_not_depend_on_epoch_or_threads(spoken):
+    examples = {0: with_noise(spoken)}
+    plan = TrainingPlan((spoken.num_samples / 16_000,), 2.0, 0.5, 0, pool_batches=2)
+    heard: dict[int, np.ndarray] = {}
+    for threads in (1, 4):
+        for draws, batch in zip(plan.batches(), islice(batches(plan.batches(), examples, threads), 12), strict=False):
+            for draw, row, size in zip(draws, batch.waveforms, batch.num_samples, strict=True):
+                np.testing.assert_array_equal(heard.setdefault(draw.example, row[:size]), row[:size])
+    assert len(heard) == 4
+
+
+def test_noise_goes_by_the_position_in_the_manifest(spoken):
+    """So that a larger budget holds the noise of a smaller one."""
+    last = replace(spoken, positions=spoken.positions[2:], tokens=spoken.tokens[3:], token_starts=np.array([0, 4, 5]))
+    one, other = (collate([Draw(0, i)], {0: with_noise(e)}) for i, e in ((2, spoken), (0, last)))
+    for array, again in zip(one, other, strict=True):
+        np.testing.assert_array_equal(array, again)
+
+
+# --- shuffled transcripts
+
+
+@pytest.fixture
+def many(tmp_path) -> tuple[Path, Examples]:
+    """100 utterances of 0.2 to 1 s, half of them with hardly more frames than their transcript needs."""
+    generator = np.random.default_rng(0)
+    utterances = []
+    for i in range(100):
+        text = "".join(generator.choice(list("abcdefgh"), size=generator.integers(2, 12)))
+        least_s = 0.04 * min_frames(np.array(TOKENIZER.encode(text)))
+        utterances.append((text, max(0.2, least_s + 0.01 if i % 2 else generator.uniform(least_s, 1.0))))
+    return loaded(tmp_path, utterances)
+
+
+def test_shuffling_moves_every_transcript_and_loses_none(many):
+    manifest, examples = many
+    shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
+    assert shuffled.skipped == []
+    assert shuffled.positions.tolist() == examples.positions.tolist()
+    assert Counter(texts_of(shuffled)) == Counter(texts_of(examples))
+    assert all(new != old for new, old in zip(texts_of(shuffled), texts_of(examples), strict=True))
+    for i, size in enumerate(shuffled.num_samples):
+        assert min_frames(shuffled.tokens_of(i)) <= frames_of(size)
+    assert shuffled.store is examples.store
+
+
+def test_transcripts_move_among_utterances_of_similar_duration(many):
+    manifest, examples = many
+    examples.tokens = np.arange(len(examples), dtype=np.int32)  # each transcript is one token of its own
+    examples.token_starts = np.arange(len(examples) + 1)
+    shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
+    rank = np.argsort(np.argsort(examples.num_samples, kind="stable"))
+    np.testing.assert_array_equal(rank[shuffled.tokens] // GROUP_SIZE, rank // GROUP_SIZE)
+    assert abs(np.corrcoef(rank[shuffled.tokens] % GROUP_SIZE, rank % GROUP_SIZE)[0, 1]) < 0.35
+
+
+def test_the_seed_decides_who_gets_what(many):
+    manifest, examples = many
+    one, again, other = (texts_of(with_shuffled_transcripts(manifest, examples, frames_of, seed)) for seed in (1, 1, 2))
+    assert one == again
+    assert sum(text != different for text, different in zip(one, other, strict=True)) > 80
+
+
+def test_everybody_is_as_likely_to_give(tmp_path):
+    manifest, examples = loaded(tmp_path, [(text, 0.5) for text in "abcde"])
+    counts = np.zeros((5, 5))
+    for seed in range(400):
+        shuffled = with_shuffled_transcripts(manifest, examples, frames_of, seed)
+        counts[np.arange(5), ["abcde".index(text) for text in texts_of(shuffled)]] += 1
+    assert not counts.diagonal().any()
+    np.testing.assert_allclose(counts[~np.eye(5, dtype=bool)], 100, atol=45)
+
+
+def test_fitting_is_judged_at_the_highest_speed(tmp_path):
+    """`abcdefgh` fits both audios, but only the longer one when they are played twice as fast."""
+    manifest, examples = loaded(tmp_path, [("abcdefgh", 0.64), ("ab", 0.33), ("cd", 0.64), ("ef", 0.65)])
+    for seed in range(20):
+        shuffled = with_shuffled_transcripts(manifest, examples, frames_of, seed, 0.5)
+        assert texts_of(shuffled)[1] != "abcdefgh"
+    assert "abcdefgh" in {
+        texts_of(with_shuffled_transcripts(manifest, examples, frames_of, seed))[3] for seed in range(20)
+    }
+
+
+def test_who_can_take_no_other_transcript_is_left_out_and_named(tmp_path):
+    """Only the first audio is long enough for the first transcript, which therefore nobody can take."""
+    manifest, examples = loaded(tmp_path, [("abcdefgh", 0.33), ("ab", 0.2), ("cd", 0.2), ("ef", 0.2)])
+    shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
+    assert [skip.reason for skip in shuffled.skipped] == ["no other transcript fits"]
+    assert shuffled.skipped[0].source in {f"{manifest}:{i}" for i in range(1, 5)}
+    assert sorted(texts_of(shuffled)) == ["ab", "cd", "ef"]
+    own = dict(zip(examples.positions.tolist(), texts_of(examples), strict=True))
+    assert all(own[position] != text for position, text in zip(shuffled.positions, texts_of(shuffled), strict=True))
+
+
+def test_equal_transcripts_are_not_exchanged(tmp_path):
+    texts = ["a"] * 6 + ["b", "c", "d", "e", "f", "g"]
+    manifest, examples = loaded(tmp_path, [(text, 0.5) for text in texts])
+    for seed in range(10):
+        shuffled = with_shuffled_transcripts(manifest, examples, frames_of, seed)
+        assert all(new != old for new, old in zip(texts_of(shuffled), texts, strict=True))
+
+
+@pytest.mark.parametrize("texts", [["ab"], ["ab"] * 5, ["ab"] * 5 + ["cd"]])
+def test_too_few_different_transcripts_are_refused(texts, tmp_path):
+    manifest, examples = loaded(tmp_path, [(text, 0.5) for text in texts])
+    with pytest.raises(InputError, match=f"of {len(texts)} utterances cannot be used") as caught:
+        with_shuffled_transcripts(manifest, examples, frames_of, 0)
+    assert "no other transcript fits" in caught.value.received

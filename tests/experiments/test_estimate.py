@@ -1,0 +1,52 @@
+"""What a plan will take, from steps on noise and from runs that are there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from speech_mtl.config import Recipe
+from speech_mtl.experiments.compare import compare
+from speech_mtl.experiments.estimate import BYTES_PER_PARAMETER, costs, estimate_text
+from speech_mtl.experiments.plan import plan_comparison
+from speech_mtl.runs import Run
+
+
+def test_nothing_is_trained_or_written_for_an_estimate(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+    text = estimate_text(plan_comparison(tiny_recipe, tmp_path / "out"), num_jobs=2)
+    assert not (tmp_path / "out").exists()
+    assert "2 cells need 2 runs: 0 finished, 2 to do." in text
+    assert "measured now by steps on noise; at best" in text
+    assert text.count("| 0 of 4 | to do |") == 2
+
+
+def test_time_is_that_of_the_runs_that_are_there(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+    """Of three runs one is finished and one half-way: what is left takes as long as what is done did."""
+    recipe = tiny_recipe.overridden({"compare.arms": ["alone"], "compare.num_replications": 200})
+    compare(recipe, tmp_path / "out")
+    path = tmp_path / "out" / "runs" / "alone-0.1min-seed0"
+    plan = plan_comparison(recipe.overridden({"compare.seeds": [0, 1]}), tmp_path / "out")
+    done = Run(path).progress()
+    runs, size, source = costs(plan)
+    assert [(run.updates_done, run.num_updates) for run in runs] == [(4, 4), (0, 4)]
+    assert [run.left_s for run in runs] == [0, pytest.approx(done.wall_time_s)]
+    assert size == 2 * BYTES_PER_PARAMETER * Run(path).num_parameters()
+    assert "measured in 1 of these runs" in source
+
+
+def test_disk_is_about_what_a_run_fills(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+    """For a network of some size: of this tiny one, names and shapes take more than numbers."""
+    wide = {"encoder.dim": 64, "encoder.expansion": 4, "training": {"num_updates": 2, "evaluate_every": 2}}
+    recipe = tiny_recipe.overridden({"compare.arms": ["alone"], "compare.num_replications": 200, **wide})
+    compare(recipe, tmp_path / "out")
+    path = tmp_path / "out" / "runs" / "alone-0.1min-seed0"
+    filled = sum(file.stat().st_size for file in path.rglob("*.safetensors"))
+    _, size, _ = costs(plan_comparison(recipe, tmp_path / "out"))
+    assert filled == pytest.approx(size, rel=0.15)
+
+
+def test_decoded_speech_is_counted_by_its_manifests(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+    lines = [line for path in tiny_recipe.data.dir.glob("*/*.jsonl") for line in path.read_text().splitlines()]
+    seconds = sum(json.loads(line)["duration_s"] for line in lines)
+    text = estimate_text(plan_comparison(tiny_recipe, tmp_path / "out"))
+    assert f"{seconds * 32_000 / 1e6:,.0f} MB for decoded speech" in text

@@ -1,0 +1,164 @@
+"""What runs when, on every engine: order, failures, and processes that are killed."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.engines import ENGINES, Engine, open_engine, threads_per_job
+from speech_mtl.experiments.scheduler import Task, run_tasks
+
+
+def note(folder: Path, name: str) -> str:
+    """Leaves a file that says when, and in which process."""
+    (folder / name).write_text(f"{time.time()} {os.getpid()}")
+    return name
+
+
+def wait_for(folder: Path, name: str, other: str) -> None:
+    """Ends well only if another task runs at the same time."""
+    note(folder, name)
+    for _ in range(600):
+        if (folder / other).exists():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(other)
+
+
+def refuse(message: str) -> None:
+    raise InputError(message, expected="e", received="r", action="a")
+
+
+def fail() -> None:
+    raise ZeroDivisionError("ours")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def threads() -> str:
+    return os.environ["OMP_NUM_THREADS"]
+
+
+class Recorded:
+    """Runs tasks and keeps what was told about them."""
+
+    def __init__(self, engine: Engine, tasks: dict[str, Task]):
+        self.started: list[str] = []
+        self.ended: dict[str, BaseException | None] = {}
+        run_tasks(tasks, engine, self.started.append, self.ended.__setitem__)
+
+
+CASES = [("local", 1), ("local", 2)] + ([("ray", 2)] if find_spec("ray") else [])
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(Path(__file__).parent))  # Ray's workers have to find this file
+        with open_engine(*request.param) as opened:
+            yield opened
+
+
+def test_every_engine_is_tried_here():
+    assert {name for name, _ in CASES} | {"ray"} == set(ENGINES)
+
+
+def test_all_tasks_run_once_and_after_those_they_wait_for(engine: Engine, tmp_path: Path):
+    tasks = {
+        "late": Task(note, (tmp_path, "late"), after="early"),
+        "other": Task(note, (tmp_path, "other")),
+        "early": Task(note, (tmp_path, "early")),
+        "last": Task(note, (tmp_path, "last"), after="late"),
+    }
+    recorded = Recorded(engine, tasks)
+    assert sorted(recorded.started) == sorted(tasks)
+    assert recorded.ended == dict.fromkeys(tasks)
+    times = {name: float((tmp_path / name).read_text().split()[0]) for name in tasks}
+    assert times["early"] < times["late"] < times["last"]
+
+
+def test_a_failure_stops_only_what_starts_from_it(engine: Engine, tmp_path: Path):
+    recorded = Recorded(
+        engine,
+        {
+            "bad": Task(refuse, ("no speech",)),
+            "ours": Task(fail, ()),
+            "after": Task(note, (tmp_path, "after"), after="bad"),
+            "after that": Task(note, (tmp_path, "after that"), after="after"),
+            "good": Task(note, (tmp_path, "good")),
+        },
+    )
+    assert recorded.ended["good"] is None
+    assert [path.name for path in tmp_path.iterdir()] == ["good"]
+    bad, ours = recorded.ended["bad"], recorded.ended["ours"]
+    assert isinstance(bad, InputError)
+    assert (bad.problem, bad.expected, bad.received, bad.action) == ("no speech", "e", "r", "a")
+    assert isinstance(ours, ZeroDivisionError)
+    for name, before in (("after", "bad"), ("after that", "after")):
+        assert f"the run {before}" in str(recorded.ended[name])
+    assert "after" not in recorded.started
+
+
+def test_two_jobs_run_at_the_same_time(engine: Engine, tmp_path: Path):
+    if engine.num_jobs < 2:
+        pytest.skip("one job at a time")
+    tasks = {"a": Task(wait_for, (tmp_path, "a", "b")), "b": Task(wait_for, (tmp_path, "b", "a"))}
+    assert Recorded(engine, tasks).ended == {"a": None, "b": None}
+    assert (tmp_path / "a").read_text().split()[1] != (tmp_path / "b").read_text().split()[1]
+
+
+def test_a_killed_process_takes_down_one_task_only(tmp_path: Path):
+    with open_engine("local", 2) as engine:
+        tasks = {"dies": Task(die, ()), **{n: Task(note, (tmp_path, n)) for n in "abcd"}}
+        recorded = Recorded(engine, tasks)
+    assert "The process that ran dies was ended from outside" in str(recorded.ended.pop("dies"))
+    assert recorded.ended == dict.fromkeys("abcd")
+
+
+def test_each_job_has_its_share_of_the_processors():
+    with open_engine("local", 2) as engine:
+        assert engine.submit(threads).result() == str(threads_per_job(2))
+    assert threads_per_job(1) >= threads_per_job(2) >= threads_per_job(10_000) == 1
+
+
+def test_no_more_jobs_than_allowed(tmp_path: Path):
+    class Counting:
+        num_jobs = 3
+        most = 0
+
+        def __init__(self):
+            self.open: list[tuple[Future, Callable]] = []
+
+        def submit(self, function: Callable, /, *arguments: object) -> Future:
+            future: Future = Future()
+            self.open.append((future, function))
+            self.most = max(self.most, len(self.open))
+            if len(self.open) == self.num_jobs or not arguments:
+                self.open.pop(0)[0].set_result(None)
+            return future
+
+    engine = Counting()
+    tasks = {str(i): Task(note, (tmp_path, str(i))) for i in range(7)}
+    tasks |= {f"end{i}": Task(fail, ()) for i in range(7)}
+    Recorded(engine, tasks)
+    assert engine.most == 3
+
+
+@pytest.mark.parametrize(("name", "jobs"), [("slurm", 1), ("local", 0)])
+def test_an_engine_that_is_not_there_is_refused(name: str, jobs: int):
+    with pytest.raises(InputError, match=r"no engine|--jobs"), open_engine(name, jobs):
+        pass
+
+
+def test_ray_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("speech_mtl.experiments.engines.find_spec", lambda _: None)
+    with pytest.raises(InputError, match="needs the package 'ray'"), open_engine("ray", 2):
+        pass
