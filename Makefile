@@ -11,7 +11,7 @@ UV_VERSION := 0.13.8
 help:
 	@echo "make demo       the main job on a synthetic corpus, in minutes; results in runs/demo"
 	@echo "make test       the tests"
-	@echo "make check      lint, types, import contracts, tables in READMEs"
+	@echo "make check      lint, types, import contracts, tables in READMEs, equivalent hours"
 	@echo "make setup      only the virtual environment .venv, from requirements.lock"
 	@echo "make tables     writes the tables in READMEs anew from their JSON"
 	@echo "make lock       pins all packages anew"
@@ -28,7 +28,8 @@ setup: .venv/complete
 
 demo: setup
 	recipes/synthetic/prepare.sh
-	$(BIN)/speech-mtl compare recipes/synthetic --out runs/demo
+	$(BIN)/speech-mtl compare recipes/synthetic compare.budgets_min='[1, 4]' compare.seeds='[0]' \
+	  compare.arms='[alone, pretrain_finetune]' --jobs 2 --out runs/demo
 
 test: setup
 	$(BIN)/python -m pytest -n auto
@@ -39,6 +40,7 @@ check: setup
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/speech-mtl tables --check
+	$(BIN)/speech-mtl report --check $(dir $(wildcard recipes/*/efficiency.json))
 
 tables: setup
 	$(BIN)/speech-mtl tables
@@ -53,6 +55,7 @@ benchmark: setup
 	$(BIN)/python -m benchmarks.train_step
 	$(BIN)/python -m benchmarks.number_of_languages
 	$(BIN)/python -m benchmarks.training_run
+	$(BIN)/python -m benchmarks.significance
 
 clean:
 	rm -rf .venv

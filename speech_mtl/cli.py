@@ -210,29 +210,37 @@ def _comparison(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Output folder of compare or transfer, or a recipe with results.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Output of compare or transfer, or a recipe with results.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option(help="Write it into this folder, with all that it is made of but the runs.")
+    ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; fail if efficiency.json is not as it would be.")
+        bool, typer.Option("--check", help="Change nothing; fail if efficiency.json is not what the results give.")
     ] = False,
 ) -> None:
     """Write a comparison's report anew from its results, also while the comparison still runs.
 
-    Example: speech-mtl report recipes/human
+    Example: speech-mtl report runs/human --to recipes/human
     """
     from speech_mtl.experiments import report as reports
 
-    results = reports.load(folder)
-    if not check:
-        print(f"{reports.write_report(results, folder)[0]} written")
-        return
-    path = folder / "efficiency.json"
-    if not path.is_file() or path.read_text(encoding="utf-8") != reports.efficiency_text(results.summary()):
+    if to and (check or len(folders) > 1):
         raise InputError(
-            f"{path} differs from the results that lie beside it",
-            expected="equivalent hours as `speech-mtl report` computes them",
-            received="another text" if path.is_file() else "no such file",
-            action=f"speech-mtl report {folder}",
+            "--to takes the results of one folder",
+            expected="one FOLDER, and no --check",
+            received=f"{len(folders)} folders" + (" and --check" if check else ""),
+            action="call it once for each folder",
         )
+    for folder in folders:
+        results = reports.load(folder)
+        if check:
+            reports.refuse_drift(results, folder)
+            continue
+        if to:
+            reports.save(results, to)
+        print(f"{reports.write_report(results, to or folder)[0]} written")
 
 
 @app.command()

@@ -18,7 +18,7 @@ from speech_mtl.experiments.scheduler import Task, run_tasks
 from speech_mtl.files import write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.results import ResultRow
-from speech_mtl.scoring.tables import comparison_table, write_results
+from speech_mtl.scoring.tables import comparison_table
 from speech_mtl.screen import Screen
 
 
@@ -147,13 +147,14 @@ class _Comparison:
         cells = [c for c in self.plan.cells if set(c.stages) <= self.ended and not set(c.stages) & set(self.failures)]
         rows = [row for cell in cells for row in cell_rows(self.recipe.name, self.plan, cell)]
         if rows:
-            write_results(self.folder, "comparison", rows, comparison_text(self.recipe, rows))
             runs = dict.fromkeys(name for cell in cells for name in cell.stages)
             wall_time_s = sum(Run(self.plan.run_path(name)).progress().wall_time_s for name in runs)
             origin = provenance(wall_time_s, report.earlier_commands(self.folder))
             about, replications = self.recipe.about.strip(), self.recipe.compare.num_replications
             test_sets = gather_test_sets(self.plan, cells)
-            report.save(report.Results(self.recipe.name, about, rows, test_sets, replications, origin), self.folder)
+            results = report.Results(self.recipe.name, about, rows, test_sets, replications, origin)
+            report.save(results, self.folder, rows=report.ROWS[0])
+            write_text(self.folder / "comparison.md", comparison_text(self.recipe, rows) + "\n")
         self._write_failures()
         return rows
 

@@ -70,8 +70,8 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
             f"{len(plan.cells)} cells need {len(runs)} runs: {finished} finished, {len(runs) - finished} to do.",
             f"Time: about {duration(left_s)} one after another at {source}{side_by_side}. Early stopping may end runs "
             "before.",
-            f"Disk: {_megabytes(run_bytes)} for the runs, {_megabytes(_decoded_bytes(plan))} for decoded speech where it "
-            "is not there yet.",
+            f"Disk: {_megabytes(run_bytes)} for the runs, {_megabytes(_decoded_bytes(plan))} for decoded speech, which "
+            "may be there already.",
         ]
     )
 

@@ -55,8 +55,15 @@ class Results:
         return replace(found, provenance=self.provenance)
 
 
-def save(results: Results, folder: Path) -> None:
-    """Writes what a report is made of, beside the rows."""
+def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
+    """Writes what a report is made of.
+
+    Args:
+        results: All of it.
+        folder: Where to.
+        rows: What the file of rows is called.
+    """
+    write_text(folder / rows, _json(list(results.rows)))
     write_test_sets(folder / "hypotheses.jsonl", results.test_sets)
     origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
     write_text(folder / "provenance.json", _json(origin | asdict(results.provenance)))
@@ -98,6 +105,23 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     efficiency = folder / "efficiency.json"
     write_text(efficiency, efficiency_text(summary))
     return [*write_page(summary, folder), efficiency]
+
+
+def refuse_drift(results: Results, folder: Path) -> None:
+    """Compares `efficiency.json` with what the results beside it give.
+
+    Raises:
+        InputError: It is missing or differs.
+    """
+    path = folder / "efficiency.json"
+    if path.is_file() and path.read_text(encoding="utf-8") == efficiency_text(results.summary()):
+        return
+    raise InputError(
+        f"{path} differs from the results that lie beside it",
+        expected="equivalent hours as `speech-mtl report` computes them",
+        received="another text" if path.is_file() else "no such file",
+        action=f"speech-mtl report {folder}",
+    )
 
 
 def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:

@@ -159,7 +159,7 @@ def summarize(
         worse=negative_transfer(test_set.language, arms),
         languages=language_errors(rows),
         examples=find_examples(test_set),
-        notes=_notes(sampled),
+        notes=_notes(sampled) + _left_out(test_set),
     )
 
 
@@ -243,6 +243,14 @@ def language_errors(rows: Sequence[ResultRow]) -> list[LanguageError]:
         if row["split"] == "test" and row["cer"] is not None:
             values.setdefault((row["language"], row["arm"], row["budget_s"]), []).append(row["cer"])
     return [LanguageError(*key, fmean(cers), min(cers), max(cers)) for key, cers in values.items()]
+
+
+def _left_out(test_set: TestSet) -> list[str]:
+    if not test_set.num_left_out:
+        return []
+    return [
+        f"{test_set.num_left_out} test utterances that not every model recognised are left out of all figures here."
+    ]
 
 
 def _notes(sampled: Bootstrap) -> list[str]:

@@ -30,6 +30,7 @@ class TestSet:
         speakers: (N,) who speaks; None where unknown.
         references: (N,) what was said, normalised.
         hypotheses: By model, (N,) what was heard.
+        num_left_out: Utterances of the first model that not every other one has; they are left out.
     """
 
     __test__ = False  # pytest takes it for a test by its name
@@ -40,12 +41,10 @@ class TestSet:
     speakers: list[str | None]
     references: list[str]
     hypotheses: dict[Model, list[str]] = field(default_factory=dict)
+    num_left_out: int = 0
 
-    def add(self, model: Model, ids: Iterable[str], hypotheses: Iterable[str]) -> int:
-        """Adds what a model heard. Utterances that not all models have are left out of the set.
-
-        Returns:
-            How many utterances of the set had to go.
+    def add(self, model: Model, ids: Iterable[str], hypotheses: Iterable[str]) -> None:
+        """Adds what a model heard. Utterances that not all models have are left out of the set, and counted.
 
         Raises:
             InputError: The model has no utterance in common with the others.
@@ -59,22 +58,27 @@ class TestSet:
                 received=f"{model.arm} at {model.budget_s:g} s, seed {model.seed}: other ids than the arms before it",
                 action="evaluate all runs on one test manifest: run the comparison again",
             )
-        lost = len(self.ids) - len(kept)
-        if lost:
+        if len(kept) < len(self.ids):
+            self.num_left_out += len(self.ids) - len(kept)
             self.ids = [self.ids[i] for i in kept]
             self.speakers = [self.speakers[i] for i in kept]
             self.references = [self.references[i] for i in kept]
             self.hypotheses = {name: [texts[i] for i in kept] for name, texts in self.hypotheses.items()}
         self.hypotheses[model] = [heard[name] for name in self.ids]
-        return lost
 
 
 def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
     """Writes test sets one after another. A hypothesis that equals its reference is written as true."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for test_set in test_sets:
-            head = {"language": test_set.language, "spaced": test_set.spaced, "models": list(test_set.hypotheses)}
-            file.write(json.dumps(head | {"num_utterances": len(test_set.ids)}, ensure_ascii=False) + "\n")
+            head = {
+                "language": test_set.language,
+                "spaced": test_set.spaced,
+                "models": list(test_set.hypotheses),
+                "num_utterances": len(test_set.ids),
+                "num_left_out": test_set.num_left_out,
+            }
+            file.write(json.dumps(head, ensure_ascii=False) + "\n")
             columns = list(test_set.hypotheses.values())
             for i, reference in enumerate(test_set.references):
                 heard = [True if texts[i] == reference else texts[i] for texts in columns]
@@ -98,8 +102,8 @@ def read_test_sets(path: Path) -> list[TestSet]:
                     missing -= 1
                 else:
                     heard: dict[Model, list[str]] = {Model(*model): [] for model in record["models"]}
-                    test_sets.append(TestSet(record["language"], record["spaced"], [], [], [], heard))
-                    missing = record["num_utterances"]
+                    left_out, missing = record["num_left_out"], record["num_utterances"]
+                    test_sets.append(TestSet(record["language"], record["spaced"], [], [], [], heard, left_out))
         if missing or not test_sets:
             raise ValueError(f"{missing} utterances are missing")
     except (OSError, ValueError, KeyError, TypeError) as error:

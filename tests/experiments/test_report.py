@@ -11,7 +11,6 @@ from speech_mtl.experiments import report
 from speech_mtl.experiments.provenance import command, commit, provenance
 from speech_mtl.experiments.report import Results
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.tables import write_results
 
 REFERENCES = ["ab cd", "ef gh", "ij", "kl mn op"] * 5
 
@@ -33,8 +32,7 @@ def results() -> Results:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     found = results()
-    write_results(tmp_path, "comparison", found.rows, "")
-    report.save(found, tmp_path)
+    report.save(found, tmp_path, rows="comparison.json")
     report.write_report(found, tmp_path)
     return tmp_path
 
@@ -72,6 +70,19 @@ def test_a_half_written_file_is_named_and_nothing_is_lost(folder: Path, name: st
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
         report.load(folder)
     assert (folder / "report.html").read_bytes() == before
+
+
+def test_a_report_can_be_written_elsewhere_with_all_it_is_made_of(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    there = tmp_path / "there"
+    assert run("report", str(folder), "--to", str(there), monkeypatch=monkeypatch) == 0
+    names = {path.name for path in there.iterdir()}
+    made = {"results.json", "hypotheses.jsonl", "provenance.json", "efficiency.json"}
+    assert names == made | {"report.html", "report.md", "plots"}
+    assert report.load(there) == report.load(folder)
+    assert run("report", str(there), "--check", monkeypatch=monkeypatch) == 0
+    assert run("report", str(there), str(folder), "--to", str(there), monkeypatch=monkeypatch) == 2
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path):

@@ -155,6 +155,15 @@ def test_cells_that_lack_a_seed_are_named():
     assert any("2 to 3" in note for note in found.notes)
 
 
+def test_utterances_that_not_all_have_are_left_out_and_words_say_so():
+    test_set = made_up(seeds=(0,))
+    rows = rows_of(test_set)
+    test_set.add(Model("alone", 600.0, 0), test_set.ids[:290], test_set.references[:290])
+    found = summarize("made up", "", rows, test_set, 200)
+    assert any(note.startswith("10 test utterances that not every model") for note in found.notes)
+    assert not any("left out" in note for note in summarize("", "", rows_of(made_up()), made_up(), 200).notes)
+
+
 def test_no_errors_at_all_give_figures_and_no_warning():
     test_set = made_up(seeds=(0,))
     for model in test_set.hypotheses:

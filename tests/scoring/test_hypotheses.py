@@ -30,13 +30,15 @@ def test_a_right_hypothesis_is_not_written_twice(tmp_path: Path):
 
 def test_models_are_matched_by_id_not_by_position():
     made = small_set()
-    assert made.add(Model("alone", 600.0, 1), ["u2", "u0", "u1"], ["third", "first", "second"]) == 0
+    made.add(Model("alone", 600.0, 1), ["u2", "u0", "u1"], ["third", "first", "second"])
+    assert made.num_left_out == 0
     assert made.hypotheses[Model("alone", 600.0, 1)] == ["first", "second", "third"]
 
 
 def test_only_common_utterances_are_kept_for_all_models():
     made = small_set()
-    assert made.add(Model("alone", 600.0, 1), ["u1", "other"], ["x", "y"]) == 2
+    made.add(Model("alone", 600.0, 1), ["u1", "other"], ["x", "y"])
+    assert made.num_left_out == 2
     assert (made.ids, made.speakers, made.references) == (["u1"], [None], ["č"])
     assert list(made.hypotheses.values()) == [["c"], ["č"], ["x"]]
 
