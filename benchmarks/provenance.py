@@ -2,17 +2,16 @@
 
 import json
 import os
-import platform
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.markdown import Markdown
 
+from speech_mtl.experiments.provenance import processor, versions
 from speech_mtl.files import write_text
 from speech_mtl.scoring.tables import markdown_table
 
@@ -27,8 +26,8 @@ def provenance(name: str) -> dict:
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "speech_mtl", "benchmarks/*.py")),
-        "versions": {"python": platform.python_version()} | {package: _version(package) for package in PACKAGES},
-        "cpu": _cpu(),
+        "versions": versions(PACKAGES),
+        "cpu": processor(),
         "processors": os.cpu_count(),
     }
 
@@ -61,24 +60,5 @@ def _about(result: dict, made_from: str) -> str:
     return f"`{result['command']}` on {result['date']}, {machine}; {versions}. Made from {made_from}."
 
 
-def _version(package: str) -> str:
-    names = {"tensorflow": ("tensorflow", "tensorflow-cpu")}.get(package, (package,))
-    for name in names:
-        try:
-            return version(name)
-        except ModuleNotFoundError:
-            continue
-    return "not installed"
-
-
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _cpu() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()

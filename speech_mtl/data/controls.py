@@ -96,28 +96,15 @@ def _exchanged(
 def _matched(fits: np.ndarray, generator: np.random.Generator) -> list[tuple[int, int]]:
     """A random matching of as many rows with columns as can be: where the choice is free it is the generator's.
 
-    Reference: Kuhn 1955, "The Hungarian method for the assignment problem", for weights of 0 and 1.
-
     Args:
         fits: (N, N) bool, whether a row may have a column.
         generator: Decides between matchings.
     """
-    wishes = [generator.permutation(np.flatnonzero(row)).tolist() for row in fits]
-    owner: dict[int, int] = {}
+    from scipy.optimize import linear_sum_assignment
 
-    def finds(row: int, tried: set[int]) -> bool:
-        """Gives the row a column, for which owners of columns move to others if they must."""
-        for column in wishes[row]:
-            if column not in tried:
-                tried.add(column)
-                if column not in owner or finds(owner[column], tried):
-                    owner[column] = row
-                    return True
-        return False
-
-    for row in generator.permutation(len(fits)).tolist():
-        finds(row, set())
-    return [(row, column) for column, row in owner.items()]
+    # A pair that does not fit costs more than all random costs together.
+    costs = generator.random(fits.shape) + np.where(fits, 0.0, len(fits))
+    return [(row, column) for row, column in zip(*linear_sum_assignment(costs), strict=True) if fits[row, column]]
 
 
 def _without_transcript(path: Path, positions: np.ndarray) -> list[Skipped]:

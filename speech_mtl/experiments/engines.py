@@ -124,9 +124,13 @@ class RayEngine:
 
         self.num_jobs = num_jobs
         self._ray, threads = ray, threads_per_job(num_jobs)
-        here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": num_jobs * threads, "include_dashboard": False}
-        variables = {"env_vars": worker_variables(threads)}
-        ray.init(runtime_env=variables, log_to_driver=False, logging_level="ERROR", **here)
+        options: dict = {"log_to_driver": False, "logging_level": "ERROR"}
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(runtime_env={"env_vars": worker_variables(threads)}, **options)
+        else:
+            # Workers inherit these variables: as a `runtime_env` they would need a slow process of Ray's first.
+            with _environment(worker_variables(threads)):
+                ray.init(num_cpus=num_jobs * threads, include_dashboard=False, **options)
         self._options = {"num_cpus": threads, "max_retries": 0}
 
     def submit(self, function: Callable, /, *arguments: object) -> Future:
@@ -140,6 +144,18 @@ class RayEngine:
     def close(self) -> None:
         """Leaves the cluster, and ends it if it was started here."""
         self._ray.shutdown()
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Sets variables for what is started in the block."""
+    former = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(former)
 
 
 def _copy_result(done: Future, future: Future) -> None:

@@ -139,8 +139,9 @@ def _worth(equivalent: EquivalentHours) -> str:
         "not certain": "; the interval holds F = 1, so this may be chance",
     }[saving(equivalent)]
     amount = speech(equivalent.budget_s, spelled=True)
+    does = "does" if amount.startswith("1 ") else "do"
     return (
-        f"{amount} {'does' if amount.startswith('1 ') else 'do'} {'what ' if relation == '=' else ''}{alone} do alone{limit}:"
+        f"{amount} {does} {'what ' if relation == '=' else ''}{alone} do alone{limit}:"
         f" F {'= ' if relation == '=' else ''}{factor}{verdict}"
     )
 

@@ -4,9 +4,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
@@ -129,26 +130,29 @@ def test_each_job_has_its_share_of_the_processors():
     assert threads_per_job(1) >= threads_per_job(2) >= threads_per_job(10_000) == 1
 
 
-def test_no_more_jobs_than_allowed(tmp_path: Path):
-    class Counting:
+def test_no_more_jobs_than_allowed_and_no_fewer():
+    class Threads:
         num_jobs = 3
-        most = 0
+        under_way = most = 0
 
         def __init__(self):
-            self.open: list[tuple[Future, Callable]] = []
+            self.pool, self.lock = ThreadPoolExecutor(10), Lock()
 
         def submit(self, function: Callable, /, *arguments: object) -> Future:
-            future: Future = Future()
-            self.open.append((future, function))
-            self.most = max(self.most, len(self.open))
-            if len(self.open) == self.num_jobs or not arguments:
-                self.open.pop(0)[0].set_result(None)
-            return future
+            return self.pool.submit(self.counted, function, *arguments)
 
-    engine = Counting()
-    tasks = {str(i): Task(note, (tmp_path, str(i))) for i in range(7)}
-    tasks |= {f"end{i}": Task(fail, ()) for i in range(7)}
-    Recorded(engine, tasks)
+        def counted(self, function: Callable, *arguments: object) -> None:
+            with self.lock:
+                self.under_way += 1
+                self.most = max(self.most, self.under_way)
+            function(*arguments)
+            with self.lock:
+                self.under_way -= 1
+
+    engine = Threads()
+    assert Recorded(engine, {str(i): Task(time.sleep, (0.05,)) for i in range(12)}).ended == dict.fromkeys(
+        map(str, range(12))
+    )
     assert engine.most == 3
 
 
