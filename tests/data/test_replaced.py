@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech_mtl.data.controls import GROUP_SIZE, with_noise, with_shuffled_transcripts
+from speech_mtl.data.replaced import GROUP_SIZE, with_noise, with_shuffled_transcripts
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.pipeline import Draw, Examples, TrainingPlan, batches, collate, load_examples, min_frames
 from speech_mtl.data.store import AudioLimits, open_store

@@ -1,4 +1,4 @@
-"""Controls: training speech of which either the sound or the sense is taken away, for `LanguageSettings.replace`.
+"""Training speech of which either the sound or the sense is taken away: `LanguageSettings.replace`, for controls.
 
 What such a language still gives is more updates, other lengths and transcripts, and another output layer. If the target
 gains as much from it as from the true language, then it was not what the language says that helped.
