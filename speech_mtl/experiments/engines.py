@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from multiprocessing import get_context
 from typing import Protocol
 
-from speech_mtl.backend import BACKENDS, load_backend
+from speech_mtl.backend import BACKENDS
 from speech_mtl.errors import InputError, require
 
 ENGINES = ("local", "ray")
@@ -186,4 +186,3 @@ def prepare_worker(num_threads: int) -> None:
     """Prepares a new process, before it imports a backend."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one ends the others
     os.environ.update(worker_variables(num_threads))
-    load_backend()

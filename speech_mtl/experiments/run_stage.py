@@ -1,13 +1,15 @@
-"""One run of a comparison: what an engine calls, in this process or in another."""
+"""One run of a comparison: what an engine calls, in this process or in another.
+
+A process that an engine starts imports this file first: what takes seconds is imported where it is used.
+"""
 
 import contextlib
 import os
 import traceback
 from pathlib import Path
 
+from speech_mtl.backend import load_backend
 from speech_mtl.config import Recipe
-from speech_mtl.experiments.evaluate import evaluate, saved_evaluation
-from speech_mtl.experiments.train import finished_run, train
 from speech_mtl.screen import Screen
 
 SPLITS = ("dev", "test")
@@ -20,6 +22,9 @@ def is_done(recipe: Recipe, path: Path, is_last: bool) -> bool:
     Raises:
         InputError: The folder holds a run with other settings.
     """
+    from speech_mtl.experiments.evaluate import saved_evaluation
+    from speech_mtl.experiments.train import finished_run
+
     run = finished_run(recipe, path)
     return run is not None and (not is_last or saved_evaluation(run, SPLITS) is not None)
 
@@ -34,9 +39,13 @@ def run_stage(recipe: Recipe, path: Path, is_last: bool, folder: Path, screen: S
         folder: The current folder of the comparison, which relative paths start from.
         screen: Where progress is shown; None: in the file `output.log` of the run.
     """
+    os.chdir(folder)
+    load_backend()
     import keras
 
-    os.chdir(folder)
+    from speech_mtl.experiments.evaluate import evaluate, saved_evaluation
+    from speech_mtl.experiments.train import train
+
     keras.backend.clear_session(free_memory=True)
     with contextlib.nullcontext(screen) if screen else Screen.to_file(path / "output.log") as shown:
         try:

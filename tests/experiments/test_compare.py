@@ -10,7 +10,7 @@ from typing import get_type_hints
 import jiwer
 import pytest
 
-import speech_mtl.experiments.run_stage as run_stage_module
+import speech_mtl.experiments.evaluate as evaluate_module
 import speech_mtl.experiments.train as train_module
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import open_split
@@ -71,7 +71,7 @@ def compared(
     )
     done = Compared(recipe, folder / "out")
     with pytest.MonkeyPatch.context() as patched:
-        finish, evaluate = train_module._Training.finish, run_stage_module.evaluate
+        finish, evaluate = train_module._Training.finish, evaluate_module.evaluate
 
         def counted_finish(training):
             if done.trained.count("alone-0.06min-seed0") == 1 and not done.stopped_at[0]:
@@ -85,7 +85,7 @@ def compared(
             return evaluate(run, *arguments, **keywords)
 
         patched.setattr(train_module._Training, "finish", counted_finish)
-        patched.setattr(run_stage_module, "evaluate", counted_evaluate)
+        patched.setattr(evaluate_module, "evaluate", counted_evaluate)
         with pytest.raises(KeyboardInterrupt):
             compare(recipe, done.folder)
         done.rows_when_stopped = json.loads((done.folder / "comparison.json").read_text())
