@@ -14,9 +14,7 @@ from functools import partial
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import Arm, Stage, alone, auxiliaries_of, find_arm, target_of
-from speech_mtl.scoring.results import REFERENCE_ARM
-
-EQUAL_UPDATES = f"{REFERENCE_ARM}_equal_updates"
+from speech_mtl.scoring.results import EQUAL_UPDATES, NOISE, REFERENCE_ARM, SHUFFLED
 
 
 def arms_and_controls(recipe: Recipe) -> dict[str, Arm]:
@@ -30,12 +28,12 @@ def arms_and_controls(recipe: Recipe) -> dict[str, Arm]:
     helped = {name: arm for name, arm in arms.items() if name != REFERENCE_ARM}
     found = dict(arms)
     if controls.equal_updates:
-        found[EQUAL_UPDATES] = partial(_alone_as_long_as, list(helped.values()))
+        found[REFERENCE_ARM + EQUAL_UPDATES] = partial(_alone_as_long_as, list(helped.values()))
     for name, arm in helped.items():
         if controls.noise:
-            found[f"{name}_noise"] = _replaced(arm, "noise", "noise")
+            found[name + NOISE] = _replaced(arm, "noise", "noise")
         if controls.shuffled_transcripts:
-            found[f"{name}_shuffled"] = _replaced(arm, "shuffled", "shuffled_transcripts")
+            found[name + SHUFFLED] = _replaced(arm, "shuffled", "shuffled_transcripts")
         if controls.leave_one_out:
             found |= {f"{name}_without_{left}": without(arm, left) for left in _two_or_more(recipe)}
     return found
@@ -97,7 +95,7 @@ def _alone_as_long_as(arms: list[Arm], recipe: Recipe) -> list[Stage]:
     updates = max(sum(stage.recipe.training.num_updates for stage in arm(recipe)) for arm in [alone, *arms])
     looks = -(-updates // recipe.training.evaluate_every)
     (stage,) = alone(recipe.overridden({"training.num_updates": updates, "training.patience": looks + 1}))
-    return [replace(stage, name=stage.name.replace(REFERENCE_ARM, EQUAL_UPDATES, 1))]
+    return [replace(stage, name=stage.name.replace(REFERENCE_ARM, REFERENCE_ARM + EQUAL_UPDATES, 1))]
 
 
 def _two_or_more(recipe: Recipe) -> list[str]:

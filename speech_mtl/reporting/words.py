@@ -1,6 +1,6 @@
 """Figures as people read them, and the sentence that answers the question."""
 
-from speech_mtl.scoring.results import REFERENCE_ARM
+from speech_mtl.scoring.results import REFERENCE_ARM, is_control
 from speech_mtl.scoring.summary import EquivalentHours, Estimate, Hours, Summary, TransferEntry
 
 HOUR_S = 3600
@@ -114,13 +114,16 @@ def answer(summary: Summary) -> str:
         if summary.transfer:
             return _transfer_answer(summary.transfer)
         return f"How many hours auxiliary languages save cannot be said: {what_is_missing(summary)}."
-    smallest = min(equivalent.budget_s for equivalent in summary.equivalent_hours)
-    there = [equivalent for equivalent in summary.equivalent_hours if equivalent.budget_s == smallest]
+    offered = [equivalent for equivalent in summary.equivalent_hours if not is_control(equivalent.arm)]
+    if not offered:
+        return "Only controls were measured: what auxiliary languages are worth cannot be said."
+    smallest = min(equivalent.budget_s for equivalent in offered)
+    there = [equivalent for equivalent in offered if equivalent.budget_s == smallest]
     errors = {(arm.arm, arm.budget_s): arm.cer.value for arm in summary.arms}
     best = min(there, key=lambda one: (_rank(one.hours), errors.get((one.arm, one.budget_s), 0.0)))
     among = f", the best of {len(there)} ways tried at this amount" if len(there) > 1 else ""
     sentence = f"With auxiliary languages ({best.arm}{among}), {_worth(best)}."
-    largest = max((e for e in summary.equivalent_hours if e.arm == best.arm), key=lambda one: one.budget_s)
+    largest = max((e for e in offered if e.arm == best.arm), key=lambda one: one.budget_s)
     return sentence if largest is best else f"{sentence} Trained the same way, {_worth(largest)}."
 
 

@@ -7,12 +7,20 @@ from speech_mtl.scoring.error_rate import Score
 REFERENCE_ARM = "alone"
 """The arm that the others are measured against: the target language and nothing else."""
 
+EQUAL_UPDATES, NOISE, SHUFFLED = "_equal_updates", "_noise", "_shuffled"
+"""What the names of controls end with: arms that are there to be compared with, not to be used."""
+
 _ONLY = "_only_"
 
 
 def only_arm(arm: str, auxiliary: str) -> str:
     """Name of an arm that has a single auxiliary language."""
     return arm + _ONLY + auxiliary
+
+
+def is_control(arm: str) -> bool:
+    """Whether an arm is a control, by its name."""
+    return arm.endswith((EQUAL_UPDATES, NOISE, SHUFFLED))
 
 
 def auxiliary_of(arm: str) -> str | None:

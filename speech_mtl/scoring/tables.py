@@ -74,7 +74,7 @@ def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> 
 
 def efficiency_table(rows: Sequence[EfficiencyRow]) -> str:
     """Renders equivalent hours: one line per arm and budget, with the intervals of the hours and of their ratio F."""
-    heads = ["Target speech", "With auxiliaries", "is worth, alone", "95 % interval", "F", "95 % interval"]
+    heads = ["Target speech", "Arm", "Worth, alone", "95 % interval", "F", "95 % interval"]
     lines = []
     for row in sorted(rows, key=lambda row: (row["budget_s"], row["arm"])):
         ends = [row["hours_alone"], row["low"], row["high"]]

@@ -6,7 +6,7 @@ from speech_mtl.config import ControlSettings, Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS, Stage, find_arm
 from speech_mtl.experiments.controls import arms_and_controls, only
-from speech_mtl.scoring.results import REFERENCE_ARM
+from speech_mtl.scoring.results import REFERENCE_ARM, is_control
 
 HELPED = sorted(ARMS.keys() - {REFERENCE_ARM})
 
@@ -49,6 +49,12 @@ def test_every_arm_with_help_has_every_control():
     names = arms_and_controls(with_all_controls()).keys() - ARMS.keys()
     suffixes = ("noise", "shuffled", "without_aa", "without_cc")
     assert names == {"alone_equal_updates"} | {f"{arm}_{suffix}" for arm in HELPED for suffix in suffixes}
+
+
+def test_controls_are_told_from_arms_by_their_names():
+    """Leaving a language out is a way of training like others; the other controls are not to be used."""
+    for name in arms_and_controls(with_all_controls()):
+        assert is_control(name) == (name not in ARMS and "_without_" not in name)
 
 
 def test_all_runs_of_all_arms_and_controls_have_names_of_their_own():

@@ -98,6 +98,16 @@ def test_the_best_way_is_the_one_worth_most_and_then_the_one_with_fewest_errors(
     assert "(tiny, the best of 2" in answer(below, equivalent("tiny", 600, 3, 2, 4))
 
 
+def test_a_control_is_never_the_answer():
+    control = equivalent("joint_noise", 600, 80, 70, 90)
+    assert "(joint)" in answer(control, equivalent("joint", 600, 15, 12, 18))
+    assert answer(control) == "Only controls were measured: what auxiliary languages are worth cannot be said."
+
+
+def test_one_minute_does():
+    assert "1 minute does what 2.0 minutes" in answer(equivalent("joint", 60, 2, 1.5, 3))
+
+
 def test_answer_without_equivalent_hours():
     assert words.answer(BARE).endswith("cannot be said: only alone was measured.")
     assert answer(arms=[arm_summary("joint", 600, 0.2, None)]).endswith("said: alone was not measured.")
