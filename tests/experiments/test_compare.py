@@ -205,6 +205,13 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_trained(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_empty_test_set_is_refused_before_anything_is_trained(tiny_recipe: Recipe, tmp_path: Path):
+    (tiny_recipe.data.dir / "aa" / "test.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"The manifest .*aa/test\.jsonl is empty"):
+        compare(tiny_recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_report_lies_beside_the_rows(compared: Compared):
     names = {path.name for path in compared.folder.iterdir()}
     assert names >= {"comparison.json", "comparison.md", "efficiency.json", "hypotheses.jsonl", "provenance.json"}
