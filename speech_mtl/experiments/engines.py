@@ -11,7 +11,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib.util import find_spec
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Protocol
 
 from speech_mtl.backend import BACKENDS
@@ -186,3 +187,12 @@ def prepare_worker(num_threads: int) -> None:
     """Prepares a new process, before it imports a backend."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one ends the others
     os.environ.update(worker_variables(num_threads))
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A run whose comparison was killed would train on unseen, and keep its folder locked."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -122,6 +124,53 @@ def test_a_killed_process_takes_down_one_task_only(tmp_path: Path):
         recorded = Recorded(engine, tasks)
     assert "The process that ran dies was ended from outside" in str(recorded.ended.pop("dies"))
     assert recorded.ended == dict.fromkeys("abcd")
+
+
+def sleep_long(folder: Path) -> None:
+    note(folder, "asleep")
+    time.sleep(600)
+
+
+MAIN = """
+from pathlib import Path
+from test_scheduler import open_engine, sleep_long
+
+if __name__ == "__main__":
+    with open_engine("local", 2) as engine:
+        engine.submit(sleep_long, Path(__file__).parent).result()
+"""
+
+
+def test_processes_end_when_the_first_one_is_killed(tmp_path: Path):
+    """Else a run would go on unseen, and its folder stay locked."""
+    (tmp_path / "main.py").write_text(MAIN)
+    variables = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    first = subprocess.Popen([sys.executable, tmp_path / "main.py"], env=variables)
+    wait_until(lambda: (tmp_path / "asleep").exists() and " " in (tmp_path / "asleep").read_text())
+    other = int((tmp_path / "asleep").read_text().split()[1])
+    first.kill()
+    first.wait()
+    try:
+        wait_until(lambda: not alive(other))
+    finally:
+        if alive(other):
+            os.kill(other, signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise TimeoutError
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_each_job_has_its_share_of_the_processors():
