@@ -1,5 +1,6 @@
 """Files that are either there and whole, or not there."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def json_text(value: object) -> str:
+    """A value as our JSON files hold it."""
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,7 +1,6 @@
 """With and without auxiliary languages: runs the cells of a plan, gathers their errors, and writes the report."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +8,13 @@ from pathlib import Path
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments import report
-from speech_mtl.experiments.engines import open_engine
+from speech_mtl.experiments.engines import ThisProcess, open_engine
 from speech_mtl.experiments.gather import cell_rows, evaluated_rows, gather_test_sets
 from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
 from speech_mtl.experiments.provenance import provenance
 from speech_mtl.experiments.run_stage import is_done, run_stage
 from speech_mtl.experiments.scheduler import Task, run_tasks
-from speech_mtl.files import write_text
+from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.results import ResultRow
 from speech_mtl.scoring.tables import comparison_table
@@ -78,16 +77,15 @@ class _Comparison:
     def run(self, num_jobs: int, engine_name: str) -> list[ResultRow]:
         check_speech(self.plan, self.screen.progress)
         with open_engine(engine_name, num_jobs) as engine:
-            here = num_jobs == 1 and engine_name == "local"
+            here = isinstance(engine, ThisProcess)
             tasks = self._tasks(self.screen if here else None)
             with self._bar(shown=not here) as tick:
                 run_tasks(tasks, engine, self._on_start, self._on_end, tick)
-        rows = self._write()
-        if rows:
-            for path in report.write_report(report.load(self.folder), self.folder)[:1]:
-                self.screen.say(f"The report is {path}")
+        results = self._write()
+        if results:
+            self.screen.say(f"The report is {report.write_report(results, self.folder)[0]}")
         self._raise_failures()
-        return rows
+        return list(results.rows) if results else []
 
     def _tasks(self, screen: Screen | None) -> dict[str, Task]:
         """What is still to be done."""
@@ -142,21 +140,22 @@ class _Comparison:
         row = next(r for r in evaluated_rows(run) if r["split"] == "test" and r["language"] == run.recipe().target)
         return f"test error {row['cer']:.1%} of characters, {row['wer']:.1%} of words"
 
-    def _write(self) -> list[ResultRow]:
-        """Writes what the finished cells give, and which runs failed."""
+    def _write(self) -> report.Results | None:
+        """Writes what the finished cells give, and which runs failed; None if no cell is finished."""
+        self._write_failures()
         cells = [c for c in self.plan.cells if set(c.stages) <= self.ended and not set(c.stages) & set(self.failures)]
         rows = [row for cell in cells for row in cell_rows(self.recipe.name, self.plan, cell)]
-        if rows:
-            runs = dict.fromkeys(name for cell in cells for name in cell.stages)
-            wall_time_s = sum(Run(self.plan.run_path(name)).progress().wall_time_s for name in runs)
-            origin = provenance(wall_time_s, report.earlier_commands(self.folder))
-            about, replications = self.recipe.about.strip(), self.recipe.compare.num_replications
-            test_sets = gather_test_sets(self.plan, cells)
-            results = report.Results(self.recipe.name, about, rows, test_sets, replications, origin)
-            report.save(results, self.folder, rows=report.ROWS[0])
-            write_text(self.folder / "comparison.md", comparison_text(self.recipe, rows) + "\n")
-        self._write_failures()
-        return rows
+        if not rows:
+            return None
+        runs = dict.fromkeys(name for cell in cells for name in cell.stages)
+        wall_time_s = sum(Run(self.plan.run_path(name)).progress().wall_time_s for name in runs)
+        origin = provenance(wall_time_s, report.earlier_commands(self.folder))
+        about, replications = self.recipe.about.strip(), self.recipe.compare.num_replications
+        test_sets = gather_test_sets(self.plan, cells)
+        results = report.Results(self.recipe.name, about, rows, test_sets, replications, origin)
+        report.save(results, self.folder, rows=report.ROWS[0])
+        write_text(self.folder / "comparison.md", comparison_text(self.recipe, rows) + "\n")
+        return results
 
     def _write_failures(self) -> None:
         path = self.folder / "failures.json"
@@ -164,7 +163,7 @@ class _Comparison:
             path.unlink(missing_ok=True)
             return
         listed = [{"run": name, "message": str(error)} for name, error in self.failures.items()]
-        write_text(path, json.dumps(listed, ensure_ascii=False, indent=1) + "\n")
+        write_text(path, json_text(listed))
 
     def _raise_failures(self) -> None:
         ours = [error for error in self.failures.values() if not isinstance(error, InputError | OSError)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
+from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import Arm, Stage, find_arm, target_of
 from speech_mtl.experiments.controls import arms_and_controls, only
@@ -112,7 +113,7 @@ def check_speech(plan: Plan, wrap: Wrap = silent) -> None:
     seen = set()
     for stage in reversed(plan.stages.values()):  # the largest budgets first: their errors say more
         for language, settings in stage.recipe.languages.items():
-            for split in ("train", "dev", "test"):
+            for split in SPLITS:
                 key = (language, split, settings.budget_s if split == "train" else None)
                 if key not in seen:
                     seen.add(key)

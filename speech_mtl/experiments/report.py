@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from speech_mtl.errors import InputError
-from speech_mtl.files import write_text
+from speech_mtl.files import json_text, write_text
 from speech_mtl.scoring.hypotheses import TestSet, read_test_sets, write_test_sets
 from speech_mtl.scoring.results import EfficiencyRow, EquivalentRow, ResultRow, auxiliary_of
 from speech_mtl.scoring.summary import EquivalentHours, Hours, Provenance, Summary
@@ -63,10 +63,10 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
         folder: Where to.
         rows: What the file of rows is called.
     """
-    write_text(folder / rows, _json(list(results.rows)))
+    write_text(folder / rows, json_text(list(results.rows)))
     write_test_sets(folder / "hypotheses.jsonl", results.test_sets)
     origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
-    write_text(folder / "provenance.json", _json(origin | asdict(results.provenance)))
+    write_text(folder / "provenance.json", json_text(origin | asdict(results.provenance)))
 
 
 def load(folder: Path) -> Results:
@@ -150,7 +150,7 @@ def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
 
 def efficiency_text(summary: Summary) -> str:
     """The content of `efficiency.json`."""
-    return _json(efficiency_rows(summary))
+    return json_text(efficiency_rows(summary))
 
 
 def _read_origin(path: Path) -> dict:
@@ -168,7 +168,3 @@ def _read_origin(path: Path) -> dict:
             action="remove it and run the comparison again: finished runs are not repeated, and it is made anew",
         ) from None
     return {field: origin[field] for field in fields}
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"

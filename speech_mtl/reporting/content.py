@@ -18,7 +18,7 @@ from speech_mtl.reporting.blocks import (
 )
 from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, Provenance, Recommendation, Summary
-from speech_mtl.scoring.tables import MISSING
+from speech_mtl.scoring.tables import MISSING, percent
 
 LONG_TABLE = 12
 """Rows above which a table that repeats a plot is folded."""
@@ -98,8 +98,8 @@ def _comparison_row(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:
         _speech_cell(one.budget_s),
         Cell(one.arm),
         Cell(", ".join(map(str, one.seeds)) if len(one.seeds) <= 5 else f"{len(one.seeds)} seeds", len(one.seeds)),
-        Cell(words.percent(one.cer.value), one.cer.value, words.interval(one.cer), strong),
-        Cell(words.percent(one.wer.value), one.wer.value, words.interval(one.wer)),
+        Cell(percent(one.cer.value), one.cer.value, words.interval(one.cer), strong),
+        Cell(percent(one.wer.value), one.wer.value, words.interval(one.wer)),
         *_against_alone(one, arms),
         Cell(f"{one.num_updates:,.0f}", one.num_updates),
         Cell(words.waiting(one.wall_time_s), one.wall_time_s),
@@ -113,7 +113,7 @@ def _against_alone(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:
         return [Cell("alone not measured"), Cell(MISSING), Cell(MISSING)]
     reduction, p, mapsswe = one.reduction, one.p_value, max(one.mapsswe_p, default=None)
     return [
-        Cell(words.percent(reduction.value), reduction.value, words.interval(reduction, " to "))
+        Cell(percent(reduction.value), reduction.value, words.interval(reduction, " to "))
         if reduction
         else Cell("not given"),
         Cell("not given") if p is None else Cell(words.chance(p), p),
@@ -163,7 +163,7 @@ def _worse(summary: Summary) -> list[Block]:
                 Cell(one.language),
                 Cell(one.arm),
                 Cell("yes" if one.certain else "no"),
-                Cell(words.percent(one.reduction.value), one.reduction.value, words.interval(one.reduction, " to ")),
+                Cell(percent(one.reduction.value), one.reduction.value, words.interval(one.reduction, " to ")),
             ]
             for one in summary.worse
         ]
@@ -180,9 +180,9 @@ def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     heads = ["Target speech", "Language", "Arm", "CER %"]
     rows = []
     for one in summary.languages:
-        ends = "" if one.lowest == one.highest else f"({words.percent(one.lowest)}–{words.percent(one.highest)})"
+        ends = "" if one.lowest == one.highest else f"({percent(one.lowest)}–{percent(one.highest)})"
         cells = _speech_cell(one.budget_s), Cell(one.language), Cell(one.arm)
-        rows.append([*cells, Cell(words.percent(one.cer), one.cer, ends)])
+        rows.append([*cells, Cell(percent(one.cer), one.cer, ends)])
     spread = any(one.lowest != one.highest for one in summary.languages)
     note = "In brackets: smallest and largest of the seeds." if spread else ""
     folded = len(rows) > LONG_TABLE
@@ -196,7 +196,7 @@ def _transfer(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
         [
             Cell(one.target),
             Cell(one.auxiliary),
-            Cell(words.percent(one.reduction.value), one.reduction.value, words.interval(one.reduction, " to ")),
+            Cell(percent(one.reduction.value), one.reduction.value, words.interval(one.reduction, " to ")),
         ]
         for one in summary.transfer
     ]

@@ -10,6 +10,7 @@ from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.style import INK, PAPER, WIDTH, ArmStyle
 from speech_mtl.reporting.words import INTERVAL
 from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, LanguageError, Summary, TransferEntry
+from speech_mtl.scoring.tables import percent
 
 CURVE = f"Lines: mean over seeds. Bands: {INTERVAL}. Small dots: each seed. Lower is better."
 ONE_BUDGET = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower is better."
@@ -283,6 +284,6 @@ def _draw_cell(axes: Axes, one: TransferEntry, place: tuple[int, int], largest: 
     sign = "+" if reduction.value > 0 else ""
     certain = reduction.low > 0 or reduction.high < 0
     weight = "bold" if certain else "normal"
-    axes.text(column, row - 0.12, sign + words.percent(reduction.value), ha="center", va="center", weight=weight)
+    axes.text(column, row - 0.12, sign + percent(reduction.value), ha="center", va="center", weight=weight)
     within = " to ".join(f"{100 * end + 0.0:.0f}".replace("-", "−") for end in (reduction.low, reduction.high))
     axes.text(column, row + 0.22, within, ha="center", va="center", size=6.8)

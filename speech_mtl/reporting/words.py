@@ -2,16 +2,10 @@
 
 from speech_mtl.scoring.results import REFERENCE_ARM, is_control
 from speech_mtl.scoring.summary import EquivalentHours, Estimate, Hours, Summary, TransferEntry
+from speech_mtl.scoring.tables import MINUTES_BELOW_S, percent
 
 HOUR_S = 3600
 INTERVAL = "95\u00a0% interval"
-MINUTES_BELOW_S = 2 * HOUR_S
-"""Durations below this are given in minutes."""
-
-
-def percent(fraction: float) -> str:
-    """0.1234 -> `12.3`."""
-    return f"{round(100 * fraction, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def interval(estimate: Estimate, joiner: str = "–") -> str:

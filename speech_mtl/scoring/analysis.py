@@ -156,7 +156,7 @@ def summarize(
         num_replications=num_replications,
         arms=arms,
         equivalent_hours=all_equivalent_hours(sampled),
-        worse=negative_transfer(test_set.language, arms),
+        worse=negative_transfer((test_set.language, a.arm, a.budget_s, a.reduction) for a in arms if a.reduction),
         languages=language_errors(rows),
         examples=find_examples(test_set),
         notes=_notes(sampled) + _left_out(test_set),
@@ -226,13 +226,13 @@ def _mapsswe_p(test_set: TestSet, model: Model, other: Model) -> float:
     return mapsswe(test_set.references, *heard, spaced=test_set.spaced).p_value
 
 
-def negative_transfer(language: str, arms: Iterable[ArmSummary]) -> list[Worse]:
-    """Where an arm has more errors than alone, the certain cases first, the largest loss first."""
-    found = [
-        Worse(language, arm.arm, arm.budget_s, arm.reduction, certain=arm.reduction.high < 0)
-        for arm in arms
-        if arm.reduction is not None and arm.reduction.value < 0
-    ]
+def negative_transfer(reductions: Iterable[tuple[str, str, float, Estimate]]) -> list[Worse]:
+    """Where an arm has more errors than alone, the certain cases first, the largest loss first.
+
+    Args:
+        reductions: (language, arm, seconds of its speech, reduction of its CER).
+    """
+    found = [Worse(*tried, certain=tried[-1].high < 0) for tried in reductions if tried[-1].value < 0]
     return sorted(found, key=lambda worse: (not worse.certain, worse.reduction.value))
 
 

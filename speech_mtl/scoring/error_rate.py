@@ -54,7 +54,7 @@ def score(references: Sequence[str], hypotheses: Sequence[str], spaced: bool = T
             received=f"{len(references)} references and {len(hypotheses)} hypotheses",
             action="give every utterance of the split one hypothesis, an empty text if nothing was recognised",
         )
-    references, hypotheses = _single_spaced(references), _single_spaced(hypotheses)
+    references, hypotheses = single_spaced(references), single_spaced(hypotheses)
     characters = _counts(jiwer.process_characters(references, hypotheses))
     words = _counts(jiwer.process_words(references, hypotheses)) if spaced else characters
     return Score(words, characters, len(references))
@@ -64,14 +64,14 @@ def errors_by_utterance(
     references: Sequence[str], hypotheses: Sequence[str], spaced: bool = True
 ) -> tuple[list[int], list[int]]:
     """Errors of each utterance: over words, and over characters. Their sums are those of `score`."""
-    references, hypotheses = _single_spaced(references), _single_spaced(hypotheses)
+    references, hypotheses = single_spaced(references), single_spaced(hypotheses)
     characters = _errors(jiwer.process_characters(references, hypotheses))
     return (_errors(jiwer.process_words(references, hypotheses)) if spaced else characters), characters
 
 
 def lengths_by_utterance(references: Sequence[str], spaced: bool = True) -> tuple[list[int], list[int]]:
     """Reference words and reference characters of each utterance."""
-    characters = [len(text) for text in _single_spaced(references)]
+    characters = [len(text) for text in single_spaced(references)]
     return ([len(text.split()) for text in references] if spaced else characters), characters
 
 
@@ -86,7 +86,8 @@ def _errors(output: jiwer.WordOutput | jiwer.CharacterOutput) -> list[int]:
     ]
 
 
-def _single_spaced(texts: Sequence[str]) -> list[str]:
+def single_spaced(texts: Sequence[str]) -> list[str]:
+    """Texts with one space between words and none around them: as they are scored."""
     return [" ".join(text.split()) for text in texts]
 
 

@@ -12,6 +12,7 @@ import jiwer
 import numpy as np
 
 from speech_mtl.errors import InputError
+from speech_mtl.scoring.error_rate import single_spaced
 
 CONFIDENCE = 0.95
 """Share of test sets whose interval holds the true value."""
@@ -245,7 +246,7 @@ def mapsswe(
 
 def _errors(references: Sequence[str], hypotheses: Sequence[str], spaced: bool) -> list[dict[int, int]]:
     """Number of errors by place, for each utterance: word i is at place 2i + 1, insertions before it are at 2i."""
-    said, heard = ([" ".join(text.split()) for text in texts] for texts in (references, hypotheses))
+    said, heard = single_spaced(references), single_spaced(hypotheses)
     output = jiwer.process_words(said, heard) if spaced else jiwer.process_characters(said, heard)
     utterances = []
     for alignment in output.alignments:

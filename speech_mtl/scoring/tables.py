@@ -8,11 +8,14 @@ from statistics import fmean
 from typing import Any, NamedTuple, get_type_hints
 
 from speech_mtl.errors import InputError
-from speech_mtl.files import write_text
+from speech_mtl.files import json_text, write_text
 from speech_mtl.scoring.results import REFERENCE_ARM, EfficiencyRow, EquivalentRow, EvaluationRow, ResultRow
 
 MISSING = "–"
 """What stands in a cell without a value."""
+
+MINUTES_BELOW_S = 2 * 3600
+"""Durations below this are given in minutes."""
 
 
 def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
@@ -28,9 +31,9 @@ def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
                 row["split"],
                 str(row["num_utterances"]),
                 str(row["num_reference_words"]),
-                _percent(row["wer"]),
+                percent(row["wer"]),
                 " / ".join(map(str, words)),
-                _percent(row["cer"]),
+                percent(row["cer"]),
                 " / ".join(map(str, characters)),
             ]
         )
@@ -99,10 +102,8 @@ def markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]], num_tex
 
 def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]], markdown: str) -> None:
     """Writes the rows as `NAME.json` and their table as `NAME.md`, each under a temporary name first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(list(rows), ensure_ascii=False, indent=1)
-    for path, text in ((folder / f"{name}.json", content + "\n"), (folder / f"{name}.md", markdown.rstrip() + "\n")):
-        write_text(path, text)
+    write_text(folder / f"{name}.json", json_text(list(rows)))
+    write_text(folder / f"{name}.md", markdown.rstrip() + "\n")
 
 
 class TableKind(NamedTuple):
@@ -251,17 +252,18 @@ def _values(cell: Iterable[ResultRow], rate: str) -> list[float]:
 
 def _spread(values: Sequence[float]) -> str:
     if len(values) < 2:
-        return _percent(values[0] if values else None)
-    return f"{_percent(fmean(values))} ({_percent(min(values))}–{_percent(max(values))})"
+        return percent(values[0] if values else None)
+    return f"{percent(fmean(values))} ({percent(min(values))}–{percent(max(values))})"
 
 
 def _reduction(alone: Sequence[float], other: Sequence[float]) -> str:
     if not alone or not other or fmean(alone) == 0:
         return MISSING
-    return _percent((fmean(alone) - fmean(other)) / fmean(alone))
+    return percent((fmean(alone) - fmean(other)) / fmean(alone))
 
 
-def _percent(fraction: float | None) -> str:
+def percent(fraction: float | None) -> str:
+    """0.1234 -> `12.3`."""
     if fraction is None:
         return MISSING
     return f"{round(100 * fraction, 1) + 0.0:.1f}".replace("-", "−")
@@ -269,4 +271,4 @@ def _percent(fraction: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Hours from two on, else minutes."""
-    return f"{seconds / 3600:.4g} h" if seconds >= 2 * 3600 else f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.4g} h" if seconds >= MINUTES_BELOW_S else f"{seconds / 60:.3g} min"

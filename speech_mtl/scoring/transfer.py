@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from speech_mtl.scoring.analysis import Bootstrap, bootstrap, language_errors, relative_reduction
+from speech_mtl.scoring.analysis import Bootstrap, bootstrap, language_errors, negative_transfer, relative_reduction
 from speech_mtl.scoring.hypotheses import TestSet
 from speech_mtl.scoring.results import ResultRow, auxiliary_of
-from speech_mtl.scoring.summary import Recommendation, Summary, TransferEntry, Worse
+from speech_mtl.scoring.summary import Estimate, Recommendation, Summary, TransferEntry
 
 
 def summarize_transfer(
@@ -17,7 +17,12 @@ def summarize_transfer(
         InputError: A test set is empty.
     """
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
-    entries = [entry for target, own in sampled.items() for entry in _entries(target, own)]
+    reductions = _reductions(sampled)
+    entries = [
+        TransferEntry(target, auxiliary, reduction)
+        for target, arm, _, reduction in reductions
+        if (auxiliary := auxiliary_of(arm))
+    ]
     first = next(iter(sampled.values()))
     return Summary(
         recipe=recipe,
@@ -28,7 +33,7 @@ def summarize_transfer(
         num_replications=num_replications,
         arms=[],
         equivalent_hours=[],
-        worse=_worse(sampled),
+        worse=negative_transfer(reductions),
         languages=language_errors(rows),
         examples=[],
         transfer=entries,
@@ -61,19 +66,11 @@ def _note(sampled: dict[str, Bootstrap]) -> str:
     )
 
 
-def _entries(target: str, sampled: Bootstrap) -> list[TransferEntry]:
+def _reductions(sampled: dict[str, Bootstrap]) -> list[tuple[str, str, float, Estimate]]:
+    """(target, arm, seconds of its speech, reduction of its CER) of everything that was tried."""
     return [
-        TransferEntry(target, auxiliary, reduction[0])
-        for key in sampled.cer
-        if (auxiliary := auxiliary_of(key[0])) and (reduction := relative_reduction(sampled, key))
-    ]
-
-
-def _worse(sampled: dict[str, Bootstrap]) -> list[Worse]:
-    found = [
-        Worse(target, *key, reduction[0], certain=reduction[0].high < 0)
+        (target, *key, reduction[0])
         for target, own in sampled.items()
         for key in own.cer
-        if (reduction := relative_reduction(own, key)) and reduction[0].value < 0
+        if (reduction := relative_reduction(own, key))
     ]
-    return sorted(found, key=lambda worse: (not worse.certain, worse.reduction.value))
