@@ -322,10 +322,10 @@ def _our_weight(name: str, weights: Mapping[str, np.ndarray], twin: Twin) -> np.
     if "norm" in path:
         return weights[path.replace("/weight", "/gain")]
     kernel = weights[path.replace("/weight", "/kernel")]
+    if "depthwise" in path:  # (size, 1, channels, 1) -> (channels, 1, 1, size): ours runs along the height
+        return kernel.transpose(2, 3, 1, 0).copy()
     if kernel.ndim == 4:  # (height, width, in, out) -> (out, in, height, width)
         return kernel.transpose(3, 2, 0, 1).copy()
-    if kernel.ndim == 3:  # (size, channels, 1) -> (channels, 1, 1, size)
-        return kernel.transpose(1, 2, 0)[:, None].copy()
     if path.startswith(
         "encoder/subsampling/project"
     ):  # rows run over (mels, channels); the twin's over (channels, mels)
