@@ -14,16 +14,24 @@ from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.models.task_heads import TaskHead
+from speech_mtl.tasks import Task
+from speech_mtl.training.combining import COMBININGS, Combining
+from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cosine
+from speech_mtl.training.weighting import WEIGHTINGS, Weighting
 
 
-def build_model(recipe: Recipe, num_tokens: Mapping[str, int]) -> MultilingualModel:
+def build_model(
+    recipe: Recipe, num_tokens: Mapping[str, int], tasks: Mapping[str, Task] | None = None
+) -> MultilingualModel:
     """The network of a recipe, with random weights that its seed decides.
 
     Args:
         recipe: The settings.
         num_tokens: Size of each language's vocabulary, blank included.
+        tasks: What is predicted besides transcripts.
     """
     keras.utils.set_random_seed(recipe.seed)
     random = keras.random.SeedGenerator(recipe.seed)
@@ -35,7 +43,30 @@ def build_model(recipe: Recipe, num_tokens: Mapping[str, int]) -> MultilingualMo
         encoder=encoder,
         heads=LanguageHeads(encoder.dim, num_tokens),
         random=random,
+        task_heads={name: _task_head(recipe, task, encoder.dim) for name, task in (tasks or {}).items()},
     )
+
+
+def _task_head(recipe: Recipe, task: Task, dim: int) -> TaskHead:
+    pooling = getattr(recipe.tasks[task.name], "pooling", None)
+    return TaskHead(dim, task.num_outputs, pooling, name=task.name)
+
+
+def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:
+    """The strategy that weighs the tasks.
+
+    Raises:
+        InputError: A weight is given for a task that there is not.
+    """
+    settings = recipe.weighting.model_dump(exclude={"kind"})
+    return WEIGHTINGS[recipe.weighting.kind](objective, **settings, seed=recipe.seed)
+
+
+def build_combining(recipe: Recipe) -> Combining | None:
+    """The method that combines the tasks' gradients; None if they are added up."""
+    if recipe.gradients is None:
+        return None
+    return COMBININGS[recipe.gradients.kind](**recipe.gradients.model_dump(exclude={"kind"}), seed=recipe.seed)
 
 
 def build_optimizer(model: MultilingualModel, settings: TrainingSettings) -> FlatAdamW:

@@ -105,11 +105,10 @@ def evaluate(
     load_backend()
     from speech_mtl.experiments.evaluate import evaluate as evaluate_run
     from speech_mtl.runs import Run
-    from speech_mtl.scoring.tables import evaluation_table
     from speech_mtl.screen import Screen
 
-    rows = evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
-    _print_markdown(evaluation_table(rows))
+    evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
+    _print_markdown((run / "evaluation.md").read_text(encoding="utf-8").rstrip())
     print(f"The tables are in {run}/evaluation.md and .json, what was heard in {run}/hypotheses/")
 
 

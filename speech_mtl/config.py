@@ -6,7 +6,7 @@ a recipe is loaded; what comes out is frozen.
 
 import difflib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,9 @@ from ruamel.yaml import YAML, YAMLError
 from speech_mtl.errors import InputError
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Kept = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -64,6 +66,59 @@ class LanguageSettings(Section):
 
     Dev and test speech and the vocabulary stay as they are. None: true speech with its own transcripts.
     """
+    keep_transcripts: Kept = 1.0
+    """Share of the training transcripts, chosen at random, that training sees; the others count as unknown."""
+
+
+class TaskSection(Section):
+    """What all kinds of tasks have; see `tasks.Task`."""
+
+    label: str | None = None
+    """Name of its labels in the manifests, there `labels.NAME`, or `language` or `speaker`. None: the task's name."""
+    keep_labels: Kept = 1.0
+    """Share of the training labels, chosen at random, that training sees; the others count as unknown."""
+
+
+class PooledTaskSection(TaskSection):
+    """A task whose head sees the whole utterance at once."""
+
+    pooling: Literal["attention", "mean"] = "attention"
+    """How encoder frames become one; see `models.task_heads`."""
+
+
+class ClassesTaskSettings(PooledTaskSection):
+    """One of several classes; see `tasks.classes`."""
+
+    kind: Literal["classes"] = "classes"
+    unseen: Literal["refuse", "unknown"] = "refuse"
+    """What to do with a class in dev or test that no training utterance has."""
+
+
+class NumberTaskSettings(PooledTaskSection):
+    """A number; see `tasks.number`."""
+
+    kind: Literal["number"] = "number"
+
+
+class TagsTaskSettings(PooledTaskSection):
+    """Several yes or no labels at once; see `tasks.tags`."""
+
+    kind: Literal["tags"] = "tags"
+
+
+class FrameTagsTaskSettings(TaskSection):
+    """Several yes or no labels of every frame; see `tasks.frame_tags`."""
+
+    kind: Literal["frame_tags"] = "frame_tags"
+
+
+TaskSettings = Annotated[
+    Annotated[ClassesTaskSettings, Tag("classes")]
+    | Annotated[NumberTaskSettings, Tag("number")]
+    | Annotated[TagsTaskSettings, Tag("tags")]
+    | Annotated[FrameTagsTaskSettings, Tag("frame_tags")],
+    Discriminator(_kind("classes")),
+]
 
 
 class DataSettings(Section):
@@ -83,7 +138,9 @@ class DataSettings(Section):
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
     subset_seed: int = 0
-    """Which utterances make up a budget; not the seed of a run, so that runs can be compared."""
+    """Which utterances make up a budget, and which labels are kept; not the seed of a run, so that runs compare."""
+    require_all_labels: bool = False
+    """Leave out training utterances of which the transcript or any task's label is unknown."""
     num_threads: Count = 2
     """Threads that prepare batches."""
 
@@ -176,6 +233,94 @@ class TrainingSettings(Section):
     """Looks at the dev set without a better error after which training stops."""
     select: Literal["best", "last"] = "best"
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
+    log_conflicts: bool = False
+    """Whether each look at the dev sets logs the cosines between the tasks' gradients in the encoder."""
+
+
+class EqualWeightingSettings(Section):
+    """Every task counts alike."""
+
+    kind: Literal["equal"] = "equal"
+
+
+class FixedWeightingSettings(Section):
+    """Weights that are given here."""
+
+    kind: Literal["fixed"] = "fixed"
+    weights: dict[str, Weight] = {}
+    """lambda of languages and tasks, by name; 1 for those that are not named."""
+
+
+class UncertaintyWeightingSettings(Section):
+    """See `training.weighting.Uncertainty`."""
+
+    kind: Literal["uncertainty"] = "uncertainty"
+    learning_rate: Positive = 0.01
+    min_weight: Positive = 0.25
+    max_weight: Positive = 4.0
+
+
+class DynamicWeightAverageSettings(Section):
+    """See `training.weighting.DynamicWeightAverage`."""
+
+    kind: Literal["dynamic_weight_average"] = "dynamic_weight_average"
+    temperature: Positive = 2.0
+    period: Count = 100
+
+
+class GradNormSettings(Section):
+    """See `training.weighting.GradNorm`."""
+
+    kind: Literal["gradnorm"] = "gradnorm"
+    alpha: Annotated[float, Field(ge=0)] = 1.5
+    learning_rate: Positive = 0.025
+    start_updates: Count = 50
+
+
+class RandomWeightsSettings(Section):
+    """See `training.weighting.RandomWeights`."""
+
+    kind: Literal["random"] = "random"
+
+
+class CtcDroSettings(Section):
+    """See `training.weighting.CtcDro`."""
+
+    kind: Literal["ctc_dro"] = "ctc_dro"
+    step_size: Positive = 1e-4
+    smoothing: Annotated[float, Field(ge=0)] = 0.5
+    duration_s: Positive = 50.0
+
+
+WeightingSettings = Annotated[
+    Annotated[EqualWeightingSettings, Tag("equal")]
+    | Annotated[FixedWeightingSettings, Tag("fixed")]
+    | Annotated[UncertaintyWeightingSettings, Tag("uncertainty")]
+    | Annotated[DynamicWeightAverageSettings, Tag("dynamic_weight_average")]
+    | Annotated[GradNormSettings, Tag("gradnorm")]
+    | Annotated[RandomWeightsSettings, Tag("random")]
+    | Annotated[CtcDroSettings, Tag("ctc_dro")],
+    Discriminator(_kind("equal")),
+]
+
+
+class PCGradSettings(Section):
+    """See `training.combining.PCGrad`."""
+
+    kind: Literal["pcgrad"] = "pcgrad"
+
+
+class CAGradSettings(Section):
+    """See `training.combining.CAGrad`."""
+
+    kind: Literal["cagrad"] = "cagrad"
+    radius: Share = 0.4
+
+
+GradientSettings = Annotated[
+    Annotated[PCGradSettings, Tag("pcgrad")] | Annotated[CAGradSettings, Tag("cagrad")],
+    Discriminator(_kind("pcgrad")),
+]
 
 
 class ControlSettings(Section):
@@ -215,8 +360,17 @@ class Recipe(Section):
     about: str = ""
     """A sentence about the data that is printed wherever results are shown."""
     target: str | None = None
-    """The language that matters: early stopping and comparisons look at its errors. None: the mean of all."""
+    """The language that matters: early stopping and comparisons look at its errors. None: the mean of all languages.
+
+    Early stopping can look at a task instead; comparisons need a language.
+    """
     languages: dict[str, LanguageSettings] = Field(min_length=1)
+    tasks: dict[str, TaskSettings] = {}
+    """What is predicted besides transcripts, by a name of its own."""
+    weighting: WeightingSettings = EqualWeightingSettings()
+    """lambda of each language and task in the objective; see `training.objective`."""
+    gradients: GradientSettings | None = None
+    """How the tasks' gradients are combined in the encoder. None: they are added up."""
     data: DataSettings
     features: FeatureSettings = FeatureSettings()
     augment: AugmentSettings = AugmentSettings()
@@ -229,15 +383,41 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _target_is_a_language(self):
-        if self.target is not None and self.target not in self.languages:
-            raise ValueError(f"target must be one of the languages: {', '.join(self.languages)}")
+        if self.target is not None and self.target not in (*self.languages, *self.tasks):
+            raise ValueError(
+                f"target must be one of the languages or tasks: {', '.join([*self.languages, *self.tasks])}"
+            )
         return self
 
-    def overridden(self, overrides: dict[str, Any]) -> "Recipe":
+    @model_validator(mode="after")
+    def _names_differ(self):
+        if twice := [name for name in self.tasks if name in self.languages]:
+            raise ValueError(f"a task must not have the name of a language: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_have_tasks(self):
+        given = self.weighting.weights if isinstance(self.weighting, FixedWeightingSettings) else {}
+        names = [*self.languages, *self.tasks]
+        if unknown := [name for name in given if name not in names]:
+            raise ValueError(f"weighting.weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
+        return self
+
+    def with_languages(
+        self, languages: Mapping[str, LanguageSettings], changes: Mapping[str, Any] | None = None
+    ) -> "Recipe":
+        """A copy with other languages and further changes; weights of languages that are gone go too."""
+        changes = {"languages": languages, **(changes or {})}
+        if isinstance(self.weighting, FixedWeightingSettings):
+            names = (*languages, *self.tasks)
+            changes["weighting.weights"] = {n: w for n, w in self.weighting.weights.items() if n in names}
+        return self.overridden(changes)
+
+    def overridden(self, overrides: Mapping[str, Any]) -> "Recipe":
         """A copy in which each dotted key has its new value."""
         values = self.model_dump(mode="json")
         for key, value in overrides.items():
-            _set(values, key, value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
+            _set(values, key, _plain(value))
         return _checked(values, where="the settings")
 
     def to_yaml(self) -> str:
@@ -307,6 +487,13 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     return _checked(values, where=str(path))
 
 
+def _plain(value: Any) -> Any:
+    """Settings as a recipe's YAML has them."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
 def _yaml(text: str | bytes) -> Any:
     return YAML(typ="safe", pure=True).load(text)  # YAML 1.2: `no` is a word and `3e-4` a number
 
@@ -330,7 +517,9 @@ def _checked(values: dict, where: str) -> Recipe:
 def _input_error(error: ValidationError, where: str) -> InputError:
     """The first problem that pydantic found, in our four parts."""
     first = error.errors(include_url=False)[0]
-    location = [str(part) for part in first["loc"] if str(part) not in _KINDS]
+    parts = [str(part) for part in first["loc"]]
+    named = zip(["", *parts], parts, strict=False)  # a task may have the name of a kind
+    location = [part for before, part in named if before == "tasks" or part not in _KINDS]
     key = ".".join(location) or "the recipe"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -354,7 +543,14 @@ def _input_error(error: ValidationError, where: str) -> InputError:
     )
 
 
-_KINDS = ("conformer", "recurrent", "character", "pinyin")
+def _kinds(section: type[Section]) -> set[str]:
+    """The kinds of a settings class and all that are made from it."""
+    own = {section.model_fields["kind"].default} if "kind" in section.model_fields else set()
+    return own.union(*map(_kinds, section.__subclasses__()))
+
+
+_KINDS = _kinds(Section)
+"""What pydantic puts into the path of a setting that comes in several kinds."""
 
 
 def _known_keys(location: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The speech that a recipe names: opened, cut to its budget, tokenised, and reported on."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +9,16 @@ import numpy as np
 
 from speech_mtl.build import audio_limits
 from speech_mtl.config import Recipe
+from speech_mtl.data.labels import TRANSCRIPT, Removal, make_task
 from speech_mtl.data.manifest import manifest_path, read_manifest
-from speech_mtl.data.pipeline import Examples, load_examples, refuse_many, texts_at, within_budget
+from speech_mtl.data.pipeline import Examples, Reading, load_examples, refuse_many, utterances_at, within_budget
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.store import WaveformStore, open_store
 from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class
+from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.tasks import TASKS, Task
 
 Wrap = Callable[[Iterable, str], Iterable]
 """Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
@@ -73,34 +77,75 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     return Split(language, split, manifest, store, positions)
 
 
+def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:
+    """The utterances that training uses, with the labels that it uses."""
+    return utterances_at(split.manifest, split.positions, removal(recipe, split.language))
+
+
+def removal(recipe: Recipe, language: str) -> Removal:
+    """Which labels of a language's training speech count as unknown."""
+    kept = {task.label or name: task.keep_labels for name, task in recipe.tasks.items()}
+    return Removal({TRANSCRIPT: recipe.languages[language].keep_transcripts, **kept}, recipe.data.subset_seed)
+
+
 def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
-    """The tokeniser of a language, made from the transcripts that training uses and no others."""
+    """The tokeniser of a language, made from the transcripts that training uses and no others.
+
+    Raises:
+        InputError: No transcript is known.
+    """
     kind = recipe.languages[split.language].tokenizer.kind
-    return tokenizer_class(kind).from_texts(texts_at(split.manifest, split.positions), split.language)
+    texts = [utterance.text for utterance in training_utterances(recipe, split) if utterance.text is not None]
+    if not texts:
+        raise InputError(
+            f"{split.manifest}: no utterance of {split.language} has a transcript",
+            expected="at least one text that is not null",
+            received=f"{len(split.positions)} utterances without",
+            action="add transcripts, or take the language out of the recipe",
+        )
+    return tokenizer_class(kind).from_texts(texts, split.language)
 
 
-def training_examples(recipe: Recipe, split: Split, tokenizer: Tokenizer, num_encoder_frames: Callable) -> Examples:
+def make_tasks(recipe: Recipe, splits: Sequence[Split]) -> dict[str, Task]:
+    """The tasks of a recipe besides transcripts, made from the labels that training uses and no others.
+
+    Raises:
+        InputError: No utterance has a label for a task, or one has a label of another kind.
+    """
+    tasks = {}
+    for name, settings in recipe.tasks.items():
+        utterances = (utterance for split in splits for utterance in training_utterances(recipe, split))
+        own = settings.model_dump(exclude={"kind", "label", "keep_labels", "pooling"})
+        tasks[name] = make_task(TASKS[settings.kind], name, settings.label or name, utterances, **own)
+    return tasks
+
+
+def training_examples(
+    recipe: Recipe, split: Split, tokenizer: Tokenizer, tasks: Mapping[str, Task], model: MultilingualModel
+) -> Examples:
     """What a language's training split offers; in a control, without its sound or its sense.
 
     Raises:
-        InputError: More utterances than `data.allow_skipped` cannot be used.
+        InputError: More utterances than `data.allow_skipped` cannot be used, or nothing is known of any.
     """
     data, shortest = recipe.data, 1.0 / max(recipe.augment.speeds)
-    examples = load_examples(
-        split.manifest,
-        split.store,
-        split.positions,
+    reading = Reading(
         tokenizer,
-        num_encoder_frames,
+        model.num_encoder_frames,
+        model.frame_times_s,
+        tuple(tasks.values()),
+        removal(recipe, split.language),
+        data.require_all_labels,
         shortest,
         data.allow_skipped,
     )
+    examples = load_examples(split.manifest, split.store, split.positions, reading)
     control = recipe.languages[split.language].replace
     if control == "noise":
         return with_noise(examples)
     if control == "shuffled_transcripts":
         return with_shuffled_transcripts(
-            split.manifest, examples, num_encoder_frames, data.subset_seed, shortest, data.allow_skipped
+            split.manifest, examples, model.num_encoder_frames, data.subset_seed, shortest, data.allow_skipped
         )
     return examples
 

@@ -6,7 +6,8 @@ Shapes are written in fixed letters: B batch, S samples, T frames, E encoder fra
 L languages.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,19 +28,27 @@ class Utterance:
         id: Unique within its manifest.
         audio: The audio file.
         language: BCP 47 tag, such as `cs` or `zh-CN`.
-        text: The transcript as the corpus has it (not normalised).
+        text: The transcript as the corpus has it (not normalised); None if unknown.
         duration_s: Length in seconds.
         speaker: Who speaks; None if unknown.
+        labels: What else is known, by name, in the forms that the kinds of `tasks` read; None where unknown.
         source: `file:line` of the manifest, for messages.
     """
 
     id: str
     audio: Path
     language: str
-    text: str
+    text: str | None
     duration_s: float
     speaker: str | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+
+    def label(self, name: str) -> Any:
+        """What is known under a name: an entry of `labels`, or the utterance's own language or speaker."""
+        if name in self.labels:
+            return self.labels[name]
+        return {"language": self.language, "speaker": self.speaker}.get(name)
 
 
 class Batch(NamedTuple):
@@ -50,7 +59,9 @@ class Batch(NamedTuple):
         num_samples: (B,) int32, true lengths.
         language_ids: (B,) int32, index into the model's languages.
         tokens: (B, U) int32, zero-padded.
-        num_tokens: (B,) int32, true lengths; a row with 0 tokens is padding of the batch and adds nothing to the loss.
+        num_tokens: (B,) int32, true lengths; a row with 0 tokens (its transcript is unknown, or it is padding of the
+            batch) adds nothing to the loss of transcripts.
+        labels: By task, (B, ...) float32 as `tasks.Task` encodes them, NaN where unknown.
     """
 
     waveforms: Array
@@ -58,18 +69,26 @@ class Batch(NamedTuple):
     language_ids: Array
     tokens: Array
     num_tokens: Array
+    labels: Mapping[str, Array] = {}
+
+    def mapped(self, function: Callable[[Array], Array]) -> "Batch":
+        """The batch with a function applied to each of its arrays."""
+        fields: tuple[Array, Array, Array, Array, Array] = self[:-1]
+        return Batch(*map(function, fields), labels={name: function(array) for name, array in self.labels.items()})  # pyright: ignore[reportCallIssue]
 
 
 class Logits(NamedTuple):
-    """Unnormalised log-probabilities of tokens.
+    """What the network says of a batch: unnormalised log-probabilities of tokens, and of labels.
 
     Attributes:
         values: (B, E, V) float32; V is the largest vocabulary, tokens beyond an utterance's own vocabulary are -1e9.
         num_frames: (B,) int32, true numbers of encoder frames.
+        labels: By task, (B, K) float32, or (B, E, K) for a task over frames; K is the task's `num_outputs`.
     """
 
     values: Array
     num_frames: Array
+    labels: Mapping[str, Array] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +100,14 @@ class Hypothesis:
         language: Whose output layer was used.
         text: The recognised text, in the tokeniser's normalised form.
         score: Mean log-probability per encoder frame of the best path.
+        labels: By task, what its head says: (K,), or (E, K) for a task over frames.
     """
 
     id: str
     language: str
     text: str
     score: float
+    labels: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

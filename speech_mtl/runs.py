@@ -1,9 +1,10 @@
 """What a run leaves on disk: save, resume, load. Weights lie by name, one file a part; nothing is unpickled.
 
 RUN/settings.yaml               all settings, defaults written out
-RUN/tokenizers/LANGUAGE.json
+RUN/tokenizers/LANGUAGE.json    tasks/NAME.json
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
-    encoder.safetensors  heads/LANGUAGE.safetensors  optimizer.safetensors  progress.json
+    encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors
+    optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
 RUN/log.jsonl  tensorboard/     losses and errors by update
 RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
@@ -28,10 +29,12 @@ from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import replacing, write_text
+from speech_mtl.files import json_text, replacing, write_text
 from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.tasks import TASKS, Task
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
+from speech_mtl.training.weighting import Weighting
 
 
 class Run:
@@ -61,10 +64,14 @@ class Run:
             )
         return load_recipe(self.settings_path)
 
-    def start(self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer]) -> None:
+    def start(
+        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task] | None = None
+    ) -> None:
         """Writes what never changes during a run. The settings come last: they say that the rest is there."""
         for language, tokenizer in tokenizers.items():
             tokenizer.save(self.path / "tokenizers" / f"{language}.json")
+        for name, task in (tasks or {}).items():
+            write_text(self._task_path(name), json_text({"kind": task.kind, **task.to_json()}))
         write_text(self.settings_path, recipe.to_yaml())
 
     def tokenizers(self) -> dict[str, Tokenizer]:
@@ -73,6 +80,17 @@ class Run:
             language: load_tokenizer(self.path / "tokenizers" / f"{language}.json")
             for language in self.recipe().languages
         }
+
+    def tasks(self) -> dict[str, Task]:
+        """What the run predicts besides transcripts, by name, in the order of the recipe.
+
+        Raises:
+            InputError: A task's file is missing or damaged.
+        """
+        return {name: _read_task(self._task_path(name)) for name in self.recipe().tasks}
+
+    def _task_path(self, name: str) -> Path:
+        return self.path / "tasks" / f"{name}.json"
 
     def append_log(self, record: dict) -> None:
         """Adds a line to the log."""
@@ -114,13 +132,17 @@ class Run:
         """Whether there is a state from which training can go on."""
         return _newest(self.path / "checkpoints") is not None
 
-    def save_checkpoint(self, model: MultilingualModel, optimizer: FlatAdamW, progress: Progress) -> None:
+    def save_checkpoint(
+        self, model: MultilingualModel, optimizer: FlatAdamW, progress: Progress, weighting: Weighting | None = None
+    ) -> None:
         """Saves all that is needed to go on from here, then removes the older checkpoint."""
         folder = self.path / "checkpoints" / f"{progress.update:06d}"
 
         def write(temporary: Path) -> None:
             save_weights(temporary, model)
             save_part(temporary / "optimizer.safetensors", optimizer.named_state())
+            if weighting and (state := weighting.state()):
+                save_part(temporary / "weighting.safetensors", state)
             save_part(temporary / "random.safetensors", {"state": np.asarray(model.random.state)})
             (temporary / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
@@ -130,14 +152,18 @@ class Run:
         """Saves the weights as the best so far, then removes the former best."""
         _write_folder(self.path / "best" / f"{update:06d}", lambda temporary: save_weights(temporary, model))
 
-    def load_checkpoint(self, model: MultilingualModel, optimizer: FlatAdamW) -> Progress:
-        """Sets weights, optimiser and random state to the newest checkpoint; a fresh start if there is none."""
+    def load_checkpoint(
+        self, model: MultilingualModel, optimizer: FlatAdamW, weighting: Weighting | None = None
+    ) -> Progress:
+        """Sets all that changes in training to the newest checkpoint; a fresh start if there is none."""
         folder = _newest(self.path / "checkpoints")
         if folder is None:
             return Progress()
         progress = _read_progress(folder / "progress.json")
         load_weights(folder, model)
         _set_optimizer(folder / "optimizer.safetensors", optimizer)
+        if weighting and weighting.state():
+            weighting.set_state(load_part(folder / "weighting.safetensors"))
         model.random.state.assign(load_part(folder / "random.safetensors")["state"])
         return progress
 
@@ -177,29 +203,37 @@ class Run:
 
     def load(self) -> Recognizer:
         """The recogniser with the best weights."""
-        recipe, tokenizers = self.recipe(), self.tokenizers()
-        model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()})
+        recipe, tokenizers, tasks = self.recipe(), self.tokenizers(), self.tasks()
+        model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
         self.load_best(model)
-        return Recognizer(model, tokenizers, recipe.data.sample_rate_hz)
+        return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
 
 
 def save_weights(folder: Path, model: MultilingualModel) -> None:
-    """Writes the encoder and each language's head, each to its own file."""
+    """Writes the encoder and every head, each to its own file."""
     save_part(folder / "encoder.safetensors", named_weights(model.encoder))
-    for head in model.heads.heads:
-        save_part(folder / "heads" / f"{head.name}.safetensors", named_weights(head))
+    for name, head in _heads(model).items():
+        save_part(folder / f"{name}.safetensors", named_weights(head))
 
 
 def load_weights(folder: Path, model: MultilingualModel) -> None:
-    """Sets the encoder and the head of each of the model's languages. Other languages' files are left alone."""
+    """Sets the encoder and every head of the model. Files of other heads are left alone."""
     set_weights(model.encoder, load_part(folder / "encoder.safetensors"), folder / "encoder.safetensors")
-    for head in model.heads.heads:
-        path = folder / "heads" / f"{head.name}.safetensors"
+    for name, head in _heads(model).items():
+        path = folder / f"{name}.safetensors"
         set_weights(head, load_part(path), path)
 
 
-def initialize_from(run: Run, model: MultilingualModel, tokenizers: Mapping[str, Tokenizer]) -> dict[str, str]:
-    """Starts a network from a trained run: its encoder, and the heads of languages whose vocabulary is the same.
+def _heads(model: MultilingualModel) -> dict[str, keras.layers.Layer]:
+    """The heads of languages and of tasks, by the name of their file."""
+    languages = {f"heads/{head.name}": head for head in model.heads.heads}
+    return languages | {f"tasks/{head.name}": head for head in model.task_heads.heads}
+
+
+def initialize_from(
+    run: Run, model: MultilingualModel, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task] | None = None
+) -> dict[str, str]:
+    """Starts a network from a trained run: its encoder, and the heads whose vocabulary or labels are the same.
 
     Returns:
         For each part `kept` or `new`, with the reason.
@@ -207,19 +241,23 @@ def initialize_from(run: Run, model: MultilingualModel, tokenizers: Mapping[str,
     Raises:
         InputError: It is no run or has no weights, or its encoder has another shape.
     """
-    theirs, folder = run.tokenizers(), run.best_folder()
+    told = {f"heads/{language}": tokenizer.vocabulary for language, tokenizer in run.tokenizers().items()}
+    told |= {f"tasks/{name}": task.to_json() for name, task in run.tasks().items()}
+    wanted = {f"heads/{language}": tokenizer.vocabulary for language, tokenizer in tokenizers.items()}
+    wanted |= {f"tasks/{name}": task.to_json() for name, task in (tasks or {}).items()}
+    folder = run.best_folder()
     set_weights(model.encoder, load_part(folder / "encoder.safetensors"), folder / "encoder.safetensors")
     report = {"encoder": "kept"}
-    for head in model.heads.heads:
-        language = head.name
-        if language not in theirs:
-            report[language] = "new: the run has no such language"
-        elif theirs[language].vocabulary != tokenizers[language].vocabulary:
-            report[language] = "new: the run's vocabulary is another"
+    for name, head in _heads(model).items():
+        group, part = name.split("/", 1)
+        if name not in told:
+            report[part] = f"new: the run has no such {'language' if group == 'heads' else 'task'}"
+        elif told[name] != wanted[name]:
+            report[part] = f"new: the run's {'vocabulary is another' if group == 'heads' else 'labels are others'}"
         else:
-            path = folder / "heads" / f"{language}.safetensors"
+            path = folder / f"{name}.safetensors"
             set_weights(head, load_part(path), path)
-            report[language] = "kept"
+            report[part] = "kept"
     return report
 
 
@@ -271,6 +309,19 @@ def load_part(path: Path) -> dict[str, np.ndarray]:
         raise InputError(
             f"The weights {path} cannot be read",
             expected="a file that training wrote",
+            received=str(error),
+            action="copy the run again, or train it again in another folder",
+        ) from None
+
+
+def _read_task(path: Path) -> Task:
+    try:
+        arguments = json.loads(path.read_text(encoding="utf-8"))
+        return TASKS[arguments.pop("kind")].from_json(arguments)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"The task in {path} cannot be read",
+            expected="a JSON object that training wrote",
             received=str(error),
             action="copy the run again, or train it again in another folder",
         ) from None

@@ -10,8 +10,10 @@ from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import replacing
 
-REQUIRED = {"id": str, "audio": str, "language": str, "text": str, "duration_s": (int, float)}
-OPTIONAL = {"speaker": (str, type(None))}
+REQUIRED = {"id": str, "audio": str, "language": str, "text": (str, type(None)), "duration_s": (int, float)}
+OPTIONAL = {"speaker": (str, type(None)), "labels": (dict, type(None))}
+FORMS = {"duration_s": "a number of seconds", "text": "a string, or null if unknown", "labels": "an object"}
+"""What a field should be, where it is not a string."""
 
 
 def manifest_path(data_dir: Path, language: str, split: str) -> Path:
@@ -39,6 +41,8 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
                 "duration_s": round(utterance.duration_s, 4),
                 "speaker": utterance.speaker,
             }
+            if utterance.labels:
+                record["labels"] = dict(utterance.labels)
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
     return count
@@ -111,7 +115,7 @@ def _parse(line: bytes, path: Path, number: int) -> Utterance:
         if field not in record or not isinstance(record[field], kind) or isinstance(record[field], bool):
             raise InputError(
                 f"{where}: the field {field!r} is {'missing' if field not in record else 'of the wrong type'}",
-                expected="a number of seconds" if field == "duration_s" else "a string",
+                expected=FORMS.get(field, "a string"),
                 received=repr(record.get(field, "no such field")),
                 action="mend the line, or make the manifest again with its data script",
             )
@@ -129,6 +133,7 @@ def _parse(line: bytes, path: Path, number: int) -> Utterance:
         text=record["text"],
         duration_s=float(record["duration_s"]),
         speaker=record.get("speaker"),
+        labels=record.get("labels") or {},
         source=where,
     )
 

@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from speech_mtl.data.audio import add_noise, change_speed
+from speech_mtl.data.labels import Column, FrameTimes, Removal, encode, make_column, stacked
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore, open_store
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import Batch, Utterance
 from speech_mtl.errors import InputError
+from speech_mtl.tasks import Task
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Examples:
         tokens: All examples' tokens, end to end.
         token_starts: (N + 1,) int64, where each example's tokens start.
         skipped: Utterances of the manifest that are left out.
+        labels: By task.
+        num_unlabelled: Utterances that are left out because nothing that is to be learned is known of them.
     """
 
     store: WaveformStore
@@ -41,6 +45,8 @@ class Examples:
     tokens: np.ndarray
     token_starts: np.ndarray
     skipped: list[Skipped] = field(default_factory=list)
+    labels: dict[str, Column] = field(default_factory=dict)
+    num_unlabelled: int = 0
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -50,8 +56,13 @@ class Examples:
         """(N,) int64."""
         return self.store.num_samples[self.positions]
 
+    @property
+    def num_transcribed(self) -> int:
+        """Examples that have a transcript."""
+        return int(np.count_nonzero(np.diff(self.token_starts)))
+
     def tokens_of(self, example: int) -> np.ndarray:
-        """(U,) int32."""
+        """(U,) int32; empty where the transcript is unknown."""
         return self.tokens[self.token_starts[example] : self.token_starts[example + 1]]
 
 
@@ -83,68 +94,105 @@ def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: 
     return np.sort(order[: int(np.searchsorted(seconds, budget_s, side="right"))])
 
 
-def texts_at(path: Path, positions: np.ndarray) -> Iterator[str]:
-    """The transcripts of the utterances at these positions of a manifest."""
+def utterances_at(path: Path, positions: np.ndarray, removal: Removal = Removal()) -> Iterator[Utterance]:  # noqa: B008
+    """The utterances at these positions of a manifest, with the labels that are left of theirs."""
     wanted = set(positions.tolist())
-    return (utterance.text for position, utterance in enumerate(read_manifest(path)) if position in wanted)
+    return (removal(utterance) for position, utterance in enumerate(read_manifest(path)) if position in wanted)
 
 
-def load_examples(
-    path: Path,
-    store: WaveformStore,
-    positions: np.ndarray,
-    tokenizer: Tokenizer,
-    num_encoder_frames: Callable[[int], int],
-    min_speed_samples: float = 1.0,
-    allow_skipped: float = 0.01,
-) -> Examples:
-    """Tokenises the utterances at these positions, and leaves out those that CTC cannot learn from.
+@dataclass(frozen=True)
+class Reading:
+    """How utterances become examples.
 
-    Unusable audio is judged where the store is opened, over the whole manifest; here only texts are.
+    Attributes:
+        tokenizer: Text -> tokens.
+        num_encoder_frames: Samples -> encoder frames.
+        frame_times_s: Samples -> where the encoder frames lie; needed for tasks over frames.
+        tasks: What is to be learned besides transcripts.
+        removal: Which labels are taken away.
+        complete: Whether utterances of which any label is unknown are left out.
+        min_speed_samples: Smallest length that speed perturbation leaves, as a share of the true length.
+        allow_skipped: Largest share of utterances that may be unusable.
+    """
+
+    tokenizer: Tokenizer
+    num_encoder_frames: Callable[[int], int]
+    frame_times_s: FrameTimes = np.zeros
+    tasks: Sequence[Task] = ()
+    removal: Removal = field(default_factory=Removal)
+    complete: bool = False
+    min_speed_samples: float = 1.0
+    allow_skipped: float = 0.01
+
+
+def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, reading: Reading) -> Examples:
+    """Tokenises the utterances at these positions and encodes their labels; leaves out what cannot be learned from.
+
+    Unusable audio is judged where the store is opened, over the whole manifest; here only texts and labels are.
 
     Args:
         path: The manifest.
         store: Its decoded audio.
         positions: Which utterances to take.
-        tokenizer: Text -> tokens.
-        num_encoder_frames: Samples -> encoder frames.
-        min_speed_samples: Smallest length that speed perturbation leaves, as a share of the true length.
-        allow_skipped: Largest share of utterances that may be left out.
+        reading: How.
 
     Raises:
-        InputError: More utterances than allowed cannot be used.
+        InputError: More utterances than allowed cannot be used, nothing is known of any, or a label is not of its task.
     """
-    wanted = set(positions.tolist())
+    positions = positions[store.num_samples[positions] > 0]
     kept: list[int] = []
     tokens: list[np.ndarray] = []
+    labels: dict[str, list] = {task.name: [] for task in reading.tasks}
     skipped: list[Skipped] = []
-    for position, utterance in enumerate(read_manifest(path)):
-        if position not in wanted or position in store.skipped:
+    num_unlabelled = 0
+    for position, utterance in zip(positions, utterances_at(path, positions, reading.removal), strict=True):
+        encoded = _encoded(utterance, int(store.num_samples[position]), reading)
+        if isinstance(encoded, Skipped):
+            skipped.append(encoded)
             continue
-        encoded = _encoded(utterance, tokenizer)
-        if isinstance(encoded, np.ndarray):
-            frames = num_encoder_frames(int(store.num_samples[position] * min_speed_samples))
-            if frames >= min_frames(encoded):
-                kept.append(position)
-                tokens.append(encoded)
-                continue
-            message = f"{len(encoded)} tokens need {min_frames(encoded)} encoder frames, the audio has {frames}"
-            encoded = Skipped(utterance.source, "too short for its text", message)
-        skipped.append(encoded)
-    refuse_many(path, skipped, len(wanted), allow_skipped)
+        own = [encode(task, utterance) for task in reading.tasks]
+        known = [len(encoded) > 0, *(label is not None for label in own)]
+        if not (all(known) if reading.complete else any(known)):
+            num_unlabelled += 1
+            continue
+        kept.append(int(position))
+        tokens.append(encoded)
+        for task, label in zip(reading.tasks, own, strict=True):
+            labels[task.name].append(label)
+    refuse_many(path, skipped, len(positions), reading.allow_skipped)
+    if not kept:
+        raise _nothing_known(path, num_unlabelled, reading.complete)
     starts = np.concatenate([[0], np.cumsum([len(piece) for piece in tokens])]).astype(np.int64)
-    flat = np.concatenate(tokens) if tokens else np.zeros(0, np.int32)
-    return Examples(store, np.array(kept, dtype=np.int64), flat, starts, [*store.skipped.values(), *skipped])
+    columns = {task.name: make_column(task, labels[task.name], reading.frame_times_s) for task in reading.tasks}
+    skipped = [*store.skipped.values(), *skipped]
+    return Examples(store, np.array(kept), np.concatenate(tokens), starts, skipped, columns, num_unlabelled)
 
 
-def _encoded(utterance: Utterance, tokenizer: Tokenizer) -> np.ndarray | Skipped:
-    try:
-        tokens = tokenizer.encode(utterance.text)
-    except InputError as error:
-        return Skipped(utterance.source, "unknown characters", error.problem)
-    if not tokens:
-        return Skipped(utterance.source, "no text", f"nothing is left of the transcript {utterance.text!r}")
-    return np.array(tokens, dtype=np.int32)
+def _encoded(utterance: Utterance, num_samples: int, reading: Reading) -> np.ndarray | Skipped:
+    """The tokens of an utterance, none where the transcript is unknown; or why it cannot be used."""
+    tokens = np.zeros(0, np.int32)
+    if utterance.text is not None:
+        try:
+            tokens = np.array(reading.tokenizer.encode(utterance.text), np.int32)
+        except InputError as error:
+            return Skipped(utterance.source, "unknown characters", error.problem)
+        if not len(tokens):
+            return Skipped(utterance.source, "no text", f"nothing is left of the transcript {utterance.text!r}")
+    frames = reading.num_encoder_frames(int(num_samples * reading.min_speed_samples))
+    if frames >= max(1, min_frames(tokens)):
+        return tokens
+    message = f"{len(tokens)} tokens need {max(1, min_frames(tokens))} encoder frames, the audio has {frames}"
+    return Skipped(utterance.source, "too short for its text", message)
+
+
+def _nothing_known(path: Path, num_unlabelled: int, complete: bool) -> InputError:
+    return InputError(
+        f"{path}: nothing that is to be learned is known of any utterance",
+        expected="utterances with all labels" if complete else "at least one transcript or label that is not null",
+        received=f"{num_unlabelled} utterances without",
+        action="add transcripts or labels"
+        + (", or set data.require_all_labels=false" if complete else ", or leave the language out"),
+    )
 
 
 def min_frames(tokens: np.ndarray) -> int:
@@ -263,10 +311,19 @@ def collate(draws: Sequence[Draw], examples: Mapping[int, Examples]) -> Batch:
     """
     waveforms = [_waveform(draw, examples[draw.language]) for draw in draws]
     tokens = [examples[draw.language].tokens_of(draw.example) for draw in draws]
+    labels = {
+        task: stacked(
+            [
+                examples[draw.language].labels[task].of(draw.example, len(waveform), draw.speed)
+                for draw, waveform in zip(draws, waveforms, strict=True)
+            ]
+        )
+        for task in examples[draws[0].language].labels
+    }
     padded, num_samples = padded_rows(waveforms, np.float32)
     padded_tokens, num_tokens = padded_rows(tokens, np.int32)
     languages = np.array([draw.language for draw in draws], dtype=np.int32)
-    return Batch(padded, num_samples, languages, padded_tokens, num_tokens)
+    return Batch(padded, num_samples, languages, padded_tokens, num_tokens, labels)
 
 
 def padded_rows(rows: Sequence[np.ndarray], dtype: type):

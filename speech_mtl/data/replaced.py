@@ -62,7 +62,11 @@ def with_shuffled_transcripts(
     """
     transcripts = [examples.tokens_of(i) for i in range(len(examples))]
     frames = np.array([num_encoder_frames(int(size * min_speed_samples)) for size in examples.num_samples])
-    given = _exchanged(transcripts, frames, examples.num_samples, np.random.default_rng(seed))
+    given, known = np.arange(len(examples)), np.flatnonzero(np.diff(examples.token_starts))
+    exchanged = _exchanged(
+        [transcripts[i] for i in known], frames[known], examples.num_samples[known], np.random.default_rng(seed)
+    )
+    given[known] = np.where(exchanged >= 0, known[exchanged], -1)  # an unknown transcript stays unknown
     skipped = _without_transcript(path, examples.positions[given < 0])
     refuse_many(path, skipped, len(examples), allow_skipped)
     kept = np.flatnonzero(given >= 0)
@@ -74,6 +78,7 @@ def with_shuffled_transcripts(
         tokens=np.concatenate(tokens),
         token_starts=starts,
         skipped=[*examples.skipped, *skipped],
+        labels={task: column.taken(kept) for task, column in examples.labels.items()},
     )
 
 

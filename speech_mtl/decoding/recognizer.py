@@ -6,10 +6,11 @@ import numpy as np
 
 from speech_mtl.data.pipeline import Draw, Examples, batches, padded_rows, plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import Hypothesis
+from speech_mtl.datatypes import Hypothesis, Logits
 from speech_mtl.decoding.ctc import greedy
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.tasks import Task
 from speech_mtl.training.gradients import make_forward
 
 
@@ -20,12 +21,20 @@ class Recognizer:
         model: The network.
         tokenizers: By language, in the order of the model's languages.
         sample_rate_hz: Rate of the waveforms.
+        tasks: What the model predicts besides transcripts, by name.
     """
 
-    def __init__(self, model: MultilingualModel, tokenizers: Mapping[str, Tokenizer], sample_rate_hz: int):
+    def __init__(
+        self,
+        model: MultilingualModel,
+        tokenizers: Mapping[str, Tokenizer],
+        sample_rate_hz: int,
+        tasks: Mapping[str, Task] | None = None,
+    ):
         self.model = model
         self.tokenizers = tokenizers
         self.sample_rate_hz = sample_rate_hz
+        self.tasks = dict(tasks or {})
         self._forward = make_forward(model)
         self._min_samples = next(n for n in range(10**6) if model.num_encoder_frames(n) >= 1)
 
@@ -90,7 +99,16 @@ class Recognizer:
         language_ids = np.full(len(waveforms), language_id, dtype=np.int32)
         logits = self._forward(waveforms, num_samples, language_ids)
         tokenizer = self.tokenizers[language]
+        decoded = enumerate(zip(ids, greedy(logits.values, logits.num_frames), strict=True))
         return [
-            Hypothesis(name, language, tokenizer.normalize(tokenizer.decode(tokens)), score)
-            for name, (tokens, score) in zip(ids, greedy(logits.values, logits.num_frames), strict=True)
+            Hypothesis(name, language, tokenizer.normalize(tokenizer.decode(tokens)), score, self._labels(logits, row))
+            for row, (name, (tokens, score)) in decoded
         ]
+
+    def _labels(self, logits: Logits, row: int) -> dict[str, np.ndarray]:
+        """What the heads of the tasks say of one row, without its padding."""
+        size = int(logits.num_frames[row])
+        return {
+            name: logits.labels[name][row][:size] if task.over_frames else logits.labels[name][row]
+            for name, task in self.tasks.items()
+        }

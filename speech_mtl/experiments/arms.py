@@ -95,12 +95,8 @@ def pretrain_finetune(recipe: Recipe) -> list[Stage]:
 
     Reference: Huang et al. 2013, section 4. We differ in training the whole encoder on, not the output layer only.
     """
-    pretraining = recipe.overridden(
-        {
-            "target": None,
-            "languages": auxiliaries_of(recipe),
-            "training.num_updates": recipe.compare.pretrain_updates,
-        }
+    pretraining = recipe.with_languages(
+        auxiliaries_of(recipe), {"target": None, "training.num_updates": recipe.compare.pretrain_updates}
     )
     first = Stage(f"pretrain-seed{recipe.seed}", pretraining)
     return [first, _finetuning("pretrain_finetune", recipe, first)]
@@ -118,7 +114,7 @@ def _finetuning(name: str, recipe: Recipe, first: Stage) -> Stage:
 def target_only(recipe: Recipe) -> Recipe:
     """The recipe without its auxiliary languages."""
     target = target_of(recipe)
-    return recipe.overridden({"languages": {target: recipe.languages[target]}})
+    return recipe.with_languages({target: recipe.languages[target]})
 
 
 def target_of(recipe: Recipe) -> str:
@@ -127,14 +123,14 @@ def target_of(recipe: Recipe) -> str:
     Raises:
         InputError: The recipe has none.
     """
-    if recipe.target is None:
+    if recipe.target not in recipe.languages:
         raise InputError(
             f"The recipe {recipe.name} has no target language",
             expected="target: one of " + ", ".join(recipe.languages),
-            received="target: null",
+            received=f"target: {recipe.target or 'null'}",
             action="set target to the language whose errors the comparison is about",
         )
-    return recipe.target
+    return str(recipe.target)
 
 
 def auxiliaries_of(recipe: Recipe) -> dict[str, LanguageSettings]:

@@ -66,7 +66,7 @@ def _changed(arm: Arm, suffix: str, change: Callable[[Recipe], Recipe]) -> Arm:
 def _with_auxiliaries(recipe: Recipe, wanted: Callable[[str], bool]) -> Recipe:
     target = target_of(recipe)
     languages = {name: settings for name, settings in recipe.languages.items() if name == target or wanted(name)}
-    return recipe.overridden({"languages": languages})
+    return recipe.with_languages(languages)
 
 
 def _replaced(arm: Arm, suffix: str, what: str) -> Arm:

@@ -1,7 +1,7 @@
 """Recognises a split and counts the errors."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,40 +9,59 @@ import numpy as np
 
 from speech_mtl.config import DataSettings, Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
-from speech_mtl.data.manifest import manifest_path, read_manifest
-from speech_mtl.data.pipeline import Examples
+from speech_mtl.data.labels import encode, make_column
+from speech_mtl.data.manifest import manifest_path
+from speech_mtl.data.pipeline import Examples, utterances_at
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import write_text
+from speech_mtl.files import json_text, write_text
+from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.runs import Run
-from speech_mtl.scoring.error_rate import Score, score
-from speech_mtl.scoring.results import EvaluationRow, evaluation_row
-from speech_mtl.scoring.tables import evaluation_table, read_rows, write_results
+from speech_mtl.scoring.error_rate import Score, TaskScore, score
+from speech_mtl.scoring.results import EvaluationRow, TaskRow, evaluation_row
+from speech_mtl.scoring.tables import evaluation_table, read_rows, task_table, write_results
 from speech_mtl.screen import Screen
+from speech_mtl.tasks import Task
 
 
 @dataclass(frozen=True)
 class References:
-    """What a split says: the audio, the ids and the normalised transcripts, in one order."""
+    """What a split says: the audio with its labels, the ids and the normalised transcripts, in one order.
+
+    Attributes:
+        examples: Audio and labels.
+        ids: Of the utterances.
+        texts: Transcripts; None where unknown.
+        num_unseen: By task, labels of classes that training has not, which are left out.
+    """
 
     examples: Examples
     ids: list[str]
-    texts: list[str]
+    texts: list[str | None]
+    num_unseen: dict[str, int]
 
 
-def load_references(recipe: Recipe, language: str, split: str, tokenizer: Tokenizer, wrap: Wrap = silent) -> References:
+def load_references(
+    recipe: Recipe,
+    language: str,
+    split: str,
+    tokenizer: Tokenizer,
+    tasks: Mapping[str, Task],
+    model: MultilingualModel,
+    wrap: Wrap = silent,
+) -> References:
     """Opens a dev or test split. Its transcripts need not be in the tokeniser's vocabulary.
 
     Raises:
-        InputError: The manifest is missing or broken, too many of its utterances cannot be used, or none has a text.
+        InputError: The manifest is missing or broken, too many of its utterances cannot be used, none has a text, or a
+            label is not one of its task.
     """
     opened = open_split(recipe, language, split, wrap)
     skipped = list(opened.store.skipped.values())
-    positions = set(opened.positions.tolist())
-    kept = [utterance for i, utterance in enumerate(read_manifest(opened.manifest)) if i in positions]
-    texts = [tokenizer.normalize(utterance.text) for utterance in kept]
+    kept = list(utterances_at(opened.manifest, opened.positions))
+    texts = [None if utterance.text is None else tokenizer.normalize(utterance.text) for utterance in kept]
     if not any(texts):
         raise InputError(
             f"{opened.manifest}: no transcript has any text, so errors cannot be counted",
@@ -50,9 +69,14 @@ def load_references(recipe: Recipe, language: str, split: str, tokenizer: Tokeni
             received=f"{len(texts)} transcripts, such as {kept[0].text!r}",
             action="look at the field 'text' of the manifest",
         )
+    columns, num_unseen = {}, {}
+    for name, task in tasks.items():
+        labels = [encode(task, utterance) for utterance in kept]
+        columns[name] = make_column(task, labels, model.frame_times_s)
+        num_unseen[name] = sum(label is not None for label in labels) - columns[name].num_labelled
     nothing = np.zeros(len(kept) + 1, np.int64)
-    examples = Examples(opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped)
-    return References(examples, [utterance.id for utterance in kept], texts)
+    examples = Examples(opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, columns)
+    return References(examples, [utterance.id for utterance in kept], texts, num_unseen)
 
 
 def recognize(
@@ -65,7 +89,33 @@ def recognize(
     by_id = {hypothesis.id: hypothesis for hypothesis in found}
     hypotheses = [by_id[name] for name in references.ids]
     spaced = recognizer.tokenizers[language].spaced
-    return score(references.texts, [hypothesis.text for hypothesis in hypotheses], spaced), hypotheses
+    pairs = [(text, h.text) for text, h in zip(references.texts, hypotheses, strict=True) if text is not None]
+    return score(*zip(*pairs, strict=True), spaced=spaced), hypotheses
+
+
+def task_scores(
+    tasks: Mapping[str, Task], references: References, hypotheses: Sequence[Hypothesis]
+) -> dict[str, TaskScore]:
+    """The errors of each task besides transcripts."""
+    scores = {}
+    for name, task in tasks.items():
+        errors = [errors for errors in errors_by_utterance(task, references, hypotheses) if errors is not None]
+        columns = np.array(errors).reshape(-1, 2).sum(axis=0)
+        scores[name] = TaskScore(float(columns[0]), float(columns[1]), len(errors))
+    return scores
+
+
+def errors_by_utterance(
+    task: Task, references: References, hypotheses: Sequence[Hypothesis]
+) -> list[tuple[float, float] | None]:
+    """Errors of each utterance in a task, and what they are counted against; None where nothing is known."""
+    column, examples = references.examples.labels[task.name], references.examples
+    found: list[tuple[float, float] | None] = []
+    for i, hypothesis in enumerate(hypotheses):
+        values = column.of(i, int(examples.num_samples[i]), speed=1.0)
+        known = not np.isnan(values).all()
+        found.append(task.errors(np.asarray(hypothesis.labels[task.name]), values) if known else None)
+    return found
 
 
 def evaluate(
@@ -94,16 +144,51 @@ def evaluate(
     languages = list(languages or recipe.languages)
     for language in languages:
         recognizer.language_id(language)
-    rows = []
+    rows, task_rows = [], []
     for language in languages:
+        tokenizer = recognizer.tokenizers[language]
         for split in splits:
-            references = load_references(recipe, language, split, recognizer.tokenizers[language], screen.progress)
+            references = load_references(
+                recipe, language, split, tokenizer, recognizer.tasks, recognizer.model, screen.progress
+            )
             report_skipped(references, screen)
             counts, hypotheses = recognize(recognizer, language, references, recipe.data)
-            write_hypotheses(hypotheses_path(run, language, split), references, hypotheses)
+            write_hypotheses(hypotheses_path(run, language, split), references, hypotheses, recognizer.tasks)
             rows.append(evaluation_row(language, split, counts))
-    write_results(run.path, "evaluation", rows, evaluation_table(rows))
+            task_rows += _task_rows(recognizer.tasks, language, split, references, hypotheses)
+    table = evaluation_table(rows) + (f"\n\n{task_table(task_rows)}" if task_rows else "")
+    write_text(run.path / "tasks.json", json_text(task_rows))
+    write_results(run.path, "evaluation", rows, table)
     return rows
+
+
+def _task_rows(
+    tasks: Mapping[str, Task],
+    language: str,
+    split: str,
+    references: References,
+    hypotheses: Sequence[Hypothesis],
+) -> list[TaskRow]:
+    return [
+        {
+            "task": name,
+            "metric": tasks[name].metric,
+            "language": language,
+            "split": split,
+            "num_utterances": len(references.ids),
+            "num_labelled": score.num_labelled,
+            "value": None if score.error is None else tasks[name].score(score.error),
+            "errors": score.errors,
+            "counted": score.counted,
+        }
+        for name, score in task_scores(tasks, references, hypotheses).items()
+    ]
+
+
+def saved_task_rows(run: Run) -> list[TaskRow]:
+    """What `evaluate` wrote about tasks besides transcripts; nothing for a run of an earlier version."""
+    path = run.path / "tasks.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def _known(splits: Iterable[str]) -> list[str]:
@@ -126,7 +211,8 @@ def saved_evaluation(run: Run, splits: Sequence[str]) -> list[EvaluationRow] | N
     if not path.is_file() or any(path.stat().st_mtime_ns < p.stat().st_mtime_ns for p in (run.best_folder(), *sources)):
         return None
     wanted = [(language, split) for language in recipe.languages for split in splits]
-    if not all(hypotheses_path(run, *pair).is_file() for pair in wanted):
+    written = [hypotheses_path(run, *pair) for pair in wanted] + ([run.path / "tasks.json"] if recipe.tasks else [])
+    if not all(path.is_file() for path in written):
         return None
     try:
         rows = read_rows(path, EvaluationRow)
@@ -141,17 +227,24 @@ def hypotheses_path(run: Run, language: str, split: str) -> Path:
 
 
 def report_skipped(references: References, screen: Screen) -> None:
-    """Says which utterances are left out."""
+    """Says which utterances are left out, and which labels."""
     for skip in references.examples.skipped:
         screen.warn(f"{skip.source}: left out: {skip.message}")
+    for task, number in references.num_unseen.items():
+        if number:
+            screen.warn(f"{task}: {number} labels name classes that training has not; they are left out")
 
 
-def write_hypotheses(path: Path, references: References, hypotheses: list[Hypothesis]) -> None:
-    """Writes what was said and what was heard, a JSON line an utterance."""
-    lines = [
-        json.dumps(
-            {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}, ensure_ascii=False
-        )
-        for reference, h in zip(references.texts, hypotheses, strict=True)
-    ]
+def write_hypotheses(
+    path: Path, references: References, hypotheses: Sequence[Hypothesis], tasks: Mapping[str, Task]
+) -> None:
+    """Writes what was said and what was heard, a JSON line an utterance; of tasks, also their errors."""
+    errors = {name: errors_by_utterance(task, references, hypotheses) for name, task in tasks.items()}
+    lines = []
+    for i, (reference, h) in enumerate(zip(references.texts, hypotheses, strict=True)):
+        record = {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}
+        if tasks:
+            record["labels"] = {n: t.decode(np.asarray(h.labels[n])) for n, t in tasks.items() if not t.over_frames}
+            record["label_errors"] = {name: own[i] for name, own in errors.items()}
+        lines.append(json.dumps(record, ensure_ascii=False))
     write_text(path, "\n".join(lines) + "\n")

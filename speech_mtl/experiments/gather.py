@@ -45,7 +45,8 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
     for cell in cells:
         run = Run(plan.run_path(cell.stages[-1]))
         path = hypotheses_path(run, cell.target, "test")
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        records = [record for record in lines if record["reference"] is not None]
         if cell.target not in test_sets:
             test_sets[cell.target] = _empty_test_set(run, cell.target, records)
         model = Model(cell.arm, cell.budget_s, cell.seed)

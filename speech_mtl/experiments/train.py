@@ -1,25 +1,38 @@
 """Trains one run: from a recipe to a run folder. Started again, it goes on from the last checkpoint."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
+import keras
 import numpy as np
 from tensorboard.summary import Writer
 
-from speech_mtl.build import build_model, build_optimizer, build_plan, build_schedule
+from speech_mtl.build import (
+    build_combining,
+    build_model,
+    build_optimizer,
+    build_plan,
+    build_schedule,
+    build_weighting,
+)
 from speech_mtl.config import Recipe
-from speech_mtl.corpora import Split, make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.corpora import Split, make_tasks, make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.pipeline import Examples, batches
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.evaluate import References, load_references, recognize, report_skipped
+from speech_mtl.experiments.evaluate import References, load_references, recognize, report_skipped, task_scores
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.runs import Run, initialize_from
+from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.screen import Screen
-from speech_mtl.training.gradients import make_train_step
+from speech_mtl.tasks import Task
+from speech_mtl.training.gradients import TrainStep, make_combining_step, make_products, make_train_step
+from speech_mtl.training.objective import Objective
 from speech_mtl.training.trainer import Interval, Progress, TrainingLoop
 
 
@@ -46,23 +59,22 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
     if run.exists():
         recipe = run.recipe()  # the order of languages is that of the run, whatever it is in the recipe by now
     splits = [open_split(recipe, language, "train", screen.progress) for language in recipe.languages]
-    tokenizers = _tokenizers(run, recipe, splits)
-    model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()})
+    tokenizers, tasks = _tokenizers(run, recipe, splits), _tasks(run, recipe, splits)
+    model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
     examples = {
-        i: training_examples(recipe, split, tokenizers[split.language], model.num_encoder_frames)
-        for i, split in enumerate(splits)
+        i: training_examples(recipe, split, tokenizers[split.language], tasks, model) for i, split in enumerate(splits)
     }
     references = {
-        language: load_references(recipe, language, "dev", tokenizers[language], screen.progress)
-        for language in ([recipe.target] if recipe.target else recipe.languages)
+        language: load_references(recipe, language, "dev", tokenizers[language], tasks, model, screen.progress)
+        for language in ([recipe.target] if recipe.target in recipe.languages else recipe.languages)
     }
     if recipe.init_from and not run.has_checkpoint():
-        _report_start(initialize_from(Run(recipe.init_from), model, tokenizers), recipe.init_from, screen)
+        _report_start(initialize_from(Run(recipe.init_from), model, tokenizers, tasks), recipe.init_from, screen)
     if not run.exists():
-        run.start(recipe, tokenizers)
-    _report_speech(recipe, splits, examples, references, model, screen)
+        run.start(recipe, tokenizers, tasks)
+    _report_speech(recipe, splits, examples, references, tasks, model, screen)
     with run.lock():
-        _Training(run, recipe, model, tokenizers, examples, references, screen).finish()
+        _Training(run, recipe, model, tokenizers, tasks, splits, examples, references, screen).finish()
     return run
 
 
@@ -87,32 +99,41 @@ class _Training:
     recipe: Recipe
     model: MultilingualModel
     tokenizers: dict[str, Tokenizer]
+    tasks: dict[str, Task]
+    splits: list[Split]
     examples: dict[int, Examples]
     references: dict[str, References]
     screen: Screen
+    progress: Progress = field(default_factory=Progress)
     curve: list[float] = field(default_factory=list)
     """Losses of the updates since the last look at the dev sets."""
 
     def __post_init__(self):
         self.optimizer = build_optimizer(self.model, self.recipe.training)
-        self.recognizer = Recognizer(self.model, self.tokenizers, self.recipe.data.sample_rate_hz)
+        self.objective = Objective(self.model.languages, tuple(self.tasks.values()))
+        self.weighting = build_weighting(self.recipe, self.objective)
+        self.plan = build_plan(self.examples, self.recipe.data, self.recipe.augment, self.recipe.seed)
+        self.recognizer = Recognizer(self.model, self.tokenizers, self.recipe.data.sample_rate_hz, self.tasks)
+        self.products: Callable | None = None
         self.writer = Writer(str(self.run.path / "tensorboard"))
         self.show: Callable = lambda *_update, **_figures: None
 
     def finish(self) -> Progress:
         """Trains until the end."""
         settings, data = self.recipe.training, self.recipe.data
-        progress = self.run.load_checkpoint(self.model, self.optimizer)
+        self.progress = progress = self.run.load_checkpoint(self.model, self.optimizer, self.weighting)
         self.run.trim_log(progress.update)
         if progress.update:
             self.screen.say(f"Going on from update {progress.update}.")
         else:
-            self.run.save_checkpoint(self.model, self.optimizer, progress)
-        plan = build_plan(self.examples, data, self.recipe.augment, self.recipe.seed)
+            self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
         loop = TrainingLoop(
-            step=make_train_step(self.model, self.optimizer),
+            step=self.make_step(),
+            objective=self.objective,
+            weighting=self.weighting,
             learning_rate=build_schedule(settings),
-            batches=lambda start: batches(plan.batches(start), self.examples, data.num_threads),
+            batches=lambda start: batches(self.plan.batches(start), self.examples, data.num_threads),
+            sources=self.sources,
             evaluate=self.evaluate,
             on_update=self.on_update,
             on_interval=self.on_interval,
@@ -133,13 +154,59 @@ class _Training:
         )
         return progress
 
+    def make_step(self) -> TrainStep:
+        """The step of the recipe's weighting and of its way to combine gradients."""
+        combining = build_combining(self.recipe)
+        if combining is None:
+            watches = self.weighting.watches_last_layer
+            return make_train_step(self.model, self.optimizer, self.objective, watches)
+        return make_combining_step(
+            self.model,
+            self.optimizer,
+            self.objective,
+            lambda products: combining.coefficients(products, self.progress.update),
+        )
+
+    def sources(self, number: int, rows: Sequence[int]) -> list[str]:
+        """`file:line` of the utterances in some rows of a batch."""
+        draws = next(self.plan.batches(number))
+        found = []
+        for draw in (draws[row] for row in rows):
+            position = int(self.examples[draw.language].positions[draw.example])
+            found.append(next(islice(read_manifest(self.splits[draw.language].manifest), position, None)).source)
+        return found
+
     def evaluate(self) -> tuple[float, dict]:
         """Error of the dev sets: that of the target, or the mean of all languages."""
-        cers = {}
+        cers, scores = {}, []
         for language, references in self.references.items():
-            score, _ = recognize(self.recognizer, language, references, self.recipe.data)
+            score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data)
             cers[language] = score.characters.rate
-        return float(np.mean(list(cers.values()))), {"dev_cer": cers}
+            scores.append(task_scores(self.tasks, references, hypotheses))
+        errors = {name: sum((score[name] for score in scores), TaskScore()).error for name in self.tasks}
+        figures = {"dev_cer": cers, **({"dev_error": errors} if errors else {})}
+        if self.recipe.training.log_conflicts:
+            figures["gradient_cosines"] = self.gradient_cosines()
+        if self.recipe.target in errors:
+            error = errors[str(self.recipe.target)]
+            return float("inf") if error is None else error, figures
+        return float(np.mean(list(cers.values()))), figures
+
+    def gradient_cosines(self) -> dict[str, dict[str, float]]:
+        """Between the tasks' gradients in the encoder, for the tasks that the next batch has anything of."""
+        if self.products is None:
+            self.products = make_products(self.model, self.objective)
+        number, random = self.progress.update, self.model.random.state
+        batch = next(batches(islice(self.plan.batches(number), 1), self.examples, num_threads=1))
+        before = keras.ops.copy(random.value)
+        products = self.products(batch, self.weighting.weights(number))
+        random.assign(before)  # looking on changes nothing
+        lengths = np.sqrt(np.diag(products))
+        names = [(i, name) for i, name in enumerate(self.objective.names) if lengths[i] > 0]
+        return {
+            name: {other: round(float(products[i, j] / (lengths[i] * lengths[j])), 4) for j, other in names}
+            for i, name in names
+        }
 
     def on_update(self, update: int, loss: float, rate: float, norm: float) -> None:
         """Shows one update, and writes it to TensorBoard."""
@@ -150,10 +217,13 @@ class _Training:
 
     def on_interval(self, progress: Progress, interval: Interval, figures: dict, better: bool) -> None:
         """Logs a look at the dev sets, and saves."""
-        languages = self.model.languages
+        names = self.objective.names
+        losses = {name: round(loss, 5) for name, loss in zip(names, interval.losses(), strict=True) if loss is not None}
+        weights = {name: round(weight, 5) for name, weight in zip(names, interval.weights(), strict=True)}
         record = {
             "update": progress.update,
-            "train_loss": {languages[i]: round(loss, 5) for i, loss in interval.losses().items()},
+            "train_loss": losses,
+            **({"weight": weights} if len(names) > 1 else {}),
             **figures,
             "best_dev_error": progress.best_error,
             "losses": self.curve,
@@ -163,26 +233,39 @@ class _Training:
         }
         for language, cer in figures["dev_cer"].items():
             self.writer.add_scalar(f"dev/cer/{language}", cer, progress.update)
-        for language, loss in record["train_loss"].items():
-            self.writer.add_scalar(f"train/loss/{language}", loss, progress.update)
+        for name, error in figures.get("dev_error", {}).items():
+            if error is not None:
+                self.writer.add_scalar(f"dev/error/{name}", error, progress.update)
+        for name, loss in losses.items():
+            self.writer.add_scalar(f"train/loss/{name}", loss, progress.update)
+            self.writer.add_scalar(f"train/weight/{name}", weights[name], progress.update)
         self.writer.flush()
         self.show(progress.update, dev_error=progress.best_error, audio_s_per_s=record["audio_s_per_s"])
         error = np.mean(list(figures["dev_cer"].values()))
+        others = "".join(
+            f", {name} {self.tasks[name].metric} {self.tasks[name].score(value):.3g}"
+            for name, value in figures.get("dev_error", {}).items()
+            if value is not None
+        )
         self.screen.say(
-            f"update {progress.update}: loss {np.mean(self.curve):.2f}, dev error {error:.1%}"
+            f"update {progress.update}: loss {np.mean(self.curve):.2f}, dev error {error:.1%}{others}"
             + (", the best so far" if better else "")
         )
         self.curve = []
         if better:
             self.run.save_best(self.model, progress.update)
         self.run.append_log(record)
-        self.run.save_checkpoint(self.model, self.optimizer, progress)
+        self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
 
 
 def _tokenizers(run: Run, recipe: Recipe, splits: list[Split]) -> dict[str, Tokenizer]:
     if run.exists():
         return run.tokenizers()
     return {split.language: make_tokenizer(recipe, split) for split in splits}
+
+
+def _tasks(run: Run, recipe: Recipe, splits: list[Split]) -> dict[str, Task]:
+    return run.tasks() if run.exists() else make_tasks(recipe, splits)
 
 
 def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
@@ -222,16 +305,26 @@ def _report_start(report: dict[str, str], source: Path, screen: Screen) -> None:
     screen.say(f"Weights from {source}: " + "; ".join(f"{part} {what}" for part, what in report.items()) + ".")
 
 
-def _report_speech(recipe, splits, examples, references, model, screen: Screen) -> None:
+def _report_speech(recipe, splits, examples, references, tasks, model, screen: Screen) -> None:
     controls = {None: "", "noise": "; replaced by noise", "shuffled_transcripts": "; transcripts shuffled"}
     for i, split in enumerate(splits):
         minutes = float(examples[i].num_samples.sum()) / recipe.data.sample_rate_hz / 60
         line = f"{split.language}: {len(examples[i])} utterances, {minutes:.1f} minutes"
         line += controls[recipe.languages[split.language].replace]
+        if (transcribed := examples[i].num_transcribed) < len(examples[i]):
+            line += f", {transcribed} with a transcript"
+        if examples[i].num_unlabelled:
+            line += f"; {examples[i].num_unlabelled} others without " + (
+                "all labels" if recipe.data.require_all_labels else "any label"
+            )
         left_out = ", ".join(f"{n} {reason}" for reason, n in skipped_by_reason(examples[i]).items())
         screen.say(line + (f"; left out: {left_out}" if left_out else ""))
         for skip in examples[i].skipped:
             screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
+    for name, task in tasks.items():
+        labelled = sum(own.labels[name].num_labelled for own in examples.values())
+        total = sum(map(len, examples.values()))
+        screen.say(f"{name}: {labelled} of {total} utterances labelled, {task.describe()}")
     for dev in references.values():
         report_skipped(dev, screen)
     screen.say(f"{model.count_params():,} parameters, {len(model.languages)} output layers")

@@ -1,7 +1,8 @@
 """Encoders: (B, T, F) features -> (B, E, D) encoder frames. Shared by all languages.
 
-To add one, write a class with `dim`, `num_frames` and `call(features, num_frames, training)`, enter it in `ENCODERS`,
-and give it a settings class of the same `kind` in `config`. `tests/models/test_encoders.py` finds it by itself.
+To add one, write a class with `dim`, `num_frames`, `frame_centres`, `last_layer` and `call(features, num_frames,
+training)`, enter it in `ENCODERS`, and give it a settings class of the same `kind` in `config`. The conformance test
+`tests/models/test_encoders.py` finds it by itself.
 """
 
 from typing import ClassVar
@@ -56,6 +57,16 @@ class Conformer(keras.layers.Layer):
     def num_frames(self, num_frames):
         """Encoder frames made of so many feature frames (an int or an array)."""
         return self.subsampling.num_frames(num_frames)
+
+    @property
+    def frame_centres(self) -> tuple[int, int]:
+        """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
+        return self.subsampling.centres
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of the layers that all tasks share, for methods that look at the gradients there."""
+        return self.blocks[-1].feed_forward_out
 
     def build(self, shape):
         self.subsampling.build(shape)
@@ -121,6 +132,16 @@ class RecurrentEncoder(keras.layers.Layer):
     def num_frames(self, num_frames):
         """Encoder frames made of so many feature frames (an int or an array)."""
         return self.subsampling.num_frames(num_frames)
+
+    @property
+    def frame_centres(self) -> tuple[int, int]:
+        """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
+        return self.subsampling.centres
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of the layers that all tasks share, for methods that look at the gradients there."""
+        return self.layers[-1]
 
     def build(self, shape):
         self.subsampling.build(shape)

@@ -33,6 +33,7 @@ class LogMel(keras.layers.Layer):
         name: str = "features",
     ):
         super().__init__(name=name, trainable=False)
+        self.sample_rate_hz = sample_rate_hz
         import librosa  # slow to import, and only needed where a network is built
 
         self.num_mels = num_mels
@@ -47,6 +48,10 @@ class LogMel(keras.layers.Layer):
     def num_frames(self, num_samples):
         """Frames that lie inside `num_samples` samples (an int, or an array of them)."""
         return (num_samples - self.fft_size) // self.hop + 1
+
+    def frame_time_s(self, frame):
+        """Seconds at which a frame has its middle (for an int or an array)."""
+        return (frame * self.hop + self.fft_size / 2) / self.sample_rate_hz
 
     def call(self, waveforms, num_samples):
         """(B, S) waveforms and (B,) true lengths -> (B, T, F) features, zero beyond the true frames, and (B,) T."""

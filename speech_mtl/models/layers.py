@@ -225,6 +225,9 @@ class ConvSubsampling(keras.layers.Layer):
             num_frames = (num_frames - 1) // 2
         return num_frames
 
+    centres = (3, 4)
+    """Frame e is made of the feature frames 4 e to 4 e + 6, and has its middle at 3 + 4 e."""
+
     def build(self, shape):
         shape = (*shape, 1)
         for convolution in self.convolutions:

@@ -1,19 +1,23 @@
-"""THE ARCHITECTURE: what all languages share, and what each has for itself.
+"""THE ARCHITECTURE: what all tasks share, and what each has for itself.
 
-waveform -> log-mel -> SpecAugment -> encoder -> the output layer of the utterance's language -> logits
-|____________________ shared by all languages ________|
+waveform -> log-mel -> SpecAugment -> encoder -+-> the output layer of the utterance's language -> logits of tokens
+|____________________ shared by all tasks ____|+-> the head of each other task                  -> logits of labels
 """
 
+from collections.abc import Mapping
+
 import keras
+import numpy as np
 
 from speech_mtl.datatypes import Logits
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
+from speech_mtl.models.task_heads import TaskHead, TaskHeads
 
 
 class MultilingualModel(keras.Model):
-    """One shared acoustic encoder that feeds a separate output layer for each language.
+    """One shared acoustic encoder that feeds a separate output layer for each language, and a head for each other task.
 
     Reference: Huang et al. 2013, "Cross-language knowledge transfer using multilingual deep neural network with shared
     hidden layers", figure 1.
@@ -24,6 +28,7 @@ class MultilingualModel(keras.Model):
         encoder: Features -> encoder frames.
         heads: Encoder frames -> logits.
         random: The generator that `augment` and `encoder` draw from.
+        task_heads: Encoder frames -> what is said of tasks besides transcripts, by task.
     """
 
     def __init__(
@@ -33,15 +38,18 @@ class MultilingualModel(keras.Model):
         encoder: keras.layers.Layer,
         heads: LanguageHeads,
         random: keras.random.SeedGenerator,
+        task_heads: Mapping[str, TaskHead] | None = None,
     ):
         super().__init__(name="model")
         self.features = features
         self.augment = augment
         self.encoder = encoder
         self.heads = heads
+        self.task_heads = TaskHeads(task_heads or {})
         self.random = random
         encoder.build((None, None, features.num_mels))
         heads.build()
+        self.task_heads.build()
         self.built = True
 
     @property
@@ -53,9 +61,14 @@ class MultilingualModel(keras.Model):
         """Encoder frames made of so many samples (an int or an array)."""
         return self.encoder.num_frames(self.features.num_frames(num_samples))
 
+    def frame_times_s(self, num_samples: int) -> np.ndarray:
+        """(E,) seconds at which the encoder frames made of so many samples have their middle."""
+        first, step = self.encoder.frame_centres
+        return self.features.frame_time_s(first + step * np.arange(self.num_encoder_frames(num_samples)))
+
     def call(self, waveforms, num_samples, language_ids, training=False):
-        """(B, S) waveforms, (B,) true lengths and (B,) languages -> `Logits`, (B, E, V) and (B,)."""
+        """(B, S) waveforms, (B,) true lengths and (B,) languages -> `Logits`."""
         features, num_frames = self.features(waveforms, num_samples)
         features = self.augment(features, num_frames, training=training)
         frames, num_frames = self.encoder(features, num_frames, training=training)
-        return Logits(self.heads(frames, language_ids), num_frames)
+        return Logits(self.heads(frames, language_ids), num_frames, self.task_heads(frames, num_frames))

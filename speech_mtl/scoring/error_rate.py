@@ -29,6 +29,31 @@ class Score:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TaskScore:
+    """The errors of a task other than transcripts. Scores of several sets can be added.
+
+    Attributes:
+        errors: Wrong classes, deviations, or wrong tags; see `tasks.Task.errors`.
+        counted: What errors are counted against.
+        num_labelled: Utterances of which anything is known.
+    """
+
+    errors: float = 0.0
+    counted: float = 0.0
+    num_labelled: int = 0
+
+    @property
+    def error(self) -> float | None:
+        """Errors by what they are counted against; None if that is nothing."""
+        return self.errors / self.counted if self.counted else None
+
+    def __add__(self, other: "TaskScore") -> "TaskScore":
+        return TaskScore(
+            self.errors + other.errors, self.counted + other.counted, self.num_labelled + other.num_labelled
+        )
+
+
 def score(references: Sequence[str], hypotheses: Sequence[str], spaced: bool = True) -> Score:
     """Counts the fewest edits that turn each reference into its hypothesis, and adds them up.
 

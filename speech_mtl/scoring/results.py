@@ -84,6 +84,40 @@ class ResultRow(MeasuredRow):
     wall_time_s: float
 
 
+class TaskRow(TypedDict):
+    """What a run makes of one task besides transcripts in one language's split.
+
+    Attributes:
+        task: Its name.
+        metric: Name of the figure in `value`.
+        value: Accuracy, F1 or mean absolute error; None if no label is known.
+        errors: Wrong classes, deviations, or wrong tags; see `tasks.Task.errors`. Rows can be added up.
+        counted: What errors are counted against.
+        num_labelled: Utterances of which anything is known.
+    """
+
+    task: str
+    metric: str
+    language: str
+    split: str
+    num_utterances: int
+    num_labelled: int
+    value: float | None
+    errors: float
+    counted: float
+
+
+class TaskResultRow(ResultRow):
+    """A row of a comparison about a task besides transcripts: `wer` and `cer` are None; see `TaskRow`."""
+
+    task: str
+    metric: str
+    num_labelled: int
+    value: float | None
+    errors: float
+    counted: float
+
+
 class EquivalentRow(TypedDict):
     """Hours alone that reach an arm's error; see `summary.Hours`.
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
-from speech_mtl.scoring.results import REFERENCE_ARM, EfficiencyRow, EquivalentRow, EvaluationRow, ResultRow
+from speech_mtl.scoring.results import REFERENCE_ARM, EfficiencyRow, EquivalentRow, EvaluationRow, ResultRow, TaskRow
 
 MISSING = "–"
 """What stands in a cell without a value."""
@@ -38,6 +38,26 @@ def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
             ]
         )
     return markdown_table(heads, lines, num_text_columns=2)
+
+
+def task_table(rows: Sequence[TaskRow]) -> str:
+    """Renders what a run makes of tasks besides transcripts: one line per row, in their order."""
+    heads = ["Task", "Language", "Split", "Figure", "Utterances", "Labelled", "Value"]
+    lines = [
+        [
+            *(row["task"], row["language"], row["split"], row["metric"]),
+            *(str(row["num_utterances"]), str(row["num_labelled"]), task_value(row["metric"], row["value"])),
+        ]
+        for row in rows
+    ]
+    return markdown_table(heads, lines, num_text_columns=4)
+
+
+def task_value(metric: str, value: float | None) -> str:
+    """A task's figure: percent for shares, else in the label's own unit."""
+    if value is None:
+        return MISSING
+    return f"{value:.3g}" if "error" in metric else f"{percent(value)} %"
 
 
 def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> str:

@@ -1,14 +1,16 @@
 """The loop: batch, step, log; now and then look at the dev sets and save; stop when the dev error no longer falls."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
-from speech_mtl.training.gradients import TrainStep
+from speech_mtl.training.gradients import StepResult, TrainStep
+from speech_mtl.training.objective import Objective, Observed
+from speech_mtl.training.weighting import Weighting
 
 
 @dataclass
@@ -32,25 +34,44 @@ class Progress:
 
 @dataclass
 class Interval:
-    """What happened since the last look at the dev sets."""
+    """What happened since the last look at the dev sets.
 
-    loss_sum: dict[int, float] = field(default_factory=dict)
-    num_tokens: dict[int, int] = field(default_factory=dict)
+    Attributes:
+        sums: (T,) loss of each task, summed over entries.
+        counts: (T,) its entries.
+        weight_sum: (T,) its weights, summed over updates.
+        num_updates: Updates.
+        audio_s: Seconds of speech.
+        training_s: Time of loading and steps, without the look at the dev sets.
+    """
+
+    num_tasks: int
+    num_updates: int = 0
     audio_s: float = 0.0
     training_s: float = 0.0
-    """Time of loading and steps, without the look at the dev sets."""
+    sums: np.ndarray = field(init=False)
+    counts: np.ndarray = field(init=False)
+    weight_sum: np.ndarray = field(init=False)
 
-    def add(self, batch: Batch, losses: np.ndarray, sample_rate_hz: int) -> None:
-        """Counts one batch."""
-        for language in np.unique(batch.language_ids).tolist():
-            rows = batch.language_ids == language
-            self.loss_sum[language] = self.loss_sum.get(language, 0.0) + float(losses[rows].sum())
-            self.num_tokens[language] = self.num_tokens.get(language, 0) + int(batch.num_tokens[rows].sum())
-        self.audio_s += float(batch.num_samples.sum()) / sample_rate_hz
+    def __post_init__(self):
+        self.sums, self.counts, self.weight_sum = (np.zeros(self.num_tasks) for _ in range(3))
 
-    def losses(self) -> dict[int, float]:
-        """Mean loss in nats per token, by language id."""
-        return {language: self.loss_sum[language] / self.num_tokens[language] for language in sorted(self.loss_sum)}
+    def add(self, observed: Observed, weights: np.ndarray, audio_s: float) -> None:
+        """Counts one update."""
+        self.sums += observed.sums
+        self.counts += observed.counts
+        self.weight_sum += weights
+        self.num_updates += 1
+        self.audio_s += audio_s
+
+    def losses(self) -> list[float | None]:
+        """Mean loss of each task per entry: nats per token, for transcripts; None for a task of which nothing came."""
+        pairs = zip(self.sums, self.counts, strict=True)
+        return [float(total / count) if count else None for total, count in pairs]
+
+    def weights(self) -> list[float]:
+        """Mean weight of each task."""
+        return (self.weight_sum / max(1, self.num_updates)).tolist()
 
 
 @dataclass
@@ -59,10 +80,13 @@ class TrainingLoop:
 
     Attributes:
         step: One update.
+        objective: What it minimises.
+        weighting: Gives the weights of the tasks.
         learning_rate: Learning rate by update.
         batches: Batches from a number on.
+        sources: Where the utterances in some rows of a batch come from, by the batch's number, for messages.
         evaluate: The dev error that early stopping looks at, and all figures to log.
-        on_update: Called after each update with (update, mean loss per token, learning rate, norm of the gradient).
+        on_update: Called after each update with (update, objective, learning rate, norm of the gradient).
         on_interval: Called after each look at the dev sets with the progress, the interval, the figures, and whether
             the error is the best so far. Saves.
         num_updates: Most updates.
@@ -73,8 +97,11 @@ class TrainingLoop:
     """
 
     step: TrainStep
+    objective: Objective
+    weighting: Weighting
     learning_rate: Callable[[int], float]
     batches: Callable[[int], Iterator[Batch]]
+    sources: Callable[[int, Sequence[int]], list[str]]
     evaluate: Callable[[], tuple[float, dict]]
     on_update: Callable[[int, float, float, float], None]
     on_interval: Callable[[Progress, Interval, dict, bool], None]
@@ -92,27 +119,39 @@ class TrainingLoop:
         """
         if progress.finished(self.num_updates):
             return progress
-        interval, clock = Interval(), time.perf_counter()
+        interval, clock = self._interval(), time.perf_counter()
         stream = self.batches(progress.update)
         while not progress.finished(self.num_updates):
             asked = time.perf_counter()
             batch = next(stream)
             progress.waiting_s += time.perf_counter() - asked
             rate = self.learning_rate(progress.update)
-            losses, norm = self.step(batch, rate)
-            progress.update += 1
-            _refuse_non_finite(progress.update, losses, norm)
-            interval.add(batch, losses, self.sample_rate_hz)
+            found = self._update(progress, batch, rate, interval)
             interval.training_s += time.perf_counter() - asked
-            self.on_update(progress.update, float(losses.sum() / max(1, batch.num_tokens.sum())), rate, norm)
+            self.on_update(progress.update, found.objective, rate, found.norm)
             if progress.update % self.evaluate_every == 0 or progress.update == self.num_updates:
                 better, figures = self._look(progress)
                 now = time.perf_counter()
                 progress.wall_time_s += now - clock
                 self.on_interval(progress, interval, figures, better)
-                interval, clock = Interval(), now
+                interval, clock = self._interval(), now
         stream.close()  # type: ignore[attr-defined]
         return progress
+
+    def _interval(self) -> Interval:
+        return Interval(len(self.objective.names))
+
+    def _update(self, progress: Progress, batch: Batch, rate: float, interval: Interval) -> StepResult:
+        weights = self.weighting.weights(progress.update)
+        found = self.step(batch, rate, weights)
+        progress.update += 1
+        self._refuse_non_finite(progress.update, found)
+        observed = self.objective.observed(found.losses, found.counts, batch, self.sample_rate_hz)
+        if self.weighting.watches_last_layer:
+            observed = replace(observed, norms=self.objective.norms(found.products, observed))
+        self.weighting.observe(observed)
+        interval.add(observed, weights, float(batch.num_samples.sum()) / self.sample_rate_hz)
+        return found
 
     def _look(self, progress: Progress) -> tuple[bool, dict]:
         error, figures = self.evaluate()
@@ -124,13 +163,17 @@ class TrainingLoop:
             progress.stopped = progress.looks_without_gain >= self.patience
         return better, figures
 
-
-def _refuse_non_finite(update: int, losses: np.ndarray, norm: float) -> None:
-    if np.isfinite(losses).all() and np.isfinite(norm):
-        return
-    raise InputError(
-        f"The loss of update {update} is no longer a number",
-        expected="finite losses and gradients",
-        received=f"losses from {losses.min()} to {losses.max()}, norm of the gradient {norm}",
-        action="lower training.learning_rate; the last checkpoint is unharmed, and training goes on from there",
-    )
+    def _refuse_non_finite(self, update: int, found: StepResult) -> None:
+        bad = np.flatnonzero(~np.isfinite(found.losses).all(axis=1))
+        if not len(bad) and np.isfinite(found.norm):
+            return
+        sources = self.sources(update - 1, bad.tolist()) if len(bad) else []
+        named = f"; in {len(bad)} of {len(found.losses)} utterances: {', '.join(sources[:8])}" if sources else ""
+        losses = f"losses from {found.losses.min()} to {found.losses.max()}"
+        raise InputError(
+            f"The loss of update {update} is no longer a number",
+            expected="finite losses and gradients",
+            received=f"{losses}, norm of the gradient {found.norm}{named}",
+            action="look at these utterances, or lower training.learning_rate; the last checkpoint is unharmed, and "
+            "training goes on from there",
+        )

@@ -1,0 +1,78 @@
+"""Yes or no questions about every frame: articulatory features of the phones, speech and pause."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from speech_mtl.tasks.tags import TagTask, yes_or_no
+from speech_mtl.tasks.task import LabelError
+
+ENDS = "end_s"
+
+
+class Segments(NamedTuple):
+    """The labels of an utterance over frames.
+
+    Attributes:
+        ends_s: (N,) float32, seconds at which each segment ends; it begins where the one before ends, the first at 0.
+        values: (N, K) float32, NaN where unknown.
+    """
+
+    ends_s: np.ndarray
+    values: np.ndarray
+
+    def at(self, times_s: np.ndarray) -> np.ndarray:
+        """(E,) times -> (E, K) values of the segments there; NaN behind the last."""
+        beyond = np.full((1, self.values.shape[1]), np.nan, np.float32)
+        return np.concatenate([self.values, beyond])[np.searchsorted(self.ends_s, times_s, side="right")]
+
+
+class FrameTags(TagTask):
+    """Any number of yes or no labels for every encoder frame, each by logistic loss.
+
+    A label is a row of segments, column by column: `{"end_s": [0.1, 0.25], "voiced": [0, 1], "nasal": [0, null]}`. A
+    frame has the label of the segment that its middle lies in.
+    """
+
+    kind: ClassVar = "frame_tags"
+    over_frames: ClassVar = True
+
+    @classmethod
+    def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
+        columns = (pair for one in labels for pair in _columns(one)[1].items())
+        return cls._of(name, label, (tag for tag, column in columns if any(v is not None for v in column)), **settings)
+
+    def encode(self, label: Any) -> Segments:
+        ends_s, columns = _columns(label)
+        values = np.full((len(ends_s), len(self.tags)), np.nan, np.float32)
+        for number, tag in enumerate(self.tags):
+            for row, value in enumerate(columns.get(tag, ())):
+                known = yes_or_no(value)
+                if known is not None:
+                    values[row, number] = known
+        return Segments(ends_s, values)
+
+    def decode(self, outputs: np.ndarray) -> dict[str, list[int]]:
+        return {tag: (column > 0).astype(int).tolist() for tag, column in zip(self.tags, outputs.T, strict=True)}
+
+    def describe(self) -> str:
+        return f"{len(self.tags)} tags of every frame"
+
+
+def _columns(label: Any) -> tuple[np.ndarray, dict[str, Sequence]]:
+    """The ends of the segments, and the other columns."""
+    form = 'expected columns of one length, such as {"end_s": [0.1, 0.25], "voiced": [0, 1]}'
+    if not isinstance(label, Mapping) or not isinstance(label.get(ENDS), list):
+        raise LabelError(f"{form}; received {str(label)[:80]}")
+    columns = {tag: column for tag, column in label.items() if tag != ENDS}
+    lengths = {tag: len(column) if isinstance(column, list) else None for tag, column in columns.items()}
+    if any(length != len(label[ENDS]) for length in lengths.values()):
+        raise LabelError(f"{form}; received {len(label[ENDS])} ends and columns of the lengths {lengths}")
+    try:
+        ends_s = np.array(label[ENDS], np.float32)
+    except (TypeError, ValueError):
+        ends_s = np.array([np.nan], np.float32)
+    if ends_s.ndim != 1 or not (np.diff(ends_s, prepend=0.0) >= 0).all():
+        raise LabelError(f"expected ends in seconds that rise; received {str(label[ENDS])[:80]}")
+    return ends_s, columns

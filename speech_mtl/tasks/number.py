@@ -1,0 +1,73 @@
+"""A number: an age, a speaking rate, a score."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from speech_mtl.tasks.task import LabelError, Task
+
+
+class Number(Task):
+    """A number, by regression with the mean squared error, in standard deviations of the training labels.
+
+    Args:
+        name: What recipes call it.
+        label: The name of its labels in the manifests.
+        mean: Of the training labels.
+        deviation: Standard deviation of the training labels.
+    """
+
+    kind: ClassVar = "number"
+    metric: ClassVar = "mean absolute error"
+
+    def __init__(self, name: str, label: str, mean: float, deviation: float):
+        super().__init__(name, label)
+        self.mean = mean
+        self.deviation = deviation
+
+    @classmethod
+    def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
+        numbers = np.array([_number(one) for one in labels])
+        if not len(numbers) or np.ptp(numbers) == 0:
+            raise LabelError(f"expected numbers that differ in training; received {sorted(set(numbers.tolist()))}")
+        return cls(name, label, float(numbers.mean()), float(numbers.std()), **settings)
+
+    @property
+    def num_outputs(self) -> int:
+        return 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    def encode(self, label: Any) -> np.ndarray:
+        return np.array((_number(label) - self.mean) / self.deviation, np.float32)
+
+    def losses(self, outputs, values):
+        difference = outputs[..., 0] - values
+        return difference * difference
+
+    def errors(self, outputs: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+        if np.isnan(values):
+            return 0.0, 0.0
+        return float(abs(outputs[0] - values)) * self.deviation, 1.0
+
+    def score(self, error: float) -> float:
+        return error
+
+    def decode(self, outputs: np.ndarray) -> float:
+        return float(outputs[0]) * self.deviation + self.mean
+
+    def describe(self) -> str:
+        return f"a number, {self.mean:.4g} ± {self.deviation:.3g}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "label": self.label, "mean": self.mean, "deviation": self.deviation}
+
+
+def _number(label: Any) -> float:
+    if isinstance(label, int | float) and not isinstance(label, bool) and math.isfinite(label):
+        return float(label)
+    raise LabelError(f"expected a number; received {label!r}")

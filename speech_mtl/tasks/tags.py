@@ -1,0 +1,102 @@
+"""Several yes or no questions at once: what is heard in a recording."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from keras import ops
+
+from speech_mtl.tasks.task import LabelError, Task
+
+YES, NO = 1.0, 0.0
+
+
+class TagTask(Task):
+    """What tags of utterances and tags of frames have in common.
+
+    Args:
+        name: What recipes call it.
+        label: The name of its labels in the manifests.
+        tags: All of them.
+    """
+
+    metric: ClassVar = "F1"
+
+    def __init__(self, name: str, label: str, tags: Sequence[str]):
+        super().__init__(name, label)
+        self.tags = list(tags)
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.tags)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.tags),)
+
+    def losses(self, outputs, values):
+        return ops.softplus(outputs) - outputs * values  # -log sigmoid(output), or of -output where the value is 0
+
+    def errors(self, outputs: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+        """(errors, 2 * hits + errors) of the known entries: their quotient over a set is 1 - F1, all tags together."""
+        said, known = outputs > 0, ~np.isnan(values)
+        hits = np.count_nonzero(said & (values == YES))
+        errors = np.count_nonzero(known & (said != (values == YES)))
+        return float(errors), float(2 * hits + errors)
+
+    def score(self, error: float) -> float:
+        return 1.0 - error
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "label": self.label, "tags": self.tags}
+
+    @classmethod
+    def _of(cls, name: str, label: str, tags: Iterable[str], **settings: Any) -> Self:
+        found = sorted(set(tags))
+        if not found:
+            raise LabelError("expected at least one tag that is 0 or 1 in training; received none")
+        return cls(name, label, found, **settings)
+
+
+class Tags(TagTask):
+    """Any number of yes or no labels, each by logistic loss. A label is `{"music": 1, "laughter": 0, "cough": null}`.
+
+    What is not named is as unknown as what is null.
+    """
+
+    kind: ClassVar = "tags"
+
+    @classmethod
+    def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
+        known = (tag for one in labels for tag, value in _entries(one).items() if value is not None)
+        return cls._of(name, label, known, **settings)
+
+    def encode(self, label: Any) -> np.ndarray:
+        entries = _entries(label)
+        known = [entries.get(tag) for tag in self.tags]
+        return np.array([np.nan if value is None else value for value in map(yes_or_no, known)], np.float32)
+
+    def decode(self, outputs: np.ndarray) -> dict[str, int]:
+        return {tag: int(output > 0) for tag, output in zip(self.tags, outputs, strict=True)}
+
+    def describe(self) -> str:
+        return f"{len(self.tags)} tags"
+
+
+def _entries(label: Any) -> Mapping[str, Any]:
+    if isinstance(label, Mapping):
+        return label
+    raise LabelError(f'expected tags such as {{"music": 1, "laughter": 0, "cough": null}}; received {label!r}')
+
+
+def yes_or_no(value: Any) -> float | None:
+    """1, 0, true, false or null as a number.
+
+    Raises:
+        LabelError: It is something else.
+    """
+    if value is None:
+        return None
+    if value in (0, 1):  # true and false too
+        return YES if value else NO
+    raise LabelError(f"expected 1, 0 or null for each tag; received {value!r}")

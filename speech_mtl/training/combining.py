@@ -1,0 +1,108 @@
+"""Ways to combine the tasks' gradients in the shared encoder: one method a class.
+
+All of them look only at the inner products of the gradients and give how often each goes into the step: what they do
+is arithmetic on T x T numbers. To add one, write a subclass of `Combining`, enter it in `COMBININGS`, and give it a
+settings class of the same `kind` in `config`. `tests/training/test_combining.py` finds it by itself.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+
+class Combining(ABC):
+    """What every method has.
+
+    Args:
+        seed: Of a method that draws.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, seed: int = 0):
+        self.seed = seed
+
+    def coefficients(self, products: np.ndarray, update: int) -> np.ndarray:
+        """(T,) how often each task's gradient goes into the step; 0 for tasks without a gradient.
+
+        Args:
+            products: (T, T) inner products of the weighted tasks' gradients.
+            update: Number of the update.
+        """
+        products = products.astype(np.float64)
+        active = np.flatnonzero(np.diag(products) > 0)
+        found = np.zeros(len(products))
+        if len(active):
+            found[active] = self.combine(products[np.ix_(active, active)], np.random.default_rng([self.seed, update]))
+        return found
+
+    @abstractmethod
+    def combine(self, products: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """The coefficients of tasks that all have a gradient."""
+
+
+class PCGrad(Combining):
+    """Yu et al. 2020, "Gradient surgery for multi-task learning", algorithm 1.
+
+    Where a task's gradient conflicts with another's (negative inner product), the part along the other is taken off it,
+    others in random order. What each task is left with is added up.
+    """
+
+    kind: ClassVar = "pcgrad"
+
+    def combine(self, products: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        size = len(products)
+        total = np.zeros(size)
+        for task in range(size):
+            own = np.eye(size)[task]  # the projected gradient as a combination of all
+            for other in generator.permutation(size):
+                product = own @ products[:, other]
+                if other != task and product < 0:
+                    own[other] -= product / products[other, other]
+            total += own
+        return total
+
+
+class CAGrad(Combining):
+    """Liu et al. 2021, "Conflict-averse gradient descent for multi-task learning", section 3 and algorithm 1.
+
+    The step that helps the worst-off task most, within a ball around the mean gradient g_0 of radius
+    `radius` * |g_0|. We differ in multiplying by T, since our objective is the sum of the tasks and not their mean.
+
+    Args:
+        radius: c of the paper, from 0, the plain sum, to below 1.
+        seed: Not used: nothing is drawn.
+    """
+
+    kind: ClassVar = "cagrad"
+
+    def __init__(self, radius: float = 0.4, seed: int = 0):
+        super().__init__(seed)
+        self.radius = radius
+
+    def combine(self, products: np.ndarray, generator: np.random.Generator) -> np.ndarray:  # noqa: ARG002
+        from scipy.optimize import minimize
+
+        size = len(products)
+        mean = np.full(size, 1.0 / size)
+        scale = float(mean @ products @ mean)  # |g_0|^2
+        if scale <= 0.0 or self.radius == 0.0:
+            return np.ones(size)
+        scaled = products / scale
+
+        def dual(shares: np.ndarray) -> float:
+            return float(shares @ scaled @ mean + self.radius * np.sqrt(max(shares @ scaled @ shares, 1e-12)))
+
+        def slope(shares: np.ndarray) -> np.ndarray:
+            return scaled @ mean + self.radius * (scaled @ shares) / np.sqrt(max(shares @ scaled @ shares, 1e-12))
+
+        simplex = {"type": "eq", "fun": lambda shares: shares.sum() - 1.0, "jac": lambda _shares: np.ones(size)}
+        found = minimize(dual, mean, jac=slope, bounds=[(0.0, 1.0)] * size, constraints=[simplex], method="SLSQP")
+        shares = np.clip(found.x, 0.0, 1.0)
+        length = np.sqrt(max(shares @ scaled @ shares, 1e-12))
+        return size * (mean + self.radius * shares / length)
+
+
+COMBININGS: dict[str, type[Combining]] = {method.kind: method for method in (PCGrad, CAGrad)}
+"""Every method, by the `kind` that recipes name it with."""

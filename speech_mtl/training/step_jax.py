@@ -1,0 +1,185 @@
+"""The functions of `gradients` under JAX, which compiles anew for every shape: batches are padded to a few."""
+
+from collections.abc import Callable
+
+import jax  # pyright: ignore[reportMissingImports]
+import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
+import numpy as np
+
+from speech_mtl.datatypes import Batch
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.training.gradients import Combine, StepResult, TrainStep, encoder_positions
+from speech_mtl.training.objective import Objective
+from speech_mtl.training.optimizer import FlatAdamW
+
+
+def make_train_step(
+    model: MultilingualModel, optimizer: FlatAdamW, objective: Objective, watch_last_layer: bool
+) -> TrainStep:
+    """See `gradients.make_train_step`."""
+    network = _Network(model, optimizer.weights, objective)
+    last = network.positions_of(model.encoder.last_layer.trainable_variables) if watch_last_layer else []
+
+    @jax.jit
+    def step(values, fixed, other, state, batch, learning_rate, weights):
+        by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
+        products = _products(_rows(pullback, last, jnp.ones_like(weights))) if last else jnp.zeros((0, 0))
+        values, state, norm = optimizer.updated(values, pullback(weights)[0], state, learning_rate)
+        return (losses, counts, jnp.dot(weights, by_task), norm, products), values, other, state
+
+    def run(batch: Batch, learning_rate: float, weights: np.ndarray) -> StepResult:
+        state = [v.value for v in optimizer.variables]
+        arguments = in_common_shapes(batch), np.float32(learning_rate), weights.astype(np.float32)
+        found, values, other, state = step(*network.values(), state, *arguments)
+        network.assign(optimizer, values, other, state)
+        return _result(found, len(batch.num_samples))
+
+    return run
+
+
+def make_combining_step(
+    model: MultilingualModel, optimizer: FlatAdamW, objective: Objective, combine: Combine
+) -> TrainStep:
+    """See `gradients.make_combining_step`."""
+    network = _Network(model, optimizer.weights, objective)
+    inside, outside = encoder_positions(model, optimizer.weights)
+
+    @jax.jit
+    def differentiate(values, fixed, other, batch, weights):
+        by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
+        rows, summed = _rows(pullback, inside, weights), pullback(weights)[0]
+        return losses, counts, jnp.dot(weights, by_task), rows, [summed[i] for i in outside], _products(rows), other
+
+    @jax.jit
+    def apply(values, state, rows, head_gradients, coefficients, learning_rate):
+        pieces = jnp.split(coefficients @ rows, np.cumsum([optimizer.sizes[i] for i in inside])[:-1])
+        gradients = dict(zip([*inside, *outside], [*pieces, *head_gradients], strict=True))
+        ordered = [gradients[i].reshape(value.shape) for i, value in enumerate(values)]
+        return optimizer.updated(values, ordered, state, learning_rate)
+
+    def run(batch: Batch, learning_rate: float, weights: np.ndarray) -> StepResult:
+        values, fixed, other = network.values()
+        found = differentiate(values, fixed, other, in_common_shapes(batch), weights.astype(np.float32))
+        losses, counts, total, rows, head_gradients, products, other = found
+        coefficients = np.asarray(combine(np.asarray(products)), np.float32)
+        state = [v.value for v in optimizer.variables]
+        values, state, norm = apply(values, state, rows, head_gradients, coefficients, np.float32(learning_rate))
+        network.assign(optimizer, values, other, state)
+        return _result((losses, counts, total, norm, products), len(batch.num_samples))
+
+    return run
+
+
+def make_products(model: MultilingualModel, objective: Objective) -> Callable[[Batch, np.ndarray], np.ndarray]:
+    """See `gradients.make_products`."""
+    encoder = model.encoder.trainable_variables
+    network = _Network(model, encoder, objective)
+
+    @jax.jit
+    def products(values, fixed, other, batch, weights):
+        _, pullback, _ = network.differentiated(values, fixed, other, batch)
+        return _products(_rows(pullback, list(range(len(encoder))), weights))
+
+    def run(batch: Batch, weights: np.ndarray) -> np.ndarray:
+        return np.asarray(products(*network.values(), in_common_shapes(batch), weights.astype(np.float32)))
+
+    return run
+
+
+def make_forward(model: MultilingualModel) -> Callable:
+    """The network without training, compiled."""
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    num_trainable = len(model.trainable_variables)
+
+    @jax.jit
+    def stateless(values, *inputs):
+        return model.stateless_call(values[:num_trainable], values[num_trainable:], *inputs, training=False)[0]
+
+    def forward(*inputs):
+        padded = stateless([variable.value for variable in variables], *map(padded_to_common_shape, inputs))
+        rows, num_frames = len(inputs[0]), padded.num_frames[: len(inputs[0])]
+        size = int(num_frames.max())
+        labels = {task: array[:rows] for task, array in padded.labels.items()}
+        labels = {task: array[:, :size] if array.ndim == 3 else array for task, array in labels.items()}
+        return padded.values[:rows, :size], num_frames, labels
+
+    return forward
+
+
+class _Network:
+    """A network as a function of the weights that are trained, those that are not, and its random state."""
+
+    def __init__(self, model: MultilingualModel, trained: list, objective: Objective):
+        self.model, self.objective, self.trained = model, objective, trained
+        self.positions = {id(variable): i for i, variable in enumerate(trained)}
+        self.fixed = [v for v in model.trainable_variables if id(v) not in self.positions]
+        self.other = model.non_trainable_variables
+
+    def positions_of(self, variables: list) -> list[int]:
+        """Where these stand among the trained weights."""
+        return [self.positions[id(variable)] for variable in variables]
+
+    def values(self) -> tuple[list, list, list]:
+        """Of the trained weights, the others, and the random state."""
+        return tuple([v.value for v in variables] for variables in (self.trained, self.fixed, self.other))  # type: ignore[return-value]
+
+    def assign(self, optimizer: FlatAdamW, weights, other, state) -> None:
+        """Sets all that a step changes."""
+        variables = [*self.trained, *self.other, *optimizer.variables]
+        for variable, value in zip(variables, [*weights, *other, *state], strict=True):
+            variable.assign(value)
+
+    def differentiated(self, values, fixed, other, batch: Batch):
+        """What each task adds to the objective, its pullback to the trained weights, and (losses, counts, state)."""
+
+        def by_task(values):
+            given = dict(zip(map(id, [*self.trained, *self.fixed]), [*values, *fixed], strict=True))
+            trainable = [given[id(v)] for v in self.model.trainable_variables]
+            inputs = (batch.waveforms, batch.num_samples, batch.language_ids)
+            logits, new_other = self.model.stateless_call(trainable, other, *inputs, training=True)
+            losses, counts = self.objective.losses(logits, batch)
+            return self.objective.by_task(losses, counts, batch.language_ids), (losses, counts, new_other)
+
+        return jax.vjp(by_task, values, has_aux=True)
+
+
+def _rows(pullback, positions: list[int], weights):
+    """(T, P) gradient of each weighted task by some of the trained weights, computed one after another."""
+
+    def row(one):
+        gradients = pullback(one * weights)[0]
+        return jnp.concatenate([jnp.ravel(gradients[i]) for i in positions])
+
+    return jax.lax.map(row, jnp.eye(len(weights), dtype=jnp.float32))
+
+
+def _products(rows):
+    return rows @ rows.T
+
+
+def _result(found, num_rows: int) -> StepResult:
+    losses, counts, total, norm, products = (np.asarray(part) for part in found)
+    return StepResult(losses[:num_rows], counts[:num_rows], float(total), float(norm), products)
+
+
+def in_common_shapes(batch: Batch) -> Batch:
+    """A batch padded with rows and frames that change neither losses nor gradients."""
+    num_rows = common_size(len(batch.num_samples))
+    labels = {}
+    for task, array in batch.labels.items():
+        frames = common_size(array.shape[1]) if array.ndim == 3 else 0
+        sizes = [num_rows, *([frames] if frames else []), *array.shape[2 if frames else 1 :]]
+        padding = [(0, size - there) for size, there in zip(sizes, array.shape, strict=True)]
+        labels[task] = np.pad(array, padding, constant_values=np.nan)
+    return batch._replace(labels={}).mapped(padded_to_common_shape)._replace(labels=labels)
+
+
+def padded_to_common_shape(array: np.ndarray) -> np.ndarray:
+    """Pads an array with zeros so that a few shapes stand for all."""
+    return np.pad(array, [(0, common_size(size) - size) for size in array.shape])
+
+
+def common_size(size: int) -> int:
+    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24 ..."""
+    power = 1 << max(0, size - 1).bit_length()
+    return power * 3 // 4 if size <= power * 3 // 4 and power >= 4 else power

@@ -1,0 +1,350 @@
+"""Weights of the tasks while training goes on: one strategy a class, the paper in its first lines.
+
+A weighting gives the weights lambda of an update and is then told what the batch showed. All of it is arithmetic on T
+numbers outside the compiled step. To add one, write a subclass of `Weighting`, enter it in `WEIGHTINGS`, and give it a
+settings class of the same `kind` in `config`. `tests/training/test_weighting.py` finds it by itself.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from speech_mtl.errors import InputError
+from speech_mtl.tasks import Task
+from speech_mtl.training.objective import Objective, Observed
+
+
+class Weighting(ABC):
+    """What every strategy has.
+
+    Args:
+        objective: The tasks.
+        seed: Of a strategy that draws.
+    """
+
+    kind: ClassVar[str]
+    watches_last_layer: ClassVar[bool] = False
+    """Whether it needs `Observed.norms`."""
+
+    def __init__(self, objective: Objective, seed: int = 0):
+        self.objective = objective
+        self.seed = seed
+        self.size = len(objective.names)
+
+    @abstractmethod
+    def weights(self, update: int) -> np.ndarray:
+        """(T,) lambda of an update."""
+
+    def observe(self, observed: Observed) -> None:  # noqa: B027
+        """Takes in what the batch of the last update showed; nothing, for weights that do not depend on it."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that a stopped training needs to go on as if it had not been stopped."""
+        return {}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:  # noqa: B027
+        """Sets what `state` gave."""
+
+
+class Equal(Weighting):
+    """Every task counts alike: lambda = 1."""
+
+    kind: ClassVar = "equal"
+
+    def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
+        return np.ones(self.size)
+
+
+class Fixed(Weighting):
+    """Weights that the recipe gives.
+
+    Kurin et al. 2022, "In defense of the unitary scalarization for deep multi-task learning", and Xin et al. 2022, "Do
+    current multi-task optimization methods in deep learning even help?": tuned ones are not beaten by adaptive ones.
+
+    Args:
+        objective: The tasks.
+        weights: By task; 1 for those that are not named.
+
+    Raises:
+        InputError: A name is not that of a task, or all weights are 0.
+    """
+
+    kind: ClassVar = "fixed"
+
+    def __init__(self, objective: Objective, weights: Mapping[str, float], seed: int = 0):
+        super().__init__(objective, seed)
+        for name in weights:
+            if name not in objective.names:
+                raise InputError(
+                    f"weighting.weights names {name!r}, which is no task of the run",
+                    expected="languages or tasks: " + ", ".join(objective.names),
+                    received=name,
+                    action="correct the name, or take it out",
+                )
+        self.given = np.array([weights.get(name, 1.0) for name in objective.names])
+        if not self.given.any():
+            raise InputError(
+                "weighting.weights leaves nothing to learn",
+                expected="at least one weight above 0",
+                received="0 for every task",
+                action="give the task that matters a weight",
+            )
+
+    def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
+        return self.given
+
+
+class Uncertainty(Weighting):
+    """Kendall, Gal and Cipolla 2018, "Multi-task learning using uncertainty to weigh losses", section 3.
+
+    Each task has a log variance s that is learned with the network: L = sum_i exp(-s_i) L_i + s_i / 2, half of the
+    first term for a regression. We differ in clipping: the optimum weighs a task by 1 / (2 L_i), and a small language
+    that is learned by heart would take over; in plain gradient descent on s, whose gradient is known in closed form;
+    and the CTC loss is per token.
+
+    Args:
+        objective: The tasks.
+        learning_rate: Of s.
+        min_weight: Smallest exp(-s).
+        max_weight: Largest exp(-s).
+    """
+
+    kind: ClassVar = "uncertainty"
+
+    def __init__(
+        self,
+        objective: Objective,
+        learning_rate: float = 0.01,
+        min_weight: float = 0.25,
+        max_weight: float = 4.0,
+        seed: int = 0,
+    ):
+        super().__init__(objective, seed)
+        self.learning_rate = learning_rate
+        self.log_variances = np.zeros(self.size)
+        self.range = -np.log(max_weight), -np.log(min_weight)
+        self.factors = np.array([1.0] * len(objective.languages) + [_likelihood_factor(t) for t in objective.tasks])
+
+    def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
+        return self.factors * np.exp(-self.log_variances)
+
+    def observe(self, observed: Observed) -> None:
+        slope = 0.5 - self.factors * np.exp(-self.log_variances) * observed.losses
+        moved = np.clip(self.log_variances - self.learning_rate * slope, *self.range)
+        self.log_variances = np.where(observed.present, moved, self.log_variances)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"log_variances": self.log_variances}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        self.log_variances = state["log_variances"]
+
+
+def _likelihood_factor(task: Task) -> float:
+    """Of the loss in the negative log likelihood: a squared error has a half, see Kendall et al., equation 5."""
+    return 0.5 if task.kind == "number" else 1.0
+
+
+class DynamicWeightAverage(Weighting):
+    """Liu, Johns and Davison 2019, "End-to-end multi-task learning with attention", section 3.2, equation 7.
+
+    lambda_i = T softmax(w_i / temperature) with w_i the mean loss of the last period over that of the one before. We
+    differ in periods of a number of updates instead of epochs, which batches of several languages do not have.
+
+    Args:
+        objective: The tasks.
+        temperature: 1 follows the losses closely, large values make the weights equal.
+        period: Updates.
+    """
+
+    kind: ClassVar = "dynamic_weight_average"
+
+    def __init__(self, objective: Objective, temperature: float = 2.0, period: int = 100, seed: int = 0):
+        super().__init__(objective, seed)
+        self.temperature, self.period = temperature, period
+        self.sums, self.counts = np.zeros(self.size), np.zeros(self.size)
+        self.num_updates = 0
+        self.means = np.full((2, self.size), np.nan)
+        """Of the last period but one and the last one."""
+
+    def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
+        known = ~np.isnan(self.means).any(axis=0) & (self.means > 0).all(axis=0)
+        rates = np.ones(self.size)
+        np.divide(self.means[1], self.means[0], out=rates, where=known)
+        return self.size * _softmax(rates / self.temperature)
+
+    def observe(self, observed: Observed) -> None:
+        self.sums = self.sums + observed.sums
+        self.counts = self.counts + observed.counts
+        self.num_updates += 1
+        if self.num_updates == self.period:
+            latest = np.where(self.counts > 0, self.sums / np.maximum(self.counts, 1), self.means[1])
+            self.means = np.stack([self.means[1], latest])
+            self.sums, self.counts, self.num_updates = np.zeros(self.size), np.zeros(self.size), 0
+
+    def state(self) -> dict[str, np.ndarray]:
+        number = np.array(self.num_updates)
+        return {"sums": self.sums, "counts": self.counts, "means": self.means, "num_updates": number}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        self.sums, self.counts, self.means = state["sums"], state["counts"], state["means"]
+        self.num_updates = int(state["num_updates"])
+
+
+class GradNorm(Weighting):
+    """Chen et al. 2018, "GradNorm: Gradient normalization for adaptive loss balancing", algorithm 1.
+
+    G_i, the norm of the gradient of lambda_i L_i in the last shared layer, is led towards mean(G) r_i^alpha, where r_i
+    is how far the task's loss is from its start in comparison with the others. We differ in L_i(0), the mean of the
+    first `start_updates` batches, since CTC's very first losses say little; and in leaving out of an update the tasks
+    that the batch has nothing of.
+
+    Args:
+        objective: The tasks.
+        alpha: How hard tasks that learn slowly are pulled.
+        learning_rate: Of the weights.
+        start_updates: Updates that L_i(0) is measured over, with equal weights.
+    """
+
+    kind: ClassVar = "gradnorm"
+    watches_last_layer: ClassVar = True
+
+    def __init__(
+        self,
+        objective: Objective,
+        alpha: float = 1.5,
+        learning_rate: float = 0.025,
+        start_updates: int = 50,
+        seed: int = 0,
+    ):
+        super().__init__(objective, seed)
+        self.alpha, self.learning_rate, self.start_updates = alpha, learning_rate, start_updates
+        self.current = np.ones(self.size)
+        self.start_sums, self.start_counts = np.zeros(self.size), np.zeros(self.size)
+        self.num_updates = 0
+
+    def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
+        return self.current
+
+    def observe(self, observed: Observed) -> None:
+        self.num_updates += 1
+        if self.num_updates <= self.start_updates:
+            self.start_sums = self.start_sums + observed.sums
+            self.start_counts = self.start_counts + observed.counts
+            return
+        first = self.start_sums / np.maximum(self.start_counts, 1)
+        active = observed.present & (first > 0)
+        if observed.norms is None or np.count_nonzero(active) < 2:
+            return
+        slopes = np.zeros(self.size)
+        slopes[active] = self.slopes(
+            self.current[active], observed.norms[active], observed.losses[active] / first[active]
+        )
+        moved = np.maximum(self.current - self.learning_rate * slopes, 1e-3)
+        self.current = moved * self.size / moved.sum()
+
+    def slopes(self, weights: np.ndarray, norms: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+        """Derivative of sum_i |G_i - mean(G) r_i^alpha| by each weight, the target held constant.
+
+        Args:
+            weights: lambda_i.
+            norms: Norm of the gradient of L_i.
+            ratios: L_i / L_i(0).
+        """
+        lengths = weights * norms
+        targets = lengths.mean() * (ratios / ratios.mean()) ** self.alpha
+        return np.sign(lengths - targets) * norms
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {
+            "current": self.current,
+            "start_sums": self.start_sums,
+            "start_counts": self.start_counts,
+            "num_updates": np.array(self.num_updates),
+        }
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        self.current, self.num_updates = state["current"], int(state["num_updates"])
+        self.start_sums, self.start_counts = state["start_sums"], state["start_counts"]
+
+
+class RandomWeights(Weighting):
+    """Lin et al. 2021, "Reasonable effectiveness of random weighting: a litmus test for multi-task learning".
+
+    lambda = softmax of normal draws, anew in every update. We differ in multiplying by T, so that weights are 1 on
+    average and learning rates can be compared.
+    """
+
+    kind: ClassVar = "random"
+
+    def weights(self, update: int) -> np.ndarray:
+        return self.size * _softmax(np.random.default_rng([self.seed, update]).standard_normal(self.size))
+
+
+class CtcDro(Weighting):
+    """Bartelds et al. 2025, "CTC-DRO: Robust optimization for reducing language disparities in speech recognition".
+
+    Algorithm 1: the worst languages first. Every time that all languages have been seen since the last time,
+    each language's share q is multiplied by exp(step_size * loss / (q + smoothing)); lambda = L q. A language's loss is
+    that of `duration_s` seconds of its speech, so that languages of longer utterances or more tokens do not look worse
+    than they are: the paper fills batches of one language with that much, our batches mix languages and we scale. Tasks
+    besides transcripts have the weight 1.
+
+    Args:
+        objective: The tasks.
+        step_size: eta of the paper; smaller than theirs by default, since languages that share batches are seen sooner.
+        smoothing: alpha of the paper; 0 is group DRO.
+        duration_s: Seconds of speech that a loss is scaled to.
+    """
+
+    kind: ClassVar = "ctc_dro"
+
+    def __init__(
+        self,
+        objective: Objective,
+        step_size: float = 1e-4,
+        smoothing: float = 0.5,
+        duration_s: float = 50.0,
+        seed: int = 0,
+    ):
+        super().__init__(objective, seed)
+        self.step_size, self.smoothing, self.duration_s = step_size, smoothing, duration_s
+        self.num_languages = len(objective.languages)
+        self.shares = np.full(self.num_languages, 1.0 / self.num_languages)
+        self.sums, self.seconds = np.zeros(self.num_languages), np.zeros(self.num_languages)
+
+    def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
+        return np.concatenate([self.num_languages * self.shares, np.ones(self.size - self.num_languages)])
+
+    def observe(self, observed: Observed) -> None:
+        self.sums = self.sums + observed.sums[: self.num_languages]
+        self.seconds = self.seconds + observed.seconds[: self.num_languages]
+        if (self.seconds > 0).all():
+            self.shares = self.moved(self.shares, self.sums / self.seconds * self.duration_s)
+            self.sums, self.seconds = np.zeros(self.num_languages), np.zeros(self.num_languages)
+
+    def moved(self, shares: np.ndarray, losses: np.ndarray) -> np.ndarray:
+        """The shares after one look at the languages' losses."""
+        exponents = self.step_size * losses / (shares + self.smoothing)
+        grown = shares * np.exp(exponents - exponents.max())  # the same after normalising, and without overflow
+        return grown / grown.sum()
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"shares": self.shares, "sums": self.sums, "seconds": self.seconds}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        self.shares, self.sums, self.seconds = state["shares"], state["sums"], state["seconds"]
+
+
+def _softmax(values: np.ndarray) -> np.ndarray:
+    powers = np.exp(values - values.max())
+    return powers / powers.sum()
+
+
+WEIGHTINGS: dict[str, type[Weighting]] = {
+    strategy.kind: strategy
+    for strategy in (Equal, Fixed, Uncertainty, DynamicWeightAverage, GradNorm, RandomWeights, CtcDro)
+}
+"""Every strategy, by the `kind` that recipes name it with."""
