@@ -12,12 +12,10 @@ from speech_mtl.corpora import Wrap, open_split, silent
 from speech_mtl.data.labels import encode, make_column
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.pipeline import Examples, utterances_at
-from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
-from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.results import EvaluationRow, TaskRow, evaluation_row
@@ -44,21 +42,15 @@ class References:
 
 
 def load_references(
-    recipe: Recipe,
-    language: str,
-    split: str,
-    tokenizer: Tokenizer,
-    tasks: Mapping[str, Task],
-    model: MultilingualModel,
-    wrap: Wrap = silent,
+    recipe: Recipe, language: str, split: str, recognizer: Recognizer, wrap: Wrap = silent
 ) -> References:
-    """Opens a dev or test split. Its transcripts need not be in the tokeniser's vocabulary.
+    """Opens a dev or test split for a recogniser. Its transcripts need not be in the tokeniser's vocabulary.
 
     Raises:
         InputError: The manifest is missing or broken, too many of its utterances cannot be used, none has a text, or a
             label is not one of its task.
     """
-    opened = open_split(recipe, language, split, wrap)
+    opened, tokenizer = open_split(recipe, language, split, wrap), recognizer.tokenizers[language]
     skipped = list(opened.store.skipped.values())
     kept = list(utterances_at(opened.manifest, opened.positions))
     texts = [None if utterance.text is None else tokenizer.normalize(utterance.text) for utterance in kept]
@@ -70,9 +62,9 @@ def load_references(
             action="look at the field 'text' of the manifest",
         )
     columns, num_unseen = {}, {}
-    for name, task in tasks.items():
+    for name, task in recognizer.tasks.items():
         labels = [encode(task, utterance) for utterance in kept]
-        columns[name] = make_column(task, labels, model.frame_times_s)
+        columns[name] = make_column(task, labels, recognizer.model.frame_times_s)
         num_unseen[name] = sum(label is not None for label in labels) - columns[name].num_labelled
     nothing = np.zeros(len(kept) + 1, np.int64)
     examples = Examples(opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, columns)
@@ -146,11 +138,8 @@ def evaluate(
         recognizer.language_id(language)
     rows, task_rows = [], []
     for language in languages:
-        tokenizer = recognizer.tokenizers[language]
         for split in splits:
-            references = load_references(
-                recipe, language, split, tokenizer, recognizer.tasks, recognizer.model, screen.progress
-            )
+            references = load_references(recipe, language, split, recognizer, screen.progress)
             report_skipped(references, screen)
             counts, hypotheses = recognize(recognizer, language, references, recipe.data)
             write_hypotheses(hypotheses_path(run, language, split), references, hypotheses, recognizer.tasks)

@@ -26,7 +26,6 @@ from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.evaluate import References, load_references, recognize, report_skipped, task_scores
-from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.runs import Run, initialize_from
 from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.screen import Screen
@@ -64,17 +63,18 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
     examples = {
         i: training_examples(recipe, split, tokenizers[split.language], tasks, model) for i, split in enumerate(splits)
     }
+    recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
     references = {
-        language: load_references(recipe, language, "dev", tokenizers[language], tasks, model, screen.progress)
+        language: load_references(recipe, language, "dev", recognizer, screen.progress)
         for language in ([recipe.target] if recipe.target in recipe.languages else recipe.languages)
     }
     if recipe.init_from and not run.has_checkpoint():
         _report_start(initialize_from(Run(recipe.init_from), model, tokenizers, tasks), recipe.init_from, screen)
     if not run.exists():
         run.start(recipe, tokenizers, tasks)
-    _report_speech(recipe, splits, examples, references, tasks, model, screen)
+    _report_speech(recipe, splits, examples, references, recognizer, screen)
     with run.lock():
-        _Training(run, recipe, model, tokenizers, tasks, splits, examples, references, screen).finish()
+        _Training(run, recipe, recognizer, splits, examples, references, screen).finish()
     return run
 
 
@@ -97,9 +97,7 @@ class _Training:
 
     run: Run
     recipe: Recipe
-    model: MultilingualModel
-    tokenizers: dict[str, Tokenizer]
-    tasks: dict[str, Task]
+    recognizer: Recognizer
     splits: list[Split]
     examples: dict[int, Examples]
     references: dict[str, References]
@@ -109,11 +107,11 @@ class _Training:
     """Losses of the updates since the last look at the dev sets."""
 
     def __post_init__(self):
+        self.model, self.tasks = self.recognizer.model, self.recognizer.tasks
         self.optimizer = build_optimizer(self.model, self.recipe.training)
         self.objective = Objective(self.model.languages, tuple(self.tasks.values()))
         self.weighting = build_weighting(self.recipe, self.objective)
         self.plan = build_plan(self.examples, self.recipe.data, self.recipe.augment, self.recipe.seed)
-        self.recognizer = Recognizer(self.model, self.tokenizers, self.recipe.data.sample_rate_hz, self.tasks)
         self.products: Callable | None = None
         self.writer = Writer(str(self.run.path / "tensorboard"))
         self.show: Callable = lambda *_update, **_figures: None
@@ -305,7 +303,7 @@ def _report_start(report: dict[str, str], source: Path, screen: Screen) -> None:
     screen.say(f"Weights from {source}: " + "; ".join(f"{part} {what}" for part, what in report.items()) + ".")
 
 
-def _report_speech(recipe, splits, examples, references, tasks, model, screen: Screen) -> None:
+def _report_speech(recipe, splits, examples, references, recognizer: Recognizer, screen: Screen) -> None:
     controls = {None: "", "noise": "; replaced by noise", "shuffled_transcripts": "; transcripts shuffled"}
     for i, split in enumerate(splits):
         minutes = float(examples[i].num_samples.sum()) / recipe.data.sample_rate_hz / 60
@@ -321,10 +319,11 @@ def _report_speech(recipe, splits, examples, references, tasks, model, screen: S
         screen.say(line + (f"; left out: {left_out}" if left_out else ""))
         for skip in examples[i].skipped:
             screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
-    for name, task in tasks.items():
+    for name, task in recognizer.tasks.items():
         labelled = sum(own.labels[name].num_labelled for own in examples.values())
         total = sum(map(len, examples.values()))
         screen.say(f"{name}: {labelled} of {total} utterances labelled, {task.describe()}")
     for dev in references.values():
         report_skipped(dev, screen)
+    model = recognizer.model
     screen.say(f"{model.count_params():,} parameters, {len(model.languages)} output layers")
