@@ -5,18 +5,37 @@ import ctypes
 import functools
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from data_scripts.articulation import Phone
 from speech_mtl.errors import InputError, require
 
 AUDIO_OUTPUT_SYNCHRONOUS = 2
-INITIALIZE_DONT_EXIT = 0x8000
+INITIALIZE_PHONEME_EVENTS, INITIALIZE_PHONEME_IPA, INITIALIZE_DONT_EXIT = 0x0001, 0x0002, 0x8000
 CHARS_UTF8 = 1
 PARAMETER_RATE, PARAMETER_PITCH, PARAMETER_RANGE = 1, 3, 4
 
-_SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+EVENT_LIST_TERMINATED, EVENT_PHONEME = 0, 7
+
+
+class _Event(ctypes.Structure):
+    """espeak's own `espeak_EVENT`; of its union `id`, the text of a phoneme."""
+
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("phoneme", ctypes.c_char * 8),
+    ]
+
+
+_SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 class _VoiceRecord(ctypes.Structure):
@@ -54,6 +73,18 @@ class Delivery:
     seed: int = 0
 
 
+class Speech(NamedTuple):
+    """What espeak said.
+
+    Attributes:
+        waveform: (S,) float32 in [-1, 1].
+        phones: In their order; stress is taken off.
+    """
+
+    waveform: np.ndarray
+    phones: list[Phone]
+
+
 class Espeak:
     """One espeak-ng. The library keeps global state, so have one a process: call `espeak()`.
 
@@ -69,12 +100,13 @@ class Espeak:
         self._library_path = espeakng_loader.get_library_path()
         self._data_path = espeakng_loader.get_data_path().encode()
         self._chunks: list[bytes] = []
+        self._phones: list[tuple[int, bytes]] = []
         self._voices: dict[str, str] = {}
         self._callback = _SYNTH_CALLBACK(self._take)
         self._library: Any = self._open()
 
-    def speak(self, text: str, delivery: Delivery) -> np.ndarray:
-        """The speech as (S,) float32 in [-1, 1]; the same arguments give the same samples, whatever was said before."""
+    def speak(self, text: str, delivery: Delivery) -> Speech:
+        """The speech; the same arguments give the same samples, whatever was said before."""
         # What was said before lingers in espeak's static variables, beyond what espeak_Terminate resets (1.52), and
         # changes the samples. Loading the library afresh takes a third of a millisecond.
         self._close()
@@ -89,10 +121,12 @@ class Espeak:
         ):
             self._library.espeak_SetParameter(parameter, value, 0)
         self._chunks.clear()
+        self._phones.clear()
         spoken = text.encode()
         if self._library.espeak_Synth(spoken, len(spoken) + 1, 0, 0, 0, CHARS_UTF8, None, None) != 0:
             raise RuntimeError(f"espeak-ng cannot speak {text!r} with the voice {delivery.voice!r}")
-        return np.frombuffer(b"".join(self._chunks), np.int16).astype(np.float32) / 32768
+        waveform = np.frombuffer(b"".join(self._chunks), np.int16).astype(np.float32) / 32768
+        return Speech(waveform, [Phone(start / self.sample_rate_hz, _ipa(name)) for start, name in self._phones])
 
     def phonemes(self, text: str, voice: str) -> str:
         """What espeak would say, in its own phoneme mnemonics."""
@@ -151,7 +185,10 @@ class Espeak:
         library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_VoiceRecord))
         self.sample_rate_hz: int = library.espeak_Initialize(
-            AUDIO_OUTPUT_SYNCHRONOUS, 0, self._data_path, INITIALIZE_DONT_EXIT
+            AUDIO_OUTPUT_SYNCHRONOUS,
+            0,
+            self._data_path,
+            INITIALIZE_PHONEME_EVENTS | INITIALIZE_PHONEME_IPA | INITIALIZE_DONT_EXIT,
         )
         if self.sample_rate_hz <= 0:
             raise RuntimeError(f"espeak-ng cannot read its data in {self._data_path.decode()}")
@@ -170,7 +207,12 @@ class Espeak:
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise RuntimeError(f"espeak-ng has no voice {voice!r}")
 
-    def _take(self, samples: Any, num_samples: int, _events: Any) -> int:
+    def _take(self, samples: Any, num_samples: int, events: Any) -> int:
+        number = 0
+        while events[number].type != EVENT_LIST_TERMINATED:
+            if events[number].type == EVENT_PHONEME:
+                self._phones.append((events[number].sample, bytes(events[number].phoneme)))
+            number += 1
         if samples and num_samples > 0:
             self._chunks.append(ctypes.string_at(samples, num_samples * ctypes.sizeof(ctypes.c_short)))
         return 0  # go on
@@ -180,6 +222,11 @@ class Espeak:
 def espeak() -> Espeak:
     """This process's espeak-ng."""
     return Espeak()
+
+
+def _ipa(phoneme: bytes) -> str:
+    """A phone without its stress; espeak has room for 8 bytes, which may cut a letter in two."""
+    return phoneme.decode(errors="ignore").strip("ˈˌ ")
 
 
 def _tags(address: int) -> list[tuple[int, str]]:

@@ -22,8 +22,9 @@ import soundfile
 import soxr
 import typer
 
+from data_scripts.articulation import articulation
 from data_scripts.command_line import ALREADY_THERE, SplitSummary, print_summaries, report_input_errors, summarise
-from data_scripts.espeak import Delivery, espeak
+from data_scripts.espeak import Delivery, Speech, espeak
 from data_scripts.synthetic_text import split_of, texts
 from speech_mtl.data.manifest import manifest_path, write_manifest
 from speech_mtl.datatypes import SPLITS, Utterance
@@ -48,6 +49,20 @@ VARIANTS = {
 RATES = (110, 160)  # words per minute
 PITCHES = (35, 65)
 PITCH_RANGES = (30, 70)
+
+EMOTIONS = {
+    "calm": ((110, 150), (35, 60), (30, 60)),
+    "happy": ((130, 175), (55, 80), (60, 95)),
+    "sad": ((85, 125), (20, 45), (5, 35)),
+    "angry": ((145, 190), (30, 55), (60, 95)),
+}
+"""Ways of speaking that stand for emotions: rates, pitches and pitch ranges. Neighbours overlap."""
+
+GENDERS = {"m": "male", "f": "female"}
+"""By the first letter of a variant with a number; of the others nothing is known."""
+
+LABELS = ("articulation", "emotion", "gender", "rate")
+"""What `--labels` can ask for; see `_labels`."""
 SNRS_DB = (10.0, 30.0)
 PEAKS = (0.3, 0.9)
 DURATIONS_S = (0.8, 6.0)
@@ -74,6 +89,8 @@ class Block:
     seed: int
     start: int
     stop: int
+    labels: tuple[str, ...] = ()
+    shared_voices: bool = False
 
 
 def make_corpus(
@@ -84,6 +101,8 @@ def make_corpus(
     dev_utterances: int = 60,
     test_utterances: int = 150,
     seed: int = 0,
+    labels: tuple[str, ...] = (),
+    shared_voices: bool = False,
     jobs: int | None = None,
     overwrite: bool = False,
     screen: Screen | None = None,
@@ -100,6 +119,8 @@ def make_corpus(
         dev_utterances: Utterances in dev, by each language.
         test_utterances: Utterances in test, by each language.
         seed: Another seed, another corpus.
+        labels: Which of `LABELS` manifests have; with `emotion`, speech is said in four ways.
+        shared_voices: Whether dev and test have the voices of training, so that speakers can be recognised.
         jobs: Processes; None for as many as there are cores.
         overwrite: Make manifests and audio again that are there already.
         screen: Shows messages and progress; None for a new one.
@@ -109,12 +130,12 @@ def make_corpus(
     """
     screen = screen or Screen()
     for language, split in itertools.product(languages, SPLITS):  # whether it can be done, before any is
-        _speech(Block(data_dir, language, split, seed, start=0, stop=1), Random(0))
+        _speech(Block(data_dir, language, split, seed, 0, 1, labels, shared_voices), Random(0))
     write_text(data_dir / "README.md", README)
     summaries = []
     with _executor(jobs) as executor:
         for language, split in itertools.product(languages, SPLITS):
-            first = Block(data_dir, language, split, seed, start=0, stop=BLOCK)
+            first = Block(data_dir, language, split, seed, 0, BLOCK, labels, shared_voices)
             wished_s = 60 * train_minutes[language] if split == "train" else None
             wished = {"dev": dev_utterances, "test": test_utterances}.get(split)
             if manifest_path(data_dir, language, split).exists() and not overwrite:
@@ -185,33 +206,48 @@ def speak_block(block: Block) -> list[Utterance]:
 
 def _speak_utterance(block: Block, number: int, folder: Path) -> Utterance:
     random = Random(f"{block.seed}/{block.language}/{block.split}/{number}")
-    text, delivery, speech = _speech(block, random)
-    waveform = with_noise(soxr.resample(speech, espeak().sample_rate_hz, SAMPLE_RATE_HZ), random)
+    text, delivery, emotion, speech = _speech(block, random)
+    waveform = with_noise(soxr.resample(speech.waveform, espeak().sample_rate_hz, SAMPLE_RATE_HZ), random)
     id = f"{block.language}-{block.split}-{number:06d}"
     path = folder / f"{id}.flac"
     with replacing(path) as temporary:
         soundfile.write(temporary, waveform, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     speaker = delivery.voice.split("/")[-1]
-    return Utterance(id, path, block.language, text, len(waveform) / SAMPLE_RATE_HZ, speaker)
+    duration_s = len(waveform) / SAMPLE_RATE_HZ
+    known = {
+        "articulation": articulation(speech.phones, duration_s) if "articulation" in block.labels else None,
+        "emotion": emotion,
+        "gender": _gender(delivery.voice.split("+")[-1]),
+        "rate": delivery.rate,
+    }
+    labels = {name: known[name] for name in block.labels}
+    return Utterance(id, path, block.language, text, duration_s, speaker, labels)
 
 
-def _speech(block: Block, random: Random) -> tuple[str, Delivery, np.ndarray]:
-    """A text of the block's split, and how it sounds; tried until it is neither too short nor too long."""
+def _gender(variant: str) -> str | None:
+    return GENDERS.get(variant[0]) if variant[1:].isdigit() else None
+
+
+def _speech(block: Block, random: Random) -> tuple[str, Delivery, str | None, Speech]:
+    """A text of the block's split, how it is said, and the speech; tried until it is neither too short nor too long."""
     voice = espeak().voice(block.language)
+    variants = VARIANTS["train" if block.shared_voices else block.split]
     for _ in range(NUM_TRIES):
         text = texts(block.language).draw(
             random, lambda text: split_of(text) == block.split and is_read_well(text, voice)
         )
+        emotion = random.choice(list(EMOTIONS)) if "emotion" in block.labels else None
+        rates, pitches, pitch_ranges = EMOTIONS[emotion] if emotion else (RATES, PITCHES, PITCH_RANGES)
         delivery = Delivery(
-            voice=f"{voice}+{random.choice(VARIANTS[block.split])}",
-            rate=random.randint(*RATES),
-            pitch=random.randint(*PITCHES),
-            pitch_range=random.randint(*PITCH_RANGES),
+            voice=f"{voice}+{random.choice(variants)}",
+            rate=random.randint(*rates),
+            pitch=random.randint(*pitches),
+            pitch_range=random.randint(*pitch_ranges),
             seed=random.getrandbits(31),
         )
         speech = espeak().speak(text, delivery)
-        if DURATIONS_S[0] <= len(speech) / espeak().sample_rate_hz <= DURATIONS_S[1]:
-            return text, delivery, speech
+        if DURATIONS_S[0] <= len(speech.waveform) / espeak().sample_rate_hz <= DURATIONS_S[1]:
+            return text, delivery, emotion, speech
     raise InputError(
         f"espeak-ng does not get along with texts in {block.language!r}",
         expected=f"between {DURATIONS_S[0]} and {DURATIONS_S[1]} seconds of speech",
@@ -258,6 +294,23 @@ def with_noise(waveform: np.ndarray, random: Random) -> np.ndarray:
     ratio = np.sqrt(np.mean(waveform**2) / np.mean(noise**2)) / 10 ** (random.uniform(*SNRS_DB) / 20)
     noisy = waveform + ratio * noise
     return (noisy * random.uniform(*PEAKS) / np.max(np.abs(noisy))).astype(np.float32)
+
+
+def parse_labels(text: str) -> tuple[str, ...]:
+    """Reads `emotion,rate`.
+
+    Raises:
+        InputError: A name is not one of `LABELS`.
+    """
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if unknown := [name for name in names if name not in LABELS]:
+        raise InputError(
+            f"--labels: there is no label {unknown[0]!r}",
+            expected="any of " + ", ".join(LABELS),
+            received=text,
+            action="take it out",
+        )
+    return names
 
 
 def parse_minutes(text: str, languages: list[str]) -> dict[str, float]:
@@ -309,6 +362,10 @@ def command(
     dev_utterances: Annotated[int, typer.Option(min=0, help="In each language.")] = 60,
     test_utterances: Annotated[int, typer.Option(min=0, help="In each language.")] = 150,
     seed: Annotated[int, typer.Option(help="Another seed, another corpus.")] = 0,
+    labels: Annotated[str, typer.Option(help="What manifests say besides: " + ", ".join(LABELS) + ".")] = "",
+    shared_voices: Annotated[
+        bool, typer.Option("--shared-voices", help="Dev and test have the voices of training: to recognise speakers.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes. Default: as many as there are cores.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make manifests and audio again.")] = False,
 ) -> None:
@@ -326,6 +383,8 @@ def command(
         dev_utterances=dev_utterances,
         test_utterances=test_utterances,
         seed=seed,
+        labels=parse_labels(labels),
+        shared_voices=shared_voices,
         jobs=jobs,
         overwrite=overwrite,
     )
