@@ -272,12 +272,12 @@ def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Ten
 
 def as_tensors(batch: Batch) -> Batch:
     """The same memory, as tensors; lengths and indices as PyTorch wants them."""
-    waveforms, *integers = (torch.from_numpy(part) for part in batch)
-    return Batch(waveforms, *(part.long() for part in integers))  # type: ignore[arg-type]
+    tensors = batch.mapped(torch.from_numpy)
+    return tensors.mapped(lambda tensor: tensor if tensor.is_floating_point() else tensor.long())
 
 
 def make_train_step(twin: Twin, weight_decay: float, clip_norm: float) -> Callable:
-    """(batch, learning rate) -> (loss of each utterance, norm of the gradient), as the step of `speech_mtl`."""
+    """(batch, learning rate) -> (loss of each utterance, norm of the gradient), as `contestants.Step`."""
     matrices = [parameter for parameter in twin.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in twin.parameters() if parameter.ndim <= 1]
     optimizer = torch.optim.AdamW(
@@ -289,12 +289,12 @@ def make_train_step(twin: Twin, weight_decay: float, clip_norm: float) -> Callab
     twin.train()
 
     def step(batch: Batch, learning_rate: float) -> tuple[np.ndarray, float]:
-        waveforms, num_samples, language_ids, tokens, num_tokens = as_tensors(batch)
+        tensors = as_tensors(batch)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        logits, num_frames = twin(waveforms, num_samples, language_ids)
-        losses = ctc_loss(logits, num_frames, tokens, num_tokens)
-        (losses.sum() / num_tokens.sum().clamp(min=1)).backward()
+        logits, num_frames = twin(*tensors[:3])
+        losses = ctc_loss(logits, num_frames, tensors.tokens, tensors.num_tokens)
+        (losses.sum() / tensors.num_tokens.sum().clamp(min=1)).backward()
         norm = nn.utils.clip_grad_norm_(twin.parameters(), clip_norm)
         optimizer.step()
         optimizer.zero_grad()

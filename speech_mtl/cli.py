@@ -202,8 +202,9 @@ def _comparison(
         _print_markdown(estimate_text(planned, jobs))
         return None
     run = comparisons.compare if kind == "compare" else comparisons.transfer
-    rows = run(settings, path, Screen(quiet), jobs, engine)
-    _print_markdown(comparisons.comparison_text(settings, rows))
+    results = run(settings, path, Screen(quiet), jobs, engine)
+    if results:
+        _print_markdown(comparisons.comparison_text(results))
     return path
 
 

@@ -349,6 +349,11 @@ class CompareSettings(Section):
     """`num_updates` on the target after pretraining."""
     finetune_learning_rate: Positive = 1e-3
     controls: ControlSettings = ControlSettings()
+    variants: dict[str, dict[str, Any]] = {}
+    """Settings to try: every arm is run with each of these changes (dotted keys) and is then named `ARM:VARIANT`."""
+    reference: str = "alone"
+    """What every arm is measured against in the table of tasks: an arm, which stands for that arm of each variant where
+    there are variants, or `ARM:VARIANT`."""
     num_replications: Annotated[int, Field(ge=100)] = 10_000
     """Of the bootstrap that gives the intervals."""
 
@@ -413,12 +418,12 @@ class Recipe(Section):
             changes["weighting.weights"] = {n: w for n, w in self.weighting.weights.items() if n in names}
         return self.overridden(changes)
 
-    def overridden(self, overrides: Mapping[str, Any]) -> "Recipe":
-        """A copy in which each dotted key has its new value."""
+    def overridden(self, overrides: Mapping[str, Any], where: str = "the settings") -> "Recipe":
+        """A copy in which each dotted key has its new value; `where` these come from, for messages."""
         values = self.model_dump(mode="json")
         for key, value in overrides.items():
             _set(values, key, _plain(value))
-        return _checked(values, where="the settings")
+        return _checked(values, where=where)
 
     def to_yaml(self) -> str:
         """All settings, defaults written out, as YAML that `load_recipe` reads back."""

@@ -44,10 +44,10 @@ def test_settings_reach_what_they_name(tiny_recipe: Recipe):
 
 def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
     recipe = tiny_recipe.overridden({"augment.speeds": [0.9, 1.1], "augment.noise_probability": 1.0, "data.batch_s": 4})
-    examples = {}
+    examples, model = {}, build_model(recipe, {"aa": 5, "bb": 5})
     for i, language in enumerate(recipe.languages):
         split = open_split(recipe, language, "train")
-        examples[i] = training_examples(recipe, split, make_tokenizer(recipe, split), lambda samples: samples // 640)
+        examples[i] = training_examples(recipe, split, make_tokenizer(recipe, split), {}, model)
     plan = build_plan(examples, recipe.data, recipe.augment, seed=3)
     batch = next(plan.batches())
     assert {draw.speed for draw in batch} <= {0.9, 1.1}

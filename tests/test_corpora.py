@@ -1,4 +1,7 @@
+from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +9,7 @@ import pytest
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split, skipped_by_reason, training_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
-from speech_mtl.data.pipeline import Examples, load_examples
+from speech_mtl.data.pipeline import Examples, Reading, load_examples
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
@@ -15,6 +18,15 @@ from speech_mtl.experiments.evaluate import load_references
 
 def total_s(recipe: Recipe) -> float:
     return sum(u.duration_s for u in read_manifest(manifest_path(recipe.data.dir, "aa", "train")))
+
+
+def frames_of(num_samples: int) -> int:
+    return num_samples // 640
+
+
+def network(num_encoder_frames: Callable[[int], int] = frames_of) -> Any:
+    """What reading asks of a network."""
+    return SimpleNamespace(num_encoder_frames=num_encoder_frames, frame_times_s=lambda size: np.zeros(frames_of(size)))
 
 
 def budgeted(recipe: Recipe, budget_s: float) -> Recipe:
@@ -79,7 +91,7 @@ def test_what_is_left_out_is_counted_by_reason(tiny_recipe: Recipe):
     write_manifest(path, [replace(u, text=texts.get(i, u.text)) for i, u in enumerate(utterances)])
     recipe = tiny_recipe.overridden({"data.allow_skipped": 0.5})
     split = open_split(recipe, "aa", "train")
-    examples = training_examples(recipe, split, make_tokenizer(recipe, split), lambda samples: samples // 640)
+    examples = training_examples(recipe, split, make_tokenizer(recipe, split), {}, network())
     assert skipped_by_reason(examples) == {"empty": 1, "no text": 1, "too short for its text": 1}
     assert np.array_equal(examples.positions, np.arange(3, 12))
 
@@ -92,7 +104,7 @@ def test_bad_audio_is_held_against_the_manifest_and_not_against_the_budget(tiny_
     write_manifest(path, [*bad, *repeated])
     recipe = budgeted(tiny_recipe, total_s(tiny_recipe) / 20)
     split = open_split(recipe, "aa", "train")
-    examples = training_examples(recipe, split, make_tokenizer(recipe, split), lambda samples: samples // 640)
+    examples = training_examples(recipe, split, make_tokenizer(recipe, split), {}, network())
     assert skipped_by_reason(examples) == {"missing": 2}
     assert 0 < len(examples) < 20, "2 of 242 are less than 1 %, though 2 of the budget's are more"
 
@@ -100,10 +112,6 @@ def test_bad_audio_is_held_against_the_manifest_and_not_against_the_budget(tiny_
 # --- controls
 
 CONTROLS = [None, "noise", "shuffled_transcripts"]
-
-
-def frames_of(num_samples: int) -> int:
-    return num_samples // 640
 
 
 def assert_same_examples(one: Examples, other: Examples) -> None:
@@ -131,12 +139,13 @@ def test_a_control_spoils_the_training_speech_of_its_language(tiny_recipe: Recip
     for language in ("aa", "bb"):
         split = open_split(recipe, language, "train")
         tokenizer = make_tokenizer(recipe, split)
-        expected = load_examples(split.manifest, split.store, split.positions, tokenizer, frames_of, 0.8)
+        reading = Reading(tokenizer, frames_of, min_speed_samples=0.8)
+        expected = load_examples(split.manifest, split.store, split.positions, reading)
         if language == "aa" and control == "noise":
             expected = with_noise(expected)
         if language == "aa" and control == "shuffled_transcripts":
             expected = with_shuffled_transcripts(split.manifest, expected, frames_of, 3, 0.8)
-        assert_same_examples(training_examples(recipe, split, tokenizer, asked_frames_of), expected)
+        assert_same_examples(training_examples(recipe, split, tokenizer, {}, network(asked_frames_of)), expected)
         assert set(asked) <= {int(size * 0.8) for size in split.store.num_samples}
         asked.clear()
 
@@ -147,7 +156,8 @@ def test_a_control_leaves_vocabulary_and_other_splits_alone(tiny_recipe: Recipe,
     recipe = tiny_recipe.overridden({"languages.aa.replace": control})
     tokenizer, true = (make_tokenizer(one, open_split(one, "aa", "train")) for one in (recipe, tiny_recipe))
     assert tokenizer.vocabulary == true.vocabulary
-    spoilt, references = (load_references(one, "aa", name, true) for one in (recipe, tiny_recipe))
+    recognizer: Any = SimpleNamespace(tokenizers={"aa": true}, tasks={})
+    spoilt, references = (load_references(one, "aa", name, recognizer) for one in (recipe, tiny_recipe))
     assert spoilt.texts == references.texts
     assert_same_examples(spoilt.examples, references.examples)
 
@@ -160,6 +170,6 @@ def test_too_few_utterances_to_shuffle_are_refused_unless_allowed(tiny_recipe: R
     split = open_split(recipe, "aa", "train")
     tokenizer = make_tokenizer(recipe, split)
     with pytest.raises(InputError, match="2 of 12 utterances cannot be used"):
-        training_examples(recipe, split, tokenizer, frames_of)
-    examples = training_examples(recipe.overridden({"data.allow_skipped": 0.2}), split, tokenizer, frames_of)
+        training_examples(recipe, split, tokenizer, {}, network())
+    examples = training_examples(recipe.overridden({"data.allow_skipped": 0.2}), split, tokenizer, {}, network())
     assert skipped_by_reason(examples) == {"no other transcript fits": 2}

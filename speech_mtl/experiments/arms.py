@@ -74,6 +74,18 @@ def joint(recipe: Recipe) -> list[Stage]:
 
 
 @arm
+def multilingual(recipe: Recipe) -> list[Stage]:
+    """All languages together, none of them the target: early stopping looks at the mean error of all.
+
+    In a comparison of several targets it is one run for all of them.
+
+    Reference: Huang et al. 2013, section 3.
+    """
+    auxiliaries_of(recipe)
+    return [Stage(_named("multilingual", recipe), recipe.overridden({"target": None}))]
+
+
+@arm
 def joint_finetune(recipe: Recipe) -> list[Stage]:
     """First target and auxiliary languages together; then the target alone, from that encoder and output layer.
 

@@ -9,21 +9,20 @@ from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments import report
 from speech_mtl.experiments.engines import ThisProcess, open_engine
-from speech_mtl.experiments.gather import cell_rows, evaluated_rows, gather_test_sets
+from speech_mtl.experiments.gather import cell_rows, evaluated_rows, gather_curves, gather_test_sets
 from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
 from speech_mtl.experiments.provenance import provenance
 from speech_mtl.experiments.run_stage import is_done, run_stage
 from speech_mtl.experiments.scheduler import Task, run_tasks
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
-from speech_mtl.scoring.results import ResultRow
-from speech_mtl.scoring.tables import comparison_table
+from speech_mtl.scoring.tables import comparison_table, task_error_table
 from speech_mtl.screen import Screen
 
 
 def compare(
     recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
-) -> list[ResultRow]:
+) -> report.Results | None:
     """Trains and tests every cell, and writes rows, equivalent hours and the report; see `experiments.report`.
 
     A finished run is neither trained nor evaluated again, and a stopped comparison goes on where it was. A run that
@@ -45,7 +44,7 @@ def compare(
 
 def transfer(
     recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
-) -> list[ResultRow]:
+) -> report.Results | None:
     """Measures how much each language helps each other one, as `compare` measures its arms.
 
     Raises:
@@ -55,11 +54,15 @@ def transfer(
     return _Comparison(recipe, folder, plan_transfer(recipe, folder), shown).run(num_jobs, engine)
 
 
-def comparison_text(recipe: Recipe, rows: list[ResultRow]) -> str:
-    """The table, with what has to be said about the data."""
-    about = f"{recipe.about.strip()}\n\n" if recipe.about else ""
-    targets = dict.fromkeys(row["language"] for row in rows if row["arm"] == "alone") or {recipe.target: None}
-    tables = [f"# {recipe.name}: {target}\n\n{about}{comparison_table(rows, target)}" for target in targets]
+def comparison_text(results: report.Results) -> str:
+    """The tables, with what has to be said about the data."""
+    about = f"{results.about}\n\n" if results.about else ""
+    if results.has_tasks:
+        return f"# {results.recipe}\n\n{about}{task_error_table(report.task_rows(results.summary()))}"
+    tables = [
+        f"# {results.recipe}: {one.language}\n\n{about}{comparison_table(results.rows, one.language)}"
+        for one in results.test_sets
+    ]
     return "\n\n".join(tables)
 
 
@@ -74,7 +77,7 @@ class _Comparison:
     ended: set[str] = field(default_factory=set)
     failures: dict[str, BaseException] = field(default_factory=dict)
 
-    def run(self, num_jobs: int, engine_name: str) -> list[ResultRow]:
+    def run(self, num_jobs: int, engine_name: str) -> report.Results | None:
         check_speech(self.plan, self.screen.progress)
         with open_engine(engine_name, num_jobs) as engine:
             here = isinstance(engine, ThisProcess)
@@ -85,7 +88,7 @@ class _Comparison:
         if results:
             self.screen.say(f"The report is {report.write_report(results, self.folder)[0]}")
         self._raise_failures()
-        return list(results.rows) if results else []
+        return results
 
     def _tasks(self, screen: Screen | None) -> dict[str, Task]:
         """What is still to be done."""
@@ -136,15 +139,20 @@ class _Comparison:
             self._write()
 
     def _test_error(self, name: str) -> str:
-        run = Run(self.plan.run_path(name))
-        row = next(r for r in evaluated_rows(run) if r["split"] == "test" and r["language"] == run.recipe().target)
-        return f"test error {row['cer']:.1%} of characters, {row['wer']:.1%} of words"
+        targets = [cell.target for cell in self.plan.cells if cell.stages[-1] == name]
+        rows = evaluated_rows(Run(self.plan.run_path(name)))
+        tested = [row for row in rows if row["split"] == "test" and row["language"] in targets]
+        errors = [f"{row['cer']:.1%} of characters, {row['wer']:.1%} of words" for row in tested]
+        if len(tested) > 1:
+            errors = [f"{row['language']} {text}" for row, text in zip(tested, errors, strict=True)]
+        return "test error " + "; ".join(errors)
 
     def _write(self) -> report.Results | None:
         """Writes what the finished cells give, and which runs failed; None if no cell is finished."""
         self._write_failures()
         cells = [c for c in self.plan.cells if set(c.stages) <= self.ended and not set(c.stages) & set(self.failures)]
-        rows = [row for cell in cells for row in cell_rows(self.recipe.name, self.plan, cell)]
+        distinct = {(cell.stages[-1], cell.arm): cell for cell in cells}.values()  # targets may share a run
+        rows = [row for cell in distinct for row in cell_rows(self.recipe.name, self.plan, cell)]
         if not rows:
             return None
         runs = dict.fromkeys(name for cell in cells for name in cell.stages)
@@ -152,9 +160,11 @@ class _Comparison:
         origin = provenance(wall_time_s, report.earlier_commands(self.folder))
         about, replications = self.recipe.about.strip(), self.recipe.compare.num_replications
         test_sets = gather_test_sets(self.plan, cells)
-        results = report.Results(self.recipe.name, about, rows, test_sets, replications, origin)
+        curves = gather_curves(self.plan, cells)
+        reference = self.recipe.compare.reference
+        results = report.Results(self.recipe.name, about, rows, test_sets, replications, origin, reference, *curves)
         report.save(results, self.folder, rows=report.ROWS[0])
-        write_text(self.folder / "comparison.md", comparison_text(self.recipe, rows) + "\n")
+        write_text(self.folder / "comparison.md", comparison_text(results) + "\n")
         return results
 
     def _write_failures(self) -> None:

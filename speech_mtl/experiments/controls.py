@@ -51,8 +51,13 @@ def only(arm: Arm, language: str) -> Arm:
     return _changed(arm, f"only_{language}", lambda recipe: _with_auxiliaries(recipe, lambda other: other == language))
 
 
+def renamed(arm: Arm, suffix: str) -> Arm:
+    """An arm whose stages have names of their own: they share no run with the arm itself."""
+    return _changed(arm, suffix, lambda recipe: recipe)
+
+
 def _changed(arm: Arm, suffix: str, change: Callable[[Recipe], Recipe]) -> Arm:
-    """An arm on a changed recipe. Its stages have names of their own: they share no run with the arm itself."""
+    """An arm on a changed recipe, with stages of other names."""
 
     def changed(recipe: Recipe) -> list[Stage]:
         return [

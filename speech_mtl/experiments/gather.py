@@ -1,14 +1,17 @@
 """What finished cells found: their rows, and what their models heard."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any
 
 from speech_mtl.data.manifest import manifest_path, read_manifest
-from speech_mtl.experiments.evaluate import hypotheses_path
+from speech_mtl.experiments.evaluate import hypotheses_path, saved_task_rows
 from speech_mtl.experiments.plan import Cell, Plan
 from speech_mtl.runs import Run
-from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import EvaluationRow, ResultRow
+from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet
+from speech_mtl.scoring.results import EvaluationRow, ResultRow, TaskResultRow, TaskRow
+from speech_mtl.scoring.summary import Conflict, TaskCurve
 
 
 def evaluated_rows(run: Run) -> list[EvaluationRow]:
@@ -17,26 +20,36 @@ def evaluated_rows(run: Run) -> list[EvaluationRow]:
 
 
 def cell_rows(recipe_name: str, plan: Plan, cell: Cell) -> Iterator[ResultRow]:
-    """The rows of a finished cell."""
+    """The rows of a finished cell: its transcripts, then its other tasks."""
     runs = [Run(plan.run_path(name)) for name in cell.stages]
     progress = [run.progress() for run in runs]
-    for row in evaluated_rows(runs[-1]):
-        yield {
+
+    def result(row: EvaluationRow | TaskRow, measured: Mapping[str, Any]) -> ResultRow:
+        return {
             "recipe": recipe_name,
             "arm": cell.arm,
             "budget_s": cell.budget_s,
             "seed": cell.seed,
             "language": row["language"],
             "split": row["split"],
-            "wer": row["wer"],
-            "cer": row["cer"],
+            "wer": measured.get("wer"),
+            "cer": measured.get("cer"),
             "num_utterances": row["num_utterances"],
-            "num_reference_words": row["num_reference_words"],
-            "num_reference_characters": row["num_reference_characters"],
+            "num_reference_words": measured.get("num_reference_words", 0),
+            "num_reference_characters": measured.get("num_reference_characters", 0),
             "num_updates": sum(part.update for part in progress),
             "num_parameters": runs[-1].num_parameters(),
             "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
         }
+
+    for row in evaluated_rows(runs[-1]):
+        yield result(row, row)
+    for row in saved_task_rows(runs[-1]):
+        told: TaskResultRow = {  # pyright: ignore[reportAssignmentType]
+            **result(row, {}),
+            **{key: row[key] for key in ("task", "metric", "num_labelled", "value", "errors", "counted")},
+        }
+        yield told
 
 
 def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
@@ -51,8 +64,46 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
             test_sets[cell.target] = _empty_test_set(run, cell.target, records)
         model = Model(cell.arm, cell.budget_s, cell.seed)
         ids, heard = ([record[key] for record in records] for key in ("id", "hypothesis"))
-        test_sets[cell.target].add(model, ids, heard)
+        tasks = {name: task.metric for name, task in run.tasks().items()}
+        test_sets[cell.target].metrics |= tasks
+        errors = {name: [_pair(record["label_errors"][name]) for record in records] for name in tasks}
+        test_sets[cell.target].add(model, ids, heard, errors)
     return list(test_sets.values())
+
+
+def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], list[Conflict]]:
+    """Losses and weights of tasks by update, and the cosines of their gradients: of each arm at the largest budget and
+    with its first seed, where it has several tasks."""
+    largest = max((cell.budget_s for cell in cells), default=0.0)
+    chosen: dict[str, Run] = {}
+    for cell in cells:
+        if cell.budget_s == largest:
+            chosen.setdefault(cell.arm, Run(plan.run_path(cell.stages[-1])))
+    curves, conflicts = [], []
+    for arm, run in chosen.items():
+        lines = run.log_path.read_text(encoding="utf-8").splitlines()
+        records = [record for record in map(json.loads, lines) if "weight" in record]
+        for task in records[0]["weight"] if records else ():
+            losses = [record["train_loss"].get(task) for record in records]
+            weights = [record["weight"][task] for record in records]
+            curves.append(TaskCurve(arm, task, [record["update"] for record in records], losses, weights))
+        conflicts += _mean_cosines(
+            arm, [record["gradient_cosines"] for record in records if "gradient_cosines" in record]
+        )
+    return curves, conflicts
+
+
+def _mean_cosines(arm: str, looks: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:
+    values: dict[tuple[str, str], list[float]] = {}
+    for look in looks:
+        for task, others in look.items():
+            for other, cosine in others.items():
+                values.setdefault((task, other), []).append(cosine)
+    return [Conflict(arm, *pair, round(fmean(cosines), 4)) for pair, cosines in values.items() if pair[0] != pair[1]]
+
+
+def _pair(errors: list[float] | None) -> LabelErrors:
+    return None if errors is None else (errors[0], errors[1])
 
 
 def _empty_test_set(run: Run, language: str, records: list[dict]) -> TestSet:

@@ -1,5 +1,6 @@
 """What a comparison consists of: cells (arm x budget x seed) and the runs that they need, each run once."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,8 @@ from speech_mtl.corpora import Wrap, open_split, silent
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import Arm, Stage, find_arm, target_of
-from speech_mtl.experiments.controls import arms_and_controls, only
-from speech_mtl.scoring.results import REFERENCE_ARM, only_arm
+from speech_mtl.experiments.controls import arms_and_controls, only, renamed
+from speech_mtl.scoring.results import REFERENCE_ARM, only_arm, split_variant, variant_arm
 
 
 @dataclass(frozen=True)
@@ -59,27 +60,70 @@ class Plan:
 
 
 def plan_comparison(recipe: Recipe, folder: Path) -> Plan:
-    """The plan of `speech-mtl compare`: the smallest budget first, then by seed.
+    """The plan of `speech-mtl compare`: the smallest budget first, then by seed and variant.
+
+    Without a target every language is one in turn, and budgets are those of all languages.
 
     Args:
         recipe: The settings; see `compare` there.
         folder: Output folder of the comparison.
 
     Raises:
-        InputError: The recipe lacks a target or auxiliary languages, names an arm that does not exist, leaves nothing
-            to run, or has something run twice.
+        InputError: The recipe lacks auxiliary languages, names an arm that does not exist, has a variant that makes no
+            recipe, leaves nothing to run, or has something run twice.
     """
-    target_of(recipe)
     for key in ("budgets_min", "arms", "seeds"):
         _refuse_none_or_twice(f"compare.{key}", getattr(recipe.compare, key))
-    arms = arms_and_controls(recipe)
     planned = [
-        (_with_budget(recipe, budget_min * 60, seed), name, arm)
+        (_with_budget(aimed, budget_min * 60, seed, everywhere=recipe.target is None), variant_arm(name, variant), arm)
         for budget_min in sorted(recipe.compare.budgets_min)
         for seed in recipe.compare.seeds
-        for name, arm in arms.items()
+        for variant, changed in _variants(recipe).items()
+        for aimed in _aimed(changed)
+        for name, arm in _arms(aimed, variant).items()
     ]
-    return _plan(planned, folder)
+    _refuse_unknown_reference(recipe.compare.reference, [name for _, name, _ in planned])
+    return _plan(planned, folder, name_target=recipe.target is None)
+
+
+def _variants(recipe: Recipe) -> dict[str, Recipe]:
+    """The recipe with each of its variants' changes, by the variant's name; itself where there are none."""
+    found = {"": recipe} if not recipe.compare.variants else {}
+    for name, changes in recipe.compare.variants.items():
+        if not re.fullmatch(r"[\w.+=-]+", name):
+            raise InputError(
+                f"compare.variants: {name!r} cannot be the name of a variant",
+                expected="letters, digits and any of _ . + = -",
+                received=name,
+                action="choose another name: run folders have it in theirs",
+            )
+        found[name] = recipe.overridden(changes, where=f"compare.variants.{name}")
+    return found
+
+
+def _aimed(recipe: Recipe) -> list[Recipe]:
+    """The recipe with each of its targets."""
+    if recipe.target is not None:
+        target_of(recipe)
+        return [recipe]
+    return [recipe.overridden({"target": language}) for language in recipe.languages]
+
+
+def _arms(recipe: Recipe, variant: str) -> dict[str, Arm]:
+    arms = arms_and_controls(recipe)
+    return {name: renamed(arm, variant) for name, arm in arms.items()} if variant else arms
+
+
+def _refuse_unknown_reference(reference: str, arms: Sequence[str]) -> None:
+    """`alone` need not be among the arms: then nothing is measured against it."""
+    known = dict.fromkeys([*arms, *(split_variant(arm)[0] for arm in arms), REFERENCE_ARM])
+    if reference not in known:
+        raise InputError(
+            f"compare.reference: there is no arm {reference!r} in the comparison",
+            expected="one of " + ", ".join(known),
+            received=reference,
+            action="choose one of these, or add the arm or the variant",
+        )
 
 
 def plan_transfer(recipe: Recipe, folder: Path) -> Plan:
@@ -124,21 +168,38 @@ def _plan(planned: Sequence[tuple[Recipe, str, Arm]], folder: Path, name_target:
     runs = folder / "runs"
     cells, stages = [], {}
     for recipe, name, arm in planned:
-        own = _named_by_target(arm(recipe)) if name_target else arm(recipe)
+        target, own = target_of(recipe), arm(recipe)
+        if name_target:
+            own = _named_by_target(own, target, stages, runs)
+        own = _shared(own, stages, runs)
         for stage in own:
             stages.setdefault(stage.name, _started(stage, runs))
-        target, names = target_of(recipe), tuple(stage.name for stage in own)
+        names = tuple(stage.name for stage in own)
         cells.append(Cell(target, name, recipe.languages[target].budget_s or 0.0, recipe.seed, names))
     return Plan(cells, stages, runs)
 
 
-def _named_by_target(stages: list[Stage]) -> list[Stage]:
-    """Runs of several targets lie side by side; those without a target, as pretraining, are shared by all."""
-    names = {
-        stage.name: stage.name if stage.recipe.target is None else f"{stage.recipe.target}-{stage.name}"
-        for stage in stages
-    }
-    return [Stage(names[stage.name], stage.recipe, stage.start and names[stage.start]) for stage in stages]
+def _named_by_target(own: list[Stage], target: str, stages: dict[str, Stage], runs: Path) -> list[Stage]:
+    """Runs of several targets lie side by side; those without a target, as pretraining, are shared where alike."""
+    names = {}
+    for stage in own:
+        there = stages.get(stage.name)
+        alike = stage.recipe.target is None and (there is None or there == _started(stage, runs))
+        names[stage.name] = stage.name if alike else f"{target}-{stage.name}"
+    return [Stage(names[stage.name], stage.recipe, stage.start and names[stage.start]) for stage in own]
+
+
+def _shared(own: list[Stage], stages: dict[str, Stage], runs: Path) -> list[Stage]:
+    """Stages of variants that change nothing for them are the runs that are there already."""
+    found: dict[str, str] = {}
+    shared = []
+    for stage in own:
+        start = stage.start and found.get(stage.start, stage.start)
+        recipe = _started(Stage(stage.name, stage.recipe, start), runs).recipe
+        same = (there.name for there in stages.values() if (there.recipe, there.start) == (recipe, start))
+        found[stage.name] = stage.name if stage.name in stages else next(same, stage.name)
+        shared.append(Stage(found[stage.name], stage.recipe, start))
+    return shared
 
 
 def _started(stage: Stage, runs: Path) -> Stage:
@@ -147,9 +208,11 @@ def _started(stage: Stage, runs: Path) -> Stage:
     return Stage(stage.name, stage.recipe.overridden({"init_from": str(runs / stage.start)}), stage.start)
 
 
-def _with_budget(recipe: Recipe, budget_s: float, seed: int) -> Recipe:
-    target = target_of(recipe)
-    languages = recipe.languages | {target: recipe.languages[target].model_copy(update={"budget_s": budget_s})}
+def _with_budget(recipe: Recipe, budget_s: float, seed: int, everywhere: bool = False) -> Recipe:
+    """The recipe with so much speech of its target, or of every language."""
+    chosen = recipe.languages if everywhere else [target_of(recipe)]
+    budgeted = {name: recipe.languages[name].model_copy(update={"budget_s": budget_s}) for name in chosen}
+    languages = recipe.languages | budgeted
     return recipe.overridden({"languages": languages, "seed": seed})
 
 

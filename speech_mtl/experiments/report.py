@@ -3,7 +3,9 @@
 FOLDER/comparison.json (committed as results.json)   a list of rows, one for each model, language and split
 FOLDER/hypotheses.jsonl                              what every model heard in the target's test set
 FOLDER/provenance.json                               the recipe in a few words, and how the results came about
+FOLDER/curves.json                                   losses and weights of tasks by update, where there are several
 FOLDER/efficiency.json                               equivalent hours
+FOLDER/tasks.json                                    errors of every task by arm, where there are several
 FOLDER/report.html, report.md, plots/                for people
 """
 
@@ -15,8 +17,16 @@ from pathlib import Path
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
 from speech_mtl.scoring.hypotheses import TestSet, read_test_sets, write_test_sets
-from speech_mtl.scoring.results import EfficiencyRow, EquivalentRow, ResultRow, auxiliary_of
-from speech_mtl.scoring.summary import EquivalentHours, Hours, Provenance, Summary
+from speech_mtl.scoring.results import (
+    REFERENCE_ARM,
+    EfficiencyRow,
+    EquivalentRow,
+    ResultRow,
+    TaskErrorRow,
+    auxiliary_of,
+    split_variant,
+)
+from speech_mtl.scoring.summary import Conflict, EquivalentHours, Hours, Provenance, Summary, TaskCurve
 from speech_mtl.scoring.tables import read_rows
 
 ROWS = ("comparison.json", "results.json")
@@ -34,6 +44,9 @@ class Results:
         test_sets: One for each target language.
         num_replications: Of the bootstrap.
         provenance: How they came about.
+        reference: The arm that the table of tasks measures against.
+        curves: Losses and weights of tasks.
+        conflicts: Cosines of their gradients.
     """
 
     recipe: str
@@ -42,16 +55,34 @@ class Results:
     test_sets: Sequence[TestSet]
     num_replications: int
     provenance: Provenance
+    reference: str = REFERENCE_ARM
+    curves: Sequence[TaskCurve] = ()
+    conflicts: Sequence[Conflict] = ()
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether there is more to compare than one target's arms: several targets, variants, or other tasks."""
+        if any(auxiliary_of(row["arm"]) for row in self.rows):
+            return False  # a transfer map
+        return len(self.test_sets) > 1 or any("task" in row or split_variant(row["arm"])[1] for row in self.rows)
 
     def summary(self) -> Summary:
         """The figures, with their intervals."""
         from speech_mtl.scoring.analysis import summarize
+        from speech_mtl.scoring.tasks import summarize_targets, task_errors
         from speech_mtl.scoring.transfer import summarize_transfer
 
+        measured = self.recipe, self.about, self.rows
         if any(auxiliary_of(row["arm"]) for row in self.rows):
-            found = summarize_transfer(self.recipe, self.about, self.rows, self.test_sets, self.num_replications)
+            found = summarize_transfer(*measured, self.test_sets, self.num_replications)
+        elif len(self.test_sets) > 1:
+            found = summarize_targets(*measured, self.test_sets, self.num_replications)
         else:
-            found = summarize(self.recipe, self.about, self.rows, self.test_sets[0], self.num_replications)
+            found = summarize(*measured, self.test_sets[0], self.num_replications)
+        if self.has_tasks:
+            errors = task_errors(self.test_sets, self.reference, self.num_replications)
+            curves, conflicts = list(self.curves), list(self.conflicts)
+            found = replace(found, reference=self.reference, tasks=errors, curves=curves, conflicts=conflicts)
         return replace(found, provenance=self.provenance)
 
 
@@ -66,6 +97,10 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
     write_text(folder / rows, json_text(list(results.rows)))
     write_test_sets(folder / "hypotheses.jsonl", results.test_sets)
     origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
+    if results.has_tasks:
+        origin["reference"] = results.reference
+        told = {"curves": list(map(asdict, results.curves)), "conflicts": list(map(asdict, results.conflicts))}
+        write_text(folder / "curves.json", json.dumps(told, ensure_ascii=False) + "\n")
     write_text(folder / "provenance.json", json_text(origin | asdict(results.provenance)))
 
 
@@ -85,9 +120,15 @@ def load(folder: Path) -> Results:
         )
     rows = read_rows(found[0], ResultRow)
     origin = _read_origin(folder / "provenance.json")
-    about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications")}
+    about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications", "reference")}
+    curves, conflicts = _read_curves(folder / "curves.json")
     return Results(
-        **about, rows=rows, test_sets=read_test_sets(folder / "hypotheses.jsonl"), provenance=Provenance(**origin)
+        **about,
+        rows=rows,
+        test_sets=read_test_sets(folder / "hypotheses.jsonl"),
+        provenance=Provenance(**origin),
+        curves=curves,
+        conflicts=conflicts,
     )
 
 
@@ -98,30 +139,65 @@ def earlier_commands(folder: Path) -> list[str]:
 
 
 def write_report(results: Results, folder: Path) -> list[Path]:
-    """Writes `efficiency.json`, the report and its plots; returns their paths, those for people first."""
+    """Writes the report, its plots and the figures behind it; returns their paths, those for people first."""
     from speech_mtl.reporting.report import write_report as write_page
 
     summary = results.summary()
-    efficiency = folder / "efficiency.json"
-    write_text(efficiency, efficiency_text(summary))
-    return [*write_page(summary, folder), efficiency]
+    figures = figures_of(summary)
+    for name, text in figures.items():
+        write_text(folder / name, text)
+    return [*write_page(summary, folder), *(folder / name for name in figures)]
 
 
 def refuse_drift(results: Results, folder: Path) -> None:
-    """Compares `efficiency.json` with what the results beside it give.
+    """Compares the figures in a folder with what the results beside them give.
 
     Raises:
-        InputError: It is missing or differs.
+        InputError: One is missing or differs.
     """
-    path = folder / "efficiency.json"
-    if path.is_file() and path.read_text(encoding="utf-8") == efficiency_text(results.summary()):
-        return
-    raise InputError(
-        f"{path} differs from the results that lie beside it",
-        expected="equivalent hours as `speech-mtl report` computes them",
-        received="another text" if path.is_file() else "no such file",
-        action=f"speech-mtl report {folder}",
-    )
+    for name, text in figures_of(results.summary()).items():
+        path = folder / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        raise InputError(
+            f"{path} differs from the results that lie beside it",
+            expected="figures as `speech-mtl report` computes them",
+            received="another text" if path.is_file() else "no such file",
+            action=f"speech-mtl report {folder}",
+        )
+
+
+def figures_of(summary: Summary) -> dict[str, str]:
+    """The files of figures, by name."""
+    figures = {"efficiency.json": json_text(efficiency_rows(summary))}
+    if summary.tasks:
+        figures["tasks.json"] = json_text(task_rows(summary))
+    return figures
+
+
+def task_rows(summary: Summary) -> list[TaskErrorRow]:
+    """Errors of every task, rounded, so that they stay the same on every machine."""
+
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, 4)
+
+    return [
+        {
+            "recipe": summary.recipe,
+            "task": one.task,
+            "metric": one.metric,
+            "arm": one.arm,
+            "budget_s": one.budget_s,
+            "num_seeds": len(one.seeds),
+            "error": round(one.error.value, 4),
+            "low": round(one.error.low, 4),
+            "high": round(one.error.high, 4),
+            "gain": rounded(one.gain and one.gain.value),
+            "gain_low": rounded(one.gain and one.gain.low),
+            "gain_high": rounded(one.gain and one.gain.high),
+        }
+        for one in summary.tasks
+    ]
 
 
 def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
@@ -148,15 +224,25 @@ def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
     ]
 
 
-def efficiency_text(summary: Summary) -> str:
-    """The content of `efficiency.json`."""
-    return json_text(efficiency_rows(summary))
+def _read_curves(path: Path) -> tuple[list[TaskCurve], list[Conflict]]:
+    if not path.is_file():
+        return [], []
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return [TaskCurve(**one) for one in told["curves"]], [Conflict(**one) for one in told["conflicts"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} cannot be read",
+            expected="a JSON object that `speech-mtl compare` wrote, whole",
+            received=str(error),
+            action="remove it and run the comparison again: finished runs are not repeated, and it is made anew",
+        ) from None
 
 
 def _read_origin(path: Path) -> dict:
     fields = {"recipe", "about", "num_replications", *Provenance.__slots__}
     try:
-        origin = json.loads(path.read_text(encoding="utf-8"))
+        origin = {"reference": REFERENCE_ARM, **json.loads(path.read_text(encoding="utf-8"))}
         missing = fields - origin.keys()
         if missing:
             raise ValueError("without " + ", ".join(sorted(missing)))
@@ -167,4 +253,4 @@ def _read_origin(path: Path) -> dict:
             received=str(error),
             action="remove it and run the comparison again: finished runs are not repeated, and it is made anew",
         ) from None
-    return {field: origin[field] for field in fields}
+    return {field: origin[field] for field in (*fields, "reference")}

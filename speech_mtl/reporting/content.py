@@ -17,8 +17,8 @@ from speech_mtl.reporting.blocks import (
     Table,
 )
 from speech_mtl.scoring.results import REFERENCE_ARM
-from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, Provenance, Recommendation, Summary
-from speech_mtl.scoring.tables import MISSING, percent
+from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, Provenance, Recommendation, Summary, TaskError
+from speech_mtl.scoring.tables import MISSING, percent, short_metric, shown_error
 
 LONG_TABLE = 12
 """Rows above which a table that repeats a plot is folded."""
@@ -27,7 +27,9 @@ LONG_TABLE = 12
 def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
     """All that a report says; `plots` are those of `make_plots`."""
     sections = []
-    if not _is_map(summary):
+    if summary.tasks:
+        sections.append(Section("Each task", _tasks(summary, plots)))
+    if summary.arms or not (summary.transfer or summary.tasks):
         sections += [
             Section("Error against hours", _error_against_hours(summary, plots)),
             Section("How many hours other languages save", _equivalent_hours(summary, plots)),
@@ -44,7 +46,7 @@ def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
         Section("How it was made", _provenance(summary.provenance)),
     ]
     return Report(
-        title=f"Recipe {summary.recipe}, {'transfer map' if _is_map(summary) else f'target {summary.language}'}",
+        title=f"Recipe {summary.recipe}, {_what(summary)}",
         subtitle=_subtitle(summary),
         answer=words.answer(summary),
         about=summary.about.strip() or "The recipe does not say what speech this is.",
@@ -52,19 +54,52 @@ def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
     )
 
 
-def _is_map(summary: Summary) -> bool:
-    """Whether this is a transfer map of several targets, without a comparison of arms."""
-    return bool(summary.transfer) and not summary.arms
+def _what(summary: Summary) -> str:
+    if summary.arms or not (summary.transfer or summary.tasks):
+        return f"target {summary.language}"
+    return "transfer map" if summary.transfer else "all languages"
 
 
 def _subtitle(summary: Summary) -> str:
     parts = ["Speech recognition with and without auxiliary languages"]
-    seeds = {seed for one in summary.arms for seed in one.seeds}
+    seeds = {seed for one in [*summary.arms, *summary.tasks] for seed in one.seeds}
     if seeds:
         parts.append("1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds")
     if summary.provenance:
         parts.append(summary.provenance.finished[:10])
     return " · ".join(parts)
+
+
+def _tasks(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
+    tasks = list(dict.fromkeys(one.task for one in summary.tasks))
+    found = {(one.budget_s, one.arm, one.task): one for one in summary.tasks}
+    metrics = {one.task: one.metric for one in summary.tasks}
+    heads = ["Speech", "Arm"]
+    for task in tasks:
+        heads += [f"{task}: {short_metric(metrics[task])}", "fewer errors by %"]
+    rows = []
+    for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in summary.tasks):
+        cells = [_speech_cell(budget_s), Cell(arm)]
+        for task in tasks:
+            cells += _task_cells(found.get((budget_s, arm, task)))
+        rows.append(cells)
+    note = (
+        f"Test split; in brackets the {words.INTERVAL}. Fewer errors: than {summary.reference}, paired. Errors are"
+        " characters, classes, tags or deviations."
+    )
+    table = Table("Errors of each task by arm", heads, rows, num_text_columns=2, note=note)
+    return [plots["tasks"], table, *(plots[name] for name in ("weights", "losses", "conflicts") if name in plots)]
+
+
+def _task_cells(one: TaskError | None) -> list[Cell]:
+    if one is None:
+        return [Cell(MISSING), Cell(MISSING)]
+    ends = [shown_error(one.metric, end) for end in (one.error.low, one.error.high)]
+    shown = Cell(shown_error(one.metric, one.error.value), one.error.value, f"({'–'.join(sorted(ends, key=float))})")
+    if one.gain is None:
+        return [shown, Cell(MISSING)]
+    certain = one.gain.low > 0 or one.gain.high < 0
+    return [shown, Cell(percent(one.gain.value), one.gain.value, words.interval(one.gain, " to "), strong=certain)]
 
 
 def _error_against_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from speech_mtl.reporting import style, words
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.style import INK, PAPER, WIDTH, ArmStyle
+from speech_mtl.reporting.task_plots import make_task_plots
 from speech_mtl.reporting.words import INTERVAL
 from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, LanguageError, Summary, TransferEntry
 from speech_mtl.scoring.tables import percent
@@ -38,13 +39,14 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
         if summary.equivalent_hours:
             title = "What an hour with auxiliary languages is worth in hours alone, by arm and budget"
             plots.append(_plot("equivalent-hours", title, FACTORS, draw_factors(summary.equivalent_hours, styles)))
-        if summary.languages and summary.arms:
+        if summary.languages and summary.arms and not summary.tasks:
             title = "Character error rate by language, arm and budget"
             scales = "" if _one_scale(summary.languages) else " Each amount of speech has a scale of its own."
             plots.append(_plot("languages", title, LANGUAGES + scales, draw_languages(summary.languages, styles)))
         if summary.transfer:
             title = "How much each auxiliary language helps each target"
             plots.append(_plot("transfer", title, TRANSFER, draw_transfer(summary.transfer)))
+        plots += make_task_plots(summary)
     return {plot.name: plot for plot in plots}
 
 

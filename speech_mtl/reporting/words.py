@@ -3,6 +3,7 @@
 from speech_mtl.scoring.results import REFERENCE_ARM, is_control
 from speech_mtl.scoring.summary import EquivalentHours, Estimate, Hours, Summary, TransferEntry
 from speech_mtl.scoring.tables import MINUTES_BELOW_S, percent
+from speech_mtl.scoring.tasks import MEAN
 
 HOUR_S = 3600
 INTERVAL = "95\u00a0% interval"
@@ -102,8 +103,11 @@ def saving(equivalent: EquivalentHours) -> str:
 def answer(summary: Summary) -> str:
     """One or two sentences: what the smallest and the largest budget are worth in the arm that is best at the smallest.
 
-    Without equivalent hours, the largest effect in the transfer map; without that, why nothing can be said.
+    Of several tasks, which arm gains most on the reference. Without equivalent hours, the largest effect in the transfer
+    map; without that, why nothing can be said.
     """
+    if summary.tasks:
+        return _tasks_answer(summary)
     if not summary.equivalent_hours:
         if summary.transfer:
             return _transfer_answer(summary.transfer)
@@ -153,6 +157,26 @@ def what_is_missing(summary: Summary) -> str:
     if arms == {REFERENCE_ARM}:
         return f"only {REFERENCE_ARM} was measured"
     return "what was measured does not allow it" + ("; the notes say why" if summary.notes else "")
+
+
+def _tasks_answer(summary: Summary) -> str:
+    """Which arm is best for the first of: the mean of all languages, the target language."""
+    tasks = [one.task for one in summary.tasks]
+    task = MEAN if MEAN in tasks else tasks[0]
+    own = [one for one in summary.tasks if one.task == task and one.gain is not None]
+    where = f"the {task}" if task == MEAN else task
+    if not own:
+        return f"How tasks compare can be seen below; nothing was measured beside {summary.reference}."
+    largest = max(own, key=lambda one: one.gain.value if one.gain else 0.0)
+    certain = [one for one in own if one.gain and one.gain.low > 0]
+    worse = [one for one in own if one.gain and one.gain.high < 0]
+    gain = largest.gain
+    change = f"{percent(gain.value)} % {interval(gain, ' to ')}" if gain else ""
+    amount = f" with {speech(largest.budget_s, spelled=True)}" if largest.budget_s else ""
+    return (
+        f"On {where}, {largest.arm}{amount} has the largest gain: {change} fewer errors than {summary.reference}."
+        f" Certainly better: {len(certain)} of {len(own)} that were measured beside it; certainly worse: {len(worse)}."
+    )
 
 
 def _transfer_answer(transfer: list[TransferEntry]) -> str:

@@ -1,6 +1,6 @@
 """Rows and hypotheses of a comparison -> its `Summary`: intervals, tests, equivalent hours, negative transfer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -11,7 +11,7 @@ from speech_mtl.scoring.efficiency import equivalent_hours
 from speech_mtl.scoring.error_rate import errors_by_utterance, lengths_by_utterance
 from speech_mtl.scoring.examples import find_examples
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import REFERENCE_ARM, ResultRow
+from speech_mtl.scoring.results import REFERENCE_ARM, ResultRow, split_variant
 from speech_mtl.scoring.significance import (
     blocks,
     mapsswe,
@@ -105,22 +105,30 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
         chosen = slice(2 + kind * size, 2 + (kind + 1) * size)
         by_model = dict(zip(models, totals[chosen] / totals[kind], strict=True))
         replicates = dict(zip(models, (sums[:, chosen] / sums[:, kind, None]).T, strict=True))
-        rates.append(_over_seeds(seeds, by_model, replicates, floor=0.5 / totals[kind], generator_seed=kind))
+        rates.append(over_seeds(seeds, by_model, replicates, floor=0.5 / totals[kind], generator_seed=kind))
     return Bootstrap(drawn, int(block_of.max()) + 1, seeds, rates[1], rates[0], 0.5 / totals[1])
 
 
-def _over_seeds(
-    seeds: dict[ArmAtBudget, list[int]],
-    rates: dict[Model, float],
-    replicates: dict[Model, np.ndarray],
+def character_errors(test_set: TestSet, models: Sequence[Model]) -> tuple[np.ndarray, np.ndarray]:
+    """Character errors of each utterance and model, (N, M), and the reference characters of each utterance, (N,)."""
+    errors = [errors_by_utterance(test_set.references, test_set.hypotheses[m], test_set.spaced)[1] for m in models]
+    lengths = lengths_by_utterance(test_set.references, test_set.spaced)[1]
+    return np.array(errors, dtype=float).T, np.array(lengths, dtype=float)
+
+
+def over_seeds(
+    seeds: Mapping[ArmAtBudget, list[int]],
+    rates: Mapping[Model, float],
+    replicates: Mapping[Model, np.ndarray],
     floor: float,
     generator_seed: int,
 ) -> dict[ArmAtBudget, Measured]:
-    """Means over seeds, with the spread of the arm's seeds in the replicates."""
+    """Means over seeds, with the spread of the arm's seeds in the replicates; variants of an arm have one spread."""
     generator = np.random.default_rng(generator_seed)
     measured = {}
-    for arm in dict.fromkeys(arm for arm, _ in seeds):
-        cells = {key: [Model(*key, seed) for seed in own] for key, own in seeds.items() if key[0] == arm}
+    for arm in dict.fromkeys(split_variant(arm)[0] for arm, _ in seeds):
+        own_seeds = {key: own for key, own in seeds.items() if split_variant(key[0])[0] == arm}
+        cells = {key: [Model(*key, seed) for seed in own] for key, own in own_seeds.items()}
         spread = seed_spread([[float(rates[model]) for model in models] for models in cells.values()], floor)
         for key, models in cells.items():
             mean = np.mean([replicates[model] for model in models], axis=0)

@@ -11,11 +11,23 @@ EQUAL_UPDATES, NOISE, SHUFFLED = "_equal_updates", "_noise", "_shuffled"
 """What the names of controls end with: arms that are there to be compared with, not to be used."""
 
 _ONLY = "_only_"
+_VARIANT = ":"
 
 
 def only_arm(arm: str, auxiliary: str) -> str:
     """Name of an arm that has a single auxiliary language."""
     return arm + _ONLY + auxiliary
+
+
+def variant_arm(arm: str, variant: str) -> str:
+    """Name of an arm with changed settings; see `compare.variants`."""
+    return arm + _VARIANT + variant if variant else arm
+
+
+def split_variant(arm: str) -> tuple[str, str]:
+    """An arm's name without its variant, and the variant; "" for none."""
+    base, _, variant = arm.partition(_VARIANT)
+    return base, variant
 
 
 def is_control(arm: str) -> bool:
@@ -116,6 +128,23 @@ class TaskResultRow(ResultRow):
     value: float | None
     errors: float
     counted: float
+
+
+class TaskErrorRow(TypedDict):
+    """A row of `tasks.json`: one task in an arm, over seeds; see `summary.TaskError`. Ends are of 95 % intervals."""
+
+    recipe: str
+    task: str
+    metric: str
+    arm: str
+    budget_s: float
+    num_seeds: int
+    error: float
+    low: float
+    high: float
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
 
 
 class EquivalentRow(TypedDict):

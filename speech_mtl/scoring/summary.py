@@ -119,6 +119,60 @@ class LanguageError:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskError:
+    """The test error of one task in the runs of an arm at a budget.
+
+    Attributes:
+        task: A language, whose transcripts are the task; the mean or the worst of all languages; or another task.
+        metric: Name of the figure that is reported.
+        arm: Name of the way of training.
+        budget_s: Seconds of target speech.
+        seeds: The seeds that were run.
+        error: Mean over seeds; 1 - accuracy or 1 - F1 where these are the figure.
+        by_seed: Error of each seed.
+        gain: By how much of the reference arm's error this one is lower; None where there is no other.
+    """
+
+    task: str
+    metric: str
+    arm: str
+    budget_s: float
+    seeds: list[int]
+    error: Estimate
+    by_seed: list[float]
+    gain: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCurve:
+    """The loss and weight of a task while a run was trained, at each look at the dev sets.
+
+    Attributes:
+        arm: Name of the way of training.
+        task: A language or another task.
+        updates: When.
+        losses: Mean training loss since the look before, in the task's own unit; None where nothing of it came.
+        weights: Mean lambda since the look before.
+    """
+
+    arm: str
+    task: str
+    updates: list[int]
+    losses: list[float | None]
+    weights: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """How the gradients of two tasks lie to one another in the encoder of an arm: the mean cosine over training."""
+
+    arm: str
+    task: str
+    other: str
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One utterance as it was recognised.
 
@@ -198,6 +252,10 @@ class Summary:
         examples: Alignments.
         transfer: The transfer map, empty if none was measured.
         recommendations: From the transfer map, one for each target.
+        reference: What `tasks` are measured against.
+        tasks: Errors of every task, if there are several.
+        curves: Losses and weights of tasks by update, of the first seed at the largest budget.
+        conflicts: Between tasks' gradients, of the same runs, where they were logged.
         notes: What could not be given, and why; what the reader has to know about the intervals.
         provenance: Where it comes from; None if unknown.
     """
@@ -215,5 +273,9 @@ class Summary:
     examples: list[Example]
     transfer: list[TransferEntry] = field(default_factory=list)
     recommendations: list[Recommendation] = field(default_factory=list)
+    reference: str = "alone"
+    tasks: list[TaskError] = field(default_factory=list)
+    curves: list[TaskCurve] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provenance: Provenance | None = None

@@ -9,7 +9,15 @@ from typing import Any, NamedTuple, get_type_hints
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
-from speech_mtl.scoring.results import REFERENCE_ARM, EfficiencyRow, EquivalentRow, EvaluationRow, ResultRow, TaskRow
+from speech_mtl.scoring.results import (
+    REFERENCE_ARM,
+    EfficiencyRow,
+    EquivalentRow,
+    EvaluationRow,
+    ResultRow,
+    TaskErrorRow,
+    TaskRow,
+)
 
 MISSING = "–"
 """What stands in a cell without a value."""
@@ -58,6 +66,64 @@ def task_value(metric: str, value: float | None) -> str:
     if value is None:
         return MISSING
     return f"{value:.3g}" if "error" in metric else f"{percent(value)} %"
+
+
+def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
+    """Renders the tasks of a comparison: one line per budget and arm, one column per task with its 95 % interval.
+
+    Accuracy and F1 are shown as such, errors as errors; in brackets the interval, then by how many percent the error is
+    lower than the reference's, with its interval.
+
+    Args:
+        rows: Of all tasks.
+        tasks: Which ones, in this order; all if none is named. `_` stands for a space.
+    """
+    wanted = [task.replace("_", " ") for task in tasks] or list(dict.fromkeys(row["task"] for row in rows))
+    found = {(row["budget_s"], row["arm"], row["task"]): row for row in rows}
+    metrics = {row["task"]: row["metric"] for row in rows}
+    heads = ["Speech", "Arm", "Seeds"]
+    for task in wanted:
+        heads += [f"{task}: {short_metric(metrics.get(task, ''))}", "fewer errors by %"]
+    lines = []
+    for budget_s, arm in dict.fromkeys((row["budget_s"], row["arm"]) for row in rows):
+        own = [found.get((budget_s, arm, task)) for task in wanted]
+        line = [duration(budget_s), arm, str(max((row["num_seeds"] for row in own if row), default=0))]
+        for row in own:
+            line += ["–", "–"] if row is None else [_task_figure(row), _gain(row)]
+        lines.append(line)
+    return markdown_table(heads, lines, num_text_columns=2)
+
+
+def short_metric(metric: str) -> str:
+    """Head of a column."""
+    return {"character error rate": "CER %", "accuracy": "accuracy %", "F1": "F1 %"}.get(metric, metric)
+
+
+def axis_of_metric(metric: str) -> str:
+    """Label of an axis that shows a figure."""
+    return {"character error rate": "Character error rate, %", "accuracy": "Accuracy, %", "F1": "F1, %"}.get(
+        metric, metric.capitalize()
+    )
+
+
+def shown_error(metric: str, error: float) -> str:
+    """An error as the figure that is reported."""
+    if metric in ("accuracy", "F1"):
+        return percent(1.0 - error)
+    return f"{error:.3g}" if metric == "mean absolute error" else percent(error)
+
+
+def _task_figure(row: TaskErrorRow) -> str:
+    ends = [shown_error(row["metric"], row[end]) for end in ("low", "high")]
+    if row["metric"] in ("accuracy", "F1"):
+        ends.reverse()
+    return f"{shown_error(row['metric'], row['error'])} ({ends[0]}–{ends[1]})"
+
+
+def _gain(row: TaskErrorRow) -> str:
+    if row["gain"] is None:
+        return MISSING
+    return f"{percent(row['gain'])} ({percent(row['gain_low'])} to {percent(row['gain_high'])})"
 
 
 def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> str:
@@ -131,13 +197,25 @@ class TableKind(NamedTuple):
 
     row: type
     render: Callable[..., str]
-    takes_language: bool
+    takes_language: bool = False
+    takes_tasks: bool = False
+
+    def takes(self, num_words: int) -> bool:
+        """Whether so many words may come after the kind."""
+        return self.takes_tasks or num_words <= self.takes_language
 
 
 TABLE_KINDS = {
-    "evaluation": TableKind(EvaluationRow, evaluation_table, takes_language=False),
+    "evaluation": TableKind(
+        EvaluationRow,
+        evaluation_table,
+    ),
     "comparison": TableKind(ResultRow, comparison_table, takes_language=True),
-    "efficiency": TableKind(EfficiencyRow, efficiency_table, takes_language=False),
+    "efficiency": TableKind(
+        EfficiencyRow,
+        efficiency_table,
+    ),
+    "tasks": TableKind(TaskErrorRow, task_error_table, takes_tasks=True),
 }
 
 _BLOCK_START = re.compile(r"<!-- results:(.*)-->")
@@ -148,7 +226,8 @@ def render_readme(path: Path) -> str:
     """The text of a README with every result table in it made afresh from its rows; nothing is written.
 
     A table stands between the lines `<!-- results: PATH.json KIND -->` and `<!-- end results -->`. PATH is relative
-    to the README. KIND is `evaluation`, `efficiency`, or `comparison`, optionally followed by its target language.
+    to the README. KIND is `evaluation`, `efficiency`, `comparison`, optionally followed by its target language, or
+    `tasks`, optionally followed by the names of tasks.
 
     Raises:
         InputError: There is no such file, a block is malformed or not ended, its kind is unknown, or its JSON file is
@@ -186,10 +265,11 @@ def render_readme(path: Path) -> str:
 
 def _render_block(folder: Path, words: list[str], where: str) -> str:
     kind = TABLE_KINDS.get(words[1]) if len(words) > 1 else None
-    if kind is None or len(words) > 2 + kind.takes_language:
+    if kind is None or not kind.takes(len(words) - 2):
         raise InputError(
             f"{where}: malformed results comment",
-            expected="<!-- results: PATH.json KIND -->, KIND being evaluation, efficiency or comparison [LANGUAGE]",
+            expected="<!-- results: PATH.json KIND -->, KIND being evaluation, efficiency, comparison [LANGUAGE] or "
+            "tasks [TASK]...",
             received=" ".join(words),
             action="mend the comment",
         )
@@ -245,7 +325,7 @@ def _comparison_cells(rows: Iterable[ResultRow], language: str) -> dict[tuple[fl
     """The target language's test rows by budget and arm: one row a seed."""
     cells: dict[tuple[float, str], list[ResultRow]] = {}
     for row in rows:
-        if row["language"] != language or row["split"] != "test":
+        if row["language"] != language or row["split"] != "test" or "task" in row:
             continue
         cell = cells.setdefault((row["budget_s"], row["arm"]), [])
         if any(other["seed"] == row["seed"] for other in cell):

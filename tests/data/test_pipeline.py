@@ -13,6 +13,7 @@ from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.pipeline import (
     Draw,
     Examples,
+    Reading,
     TrainingPlan,
     batches,
     collate,
@@ -22,12 +23,12 @@ from speech_mtl.data.pipeline import (
     padded_rows,
     plan_evaluation,
     refuse_many,
-    texts_at,
+    utterances_at,
     within_budget,
 )
 from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
-from speech_mtl.datatypes import Utterance
+from speech_mtl.datatypes import Batch, Utterance
 from speech_mtl.errors import InputError
 
 LIMITS = AudioLimits(16_000, 0.1, 30.0)
@@ -56,6 +57,16 @@ def opened(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Path, W
 
 def everything(store: Any) -> np.ndarray:
     return within_budget(store, None, 16_000, 0)
+
+
+def loaded(manifest: Path, store: WaveformStore, positions: np.ndarray | None = None, **settings: float) -> Examples:
+    """The examples at some positions, or at all."""
+    reading = Reading(TOKENIZER, frames_of, **settings)
+    return load_examples(manifest, store, everything(store) if positions is None else positions, reading)
+
+
+def arrays(batch: Batch) -> list[np.ndarray]:
+    return [*batch[:5], *batch.labels.values()]
 
 
 # --- budgets
@@ -109,9 +120,10 @@ def test_budget_above_what_there_is(store):
     assert f"{total_s / 60:.1f} minutes" in caught.value.expected
 
 
-def test_texts_at(tmp_path):
+def test_utterances_at(tmp_path):
     manifest, _ = opened(tmp_path, [("a", 1), ("b", 1), ("c", 1)])
-    assert list(texts_at(manifest, np.array([0, 2]))) == ["a", "c"]
+    found = list(utterances_at(manifest, np.array([0, 2])))
+    assert [(utterance.id, utterance.text) for utterance in found] == [("u0", "a"), ("u2", "c")]
 
 
 # --- examples
@@ -137,7 +149,7 @@ def collapsed(path: tuple[int, ...]) -> list[int]:
 def test_examples(tmp_path):
     texts = [("ab", 1.0), ("c", 0.5), ("", 0.0), ("dcba", 2.0)]
     manifest, store = opened(tmp_path, texts)
-    examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
+    examples = loaded(manifest, store)
     assert len(examples) == 3
     assert examples.positions.tolist() == [0, 1, 3]
     assert examples.num_samples.tolist() == [16_000, 8000, 32_000]
@@ -145,10 +157,9 @@ def test_examples(tmp_path):
     assert [skip.reason for skip in examples.skipped] == ["missing"]
 
 
-
 def test_only_the_named_positions(tmp_path):
     manifest, store = opened(tmp_path, [("a", 1), ("?", 1), ("b", 1), ("c", 1)])
-    examples = load_examples(manifest, store, np.array([0, 3]), TOKENIZER, frames_of)
+    examples = loaded(manifest, store, np.array([0, 3]))
     assert examples.positions.tolist() == [0, 3]
     assert examples.skipped == []
 
@@ -164,7 +175,7 @@ BAD = {
 @pytest.mark.parametrize("reason", BAD)
 def test_each_reason_is_counted(reason, tmp_path):
     manifest, store = opened(tmp_path, [("ab", 1.0), BAD[reason], ("ab", 1.0)])
-    examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
+    examples = loaded(manifest, store)
     assert [skip.reason for skip in examples.skipped] == [reason]
     assert examples.skipped[0].source == f"{manifest}:2"
     assert examples.positions.tolist() == [0, 2]
@@ -173,10 +184,10 @@ def test_each_reason_is_counted(reason, tmp_path):
 def test_too_short_exactly(tmp_path):
     """Seven frames carry `aaaa`, with blanks in between; six do not, nor seven that are played faster."""
     manifest, store = opened(tmp_path, [("aaaa", 7 * 0.04), ("abab", 4 * 0.04)])
-    examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
+    examples = loaded(manifest, store)
     assert len(examples) == 2
     with pytest.raises(InputError, match="2 of 2"):
-        load_examples(manifest, store, everything(store), TOKENIZER, frames_of, 1 / 1.1)
+        loaded(manifest, store, min_speed_samples=1 / 1.1)
 
 
 def test_too_many_unusable(tmp_path):
@@ -184,14 +195,14 @@ def test_too_many_unusable(tmp_path):
         tmp_path, [("ab", 1.0), BAD["no text"], BAD["unknown characters"], BAD["missing"], ("x", 1.0)]
     )
     with pytest.raises(InputError, match="3 of 4 utterances") as caught:
-        load_examples(manifest, store, everything(store), TOKENIZER, frames_of)
+        loaded(manifest, store)
     received = caught.value.received
     for part in ("1 no text", "2 unknown characters", f"{manifest}:2", f"{manifest}:3"):
         assert part in received
     assert "missing" not in received, "audio is judged over the whole manifest, where the store is opened"
     assert f"{manifest}:5" not in received, "the first case of each reason only"
     assert "allow_skipped" in caught.value.action
-    examples = load_examples(manifest, store, everything(store), TOKENIZER, frames_of, allow_skipped=0.8)
+    examples = loaded(manifest, store, allow_skipped=0.8)
     assert examples.positions.tolist() == [0]
     assert Counter(skip.reason for skip in examples.skipped) == {"no text": 1, "unknown characters": 2, "missing": 1}
 
@@ -335,13 +346,13 @@ def test_evaluation_takes_each_once():
 def examples(tmp_path) -> dict[int, Examples]:
     """Language 4 has three examples, and language 7 the last two of them."""
     manifest, store = opened(tmp_path, [("ab", 0.5), ("c", 0.25), ("dcba", 1.0)])
-    last_two = load_examples(manifest, store, np.array([1, 2]), TOKENIZER, frames_of)
-    return {4: load_examples(manifest, store, everything(store), TOKENIZER, frames_of), 7: last_two}
+    last_two = loaded(manifest, store, np.array([1, 2]))
+    return {4: loaded(manifest, store), 7: last_two}
 
 
 def test_collate(examples):
     batch = collate([Draw(7, 1), Draw(4, 0), Draw(4, 1)], examples)
-    assert [array.dtype for array in batch] == ["float32", "int32", "int32", "int32", "int32"]
+    assert [array.dtype for array in arrays(batch)] == ["float32", "int32", "int32", "int32", "int32"]
     assert batch.waveforms.shape == (3, 16_000)
     assert batch.num_samples.tolist() == [16_000, 8000, 4000]
     assert batch.language_ids.tolist() == [7, 4, 4]
@@ -360,7 +371,6 @@ def test_speed_then_noise(examples):
     np.testing.assert_array_equal(collate([draw], examples).waveforms, batch.waveforms)
 
 
-
 def test_padded_rows():
     matrix, sizes = padded_rows([np.array([1, 2]), np.array([], int), np.array([3])], np.int32)
     assert matrix.tolist() == [[1, 2], [0, 0], [3, 0]]
@@ -374,7 +384,7 @@ def test_batches_do_not_depend_on_the_number_of_threads(examples):
     results = [list(islice(batches(plan.batches(), by_number, threads), 25)) for threads in (1, 4)]
     for draws, one, other in zip(plan.batches(), *results, strict=False):
         expected = collate(draws, by_number)
-        for array, again, true in zip(one, other, expected, strict=True):
+        for array, again, true in zip(*map(arrays, (one, other, expected)), strict=True):
             np.testing.assert_array_equal(array, true)
             np.testing.assert_array_equal(again, true)
 
@@ -394,8 +404,10 @@ def test_chain_from_manifest_to_batch(make_corpus, tmp_path):
     """The whole chain on a corpus of tones."""
     manifest = make_corpus() / "bb" / "train.jsonl"
     store = open_store(tmp_path / "cache", "bb-train", lambda: read_manifest(manifest), LIMITS)
-    tokenizer = CharacterTokenizer.from_texts(texts_at(manifest, everything(store)), "bb")
-    examples = load_examples(manifest, store, everything(store), tokenizer, frames_of)
+    tokenizer = CharacterTokenizer.from_texts(
+        [str(utterance.text) for utterance in utterances_at(manifest, everything(store))], "bb"
+    )
+    examples = load_examples(manifest, store, everything(store), Reading(tokenizer, frames_of))
     assert len(examples) == 12
     plan = TrainingPlan((examples.num_samples / 16_000,), 4.0, 0.5, 0)
     texts = {utterance.text for utterance in read_manifest(manifest)}

@@ -5,7 +5,7 @@ import soundfile
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.pipeline import load_examples
+from speech_mtl.data.pipeline import Reading, load_examples
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import Utterance
@@ -105,8 +105,8 @@ def test_transcribes_examples(recognizer, tmp_path):
     manifest = tmp_path / "bb" / "dev.jsonl"
     write_manifest(manifest, utterances)
     store = open_store(tmp_path / "cache", "bb", lambda: read_manifest(manifest), AudioLimits(16_000, 0.1, 30))
-    tokenizer = recognizer.tokenizers["bb"]
-    examples = load_examples(manifest, store, np.arange(3), tokenizer, recognizer.model.num_encoder_frames)
+    reading = Reading(recognizer.tokenizers["bb"], recognizer.model.num_encoder_frames)
+    examples = load_examples(manifest, store, np.arange(3), reading)
     found = list(recognizer.transcribe_examples(examples, ["u0", "u1", "u2"], "bb", batch_s=2.0))
     assert sorted(h.id for h in found) == ["u0", "u1", "u2"]
     expected = {h.id: h for h in recognizer.transcribe([store[i] for i in range(3)], "bb", ["u0", "u1", "u2"])}

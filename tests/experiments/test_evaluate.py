@@ -75,8 +75,9 @@ def test_an_empty_test_set_and_one_without_text_are_refused(run: Run):
     path = manifest_path(run.recipe().data.dir, "aa", "test")
     lines = [json.loads(line) | {"text": " - "} for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    recognizer = run.load()
     with pytest.raises(InputError, match="no transcript has any text"):
-        load_references(run.recipe(), "aa", "test", run.tokenizers()["aa"])
+        load_references(run.recipe(), "aa", "test", recognizer)
     path.write_text("")
     with pytest.raises(InputError, match="is empty"):
-        load_references(run.recipe(), "aa", "test", run.tokenizers()["aa"])
+        load_references(run.recipe(), "aa", "test", recognizer)

@@ -1,7 +1,9 @@
 """Training as a whole: it learns, each language by its own head; and wherever it is killed, it goes on exactly."""
 
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import pytest
 import speech_mtl.experiments.train as train_module
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
+from speech_mtl.corpora import open_split
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.decoding.recognizer import Recognizer
@@ -68,13 +71,13 @@ def trained(
 def errors(run: Run, recognizer: Recognizer, language: str, head: str) -> float:
     """Character error rate of a language's dev set under the output layer of another."""
     recipe = run.recipe()
-    references = load_references(recipe, language, "dev", recognizer.tokenizers[language])
+    references = load_references(recipe, language, "dev", recognizer)
     return recognize(recognizer, head, references, recipe.data)[0].characters.rate
 
 
 def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
     recipe = run.recipe()
-    references = load_references(recipe, language, "dev", recognizer.tokenizers[language])
+    references = load_references(recipe, language, "dev", recognizer)
     return [(h.text, round(h.score, 4)) for h in recognize(recognizer, language, references, recipe.data)[1]]
 
 
@@ -353,6 +356,38 @@ def test_a_run_goes_on_though_the_recipe_lists_its_languages_in_another_order(
     run.start(recipe, reference.tokenizers())
     train(recipe.overridden({"languages": dict(reversed(recipe.languages.items()))}), run.path)
     assert_same_end(run, reference)
+
+
+def test_utterances_whose_loss_is_no_number_are_named(
+    tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untraced: None
+):
+    """By the lines of their manifests, of which the budget leaves only some."""
+    recipe = tiny_recipe.overridden({"languages.aa.budget_s": 8, "data.batch_s": 5.0, "training.num_updates": 10})
+    make_step, bad = train_module.make_train_step, []
+
+    def make_failing_step(model, optimizer, *arguments):
+        step, number = make_step(model, optimizer, *arguments), itertools.count()
+
+        def failing(batch, rate, weights):
+            found = step(batch, rate, weights)
+            if next(number) == 2:
+                for row in range(0, len(found.losses), 2):
+                    found.losses[row] = np.nan
+                    bad.append((batch.language_ids[row], batch.waveforms[row, : batch.num_samples[row]]))
+            return found
+
+        return failing
+
+    monkeypatch.setattr(train_module, "make_train_step", make_failing_step)
+    with pytest.raises(InputError, match="loss of update 3 is no longer a number") as caught:
+        train(recipe, tmp_path / "run")
+    named = re.findall(r"[^\s,]+\.jsonl:\d+", caught.value.received)
+    assert len(named) == len(bad) >= 2
+    splits = [open_split(recipe, language, "train") for language in recipe.languages]
+    for source, (language, waveform) in zip(named, bad, strict=True):
+        manifest, line = source.rsplit(":", 1)
+        assert manifest == str(splits[language].manifest)
+        np.testing.assert_array_equal(splits[language].store[int(line) - 1], waveform)
 
 
 def test_a_manifest_that_lacks_a_language_is_found_before_anything_is_written(tiny_recipe: Recipe, tmp_path: Path):

@@ -65,7 +65,7 @@ def make_batch() -> Batch:
 
 
 def rows(batch: Batch, chosen: list[int]) -> Batch:
-    return Batch(*(array[chosen] for array in batch))
+    return batch.mapped(lambda array: array[chosen])
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +163,7 @@ def test_permuting_a_batch_permutes_its_results(compute, results):
 def test_rows_that_are_padding_change_nothing(compute, results):
     """A row with 0 tokens and 0 samples fills a batch up."""
     batch = make_batch()
-    filled = Batch(*(np.concatenate([array, np.zeros_like(array[:2])]) for array in batch))
-    filled = compute(filled)
+    filled = compute(batch.mapped(lambda array: np.concatenate([array, np.zeros_like(array[:2])])))
     assert filled.losses[3:].tolist() == [0.0, 0.0]
     true = filled._replace(logits=filled.logits[:3], num_frames=filled.num_frames[:3], losses=filled.losses[:3])
     assert_same(true, results)
@@ -182,6 +181,31 @@ def test_num_frames_is_the_true_size(model):
     np.testing.assert_array_equal(
         model.encoder.num_frames(np.array(sizes)), [model.encoder.num_frames(size) for size in sizes]
     )
+
+
+def test_frames_lie_where_the_encoder_says(model):
+    """A feature frame shows in those encoder frames that are made of it: up to 3 frames around their middle."""
+    subsampling = getattr(model.encoder, "subsampling", None)
+    if subsampling is None:
+        pytest.skip("made for encoders with convolutional subsampling")
+    features = np.random.default_rng(0).normal(0, 1, (1, 40, 20)).astype("float32")
+    before = ops.convert_to_numpy(subsampling(features))
+    first, step = model.encoder.frame_centres
+    centres = first + step * np.arange(model.encoder.num_frames(40))
+    for frame in range(40):
+        changed = features.copy()
+        changed[0, frame] = np.random.default_rng(frame + 1).normal(0, 10, 20)
+        differs = np.abs(ops.convert_to_numpy(subsampling(changed)) - before).max(axis=(0, 2)) > 1e-4
+        np.testing.assert_array_equal(differs, np.abs(centres - frame) <= 3, err_msg=f"feature frame {frame}")
+
+
+def test_the_last_layer_lies_in_the_encoder_and_is_trained(model):
+    inside, last = {id(v) for v in model.encoder.trainable_variables}, model.encoder.last_layer
+    assert isinstance(last, keras.layers.Layer)
+    assert last is not model.encoder
+    assert last.path.startswith(f"{model.encoder.path}/")
+    assert last.trainable_variables
+    assert {id(v) for v in last.trainable_variables} < inside
 
 
 def test_dropout_only_in_training(model):

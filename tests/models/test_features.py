@@ -103,6 +103,22 @@ def test_other_window_and_hop():
     np.testing.assert_allclose(ours, np.log(theirs.T + 1e-6), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"sample_rate_hz": 8000, "num_mels": 23, "window_s": 0.032, "hop_s": 0.0125, "fft_size": 256}]
+)
+def test_a_click_is_loudest_in_the_frame_whose_time_is_nearest(settings: dict):
+    layer = LogMel(normalize=False, **settings)
+    size = layer.sample_rate_hz // 2
+    times_s = layer.frame_time_s(np.arange(layer.num_frames(size)))
+    for position in np.random.default_rng(0).integers(size // 10, size - size // 10, 20):
+        waveform = np.zeros(size, "float32")
+        waveform[position] = 1.0
+        features, _ = log_mel(waveform, normalize=False, **settings)
+        assert len(features) == len(times_s)
+        distances_s = np.abs(times_s - position / layer.sample_rate_hz)
+        assert distances_s[features.sum(axis=1).argmax()] == pytest.approx(distances_s.min(), abs=1e-9)
+
+
 def test_frame_mask():
     mask = ops.convert_to_numpy(frame_mask(np.array([0, 2, 3], "int32"), 3))
     np.testing.assert_array_equal(mask, [[0, 0, 0], [1, 1, 0], [1, 1, 1]])

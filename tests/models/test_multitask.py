@@ -73,6 +73,14 @@ def test_num_encoder_frames(model, num_samples):
     assert model.num_encoder_frames(np.array([num_samples])).tolist() == [model.num_encoder_frames(num_samples)]
 
 
+@pytest.mark.parametrize("num_samples", [1471, 1472, 2600, 4567, 16_000])
+def test_every_encoder_frame_has_its_time(model, num_samples):
+    times_s = model.frame_times_s(num_samples)
+    assert times_s.shape == (model.num_encoder_frames(num_samples),)
+    assert ((times_s > 0) & (times_s < num_samples / 16_000)).all()
+    np.testing.assert_allclose(np.diff(times_s), 0.04)
+
+
 def test_seed_decides_the_start(model):
     again, other = build_model(RECIPE, NUM_TOKENS), build_model(RECIPE.overridden({"seed": 1}), NUM_TOKENS)
     first = weights(model)

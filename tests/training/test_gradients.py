@@ -9,9 +9,9 @@ from speech_mtl.config import Recipe
 from speech_mtl.data.pipeline import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.ctc import greedy
-from speech_mtl.training import gradients as gradients_module
-from speech_mtl.training.gradients import in_common_shapes, make_forward, make_train_step
+from speech_mtl.training.gradients import StepResult, make_forward, make_train_step
 from speech_mtl.training.losses import ctc_loss
+from speech_mtl.training.objective import Objective
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -43,7 +43,7 @@ RECIPE = Recipe.model_validate(
 
 
 class Training:
-    """A fresh build of the recipe, its compiled step, and the losses and norms of its updates."""
+    """A fresh build of the recipe, its compiled step, and the losses and norms of its updates with equal weights."""
 
     def __init__(self):
         self.model = build_model(RECIPE, NUM_TOKENS)
@@ -51,9 +51,10 @@ class Training:
         self.step = make_train_step(self.model, self.optimizer)
         self.curve: list[tuple[list[float], float]] = []
 
-    def update(self, batch: Batch, rate: float = 1e-2) -> None:
-        losses, norm = self.step(batch, rate)
-        self.curve.append((losses.tolist(), norm))
+    def update(self, batch: Batch, rate: float = 1e-2) -> StepResult:
+        found = self.step(batch, rate, np.ones(len(NUM_TOKENS)))
+        self.curve.append((found.losses[:, 0].tolist(), found.norm))
+        return found
 
     def weights(self) -> list[np.ndarray]:
         return [ops.convert_to_numpy(v.value) for v in self.model.trainable_variables]
@@ -75,31 +76,42 @@ def longer(batch: Batch) -> Batch:
     )
 
 
+def as_the_step_sees(batch: Batch) -> Batch:
+    """The batch in the shape in which the backend draws random numbers for it."""
+    if keras.backend.backend() != "jax":
+        return batch
+    from speech_mtl.training.step_jax import in_common_shapes
+
+    return in_common_shapes(batch)
+
+
 def test_training(batch, monkeypatch, value_and_gradients):
     """In one test, since tracing a step takes seconds: objective, number of traces, same seed, and learning a batch."""
     traces = []
-    objective = gradients_module._objective
-    monkeypatch.setattr(gradients_module, "_objective", lambda *arguments: traces.append(1) or objective(*arguments))
+    losses = Objective.losses
+    monkeypatch.setattr(Objective, "losses", lambda *arguments: traces.append(1) or losses(*arguments))
     first = Training()
     model, random = first.model, first.model.random.state
 
     # The objective is the loss per token; eagerly, from the same random state, dropout and masks are the same.
-    seen = Batch(*in_common_shapes(*batch)) if keras.backend.backend() == "jax" else batch
+    seen = as_the_step_sees(batch)
 
     def loss_per_token():
         logits = model(*seen[:3], training=True)
-        return ops.sum(ctc_loss(logits.values, logits.num_frames, *seen[3:])) / 10
+        return ops.sum(ctc_loss(logits.values, logits.num_frames, seen.tokens, seen.num_tokens)) / 10
 
     assert batch.num_tokens.sum() == 10
     state = ops.convert_to_numpy(random.value)
     value, gradients = value_and_gradients(loss_per_token, model.trainable_variables)
     random.assign(state)
     before = first.weights()
-    first.update(batch)
-    losses, norm = first.curve[0]
-    assert len(losses) == 3
-    assert sum(losses) / 10 == pytest.approx(float(value), rel=1e-4)
-    assert norm == pytest.approx(np.sqrt(sum((g.astype("float64") ** 2).sum() for g in gradients)), rel=1e-3)
+    found = first.update(batch)
+    assert found.losses.shape == found.counts.shape == (3, 1)
+    assert found.counts[:, 0].tolist() == batch.num_tokens.tolist()
+    assert found.losses.sum() / 10 == pytest.approx(float(value), rel=1e-4)
+    assert found.objective == pytest.approx(float(value), rel=1e-4)
+    assert found.products.size == 0, "nobody asked for them"
+    assert found.norm == pytest.approx(np.sqrt(sum((g.astype("float64") ** 2).sum() for g in gradients)), rel=1e-3)
     assert all((old != new).any() for old, new in zip(before, first.weights(), strict=True))
 
     # Another build with the same seed gives the same, to the last bit.
@@ -116,15 +128,16 @@ def test_training(batch, monkeypatch, value_and_gradients):
     # It learns, in batches of several shapes, and is traced once a build.
     for update in range(180):
         first.update(longer(batch) if update % 2 else batch)
-    first.update(Batch(*(array[:2] for array in batch)), 0.0)
+    first.update(batch.mapped(lambda array: array[:2]), 0.0)
     if keras.backend.backend() == "tensorflow":
         assert len(traces) == 2
     forward = make_forward(model)
     logits = forward(*batch[:3])
-    losses = ops.convert_to_numpy(ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens))
+    learnt = ops.convert_to_numpy(ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens))
     assert sum(first.curve[0][0]) > 15
-    assert losses.max() < 0.3
+    assert learnt.max() < 0.3
     assert isinstance(logits.values, np.ndarray)
+    assert logits.labels == {}
     decoded = [tokens for tokens, _ in greedy(logits.values, logits.num_frames)]
     assert decoded == [row[:size].tolist() for row, size in zip(batch.tokens, batch.num_tokens, strict=True)]
 
@@ -134,11 +147,20 @@ def test_training(batch, monkeypatch, value_and_gradients):
     np.testing.assert_array_equal(logits.num_frames, ops.convert_to_numpy(eager.num_frames))
 
 
-def test_common_shapes_are_few_and_hold_what_was_there():
+@pytest.fixture
+def step_jax() -> Any:
+    """The module of the JAX step, whatever the backend of the tests is."""
+    pytest.importorskip("jax", reason="needs the extra `jax`")
+    from speech_mtl.training import step_jax
+
+    return step_jax
+
+
+def test_common_shapes_are_few_and_hold_what_was_there(step_jax):
     sizes = set()
     for size in range(1, 1000):
         array = np.arange(1, size + 1)
-        (padded,) = in_common_shapes(array)
+        padded = step_jax.padded_to_common_shape(array)
         sizes.add(len(padded))
         np.testing.assert_array_equal(padded[:size], array)
         assert not padded[size:].any()
@@ -146,14 +168,14 @@ def test_common_shapes_are_few_and_hold_what_was_there():
     assert sorted(sizes) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
 
 
-def test_padding_to_common_shapes_changes_no_loss(batch):
-    padded, model = Batch(*in_common_shapes(*batch)), build_model(RECIPE, NUM_TOKENS)
+def test_padding_to_common_shapes_changes_no_loss(batch, step_jax):
+    padded, model = step_jax.in_common_shapes(batch), build_model(RECIPE, NUM_TOKENS)
     assert (len(batch.num_samples), len(padded.num_samples)) == (3, 3)
-    padded = Batch(*(np.pad(array, [(0, 1)] + [(0, 0)] * (array.ndim - 1)) for array in padded))
+    padded = padded.mapped(lambda array: np.pad(array, [(0, 1)] + [(0, 0)] * (array.ndim - 1)))
 
     def losses(of: Batch) -> np.ndarray:
         logits = model(*of[:3], training=False)
-        return ops.convert_to_numpy(ctc_loss(logits.values, logits.num_frames, *of[3:]))
+        return ops.convert_to_numpy(ctc_loss(logits.values, logits.num_frames, of.tokens, of.num_tokens))
 
     assert padded.waveforms.shape[1] > batch.waveforms.shape[1]
     np.testing.assert_allclose(losses(padded), [*losses(batch), 0.0], rtol=1e-4)

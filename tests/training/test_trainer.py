@@ -1,3 +1,5 @@
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -6,7 +8,12 @@ import pytest
 
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
+from speech_mtl.training.gradients import StepResult
+from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.trainer import Interval, Progress, TrainingLoop
+from speech_mtl.training.weighting import Equal, Weighting
+
+OBJECTIVE = Objective(("aa", "bb"))
 
 
 def make_batch(number: int = 0) -> Batch:
@@ -25,7 +32,13 @@ def make_batch(number: int = 0) -> Batch:
 class Fake:
     """A loop whose step and dev errors are made up, and the calls in their order."""
 
-    def __init__(self, errors: list[float], losses: dict[int, Any] | None = None, **kwargs: int):
+    def __init__(
+        self,
+        errors: list[float],
+        losses: dict[int, Any] | None = None,
+        weighting: Weighting | None = None,
+        **kwargs: int,
+    ):
         self.calls: list[tuple] = []
         self.errors = iter(errors)
         self.losses = losses or {}
@@ -34,8 +47,11 @@ class Fake:
         settings: dict[str, Any] = {"num_updates": 6, "evaluate_every": 2, "patience": 2} | kwargs
         self.loop = TrainingLoop(
             step=self.step,
+            objective=OBJECTIVE,
+            weighting=weighting or Equal(OBJECTIVE),
             learning_rate=lambda update: 0.1 * update,
             batches=self.batches,
+            sources=self.sources,
             evaluate=self.evaluate,
             on_update=lambda *values: self.calls.append(("update", *values)),
             on_interval=self.on_interval,
@@ -52,10 +68,19 @@ class Fake:
         finally:
             self.closed = True
 
-    def step(self, batch, rate):
+    def sources(self, number: int, rows: Sequence[int]) -> list[str]:
+        return [f"batch{number}-row{row}" for row in rows]
+
+    def step(self, batch, rate, weights):
         number = int(batch.waveforms[0, 0])
-        self.calls.append(("step", number, rate))
-        return np.array(self.losses.get(number, [6.0, 2.0]), "float32"), 0.5
+        self.calls.append(("step", number, rate, weights.tolist()))
+        return self.found(self.losses.get(number, [6.0, 2.0]))
+
+    def found(self, losses: list[float], norm: float = 0.5) -> StepResult:
+        """The result of a step with these losses of the two utterances, of 3 tokens and of 1."""
+        column = np.array(losses, "float32")[:, None]
+        counts = np.array([[3.0], [1.0]], "float32")
+        return StepResult(column, counts, float(column.sum() / counts.sum()), norm, np.zeros((0, 0), "float32"))
 
     def evaluate(self):
         error = next(self.errors)
@@ -77,7 +102,7 @@ def test_order_of_calls():
         "batches",
         *["step", "update", "step", "update", "evaluate", "interval"] * 3,
     ]
-    assert fake.named("step") == [(n, pytest.approx(0.1 * n)) for n in range(6)]
+    assert fake.named("step") == [(n, pytest.approx(0.1 * n), [1.0, 1.0]) for n in range(6)]
     assert fake.named("update") == [(n + 1, 2.0, pytest.approx(0.1 * n), 0.5) for n in range(6)], (
         "loss per token: 8 / 4"
     )
@@ -144,31 +169,74 @@ def test_nothing_left_to_do(progress):
     assert fake.calls == []
 
 
-@pytest.mark.parametrize("bad", [[np.nan, 1.0], [np.inf, 1.0]])
-def test_loss_that_is_no_number(bad):
+@pytest.mark.parametrize(
+    ("bad", "rows"), [([np.nan, 1.0], [0]), ([np.inf, 1.0], [0]), ([1.0, -np.inf], [1]), ([np.nan, np.inf], [0, 1])]
+)
+def test_loss_that_is_no_number(bad, rows):
+    """The message names the utterances whose loss it is, and no others."""
     fake = Fake([0.5], {3: bad})
     with pytest.raises(InputError, match="loss of update 4") as caught:
         fake.loop.run(Progress())
     assert "learning_rate" in caught.value.action
+    assert re.findall(r"batch\d+-row\d+", str(caught.value)) == [f"batch3-row{row}" for row in rows]
+    assert f"in {len(rows)} of 2 utterances" in caught.value.received
     assert [saved.update for saved, *_ in fake.named("interval")] == [2], "nothing is saved from then on"
 
 
 def test_gradient_that_is_no_number():
     fake = Fake([0.5])
-    fake.loop.step = lambda *_: (np.array([1.0, 1.0]), float("nan"))
-    with pytest.raises(InputError, match="loss of update 1"):
+    fake.loop.step = lambda *_: fake.found([1.0, 1.0], norm=float("nan"))
+    with pytest.raises(InputError, match="loss of update 1") as caught:
         fake.loop.run(Progress())
+    assert "batch0" not in str(caught.value), "every loss is a number: no utterance is to blame"
 
 
 def test_intervals_count_their_own_updates():
     fake = Fake([0.5, 0.5, 0.5], {0: [3.0, 4.0], 1: [9.0, 2.0]})
     progress = fake.loop.run(Progress())
     first, second, _ = fake.intervals
-    assert first.losses() == {0: (3 + 9) / 6, 1: (4 + 2) / 2}
-    assert second.losses() == {0: 2.0, 1: 2.0}
+    assert first.losses() == [(3 + 9) / 6, (4 + 2) / 2]
+    assert second.losses() == [2.0, 2.0]
     assert first.audio_s == second.audio_s == 6.0
-    assert first.num_tokens == {0: 6, 1: 2}
+    assert first.counts.tolist() == [6, 2]
+    assert first.weights() == second.weights() == [1.0, 1.0]
     assert 0 < progress.waiting_s < progress.wall_time_s < 60
+
+
+def test_an_interval_knows_nothing_of_a_task_that_did_not_come():
+    interval = Interval(3)
+    assert (interval.losses(), interval.weights()) == ([None] * 3, [0.0] * 3)
+    interval.add(Observed(*(np.array([6.0, 0.0, 0.0]),) * 3), np.array([1.0, 2.0, 3.0]), audio_s=1.0)
+    assert interval.losses() == [1.0, None, None]
+    assert interval.weights() == [1.0, 2.0, 3.0]
+
+
+class Rising(Weighting):
+    """The first language weighs as much as updates are done; keeps what it is told."""
+
+    kind = "rising"
+
+    def __init__(self):
+        super().__init__(OBJECTIVE)
+        self.seen: list[Observed] = []
+
+    def weights(self, update: int) -> np.ndarray:
+        return np.array([float(update), 1.0])
+
+    def observe(self, observed: Observed) -> None:
+        self.seen.append(observed)
+
+
+def test_weights_go_to_the_step_and_what_it_found_to_the_weighting():
+    weighting = Rising()
+    fake = Fake([0.5, 0.5], {1: [9.0, 4.0]}, weighting, num_updates=4)
+    fake.loop.run(Progress())
+    assert [weights for *_, weights in fake.named("step")] == [[float(n), 1.0] for n in range(4)]
+    assert [interval.weights() for interval in fake.intervals] == [[0.5, 1.0], [2.5, 1.0]]
+    assert [observed.sums.tolist() for observed in weighting.seen[:2]] == [[6.0, 2.0], [9.0, 4.0]]
+    for observed in weighting.seen:
+        assert (observed.counts.tolist(), observed.seconds.tolist()) == ([3.0, 1.0], [2.0, 1.0])
+        assert observed.norms is None
 
 
 def test_finished():

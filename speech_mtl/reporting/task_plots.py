@@ -1,0 +1,199 @@
+"""Plots of comparisons with several tasks: errors by arm, and what the weights did."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from speech_mtl.reporting import style, words
+from speech_mtl.reporting.blocks import Plot
+from speech_mtl.reporting.style import INK, WIDTH, ArmStyle
+from speech_mtl.reporting.words import INTERVAL
+from speech_mtl.scoring.results import split_variant
+from speech_mtl.scoring.summary import Conflict, Summary, TaskCurve, TaskError
+from speech_mtl.scoring.tables import axis_of_metric, shown_error
+
+TASKS = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower errors and higher shares are better."
+WEIGHTS = "Mean weight of each task in the objective since the look before, on a logarithmic axis; first seed."
+LOSSES = "Mean training loss of each task since the look before, relative to its first value; first seed."
+CONFLICTS = (
+    "Mean cosine over training between the tasks' gradients in the encoder. Blue: they pull the same way. Orange: they"
+    " conflict."
+)
+MOST_PANELS = 6
+"""Tasks that the plot of errors shows."""
+
+
+def make_task_plots(summary: Summary) -> list[Plot]:
+    """Those that the summary has figures for; to be called while `style.drawing`."""
+    plots = []
+    if summary.tasks:
+        title = "Error of each task by arm"
+        plots.append(_plot("tasks", title, TASKS, draw_tasks(summary.tasks)))
+    if summary.curves:
+        if any(max(one.weights) > min(one.weights) for one in summary.curves):
+            title = "Weight of each task by update"
+            plots.append(_plot("weights", title, WEIGHTS, draw_curves(summary.curves, weights=True)))
+        title = "Training loss of each task by update"
+        plots.append(_plot("losses", title, LOSSES, draw_curves(summary.curves, weights=False)))
+    if summary.conflicts:
+        title = "Cosines between the tasks' gradients"
+        plots.append(_plot("conflicts", title, CONFLICTS, draw_conflicts(summary.conflicts)))
+    return plots
+
+
+def _plot(name: str, title: str, caption: str, figure: Figure) -> Plot:
+    return Plot(name, title, caption, style.saved_svg(figure), style.saved_png(figure))
+
+
+def draw_tasks(errors: Sequence[TaskError]) -> Figure:
+    """A panel for each task, a row for each variant or arm; base arms and budgets are told apart by colour."""
+    tasks = _panels(errors)
+    rows, series = _rows_and_series(errors)
+    styles = _series_styles(series)
+    height = 0.17 * len(rows) * max(1, len(series) ** 0.5) + 0.5
+    columns = min(2, len(tasks))
+    lines = math.ceil(len(tasks) / columns)
+    figure = Figure(figsize=(WIDTH, 0.6 + lines * height), layout="constrained")
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    for place, axes in enumerate(panels.flat):
+        if place >= len(tasks):
+            axes.set_visible(False)
+            continue
+        own = [one for one in errors if one.task == tasks[place]]
+        _draw_panel(axes, own, rows, series, styles)
+    if len(series) > 1:
+        for name in series:
+            panels[0][0].plot([], [], color=styles[name].colour, marker=styles[name].marker, label=name)
+        style.legend(figure, panels[0][0])
+    return figure
+
+
+def _panels(errors: Sequence[TaskError]) -> list[str]:
+    """The tasks that are shown: where there are many, the summaries over languages before single languages."""
+    tasks = list(dict.fromkeys(one.task for one in errors))
+    if len(tasks) <= MOST_PANELS:
+        return tasks
+    languages = [one.task for one in errors if one.metric == "character error rate" and " " not in one.task]
+    return [task for task in tasks if task not in languages][:MOST_PANELS]
+
+
+def _rows_and_series(errors: Sequence[TaskError]) -> tuple[list[str], list[str]]:
+    """Rows are variants where there are any, else arms; series are what else tells results apart."""
+    arms = [split_variant(one.arm) for one in errors]
+    if any(variant for _, variant in arms):
+        rows = list(dict.fromkeys(variant or base for base, variant in arms))
+    else:
+        rows = list(dict.fromkeys(base for base, _ in arms))
+    return rows, list(dict.fromkeys(_series(one) for one in _by_budget(errors)))
+
+
+def _by_budget(errors: Sequence[TaskError]) -> list[TaskError]:
+    return sorted(errors, key=lambda one: one.budget_s)
+
+
+def _series(one: TaskError) -> str:
+    base, variant = split_variant(one.arm)
+    amount = words.speech(one.budget_s) if one.budget_s else "all speech"
+    return f"{base}, {amount}" if variant else amount
+
+
+def _series_styles(series: Sequence[str]) -> Mapping[str, ArmStyle]:
+    return style.arm_styles(series) if len(series) > 1 else {series[0]: ArmStyle(style.COLOURS[0], "o", "-")}
+
+
+def _draw_panel(
+    axes: Axes, errors: Sequence[TaskError], rows: Sequence[str], series: Sequence[str], styles: Mapping[str, ArmStyle]
+) -> None:
+    metric = errors[0].metric
+    for one in errors:
+        base, variant = split_variant(one.arm)
+        name = _series(one)
+        shift = 0.0 if len(series) < 2 else 0.6 * (series.index(name) / (len(series) - 1) - 0.5)
+        row, look = rows.index(variant or base) + shift, styles[name]
+        ends = [_value(metric, end) for end in (one.error.low, one.error.high)]
+        axes.plot(ends, [row, row], color=look.colour, linewidth=1.8, alpha=0.55, solid_capstyle="butt")
+        axes.plot(_value(metric, one.error.value), row, marker=look.marker, color=look.colour, zorder=3)
+        if len(one.by_seed) > 1:
+            seeds = [_value(metric, error) for error in one.by_seed]
+            axes.plot(seeds, [row] * len(seeds), ".", color=INK, markersize=3, alpha=0.6)
+    axes.set_title(style.shortened(errors[0].task, 30), fontsize=8.5)
+    axes.set_xlabel(axis_of_metric(metric))
+    style.set_ticks(axes.yaxis, range(len(rows)), [style.shortened(row, 24) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.yaxis.set_tick_params(length=0)
+
+
+def _value(metric: str, error: float) -> float:
+    return float(shown_error(metric, error).replace("−", "-"))
+
+
+def draw_curves(curves: Sequence[TaskCurve], weights: bool) -> Figure:
+    """A panel for each arm, a line for each task."""
+    arms = list(dict.fromkeys(one.arm for one in curves))
+    if weights:
+        arms = [arm for arm in arms if any(max(c.weights) > min(c.weights) for c in curves if c.arm == arm)]
+    styles = style.arm_styles(dict.fromkeys(one.task for one in curves))
+    columns = min(2, len(arms))
+    lines = math.ceil(len(arms) / columns)
+    figure = Figure(figsize=(WIDTH, 0.5 + 1.5 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    values: list[float] = []
+    for place, axes in enumerate(panels.flat):
+        if place >= len(arms):
+            axes.set_visible(False)
+            continue
+        for one in (curve for curve in curves if curve.arm == arms[place]):
+            updates, shown = _shown(one, weights)
+            values += shown
+            look = styles[one.task]
+            axes.plot(updates, shown, color=look.colour, linestyle=look.line, label=style.shortened(one.task, 20))
+        axes.set_title(style.shortened(arms[place], 30), fontsize=8.5)
+    low, high = min(values), max(values)
+    for axes in panels.flat:
+        axes.set_yscale("log")
+    style.set_ticks(panels[0][0].yaxis, style.log_ticks(low / 1.05, high * 1.05))
+    panels[0][0].set_ylim(low / 1.1, high * 1.1)
+    figure.supxlabel("Update", fontsize=8.5)
+    style.legend(figure, panels[0][0])
+    return figure
+
+
+def _shown(curve: TaskCurve, weights: bool) -> tuple[list[int], list[float]]:
+    if weights:
+        pairs = [(update, max(weight, 1e-3)) for update, weight in zip(curve.updates, curve.weights, strict=True)]
+    else:
+        known = [(u, loss) for u, loss in zip(curve.updates, curve.losses, strict=True) if loss is not None]
+        pairs = [(u, max(loss, 1e-6) / max(known[0][1], 1e-6)) for u, loss in known]
+    return [update for update, _ in pairs], [value for _, value in pairs]
+
+
+def draw_conflicts(conflicts: Sequence[Conflict]) -> Figure:
+    """A matrix for each arm: tasks by tasks, colour and number."""
+    arms = list(dict.fromkeys(one.arm for one in conflicts))
+    tasks = list(dict.fromkeys(one.task for one in conflicts))
+    side = 0.5 + 0.42 * len(tasks)
+    figure = Figure(figsize=(max(WIDTH, side), (0.4 + side) * len(arms)), layout="constrained")
+    for axes, arm in zip(figure.subplots(len(arms), 1, squeeze=False)[:, 0], arms, strict=True):
+        for one in conflicts:
+            if one.arm == arm:
+                row, column = tasks.index(one.task), tasks.index(one.other)
+                colour = style.BETTER if one.cosine >= 0 else style.WORSE
+                corners = [column - 0.47, column + 0.47, column + 0.47, column - 0.47]
+                rows = [row - 0.47, row - 0.47, row + 0.47, row + 0.47]
+                axes.fill(corners, rows, facecolor=colour, alpha=0.6 * min(1.0, abs(one.cosine)), linewidth=0)
+                text = f"{one.cosine:.2f}".replace("-", "−")
+                axes.text(column, row, text, ha="center", va="center", size=7)
+        names = [style.shortened(task, 14) for task in tasks]
+        style.set_ticks(axes.xaxis, range(len(tasks)), names)
+        style.set_ticks(axes.yaxis, range(len(tasks)), names)
+        axes.set_xlim(-0.5, len(tasks) - 0.5)
+        axes.set_ylim(len(tasks) - 0.5, -0.5)
+        axes.tick_params(length=0)
+        axes.tick_params(axis="x", rotation=35)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.set_title(style.shortened(arm, 40), fontsize=8.5)
+    return figure

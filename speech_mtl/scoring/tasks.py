@@ -1,0 +1,175 @@
+"""Every task of a comparison side by side: each language's transcripts, their mean and worst, and all other tasks.
+
+All errors are sums of errors over sums of what they are counted against, so one bootstrap serves them all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from speech_mtl.scoring.analysis import (
+    ArmAtBudget,
+    Measured,
+    bootstrap,
+    character_errors,
+    language_errors,
+    negative_transfer,
+    over_seeds,
+    relative_reduction,
+)
+from speech_mtl.scoring.hypotheses import Model, TestSet
+from speech_mtl.scoring.results import ResultRow, split_variant, variant_arm
+from speech_mtl.scoring.significance import blocks, percentile_interval, resampled_sums
+from speech_mtl.scoring.summary import Estimate, Summary, TaskError
+
+MEAN, WORST = "mean of languages", "worst language"
+CER = "character error rate"
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """Errors of one task by model: of the whole test set, and in each replicate."""
+
+    metric: str
+    errors: dict[Model, float]
+    replicates: dict[Model, np.ndarray]
+
+
+def task_errors(test_sets: Sequence[TestSet], reference: str, num_replications: int = 10_000) -> list[TaskError]:
+    """Errors of every task, arm and budget over seeds, with intervals, and what they gain on the reference arm.
+
+    Args:
+        test_sets: Of every language that is tested.
+        reference: An arm, which stands for that arm of each variant, or `ARM:VARIANT`.
+        num_replications: Of the bootstrap.
+    """
+    sampled = {test_set.language: _transcripts(test_set, num_replications) for test_set in test_sets}
+    common = _common(list(sampled.values()))
+    if len(sampled) > 1 and common:
+        sampled[MEAN] = _over_languages(list(sampled.values()), common, np.mean)
+        sampled[WORST] = _over_languages([s for name, s in sampled.items() if name != MEAN], common, np.max)
+    for task in dict.fromkeys(task for test_set in test_sets for task in test_set.label_errors):
+        sampled[task] = _labels(task, [t for t in test_sets if task in t.label_errors], num_replications)
+    return [error for task, own in sampled.items() for error in _summarised(task, own, reference)]
+
+
+def summarize_targets(
+    recipe: str, about: str, rows: Sequence[ResultRow], test_sets: Sequence[TestSet], num_replications: int = 10_000
+) -> Summary:
+    """What a comparison of several targets found, besides `task_errors`: which got worse, and each language's error.
+
+    Raises:
+        InputError: A test set is empty.
+    """
+    sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
+    first = next(iter(sampled.values()))
+    reductions = (
+        (target, *key, reduction[0])
+        for target, own in sampled.items()
+        for key in own.cer
+        if (reduction := relative_reduction(own, key))
+    )
+    few = " So few of them make intervals rough." if first.num_drawn < 10 else ""
+    return Summary(
+        recipe=recipe,
+        about=about,
+        language=", ".join(sampled),
+        resampled=first.drawn,
+        num_resampled=first.num_drawn,
+        num_replications=num_replications,
+        arms=[],
+        equivalent_hours=[],
+        worse=negative_transfer(reductions),
+        languages=language_errors(rows),
+        examples=[],
+        notes=[
+            f"Intervals cover 95 %: the bootstrap draws {first.num_drawn} {first.drawn}s of each test set with "
+            f"replacement, the same for all arms.{few} They hold the spread over seeds, pooled over budgets and "
+            "variants."
+        ],
+    )
+
+
+def _transcripts(test_set: TestSet, num_replications: int) -> _Sampled:
+    models = list(test_set.hypotheses)
+    errors, lengths = character_errors(test_set, models)
+    return _sampled(CER, models, test_set, np.column_stack([errors, *[lengths] * len(models)]), num_replications)
+
+
+def _labels(task: str, test_sets: Sequence[TestSet], num_replications: int) -> _Sampled:
+    """Of a task besides transcripts: over the utterances of all languages that have a label."""
+    models = list(_common_models([list(t.label_errors[task]) for t in test_sets]))
+    together = TestSet("", True, [], [], [])
+    table: list[list[float]] = []
+    for test_set in test_sets:
+        own = test_set.label_errors[task]
+        for i, name in enumerate(test_set.ids):
+            pairs = [own[model][i] for model in models]
+            if all(pair is not None for pair in pairs):
+                known = [pair for pair in pairs if pair is not None]
+                table.append([*(pair[0] for pair in known), *(pair[1] for pair in known)])
+                together.ids.append(name)
+                together.speakers.append(test_set.speakers[i])
+    return _sampled(test_sets[0].metrics[task], models, together, np.array(table, dtype=float), num_replications)
+
+
+def _sampled(
+    metric: str, models: list[Model], test_set: TestSet, columns: np.ndarray, num_replications: int
+) -> _Sampled:
+    """Resamples columns: the errors of each model, then what they are counted against."""
+    if not len(columns):
+        return _Sampled(metric, {}, {})
+    sums = resampled_sums(columns, blocks(test_set.speakers)[1], num_replications)
+    sums = sums[(sums[:, len(models) :] > 0).all(axis=1)]
+    totals = columns.sum(axis=0)
+    errors, replicates = {}, {}
+    for i, model in enumerate(models):
+        if totals[len(models) + i] > 0:
+            errors[model] = float(totals[i] / totals[len(models) + i])
+            replicates[model] = sums[:, i] / sums[:, len(models) + i]
+    return _Sampled(metric, errors, replicates)
+
+
+def _over_languages(languages: Sequence[_Sampled], models: Sequence[Model], function) -> _Sampled:
+    size = min(len(one.replicates[model]) for one in languages for model in models)
+    return _Sampled(
+        CER,
+        {model: float(function([one.errors[model] for one in languages])) for model in models},
+        {model: function([one.replicates[model][:size] for one in languages], axis=0) for model in models},
+    )
+
+
+def _common(languages: Sequence[_Sampled]) -> list[Model]:
+    return _common_models([list(one.errors) for one in languages])
+
+
+def _common_models(lists: Sequence[Sequence[Model]]) -> list[Model]:
+    return [model for model in lists[0] if all(model in other for other in lists)]
+
+
+def _summarised(task: str, sampled: _Sampled, reference: str) -> list[TaskError]:
+    seeds: dict[ArmAtBudget, list[int]] = {}
+    for model in sampled.errors:
+        seeds.setdefault((model.arm, model.budget_s), []).append(model.seed)
+    measured = over_seeds(seeds, sampled.errors, sampled.replicates, floor=1e-4, generator_seed=2)
+    return [
+        TaskError(task, sampled.metric, *key, seeds[key], one.estimate(), one.by_seed, _gain(key, measured, reference))
+        for key, one in measured.items()
+    ]
+
+
+def _gain(key: ArmAtBudget, measured: Mapping[ArmAtBudget, Measured], reference: str) -> Estimate | None:
+    """By how much of the reference's error an arm's is lower; None for the reference itself, and where it has none."""
+    arm, budget_s = key
+    rivals = [reference, variant_arm(reference, split_variant(arm)[1])]
+    rival = next((name for name in rivals if (name, budget_s) in measured), None)
+    if rival is None or rival == arm:
+        return None
+    own, other = measured[key], measured[rival, budget_s]
+    if fmean(other.by_seed) <= 0:
+        return None
+    size = min(len(own.replicates), len(other.replicates))
+    gains = 1 - own.replicates[:size] / np.maximum(other.replicates[:size], 1e-4)
+    return Estimate(1 - own.mean / other.mean, *percentile_interval(gains))

@@ -1,0 +1,404 @@
+"""What the package relies on in any kind of task. It finds new ones in `TASKS` by itself; each needs a `Case` here."""
+
+import inspect
+import json
+import statistics
+from collections.abc import Callable
+from typing import Any, NamedTuple, get_args
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+
+from speech_mtl import config
+from speech_mtl.tasks import TASKS
+from speech_mtl.tasks.classes import Classes
+from speech_mtl.tasks.frame_tags import ENDS, FrameTags, Segments
+from speech_mtl.tasks.number import Number
+from speech_mtl.tasks.tags import Tags
+from speech_mtl.tasks.task import LabelError, Task
+
+ops: Any = keras.ops  # whose annotations admit strings and None
+
+TIMES_S = np.array([0.1, 0.2, 0.3, 0.45, 0.6])
+"""Where the frames of the examples lie, for tasks over frames."""
+NAN = float("nan")
+
+
+class Case(NamedTuple):
+    """Examples of a kind of task.
+
+    Attributes:
+        labels: Of training.
+        values: What they are encoded as, over `TIMES_S` if the task is over frames.
+        perfect: Encoded values (without NaN) -> what a perfect head says.
+        wrong_outputs: What a perfect head says -> what a bad one says.
+        loss: An independent formula of the losses.
+        best: The score of a perfect head.
+        no_labels: What is no label of a task made of `labels`.
+        useless: Labels from which no task can be made.
+    """
+
+    labels: list[Any]
+    values: list[Any]
+    perfect: Callable[[np.ndarray], np.ndarray]
+    wrong_outputs: Callable[[np.ndarray], np.ndarray]
+    loss: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    best: float
+    no_labels: list[Any]
+    useless: list[list[Any]]
+
+
+def loss_of_classes(outputs: np.ndarray, values: np.ndarray) -> np.ndarray:
+    log_probabilities = np.log(scipy.special.softmax(outputs.astype("float64"), axis=-1))
+    return -np.take_along_axis(log_probabilities, values.astype(int)[..., None], axis=-1)[..., 0]
+
+
+def loss_of_tags(outputs: np.ndarray, values: np.ndarray) -> np.ndarray:
+    probabilities = scipy.special.expit(outputs.astype("float64"))
+    return -np.log(np.where(values == 1, probabilities, 1 - probabilities))
+
+
+AGES = [20, 30.5, 40, 60]
+
+CASES: dict[str, Case] = {
+    "classes": Case(
+        labels=["happy", "sad", "angry", "sad"],
+        values=[1.0, 2.0, 0.0, 2.0],
+        perfect=lambda values: 20 * np.eye(3)[values.astype(int)],
+        wrong_outputs=lambda outputs: np.roll(outputs, 1, axis=-1),
+        loss=loss_of_classes,
+        best=1.0,
+        no_labels=["calm", "", None, 1.5, ["sad"], {"sad": 1}],
+        useless=[[], ["sad", "sad"]],
+    ),
+    "number": Case(
+        labels=AGES,
+        values=[(age - statistics.fmean(AGES)) / statistics.pstdev(AGES) for age in AGES],
+        perfect=lambda values: values[..., None],
+        wrong_outputs=lambda outputs: outputs + 3,
+        loss=lambda outputs, values: (outputs[..., 0] - values) ** 2,
+        best=0.0,
+        no_labels=["30", True, None, NAN, float("inf"), [30]],
+        useless=[[], [3, 3.0, 3]],
+    ),
+    "tags": Case(
+        labels=[{"music": 1, "laughter": 0, "cough": None}, {"music": 0}, {"cough": 1, "laughter": True}],
+        values=[[NAN, 0.0, 1.0], [NAN, NAN, 0.0], [1.0, 1.0, NAN]],
+        perfect=lambda values: 40 * values - 20,
+        wrong_outputs=lambda outputs: -outputs,
+        loss=loss_of_tags,
+        best=1.0,
+        no_labels=["music", None, 1, ["music"], {"music": 2}, {"music": "yes"}, {"cough": 0.5}],
+        useless=[[], [{}], [{"music": None}]],
+    ),
+    "frame_tags": Case(
+        labels=[
+            {ENDS: [0.15, 0.4], "voiced": [0, 1], "nasal": [1, None]},
+            {ENDS: [0.25, 0.25, 0.5], "nasal": [True, 1, 0]},
+        ],
+        values=[
+            [[1.0, 0.0], [NAN, 1.0], [NAN, 1.0], [NAN, NAN], [NAN, NAN]],
+            [[1.0, NAN], [1.0, NAN], [0.0, NAN], [0.0, NAN], [NAN, NAN]],
+        ],
+        perfect=lambda values: 40 * values - 20,
+        wrong_outputs=lambda outputs: -outputs,
+        loss=loss_of_tags,
+        best=1.0,
+        no_labels=[
+            None,
+            [0.1, 0.2],
+            {"voiced": [0, 1]},
+            {ENDS: 0.3, "voiced": [0]},
+            {ENDS: [0.1, 0.2], "voiced": [0]},
+            {ENDS: [0.1], "voiced": 0},
+            {ENDS: [0.2, 0.1], "voiced": [0, 1]},
+            {ENDS: [-0.1, 0.1], "voiced": [0, 1]},
+            {ENDS: [0.1, None], "voiced": [0, 1]},
+            {ENDS: ["soon"], "voiced": [0]},
+            {ENDS: [[0.1]], "voiced": [0]},
+            {ENDS: [0.1], "voiced": [2]},
+        ],
+        useless=[[], [{ENDS: [0.1]}], [{ENDS: [0.1], "voiced": [None]}]],
+    ),
+}
+
+every_kind = pytest.mark.parametrize("kind", sorted(TASKS))
+
+
+def make(kind: str) -> Task:
+    return TASKS[kind].from_labels("mood", "feeling", iter(CASES[kind].labels))
+
+
+def values_of(task: Task, label: Any) -> np.ndarray:
+    """An encoded label; over frames, that of the frames at `TIMES_S`."""
+    encoded = task.encode(label)
+    return encoded.at(TIMES_S) if task.over_frames else encoded
+
+
+def known_values(kind: str) -> np.ndarray:
+    """(N, ...) the encoded labels of the examples, with 1 where they are unknown."""
+    values = np.array(CASES[kind].values, "float32")
+    return np.where(np.isnan(values), np.float32(1), values)
+
+
+def added_up(
+    task: Task, outputs: Sequence[np.ndarray] | np.ndarray, values: Sequence[np.ndarray] | np.ndarray
+) -> float:
+    """The score of a set."""
+    counts = np.sum([task.errors(*pair) for pair in zip(outputs, values, strict=True)], axis=0)
+    return task.score(counts[0] / counts[1])
+
+
+def test_every_kind_has_a_case():
+    assert sorted(CASES) == sorted(TASKS)
+    assert all(kind == task.kind for kind, task in TASKS.items())
+
+
+@every_kind
+def test_labels_are_encoded(kind):
+    case, task = CASES[kind], make(kind)
+    assert (task.name, task.label) == ("mood", "feeling")
+    assert task.shape in ((), (task.num_outputs,))
+    for label, expected in zip(case.labels, case.values, strict=True):
+        values = values_of(task, label)
+        assert values.dtype == np.float32
+        assert values.shape == ((len(TIMES_S), *task.shape) if task.over_frames else task.shape)
+        np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+@every_kind
+def test_the_order_of_training_labels_does_not_matter(kind):
+    case, task = CASES[kind], make(kind)
+    again = TASKS[kind].from_labels("mood", "feeling", case.labels[::-1])
+    assert again.describe() == task.describe()
+    for label in case.labels:
+        np.testing.assert_allclose(values_of(again, label), values_of(task, label), rtol=1e-6)
+
+
+@every_kind
+def test_round_trip_through_json(kind):
+    case, task = CASES[kind], make(kind)
+    again = TASKS[kind].from_json(json.loads(json.dumps(task.to_json())))
+    assert (again.name, again.label) == ("mood", "feeling")
+    assert (again.num_outputs, again.shape, again.describe()) == (task.num_outputs, task.shape, task.describe())
+    outputs = case.perfect(known_values(kind))
+    for label, said in zip(case.labels, outputs, strict=True):
+        np.testing.assert_array_equal(values_of(again, label), values_of(task, label))
+        assert again.decode(said) == task.decode(said)
+        assert again.errors(said, values_of(task, label)) == task.errors(said, values_of(task, label))
+
+
+@every_kind
+def test_losses_are_those_of_the_formula(kind):
+    task, values = make(kind), known_values(kind)
+    outputs = np.random.default_rng(0).normal(0, 3, CASES[kind].perfect(values).shape).astype("float32")
+    assert outputs.shape[-1] == task.num_outputs
+    losses = ops.convert_to_numpy(task.losses(outputs, values))
+    assert losses.shape == values.shape
+    assert (losses >= 0).all()
+    np.testing.assert_allclose(losses, CASES[kind].loss(outputs, values), rtol=1e-4, atol=1e-6)
+
+
+@every_kind
+def test_gradient_of_the_losses_equals_finite_differences(kind, value_and_gradients):
+    task, values = make(kind), known_values(kind)
+    generator = np.random.default_rng(1)
+    outputs = generator.normal(0, 1, CASES[kind].perfect(values).shape).astype("float32")
+    weights = generator.uniform(0.5, 2, values.shape).astype("float32")
+    variable = keras.Variable(outputs)
+
+    def total():
+        return ops.sum(task.losses(variable.value, values) * weights)
+
+    gradient = value_and_gradients(total, [variable])[1][0]
+    for index in np.ndindex(*outputs.shape):
+        around = []
+        for step in (1e-4, -1e-4):
+            moved = outputs.astype("float64")
+            moved[index] += step
+            around.append((CASES[kind].loss(moved, values) * weights).sum())
+        assert gradient[index] == pytest.approx((around[0] - around[1]) / 2e-4, abs=1e-3)
+
+
+@every_kind
+def test_large_outputs_have_finite_losses(kind):
+    task, values = make(kind), known_values(kind)
+    for outputs in (CASES[kind].perfect(values), CASES[kind].wrong_outputs(CASES[kind].perfect(values))):
+        assert np.isfinite(ops.convert_to_numpy(task.losses((500 * outputs).astype("float32"), values))).all()
+
+
+@every_kind
+def test_a_perfect_head_and_a_wrong_one(kind):
+    case, task = CASES[kind], make(kind)
+    perfect = case.perfect(known_values(kind)).astype("float32")
+    wrong = case.wrong_outputs(perfect)
+    good = ops.convert_to_numpy(task.losses(perfect, known_values(kind)))
+    bad = ops.convert_to_numpy(task.losses(wrong, known_values(kind)))
+    assert good.max() < 1e-3
+    assert (bad > 1).all()
+    for label, right, other in zip(case.labels, perfect, wrong, strict=True):
+        errors, against = task.errors(right, values_of(task, label))
+        assert errors == pytest.approx(0.0, abs=1e-4)
+        assert against >= 0  # F1 has nothing to count where all is rightly silent
+        errors, against = task.errors(other, values_of(task, label))
+        assert isinstance(errors, float)
+        assert isinstance(against, float)
+        assert errors > 0
+    values = [values_of(task, label) for label in case.labels]
+    assert added_up(task, perfect, values) == pytest.approx(case.best, abs=1e-4)
+    assert abs(added_up(task, wrong, values) - case.best) > 0.5
+
+
+@every_kind
+def test_what_is_unknown_is_no_error(kind):
+    case, task = CASES[kind], make(kind)
+    for said in case.perfect(known_values(kind)):
+        for outputs in (said, case.wrong_outputs(said)):
+            assert task.errors(outputs, np.full_like(known_values(kind)[0], NAN)) == (0.0, 0.0)
+
+
+@every_kind
+def test_what_is_heard_has_the_form_of_a_label(kind):
+    """Apart from the ends of the frames, which the outputs do not have."""
+    case, task = CASES[kind], make(kind)
+    for expected, said in zip(case.values, case.perfect(known_values(kind)), strict=True):
+        label = json.loads(json.dumps(task.decode(said)))
+        if task.over_frames:
+            label = {ENDS: (TIMES_S + 0.01).tolist(), **label}
+        values = values_of(task, label)
+        assert not np.isnan(values).any()
+        known = ~np.isnan(expected)
+        np.testing.assert_allclose(values[known], np.array(expected)[known], rtol=1e-4)
+
+
+@every_kind
+def test_names_for_people(kind):
+    task = make(kind)
+    assert task.describe()
+    assert "\n" not in task.describe()
+    assert isinstance(task.metric, str)
+    assert task.metric
+
+
+@every_kind
+def test_what_is_no_label(kind):
+    """Messages have the two parts that `data.labels.bad_label` takes them apart at."""
+    case, task = CASES[kind], make(kind)
+    for label in case.no_labels:
+        with pytest.raises(LabelError, match=r"(?s)^expected .+; received .+"):
+            task.encode(label)
+    for labels in case.useless:
+        with pytest.raises(LabelError, match=r"(?s)^expected .+; received .+"):
+            TASKS[kind].from_labels("mood", "feeling", iter(labels))
+
+
+@every_kind
+def test_settings_are_the_arguments(kind):
+    """The settings class of the kind has the constructor's further arguments, with the same defaults."""
+    union, *_ = get_args(config.TaskSettings)
+    settings = {get_args(section)[0].model_fields["kind"].default: get_args(section)[0] for section in get_args(union)}
+    assert sorted(settings) == sorted(TASKS)
+    arguments = {
+        name: parameter.default
+        for name, parameter in inspect.signature(TASKS[kind]).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    assert settings[kind]().model_dump(exclude={"kind", "label", "keep_labels", "pooling"}) == arguments
+    assert ("pooling" in settings[kind].model_fields) == (not TASKS[kind].over_frames)
+    for name, value in arguments.items():
+        task = TASKS[kind].from_labels("mood", "feeling", CASES[kind].labels, **{name: value})
+        assert task.to_json()[name] == value
+
+
+@every_kind
+def test_kind_is_known_to_messages(kind):
+    assert kind in config._KINDS
+
+
+def test_accuracy_equals_sklearn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    generator = np.random.default_rng(0)
+    task = Classes("mood", "mood", ["a", "b", "c"])
+    outputs, values = generator.normal(size=(50, 3)), generator.integers(0, 3, 50).astype("float32")
+    values[40:] = NAN
+    heard = [task.decode(one) for one in outputs[:40]]
+    expected = metrics.accuracy_score([task.classes[int(value)] for value in values[:40]], heard)
+    assert 0.1 < expected < 0.9
+    assert added_up(task, outputs, values) == pytest.approx(expected)
+
+
+def test_mean_absolute_error_equals_sklearn():
+    """In the unit of the labels, not in standard deviations."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    generator = np.random.default_rng(0)
+    ages = generator.normal(40, 12, 50)
+    task = Number.from_labels("age", "age", ages.tolist())
+    outputs = generator.normal(size=(50, 1))
+    values = np.array([task.encode(age) for age in ages])
+    values[40:] = NAN
+    expected = metrics.mean_absolute_error(ages[:40], [task.decode(one) for one in outputs[:40]])
+    assert expected > 5
+    assert added_up(task, outputs, values) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Tags, FrameTags])
+def test_f1_equals_sklearn(kind):
+    """Micro-averaged over the known entries, of utterances or of all their frames."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    generator = np.random.default_rng(0)
+    shape = (20, 7, 3) if kind is FrameTags else (20, 3)
+    outputs, values = generator.normal(size=shape), generator.integers(0, 2, shape).astype("float32")
+    values[generator.uniform(size=shape) < 0.3] = NAN
+    known = ~np.isnan(values)
+    expected = metrics.f1_score(values[known], outputs[known] > 0, average="binary")
+    assert 0.2 < expected < 0.8
+    assert added_up(kind("x", "x", ["a", "b", "c"]), outputs, values) == pytest.approx(expected)
+
+
+def test_classes_that_training_does_not_have():
+    refusing = Classes.from_labels("mood", "feeling", ["sad", "happy"])
+    with pytest.raises(LabelError, match=r"tasks\.mood\.unseen=unknown.*received 'calm'"):
+        refusing.encode("calm")
+    lenient = Classes.from_labels("mood", "feeling", ["sad", "happy"], unseen="unknown")
+    for task in (lenient, Classes.from_json(lenient.to_json())):
+        assert np.isnan(task.encode("calm"))
+        assert task.encode("calm").dtype == np.float32
+        assert task.encode("sad") == 1.0
+        with pytest.raises(LabelError):
+            task.encode(["calm"])
+
+
+def test_few_classes_are_named_in_messages():
+    with pytest.raises(LabelError, match=r"\(c0, c1, c10, c11, c12, c13, c14, c15 and 12 more\)"):
+        Classes.from_labels("x", "x", [f"c{i}" for i in range(20)]).encode("d")
+
+
+def test_a_class_may_be_an_integer():
+    task = Classes.from_labels("x", "x", [7, "8", 0])
+    assert task.classes == ["0", "7", "8"]
+    assert task.encode(8) == task.encode("8") == 2.0
+    assert task.encode(0) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_segments_equal_a_search_by_hand(seed):
+    generator = np.random.default_rng(seed)
+    ends_s = np.sort(generator.integers(0, 40, 6)) / 16  # some of the same end, and times that meet ends
+    segments = Segments(ends_s.astype("float32"), generator.normal(size=(6, 2)).astype("float32"))
+    times_s = np.arange(0, 45) / 16
+    for time_s, found in zip(times_s, segments.at(times_s), strict=True):
+        starts_s = [0.0, *ends_s[:-1]]
+        inside = [i for i in range(6) if starts_s[i] <= time_s < ends_s[i]]
+        assert len(inside) == (time_s < ends_s[-1])
+        np.testing.assert_array_equal(found, segments.values[inside[0]] if inside else [NAN, NAN])
+
+
+def test_segments_at_their_boundaries():
+    segments = Segments(np.array([0.125, 0.125, 0.5], "float32"), np.array([[0], [5], [1]], "float32"))
+    found = segments.at(np.array([0.0, 0.1249, 0.125, 0.4999, 0.5, 9.0]))
+    np.testing.assert_array_equal(found[:, 0], [0, 0, 1, 1, NAN, NAN])
+    assert found.dtype == np.float32
+    nothing = Segments(np.zeros(0, "float32"), np.zeros((0, 2), "float32"))
+    np.testing.assert_array_equal(nothing.at(np.array([0.0, 1.0])), np.full((2, 2), NAN))
