@@ -209,6 +209,36 @@ def _comparison(
 
 
 @app.command()
+def tune(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder; runs/tune-NAME-OF-RECIPE if not given.")] = None,
+    jobs: Jobs = 1,
+    engine: EngineName = "local",
+    quiet: Quiet = False,
+) -> None:
+    """Search the weights of languages and tasks on the dev set: a grid, or Bayesian optimisation.
+
+    Run again, it goes on where it was stopped. Example:
+
+    speech-mtl tune recipes/weighting tune.weights='{zh: [0.5, 1, 2, 4]}' --jobs 2
+    """
+    from speech_mtl.backend import load_backend
+    from speech_mtl.config import load_recipe
+
+    settings = load_recipe(recipe, overrides)
+    load_backend()
+    from speech_mtl.experiments import tune as searches
+    from speech_mtl.screen import Screen
+
+    path = out or Path("runs") / f"tune-{settings.name}"
+    tuned = searches.tune(settings, path, Screen(quiet), jobs, engine)
+    _print_markdown(searches.tuned_text(tuned))
+    print(f"All trials are in {path}/tune.json, plots in {path}/plots/, the runs in {path}/runs/")
+    print(f"Next: speech-mtl train {recipe} '{searches.best_weighting(tuned)}'")
+
+
+@app.command()
 def report(
     folders: Annotated[
         list[Path], typer.Argument(metavar="FOLDER...", help="Output of compare or transfer, or a recipe with results.")

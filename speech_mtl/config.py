@@ -358,6 +358,16 @@ class CompareSettings(Section):
     """Of the bootstrap that gives the intervals."""
 
 
+class TuneSettings(Section):
+    """What `speech-mtl tune` searches; see `experiments.tune`."""
+
+    sampler: Literal["grid", "bayes"] = "grid"
+    weights: dict[str, tuple[Positive, ...]] = {}
+    """By language or task, the weights to try: all combinations of a grid, or the ends of a range."""
+    num_trials: Count = 20
+    """Of `bayes`."""
+
+
 class Recipe(Section):
     """All settings of a run or a comparison."""
 
@@ -382,6 +392,7 @@ class Recipe(Section):
     encoder: EncoderSettings = ConformerSettings()
     training: TrainingSettings = TrainingSettings()
     compare: CompareSettings = CompareSettings()
+    tune: TuneSettings = TuneSettings()
     seed: int = 0
     init_from: Path | None = None
     """A run whose encoder, and whose output layers of languages named here, training starts from."""

@@ -269,7 +269,7 @@ def _tasks(run: Run, recipe: Recipe, splits: list[Split]) -> dict[str, Task]:
 def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
     """Raises an InputError that names what differs. What a comparison consists of does not bear on one run."""
     there, here = (
-        _by_dotted_key(settings.model_dump(mode="json", exclude={"about", "compare"}))
+        _by_dotted_key(settings.model_dump(mode="json", exclude={"about", "compare", "tune"}))
         for settings in (run.recipe(), recipe)
     )
     changed = [

@@ -1,9 +1,8 @@
 """Figures as people read them, and the sentence that answers the question."""
 
 from speech_mtl.scoring.results import REFERENCE_ARM, is_control
-from speech_mtl.scoring.summary import EquivalentHours, Estimate, Hours, Summary, TransferEntry
+from speech_mtl.scoring.summary import MEAN, EquivalentHours, Estimate, Hours, Summary, TransferEntry
 from speech_mtl.scoring.tables import MINUTES_BELOW_S, percent
-from speech_mtl.scoring.tasks import MEAN
 
 HOUR_S = 3600
 INTERVAL = "95\u00a0% interval"
@@ -103,8 +102,8 @@ def saving(equivalent: EquivalentHours) -> str:
 def answer(summary: Summary) -> str:
     """One or two sentences: what the smallest and the largest budget are worth in the arm that is best at the smallest.
 
-    Of several tasks, which arm gains most on the reference. Without equivalent hours, the largest effect in the transfer
-    map; without that, why nothing can be said.
+    Of several tasks, which arm gains most on the reference. Without equivalent hours, the largest effect in the
+    transfer map; without that, why nothing can be said.
     """
     if summary.tasks:
         return _tasks_answer(summary)

@@ -6,6 +6,9 @@ Rates are fractions, not percent; intervals cover 95 %.
 from dataclasses import dataclass, field
 from typing import Literal
 
+MEAN, WORST = "mean of languages", "worst language"
+"""What is a task beside the languages where there are several."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

@@ -22,9 +22,8 @@ from speech_mtl.scoring.analysis import (
 from speech_mtl.scoring.hypotheses import Model, TestSet
 from speech_mtl.scoring.results import ResultRow, split_variant, variant_arm
 from speech_mtl.scoring.significance import blocks, percentile_interval, resampled_sums
-from speech_mtl.scoring.summary import Estimate, Summary, TaskError
+from speech_mtl.scoring.summary import MEAN, WORST, Estimate, Summary, TaskError
 
-MEAN, WORST = "mean of languages", "worst language"
 CER = "character error rate"
 
 

@@ -3,7 +3,7 @@
 import inspect
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, get_args
 
 import keras
@@ -143,9 +143,7 @@ def known_values(kind: str) -> np.ndarray:
     return np.where(np.isnan(values), np.float32(1), values)
 
 
-def added_up(
-    task: Task, outputs: Sequence[np.ndarray] | np.ndarray, values: Sequence[np.ndarray] | np.ndarray
-) -> float:
+def added_up(task: Task, outputs: Iterable[np.ndarray], values: Iterable[np.ndarray]) -> float:
     """The score of a set."""
     counts = np.sum([task.errors(*pair) for pair in zip(outputs, values, strict=True)], axis=0)
     return task.score(counts[0] / counts[1])

@@ -1,0 +1,271 @@
+"""Searches weights of tasks on the dev set: a grid, or Bayesian optimisation by Optuna, one ordinary run a trial.
+
+FOLDER/study.log                 Optuna's own record, from which a stopped search goes on
+FOLDER/runs/trial-000/           the run of a trial
+FOLDER/tune.json, tune.md        what was tried, and the best
+FOLDER/plots/                    error by trial, and by weight
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import count
+from math import prod
+from pathlib import Path
+from typing import Any, TypedDict
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError, require
+from speech_mtl.experiments.engines import Engine, ThisProcess, open_engine
+from speech_mtl.experiments.run_stage import run_stage
+from speech_mtl.files import json_text, replacing, write_text
+from speech_mtl.runs import Run
+from speech_mtl.scoring.tables import MISSING, markdown_table, percent
+from speech_mtl.screen import Screen
+
+SEARCH = "search"
+"""Name of the study's note of what is searched."""
+
+
+class TrialRow(TypedDict):
+    """A trial: its weights, the dev error that they led to, and how long that took."""
+
+    trial: int
+    weights: dict[str, float]
+    dev_error: float | None
+    num_updates: int
+    wall_time_s: float
+
+
+class Tuned(TypedDict):
+    """The content of `tune.json`. A trial without a dev error failed."""
+
+    recipe: str
+    sampler: str
+    trials: list[TrialRow]
+    best: TrialRow | None
+
+
+def tune(recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local") -> Tuned:
+    """Trains a run for each trial and records its dev error. A stopped search goes on where it was.
+
+    References: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization", section 4 (the sampler of `bayes`);
+    Akiba et al. 2019, "Optuna".
+
+    Args:
+        recipe: The settings; see `tune` there.
+        folder: Output folder.
+        screen: Where progress is shown.
+        num_jobs: Trials side by side.
+        engine: Where they run; see `experiments.engines`.
+
+    Raises:
+        InputError: Optuna is missing, the search space makes no sense, the folder holds another search, or all trials
+            failed.
+    """
+    if find_spec("optuna") is None:
+        raise require("optuna", extra="tune", purpose="speech-mtl tune")
+    _check_space(recipe)
+    search = _Search(recipe, folder, screen or Screen(quiet=True), _open_study(recipe, folder))
+    with open_engine(engine, num_jobs) as opened:
+        search.run(opened)
+    tuned = search.write()
+    if tuned["best"] is None:
+        raise InputError(
+            "All trials failed",
+            expected="a trial that is trained to its end",
+            received="; ".join(dict.fromkeys(search.failures)),
+            action="mend the cause, and search in another folder",
+        )
+    write_plots(search.study, folder / "plots")
+    return tuned
+
+
+def tuned_text(tuned: Tuned) -> str:
+    """The trials as Markdown, the best first."""
+    names = list(tuned["trials"][0]["weights"]) if tuned["trials"] else []
+    ranked = sorted(tuned["trials"], key=lambda row: float("inf") if row["dev_error"] is None else row["dev_error"])
+    lines = [
+        [
+            str(row["trial"]),
+            *(f"{row['weights'][name]:.3g}" for name in names),
+            MISSING if row["dev_error"] is None else percent(row["dev_error"]),
+            str(row["num_updates"]),
+        ]
+        for row in ranked
+    ]
+    return markdown_table(["Trial", *(f"weight of {name}" for name in names), "dev error %", "Updates"], lines, 1)
+
+
+def best_weighting(tuned: Tuned) -> str:
+    """The best weights as a setting on the command line."""
+    best = tuned["best"]
+    weights = ", ".join(f"{name}: {weight:.4g}" for name, weight in best["weights"].items()) if best else ""
+    return f"weighting={{kind: fixed, weights: {{{weights}}}}}"
+
+
+@dataclass
+class _Search:
+    """A search while it is carried out."""
+
+    recipe: Recipe
+    folder: Path
+    screen: Screen
+    study: Any
+    failures: list[str] = field(default_factory=list)
+
+    def run(self, engine: Engine) -> None:
+        """Runs trials until there are as many as asked for."""
+        shown = self.screen if isinstance(engine, ThisProcess) else None
+        trials, running = self._trials(), dict[Future, int]()
+        for number, weights in trials:
+            self.screen.say(f"Trial {number}: " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items()))
+            recipe = self.recipe.overridden({"weighting": {"kind": "fixed", "weights": weights}})
+            future = engine.submit(run_stage, recipe, self._run_path(number), False, Path.cwd(), shown)
+            running[future] = number
+            while len(running) >= engine.num_jobs:
+                self._end_one(running)
+        while running:
+            self._end_one(running)
+
+    def _trials(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Those that were begun before, then new ones."""
+        from optuna.trial import TrialState
+
+        for begun in self.study.get_trials(states=[TrialState.RUNNING]):
+            yield begun.number, dict(begun.params)
+        wanted = _num_trials(self.recipe)
+        for _ in count():
+            if len(self.study.trials) >= wanted:
+                return
+            trial = self.study.ask()
+            yield trial.number, {name: _suggested(trial, self.recipe, name) for name in self.recipe.tune.weights}
+
+    def _end_one(self, running: dict[Future, int]) -> None:
+        from optuna.trial import TrialState
+
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            number, error = running.pop(future), future.exception()
+            if error is None:
+                found = Run(self._run_path(number)).progress().best_error
+                self.study.tell(number, found)
+                self.screen.say(f"Trial {number}: dev error {found:.1%}")
+            elif isinstance(error, InputError):
+                self.failures.append(error.problem)
+                self.study.tell(number, state=TrialState.FAIL)
+                self.screen.warn(f"trial {number} failed: {error.problem}")
+            else:
+                raise error
+        self.write()
+
+    def write(self) -> Tuned:
+        """Writes what has been found so far."""
+        rows = [self._row(trial) for trial in self.study.trials]
+        known = [row for row in rows if row["dev_error"] is not None]
+        best = min(known, key=lambda row: row["dev_error"] or 0.0, default=None)
+        tuned: Tuned = {"recipe": self.recipe.name, "sampler": self.recipe.tune.sampler, "trials": rows, "best": best}
+        write_text(self.folder / "tune.json", json_text(tuned))
+        write_text(self.folder / "tune.md", tuned_text(tuned) + "\n")
+        return tuned
+
+    def _row(self, trial) -> TrialRow:
+        progress = Run(self._run_path(trial.number)).progress()
+        return {
+            "trial": trial.number,
+            "weights": {name: round(weight, 5) for name, weight in trial.params.items()},
+            "dev_error": None if trial.value is None else round(trial.value, 5),
+            "num_updates": progress.update,
+            "wall_time_s": round(progress.wall_time_s, 1),
+        }
+
+    def _run_path(self, number: int) -> Path:
+        return self.folder / "runs" / f"trial-{number:03d}"
+
+
+def _num_trials(recipe: Recipe) -> int:
+    settings = recipe.tune
+    return prod(map(len, settings.weights.values())) if settings.sampler == "grid" else settings.num_trials
+
+
+def _suggested(trial, recipe: Recipe, name: str) -> float:
+    values = recipe.tune.weights[name]
+    if recipe.tune.sampler == "grid":
+        return trial.suggest_categorical(name, list(values))
+    return trial.suggest_float(name, min(values), max(values), log=True)
+
+
+def _check_space(recipe: Recipe) -> None:
+    settings, names = recipe.tune, [*recipe.languages, *recipe.tasks]
+    unknown = [name for name in settings.weights if name not in names]
+    narrow = [name for name, values in settings.weights.items() if len(set(values)) < 2]
+    if settings.weights and not unknown and not narrow:
+        return
+    raise InputError(
+        "tune.weights is not right",
+        expected="for at least one of "
+        + ", ".join(names)
+        + " two or more weights: values of a grid, or ends of a range",
+        received=str({name: list(values) for name, values in settings.weights.items()}),
+        action="set it in the recipe, or as tune.weights='{" + names[0] + ": [0.5, 1, 2]}'",
+    )
+
+
+def _open_study(recipe: Recipe, folder: Path):
+    """The study of a folder, made if there is none.
+
+    Raises:
+        InputError: The folder holds another search.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("optuna").propagate = False
+    settings = recipe.tune
+    space = {name: list(values) for name, values in settings.weights.items()}
+    sampler = (
+        optuna.samplers.GridSampler(space, seed=recipe.seed)
+        if settings.sampler == "grid"
+        else optuna.samplers.TPESampler(seed=recipe.seed, constant_liar=True)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name="weights",
+        storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))),
+        sampler=sampler,
+        load_if_exists=True,
+    )
+    search = {"sampler": settings.sampler, "weights": space}
+    there = study.user_attrs.get(SEARCH)
+    if there is not None and there != search:
+        raise InputError(
+            f"{folder} holds another search",
+            expected=f"the search that was begun there: {there}",
+            received=str(search),
+            action="choose another folder with --out, or go back to those settings",
+        )
+    study.set_user_attr(SEARCH, search)
+    return study
+
+
+def write_plots(study, folder: Path) -> None:
+    """Optuna's plots of a search: the error by trial, and by each weight."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as drawn
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
+        for name, draw in (("history", drawn.plot_optimization_history), ("weights", drawn.plot_slice)):
+            draw(study, target_name="dev error")
+            for kind in ("png", "svg"):
+                with replacing(folder / f"{name}.{kind}") as temporary:
+                    pyplot.gcf().savefig(temporary, format=kind, dpi=150, bbox_inches="tight")
+            pyplot.close("all")

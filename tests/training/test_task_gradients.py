@@ -1,0 +1,266 @@
+"""The gradients of several tasks: of each by itself, and combined in the encoder."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from speech_mtl.build import build_model
+from speech_mtl.config import Recipe
+from speech_mtl.data.pipeline import padded_rows
+from speech_mtl.datatypes import Batch
+from speech_mtl.models.encoders import ENCODERS
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.tasks.classes import Classes
+from speech_mtl.tasks.frame_tags import FrameTags
+from speech_mtl.tasks.number import Number
+from speech_mtl.tasks.tags import Tags
+from speech_mtl.training.gradients import (
+    encoder_positions,
+    make_combining_step,
+    make_products,
+    make_train_step,
+)
+from speech_mtl.training.objective import Objective
+from speech_mtl.training.optimizer import FlatAdamW
+
+ops: Any = keras.ops  # whose annotations admit strings and None
+
+NAN = float("nan")
+TEXTS = ("abcd", "ddb", "cab", "ba")
+NUM_TOKENS = {"aa": 5, "bb": 5}
+RECIPE = Recipe.model_validate(
+    {
+        "name": "x",
+        "languages": {"aa": {}, "bb": {}},
+        "tasks": {
+            "mood": {"kind": "classes"},
+            "age": {"kind": "number", "pooling": "mean"},
+            "sounds": {"kind": "tags"},
+            "phones": {"kind": "frame_tags"},
+        },
+        "data": {"dir": "nowhere"},
+        "features": {"num_mels": 20},
+        "augment": {"spec_augment": {"num_time_masks": 0, "num_frequency_masks": 0}},  # no randomness: steps compare
+        "encoder": {
+            "kind": "conformer",
+            "num_layers": 1,
+            "dim": 16,
+            "num_heads": 2,
+            "kernel_size": 5,
+            "expansion": 2,
+            "channels": 4,
+            "dropout": 0.0,
+        },
+    }
+)
+TASKS = {
+    "mood": Classes("mood", "mood", ["angry", "happy", "sad"]),
+    "age": Number("age", "age", 40.0, 10.0),
+    "sounds": Tags("sounds", "sounds", ["music", "noise"]),
+    "phones": FrameTags("phones", "phones", ["nasal", "voiced"]),
+}
+OBJECTIVE = Objective(("aa", "bb"), tuple(TASKS.values()))
+WEIGHTS = np.array([0.5, 2.0, 1.5, 0.25, 3.0, 1.0])
+ONES = np.ones(6)
+
+
+@pytest.fixture(scope="module")
+def batch(speak) -> Batch:
+    waveforms, num_samples = padded_rows([speak(text) for text in TEXTS], np.float32)
+    tokens, num_tokens = padded_rows([np.array(["abcd".index(c) + 1 for c in text]) for text in TEXTS], np.int32)
+    num_tokens[3] = 0
+    phones = np.random.default_rng(0).integers(0, 2, (4, 40, 2)).astype("float32")
+    phones[:, :, 1][:, ::3] = NAN
+    labels = {
+        "mood": np.array([2, NAN, 0, 1], "float32"),
+        "age": np.array([NAN, 0.5, -1.0, 2.0], "float32"),
+        "sounds": np.array([[1, NAN], [NAN, NAN], [0, 1], [NAN, 0]], "float32"),
+        "phones": phones,
+    }
+    return Batch(waveforms, num_samples, np.array([0, 0, 1, 1], "int32"), tokens, num_tokens, labels)
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Steps without compiling them, which takes seconds."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def make_model(recipe: Recipe = RECIPE) -> MultilingualModel:
+    """With questions other than zeros in the attention poolings, so that nothing is symmetric."""
+    model = build_model(recipe, NUM_TOKENS, TASKS)
+    generator = np.random.default_rng(3)
+    for variable in model.task_heads.trainable_variables:
+        variable.assign(generator.normal(0, 0.3, variable.shape).astype("float32"))
+    return model
+
+
+def make_optimizer(model: MultilingualModel) -> FlatAdamW:
+    """A large epsilon makes the first step a smooth function of the gradient; the usual one takes its sign."""
+    return FlatAdamW(model.trainable_variables, weight_decay=0.0, clip_norm=1e9, epsilon=1.0)
+
+
+def arrays(variables: list) -> list[np.ndarray]:
+    return [ops.convert_to_numpy(variable.value) for variable in variables]
+
+
+@pytest.fixture(scope="module")
+def gradients_of(value_and_gradients):
+    """(T, P) gradient of each task's part of the objective, one backward pass after another."""
+
+    def run(model: MultilingualModel, batch: Batch, variables: list, objective: Objective = OBJECTIVE) -> np.ndarray:
+        def part(task: int):
+            logits = model(*batch[:3], training=True)
+            return objective.by_task(*objective.losses(logits, batch), batch.language_ids)[task]
+
+        rows = []
+        for task in range(len(objective.names)):
+            _, gradients = value_and_gradients(lambda task=task: part(task), variables)
+            rows.append(np.concatenate([gradient.ravel() for gradient in gradients]))
+        return np.array(rows, "float64")
+
+    return run
+
+
+def assert_same_products(found: np.ndarray, rows: np.ndarray) -> None:
+    """Products of gradients, in comparison with their lengths."""
+    lengths = np.linalg.norm(rows, axis=1)
+    assert found.shape == (len(rows), len(rows))
+    np.testing.assert_allclose(found, rows @ rows.T, rtol=0, atol=1e-3 * lengths.max() ** 2)
+    present = lengths > 0
+    scale = np.outer(lengths, lengths)[np.ix_(present, present)]
+    np.testing.assert_allclose(
+        found[np.ix_(present, present)] / scale, (rows @ rows.T)[np.ix_(present, present)] / scale, rtol=0, atol=2e-3
+    )
+    assert not found[~present].any()
+
+
+def test_products_are_those_of_the_weighted_tasks_gradients(batch, gradients_of, eagerly):
+    model = make_model()
+    rows = gradients_of(model, batch, model.encoder.trainable_variables)
+    assert (np.linalg.norm(rows, axis=1) > 1e-3).all()
+    assert (rows @ rows.T < 0).any(), "some tasks conflict"
+    products = make_products(model, OBJECTIVE)
+    assert_same_products(products(batch, WEIGHTS), WEIGHTS[:, None] * rows)
+    without_age = batch._replace(labels={**batch.labels, "age": np.full(4, NAN, "float32")})
+    rows[3] = 0.0
+    assert_same_products(products(without_age, WEIGHTS), WEIGHTS[:, None] * rows)
+
+
+def test_watching_the_last_layer(batch, gradients_of, eagerly):
+    """Products of each L_i as the objective has it, whatever its weight; and the step is the same as without."""
+    watching, plain = make_model(), make_model()
+    rows = gradients_of(watching, batch, watching.encoder.last_layer.trainable_variables)
+    assert (np.linalg.norm(rows, axis=1) > 1e-3).all()
+    found = make_train_step(watching, make_optimizer(watching), OBJECTIVE, watch_last_layer=True)(batch, 0.1, WEIGHTS)
+    expected = make_train_step(plain, make_optimizer(plain), OBJECTIVE)(batch, 0.1, WEIGHTS)
+    assert_same_products(found.products, rows)
+    assert expected.products.size == 0
+    assert found.norm == pytest.approx(expected.norm, rel=1e-5)
+    for one, other in zip(arrays(watching.trainable_variables), arrays(plain.trainable_variables), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", sorted(ENCODERS))
+def test_every_task_has_a_gradient_in_the_last_layer(kind, batch, gradients_of):
+    encoder = {"kind": kind, "num_layers": 2, "dim": 16, "channels": 4, "dropout": 0.0}
+    encoder |= {"num_heads": 2} if kind == "conformer" else {}
+    model = make_model(RECIPE.overridden({"encoder": encoder}))
+    last = model.encoder.last_layer.trainable_variables
+    shared = {variable.path for variable in model.encoder.trainable_variables}
+    assert {variable.path for variable in last} < shared
+    short = batch._replace(  # recurrent layers take a while outside of compiled functions
+        waveforms=batch.waveforms[:, :4000],
+        num_samples=np.full(4, 4000, "int32"),
+        num_tokens=np.minimum(batch.num_tokens, 1),
+    )
+    assert (np.linalg.norm(gradients_of(model, short, last), axis=1) > 1e-3).all()
+
+
+def test_a_step_descends_the_weighted_objective(batch, gradients_of, eagerly):
+    """All that a step reports and does, from the gradients of the tasks by themselves."""
+    model = make_model()
+    before, variables = arrays(model.trainable_variables), model.trainable_variables
+    rows = gradients_of(model, batch, variables)
+    logits = model(*batch[:3], training=True)
+    losses, counts = (ops.convert_to_numpy(part) for part in OBJECTIVE.losses(logits, batch))
+    parts = ops.convert_to_numpy(OBJECTIVE.by_task(losses, counts, batch.language_ids))
+    found = make_train_step(model, make_optimizer(model), OBJECTIVE)(batch, 0.1, WEIGHTS)
+    np.testing.assert_allclose(found.losses, losses, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(found.counts, counts)
+    assert found.objective == pytest.approx(WEIGHTS @ parts, rel=1e-4)
+    total = WEIGHTS @ rows
+    assert found.norm == pytest.approx(np.linalg.norm(total), rel=1e-3)
+    moved = np.concatenate([(new - old).ravel() for new, old in zip(arrays(variables), before, strict=True)])
+    rate = np.sqrt(1 - 0.98) / (1 - 0.9)
+    expected = -0.1 * rate * 0.1 * total / (np.sqrt(0.02) * np.abs(total) + 1.0)
+    np.testing.assert_allclose(moved, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_encoder_positions():
+    model = make_model()
+    inside, outside = encoder_positions(model, model.trainable_variables)
+    assert sorted([*inside, *outside]) == list(range(len(model.trainable_variables)))
+    paths = [variable.path.split("/")[0] for variable in model.trainable_variables]
+    assert {paths[i] for i in inside} == {"encoder"}
+    assert {paths[i] for i in outside} == {"heads", "tasks"}
+
+
+def test_coefficients_count_in_the_encoder_and_not_in_heads(batch, gradients_of, eagerly):
+    model = make_model()
+    variables = model.trainable_variables
+    before = arrays(variables)
+    rows = gradients_of(model, batch, variables)
+    inside, _ = encoder_positions(model, variables)
+    shared = np.concatenate([np.full(old.size, i in inside) for i, old in enumerate(before)])
+    coefficients = np.array([1.0, -0.5, 0.0, 2.0, 0.0, 1.5])
+    seen: list[np.ndarray] = []
+    step = make_combining_step(model, make_optimizer(model), OBJECTIVE, lambda p: seen.append(p) or coefficients)
+    found = step(batch, 0.1, WEIGHTS)
+    assert_same_products(seen[0], WEIGHTS[:, None] * rows[:, shared])
+    np.testing.assert_array_equal(found.products, seen[0])
+    total = np.where(shared, (coefficients * WEIGHTS) @ rows, WEIGHTS @ rows)
+    assert found.norm == pytest.approx(np.linalg.norm(total), rel=1e-3)
+    moved = np.concatenate([(new - old).ravel() for new, old in zip(arrays(variables), before, strict=True)])
+    rate = np.sqrt(1 - 0.98) / (1 - 0.9)
+    expected = -0.1 * rate * 0.1 * total / (np.sqrt(0.02) * np.abs(total) + 1.0)
+    np.testing.assert_allclose(moved, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_combining_by_ones_is_the_plain_step(batch):
+    """Compiled, over two batches of different shapes; the coefficients are asked for anew in each."""
+    combining, plain = make_model(), make_model()
+    asked: list[np.ndarray] = []
+
+    def ones(products: np.ndarray) -> np.ndarray:
+        asked.append(products)
+        return ONES
+
+    step = make_combining_step(combining, make_optimizer(combining), OBJECTIVE, ones)
+    expected_step = make_train_step(plain, make_optimizer(plain), OBJECTIVE)
+    rows = [0, 2, 3]
+    smaller = Batch(*(array[rows] for array in batch[:-1]), labels={n: a[rows] for n, a in batch.labels.items()})
+    smaller = smaller._replace(waveforms=np.pad(smaller.waveforms, ((0, 0), (0, 1000))))
+    for part in (batch, smaller):
+        before = arrays(combining.trainable_variables)
+        found, expected = (one(part, 0.3, WEIGHTS) for one in (step, expected_step))
+        np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(found.counts, expected.counts)
+        assert found.objective == pytest.approx(expected.objective, rel=1e-3)
+        assert found.norm == pytest.approx(expected.norm, rel=1e-3)
+        weights = (arrays(model.trainable_variables) for model in (combining, plain))
+        for old, one, other in zip(before, *weights, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+            assert (one != old).any()
+    assert len(asked) == 2
+    assert (asked[0] != asked[1]).any()
