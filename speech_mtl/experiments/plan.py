@@ -62,7 +62,8 @@ class Plan:
 def plan_comparison(recipe: Recipe, folder: Path) -> Plan:
     """The plan of `speech-mtl compare`: the smallest budget first, then by seed and variant.
 
-    Without a target every language is one in turn, and budgets are those of all languages.
+    Without a target every language is one in turn, and budgets are those of all languages; one whose own `budget_s` is
+    smaller keeps that.
 
     Args:
         recipe: The settings; see `compare` there.
@@ -74,15 +75,16 @@ def plan_comparison(recipe: Recipe, folder: Path) -> Plan:
     """
     for key in ("budgets_min", "arms", "seeds"):
         _refuse_none_or_twice(f"compare.{key}", getattr(recipe.compare, key))
+    budgeted = _with_budgets if recipe.target is None else _with_budget
     planned = [
-        (_with_budget(aimed, budget_min * 60, seed, everywhere=recipe.target is None), variant_arm(name, variant), arm)
+        _Planned(budgeted(aimed, budget_min * 60, seed), variant_arm(name, variant), arm, budget_min * 60)
         for budget_min in sorted(recipe.compare.budgets_min)
         for seed in recipe.compare.seeds
         for variant, changed in _variants(recipe).items()
         for aimed in _aimed(changed)
         for name, arm in _arms(aimed, variant).items()
     ]
-    _refuse_unknown_reference(recipe.compare.reference, [name for _, name, _ in planned])
+    _refuse_unknown_reference(recipe.compare.reference, [one.name for one in planned])
     return _plan(planned, folder, name_target=recipe.target is None)
 
 
@@ -142,9 +144,10 @@ def plan_transfer(recipe: Recipe, folder: Path) -> Plan:
     for seed in recipe.compare.seeds:
         for target in recipe.languages:
             budgeted = _with_budget(recipe.overridden({"target": target}), budget_min * 60, seed)
-            planned.append((budgeted, REFERENCE_ARM, find_arm(REFERENCE_ARM)))
             others = [language for language in recipe.languages if language != target]
-            planned += [(budgeted, only_arm(arm_name, other), only(arm, other)) for other in others]
+            arms = {REFERENCE_ARM: find_arm(REFERENCE_ARM)}
+            arms |= {only_arm(arm_name, other): only(arm, other) for other in others}
+            planned += [_Planned(budgeted, name, own, budget_min * 60) for name, own in arms.items()]
     return _plan(planned, folder, name_target=True)
 
 
@@ -164,18 +167,28 @@ def check_speech(plan: Plan, wrap: Wrap = silent) -> None:
                     open_split(stage.recipe, language, split, wrap)
 
 
-def _plan(planned: Sequence[tuple[Recipe, str, Arm]], folder: Path, name_target: bool = False) -> Plan:
+@dataclass(frozen=True)
+class _Planned:
+    """A cell before its runs are known."""
+
+    recipe: Recipe
+    name: str
+    arm: Arm
+    budget_s: float
+
+
+def _plan(planned: Sequence[_Planned], folder: Path, name_target: bool = False) -> Plan:
     runs = folder / "runs"
     cells, stages = [], {}
-    for recipe, name, arm in planned:
-        target, own = target_of(recipe), arm(recipe)
+    for one in planned:
+        target, own = target_of(one.recipe), one.arm(one.recipe)
         if name_target:
             own = _named_by_target(own, target, stages, runs)
         own = _shared(own, stages, runs)
         for stage in own:
             stages.setdefault(stage.name, _started(stage, runs))
         names = tuple(stage.name for stage in own)
-        cells.append(Cell(target, name, recipe.languages[target].budget_s or 0.0, recipe.seed, names))
+        cells.append(Cell(target, one.name, one.budget_s, one.recipe.seed, names))
     return Plan(cells, stages, runs)
 
 
@@ -208,11 +221,19 @@ def _started(stage: Stage, runs: Path) -> Stage:
     return Stage(stage.name, stage.recipe.overridden({"init_from": str(runs / stage.start)}), stage.start)
 
 
-def _with_budget(recipe: Recipe, budget_s: float, seed: int, everywhere: bool = False) -> Recipe:
-    """The recipe with so much speech of its target, or of every language."""
-    chosen = recipe.languages if everywhere else [target_of(recipe)]
-    budgeted = {name: recipe.languages[name].model_copy(update={"budget_s": budget_s}) for name in chosen}
-    languages = recipe.languages | budgeted
+def _with_budget(recipe: Recipe, budget_s: float, seed: int) -> Recipe:
+    """The recipe with so much speech of its target."""
+    target = target_of(recipe)
+    languages = recipe.languages | {target: recipe.languages[target].model_copy(update={"budget_s": budget_s})}
+    return recipe.overridden({"languages": languages, "seed": seed})
+
+
+def _with_budgets(recipe: Recipe, budget_s: float, seed: int) -> Recipe:
+    """The recipe with so much speech of every language, or what it is given of its own if that is less."""
+    languages = {
+        name: settings.model_copy(update={"budget_s": min(budget_s, settings.budget_s or budget_s)})
+        for name, settings in recipe.languages.items()
+    }
     return recipe.overridden({"languages": languages, "seed": seed})
 
 

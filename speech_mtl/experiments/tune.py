@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import count
+from itertools import count, product
 from math import prod
 from pathlib import Path
 from typing import Any, TypedDict
@@ -139,7 +139,7 @@ class _Search:
             yield begun.number, dict(begun.params)
         wanted = _num_trials(self.recipe)
         for _ in count():
-            if len(self.study.trials) >= wanted:
+            if sum(trial.state != TrialState.WAITING for trial in self.study.trials) >= wanted:
                 return
             trial = self.study.ask()
             yield trial.number, {name: _suggested(trial, self.recipe, name) for name in self.recipe.tune.weights}
@@ -164,7 +164,7 @@ class _Search:
 
     def write(self) -> Tuned:
         """Writes what has been found so far."""
-        rows = [self._row(trial) for trial in self.study.trials]
+        rows = [self._row(trial) for trial in self.study.trials if trial.state.is_finished()]
         known = [row for row in rows if row["dev_error"] is not None]
         best = min(known, key=lambda row: row["dev_error"] or 0.0, default=None)
         tuned: Tuned = {"recipe": self.recipe.name, "sampler": self.recipe.tune.sampler, "trials": rows, "best": best}
@@ -228,16 +228,11 @@ def _open_study(recipe: Recipe, folder: Path):
     logging.getLogger("optuna").propagate = False
     settings = recipe.tune
     space = {name: list(values) for name, values in settings.weights.items()}
-    sampler = (
-        optuna.samplers.GridSampler(space, seed=recipe.seed)
-        if settings.sampler == "grid"
-        else optuna.samplers.TPESampler(seed=recipe.seed, constant_liar=True)
-    )
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name="weights",
         storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))),
-        sampler=sampler,
+        sampler=optuna.samplers.TPESampler(seed=recipe.seed, constant_liar=True),
         load_if_exists=True,
     )
     search = {"sampler": settings.sampler, "weights": space}
@@ -249,7 +244,10 @@ def _open_study(recipe: Recipe, folder: Path):
             received=str(search),
             action="choose another folder with --out, or go back to those settings",
         )
-    study.set_user_attr(SEARCH, search)
+    if there is None:
+        for values in product(*space.values()) if settings.sampler == "grid" else ():
+            study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
+        study.set_user_attr(SEARCH, search)
     return study
 
 

@@ -59,7 +59,7 @@ def everything(store: Any) -> np.ndarray:
     return within_budget(store, None, 16_000, 0)
 
 
-def loaded(manifest: Path, store: WaveformStore, positions: np.ndarray | None = None, **settings: float) -> Examples:
+def loaded(manifest: Path, store: WaveformStore, positions: np.ndarray | None = None, **settings: Any) -> Examples:
     """The examples at some positions, or at all."""
     reading = Reading(TOKENIZER, frames_of, **settings)
     return load_examples(manifest, store, everything(store) if positions is None else positions, reading)

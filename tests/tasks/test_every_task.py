@@ -71,7 +71,7 @@ CASES: dict[str, Case] = {
         loss=loss_of_classes,
         best=1.0,
         no_labels=["calm", "", None, 1.5, ["sad"], {"sad": 1}],
-        useless=[[], ["sad", "sad"]],
+        useless=[[], ["sad", "sad"], ["sad", "", "happy"]],
     ),
     "number": Case(
         labels=AGES,
@@ -112,6 +112,7 @@ CASES: dict[str, Case] = {
             {"voiced": [0, 1]},
             {ENDS: 0.3, "voiced": [0]},
             {ENDS: [0.1, 0.2], "voiced": [0]},
+            {ENDS: [0.1, 0.2], "voiced": [0, 1], "nasal": [0]},
             {ENDS: [0.1], "voiced": 0},
             {ENDS: [0.2, 0.1], "voiced": [0, 1]},
             {ENDS: [-0.1, 0.1], "voiced": [0, 1]},

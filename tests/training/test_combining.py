@@ -89,11 +89,12 @@ def pcgrad_on_vectors(rows: np.ndarray, generator: np.random.Generator) -> np.nd
     return projected.sum(axis=0)
 
 
+@pytest.mark.parametrize("width", [2, 6])
 @pytest.mark.parametrize("size", [2, 3, 4, 5])
-def test_pcgrad_equals_the_algorithm_on_vectors(size):
+def test_pcgrad_equals_the_algorithm_on_vectors(size, width):
     changed = 0
     for seed in range(20):
-        rows = gradients(size, seed)
+        rows = gradients(size, seed, width)
         coefficients = PCGrad(seed=7).coefficients(rows @ rows.T, update=seed)
         expected = pcgrad_on_vectors(rows, np.random.default_rng([7, seed]))
         np.testing.assert_allclose(coefficients @ rows, expected, rtol=1e-9, atol=1e-12)

@@ -106,7 +106,7 @@ def test_asking_for_weights_changes_nothing(kind):
 
 
 @every_kind
-@pytest.mark.parametrize("start", [0, 2, 7, 17])
+@pytest.mark.parametrize("start", [0, 1, 8, 13])
 def test_goes_on_from_its_state(kind, start):
     """A copy restored from a file has the same weights ever after."""
     batches, weighting = made_up_batches(), make(kind)
@@ -254,13 +254,18 @@ def test_dynamic_weight_average_at_high_temperature_is_equal():
 
 
 def test_dynamic_weight_average_takes_absent_tasks_as_unchanged():
+    """What was last known of them counts, before it is known at all and in periods without them."""
     weighting = DynamicWeightAverage(TWO, temperature=1.0, period=1)
-    for sums, counts in (([4.0, 0.0], [1, 0]), ([2.0, 0.0], [1, 0]), ([1.0, 3.0], [1, 1])):
+    for sums, counts, rates in (
+        ([4.0, 0.0], [1, 0], [1.0, 1.0]),
+        ([2.0, 0.0], [1, 0], [0.5, 1.0]),
+        ([1.0, 3.0], [1, 1], [0.5, 1.0]),
+        ([1.0, 0.0], [1, 0], [1.0, 1.0]),
+        ([1.0, 6.0], [1, 1], [1.0, 2.0]),
+    ):
         weighting.observe(seen(sums, counts))
-        powers = np.exp([1.0 if sums[0] == 4.0 else 0.5, 1.0])
+        powers = np.exp(rates)
         np.testing.assert_allclose(weighting.weights(1), 2 * powers / powers.sum())
-    weighting.observe(seen([1.0, 0.0], [1, 0]))
-    np.testing.assert_allclose(weighting.weights(1), [1.0, 1.0])
 
 
 def distance_to_targets(weights: np.ndarray, norms: np.ndarray, targets: np.ndarray) -> float:
@@ -307,11 +312,12 @@ def test_gradnorm_evens_out_gradients():
 
 
 def test_gradnorm_helps_what_learns_slowly():
+    """As seen from where each loss started, however large it is."""
     for alpha, expected in ((0.0, [1.0, 1.0]), (1.0, [2 / 3, 4 / 3])):
         weighting = GradNorm(TWO, alpha=alpha, learning_rate=0.005, start_updates=1)
-        weighting.observe(seen([2.0, 2.0], norms=[1.0, 1.0]))
+        weighting.observe(seen([200.0, 2.0], norms=[1.0, 1.0]))
         for _ in range(500):
-            weighting.observe(seen([0.5, 1.0], norms=[1.0, 1.0]))
+            weighting.observe(seen([50.0, 1.0], norms=[1.0, 1.0]))
         np.testing.assert_allclose(weighting.weights(500), expected, atol=0.03)
 
 
