@@ -82,7 +82,8 @@ def multilingual(recipe: Recipe) -> list[Stage]:
     Reference: Huang et al. 2013, section 3.
     """
     auxiliaries_of(recipe)
-    return [Stage(_named("multilingual", recipe), recipe.overridden({"target": None}))]
+    longest = max(recipe.languages, key=lambda language: recipe.languages[language].budget_s or 0.0)
+    return [Stage(_named("multilingual", recipe.overridden({"target": longest})), recipe.overridden({"target": None}))]
 
 
 @arm

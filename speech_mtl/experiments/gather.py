@@ -73,11 +73,13 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], list[Conflict]]:
     """Losses and weights of tasks by update, and the cosines of their gradients: of each arm at the largest budget and
-    with its first seed, where it has several tasks."""
+    with its first seed, where it has several tasks. Of several targets, only of runs that are for all of them."""
     largest = max((cell.budget_s for cell in cells), default=0.0)
+    for_all = len({cell.target for cell in cells}) > 1
     chosen: dict[str, Run] = {}
     for cell in cells:
-        if cell.budget_s == largest:
+        target = plan.stages[cell.stages[-1]].recipe.target
+        if cell.budget_s == largest and not (for_all and target is not None):
             chosen.setdefault(cell.arm, Run(plan.run_path(cell.stages[-1])))
     curves, conflicts = [], []
     for arm, run in chosen.items():

@@ -18,7 +18,7 @@ from speech_mtl.reporting.blocks import (
 )
 from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, Provenance, Recommendation, Summary, TaskError
-from speech_mtl.scoring.tables import MISSING, percent, short_metric, shown_error
+from speech_mtl.scoring.tables import MISSING, percent, short_metric, shown_error, shown_interval
 
 LONG_TABLE = 12
 """Rows above which a table that repeats a plot is folded."""
@@ -94,8 +94,8 @@ def _tasks(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
 def _task_cells(one: TaskError | None) -> list[Cell]:
     if one is None:
         return [Cell(MISSING), Cell(MISSING)]
-    ends = [shown_error(one.metric, end) for end in (one.error.low, one.error.high)]
-    shown = Cell(shown_error(one.metric, one.error.value), one.error.value, f"({'–'.join(sorted(ends, key=float))})")
+    interval = shown_interval(one.metric, one.error.low, one.error.high)
+    shown = Cell(shown_error(one.metric, one.error.value), one.error.value, interval)
     if one.gain is None:
         return [shown, Cell(MISSING)]
     certain = one.gain.low > 0 or one.gain.high < 0

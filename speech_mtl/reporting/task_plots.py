@@ -52,7 +52,7 @@ def draw_tasks(errors: Sequence[TaskError]) -> Figure:
     tasks = _panels(errors)
     rows, series = _rows_and_series(errors)
     styles = _series_styles(series)
-    height = 0.17 * len(rows) * max(1, len(series) ** 0.5) + 0.5
+    height = (0.17 if len(series) == 1 else 0.1 + 0.11 * len(series)) * len(rows) + 0.5
     columns = min(2, len(tasks))
     lines = math.ceil(len(tasks) / columns)
     figure = Figure(figsize=(WIDTH, 0.6 + lines * height), layout="constrained")
@@ -135,7 +135,8 @@ def draw_curves(curves: Sequence[TaskCurve], weights: bool) -> Figure:
     arms = list(dict.fromkeys(one.arm for one in curves))
     if weights:
         arms = [arm for arm in arms if any(max(c.weights) > min(c.weights) for c in curves if c.arm == arm)]
-    styles = style.arm_styles(dict.fromkeys(one.task for one in curves))
+    tasks = list(dict.fromkeys(one.task for one in curves))
+    styles = style.arm_styles(tasks)
     columns = min(2, len(arms))
     lines = math.ceil(len(arms) / columns)
     figure = Figure(figsize=(WIDTH, 0.5 + 1.5 * lines), layout="constrained")
@@ -149,13 +150,16 @@ def draw_curves(curves: Sequence[TaskCurve], weights: bool) -> Figure:
             updates, shown = _shown(one, weights)
             values += shown
             look = styles[one.task]
-            axes.plot(updates, shown, color=look.colour, linestyle=look.line, label=style.shortened(one.task, 20))
+            axes.plot(updates, shown, color=look.colour, linestyle=look.line)
         axes.set_title(style.shortened(arms[place], 30), fontsize=8.5)
     low, high = min(values), max(values)
     for axes in panels.flat:
         axes.set_yscale("log")
     style.set_ticks(panels[0][0].yaxis, style.log_ticks(low / 1.05, high * 1.05))
     panels[0][0].set_ylim(low / 1.1, high * 1.1)
+    for task in tasks:
+        look = styles[task]
+        panels[0][0].plot([], [], color=look.colour, linestyle=look.line, label=style.shortened(task, 20))
     figure.supxlabel("Update", fontsize=8.5)
     style.legend(figure, panels[0][0])
     return figure

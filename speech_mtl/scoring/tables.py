@@ -22,6 +22,9 @@ from speech_mtl.scoring.results import (
 MISSING = "–"
 """What stands in a cell without a value."""
 
+SHARES = ("accuracy", "F1")
+"""Figures that are one minus an error."""
+
 MINUTES_BELOW_S = 2 * 3600
 """Durations below this are given in minutes."""
 
@@ -108,16 +111,19 @@ def axis_of_metric(metric: str) -> str:
 
 def shown_error(metric: str, error: float) -> str:
     """An error as the figure that is reported."""
-    if metric in ("accuracy", "F1"):
+    if metric in SHARES:
         return percent(1.0 - error)
     return f"{error:.3g}" if metric == "mean absolute error" else percent(error)
 
 
+def shown_interval(metric: str, low: float, high: float) -> str:
+    """The interval of an error as that of the figure that is reported, in brackets."""
+    ends = [shown_error(metric, end) for end in ((high, low) if metric in SHARES else (low, high))]
+    return f"({ends[0]}–{ends[1]})"
+
+
 def _task_figure(row: TaskErrorRow) -> str:
-    ends = [shown_error(row["metric"], row[end]) for end in ("low", "high")]
-    if row["metric"] in ("accuracy", "F1"):
-        ends.reverse()
-    return f"{shown_error(row['metric'], row['error'])} ({ends[0]}–{ends[1]})"
+    return f"{shown_error(row['metric'], row['error'])} {shown_interval(row['metric'], row['low'], row['high'])}"
 
 
 def _gain(row: TaskErrorRow) -> str:

@@ -4,7 +4,7 @@ All errors are sums of errors over sums of what they are counted against, so one
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
@@ -23,6 +23,7 @@ from speech_mtl.scoring.hypotheses import Model, TestSet
 from speech_mtl.scoring.results import ResultRow, split_variant, variant_arm
 from speech_mtl.scoring.significance import blocks, percentile_interval, resampled_sums
 from speech_mtl.scoring.summary import MEAN, WORST, Estimate, Summary, TaskError
+from speech_mtl.scoring.tables import SHARES
 
 CER = "character error rate"
 
@@ -153,6 +154,8 @@ def _summarised(task: str, sampled: _Sampled, reference: str) -> list[TaskError]
     for model in sampled.errors:
         seeds.setdefault((model.arm, model.budget_s), []).append(model.seed)
     measured = over_seeds(seeds, sampled.errors, sampled.replicates, floor=1e-4, generator_seed=2)
+    if sampled.metric in SHARES:  # the spread of seeds may reach beyond what a share can be
+        measured = {key: replace(one, replicates=np.minimum(one.replicates, 1.0)) for key, one in measured.items()}
     return [
         TaskError(task, sampled.metric, *key, seeds[key], one.estimate(), one.by_seed, _gain(key, measured, reference))
         for key, one in measured.items()

@@ -173,12 +173,14 @@ def test_watching_the_last_layer(batch, gradients_of, eagerly):
 
 @pytest.mark.parametrize("kind", sorted(ENCODERS))
 def test_every_task_has_a_gradient_in_the_last_layer(kind, batch, gradients_of):
-    encoder = {"kind": kind, "num_layers": 2, "dim": 16, "channels": 4, "dropout": 0.0}
+    encoder = {"kind": kind, "dim": 16, "channels": 4, "dropout": 0.0}
     encoder |= {"num_heads": 2} if kind == "conformer" else {}
-    model = make_model(RECIPE.overridden({"encoder": encoder}))
+    shallow, model = (make_model(RECIPE.overridden({"encoder": encoder | {"num_layers": n}})) for n in (1, 2))
     last = model.encoder.last_layer.trainable_variables
     shared = {variable.path for variable in model.encoder.trainable_variables}
     assert {variable.path for variable in last} < shared
+    lower = {variable.path for variable in shallow.encoder.trainable_variables}
+    assert not lower.intersection(variable.path for variable in last), "it is among the layers that come last"
     short = batch._replace(  # recurrent layers take a while outside of compiled functions
         waveforms=batch.waveforms[:, :4000],
         num_samples=np.full(4, 4000, "int32"),
