@@ -18,7 +18,7 @@ from speech_mtl.reporting.blocks import (
 )
 from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, Provenance, Recommendation, Summary, TaskError
-from speech_mtl.scoring.tables import MISSING, percent, short_metric, shown_error, shown_interval
+from speech_mtl.scoring.tables import MISSING, TASK_TABLE_GAIN, percent, short_metric, shown_error, shown_interval
 
 LONG_TABLE = 12
 """Rows above which a table that repeats a plot is folded."""
@@ -76,7 +76,7 @@ def _tasks(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     metrics = {one.task: one.metric for one in summary.tasks}
     heads = ["Speech", "Arm"]
     for task in tasks:
-        heads += [f"{task}: {short_metric(metrics[task])}", "fewer errors by %"]
+        heads += [f"{task}: {short_metric(metrics[task])}", TASK_TABLE_GAIN]
     rows = []
     for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in summary.tasks):
         cells = [_speech_cell(budget_s), Cell(arm)]

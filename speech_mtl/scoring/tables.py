@@ -22,6 +22,9 @@ from speech_mtl.scoring.results import (
 MISSING = "–"
 """What stands in a cell without a value."""
 
+TASK_TABLE_GAIN = "fewer errors by %"
+"""Head of the columns that compare with the reference arm."""
+
 SHARES = ("accuracy", "F1")
 """Figures that are one minus an error."""
 
@@ -86,13 +89,13 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
     metrics = {row["task"]: row["metric"] for row in rows}
     heads = ["Speech", "Arm", "Seeds"]
     for task in wanted:
-        heads += [f"{task}: {short_metric(metrics.get(task, ''))}", "fewer errors by %"]
+        heads += [f"{task}: {short_metric(metrics.get(task, ''))}", TASK_TABLE_GAIN]
     lines = []
     for budget_s, arm in dict.fromkeys((row["budget_s"], row["arm"]) for row in rows):
         own = [found.get((budget_s, arm, task)) for task in wanted]
         line = [duration(budget_s), arm, str(max((row["num_seeds"] for row in own if row), default=0))]
         for row in own:
-            line += ["–", "–"] if row is None else [_task_figure(row), _gain(row)]
+            line += [MISSING, MISSING] if row is None else [_task_figure(row), _gain(row)]
         lines.append(line)
     return markdown_table(heads, lines, num_text_columns=2)
 

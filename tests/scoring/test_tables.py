@@ -154,11 +154,23 @@ Between. `<!-- results: a.json KIND -->` in a line of text is text.
 """
 
 
+TASK = {
+    "recipe": "x",
+    "task": "cs",
+    "metric": "character error rate",
+    "arm": "joint:a",
+    "budget_s": 60.0,
+    "num_seeds": 3,
+    **dict.fromkeys(("error", "low", "high", "gain", "gain_low", "gain_high"), 0.2),
+}
+
+
 @pytest.fixture
 def readme(tmp_path):
     write_results(tmp_path / "results", "evaluation", EVALUATION, "")
     write_results(tmp_path / "results", "comparison", COMPARISON, "")
     write_results(tmp_path / "results", "efficiency", EFFICIENCY, "")
+    write_results(tmp_path / "results", "tasks", [TASK], "")
     path = tmp_path / "README.md"
     path.write_text(README, encoding="utf-8")
     return path

@@ -1,0 +1,169 @@
+"""Comparisons of settings, and of all languages as targets."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from speech_mtl.config import Recipe
+from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
+from speech_mtl.errors import InputError
+from speech_mtl.experiments import report
+from speech_mtl.experiments.compare import compare, comparison_text
+from speech_mtl.experiments.plan import plan_comparison
+
+
+def recipe(target: str | None = "bb", languages: dict | None = None, **compared: object) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "three",
+            "target": target,
+            "languages": languages or {"aa": {}, "bb": {}, "cc": {}},
+            "data": {"dir": "data"},
+            "compare": {"budgets_min": [1], "arms": ["alone", "joint"], **compared},
+        }
+    )
+
+
+def test_every_arm_is_run_with_every_variant():
+    variants = {"small": {"encoder.dim": 72}, "slow": {"training": {"learning_rate": 1e-4}}}
+    plan = plan_comparison(recipe(variants=variants), Path("out"))
+    assert [cell.arm for cell in plan.cells] == ["alone:small", "joint:small", "alone:slow", "joint:slow"]
+    small, slow = plan.stages["joint-1min-seed0-small"].recipe, plan.stages["joint-1min-seed0-slow"].recipe
+    assert (small.encoder.dim, slow.encoder.dim) == (72, 144)
+    assert (small.training.learning_rate, slow.training.learning_rate) == (2e-3, 1e-4)
+    assert slow.languages["bb"].budget_s == 60.0
+
+
+def test_a_variant_may_have_other_languages():
+    variants = {"few": {"languages": {"aa": {}, "bb": {}}}, "all": {}}
+    plan = plan_comparison(recipe(variants=variants), Path("out"))
+    assert list(plan.stages["joint-1min-seed0-few"].recipe.languages) == ["aa", "bb"]
+    by_arm = {cell.arm: cell.stages for cell in plan.cells}
+    assert by_arm["alone:few"] == by_arm["alone:all"], "what a variant does not change is run once"
+    assert by_arm["joint:few"] != by_arm["joint:all"]
+
+
+def test_shared_pretraining_is_found_under_its_first_name():
+    variants = {"a": {"compare.finetune_updates": 7}, "b": {"compare.finetune_updates": 9}}
+    plan = plan_comparison(recipe(arms=["pretrain_finetune"], variants=variants), Path("out"))
+    for cell in plan.cells:
+        first, last = (plan.stages[name] for name in cell.stages)
+        assert last.start == first.name
+        assert last.recipe.init_from == plan.run_path(first.name)
+
+
+def test_without_a_target_every_language_is_one():
+    plan = plan_comparison(recipe(target=None, arms=["alone", "multilingual"]), Path("out"))
+    assert [(cell.target, cell.arm) for cell in plan.cells] == [
+        (language, arm) for language in ("aa", "bb", "cc") for arm in ("alone", "multilingual")
+    ]
+    together = {cell.stages for cell in plan.cells if cell.arm == "multilingual"}
+    assert together == {("multilingual-1min-seed0",)}, "one run for all"
+    assert plan.stages["multilingual-1min-seed0"].recipe.target is None
+    assert {s.budget_s for s in plan.stages["multilingual-1min-seed0"].recipe.languages.values()} == {60.0}
+    assert [name for name in plan.stages if "alone" in name] == [f"{x}-alone-1min-seed0" for x in ("aa", "bb", "cc")]
+
+
+def test_pretraining_of_several_targets_is_not_mixed_up():
+    plan = plan_comparison(recipe(target=None, arms=["pretrain_finetune"]), Path("out"))
+    for cell in plan.cells:
+        first, last = (plan.stages[name].recipe for name in cell.stages)
+        assert list(first.languages) == [language for language in ("aa", "bb", "cc") if language != cell.target]
+        assert list(last.languages) == [cell.target]
+    assert len(plan.stages) == 6
+
+
+def test_a_language_keeps_a_smaller_budget_of_its_own():
+    languages = {"aa": {"budget_s": 30}, "bb": {"budget_s": 600}, "cc": {}}
+    plan = plan_comparison(recipe(target=None, languages=languages, arms=["multilingual"]), Path("out"))
+    (stage,) = plan.stages.values()
+    assert [s.budget_s for s in stage.recipe.languages.values()] == [30.0, 60.0, 60.0]
+    assert {cell.budget_s for cell in plan.cells} == {60.0}
+
+
+@pytest.mark.parametrize(
+    ("compared", "problem"),
+    [
+        ({"variants": {"a/b": {}}}, "cannot be the name"),
+        ({"variants": {"x": {"encoder.dimm": 3}}}, "compare.variants.x: unknown key 'encoder.dimm'"),
+        ({"variants": {"x": {"languages": {"aa": {}}}}}, "compare.variants.x: the recipe is not right"),
+        ({"reference": "joint:x"}, "no arm 'joint:x'"),
+        ({"variants": {"x": {}}, "reference": "joint:y"}, "no arm 'joint:y'"),
+    ],
+)
+def test_what_makes_no_comparison_is_refused(compared, problem):
+    with pytest.raises(InputError, match=problem):
+        plan_comparison(recipe(**compared), Path("out"))
+
+
+@pytest.mark.parametrize("reference", ["alone", "joint", "joint:x"])
+def test_references(reference):
+    plan_comparison(recipe(variants={"x": {}}, reference=reference), Path("out"))
+
+
+def with_emotions(data_dir: Path) -> None:
+    """Half of the utterances, in every split, have a label."""
+    for path in data_dir.glob("*/*.jsonl"):
+        utterances = list(read_manifest(path))
+        for number, utterance in enumerate(utterances):
+            emotion = None if number % 2 else ["calm", "angry"][number // 2 % 2]
+            utterances[number] = utterance.__class__(
+                utterance.id,
+                utterance.audio,
+                utterance.language,
+                utterance.text,
+                utterance.duration_s,
+                utterance.speaker,
+                {"emotion": emotion},
+            )
+        write_manifest(manifest_path(data_dir, path.parent.name, path.stem), utterances)
+
+
+def test_a_comparison_of_tasks_and_its_report(tiny_recipe: Recipe, tmp_path: Path, untraced):
+    with_emotions(tiny_recipe.data.dir)
+    settings = tiny_recipe.overridden(
+        {
+            "target": None,
+            "tasks": {"emotion": {}, "speaker": {"pooling": "mean"}},
+            "training.num_updates": 2,
+            "training.evaluate_every": 1,
+            "compare.arms": ["multilingual"],
+            "compare.budgets_min": [0.1],
+            "compare.reference": "multilingual:equal",
+            "compare.num_replications": 100,
+            "compare.variants": {
+                "equal": {"training.log_conflicts": True},
+                "uncertainty": {"weighting": {"kind": "uncertainty"}},
+            },
+        }
+    )
+    results = compare(settings, tmp_path / "out")
+    assert results is not None
+    tasks = {(row["task"], row["arm"], row["language"]) for row in results.rows if "task" in row}
+    arms = ("multilingual:equal", "multilingual:uncertainty")
+    assert tasks == {(t, arm, language) for t in ("emotion", "speaker") for arm in arms for language in ("aa", "bb")}
+    emotions = [row for row in results.rows if row.get("task") == "emotion" and row["split"] == "test"]
+    assert {(row["num_utterances"], row["num_labelled"], row["counted"]) for row in emotions} == {(3, 2, 2.0)}
+    transcripts = [row for row in results.rows if "task" not in row]
+    assert len(transcripts) == 2 * 2 * 2, "each run's languages and splits come once"
+
+    table = comparison_text(results)
+    assert "mean of languages" in table
+    assert "emotion: accuracy %" in table
+    told = json.loads((tmp_path / "out" / "curves.json").read_text(encoding="utf-8"))
+    assert {(one["arm"], one["task"]) for one in told["curves"]} == {
+        (arm, task) for arm in arms for task in ("aa", "bb", "emotion", "speaker")
+    }
+    assert {one["arm"] for one in told["conflicts"]} == {"multilingual:equal"}
+
+    loaded = report.load(tmp_path / "out")
+    assert loaded == results
+    report.refuse_drift(loaded, tmp_path / "out")
+    figures = tmp_path / "out" / "tasks.json"
+    figures.write_text(figures.read_text(encoding="utf-8").replace("0.", "1.", 1), encoding="utf-8")
+    with pytest.raises(InputError, match="differs from the results"):
+        report.refuse_drift(loaded, tmp_path / "out")
+    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "## Each task" in page
+    assert "Weight of each task by update" in page

@@ -1,0 +1,186 @@
+"""Every task side by side, on made-up models whose errors are known."""
+
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet, read_test_sets, write_test_sets
+from speech_mtl.scoring.results import variant_arm
+from speech_mtl.scoring.summary import MEAN, WORST, TaskError
+from speech_mtl.scoring.tables import TASK_TABLE_GAIN, shown_error, shown_interval, task_error_table
+from speech_mtl.scoring.tasks import summarize_targets, task_errors
+
+SEEDS = (0, 1, 2)
+WRONG = {"joint:a": 2, "joint:b": 1, "alone:a": 4, "alone:b": 4}
+"""Of every ten letters."""
+
+
+def made_up(language: str, factor: int = 1, arms: dict[str, int] = WRONG, size: int = 60) -> TestSet:
+    references = ["abcdefghij"] * size
+    made = TestSet(
+        language, True, [f"{language}{i}" for i in range(size)], [f"s{i % 12}" for i in range(size)], references
+    )
+    made.metrics = {"emotion": "accuracy", "age": "mean absolute error"}
+    generator = np.random.default_rng(len(language))
+    for arm, wrong in arms.items():
+        for seed in SEEDS:
+            counts = generator.binomial(10, min(0.9, wrong * factor / 10), size)
+            heard = ["x" * count + "abcdefghij"[count:] for count in counts]
+            emotion: list[LabelErrors] = [None if i % 4 == 0 else (float(i % 3 == 0), 1.0) for i in range(size)]
+            age: list[LabelErrors] = [(2.0 * wrong, 1.0)] * size
+            made.add(Model(arm, 60.0, seed), made.ids, heard, {"emotion": emotion, "age": age})
+    return made
+
+
+def errors_of(test_set: TestSet, arm: str) -> list[float]:
+    return [
+        fmean(sum(a != b for a, b in zip(text, "abcdefghij", strict=True)) / 10 for text in test_set.hypotheses[model])
+        for model in test_set.hypotheses
+        if model.arm == arm
+    ]
+
+
+@pytest.fixture(scope="module")
+def sets() -> list[TestSet]:
+    return [made_up("cs"), made_up("zh-CN", factor=2)]
+
+
+@pytest.fixture(scope="module")
+def found(sets) -> dict[tuple[str, str], TaskError]:
+    return {(one.task, one.arm): one for one in task_errors(sets, "alone", num_replications=500)}
+
+
+def test_there_is_a_row_for_each_task_and_arm(found):
+    assert {task for task, _ in found} == {"cs", "zh-CN", MEAN, WORST, "emotion", "age"}
+    assert {arm for _, arm in found} == set(WRONG)
+    assert len(found) == 6 * 4
+
+
+def test_errors_are_those_of_the_models(sets, found):
+    for test_set in sets:
+        for arm in WRONG:
+            one = found[test_set.language, arm]
+            assert one.by_seed == pytest.approx(errors_of(test_set, arm))
+            assert one.error.value == pytest.approx(fmean(one.by_seed))
+            assert one.error.low < one.error.value < one.error.high
+
+
+def test_mean_and_worst_are_over_languages_seed_by_seed(sets, found):
+    for arm in WRONG:
+        columns = np.array([errors_of(test_set, arm) for test_set in sets])
+        assert found[MEAN, arm].by_seed == pytest.approx(columns.mean(axis=0))
+        assert found[WORST, arm].by_seed == pytest.approx(columns.max(axis=0))
+
+
+def test_labels_are_counted_where_they_are_known(found):
+    wrong = sum(i % 3 == 0 for i in range(60) if i % 4)
+    assert found["emotion", "joint:a"].error.value == pytest.approx(wrong / 45)
+    assert found["age", "joint:a"].error.value == pytest.approx(4.0)
+
+
+def test_gain_is_on_the_reference_of_the_same_variant(found):
+    for variant in "ab":
+        arm, rival = variant_arm("joint", variant), variant_arm("alone", variant)
+        gain = found["cs", arm].gain
+        assert gain.value == pytest.approx(1 - found["cs", arm].error.value / found["cs", rival].error.value)
+        assert gain.low < gain.value < gain.high
+        assert found["cs", rival].gain is None
+    assert found["cs", "joint:b"].gain.low > 0.3, "a quarter of the errors is a certain gain"
+
+
+def test_gain_on_one_arm_with_its_variant(sets):
+    found = {(one.task, one.arm): one for one in task_errors(sets, "joint:b", num_replications=200)}
+    assert found["cs", "joint:b"].gain is None
+    assert found["cs", "joint:a"].gain.value < 0
+    assert found["cs", "alone:b"].gain.value < -1
+
+
+def test_no_reference_no_gain(sets):
+    assert all(one.gain is None for one in task_errors(sets, "nothing", num_replications=200))
+
+
+def test_a_single_language_has_no_mean(sets):
+    assert not {MEAN, WORST} & {one.task for one in task_errors(sets[:1], "alone", num_replications=200)}
+
+
+def test_a_model_that_one_language_lacks_has_no_mean(sets):
+    less = made_up("fr", arms={"joint:a": 2, "alone:a": 4})
+    arms = {one.arm for one in task_errors([*sets, less], "alone", num_replications=200) if one.task == MEAN}
+    assert arms == {"joint:a", "alone:a"}
+
+
+def test_shares_stay_shares(found):
+    for (task, _), one in found.items():
+        if task == "emotion":
+            assert 0 <= one.error.low <= one.error.high <= 1
+
+
+def test_label_errors_survive_the_file(sets, tmp_path):
+    write_test_sets(tmp_path / "hypotheses.jsonl", sets)
+    assert read_test_sets(tmp_path / "hypotheses.jsonl") == sets
+
+
+def test_utterances_that_a_model_lacks_take_their_label_errors_along():
+    test_set = made_up("cs", arms={"alone:a": 4})
+    model = Model("joint:a", 60.0, 0)
+    ids = test_set.ids[10:]
+    test_set.add(model, ids, ["abcdefghij"] * 50, {"age": [(1.0, 1.0)] * 50})
+    assert test_set.ids == ids
+    assert {len(errors) for own in test_set.label_errors.values() for errors in own.values()} == {50}
+    kept = test_set.label_errors["emotion"][Model("alone:a", 60.0, 0)]
+    assert kept == [None if i % 4 == 0 else (float(i % 3 == 0), 1.0) for i in range(10, 60)]
+
+
+def test_summary_of_several_targets(sets):
+    summary = summarize_targets("made up", "", [], [made_up("cs", arms={"alone": 2, "joint": 4})], 200)
+    assert [(one.language, one.arm, one.certain) for one in summary.worse] == [("cs", "joint", True)]
+    assert "speakers" in summary.notes[0]
+    assert summary.arms == []
+
+
+ROW = {
+    "recipe": "x",
+    "task": "cs",
+    "metric": "character error rate",
+    "arm": "joint:a",
+    "budget_s": 60.0,
+    "num_seeds": 3,
+    "error": 0.25,
+    "low": 0.2,
+    "high": 0.31,
+    "gain": -0.5,
+    "gain_low": -0.6,
+    "gain_high": 0.1,
+}
+
+
+def test_table_shows_figures_with_intervals():
+    rows = [ROW, ROW | {"task": "emotion", "metric": "accuracy", "gain": None, "gain_low": None, "gain_high": None}]
+    lines = task_error_table(rows).splitlines()  # pyright: ignore[reportArgumentType]
+    assert (
+        lines[0]
+        == f"| Speech | Arm | Seeds | cs: CER % | {TASK_TABLE_GAIN} | emotion: accuracy % | {TASK_TABLE_GAIN} |"
+    )
+    assert lines[2] == ("| 1 min | joint:a | 3 | 25.0 (20.0–31.0) | −50.0 (−60.0 to 10.0) | 75.0 (69.0–80.0) | – |")
+
+
+def test_table_of_chosen_tasks_and_arms_that_lack_one():
+    rows = [ROW, ROW | {"task": MEAN, "arm": "alone"}]
+    lines = task_error_table(rows, "mean_of_languages", "cs").splitlines()  # pyright: ignore[reportArgumentType]
+    assert lines[0].startswith("| Speech | Arm | Seeds | mean of languages: CER % |")
+    assert "| joint:a | 3 | – | – | 25.0 (20.0–31.0) |" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("metric", "shown", "interval"),
+    [
+        ("accuracy", "80.0", "(70.0–90.0)"),
+        ("F1", "80.0", "(70.0–90.0)"),
+        ("character error rate", "20.0", "(10.0–30.0)"),
+        ("mean absolute error", "0.2", "(0.1–0.3)"),
+    ],
+)
+def test_errors_as_they_are_reported(metric, shown, interval):
+    assert shown_error(metric, 0.2) == shown
+    assert shown_interval(metric, 0.1, 0.3) == interval
