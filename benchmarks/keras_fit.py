@@ -44,6 +44,6 @@ def make_fit_step(case: Case, jit_compile: str | bool, sparse_ctc: bool) -> Call
     model.compile(optimizer=optimizer, jit_compile=jit_compile)  # type: ignore[arg-type]
 
     def step(batch: Batch) -> float:
-        return model.train_on_batch(tuple(batch[:3]), tuple(batch[3:]))
+        return model.train_on_batch(tuple(batch[:3]), (batch.tokens, batch.num_tokens))
 
     return step

@@ -203,8 +203,7 @@ def _comparison(
         return None
     run = comparisons.compare if kind == "compare" else comparisons.transfer
     results = run(settings, path, Screen(quiet), jobs, engine)
-    if results:
-        _print_markdown(comparisons.comparison_text(results))
+    _print_markdown(comparisons.comparison_text(results))
     return path
 
 

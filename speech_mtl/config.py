@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -256,8 +257,8 @@ class UncertaintyWeightingSettings(Section):
 
     kind: Literal["uncertainty"] = "uncertainty"
     learning_rate: Positive = 0.01
-    min_weight: Positive = 0.25
-    max_weight: Positive = 4.0
+    min_weight: Annotated[float, Field(gt=0, le=1)] = 0.25
+    max_weight: Annotated[float, Field(ge=1)] = 4.0
 
 
 class DynamicWeightAverageSettings(Section):
@@ -288,7 +289,7 @@ class CtcDroSettings(Section):
 
     kind: Literal["ctc_dro"] = "ctc_dro"
     step_size: Positive = 1e-4
-    smoothing: Annotated[float, Field(ge=0)] = 0.5
+    smoothing: Positive = 0.5
     duration_s: Positive = 50.0
 
 
@@ -409,6 +410,17 @@ class Recipe(Section):
     def _names_differ(self):
         if twice := [name for name in self.tasks if name in self.languages]:
             raise ValueError(f"a task must not have the name of a language: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_kept_alike(self):
+        kept: dict[str, float] = {}
+        for name, task in self.tasks.items():
+            label = task.label or name
+            if label == TRANSCRIPT:
+                raise ValueError(f"tasks.{name}: the label {TRANSCRIPT!r} stands for transcripts; choose another name")
+            if kept.setdefault(label, task.keep_labels) != task.keep_labels:
+                raise ValueError(f"tasks of the label {label!r} must have the same keep_labels")
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,9 @@ Array = Any
 BLANK = 0
 """The CTC blank is token 0 in every vocabulary."""
 
+TRANSCRIPT = "transcript"
+"""What the transcript is called among labels."""
+
 SPLITS = ("train", "dev", "test")
 
 

@@ -8,7 +8,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,10 @@ def speak() -> Callable[..., np.ndarray]:
 
 @pytest.fixture
 def make_corpus(tmp_path: Path) -> Callable[..., Path]:
-    """Makes tiny corpora of tones: `make_corpus(languages, num_train, num_dev, num_test, suffix)` -> DATA_DIR."""
+    """Makes tiny corpora of tones: `make_corpus(languages, num_train, num_dev, num_test, suffix)` -> DATA_DIR.
+
+    `labels` gives each label the value of even utterances and that of odd ones.
+    """
 
     def make(
         languages: Sequence[str] = ("aa", "bb"),
@@ -54,6 +57,7 @@ def make_corpus(tmp_path: Path) -> Callable[..., Path]:
         num_test: int = 3,
         suffix: str = "flac",
         data_dir: Path = tmp_path / "data",
+        labels: Mapping[str, tuple[Any, Any]] | None = None,
     ) -> Path:
         for shift, language in enumerate(languages):
             generator = np.random.default_rng(shift)
@@ -68,7 +72,9 @@ def make_corpus(tmp_path: Path) -> Callable[..., Path]:
                     waveform = spoken(text, shift=shift)
                     soundfile.write(path, waveform, 16_000)
                     name = f"{language}-{split}-{number}"
-                    utterances.append(Utterance(name, path, language, text, len(waveform) / 16_000, f"s{number % 2}"))
+                    known = {label: pair[number % 2] for label, pair in (labels or {}).items() if label != "speaker"}
+                    speaker, duration_s = f"s{number % 2}", len(waveform) / 16_000
+                    utterances.append(Utterance(name, path, language, text, duration_s, speaker, known))
                 write_manifest(manifest_path(data_dir, language, split), utterances)
         return data_dir
 

@@ -18,6 +18,9 @@ PROJECT = Path(speech_mtl.__file__).parents[1]
 RECIPES = sorted(path.parent for path in PROJECT.glob("recipes/*/recipe.yaml"))
 SCRIPTS = sorted(PROJECT.glob("recipes/**/*.sh"))
 
+LABELS = {"classes": ("one", "other"), "number": (1.0, 2.0), "tags": ({"loud": 1}, {"loud": 0})}
+"""For tiny speech: of every second utterance the one, of the others the other."""
+
 for_every_recipe = pytest.mark.parametrize("folder", RECIPES, ids=lambda folder: folder.name)
 for_every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: "-".join(path.parts[-2:]))
 for_every_run_script = pytest.mark.parametrize(
@@ -33,16 +36,18 @@ def test_there_are_recipes():
 def test_a_recipe_loads_and_is_named_like_its_folder(folder: Path):
     recipe = load_recipe(folder)
     assert recipe.name == folder.name
-    assert recipe.target is not None
+    assert recipe.target in (None, *recipe.languages)
     assert (folder / "README.md").is_file()
 
 
 @for_every_recipe
 def test_a_recipe_can_be_compared(folder: Path):
     recipe = load_recipe(folder)
-    if len(recipe.languages) > 1:
-        asked = recipe.compare
-        num_cells = len(asked.budgets_min) * len(asked.arms) * len(asked.seeds)
+    asked = recipe.compare
+    if asked.variants or len(recipe.languages) > 1:
+        variants = [recipe.overridden(changes) for changes in asked.variants.values()] or [recipe]
+        num_targets = sum(1 if one.target else len(one.languages) for one in variants)
+        num_cells = len(asked.budgets_min) * len(asked.arms) * len(asked.seeds) * num_targets
         assert len(plan_comparison(recipe, Path("out")).cells) == num_cells
 
 
@@ -50,8 +55,9 @@ def test_a_recipe_can_be_compared(folder: Path):
 def test_a_recipe_trains_on_tiny_speech(folder: Path, make_corpus: Callable, tmp_path: Path):
     full = load_recipe(folder)
     languages = list(full.languages)
+    labels = {task.label or name: LABELS[task.kind] for name, task in full.tasks.items()}
     tiny = [
-        f"data.dir={make_corpus(languages, 6, 2, 2)}",
+        f"data.dir={make_corpus(languages, 6, 2, 2, labels=labels)}",
         f"data.cache_dir={tmp_path / 'cache'}",
         "data.batch_s=8",
         f"encoder.kind={full.encoder.kind}",
@@ -62,13 +68,15 @@ def test_a_recipe_trains_on_tiny_speech(folder: Path, make_corpus: Callable, tmp
         "training.evaluate_every=1",
         "compare.budgets_min=[0.05]",
         "compare.arms=[alone]",
+        "compare.variants={}",
+        "compare.reference=alone",
     ]
     recipe = load_recipe(folder, tiny)
     rows = evaluate(train(recipe, tmp_path / "run"), ["test"])
     assert [row["language"] for row in rows] == languages
     assert all(row["num_utterances"] == 2 for row in rows)
     if folder == RECIPES[0]:
-        assert len(compare(recipe, tmp_path / "compare")) == 2
+        assert len(compare(recipe, tmp_path / "compare").rows) == 2
 
 
 @for_every_script

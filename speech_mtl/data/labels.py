@@ -8,14 +8,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from speech_mtl.datatypes import Utterance
+from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.tasks import Task
 from speech_mtl.tasks.frame_tags import Segments
 from speech_mtl.tasks.task import LabelError
-
-TRANSCRIPT = "transcript"
-"""What the transcript is called among labels."""
 
 FrameTimes = Callable[[int], np.ndarray]
 """Samples -> (E,) seconds at which the encoder frames made of them have their middle."""
@@ -81,7 +78,7 @@ class UtteranceColumn(Column):
     @property
     def num_labelled(self) -> int:
         known = ~np.isnan(self.values)
-        return int(np.count_nonzero(known.reshape(len(known), -1).any(axis=1)))
+        return int(np.count_nonzero(known.any(axis=tuple(range(1, known.ndim)))))
 
 
 @dataclass(frozen=True)

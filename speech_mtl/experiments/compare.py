@@ -22,7 +22,7 @@ from speech_mtl.screen import Screen
 
 def compare(
     recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
-) -> report.Results | None:
+) -> report.Results:
     """Trains and tests every cell, and writes rows, equivalent hours and the report; see `experiments.report`.
 
     A finished run is neither trained nor evaluated again, and a stopped comparison goes on where it was. A run that
@@ -44,7 +44,7 @@ def compare(
 
 def transfer(
     recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
-) -> report.Results | None:
+) -> report.Results:
     """Measures how much each language helps each other one, as `compare` measures its arms.
 
     Raises:
@@ -77,7 +77,7 @@ class _Comparison:
     ended: set[str] = field(default_factory=set)
     failures: dict[str, BaseException] = field(default_factory=dict)
 
-    def run(self, num_jobs: int, engine_name: str) -> report.Results | None:
+    def run(self, num_jobs: int, engine_name: str) -> report.Results:
         check_speech(self.plan, self.screen.progress)
         with open_engine(engine_name, num_jobs) as engine:
             here = isinstance(engine, ThisProcess)
@@ -88,6 +88,8 @@ class _Comparison:
         if results:
             self.screen.say(f"The report is {report.write_report(results, self.folder)[0]}")
         self._raise_failures()
+        if results is None:
+            raise RuntimeError("A comparison without failures must have results")
         return results
 
     def _tasks(self, screen: Screen | None) -> dict[str, Task]:

@@ -77,6 +77,8 @@ class Classes(Task):
 
 
 def _word(label: Any) -> str:
+    if isinstance(label, bool):
+        return str(label).lower()  # as JSON has it
     if isinstance(label, str | int) and str(label):
         return str(label)
     raise LabelError(f'expected one class, a word such as "happy"; received {label!r}')

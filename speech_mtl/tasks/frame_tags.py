@@ -69,10 +69,8 @@ def _columns(label: Any) -> tuple[np.ndarray, dict[str, Sequence]]:
     lengths = {tag: len(column) if isinstance(column, list) else None for tag, column in columns.items()}
     if any(length != len(label[ENDS]) for length in lengths.values()):
         raise LabelError(f"{form}; received {len(label[ENDS])} ends and columns of the lengths {lengths}")
-    try:
-        ends_s = np.array(label[ENDS], np.float32)
-    except (TypeError, ValueError):
-        ends_s = np.array([np.nan], np.float32)
-    if ends_s.ndim != 1 or not (np.diff(ends_s, prepend=0.0) >= 0).all():
+    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in label[ENDS])
+    ends_s = np.array(label[ENDS] if numbers else [np.nan], np.float32)
+    if not (np.diff(ends_s, prepend=0.0) >= 0).all():
         raise LabelError(f"expected ends in seconds that rise; received {str(label[ENDS])[:80]}")
     return ends_s, columns

@@ -72,9 +72,8 @@ class Tags(TagTask):
         return cls._of(name, label, known, **settings)
 
     def encode(self, label: Any) -> np.ndarray:
-        entries = _entries(label)
-        known = [entries.get(tag) for tag in self.tags]
-        return np.array([np.nan if value is None else value for value in map(yes_or_no, known)], np.float32)
+        known = {tag: yes_or_no(value) for tag, value in _entries(label).items()}
+        return np.array([np.nan if known.get(tag) is None else known[tag] for tag in self.tags], np.float32)
 
     def decode(self, outputs: np.ndarray) -> dict[str, int]:
         return {tag: int(output > 0) for tag, output in zip(self.tags, outputs, strict=True)}

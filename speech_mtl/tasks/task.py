@@ -84,7 +84,7 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, outputs: np.ndarray) -> Any:
-        """What the head says in the form of a manifest's label."""
+        """What the head says in the form of a manifest's label; over frames, without the ends of segments."""
 
     @abstractmethod
     def describe(self) -> str:

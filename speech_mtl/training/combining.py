@@ -91,17 +91,19 @@ class CAGrad(Combining):
             return np.ones(size)
         scaled = products / scale
 
+        def length(shares: np.ndarray) -> float:  # |g_w| / |g_0|; where it is all but 0, there is no direction in it
+            return float(np.sqrt(max(shares @ scaled @ shares, 1e-6)))
+
         def dual(shares: np.ndarray) -> float:
-            return float(shares @ scaled @ mean + self.radius * np.sqrt(max(shares @ scaled @ shares, 1e-12)))
+            return float(shares @ scaled @ mean) + self.radius * length(shares)
 
         def slope(shares: np.ndarray) -> np.ndarray:
-            return scaled @ mean + self.radius * (scaled @ shares) / np.sqrt(max(shares @ scaled @ shares, 1e-12))
+            return scaled @ mean + self.radius * (scaled @ shares) / length(shares)
 
         simplex = {"type": "eq", "fun": lambda shares: shares.sum() - 1.0, "jac": lambda _shares: np.ones(size)}
         found = minimize(dual, mean, jac=slope, bounds=[(0.0, 1.0)] * size, constraints=[simplex], method="SLSQP")
         shares = np.clip(found.x, 0.0, 1.0)
-        length = np.sqrt(max(shares @ scaled @ shares, 1e-12))
-        return size * (mean + self.radius * shares / length)
+        return size * (mean + self.radius * shares / length(shares))
 
 
 COMBININGS: dict[str, type[Combining]] = {method.kind: method for method in (PCGrad, CAGrad)}

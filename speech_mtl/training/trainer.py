@@ -12,6 +12,9 @@ from speech_mtl.training.gradients import StepResult, TrainStep
 from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.weighting import Weighting
 
+MOST_NAMED = 8
+"""Utterances that a message names."""
+
 
 @dataclass
 class Progress:
@@ -167,8 +170,8 @@ class TrainingLoop:
         bad = np.flatnonzero(~np.isfinite(found.losses).all(axis=1))
         if not len(bad) and np.isfinite(found.norm):
             return
-        sources = self.sources(update - 1, bad.tolist()) if len(bad) else []
-        named = f"; in {len(bad)} of {len(found.losses)} utterances: {', '.join(sources[:8])}" if sources else ""
+        sources = self.sources(update - 1, bad[:MOST_NAMED].tolist()) if len(bad) else []
+        named = f"; in {len(bad)} of {len(found.losses)} utterances: {', '.join(sources)}" if sources else ""
         losses = f"losses from {found.losses.min()} to {found.losses.max()}"
         raise InputError(
             f"The loss of update {update} is no longer a number",

@@ -243,7 +243,8 @@ class GradNorm(Weighting):
             self.current[active], observed.norms[active], observed.losses[active] / first[active]
         )
         moved = np.maximum(self.current - self.learning_rate * slopes, 1e-3)
-        self.current = moved * self.size / moved.sum()
+        moved[active] *= self.current[active].sum() / moved[active].sum()
+        self.current = np.where(active, moved, self.current)
 
     def slopes(self, weights: np.ndarray, norms: np.ndarray, ratios: np.ndarray) -> np.ndarray:
         """Derivative of sum_i |G_i - mean(G) r_i^alpha| by each weight, the target held constant.
@@ -295,7 +296,8 @@ class CtcDro(Weighting):
     Args:
         objective: The tasks.
         step_size: eta of the paper; smaller than theirs by default, since languages that share batches are seen sooner.
-        smoothing: alpha of the paper; 0 is group DRO.
+        smoothing: alpha of the paper, above 0; shares settle where q + smoothing is proportional to the loss, and the
+            larger it is, the more goes to the worst language alone, as in group DRO.
         duration_s: Seconds of speech that a loss is scaled to.
     """
 

@@ -102,9 +102,9 @@ def test_repeating_changes_nothing_and_overwriting_leaves_nothing_behind(tmp_pat
 
 def test_what_was_said_before_changes_nothing():
     delivery = Delivery(f"{espeak().voice('de')}+croak", seed=3)
-    first = espeak().speak("zwanzig Kilometer", delivery)
+    first = espeak().speak("zwanzig Kilometer", delivery).waveform
     espeak().speak("trente euros", Delivery(f"{espeak().voice('fr')}+f4"))
-    np.testing.assert_array_equal(espeak().speak("zwanzig Kilometer", delivery), first)
+    np.testing.assert_array_equal(espeak().speak("zwanzig Kilometer", delivery).waveform, first)
     assert len(first) > espeak().sample_rate_hz / 2
 
 
@@ -112,8 +112,8 @@ def test_the_voices_are_there_and_differ():
     variants = [variant for split in SPLITS for variant in VARIANTS[split]]
     assert len(set(variants)) == len(variants)
     plain = Delivery(espeak().voice("es"))
-    spoken = {variant: espeak().speak("Montevideo", Delivery(f"{plain.voice}+{variant}")) for variant in variants}
-    spoken["plain"] = espeak().speak("Montevideo", plain)
+    voices = {variant: Delivery(f"{plain.voice}+{variant}") for variant in variants} | {"plain": plain}
+    spoken = {name: espeak().speak("Montevideo", voice).waveform for name, voice in voices.items()}
     assert len({waveform.tobytes() for waveform in spoken.values()}) == len(variants) + 1  # a missing one sounds plain
     assert all(0.05 < np.abs(waveform).max() < 1 for waveform in spoken.values())
 

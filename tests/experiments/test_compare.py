@@ -90,13 +90,13 @@ def compared(
             compare(recipe, done.folder)
         done.rows_when_stopped = json.loads((done.folder / "comparison.json").read_text())
         before = done.times()
-        done.rows = compare(recipe, done.folder)
+        done.rows = list(compare(recipe, done.folder).rows)
         for name in done.stopped_at[0]:  # what was finished is as it was, to the file
             kept = {path: time for path, time in before.items() if name in path.parts}
             assert kept
             assert kept.items() <= done.times().items()
         trained, evaluated, before = list(done.trained), list(done.evaluated), done.times()
-        assert compare(recipe, done.folder) == done.rows
+        assert list(compare(recipe, done.folder).rows) == done.rows
         assert (done.trained, done.evaluated, done.times()) == (trained, evaluated, before)
     memory.append(done)
     return done
@@ -270,7 +270,7 @@ def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
     assert (tmp_path / "out" / "report.html").is_file()
 
     monkeypatch.undo()
-    assert {row["arm"] for row in compare(recipe, tmp_path / "out")} == {"alone", "pretrain_finetune"}
+    assert {row["arm"] for row in compare(recipe, tmp_path / "out").rows} == {"alone", "pretrain_finetune"}
     assert not (tmp_path / "out" / "failures.json").exists()
 
 
@@ -296,9 +296,9 @@ def test_side_by_side_gives_what_one_after_another_gives(tiny_recipe: Recipe, tm
     recipe = tiny_recipe.overridden(
         {"training": {"num_updates": 2, "evaluate_every": 2}, "compare.num_replications": 200}
     )
-    rows = compare(recipe, tmp_path / "two", num_jobs=2)
+    rows = compare(recipe, tmp_path / "two", num_jobs=2).rows
     assert {path.name for path in (tmp_path / "two" / "runs").glob("*/output.log")} == {"output.log"}
-    alone = compare(recipe.overridden({"compare.arms": ["alone"]}), tmp_path / "one")
+    alone = compare(recipe.overridden({"compare.arms": ["alone"]}), tmp_path / "one").rows
     assert [row["cer"] for row in rows if row["arm"] == "alone"] == pytest.approx([row["cer"] for row in alone])
 
 
@@ -310,7 +310,7 @@ def test_a_transfer_map_of_two_languages(tiny_recipe: Recipe, tmp_path: Path, un
             "compare.num_replications": 200,
         }
     )
-    rows = transfer(recipe, tmp_path / "out")
+    rows = transfer(recipe, tmp_path / "out").rows
     found = {(row["language"], row["arm"]) for row in rows if row["split"] == "test"}
     assert found == {
         ("aa", "alone"),
