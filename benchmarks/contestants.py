@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +25,16 @@ class Case:
 
     size: str = "default"
     num_languages: int = 3
+    weighting: str = "equal"
+    gradients: str | None = None
 
     @property
     def recipe(self) -> Recipe:
         """All its settings."""
-        return speech_like.recipe(self.size, self.num_languages)
+        changes: dict = {"weighting": {"kind": self.weighting}}
+        if self.gradients:
+            changes["gradients"] = {"kind": self.gradients}
+        return speech_like.recipe(self.size, self.num_languages).overridden(changes)
 
     @property
     def vocabularies(self) -> dict[str, int]:
@@ -48,15 +54,21 @@ def ours(case: Case, num_threads: int) -> Prepared:
     """speech_mtl on TensorFlow."""
     stopwatch = Stopwatch()
     import_tensorflow(num_threads)
-    from speech_mtl.build import build_model, build_optimizer
-    from speech_mtl.training.gradients import make_train_step
+    from speech_mtl.build import build_model, build_optimizer, build_step, build_weighting
+    from speech_mtl.training.objective import Objective
+    from speech_mtl.training.trainer import update_once
 
     importing = stopwatch.lap()
-    model = build_model(case.recipe, case.vocabularies)
-    compiled, equal = make_train_step(model, build_optimizer(model, case.recipe.training)), np.ones(case.num_languages)
+    model, updates = build_model(case.recipe, case.vocabularies), count()
+    optimizer, objective = build_optimizer(model, case.recipe.training), Objective(model.languages)
+    weighting, number = build_weighting(case.recipe, objective), [0]
+    compiled = build_step(case.recipe, model, optimizer, objective, weighting, update=lambda: number[0])
 
     def step(batch: Batch, learning_rate: float) -> tuple[np.ndarray, float]:
-        found = compiled(batch, learning_rate, equal)
+        number[0] = next(updates)
+        found = update_once(
+            compiled, objective, weighting, number[0], batch, learning_rate, speech_like.SAMPLE_RATE_HZ
+        ).found
         return found.losses[:, 0], found.norm
 
     return Prepared(step, importing, stopwatch.lap())

@@ -1,7 +1,7 @@
 """Anything that Hugging Face `datasets` can load with an audio column: a local folder, or a dataset on the hub."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +33,9 @@ def records(
     language_column: Annotated[
         str | None, typer.Option(help="Take only the rows where this column is the --language.")
     ] = None,
+    label_columns: Annotated[
+        str, typer.Option(help="Columns to keep as labels for tasks besides transcripts: emotion,age.")
+    ] = "",
 ) -> "Rows | None":
     """The rows of a split; audio that a dataset holds as bytes is written to files."""
     splits = _load(part.corpus, config)
@@ -49,7 +52,10 @@ def records(
     speaker = speaker_column or next((name for name in SPEAKER_COLUMNS if name in dataset.column_names), None)
     if speaker is not None:
         _column(dataset, where, "speaker", speaker, ())
-    return Rows(dataset, row_numbers, part, where, text=text, speaker=speaker)
+    labels = [column.strip() for column in label_columns.split(",") if column.strip()]
+    for label in labels:
+        _column(dataset, where, "label", label, ())
+    return Rows(dataset, row_numbers, part, where, text=text, speaker=speaker, labels=labels)
 
 
 class Rows:
@@ -62,10 +68,19 @@ class Rows:
         where: The dataset and split, for messages.
         text: The column that holds the transcript.
         speaker: The column that holds the speaker; None if there is none.
+        labels: Columns to keep as labels.
     """
 
     def __init__(
-        self, dataset: "Dataset", row_numbers: list[int], part: Part, where: str, *, text: str, speaker: str | None
+        self,
+        dataset: "Dataset",
+        row_numbers: list[int],
+        part: Part,
+        where: str,
+        *,
+        text: str,
+        speaker: str | None,
+        labels: Sequence[str] = (),
     ):
         import datasets
 
@@ -77,10 +92,11 @@ class Rows:
                 received=f"the columns {', '.join(dataset.column_names)}",
                 action="check that audio files and metadata.jsonl lie where Hugging Face's audiofolder wants them",
             )
-        self.audio, self.text, self.speaker = names[0], text, speaker
-        columns = [column for column in (self.audio, text, speaker) if column is not None]
+        self.audio, self.text, self.speaker, self.labels = names[0], text, speaker, labels
+        self.classes = {name: f for name, f in dataset.features.items() if isinstance(f, datasets.ClassLabel)}
+        columns = dict.fromkeys(column for column in (self.audio, text, speaker, *labels) if column is not None)
         # Left undecoded: the manifest wants files, and decoding would need another package.
-        self.dataset = dataset.select_columns(columns).cast_column(self.audio, datasets.Audio(decode=False))
+        self.dataset = dataset.select_columns(list(columns)).cast_column(self.audio, datasets.Audio(decode=False))
         self.row_numbers = row_numbers
         self.part = part
         self.where = where
@@ -99,7 +115,12 @@ class Rows:
                 text="" if row[self.text] is None else str(row[self.text]),
                 speaker=None if speaker is None else str(speaker),
                 source=f"{self.where} row {number}",
+                labels={column: self._label(column, row[column]) for column in self.labels},
             )
+
+    def _label(self, column: str, value: Any) -> Any:
+        """A label as it is; a class by its name."""
+        return value if value is None or column not in self.classes else self.classes[column].int2str(value)
 
     def _audio_file(self, number: int, audio: dict[str, Any]) -> tuple[str, Path]:
         path = Path(audio["path"] or "")

@@ -8,7 +8,7 @@ import functools
 import inspect
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,9 +40,10 @@ class Record:
     Attributes:
         id: Unique within its split.
         audio: The audio file, in any format that libsndfile opens.
-        text: The transcript, unchanged.
+        text: The transcript, unchanged; empty if the corpus has none.
         speaker: Who speaks; None if the corpus does not say.
         source: Where the corpus says so, as `file:line`, for messages.
+        labels: What else it says, by name. An utterance of which a label is known may be without transcript.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Record:
     text: str
     speaker: str | None
     source: str
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +318,8 @@ def _in_chunks(
 
 
 def _utterance(record: Record, language: str) -> Utterance | Unusable:
-    if not record.text.strip():
+    transcribed = bool(record.text.strip())
+    if not transcribed and all(label is None for label in record.labels.values()):
         return Unusable("without text", "there is no text")
     if not record.audio.is_file():
         return Unusable("audio missing", f"there is no audio file {record.audio}")
@@ -330,9 +333,10 @@ def _utterance(record: Record, language: str) -> Utterance | Unusable:
         id=record.id,
         audio=record.audio,
         language=language,
-        text=record.text,
+        text=record.text if transcribed else None,
         duration_s=info.frames / info.samplerate,
         speaker=record.speaker,
+        labels=record.labels,
         source=record.source,
     )
 

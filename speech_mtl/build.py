@@ -1,6 +1,6 @@
 """Settings -> objects. The only file that knows both."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import keras
@@ -16,7 +16,8 @@ from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.task_heads import TaskHead
 from speech_mtl.tasks import Task
-from speech_mtl.training.combining import COMBININGS, Combining
+from speech_mtl.training.combining import COMBININGS
+from speech_mtl.training.gradients import TrainStep, make_combining_step, make_train_step
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cosine
@@ -62,11 +63,20 @@ def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:
     return WEIGHTINGS[recipe.weighting.kind](objective, **settings, seed=recipe.seed)
 
 
-def build_combining(recipe: Recipe) -> Combining | None:
-    """The method that combines the tasks' gradients; None if they are added up."""
+def build_step(
+    recipe: Recipe,
+    model: MultilingualModel,
+    optimizer: FlatAdamW,
+    objective: Objective,
+    weighting: Weighting,
+    update: Callable[[], int],
+) -> TrainStep:
+    """The compiled step of a recipe's weighting and of its way to combine gradients; `update` tells which one it is."""
     if recipe.gradients is None:
-        return None
-    return COMBININGS[recipe.gradients.kind](**recipe.gradients.model_dump(exclude={"kind"}), seed=recipe.seed)
+        return make_train_step(model, optimizer, objective, weighting.watches_last_layer)
+    settings = recipe.gradients.model_dump(exclude={"kind"})
+    combining = COMBININGS[recipe.gradients.kind](**settings, seed=recipe.seed)
+    return make_combining_step(model, optimizer, objective, lambda dots: combining.coefficients(dots, update()))
 
 
 def build_optimizer(model: MultilingualModel, settings: TrainingSettings) -> FlatAdamW:

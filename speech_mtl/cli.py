@@ -117,6 +117,7 @@ def transcribe(
     run: RunPath,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio files of any format and rate.")],
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
+    labels: Annotated[bool, typer.Option("--labels", help="Print what the run's other tasks say, too.")] = False,
 ) -> None:
     """Print what is said in audio files, one line a file.
 
@@ -125,11 +126,12 @@ def transcribe(
     from speech_mtl.backend import load_backend
 
     load_backend()
-    from speech_mtl.experiments.transcribe import transcribe_files
+    from speech_mtl.experiments.transcribe import label_texts, transcribe_files
     from speech_mtl.runs import Run
 
     for path, hypothesis in transcribe_files(Run(run), files, language):
-        print(f"{path}\t{hypothesis.text}", flush=True)
+        told = label_texts(Run(run), hypothesis) if labels else []
+        print("\t".join([str(path), hypothesis.text, *told]), flush=True)
 
 
 @app.command()

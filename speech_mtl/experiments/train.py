@@ -11,11 +11,11 @@ import numpy as np
 from tensorboard.summary import Writer
 
 from speech_mtl.build import (
-    build_combining,
     build_model,
     build_optimizer,
     build_plan,
     build_schedule,
+    build_step,
     build_weighting,
 )
 from speech_mtl.config import Recipe
@@ -30,7 +30,7 @@ from speech_mtl.runs import Run, initialize_from
 from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.screen import Screen
 from speech_mtl.tasks import Task
-from speech_mtl.training.gradients import TrainStep, make_combining_step, make_products, make_train_step
+from speech_mtl.training.gradients import make_products
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.trainer import Interval, Progress, TrainingLoop
 
@@ -126,7 +126,14 @@ class _Training:
         else:
             self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
         loop = TrainingLoop(
-            step=self.make_step(),
+            step=build_step(
+                self.recipe,
+                self.model,
+                self.optimizer,
+                self.objective,
+                self.weighting,
+                update=lambda: self.progress.update,
+            ),
             objective=self.objective,
             weighting=self.weighting,
             learning_rate=build_schedule(settings),
@@ -151,19 +158,6 @@ class _Training:
             f"at update {progress.best_update}."
         )
         return progress
-
-    def make_step(self) -> TrainStep:
-        """The step of the recipe's weighting and of its way to combine gradients."""
-        combining = build_combining(self.recipe)
-        if combining is None:
-            watches = self.weighting.watches_last_layer
-            return make_train_step(self.model, self.optimizer, self.objective, watches)
-        return make_combining_step(
-            self.model,
-            self.optimizer,
-            self.objective,
-            lambda products: combining.coefficients(products, self.progress.update),
-        )
 
     def sources(self, number: int, rows: Sequence[int]) -> list[str]:
         """`file:line` of the utterances in some rows of a batch."""

@@ -1,5 +1,6 @@
 """Recognises audio files that are in no manifest."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def transcribe_files(run: Run, files: Sequence[Path], language: str) -> Iterator
     for path in files:
         (hypothesis,) = recognizer.transcribe([_read(path, data)], language, ids=[str(path)])
         yield path, hypothesis
+
+
+def label_texts(run: Run, hypothesis: Hypothesis) -> list[str]:
+    """What the tasks besides transcripts say, as `emotion=calm`; of those over frames nothing."""
+    return [
+        f"{name}={json.dumps(task.decode(hypothesis.labels[name]), ensure_ascii=False)}".replace('"', "")
+        for name, task in run.tasks().items()
+        if not task.over_frames
+    ]
 
 
 def _read(path: Path, data):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -77,6 +78,34 @@ class Interval:
         return (self.weight_sum / max(1, self.num_updates)).tolist()
 
 
+class Update(NamedTuple):
+    """One update: what the step found, what that shows of each task, and the weights they had."""
+
+    found: StepResult
+    observed: Observed
+    weights: np.ndarray
+
+
+def update_once(
+    step: TrainStep,
+    objective: Objective,
+    weighting: Weighting,
+    number: int,
+    batch: Batch,
+    learning_rate: float,
+    sample_rate_hz: int,
+) -> Update:
+    """Weighs the tasks, makes a step, and tells the weighting what it showed; `number` counts updates from 0."""
+    weights = weighting.weights(number)
+    found = step(batch, learning_rate, weights)
+    observed = objective.observed(found.losses, found.counts, batch, sample_rate_hz)
+    if weighting.watches_last_layer:
+        observed = replace(observed, norms=objective.norms(found.products, observed))
+    if np.isfinite(found.losses).all():
+        weighting.observe(observed)
+    return Update(found, observed, weights)
+
+
 @dataclass
 class TrainingLoop:
     """Everything that training needs, as functions: it knows neither files nor screens.
@@ -145,16 +174,12 @@ class TrainingLoop:
         return Interval(len(self.objective.names))
 
     def _update(self, progress: Progress, batch: Batch, rate: float, interval: Interval) -> StepResult:
-        weights = self.weighting.weights(progress.update)
-        found = self.step(batch, rate, weights)
+        tasks = self.objective, self.weighting
+        update = update_once(self.step, *tasks, progress.update, batch, rate, self.sample_rate_hz)
         progress.update += 1
-        self._refuse_non_finite(progress.update, found)
-        observed = self.objective.observed(found.losses, found.counts, batch, self.sample_rate_hz)
-        if self.weighting.watches_last_layer:
-            observed = replace(observed, norms=self.objective.norms(found.products, observed))
-        self.weighting.observe(observed)
-        interval.add(observed, weights, float(batch.num_samples.sum()) / self.sample_rate_hz)
-        return found
+        self._refuse_non_finite(progress.update, update.found)
+        interval.add(update.observed, update.weights, float(batch.num_samples.sum()) / self.sample_rate_hz)
+        return update.found
 
     def _look(self, progress: Progress) -> tuple[bool, dict]:
         error, figures = self.evaluate()
