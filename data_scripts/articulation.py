@@ -1,6 +1,7 @@
 """What the mouth does in each phone, from panphon: labels of frames for the task kind `frame_tags`."""
 
 import functools
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -66,7 +67,9 @@ def tags_of(ipa: str) -> dict[str, int | None]:
 @functools.cache
 def _table() -> Any:
     try:
-        import panphon
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of a backslash in one of its docstrings
+            import panphon
     except ImportError:
         raise require("panphon", extra="corpora", purpose="Articulatory features") from None
     return panphon.FeatureTable()

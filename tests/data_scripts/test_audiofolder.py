@@ -1,6 +1,7 @@
 """Hugging Face datasets: local folders, audio kept as bytes (as on the hub), columns, what is missing."""
 
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,34 @@ def test_human_speech(tmp_path: Path):
     summaries = make_manifests(CORPUS, CORPORA / "audiofolder_en", tmp_path / "data", ["en"])
     assert [summary.num_utterances for summary in summaries] == [1236, 60, 120]
     assert summaries[0].duration_s / 3600 == pytest.approx(1.0, abs=0.05)
+
+
+def labelled(folder: Path, lines: list[dict]) -> Path:
+    for split in ("train", "validation", "test"):
+        (folder / split).mkdir(parents=True)
+        for number in range(len(lines)):
+            soundfile.write(folder / split / f"{number}.wav", np.full(8000, 0.1), 16000)
+        text = "".join(json.dumps({"file_name": f"{i}.wav"} | line) + "\n" for i, line in enumerate(lines))
+        (folder / split / "metadata.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_columns_become_labels(tmp_path: Path):
+    lines = [
+        {"text": "one", "emotion": "calm", "age": 33, "events": {"music": 1, "cough": None}},
+        {"text": None, "emotion": "angry", "age": None, "events": {"music": None, "cough": 0}},
+        {"text": "three", "emotion": None, "age": None, "events": None},
+    ]
+    corpus = labelled(tmp_path / "corpus", lines)
+    make_manifests(CORPUS, str(corpus), tmp_path / "data", ["en"], label_columns="emotion, age,events")
+    utterances = list(read_manifest(manifest_path(tmp_path / "data", "en", "train")))
+    assert [utterance.text for utterance in utterances] == ["one", None, "three"], "a label makes up for a transcript"
+    assert [utterance.label("emotion") for utterance in utterances] == ["calm", "angry", None]
+    assert [utterance.label("age") for utterance in utterances] == [33, None, None]
+    assert utterances[0].label("events") == {"music": 1, "cough": None}
+
+
+def test_a_label_that_is_no_column(tmp_path: Path):
+    corpus = labelled(tmp_path / "corpus", [{"text": "one"}])
+    with pytest.raises(InputError, match="no label column"):
+        make_manifests(CORPUS, str(corpus), tmp_path / "data", ["en"], label_columns="mood")

@@ -186,7 +186,7 @@ def test_a_run_is_evaluated_again_after_its_weights_or_its_test_set_have_changed
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"target": None}, "has no target language"),
+        ({"target": "speaker", "tasks": {"speaker": {}}}, "has no target language"),
         ({"compare.arms": ["alone", "together"]}, "there is no arm 'together'"),
         ({"compare.budgets_min": [0.05, 100]}, "A budget of 100 minutes is more than there is"),
         ({"compare.budgets_min": [0.001]}, "holds no utterance"),

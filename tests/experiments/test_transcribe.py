@@ -8,9 +8,11 @@ import soundfile
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
+from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.transcribe import transcribe_files
+from speech_mtl.experiments.transcribe import label_texts, transcribe_files
 from speech_mtl.runs import Run
+from speech_mtl.tasks import Classes, FrameTags, Number
 
 
 @pytest.fixture
@@ -59,3 +61,14 @@ def test_a_language_without_an_output_layer_is_named_with_those_there_are(run: R
     with pytest.raises(InputError, match="no output layer for the language 'zz'") as caught:
         next(transcribe_files(run, [tmp_path / "a.wav"], "zz"))
     assert caught.value.expected == "one of aa, bb"
+
+
+def test_labels_are_told_as_words(run: Run, monkeypatch: pytest.MonkeyPatch):
+    tasks = {
+        "emotion": Classes("emotion", "emotion", ["calm", "angry"]),
+        "age": Number("age", "age", mean=30.0, deviation=10.0),
+        "sounds": FrameTags("sounds", "sounds", ["voiced"]),
+    }
+    monkeypatch.setattr(run, "tasks", lambda: tasks)
+    labels = {"emotion": np.array([0.1, 0.4]), "age": np.array([0.5]), "sounds": np.ones((7, 1))}
+    assert label_texts(run, Hypothesis("x", "aa", "abc", -1.0, labels)) == ["emotion=angry", "age=35.0"]

@@ -1,0 +1,112 @@
+"""Plots and tables of comparisons with several tasks."""
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+
+from speech_mtl.reporting.content import make_report
+from speech_mtl.reporting.markdown import render_markdown
+from speech_mtl.reporting.page import render_page
+from speech_mtl.reporting.plots import make_plots
+from speech_mtl.scoring.summary import MEAN, WORST, Conflict, Estimate, Summary, TaskCurve, TaskError
+
+SVG = "{http://www.w3.org/2000/svg}"
+ARMS = ("alone:small", "joint:small", "alone:large", "joint:large")
+METRICS = {
+    "de": "character error rate",
+    "zh-CN": "character error rate",
+    MEAN: "character error rate",
+    WORST: "character error rate",
+    "emotion": "accuracy",
+    "age": "mean absolute error",
+}
+
+
+def task_error(task: str, arm: str) -> TaskError:
+    value = 0.2 + 0.05 * ARMS.index(arm) + 0.01 * list(METRICS).index(task)
+    gain = None if arm.startswith("alone") else Estimate(0.1, -0.05 if "small" in arm else 0.02, 0.2)
+    seeds = [value - 0.01, value, value + 0.01]
+    return TaskError(
+        task, METRICS[task], arm, 600.0, [0, 1, 2], Estimate(value, value - 0.03, value + 0.04), seeds, gain
+    )
+
+
+@pytest.fixture(scope="module")
+def summary() -> Summary:
+    curves = [
+        TaskCurve(arm, task, [100, 200, 300], [3.0, None if task == "de" else 2.0, 1.0], [1.0, 1.5, 2.0 + place])
+        for arm in ARMS[1::2]
+        for place, task in enumerate(("de", "zh-CN", "emotion"))
+    ]
+    conflicts = [Conflict("joint:small", "de", "emotion", -0.25), Conflict("joint:small", "emotion", "de", 0.5)]
+    return Summary(
+        recipe="made up",
+        about="Made up.",
+        language="de, zh-CN",
+        resampled="speaker",
+        num_resampled=12,
+        num_replications=1000,
+        arms=[],
+        equivalent_hours=[],
+        worse=[],
+        languages=[],
+        examples=[],
+        tasks=[task_error(task, arm) for task in METRICS for arm in ARMS],
+        curves=curves,
+        conflicts=conflicts,
+        notes=["A note."],
+    )
+
+
+def texts(svg: str) -> list[str]:
+    return ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter(SVG + "text")]
+
+
+def test_there_is_a_plot_for_all_there_is(summary):
+    assert list(make_plots(summary)) == ["tasks", "weights", "losses", "conflicts"]
+    assert list(make_plots(replace(summary, conflicts=[], curves=[]))) == ["tasks"]
+    still = [replace(one, weights=[1.0] * 3) for one in summary.curves]
+    assert list(make_plots(replace(summary, curves=still))) == ["tasks", "losses", "conflicts"]
+
+
+def test_every_task_arm_and_variant_is_named(summary):
+    plots = make_plots(summary)
+    shown = texts(plots["tasks"].svg)
+    for name in (*METRICS, "small", "large", "alone, 10 min", "joint, 10 min", "Accuracy, %", "Mean absolute error"):
+        assert name in shown, name
+    assert {"de", "zh-CN", "emotion", "joint:small"} <= set(texts(plots["weights"].svg))
+    assert {"−0.25", "0.50"} <= set(texts(plots["conflicts"].svg))
+
+
+def test_many_languages_give_way_to_their_mean(summary):
+    more = [replace(one, task=f"x{number}") for number in range(6) for one in summary.tasks if one.task == "de"]
+    shown = texts(make_plots(replace(summary, tasks=[*more, *summary.tasks]))["tasks"].svg)
+    assert {MEAN, WORST, "emotion", "age"} <= set(shown)
+    assert "x0" not in shown
+
+
+def test_same_plots_same_bytes(summary):
+    assert make_plots(summary) == make_plots(summary)
+
+
+def test_the_report_says_it_in_words_and_tables(summary):
+    plots = make_plots(summary)
+    report = make_report(summary, plots)
+    text = render_markdown(report, {name: f"{name}.png" for name in plots})
+    assert report.title == "Recipe made up, all languages"
+    assert "3 seeds" in report.subtitle
+    assert "the mean of languages, joint:small with 10 minutes has the largest gain: 10.0 %" in report.answer
+    assert "Certainly better: 1 of 2" in report.answer
+    assert "## Each task" in text
+    assert "| 10 min | joint:large |" in text
+    assert "**10.0** (2.0 to 20.0)" in text
+    assert "76.0 (72.0–79.0)" in text, "accuracy, not error"
+    assert "How many hours" not in text
+    page = render_page(report)
+    assert page.count("<svg") >= 4
+
+
+def test_without_a_reference_nothing_is_promised(summary):
+    bare = replace(summary, tasks=[replace(one, gain=None) for one in summary.tasks])
+    assert make_report(bare, make_plots(bare)).answer.startswith("How tasks compare can be seen below")
