@@ -195,13 +195,40 @@ def test_a_recipe_that_is_no_text(refused: Callable[..., str], recipe_path: Path
 
 def test_comparisons_that_cannot_be_made(refused: Callable[..., str], recipe_path: Path, tmp_path: Path):
     out = ("--out", tmp_path / "out")
-    assert "has no target language" in refused("compare", recipe_path, "target=null", *out)
+    aimed = ("tasks={speaker: {}}", "target=speaker")
+    assert "has no target language" in refused("compare", recipe_path, *aimed, *out)
+    assert "there is no arm 'alone:x'" in refused("compare", recipe_path, "compare.reference='alone:x'", *out)
     assert "has no auxiliary language" in refused("compare", recipe_path, "languages={aa: {}}", *out)
     assert "there is no arm 'jiont'" in refused("compare", recipe_path, "compare.arms=[jiont]", *out)
     assert "more than there is" in refused("compare", recipe_path, "compare.budgets_min=[0.1, 50]", *out)
     assert "There is no engine 'slurm'" in refused("compare", recipe_path, "--engine", "slurm", *out)
     assert "one value of compare.arms" in refused("transfer", recipe_path, "compare.arms=[alone]", *out)
     assert "There are no results" in refused("report", tmp_path)
+
+
+def test_tasks_that_cannot_be_learned(refused: Callable[..., str], recipe_path: Path, tmp_path: Path):
+    out = ("--out", tmp_path / "out")
+    message = refused("train", recipe_path, "tasks={emotion: {}}", *out)
+    assert "No training utterance has a label for the task 'emotion'" in message
+    assert "labels under 'emotion'" in message
+    message = refused("train", recipe_path, "tasks={age: {kind: number, label: speaker}}", *out)
+    assert "train.jsonl:1: the label 'speaker' is not one of the task 'age'" in message
+    message = refused("train", recipe_path, "tasks={tongue: {label: language}}", "languages={aa: {}}", *out)
+    assert "The task 'tongue' has nothing to learn from" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_make_no_sense(refused: Callable[..., str], recipe_path: Path, tmp_path: Path):
+    out = ("--out", tmp_path / "out")
+    for weight in ("-1", ".nan", ".inf", "much"):
+        message = refused("train", recipe_path, f"weighting={{kind: fixed, weights: {{aa: {weight}}}}}", *out)
+        assert "weighting.weights.aa is not right" in message
+    message = refused("train", recipe_path, "weighting={kind: fixed, weights: {xx: 1}}", *out)
+    assert "weighting.weights names xx" in message
+    message = refused("train", recipe_path, "weighting={kind: fixed, weights: {aa: 0, bb: 0}}", *out)
+    assert "leaves nothing to learn" in message
+    assert "one of the kinds" in refused("train", recipe_path, "weighting.kind=magic", *out)
+    assert "tune.weights is not right" in refused("tune", recipe_path, *out)
 
 
 def test_another_recipe_in_the_folder_of_a_run(refused: Callable[..., str], run_path: Path):

@@ -133,8 +133,37 @@ def test_encoder_checks(tmp_path):
     assert "even" in error.expected
 
 
-def test_target_is_a_language(tmp_path):
-    assert "one of the languages: cs" in refused(tmp_path, SMALLEST + "target: de\n").expected
+def test_target_is_a_language_or_a_task(tmp_path):
+    assert "one of the languages or tasks: cs" in refused(tmp_path, SMALLEST + "target: de\n").expected
+    assert load_recipe(recipe_file(tmp_path), ["tasks={mood: {}}", "target=mood"]).target == "mood"
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ("tasks: {cs: {}}", "must not have the name of a language: cs"),
+        ("tasks: {transcript: {}}", "stands for transcripts"),
+        ("tasks: {a: {label: x, keep_labels: 0.5}, b: {label: x}}", "the same keep_labels"),
+        ("weighting: {kind: fixed, weights: {cs: 1, de: 2}}", "weighting.weights names de"),
+    ],
+)
+def test_tasks_and_weights_fit_together(tmp_path, lines, problem):
+    assert problem in refused(tmp_path, SMALLEST + lines + "\n").expected
+
+
+def test_a_task_may_have_the_name_of_a_kind(tmp_path):
+    error = refused(tmp_path, SMALLEST + "tasks: {number: {kind: number, pooling: last}}\n")
+    assert "tasks.number.pooling is not right" in error.problem
+
+
+def test_weights_go_with_their_language(tmp_path):
+    recipe = load_recipe(
+        recipe_file(tmp_path),
+        ["languages={cs: {}, de: {}}", "weighting={kind: fixed, weights: {cs: 2, de: 3}}"],
+    )
+    alone = recipe.with_languages({"cs": recipe.languages["cs"]}, {"training.num_updates": 3})
+    assert alone.weighting.model_dump() == {"kind": "fixed", "weights": {"cs": 2.0}}
+    assert (list(alone.languages), alone.training.num_updates) == (["cs"], 3)
 
 
 def test_overrides(tmp_path):

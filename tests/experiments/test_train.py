@@ -363,10 +363,10 @@ def test_utterances_whose_loss_is_no_number_are_named(
 ):
     """By the lines of their manifests, of which the budget leaves only some."""
     recipe = tiny_recipe.overridden({"languages.aa.budget_s": 8, "data.batch_s": 5.0, "training.num_updates": 10})
-    make_step, bad = train_module.make_train_step, []
+    build_step, bad = train_module.build_step, []
 
-    def make_failing_step(model, optimizer, *arguments):
-        step, number = make_step(model, optimizer, *arguments), itertools.count()
+    def build_failing_step(*arguments, **keywords):
+        step, number = build_step(*arguments, **keywords), itertools.count()
 
         def failing(batch, rate, weights):
             found = step(batch, rate, weights)
@@ -378,7 +378,7 @@ def test_utterances_whose_loss_is_no_number_are_named(
 
         return failing
 
-    monkeypatch.setattr(train_module, "make_train_step", make_failing_step)
+    monkeypatch.setattr(train_module, "build_step", build_failing_step)
     with pytest.raises(InputError, match="loss of update 3 is no longer a number") as caught:
         train(recipe, tmp_path / "run")
     named = re.findall(r"[^\s,]+\.jsonl:\d+", caught.value.received)
