@@ -56,6 +56,7 @@ benchmark: setup
 	$(BIN)/python -m benchmarks.number_of_languages
 	$(BIN)/python -m benchmarks.training_run
 	$(BIN)/python -m benchmarks.significance
+	$(BIN)/python -m benchmarks.weighting
 
 clean:
 	rm -rf .venv

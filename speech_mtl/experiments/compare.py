@@ -13,7 +13,7 @@ from speech_mtl.experiments.gather import cell_rows, evaluated_rows, gather_curv
 from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
 from speech_mtl.experiments.provenance import provenance
 from speech_mtl.experiments.run_stage import is_done, run_stage
-from speech_mtl.experiments.scheduler import Task, run_tasks
+from speech_mtl.experiments.scheduler import Job, run_jobs
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.tables import comparison_table, task_error_table
@@ -81,9 +81,9 @@ class _Comparison:
         check_speech(self.plan, self.screen.progress)
         with open_engine(engine_name, num_jobs) as engine:
             here = isinstance(engine, ThisProcess)
-            tasks = self._tasks(self.screen if here else None)
+            jobs = self._jobs(self.screen if here else None)
             with self._bar(shown=not here) as tick:
-                run_tasks(tasks, engine, self._on_start, self._on_end, tick)
+                run_jobs(jobs, engine, self._on_start, self._on_end, tick)
         results = self._write()
         if results:
             self.screen.say(f"The report is {report.write_report(results, self.folder)[0]}")
@@ -92,7 +92,7 @@ class _Comparison:
             raise RuntimeError("A comparison without failures must have results")
         return results
 
-    def _tasks(self, screen: Screen | None) -> dict[str, Task]:
+    def _jobs(self, screen: Screen | None) -> dict[str, Job]:
         """What is still to be done."""
         last = {cell.stages[-1] for cell in self.plan.cells}
         for name, stage in self.plan.stages.items():
@@ -101,7 +101,7 @@ class _Comparison:
         if self.ended:
             self.screen.say(f"{len(self.ended)} of {len(self.plan.stages)} runs are finished already.")
         return {
-            name: Task(
+            name: Job(
                 run_stage,
                 (stage.recipe, self.plan.run_path(name), name in last, Path.cwd(), screen),
                 None if stage.start in self.ended else stage.start,

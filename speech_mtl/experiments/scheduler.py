@@ -13,13 +13,13 @@ TICK_S = 2.0
 
 
 @dataclass(frozen=True)
-class Task:
+class Job:
     """A call that may start once another has ended.
 
     Attributes:
         function: What to call; a function of a module, so that another process can find it.
         arguments: Its arguments.
-        after: Name of the task that has to end well before; None for none.
+        after: Name of the job that has to end well before; None for none.
     """
 
     function: Callable
@@ -27,40 +27,40 @@ class Task:
     after: str | None = None
 
 
-def run_tasks(
-    tasks: Mapping[str, Task],
+def run_jobs(
+    jobs: Mapping[str, Job],
     engine: Engine,
     on_start: Callable[[str], None],
     on_end: Callable[[str, BaseException | None], None],
     on_tick: Callable[[], None] = lambda: None,
 ) -> None:
-    """Runs all tasks in their order, as far as they do not wait for others.
+    """Runs all jobs in their order, as far as they do not wait for others.
 
-    A task whose predecessor failed is not run; it ends with an `InputError` that says so.
+    A job whose predecessor failed is not run; it ends with an `InputError` that says so.
 
     Args:
-        tasks: By name.
+        jobs: By name.
         engine: Where they run.
-        on_start: Called with the name before a task starts.
+        on_start: Called with the name before a job starts.
         on_end: Called with the name, and with the exception if it failed.
-        on_tick: Called every few seconds while tasks run elsewhere.
+        on_tick: Called every few seconds while jobs run elsewhere.
     """
-    waiting, running, ended = dict(tasks), dict[Future, str](), dict[str, BaseException | None]()
+    waiting, running, ended = dict(jobs), dict[Future, str](), dict[str, BaseException | None]()
 
     def end(name: str, error: BaseException | None) -> None:
         ended[name] = error
         on_end(name, error)
 
     while waiting or running:
-        for name, before in [(name, task.after) for name, task in waiting.items() if task.after in ended]:
+        for name, before in [(name, job.after) for name, job in waiting.items() if job.after in ended]:
             if before is not None and ended[before] is not None:
                 del waiting[name]
                 end(name, _predecessor_failed(name, before))
-        ready = [n for n, task in waiting.items() if task.after is None or ended.get(task.after, task) is None]
+        ready = [n for n, job in waiting.items() if job.after is None or ended.get(job.after, job) is None]
         for name in ready[: engine.num_jobs - len(running)]:
-            task = waiting.pop(name)
+            job = waiting.pop(name)
             on_start(name)
-            running[engine.submit(task.function, *task.arguments)] = name
+            running[engine.submit(job.function, *job.arguments)] = name
         done, _ = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED)
         for future in done:
             name = running.pop(future)

@@ -15,7 +15,7 @@ import pytest
 
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.engines import ENGINES, Engine, open_engine, threads_per_job
-from speech_mtl.experiments.scheduler import Task, run_tasks
+from speech_mtl.experiments.scheduler import Job, run_jobs
 
 
 def note(folder: Path, name: str) -> str:
@@ -25,7 +25,7 @@ def note(folder: Path, name: str) -> str:
 
 
 def wait_for(folder: Path, name: str, other: str) -> None:
-    """Ends well only if another task runs at the same time."""
+    """Ends well only if another job runs at the same time."""
     note(folder, name)
     for _ in range(600):
         if (folder / other).exists():
@@ -51,12 +51,12 @@ def threads() -> str:
 
 
 class Recorded:
-    """Runs tasks and keeps what was told about them."""
+    """Runs jobs and keeps what was told about them."""
 
-    def __init__(self, engine: Engine, tasks: dict[str, Task]):
+    def __init__(self, engine: Engine, jobs: dict[str, Job]):
         self.started: list[str] = []
         self.ended: dict[str, BaseException | None] = {}
-        run_tasks(tasks, engine, self.started.append, self.ended.__setitem__)
+        run_jobs(jobs, engine, self.started.append, self.ended.__setitem__)
 
 
 CASES = [("local", 1), ("local", 2)] + ([("ray", 2)] if find_spec("ray") else [])
@@ -75,16 +75,16 @@ def test_every_engine_is_tried_here():
 
 
 def test_all_tasks_run_once_and_after_those_they_wait_for(engine: Engine, tmp_path: Path):
-    tasks = {
-        "late": Task(note, (tmp_path, "late"), after="early"),
-        "other": Task(note, (tmp_path, "other")),
-        "early": Task(note, (tmp_path, "early")),
-        "last": Task(note, (tmp_path, "last"), after="late"),
+    jobs = {
+        "late": Job(note, (tmp_path, "late"), after="early"),
+        "other": Job(note, (tmp_path, "other")),
+        "early": Job(note, (tmp_path, "early")),
+        "last": Job(note, (tmp_path, "last"), after="late"),
     }
-    recorded = Recorded(engine, tasks)
-    assert sorted(recorded.started) == sorted(tasks)
-    assert recorded.ended == dict.fromkeys(tasks)
-    times = {name: float((tmp_path / name).read_text().split()[0]) for name in tasks}
+    recorded = Recorded(engine, jobs)
+    assert sorted(recorded.started) == sorted(jobs)
+    assert recorded.ended == dict.fromkeys(jobs)
+    times = {name: float((tmp_path / name).read_text().split()[0]) for name in jobs}
     assert times["early"] < times["late"] < times["last"]
 
 
@@ -92,11 +92,11 @@ def test_a_failure_stops_only_what_starts_from_it(engine: Engine, tmp_path: Path
     recorded = Recorded(
         engine,
         {
-            "bad": Task(refuse, ("no speech",)),
-            "ours": Task(fail, ()),
-            "after": Task(note, (tmp_path, "after"), after="bad"),
-            "after that": Task(note, (tmp_path, "after that"), after="after"),
-            "good": Task(note, (tmp_path, "good")),
+            "bad": Job(refuse, ("no speech",)),
+            "ours": Job(fail, ()),
+            "after": Job(note, (tmp_path, "after"), after="bad"),
+            "after that": Job(note, (tmp_path, "after that"), after="after"),
+            "good": Job(note, (tmp_path, "good")),
         },
     )
     assert recorded.ended["good"] is None
@@ -113,15 +113,15 @@ def test_a_failure_stops_only_what_starts_from_it(engine: Engine, tmp_path: Path
 def test_two_jobs_run_at_the_same_time(engine: Engine, tmp_path: Path):
     if engine.num_jobs < 2:
         pytest.skip("one job at a time")
-    tasks = {"a": Task(wait_for, (tmp_path, "a", "b")), "b": Task(wait_for, (tmp_path, "b", "a"))}
-    assert Recorded(engine, tasks).ended == {"a": None, "b": None}
+    jobs = {"a": Job(wait_for, (tmp_path, "a", "b")), "b": Job(wait_for, (tmp_path, "b", "a"))}
+    assert Recorded(engine, jobs).ended == {"a": None, "b": None}
     assert (tmp_path / "a").read_text().split()[1] != (tmp_path / "b").read_text().split()[1]
 
 
 def test_a_killed_process_takes_down_one_task_only(tmp_path: Path):
     with open_engine("local", 2) as engine:
-        tasks = {"dies": Task(die, ()), **{n: Task(note, (tmp_path, n)) for n in "abcd"}}
-        recorded = Recorded(engine, tasks)
+        jobs = {"dies": Job(die, ()), **{n: Job(note, (tmp_path, n)) for n in "abcd"}}
+        recorded = Recorded(engine, jobs)
     assert "The process that ran dies was ended from outside" in str(recorded.ended.pop("dies"))
     assert recorded.ended == dict.fromkeys("abcd")
 
@@ -199,7 +199,7 @@ def test_no_more_jobs_than_allowed_and_no_fewer():
                 self.under_way -= 1
 
     engine = Threads()
-    assert Recorded(engine, {str(i): Task(time.sleep, (0.05,)) for i in range(12)}).ended == dict.fromkeys(
+    assert Recorded(engine, {str(i): Job(time.sleep, (0.05,)) for i in range(12)}).ended == dict.fromkeys(
         map(str, range(12))
     )
     assert engine.most == 3
