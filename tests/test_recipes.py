@@ -69,6 +69,7 @@ def test_a_recipe_trains_on_tiny_speech(folder: Path, make_corpus: Callable, tmp
         "compare.budgets_min=[0.05]",
         "compare.arms=[alone]",
         "compare.variants={}",
+        *(f"languages.{language}.budget_s=null" for language in languages),
         "compare.reference=alone",
     ]
     recipe = load_recipe(folder, tiny)

@@ -11,7 +11,7 @@ FOLDER/report.html, report.md, plots/                for people
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from speech_mtl.errors import InputError
@@ -56,8 +56,8 @@ class Results:
     num_replications: int
     provenance: Provenance
     reference: str = REFERENCE_ARM
-    curves: Sequence[TaskCurve] = ()
-    conflicts: Sequence[Conflict] = ()
+    curves: Sequence[TaskCurve] = field(default_factory=list)
+    conflicts: Sequence[Conflict] = field(default_factory=list)
 
     @property
     def has_tasks(self) -> bool:

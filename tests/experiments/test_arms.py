@@ -30,7 +30,7 @@ def stages(arm: str, *arguments) -> list[Stage]:
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_ends_with_the_target_at_its_budget(arm: str):
     last = stages(arm, 90.0)[-1].recipe
-    assert last.target == "bb"
+    assert last.target == ("bb" if arm != "multilingual" else None)
     assert last.languages["bb"].budget_s == 90.0
     assert last.seed == 0
 
