@@ -2,6 +2,7 @@
 
 RUN/settings.yaml               all settings, defaults written out
 RUN/tokenizers/LANGUAGE.json    tasks/NAME.json
+RUN/labels.json                 how many training utterances have a label of each task, and of how many
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
@@ -44,6 +45,7 @@ class Run:
         self.path = path
         self.settings_path = path / "settings.yaml"
         self.log_path = path / "log.jsonl"
+        self.labels_path = path / "labels.json"
 
     def exists(self) -> bool:
         """Whether training was ever started here."""
@@ -88,6 +90,16 @@ class Run:
             InputError: A task's file is missing or damaged.
         """
         return {name: _read_task(self._task_path(name)) for name in self.recipe().tasks}
+
+    def write_labels(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Writes how many training utterances have a label of each language or task, and of how many."""
+        write_text(self.labels_path, json_text({name: list(pair) for name, pair in counts.items()}))
+
+    def labels(self) -> dict[str, tuple[int, int]]:
+        """What `write_labels` wrote; nothing for a run of an earlier version."""
+        if not self.labels_path.is_file():
+            return {}
+        return {name: (pair[0], pair[1]) for name, pair in json.loads(self.labels_path.read_text()).items()}
 
     def _task_path(self, name: str) -> Path:
         return self.path / "tasks" / f"{name}.json"

@@ -11,7 +11,7 @@ from speech_mtl.experiments.plan import Cell, Plan
 from speech_mtl.runs import Run
 from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet
 from speech_mtl.scoring.results import EvaluationRow, ResultRow, TaskResultRow, TaskRow
-from speech_mtl.scoring.summary import Conflict, TaskCurve
+from speech_mtl.scoring.summary import Conflict, LabelCount, TaskCurve
 
 
 def evaluated_rows(run: Run) -> list[EvaluationRow]:
@@ -71,9 +71,11 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
     return list(test_sets.values())
 
 
-def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], list[Conflict]]:
-    """Losses and weights of tasks by update, and the cosines of their gradients: of each arm at the largest budget and
-    with its first seed, where it has several tasks. Of several targets, only of runs that are for all of them."""
+def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], list[Conflict], list[LabelCount]]:
+    """Losses and weights of tasks by update, the cosines of their gradients, and how many labels they had.
+
+    Of each arm at the largest budget and with its first seed. Of several targets, only of runs that are for all of them.
+    """
     largest = max((cell.budget_s for cell in cells), default=0.0)
     for_all = len({cell.target for cell in cells}) > 1
     chosen: dict[str, Run] = {}
@@ -81,7 +83,7 @@ def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], l
         target = plan.stages[cell.stages[-1]].recipe.target
         if cell.budget_s == largest and not (for_all and target is not None):
             chosen.setdefault(cell.arm, Run(plan.run_path(cell.stages[-1])))
-    curves, conflicts = [], []
+    curves, conflicts, labels = [], [], []
     for arm, run in chosen.items():
         lines = run.log_path.read_text(encoding="utf-8").splitlines()
         records = [record for record in map(json.loads, lines) if "weight" in record]
@@ -92,7 +94,8 @@ def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], l
         conflicts += _mean_cosines(
             arm, [record["gradient_cosines"] for record in records if "gradient_cosines" in record]
         )
-    return curves, conflicts
+        labels += [LabelCount(arm, task, *pair) for task, pair in run.labels().items()]
+    return curves, conflicts, labels
 
 
 def _mean_cosines(arm: str, looks: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:

@@ -3,7 +3,7 @@
 FOLDER/comparison.json (committed as results.json)   a list of rows, one for each model, language and split
 FOLDER/hypotheses.jsonl                              what every model heard in the target's test set
 FOLDER/provenance.json                               the recipe in a few words, and how the results came about
-FOLDER/curves.json                                   losses and weights of tasks by update, where there are several
+FOLDER/curves.json                                   what training said of tasks, where there are several
 FOLDER/efficiency.json                               equivalent hours
 FOLDER/tasks.json                                    errors of every task by arm, where there are several
 FOLDER/report.html, report.md, plots/                for people
@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
@@ -26,11 +27,23 @@ from speech_mtl.scoring.results import (
     auxiliary_of,
     split_variant,
 )
-from speech_mtl.scoring.summary import Conflict, EquivalentHours, Hours, Provenance, Summary, TaskCurve
+from speech_mtl.scoring.summary import (
+    Conflict,
+    EquivalentHours,
+    Hours,
+    LabelCount,
+    Provenance,
+    Summary,
+    TaskCurve,
+)
 from speech_mtl.scoring.tables import read_rows
 
 ROWS = ("comparison.json", "results.json")
 """What the rows may be called: as `compare` writes them, and beside a recipe."""
+
+
+CURVES = {"curves": TaskCurve, "conflicts": Conflict, "labels": LabelCount}
+"""What `curves.json` holds."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class Results:
         reference: The arm that the table of tasks measures against.
         curves: Losses and weights of tasks.
         conflicts: Cosines of their gradients.
+        labels: How many labels of them training had.
     """
 
     recipe: str
@@ -58,6 +72,7 @@ class Results:
     reference: str = REFERENCE_ARM
     curves: Sequence[TaskCurve] = field(default_factory=list)
     conflicts: Sequence[Conflict] = field(default_factory=list)
+    labels: Sequence[LabelCount] = field(default_factory=list)
 
     @property
     def has_tasks(self) -> bool:
@@ -81,8 +96,8 @@ class Results:
             found = summarize(*measured, self.test_sets[0], self.num_replications)
         if self.has_tasks:
             errors = task_errors(self.test_sets, self.reference, self.num_replications)
-            curves, conflicts = list(self.curves), list(self.conflicts)
-            found = replace(found, reference=self.reference, tasks=errors, curves=curves, conflicts=conflicts)
+            told = {"curves": list(self.curves), "conflicts": list(self.conflicts), "labels": list(self.labels)}
+            found = replace(found, reference=self.reference, tasks=errors, **told)
         return replace(found, provenance=self.provenance)
 
 
@@ -99,7 +114,7 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
     origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
     if results.has_tasks:
         origin["reference"] = results.reference
-        told = {"curves": list(map(asdict, results.curves)), "conflicts": list(map(asdict, results.conflicts))}
+        told = {name: list(map(asdict, getattr(results, name))) for name in CURVES}
         write_text(folder / "curves.json", json.dumps(told, ensure_ascii=False) + "\n")
     write_text(folder / "provenance.json", json_text(origin | asdict(results.provenance)))
 
@@ -121,15 +136,8 @@ def load(folder: Path) -> Results:
     rows = read_rows(found[0], ResultRow)
     origin = _read_origin(folder / "provenance.json")
     about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications", "reference")}
-    curves, conflicts = _read_curves(folder / "curves.json")
-    return Results(
-        **about,
-        rows=rows,
-        test_sets=read_test_sets(folder / "hypotheses.jsonl"),
-        provenance=Provenance(**origin),
-        curves=curves,
-        conflicts=conflicts,
-    )
+    test_sets, told = read_test_sets(folder / "hypotheses.jsonl"), _read_curves(folder / "curves.json")
+    return Results(**about, **told, rows=rows, test_sets=test_sets, provenance=Provenance(**origin))
 
 
 def earlier_commands(folder: Path) -> list[str]:
@@ -224,12 +232,12 @@ def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
     ]
 
 
-def _read_curves(path: Path) -> tuple[list[TaskCurve], list[Conflict]]:
+def _read_curves(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        return [], []
+        return {}
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return [TaskCurve(**one) for one in told["curves"]], [Conflict(**one) for one in told["conflicts"]]
+        return {name: [record(**one) for one in told[name]] for name, record in CURVES.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} cannot be read",

@@ -1,12 +1,11 @@
 """Trains one run: from a recipe to a run folder. Started again, it goes on from the last checkpoint."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import keras
 import numpy as np
 from tensorboard.summary import Writer
 
@@ -25,12 +24,11 @@ from speech_mtl.data.pipeline import Examples, batches
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.evaluate import References, load_references, recognize, report_skipped, task_scores
+from speech_mtl.experiments.dev_look import Conflicts, DevLook
+from speech_mtl.experiments.evaluate import References, load_references, report_skipped
 from speech_mtl.runs import Run, initialize_from
-from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.screen import Screen
 from speech_mtl.tasks import Task
-from speech_mtl.training.gradients import make_products
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.trainer import Interval, Progress, TrainingLoop
 
@@ -73,6 +71,7 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
     if not run.exists():
         run.start(recipe, tokenizers, tasks)
     _report_speech(recipe, splits, examples, references, recognizer, screen)
+    run.write_labels(_label_counts(splits, examples, tasks))
     with run.lock():
         _Training(run, recipe, recognizer, splits, examples, references, screen).finish()
     return run
@@ -112,7 +111,8 @@ class _Training:
         self.objective = Objective(self.model.languages, tuple(self.tasks.values()))
         self.weighting = build_weighting(self.recipe, self.objective)
         self.plan = build_plan(self.examples, self.recipe.data, self.recipe.augment, self.recipe.seed)
-        self.products: Callable | None = None
+        self.look = DevLook(self.recipe, self.recognizer, self.references)
+        self.conflicts = Conflicts(self.model, self.objective) if self.recipe.training.log_conflicts else None
         self.writer = Writer(str(self.run.path / "tensorboard"))
         self.show: Callable = lambda *_update, **_figures: None
 
@@ -169,36 +169,13 @@ class _Training:
         return found
 
     def evaluate(self) -> tuple[float, dict]:
-        """Error of the dev sets: that of the target, or the mean of all languages."""
-        cers, scores = {}, []
-        for language, references in self.references.items():
-            score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data)
-            cers[language] = score.characters.rate
-            scores.append(task_scores(self.tasks, references, hypotheses))
-        errors = {name: sum((score[name] for score in scores), TaskScore()).error for name in self.tasks}
-        figures = {"dev_cer": cers, **({"dev_error": errors} if errors else {})}
-        if self.recipe.training.log_conflicts:
-            figures["gradient_cosines"] = self.gradient_cosines()
-        if self.recipe.target in errors:
-            error = errors[str(self.recipe.target)]
-            return float("inf") if error is None else error, figures
-        return float(np.mean(list(cers.values()))), figures
-
-    def gradient_cosines(self) -> dict[str, dict[str, float]]:
-        """Between the tasks' gradients in the encoder, for the tasks that the next batch has anything of."""
-        if self.products is None:
-            self.products = make_products(self.model, self.objective)
-        number, random = self.progress.update, self.model.random.state
-        batch = next(batches(islice(self.plan.batches(number), 1), self.examples, num_threads=1))
-        before = keras.ops.copy(random.value)
-        products = self.products(batch, self.weighting.weights(number))
-        random.assign(before)  # looking on changes nothing
-        lengths = np.sqrt(np.diag(products))
-        names = [(i, name) for i, name in enumerate(self.objective.names) if lengths[i] > 0]
-        return {
-            name: {other: round(float(products[i, j] / (lengths[i] * lengths[j])), 4) for j, other in names}
-            for i, name in names
-        }
+        """The error that early stopping looks at, and all figures of a look."""
+        error, figures = self.look()
+        if self.conflicts:
+            number = self.progress.update
+            batch = next(batches(islice(self.plan.batches(number), 1), self.examples, num_threads=1))
+            figures["gradient_cosines"] = self.conflicts.cosines(batch, self.weighting.weights(number))
+        return error, figures
 
     def on_update(self, update: int, loss: float, rate: float, norm: float) -> None:
         """Shows one update, and writes it to TensorBoard."""
@@ -293,6 +270,16 @@ def _short(value: object) -> str:
     return text if len(text) < 120 else text[:117] + "..."
 
 
+def _label_counts(
+    splits: Sequence[Split], examples: Mapping[int, Examples], tasks: Mapping[str, Task]
+) -> dict[str, tuple[int, int]]:
+    """By language and task: how many utterances have a transcript or label, and of how many."""
+    transcripts = {split.language: (examples[i].num_transcribed, len(examples[i])) for i, split in enumerate(splits)}
+    total = sum(map(len, examples.values()))
+    labels = {name: sum(own.labels[name].num_labelled for own in examples.values()) for name in tasks}
+    return transcripts | {name: (labelled, total) for name, labelled in labels.items()}
+
+
 def _report_start(report: dict[str, str], source: Path, screen: Screen) -> None:
     screen.say(f"Weights from {source}: " + "; ".join(f"{part} {what}" for part, what in report.items()) + ".")
 
@@ -313,9 +300,9 @@ def _report_speech(recipe, splits, examples, references, recognizer: Recognizer,
         screen.say(line + (f"; left out: {left_out}" if left_out else ""))
         for skip in examples[i].skipped:
             screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
+    counts = _label_counts(splits, examples, recognizer.tasks)
     for name, task in recognizer.tasks.items():
-        labelled = sum(own.labels[name].num_labelled for own in examples.values())
-        total = sum(map(len, examples.values()))
+        labelled, total = counts[name]
         screen.say(f"{name}: {labelled} of {total} utterances labelled, {task.describe()}")
     for dev in references.values():
         report_skipped(dev, screen)

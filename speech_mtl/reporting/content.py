@@ -17,7 +17,15 @@ from speech_mtl.reporting.blocks import (
     Table,
 )
 from speech_mtl.scoring.results import REFERENCE_ARM
-from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, Provenance, Recommendation, Summary, TaskError
+from speech_mtl.scoring.summary import (
+    ArmSummary,
+    EquivalentHours,
+    LabelCount,
+    Provenance,
+    Recommendation,
+    Summary,
+    TaskError,
+)
 from speech_mtl.scoring.tables import MISSING, TASK_TABLE_GAIN, percent, short_metric, shown_error, shown_interval
 
 LONG_TABLE = 12
@@ -88,7 +96,27 @@ def _tasks(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
         " characters, classes, tags or deviations."
     )
     table = Table("Errors of each task by arm", heads, rows, num_text_columns=2, note=note)
-    return [plots["tasks"], table, *(plots[name] for name in ("weights", "losses", "conflicts") if name in plots)]
+    labels = [_labels(summary)] if summary.labels else []
+    shown = [plots[name] for name in ("weights", "losses", "conflicts") if name in plots]
+    return [plots["tasks"], table, *labels, *shown]
+
+
+def _labels(summary: Summary) -> Table:
+    tasks = list(dict.fromkeys(one.task for one in summary.labels))
+    found = {(one.arm, one.task): one for one in summary.labels}
+    rows = []
+    for arm in dict.fromkeys(one.arm for one in summary.labels):
+        own = [found.get((arm, task)) for task in tasks]
+        cells = [
+            Cell(f"{one.labelled:,}", one.labelled, f"of {one.utterances:,}") if one else Cell(MISSING) for one in own
+        ]
+        rows.append([Cell(arm), *cells])
+    note = "Training utterances whose transcript or label is known, and all that training used; first seed."
+    return Table("Labels that training had", ["Arm", *tasks], rows, num_text_columns=1, note=note)
+
+
+def _label_cell(one: LabelCount | None) -> Cell:
+    return Cell(f"{one.labelled:,}", one.labelled, f"of {one.utterances:,}") if one else Cell(MISSING)
 
 
 def _task_cells(one: TaskError | None) -> list[Cell]:

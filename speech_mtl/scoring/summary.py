@@ -166,6 +166,16 @@ class TaskCurve:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelCount:
+    """How many utterances an arm was trained on, and of how many a task's label was known."""
+
+    arm: str
+    task: str
+    labelled: int
+    utterances: int
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """How the gradients of two tasks lie to one another in the encoder of an arm: the mean cosine over training."""
 
@@ -259,6 +269,7 @@ class Summary:
         tasks: Errors of every task, if there are several.
         curves: Losses and weights of tasks by update, of the first seed at the largest budget.
         conflicts: Between tasks' gradients, of the same runs, where they were logged.
+        labels: How many labels the same runs had.
         notes: What could not be given, and why; what the reader has to know about the intervals.
         provenance: Where it comes from; None if unknown.
     """
@@ -280,5 +291,6 @@ class Summary:
     tasks: list[TaskError] = field(default_factory=list)
     curves: list[TaskCurve] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
+    labels: list[LabelCount] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provenance: Provenance | None = None

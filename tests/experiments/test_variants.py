@@ -147,6 +147,10 @@ def test_a_comparison_of_tasks_and_its_report(tiny_recipe: Recipe, tmp_path: Pat
         (arm, task) for arm in arms for task in ("aa", "bb", "emotion", "speaker")
     }
     assert {one["arm"] for one in told["conflicts"]} == {"multilingual:equal"}
+    counts = {(one["arm"], one["task"]): (one["labelled"], one["utterances"]) for one in told["labels"]}
+    used = counts[arms[0], "aa"][1] + counts[arms[0], "bb"][1]
+    assert counts[arms[0], "speaker"] == (used, used)
+    assert 0 < counts[arms[0], "emotion"][0] < used == counts[arms[0], "emotion"][1]
 
     loaded = report.load(tmp_path / "out")
     assert loaded == results

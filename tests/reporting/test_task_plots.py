@@ -9,7 +9,7 @@ from speech_mtl.reporting.content import make_report
 from speech_mtl.reporting.markdown import render_markdown
 from speech_mtl.reporting.page import render_page
 from speech_mtl.reporting.plots import make_plots
-from speech_mtl.scoring.summary import MEAN, WORST, Conflict, Estimate, Summary, TaskCurve, TaskError
+from speech_mtl.scoring.summary import MEAN, WORST, Conflict, Estimate, LabelCount, Summary, TaskCurve, TaskError
 
 SVG = "{http://www.w3.org/2000/svg}"
 ARMS = ("alone:small", "joint:small", "alone:large", "joint:large")
@@ -55,6 +55,7 @@ def summary() -> Summary:
         tasks=[task_error(task, arm) for task in METRICS for arm in ARMS],
         curves=curves,
         conflicts=conflicts,
+        labels=[LabelCount("joint:small", "de", 1234, 2345), LabelCount("alone:small", "emotion", 7, 9)],
         notes=["A note."],
     )
 
@@ -103,6 +104,8 @@ def test_the_report_says_it_in_words_and_tables(summary):
     assert "**10.0** (2.0 to 20.0)" in text
     assert "76.0 (72.0–79.0)" in text, "accuracy, not error"
     assert "How many hours" not in text
+    assert "| Arm | de | emotion |" in text
+    assert "| joint:small | 1,234 of 2,345 | – |" in text
     page = render_page(report)
     assert page.count("<svg") >= 4
 

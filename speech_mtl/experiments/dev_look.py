@@ -1,0 +1,67 @@
+"""What a look at the dev sets sees while a run trains."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from speech_mtl.config import Recipe
+from speech_mtl.datatypes import Batch
+from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.experiments.evaluate import References, recognize, task_scores
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.scoring.error_rate import TaskScore
+from speech_mtl.training.gradients import make_products
+from speech_mtl.training.objective import Objective
+
+
+class DevLook:
+    """Recognises the dev sets and counts the errors of all tasks.
+
+    Args:
+        recipe: The settings.
+        recognizer: With the weights as they are.
+        references: By language, the dev sets.
+    """
+
+    def __init__(self, recipe: Recipe, recognizer: Recognizer, references: Mapping[str, References]):
+        self.recipe = recipe
+        self.recognizer = recognizer
+        self.references = references
+
+    def __call__(self) -> tuple[float, dict]:
+        """The error that early stopping looks at, that of the target or the mean of all languages; and all figures."""
+        cers, tasks = {}, self.recognizer.tasks
+        totals = dict.fromkeys(tasks, TaskScore())
+        for language, references in self.references.items():
+            score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data)
+            cers[language] = score.characters.rate
+            for name, own in task_scores(tasks, references, hypotheses).items():
+                totals[name] += own
+        errors = {name: total.error for name, total in totals.items()}
+        figures = {"dev_cer": cers, **({"dev_error": errors} if errors else {})}
+        if self.recipe.target in errors:
+            error = errors[self.recipe.target]
+            return float("inf") if error is None else error, figures
+        return float(np.mean(list(cers.values()))), figures
+
+
+class Conflicts:
+    """How the gradients of the tasks lie to one another in the encoder."""
+
+    def __init__(self, model: MultilingualModel, objective: Objective):
+        self.random = model.random.state
+        self.names = objective.names
+        self.products = make_products(model, objective)
+
+    def cosines(self, batch: Batch, weights: np.ndarray) -> dict[str, dict[str, float]]:
+        """Between the tasks that the batch has anything of. Looking on changes nothing, the random state included."""
+        before = keras.ops.copy(self.random.value)
+        products = self.products(batch, weights)
+        self.random.assign(before)
+        lengths = np.sqrt(np.diag(products))
+        seen = [(i, name) for i, name in enumerate(self.names) if lengths[i] > 0]
+        return {
+            name: {other: round(float(products[i, j] / (lengths[i] * lengths[j])), 4) for j, other in seen}
+            for i, name in seen
+        }
