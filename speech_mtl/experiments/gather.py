@@ -74,7 +74,7 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], list[Conflict], list[LabelCount]]:
     """Losses and weights of tasks by update, the cosines of their gradients, and how many labels they had.
 
-    Of each arm at the largest budget and with its first seed. Of several targets, only of runs that are for all of them.
+    Of each arm at the largest budget and with its first seed; of several targets, only of runs that are for all.
     """
     largest = max((cell.budget_s for cell in cells), default=0.0)
     for_all = len({cell.target for cell in cells}) > 1

@@ -106,11 +106,7 @@ def _labels(summary: Summary) -> Table:
     found = {(one.arm, one.task): one for one in summary.labels}
     rows = []
     for arm in dict.fromkeys(one.arm for one in summary.labels):
-        own = [found.get((arm, task)) for task in tasks]
-        cells = [
-            Cell(f"{one.labelled:,}", one.labelled, f"of {one.utterances:,}") if one else Cell(MISSING) for one in own
-        ]
-        rows.append([Cell(arm), *cells])
+        rows.append([Cell(arm), *(_label_cell(found.get((arm, task))) for task in tasks)])
     note = "Training utterances whose transcript or label is known, and all that training used; first seed."
     return Table("Labels that training had", ["Arm", *tasks], rows, num_text_columns=1, note=note)
 
