@@ -6,7 +6,7 @@ from functools import partial
 import keras
 import numpy as np
 
-from speech_mtl.config import AugmentSettings, DataSettings, Recipe, TrainingSettings
+from speech_mtl.config import Recipe
 from speech_mtl.data.pipeline import Examples, TrainingPlan
 from speech_mtl.data.store import AudioLimits
 from speech_mtl.models.augment import SpecAugment
@@ -15,6 +15,7 @@ from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.task_heads import TaskHead
+from speech_mtl.settings import AugmentSettings, DataSettings, TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.combining import COMBININGS
 from speech_mtl.training.gradients import TrainStep, make_combining_step, make_train_step

@@ -1,372 +1,36 @@
-"""Every setting, its default, its unit and its check. A recipe is a YAML file of these.
+"""A recipe: all settings of a run or a comparison. A YAML file of these is checked once, here, when it is loaded.
 
-Field name = argument name of the class that `build` makes = key in the YAML file. Settings are checked once, here, when
-a recipe is loaded; what comes out is frozen.
+What comes out is frozen. The settings themselves are in `settings.py`.
 """
 
 import difflib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-Kept = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A block of settings. Unknown keys are errors, and values cannot be changed afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _kind(default: str) -> Callable[[Any], str]:
-    """Finds the kind of a section that comes in several; `default` where none is named."""
-
-    def kind_of(value: Any) -> str:
-        return value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)
-
-    return kind_of
-
-
-class CharacterTokenizerSettings(Section):
-    """Characters of the normalised transcript."""
-
-    kind: Literal["character"] = "character"
-
-
-class PinyinTokenizerSettings(Section):
-    """Mandarin as pinyin: letters and tone digits."""
-
-    kind: Literal["pinyin"] = "pinyin"
-
-
-TokenizerSettings = Annotated[
-    Annotated[CharacterTokenizerSettings, Tag("character")] | Annotated[PinyinTokenizerSettings, Tag("pinyin")],
-    Discriminator(_kind("character")),
-]
-
-
-class LanguageSettings(Section):
-    """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
-
-    tokenizer: TokenizerSettings = CharacterTokenizerSettings()
-    budget_s: Positive | None = None
-    """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
-    replace: Literal["noise", "shuffled_transcripts"] | None = None
-    """A control: what training hears is noise, or what it reads belongs to other utterances; see `data.replaced`.
-
-    Dev and test speech and the vocabulary stay as they are. None: true speech with its own transcripts.
-    """
-    keep_transcripts: Kept = 1.0
-    """Share of the training transcripts, chosen at random, that training sees; the others count as unknown."""
-
-
-class TaskSection(Section):
-    """What all kinds of tasks have; see `tasks.Task`."""
-
-    label: str | None = None
-    """Name of its labels in the manifests, there `labels.NAME`, or `language` or `speaker`. None: the task's name."""
-    keep_labels: Kept = 1.0
-    """Share of the training labels, chosen at random, that training sees; the others count as unknown."""
-
-
-class PooledTaskSection(TaskSection):
-    """A task whose head sees the whole utterance at once."""
-
-    pooling: Literal["attention", "mean"] = "attention"
-    """How encoder frames become one; see `models.task_heads`."""
-
-
-class ClassesTaskSettings(PooledTaskSection):
-    """One of several classes; see `tasks.classes`."""
-
-    kind: Literal["classes"] = "classes"
-    unseen: Literal["refuse", "unknown"] = "refuse"
-    """What to do with a class in dev or test that no training utterance has."""
-
-
-class NumberTaskSettings(PooledTaskSection):
-    """A number; see `tasks.number`."""
-
-    kind: Literal["number"] = "number"
-
-
-class TagsTaskSettings(PooledTaskSection):
-    """Several yes or no labels at once; see `tasks.tags`."""
-
-    kind: Literal["tags"] = "tags"
-
-
-class FrameTagsTaskSettings(TaskSection):
-    """Several yes or no labels of every frame; see `tasks.frame_tags`."""
-
-    kind: Literal["frame_tags"] = "frame_tags"
-
-
-TaskSettings = Annotated[
-    Annotated[ClassesTaskSettings, Tag("classes")]
-    | Annotated[NumberTaskSettings, Tag("number")]
-    | Annotated[TagsTaskSettings, Tag("tags")]
-    | Annotated[FrameTagsTaskSettings, Tag("frame_tags")],
-    Discriminator(_kind("classes")),
-]
-
-
-class DataSettings(Section):
-    """Where speech comes from and how it is batched."""
-
-    dir: Path
-    """Folder of manifests; relative to the folder in which the command runs."""
-    cache_dir: Path = Path("runs/cache")
-    """Decoded audio is kept here, 16-bit and at `sample_rate_hz`: about 115 MB an hour."""
-    sample_rate_hz: Count = 16_000
-    min_duration_s: Positive = 0.1
-    max_duration_s: Positive = 30.0
-    allow_skipped: Share = 0.01
-    """Largest share of a manifest's utterances that may be unusable."""
-    batch_s: Positive = 60.0
-    """Seconds of speech in a batch, padding included."""
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
-    subset_seed: int = 0
-    """Which utterances make up a budget, and which labels are kept; not the seed of a run, so that runs compare."""
-    require_all_labels: bool = False
-    """Leave out training utterances of which the transcript or any task's label is unknown."""
-    num_threads: Count = 2
-    """Threads that prepare batches."""
-
-
-class FeatureSettings(Section):
-    """Log-mel features; see `models.features.LogMel`."""
-
-    num_mels: Count = 80
-    window_s: Positive = 0.025
-    hop_s: Positive = 0.010
-    fft_size: Count = 512
-
-
-class SpecAugmentSettings(Section):
-    """See `models.augment.SpecAugment`."""
-
-    num_time_masks: Annotated[int, Field(ge=0)] = 2
-    max_time_share: Share = 0.1
-    num_frequency_masks: Annotated[int, Field(ge=0)] = 2
-    max_mels: Annotated[int, Field(ge=0)] = 20
-
-
-class AugmentSettings(Section):
-    """What is done to training speech, and to no other."""
-
-    spec_augment: SpecAugmentSettings = SpecAugmentSettings()
-    speeds: tuple[Positive, ...] = (0.9, 1.0, 1.1)
-    """Each utterance is played at one of these speeds (Ko et al. 2015)."""
-    noise_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of utterances to which white noise is added."""
-    noise_snr_db: tuple[float, float] = (10.0, 30.0)
-    """Range of the signal-to-noise ratio."""
-
-
-class ConformerSettings(Section):
-    """See `models.encoders.Conformer`."""
-
-    kind: Literal["conformer"] = "conformer"
-    num_layers: Count = 6
-    dim: Count = 144
-    num_heads: Count = 4
-    kernel_size: Count = 15
-    expansion: Count = 4
-    channels: Count = 16
-    dropout: Share = 0.1
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self):
-        if self.dim % (2 * self.num_heads):
-            raise ValueError(f"dim must be a multiple of 2 * num_heads = {2 * self.num_heads}")
-        return self
-
-
-class RecurrentSettings(Section):
-    """See `models.encoders.RecurrentEncoder`."""
-
-    kind: Literal["recurrent"] = "recurrent"
-    num_layers: Count = 3
-    dim: Count = 256
-    cell: Literal["lstm", "gru"] = "lstm"
-    channels: Count = 16
-    dropout: Share = 0.1
-
-    @model_validator(mode="after")
-    def _halves(self):
-        if self.dim % 2:
-            raise ValueError("dim must be even, half of it for each direction")
-        return self
-
-
-EncoderSettings = Annotated[
-    Annotated[ConformerSettings, Tag("conformer")] | Annotated[RecurrentSettings, Tag("recurrent")],
-    Discriminator(_kind("conformer")),
-]
-
-
-class TrainingSettings(Section):
-    """How the weights are found."""
-
-    num_updates: Count = 2000
-    learning_rate: Positive = 2e-3
-    """Peak, reached after `warmup_updates`; from there it falls along a half cosine to `final_learning_rate`."""
-    final_learning_rate: Annotated[float, Field(ge=0)] = 1e-5
-    warmup_updates: Annotated[int, Field(ge=0)] = 200
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    clip_norm: Positive = 1.0
-    evaluate_every: Count = 100
-    """Updates between two looks at the dev sets; a checkpoint is written each time."""
-    patience: Count = 10
-    """Looks at the dev set without a better error after which training stops."""
-    select: Literal["best", "last"] = "best"
-    """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
-    log_conflicts: bool = False
-    """Whether each look at the dev sets logs the cosines between the tasks' gradients in the encoder."""
-
-
-class EqualWeightingSettings(Section):
-    """Every task counts alike."""
-
-    kind: Literal["equal"] = "equal"
-
-
-class FixedWeightingSettings(Section):
-    """Weights that are given here."""
-
-    kind: Literal["fixed"] = "fixed"
-    weights: dict[str, Weight] = {}
-    """lambda of languages and tasks, by name; 1 for those that are not named."""
-
-
-class UncertaintyWeightingSettings(Section):
-    """See `training.weighting.Uncertainty`."""
-
-    kind: Literal["uncertainty"] = "uncertainty"
-    learning_rate: Positive = 0.01
-    min_weight: Annotated[float, Field(gt=0, le=1)] = 0.25
-    max_weight: Annotated[float, Field(ge=1)] = 4.0
-
-
-class DynamicWeightAverageSettings(Section):
-    """See `training.weighting.DynamicWeightAverage`."""
-
-    kind: Literal["dynamic_weight_average"] = "dynamic_weight_average"
-    temperature: Positive = 2.0
-    period: Count = 100
-
-
-class GradNormSettings(Section):
-    """See `training.weighting.GradNorm`."""
-
-    kind: Literal["gradnorm"] = "gradnorm"
-    alpha: Annotated[float, Field(ge=0)] = 1.5
-    learning_rate: Positive = 0.025
-    start_updates: Count = 50
-
-
-class RandomWeightsSettings(Section):
-    """See `training.weighting.RandomWeights`."""
-
-    kind: Literal["random"] = "random"
-
-
-class CtcDroSettings(Section):
-    """See `training.weighting.CtcDro`."""
-
-    kind: Literal["ctc_dro"] = "ctc_dro"
-    step_size: Positive = 1e-4
-    smoothing: Positive = 0.5
-    duration_s: Positive = 50.0
-
-
-WeightingSettings = Annotated[
-    Annotated[EqualWeightingSettings, Tag("equal")]
-    | Annotated[FixedWeightingSettings, Tag("fixed")]
-    | Annotated[UncertaintyWeightingSettings, Tag("uncertainty")]
-    | Annotated[DynamicWeightAverageSettings, Tag("dynamic_weight_average")]
-    | Annotated[GradNormSettings, Tag("gradnorm")]
-    | Annotated[RandomWeightsSettings, Tag("random")]
-    | Annotated[CtcDroSettings, Tag("ctc_dro")],
-    Discriminator(_kind("equal")),
-]
-
-
-class PCGradSettings(Section):
-    """See `training.combining.PCGrad`."""
-
-    kind: Literal["pcgrad"] = "pcgrad"
-
-
-class CAGradSettings(Section):
-    """See `training.combining.CAGrad`."""
-
-    kind: Literal["cagrad"] = "cagrad"
-    radius: Share = 0.4
-
-
-GradientSettings = Annotated[
-    Annotated[PCGradSettings, Tag("pcgrad")] | Annotated[CAGradSettings, Tag("cagrad")],
-    Discriminator(_kind("pcgrad")),
-]
-
-
-class ControlSettings(Section):
-    """Further arms that tell what an effect comes from; see `experiments.controls`."""
-
-    equal_updates: bool = False
-    """`alone` once more, with as many updates as the longest arm and no early stopping."""
-    noise: bool = False
-    """Each arm with auxiliary languages once more, their training speech replaced by noise."""
-    shuffled_transcripts: bool = False
-    """Each arm with auxiliary languages once more, their transcripts given to other utterances."""
-    leave_one_out: bool = False
-    """Each arm with auxiliary languages once more without each of them in turn."""
-
-
-class CompareSettings(Section):
-    """What `speech-mtl compare` runs: every budget x arm x seed."""
-
-    budgets_min: tuple[Positive, ...] = (10.0,)
-    """Minutes of target speech, nested."""
-    arms: tuple[str, ...] = ("alone", "joint")
-    seeds: tuple[int, ...] = (0,)
-    pretrain_updates: Count = 1000
-    """`num_updates` of the auxiliary languages' pretraining, in arms that pretrain."""
-    finetune_updates: Count = 1000
-    """`num_updates` on the target after pretraining."""
-    finetune_learning_rate: Positive = 1e-3
-    controls: ControlSettings = ControlSettings()
-    variants: dict[str, dict[str, Any]] = {}
-    """Settings to try: every arm is run with each of these changes (dotted keys) and is then named `ARM:VARIANT`."""
-    reference: str = "alone"
-    """What every arm is measured against in the table of tasks: an arm, which stands for that arm of each variant where
-    there are variants, or `ARM:VARIANT`."""
-    num_replications: Annotated[int, Field(ge=100)] = 10_000
-    """Of the bootstrap that gives the intervals."""
-
-
-class TuneSettings(Section):
-    """What `speech-mtl tune` searches; see `experiments.tune`."""
-
-    sampler: Literal["grid", "bayes"] = "grid"
-    weights: dict[str, tuple[Positive, ...]] = {}
-    """By language or task, the weights to try: all combinations of a grid, or the ends of a range."""
-    num_trials: Count = 20
-    """Of `bayes`."""
+from speech_mtl.settings import (
+    AugmentSettings,
+    CompareSettings,
+    ConformerSettings,
+    DataSettings,
+    EncoderSettings,
+    EqualWeightingSettings,
+    FeatureSettings,
+    FixedWeightingSettings,
+    GradientSettings,
+    LanguageSettings,
+    Section,
+    TaskSettings,
+    TrainingSettings,
+    TuneSettings,
+    WeightingSettings,
+)
 
 
 class Recipe(Section):
@@ -381,7 +45,7 @@ class Recipe(Section):
     Early stopping can look at a task instead; comparisons need a language.
     """
     languages: dict[str, LanguageSettings] = Field(min_length=1)
-    tasks: dict[str, TaskSettings] = {}
+    tasks: dict[str, TaskSettings] = Field(default_factory=dict)
     """What is predicted besides transcripts, by a name of its own."""
     weighting: WeightingSettings = EqualWeightingSettings()
     """lambda of each language and task in the objective; see `training.objective`."""

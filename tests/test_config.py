@@ -3,18 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl import config
-from speech_mtl.config import (
+from speech_mtl import settings
+from speech_mtl.config import Recipe, load_recipe
+from speech_mtl.errors import InputError
+from speech_mtl.settings import (
     ConformerSettings,
     FeatureSettings,
     LanguageSettings,
     PinyinTokenizerSettings,
-    Recipe,
     RecurrentSettings,
     SpecAugmentSettings,
-    load_recipe,
 )
-from speech_mtl.errors import InputError
 
 SMALLEST = "name: x\nlanguages: {cs: {}}\ndata: {dir: data/x}\n"
 
@@ -279,16 +278,16 @@ def test_settings_are_arguments_with_the_same_defaults():
     arguments = defaults(SpecAugment)
     assert arguments.items() >= SpecAugmentSettings().model_dump().items()
     assert arguments.keys() - SpecAugmentSettings.model_fields.keys() == {"random", "name"}
-    assert config.DataSettings(dir=Path("d")).sample_rate_hz == defaults(LogMel)["sample_rate_hz"]
+    assert settings.DataSettings(dir=Path("d")).sample_rate_hz == defaults(LogMel)["sample_rate_hz"]
 
 
 def test_optimizer_and_schedule_have_their_settings():
     from speech_mtl.build import build_schedule
     from speech_mtl.training.optimizer import FlatAdamW
 
-    settings = config.TrainingSettings()
-    assert defaults(FlatAdamW)["weight_decay"] == settings.weight_decay
-    assert defaults(FlatAdamW)["clip_norm"] == settings.clip_norm
-    schedule = build_schedule(settings)
-    assert schedule(settings.warmup_updates) == settings.learning_rate
-    assert schedule(settings.num_updates) == settings.final_learning_rate
+    training = settings.TrainingSettings()
+    assert defaults(FlatAdamW)["weight_decay"] == training.weight_decay
+    assert defaults(FlatAdamW)["clip_norm"] == training.clip_norm
+    schedule = build_schedule(training)
+    assert schedule(training.warmup_updates) == training.learning_rate
+    assert schedule(training.num_updates) == training.final_learning_rate

@@ -8,8 +8,9 @@ run is the one that is evaluated. To add an arm, write such a function under `@a
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from speech_mtl.config import LanguageSettings, Recipe
+from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
+from speech_mtl.settings import LanguageSettings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.config import DataSettings, Recipe
+from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
 from speech_mtl.data.labels import encode, make_column
 from speech_mtl.data.manifest import manifest_path
@@ -21,6 +21,7 @@ from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.results import EvaluationRow, TaskRow, evaluation_row
 from speech_mtl.scoring.tables import evaluation_table, read_rows, task_table, write_results
 from speech_mtl.screen import Screen
+from speech_mtl.settings import DataSettings
 from speech_mtl.tasks import Task
 
 

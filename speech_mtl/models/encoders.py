@@ -1,7 +1,7 @@
 """Encoders: (B, T, F) features -> (B, E, D) encoder frames. Shared by all languages.
 
 To add one, write a class with `dim`, `num_frames`, `frame_centres`, `last_layer` and `call(features, num_frames,
-training)`, enter it in `ENCODERS`, and give it a settings class of the same `kind` in `config`. The conformance test
+training)`, enter it in `ENCODERS`, and give it a settings class of the same `kind` in `settings`. The conformance test
 `tests/models/test_encoders.py` finds it by itself.
 """
 

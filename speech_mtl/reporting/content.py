@@ -104,9 +104,8 @@ def _tasks(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
 def _labels(summary: Summary) -> Table:
     tasks = list(dict.fromkeys(one.task for one in summary.labels))
     found = {(one.arm, one.task): one for one in summary.labels}
-    rows = []
-    for arm in dict.fromkeys(one.arm for one in summary.labels):
-        rows.append([Cell(arm), *(_label_cell(found.get((arm, task))) for task in tasks)])
+    arms = dict.fromkeys(one.arm for one in summary.labels)
+    rows = [[Cell(arm), *(_label_cell(found.get((arm, task))) for task in tasks)] for arm in arms]
     note = "Training utterances whose transcript or label is known, and all that training used; first seed."
     return Table("Labels that training had", ["Arm", *tasks], rows, num_text_columns=1, note=note)
 

@@ -1,7 +1,7 @@
 """Tasks: things to predict from an utterance besides its transcript. One file a kind; `task.Task` says what each has.
 
 To add a kind, write a subclass of `Task`, enter it in `TASKS`, and give it a settings class of the same `kind` in
-`config`. `tests/tasks/test_every_task.py` finds it by itself.
+`settings`. `tests/tasks/test_every_task.py` finds it by itself.
 """
 
 from speech_mtl.tasks.classes import Classes

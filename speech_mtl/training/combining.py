@@ -2,7 +2,7 @@
 
 All of them look only at the inner products of the gradients and give how often each goes into the step: what they do
 is arithmetic on T x T numbers. To add one, write a subclass of `Combining`, enter it in `COMBININGS`, and give it a
-settings class of the same `kind` in `config`. `tests/training/test_combining.py` finds it by itself.
+settings class of the same `kind` in `settings`. `tests/training/test_combining.py` finds it by itself.
 """
 
 from abc import ABC, abstractmethod

@@ -2,7 +2,7 @@
 
 A weighting gives the weights lambda of an update and is then told what the batch showed. All of it is arithmetic on T
 numbers outside the compiled step. To add one, write a subclass of `Weighting`, enter it in `WEIGHTINGS`, and give it a
-settings class of the same `kind` in `config`. `tests/training/test_weighting.py` finds it by itself.
+settings class of the same `kind` in `settings`. `tests/training/test_weighting.py` finds it by itself.
 """
 
 from abc import ABC, abstractmethod

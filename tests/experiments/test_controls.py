@@ -2,11 +2,12 @@
 
 import pytest
 
-from speech_mtl.config import ControlSettings, Recipe
+from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS, Stage, find_arm
 from speech_mtl.experiments.controls import arms_and_controls, only
 from speech_mtl.scoring.results import REFERENCE_ARM, is_control
+from speech_mtl.settings import ControlSettings
 
 HELPED = sorted(ARMS.keys() - {REFERENCE_ARM})
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from speech_mtl import config
+from speech_mtl import config, settings
 from speech_mtl.datatypes import Batch
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoders import ENCODERS
@@ -227,15 +227,15 @@ def test_names_of_weights_are_unique_and_lie_below_the_encoder(model):
 @pytest.mark.parametrize("kind", sorted(ENCODERS))
 def test_settings_are_the_arguments(kind):
     """The encoder's settings class has the constructor's arguments, with the same defaults."""
-    union, *_ = get_args(config.EncoderSettings)
-    settings = {section.model_fields["kind"].default: section for section in get_args(union)}
-    assert sorted(settings) == sorted(ENCODERS)
+    union, *_ = get_args(settings.EncoderSettings)
+    by_kind = {section.model_fields["kind"].default: section for section in get_args(union)}
+    assert sorted(by_kind) == sorted(ENCODERS)
     arguments = {
         name: parameter.default
         for name, parameter in inspect.signature(ENCODERS[kind]).parameters.items()
         if name not in ("random", "name")
     }
-    assert settings[kind]().model_dump(exclude={"kind"}) == arguments
+    assert by_kind[kind]().model_dump(exclude={"kind"}) == arguments
 
 
 @pytest.mark.parametrize("kind", sorted(ENCODERS))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from speech_mtl import config
+from speech_mtl import settings
 from speech_mtl.models.task_heads import POOLINGS, AttentionPooling, MeanPooling, TaskHead, TaskHeads
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -92,9 +92,9 @@ def test_of_frames_that_are_alike_it_is_their_value(kind):
 
 
 def test_poolings_are_those_of_the_settings():
-    choices = get_args(config.PooledTaskSection.model_fields["pooling"].annotation)
+    choices = get_args(settings.PooledTaskSection.model_fields["pooling"].annotation)
     assert sorted(choices) == sorted(POOLINGS)
-    assert config.PooledTaskSection().pooling in POOLINGS
+    assert settings.PooledTaskSection().pooling in POOLINGS
 
 
 def test_mean_equals_numpy(frames):

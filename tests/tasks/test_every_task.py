@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from speech_mtl import config
+from speech_mtl import config, settings
 from speech_mtl.tasks import TASKS
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.frame_tags import ENDS, FrameTags, Segments
@@ -296,16 +296,16 @@ def test_what_is_no_label(kind):
 @every_kind
 def test_settings_are_the_arguments(kind):
     """The settings class of the kind has the constructor's further arguments, with the same defaults."""
-    union, *_ = get_args(config.TaskSettings)
-    settings = {get_args(section)[0].model_fields["kind"].default: get_args(section)[0] for section in get_args(union)}
-    assert sorted(settings) == sorted(TASKS)
+    union, *_ = get_args(settings.TaskSettings)
+    by_kind = {get_args(section)[0].model_fields["kind"].default: get_args(section)[0] for section in get_args(union)}
+    assert sorted(by_kind) == sorted(TASKS)
     arguments = {
         name: parameter.default
         for name, parameter in inspect.signature(TASKS[kind]).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    assert settings[kind]().model_dump(exclude={"kind", "label", "keep_labels", "pooling"}) == arguments
-    assert ("pooling" in settings[kind].model_fields) == (not TASKS[kind].over_frames)
+    assert by_kind[kind]().model_dump(exclude={"kind", "label", "keep_labels", "pooling"}) == arguments
+    assert ("pooling" in by_kind[kind].model_fields) == (not TASKS[kind].over_frames)
     for name, value in arguments.items():
         task = TASKS[kind].from_labels("mood", "feeling", CASES[kind].labels, **{name: value})
         assert task.to_json()[name] == value

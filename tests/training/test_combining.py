@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from speech_mtl import config
+from speech_mtl import config, settings
 from speech_mtl.training.combining import COMBININGS, CAGrad, PCGrad
 
 every_kind = pytest.mark.parametrize("kind", sorted(COMBININGS))
@@ -69,12 +69,12 @@ def test_two_conflicting_tasks_are_hurt_less_than_by_their_sum(kind, seed):
 @every_kind
 def test_settings_are_the_arguments(kind):
     """The settings class of the kind has the constructor's arguments, with the same defaults."""
-    union, *_ = get_args(config.GradientSettings)
-    settings = {get_args(one)[0].model_fields["kind"].default: get_args(one)[0] for one in get_args(union)}
-    assert sorted(settings) == sorted(COMBININGS)
+    union, *_ = get_args(settings.GradientSettings)
+    by_kind = {get_args(one)[0].model_fields["kind"].default: get_args(one)[0] for one in get_args(union)}
+    assert sorted(by_kind) == sorted(COMBININGS)
     parameters = inspect.signature(COMBININGS[kind]).parameters
     arguments = {name: one.default for name, one in parameters.items() if name != "seed"}
-    assert settings[kind]().model_dump(exclude={"kind"}) == arguments
+    assert by_kind[kind]().model_dump(exclude={"kind"}) == arguments
     assert COMBININGS[kind].kind == kind
     assert kind in config._KINDS
 

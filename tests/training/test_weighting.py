@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from speech_mtl import config
+from speech_mtl import config, settings
 from speech_mtl.errors import InputError
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.number import Number
@@ -142,12 +142,12 @@ def test_who_reads_the_norms_of_gradients_says_so(kind):
 @every_kind
 def test_settings_are_the_arguments(kind):
     """The settings class of the kind has the constructor's arguments, with the same defaults."""
-    union, *_ = get_args(config.WeightingSettings)
-    settings = {get_args(one)[0].model_fields["kind"].default: get_args(one)[0] for one in get_args(union)}
-    assert sorted(settings) == sorted(WEIGHTINGS)
+    union, *_ = get_args(settings.WeightingSettings)
+    by_kind = {get_args(one)[0].model_fields["kind"].default: get_args(one)[0] for one in get_args(union)}
+    assert sorted(by_kind) == sorted(WEIGHTINGS)
     parameters = inspect.signature(WEIGHTINGS[kind]).parameters
     arguments = {name: one.default for name, one in parameters.items() if name not in ("objective", "seed")}
-    given = settings[kind]().model_dump(exclude={"kind"})
+    given = by_kind[kind]().model_dump(exclude={"kind"})
     assert given.keys() == arguments.keys()
     optional = {name: value for name, value in arguments.items() if value is not inspect.Parameter.empty}
     assert {name: given[name] for name in optional} == optional
