@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from speech_mtl.datatypes import Batch, Logits
+from speech_mtl.models.features import frame_mask
 from speech_mtl.tasks import Task
 from speech_mtl.training.losses import ctc_loss
 
@@ -42,7 +43,10 @@ class Objective:
         columns = [ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens)]
         counts = [ops.cast(batch.num_tokens, "float32")]
         for task in self.tasks:
-            sums, known = _known_losses(task, logits.labels[task.name], batch.labels[task.name])
+            values = batch.labels[task.name]
+            if task.over_frames:
+                values = _true_frames(values, logits.labels[task.name], logits.num_frames)
+            sums, known = _known_losses(task, logits.labels[task.name], values)
             columns.append(sums)
             counts.append(known)
         return ops.stack(columns, axis=1), ops.stack(counts, axis=1)
@@ -108,8 +112,6 @@ class Observed:
 
 def _known_losses(task: Task, outputs, values):
     """(B,) sums of the loss over known entries, and how many there are."""
-    if task.over_frames:
-        values = _as_long_as(outputs, values)
     known = ops.logical_not(ops.isnan(values))
     entries = task.losses(outputs, ops.where(known, values, 0.0))
     entries = ops.where(known, entries, 0.0)
@@ -118,8 +120,9 @@ def _known_losses(task: Task, outputs, values):
     return (ops.sum(entries, axis=axes), ops.sum(counted, axis=axes)) if axes else (entries, counted)
 
 
-def _as_long_as(outputs, values):
-    """(B, E', K) labels of frames, cut or filled up with NaN to the E frames of the outputs."""
+def _true_frames(values, outputs, num_frames):
+    """(B, E', K) labels of frames as (B, E, K), with NaN wherever there is no label or no true frame."""
     size = ops.shape(outputs)[1]
     unknown = ops.full_like(outputs, np.nan)
-    return ops.concatenate([values, unknown], axis=1)[:, :size]
+    fitted = ops.concatenate([values, unknown], axis=1)[:, :size]
+    return ops.where(frame_mask(num_frames, size)[:, :, None] > 0, fitted, unknown)

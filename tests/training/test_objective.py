@@ -234,14 +234,15 @@ def test_rows_that_are_padding_change_nothing():
 
 @pytest.mark.parametrize("size", [0, 3, 6, 9])
 def test_labels_over_frames_that_are_shorter_or_longer_than_the_outputs(size, gradient_of):
-    """Labels behind the last output are cut off; frames behind the last label are unknown."""
+    """Labels behind the last true frame do not count, nor do frames behind the last label."""
     generator = np.random.default_rng(0)
     objective = Objective(("aa", "bb"), (FrameTags("phones", "phones", ["a", "b", "c"]),))
     outputs = {"values": make_outputs()["values"], "phones": generator.normal(size=(4, 6, 3)).astype("float32")}
     labels = generator.integers(0, 2, (4, 9, 3)).astype("float32")
     labels[generator.uniform(size=labels.shape) < 0.3] = NAN
     labels = labels[:, :size]
-    batch = BATCH._replace(labels={"phones": labels})
+    batch = BATCH._replace(labels={"phones": labels.copy()})
+    labels[np.arange(size)[None, :] >= NUM_FRAMES[:, None]] = NAN
     common = min(size, 6)
     known = ~np.isnan(labels[:, :common])
     losses, counts = numpy_losses(outputs, batch, objective)
