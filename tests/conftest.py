@@ -8,7 +8,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,21 @@ def human_corpora() -> Path:
     if not path.is_dir():
         pytest.skip(f"there is no real speech in {path}")
     return path
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Runs compiled functions as plain Python: a run of a few updates spends most of its time in tracing."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

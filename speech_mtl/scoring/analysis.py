@@ -182,6 +182,16 @@ def relative_reduction(sampled: Bootstrap, key: ArmAtBudget) -> tuple[Estimate, 
     return estimate, paired_p_value(helped.replicates - alone.replicates)
 
 
+def all_reductions(sampled: Mapping[str, Bootstrap]) -> list[tuple[str, str, float, Estimate]]:
+    """(target, arm, seconds of its speech, reduction of its CER) of everything that was tried beside alone."""
+    return [
+        (target, *key, reduction[0])
+        for target, own in sampled.items()
+        for key in own.cer
+        if (reduction := relative_reduction(own, key))
+    ]
+
+
 def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
     """For every arm but alone at every budget; nothing where alone was not measured."""
     budgets = sorted(budget for arm, budget in sampled.cer if arm == REFERENCE_ARM)

@@ -12,12 +12,12 @@ import numpy as np
 from speech_mtl.scoring.analysis import (
     ArmAtBudget,
     Measured,
+    all_reductions,
     bootstrap,
     character_errors,
     language_errors,
     negative_transfer,
     over_seeds,
-    relative_reduction,
 )
 from speech_mtl.scoring.hypotheses import Model, TestSet
 from speech_mtl.scoring.results import ResultRow, split_variant, variant_arm
@@ -65,12 +65,6 @@ def summarize_targets(
     """
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
     first = next(iter(sampled.values()))
-    reductions = (
-        (target, *key, reduction[0])
-        for target, own in sampled.items()
-        for key in own.cer
-        if (reduction := relative_reduction(own, key))
-    )
     few = " So few of them make intervals rough." if first.num_drawn < 10 else ""
     return Summary(
         recipe=recipe,
@@ -81,7 +75,7 @@ def summarize_targets(
         num_replications=num_replications,
         arms=[],
         equivalent_hours=[],
-        worse=negative_transfer(reductions),
+        worse=negative_transfer(all_reductions(sampled)),
         languages=language_errors(rows),
         examples=[],
         notes=[

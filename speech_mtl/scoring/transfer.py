@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from speech_mtl.scoring.analysis import Bootstrap, bootstrap, language_errors, negative_transfer, relative_reduction
+from speech_mtl.scoring.analysis import Bootstrap, all_reductions, bootstrap, language_errors, negative_transfer
 from speech_mtl.scoring.hypotheses import TestSet
 from speech_mtl.scoring.results import ResultRow, auxiliary_of
-from speech_mtl.scoring.summary import Estimate, Recommendation, Summary, TransferEntry
+from speech_mtl.scoring.summary import Recommendation, Summary, TransferEntry
 
 
 def summarize_transfer(
@@ -17,7 +17,7 @@ def summarize_transfer(
         InputError: A test set is empty.
     """
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
-    reductions = _reductions(sampled)
+    reductions = all_reductions(sampled)
     entries = [
         TransferEntry(target, auxiliary, reduction)
         for target, arm, _, reduction in reductions
@@ -64,13 +64,3 @@ def _note(sampled: dict[str, Bootstrap]) -> str:
         f"Each target had {minutes:g} minutes of speech, each auxiliary all of its own. Intervals cover 95 %: the "
         f"bootstrap draws {first.drawn}s of a target's test set. {seeds}"
     )
-
-
-def _reductions(sampled: dict[str, Bootstrap]) -> list[tuple[str, str, float, Estimate]]:
-    """(target, arm, seconds of its speech, reduction of its CER) of everything that was tried."""
-    return [
-        (target, *key, reduction[0])
-        for target, own in sampled.items()
-        for key in own.cer
-        if (reduction := relative_reduction(own, key))
-    ]

@@ -1,6 +1,5 @@
 """The gradients of several tasks: of each by itself, and combined in the encoder."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -83,19 +82,6 @@ def batch(speak) -> Batch:
     return Batch(waveforms, num_samples, np.array([0, 0, 1, 1], "int32"), tokens, num_tokens, labels)
 
 
-@pytest.fixture
-def eagerly() -> Iterator[None]:
-    """Steps without compiling them, which takes seconds."""
-    if keras.backend.backend() != "tensorflow":
-        yield
-        return
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def make_model(recipe: Recipe = RECIPE) -> MultilingualModel:
     """With questions other than zeros in the attention poolings, so that nothing is symmetric."""
     model = build_model(recipe, NUM_TOKENS, TASKS)
@@ -145,7 +131,7 @@ def assert_same_products(found: np.ndarray, rows: np.ndarray) -> None:
     assert not found[~present].any()
 
 
-def test_products_are_those_of_the_weighted_tasks_gradients(batch, gradients_of, eagerly):
+def test_products_are_those_of_the_weighted_tasks_gradients(batch, gradients_of, untraced):
     model = make_model()
     rows = gradients_of(model, batch, model.encoder.trainable_variables)
     assert (np.linalg.norm(rows, axis=1) > 1e-3).all()
@@ -157,7 +143,7 @@ def test_products_are_those_of_the_weighted_tasks_gradients(batch, gradients_of,
     assert_same_products(products(without_age, WEIGHTS), WEIGHTS[:, None] * rows)
 
 
-def test_watching_the_last_layer(batch, gradients_of, eagerly):
+def test_watching_the_last_layer(batch, gradients_of, untraced):
     """Products of each L_i as the objective has it, whatever its weight; and the step is the same as without."""
     watching, plain = make_model(), make_model()
     rows = gradients_of(watching, batch, watching.encoder.last_layer.trainable_variables)
@@ -189,7 +175,7 @@ def test_every_task_has_a_gradient_in_the_last_layer(kind, batch, gradients_of):
     assert (np.linalg.norm(gradients_of(model, short, last), axis=1) > 1e-3).all()
 
 
-def test_a_step_descends_the_weighted_objective(batch, gradients_of, eagerly):
+def test_a_step_descends_the_weighted_objective(batch, gradients_of, untraced):
     """All that a step reports and does, from the gradients of the tasks by themselves."""
     model = make_model()
     before, variables = arrays(model.trainable_variables), model.trainable_variables
@@ -218,7 +204,7 @@ def test_encoder_positions():
     assert {paths[i] for i in outside} == {"heads", "tasks"}
 
 
-def test_coefficients_count_in_the_encoder_and_not_in_heads(batch, gradients_of, eagerly):
+def test_coefficients_count_in_the_encoder_and_not_in_heads(batch, gradients_of, untraced):
     model = make_model()
     variables = model.trainable_variables
     before = arrays(variables)
