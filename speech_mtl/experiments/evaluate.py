@@ -92,13 +92,13 @@ def task_scores(
     """The errors of each task besides transcripts."""
     scores = {}
     for name, task in tasks.items():
-        errors = [errors for errors in errors_by_utterance(task, references, hypotheses) if errors is not None]
+        errors = [errors for errors in label_errors(task, references, hypotheses) if errors is not None]
         columns = np.array(errors).reshape(-1, 2).sum(axis=0)
         scores[name] = TaskScore(float(columns[0]), float(columns[1]), len(errors))
     return scores
 
 
-def errors_by_utterance(
+def label_errors(
     task: Task, references: References, hypotheses: Sequence[Hypothesis]
 ) -> list[tuple[float, float] | None]:
     """Errors of each utterance in a task, and what they are counted against; None where nothing is known."""
@@ -229,7 +229,7 @@ def write_hypotheses(
     path: Path, references: References, hypotheses: Sequence[Hypothesis], tasks: Mapping[str, Task]
 ) -> None:
     """Writes what was said and what was heard, a JSON line an utterance; of tasks, also their errors."""
-    errors = {name: errors_by_utterance(task, references, hypotheses) for name, task in tasks.items()}
+    errors = {name: label_errors(task, references, hypotheses) for name, task in tasks.items()}
     lines = []
     for i, (reference, h) in enumerate(zip(references.texts, hypotheses, strict=True)):
         record = {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}
