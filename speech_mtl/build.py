@@ -18,10 +18,11 @@ from speech_mtl.models.task_heads import TaskHead
 from speech_mtl.settings import AugmentSettings, DataSettings, TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.combining import COMBININGS
-from speech_mtl.training.gradients import TrainStep, make_combining_step, make_train_step
+from speech_mtl.training.gradients import make_combining_step, make_train_step
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cosine
+from speech_mtl.training.step import TrainStep
 from speech_mtl.training.weighting import WEIGHTINGS, Weighting
 
 

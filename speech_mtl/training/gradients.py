@@ -1,8 +1,7 @@
-"""One training step, compiled for the backend at hand."""
+"""What needs gradients or a compiler, for the backend at hand."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,32 +11,7 @@ from speech_mtl.datatypes import Array, Batch, Logits
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
-
-
-class StepResult(NamedTuple):
-    """What a step found.
-
-    Attributes:
-        losses: (B, 1 + K), see `Objective.losses`.
-        counts: (B, 1 + K), see `Objective.losses`.
-        objective: The weighted sum that was minimised.
-        norm: Of the whole gradient.
-        products: (T, T) inner products of the tasks' gradients: of the weighted tasks in the encoder for a step that
-            combines gradients, of L_i in the last shared layer for one that watches it; else empty.
-    """
-
-    losses: np.ndarray
-    counts: np.ndarray
-    objective: float
-    norm: float
-    products: np.ndarray
-
-
-TrainStep = Callable[[Batch, float, np.ndarray], StepResult]
-"""(batch, learning rate, weights of the tasks (T,)) -> what it found."""
-
-Combine = Callable[[np.ndarray], np.ndarray]
-"""(T, T) inner products of the tasks' weighted gradients -> (T,) how often each goes into the step."""
+from speech_mtl.training.step import Combine, TrainStep
 
 
 def make_train_step(
@@ -97,13 +71,6 @@ def make_forward(model: MultilingualModel) -> Callable[[Array, Array, Array], Lo
         return Logits(ops.convert_to_numpy(values), ops.convert_to_numpy(num_frames), told)
 
     return forward
-
-
-def encoder_positions(model: MultilingualModel, weights: Sequence[keras.Variable]) -> tuple[list[int], list[int]]:
-    """Which of the weights are the encoder's, and which are not."""
-    shared = {id(variable) for variable in model.encoder.trainable_variables}
-    inside = [i for i, variable in enumerate(weights) if id(variable) in shared]
-    return inside, [i for i, variable in enumerate(weights) if id(variable) not in shared]
 
 
 def _backend() -> ModuleType:

@@ -8,9 +8,9 @@ import numpy as np
 
 from speech_mtl.datatypes import Batch
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.training.gradients import Combine, StepResult, TrainStep, encoder_positions
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.step import Combine, StepResult, TrainStep, encoder_positions
 
 
 def make_train_step(

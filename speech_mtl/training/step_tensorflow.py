@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from speech_mtl.datatypes import Batch
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.training.gradients import Combine, StepResult, TrainStep, encoder_positions
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.step import Combine, StepResult, TrainStep, encoder_positions
 
 FLOAT = tf.TensorSpec([], tf.float32)
 VECTOR = tf.TensorSpec([None], tf.float32)

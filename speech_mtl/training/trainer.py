@@ -9,8 +9,8 @@ import numpy as np
 
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
-from speech_mtl.training.gradients import StepResult, TrainStep
 from speech_mtl.training.objective import Objective, Observed
+from speech_mtl.training.step import StepResult, TrainStep
 from speech_mtl.training.weighting import Weighting
 
 MOST_NAMED = 8

@@ -9,9 +9,10 @@ from speech_mtl.config import Recipe
 from speech_mtl.data.pipeline import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.ctc import greedy
-from speech_mtl.training.gradients import StepResult, make_forward, make_train_step
+from speech_mtl.training.gradients import make_forward, make_train_step
 from speech_mtl.training.losses import ctc_loss
 from speech_mtl.training.objective import Objective
+from speech_mtl.training.step import StepResult
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

@@ -17,13 +17,13 @@ from speech_mtl.tasks.frame_tags import FrameTags
 from speech_mtl.tasks.number import Number
 from speech_mtl.tasks.tags import Tags
 from speech_mtl.training.gradients import (
-    encoder_positions,
     make_combining_step,
     make_products,
     make_train_step,
 )
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.step import encoder_positions
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

@@ -1,0 +1,43 @@
+"""What a training step takes and gives, whatever the backend."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from speech_mtl.datatypes import Batch
+from speech_mtl.models.multitask import MultilingualModel
+
+
+class StepResult(NamedTuple):
+    """What a step found.
+
+    Attributes:
+        losses: (B, 1 + K), see `Objective.losses`.
+        counts: (B, 1 + K), see `Objective.losses`.
+        objective: The weighted sum that was minimised.
+        norm: Of the whole gradient.
+        products: (T, T) inner products of the tasks' gradients: of the weighted tasks in the encoder for a step that
+            combines gradients, of L_i in the last shared layer for one that watches it; else empty.
+    """
+
+    losses: np.ndarray
+    counts: np.ndarray
+    objective: float
+    norm: float
+    products: np.ndarray
+
+
+TrainStep = Callable[[Batch, float, np.ndarray], StepResult]
+"""(batch, learning rate, weights of the tasks (T,)) -> what it found."""
+
+Combine = Callable[[np.ndarray], np.ndarray]
+"""(T, T) inner products of the tasks' weighted gradients -> (T,) how often each goes into the step."""
+
+
+def encoder_positions(model: MultilingualModel, weights: Sequence[keras.Variable]) -> tuple[list[int], list[int]]:
+    """Which of the weights are the encoder's, and which are not."""
+    shared = {id(variable) for variable in model.encoder.trainable_variables}
+    inside = [i for i, variable in enumerate(weights) if id(variable) in shared]
+    return inside, [i for i, variable in enumerate(weights) if id(variable) not in shared]
