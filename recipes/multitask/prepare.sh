@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
-python -m data_scripts.synthetic data/multitask --languages de --train-minutes 15 --dev-utterances 100 \
+python -m data_scripts.synthetic data/multitask --languages de --train-minutes 60 --dev-utterances 100 \
   --test-utterances 300 --labels articulation,emotion,gender,rate --shared-voices
