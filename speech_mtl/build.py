@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from speech_mtl.config import Recipe
-from speech_mtl.data.pipeline import Examples, TrainingPlan
+from speech_mtl.data.batching import TrainingPlan
+from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoders import ENCODERS

@@ -9,9 +9,9 @@ import numpy as np
 
 from speech_mtl.build import audio_limits
 from speech_mtl.config import Recipe
+from speech_mtl.data.examples import Examples, Reading, load_examples, refuse_many, utterances_at, within_budget
 from speech_mtl.data.labels import Removal, make_task
 from speech_mtl.data.manifest import manifest_path, read_manifest
-from speech_mtl.data.pipeline import Examples, Reading, load_examples, refuse_many, utterances_at, within_budget
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.store import WaveformStore, open_store
 from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class

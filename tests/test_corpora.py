@@ -8,8 +8,8 @@ import pytest
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
-from speech_mtl.data.pipeline import Examples, Reading, load_examples
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError

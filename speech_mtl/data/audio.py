@@ -42,7 +42,9 @@ def read_audio(path: Path, sample_rate_hz: int, min_duration_s: float = 0.0, max
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise AudioError("unreadable", f"{path} cannot be read as audio ({error})") from None
     if len(samples) < 0.9 * announced:
-        raise AudioError("truncated", f"{path} announces {announced / rate:.1f} s but holds {len(samples) / rate:.1f} s")
+        raise AudioError(
+            "truncated", f"{path} announces {announced / rate:.1f} s but holds {len(samples) / rate:.1f} s"
+        )
     waveform = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
     return checked(resampled(waveform, rate, sample_rate_hz), path, sample_rate_hz, min_duration_s, max_duration_s)
 

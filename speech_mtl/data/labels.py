@@ -22,7 +22,7 @@ FrameTimes = Callable[[int], np.ndarray]
 class Removal:
     """Takes a random part of labels away, as if they were unknown: how much do partial labels cost?
 
-    Whether an utterance keeps a label depends on the seed, the label's name and the utterance's id, and on nothing else.
+    Whether an utterance keeps a label depends on the seed, the label's name and the utterance's id, and nothing else.
 
     Attributes:
         kept: By label, the share that is kept; labels that are not named are all kept.
@@ -154,9 +154,7 @@ def encode(task: Task, utterance: Utterance) -> Any:
         raise bad_label(task.name, task.label, utterance, error) from None
 
 
-def make_task(
-    kind: type[Task], name: str, label: str, utterances: Iterable[Utterance], **settings: Any
-) -> Task:
+def make_task(kind: type[Task], name: str, label: str, utterances: Iterable[Utterance], **settings: Any) -> Task:
     """A task of the labels that training has.
 
     Raises:

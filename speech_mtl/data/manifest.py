@@ -136,5 +136,3 @@ def _parse(line: bytes, path: Path, number: int) -> Utterance:
         labels=record.get("labels") or {},
         source=where,
     )
-
-

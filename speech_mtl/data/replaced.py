@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from speech_mtl.data.examples import Examples, min_frames, refuse_many
 from speech_mtl.data.manifest import read_manifest
-from speech_mtl.data.pipeline import Examples, min_frames, refuse_many
 from speech_mtl.data.store import Skipped, WaveformStore
 
 GROUP_SIZE = 20

@@ -6,7 +6,6 @@ times. The operating system, not this process, holds the pages that are read.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -95,7 +94,7 @@ def _digest(utterances: Iterable[Utterance], limits: AudioLimits) -> str:
     digest = hashlib.sha256(repr((FORMAT, limits)).encode())
     for utterance in utterances:
         try:
-            status = os.stat(utterance.audio)
+            status = utterance.audio.stat()
             state = (status.st_size, status.st_mtime_ns)
         except OSError:
             state = None
@@ -125,9 +124,7 @@ def _decoded(
 
     def decode(utterance: Utterance) -> np.ndarray | AudioError:
         try:
-            waveform = read_audio(
-                utterance.audio, limits.sample_rate_hz, limits.min_duration_s, limits.max_duration_s
-            )
+            waveform = read_audio(utterance.audio, limits.sample_rate_hz, limits.min_duration_s, limits.max_duration_s)
         except AudioError as error:
             return error
         return np.round(waveform * FULL_SCALE).astype(np.int16)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from speech_mtl.data.pipeline import Draw, Examples, batches, padded_rows, plan_evaluation
+from speech_mtl.data.batching import Draw, batches, padded_rows, plan_evaluation
+from speech_mtl.data.examples import Examples
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import Hypothesis, Logits
 from speech_mtl.decoding.ctc import greedy

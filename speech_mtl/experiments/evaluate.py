@@ -9,9 +9,9 @@ import numpy as np
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
+from speech_mtl.data.examples import Examples, utterances_at
 from speech_mtl.data.labels import encode, make_column
 from speech_mtl.data.manifest import manifest_path
-from speech_mtl.data.pipeline import Examples, utterances_at
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError

@@ -19,8 +19,9 @@ from speech_mtl.build import (
 )
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Split, make_tasks, make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.data.batching import batches
+from speech_mtl.data.examples import Examples
 from speech_mtl.data.manifest import read_manifest
-from speech_mtl.data.pipeline import Examples, batches
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from speech_mtl.data.batching import Draw, TrainingPlan, batches, collate
+from speech_mtl.data.examples import Examples, Reading, load_examples, min_frames
 from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.pipeline import Draw, Examples, Reading, TrainingPlan, batches, collate, load_examples, min_frames
 from speech_mtl.data.replaced import GROUP_SIZE, with_noise, with_shuffled_transcripts
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer

@@ -4,8 +4,8 @@ import soundfile
 
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
+from speech_mtl.data.examples import Reading, load_examples
 from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.pipeline import Reading, load_examples
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import Utterance

@@ -8,7 +8,7 @@ import pytest
 
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
-from speech_mtl.data.pipeline import padded_rows
+from speech_mtl.data.batching import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.multitask import MultilingualModel

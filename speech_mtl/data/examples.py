@@ -1,27 +1,23 @@
-"""Manifests -> batches, as a chain of small steps.
+"""Manifests -> examples: what of the speech is used, and what is known of it.
 
-    read_manifest -> open_store (decode, check) -> load_examples (tokenise, filter, count what is left out)
-        -> within_budget -> plan_training / plan_evaluation (which examples make which batch) -> batches (arrays)
+    read_manifest -> open_store (decode, check) -> within_budget
+        -> load_examples (tokenise, encode labels, filter, count what is left out)
 
-Which examples make which batch is decided beforehand, from a seed and nothing else: training can go on at any batch,
-and the same seed gives the same batches whatever the number of threads.
+`batching` makes batches of them.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.data.audio import add_noise, change_speed
-from speech_mtl.data.labels import Column, FrameTimes, Removal, encode, make_column, stacked
+from speech_mtl.data.labels import Column, FrameTimes, Removal, encode, make_column
 from speech_mtl.data.manifest import read_manifest
-from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore, open_store
+from speech_mtl.data.store import Skipped, WaveformStore
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import Batch, Utterance
+from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.tasks import Task
 
@@ -212,145 +208,12 @@ def refuse_many(path: Path, skipped: Sequence[Skipped], num_read: int, allowed: 
     for skip in skipped:
         firsts.setdefault(skip.reason, skip)
     counts = Counter(skip.reason for skip in skipped)
-    listed = "; ".join(f"{counts[reason]} {reason} ({first.source}: {first.message})" for reason, first in firsts.items())
+    listed = "; ".join(
+        f"{counts[reason]} {reason} ({first.source}: {first.message})" for reason, first in firsts.items()
+    )
     raise InputError(
         f"{path}: {len(skipped)} of {num_read} utterances cannot be used",
         expected=f"at most {allowed:.0%} that cannot be used",
         received=listed,
         action="mend the files or the manifest, or raise data.allow_skipped to go on without them",
     )
-
-
-@dataclass(frozen=True)
-class Draw:
-    """One example's part in a batch."""
-
-    language: int
-    example: int
-    speed: float = 1.0
-    snr_db: float | None = None
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """Endless training batches: which examples, at which speed and with which noise, make up batch number n.
-
-    Batches are made in pools of `pool_batches`: utterances are drawn language by language in proportion to
-    (amount) ** alpha, each language's in a new random order every time all have been taken; the pool is sorted by
-    length, cut into batches of `batch_s` seconds, and the batches shuffled.
-    """
-
-    durations_s: tuple[np.ndarray, ...]
-    """(N,) seconds of each example, by language."""
-    batch_s: float
-    alpha: float
-    seed: int
-    speeds: tuple[float, ...] = (1.0,)
-    noise_probability: float = 0.0
-    noise_snr_db: tuple[float, float] = (10.0, 30.0)
-    pool_batches: int = 32
-
-    def batches(self, start: int = 0) -> Iterator[list[Draw]]:
-        """The batches from number `start` on. Skipping costs no audio."""
-        generator = np.random.default_rng(self.seed)
-        amounts = np.array([durations.sum() for durations in self.durations_s])
-        shares = amounts**self.alpha / (amounts**self.alpha).sum()
-        queues = [_shuffled_forever(len(durations), generator) for durations in self.durations_s]
-        pools = (self._pool(generator, shares, queues) for _ in iter(int, 1))
-        for number, batch in enumerate(chain.from_iterable(pools)):
-            if number >= start:
-                yield batch
-
-    def _pool(self, generator, shares, queues) -> list[list[Draw]]:
-        target_s, total_s = self.batch_s * self.pool_batches, 0.0
-        spoken_s = np.zeros(len(shares))
-        drawn: list[tuple[float, Draw]] = []
-        while total_s < target_s:
-            # The language that is furthest behind its share of seconds (not of utterances: languages differ in length).
-            language = int(np.argmax(shares * (total_s + 1.0) - spoken_s + generator.uniform(0, 1.0, len(shares))))
-            example = next(queues[language])
-            speed = float(generator.choice(self.speeds))
-            noisy = generator.uniform() < self.noise_probability
-            snr_db = float(generator.uniform(*self.noise_snr_db))
-            seed = int(generator.integers(2**31))
-            duration_s = float(self.durations_s[language][example]) / speed
-            drawn.append((duration_s, Draw(language, example, speed, snr_db if noisy else None, seed)))
-            spoken_s[language] += duration_s
-            total_s += duration_s
-        batches = cut(drawn, self.batch_s)
-        return [batches[i] for i in generator.permutation(len(batches))]
-
-
-def _shuffled_forever(size: int, generator: np.random.Generator) -> Iterator[int]:
-    while True:
-        yield from generator.permutation(size).tolist()
-
-
-def cut(drawn: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
-    """Sorts draws by length and cuts them into batches of at most `batch_s` seconds, padding included."""
-    batches: list[list[Draw]] = []
-    for duration_s, draw in sorted(drawn, key=lambda pair: pair[0]):
-        if not batches or duration_s * (len(batches[-1]) + 1) > batch_s:
-            batches.append([])
-        batches[-1].append(draw)
-    return batches
-
-
-def plan_evaluation(language: int, durations_s: np.ndarray, batch_s: float) -> list[list[Draw]]:
-    """Every example once, in batches of similar length."""
-    return cut([(float(duration_s), Draw(language, i)) for i, duration_s in enumerate(durations_s)], batch_s)
-
-
-def collate(draws: Sequence[Draw], examples: Mapping[int, Examples]) -> Batch:
-    """Reads and perturbs the waveforms of one batch, and pads them to one rectangle.
-
-    Args:
-        draws: What is in the batch.
-        examples: By language id.
-    """
-    waveforms = [_waveform(draw, examples[draw.language]) for draw in draws]
-    tokens = [examples[draw.language].tokens_of(draw.example) for draw in draws]
-    labels = {
-        task: stacked(
-            [
-                examples[draw.language].labels[task].of(draw.example, len(waveform), draw.speed)
-                for draw, waveform in zip(draws, waveforms, strict=True)
-            ]
-        )
-        for task in examples[draws[0].language].labels
-    }
-    padded, num_samples = padded_rows(waveforms, np.float32)
-    padded_tokens, num_tokens = padded_rows(tokens, np.int32)
-    languages = np.array([draw.language for draw in draws], dtype=np.int32)
-    return Batch(padded, num_samples, languages, padded_tokens, num_tokens, labels)
-
-
-def padded_rows(rows: Sequence[np.ndarray], dtype: type):
-    """Rows of different length -> one zero-padded matrix, and the (B,) int32 true lengths."""
-    sizes = np.array([len(row) for row in rows], dtype=np.int32)
-    matrix = np.zeros((len(rows), int(sizes.max())), dtype=dtype)
-    for target, row in zip(matrix, rows, strict=True):
-        target[: len(row)] = row
-    return matrix, sizes
-
-
-def _waveform(draw: Draw, examples: Examples) -> np.ndarray:
-    waveform = change_speed(examples.store[int(examples.positions[draw.example])], draw.speed)
-    if draw.snr_db is not None:
-        waveform = add_noise(waveform, draw.snr_db, np.random.default_rng(draw.seed))
-    return waveform
-
-
-def batches(
-    plan: Iterable[list[Draw]], examples: Mapping[int, Examples], num_threads: int
-) -> Iterator[Batch]:
-    """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
-    ahead: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(num_threads) as pool:
-        for draws in plan:
-            ahead.append(pool.submit(collate, draws, examples))
-            if len(ahead) > 2 * num_threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
