@@ -129,8 +129,9 @@ def transcribe(
     from speech_mtl.experiments.transcribe import label_texts, transcribe_files
     from speech_mtl.runs import Run
 
+    tasks = Run(run).tasks() if labels else {}
     for path, hypothesis in transcribe_files(Run(run), files, language):
-        told = label_texts(Run(run), hypothesis) if labels else []
+        told = label_texts(tasks, hypothesis)
         print("\t".join([str(path), hypothesis.text, *told]), flush=True)
 
 

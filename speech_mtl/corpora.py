@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -95,15 +96,16 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
         InputError: No transcript is known.
     """
     kind = recipe.languages[split.language].tokenizer.kind
-    texts = [utterance.text for utterance in training_utterances(recipe, split) if utterance.text is not None]
-    if not texts:
+    texts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text is not None)
+    first = next(texts, None)
+    if first is None:
         raise InputError(
             f"{split.manifest}: no utterance of {split.language} has a transcript",
             expected="at least one text that is not null",
             received=f"{len(split.positions)} utterances without",
             action="add transcripts, or take the language out of the recipe",
         )
-    return tokenizer_class(kind).from_texts(texts, split.language)
+    return tokenizer_class(kind).from_texts(chain([first], texts), split.language)
 
 
 def make_tasks(recipe: Recipe, splits: Sequence[Split]) -> dict[str, Task]:

@@ -58,7 +58,7 @@ def comparison_text(results: report.Results) -> str:
     """The tables, with what has to be said about the data."""
     about = f"{results.about}\n\n" if results.about else ""
     if results.has_tasks:
-        return f"# {results.recipe}\n\n{about}{task_error_table(report.task_rows(results.summary()))}"
+        return f"# {results.recipe}\n\n{about}{task_error_table(report.task_rows(results.summary))}"
     tables = [
         f"# {results.recipe}: {one.language}\n\n{about}{comparison_table(results.rows, one.language)}"
         for one in results.test_sets

@@ -8,7 +8,7 @@ import numpy as np
 from speech_mtl.config import Recipe
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.recognizer import Recognizer
-from speech_mtl.experiments.evaluate import References, recognize, task_scores
+from speech_mtl.experiments.evaluate import References, label_errors, recognize, task_score
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.training.gradients import make_products
@@ -36,8 +36,8 @@ class DevLook:
         for language, references in self.references.items():
             score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data)
             cers[language] = score.characters.rate
-            for name, own in task_scores(tasks, references, hypotheses).items():
-                totals[name] += own
+            for name, task in tasks.items():
+                totals[name] += task_score(label_errors(task, references, hypotheses))
         errors = {name: total.error for name, total in totals.items()}
         figures = {"dev_cer": cers, **({"dev_error": errors} if errors else {})}
         if self.recipe.target in errors:

@@ -18,6 +18,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
+from speech_mtl.scoring.hypotheses import LabelErrors
 from speech_mtl.scoring.results import EvaluationRow, TaskRow, evaluation_row
 from speech_mtl.scoring.tables import evaluation_table, read_rows, task_table, write_results
 from speech_mtl.screen import Screen
@@ -86,24 +87,17 @@ def recognize(
     return score(*zip(*pairs, strict=True), spaced=spaced), hypotheses
 
 
-def task_scores(
-    tasks: Mapping[str, Task], references: References, hypotheses: Sequence[Hypothesis]
-) -> dict[str, TaskScore]:
-    """The errors of each task besides transcripts."""
-    scores = {}
-    for name, task in tasks.items():
-        errors = [errors for errors in label_errors(task, references, hypotheses) if errors is not None]
-        columns = np.array(errors).reshape(-1, 2).sum(axis=0)
-        scores[name] = TaskScore(float(columns[0]), float(columns[1]), len(errors))
-    return scores
+def task_score(errors: Sequence[LabelErrors]) -> TaskScore:
+    """The errors of all utterances in a task."""
+    known = [pair for pair in errors if pair is not None]
+    columns = np.array(known).reshape(-1, 2).sum(axis=0)
+    return TaskScore(float(columns[0]), float(columns[1]), len(known))
 
 
-def label_errors(
-    task: Task, references: References, hypotheses: Sequence[Hypothesis]
-) -> list[tuple[float, float] | None]:
+def label_errors(task: Task, references: References, hypotheses: Sequence[Hypothesis]) -> list[LabelErrors]:
     """Errors of each utterance in a task, and what they are counted against; None where nothing is known."""
     column, examples = references.examples.labels[task.name], references.examples
-    found: list[tuple[float, float] | None] = []
+    found: list[LabelErrors] = []
     for i, hypothesis in enumerate(hypotheses):
         values = column.of(i, int(examples.num_samples[i]), speed=1.0)
         known = not np.isnan(values).all()
@@ -143,9 +137,11 @@ def evaluate(
             references = load_references(recipe, language, split, recognizer, screen.progress)
             report_skipped(references, screen)
             counts, hypotheses = recognize(recognizer, language, references, recipe.data)
-            write_hypotheses(hypotheses_path(run, language, split), references, hypotheses, recognizer.tasks)
+            tasks = recognizer.tasks
+            errors = {name: label_errors(task, references, hypotheses) for name, task in tasks.items()}
+            write_hypotheses(hypotheses_path(run, language, split), references, hypotheses, tasks, errors)
             rows.append(evaluation_row(language, split, counts))
-            task_rows += _task_rows(recognizer.tasks, language, split, references, hypotheses)
+            task_rows += _task_rows(tasks, language, split, errors)
     table = evaluation_table(rows) + (f"\n\n{task_table(task_rows)}" if task_rows else "")
     write_text(run.path / "tasks.json", json_text(task_rows))
     write_results(run.path, "evaluation", rows, table)
@@ -153,25 +149,22 @@ def evaluate(
 
 
 def _task_rows(
-    tasks: Mapping[str, Task],
-    language: str,
-    split: str,
-    references: References,
-    hypotheses: Sequence[Hypothesis],
+    tasks: Mapping[str, Task], language: str, split: str, errors: Mapping[str, Sequence[LabelErrors]]
 ) -> list[TaskRow]:
+    scores = {name: task_score(own) for name, own in errors.items()}
     return [
         {
             "task": name,
             "metric": tasks[name].metric,
             "language": language,
             "split": split,
-            "num_utterances": len(references.ids),
+            "num_utterances": len(errors[name]),
             "num_labelled": score.num_labelled,
             "value": None if score.error is None else tasks[name].score(score.error),
             "errors": score.errors,
             "counted": score.counted,
         }
-        for name, score in task_scores(tasks, references, hypotheses).items()
+        for name, score in scores.items()
     ]
 
 
@@ -226,10 +219,13 @@ def report_skipped(references: References, screen: Screen) -> None:
 
 
 def write_hypotheses(
-    path: Path, references: References, hypotheses: Sequence[Hypothesis], tasks: Mapping[str, Task]
+    path: Path,
+    references: References,
+    hypotheses: Sequence[Hypothesis],
+    tasks: Mapping[str, Task],
+    errors: Mapping[str, Sequence[LabelErrors]],
 ) -> None:
     """Writes what was said and what was heard, a JSON line an utterance; of tasks, also their errors."""
-    errors = {name: label_errors(task, references, hypotheses) for name, task in tasks.items()}
     lines = []
     for i, (reference, h) in enumerate(zip(references.texts, hypotheses, strict=True)):
         record = {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}

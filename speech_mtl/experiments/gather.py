@@ -22,7 +22,7 @@ def evaluated_rows(run: Run) -> list[EvaluationRow]:
 def cell_rows(recipe_name: str, plan: Plan, cell: Cell) -> Iterator[ResultRow]:
     """The rows of a finished cell: its transcripts, then its other tasks."""
     runs = [Run(plan.run_path(name)) for name in cell.stages]
-    progress = [run.progress() for run in runs]
+    progress, num_parameters = [run.progress() for run in runs], runs[-1].num_parameters()
 
     def result(row: EvaluationRow | TaskRow, measured: Mapping[str, Any]) -> ResultRow:
         return {
@@ -38,7 +38,7 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell) -> Iterator[ResultRow]:
             "num_reference_words": measured.get("num_reference_words", 0),
             "num_reference_characters": measured.get("num_reference_characters", 0),
             "num_updates": sum(part.update for part in progress),
-            "num_parameters": runs[-1].num_parameters(),
+            "num_parameters": num_parameters,
             "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
         }
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from speech_mtl.config import Recipe
@@ -186,7 +186,7 @@ def _plan(planned: Sequence[_Planned], folder: Path, name_target: bool = False) 
             own = _named_by_target(own, target, stages, runs)
         own = _shared(own, stages, runs)
         for stage in own:
-            stages.setdefault(stage.name, _started(stage, runs))
+            stages.setdefault(stage.name, stage)
         names = tuple(stage.name for stage in own)
         cells.append(Cell(target, one.name, one.budget_s, one.recipe.seed, names))
     return Plan(cells, stages, runs)
@@ -203,15 +203,15 @@ def _named_by_target(own: list[Stage], target: str, stages: dict[str, Stage], ru
 
 
 def _shared(own: list[Stage], stages: dict[str, Stage], runs: Path) -> list[Stage]:
-    """Stages of variants that change nothing for them are the runs that are there already."""
+    """Stages with the runs that they start from; those that a variant does not change are the runs there already."""
     found: dict[str, str] = {}
     shared = []
     for stage in own:
         start = stage.start and found.get(stage.start, stage.start)
-        recipe = _started(Stage(stage.name, stage.recipe, start), runs).recipe
-        same = (there.name for there in stages.values() if (there.recipe, there.start) == (recipe, start))
+        wanted = _started(replace(stage, start=start), runs)
+        same = (name for name, there in stages.items() if replace(there, name=stage.name) == wanted)
         found[stage.name] = stage.name if stage.name in stages else next(same, stage.name)
-        shared.append(Stage(found[stage.name], stage.recipe, start))
+        shared.append(replace(wanted, name=found[stage.name]))
     return shared
 
 

@@ -12,6 +12,7 @@ FOLDER/report.html, report.md, plots/                for people
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,9 @@ class Results:
             return False  # a transfer map
         return len(self.test_sets) > 1 or any("task" in row or split_variant(row["arm"])[1] for row in self.rows)
 
+    @cached_property
     def summary(self) -> Summary:
-        """The figures, with their intervals."""
+        """The figures, with their intervals; they take seconds."""
         from speech_mtl.scoring.analysis import summarize
         from speech_mtl.scoring.tasks import summarize_targets, task_errors
         from speech_mtl.scoring.transfer import summarize_transfer
@@ -150,7 +152,7 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     """Writes the report, its plots and the figures behind it; returns their paths, those for people first."""
     from speech_mtl.reporting.report import write_report as write_page
 
-    summary = results.summary()
+    summary = results.summary
     figures = figures_of(summary)
     for name, text in figures.items():
         write_text(folder / name, text)
@@ -163,7 +165,7 @@ def refuse_drift(results: Results, folder: Path) -> None:
     Raises:
         InputError: One is missing or differs.
     """
-    for name, text in figures_of(results.summary()).items():
+    for name, text in figures_of(results.summary).items():
         path = folder / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
@@ -239,12 +241,7 @@ def _read_curves(path: Path) -> dict[str, Any]:
         told = json.loads(path.read_text(encoding="utf-8"))
         return {name: [record(**one) for one in told[name]] for name, record in CURVES.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} cannot be read",
-            expected="a JSON object that `speech-mtl compare` wrote, whole",
-            received=str(error),
-            action="remove it and run the comparison again: finished runs are not repeated, and it is made anew",
-        ) from None
+        raise _unreadable(path, error) from None
 
 
 def _read_origin(path: Path) -> dict:
@@ -255,10 +252,14 @@ def _read_origin(path: Path) -> dict:
         if missing:
             raise ValueError("without " + ", ".join(sorted(missing)))
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path} cannot be read",
-            expected="a JSON object that `speech-mtl compare` wrote, whole",
-            received=str(error),
-            action="remove it and run the comparison again: finished runs are not repeated, and it is made anew",
-        ) from None
+        raise _unreadable(path, error) from None
     return {field: origin[field] for field in (*fields, "reference")}
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path} cannot be read",
+        expected="a JSON object that `speech-mtl compare` wrote, whole",
+        received=str(error),
+        action="remove it and run the comparison again: finished runs are not repeated, and it is made anew",
+    )

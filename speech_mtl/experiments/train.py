@@ -71,8 +71,9 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
         _report_start(initialize_from(Run(recipe.init_from), model, tokenizers, tasks), recipe.init_from, screen)
     if not run.exists():
         run.start(recipe, tokenizers, tasks)
-    _report_speech(recipe, splits, examples, references, recognizer, screen)
-    run.write_labels(_label_counts(splits, examples, tasks))
+    counts = _label_counts(splits, examples, tasks)
+    run.write_labels(counts)
+    _report_speech(recipe, splits, examples, references, counts, recognizer, screen)
     with run.lock():
         _Training(run, recipe, recognizer, splits, examples, references, screen).finish()
     return run
@@ -285,7 +286,7 @@ def _report_start(report: dict[str, str], source: Path, screen: Screen) -> None:
     screen.say(f"Weights from {source}: " + "; ".join(f"{part} {what}" for part, what in report.items()) + ".")
 
 
-def _report_speech(recipe, splits, examples, references, recognizer: Recognizer, screen: Screen) -> None:
+def _report_speech(recipe, splits, examples, references, counts, recognizer: Recognizer, screen: Screen) -> None:
     controls = {None: "", "noise": "; replaced by noise", "shuffled_transcripts": "; transcripts shuffled"}
     for i, split in enumerate(splits):
         minutes = float(examples[i].num_samples.sum()) / recipe.data.sample_rate_hz / 60
@@ -301,7 +302,6 @@ def _report_speech(recipe, splits, examples, references, recognizer: Recognizer,
         screen.say(line + (f"; left out: {left_out}" if left_out else ""))
         for skip in examples[i].skipped:
             screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
-    counts = _label_counts(splits, examples, recognizer.tasks)
     for name, task in recognizer.tasks.items():
         labelled, total = counts[name]
         screen.say(f"{name}: {labelled} of {total} utterances labelled, {task.describe()}")

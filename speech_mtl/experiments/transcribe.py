@@ -1,13 +1,14 @@
 """Recognises audio files that are in no manifest."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.runs import Run
+from speech_mtl.tasks import Task
 
 
 def transcribe_files(run: Run, files: Sequence[Path], language: str) -> Iterator[tuple[Path, Hypothesis]]:
@@ -26,11 +27,11 @@ def transcribe_files(run: Run, files: Sequence[Path], language: str) -> Iterator
         yield path, hypothesis
 
 
-def label_texts(run: Run, hypothesis: Hypothesis) -> list[str]:
+def label_texts(tasks: Mapping[str, Task], hypothesis: Hypothesis) -> list[str]:
     """What the tasks besides transcripts say, as `emotion=calm`; of those over frames nothing."""
     return [
         f"{name}={json.dumps(task.decode(hypothesis.labels[name]), ensure_ascii=False)}".replace('"', "")
-        for name, task in run.tasks().items()
+        for name, task in tasks.items()
         if not task.over_frames
     ]
 

@@ -35,23 +35,21 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
         if summary.arms:
             title = f"Character error rate of {summary.language} against the amount of its speech, by arm"
             caption = CURVE if len({one.budget_s for one in summary.arms}) > 1 else ONE_BUDGET
-            plots.append(_plot("data-efficiency", title, caption, draw_curve(summary.arms, styles)))
+            plots.append(style.saved("data-efficiency", title, caption, draw_curve(summary.arms, styles)))
         if summary.equivalent_hours:
             title = "What an hour with auxiliary languages is worth in hours alone, by arm and budget"
-            plots.append(_plot("equivalent-hours", title, FACTORS, draw_factors(summary.equivalent_hours, styles)))
+            plots.append(
+                style.saved("equivalent-hours", title, FACTORS, draw_factors(summary.equivalent_hours, styles))
+            )
         if summary.languages and summary.arms and not summary.tasks:
             title = "Character error rate by language, arm and budget"
             scales = "" if _one_scale(summary.languages) else " Each amount of speech has a scale of its own."
-            plots.append(_plot("languages", title, LANGUAGES + scales, draw_languages(summary.languages, styles)))
+            plots.append(style.saved("languages", title, LANGUAGES + scales, draw_languages(summary.languages, styles)))
         if summary.transfer:
             title = "How much each auxiliary language helps each target"
-            plots.append(_plot("transfer", title, TRANSFER, draw_transfer(summary.transfer)))
+            plots.append(style.saved("transfer", title, TRANSFER, draw_transfer(summary.transfer)))
         plots += make_task_plots(summary)
     return {plot.name: plot for plot in plots}
-
-
-def _plot(name: str, title: str, caption: str, figure: Figure) -> Plot:
-    return Plot(name, title, caption, style.saved_svg(figure), style.saved_png(figure))
 
 
 def draw_curve(arms: Sequence[ArmSummary], styles: dict[str, ArmStyle]) -> Figure:

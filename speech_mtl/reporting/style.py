@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
+from speech_mtl.reporting.blocks import Plot
 from speech_mtl.scoring.results import REFERENCE_ARM
 
 INK, PAPER = "#1b1f24", "#fffffe"
@@ -103,6 +104,11 @@ def drawing() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
         yield
+
+
+def saved(name: str, title: str, caption: str, figure: Figure) -> Plot:
+    """A drawn figure in all the forms that a report needs."""
+    return Plot(name, title, caption, saved_svg(figure), saved_png(figure))
 
 
 def saved_svg(figure: Figure) -> str:

@@ -30,21 +30,17 @@ def make_task_plots(summary: Summary) -> list[Plot]:
     plots = []
     if summary.tasks:
         title = "Error of each task by arm"
-        plots.append(_plot("tasks", title, TASKS, draw_tasks(summary.tasks)))
+        plots.append(style.saved("tasks", title, TASKS, draw_tasks(summary.tasks)))
     if summary.curves:
         if any(max(one.weights) > min(one.weights) for one in summary.curves):
             title = "Weight of each task by update"
-            plots.append(_plot("weights", title, WEIGHTS, draw_curves(summary.curves, weights=True)))
+            plots.append(style.saved("weights", title, WEIGHTS, draw_curves(summary.curves, weights=True)))
         title = "Training loss of each task by update"
-        plots.append(_plot("losses", title, LOSSES, draw_curves(summary.curves, weights=False)))
+        plots.append(style.saved("losses", title, LOSSES, draw_curves(summary.curves, weights=False)))
     if summary.conflicts:
         title = "Cosines between the tasks' gradients"
-        plots.append(_plot("conflicts", title, CONFLICTS, draw_conflicts(summary.conflicts)))
+        plots.append(style.saved("conflicts", title, CONFLICTS, draw_conflicts(summary.conflicts)))
     return plots
-
-
-def _plot(name: str, title: str, caption: str, figure: Figure) -> Plot:
-    return Plot(name, title, caption, style.saved_svg(figure), style.saved_png(figure))
 
 
 def draw_tasks(errors: Sequence[TaskError]) -> Figure:

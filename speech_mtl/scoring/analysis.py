@@ -271,13 +271,18 @@ def _left_out(test_set: TestSet) -> list[str]:
     ]
 
 
+def how_drawn(sampled: Bootstrap, test_set: str) -> str:
+    """What intervals rest on, in words."""
+    few = " So few of them make intervals rough." if sampled.num_drawn < 10 else ""
+    return (
+        f"Intervals cover 95 %: the bootstrap draws {sampled.num_drawn} {sampled.drawn}s of {test_set} with "
+        f"replacement, the same for all arms.{few}"
+    )
+
+
 def _notes(sampled: Bootstrap) -> list[str]:
     """What the reader has to know, in words."""
-    few = " So few of them make intervals rough." if sampled.num_drawn < 10 else ""
-    notes = [
-        f"Intervals cover 95 %: the bootstrap draws {sampled.num_drawn} {sampled.drawn}s of the test set with "
-        f"replacement, the same for all arms.{few}"
-    ]
+    notes = [how_drawn(sampled, "the test set")]
     num_seeds = {len(own) for own in sampled.seeds.values()}
     if max(num_seeds) == 1:
         notes.append(

@@ -15,6 +15,7 @@ from speech_mtl.scoring.analysis import (
     all_reductions,
     bootstrap,
     character_errors,
+    how_drawn,
     language_errors,
     negative_transfer,
     over_seeds,
@@ -46,7 +47,7 @@ def task_errors(test_sets: Sequence[TestSet], reference: str, num_replications: 
         num_replications: Of the bootstrap.
     """
     sampled = {test_set.language: _transcripts(test_set, num_replications) for test_set in test_sets}
-    common = _common(list(sampled.values()))
+    common = _common_models([list(one.errors) for one in sampled.values()])
     if len(sampled) > 1 and common:
         sampled[MEAN] = _over_languages(list(sampled.values()), common, np.mean)
         sampled[WORST] = _over_languages([s for name, s in sampled.items() if name != MEAN], common, np.max)
@@ -65,7 +66,6 @@ def summarize_targets(
     """
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
     first = next(iter(sampled.values()))
-    few = " So few of them make intervals rough." if first.num_drawn < 10 else ""
     return Summary(
         recipe=recipe,
         about=about,
@@ -79,9 +79,7 @@ def summarize_targets(
         languages=language_errors(rows),
         examples=[],
         notes=[
-            f"Intervals cover 95 %: the bootstrap draws {first.num_drawn} {first.drawn}s of each test set with "
-            f"replacement, the same for all arms.{few} They hold the spread over seeds, pooled over budgets and "
-            "variants."
+            f"{how_drawn(first, 'each test set')} They hold the spread over seeds, pooled over budgets and variants."
         ],
     )
 
@@ -89,33 +87,31 @@ def summarize_targets(
 def _transcripts(test_set: TestSet, num_replications: int) -> _Sampled:
     models = list(test_set.hypotheses)
     errors, lengths = character_errors(test_set, models)
-    return _sampled(CER, models, test_set, np.column_stack([errors, *[lengths] * len(models)]), num_replications)
+    columns = np.column_stack([errors, *[lengths] * len(models)])
+    return _sampled(CER, models, test_set.speakers, columns, num_replications)
 
 
 def _labels(task: str, test_sets: Sequence[TestSet], num_replications: int) -> _Sampled:
     """Of a task besides transcripts: over the utterances of all languages that have a label."""
-    models = list(_common_models([list(t.label_errors[task]) for t in test_sets]))
-    together = TestSet("", True, [], [], [])
+    models = _common_models([list(t.label_errors[task]) for t in test_sets])
     table: list[list[float]] = []
+    speakers: list[str | None] = []
     for test_set in test_sets:
-        own = test_set.label_errors[task]
-        for i, name in enumerate(test_set.ids):
-            pairs = [own[model][i] for model in models]
-            if all(pair is not None for pair in pairs):
-                known = [pair for pair in pairs if pair is not None]
+        for speaker, *pairs in zip(test_set.speakers, *(test_set.label_errors[task][m] for m in models), strict=True):
+            known = [pair for pair in pairs if pair is not None]
+            if len(known) == len(models):
                 table.append([*(pair[0] for pair in known), *(pair[1] for pair in known)])
-                together.ids.append(name)
-                together.speakers.append(test_set.speakers[i])
-    return _sampled(test_sets[0].metrics[task], models, together, np.array(table, dtype=float), num_replications)
+                speakers.append(speaker)
+    return _sampled(test_sets[0].metrics[task], models, speakers, np.array(table, dtype=float), num_replications)
 
 
 def _sampled(
-    metric: str, models: list[Model], test_set: TestSet, columns: np.ndarray, num_replications: int
+    metric: str, models: list[Model], speakers: list[str | None], columns: np.ndarray, num_replications: int
 ) -> _Sampled:
     """Resamples columns: the errors of each model, then what they are counted against."""
     if not len(columns):
         return _Sampled(metric, {}, {})
-    sums = resampled_sums(columns, blocks(test_set.speakers)[1], num_replications)
+    sums = resampled_sums(columns, blocks(speakers)[1], num_replications)
     sums = sums[(sums[:, len(models) :] > 0).all(axis=1)]
     totals = columns.sum(axis=0)
     errors, replicates = {}, {}
@@ -133,10 +129,6 @@ def _over_languages(languages: Sequence[_Sampled], models: Sequence[Model], func
         {model: float(function([one.errors[model] for one in languages])) for model in models},
         {model: function([one.replicates[model][:size] for one in languages], axis=0) for model in models},
     )
-
-
-def _common(languages: Sequence[_Sampled]) -> list[Model]:
-    return _common_models([list(one.errors) for one in languages])
 
 
 def _common_models(lists: Sequence[Sequence[Model]]) -> list[Model]:

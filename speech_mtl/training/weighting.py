@@ -27,6 +27,8 @@ class Weighting(ABC):
     kind: ClassVar[str]
     watches_last_layer: ClassVar[bool] = False
     """Whether it needs `Observed.norms`."""
+    remembered: ClassVar[tuple[str, ...]] = ()
+    """Names of the attributes, arrays or whole numbers, that change while training goes on."""
 
     def __init__(self, objective: Objective, seed: int = 0):
         self.objective = objective
@@ -42,10 +44,12 @@ class Weighting(ABC):
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that a stopped training needs to go on as if it had not been stopped."""
-        return {}
+        return {name: np.array(getattr(self, name)) for name in self.remembered}
 
-    def set_state(self, state: Mapping[str, np.ndarray]) -> None:  # noqa: B027
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Sets what `state` gave."""
+        for name in self.remembered:
+            setattr(self, name, np.array(state[name]))
 
 
 class Equal(Weighting):
@@ -112,6 +116,7 @@ class Uncertainty(Weighting):
     """
 
     kind: ClassVar = "uncertainty"
+    remembered: ClassVar = ("log_variances",)
 
     def __init__(
         self,
@@ -135,12 +140,6 @@ class Uncertainty(Weighting):
         moved = np.clip(self.log_variances - self.learning_rate * slope, *self.range)
         self.log_variances = np.where(observed.present, moved, self.log_variances)
 
-    def state(self) -> dict[str, np.ndarray]:
-        return {"log_variances": self.log_variances}
-
-    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        self.log_variances = state["log_variances"]
-
 
 def _likelihood_factor(task: Task) -> float:
     """Of the loss in the negative log likelihood: a squared error has a half, see Kendall et al., equation 5."""
@@ -160,6 +159,7 @@ class DynamicWeightAverage(Weighting):
     """
 
     kind: ClassVar = "dynamic_weight_average"
+    remembered: ClassVar = ("sums", "counts", "means", "num_updates")
 
     def __init__(self, objective: Objective, temperature: float = 2.0, period: int = 100, seed: int = 0):
         super().__init__(objective, seed)
@@ -184,14 +184,6 @@ class DynamicWeightAverage(Weighting):
             self.means = np.stack([self.means[1], latest])
             self.sums, self.counts, self.num_updates = np.zeros(self.size), np.zeros(self.size), 0
 
-    def state(self) -> dict[str, np.ndarray]:
-        number = np.array(self.num_updates)
-        return {"sums": self.sums, "counts": self.counts, "means": self.means, "num_updates": number}
-
-    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        self.sums, self.counts, self.means = state["sums"], state["counts"], state["means"]
-        self.num_updates = int(state["num_updates"])
-
 
 class GradNorm(Weighting):
     """Chen et al. 2018, "GradNorm: Gradient normalization for adaptive loss balancing", algorithm 1.
@@ -210,6 +202,7 @@ class GradNorm(Weighting):
 
     kind: ClassVar = "gradnorm"
     watches_last_layer: ClassVar = True
+    remembered: ClassVar = ("current", "start_sums", "start_counts", "num_updates")
 
     def __init__(
         self,
@@ -258,18 +251,6 @@ class GradNorm(Weighting):
         targets = lengths.mean() * (ratios / ratios.mean()) ** self.alpha
         return np.sign(lengths - targets) * norms
 
-    def state(self) -> dict[str, np.ndarray]:
-        return {
-            "current": self.current,
-            "start_sums": self.start_sums,
-            "start_counts": self.start_counts,
-            "num_updates": np.array(self.num_updates),
-        }
-
-    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        self.current, self.num_updates = state["current"], int(state["num_updates"])
-        self.start_sums, self.start_counts = state["start_sums"], state["start_counts"]
-
 
 class RandomWeights(Weighting):
     """Lin et al. 2021, "Reasonable effectiveness of random weighting: a litmus test for multi-task learning".
@@ -302,6 +283,7 @@ class CtcDro(Weighting):
     """
 
     kind: ClassVar = "ctc_dro"
+    remembered: ClassVar = ("shares", "sums", "seconds")
 
     def __init__(
         self,
@@ -332,12 +314,6 @@ class CtcDro(Weighting):
         exponents = self.step_size * losses / (shares + self.smoothing)
         grown = shares * np.exp(exponents - exponents.max())  # the same after normalising, and without overflow
         return grown / grown.sum()
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {"shares": self.shares, "sums": self.sums, "seconds": self.seconds}
-
-    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        self.shares, self.sums, self.seconds = state["shares"], state["sums"], state["seconds"]
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:

@@ -63,12 +63,11 @@ def test_a_language_without_an_output_layer_is_named_with_those_there_are(run: R
     assert caught.value.expected == "one of aa, bb"
 
 
-def test_labels_are_told_as_words(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_labels_are_told_as_words():
     tasks = {
         "emotion": Classes("emotion", "emotion", ["calm", "angry"]),
         "age": Number("age", "age", mean=30.0, deviation=10.0),
         "sounds": FrameTags("sounds", "sounds", ["voiced"]),
     }
-    monkeypatch.setattr(run, "tasks", lambda: tasks)
     labels = {"emotion": np.array([0.1, 0.4]), "age": np.array([0.5]), "sounds": np.ones((7, 1))}
-    assert label_texts(run, Hypothesis("x", "aa", "abc", -1.0, labels)) == ["emotion=angry", "age=35.0"]
+    assert label_texts(tasks, Hypothesis("x", "aa", "abc", -1.0, labels)) == ["emotion=angry", "age=35.0"]
