@@ -19,23 +19,21 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import keras
 import numpy as np
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, replacing, write_text
+from speech_mtl.files import json_text, write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.tasks import TASKS, Task
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
 from speech_mtl.training.weighting import Weighting
+from speech_mtl.weights import heads_by_file, load_part, load_weights, save_part, save_weights, set_weights, unreadable
 
 
 class Run:
@@ -221,27 +219,6 @@ class Run:
         return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
 
 
-def save_weights(folder: Path, model: MultilingualModel) -> None:
-    """Writes the encoder and every head, each to its own file."""
-    save_part(folder / "encoder.safetensors", named_weights(model.encoder))
-    for name, head in _heads(model).items():
-        save_part(folder / f"{name}.safetensors", named_weights(head))
-
-
-def load_weights(folder: Path, model: MultilingualModel) -> None:
-    """Sets the encoder and every head of the model. Files of other heads are left alone."""
-    set_weights(model.encoder, load_part(folder / "encoder.safetensors"), folder / "encoder.safetensors")
-    for name, head in _heads(model).items():
-        path = folder / f"{name}.safetensors"
-        set_weights(head, load_part(path), path)
-
-
-def _heads(model: MultilingualModel) -> dict[str, keras.layers.Layer]:
-    """The heads of languages and of tasks, by the name of their file."""
-    languages = {f"heads/{head.name}": head for head in model.heads.heads}
-    return languages | {f"tasks/{head.name}": head for head in model.task_heads.heads}
-
-
 def initialize_from(
     run: Run, model: MultilingualModel, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task] | None = None
 ) -> dict[str, str]:
@@ -260,7 +237,7 @@ def initialize_from(
     folder = run.best_folder()
     set_weights(model.encoder, load_part(folder / "encoder.safetensors"), folder / "encoder.safetensors")
     report = {"encoder": "kept"}
-    for name, head in _heads(model).items():
+    for name, head in heads_by_file(model).items():
         group, part = name.split("/", 1)
         if name not in told:
             report[part] = f"new: the run has no such {'language' if group == 'heads' else 'task'}"
@@ -273,70 +250,10 @@ def initialize_from(
     return report
 
 
-def named_weights(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
-    """A layer's weights by their path below it."""
-    return {_name(layer, v): np.asarray(keras.ops.convert_to_numpy(v.value)) for v in layer.trainable_variables}
-
-
-def set_weights(layer: keras.layers.Layer, weights: Mapping[str, np.ndarray], path: Path) -> None:
-    """Sets a layer's weights by name. Nothing is set unless everything fits.
-
-    Raises:
-        InputError: A weight is missing, left over, or of another shape.
-    """
-    variables = {_name(layer, v): v for v in layer.trainable_variables}
-    for name in sorted(variables.keys() | weights.keys()):
-        wanted = tuple(variables[name].shape) if name in variables else None
-        found = weights[name].shape if name in weights else None
-        if wanted != found:
-            raise InputError(
-                f"{path} does not fit the network: {name}",
-                expected=f"shape {wanted}" if wanted is not None else "no such weight",
-                received=f"shape {found}" if found is not None else "no such weight",
-                action="use the encoder settings and vocabularies that the weights were trained with",
-            )
-    for name, variable in variables.items():
-        variable.assign(weights[name])
-
-
-def _name(layer: keras.layers.Layer, variable: keras.Variable) -> str:
-    return variable.path.removeprefix(f"{layer.path}/")
-
-
-def save_part(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays."""
-    with replacing(path) as temporary:
-        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary)
-
-
-def load_part(path: Path) -> dict[str, np.ndarray]:
-    """Reads named arrays.
-
-    Raises:
-        InputError: The file is missing or damaged.
-    """
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"The weights {path} cannot be read",
-            expected="a file that training wrote",
-            received=str(error),
-            action="copy the run again, or train it again in another folder",
-        ) from None
-
-
 def _read_task(path: Path) -> Task:
-    try:
+    with unreadable("task", path, ValueError, KeyError, TypeError):
         arguments = json.loads(path.read_text(encoding="utf-8"))
         return TASKS[arguments.pop("kind")].from_json(arguments)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"The task in {path} cannot be read",
-            expected="a JSON object that training wrote",
-            received=str(error),
-            action="copy the run again, or train it again in another folder",
-        ) from None
 
 
 def _set_optimizer(path: Path, optimizer: FlatAdamW) -> None:
@@ -352,15 +269,8 @@ def _set_optimizer(path: Path, optimizer: FlatAdamW) -> None:
 
 
 def _read_progress(path: Path) -> Progress:
-    try:
+    with unreadable("progress of training", path, ValueError, TypeError):
         return Progress(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"The checkpoint's {path} cannot be read",
-            expected="a JSON object that training wrote",
-            received=str(error),
-            action="copy the run again, or train it again in another folder",
-        ) from None
 
 
 def _logged_update(line: str) -> float:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from speech_mtl.reporting import style, words
+from speech_mtl.reporting import heat_map, style, words
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.style import INK, PAPER, WIDTH, ArmStyle
 from speech_mtl.reporting.task_plots import make_task_plots
 from speech_mtl.reporting.words import INTERVAL
-from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, LanguageError, Summary, TransferEntry
+from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, Estimate, LanguageError, Summary, TransferEntry
 from speech_mtl.scoring.tables import percent
 
 CURVE = f"Lines: mean over seeds. Bands: {INTERVAL}. Small dots: each seed. Lower is better."
@@ -247,40 +247,27 @@ def draw_transfer(entries: Sequence[TransferEntry]) -> Figure:
     axes = figure.add_subplot()
     largest = max(abs(one.reduction.value) for one in entries) or 1.0
     for one in entries:
-        place = auxiliaries.index(one.auxiliary), targets.index(one.target)
-        _draw_cell(axes, one, place, largest)
+        row, column = targets.index(one.target), auxiliaries.index(one.auxiliary)
+        heat_map.fill_cell(axes, row, column, one.reduction.value / largest)
+        _write_reduction(axes, row, column, one.reduction)
     measured = {(one.target, one.auxiliary) for one in entries}
     for row, target in enumerate(targets):
         for column, auxiliary in enumerate(auxiliaries):
             if (target, auxiliary) not in measured:
                 axes.text(column, row, "" if target == auxiliary else "not\nmeasured", ha="center", va="center", size=6)
-    style.set_ticks(axes.xaxis, range(len(auxiliaries)), [style.shortened(name, 12) for name in auxiliaries])
-    style.set_ticks(axes.yaxis, range(len(targets)), [style.shortened(name, 16) for name in targets])
-    axes.set_xlim(-0.5, len(auxiliaries) - 0.5)
-    axes.set_ylim(len(targets) - 0.5, -0.5)
+    heat_map.frame(
+        axes,
+        [style.shortened(name, 16) for name in targets],
+        [style.shortened(name, 12) for name in auxiliaries],
+    )
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("Auxiliary language", labelpad=6)
     axes.set_ylabel("Target")
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
     return figure
 
 
-def _draw_cell(axes: Axes, one: TransferEntry, place: tuple[int, int], largest: float) -> None:
-    """The colour is laid thinly over the paper, so that ink is readable on it whatever the paper is."""
-    column, row = place
-    reduction = one.reduction
-    colour = style.BETTER if reduction.value >= 0 else style.WORSE
-    strength = 0.55 * abs(reduction.value) / largest
-    axes.fill(
-        [column - 0.47, column + 0.47, column + 0.47, column - 0.47],
-        [row - 0.47, row - 0.47, row + 0.47, row + 0.47],
-        facecolor=colour,
-        alpha=strength,
-        linewidth=0,
-    )
+def _write_reduction(axes: Axes, row: int, column: int, reduction: Estimate) -> None:
     sign = "+" if reduction.value > 0 else ""
     certain = reduction.low > 0 or reduction.high < 0
     weight = "bold" if certain else "normal"

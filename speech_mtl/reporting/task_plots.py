@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from speech_mtl.reporting import style, words
+from speech_mtl.reporting import heat_map, style, words
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.style import INK, WIDTH, ArmStyle
 from speech_mtl.reporting.words import INTERVAL
@@ -180,20 +180,11 @@ def draw_conflicts(conflicts: Sequence[Conflict]) -> Figure:
         for one in conflicts:
             if one.arm == arm:
                 row, column = tasks.index(one.task), tasks.index(one.other)
-                colour = style.BETTER if one.cosine >= 0 else style.WORSE
-                corners = [column - 0.47, column + 0.47, column + 0.47, column - 0.47]
-                rows = [row - 0.47, row - 0.47, row + 0.47, row + 0.47]
-                axes.fill(corners, rows, facecolor=colour, alpha=0.6 * min(1.0, abs(one.cosine)), linewidth=0)
+                heat_map.fill_cell(axes, row, column, one.cosine)
                 text = f"{one.cosine:.2f}".replace("-", "−")
                 axes.text(column, row, text, ha="center", va="center", size=7)
         names = [style.shortened(task, 14) for task in tasks]
-        style.set_ticks(axes.xaxis, range(len(tasks)), names)
-        style.set_ticks(axes.yaxis, range(len(tasks)), names)
-        axes.set_xlim(-0.5, len(tasks) - 0.5)
-        axes.set_ylim(len(tasks) - 0.5, -0.5)
-        axes.tick_params(length=0)
+        heat_map.frame(axes, names, names)
         axes.tick_params(axis="x", rotation=35)
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
         axes.set_title(style.shortened(arm, 40), fontsize=8.5)
     return figure

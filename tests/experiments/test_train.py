@@ -22,8 +22,9 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.evaluate import evaluate, load_references, recognize
 from speech_mtl.experiments.train import train
-from speech_mtl.runs import Run, initialize_from, load_part
+from speech_mtl.runs import Run, initialize_from
 from speech_mtl.screen import Screen
+from speech_mtl.weights import load_part
 
 
 class Heard(Screen):

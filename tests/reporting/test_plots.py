@@ -123,7 +123,7 @@ def test_transfer_cells_have_colour_and_number(full, full_summary):
         style.BETTER,
     ]
     strengths = [cell.get_alpha() for cell in cells]
-    assert strengths == pytest.approx([0.55, 0.55 * 12 / 31, 0.55 * 15 / 31, 0.55 * 20 / 31])
+    assert strengths == pytest.approx([0.6, 0.6 * 12 / 31, 0.6 * 15 / 31, 0.6 * 20 / 31])
     bold = {text.get_text() for text in figure.axes[0].texts if text.get_fontweight() == "bold"}
     assert bold == {"+31.0", "−15.0", "+20.0"}, "those that are certain"
 
