@@ -1,21 +1,85 @@
 """Encoders: (B, T, F) features -> (B, E, D) encoder frames. Shared by all languages.
 
-To add one, write a class with `dim`, `num_frames`, `frame_centres`, `last_layer` and `call(features, num_frames,
-training)`, enter it in `ENCODERS`, and give it a settings class of the same `kind` in `settings`. The conformance test
-`tests/models/test_encoders.py` finds it by itself.
+To add one, write a subclass of `Encoder`, enter it in `ENCODERS`, and give it a settings class of the same `kind` in
+`settings`. The conformance test `tests/models/test_encoders.py` finds it by itself.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
 from speech_mtl.models.features import frame_mask
-from speech_mtl.models.layers import ConformerBlock, ConvSubsampling, Dropout, LayerNorm, rotary_angles
+from speech_mtl.models.layers import (
+    ConformerBlock,
+    ConvSubsampling,
+    Dropout,
+    FrameContext,
+    RecurrentBlock,
+    rotary_angles,
+)
 
 
-class Conformer(keras.layers.Layer):
+class Encoder(keras.layers.Layer):
+    """What all encoders are: convolutional subsampling, and blocks one above the other.
+
+    Args:
+        dim: D, width of the encoder frames.
+        channels: Width of the convolutional subsampling.
+        dropout: Share of activations dropped in training.
+        random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+    """
+
+    blocks: Sequence[Any]
+    """From the bottom to the top; each takes and gives (B * E, D), and has a `last_layer`."""
+
+    def __init__(
+        self, dim: int, channels: int, dropout: float, random: keras.random.SeedGenerator | None, name: str = "encoder"
+    ):
+        super().__init__(name=name)
+        self.dim = dim
+        self.dropout = Dropout(dropout, random or keras.random.SeedGenerator(0))
+        self.subsampling = ConvSubsampling(dim, channels)
+
+    def num_frames(self, num_frames):
+        """Encoder frames made of so many feature frames (an int or an array)."""
+        return self.subsampling.num_frames(num_frames)
+
+    @property
+    def frame_centres(self) -> tuple[int, int]:
+        """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
+        return self.subsampling.centres
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of the layers that all tasks share, for methods that look at the gradients there."""
+        return self.blocks[-1].last_layer
+
+    def build(self, shape):
+        self.subsampling.build(shape)
+        for block in self.blocks:
+            block.build((None, self.dim))
+        self.built = True
+
+    def context(self, mask) -> FrameContext:
+        """What the blocks need to know of a batch; `mask` (B, E) is 1 for true frames, 0 for padding."""
+        return FrameContext(mask)
+
+    def call(self, features, num_frames, training=False):
+        """(B, T, F) features and (B,) true lengths -> (B, E, D) encoder frames and (B,) their true number."""
+        hidden = self.dropout(self.subsampling(features), training=training)
+        num_frames = ops.maximum(self.num_frames(num_frames), 0)
+        size = ops.shape(hidden)[1]
+        context = self.context(frame_mask(num_frames, size))
+        hidden = ops.reshape(hidden, (-1, self.dim))
+        for block in self.blocks:
+            hidden = block(hidden, context, training=training)
+        return ops.reshape(hidden, (-1, size, self.dim)), num_frames
+
+
+class Conformer(Encoder):
     """Convolution-augmented Transformer.
 
     Reference: Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech Recognition". For what we do
@@ -42,53 +106,20 @@ class Conformer(keras.layers.Layer):
         channels: int = 16,
         dropout: float = 0.1,
         random: keras.random.SeedGenerator | None = None,
-        name: str = "encoder",
     ):
-        super().__init__(name=name)
-        self.dim = dim
+        super().__init__(dim, channels, dropout, random)
         self.head_width = dim // num_heads
-        self.dropout = Dropout(dropout, random or keras.random.SeedGenerator(0))
-        self.subsampling = ConvSubsampling(dim, channels)
         self.blocks = [
             ConformerBlock(dim, num_heads, kernel_size, expansion, self.dropout, name=f"block_{i}")
             for i in range(num_layers)
         ]
 
-    def num_frames(self, num_frames):
-        """Encoder frames made of so many feature frames (an int or an array)."""
-        return self.subsampling.num_frames(num_frames)
-
-    @property
-    def frame_centres(self) -> tuple[int, int]:
-        """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
-        return self.subsampling.centres
-
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of the layers that all tasks share, for methods that look at the gradients there."""
-        return self.blocks[-1].feed_forward_out
-
-    def build(self, shape):
-        self.subsampling.build(shape)
-        for block in self.blocks:
-            block.build((None, self.dim))
-        self.built = True
-
-    def call(self, features, num_frames, training=False):
-        """(B, T, F) features and (B,) true lengths -> (B, E, D) encoder frames and (B,) their true number."""
-        hidden = self.dropout(self.subsampling(features), training=training)
-        num_frames = ops.maximum(self.num_frames(num_frames), 0)
-        mask = frame_mask(num_frames, ops.shape(hidden)[1])
+    def context(self, mask) -> FrameContext:
         attention_bias = (mask[:, None, None, :] - 1.0) * np.float32(1e9)
-        size = ops.shape(hidden)[1]
-        rotation = rotary_angles(size, self.head_width)
-        hidden = ops.reshape(hidden, (-1, self.dim))
-        for block in self.blocks:
-            hidden = block(hidden, mask[:, :, None], attention_bias, rotation, training=training)
-        return ops.reshape(hidden, (-1, size, self.dim)), num_frames
+        return FrameContext(mask, attention_bias, rotary_angles(ops.shape(mask)[1], self.head_width))
 
 
-class RecurrentEncoder(keras.layers.Layer):
+class RecurrentEncoder(Encoder):
     """Bidirectional LSTM or GRU layers over convolutional subsampling.
 
     Reference: Graves, Mohamed and Hinton 2013, "Speech recognition with deep recurrent neural networks", section 3.
@@ -113,52 +144,19 @@ class RecurrentEncoder(keras.layers.Layer):
         channels: int = 16,
         dropout: float = 0.1,
         random: keras.random.SeedGenerator | None = None,
-        name: str = "encoder",
     ):
-        super().__init__(name=name)
+        super().__init__(dim, channels, dropout, random)
         if dim % 2:
             raise ValueError(f"dim must be even, half of it for each direction. Received: dim={dim}")
-        self.dim = dim
-        self.dropout = Dropout(dropout, random or keras.random.SeedGenerator(0))
-        self.subsampling = ConvSubsampling(dim, channels)
-        self.layers = [
-            keras.layers.Bidirectional(
-                self.CELLS[cell](dim // 2, return_sequences=True, name=cell), name=f"bidirectional_{i}"
+        self.blocks = [
+            RecurrentBlock(
+                self.CELLS[cell](dim // 2, return_sequences=True, name=cell),
+                dim,
+                self.dropout if i else None,  # what comes from below has been dropped from already
+                name=f"block_{i}",
             )
             for i in range(num_layers)
         ]
-        self.norms = [LayerNorm(name=f"norm_{i}") for i in range(num_layers)]
-
-    def num_frames(self, num_frames):
-        """Encoder frames made of so many feature frames (an int or an array)."""
-        return self.subsampling.num_frames(num_frames)
-
-    @property
-    def frame_centres(self) -> tuple[int, int]:
-        """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
-        return self.subsampling.centres
-
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of the layers that all tasks share, for methods that look at the gradients there."""
-        return self.layers[-1]
-
-    def build(self, shape):
-        self.subsampling.build(shape)
-        for layer in (*self.layers, *self.norms):
-            layer.build((None, None, self.dim))
-        self.built = True
-
-    def call(self, features, num_frames, training=False):
-        """(B, T, F) features and (B,) true lengths -> (B, E, D) encoder frames and (B,) their true number."""
-        hidden = self.subsampling(features)
-        num_frames = ops.maximum(self.num_frames(num_frames), 0)
-        mask = frame_mask(num_frames, ops.shape(hidden)[1])
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            hidden = self.dropout(hidden, training=training)
-            hidden = layer(hidden, mask=ops.cast(mask, "bool"), training=training)
-            hidden = norm(hidden * mask[:, :, None])  # the product carries no Keras mask, of which `norm` would warn
-        return hidden, num_frames
 
 
 ENCODERS = {"conformer": Conformer, "recurrent": RecurrentEncoder}

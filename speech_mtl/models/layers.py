@@ -5,9 +5,25 @@ more, and matrices make a far smaller graph than tensors of rank 3. Only attenti
 see (B, E, D). Padding never leaks into true frames.
 """
 
+from typing import Any, NamedTuple
+
 import keras
 import numpy as np
 from keras import ops
+
+
+class FrameContext(NamedTuple):
+    """What a block needs to know of a batch besides its frames.
+
+    Attributes:
+        mask: (B, E), 1 for true frames, 0 for padding.
+        attention_bias: (B, 1, 1, E), 0 for true frames, -1e9 for padding; None where no block attends.
+        rotation: See `rotary_angles`; None where no block attends.
+    """
+
+    mask: Any
+    attention_bias: Any = None
+    rotation: Any = None
 
 
 class Dropout(keras.layers.Layer):
@@ -115,16 +131,15 @@ class RotaryAttention(keras.layers.Layer):
         self.out.build(shape)
         self.built = True
 
-    def call(self, inputs, attention_bias, rotation, training=False):
-        """`attention_bias` (B, 1, 1, E): 0 for true frames, -1e9 for padding; `rotation`: see `rotary_angles`."""
-        size = ops.shape(attention_bias)[-1]
+    def call(self, inputs, context, training=False):
+        size = ops.shape(context.mask)[1]
         width = self.dim // self.num_heads
         projected = ops.reshape(self.project(self.norm(inputs)), (-1, size, 3 * self.num_heads, width))
         projected = ops.transpose(projected, (0, 2, 1, 3))
         queries_keys, values = ops.split(projected, [2 * self.num_heads], axis=1)
-        queries, keys = ops.split(_rotate(queries_keys, *rotation), 2, axis=1)
+        queries, keys = ops.split(_rotate(queries_keys, *context.rotation), 2, axis=1)
         scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * np.float32(width**-0.5)
-        attended = ops.matmul(ops.softmax(scores + attention_bias, axis=-1), values)
+        attended = ops.matmul(ops.softmax(scores + context.attention_bias, axis=-1), values)
         attended = ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, self.dim))
         return self.dropout(self.out(attended), training=training)
 
@@ -165,11 +180,11 @@ class ConvolutionModule(keras.layers.Layer):
         self.depthwise.build((None, None, 1, self.dim))
         self.built = True
 
-    def call(self, inputs, mask, training=False):
-        """`mask` (B, E, 1): 1 for true frames, 0 for padding, which would otherwise leak in from the right."""
+    def call(self, inputs, context, training=False):
         hidden, gate = ops.split(self.gate(self.norm(inputs)), 2, axis=-1)
-        hidden = ops.reshape(hidden * ops.sigmoid(gate), (-1, ops.shape(mask)[1], 1, self.dim))
-        hidden = ops.reshape(self.depthwise(hidden * mask[:, :, None]), (-1, self.dim))
+        hidden = ops.reshape(hidden * ops.sigmoid(gate), (-1, ops.shape(context.mask)[1], 1, self.dim))
+        hidden = hidden * context.mask[:, :, None, None]  # else padding would leak in from the right
+        hidden = ops.reshape(self.depthwise(hidden), (-1, self.dim))
         hidden = ops.silu(self.norm_inner(hidden))
         return self.dropout(self.out(hidden), training=training)
 
@@ -193,12 +208,51 @@ class ConformerBlock(keras.layers.Layer):
             layer.build(shape)
         self.built = True
 
-    def call(self, inputs, mask, attention_bias, rotation, training=False):
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of its layers that has weights of some size."""
+        return self.feed_forward_out
+
+    def call(self, inputs, context, training=False):
         hidden = inputs + 0.5 * self.feed_forward_in(inputs, training=training)
-        hidden = hidden + self.attention(hidden, attention_bias, rotation, training=training)
-        hidden = hidden + self.convolution(hidden, mask, training=training)
+        hidden = hidden + self.attention(hidden, context, training=training)
+        hidden = hidden + self.convolution(hidden, context, training=training)
         hidden = hidden + 0.5 * self.feed_forward_out(hidden, training=training)
         return self.norm(hidden)
+
+
+class RecurrentBlock(keras.layers.Layer):
+    """A recurrent layer in both directions; then layer normalisation.
+
+    Args:
+        cell: A Keras layer of half the width for one direction; the other gets a copy.
+        dim: D, the width of both directions together.
+        dropout: What is dropped of the inputs; None for nothing.
+    """
+
+    def __init__(self, cell: keras.layers.Layer, dim: int, dropout: Dropout | None, name: str):
+        super().__init__(name=name)
+        self.dim = dim
+        self.dropout = dropout
+        self.bidirectional = keras.layers.Bidirectional(cell, name="bidirectional")
+        self.norm = LayerNorm(name="norm")
+
+    def build(self, _shape):
+        self.bidirectional.build((None, None, self.dim))
+        self.norm.build((None, self.dim))
+        self.built = True
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of its layers that has weights of some size."""
+        return self.bidirectional
+
+    def call(self, inputs, context, training=False):
+        hidden = self.dropout(inputs, training=training) if self.dropout else inputs
+        hidden = ops.reshape(hidden, (-1, ops.shape(context.mask)[1], self.dim))
+        hidden = self.bidirectional(hidden, mask=ops.cast(context.mask, "bool"), training=training)
+        hidden = hidden * context.mask[:, :, None]  # the product carries no Keras mask, of which `norm` would warn
+        return self.norm(ops.reshape(hidden, (-1, self.dim)))
 
 
 class ConvSubsampling(keras.layers.Layer):

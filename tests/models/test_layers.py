@@ -10,6 +10,7 @@ from speech_mtl.models.layers import (
     ConvSubsampling,
     Dropout,
     FeedForward,
+    FrameContext,
     LayerNorm,
     RotaryAttention,
     rotary_angles,
@@ -101,6 +102,11 @@ def numpy_attention(layer: RotaryAttention, inputs: np.ndarray, sizes: list[int]
     return attended @ value(layer.out.kernel) + value(layer.out.bias)
 
 
+def conformer_context(mask: np.ndarray, width: int) -> FrameContext:
+    bias = ((mask[:, None, None, :] - 1) * 1e9).astype("float32")
+    return FrameContext(mask.astype("float32"), bias, rotary_angles(mask.shape[1], width))
+
+
 def attention(layer: RotaryAttention, inputs: np.ndarray, mask: np.ndarray) -> np.ndarray:
     batch, size, dim = inputs.shape
     bias = ((mask[:, None, None, :] - 1) * 1e9).astype("float32")
@@ -158,15 +164,15 @@ def test_convolution_equals_loops():
     layer.build((None, 4))
     randomise(layer)
     inputs = np.random.default_rng(1).normal(size=(2, 5, 4)).astype("float32")
-    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], "float32")[:, :, None]
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], "float32")
     gated = numpy_norm(inputs, layer.norm) @ value(layer.gate.kernel) + value(layer.gate.bias)
-    gated = gated[:, :, :4] / (1 + np.exp(-gated[:, :, 4:])) * mask
+    gated = gated[:, :, :4] / (1 + np.exp(-gated[:, :, 4:])) * mask[:, :, None]
     padded = np.pad(gated, ((0, 0), (1, 1), (0, 0)))
     kernel = value(layer.depthwise.kernel)[:, 0, :, 0]
     convolved = np.stack([(padded[:, i : i + 3] * kernel).sum(axis=1) for i in range(5)], axis=1)
     normal = numpy_norm(convolved + value(layer.depthwise.bias), layer.norm_inner)
     expected = normal / (1 + np.exp(-normal)) @ value(layer.out.kernel) + value(layer.out.bias)
-    ours = ops.convert_to_numpy(layer(inputs.reshape(-1, 4), mask)).reshape(2, 5, 4)
+    ours = ops.convert_to_numpy(layer(inputs.reshape(-1, 4), FrameContext(mask))).reshape(2, 5, 4)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -175,14 +181,13 @@ def test_block_is_the_sum_of_its_modules():
     block.build((None, 8))
     randomise(block)
     inputs = np.random.default_rng(1).normal(size=(10, 8)).astype("float32")
-    mask = np.ones((2, 5, 1), "float32")
-    bias, rotation = np.zeros((2, 1, 1, 5), "float32"), rotary_angles(5, 4)
+    context = conformer_context(np.ones((2, 5)), 4)
     hidden = inputs + block.feed_forward_in(inputs) / 2
-    hidden = hidden + block.attention(hidden, bias, rotation)
-    hidden = hidden + block.convolution(hidden, mask)
+    hidden = hidden + block.attention(hidden, context)
+    hidden = hidden + block.convolution(hidden, context)
     hidden = hidden + block.feed_forward_out(hidden) / 2
     expected = numpy_norm(ops.convert_to_numpy(hidden), block.norm)
-    ours = ops.convert_to_numpy(block(inputs, mask, bias, rotation))
+    ours = ops.convert_to_numpy(block(inputs, context))
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
 
 
