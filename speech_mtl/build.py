@@ -1,6 +1,6 @@
 """Settings -> objects. The only file that knows both."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 import keras
@@ -16,7 +16,7 @@ from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.task_heads import TaskHead
-from speech_mtl.settings import AugmentSettings, DataSettings, TrainingSettings
+from speech_mtl.settings import DataSettings, TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.combining import COMBININGS
 from speech_mtl.training.gradients import make_combining_step, make_train_step
@@ -24,6 +24,7 @@ from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cosine
 from speech_mtl.training.step import TrainStep
+from speech_mtl.training.unfreezing import UNFREEZINGS, Unfreezing
 from speech_mtl.training.weighting import WEIGHTINGS, Weighting
 
 
@@ -82,35 +83,66 @@ def build_step(
     return make_combining_step(model, optimizer, objective, lambda dots: combining.coefficients(dots, update()))
 
 
-def build_optimizer(model: MultilingualModel, settings: TrainingSettings) -> FlatAdamW:
-    """The optimiser of all weights of a network."""
-    return FlatAdamW(model.trainable_variables, weight_decay=settings.weight_decay, clip_norm=settings.clip_norm)
+def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:
+    """Which layers are trained, and when."""
+    own = settings.unfreezing.model_dump(exclude={"kind"})
+    return UNFREEZINGS[settings.unfreezing.kind](len(model.depths()), **own)
 
 
-def build_schedule(settings: TrainingSettings) -> partial[float]:
-    """The learning rate as a function of the update."""
-    return partial(
+def build_optimizer(
+    model: MultilingualModel, settings: TrainingSettings, languages: Collection[str] | None = None
+) -> FlatAdamW:
+    """The optimiser of the weights that training changes.
+
+    Args:
+        model: The network.
+        settings: Among them, which layers are trained.
+        languages: Those that are trained: what belongs to another one stays as it is. None: all.
+    """
+    unfreezing = build_unfreezing(model, settings)
+    others = [] if languages is None else [head for head in model.heads.heads if head.name not in languages]
+    left = {id(variable) for head in others for variable in head.trainable_variables}
+    groups = {
+        id(variable): group
+        for depth, variables in enumerate(model.depths())
+        if (group := unfreezing.group(depth)) is not None
+        for variable in variables
+        if id(variable) not in left
+    }
+    variables = [variable for variable in model.trainable_variables if id(variable) in groups]
+    return FlatAdamW(
+        variables,
+        [groups[id(variable)] for variable in variables],
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
+    )
+
+
+def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callable[[int], np.ndarray]:
+    """The learning rates of the groups of weights as a function of the update."""
+    rate = partial(
         warmup_cosine,
         peak=settings.learning_rate,
         final=settings.final_learning_rate,
         warmup_updates=settings.warmup_updates,
         num_updates=settings.num_updates,
     )
+    return lambda update: rate(update) * unfreezing.factors(update)
 
 
-def build_plan(
-    examples: Mapping[int, Examples], data: DataSettings, augment: AugmentSettings, seed: int
-) -> TrainingPlan:
-    """The training batches over the examples of all languages."""
-    durations = tuple(np.asarray(examples[i].num_samples) / data.sample_rate_hz for i in range(len(examples)))
+def build_plan(recipe: Recipe, examples: Mapping[int, Examples]) -> TrainingPlan:
+    """The training batches over the examples of all languages that are trained, by their place in the recipe."""
+    data, augment = recipe.data, recipe.augment
+    shares = enumerate(settings.share for settings in recipe.languages.values())
     return TrainingPlan(
-        durations,
+        {i: np.asarray(own.num_samples) / data.sample_rate_hz for i, own in examples.items()},
         batch_s=data.batch_s,
         alpha=data.alpha,
-        seed=seed,
+        seed=recipe.seed,
         speeds=augment.speeds,
         noise_probability=augment.noise_probability,
         noise_snr_db=augment.noise_snr_db,
+        given_shares={i: share for i, share in shares if i in examples and share is not None},
     )
 
 

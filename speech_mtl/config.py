@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.settings import (
@@ -24,11 +25,13 @@ from speech_mtl.settings import (
     FeatureSettings,
     FixedWeightingSettings,
     GradientSettings,
+    GradNormSettings,
     LanguageSettings,
     Section,
     TaskSettings,
     TrainingSettings,
     TuneSettings,
+    UnfreezeHeadsSettings,
     WeightingSettings,
 )
 
@@ -88,12 +91,53 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _something_is_trained(self):
+        trained = self.trained_languages
+        if not trained:
+            raise ValueError("at least one of the languages must be trained")
+        if self.target in self.languages and self.target not in trained:
+            raise ValueError(f"languages.{self.target}.train is false, but it is the target")
+        for name, settings in self.languages.items():
+            if self.init_from is None and (not settings.train or settings.output_layer == "keep"):
+                raise ValueError(f"languages.{name}: without init_from there is no output layer to keep")
+        return self
+
+    @model_validator(mode="after")
+    def _encoder_is_trained_for_those_who_look(self):
+        if isinstance(self.training.unfreezing, UnfreezeHeadsSettings) and (
+            self.gradients is not None or isinstance(self.weighting, GradNormSettings)
+        ):
+            looks = "gradients" if self.gradients is not None else "weighting.kind: gradnorm"
+            raise ValueError(f"{looks} looks at gradients in the encoder, which training.unfreezing leaves as it is")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_leave_something(self):
+        shares = [self.languages[name].share for name in self.trained_languages]
+        given = sum(share for share in shares if share is not None)
+        whole = None not in shares
+        if (abs(given - 1) > 1e-6 if whole else given >= 1) and any(shares):
+            raise ValueError(
+                f"languages.*.share add up to {given:g}: that must be 1 if every trained language has one, else less"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _weights_have_tasks(self):
         given = self.weighting.weights if isinstance(self.weighting, FixedWeightingSettings) else {}
         names = [*self.languages, *self.tasks]
         if unknown := [name for name in given if name not in names]:
             raise ValueError(f"weighting.weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
         return self
+
+    @property
+    def trained_languages(self) -> tuple[str, ...]:
+        """The languages whose speech training uses."""
+        return tuple(name for name, settings in self.languages.items() if settings.train)
+
+    def manifest(self, language: str, split: str) -> Path:
+        """Where the manifest of a language's split lies."""
+        return self.languages[language].manifests.get(split) or manifest_path(self.data.dir, language, split)  # type: ignore[call-overload]
 
     def with_languages(
         self, languages: Mapping[str, LanguageSettings], changes: Mapping[str, Any] | None = None

@@ -12,7 +12,7 @@ from speech_mtl.build import audio_limits
 from speech_mtl.config import Recipe
 from speech_mtl.data.examples import Examples, Reading, load_examples, refuse_many, utterances_at, within_budget
 from speech_mtl.data.labels import Removal, make_task
-from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.store import WaveformStore, open_store
 from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class
@@ -56,7 +56,7 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
         InputError: There is no such manifest, or it is broken, or too much of its audio cannot be used, or the budget
             is more than there is or less than one utterance.
     """
-    manifest = manifest_path(recipe.data.dir, language, split)
+    manifest = recipe.manifest(language, split)
     store = open_store(
         recipe.data.cache_dir,
         f"{language}-{split}",
@@ -106,6 +106,24 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
             action="add transcripts, or take the language out of the recipe",
         )
     return tokenizer_class(kind).from_texts(chain([first], texts), split.language)
+
+
+def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:
+    """Checks that a tokeniser made from other transcripts knows all letters of these.
+
+    Raises:
+        InputError: It does not; with the letters and in how many transcripts they are.
+    """
+    missing: Counter[str] = Counter()
+    for utterance in training_utterances(recipe, split):
+        missing.update(tokenizer.unknown(utterance.text or ""))
+    if missing:
+        raise InputError(
+            f"{split.manifest}: the output layer that {split.language} keeps has no token for some letters",
+            expected="letters among " + " ".join(tokenizer.vocabulary),
+            received=", ".join(f"{letter!r} in {number} transcripts" for letter, number in missing.most_common()),
+            action=f"make a new output layer: languages.{split.language}.output_layer=new, or --replace-head",
+        )
 
 
 def make_tasks(recipe: Recipe, splits: Sequence[Split]) -> dict[str, Task]:

@@ -3,6 +3,7 @@
 RUN/settings.yaml               all settings, defaults written out
 RUN/tokenizers/LANGUAGE.json    tasks/NAME.json
 RUN/labels.json                 how many training utterances have a label of each task, and of how many
+RUN/start.json                  of a run that started from another: each weight as kept, new or left out
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
@@ -33,7 +34,7 @@ from speech_mtl.tasks import TASKS, Task
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
 from speech_mtl.training.weighting import Weighting
-from speech_mtl.weights import heads_by_file, load_part, load_weights, save_part, save_weights, set_weights, unreadable
+from speech_mtl.weights import load_part, load_weights, save_part, save_weights, unreadable
 
 
 class Run:
@@ -44,6 +45,7 @@ class Run:
         self.settings_path = path / "settings.yaml"
         self.log_path = path / "log.jsonl"
         self.labels_path = path / "labels.json"
+        self.start_path = path / "start.json"
 
     def exists(self) -> bool:
         """Whether training was ever started here."""
@@ -149,7 +151,7 @@ class Run:
         folder = self.path / "checkpoints" / f"{progress.update:06d}"
 
         def write(temporary: Path) -> None:
-            save_weights(temporary, model)
+            save_weights(temporary, model.parts())
             save_part(temporary / "optimizer.safetensors", optimizer.named_state())
             if weighting and (state := weighting.state()):
                 save_part(temporary / "weighting.safetensors", state)
@@ -160,7 +162,7 @@ class Run:
 
     def save_best(self, model: MultilingualModel, update: int) -> None:
         """Saves the weights as the best so far, then removes the former best."""
-        _write_folder(self.path / "best" / f"{update:06d}", lambda temporary: save_weights(temporary, model))
+        _write_folder(self.path / "best" / f"{update:06d}", lambda temporary: save_weights(temporary, model.parts()))
 
     def load_checkpoint(
         self, model: MultilingualModel, optimizer: FlatAdamW, weighting: Weighting | None = None
@@ -170,7 +172,7 @@ class Run:
         if folder is None:
             return Progress()
         progress = _read_progress(folder / "progress.json")
-        load_weights(folder, model)
+        load_weights(folder, model.parts())
         _set_optimizer(folder / "optimizer.safetensors", optimizer)
         if weighting and weighting.state():
             weighting.set_state(load_part(folder / "weighting.safetensors"))
@@ -188,7 +190,7 @@ class Run:
         Raises:
             InputError: No weights have been saved yet.
         """
-        load_weights(self.best_folder(), model)
+        load_weights(self.best_folder(), model.parts())
 
     def best_folder(self) -> Path:
         """Where the best weights lie.
@@ -217,37 +219,6 @@ class Run:
         model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
         self.load_best(model)
         return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
-
-
-def initialize_from(
-    run: Run, model: MultilingualModel, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task] | None = None
-) -> dict[str, str]:
-    """Starts a network from a trained run: its encoder, and the heads whose vocabulary or labels are the same.
-
-    Returns:
-        For each part `kept` or `new`, with the reason.
-
-    Raises:
-        InputError: It is no run or has no weights, or its encoder has another shape.
-    """
-    told = {f"heads/{language}": tokenizer.vocabulary for language, tokenizer in run.tokenizers().items()}
-    told |= {f"tasks/{name}": task.to_json() for name, task in run.tasks().items()}
-    wanted = {f"heads/{language}": tokenizer.vocabulary for language, tokenizer in tokenizers.items()}
-    wanted |= {f"tasks/{name}": task.to_json() for name, task in (tasks or {}).items()}
-    folder = run.best_folder()
-    set_weights(model.encoder, load_part(folder / "encoder.safetensors"), folder / "encoder.safetensors")
-    report = {"encoder": "kept"}
-    for name, head in heads_by_file(model).items():
-        group, part = name.split("/", 1)
-        if name not in told:
-            report[part] = f"new: the run has no such {'language' if group == 'heads' else 'task'}"
-        elif told[name] != wanted[name]:
-            report[part] = f"new: the run's {'vocabulary is another' if group == 'heads' else 'labels are others'}"
-        else:
-            path = folder / f"{name}.safetensors"
-            set_weights(head, load_part(path), path)
-            report[part] = "kept"
-    return report
 
 
 def _read_task(path: Path) -> Task:

@@ -62,6 +62,15 @@ class LanguageSettings(Section):
     """
     keep_transcripts: Kept = 1.0
     """Share of the training transcripts, chosen at random, that training sees; the others count as unknown."""
+    manifests: dict[Literal["train", "dev", "test"], Path] = {}
+    """By split, manifests that lie elsewhere than in `data.dir/LANGUAGE/`."""
+    train: bool = True
+    """Whether training uses its speech. Without, its output layer stays what it is in the run of `init_from`."""
+    output_layer: Literal["keep", "new"] | None = None
+    """Whether training goes on from the output layer that `init_from` has for it, with that vocabulary, or makes a new
+    one. None: keep it if training's transcripts give the same vocabulary."""
+    share: Kept | None = None
+    """Share of the speech in batches. None: what the others leave, in proportion to (amount) ** `data.alpha`."""
 
 
 class TaskSection(Section):
@@ -211,6 +220,49 @@ EncoderSettings = Annotated[
 ]
 
 
+class UnfreezeAllSettings(Section):
+    """See `training.unfreezing.All`."""
+
+    kind: Literal["all"] = "all"
+
+
+class UnfreezeHeadsSettings(Section):
+    """See `training.unfreezing.Heads`."""
+
+    kind: Literal["heads"] = "heads"
+
+
+class UnfreezeHeadsFirstSettings(Section):
+    """See `training.unfreezing.HeadsFirst`."""
+
+    kind: Literal["heads_first"] = "heads_first"
+    num_updates: Count = 200
+
+
+class UnfreezeGradualSettings(Section):
+    """See `training.unfreezing.Gradual`."""
+
+    kind: Literal["gradual"] = "gradual"
+    num_updates: Count = 100
+
+
+class UnfreezeLayerwiseSettings(Section):
+    """See `training.unfreezing.Layerwise`."""
+
+    kind: Literal["layerwise"] = "layerwise"
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+
+UnfreezingSettings = Annotated[
+    Annotated[UnfreezeAllSettings, Tag("all")]
+    | Annotated[UnfreezeHeadsSettings, Tag("heads")]
+    | Annotated[UnfreezeHeadsFirstSettings, Tag("heads_first")]
+    | Annotated[UnfreezeGradualSettings, Tag("gradual")]
+    | Annotated[UnfreezeLayerwiseSettings, Tag("layerwise")],
+    Discriminator(_kind("all")),
+]
+
+
 class TrainingSettings(Section):
     """How the weights are found."""
 
@@ -227,6 +279,8 @@ class TrainingSettings(Section):
     """Looks at the dev set without a better error after which training stops."""
     select: Literal["best", "last"] = "best"
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
+    unfreezing: UnfreezingSettings = UnfreezeAllSettings()
+    """Which layers are trained, when, and how fast; for training that starts from another run."""
     log_conflicts: bool = False
     """Whether each look at the dev sets logs the cosines between the tasks' gradients in the encoder."""
 

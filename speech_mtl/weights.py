@@ -1,4 +1,4 @@
-"""A network's weights on disk: by name, one file a part, so that a part can be taken into another network."""
+"""Weights on disk: by name, one file a part of the network, so that a part can be taken into another network."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,45 +11,54 @@ from safetensors.numpy import load_file, save_file
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import replacing
-from speech_mtl.models.multitask import MultilingualModel
+
+Part = Mapping[str, keras.Variable]
+"""Weights by name; see `MultilingualModel.parts`."""
 
 
-def save_weights(folder: Path, model: MultilingualModel) -> None:
-    """Writes the encoder and every head, each to its own file."""
-    save_part(folder / "encoder.safetensors", named_weights(model.encoder))
-    for name, head in heads_by_file(model).items():
-        save_part(folder / f"{name}.safetensors", named_weights(head))
+def save_weights(folder: Path, parts: Mapping[str, Part]) -> None:
+    """Writes every part to a file of its own."""
+    for name, part in parts.items():
+        arrays = {key: np.asarray(keras.ops.convert_to_numpy(variable.value)) for key, variable in part.items()}
+        save_part(part_path(folder, name), arrays)
 
 
-def load_weights(folder: Path, model: MultilingualModel) -> None:
-    """Sets the encoder and every head of the model. Files of other heads are left alone."""
-    set_weights(model.encoder, load_part(folder / "encoder.safetensors"), folder / "encoder.safetensors")
-    for name, head in heads_by_file(model).items():
-        path = folder / f"{name}.safetensors"
-        set_weights(head, load_part(path), path)
+def load_weights(folder: Path, parts: Mapping[str, Part]) -> None:
+    """Sets every part. Files of other parts are left alone.
+
+    Raises:
+        InputError: A file is missing or damaged, or of another network. Nothing of that part is set.
+    """
+    for name, part in parts.items():
+        path = part_path(folder, name)
+        set_part(part, load_part(path), path)
 
 
-def heads_by_file(model: MultilingualModel) -> dict[str, keras.layers.Layer]:
-    """The heads of languages and of tasks, by the name of their file."""
-    languages = {f"heads/{head.name}": head for head in model.heads.heads}
-    return languages | {f"tasks/{head.name}": head for head in model.task_heads.heads}
+def part_path(folder: Path, name: str) -> Path:
+    """The file of a part."""
+    return folder / f"{name}.safetensors"
 
 
-def named_weights(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
-    """A layer's weights by their path below it."""
-    return {_name(layer, v): np.asarray(keras.ops.convert_to_numpy(v.value)) for v in layer.trainable_variables}
+def part_names(folder: Path) -> list[str]:
+    """The parts that a folder holds."""
+    paths = sorted(folder.rglob("*.safetensors"))
+    return [path.relative_to(folder).with_suffix("").as_posix() for path in paths]
 
 
-def set_weights(layer: keras.layers.Layer, weights: Mapping[str, np.ndarray], path: Path) -> None:
-    """Sets a layer's weights by name. Nothing is set unless everything fits.
+def set_part(part: Part, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Sets weights by name. Nothing is set unless everything fits.
+
+    Args:
+        part: What is set.
+        arrays: The values.
+        path: Where they come from, for messages.
 
     Raises:
         InputError: A weight is missing, left over, or of another shape.
     """
-    variables = {_name(layer, v): v for v in layer.trainable_variables}
-    for name in sorted(variables.keys() | weights.keys()):
-        wanted = tuple(variables[name].shape) if name in variables else None
-        found = weights[name].shape if name in weights else None
+    for name in sorted(part.keys() | arrays.keys()):
+        wanted = tuple(part[name].shape) if name in part else None
+        found = arrays[name].shape if name in arrays else None
         if wanted != found:
             raise InputError(
                 f"{path} does not fit the network: {name}",
@@ -57,12 +66,8 @@ def set_weights(layer: keras.layers.Layer, weights: Mapping[str, np.ndarray], pa
                 received=f"shape {found}" if found is not None else "no such weight",
                 action="use the encoder settings and vocabularies that the weights were trained with",
             )
-    for name, variable in variables.items():
-        variable.assign(weights[name])
-
-
-def _name(layer: keras.layers.Layer, variable: keras.Variable) -> str:
-    return variable.path.removeprefix(f"{layer.path}/")
+    for name, variable in part.items():
+        variable.assign(arrays[name])
 
 
 def save_part(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

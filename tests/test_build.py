@@ -5,6 +5,7 @@ from speech_mtl.build import build_model, build_optimizer, build_plan, build_sch
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split, training_examples
 from speech_mtl.models.encoders import ENCODERS
+from speech_mtl.training.unfreezing import All
 
 
 def test_every_encoder_has_settings_that_build_it(tiny_recipe: Recipe):
@@ -37,9 +38,9 @@ def test_settings_reach_what_they_name(tiny_recipe: Recipe):
     assert vars(model.augment).items() >= masks.items()
     optimizer = build_optimizer(model, recipe.training.model_copy(update={"weight_decay": 0.3, "clip_norm": 0.7}))
     assert (optimizer.weight_decay, optimizer.clip_norm) == (0.3, 0.7)
-    schedule = build_schedule(recipe.training)
-    assert [schedule(0), schedule(1), schedule(2)] == [0.25, 0.5, 0.5]
-    assert schedule(10) == pytest.approx(0.1)
+    schedule = build_schedule(recipe.training, All(2))
+    assert [schedule(0).tolist(), schedule(1).tolist(), schedule(2).tolist()] == [[0.25], [0.5], [0.5]]
+    assert schedule(10) == pytest.approx([0.1])
 
 
 def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
@@ -48,7 +49,7 @@ def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
     for i, language in enumerate(recipe.languages):
         split = open_split(recipe, language, "train")
         examples[i] = training_examples(recipe, split, make_tokenizer(recipe, split), {}, model)
-    plan = build_plan(examples, recipe.data, recipe.augment, seed=3)
+    plan = build_plan(recipe, examples)
     batch = next(plan.batches())
     assert {draw.speed for draw in batch} <= {0.9, 1.1}
     assert all(draw.snr_db is not None and 10 <= draw.snr_db <= 30 for draw in batch)

@@ -284,10 +284,11 @@ def test_settings_are_arguments_with_the_same_defaults():
 def test_optimizer_and_schedule_have_their_settings():
     from speech_mtl.build import build_schedule
     from speech_mtl.training.optimizer import FlatAdamW
+    from speech_mtl.training.unfreezing import All
 
     training = settings.TrainingSettings()
     assert defaults(FlatAdamW)["weight_decay"] == training.weight_decay
     assert defaults(FlatAdamW)["clip_norm"] == training.clip_norm
-    schedule = build_schedule(training)
-    assert schedule(training.warmup_updates) == training.learning_rate
-    assert schedule(training.num_updates) == training.final_learning_rate
+    schedule = build_schedule(training, All(2))
+    assert schedule(training.warmup_updates) == [training.learning_rate]
+    assert schedule(training.num_updates) == [training.final_learning_rate]

@@ -9,7 +9,7 @@ and the same seed gives the same batches whatever the number of threads.
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
@@ -35,12 +35,12 @@ class Draw:
 class TrainingPlan:
     """Endless training batches: which examples, at which speed and with which noise, make up batch number n.
 
-    Batches are made in pools of `pool_batches`: utterances are drawn language by language in proportion to
-    (amount) ** alpha, each language's in a new random order every time all have been taken; the pool is sorted by
-    length, cut into batches of `batch_s` seconds, and the batches shuffled.
+    Batches are made in pools of `pool_batches`: utterances are drawn language by language by their shares, each
+    language's in a new random order every time all have been taken; the pool is sorted by length, cut into batches of
+    `batch_s` seconds, and the batches shuffled.
     """
 
-    durations_s: tuple[np.ndarray, ...]
+    durations_s: Mapping[int, np.ndarray]
     """(N,) seconds of each example, by language."""
     batch_s: float
     alpha: float
@@ -49,33 +49,44 @@ class TrainingPlan:
     noise_probability: float = 0.0
     noise_snr_db: tuple[float, float] = (10.0, 30.0)
     pool_batches: int = 32
+    given_shares: Mapping[int, float] = field(default_factory=dict)
+    """Of the speech in batches, by language; the others have the rest, in proportion to (amount) ** alpha."""
+
+    def shares(self) -> dict[int, float]:
+        """Of the speech in batches, by language."""
+        others = {i: durations.sum() ** self.alpha for i, durations in self.durations_s.items()}
+        others = {i: weight for i, weight in others.items() if i not in self.given_shares}
+        left = 1.0 - sum(self.given_shares.values())
+        return {
+            i: self.given_shares[i] if i in self.given_shares else left * others[i] / sum(others.values())
+            for i in self.durations_s
+        }
 
     def batches(self, start: int = 0) -> Iterator[list[Draw]]:
         """The batches from number `start` on. Skipping costs no audio."""
         generator = np.random.default_rng(self.seed)
-        amounts = np.array([durations.sum() for durations in self.durations_s])
-        shares = amounts**self.alpha / (amounts**self.alpha).sum()
-        queues = [_shuffled_forever(len(durations), generator) for durations in self.durations_s]
-        pools = (self._pool(generator, shares, queues) for _ in iter(int, 1))
+        queues = [_shuffled_forever(len(durations), generator) for durations in self.durations_s.values()]
+        pools = (self._pool(generator, queues) for _ in iter(int, 1))
         for number, batch in enumerate(chain.from_iterable(pools)):
             if number >= start:
                 yield batch
 
-    def _pool(self, generator, shares, queues) -> list[list[Draw]]:
+    def _pool(self, generator, queues) -> list[list[Draw]]:
         target_s, total_s = self.batch_s * self.pool_batches, 0.0
+        languages, shares = list(self.durations_s), np.array(list(self.shares().values()))
         spoken_s = np.zeros(len(shares))
         drawn: list[tuple[float, Draw]] = []
         while total_s < target_s:
             # The language that is furthest behind its share of seconds (not of utterances: languages differ in length).
-            language = int(np.argmax(shares * (total_s + 1.0) - spoken_s + generator.uniform(0, 1.0, len(shares))))
-            example = next(queues[language])
+            place = int(np.argmax(shares * (total_s + 1.0) - spoken_s + generator.uniform(0, 1.0, len(shares))))
+            language, example = languages[place], next(queues[place])
             speed = float(generator.choice(self.speeds))
             noisy = generator.uniform() < self.noise_probability
             snr_db = float(generator.uniform(*self.noise_snr_db))
             seed = int(generator.integers(2**31))
             duration_s = float(self.durations_s[language][example]) / speed
             drawn.append((duration_s, Draw(language, example, speed, snr_db if noisy else None, seed)))
-            spoken_s[language] += duration_s
+            spoken_s[place] += duration_s
             total_s += duration_s
         batches = cut(drawn, self.batch_s)
         return [batches[i] for i in generator.permutation(len(batches))]

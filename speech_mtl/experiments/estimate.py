@@ -7,7 +7,7 @@ import numpy as np
 
 from speech_mtl.build import build_model, build_optimizer
 from speech_mtl.config import Recipe
-from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.data.manifest import read_manifest
 from speech_mtl.datatypes import SPLITS, Batch
 from speech_mtl.experiments.plan import Plan
 from speech_mtl.runs import Run
@@ -117,11 +117,12 @@ def _noise(recipe: Recipe) -> Batch:
 
 def _decoded_bytes(plan: Plan) -> int:
     """Of all speech of the plan's languages, 16 bits a sample."""
-    recipe = next(iter(plan.stages.values())).recipe
-    languages = dict.fromkeys(language for stage in plan.stages.values() for language in stage.recipe.languages)
-    manifests = [manifest_path(recipe.data.dir, language, split) for language in languages for split in SPLITS]
+    recipes = [stage.recipe for stage in plan.stages.values()]
+    manifests = {
+        recipe.manifest(language, split) for recipe in recipes for language in recipe.languages for split in SPLITS
+    }
     seconds = sum(utterance.duration_s for manifest in manifests for utterance in read_manifest(manifest))
-    return int(2 * seconds * recipe.data.sample_rate_hz)
+    return int(2 * seconds * recipes[0].data.sample_rate_hz)
 
 
 def _megabytes(size: int) -> str:

@@ -11,7 +11,6 @@ from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
 from speech_mtl.data.examples import Examples, utterances_at
 from speech_mtl.data.labels import encode, make_column
-from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -190,7 +189,7 @@ def _known(splits: Iterable[str]) -> list[str]:
 def saved_evaluation(run: Run, splits: Sequence[str]) -> list[EvaluationRow] | None:
     """What `evaluate` wrote for all languages and these splits; None if weights or manifests have changed since."""
     path, recipe = run.path / "evaluation.json", run.recipe()
-    sources = [manifest_path(recipe.data.dir, language, split) for language in recipe.languages for split in splits]
+    sources = [recipe.manifest(language, split) for language in recipe.languages for split in splits]
     if not path.is_file() or any(path.stat().st_mtime_ns < p.stat().st_mtime_ns for p in (run.best_folder(), *sources)):
         return None
     wanted = [(language, split) for language in recipe.languages for split in splits]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.data.manifest import read_manifest
 from speech_mtl.experiments.evaluate import hypotheses_path, saved_task_rows
 from speech_mtl.experiments.plan import Cell, Plan
 from speech_mtl.runs import Run
@@ -112,7 +112,7 @@ def _pair(errors: list[float] | None) -> LabelErrors:
 
 
 def _empty_test_set(run: Run, language: str, records: list[dict]) -> TestSet:
-    manifest = manifest_path(run.recipe().data.dir, language, "test")
+    manifest = run.recipe().manifest(language, "test")
     speakers = {utterance.id: utterance.speaker for utterance in read_manifest(manifest)}
     return TestSet(
         language=language,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -15,10 +15,19 @@ from speech_mtl.build import (
     build_plan,
     build_schedule,
     build_step,
+    build_unfreezing,
     build_weighting,
 )
 from speech_mtl.config import Recipe
-from speech_mtl.corpora import Split, make_tasks, make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.corpora import (
+    Split,
+    make_tasks,
+    make_tokenizer,
+    open_split,
+    refuse_new_letters,
+    skipped_by_reason,
+    training_examples,
+)
 from speech_mtl.data.batching import batches
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.manifest import read_manifest
@@ -27,7 +36,9 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.dev_look import Conflicts, DevLook
 from speech_mtl.experiments.evaluate import References, load_references, report_skipped
-from speech_mtl.runs import Run, initialize_from
+from speech_mtl.experiments.start import kept_tokenizer, start_from
+from speech_mtl.files import json_text, write_text
+from speech_mtl.runs import Run
 from speech_mtl.screen import Screen
 from speech_mtl.tasks import Task
 from speech_mtl.training.objective import Objective
@@ -56,21 +67,29 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
     run = Run(path)
     if run.exists():
         recipe = run.recipe()  # the order of languages is that of the run, whatever it is in the recipe by now
-    splits = [open_split(recipe, language, "train", screen.progress) for language in recipe.languages]
+    splits = {
+        i: open_split(recipe, language, "train", screen.progress)
+        for i, language in enumerate(recipe.languages)
+        if language in recipe.trained_languages
+    }
     tokenizers, tasks = _tokenizers(run, recipe, splits), _tasks(run, recipe, splits)
     model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
     examples = {
-        i: training_examples(recipe, split, tokenizers[split.language], tasks, model) for i, split in enumerate(splits)
+        i: training_examples(recipe, split, tokenizers[split.language], tasks, model) for i, split in splits.items()
     }
     recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
     references = {
         language: load_references(recipe, language, "dev", recognizer, screen.progress)
-        for language in ([recipe.target] if recipe.target in recipe.languages else recipe.languages)
+        for language in ([recipe.target] if recipe.target in recipe.languages else recipe.trained_languages)
     }
+    origins = []
     if recipe.init_from and not run.has_checkpoint():
-        _report_start(initialize_from(Run(recipe.init_from), model, tokenizers, tasks), recipe.init_from, screen)
+        origins = start_from(Run(recipe.init_from), recipe, model, tokenizers, tasks)
+        screen.say(f"Weights from {recipe.init_from}: " + "; ".join(map(str, origins)) + ".")
     if not run.exists():
         run.start(recipe, tokenizers, tasks)
+    if origins:
+        write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
     counts = _label_counts(splits, examples, tasks)
     run.write_labels(counts)
     _report_speech(recipe, splits, examples, references, counts, recognizer, screen)
@@ -99,7 +118,7 @@ class _Training:
     run: Run
     recipe: Recipe
     recognizer: Recognizer
-    splits: list[Split]
+    splits: dict[int, Split]
     examples: dict[int, Examples]
     references: dict[str, References]
     screen: Screen
@@ -109,10 +128,10 @@ class _Training:
 
     def __post_init__(self):
         self.model, self.tasks = self.recognizer.model, self.recognizer.tasks
-        self.optimizer = build_optimizer(self.model, self.recipe.training)
+        self.optimizer = build_optimizer(self.model, self.recipe.training, self.recipe.trained_languages)
         self.objective = Objective(self.model.languages, tuple(self.tasks.values()))
         self.weighting = build_weighting(self.recipe, self.objective)
-        self.plan = build_plan(self.examples, self.recipe.data, self.recipe.augment, self.recipe.seed)
+        self.plan = build_plan(self.recipe, self.examples)
         self.look = DevLook(self.recipe, self.recognizer, self.references)
         self.conflicts = Conflicts(self.model, self.objective) if self.recipe.training.log_conflicts else None
         self.writer = Writer(str(self.run.path / "tensorboard"))
@@ -138,7 +157,7 @@ class _Training:
             ),
             objective=self.objective,
             weighting=self.weighting,
-            learning_rate=build_schedule(settings),
+            learning_rates=build_schedule(settings, build_unfreezing(self.model, settings)),
             batches=lambda start: batches(self.plan.batches(start), self.examples, data.num_threads),
             sources=self.sources,
             evaluate=self.evaluate,
@@ -190,11 +209,12 @@ class _Training:
         """Logs a look at the dev sets, and saves."""
         names = self.objective.names
         losses = {name: round(loss, 5) for name, loss in zip(names, interval.losses(), strict=True) if loss is not None}
-        weights = {name: round(weight, 5) for name, weight in zip(names, interval.weights(), strict=True)}
+        trained = (*self.recipe.trained_languages, *self.tasks)
+        weights = {n: round(weight, 5) for n, weight in zip(names, interval.weights(), strict=True) if n in trained}
         record = {
             "update": progress.update,
             "train_loss": losses,
-            **({"weight": weights} if len(names) > 1 else {}),
+            **({"weight": weights} if len(weights) > 1 else {}),
             **figures,
             "best_dev_error": progress.best_error,
             "losses": self.curve,
@@ -229,14 +249,22 @@ class _Training:
         self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
 
 
-def _tokenizers(run: Run, recipe: Recipe, splits: list[Split]) -> dict[str, Tokenizer]:
+def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, Tokenizer]:
     if run.exists():
         return run.tokenizers()
-    return {split.language: make_tokenizer(recipe, split) for split in splits}
+    tokenizers = {}
+    for i, (language, settings) in enumerate(recipe.languages.items()):
+        if settings.train and settings.output_layer != "keep":
+            tokenizers[language] = make_tokenizer(recipe, splits[i])
+            continue
+        tokenizers[language] = kept_tokenizer(recipe.init_from, language)
+        if settings.train:
+            refuse_new_letters(recipe, splits[i], tokenizers[language])
+    return tokenizers
 
 
-def _tasks(run: Run, recipe: Recipe, splits: list[Split]) -> dict[str, Task]:
-    return run.tasks() if run.exists() else make_tasks(recipe, splits)
+def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, Task]:
+    return run.tasks() if run.exists() else make_tasks(recipe, list(splits.values()))
 
 
 def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
@@ -273,22 +301,18 @@ def _short(value: object) -> str:
 
 
 def _label_counts(
-    splits: Sequence[Split], examples: Mapping[int, Examples], tasks: Mapping[str, Task]
+    splits: Mapping[int, Split], examples: Mapping[int, Examples], tasks: Mapping[str, Task]
 ) -> dict[str, tuple[int, int]]:
     """By language and task: how many utterances have a transcript or label, and of how many."""
-    transcripts = {split.language: (examples[i].num_transcribed, len(examples[i])) for i, split in enumerate(splits)}
+    transcripts = {split.language: (examples[i].num_transcribed, len(examples[i])) for i, split in splits.items()}
     total = sum(map(len, examples.values()))
     labels = {name: sum(own.labels[name].num_labelled for own in examples.values()) for name in tasks}
     return transcripts | {name: (labelled, total) for name, labelled in labels.items()}
 
 
-def _report_start(report: dict[str, str], source: Path, screen: Screen) -> None:
-    screen.say(f"Weights from {source}: " + "; ".join(f"{part} {what}" for part, what in report.items()) + ".")
-
-
 def _report_speech(recipe, splits, examples, references, counts, recognizer: Recognizer, screen: Screen) -> None:
     controls = {None: "", "noise": "; replaced by noise", "shuffled_transcripts": "; transcripts shuffled"}
-    for i, split in enumerate(splits):
+    for i, split in splits.items():
         minutes = float(examples[i].num_samples.sum()) / recipe.data.sample_rate_hz / 60
         line = f"{split.language}: {len(examples[i])} utterances, {minutes:.1f} minutes"
         line += controls[recipe.languages[split.language].replace]

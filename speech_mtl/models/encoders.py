@@ -57,6 +57,11 @@ class Encoder(keras.layers.Layer):
         """The last of the layers that all tasks share, for methods that look at the gradients there."""
         return self.blocks[-1].last_layer
 
+    @property
+    def layers_upwards(self) -> list[keras.layers.Layer]:
+        """What it is made of, from the bottom to the top."""
+        return [self.subsampling, *self.blocks]
+
     def build(self, shape):
         self.subsampling.build(shape)
         for block in self.blocks:

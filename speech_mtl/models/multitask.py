@@ -57,6 +57,17 @@ class MultilingualModel(keras.Model):
         """The languages that have an output layer, in the order of `language_ids`."""
         return self.heads.languages
 
+    def parts(self) -> dict[str, dict[str, keras.Variable]]:
+        """All weights: by the part of the network, which is also the name of its file, and by their name in it."""
+        heads = {f"heads/{head.name}": weights_by_name(head) for head in self.heads.heads}
+        tasks = {f"tasks/{head.name}": weights_by_name(head) for head in self.task_heads.heads}
+        return {"encoder": weights_by_name(self.encoder), **heads, **tasks}
+
+    def depths(self) -> list[list[keras.Variable]]:
+        """All weights by depth: the encoder's layers from the bottom to the top, then what belongs to one task."""
+        encoder = [layer.trainable_variables for layer in self.encoder.layers_upwards]
+        return [*encoder, [*self.heads.trainable_variables, *self.task_heads.trainable_variables]]
+
     def num_encoder_frames(self, num_samples):
         """Encoder frames made of so many samples (an int or an array)."""
         return self.encoder.num_frames(self.features.num_frames(num_samples))
@@ -72,3 +83,8 @@ class MultilingualModel(keras.Model):
         features = self.augment(features, num_frames, training=training)
         frames, num_frames = self.encoder(features, num_frames, training=training)
         return Logits(self.heads(frames, language_ids), num_frames, self.task_heads(frames, num_frames))
+
+
+def weights_by_name(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
+    """A layer's weights by their path below it."""
+    return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in layer.trainable_variables}

@@ -1,5 +1,7 @@
 """AdamW over all weights laid end to end in one vector."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
@@ -16,6 +18,7 @@ class FlatAdamW:
 
     Args:
         variables: The weights to train. Their paths must be unique: the state is saved under them.
+        groups: For each of them, the group whose learning rate it has; see `unfreezing`. None: one for all.
         weight_decay: Applied to matrices, not to biases and gains; multiplied by the learning rate.
         clip_norm: Largest norm of the gradient over all weights.
     """
@@ -23,6 +26,7 @@ class FlatAdamW:
     def __init__(
         self,
         variables: list[keras.Variable],
+        groups: Sequence[int] | None = None,
         weight_decay: float = 0.01,
         clip_norm: float = 1.0,
         beta_1: float = 0.9,
@@ -36,6 +40,7 @@ class FlatAdamW:
         self.decayed = np.concatenate(
             [np.full(size, len(v.shape) > 1, "float32") for v, size in zip(variables, self.sizes, strict=True)]
         )
+        self.groups = np.repeat(np.array(groups or [0] * len(variables), "int32"), self.sizes)
         total = sum(self.sizes)
         self.first = keras.Variable(np.zeros(total, "float32"), trainable=False, name="first_moment")
         self.second = keras.Variable(np.zeros(total, "float32"), trainable=False, name="second_moment")
@@ -64,11 +69,19 @@ class FlatAdamW:
         for kind, vector in (("first", self.first), ("second", self.second)):
             vector.assign(np.concatenate([named[f"{kind}/{variable.path}"] for variable in self.weights]))
 
-    def updated(self, weights, gradients, state, learning_rate):
-        """One step as a pure function: (new weights, new state, norm of the gradient before clipping)."""
+    def updated(self, weights, gradients, state, learning_rates):
+        """One step as a pure function: (new weights, new state, norm of the gradient before clipping).
+
+        `learning_rates` (G,) are those of the groups. Where it is 0, weights do not change at all, and the
+        gradient counts as 0.
+        """
         first, second, step = state
         gradient = self._flatten(gradients)
         flat = self._flatten(weights)
+        learning_rate = learning_rates[0]
+        if self.groups.any():
+            learning_rate = ops.take(learning_rates, self.groups)
+            gradient = ops.where(learning_rate > 0, gradient, 0.0)
         norm = ops.sqrt(ops.sum(gradient * gradient))
         gradient = gradient * ops.minimum(1.0, self.clip_norm / (norm + 1e-12))
         step = step + 1.0

@@ -29,8 +29,11 @@ class StepResult(NamedTuple):
     products: np.ndarray
 
 
-TrainStep = Callable[[Batch, float, np.ndarray], StepResult]
-"""(batch, learning rate, weights of the tasks (T,)) -> what it found."""
+Rates = float | np.ndarray
+"""Learning rates: (G,) of the groups of weights, or one for all."""
+
+TrainStep = Callable[[Batch, Rates, np.ndarray], StepResult]
+"""(batch, learning rates, weights of the tasks (T,)) -> what it found."""
 
 Combine = Callable[[np.ndarray], np.ndarray]
 """(T, T) inner products of the tasks' weighted gradients -> (T,) how often each goes into the step."""
@@ -41,3 +44,8 @@ def encoder_positions(model: MultilingualModel, weights: Sequence[keras.Variable
     shared = {id(variable) for variable in model.encoder.trainable_variables}
     inside = [i for i, variable in enumerate(weights) if id(variable) in shared]
     return inside, [i for i, variable in enumerate(weights) if id(variable) not in shared]
+
+
+def rate_vector(rates: Rates) -> np.ndarray:
+    """(G,) float32."""
+    return np.atleast_1d(np.asarray(rates, np.float32))

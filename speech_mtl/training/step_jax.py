@@ -10,7 +10,7 @@ from speech_mtl.datatypes import Batch
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import Combine, StepResult, TrainStep, encoder_positions
+from speech_mtl.training.step import Combine, Rates, StepResult, TrainStep, encoder_positions, rate_vector
 
 
 def make_train_step(
@@ -21,15 +21,15 @@ def make_train_step(
     last = network.positions_of(model.encoder.last_layer.trainable_variables) if watch_last_layer else []
 
     @jax.jit
-    def step(values, fixed, other, state, batch, learning_rate, weights):
+    def step(values, fixed, other, state, batch, learning_rates, weights):
         by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
         products = _products(_rows(pullback, last, jnp.ones_like(weights))) if last else jnp.zeros((0, 0))
-        values, state, norm = optimizer.updated(values, pullback(weights)[0], state, learning_rate)
+        values, state, norm = optimizer.updated(values, pullback(weights)[0], state, learning_rates)
         return (losses, counts, jnp.dot(weights, by_task), norm, products), values, other, state
 
-    def run(batch: Batch, learning_rate: float, weights: np.ndarray) -> StepResult:
+    def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
         state = [v.value for v in optimizer.variables]
-        arguments = in_common_shapes(batch), np.float32(learning_rate), weights.astype(np.float32)
+        arguments = in_common_shapes(batch), rate_vector(rates), weights.astype(np.float32)
         found, values, other, state = step(*network.values(), state, *arguments)
         network.assign(optimizer, values, other, state)
         return _result(found, len(batch.num_samples))
@@ -51,19 +51,19 @@ def make_combining_step(
         return losses, counts, jnp.dot(weights, by_task), rows, [summed[i] for i in outside], _products(rows), other
 
     @jax.jit
-    def apply(values, state, rows, head_gradients, coefficients, learning_rate):
+    def apply(values, state, rows, head_gradients, coefficients, learning_rates):
         pieces = jnp.split(coefficients @ rows, np.cumsum([optimizer.sizes[i] for i in inside])[:-1])
         gradients = dict(zip([*inside, *outside], [*pieces, *head_gradients], strict=True))
         ordered = [gradients[i].reshape(value.shape) for i, value in enumerate(values)]
-        return optimizer.updated(values, ordered, state, learning_rate)
+        return optimizer.updated(values, ordered, state, learning_rates)
 
-    def run(batch: Batch, learning_rate: float, weights: np.ndarray) -> StepResult:
+    def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
         values, fixed, other = network.values()
         found = differentiate(values, fixed, other, in_common_shapes(batch), weights.astype(np.float32))
         losses, counts, total, rows, head_gradients, products, other = found
         coefficients = np.asarray(combine(np.asarray(products)), np.float32)
         state = [v.value for v in optimizer.variables]
-        values, state, norm = apply(values, state, rows, head_gradients, coefficients, np.float32(learning_rate))
+        values, state, norm = apply(values, state, rows, head_gradients, coefficients, rate_vector(rates))
         network.assign(optimizer, values, other, state)
         return _result((losses, counts, total, norm, products), len(batch.num_samples))
 

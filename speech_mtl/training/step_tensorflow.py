@@ -12,9 +12,8 @@ from speech_mtl.datatypes import Batch
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import Combine, StepResult, TrainStep, encoder_positions
+from speech_mtl.training.step import Combine, Rates, StepResult, TrainStep, encoder_positions, rate_vector
 
-FLOAT = tf.TensorSpec([], tf.float32)
 VECTOR = tf.TensorSpec([None], tf.float32)
 
 
@@ -24,19 +23,19 @@ def make_train_step(
     """See `gradients.make_train_step`."""
     last = [variable.value for variable in model.encoder.last_layer.trainable_variables] if watch_last_layer else []
 
-    @tf.function(input_signature=[_batch_spec(objective), FLOAT, VECTOR], jit_compile=False)
-    def step(batch: Batch, learning_rate, weights):
+    @tf.function(input_signature=[_batch_spec(objective), VECTOR, VECTOR], jit_compile=False)
+    def step(batch: Batch, learning_rates, weights):
         with tf.GradientTape(persistent=watch_last_layer) as tape:
             losses, counts, by_task = _evaluated(model, objective, batch)
             total = tf.tensordot(weights, by_task, 1)
         values = [variable.value for variable in optimizer.weights]
         gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         rows = _rows(tape, by_task, last, tf.ones_like(weights)) if last else tf.zeros([0, 0])
-        norm = _update(optimizer, gradients, learning_rate)
+        norm = _update(optimizer, gradients, learning_rates)
         return losses, counts, total, norm, tf.matmul(rows, rows, transpose_b=True)
 
-    def run(batch: Batch, learning_rate: float, weights: np.ndarray) -> StepResult:
-        found = step(batch, np.float32(learning_rate), weights.astype(np.float32))
+    def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
+        found = step(batch, rate_vector(rates), weights.astype(np.float32))
         losses, counts, total, norm, products = (part.numpy() for part in found)
         return StepResult(losses, counts, float(total), float(norm), products)
 
@@ -62,17 +61,17 @@ def make_combining_step(
         return losses, counts, total, rows, heads, tf.matmul(rows, rows, transpose_b=True)
 
     @tf.function(jit_compile=False)
-    def apply(rows, heads, coefficients, learning_rate):
+    def apply(rows, heads, coefficients, learning_rates):
         pieces = tf.split(tf.linalg.matvec(rows, coefficients, transpose_a=True), sizes)
         encoder = [tf.reshape(piece, shape) for piece, shape in zip(pieces, shapes, strict=True)]
         by_position = dict(zip([*inside, *outside], [*encoder, *heads], strict=True))
-        return _update(optimizer, [by_position[i] for i in range(len(by_position))], learning_rate)
+        return _update(optimizer, [by_position[i] for i in range(len(by_position))], learning_rates)
 
-    def run(batch: Batch, learning_rate: float, weights: np.ndarray) -> StepResult:
+    def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
         losses, counts, total, rows, heads, products = differentiate(batch, weights.astype(np.float32))
         found = products.numpy()
         coefficients = tf.constant(combine(found), tf.float32)
-        norm = apply(rows, heads, coefficients, tf.constant(learning_rate, tf.float32))
+        norm = apply(rows, heads, coefficients, rate_vector(rates))
         return StepResult(losses.numpy(), counts.numpy(), float(total), float(norm), found)
 
     return run
@@ -122,11 +121,11 @@ def _rows(tape: tf.GradientTape, by_task, values: list, weights):
     return tf.map_fn(row, tf.range(tf.size(weights)), fn_output_signature=tf.float32, parallel_iterations=1)
 
 
-def _update(optimizer: FlatAdamW, gradients: list, learning_rate):
+def _update(optimizer: FlatAdamW, gradients: list, learning_rates):
     """Sets weights and state to those after a step; returns the norm of the gradient."""
     weights, state = optimizer.weights, optimizer.variables
     new_weights, new_state, norm = optimizer.updated(
-        [weight.value for weight in weights], gradients, [variable.value for variable in state], learning_rate
+        [weight.value for weight in weights], gradients, [variable.value for variable in state], learning_rates
     )
     for variable, value in zip([*weights, *state], [*new_weights, *new_state], strict=True):
         variable.assign(value)

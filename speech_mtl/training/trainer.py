@@ -10,7 +10,7 @@ import numpy as np
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.training.objective import Objective, Observed
-from speech_mtl.training.step import StepResult, TrainStep
+from speech_mtl.training.step import Rates, StepResult, TrainStep
 from speech_mtl.training.weighting import Weighting
 
 MOST_NAMED = 8
@@ -92,12 +92,12 @@ def update_once(
     weighting: Weighting,
     number: int,
     batch: Batch,
-    learning_rate: float,
+    learning_rates: Rates,
     sample_rate_hz: int,
 ) -> Update:
     """Weighs the tasks, makes a step, and tells the weighting what it showed; `number` counts updates from 0."""
     weights = weighting.weights(number)
-    found = step(batch, learning_rate, weights)
+    found = step(batch, learning_rates, weights)
     observed = objective.observed(found.losses, found.counts, batch, sample_rate_hz)
     if weighting.watches_last_layer:
         observed = replace(observed, norms=objective.norms(found.products, observed))
@@ -114,11 +114,11 @@ class TrainingLoop:
         step: One update.
         objective: What it minimises.
         weighting: Gives the weights of the tasks.
-        learning_rate: Learning rate by update.
+        learning_rates: By update.
         batches: Batches from a number on.
         sources: Where the utterances in some rows of a batch come from, by the batch's number, for messages.
         evaluate: The dev error that early stopping looks at, and all figures to log.
-        on_update: Called after each update with (update, objective, learning rate, norm of the gradient).
+        on_update: Called after each update with (update, objective, largest learning rate, norm of the gradient).
         on_interval: Called after each look at the dev sets with the progress, the interval, the figures, and whether
             the error is the best so far. Saves.
         num_updates: Most updates.
@@ -131,7 +131,7 @@ class TrainingLoop:
     step: TrainStep
     objective: Objective
     weighting: Weighting
-    learning_rate: Callable[[int], float]
+    learning_rates: Callable[[int], Rates]
     batches: Callable[[int], Iterator[Batch]]
     sources: Callable[[int, Sequence[int]], list[str]]
     evaluate: Callable[[], tuple[float, dict]]
@@ -157,10 +157,10 @@ class TrainingLoop:
             asked = time.perf_counter()
             batch = next(stream)
             progress.waiting_s += time.perf_counter() - asked
-            rate = self.learning_rate(progress.update)
-            found = self._update(progress, batch, rate, interval)
+            rates = self.learning_rates(progress.update)
+            found = self._update(progress, batch, rates, interval)
             interval.training_s += time.perf_counter() - asked
-            self.on_update(progress.update, found.objective, rate, found.norm)
+            self.on_update(progress.update, found.objective, float(np.max(rates)), found.norm)
             if progress.update % self.evaluate_every == 0 or progress.update == self.num_updates:
                 better, figures = self._look(progress)
                 now = time.perf_counter()
@@ -173,9 +173,9 @@ class TrainingLoop:
     def _interval(self) -> Interval:
         return Interval(len(self.objective.names))
 
-    def _update(self, progress: Progress, batch: Batch, rate: float, interval: Interval) -> StepResult:
+    def _update(self, progress: Progress, batch: Batch, rates: Rates, interval: Interval) -> StepResult:
         tasks = self.objective, self.weighting
-        update = update_once(self.step, *tasks, progress.update, batch, rate, self.sample_rate_hz)
+        update = update_once(self.step, *tasks, progress.update, batch, rates, self.sample_rate_hz)
         progress.update += 1
         self._refuse_non_finite(progress.update, update.found)
         interval.add(update.observed, update.weights, float(batch.num_samples.sum()) / self.sample_rate_hz)

@@ -30,7 +30,7 @@ def arrays(batch: Batch) -> list[np.ndarray]:
 def plan_of(sizes: tuple[int, ...], **kwargs: Any) -> TrainingPlan:
     """Languages of so many utterances, each of 1 to 4 s."""
     generator = np.random.default_rng(0)
-    durations = tuple(generator.uniform(1, 4, size) for size in sizes)
+    durations = {i: generator.uniform(1, 4, size) for i, size in enumerate(sizes)}
     return TrainingPlan(durations, **({"batch_s": 20.0, "alpha": 0.5, "seed": 0} | kwargs))
 
 
@@ -53,7 +53,7 @@ def test_starting_later_is_skipping(start):
 
 def test_all_are_used_before_any_comes_twice():
     """With utterances of 1 s and pools of one batch, batches stand in the order of drawing."""
-    plan = TrainingPlan((np.ones(7), np.ones(5)), batch_s=10.0, alpha=1.0, seed=0, pool_batches=1)
+    plan = TrainingPlan({0: np.ones(7), 1: np.ones(5)}, batch_s=10.0, alpha=1.0, seed=0, pool_batches=1)
     drawn: list[list[int]] = [[], []]
     for batch in first(plan, 20):
         for draw in batch:
@@ -71,13 +71,29 @@ def test_shares_of_seconds(alpha):
     seconds = np.zeros(3)
     for draw in (draw for batch in first(plan, 400) for draw in batch):
         seconds[draw.language] += plan.durations_s[draw.language][draw.example] / draw.speed
-    amounts = np.array([durations.sum() for durations in plan.durations_s])
+    amounts = np.array([durations.sum() for durations in plan.durations_s.values()])
     np.testing.assert_allclose(seconds / seconds.sum(), amounts**alpha / (amounts**alpha).sum(), atol=0.02)
+
+
+def test_given_shares_leave_the_rest_to_the_others():
+    plan = plan_of((160, 40, 10), alpha=1.0, given_shares={1: 0.1})
+    amounts = [durations.sum() for durations in plan.durations_s.values()]
+    large = 0.9 * amounts[0] / (amounts[0] + amounts[2])
+    assert list(plan.shares().values()) == pytest.approx([large, 0.1, 0.9 - large])
+    seconds = np.zeros(3)
+    for draw in (draw for batch in first(plan, 400) for draw in batch):
+        seconds[draw.language] += plan.durations_s[draw.language][draw.example]
+    np.testing.assert_allclose(seconds / seconds.sum(), list(plan.shares().values()), atol=0.02)
+
+
+def test_languages_that_are_not_trained_have_no_place_in_batches():
+    plan = TrainingPlan({2: np.ones(7), 5: np.ones(5)}, batch_s=10.0, alpha=1.0, seed=0)
+    assert {draw.language for batch in first(plan, 20) for draw in batch} == {2, 5}
 
 
 def test_shares_hold_where_lengths_differ():
     """Equal shares are of seconds and not of utterances."""
-    plan = TrainingPlan((np.full(50, 1.0), np.full(50, 5.0)), batch_s=30.0, alpha=0.0, seed=0)
+    plan = TrainingPlan({0: np.full(50, 1.0), 1: np.full(50, 5.0)}, batch_s=30.0, alpha=0.0, seed=0)
     numbers = Counter(draw.language for batch in first(plan, 200) for draw in batch)
     assert numbers[0] / numbers[1] == pytest.approx(5, rel=0.05)
 
@@ -172,7 +188,7 @@ def test_padded_rows():
 
 
 def test_batches_do_not_depend_on_the_number_of_threads(examples):
-    durations = tuple(examples[i].num_samples / 16_000 for i in (4, 7))
+    durations = {i: examples[number].num_samples / 16_000 for i, number in enumerate((4, 7))}
     plan = TrainingPlan(durations, 3.0, 0.5, 0, speeds=(0.9, 1.1), noise_probability=0.5, pool_batches=4)
     by_number = {0: examples[4], 1: examples[7]}
     results = [list(islice(batches(plan.batches(), by_number, threads), 25)) for threads in (1, 4)]
@@ -203,7 +219,7 @@ def test_chain_from_manifest_to_batch(make_corpus, tmp_path):
     )
     examples = load_examples(manifest, store, everything(store), Reading(tokenizer, frames_of))
     assert len(examples) == 12
-    plan = TrainingPlan((examples.num_samples / 16_000,), 4.0, 0.5, 0)
+    plan = TrainingPlan({0: examples.num_samples / 16_000}, 4.0, 0.5, 0)
     texts = {utterance.text for utterance in read_manifest(manifest)}
     for batch in islice(batches(plan.batches(), {0: examples}, 2), 5):
         for row, size in zip(batch.tokens, batch.num_tokens, strict=True):

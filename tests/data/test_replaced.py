@@ -78,7 +78,7 @@ def test_noise_keeps_all_but_the_sound(spoken):
 
 def test_noise_does_not_depend_on_epoch_or_threads(spoken):
     examples = {0: with_noise(spoken)}
-    plan = TrainingPlan((spoken.num_samples / 16_000,), 2.0, 0.5, 0, pool_batches=2)
+    plan = TrainingPlan({0: spoken.num_samples / 16_000}, 2.0, 0.5, 0, pool_batches=2)
     heard: dict[int, np.ndarray] = {}
     for threads in (1, 4):
         for draws, batch in zip(plan.batches(), islice(batches(plan.batches(), examples, threads), 12), strict=False):

@@ -6,67 +6,22 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from heard import Heard
 
 import speech_mtl.experiments.train as train_module
-from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import open_split
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
-from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.evaluate import evaluate, load_references, recognize
 from speech_mtl.experiments.train import train
-from speech_mtl.runs import Run, initialize_from
-from speech_mtl.screen import Screen
+from speech_mtl.runs import Run
 from speech_mtl.weights import load_part
-
-
-class Heard(Screen):
-    """A screen that keeps what is said on it."""
-
-    def __init__(self):
-        super().__init__(quiet=True)
-        self.lines: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.lines.append(message)
-
-    def warn(self, message: str) -> None:
-        self.lines.append(f"warning {message}")
-
-
-@pytest.fixture(scope="module")
-def memory() -> dict[str, Run]:
-    """Runs that several tests look at."""
-    return {}
-
-
-@pytest.fixture
-def trained(
-    memory: dict[str, Run], tiny_recipe: Recipe, make_corpus: Callable, tmp_path_factory: pytest.TempPathFactory
-) -> Run:
-    """A run that has learnt the tones of two languages, which use the same tones for different letters."""
-    if "run" not in memory:
-        folder = tmp_path_factory.mktemp("trained")
-        recipe = tiny_recipe.overridden(
-            {
-                "target": None,
-                "data.dir": str(make_corpus(num_train=30, num_dev=6, data_dir=folder / "data")),
-                "data.cache_dir": str(folder / "cache"),
-                "encoder.dim": 32,
-                "training.num_updates": 120,
-                "training.warmup_updates": 20,
-                "training.evaluate_every": 60,
-            }
-        )
-        memory["run"] = train(recipe, folder / "run")
-    return memory["run"]
 
 
 def errors(run: Run, recognizer: Recognizer, language: str, head: str) -> float:
@@ -76,41 +31,12 @@ def errors(run: Run, recognizer: Recognizer, language: str, head: str) -> float:
     return recognize(recognizer, head, references, recipe.data)[0].characters.rate
 
 
-def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
-    recipe = run.recipe()
-    references = load_references(recipe, language, "dev", recognizer)
-    return [(h.text, round(h.score, 4)) for h in recognize(recognizer, language, references, recipe.data)[1]]
-
-
 def test_each_language_is_recognised_by_its_own_head_only(trained: Run):
     recognizer = trained.load()
     for language, other in (("aa", "bb"), ("bb", "aa")):
         own, wrong = errors(trained, recognizer, language, language), errors(trained, recognizer, language, other)
         assert own < 0.15
         assert wrong > 0.6
-
-
-@pytest.mark.parametrize("languages", [["bb", "aa"], ["aa", "cc", "bb"]])
-def test_heads_are_found_by_name_whatever_the_order(trained: Run, untraced: None, languages: list[str]):
-    tokenizers = trained.tokenizers() | {"cc": CharacterTokenizer.from_texts(["xyz"], "cc")}
-    tokenizers = {language: tokenizers[language] for language in languages}
-    model = build_model(trained.recipe().overridden({"seed": 5}), {name: len(t) for name, t in tokenizers.items()})
-    report = initialize_from(trained, model, tokenizers)
-    assert report.pop("cc", "new").startswith("new")
-    assert report == {"encoder": "kept", "aa": "kept", "bb": "kept"}
-    recognizer = Recognizer(model, tokenizers, 16_000)
-    original = trained.load()
-    for language in ("aa", "bb"):
-        assert heard(trained, recognizer, language) == heard(trained, original, language)
-
-
-def test_a_head_for_another_vocabulary_is_new(trained: Run):
-    tokenizers = {"aa": CharacterTokenizer.from_texts(["abcde"], "aa"), "bb": trained.tokenizers()["bb"]}
-    model = build_model(trained.recipe(), {name: len(t) for name, t in tokenizers.items()})
-    before = np.array(model.heads.heads[0].kernel)
-    report = initialize_from(trained, model, tokenizers)
-    assert report == {"encoder": "kept", "aa": "new: the run's vocabulary is another", "bb": "kept"}
-    np.testing.assert_array_equal(model.heads.heads[0].kernel, before)
 
 
 def test_training_starts_from_another_run_even_if_killed_before_its_first_checkpoint(

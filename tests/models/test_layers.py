@@ -109,9 +109,8 @@ def conformer_context(mask: np.ndarray, width: int) -> FrameContext:
 
 def attention(layer: RotaryAttention, inputs: np.ndarray, mask: np.ndarray) -> np.ndarray:
     batch, size, dim = inputs.shape
-    bias = ((mask[:, None, None, :] - 1) * 1e9).astype("float32")
     flat = inputs.reshape(-1, dim).astype("float32")
-    output = layer(flat, bias, rotary_angles(size, dim // layer.num_heads))
+    output = layer(flat, conformer_context(mask, dim // layer.num_heads))
     return ops.convert_to_numpy(output).reshape(batch, size, dim)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.step import rate_vector
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -27,9 +28,11 @@ def rate_of(step: int) -> float:
     return 0.05 / (step + 1)
 
 
-def apply(optimizer: FlatAdamW, gradients: list[np.ndarray], rate: float) -> float:
+def apply(optimizer: FlatAdamW, gradients: list[np.ndarray], rate: float | np.ndarray) -> float:
     weights, state = optimizer.weights, optimizer.variables
-    new, new_state, norm = optimizer.updated([w.value for w in weights], gradients, [s.value for s in state], rate)
+    new, new_state, norm = optimizer.updated(
+        [w.value for w in weights], gradients, [s.value for s in state], rate_vector(rate)
+    )
     for variable, value in zip([*weights, *state], [*new, *new_state], strict=True):
         variable.assign(value)
     return float(ops.convert_to_numpy(norm))
@@ -87,6 +90,33 @@ def test_only_matrices_decay():
     for name, old, new in zip(SHAPES, before, values(weights), strict=True):
         factor = 0.95 if name in ("kernel", "convolution") else 1.0
         np.testing.assert_allclose(new, old * factor, rtol=1e-6, err_msg=name)
+
+
+def test_groups_have_learning_rates_of_their_own():
+    """As if each group had an optimiser of its own, where nothing is clipped."""
+    ours, alone = make_weights(), make_weights()
+    optimizer = FlatAdamW(ours, [0, 1, 1, 0], weight_decay=0.1, clip_norm=1e9)
+    apart = [FlatAdamW([alone[i] for i in group], weight_decay=0.1, clip_norm=1e9) for group in ((0, 3), (1, 2))]
+    for step in range(STEPS):
+        gradients = gradients_of(step)
+        apply(optimizer, gradients, np.array([0.05, 0.01]))
+        for one, group, rate in zip(apart, ((0, 3), (1, 2)), (0.05, 0.01), strict=True):
+            apply(one, [gradients[i] for i in group], rate)
+    for mine, other in zip(values(ours), values(alone), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-6)
+
+
+def test_a_group_whose_rate_is_0_does_not_change_and_has_no_part_in_the_norm():
+    weights = make_weights()
+    before = values(weights)
+    optimizer = FlatAdamW(weights, [0, 1, 1, 0], weight_decay=0.5)
+    gradients = gradients_of(0)
+    norm = apply(optimizer, gradients, np.array([0.0, 0.1]))
+    assert norm == pytest.approx(np.sqrt(sum((gradients[i] ** 2).sum() for i in (1, 2))), rel=1e-5)
+    for i, (old, new) in enumerate(zip(before, values(weights), strict=True)):
+        assert np.array_equal(old, new) == (i in (0, 3))
+    apply(optimizer, gradients_of(1), np.array([0.1, 0.1]))
+    assert not any(np.array_equal(old, new) for old, new in zip(before, values(weights), strict=True))
 
 
 def test_state_goes_by_name():

@@ -49,7 +49,7 @@ class Fake:
             step=self.step,
             objective=OBJECTIVE,
             weighting=weighting or Equal(OBJECTIVE),
-            learning_rate=lambda update: 0.1 * update,
+            learning_rates=lambda update: 0.1 * update,
             batches=self.batches,
             sources=self.sources,
             evaluate=self.evaluate,

@@ -1,0 +1,125 @@
+"""Starts a network from a trained run: which weights it takes over, which are new, and which are left out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from speech_mtl.config import Recipe
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.errors import InputError
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.runs import Run
+from speech_mtl.tasks import Task
+from speech_mtl.weights import load_part, part_names, part_path, set_part
+
+KEPT, NEW, LEFT_OUT = "kept", "new", "left out"
+
+
+@dataclass(frozen=True)
+class PartOrigin:
+    """Where a part of a network comes from.
+
+    Attributes:
+        part: Its name; see `MultilingualModel.parts`.
+        state: `kept`, `new` or `left out`.
+        reason: Why it is not kept.
+        weights: Names of its weights, with their shapes.
+    """
+
+    part: str
+    state: str
+    reason: str
+    weights: dict[str, tuple[int, ...]]
+
+    def __str__(self) -> str:
+        name = self.part.partition("/")[2] or self.part
+        return f"{name} {self.state}" + (f": {self.reason}" if self.reason else "")
+
+
+def start_from(
+    source: Run,
+    recipe: Recipe,
+    model: MultilingualModel,
+    tokenizers: Mapping[str, Tokenizer],
+    tasks: Mapping[str, Task] | None = None,
+) -> list[PartOrigin]:
+    """Sets a network's encoder to that of a trained run, and the heads whose vocabulary or labels are the same.
+
+    Raises:
+        InputError: It is no run or has no weights, or its features or its encoder are others.
+    """
+    _refuse_other_features(source, recipe)
+    folder, parts = source.best_folder(), model.parts()
+    reasons = dict(_reasons_for_new(source, recipe, tokenizers, tasks or {}))
+    origins = []
+    for name, part in parts.items():
+        if name not in reasons:
+            path = part_path(folder, name)
+            set_part(part, load_part(path), path)
+        shapes = {key: tuple(variable.shape) for key, variable in part.items()}
+        origins.append(PartOrigin(name, NEW if name in reasons else KEPT, reasons.get(name, ""), shapes))
+    for name in part_names(folder):
+        if name not in parts:
+            shapes = {key: array.shape for key, array in load_part(part_path(folder, name)).items()}
+            origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
+    return origins
+
+
+def _reasons_for_new(
+    source: Run, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task]
+) -> Iterator[tuple[str, str]]:
+    """The parts that are not taken over, and why."""
+    there, labels = source.tokenizers(), source.tasks()
+    for language, tokenizer in tokenizers.items():
+        if language not in there:
+            yield f"heads/{language}", "the run has no such language"
+        elif recipe.languages[language].output_layer == "new":
+            yield f"heads/{language}", "the recipe asks for a new output layer"
+        elif there[language].vocabulary != tokenizer.vocabulary:
+            yield f"heads/{language}", "the run's vocabulary is another"
+    for name, task in tasks.items():
+        if name not in labels:
+            yield f"tasks/{name}", "the run has no such task"
+        elif labels[name].to_json() != task.to_json():
+            yield f"tasks/{name}", "the run's labels are others"
+
+
+def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
+    """The tokeniser of an output layer that is to be kept.
+
+    Raises:
+        InputError: The run has none for the language.
+    """
+    if source is None:
+        raise ValueError("a recipe without init_from keeps no output layer")
+    tokenizers = Run(source).tokenizers()
+    if language in tokenizers:
+        return tokenizers[language]
+    raise InputError(
+        f"{source} has no output layer for the language {language!r}, which is to be kept",
+        expected="one of " + ", ".join(tokenizers),
+        received=f"languages.{language}, not trained or with output_layer: keep",
+        action="leave the language out, or train a new output layer for it",
+    )
+
+
+def _refuse_other_features(source: Run, recipe: Recipe) -> None:
+    there = source.recipe()
+    pairs = {
+        "data.sample_rate_hz": (there.data.sample_rate_hz, recipe.data.sample_rate_hz),
+        **_settings("features", there.features.model_dump(), recipe.features.model_dump()),
+        **_settings("encoder", there.encoder.model_dump(), recipe.encoder.model_dump()),
+    }
+    pairs.pop("encoder.dropout", None)  # has no weights
+    changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    if changed:
+        raise InputError(
+            f"{source.path} was trained with other settings: {', '.join(changed)}",
+            expected="; ".join(f"{key}: {pair[0]}" for key, pair in changed.items()),
+            received="; ".join(f"{key}: {pair[1]}" for key, pair in changed.items()),
+            action=f"take these settings from {source.settings_path}, or train without init_from",
+        )
+
+
+def _settings(section: str, there: Mapping, here: Mapping) -> dict[str, tuple]:
+    return {f"{section}.{key}": (there.get(key), here.get(key)) for key in {**there, **here}}

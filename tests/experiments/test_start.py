@@ -1,0 +1,173 @@
+"""What a network takes over from a trained run, by name, and what it does not."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from heard import Heard
+
+from speech_mtl.build import build_model
+from speech_mtl.config import Recipe
+from speech_mtl.data.manifest import read_manifest, write_manifest
+from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
+from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.evaluate import load_references, recognize
+from speech_mtl.experiments.start import PartOrigin, start_from
+from speech_mtl.experiments.train import train
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.runs import Run
+
+
+def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
+    recipe = run.recipe()
+    references = load_references(recipe, language, "dev", recognizer)
+    return [(h.text, round(h.score, 4)) for h in recognize(recognizer, language, references, recipe.data)[1]]
+
+
+def started(run: Run, recipe: Recipe, tokenizers: dict[str, Tokenizer]) -> tuple[MultilingualModel, list[PartOrigin]]:
+    """A fresh network after it took over what it can, and where its parts come from."""
+    recipe = recipe.overridden({"languages": {language: {} for language in tokenizers}, "target": None, "seed": 5})
+    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()})
+    return model, start_from(run, recipe, model, tokenizers)
+
+
+def told(origins: list[PartOrigin]) -> dict[str, str]:
+    return {origin.part: origin.state for origin in origins}
+
+
+@pytest.mark.parametrize("languages", [["bb", "aa"], ["aa", "cc", "bb"], ["bb"]])
+def test_heads_are_found_by_name_whatever_the_order(trained: Run, untraced: None, languages: list[str]):
+    tokenizers = trained.tokenizers() | {"cc": CharacterTokenizer.from_texts(["xyz"], "cc")}
+    tokenizers = {language: tokenizers[language] for language in languages}
+    model, origins = started(trained, trained.recipe(), tokenizers)
+    expected = {"encoder": "kept", **{f"heads/{name}": "new" if name == "cc" else "kept" for name in languages}}
+    left = {} if "aa" in languages else {"heads/aa": "left out"}
+    assert told(origins) == expected | left
+    recognizer, original = Recognizer(model, tokenizers, 16_000), trained.load()
+    for language in {"aa", "bb"}.intersection(languages):
+        assert heard(trained, recognizer, language) == heard(trained, original, language)
+
+
+def test_every_weight_of_both_runs_is_in_the_report(trained: Run):
+    tokenizers = {"bb": trained.tokenizers()["bb"], "cc": CharacterTokenizer.from_texts(["xyz"], "cc")}
+    model, origins = started(trained, trained.recipe(), tokenizers)
+    listed = {(origin.part, name): shape for origin in origins for name, shape in origin.weights.items()}
+    for part, variables in {**trained.load().model.parts(), **model.parts()}.items():
+        for name, variable in variables.items():
+            assert listed.pop((part, name)) == tuple(variable.shape)
+    assert not listed
+
+
+def test_a_head_for_another_vocabulary_is_new(trained: Run):
+    other = CharacterTokenizer.from_texts(["abcde"], "aa")
+    model, origins = started(trained, trained.recipe(), {"aa": other, "bb": trained.tokenizers()["bb"]})
+    assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
+    assert origins[1].reason == "the run's vocabulary is another"
+    fresh = build_model(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
+    np.testing.assert_array_equal(model.heads.heads[0].kernel, fresh.heads.heads[0].kernel)
+
+
+def test_a_recipe_may_ask_for_a_new_head(trained: Run):
+    recipe = trained.recipe().overridden({"languages.aa.output_layer": "new", "init_from": str(trained.path)})
+    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in trained.tokenizers().items()})
+    origins = start_from(trained, recipe, model, trained.tokenizers())
+    assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"encoder.dim": 16}, "encoder.dim"),
+        ({"encoder.kernel_size": 3}, "encoder.kernel_size"),
+        ({"features.num_mels": 30}, "features.num_mels"),
+        ({"data.sample_rate_hz": 8000}, "data.sample_rate_hz"),
+        ({"encoder": {"kind": "recurrent", "num_layers": 1, "dim": 32}}, "encoder.kind"),
+    ],
+)
+def test_other_features_and_encoders_are_refused_by_name(trained: Run, tmp_path: Path, changes: dict, named: str):
+    recipe = trained.recipe().overridden({**changes, "init_from": str(trained.path)})
+    with pytest.raises(InputError, match="was trained with other settings") as caught:
+        train(recipe, tmp_path / "run")
+    assert named in caught.value.problem
+    assert str(trained.settings_path) in caught.value.action
+    assert not (tmp_path / "run").exists()
+
+
+# --- Languages that are there and are not trained
+
+
+def kept_beside(trained: Run, **changes: object) -> Recipe:
+    """A recipe that trains `bb` from the run, and keeps `aa` as it is."""
+    return trained.recipe().overridden(
+        {
+            "languages.aa.train": False,
+            "target": "bb",
+            "init_from": str(trained.path),
+            "training.num_updates": 2,
+            "training.evaluate_every": 2,
+            **changes,
+        }
+    )
+
+
+def test_a_language_that_is_not_trained_keeps_its_head_to_the_bit(trained: Run, tmp_path: Path):
+    run = train(kept_beside(trained), tmp_path / "run")
+    before, after = trained.load().model.parts(), run.load().model.parts()
+    for name, same in (("heads/aa", True), ("heads/bb", False), ("encoder", False)):
+        pairs = [(np.array(before[name][key]), np.array(after[name][key])) for key in before[name]]
+        assert all(np.array_equal(*pair) for pair in pairs) == same, name
+    assert run.load().model.languages == ("aa", "bb")
+    (record,) = map(json.loads, run.log_path.read_text().splitlines())
+    assert record["train_loss"].keys() == {"bb"}
+    assert "weight" not in record, "there is one task"
+
+
+def test_with_heads_only_the_encoder_stays_to_the_bit(trained: Run, tmp_path: Path):
+    run = train(kept_beside(trained, **{"training.unfreezing": {"kind": "heads"}}), tmp_path / "run")
+    before, after = trained.load().model.parts(), run.load().model.parts()
+    for name, same in (("heads/aa", True), ("heads/bb", False), ("encoder", True)):
+        pairs = [(np.array(before[name][key]), np.array(after[name][key])) for key in before[name]]
+        assert all(np.array_equal(*pair) for pair in pairs) == same, name
+
+
+def test_the_report_on_weights_is_a_file_of_the_run(trained: Run, tmp_path: Path):
+    screen = Heard()
+    run = train(kept_beside(trained), tmp_path / "run", screen)
+    assert any("encoder kept; aa kept; bb kept" in line for line in screen.lines)
+    assert told([PartOrigin(**row) for row in json.loads(run.start_path.read_text())]) == {
+        "encoder": "kept",
+        "heads/aa": "kept",
+        "heads/bb": "kept",
+    }
+
+
+def test_keeping_an_output_layer_that_the_run_has_not_is_refused(trained: Run, make_corpus: Callable, tmp_path: Path):
+    recipe = trained.recipe().overridden(
+        {
+            "data.dir": str(make_corpus(("cc",))),
+            "languages": {"cc": {"output_layer": "keep"}},
+            "init_from": str(trained.path),
+        }
+    )
+    with pytest.raises(InputError, match="no output layer for the language 'cc'"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_letters_that_a_kept_output_layer_lacks_are_named(trained: Run, tmp_path: Path):
+    there = trained.recipe().manifest("aa", "train")
+    utterances = list(read_manifest(there))
+    changed = [replace(one, text="añb") if i < 2 else one for i, one in enumerate(utterances)]
+    path = tmp_path / "data" / "aa" / "train.jsonl"
+    write_manifest(path, changed)
+    settings = {"manifests": {"train": str(path)}, "output_layer": "keep"}
+    recipe = kept_beside(trained, **{"languages": {"aa": settings}, "target": "aa"})
+    with pytest.raises(InputError, match="the output layer that aa keeps has no token") as caught:
+        train(recipe, tmp_path / "run")
+    assert str(path) in caught.value.problem
+    assert caught.value.received == "'ñ' in 2 transcripts"
+    assert not (tmp_path / "run").exists()
