@@ -90,6 +90,58 @@ def train(
 
 
 @app.command()
+def finetune(
+    run: RunPath,
+    language: Annotated[str, typer.Option("--language", "-l", help="The language to learn, such as cs or zh-CN.")],
+    overrides: Overrides = None,
+    train: Annotated[
+        Path | None, typer.Option(metavar="MANIFEST", help="Its training speech; else in the run's data.dir.")
+    ] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to stop early by.")] = None,
+    test: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to evaluate on later.")] = None,
+    tokenizer: Annotated[str, typer.Option(help="character, or pinyin for Mandarin.")] = "character",
+    rehearse: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Share of batches from the run's languages, against forgetting them.")
+    ] = 0.0,
+    replace_head: Annotated[bool, typer.Option("--replace-head", help="A new output layer for one it has.")] = False,
+    keep_head: Annotated[bool, typer.Option("--keep-head", help="Go on from the output layer it has.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Run folder; RUN-LANGUAGE if not given.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Teach a trained run another language: its encoder goes on learning, its output layers stay.
+
+    Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
+    """
+    from speech_mtl.backend import load_backend
+    from speech_mtl.config import parsed_overrides
+
+    if replace_head and keep_head:
+        raise InputError(
+            "--replace-head and --keep-head exclude one another",
+            expected="at most one of them",
+            received="both",
+            action="leave one out",
+        )
+    changes = parsed_overrides(overrides or [])
+    load_backend()
+    from speech_mtl.experiments.finetune import NewLanguage, finetuning_recipe
+    from speech_mtl.experiments.train import train as train_run
+    from speech_mtl.runs import Run
+    from speech_mtl.screen import Screen
+
+    screen = Screen(quiet)
+    given = {"train": train, "dev": dev, "test": test}
+    manifests = {split: path for split, path in given.items() if path is not None}
+    head = "new" if replace_head else "keep" if keep_head else None
+    new = NewLanguage(language, manifests, tokenizer, head, rehearse)
+    settings = finetuning_recipe(Run(run), new, changes, screen.progress)
+    path = out or run.with_name(f"{run.name}-{language}")
+    train_run(settings, path, screen)
+    print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
+    print(f"Next: speech-mtl evaluate {path}")
+
+
+@app.command()
 def evaluate(
     run: RunPath,
     split: Annotated[list[str] | None, typer.Option(help="train, dev or test; may be given several times.")] = None,

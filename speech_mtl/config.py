@@ -5,7 +5,7 @@ What comes out is frozen. The settings themselves are in `settings.py`.
 
 import difflib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +202,19 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
             received=type(values).__name__,
             action="start from one of the recipes in recipes/",
         )
-    for override in overrides or []:
+    for key, value in parsed_overrides(overrides or []).items():
+        _set(values, key, value)
+    return _checked(values, where=str(path))
+
+
+def parsed_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Settings as they are typed, `key=value` with dotted keys, by key.
+
+    Raises:
+        InputError: One has no value, or a value is not YAML.
+    """
+    values = {}
+    for override in overrides:
         key, sign, value = override.partition("=")
         if not sign:
             raise InputError(
@@ -212,7 +224,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
                 action="add =VALUE",
             )
         try:
-            _set(values, key, _yaml(value))
+            values[key] = _yaml(value)
         except YAMLError:
             raise InputError(
                 f"The value of {key} on the command line is not YAML",
@@ -220,7 +232,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
                 received=value,
                 action="quote the value",
             ) from None
-    return _checked(values, where=str(path))
+    return values
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """What a run leaves on disk: save, resume, load. Weights lie by name, one file a part; nothing is unpickled.
 
 RUN/settings.yaml               all settings, defaults written out
+RUN/format.json                 the version of all this, and of the package that wrote it
 RUN/tokenizers/LANGUAGE.json    tasks/NAME.json
 RUN/labels.json                 how many training utterances have a label of each task, and of how many
 RUN/start.json                  of a run that started from another: each weight as kept, new or left out
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from speech_mtl import __version__
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
@@ -36,6 +38,9 @@ from speech_mtl.training.trainer import Progress
 from speech_mtl.training.weighting import Weighting
 from speech_mtl.weights import load_part, load_weights, save_part, save_weights, unreadable
 
+FORMAT = 1
+"""Of run folders: raised whenever a folder of before would be misread."""
+
 
 class Run:
     """A run folder."""
@@ -43,6 +48,7 @@ class Run:
     def __init__(self, path: Path):
         self.path = path
         self.settings_path = path / "settings.yaml"
+        self.format_path = path / "format.json"
         self.log_path = path / "log.jsonl"
         self.labels_path = path / "labels.json"
         self.start_path = path / "start.json"
@@ -55,7 +61,7 @@ class Run:
         """The settings that the run was started with.
 
         Raises:
-            InputError: The folder is no run.
+            InputError: The folder is no run, or one of another version.
         """
         if not self.exists():
             raise InputError(
@@ -64,7 +70,23 @@ class Run:
                 received="no such file" if self.path.is_dir() else "no such folder",
                 action="give the folder that training named at its end",
             )
+        self._refuse_other_format()
         return load_recipe(self.settings_path)
+
+    def _refuse_other_format(self) -> None:
+        """A folder without a file about it is of the first format, which had none."""
+        if not self.format_path.is_file():
+            return
+        with unreadable("format", self.format_path, ValueError, KeyError, TypeError):
+            record = json.loads(self.format_path.read_text(encoding="utf-8"))
+            found, version = int(record["format"]), str(record["speech_mtl"])
+        if found != FORMAT:
+            raise InputError(
+                f"{self.path} is of another version",
+                expected=f"a run folder in format {FORMAT}, which speech-mtl {__version__} writes",
+                received=f"{self.format_path}: format {found}, written by speech-mtl {version}",
+                action=f"use speech-mtl {version} for it, or train it again in another folder",
+            )
 
     def start(
         self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task] | None = None
@@ -74,6 +96,7 @@ class Run:
             tokenizer.save(self.path / "tokenizers" / f"{language}.json")
         for name, task in (tasks or {}).items():
             write_text(self._task_path(name), json_text({"kind": task.kind, **task.to_json()}))
+        write_text(self.format_path, json_text({"format": FORMAT, "speech_mtl": __version__}))
         write_text(self.settings_path, recipe.to_yaml())
 
     def tokenizers(self) -> dict[str, Tokenizer]:

@@ -260,6 +260,34 @@ def test_usage_errors(command: Command, run_path: Path):
         assert "--help" in err
 
 
+# --- Another language
+
+
+def third_language(make_corpus: Callable, tmp_path: Path) -> list[object]:
+    folder = make_corpus(("cc",), data_dir=tmp_path / "third")
+    return [word for split in ("train", "dev", "test") for word in (f"--{split}", manifest_path(folder, "cc", split))]
+
+
+def test_finetune_teaches_another_language(command: Command, run_path: Path, make_corpus: Callable, tmp_path: Path):
+    manifests = third_language(make_corpus, tmp_path)
+    code, out, err = command("finetune", run_path, "-l", "cc", *manifests, "training.num_updates=2")
+    assert code == 0, err
+    new = tmp_path / "copy-cc"
+    assert f"Next: speech-mtl evaluate {new}" in out
+    assert "encoder kept; aa kept; bb kept; cc new: the run has no such language" in err
+    code, out, err = command("evaluate", new, "--split", "test", "--quiet")
+    assert [line.split(" | ")[0] for line in out.splitlines()[2:5]] == ["| aa", "| bb", "| cc"]
+
+
+def test_finetune_refuses(refused: Callable[..., str], run_path: Path, make_corpus: Callable, tmp_path: Path):
+    manifests = third_language(make_corpus, tmp_path)
+    assert "has an output layer for aa already" in refused("finetune", run_path, "-l", "aa", *manifests)
+    assert "exclude one another" in refused("finetune", run_path, "-l", "cc", "--replace-head", "--keep-head")
+    assert "There is no manifest" in refused("finetune", run_path, "-l", "cc", "--train", tmp_path / "none.jsonl")
+    assert "is not a run" in refused("finetune", tmp_path / "third", "-l", "cc", *manifests)
+    assert not (tmp_path / "copy-cc").exists()
+
+
 # --- Exit code 2: bad speech
 
 

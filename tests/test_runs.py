@@ -15,7 +15,7 @@ from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.runs import Run
+from speech_mtl.runs import FORMAT, Run
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
 from speech_mtl.weights import save_part
@@ -237,6 +237,19 @@ def test_what_is_no_run_says_so(tmp_path: Path):
     with pytest.raises(InputError, match="is not a run") as caught:
         Run(tmp_path / "nothing").recipe()
     assert caught.value.received == "no such folder"
+
+
+def test_a_run_of_another_version_is_refused(run: Run, tiny_recipe: Recipe):
+    assert json.loads(run.format_path.read_text())["format"] == FORMAT
+    run.format_path.write_text('{"format": 99, "speech_mtl": "7.5"}')
+    with pytest.raises(InputError, match="is of another version") as caught:
+        run.recipe()
+    assert caught.value.received == f"{run.format_path}: format 99, written by speech-mtl 7.5"
+    run.format_path.write_text("{")
+    with pytest.raises(InputError, match=r"format\.json cannot be read"):
+        run.recipe()
+    run.format_path.unlink()
+    assert run.recipe() == tiny_recipe, "the first format had no such file"
 
 
 def test_a_run_without_weights_says_so(run: Run):
