@@ -1,6 +1,6 @@
 """Settings -> objects. The only file that knows both."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import keras
@@ -11,12 +11,14 @@ from speech_mtl.data.batching import TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
 from speech_mtl.models.augment import SpecAugment
-from speech_mtl.models.encoders import ENCODERS
+from speech_mtl.models.encoders import ENCODERS, Encoder
 from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
+from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.models.task_heads import TaskHead
-from speech_mtl.settings import DataSettings, TrainingSettings
+from speech_mtl.settings import DataSettings, LowRankAdapterSettings, ProgressiveSettings, TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.combining import COMBININGS
 from speech_mtl.training.gradients import make_combining_step, make_train_step
@@ -40,16 +42,40 @@ def build_model(
     """
     keras.utils.set_random_seed(recipe.seed)
     random = keras.random.SeedGenerator(recipe.seed)
-    encoder = recipe.encoder.model_dump(exclude={"kind"})
-    encoder = ENCODERS[recipe.encoder.kind](**encoder, random=random)
+    encoder = _encoder(recipe, list(num_tokens), random)
     return MultilingualModel(
         features=LogMel(sample_rate_hz=recipe.data.sample_rate_hz, **recipe.features.model_dump()),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
         encoder=encoder,
-        heads=LanguageHeads(encoder.dim, num_tokens),
+        heads=LanguageHeads({language: encoder.dim_of(language) for language in num_tokens}, num_tokens),
         random=random,
         task_heads={name: _task_head(recipe, task, encoder.dim) for name, task in (tasks or {}).items()},
     )
+
+
+def _encoder(
+    recipe: Recipe, languages: Sequence[str], random: keras.random.SeedGenerator
+) -> Encoder | ProgressiveEncoder:
+    settings = recipe.encoder
+    if not isinstance(settings, ProgressiveSettings):
+        parts = _language_parts(recipe, languages)
+        return ENCODERS[settings.kind](**settings.model_dump(exclude={"kind"}), random=random, parts=parts)
+    columns = [
+        ENCODERS[one.encoder.kind](**one.encoder.model_dump(exclude={"kind"}), random=random, name=f"column_{k}")
+        for k, one in enumerate(settings.columns)
+    ]
+    own = [column.languages for column in settings.columns]
+    return ProgressiveEncoder(columns, own, settings.heard(), settings.lateral_size)
+
+
+def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
+    sharing, adapters = recipe.sharing, recipe.adapters
+    num_layers = recipe.encoder.num_layers
+    num_bottom = {"middle": sharing.num_own, "nothing": num_layers + 1}.get(sharing.kind, 0)
+    num_top = sharing.num_own if sharing.kind in ("bottom", "middle") else 0
+    if isinstance(adapters, LowRankAdapterSettings):
+        return LanguageParts(languages, low_rank=adapters.rank, low_rank_alpha=adapters.alpha)
+    return LanguageParts(languages, num_bottom, num_top, adapter_size=adapters.size if adapters else 0)
 
 
 def _task_head(recipe: Recipe, task: Task, dim: int) -> TaskHead:
@@ -100,8 +126,8 @@ def build_optimizer(
         languages: Those that are trained: what belongs to another one stays as it is. None: all.
     """
     unfreezing = build_unfreezing(model, settings)
-    others = [] if languages is None else [head for head in model.heads.heads if head.name not in languages]
-    left = {id(variable) for head in others for variable in head.trainable_variables}
+    others = [] if languages is None else [language for language in model.languages if language not in languages]
+    left = {id(variable) for language in others for variable in model.weights_of(language)}
     groups = {
         id(variable): group
         for depth, variables in enumerate(model.depths())

@@ -100,6 +100,9 @@ def finetune(
     dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to stop early by.")] = None,
     test: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to evaluate on later.")] = None,
     tokenizer: Annotated[str, typer.Option(help="character, or pinyin for Mandarin.")] = "character",
+    method: Annotated[
+        str, typer.Option(help="finetune, or what leaves the encoder as it is: adapters, low_rank, progressive.")
+    ] = "finetune",
     rehearse: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of batches from the run's languages, against forgetting them.")
     ] = 0.0,
@@ -108,7 +111,7 @@ def finetune(
     out: Annotated[Path | None, typer.Option(help="Run folder; RUN-LANGUAGE if not given.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Teach a trained run another language: its encoder goes on learning, its output layers stay.
+    """Teach a trained run another language. The output layers that it has stay.
 
     Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
     """
@@ -133,7 +136,7 @@ def finetune(
     given = {"train": train, "dev": dev, "test": test}
     manifests = {split: path for split, path in given.items() if path is not None}
     head = "new" if replace_head else "keep" if keep_head else None
-    new = NewLanguage(language, manifests, tokenizer, head, rehearse)
+    new = NewLanguage(language, manifests, tokenizer, method, head, rehearse)
     settings = finetuning_recipe(Run(run), new, changes, screen.progress)
     path = out or run.with_name(f"{run.name}-{language}")
     train_run(settings, path, screen)

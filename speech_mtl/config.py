@@ -16,6 +16,7 @@ from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.settings import (
+    AdapterSettings,
     AugmentSettings,
     CompareSettings,
     ConformerSettings,
@@ -27,7 +28,10 @@ from speech_mtl.settings import (
     GradientSettings,
     GradNormSettings,
     LanguageSettings,
+    LowRankAdapterSettings,
+    ProgressiveSettings,
     Section,
+    SharingSettings,
     TaskSettings,
     TrainingSettings,
     TuneSettings,
@@ -58,6 +62,9 @@ class Recipe(Section):
     features: FeatureSettings = FeatureSettings()
     augment: AugmentSettings = AugmentSettings()
     encoder: EncoderSettings = ConformerSettings()
+    sharing: SharingSettings = SharingSettings()
+    adapters: AdapterSettings | None = None
+    """Small layers in the encoder that each language has for itself. None: there are none."""
     training: TrainingSettings = TrainingSettings()
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()
@@ -103,12 +110,41 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _encoder_is_trained_for_those_who_look(self):
-        if isinstance(self.training.unfreezing, UnfreezeHeadsSettings) and (
-            self.gradients is not None or isinstance(self.weighting, GradNormSettings)
-        ):
-            looks = "gradients" if self.gradients is not None else "weighting.kind: gradnorm"
+    def _something_is_shared(self):
+        sharing, num_layers = self.sharing, self.encoder.num_layers
+        own = {"bottom": sharing.num_own, "middle": 2 * sharing.num_own - 1}.get(sharing.kind, 0)
+        if own >= num_layers:
+            raise ValueError(f"sharing.num_own leaves none of the encoder's {num_layers} blocks to share")
+        if self.adapters is not None and sharing.kind != "whole_encoder":
+            raise ValueError("adapters are added to a shared encoder: sharing.kind must be whole_encoder")
+        if isinstance(self.adapters, LowRankAdapterSettings) and not isinstance(self.encoder, ConformerSettings):
+            raise ValueError("adapters of the kind low_rank are added to attention, which this encoder has not")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_have_languages(self):
+        if not isinstance(self.encoder, ProgressiveSettings):
+            return self
+        named = [language for column in self.encoder.columns for language in column.languages]
+        if len(set(named)) < len(named) or not set(self.languages) <= set(named):
+            raise ValueError("every language must be in one of encoder.columns, and none in two")
+        if not set(self.trained_languages) <= set(self.encoder.columns[-1].languages):
+            raise ValueError("only languages of the last of encoder.columns can be trained; others need train: false")
+        if len(self.encoder.columns) > 1 and self.init_from is None:
+            raise ValueError("the first of encoder.columns come from a trained run: set init_from")
+        if self.tasks or self.adapters is not None or self.sharing.kind != "whole_encoder":
+            raise ValueError("a progressive encoder goes with neither tasks nor adapters nor sharing")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_layers_are_trained_for_those_who_look(self):
+        looks = "gradients" if self.gradients is not None else "weighting.kind: gradnorm"
+        if self.gradients is None and not isinstance(self.weighting, GradNormSettings):
+            return self
+        if isinstance(self.training.unfreezing, UnfreezeHeadsSettings):
             raise ValueError(f"{looks} looks at gradients in the encoder, which training.unfreezing leaves as it is")
+        if self.sharing.kind == "nothing":
+            raise ValueError(f"{looks} looks at gradients in shared layers, and sharing.kind leaves none")
         return self
 
     @model_validator(mode="after")

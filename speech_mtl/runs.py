@@ -8,8 +8,10 @@ RUN/start.json                  of a run that started from another: each weight 
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
+    in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
 RUN/log.jsonl  tensorboard/     losses and errors by update
+RUN/laterals.json               of a progressive network: which layers of earlier columns it listens to
 RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
 """
 

@@ -214,9 +214,82 @@ class RecurrentSettings(Section):
         return self
 
 
-EncoderSettings = Annotated[
+OneEncoderSettings = Annotated[
     Annotated[ConformerSettings, Tag("conformer")] | Annotated[RecurrentSettings, Tag("recurrent")],
     Discriminator(_kind("conformer")),
+]
+
+
+class ColumnSettings(Section):
+    """A column of a progressive network."""
+
+    languages: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Those that it was or is trained with."""
+    encoder: OneEncoderSettings = ConformerSettings()
+    hears: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Numbers of the earlier columns, from 0, that it listens to. None: all."""
+
+
+class ProgressiveSettings(Section):
+    """See `models.progressive.ProgressiveEncoder`. Only the last column is trained; others come from `init_from`."""
+
+    kind: Literal["progressive"] = "progressive"
+    columns: Annotated[tuple[ColumnSettings, ...], Field(min_length=1)]
+    lateral_size: Count = 32
+
+    @property
+    def num_layers(self) -> int:
+        """Blocks of every column."""
+        return self.columns[-1].encoder.num_layers
+
+    def heard(self) -> list[tuple[int, ...]]:
+        """By column, the earlier ones that it listens to."""
+        return [tuple(range(k)) if one.hears is None else one.hears for k, one in enumerate(self.columns)]
+
+    @model_validator(mode="after")
+    def _columns_fit(self):
+        if len({column.encoder.num_layers for column in self.columns}) > 1:
+            raise ValueError("all columns must have the same encoder.num_layers")
+        if any(j >= k for k, heard in enumerate(self.heard()) for j in heard):
+            raise ValueError("a column can only hear earlier ones, numbered from 0")
+        return self
+
+
+EncoderSettings = Annotated[
+    Annotated[ConformerSettings, Tag("conformer")]
+    | Annotated[RecurrentSettings, Tag("recurrent")]
+    | Annotated[ProgressiveSettings, Tag("progressive")],
+    Discriminator(_kind("conformer")),
+]
+
+
+class SharingSettings(Section):
+    """Which layers of the encoder all languages share; output layers never are."""
+
+    kind: Literal["whole_encoder", "bottom", "middle", "nothing"] = "whole_encoder"
+    """`bottom`: all but the highest `num_own`. `middle`: all but the lowest and the highest `num_own`."""
+    num_own: Count = 1
+    """Layers at either end that each language has for itself: blocks, and at the bottom first the subsampling."""
+
+
+class BottleneckAdapterSettings(Section):
+    """See `models.language_layers.Adapter`."""
+
+    kind: Literal["bottleneck"] = "bottleneck"
+    size: Count = 32
+
+
+class LowRankAdapterSettings(Section):
+    """See `models.language_layers.LowRank`."""
+
+    kind: Literal["low_rank"] = "low_rank"
+    rank: Count = 8
+    alpha: Positive = 16.0
+
+
+AdapterSettings = Annotated[
+    Annotated[BottleneckAdapterSettings, Tag("bottleneck")] | Annotated[LowRankAdapterSettings, Tag("low_rank")],
+    Discriminator(_kind("bottleneck")),
 ]
 
 
@@ -396,6 +469,8 @@ class CompareSettings(Section):
     finetune_updates: Count = 1000
     """`num_updates` on the target after pretraining."""
     finetune_learning_rate: Positive = 1e-3
+    keep_auxiliaries: bool = False
+    """Whether runs that go on from a pretrained one keep its output layers, and are tested for what was forgotten."""
     controls: ControlSettings = ControlSettings()
     variants: dict[str, dict[str, Any]] = {}
     """Settings to try: every arm is run with each of these changes (dotted keys) and is then named `ARM:VARIANT`."""

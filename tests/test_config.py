@@ -116,6 +116,42 @@ def test_wrong_value(override, key, tmp_path):
     assert error.expected
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["languages={cs: {train: false}}"], "at least one of the languages must be trained"),
+        (["languages={cs: {train: false}, de: {}}", "target=cs"], "languages.cs.train is false, but it is the target"),
+        (["languages.cs.output_layer=keep"], "without init_from there is no output layer to keep"),
+        (["languages={cs: {train: false}, de: {}}", "target=de"], "without init_from"),
+        (["languages={cs: {share: 0.5}}"], "add up to 0.5: that must be 1"),
+        (["languages={cs: {share: 0.5}, de: {share: 0.4}}"], "add up to 0.9: that must be 1"),
+        (["languages={cs: {share: 0.6}, de: {share: 0.4}, pl: {}}"], "add up to 1: that must be 1 if every"),
+        (["sharing={kind: bottom, num_own: 6}"], "leaves none of the encoder's 6 blocks"),
+        (["sharing={kind: middle, num_own: 4}"], "leaves none of the encoder's 6 blocks"),
+        (["sharing={kind: middle}", "adapters={}"], "adapters are added to a shared encoder"),
+        (["encoder={kind: recurrent}", "adapters={kind: low_rank}"], "added to attention, which this encoder has not"),
+        (["gradients={kind: pcgrad}", "training.unfreezing={kind: heads}"], "gradients looks at gradients in the"),
+        (["weighting={kind: gradnorm}", "sharing={kind: nothing}"], "weighting.kind: gradnorm looks at gradients in"),
+    ],
+)
+def test_settings_that_do_not_go_together(overrides, expected, tmp_path):
+    assert expected in refused(tmp_path, overrides=overrides).expected
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["languages={cs: {share: 0.6}, de: {share: 0.4}}"],
+        ["languages={cs: {share: 0.6}, de: {}}"],
+        ["sharing={kind: bottom, num_own: 5}"],
+        ["sharing={kind: middle, num_own: 3}"],
+        ["languages={cs: {train: false}, de: {}}", "init_from=runs/x"],
+    ],
+)
+def test_settings_that_do(overrides, tmp_path):
+    load_recipe(recipe_file(tmp_path), overrides)
+
+
 def test_what_was_received(tmp_path):
     assert refused(tmp_path, overrides=["training.num_updates=many"]).received == "'many'"
     error = refused(tmp_path, "name: x\nlanguages: {cs: {}}\n")

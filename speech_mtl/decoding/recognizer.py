@@ -1,6 +1,6 @@
 """A trained network that turns speech into text."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -36,8 +36,15 @@ class Recognizer:
         self.tokenizers = tokenizers
         self.sample_rate_hz = sample_rate_hz
         self.tasks = dict(tasks or {})
-        self._forward = make_forward(model)
+        self._forwards: dict[int, Callable] = {}
         self._min_samples = next(n for n in range(10**6) if model.num_encoder_frames(n) >= 1)
+
+    def _forward(self, language: str) -> Callable:
+        """The network up to the column that the language was trained with."""
+        column = self.model.column_of(language)
+        if column not in self._forwards:
+            self._forwards[column] = make_forward(self.model, column)
+        return self._forwards[column]
 
     def language_id(self, language: str) -> int:
         """Which of the model's output layers belongs to a language.
@@ -98,7 +105,7 @@ class Recognizer:
 
     def _recognize(self, waveforms, num_samples, language, language_id, ids) -> list[Hypothesis]:
         language_ids = np.full(len(waveforms), language_id, dtype=np.int32)
-        logits = self._forward(waveforms, num_samples, language_ids)
+        logits = self._forward(language)(waveforms, num_samples, language_ids)
         tokenizer = self.tokenizers[language]
         decoded = enumerate(zip(ids, greedy(logits.values, logits.num_frames), strict=True))
         return [

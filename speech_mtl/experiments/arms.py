@@ -5,11 +5,13 @@ run is the one that is evaluated. To add an arm, write such a function under `@a
 `tests/experiments/test_arms.py` finds it by itself. `controls.py` makes further arms out of these.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
+from speech_mtl.experiments.methods import METHODS
 from speech_mtl.settings import LanguageSettings
 
 
@@ -27,6 +29,9 @@ class Stage:
     recipe: Recipe
     start: str | None = None
 
+
+START = "runs/the-run-it-starts-from"
+"""Stands for the run folder of `Stage.start`, which only the plan knows."""
 
 Arm = Callable[[Recipe], list[Stage]]
 """Recipe with budget and seed -> stages."""
@@ -109,20 +114,74 @@ def pretrain_finetune(recipe: Recipe) -> list[Stage]:
 
     Reference: Huang et al. 2013, section 4. We differ in training the whole encoder on, not the output layer only.
     """
-    pretraining = recipe.with_languages(
-        auxiliaries_of(recipe), {"target": None, "training.num_updates": recipe.compare.pretrain_updates}
-    )
-    first = Stage(f"pretrain-seed{recipe.seed}", pretraining)
+    first = _pretraining(recipe)
     return [first, _finetuning("pretrain_finetune", recipe, first)]
 
 
-def _finetuning(name: str, recipe: Recipe, first: Stage) -> Stage:
-    """The target alone, from the weights of a stage."""
-    changes = {
+@arm
+def adapters(recipe: Recipe) -> list[Stage]:
+    """First the auxiliary languages; then adapters and an output layer for the target, beside the frozen encoder.
+
+    References: as for `models.language_layers.Adapter`.
+    """
+    first = _pretraining(recipe)
+    changes = METHODS["adapters"](first.recipe, target_of(recipe))
+    return [first, _finetuning("adapters", recipe, first, changes)]
+
+
+@arm
+def low_rank(recipe: Recipe) -> list[Stage]:
+    """As `adapters`, with products of small matrices that are added to attention.
+
+    Reference: as for `models.language_layers.LowRank`.
+    """
+    first = _pretraining(recipe)
+    changes = METHODS["low_rank"](first.recipe, target_of(recipe))
+    return [first, _finetuning("low_rank", recipe, first, changes)]
+
+
+@arm
+def progressive(recipe: Recipe) -> list[Stage]:
+    """First the auxiliary languages; then a column for the target, which listens to theirs.
+
+    The column starts from random weights, and has as many updates and as high a learning rate as `alone`.
+
+    Reference: as for `models.progressive.ProgressiveEncoder`.
+    """
+    first = _pretraining(recipe)
+    settings = recipe.training
+    effort = {"training.num_updates": settings.num_updates, "training.learning_rate": settings.learning_rate}
+    changes = METHODS["progressive"](first.recipe, target_of(recipe)) | effort
+    return [first, _finetuning("progressive", recipe, first, changes)]
+
+
+@arm
+def middle(recipe: Recipe) -> list[Stage]:
+    """As `joint`, with the lowest and the highest layer of the encoder for each language by itself."""
+    auxiliaries_of(recipe)
+    return [Stage(_named("middle", recipe), recipe.overridden({"sharing.kind": "middle"}))]
+
+
+def _pretraining(recipe: Recipe) -> Stage:
+    """The auxiliary languages, one run for all budgets."""
+    changes = {"target": None, "training.num_updates": recipe.compare.pretrain_updates}
+    return Stage(f"pretrain-seed{recipe.seed}", recipe.with_languages(auxiliaries_of(recipe), changes))
+
+
+def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, Any] | None = None) -> Stage:
+    """The target alone, from the weights of a stage; where they are to be kept, with other output layers beside."""
+    effort = {
         "training.num_updates": recipe.compare.finetune_updates,
         "training.learning_rate": recipe.compare.finetune_learning_rate,
     }
-    return Stage(_named(name, recipe), target_only(recipe).overridden(changes), start=first.name)
+    languages = target_only(recipe).languages
+    if recipe.compare.keep_auxiliaries:
+        kept = {name: own.model_copy(update={"train": False}) for name, own in auxiliaries_of(recipe).items()}
+        languages = kept | languages
+    start = {"init_from": START} if recipe.compare.keep_auxiliaries or changes else {}
+    return Stage(
+        _named(name, recipe), recipe.with_languages(languages, {**effort, **start, **(changes or {})}), first.name
+    )
 
 
 def target_only(recipe: Recipe) -> Recipe:

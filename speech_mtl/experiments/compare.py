@@ -9,7 +9,14 @@ from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments import report
 from speech_mtl.experiments.engines import ThisProcess, open_engine
-from speech_mtl.experiments.gather import cell_rows, evaluated_rows, gather_curves, gather_test_sets
+from speech_mtl.experiments.gather import (
+    cell_rows,
+    evaluated_rows,
+    gather_curves,
+    gather_laterals,
+    gather_old_languages,
+    gather_test_sets,
+)
 from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
 from speech_mtl.experiments.provenance import provenance
 from speech_mtl.experiments.run_stage import is_done, run_stage
@@ -94,16 +101,16 @@ class _Comparison:
 
     def _jobs(self, screen: Screen | None) -> dict[str, Job]:
         """What is still to be done."""
-        last = {cell.stages[-1] for cell in self.plan.cells}
+        tested = self.plan.tested
         for name, stage in self.plan.stages.items():
-            if is_done(stage.recipe, self.plan.run_path(name), name in last):
+            if is_done(stage.recipe, self.plan.run_path(name), name in tested):
                 self.ended.add(name)
         if self.ended:
             self.screen.say(f"{len(self.ended)} of {len(self.plan.stages)} runs are finished already.")
         return {
             name: Job(
                 run_stage,
-                (stage.recipe, self.plan.run_path(name), name in last, Path.cwd(), screen),
+                (stage.recipe, self.plan.run_path(name), name in tested, Path.cwd(), screen),
                 None if stage.start in self.ended else stage.start,
             )
             for name, stage in self.plan.stages.items()
@@ -162,9 +169,9 @@ class _Comparison:
         origin = provenance(wall_time_s, report.earlier_commands(self.folder))
         about, replications = self.recipe.about.strip(), self.recipe.compare.num_replications
         test_sets = gather_test_sets(self.plan, cells)
-        curves = gather_curves(self.plan, cells)
-        reference = self.recipe.compare.reference
-        results = report.Results(self.recipe.name, about, rows, test_sets, replications, origin, reference, *curves)
+        old, told = gather_old_languages(self.plan, cells), gather_curves(self.plan, cells)
+        given = rows, test_sets, replications, origin, self.recipe.compare.reference, old
+        results = report.Results(self.recipe.name, about, *given, *told, gather_laterals(self.plan, cells))
         report.save(results, self.folder, rows=report.ROWS[0])
         write_text(self.folder / "comparison.md", comparison_text(results) + "\n")
         return results

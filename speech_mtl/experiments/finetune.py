@@ -8,6 +8,7 @@ from typing import Any
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
 from speech_mtl.errors import InputError
+from speech_mtl.experiments.methods import find_method
 from speech_mtl.runs import Run
 
 
@@ -19,6 +20,7 @@ class NewLanguage:
         language: BCP 47 tag.
         manifests: By split, where its speech is; other splits lie in the `data.dir` of the run.
         tokenizer: Kind of its tokeniser.
+        method: How; see `methods`.
         output_layer: What to do with one that the run has already: None refuses.
         rehearse: Share of the speech in batches that is of the run's other languages; 0 for none.
     """
@@ -26,6 +28,7 @@ class NewLanguage:
     language: str
     manifests: Mapping[str, Path] = field(default_factory=dict)
     tokenizer: str = "character"
+    method: str = "finetune"
     output_layer: str | None = None
     rehearse: float = 0.0
 
@@ -57,6 +60,7 @@ def finetuning_recipe(
         "manifests": {split: str(path) for split, path in new.manifests.items()},
         "output_layer": new.output_layer if new.language in there.languages else None,
     }
+    method = find_method(new.method)(there, new.language)
     recipe = there.overridden(
         {
             "name": f"{there.name}-{new.language}",
@@ -67,16 +71,19 @@ def finetuning_recipe(
             "gradients": None,
             "init_from": str(run.path),
             "training.num_updates": 1,
+            **method,
             **(overrides or {}),
         }
     )
     split = open_split(recipe, new.language, "train", wrap)
     minutes = float(split.store.num_samples[split.positions].sum()) / recipe.data.sample_rate_hz / 60
-    return recipe.overridden({**schedule_for(minutes), **(overrides or {})})
+    return recipe.overridden({**schedule_for(minutes, new.method), **method, **(overrides or {})})
 
 
-def schedule_for(minutes: float) -> dict[str, Any]:
-    """How to fine-tune on so much speech: settings by dotted key."""
+def schedule_for(minutes: float, method: str = "finetune") -> dict[str, Any]:
+    """How to train on so much speech: settings by dotted key. A column starts from random weights, and takes longer."""
+    if method == "progressive":
+        return {"training.learning_rate": 2e-3, "training.num_updates": 2400 if minutes < 60 else 4800}
     return {
         "training.unfreezing": {"kind": "all"},
         "training.learning_rate": 1e-3,

@@ -7,11 +7,13 @@ from typing import Any
 
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.experiments.evaluate import hypotheses_path, saved_task_rows
-from speech_mtl.experiments.plan import Cell, Plan
+from speech_mtl.experiments.laterals import saved_laterals
+from speech_mtl.experiments.plan import Cell, Plan, old_languages
 from speech_mtl.runs import Run
+from speech_mtl.scoring.forgetting import before
 from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet
 from speech_mtl.scoring.results import EvaluationRow, ResultRow, TaskResultRow, TaskRow
-from speech_mtl.scoring.summary import Conflict, LabelCount, TaskCurve
+from speech_mtl.scoring.summary import Conflict, LabelCount, LateralUse, TaskCurve
 
 
 def evaluated_rows(run: Run) -> list[EvaluationRow]:
@@ -56,19 +58,33 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
     """What the models of the cells heard in their targets' test splits, one set for each target."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
-        run = Run(plan.run_path(cell.stages[-1]))
-        path = hypotheses_path(run, cell.target, "test")
-        lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        records = [record for record in lines if record["reference"] is not None]
-        if cell.target not in test_sets:
-            test_sets[cell.target] = _empty_test_set(run, cell.target, records)
-        model = Model(cell.arm, cell.budget_s, cell.seed)
-        ids, heard = ([record[key] for record in records] for key in ("id", "hypothesis"))
-        tasks = {name: task.metric for name, task in run.tasks().items()}
-        test_sets[cell.target].metrics |= tasks
-        errors = {name: [_pair(record["label_errors"][name]) for record in records] for name in tasks}
-        test_sets[cell.target].add(model, ids, heard, errors)
+        _add(test_sets, Run(plan.run_path(cell.stages[-1])), cell.target, Model(cell.arm, cell.budget_s, cell.seed))
     return list(test_sets.values())
+
+
+def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
+    """What the runs of the cells, and those they started from, heard in languages that they were not trained on."""
+    test_sets: dict[str, TestSet] = {}
+    for cell in cells:
+        last = plan.stages[cell.stages[-1]]
+        for language in old_languages(last.recipe) if last.start else ():
+            model = Model(cell.arm, cell.budget_s, cell.seed)
+            _add(test_sets, Run(plan.run_path(str(last.start))), language, before(model))
+            _add(test_sets, Run(plan.run_path(last.name)), language, model)
+    return list(test_sets.values())
+
+
+def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -> None:
+    """Adds what a run heard in a language's test split."""
+    lines = map(json.loads, hypotheses_path(run, language, "test").read_text(encoding="utf-8").splitlines())
+    records = [record for record in lines if record["reference"] is not None]
+    if language not in test_sets:
+        test_sets[language] = _empty_test_set(run, language, records)
+    ids, heard = ([record[key] for record in records] for key in ("id", "hypothesis"))
+    tasks = {name: task.metric for name, task in run.tasks().items()}
+    test_sets[language].metrics |= tasks
+    errors = {name: [_pair(record["label_errors"][name]) for record in records] for name in tasks}
+    test_sets[language].add(model, ids, heard, errors)
 
 
 def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], list[Conflict], list[LabelCount]]:
@@ -96,6 +112,16 @@ def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], l
         )
         labels += [LabelCount(arm, task, *pair) for task, pair in run.labels().items()]
     return curves, conflicts, labels
+
+
+def gather_laterals(plan: Plan, cells: Sequence[Cell]) -> list[LateralUse]:
+    """What progressive networks listen to, mean over seeds."""
+    shares: dict[tuple[str, float, str, str], list[float]] = {}
+    for cell in cells:
+        for row in saved_laterals(Run(plan.run_path(cell.stages[-1]))):
+            column = f"{row['column'] + 1}: {', '.join(row['column_languages'])}"
+            shares.setdefault((cell.arm, cell.budget_s, row["into"], column), []).append(row["share"])
+    return [LateralUse(*key, round(fmean(own), 4)) for key, own in shares.items()]
 
 
 def _mean_cosines(arm: str, looks: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:

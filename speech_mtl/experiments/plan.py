@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from speech_mtl.config import Recipe
@@ -54,9 +55,21 @@ class Plan:
         """The run folder of a stage."""
         return self.folder / stage
 
+    @cached_property
+    def tested(self) -> frozenset[str]:
+        """The runs that are evaluated: the last ones, and those that one with old languages starts from."""
+        last = {cell.stages[-1] for cell in self.cells}
+        starts = {stage.start for stage in self.stages.values() if stage.start and old_languages(stage.recipe)}
+        return frozenset(last | starts)
+
     def num_updates(self) -> int:
         """Most updates of all runs together: early stopping may end some before."""
         return sum(stage.recipe.training.num_updates for stage in self.stages.values())
+
+
+def old_languages(recipe: Recipe) -> list[str]:
+    """The languages that a run recognises and is not trained on."""
+    return [language for language in recipe.languages if language not in recipe.trained_languages]
 
 
 def plan_comparison(recipe: Recipe, folder: Path) -> Plan:

@@ -3,8 +3,10 @@
 FOLDER/comparison.json (committed as results.json)   a list of rows, one for each model, language and split
 FOLDER/hypotheses.jsonl                              what every model heard in the target's test set
 FOLDER/provenance.json                               the recipe in a few words, and how the results came about
-FOLDER/curves.json                                   what training said of tasks, where there are several
+FOLDER/curves.json                                   what training said of tasks and of lateral connections
+FOLDER/old_languages.jsonl                           what was heard in languages from before the target was learnt
 FOLDER/efficiency.json                               equivalent hours
+FOLDER/forgetting.json                               errors in those languages, before and after
 FOLDER/tasks.json                                    errors of every task by arm, where there are several
 FOLDER/report.html, report.md, plots/                for people
 """
@@ -23,6 +25,7 @@ from speech_mtl.scoring.results import (
     REFERENCE_ARM,
     EfficiencyRow,
     EquivalentRow,
+    ForgettingRow,
     ResultRow,
     TaskErrorRow,
     auxiliary_of,
@@ -33,6 +36,7 @@ from speech_mtl.scoring.summary import (
     EquivalentHours,
     Hours,
     LabelCount,
+    LateralUse,
     Provenance,
     Summary,
     TaskCurve,
@@ -43,7 +47,9 @@ ROWS = ("comparison.json", "results.json")
 """What the rows may be called: as `compare` writes them, and beside a recipe."""
 
 
-CURVES = {"curves": TaskCurve, "conflicts": Conflict, "labels": LabelCount}
+OLD = "old_languages.jsonl"
+
+CURVES = {"curves": TaskCurve, "conflicts": Conflict, "labels": LabelCount, "laterals": LateralUse}
 """What `curves.json` holds."""
 
 
@@ -59,9 +65,11 @@ class Results:
         num_replications: Of the bootstrap.
         provenance: How they came about.
         reference: The arm that the table of tasks measures against.
+        old: For each language from before the target was learnt, what was heard before and after.
         curves: Losses and weights of tasks.
         conflicts: Cosines of their gradients.
         labels: How many labels of them training had.
+        laterals: What progressive networks listen to.
     """
 
     recipe: str
@@ -71,9 +79,11 @@ class Results:
     num_replications: int
     provenance: Provenance
     reference: str = REFERENCE_ARM
+    old: Sequence[TestSet] = field(default_factory=list)
     curves: Sequence[TaskCurve] = field(default_factory=list)
     conflicts: Sequence[Conflict] = field(default_factory=list)
     labels: Sequence[LabelCount] = field(default_factory=list)
+    laterals: Sequence[LateralUse] = field(default_factory=list)
 
     @property
     def has_tasks(self) -> bool:
@@ -86,6 +96,7 @@ class Results:
     def summary(self) -> Summary:
         """The figures, with their intervals; they take seconds."""
         from speech_mtl.scoring.analysis import summarize
+        from speech_mtl.scoring.forgetting import what_was_forgotten
         from speech_mtl.scoring.tasks import summarize_targets, task_errors
         from speech_mtl.scoring.transfer import summarize_transfer
 
@@ -100,7 +111,8 @@ class Results:
             errors = task_errors(self.test_sets, self.reference, self.num_replications)
             told = {"curves": list(self.curves), "conflicts": list(self.conflicts), "labels": list(self.labels)}
             found = replace(found, reference=self.reference, tasks=errors, **told)
-        return replace(found, provenance=self.provenance)
+        forgotten = what_was_forgotten(self.old, self.num_replications)
+        return replace(found, provenance=self.provenance, forgotten=forgotten, laterals=list(self.laterals))
 
 
 def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
@@ -113,9 +125,12 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
     """
     write_text(folder / rows, json_text(list(results.rows)))
     write_test_sets(folder / "hypotheses.jsonl", results.test_sets)
+    if results.old:
+        write_test_sets(folder / OLD, results.old)
     origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
     if results.has_tasks:
         origin["reference"] = results.reference
+    if results.has_tasks or results.laterals:
         told = {name: list(map(asdict, getattr(results, name))) for name in CURVES}
         write_text(folder / "curves.json", json.dumps(told, ensure_ascii=False) + "\n")
     write_text(folder / "provenance.json", json_text(origin | asdict(results.provenance)))
@@ -139,7 +154,8 @@ def load(folder: Path) -> Results:
     origin = _read_origin(folder / "provenance.json")
     about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications", "reference")}
     test_sets, told = read_test_sets(folder / "hypotheses.jsonl"), _read_curves(folder / "curves.json")
-    return Results(**about, **told, rows=rows, test_sets=test_sets, provenance=Provenance(**origin))
+    old = read_test_sets(folder / OLD) if (folder / OLD).is_file() else []
+    return Results(**about, **told, rows=rows, test_sets=test_sets, old=old, provenance=Provenance(**origin))
 
 
 def earlier_commands(folder: Path) -> list[str]:
@@ -182,6 +198,8 @@ def figures_of(summary: Summary) -> dict[str, str]:
     figures = {"efficiency.json": json_text(efficiency_rows(summary))}
     if summary.tasks:
         figures["tasks.json"] = json_text(task_rows(summary))
+    if summary.forgotten:
+        figures["forgetting.json"] = json_text(forgetting_rows(summary))
     return figures
 
 
@@ -207,6 +225,26 @@ def task_rows(summary: Summary) -> list[TaskErrorRow]:
             "gain_high": rounded(one.gain and one.gain.high),
         }
         for one in summary.tasks
+    ]
+
+
+def forgetting_rows(summary: Summary) -> list[ForgettingRow]:
+    """Errors in old languages, rounded, so that they stay the same on every machine."""
+    return [
+        {
+            "recipe": summary.recipe,
+            "language": one.language,
+            "arm": one.arm,
+            "budget_s": one.budget_s,
+            "num_seeds": len(one.seeds),
+            "cer_before": round(one.before, 4),
+            "cer_after": round(one.after, 4),
+            "growth": round(one.growth.value, 4),
+            "growth_low": round(one.growth.low, 4),
+            "growth_high": round(one.growth.high, 4),
+            "same": one.same,
+        }
+        for one in summary.forgotten
     ]
 
 
@@ -239,7 +277,7 @@ def _read_curves(path: Path) -> dict[str, Any]:
         return {}
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return {name: [record(**one) for one in told[name]] for name, record in CURVES.items()}
+        return {name: [record(**one) for one in told.get(name, [])] for name, record in CURVES.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, error) from None
 

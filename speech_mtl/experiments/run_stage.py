@@ -13,10 +13,10 @@ from speech_mtl.config import Recipe
 from speech_mtl.screen import Screen
 
 SPLITS = ("dev", "test")
-"""On which the last run of a cell is evaluated."""
+"""On which runs are evaluated."""
 
 
-def is_done(recipe: Recipe, path: Path, is_last: bool) -> bool:
+def is_done(recipe: Recipe, path: Path, is_tested: bool) -> bool:
     """Whether nothing is left to do for a run.
 
     Raises:
@@ -26,16 +26,16 @@ def is_done(recipe: Recipe, path: Path, is_last: bool) -> bool:
     from speech_mtl.experiments.train import finished_run
 
     run = finished_run(recipe, path)
-    return run is not None and (not is_last or saved_evaluation(run, SPLITS) is not None)
+    return run is not None and (not is_tested or saved_evaluation(run, SPLITS) is not None)
 
 
-def run_stage(recipe: Recipe, path: Path, is_last: bool, folder: Path, screen: Screen | None) -> None:
+def run_stage(recipe: Recipe, path: Path, is_tested: bool, folder: Path, screen: Screen | None) -> None:
     """Trains one run and evaluates it, unless that has been done: what an engine calls, here or in another process.
 
     Args:
         recipe: Its settings.
         path: Its folder.
-        is_last: Whether it is evaluated.
+        is_tested: Whether it is evaluated.
         folder: The current folder of the comparison, which relative paths start from.
         screen: Where progress is shown; None: in the file `output.log` of the run.
     """
@@ -50,7 +50,7 @@ def run_stage(recipe: Recipe, path: Path, is_last: bool, folder: Path, screen: S
     with contextlib.nullcontext(screen) if screen else Screen.to_file(path / "output.log") as shown:
         try:
             run = train(recipe, path, shown)
-            if is_last and saved_evaluation(run, SPLITS) is None:
+            if is_tested and saved_evaluation(run, SPLITS) is None:
                 evaluate(run, SPLITS, screen=shown)
         except Exception:
             if screen is None:

@@ -4,15 +4,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.runs import Run
+from speech_mtl.settings import ProgressiveSettings, Section
 from speech_mtl.tasks import Task
-from speech_mtl.weights import load_part, part_names, part_path, set_part
+from speech_mtl.weights import Part, load_part, part_names, part_path, set_part
 
 KEPT, NEW, LEFT_OUT = "kept", "new", "left out"
+COPIED = "copies of layers that the run shares"
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class PartOrigin:
     Attributes:
         part: Its name; see `MultilingualModel.parts`.
         state: `kept`, `new` or `left out`.
-        reason: Why it is not kept.
+        reason: Why it is not kept, or how.
         weights: Names of its weights, with their shapes.
     """
 
@@ -32,8 +36,9 @@ class PartOrigin:
     weights: dict[str, tuple[int, ...]]
 
     def __str__(self) -> str:
-        name = self.part.partition("/")[2] or self.part
-        return f"{name} {self.state}" + (f": {self.reason}" if self.reason else "")
+        group, _, name = self.part.partition("/")
+        shown = f"own layers of {name}" if group == "own" else name or group
+        return f"{shown} {self.state}" + (f": {self.reason}" if self.reason else "")
 
 
 def start_from(
@@ -50,19 +55,55 @@ def start_from(
     """
     _refuse_other_features(source, recipe)
     folder, parts = source.best_folder(), model.parts()
+    arrays = _named_as_here({name: load_part(part_path(folder, name)) for name in part_names(folder)}, recipe)
+    copied = _copy_shared_layers(arrays, parts)
     reasons = dict(_reasons_for_new(source, recipe, tokenizers, tasks or {}))
+    may_be_new = (name for name in parts if name.startswith("own/") or name in _last_column(recipe))
+    reasons |= {name: "the run has no such layers" for name in may_be_new if name not in arrays}
     origins = []
     for name, part in parts.items():
         if name not in reasons:
             path = part_path(folder, name)
-            set_part(part, load_part(path), path)
+            set_part(part, arrays.get(name) or load_part(path), path)
         shapes = {key: tuple(variable.shape) for key, variable in part.items()}
-        origins.append(PartOrigin(name, NEW if name in reasons else KEPT, reasons.get(name, ""), shapes))
-    for name in part_names(folder):
-        if name not in parts:
-            shapes = {key: array.shape for key, array in load_part(part_path(folder, name)).items()}
-            origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
+        reason = reasons.get(name, COPIED if name in copied else "")
+        origins.append(PartOrigin(name, NEW if name in reasons else KEPT, reason, shapes))
+    for name in sorted(arrays.keys() - parts.keys()):
+        shapes = {key: array.shape for key, array in arrays[name].items()}
+        origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
     return origins
+
+
+def _named_as_here(arrays: dict[str, dict[str, np.ndarray]], recipe: Recipe) -> dict[str, dict[str, np.ndarray]]:
+    """An encoder becomes the first column of a progressive one."""
+    if isinstance(recipe.encoder, ProgressiveSettings) and "encoder" in arrays:
+        arrays["columns/0"] = arrays.pop("encoder")
+    return arrays
+
+
+def _last_column(recipe: Recipe) -> list[str]:
+    """The parts that a progressive encoder trains."""
+    if not isinstance(recipe.encoder, ProgressiveSettings):
+        return []
+    last = len(recipe.encoder.columns) - 1
+    return [f"columns/{last}", f"laterals/{last}"]
+
+
+def _copy_shared_layers(arrays: dict[str, dict[str, np.ndarray]], parts: Mapping[str, Part]) -> set[str]:
+    """Gives each language the layers that are its own here and shared in the run; returns the parts that got some."""
+    copied, used, there = set(), set(), arrays.get("encoder", {})
+    for name, part in parts.items():
+        group, _, language = name.partition("/")
+        shared = {key: key.replace(f"/{language}/", "/", 1) for key in part}
+        if group == "own" and name not in arrays and there.keys() >= set(shared.values()):
+            arrays[name] = {key: there[other] for key, other in shared.items()}
+            copied.add(name)
+            used |= set(shared.values())
+    left = {key: array for key, array in there.items() if key not in used}
+    if used:
+        arrays.pop("encoder")
+        arrays |= {"encoder": left} if left else {}
+    return copied
 
 
 def _reasons_for_new(
@@ -104,13 +145,14 @@ def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
 
 
 def _refuse_other_features(source: Run, recipe: Recipe) -> None:
-    there = source.recipe()
-    pairs = {
-        "data.sample_rate_hz": (there.data.sample_rate_hz, recipe.data.sample_rate_hz),
-        **_settings("features", there.features.model_dump(), recipe.features.model_dump()),
-        **_settings("encoder", there.encoder.model_dump(), recipe.encoder.model_dump()),
-    }
+    there, pairs = source.recipe(), {}
+    for one, other in zip(_columns(there), _columns(recipe), strict=False):
+        pairs |= _settings("encoder", one.model_dump(), other.model_dump())
     pairs.pop("encoder.dropout", None)  # has no weights
+    pairs |= _settings("features", there.features.model_dump(), recipe.features.model_dump())
+    pairs["data.sample_rate_hz"] = there.data.sample_rate_hz, recipe.data.sample_rate_hz
+    if len(_columns(there)) > len(_columns(recipe)):
+        pairs["encoder.columns"] = len(_columns(there)), len(_columns(recipe))
     changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     if changed:
         raise InputError(
@@ -119,6 +161,12 @@ def _refuse_other_features(source: Run, recipe: Recipe) -> None:
             received="; ".join(f"{key}: {pair[1]}" for key, pair in changed.items()),
             action=f"take these settings from {source.settings_path}, or train without init_from",
         )
+
+
+def _columns(recipe: Recipe) -> list[Section]:
+    """The encoders of a progressive network, or the only one."""
+    encoder = recipe.encoder
+    return [column.encoder for column in encoder.columns] if isinstance(encoder, ProgressiveSettings) else [encoder]
 
 
 def _settings(section: str, there: Mapping, here: Mapping) -> dict[str, tuple]:

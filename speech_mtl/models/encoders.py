@@ -4,7 +4,8 @@ To add one, write a subclass of `Encoder`, enter it in `ENCODERS`, and give it a
 `settings`. The conformance test `tests/models/test_encoders.py` finds it by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 import keras
@@ -12,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from speech_mtl.models.features import frame_mask
+from speech_mtl.models.language_layers import LanguageParts, PerLanguage
 from speech_mtl.models.layers import (
     ConformerBlock,
     ConvSubsampling,
@@ -26,22 +28,35 @@ class Encoder(keras.layers.Layer):
     """What all encoders are: convolutional subsampling, and blocks one above the other.
 
     Args:
+        num_layers: Number of blocks.
         dim: D, width of the encoder frames.
         channels: Width of the convolutional subsampling.
         dropout: Share of activations dropped in training.
         random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        parts: Makes what each language has for itself; nothing if None.
     """
 
-    blocks: Sequence[Any]
-    """From the bottom to the top; each takes and gives (B * E, D), and has a `last_layer`."""
-
     def __init__(
-        self, dim: int, channels: int, dropout: float, random: keras.random.SeedGenerator | None, name: str = "encoder"
+        self,
+        num_layers: int,
+        dim: int,
+        channels: int,
+        dropout: float,
+        random: keras.random.SeedGenerator | None,
+        parts: LanguageParts | None,
+        name: str,
     ):
         super().__init__(name=name)
         self.dim = dim
+        self.parts = parts or LanguageParts()
         self.dropout = Dropout(dropout, random or keras.random.SeedGenerator(0))
-        self.subsampling = ConvSubsampling(dim, channels)
+        self.subsampling = self.parts.subsampling(lambda name: ConvSubsampling(dim, channels, name))
+        self.blocks = [self.parts.block(i, num_layers, partial(self.make_block, i)) for i in range(num_layers)]
+        self.adapters = self.parts.adapters(dim, num_layers)
+
+    def make_block(self, number: int, name: str) -> keras.layers.Layer:
+        """A block, which takes and gives (B * E, D), and has a `last_layer`; `number` counts from the bottom."""
+        raise NotImplementedError
 
     def num_frames(self, num_frames):
         """Encoder frames made of so many feature frames (an int or an array)."""
@@ -53,35 +68,82 @@ class Encoder(keras.layers.Layer):
         return self.subsampling.centres
 
     @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of the layers that all tasks share, for methods that look at the gradients there."""
-        return self.blocks[-1].last_layer
+    def layers_upwards(self) -> list[keras.layers.Layer]:
+        """What it is made of, from the bottom to the top, without what is added to that."""
+        return [self.subsampling, *self.blocks]
 
     @property
-    def layers_upwards(self) -> list[keras.layers.Layer]:
-        """What it is made of, from the bottom to the top."""
-        return [self.subsampling, *self.blocks]
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of the layers that all tasks share, for methods that look at the gradients there.
+
+        Raises:
+            ValueError: Nothing is shared.
+        """
+        shared: list[Any] = [layer for layer in self.layers_upwards if not isinstance(layer, PerLanguage)]
+        if not shared:
+            raise ValueError("The languages share no layer")
+        return shared[-1].last_layer
+
+    @property
+    def shared_weights(self) -> list[keras.Variable]:
+        """Those that all languages and tasks share."""
+        own = {id(variable) for layer in self.parts.made for variable in layer.trainable_variables}
+        return [variable for variable in self.trainable_variables if id(variable) not in own]
+
+    def weights_of(self, language: str) -> list[keras.Variable]:
+        """What a language has for itself."""
+        return self.parts.weights_of(language)
+
+    def weights_by_part(self) -> dict[str, dict[str, keras.Variable]]:
+        """See `MultilingualModel.parts`."""
+        own = {f"own/{language}": self.weights_of(language) for language in self.parts.languages}
+        return {name: named(part, self) for name, part in {"encoder": self.shared_weights, **own}.items() if part}
+
+    def depths(self) -> list[list[keras.Variable]]:
+        """The shared weights from the bottom to the top."""
+        shared = {id(variable) for variable in self.shared_weights}
+        layers = [layer.trainable_variables for layer in self.layers_upwards]
+        return [[variable for variable in layer if id(variable) in shared] for layer in layers]
+
+    def dim_of(self, _language: str) -> int:
+        """Width of the encoder frames that a language is recognised from."""
+        return self.dim
+
+    def column_of(self, _language: str) -> int:
+        """The column that a language was trained with; see `progressive`."""
+        return 0
 
     def build(self, shape):
         self.subsampling.build(shape)
-        for block in self.blocks:
-            block.build((None, self.dim))
+        for layer in (*self.blocks, *self.adapters):
+            layer.build((None, self.dim))
         self.built = True
 
-    def context(self, mask) -> FrameContext:
+    def context(self, mask, language_ids=None) -> FrameContext:
         """What the blocks need to know of a batch; `mask` (B, E) is 1 for true frames, 0 for padding."""
-        return FrameContext(mask)
+        return FrameContext(mask, language_ids=language_ids)
 
-    def call(self, features, num_frames, training=False):
-        """(B, T, F) features and (B,) true lengths -> (B, E, D) encoder frames and (B,) their true number."""
-        hidden = self.dropout(self.subsampling(features), training=training)
+    def call(self, features, num_frames, language_ids=None, training=False, column=None):  # noqa: ARG002
+        """(B, T, F) features, (B,) true lengths, (B,) languages -> (B, E, D) encoder frames, (B,) their true number.
+
+        Languages may be None where everything is shared; there is one `column` only.
+        """
+        hidden = self.dropout(self.subsampled(features, language_ids), training=training)
         num_frames = ops.maximum(self.num_frames(num_frames), 0)
         size = ops.shape(hidden)[1]
-        context = self.context(frame_mask(num_frames, size))
+        context = self.context(frame_mask(num_frames, size), language_ids)
         hidden = ops.reshape(hidden, (-1, self.dim))
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             hidden = block(hidden, context, training=training)
+            if self.adapters:
+                hidden = self.adapters[i](hidden, context)
         return ops.reshape(hidden, (-1, size, self.dim)), num_frames
+
+    def subsampled(self, features, language_ids):
+        """(B, T, F) features -> (B, E, D), before any block."""
+        if isinstance(self.subsampling, PerLanguage):
+            return self.subsampling(features, language_ids)
+        return self.subsampling(features)
 
 
 class Conformer(Encoder):
@@ -99,6 +161,7 @@ class Conformer(Encoder):
         channels: Width of the convolutional subsampling.
         dropout: Share of activations dropped in training.
         random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        parts: Makes what each language has for itself; nothing if None.
     """
 
     def __init__(
@@ -111,17 +174,21 @@ class Conformer(Encoder):
         channels: int = 16,
         dropout: float = 0.1,
         random: keras.random.SeedGenerator | None = None,
+        parts: LanguageParts | None = None,
+        name: str = "encoder",
     ):
-        super().__init__(dim, channels, dropout, random)
-        self.head_width = dim // num_heads
-        self.blocks = [
-            ConformerBlock(dim, num_heads, kernel_size, expansion, self.dropout, name=f"block_{i}")
-            for i in range(num_layers)
-        ]
+        self.num_heads, self.kernel_size, self.expansion = num_heads, kernel_size, expansion
+        super().__init__(num_layers, dim, channels, dropout, random, parts, name)
 
-    def context(self, mask) -> FrameContext:
+    def make_block(self, number: int, name: str) -> ConformerBlock:  # noqa: ARG002
+        return ConformerBlock(
+            self.dim, self.num_heads, self.kernel_size, self.expansion, self.dropout, name, self.parts.low_rank
+        )
+
+    def context(self, mask, language_ids=None) -> FrameContext:
         attention_bias = (mask[:, None, None, :] - 1.0) * np.float32(1e9)
-        return FrameContext(mask, attention_bias, rotary_angles(ops.shape(mask)[1], self.head_width))
+        rotation = rotary_angles(ops.shape(mask)[1], self.dim // self.num_heads)
+        return FrameContext(mask, attention_bias, rotation, language_ids)
 
 
 class RecurrentEncoder(Encoder):
@@ -137,6 +204,7 @@ class RecurrentEncoder(Encoder):
         channels: Width of the convolutional subsampling.
         dropout: Share of activations dropped in training.
         random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        parts: Makes what each language has for itself; nothing if None.
     """
 
     CELLS: ClassVar = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -149,20 +217,24 @@ class RecurrentEncoder(Encoder):
         channels: int = 16,
         dropout: float = 0.1,
         random: keras.random.SeedGenerator | None = None,
+        parts: LanguageParts | None = None,
+        name: str = "encoder",
     ):
-        super().__init__(dim, channels, dropout, random)
         if dim % 2:
             raise ValueError(f"dim must be even, half of it for each direction. Received: dim={dim}")
-        self.blocks = [
-            RecurrentBlock(
-                self.CELLS[cell](dim // 2, return_sequences=True, name=cell),
-                dim,
-                self.dropout if i else None,  # what comes from below has been dropped from already
-                name=f"block_{i}",
-            )
-            for i in range(num_layers)
-        ]
+        self.cell = cell
+        super().__init__(num_layers, dim, channels, dropout, random, parts, name)
+
+    def make_block(self, number: int, name: str) -> RecurrentBlock:
+        cell = self.CELLS[self.cell](self.dim // 2, return_sequences=True, name=self.cell)
+        # What comes from the subsampling has been dropped from already.
+        return RecurrentBlock(cell, self.dim, self.dropout if number else None, name)
 
 
 ENCODERS = {"conformer": Conformer, "recurrent": RecurrentEncoder}
 """Every encoder, by the `kind` that recipes name it with."""
+
+
+def named(variables: Iterable[keras.Variable], layer: keras.layers.Layer) -> dict[str, keras.Variable]:
+    """Weights by their path below a layer."""
+    return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in variables}

@@ -34,14 +34,15 @@ class LanguageHeads(keras.layers.Layer):
     hidden layers", section 2. We differ in CTC tokens instead of senones, and in batches that mix languages.
 
     Args:
-        dim: D, width of the encoder frames.
+        dim: D, width of the encoder frames; by language where they differ.
         num_tokens: Size of the vocabulary of each language, blank included. Its order is that of `language_ids`.
     """
 
-    def __init__(self, dim: int, num_tokens: Mapping[str, int], name: str = "heads"):
+    def __init__(self, dim: int | Mapping[str, int], num_tokens: Mapping[str, int], name: str = "heads"):
         super().__init__(name=name)
         self.languages = tuple(num_tokens)
-        self.heads = [Head(dim, size, name=language) for language, size in num_tokens.items()]
+        dims = dict.fromkeys(num_tokens, dim) if isinstance(dim, int) else dim
+        self.heads = [Head(dims[language], size, name=language) for language, size in num_tokens.items()]
         sizes = np.array(list(num_tokens.values()))
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         columns = np.arange(sizes.max())
@@ -56,9 +57,15 @@ class LanguageHeads(keras.layers.Layer):
 
     def call(self, frames, language_ids):
         """(B, E, D) encoder frames and (B,) languages -> (B, E, V) logits, -1e9 for tokens the language has not."""
-        kernels = ops.concatenate([head.kernel for head in self.heads], axis=0)
+        kernels = ops.concatenate([_fitted(head.kernel.value, frames.shape[-1]) for head in self.heads], axis=0)
         biases = ops.concatenate([head.bias for head in self.heads], axis=0)
         rows = ops.take(self.rows, language_ids, axis=0)
         offsets = ops.take(self.offsets, language_ids, axis=0) + ops.take(biases, rows, axis=0)
         kernels = ops.transpose(ops.take(kernels, rows, axis=0), (0, 2, 1))
         return ops.matmul(frames, kernels) + offsets[:, None, :]
+
+
+def _fitted(kernel, dim: int):
+    """A head's weights for frames of width `dim`. A head for frames of another width is not one of this batch's."""
+    width = kernel.shape[-1]
+    return kernel if width == dim else ops.pad(kernel[:, :dim], ((0, 0), (0, max(0, dim - width))))

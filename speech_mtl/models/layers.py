@@ -5,6 +5,7 @@ more, and matrices make a far smaller graph than tensors of rank 3. Only attenti
 see (B, E, D). Padding never leaks into true frames.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -19,11 +20,13 @@ class FrameContext(NamedTuple):
         mask: (B, E), 1 for true frames, 0 for padding.
         attention_bias: (B, 1, 1, E), 0 for true frames, -1e9 for padding; None where no block attends.
         rotation: See `rotary_angles`; None where no block attends.
+        language_ids: (B,); None where everything is shared.
     """
 
     mask: Any
     attention_bias: Any = None
     rotation: Any = None
+    language_ids: Any = None
 
 
 class Dropout(keras.layers.Layer):
@@ -39,6 +42,14 @@ class Dropout(keras.layers.Layer):
         if not training or self.rate == 0.0:
             return inputs
         return keras.random.dropout(inputs, self.rate, seed=self.seed)
+
+
+Addition = Callable[[int, int, str], Any]
+"""(width of inputs, width of outputs, name) -> a layer that makes of (inputs, context) what is added to a product."""
+
+
+def nothing_added(_dim: int, _out_dim: int, _name: str) -> None:
+    """An `Addition` of nothing."""
 
 
 class LayerNorm(keras.layers.Layer):
@@ -112,9 +123,15 @@ class RotaryAttention(keras.layers.Layer):
 
     References: Gulati et al. 2020, section 2.1; Su et al. 2021, "RoFormer", section 3.2. We differ from the Conformer
     paper in using rotary instead of Transformer-XL's relative positions: as good in published comparisons, and cheaper.
+
+    Args:
+        dim: D.
+        num_heads: Attention heads.
+        dropout: What is dropped of the outputs.
+        addition: Makes what is added to the two products with shared matrices.
     """
 
-    def __init__(self, dim: int, num_heads: int, dropout: Dropout, name: str):
+    def __init__(self, dim: int, num_heads: int, dropout: Dropout, name: str, addition: Addition = nothing_added):
         super().__init__(name=name)
         if dim % (2 * num_heads):
             raise ValueError(f"dim must be a multiple of 2 * num_heads. Received: dim={dim}, num_heads={num_heads}")
@@ -124,24 +141,33 @@ class RotaryAttention(keras.layers.Layer):
         self.project = keras.layers.Dense(3 * dim, name="project")
         self.out = keras.layers.Dense(dim, name="out")
         self.dropout = dropout
+        self.add_to_project = addition(dim, 3 * dim, "add_to_project")
+        self.add_to_out = addition(dim, dim, "add_to_out")
 
     def build(self, shape):
-        self.norm.build(shape)
-        self.project.build(shape)
-        self.out.build(shape)
+        for layer in (self.norm, self.project, self.out, self.add_to_project, self.add_to_out):
+            if layer is not None:
+                layer.build(shape)
         self.built = True
 
     def call(self, inputs, context, training=False):
         size = ops.shape(context.mask)[1]
         width = self.dim // self.num_heads
-        projected = ops.reshape(self.project(self.norm(inputs)), (-1, size, 3 * self.num_heads, width))
+        normal = self.norm(inputs)
+        projected = self.project(normal)
+        if self.add_to_project is not None:
+            projected = projected + self.add_to_project(normal, context)
+        projected = ops.reshape(projected, (-1, size, 3 * self.num_heads, width))
         projected = ops.transpose(projected, (0, 2, 1, 3))
         queries_keys, values = ops.split(projected, [2 * self.num_heads], axis=1)
         queries, keys = ops.split(_rotate(queries_keys, *context.rotation), 2, axis=1)
         scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * np.float32(width**-0.5)
         attended = ops.matmul(ops.softmax(scores + context.attention_bias, axis=-1), values)
         attended = ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, self.dim))
-        return self.dropout(self.out(attended), training=training)
+        outputs = self.out(attended)
+        if self.add_to_out is not None:
+            outputs = outputs + self.add_to_out(attended, context)
+        return self.dropout(outputs, training=training)
 
 
 def rotary_angles(size, width: int):
@@ -195,10 +221,19 @@ class ConformerBlock(keras.layers.Layer):
     Reference: Gulati et al. 2020, section 2.4.
     """
 
-    def __init__(self, dim: int, num_heads: int, kernel_size: int, expansion: int, dropout: Dropout, name: str):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        kernel_size: int,
+        expansion: int,
+        dropout: Dropout,
+        name: str,
+        addition: Addition = nothing_added,
+    ):
         super().__init__(name=name)
         self.feed_forward_in = FeedForward(dim, expansion, dropout, name="feed_forward_in")
-        self.attention = RotaryAttention(dim, num_heads, dropout, name="attention")
+        self.attention = RotaryAttention(dim, num_heads, dropout, "attention", addition)
         self.convolution = ConvolutionModule(dim, kernel_size, dropout, name="convolution")
         self.feed_forward_out = FeedForward(dim, expansion, dropout, name="feed_forward_out")
         self.norm = LayerNorm(name="norm")
@@ -278,6 +313,11 @@ class ConvSubsampling(keras.layers.Layer):
         for _ in range(2):
             num_frames = (num_frames - 1) // 2
         return num_frames
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of its layers that has weights of some size."""
+        return self.project
 
     centres = (3, 4)
     """Frame e is made of the feature frames 4 e to 4 e + 6, and has its middle at 3 + 4 e."""

@@ -11,8 +11,10 @@ import numpy as np
 
 from speech_mtl.datatypes import Logits
 from speech_mtl.models.augment import SpecAugment
+from speech_mtl.models.encoders import Encoder, named
 from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
+from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.models.task_heads import TaskHead, TaskHeads
 
 
@@ -35,7 +37,7 @@ class MultilingualModel(keras.Model):
         self,
         features: LogMel,
         augment: SpecAugment,
-        encoder: keras.layers.Layer,
+        encoder: Encoder | ProgressiveEncoder,
         heads: LanguageHeads,
         random: keras.random.SeedGenerator,
         task_heads: Mapping[str, TaskHead] | None = None,
@@ -57,16 +59,32 @@ class MultilingualModel(keras.Model):
         """The languages that have an output layer, in the order of `language_ids`."""
         return self.heads.languages
 
+    @property
+    def shared_weights(self) -> list[keras.Variable]:
+        """Those of the encoder that all languages and tasks share, and that can be trained."""
+        return self.encoder.shared_weights
+
     def parts(self) -> dict[str, dict[str, keras.Variable]]:
         """All weights: by the part of the network, which is also the name of its file, and by their name in it."""
-        heads = {f"heads/{head.name}": weights_by_name(head) for head in self.heads.heads}
-        tasks = {f"tasks/{head.name}": weights_by_name(head) for head in self.task_heads.heads}
-        return {"encoder": weights_by_name(self.encoder), **heads, **tasks}
+        heads = {f"heads/{head.name}": head for head in self.heads.heads}
+        heads |= {f"tasks/{head.name}": head for head in self.task_heads.heads}
+        return self.encoder.weights_by_part() | {
+            name: named(head.trainable_variables, head) for name, head in heads.items()
+        }
+
+    def weights_of(self, language: str) -> list[keras.Variable]:
+        """What a language has for itself."""
+        head = self.heads.heads[self.languages.index(language)]
+        return [*self.encoder.weights_of(language), *head.trainable_variables]
 
     def depths(self) -> list[list[keras.Variable]]:
-        """All weights by depth: the encoder's layers from the bottom to the top, then what belongs to one task."""
-        encoder = [layer.trainable_variables for layer in self.encoder.layers_upwards]
-        return [*encoder, [*self.heads.trainable_variables, *self.task_heads.trainable_variables]]
+        """All weights that can be trained, by depth: shared layers from the bottom to the top, then all that is not."""
+        own = [variable for language in self.languages for variable in self.weights_of(language)]
+        return [*self.encoder.depths(), [*own, *self.task_heads.trainable_variables]]
+
+    def column_of(self, language: str) -> int:
+        """The column of a progressive network that a language was trained with; 0 for all of another network."""
+        return self.encoder.column_of(language)
 
     def num_encoder_frames(self, num_samples):
         """Encoder frames made of so many samples (an int or an array)."""
@@ -77,14 +95,12 @@ class MultilingualModel(keras.Model):
         first, step = self.encoder.frame_centres
         return self.features.frame_time_s(first + step * np.arange(self.num_encoder_frames(num_samples)))
 
-    def call(self, waveforms, num_samples, language_ids, training=False):
-        """(B, S) waveforms, (B,) true lengths and (B,) languages -> `Logits`."""
+    def call(self, waveforms, num_samples, language_ids, training=False, column=None):
+        """(B, S) waveforms, (B,) true lengths and (B,) languages -> `Logits`.
+
+        `column` is that of the languages, where a progressive network has several; None: the last one.
+        """
         features, num_frames = self.features(waveforms, num_samples)
         features = self.augment(features, num_frames, training=training)
-        frames, num_frames = self.encoder(features, num_frames, training=training)
+        frames, num_frames = self.encoder(features, num_frames, language_ids, training=training, column=column)
         return Logits(self.heads(frames, language_ids), num_frames, self.task_heads(frames, num_frames))
-
-
-def weights_by_name(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
-    """A layer's weights by their path below it."""
-    return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in layer.trainable_variables}

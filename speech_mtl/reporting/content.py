@@ -48,6 +48,10 @@ def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
     ]
     if summary.transfer:
         sections.append(Section("Which language helps which", _transfer(summary, plots)))
+    if summary.forgotten:
+        sections.append(Section("What was forgotten", _forgotten(summary)))
+    if "laterals" in plots:
+        sections.append(Section("What a new column listens to", [plots["laterals"]]))
     sections += [
         Section("Examples", _examples(summary)),
         Section("Notes", [Bullets(summary.notes)] if summary.notes else [Paragraph("There is nothing to note.")]),
@@ -246,6 +250,28 @@ def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     folded = len(rows) > LONG_TABLE
     table = Table("Test error of each language", heads, rows, num_text_columns=3, note=note, folded=folded)
     return [plots["languages"], table] if "languages" in plots else [table]
+
+
+def _forgotten(summary: Summary) -> list[Block]:
+    heads = ["Target speech", "Language", "Arm", "CER before %", "CER after %", "More errors, %"]
+    rows = [
+        [
+            _speech_cell(one.budget_s),
+            Cell(one.language),
+            Cell(one.arm),
+            Cell(percent(one.before), one.before),
+            Cell(percent(one.after), one.after),
+            Cell("none: all the same", 0.0)
+            if one.same
+            else Cell(percent(one.growth.value), one.growth.value, words.interval(one.growth, " to ")),
+        ]
+        for one in sorted(summary.forgotten, key=lambda one: (one.budget_s, one.language))
+    ]
+    note = (
+        "Test errors in languages that were there before the target was learnt, by the output layers they had then:"
+        f" mean over seeds. In brackets: {words.INTERVAL}. All the same: every utterance was recognised as before."
+    )
+    return [Table("Errors in old languages before and after", heads, rows, num_text_columns=3, note=note)]
 
 
 def _transfer(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:

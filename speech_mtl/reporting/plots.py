@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from speech_mtl.reporting import heat_map, style, words
+from speech_mtl.reporting import matrices, style, words
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.style import INK, PAPER, WIDTH, ArmStyle
 from speech_mtl.reporting.task_plots import make_task_plots
 from speech_mtl.reporting.words import INTERVAL
-from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, Estimate, LanguageError, Summary, TransferEntry
-from speech_mtl.scoring.tables import percent
+from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, LanguageError, Summary
 
 CURVE = f"Lines: mean over seeds. Bands: {INTERVAL}. Small dots: each seed. Lower is better."
 ONE_BUDGET = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower is better."
@@ -20,11 +19,6 @@ FACTORS = (
     f" it they cost some. Bars: {INTERVAL}. Hollow markers and arrows: beyond what was measured alone."
 )
 LANGUAGES = "Bars: mean over seeds. Thin lines: from the smallest to the largest seed. A missing bar was not measured."
-TRANSFER = (
-    "By how many percent each auxiliary language lowers the character error rate of each target; below it the"
-    f" {INTERVAL}. Blue and plus: fewer errors. Orange and minus: more errors. Bold: the whole interval is on one side"
-    " of zero."
-)
 
 
 def make_plots(summary: Summary) -> dict[str, Plot]:
@@ -47,7 +41,10 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
             plots.append(style.saved("languages", title, LANGUAGES + scales, draw_languages(summary.languages, styles)))
         if summary.transfer:
             title = "How much each auxiliary language helps each target"
-            plots.append(style.saved("transfer", title, TRANSFER, draw_transfer(summary.transfer)))
+            plots.append(style.saved("transfer", title, matrices.TRANSFER, matrices.draw_transfer(summary.transfer)))
+        if summary.laterals:
+            title = "How much each layer listens to columns that were trained before"
+            plots.append(style.saved("laterals", title, matrices.LATERALS, matrices.draw_laterals(summary.laterals)))
         plots += make_task_plots(summary)
     return {plot.name: plot for plot in plots}
 
@@ -235,42 +232,3 @@ def _draw_bar(axes: Axes, one: LanguageError, row: float, arm: ArmStyle) -> None
     axes.barh(row, 100 * one.cer, height=0.55, color=arm.colour, alpha=0.45)
     axes.plot([100 * one.lowest, 100 * one.highest], [row, row], color=INK, linewidth=0.9)
     axes.plot(100 * one.cer, row, marker=arm.marker, color=arm.colour, markersize=4, markeredgewidth=0)
-
-
-def draw_transfer(entries: Sequence[TransferEntry]) -> Figure:
-    """Targets by auxiliaries: colour and number."""
-    targets = list(dict.fromkeys(one.target for one in entries))
-    helpers = {one.auxiliary for one in entries}
-    auxiliaries = [name for name in targets if name in helpers] + sorted(helpers - set(targets))
-    width = max(WIDTH, 0.9 + 0.72 * len(auxiliaries))
-    figure = Figure(figsize=(width, 0.75 + 0.46 * len(targets)), layout="constrained")
-    axes = figure.add_subplot()
-    largest = max(abs(one.reduction.value) for one in entries) or 1.0
-    for one in entries:
-        row, column = targets.index(one.target), auxiliaries.index(one.auxiliary)
-        heat_map.fill_cell(axes, row, column, one.reduction.value / largest)
-        _write_reduction(axes, row, column, one.reduction)
-    measured = {(one.target, one.auxiliary) for one in entries}
-    for row, target in enumerate(targets):
-        for column, auxiliary in enumerate(auxiliaries):
-            if (target, auxiliary) not in measured:
-                axes.text(column, row, "" if target == auxiliary else "not\nmeasured", ha="center", va="center", size=6)
-    heat_map.frame(
-        axes,
-        [style.shortened(name, 16) for name in targets],
-        [style.shortened(name, 12) for name in auxiliaries],
-    )
-    axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
-    axes.set_xlabel("Auxiliary language", labelpad=6)
-    axes.set_ylabel("Target")
-    return figure
-
-
-def _write_reduction(axes: Axes, row: int, column: int, reduction: Estimate) -> None:
-    sign = "+" if reduction.value > 0 else ""
-    certain = reduction.low > 0 or reduction.high < 0
-    weight = "bold" if certain else "normal"
-    axes.text(column, row - 0.12, sign + percent(reduction.value), ha="center", va="center", weight=weight)
-    within = " to ".join(f"{100 * end + 0.0:.0f}".replace("-", "−") for end in (reduction.low, reduction.high))
-    axes.text(column, row + 0.22, within, ha="center", va="center", size=6.8)

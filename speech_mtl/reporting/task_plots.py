@@ -6,21 +6,17 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from speech_mtl.reporting import heat_map, style, words
+from speech_mtl.reporting import matrices, style, words
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.style import INK, WIDTH, ArmStyle
 from speech_mtl.reporting.words import INTERVAL
 from speech_mtl.scoring.results import split_variant
-from speech_mtl.scoring.summary import Conflict, Summary, TaskCurve, TaskError
+from speech_mtl.scoring.summary import Summary, TaskCurve, TaskError
 from speech_mtl.scoring.tables import axis_of_metric, shown_error
 
 TASKS = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower errors and higher shares are better."
 WEIGHTS = "Mean weight of each task in the objective since the look before, on a logarithmic axis; first seed."
 LOSSES = "Mean training loss of each task since the look before, relative to its first value; first seed."
-CONFLICTS = (
-    "Mean cosine over training between the tasks' gradients in the encoder. Blue: they pull the same way. Orange: they"
-    " conflict."
-)
 MOST_PANELS = 6
 """Tasks that the plot of errors shows."""
 
@@ -39,7 +35,7 @@ def make_task_plots(summary: Summary) -> list[Plot]:
         plots.append(style.saved("losses", title, LOSSES, draw_curves(summary.curves, weights=False)))
     if summary.conflicts:
         title = "Cosines between the tasks' gradients"
-        plots.append(style.saved("conflicts", title, CONFLICTS, draw_conflicts(summary.conflicts)))
+        plots.append(style.saved("conflicts", title, matrices.CONFLICTS, matrices.draw_conflicts(summary.conflicts)))
     return plots
 
 
@@ -168,23 +164,3 @@ def _shown(curve: TaskCurve, weights: bool) -> tuple[list[int], list[float]]:
         known = [(u, loss) for u, loss in zip(curve.updates, curve.losses, strict=True) if loss is not None]
         pairs = [(u, max(loss, 1e-6) / max(known[0][1], 1e-6)) for u, loss in known]
     return [update for update, _ in pairs], [value for _, value in pairs]
-
-
-def draw_conflicts(conflicts: Sequence[Conflict]) -> Figure:
-    """A matrix for each arm: tasks by tasks, colour and number."""
-    arms = list(dict.fromkeys(one.arm for one in conflicts))
-    tasks = list(dict.fromkeys(one.task for one in conflicts))
-    side = 0.5 + 0.42 * len(tasks)
-    figure = Figure(figsize=(max(WIDTH, side), (0.4 + side) * len(arms)), layout="constrained")
-    for axes, arm in zip(figure.subplots(len(arms), 1, squeeze=False)[:, 0], arms, strict=True):
-        for one in conflicts:
-            if one.arm == arm:
-                row, column = tasks.index(one.task), tasks.index(one.other)
-                heat_map.fill_cell(axes, row, column, one.cosine)
-                text = f"{one.cosine:.2f}".replace("-", "−")
-                axes.text(column, row, text, ha="center", va="center", size=7)
-        names = [style.shortened(task, 14) for task in tasks]
-        heat_map.frame(axes, names, names)
-        axes.tick_params(axis="x", rotation=35)
-        axes.set_title(style.shortened(arm, 40), fontsize=8.5)
-    return figure

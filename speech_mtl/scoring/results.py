@@ -147,6 +147,40 @@ class TaskErrorRow(TypedDict):
     gain_high: float | None
 
 
+class LateralRow(TypedDict):
+    """A row of a run's `laterals.json`: how much a connection of a progressive network adds.
+
+    Attributes:
+        language: On whose dev speech that was measured.
+        into: What it leads to: a block of the last column, or its output.
+        column: The earlier column that it comes from, from 0.
+        column_languages: What that was trained on.
+        share: Of what is there without it, in root mean square.
+    """
+
+    language: str
+    into: str
+    column: int
+    column_languages: list[str]
+    share: float
+
+
+class ForgettingRow(TypedDict):
+    """A row of `forgetting.json`: an old language before and after an arm, over seeds; see `summary.Forgotten`."""
+
+    recipe: str
+    language: str
+    arm: str
+    budget_s: float
+    num_seeds: int
+    cer_before: float
+    cer_after: float
+    growth: float
+    growth_low: float
+    growth_high: float
+    same: bool
+
+
 class EquivalentRow(TypedDict):
     """Hours alone that reach an arm's error; see `summary.Hours`.
 

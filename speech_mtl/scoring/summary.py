@@ -122,6 +122,50 @@ class LanguageError:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """An old language's test error before and after an arm learnt the target: mean over seeds.
+
+    Attributes:
+        language: Whose output layer stayed.
+        arm: Name of the way of training.
+        budget_s: Seconds of target speech.
+        seeds: The seeds that were run.
+        before: Character error rate of the networks that the arm's runs started from.
+        after: That of the arm's runs.
+        growth: By what share of `before` the errors have grown; 0 where nothing was forgotten.
+        same: Whether everything that was heard before and after is the same.
+    """
+
+    language: str
+    arm: str
+    budget_s: float
+    seeds: list[int]
+    before: float
+    after: float
+    growth: Estimate
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LateralUse:
+    """How much of what reaches a layer of a progressive network comes from an earlier column: mean over seeds.
+
+    Attributes:
+        arm: Name of the way of training.
+        budget_s: Seconds of target speech.
+        into: A block of the last column, or its output.
+        column: Where it comes from, with the languages that was trained on.
+        share: Of what is there without it, in root mean square.
+    """
+
+    arm: str
+    budget_s: float
+    into: str
+    column: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class TaskError:
     """The test error of one task in the runs of an arm at a budget.
 
@@ -265,6 +309,8 @@ class Summary:
         examples: Alignments.
         transfer: The transfer map, empty if none was measured.
         recommendations: From the transfer map, one for each target.
+        forgotten: Errors in old languages before and after the target was learnt, where they were kept.
+        laterals: What progressive networks listen to.
         reference: What `tasks` are measured against.
         tasks: Errors of every task, if there are several.
         curves: Losses and weights of tasks by update, of the first seed at the largest budget.
@@ -287,6 +333,8 @@ class Summary:
     examples: list[Example]
     transfer: list[TransferEntry] = field(default_factory=list)
     recommendations: list[Recommendation] = field(default_factory=list)
+    forgotten: list[Forgotten] = field(default_factory=list)
+    laterals: list[LateralUse] = field(default_factory=list)
     reference: str = "alone"
     tasks: list[TaskError] = field(default_factory=list)
     curves: list[TaskCurve] = field(default_factory=list)

@@ -57,13 +57,17 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
     return _backend().make_products(model, objective)
 
 
-def make_forward(model: MultilingualModel) -> Callable[[Array, Array, Array], Logits]:
+def make_forward(model: MultilingualModel, column: int | None = None) -> Callable[[Array, Array, Array], Logits]:
     """Compiles the network without training: (waveforms, num_samples, language_ids) -> `Logits` of numpy arrays.
+
+    Args:
+        model: The network.
+        column: Of a progressive network, the highest column to run; None for the last one.
 
     Raises:
         NotImplementedError: The Keras backend is neither TensorFlow nor JAX.
     """
-    compiled = _backend().make_forward(model)
+    compiled = _backend().make_forward(model, column)
 
     def forward(waveforms, num_samples, language_ids) -> Logits:
         values, num_frames, labels = compiled(waveforms, num_samples, language_ids)

@@ -39,9 +39,9 @@ Combine = Callable[[np.ndarray], np.ndarray]
 """(T, T) inner products of the tasks' weighted gradients -> (T,) how often each goes into the step."""
 
 
-def encoder_positions(model: MultilingualModel, weights: Sequence[keras.Variable]) -> tuple[list[int], list[int]]:
-    """Which of the weights are the encoder's, and which are not."""
-    shared = {id(variable) for variable in model.encoder.trainable_variables}
+def shared_positions(model: MultilingualModel, weights: Sequence[keras.Variable]) -> tuple[list[int], list[int]]:
+    """Which of the weights all tasks share, and which not."""
+    shared = {id(variable) for variable in model.shared_weights}
     inside = [i for i, variable in enumerate(weights) if id(variable) in shared]
     return inside, [i for i, variable in enumerate(weights) if id(variable) not in shared]
 

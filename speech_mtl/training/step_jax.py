@@ -10,7 +10,7 @@ from speech_mtl.datatypes import Batch
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import Combine, Rates, StepResult, TrainStep, encoder_positions, rate_vector
+from speech_mtl.training.step import Combine, Rates, StepResult, TrainStep, rate_vector, shared_positions
 
 
 def make_train_step(
@@ -42,7 +42,7 @@ def make_combining_step(
 ) -> TrainStep:
     """See `gradients.make_combining_step`."""
     network = _Network(model, optimizer.weights, objective)
-    inside, outside = encoder_positions(model, optimizer.weights)
+    inside, outside = shared_positions(model, optimizer.weights)
 
     @jax.jit
     def differentiate(values, fixed, other, batch, weights):
@@ -72,7 +72,7 @@ def make_combining_step(
 
 def make_products(model: MultilingualModel, objective: Objective) -> Callable[[Batch, np.ndarray], np.ndarray]:
     """See `gradients.make_products`."""
-    encoder = model.encoder.trainable_variables
+    encoder = model.shared_weights
     network = _Network(model, encoder, objective)
 
     @jax.jit
@@ -86,14 +86,15 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
     return run
 
 
-def make_forward(model: MultilingualModel) -> Callable:
+def make_forward(model: MultilingualModel, column: int | None) -> Callable:
     """The network without training, compiled."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     num_trainable = len(model.trainable_variables)
 
     @jax.jit
     def stateless(values, *inputs):
-        return model.stateless_call(values[:num_trainable], values[num_trainable:], *inputs, training=False)[0]
+        weights = values[:num_trainable], values[num_trainable:]
+        return model.stateless_call(*weights, *inputs, training=False, column=column)[0]
 
     def forward(*inputs):
         padded = stateless([variable.value for variable in variables], *map(padded_to_common_shape, inputs))

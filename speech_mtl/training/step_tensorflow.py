@@ -12,7 +12,7 @@ from speech_mtl.datatypes import Batch
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import Combine, Rates, StepResult, TrainStep, encoder_positions, rate_vector
+from speech_mtl.training.step import Combine, Rates, StepResult, TrainStep, rate_vector, shared_positions
 
 VECTOR = tf.TensorSpec([None], tf.float32)
 
@@ -46,7 +46,7 @@ def make_combining_step(
     model: MultilingualModel, optimizer: FlatAdamW, objective: Objective, combine: Combine
 ) -> TrainStep:
     """See `gradients.make_combining_step`."""
-    inside, outside = encoder_positions(model, optimizer.weights)
+    inside, outside = shared_positions(model, optimizer.weights)
     shapes = [optimizer.weights[i].shape for i in inside]
     sizes = [optimizer.sizes[i] for i in inside]
 
@@ -84,17 +84,17 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
     def products(batch: Batch, weights):
         with tf.GradientTape(persistent=True) as tape:
             *_, by_task = _evaluated(model, objective, batch)
-        rows = _rows(tape, by_task, [v.value for v in model.encoder.trainable_variables], weights)
+        rows = _rows(tape, by_task, [v.value for v in model.shared_weights], weights)
         return tf.matmul(rows, rows, transpose_b=True)
 
     return lambda batch, weights: products(batch, weights.astype(np.float32)).numpy()
 
 
-def make_forward(model: MultilingualModel) -> Callable:
+def make_forward(model: MultilingualModel, column: int | None) -> Callable:
     """The network without training, compiled."""
     specs = _batch_spec(Objective(model.languages))
     return tf.function(
-        lambda *inputs: model(*inputs, training=False),
+        lambda *inputs: model(*inputs, training=False, column=column),
         input_signature=[specs.waveforms, specs.num_samples, specs.language_ids],
         jit_compile=False,
     )

@@ -8,6 +8,7 @@ from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS, Stage, find_arm
 from speech_mtl.scoring.results import REFERENCE_ARM
+from speech_mtl.settings import ProgressiveSettings
 
 
 def recipe(budget_s: float = 60.0, seed: int = 0, target: str | None = "bb") -> Recipe:
@@ -45,8 +46,11 @@ def test_no_stage_sees_more_target_speech_than_the_budget(arm: str):
 def test_an_arm_leaves_speech_and_network_as_the_recipe_has_them(arm: str):
     """Dev and test manifests, features and encoder are those of every other arm: else arms could not be compared."""
     for stage in stages(arm):
-        for key in ("data", "features", "encoder", "augment", "seed"):
+        for key in ("data", "features", "augment", "seed"):
             assert getattr(stage.recipe, key) == getattr(recipe(), key)
+        encoder = stage.recipe.encoder
+        columns = encoder.columns if isinstance(encoder, ProgressiveSettings) else ()
+        assert all(one == recipe().encoder for one in ([column.encoder for column in columns] or [encoder]))
         assert stage.recipe.languages.items() <= recipe().languages.items()
 
 
@@ -89,6 +93,38 @@ def test_a_stage_starts_from_one_before_it():
         names = [stage.name for stage in stages(arm)]
         for i, stage in enumerate(stages(arm)):
             assert stage.start is None or stage.start in names[:i]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_auxiliaries_are_kept_where_that_is_asked_for(arm: str):
+    """In stages that start from another: untrained, and beside the target."""
+    kept = recipe().overridden({"compare.keep_auxiliaries": True})
+    for before, stage in zip(stages(arm), find_arm(arm)(kept), strict=True):
+        if stage.start is None:
+            assert stage.recipe.languages == before.recipe.languages
+        else:
+            assert set(stage.recipe.languages) == {"aa", "bb", "cc"}
+            assert stage.recipe.trained_languages == ("bb",)
+        assert stage.name == before.name
+
+
+@pytest.mark.parametrize("arm", ["adapters", "low_rank", "progressive"])
+def test_arms_that_leave_the_encoder_as_it_is(arm: str):
+    first, second = stages(arm)
+    assert first == stages("pretrain_finetune")[0], "the pretraining is shared"
+    assert second.start == first.name
+    if arm == "progressive":
+        assert isinstance(second.recipe.encoder, ProgressiveSettings)
+        assert [column.languages for column in second.recipe.encoder.columns] == [("aa", "cc"), ("bb",)]
+        assert second.recipe.training.num_updates == stages(REFERENCE_ARM)[0].recipe.training.num_updates
+    else:
+        assert second.recipe.adapters is not None
+        assert second.recipe.training.unfreezing.kind == "heads"
+
+
+def test_middle_shares_neither_the_lowest_nor_the_highest_layer():
+    (only,) = stages("middle")
+    assert (only.recipe.sharing.kind, list(only.recipe.languages)) == ("middle", ["aa", "bb", "cc"])
 
 
 def test_joint_finetune_goes_on_with_the_target_from_all_languages():

@@ -1,6 +1,7 @@
 """What a network takes over from a trained run, by name, and what it does not."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,61 @@ def test_other_features_and_encoders_are_refused_by_name(trained: Run, tmp_path:
     assert named in caught.value.problem
     assert str(trained.settings_path) in caught.value.action
     assert not (tmp_path / "run").exists()
+
+
+# --- Layers that each language has for itself
+
+
+def start_with(run: Run, changes: dict) -> tuple[MultilingualModel, dict[str, PartOrigin]]:
+    recipe = run.recipe().overridden({"seed": 5, **changes})
+    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in run.tokenizers().items()})
+    return model, {origin.part: origin for origin in start_from(run, recipe, model, run.tokenizers())}
+
+
+def test_own_layers_begin_as_copies_of_shared_ones(trained: Run):
+    model, origins = start_with(trained, {"sharing": {"kind": "nothing"}})
+    assert {name: origin.state for name, origin in origins.items()} == dict.fromkeys(model.parts(), "kept")
+    assert "encoder" not in origins
+    assert origins["own/aa"].reason == "copies of layers that the run shares"
+    assert str(origins["own/aa"]).startswith("own layers of aa kept: copies")
+    shared = trained.load().model.parts()["encoder"]
+    for name, variable in model.parts()["own/bb"].items():
+        np.testing.assert_array_equal(np.array(variable), np.array(shared[name.replace("/bb/", "/", 1)]))
+    recognizer = Recognizer(model, trained.tokenizers(), 16_000)
+    assert heard(trained, recognizer, "bb") == heard(trained, trained.load(), "bb")
+
+
+@pytest.mark.parametrize("adapters", [{"kind": "bottleneck"}, {"kind": "low_rank"}])
+def test_adapters_are_new_and_at_first_change_nothing(trained: Run, adapters: dict):
+    model, origins = start_with(trained, {"adapters": adapters})
+    assert {name: origin.state for name, origin in origins.items() if name.startswith("own/")} == {
+        "own/aa": "new",
+        "own/bb": "new",
+    }
+    recognizer = Recognizer(model, trained.tokenizers(), 16_000)
+    assert heard(trained, recognizer, "aa") == heard(trained, trained.load(), "aa")
+
+
+def test_trained_adapters_leave_the_shared_encoder_and_others_as_they_are(trained: Run, tmp_path: Path):
+    changes = {"adapters": {"kind": "bottleneck", "size": 4}, "training.unfreezing": {"kind": "heads"}}
+    run = train(kept_beside(trained, **changes), tmp_path / "run")
+    before, after = trained.load().model.parts(), run.load().model.parts()
+    for name in ("encoder", "heads/aa"):
+        assert all(np.array_equal(before[name][key], after[name][key]) for key in before[name])
+    assert not any(np.any(variable) for key, variable in after["own/aa"].items() if key.endswith("/up"))
+    assert all(np.any(variable) for key, variable in after["own/bb"].items() if key.endswith("/up"))
+    assert heard(trained, run.load(), "aa") == heard(trained, trained.load(), "aa")
+    _, origins = start_with(run, {"adapters": changes["adapters"]})
+    assert all(origin.state == "kept" for origin in origins.values())
+
+
+@pytest.mark.parametrize("part", ["encoder.safetensors", "heads/aa.safetensors"])
+def test_a_part_that_is_missing_is_refused(trained: Run, tmp_path: Path, part: str):
+    copy = Run(tmp_path / "copy")
+    shutil.copytree(trained.path, copy.path)
+    (copy.best_folder() / part).unlink()
+    with pytest.raises(InputError, match=f"{part} cannot be read"):
+        start_with(copy, {})
 
 
 # --- Languages that are there and are not trained

@@ -13,6 +13,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.experiments import report
 from speech_mtl.experiments.compare import compare, comparison_text
 from speech_mtl.experiments.plan import plan_comparison
+from speech_mtl.settings import ConformerSettings
 
 
 def recipe(target: str | None = "bb", languages: dict | None = None, **compared: object) -> Recipe:
@@ -32,7 +33,7 @@ def test_every_arm_is_run_with_every_variant():
     plan = plan_comparison(recipe(variants=variants), Path("out"))
     assert [cell.arm for cell in plan.cells] == ["alone:small", "joint:small", "alone:slow", "joint:slow"]
     small, slow = plan.stages["joint-1min-seed0-small"].recipe, plan.stages["joint-1min-seed0-slow"].recipe
-    assert (small.encoder.dim, slow.encoder.dim) == (72, 144)
+    assert (small.encoder, slow.encoder) == (ConformerSettings(dim=72), ConformerSettings())
     assert (small.training.learning_rate, slow.training.learning_rate) == (2e-3, 1e-4)
     assert slow.languages["bb"].budget_s == 60.0
 

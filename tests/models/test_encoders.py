@@ -13,6 +13,7 @@ from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
+from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.training.losses import ctc_loss
 
@@ -38,18 +39,37 @@ class Results(NamedTuple):
     gradients: dict[str, np.ndarray]
 
 
-def tiny_encoder(kind: str) -> Any:
+LANGUAGES = ("cs", "zh")
+OWN_PARTS = {
+    "bottom": {"num_top": 1},
+    "middle": {"num_bottom": 1, "num_top": 1},
+    "nothing": {"num_bottom": 3},
+    "bottleneck": {"adapter_size": 3},
+    "low_rank": {"low_rank": 2},
+}
+"""What languages may have for themselves in an encoder."""
+
+
+def tiny_encoder(kind: str, **own: Any) -> Any:
     accepted = inspect.signature(ENCODERS[kind]).parameters
-    return ENCODERS[kind](**{name: value for name, value in TINY.items() if name in accepted})
+    arguments = {name: value for name, value in TINY.items() if name in accepted}
+    return ENCODERS[kind](**arguments, parts=LanguageParts(LANGUAGES, **own))
 
 
-@pytest.fixture(scope="module", params=sorted(ENCODERS))
+@pytest.fixture(scope="module", params=[*sorted(ENCODERS), *OWN_PARTS, "recurrent with bottom"])
 def model(request) -> MultilingualModel:
     keras.utils.set_random_seed(0)
     random = keras.random.SeedGenerator(0)
-    encoder = tiny_encoder(request.param)
-    heads = LanguageHeads(encoder.dim, {"cs": 5, "zh": 7})
-    return MultilingualModel(LogMel(num_mels=20), SpecAugment(random=random), encoder, heads, random)
+    kind, _, own = request.param.rpartition(" with ")
+    kind = kind or (request.param if request.param in ENCODERS else "conformer")
+    encoder = tiny_encoder(kind, **OWN_PARTS.get(own, {}))
+    heads = LanguageHeads(encoder.dim, dict(zip(LANGUAGES, (5, 7), strict=True)))
+    model = MultilingualModel(LogMel(num_mels=20), SpecAugment(random=random), encoder, heads, random)
+    generator = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        if variable.path.endswith("/up"):  # which starts at zero
+            variable.assign(generator.normal(0, 0.3, variable.shape))
+    return model
 
 
 def make_batch() -> Batch:
@@ -174,7 +194,8 @@ def test_rows_that_are_padding_change_nothing(compute, results):
 def test_num_frames_is_the_true_size(model):
     sizes = [7, 8, 9, 10, 11, 14, 15, 31]
     for size in sizes:
-        frames, num_frames = model.encoder(np.zeros((1, size, 20), "float32"), np.array([size], "int32"))
+        inputs = np.zeros((1, size, 20), "float32"), np.array([size], "int32"), np.array([1], "int32")
+        frames, num_frames = model.encoder(*inputs)
         expected = model.encoder.num_frames(size)
         assert tuple(frames.shape) == (1, expected, model.encoder.dim)
         assert ops.convert_to_numpy(num_frames).tolist() == [expected]
@@ -185,34 +206,39 @@ def test_num_frames_is_the_true_size(model):
 
 def test_frames_lie_where_the_encoder_says(model):
     """A feature frame shows in those encoder frames that are made of it: up to 3 frames around their middle."""
-    subsampling = getattr(model.encoder, "subsampling", None)
-    if subsampling is None:
-        pytest.skip("made for encoders with convolutional subsampling")
     features = np.random.default_rng(0).normal(0, 1, (1, 40, 20)).astype("float32")
-    before = ops.convert_to_numpy(subsampling(features))
+    language_ids = np.array([1], "int32")
+    before = ops.convert_to_numpy(model.encoder.subsampled(features, language_ids))
     first, step = model.encoder.frame_centres
     centres = first + step * np.arange(model.encoder.num_frames(40))
     for frame in range(40):
         changed = features.copy()
         changed[0, frame] = np.random.default_rng(frame + 1).normal(0, 10, 20)
-        differs = np.abs(ops.convert_to_numpy(subsampling(changed)) - before).max(axis=(0, 2)) > 1e-4
+        after = ops.convert_to_numpy(model.encoder.subsampled(changed, language_ids))
+        differs = np.abs(after - before).max(axis=(0, 2)) > 1e-4
         np.testing.assert_array_equal(differs, np.abs(centres - frame) <= 3, err_msg=f"feature frame {frame}")
 
 
 def test_the_last_layer_lies_in_the_encoder_and_is_trained(model):
-    inside, last = {id(v) for v in model.encoder.trainable_variables}, model.encoder.last_layer
+    inside = {id(v) for v in model.shared_weights}
+    if not inside:
+        with pytest.raises(ValueError, match="share no layer"):
+            _ = model.encoder.last_layer
+        return
+    last = model.encoder.last_layer
     assert isinstance(last, keras.layers.Layer)
     assert last is not model.encoder
     assert last.path.startswith(f"{model.encoder.path}/")
     assert last.trainable_variables
-    assert {id(v) for v in last.trainable_variables} < inside
+    assert inside.intersection(id(v) for v in last.trainable_variables)
 
 
 def test_dropout_only_in_training(model):
     batch = make_batch()
     features, num_frames = model.features(batch.waveforms, batch.num_samples)
-    calm = [ops.convert_to_numpy(model.encoder(features, num_frames)[0]) for _ in range(2)]
-    wild = [ops.convert_to_numpy(model.encoder(features, num_frames, training=True)[0]) for _ in range(2)]
+    inputs = features, num_frames, batch.language_ids
+    calm = [ops.convert_to_numpy(model.encoder(*inputs)[0]) for _ in range(2)]
+    wild = [ops.convert_to_numpy(model.encoder(*inputs, training=True)[0]) for _ in range(2)]
     np.testing.assert_array_equal(*calm)
     assert np.abs(wild[0] - wild[1]).max() > 1e-3
     assert np.isfinite(wild).all()
@@ -227,13 +253,13 @@ def test_names_of_weights_are_unique_and_lie_below_the_encoder(model):
 @pytest.mark.parametrize("kind", sorted(ENCODERS))
 def test_settings_are_the_arguments(kind):
     """The encoder's settings class has the constructor's arguments, with the same defaults."""
-    union, *_ = get_args(settings.EncoderSettings)
+    union, *_ = get_args(settings.OneEncoderSettings)
     by_kind = {section.model_fields["kind"].default: section for section in get_args(union)}
     assert sorted(by_kind) == sorted(ENCODERS)
     arguments = {
         name: parameter.default
         for name, parameter in inspect.signature(ENCODERS[kind]).parameters.items()
-        if name not in ("random", "name")
+        if name not in ("random", "parts", "name")
     }
     assert by_kind[kind]().model_dump(exclude={"kind"}) == arguments
 

@@ -7,8 +7,10 @@ from speech_mtl.scoring.summary import (
     EquivalentHours,
     Estimate,
     Example,
+    Forgotten,
     Hours,
     LanguageError,
+    LateralUse,
     Provenance,
     Recommendation,
     Summary,
@@ -111,6 +113,15 @@ FULL = Summary(
         TransferEntry("de", "en", Estimate(0.2, 0.1, 0.3)),
     ],
     recommendations=[Recommendation("zh-CN", ["de", "en"], ["de"]), Recommendation("de", ["en"], ["en"])],
+    forgotten=[
+        Forgotten("de", "pretrain_finetune", 600.0, [0, 1, 2], 0.32, 0.71, Estimate(1.22, 0.9, 1.6), False),
+        Forgotten("de", "progressive", 600.0, [0, 1, 2], 0.32, 0.32, Estimate(0.0, 0.0, 0.0), True),
+    ],
+    laterals=[
+        LateralUse("progressive", budget_s, into, "1: de, en", share)
+        for budget_s, shares in ((600.0, (0.3, 0.12, 0.04)), (1200.0, (0.2, 0.1, 0.01)))
+        for into, share in zip(("block 1", "block 2", "output"), shares, strict=True)
+    ],
     notes=["The intervals are of this speaker's utterances.", f"A note with {HOSTILE} in it."],
     provenance=Provenance(
         commands=["speech-mtl compare recipes/human --out runs/human", f"echo '{HOSTILE}' ```"],

@@ -35,7 +35,7 @@ def test_beginning(full):
 
 def test_images_are_there(full, pages):
     images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", full)
-    names = ["data-efficiency", "equivalent-hours", "languages", "transfer"]
+    names = ["data-efficiency", "equivalent-hours", "languages", "transfer", "laterals"]
     assert images == [f"plots/report-{name}.png" for name in names]
     assert all((pages["full"].parent / name).stat().st_size > 5000 for name in images)
 
@@ -113,3 +113,8 @@ def test_arm_names_do_not_break_tables(bare_summary, tmp_path):
     arms = [replace(arm, arm="a|b") for arm in bare_summary.arms]
     text = write_report(replace(bare_summary, arms=arms), tmp_path)[1].read_text(encoding="utf-8")
     assert "| 0.1 min | a\\|b |" in text
+
+
+def test_what_was_forgotten(full):
+    assert "| 10 min | de | pretrain_finetune | 32.0 | 71.0 | 122.0 (90.0 to 160.0) |" in full
+    assert "| 10 min | de | progressive | 32.0 | 32.0 | none: all the same |" in full

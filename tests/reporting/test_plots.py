@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from speech_mtl.reporting import plots, style
+from speech_mtl.reporting import matrices, plots, style
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -35,10 +35,10 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_a_plot_for_all_there_is(full, full_summary, bare_summary):
-    assert list(full) == ["data-efficiency", "equivalent-hours", "languages", "transfer"]
+    assert list(full) == ["data-efficiency", "equivalent-hours", "languages", "transfer", "laterals"]
     assert all(plot.png.startswith(b"\x89PNG") for plot in full.values())
     assert list(plots.make_plots(bare_summary)) == ["data-efficiency"]
-    only_map = replace(full_summary, arms=[], equivalent_hours=[])
+    only_map = replace(full_summary, arms=[], equivalent_hours=[], laterals=[])
     assert list(plots.make_plots(only_map)) == ["transfer"]
     assert plots.make_plots(replace(only_map, transfer=[])) == {}
 
@@ -114,7 +114,7 @@ def test_bars_of_very_different_errors_have_their_own_scales(full_summary, crowd
 def test_transfer_cells_have_colour_and_number(full, full_summary):
     shown = texts(full["transfer"])
     assert {"+31.0", "22 to 40", "−15.0", "−25 to −5"} < set(shown)
-    figure = plots.draw_transfer(full_summary.transfer)
+    figure = matrices.draw_transfer(full_summary.transfer)
     cells = figure.axes[0].patches
     assert [to_hex(cell.get_facecolor()) for cell in cells] == [
         style.BETTER,
@@ -194,3 +194,12 @@ def test_a_name_is_text_and_not_markup(full_summary):
     plot = plots.make_plots(replace(full_summary, arms=arms, languages=[], transfer=[]))["data-efficiency"]
     assert "a$b$ <i>&" in texts(plot)
     assert re.search("<i>", plot.svg) is None
+
+
+def test_lateral_connections_stand_from_the_top_to_the_bottom(full, full_summary):
+    shown = texts(full["laterals"])
+    assert {"4.0", "12.0", "30.0", "1.0"} < set(shown)
+    assert "from 1: de, en" in shown
+    cells = matrices.draw_laterals(full_summary.laterals).axes[0].patches
+    strengths = [cell.get_alpha() or 0.0 for cell in cells]
+    assert (min(strengths), max(strengths)) == (pytest.approx(0.6 / 30), pytest.approx(0.6))

@@ -23,7 +23,7 @@ from speech_mtl.training.gradients import (
 )
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import encoder_positions
+from speech_mtl.training.step import shared_positions
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -195,9 +195,9 @@ def test_a_step_descends_the_weighted_objective(batch, gradients_of, untraced):
     np.testing.assert_allclose(moved, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_encoder_positions():
+def test_shared_positions():
     model = make_model()
-    inside, outside = encoder_positions(model, model.trainable_variables)
+    inside, outside = shared_positions(model, model.trainable_variables)
     assert sorted([*inside, *outside]) == list(range(len(model.trainable_variables)))
     paths = [variable.path.split("/")[0] for variable in model.trainable_variables]
     assert {paths[i] for i in inside} == {"encoder"}
@@ -209,7 +209,7 @@ def test_coefficients_count_in_the_encoder_and_not_in_heads(batch, gradients_of,
     variables = model.trainable_variables
     before = arrays(variables)
     rows = gradients_of(model, batch, variables)
-    inside, _ = encoder_positions(model, variables)
+    inside, _ = shared_positions(model, variables)
     shared = np.concatenate([np.full(old.size, i in inside) for i, old in enumerate(before)])
     coefficients = np.array([1.0, -0.5, 0.0, 2.0, 0.0, 1.5])
     seen: list[np.ndarray] = []

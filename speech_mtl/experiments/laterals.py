@@ -1,0 +1,48 @@
+"""Which layers of earlier columns a progressive network listens to: a table of a run, measured on dev speech."""
+
+import json
+
+import numpy as np
+
+from speech_mtl.data.batching import batches, plan_evaluation
+from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.experiments.evaluate import References
+from speech_mtl.files import json_text, write_text
+from speech_mtl.models.progressive import ProgressiveEncoder
+from speech_mtl.runs import Run
+from speech_mtl.scoring.results import LateralRow
+from speech_mtl.settings import DataSettings
+
+
+def write_laterals(run: Run, recognizer: Recognizer, language: str, references: References, data: DataSettings) -> None:
+    """Measures how much the last column listens to each earlier one at each height; nothing if it listens to none.
+
+    A share is the root mean square of what a connection adds over that of what it is added to, mean over batches.
+    """
+    model, encoder = recognizer.model, recognizer.model.encoder
+    if not isinstance(encoder, ProgressiveEncoder) or not encoder.laterals[-1]:
+        return
+    plan = plan_evaluation(0, references.examples.num_samples / recognizer.sample_rate_hz, data.batch_s)
+    measured = []
+    for batch in batches(plan, {0: references.examples}, data.num_threads):
+        features, num_frames = model.features(batch.waveforms, batch.num_samples)
+        measured.append(encoder.lateral_shares(features, num_frames))
+    into = [*(f"block {i + 1}" for i in range(encoder.height)), "output"]
+    rows: list[LateralRow] = [
+        {
+            "language": language,
+            "into": name,
+            "column": j,
+            "column_languages": list(encoder.languages[j]),
+            "share": round(float(np.mean([shares[i][j] for shares in measured])), 4),
+        }
+        for i, name in enumerate(into)
+        for j in encoder.laterals[-1][i].sources
+    ]
+    write_text(run.path / "laterals.json", json_text(rows))
+
+
+def saved_laterals(run: Run) -> list[LateralRow]:
+    """What `write_laterals` wrote; nothing for a run that is not progressive."""
+    path = run.path / "laterals.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -1,0 +1,78 @@
+"""Ways to teach a trained network another language, as settings: of `finetune`, and of the arms of a comparison.
+
+A method is a function of the trained run's recipe and the new language that returns settings by dotted key. To add one,
+write such a function under `@method`; `tests/experiments/test_methods.py` finds it by itself.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError
+from speech_mtl.settings import ProgressiveSettings
+
+Method = Callable[[Recipe, str], dict[str, Any]]
+
+METHODS: dict[str, Method] = {}
+"""Every method by name."""
+
+
+def method(function: Method) -> Method:
+    """Registers a method under its function's name."""
+    METHODS[function.__name__] = function
+    return function
+
+
+def find_method(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if name not in METHODS:
+        raise InputError(
+            f"There is no method {name!r} to teach a run another language",
+            expected="one of " + ", ".join(METHODS),
+            received=name,
+            action="choose one of these",
+        )
+    return METHODS[name]
+
+
+@method
+def finetune(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
+    """The encoder goes on learning, and changes for the old languages, too."""
+    return {}
+
+
+@method
+def adapters(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
+    """The encoder stays as it is; small layers for the new language are added between its blocks."""
+    return _added(there, {"kind": "bottleneck"})
+
+
+@method
+def low_rank(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
+    """The encoder stays as it is; a product of two small matrices for the new language is added to its attention."""
+    return _added(there, {"kind": "low_rank"})
+
+
+@method
+def progressive(there: Recipe, language: str) -> dict[str, Any]:
+    """The encoder stays as it is; a new one beside it listens to all of its layers."""
+    encoder = there.encoder
+    if isinstance(encoder, ProgressiveSettings):
+        columns = [column.model_dump(mode="json") for column in encoder.columns]
+        added = encoder.columns[-1].encoder
+        size = encoder.lateral_size
+    else:
+        columns = [{"languages": list(there.languages), "encoder": encoder.model_dump(mode="json")}]
+        added, size = encoder, ProgressiveSettings.model_fields["lateral_size"].default
+    columns.append({"languages": [language], "encoder": added.model_dump(mode="json")})
+    return {"encoder": {"kind": "progressive", "columns": columns, "lateral_size": size}}
+
+
+def _added(there: Recipe, settings: dict[str, Any]) -> dict[str, Any]:
+    """Adapters beside a frozen encoder: those of the kind that the run has already, if it has some."""
+    own = settings if there.adapters is None else there.adapters.model_dump(mode="json")
+    return {"adapters": own, "training.unfreezing": {"kind": "heads"}}

@@ -1,0 +1,245 @@
+"""Layers inside the encoder of which each language has its own: whole layers, and small adapters beside shared ones.
+
+Every utterance passes through those of its own language and through no other; batches may mix languages.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from speech_mtl.models.layers import ConvSubsampling, FrameContext
+
+_Layer = TypeVar("_Layer", bound="PerLanguage")
+
+Take = Callable[[Any], Any]
+"""An array with the batch as its first axis -> some rows of it."""
+
+
+class PerLanguage(keras.layers.Layer):
+    """What all of them are: a layer with one member for each language.
+
+    Args:
+        members: By language, in the order of `language_ids`.
+    """
+
+    def __init__(self, members: Mapping[str, keras.layers.Layer], name: str):
+        super().__init__(name=name)
+        self.languages = tuple(members)
+        self.members = list(members.values())
+
+    def build(self, shape):
+        for member in self.members:
+            member.build(shape)
+        self.built = True
+
+    def of(self, language: str) -> keras.layers.Layer:
+        """The member of a language."""
+        return self.members[self.languages.index(language)]
+
+
+class OwnSubsampling(PerLanguage):
+    """Convolutional subsampling that each language has for itself."""
+
+    def num_frames(self, num_frames):
+        """Encoder frames made of so many feature frames (an int or an array)."""
+        return self.members[0].num_frames(num_frames)
+
+    @property
+    def centres(self) -> tuple[int, int]:
+        """See `ConvSubsampling.centres`."""
+        return self.members[0].centres
+
+    def call(self, features, language_ids):
+        return by_language(self.members, language_ids, lambda member, take: member(take(features)))
+
+
+class OwnBlock(PerLanguage):
+    """A block of the encoder that each language has for itself."""
+
+    def call(self, inputs, context, training=False):
+        rows = ops.reshape(inputs, (-1, ops.shape(context.mask)[1], inputs.shape[-1]))
+
+        def run(member, take):
+            own = take(rows)
+            flat = member(ops.reshape(own, (-1, inputs.shape[-1])), _rows(context, take), training=training)
+            return ops.reshape(flat, ops.shape(own))
+
+        return ops.reshape(by_language(self.members, context.language_ids, run), (-1, inputs.shape[-1]))
+
+
+def by_language(members: Sequence[Any], language_ids, run: Callable[[Any, Take], Any]):
+    """What each utterance's member makes of it, in the order of the batch.
+
+    Under TensorFlow a member sees the utterances of its language only, so that the cost does not grow with the number
+    of languages. Other backends compile for fixed shapes: there every member sees all, and the rest is thrown away.
+
+    Args:
+        members: In the order of `language_ids`.
+        language_ids: (B,).
+        run: What a member makes of its rows.
+    """
+    if keras.backend.backend() == "tensorflow":
+        rows = [ops.nonzero(ops.equal(language_ids, i))[0] for i in range(len(members))]
+        outputs = [_of_rows(own, partial(run, member)) for member, own in zip(members, rows, strict=True)]
+        return ops.take(ops.concatenate(outputs, axis=0), ops.argsort(ops.concatenate(rows)), axis=0)
+    outputs = [run(member, lambda array: array) for member in members]
+    chosen = ops.zeros_like(outputs[0])
+    for i, output in enumerate(outputs):
+        own = ops.reshape(ops.equal(language_ids, i), (-1, *[1] * (len(output.shape) - 1)))
+        chosen = ops.where(own, output, chosen)
+    return chosen
+
+
+def _of_rows(rows, run: Callable[[Take], Any]):
+    """What `run` makes of some rows. If there are none it is shown the first one: kernels fail on empty batches."""
+    size = ops.shape(rows)[0]
+    stand_in = ops.zeros((1,), "int32")[ops.minimum(size, 1) :]
+    shown = ops.concatenate([ops.cast(rows, "int32"), stand_in])
+    return run(lambda array: ops.take(array, shown, axis=0))[:size]
+
+
+def _rows(context: FrameContext, take: Take) -> FrameContext:
+    bias = context.attention_bias
+    return context._replace(
+        mask=take(context.mask),
+        attention_bias=None if bias is None else take(bias),
+        language_ids=take(context.language_ids),
+    )
+
+
+class _LowRankPair(keras.layers.Layer):
+    """Two matrices, (D, R) and (R, D'), of which the second starts at zero: at first the pair changes nothing."""
+
+    def __init__(self, dim: int, rank: int, out_dim: int, name: str):
+        super().__init__(name=name)
+        self.shapes = (dim, rank), (rank, out_dim)
+
+    def build(self, _shape=None):
+        self.down = self.add_weight(shape=self.shapes[0], initializer="he_normal", name="down")
+        self.up = self.add_weight(shape=self.shapes[1], initializer="zeros", name="up")
+        self.built = True
+
+
+class Adapter(PerLanguage):
+    """A bottleneck of a few dimensions that is added to what a shared block gives, one for each language.
+
+    The matrices of all languages are laid side by side and each utterance gathers its own, as in `LanguageHeads`: the
+    cost is that of one language, whatever their number.
+
+    References: Houlsby et al. 2019, "Parameter-efficient transfer learning for NLP", section 2.1; Bapna and Firat 2019,
+    "Simple, scalable adaptation for neural machine translation", section 2: after every block. We differ in having no
+    layer normalisation in front, because our blocks end with one.
+
+    Args:
+        dim: D.
+        size: Dimensions of the bottleneck.
+        languages: In the order of `language_ids`.
+    """
+
+    def __init__(self, dim: int, size: int, languages: Sequence[str], name: str):
+        super().__init__({language: _LowRankPair(dim, size, dim, language) for language in languages}, name)
+
+    def call(self, inputs, context):
+        """(B * E, D) -> (B * E, D)."""
+        return inputs + _through(self.members, inputs, context, ops.relu)
+
+
+class LowRank(PerLanguage):
+    """What each language adds to the product of a shared matrix: that of two small ones.
+
+    Reference: Hu et al. 2022, "LoRA: Low-rank adaptation of large language models", section 4.1. We differ in not
+    merging the product into the shared matrix after training, because batches mix languages.
+
+    Args:
+        dim: D, of the inputs.
+        out_dim: D', of the outputs.
+        rank: R.
+        alpha: The sum is scaled by alpha / R.
+        languages: In the order of `language_ids`.
+    """
+
+    def __init__(self, dim: int, out_dim: int, rank: int, alpha: float, languages: Sequence[str], name: str):
+        super().__init__({language: _LowRankPair(dim, rank, out_dim, language) for language in languages}, name)
+        self.scale = np.float32(alpha / rank)
+
+    def call(self, inputs, context):
+        """(B * E, D) inputs -> (B * E, D') to add to the shared layer's outputs."""
+        return _through(self.members, inputs, context, lambda hidden: hidden) * self.scale
+
+
+def _through(pairs: Sequence[Any], inputs, context: FrameContext, activation: Callable):
+    """Each utterance's frames through the two matrices of its language."""
+    rows = ops.reshape(inputs, (-1, ops.shape(context.mask)[1], inputs.shape[-1]))
+    down, up = (
+        ops.take(ops.stack([getattr(pair, which).value for pair in pairs]), context.language_ids, axis=0)
+        for which in ("down", "up")
+    )
+    outputs = ops.matmul(activation(ops.matmul(rows, down)), up)
+    return ops.reshape(outputs, (-1, outputs.shape[-1]))
+
+
+class LanguageParts:
+    """Makes what each language has for itself in an encoder, as the recipe asks, and knows all of it.
+
+    Args:
+        languages: In the order of `language_ids`.
+        num_bottom: How many of the lowest layers, of which the subsampling is the first, are not shared.
+        num_top: How many of the highest layers are not shared.
+        adapter_size: Dimensions of the adapters' bottlenecks; 0 for no adapters.
+        low_rank: Rank of what is added to the shared matrices of attention; 0 for nothing.
+        low_rank_alpha: See `LowRank`.
+    """
+
+    def __init__(
+        self,
+        languages: Sequence[str] = (),
+        num_bottom: int = 0,
+        num_top: int = 0,
+        adapter_size: int = 0,
+        low_rank: int = 0,
+        low_rank_alpha: float = 16.0,
+    ):
+        self.languages = tuple(languages)
+        self.num_bottom, self.num_top = num_bottom, num_top
+        self.adapter_size, self.rank, self.rank_alpha = adapter_size, low_rank, low_rank_alpha
+        self.made: list[PerLanguage] = []
+
+    def subsampling(self, make: Callable[[str], ConvSubsampling]) -> ConvSubsampling | OwnSubsampling:
+        """The lowest layer: shared, or one for each language."""
+        name = "subsampling"
+        return self._known(OwnSubsampling(self._each(make), name)) if self.num_bottom else make(name)
+
+    def block(self, number: int, num_blocks: int, make: Callable[[str], Any]) -> Any:
+        """A block, shared or one for each language; `number` counts from the bottom, from 0."""
+        own = number < self.num_bottom - 1 or number >= num_blocks - self.num_top
+        name = f"block_{number}"
+        return self._known(OwnBlock(self._each(make), name)) if own else make(name)
+
+    def adapters(self, dim: int, num_blocks: int) -> list[Adapter]:
+        """One after each block, or none."""
+        if not self.adapter_size:
+            return []
+        return [self._known(Adapter(dim, self.adapter_size, self.languages, f"adapter_{i}")) for i in range(num_blocks)]
+
+    def low_rank(self, dim: int, out_dim: int, name: str) -> LowRank | None:
+        """What is added to a shared matrix."""
+        if not self.rank:
+            return None
+        return self._known(LowRank(dim, out_dim, self.rank, self.rank_alpha, self.languages, name))
+
+    def weights_of(self, language: str) -> list[keras.Variable]:
+        """All weights that a language has for itself."""
+        if language not in self.languages:
+            return []
+        return [variable for layer in self.made for variable in layer.of(language).trainable_variables]
+
+    def _each(self, make: Callable[[str], Any]) -> dict[str, Any]:
+        return {language: make(language) for language in self.languages}
+
+    def _known(self, layer: _Layer) -> _Layer:
+        self.made.append(layer)
+        return layer

@@ -1,0 +1,43 @@
+"""A comparison that keeps old languages: what was forgotten is measured, and in some arms it is nothing."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from speech_mtl.config import Recipe
+from speech_mtl.experiments import report
+from speech_mtl.experiments.compare import compare
+from speech_mtl.experiments.plan import plan_comparison
+
+FROZEN = ("adapters", "progressive")
+
+
+def test_what_each_arm_forgets(tiny_recipe: Recipe, make_corpus: Callable, tmp_path_factory, untraced: None):
+    folder = tmp_path_factory.mktemp("old")
+    recipe = tiny_recipe.overridden(
+        {
+            "data.dir": str(make_corpus(data_dir=folder / "data")),
+            "data.cache_dir": str(folder / "cache"),
+            "training": {"num_updates": 2, "evaluate_every": 2, "learning_rate": 0.05},
+            "compare.budgets_min": [0.06],
+            "compare.arms": ["pretrain_finetune", *FROZEN],
+            "compare.finetune_learning_rate": 0.05,
+            "compare.keep_auxiliaries": True,
+            "compare.num_replications": 200,
+        }
+    )
+    assert recipe.target == "aa"
+    plan = plan_comparison(recipe, folder / "out")
+    assert plan.tested == plan.stages.keys(), "pretraining is tested, too"
+    results = compare(recipe, folder / "out")
+    rows = json.loads((folder / "out" / "forgetting.json").read_text())
+    assert [(row["language"], row["arm"]) for row in rows] == [("bb", arm) for arm in recipe.compare.arms]
+    for row in rows:
+        if row["arm"] in FROZEN:
+            assert (row["growth"], row["growth_low"], row["growth_high"], row["same"]) == (0, 0, 0, True)
+        assert row["cer_before"] == pytest.approx(rows[0]["cer_before"], abs=1e-4), "one pretraining for all"
+    assert "## What was forgotten" in (folder / "out" / "report.md").read_text()
+    loaded = report.load(folder / "out")
+    assert report.forgetting_rows(loaded.summary) == rows == report.forgetting_rows(results.summary)
+    report.refuse_drift(loaded, folder / "out")

@@ -1,0 +1,174 @@
+"""Columns one after another: each against a loop over its formula, and nothing flows back."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from speech_mtl.build import build_model, build_optimizer
+from speech_mtl.config import Recipe
+from speech_mtl.datatypes import Batch
+from speech_mtl.errors import InputError
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.models.progressive import Lateral
+from speech_mtl.training.gradients import make_forward, make_train_step
+
+ops: Any = keras.ops  # whose annotations admit strings and None
+
+ENCODER = {"kind": "conformer", "num_layers": 2, "num_heads": 2, "kernel_size": 5, "channels": 4, "dropout": 0.1}
+NUM_TOKENS = {"aa": 5, "bb": 4, "cc": 6}
+IDS = {"aa": 0, "bb": 1, "cc": 2}
+
+
+def recipe_of(tiny_recipe: Recipe, dims: tuple[int, ...] = (16, 12, 20), hears: tuple = (None, None, None)) -> Recipe:
+    """A column of its own width for each of the first languages."""
+    languages = list(NUM_TOKENS)[: len(dims)]
+    columns = [
+        {"languages": [name], "encoder": {**ENCODER, "dim": dim}, "hears": heard}
+        for name, dim, heard in zip(languages, dims, hears, strict=False)
+    ]
+    return tiny_recipe.overridden(
+        {
+            "languages": {name: {"train": name == languages[-1]} for name in languages},
+            "target": None,
+            "encoder": {"kind": "progressive", "columns": columns, "lateral_size": 3},
+            "init_from": "runs/before",
+        }
+    )
+
+
+def model_of(recipe: Recipe) -> MultilingualModel:
+    return build_model(recipe, {name: NUM_TOKENS[name] for name in recipe.languages})
+
+
+def batch_of(language: str) -> Batch:
+    waveforms = np.random.default_rng(0).normal(0, 0.1, (2, 6000)).astype("float32")
+    waveforms[1, 5000:] = 0
+    tokens = np.array([[1, 2], [3, 0]], "int32")
+    language_ids = np.full(2, IDS[language], "int32")
+    return Batch(waveforms, np.array([6000, 5000], "int32"), language_ids, tokens, np.array([2, 1], "int32"))
+
+
+def heard(model: MultilingualModel, language: str) -> np.ndarray:
+    batch = batch_of(language)
+    forward = make_forward(model, model.column_of(language))
+    return np.asarray(forward(batch.waveforms, batch.num_samples, batch.language_ids).values)
+
+
+def test_a_lateral_connection_equals_its_formula():
+    lateral = Lateral({0: 4, 2: 5}, dim=3, size=2, name="lateral")
+    lateral.build()
+    generator = np.random.default_rng(0)
+    for variable in lateral.trainable_variables:
+        variable.assign(generator.normal(0, 1, variable.shape))
+    earlier = [generator.normal(size=(7, dim)).astype("float32") for dim in (4, 9, 5)]
+    expected = np.zeros((7, 3))
+    for place, j in enumerate((0, 2)):
+        alpha = np.array(lateral.alphas[place])
+        wide = (alpha * earlier[j]) @ np.array(lateral.down[place].kernel) + np.array(lateral.down[place].bias)
+        expected += np.maximum(wide, 0) @ np.array(lateral.up[place].kernel)
+    np.testing.assert_allclose(ops.convert_to_numpy(lateral(earlier)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_two_columns_equal_loops_over_their_blocks(tiny_recipe: Recipe):
+    model = model_of(recipe_of(tiny_recipe, (16, 12)))
+    batch = batch_of("bb")
+    features, num_frames = model.features(batch.waveforms, batch.num_samples)
+    frames, num_frames = model.encoder(features, num_frames)
+    first, second = model.encoder.columns
+    laterals = model.encoder.laterals[1]
+    mask = (np.arange(frames.shape[1])[None, :] < np.array(num_frames)[:, None]).astype("float32")
+    one, two = (np.array(column.subsampling(features)).reshape(-1, column.dim) for column in (first, second))
+    for i in range(2):
+        two = np.array(second.blocks[i](two + np.array(laterals[i]([one])), second.context(mask)))
+        one = np.array(first.blocks[i](one, first.context(mask)))
+    expected = (two + np.array(laterals[2]([one]))).reshape(frames.shape)
+    np.testing.assert_allclose(np.array(frames), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("language", ["aa", "bb", "cc"])
+def test_a_language_is_heard_with_its_own_width(tiny_recipe: Recipe, language: str):
+    model = model_of(recipe_of(tiny_recipe))
+    logits = heard(model, language)
+    assert logits.shape[-1] == max(NUM_TOKENS.values())
+    assert (logits[..., NUM_TOKENS[language] :] < -1e8).all()
+    head = model.heads.heads[IDS[language]]
+    batch = batch_of(language)
+    features, num_frames = model.features(batch.waveforms, batch.num_samples)
+    frames = np.array(model.encoder(features, num_frames, column=IDS[language])[0])
+    expected = frames @ np.array(head.kernel).T + np.array(head.bias)
+    np.testing.assert_allclose(logits[..., : NUM_TOKENS[language]], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_training_a_column_leaves_earlier_languages_as_they_were_to_the_bit(tiny_recipe: Recipe):
+    recipe = recipe_of(tiny_recipe)
+    model = model_of(recipe)
+    before = {language: heard(model, language) for language in NUM_TOKENS}
+    parts = {name: {key: np.array(v) for key, v in part.items()} for name, part in model.parts().items()}
+    optimizer = build_optimizer(model, recipe.training, recipe.trained_languages)
+    step = make_train_step(model, optimizer)
+    for _ in range(3):
+        step(batch_of("cc"), 0.05, np.ones(3))
+    for language in ("aa", "bb"):
+        np.testing.assert_array_equal(heard(model, language), before[language])
+    assert np.abs(heard(model, "cc") - before["cc"]).max() > 1e-3
+    for name, part in model.parts().items():
+        same = all(np.array_equal(variable, parts[name][key]) for key, variable in part.items())
+        assert same == (name not in ("columns/2", "laterals/2", "heads/cc")), name
+
+
+def test_parts_hold_every_weight_once(tiny_recipe: Recipe):
+    model = model_of(recipe_of(tiny_recipe))
+    parts = model.parts()
+    columns, laterals = [f"columns/{k}" for k in range(3)], ["laterals/1", "laterals/2"]
+    assert list(parts) == [*columns, *laterals, "heads/aa", "heads/bb", "heads/cc"]
+    listed = [id(variable) for part in parts.values() for variable in part.values()]
+    assert sorted(listed) == sorted(id(variable) for variable in model.trainable_variables)
+    trained = [id(variable) for depth in model.depths()[:-1] for variable in depth]
+    assert sorted(trained) == sorted(id(v) for name in ("columns/2", "laterals/2") for v in parts[name].values())
+
+
+def test_columns_that_are_switched_off_are_not_heard(tiny_recipe: Recipe):
+    recipe = recipe_of(tiny_recipe, hears=(None, None, [1]))
+    model = model_of(recipe)
+    before = heard(model, "cc")
+    assert {j for lateral in model.encoder.laterals[2] for j in lateral.sources} == {1}
+    for variable in model.parts()["columns/0"].values():
+        variable.assign(np.array(variable) + 0.1)
+    assert np.abs(heard(model, "cc") - before).max() > 1e-4, "column 1 hears column 0"
+    deaf = model_of(recipe_of(tiny_recipe, hears=(None, [], [])))
+    assert not any(deaf.encoder.laterals)
+    before = heard(deaf, "cc")
+    for name in ("columns/0", "columns/1"):
+        for variable in deaf.parts()[name].values():
+            variable.assign(np.array(variable) + 0.1)
+    np.testing.assert_array_equal(heard(deaf, "cc"), before)
+
+
+def test_shares_say_what_is_listened_to(tiny_recipe: Recipe):
+    model = model_of(recipe_of(tiny_recipe))
+    batch = batch_of("cc")
+    features, num_frames = model.features(batch.waveforms, batch.num_samples)
+    shares = model.encoder.lateral_shares(features, num_frames)
+    assert [set(own) for own in shares] == [{0, 1}] * 3
+    assert all(share > 0 for own in shares for share in own.values())
+    model.encoder.laterals[2][1].alphas[0].assign([0.0])
+    for bias in (model.encoder.laterals[2][1].down[0].bias,):
+        bias.assign(np.zeros(bias.shape))
+    assert model.encoder.lateral_shares(features, num_frames)[1][0] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"init_from": None}, "come from a trained run"),
+        ({"languages": {"aa": {"train": False}, "cc": {}}}, "in one of"),
+        ({"languages": {"aa": {}, "bb": {"train": False}, "cc": {}}}, "only languages of the last"),
+        ({"adapters": {"kind": "bottleneck"}}, "goes with neither"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(tiny_recipe: Recipe, changes: dict, expected: str):
+    with pytest.raises(InputError) as caught:
+        recipe_of(tiny_recipe).overridden(changes)
+    assert expected in caught.value.expected
