@@ -141,7 +141,7 @@ def finetune(
     path = out or run.with_name(f"{run.name}-{language}")
     train_run(settings, path, screen)
     print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
-    print(f"Next: speech-mtl evaluate {path}")
+    print(f"Next: speech-mtl evaluate {path}, or speech-mtl forgetting {path} for what it lost")
 
 
 @app.command()
@@ -165,6 +165,28 @@ def evaluate(
     evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
     _print_markdown((run / "evaluation.md").read_text(encoding="utf-8").rstrip())
     print(f"The tables are in {run}/evaluation.md and .json, what was heard in {run}/hypotheses/")
+
+
+@app.command()
+def forgetting(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="dev or test.")] = "test",
+    quiet: Quiet = False,
+) -> None:
+    """Print what was forgotten where a run was fine-tuned from another, and that one from another again.
+
+    Example: speech-mtl forgetting runs/own-cs-pl --split dev
+    """
+    from speech_mtl.backend import load_backend
+
+    load_backend()
+    from speech_mtl.experiments.lineage import write_forgetting
+    from speech_mtl.runs import Run
+    from speech_mtl.screen import Screen
+
+    path = write_forgetting(Run(run), split, screen=Screen(quiet))
+    _print_markdown(path.read_text(encoding="utf-8").rstrip())
+    print(f"The table is in {path}, its rows in {path.with_suffix('.json')}")
 
 
 @app.command()
@@ -342,7 +364,7 @@ def tables(
     Example: speech-mtl tables recipes/human/README.md
     """
     from speech_mtl.files import write_text
-    from speech_mtl.scoring.tables import render_readme
+    from speech_mtl.scoring.readme import render_readme
 
     for path in readmes or [Path("README.md"), *sorted(Path("recipes").glob("*/README.md"))]:
         text = render_readme(path)

@@ -247,7 +247,7 @@ def test_a_full_disk(refused: Callable[..., str], readme: Path, monkeypatch: pyt
     def full(_path: Path) -> str:
         raise OSError(errno.ENOSPC, "No space left on device", "runs/x/log.jsonl")
 
-    monkeypatch.setattr("speech_mtl.scoring.tables.render_readme", full)
+    monkeypatch.setattr("speech_mtl.scoring.readme.render_readme", full)
     message = refused("tables", readme)
     assert "runs/x/log.jsonl cannot be used" in message
     assert "No space left on device" in message
@@ -277,6 +277,13 @@ def test_finetune_teaches_another_language(command: Command, run_path: Path, mak
     assert "encoder kept; aa kept; bb kept; cc new: the run has no such language" in err
     code, out, err = command("evaluate", new, "--split", "test", "--quiet")
     assert [line.split(" | ")[0] for line in out.splitlines()[2:5]] == ["| aa", "| bb", "| cc"]
+    code, out, err = command("forgetting", new, "--quiet")
+    lines = [line.strip("| ").split(" | ") for line in out.splitlines()]
+    assert lines[0] == ["Run", "Learnt", "aa: CER %", "bb: CER %", "cc: CER %"]
+    assert [line[:2] for line in lines[2:4]] == [[str(run_path), "aa, bb"], [str(new), "cc"]]
+    assert lines[2][4] == "–"
+    assert (new / "forgetting.md").read_text() in out
+    assert [row["generation"] for row in json.loads((new / "forgetting.json").read_text())] == [1, 1, 2, 2, 2]
 
 
 def test_finetune_refuses(refused: Callable[..., str], run_path: Path, make_corpus: Callable, tmp_path: Path):
@@ -285,6 +292,8 @@ def test_finetune_refuses(refused: Callable[..., str], run_path: Path, make_corp
     assert "exclude one another" in refused("finetune", run_path, "-l", "cc", "--replace-head", "--keep-head")
     assert "There is no manifest" in refused("finetune", run_path, "-l", "cc", "--train", tmp_path / "none.jsonl")
     assert "is not a run" in refused("finetune", tmp_path / "third", "-l", "cc", *manifests)
+    assert "There is no method 'adaptors'" in refused("finetune", run_path, "-l", "cc", "--method", "adaptors")
+    assert "did not start from another run" in refused("forgetting", run_path)
     assert not (tmp_path / "copy-cc").exists()
 
 
@@ -421,7 +430,7 @@ def test_what_is_not_the_users_fault(
     def failing(_path: Path) -> str:
         raise error
 
-    monkeypatch.setattr("speech_mtl.scoring.tables.render_readme", failing)
+    monkeypatch.setattr("speech_mtl.scoring.readme.render_readme", failing)
     ended = command("tables", readme)
     assert (ended.code, ended.out) == (code, "")
     assert said in ended.err

@@ -94,7 +94,7 @@ def draw_laterals(uses: Sequence[LateralUse]) -> Figure:
     columns = list(dict.fromkeys((one.arm, one.budget_s, one.column) for one in uses))
     several_arms = len({arm for arm, *_ in columns}) > 1
     names = [
-        "\n".join([*([style.shortened(arm, 14)] if several_arms else []), words.speech(budget_s), f"from {column}"])
+        "\n".join([*([style.shortened(arm, 14)] if several_arms else []), words.speech(budget_s), f"column {column}"])
         for arm, budget_s, column in columns
     ]
     figure = Figure(figsize=(max(WIDTH, 0.9 + len(columns)), 1.0 + 0.3 * len(layers)), layout="constrained")

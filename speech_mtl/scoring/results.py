@@ -181,6 +181,32 @@ class ForgettingRow(TypedDict):
     same: bool
 
 
+class GenerationRow(TypedDict):
+    """A row of a run's own `forgetting.json`: a language in one of the runs that it descends from.
+
+    Attributes:
+        generation: From 1, the oldest.
+        run: Its folder.
+        learnt: The languages that it was trained on.
+        language: The language that is tested.
+        split: `dev` or `test`, of the youngest run's manifests.
+        cer: Character error rate.
+        growth: By what share the errors have grown since the language was there first; None there.
+        same: Whether everything that was heard is the same as then.
+    """
+
+    generation: int
+    run: str
+    learnt: list[str]
+    language: str
+    split: str
+    cer: float
+    growth: float | None
+    growth_low: float | None
+    growth_high: float | None
+    same: bool
+
+
 class EquivalentRow(TypedDict):
     """Hours alone that reach an arm's error; see `summary.Hours`.
 

@@ -1,11 +1,10 @@
-"""Result rows -> Markdown tables, in files of their own and in the READMEs that show them."""
+"""Result rows -> Markdown tables."""
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, get_type_hints
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
@@ -14,6 +13,8 @@ from speech_mtl.scoring.results import (
     EfficiencyRow,
     EquivalentRow,
     EvaluationRow,
+    ForgettingRow,
+    GenerationRow,
     ResultRow,
     TaskErrorRow,
     TaskRow,
@@ -189,6 +190,51 @@ def _bounded(row: EquivalentRow, text: str) -> str:
     return {"<": "less than ", ">": "more than ", "=": ""}[row["relation"]] + text
 
 
+def forgetting_table(rows: Sequence[ForgettingRow]) -> str:
+    """Renders errors in old languages before and after the target was learnt: one line per row, in their order."""
+    heads = ["Target speech", "Language", "Arm", "Seeds", "CER before %", "CER after %", "More errors, %"]
+    lines = [
+        [
+            duration(row["budget_s"]),
+            row["language"],
+            row["arm"],
+            str(row["num_seeds"]),
+            percent(row["cer_before"]),
+            percent(row["cer_after"]),
+            _growth(row),
+        ]
+        for row in rows
+    ]
+    return markdown_table(heads, lines, num_text_columns=3)
+
+
+def generation_table(rows: Sequence[GenerationRow]) -> str:
+    """Renders what a line of runs recognises: a line for each run, a column for each language.
+
+    In brackets by how many percent the errors have grown since the language was learnt, with the interval.
+    """
+    languages = list(dict.fromkeys(row["language"] for row in rows))
+    cells = {(row["generation"], row["language"]): row for row in rows}
+    lines = []
+    for number in dict.fromkeys(row["generation"] for row in rows):
+        first = next(row for row in rows if row["generation"] == number)
+        found = [cells.get((number, language)) for language in languages]
+        lines.append([first["run"], ", ".join(first["learnt"]), *map(_generation_cell, found)])
+    return markdown_table(["Run", "Learnt", *(f"{name}: CER %" for name in languages)], lines, num_text_columns=2)
+
+
+def _generation_cell(row: GenerationRow | None) -> str:
+    if row is None:
+        return MISSING
+    return percent(row["cer"]) + ("" if row["growth"] is None else f" ({_growth(row)})")
+
+
+def _growth(row: ForgettingRow | GenerationRow) -> str:
+    if row["same"]:
+        return "nothing forgotten"
+    return f"{percent(row['growth'])}, {percent(row['growth_low'])} to {percent(row['growth_high'])}"
+
+
 def markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]], num_text_columns: int) -> str:
     """A Markdown table: texts to the left, numbers to the right; no newline at its end."""
     rule = ["---"] * num_text_columns + ["---:"] * (len(heads) - num_text_columns)
@@ -199,90 +245,6 @@ def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]],
     """Writes the rows as `NAME.json` and their table as `NAME.md`, each under a temporary name first."""
     write_text(folder / f"{name}.json", json_text(list(rows)))
     write_text(folder / f"{name}.md", markdown.rstrip() + "\n")
-
-
-class TableKind(NamedTuple):
-    """A kind of table that a README can show."""
-
-    row: type
-    render: Callable[..., str]
-    takes_language: bool = False
-    takes_tasks: bool = False
-
-    def takes(self, num_words: int) -> bool:
-        """Whether so many words may come after the kind."""
-        return self.takes_tasks or num_words <= self.takes_language
-
-
-TABLE_KINDS = {
-    "evaluation": TableKind(
-        EvaluationRow,
-        evaluation_table,
-    ),
-    "comparison": TableKind(ResultRow, comparison_table, takes_language=True),
-    "efficiency": TableKind(
-        EfficiencyRow,
-        efficiency_table,
-    ),
-    "tasks": TableKind(TaskErrorRow, task_error_table, takes_tasks=True),
-}
-
-_BLOCK_START = re.compile(r"<!-- results:(.*)-->")
-_BLOCK_END = "<!-- end results -->"
-
-
-def render_readme(path: Path) -> str:
-    """The text of a README with every result table in it made afresh from its rows; nothing is written.
-
-    A table stands between the lines `<!-- results: PATH.json KIND -->` and `<!-- end results -->`. PATH is relative
-    to the README. KIND is `evaluation`, `efficiency`, `comparison`, optionally followed by its target language, or
-    `tasks`, optionally followed by the names of tasks.
-
-    Raises:
-        InputError: There is no such file, a block is malformed or not ended, its kind is unknown, or its JSON file is
-            missing or does not hold rows of that kind.
-    """
-    if not path.is_file():
-        raise InputError(
-            f"There is no README {path}",
-            expected="a Markdown file",
-            received="nothing at that path",
-            action="give the path of a README",
-        )
-    rendered: list[str] = []
-    block_start = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        match = _BLOCK_START.fullmatch(line.strip())
-        if block_start and (match or line.strip() == _BLOCK_END):
-            if match:
-                break
-            block_start = 0
-        if not block_start:
-            rendered.append(line)
-        if match:
-            rendered += ["", _render_block(path.parent, match[1].split(), f"{path}:{number}"), ""]
-            block_start = number
-    if block_start:
-        raise InputError(
-            f"{path}:{block_start}: this table has no end",
-            expected=f"the line {_BLOCK_END} before the next table and the end of the file",
-            received="no such line",
-            action="add it after the table",
-        )
-    return "\n".join(rendered)
-
-
-def _render_block(folder: Path, words: list[str], where: str) -> str:
-    kind = TABLE_KINDS.get(words[1]) if len(words) > 1 else None
-    if kind is None or not kind.takes(len(words) - 2):
-        raise InputError(
-            f"{where}: malformed results comment",
-            expected="<!-- results: PATH.json KIND -->, KIND being evaluation, efficiency, comparison [LANGUAGE] or "
-            "tasks [TASK]...",
-            received=" ".join(words),
-            action="mend the comment",
-        )
-    return kind.render(read_rows(folder / words[0], kind.row, where), *words[2:])
 
 
 def read_rows(path: Path, row_type: type, where: str = "") -> list[Any]:

@@ -199,7 +199,7 @@ def test_a_name_is_text_and_not_markup(full_summary):
 def test_lateral_connections_stand_from_the_top_to_the_bottom(full, full_summary):
     shown = texts(full["laterals"])
     assert {"4.0", "12.0", "30.0", "1.0"} < set(shown)
-    assert "from 1: de, en" in shown
+    assert "column 1: de, en" in shown
     cells = matrices.draw_laterals(full_summary.laterals).axes[0].patches
     strengths = [cell.get_alpha() or 0.0 for cell in cells]
     assert (min(strengths), max(strengths)) == (pytest.approx(0.6 / 30), pytest.approx(0.6))

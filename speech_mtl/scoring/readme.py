@@ -1,0 +1,111 @@
+"""READMEs that show tables of results: each is made afresh from the JSON file that it names."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from speech_mtl.errors import InputError
+from speech_mtl.scoring.results import (
+    EfficiencyRow,
+    EvaluationRow,
+    ForgettingRow,
+    GenerationRow,
+    ResultRow,
+    TaskErrorRow,
+)
+from speech_mtl.scoring.tables import (
+    comparison_table,
+    efficiency_table,
+    evaluation_table,
+    forgetting_table,
+    generation_table,
+    read_rows,
+    task_error_table,
+)
+
+
+class TableKind(NamedTuple):
+    """A kind of table that a README can show."""
+
+    row: type
+    render: Callable[..., str]
+    takes_language: bool = False
+    takes_tasks: bool = False
+
+    def takes(self, num_words: int) -> bool:
+        """Whether so many words may come after the kind."""
+        return self.takes_tasks or num_words <= self.takes_language
+
+
+TABLE_KINDS = {
+    "evaluation": TableKind(
+        EvaluationRow,
+        evaluation_table,
+    ),
+    "comparison": TableKind(ResultRow, comparison_table, takes_language=True),
+    "efficiency": TableKind(
+        EfficiencyRow,
+        efficiency_table,
+    ),
+    "tasks": TableKind(TaskErrorRow, task_error_table, takes_tasks=True),
+    "forgetting": TableKind(ForgettingRow, forgetting_table),
+    "generations": TableKind(GenerationRow, generation_table),
+}
+
+_BLOCK_START = re.compile(r"<!-- results:(.*)-->")
+_BLOCK_END = "<!-- end results -->"
+
+
+def render_readme(path: Path) -> str:
+    """The text of a README with every result table in it made afresh from its rows; nothing is written.
+
+    A table stands between the lines `<!-- results: PATH.json KIND -->` and `<!-- end results -->`. PATH is relative
+    to the README. KIND is one of `TABLE_KINDS`; `comparison` may be followed by its target language, and `tasks` by the
+    names of tasks.
+
+    Raises:
+        InputError: There is no such file, a block is malformed or not ended, its kind is unknown, or its JSON file is
+            missing or does not hold rows of that kind.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"There is no README {path}",
+            expected="a Markdown file",
+            received="nothing at that path",
+            action="give the path of a README",
+        )
+    rendered: list[str] = []
+    block_start = 0
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        match = _BLOCK_START.fullmatch(line.strip())
+        if block_start and (match or line.strip() == _BLOCK_END):
+            if match:
+                break
+            block_start = 0
+        if not block_start:
+            rendered.append(line)
+        if match:
+            rendered += ["", _render_block(path.parent, match[1].split(), f"{path}:{number}"), ""]
+            block_start = number
+    if block_start:
+        raise InputError(
+            f"{path}:{block_start}: this table has no end",
+            expected=f"the line {_BLOCK_END} before the next table and the end of the file",
+            received="no such line",
+            action="add it after the table",
+        )
+    return "\n".join(rendered)
+
+
+def _render_block(folder: Path, words: list[str], where: str) -> str:
+    kind = TABLE_KINDS.get(words[1]) if len(words) > 1 else None
+    if kind is None or not kind.takes(len(words) - 2):
+        raise InputError(
+            f"{where}: malformed results comment",
+            expected=f"<!-- results: PATH.json KIND -->, KIND being one of {', '.join(TABLE_KINDS)}; after comparison "
+            "may come a language, after tasks any tasks",
+            received=" ".join(words),
+            action="mend the comment",
+        )
+    return kind.render(read_rows(folder / words[0], kind.row, where), *words[2:])
