@@ -73,9 +73,13 @@ def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
     num_layers = recipe.encoder.num_layers
     num_bottom = {"middle": sharing.num_own, "nothing": num_layers + 1}.get(sharing.kind, 0)
     num_top = sharing.num_own if sharing.kind in ("bottom", "middle") else 0
+    if adapters is None:
+        return LanguageParts(languages, num_bottom, num_top)
     if isinstance(adapters, LowRankAdapterSettings):
-        return LanguageParts(languages, low_rank=adapters.rank, low_rank_alpha=adapters.alpha)
-    return LanguageParts(languages, num_bottom, num_top, adapter_size=adapters.size if adapters else 0)
+        return LanguageParts(
+            languages, low_rank=adapters.rank, low_rank_alpha=adapters.alpha, added_to=adapters.languages
+        )
+    return LanguageParts(languages, adapter_size=adapters.size, added_to=adapters.languages)
 
 
 def _task_head(recipe: Recipe, task: Task, dim: int) -> TaskHead:

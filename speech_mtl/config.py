@@ -117,6 +117,9 @@ class Recipe(Section):
             raise ValueError(f"sharing.num_own leaves none of the encoder's {num_layers} blocks to share")
         if self.adapters is not None and sharing.kind != "whole_encoder":
             raise ValueError("adapters are added to a shared encoder: sharing.kind must be whole_encoder")
+        adapted = self.adapters.languages if self.adapters is not None else None
+        if adapted is not None and not (adapted and set(adapted) <= set(self.languages)):
+            raise ValueError("adapters.languages must be some of the recipe's languages")
         if isinstance(self.adapters, LowRankAdapterSettings) and not isinstance(self.encoder, ConformerSettings):
             raise ValueError("adapters of the kind low_rank are added to attention, which this encoder has not")
         return self

@@ -4,6 +4,7 @@ RUN/settings.yaml               all settings, defaults written out
 RUN/format.json                 the version of all this, and of the package that wrote it
 RUN/tokenizers/LANGUAGE.json    tasks/NAME.json
 RUN/labels.json                 how many training utterances have a label of each task, and of how many
+RUN/parameters.json             how many there are, are trained, and belong to each language
 RUN/start.json                  of a run that started from another: each weight as kept, new or left out
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors
@@ -22,7 +23,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 from filelock import FileLock, Timeout
 
@@ -54,6 +57,7 @@ class Run:
         self.log_path = path / "log.jsonl"
         self.labels_path = path / "labels.json"
         self.start_path = path / "start.json"
+        self.parameters_path = path / "parameters.json"
 
     def exists(self) -> bool:
         """Whether training was ever started here."""
@@ -125,6 +129,19 @@ class Run:
         if not self.labels_path.is_file():
             return {}
         return {name: (pair[0], pair[1]) for name, pair in json.loads(self.labels_path.read_text()).items()}
+
+    def write_parameters(self, model: MultilingualModel, optimizer: FlatAdamW) -> None:
+        """Writes how many parameters there are, how many are trained, and how many each language has for itself."""
+        own = {language: sum(_size(v) for v in model.weights_of(language)) for language in model.languages}
+        total = sum(_size(variable) for part in model.parts().values() for variable in part.values())
+        counts = {"total": total, "trained": sum(optimizer.sizes), "own": own}
+        write_text(self.parameters_path, json_text(counts))
+
+    def parameters(self) -> dict[str, Any] | None:
+        """What `write_parameters` wrote; None for a run of an earlier version."""
+        if not self.parameters_path.is_file():
+            return None
+        return json.loads(self.parameters_path.read_text(encoding="utf-8"))
 
     def _task_path(self, name: str) -> Path:
         return self.path / "tasks" / f"{name}.json"
@@ -244,6 +261,10 @@ class Run:
         model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
         self.load_best(model)
         return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
+
+
+def _size(variable: keras.Variable) -> int:
+    return int(np.prod(variable.shape))
 
 
 def _read_task(path: Path) -> Task:

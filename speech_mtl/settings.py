@@ -272,14 +272,21 @@ class SharingSettings(Section):
     """Layers at either end that each language has for itself: blocks, and at the bottom first the subsampling."""
 
 
-class BottleneckAdapterSettings(Section):
+class AdapterSection(Section):
+    """What both kinds of adapters have."""
+
+    languages: tuple[str, ...] | None = None
+    """Those that have some. None: all."""
+
+
+class BottleneckAdapterSettings(AdapterSection):
     """See `models.language_layers.Adapter`."""
 
     kind: Literal["bottleneck"] = "bottleneck"
     size: Count = 32
 
 
-class LowRankAdapterSettings(Section):
+class LowRankAdapterSettings(AdapterSection):
     """See `models.language_layers.LowRank`."""
 
     kind: Literal["low_rank"] = "low_rank"

@@ -129,6 +129,7 @@ def test_wrong_value(override, key, tmp_path):
         (["sharing={kind: bottom, num_own: 6}"], "leaves none of the encoder's 6 blocks"),
         (["sharing={kind: middle, num_own: 4}"], "leaves none of the encoder's 6 blocks"),
         (["sharing={kind: middle}", "adapters={}"], "adapters are added to a shared encoder"),
+        (["adapters={languages: [pl]}"], "adapters.languages must be some of the recipe's languages"),
         (["encoder={kind: recurrent}", "adapters={kind: low_rank}"], "added to attention, which this encoder has not"),
         (["gradients={kind: pcgrad}", "training.unfreezing={kind: heads}"], "gradients looks at gradients in the"),
         (["weighting={kind: gradnorm}", "sharing={kind: nothing}"], "weighting.kind: gradnorm looks at gradients in"),

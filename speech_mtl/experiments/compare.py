@@ -13,8 +13,8 @@ from speech_mtl.experiments.gather import (
     cell_rows,
     evaluated_rows,
     gather_curves,
-    gather_laterals,
     gather_old_languages,
+    gather_structure,
     gather_test_sets,
 )
 from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
@@ -171,7 +171,7 @@ class _Comparison:
         test_sets = gather_test_sets(self.plan, cells)
         old, told = gather_old_languages(self.plan, cells), gather_curves(self.plan, cells)
         given = rows, test_sets, replications, origin, self.recipe.compare.reference, old
-        results = report.Results(self.recipe.name, about, *given, *told, gather_laterals(self.plan, cells))
+        results = report.Results(self.recipe.name, about, *given, *told, *gather_structure(self.plan, cells))
         report.save(results, self.folder, rows=report.ROWS[0])
         write_text(self.folder / "comparison.md", comparison_text(results) + "\n")
         return results

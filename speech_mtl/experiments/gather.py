@@ -13,7 +13,7 @@ from speech_mtl.runs import Run
 from speech_mtl.scoring.forgetting import before
 from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet
 from speech_mtl.scoring.results import EvaluationRow, ResultRow, TaskResultRow, TaskRow
-from speech_mtl.scoring.summary import Conflict, LabelCount, LateralUse, TaskCurve
+from speech_mtl.scoring.summary import ArmSize, Conflict, LabelCount, LateralUse, TaskCurve
 
 
 def evaluated_rows(run: Run) -> list[EvaluationRow]:
@@ -114,6 +114,11 @@ def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], l
     return curves, conflicts, labels
 
 
+def gather_structure(plan: Plan, cells: Sequence[Cell]) -> tuple[list[LateralUse], list[ArmSize]]:
+    """What progressive networks listen to, and how many parameters each arm has."""
+    return gather_laterals(plan, cells), gather_sizes(plan, cells)
+
+
 def gather_laterals(plan: Plan, cells: Sequence[Cell]) -> list[LateralUse]:
     """What progressive networks listen to, mean over seeds."""
     shares: dict[tuple[str, float, str, str], list[float]] = {}
@@ -122,6 +127,17 @@ def gather_laterals(plan: Plan, cells: Sequence[Cell]) -> list[LateralUse]:
             column = f"{row['column'] + 1}: {', '.join(row['column_languages'])}"
             shares.setdefault((cell.arm, cell.budget_s, row["into"], column), []).append(row["share"])
     return [LateralUse(*key, round(fmean(own), 4)) for key, own in shares.items()]
+
+
+def gather_sizes(plan: Plan, cells: Sequence[Cell]) -> list[ArmSize]:
+    """How many parameters each arm trains and has, at the largest budget."""
+    sizes: dict[str, ArmSize] = {}
+    for cell in sorted(cells, key=lambda cell: -cell.budget_s):
+        counts = Run(plan.run_path(cell.stages[-1])).parameters()
+        if counts is not None and cell.arm not in sizes:
+            sizes[cell.arm] = ArmSize(cell.arm, counts["trained"], counts["total"], counts["own"][cell.target])
+    order = list(dict.fromkeys(cell.arm for cell in cells))
+    return sorted(sizes.values(), key=lambda one: order.index(one.arm))
 
 
 def _mean_cosines(arm: str, looks: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:

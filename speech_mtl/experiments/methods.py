@@ -46,15 +46,15 @@ def finetune(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
 
 
 @method
-def adapters(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
+def adapters(there: Recipe, language: str) -> dict[str, Any]:
     """The encoder stays as it is; small layers for the new language are added between its blocks."""
-    return _added(there, {"kind": "bottleneck"})
+    return _added(there, language, {"kind": "bottleneck"})
 
 
 @method
-def low_rank(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
+def low_rank(there: Recipe, language: str) -> dict[str, Any]:
     """The encoder stays as it is; a product of two small matrices for the new language is added to its attention."""
-    return _added(there, {"kind": "low_rank"})
+    return _added(there, language, {"kind": "low_rank"})
 
 
 @method
@@ -72,7 +72,11 @@ def progressive(there: Recipe, language: str) -> dict[str, Any]:
     return {"encoder": {"kind": "progressive", "columns": columns, "lateral_size": size}}
 
 
-def _added(there: Recipe, settings: dict[str, Any]) -> dict[str, Any]:
-    """Adapters beside a frozen encoder: those of the kind that the run has already, if it has some."""
-    own = settings if there.adapters is None else there.adapters.model_dump(mode="json")
+def _added(there: Recipe, language: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Adapters beside a frozen encoder: of the kind that the run has already, if it has some."""
+    adapted: list[str] = []
+    if there.adapters is not None:
+        settings = there.adapters.model_dump(mode="json")
+        adapted = list(there.languages if there.adapters.languages is None else there.adapters.languages)
+    own = {**settings, "languages": list(dict.fromkeys([*adapted, language]))}
     return {"adapters": own, "training.unfreezing": {"kind": "heads"}}

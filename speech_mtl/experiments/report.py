@@ -3,7 +3,7 @@
 FOLDER/comparison.json (committed as results.json)   a list of rows, one for each model, language and split
 FOLDER/hypotheses.jsonl                              what every model heard in the target's test set
 FOLDER/provenance.json                               the recipe in a few words, and how the results came about
-FOLDER/curves.json                                   what training said of tasks and of lateral connections
+FOLDER/curves.json                                   what training said of tasks, and of networks
 FOLDER/old_languages.jsonl                           what was heard in languages from before the target was learnt
 FOLDER/efficiency.json                               equivalent hours
 FOLDER/forgetting.json                               errors in those languages, before and after
@@ -32,6 +32,7 @@ from speech_mtl.scoring.results import (
     split_variant,
 )
 from speech_mtl.scoring.summary import (
+    ArmSize,
     Conflict,
     EquivalentHours,
     Hours,
@@ -49,7 +50,7 @@ ROWS = ("comparison.json", "results.json")
 
 OLD = "old_languages.jsonl"
 
-CURVES = {"curves": TaskCurve, "conflicts": Conflict, "labels": LabelCount, "laterals": LateralUse}
+CURVES = {"curves": TaskCurve, "conflicts": Conflict, "labels": LabelCount, "laterals": LateralUse, "sizes": ArmSize}
 """What `curves.json` holds."""
 
 
@@ -70,6 +71,7 @@ class Results:
         conflicts: Cosines of their gradients.
         labels: How many labels of them training had.
         laterals: What progressive networks listen to.
+        sizes: How many parameters each arm has.
     """
 
     recipe: str
@@ -84,6 +86,7 @@ class Results:
     conflicts: Sequence[Conflict] = field(default_factory=list)
     labels: Sequence[LabelCount] = field(default_factory=list)
     laterals: Sequence[LateralUse] = field(default_factory=list)
+    sizes: Sequence[ArmSize] = field(default_factory=list)
 
     @property
     def has_tasks(self) -> bool:
@@ -112,7 +115,8 @@ class Results:
             told = {"curves": list(self.curves), "conflicts": list(self.conflicts), "labels": list(self.labels)}
             found = replace(found, reference=self.reference, tasks=errors, **told)
         forgotten = what_was_forgotten(self.old, self.num_replications)
-        return replace(found, provenance=self.provenance, forgotten=forgotten, laterals=list(self.laterals))
+        structure = {"laterals": list(self.laterals), "sizes": list(self.sizes)}
+        return replace(found, provenance=self.provenance, forgotten=forgotten, **structure)
 
 
 def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
@@ -130,7 +134,7 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
     origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
     if results.has_tasks:
         origin["reference"] = results.reference
-    if results.has_tasks or results.laterals:
+    if results.has_tasks or results.laterals or results.sizes:
         told = {name: list(map(asdict, getattr(results, name))) for name in CURVES}
         write_text(folder / "curves.json", json.dumps(told, ensure_ascii=False) + "\n")
     write_text(folder / "provenance.json", json_text(origin | asdict(results.provenance)))

@@ -37,7 +37,11 @@ class PartOrigin:
 
     def __str__(self) -> str:
         group, _, name = self.part.partition("/")
-        shown = f"own layers of {name}" if group == "own" else name or group
+        if group in ("columns", "laterals"):
+            what = "column" if group == "columns" else "connections into column"
+            shown = f"{what} {int(name) + 1}"
+        else:
+            shown = f"own layers of {name}" if group == "own" else name or group
         return f"{shown} {self.state}" + (f": {self.reason}" if self.reason else "")
 
 

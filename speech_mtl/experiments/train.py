@@ -136,6 +136,7 @@ class _Training:
         self.plan = build_plan(self.recipe, self.examples)
         self.look = DevLook(self.recipe, self.recognizer, self.references)
         self.conflicts = Conflicts(self.model, self.objective) if self.recipe.training.log_conflicts else None
+        self.run.write_parameters(self.model, self.optimizer)
         self.writer = Writer(str(self.run.path / "tensorboard"))
         self.show: Callable = lambda *_update, **_figures: None
 

@@ -124,11 +124,35 @@ class _LowRankPair(keras.layers.Layer):
         self.built = True
 
 
-class Adapter(PerLanguage):
-    """A bottleneck of a few dimensions that is added to what a shared block gives, one for each language.
+class _Additions(PerLanguage):
+    """What is added to shared layers for some of the languages; for the others nothing is.
 
     The matrices of all languages are laid side by side and each utterance gathers its own, as in `LanguageHeads`: the
     cost is that of one language, whatever their number.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], languages: Sequence[str], added_to: Sequence[str], name: str):
+        super().__init__({language: _LowRankPair(*shape, language) for language in added_to}, name)
+        # (L,) which pair is whose; those behind the last one are zeros.
+        places = [self.languages.index(one) if one in self.languages else len(added_to) for one in languages]
+        self.places = np.array(places, "int32")
+
+    def through(self, inputs, context: FrameContext, activation: Callable):
+        """(B * E, D) frames through the two matrices of their languages."""
+        rows = ops.reshape(inputs, (-1, ops.shape(context.mask)[1], inputs.shape[-1]))
+        places = ops.take(self.places, context.language_ids, axis=0)
+        down, up = (ops.take(self._stacked(which), places, axis=0) for which in ("down", "up"))
+        outputs = ops.matmul(activation(ops.matmul(rows, down)), up)
+        return ops.reshape(outputs, (-1, outputs.shape[-1]))
+
+    def _stacked(self, which: str):
+        members: list[Any] = self.members
+        matrices = [getattr(member, which).value for member in members]
+        return ops.stack([*matrices, ops.zeros_like(matrices[0])])
+
+
+class Adapter(_Additions):
+    """A bottleneck of a few dimensions that is added to what a shared block gives.
 
     References: Houlsby et al. 2019, "Parameter-efficient transfer learning for NLP", section 2.1; Bapna and Firat 2019,
     "Simple, scalable adaptation for neural machine translation", section 2: after every block. We differ in having no
@@ -138,17 +162,18 @@ class Adapter(PerLanguage):
         dim: D.
         size: Dimensions of the bottleneck.
         languages: In the order of `language_ids`.
+        added_to: Those that have one.
     """
 
-    def __init__(self, dim: int, size: int, languages: Sequence[str], name: str):
-        super().__init__({language: _LowRankPair(dim, size, dim, language) for language in languages}, name)
+    def __init__(self, dim: int, size: int, languages: Sequence[str], added_to: Sequence[str], name: str):
+        super().__init__((dim, size, dim), languages, added_to, name)
 
     def call(self, inputs, context):
         """(B * E, D) -> (B * E, D)."""
-        return inputs + _through(self.members, inputs, context, ops.relu)
+        return inputs + self.through(inputs, context, ops.relu)
 
 
-class LowRank(PerLanguage):
+class LowRank(_Additions):
     """What each language adds to the product of a shared matrix: that of two small ones.
 
     Reference: Hu et al. 2022, "LoRA: Low-rank adaptation of large language models", section 4.1. We differ in not
@@ -160,26 +185,25 @@ class LowRank(PerLanguage):
         rank: R.
         alpha: The sum is scaled by alpha / R.
         languages: In the order of `language_ids`.
+        added_to: Those that have one.
     """
 
-    def __init__(self, dim: int, out_dim: int, rank: int, alpha: float, languages: Sequence[str], name: str):
-        super().__init__({language: _LowRankPair(dim, rank, out_dim, language) for language in languages}, name)
+    def __init__(
+        self,
+        dim: int,
+        out_dim: int,
+        rank: int,
+        alpha: float,
+        languages: Sequence[str],
+        added_to: Sequence[str],
+        name: str,
+    ):
+        super().__init__((dim, rank, out_dim), languages, added_to, name)
         self.scale = np.float32(alpha / rank)
 
     def call(self, inputs, context):
         """(B * E, D) inputs -> (B * E, D') to add to the shared layer's outputs."""
-        return _through(self.members, inputs, context, lambda hidden: hidden) * self.scale
-
-
-def _through(pairs: Sequence[Any], inputs, context: FrameContext, activation: Callable):
-    """Each utterance's frames through the two matrices of its language."""
-    rows = ops.reshape(inputs, (-1, ops.shape(context.mask)[1], inputs.shape[-1]))
-    down, up = (
-        ops.take(ops.stack([getattr(pair, which).value for pair in pairs]), context.language_ids, axis=0)
-        for which in ("down", "up")
-    )
-    outputs = ops.matmul(activation(ops.matmul(rows, down)), up)
-    return ops.reshape(outputs, (-1, outputs.shape[-1]))
+        return self.through(inputs, context, lambda hidden: hidden) * self.scale
 
 
 class LanguageParts:
@@ -192,6 +216,7 @@ class LanguageParts:
         adapter_size: Dimensions of the adapters' bottlenecks; 0 for no adapters.
         low_rank: Rank of what is added to the shared matrices of attention; 0 for nothing.
         low_rank_alpha: See `LowRank`.
+        added_to: The languages that have adapters or what is added to attention; all if None.
     """
 
     def __init__(
@@ -202,10 +227,12 @@ class LanguageParts:
         adapter_size: int = 0,
         low_rank: int = 0,
         low_rank_alpha: float = 16.0,
+        added_to: Sequence[str] | None = None,
     ):
         self.languages = tuple(languages)
         self.num_bottom, self.num_top = num_bottom, num_top
         self.adapter_size, self.rank, self.rank_alpha = adapter_size, low_rank, low_rank_alpha
+        self.added_to = self.languages if added_to is None else tuple(added_to)
         self.made: list[PerLanguage] = []
 
     def subsampling(self, make: Callable[[str], ConvSubsampling]) -> ConvSubsampling | OwnSubsampling:
@@ -223,19 +250,23 @@ class LanguageParts:
         """One after each block, or none."""
         if not self.adapter_size:
             return []
-        return [self._known(Adapter(dim, self.adapter_size, self.languages, f"adapter_{i}")) for i in range(num_blocks)]
+        return [
+            self._known(Adapter(dim, self.adapter_size, self.languages, self.added_to, f"adapter_{i}"))
+            for i in range(num_blocks)
+        ]
 
     def low_rank(self, dim: int, out_dim: int, name: str) -> LowRank | None:
         """What is added to a shared matrix."""
         if not self.rank:
             return None
-        return self._known(LowRank(dim, out_dim, self.rank, self.rank_alpha, self.languages, name))
+        return self._known(LowRank(dim, out_dim, self.rank, self.rank_alpha, self.languages, self.added_to, name))
 
     def weights_of(self, language: str) -> list[keras.Variable]:
         """All weights that a language has for itself."""
         if language not in self.languages:
             return []
-        return [variable for layer in self.made for variable in layer.of(language).trainable_variables]
+        own = [layer.of(language) for layer in self.made if language in layer.languages]
+        return [variable for layer in own for variable in layer.trainable_variables]
 
     def _each(self, make: Callable[[str], Any]) -> dict[str, Any]:
         return {language: make(language) for language in self.languages}

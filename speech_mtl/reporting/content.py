@@ -136,7 +136,32 @@ def _error_against_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Bl
     heads += ["p, bootstrap", "p, MAPSSWE", "Updates", "Training"]
     rows = [_comparison_row(one, summary.arms) for one in summary.arms]
     title = "Error rates of every arm at every amount of target speech"
-    return [plots["data-efficiency"], Table(title, heads, rows, num_text_columns=2, note=_how_compared(summary))]
+    table = Table(title, heads, rows, num_text_columns=2, note=_how_compared(summary))
+    return [plots["data-efficiency"], table, *([_sizes(summary)] if _differ(summary) else [])]
+
+
+def _differ(summary: Summary) -> bool:
+    return len({(one.trained, one.total, one.own) for one in summary.sizes}) > 1
+
+
+def _sizes(summary: Summary) -> Table:
+    heads = ["Arm", "Trained", "Of all", "The target's own", "Training"]
+    times = {one.arm: one.wall_time_s for one in sorted(summary.arms, key=lambda one: one.budget_s)}
+    rows = [
+        [
+            Cell(one.arm),
+            Cell(f"{one.trained:,}", one.trained),
+            Cell(f"{one.total:,}", one.total),
+            Cell(f"{one.own:,}", one.own),
+            Cell(words.waiting(times[one.arm]), times[one.arm]) if one.arm in times else Cell(MISSING),
+        ]
+        for one in summary.sizes
+    ]
+    note = (
+        "Parameters of the last run at the largest amount of target speech: those that it changes, all, and those that"
+        " only the target has: its output layer, adapters, layers of its own. Training: all stages, mean over seeds."
+    )
+    return Table("Parameters and time of every arm", heads, rows, num_text_columns=1, note=note)
 
 
 def _how_compared(summary: Summary) -> str:

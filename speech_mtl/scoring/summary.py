@@ -147,6 +147,23 @@ class Forgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmSize:
+    """How many parameters the last run of an arm has at its largest budget.
+
+    Attributes:
+        arm: Name of the way of training.
+        trained: Those that it changes.
+        total: All.
+        own: Those that no other language shares with the target.
+    """
+
+    arm: str
+    trained: int
+    total: int
+    own: int
+
+
+@dataclass(frozen=True, slots=True)
 class LateralUse:
     """How much of what reaches a layer of a progressive network comes from an earlier column: mean over seeds.
 
@@ -311,6 +328,7 @@ class Summary:
         recommendations: From the transfer map, one for each target.
         forgotten: Errors in old languages before and after the target was learnt, where they were kept.
         laterals: What progressive networks listen to.
+        sizes: How many parameters each arm trains and has.
         reference: What `tasks` are measured against.
         tasks: Errors of every task, if there are several.
         curves: Losses and weights of tasks by update, of the first seed at the largest budget.
@@ -335,6 +353,7 @@ class Summary:
     recommendations: list[Recommendation] = field(default_factory=list)
     forgotten: list[Forgotten] = field(default_factory=list)
     laterals: list[LateralUse] = field(default_factory=list)
+    sizes: list[ArmSize] = field(default_factory=list)
     reference: str = "alone"
     tasks: list[TaskError] = field(default_factory=list)
     curves: list[TaskCurve] = field(default_factory=list)

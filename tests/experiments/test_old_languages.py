@@ -38,6 +38,10 @@ def test_what_each_arm_forgets(tiny_recipe: Recipe, make_corpus: Callable, tmp_p
             assert (row["growth"], row["growth_low"], row["growth_high"], row["same"]) == (0, 0, 0, True)
         assert row["cer_before"] == pytest.approx(rows[0]["cer_before"], abs=1e-4), "one pretraining for all"
     assert "## What was forgotten" in (folder / "out" / "report.md").read_text()
+    sizes = {one.arm: one for one in results.summary.sizes}
+    assert sizes["pretrain_finetune"].trained < sizes["pretrain_finetune"].total, "old output layers are not trained"
+    assert sizes["adapters"].trained == sizes["adapters"].own < sizes["adapters"].total / 2
+    assert sizes["progressive"].total > 2 * sizes["pretrain_finetune"].total * 0.8
     loaded = report.load(folder / "out")
     assert report.forgetting_rows(loaded.summary) == rows == report.forgetting_rows(results.summary)
     report.refuse_drift(loaded, folder / "out")

@@ -115,6 +115,11 @@ def test_arm_names_do_not_break_tables(bare_summary, tmp_path):
     assert "| 0.1 min | a\\|b |" in text
 
 
+def test_parameters_where_arms_differ(full):
+    assert "| alone | 1,116,304 | 1,116,304 | 4,000 | 25 min |" in full
+    assert "| progressive | 1,157,000 | 2,273,162 | 4,100 | – |" in full
+
+
 def test_what_was_forgotten(full):
     assert "| 10 min | de | pretrain_finetune | 32.0 | 71.0 | 122.0 (90.0 to 160.0) |" in full
     assert "| 10 min | de | progressive | 32.0 | 32.0 | none: all the same |" in full
