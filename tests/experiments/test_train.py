@@ -24,6 +24,12 @@ from speech_mtl.runs import Run
 from speech_mtl.weights import load_part
 
 
+@pytest.fixture(scope="module")
+def memory() -> dict[str, Run]:
+    """Runs that several tests look at."""
+    return {}
+
+
 def errors(run: Run, recognizer: Recognizer, language: str, head: str) -> float:
     """Character error rate of a language's dev set under the output layer of another."""
     recipe = run.recipe()

@@ -162,8 +162,8 @@ def test_shares_say_what_is_listened_to(tiny_recipe: Recipe):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"init_from": None}, "come from a trained run"),
-        ({"languages": {"aa": {"train": False}, "cc": {}}}, "in one of"),
+        ({"init_from": None}, "without init_from"),
+        ({"languages": {"aa": {"train": False}, "dd": {"train": False}, "cc": {}}}, "in one of"),
         ({"languages": {"aa": {}, "bb": {"train": False}, "cc": {}}}, "only languages of the last"),
         ({"adapters": {"kind": "bottleneck"}}, "goes with neither"),
     ],
