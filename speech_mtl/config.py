@@ -181,7 +181,13 @@ class Recipe(Section):
     def with_languages(
         self, languages: Mapping[str, LanguageSettings], changes: Mapping[str, Any] | None = None
     ) -> "Recipe":
-        """A copy with other languages and further changes; weights of languages that are gone go too."""
+        """A copy with other languages and further changes.
+
+        What was said of languages that are gone goes too: their weights, and shares of the speech, which were of all.
+        """
+        trained = [name for name, settings in languages.items() if settings.train]
+        if set(trained) != set(self.trained_languages):
+            languages = {name: settings.model_copy(update={"share": None}) for name, settings in languages.items()}
         changes = {"languages": languages, **(changes or {})}
         if isinstance(self.weighting, FixedWeightingSettings):
             names = (*languages, *self.tasks)

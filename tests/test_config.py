@@ -329,3 +329,12 @@ def test_optimizer_and_schedule_have_their_settings():
     schedule = build_schedule(training, All(2))
     assert schedule(training.warmup_updates) == [training.learning_rate]
     assert schedule(training.num_updates) == [training.final_learning_rate]
+
+
+def test_shares_go_with_the_languages_they_were_shared_with(tmp_path):
+    languages = "{cs: {share: 0.6}, de: {share: 0.4}, pl: {train: false}}"
+    recipe = load_recipe(recipe_file(tmp_path), [f"languages={languages}", "init_from=runs/x"])
+    left = {name: settings for name, settings in recipe.languages.items() if name != "de"}
+    assert [settings.share for settings in recipe.with_languages(left).languages.values()] == [None, None]
+    kept = {name: settings for name, settings in recipe.languages.items() if name != "pl"}
+    assert [settings.share for settings in recipe.with_languages(kept).languages.values()] == [0.6, 0.4]

@@ -124,9 +124,7 @@ def adapters(recipe: Recipe) -> list[Stage]:
 
     References: as for `models.language_layers.Adapter`.
     """
-    first = _pretraining(recipe)
-    changes = METHODS["adapters"](first.recipe, target_of(recipe))
-    return [first, _finetuning("adapters", recipe, first, changes)]
+    return _taught(recipe, "adapters")
 
 
 @arm
@@ -135,9 +133,7 @@ def low_rank(recipe: Recipe) -> list[Stage]:
 
     Reference: as for `models.language_layers.LowRank`.
     """
-    first = _pretraining(recipe)
-    changes = METHODS["low_rank"](first.recipe, target_of(recipe))
-    return [first, _finetuning("low_rank", recipe, first, changes)]
+    return _taught(recipe, "low_rank")
 
 
 @arm
@@ -148,11 +144,11 @@ def progressive(recipe: Recipe) -> list[Stage]:
 
     Reference: as for `models.progressive.ProgressiveEncoder`.
     """
-    first = _pretraining(recipe)
-    settings = recipe.training
-    effort = {"training.num_updates": settings.num_updates, "training.learning_rate": settings.learning_rate}
-    changes = METHODS["progressive"](first.recipe, target_of(recipe)) | effort
-    return [first, _finetuning("progressive", recipe, first, changes)]
+    effort = {
+        "training.num_updates": recipe.training.num_updates,
+        "training.learning_rate": recipe.training.learning_rate,
+    }
+    return _taught(recipe, "progressive", effort)
 
 
 @arm
@@ -166,6 +162,13 @@ def _pretraining(recipe: Recipe) -> Stage:
     """The auxiliary languages, one run for all budgets."""
     changes = {"target": None, "training.num_updates": recipe.compare.pretrain_updates}
     return Stage(f"pretrain-seed{recipe.seed}", recipe.with_languages(auxiliaries_of(recipe), changes))
+
+
+def _taught(recipe: Recipe, method: str, effort: Mapping[str, Any] | None = None) -> list[Stage]:
+    """The auxiliary languages, then the target by one of `methods`."""
+    first = _pretraining(recipe)
+    changes = METHODS[method](first.recipe, target_of(recipe)) | (effort or {})
+    return [first, _finetuning(method, recipe, first, changes)]
 
 
 def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, Any] | None = None) -> Stage:
