@@ -167,7 +167,7 @@ def _pretraining(recipe: Recipe) -> Stage:
 def _taught(recipe: Recipe, method: str, effort: Mapping[str, Any] | None = None) -> list[Stage]:
     """The auxiliary languages, then the target by one of `methods`."""
     first = _pretraining(recipe)
-    changes = METHODS[method](first.recipe, target_of(recipe)) | (effort or {})
+    changes = METHODS[method](first.recipe, target_of(recipe)) | dict(effort or {})
     return [first, _finetuning(method, recipe, first, changes)]
 
 
