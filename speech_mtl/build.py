@@ -11,13 +11,15 @@ from speech_mtl.data.batching import TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
 from speech_mtl.models.augment import SpecAugment
-from speech_mtl.models.encoders import ENCODERS, Encoder
+from speech_mtl.models.encoder import Encoder
+from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.models.task_heads import TaskHead
+from speech_mtl.models.whisper import WhisperFeatures
 from speech_mtl.settings import DataSettings, LowRankAdapterSettings, ProgressiveSettings, TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.combining import COMBININGS
@@ -28,6 +30,9 @@ from speech_mtl.training.schedules import warmup_cosine
 from speech_mtl.training.step import TrainStep
 from speech_mtl.training.unfreezing import UNFREEZINGS, Unfreezing
 from speech_mtl.training.weighting import WEIGHTINGS, Weighting
+
+FEATURES = {"log_mel": LogMel, "whisper": WhisperFeatures}
+"""What makes features of waveforms, by the `kind` that recipes name it with."""
 
 
 def build_model(
@@ -44,13 +49,17 @@ def build_model(
     random = keras.random.SeedGenerator(recipe.seed)
     encoder = _encoder(recipe, list(num_tokens), random)
     return MultilingualModel(
-        features=LogMel(sample_rate_hz=recipe.data.sample_rate_hz, **recipe.features.model_dump()),
+        features=_features(recipe),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
         encoder=encoder,
         heads=LanguageHeads({language: encoder.dim_of(language) for language in num_tokens}, num_tokens),
         random=random,
         task_heads={name: _task_head(recipe, task, encoder.dim) for name, task in (tasks or {}).items()},
     )
+
+
+def _features(recipe: Recipe) -> LogMel | WhisperFeatures:
+    return FEATURES[recipe.features.kind](recipe.data.sample_rate_hz, **recipe.features.model_dump(exclude={"kind"}))
 
 
 def _encoder(

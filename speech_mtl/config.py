@@ -28,6 +28,7 @@ from speech_mtl.settings import (
     GradientSettings,
     GradNormSettings,
     LanguageSettings,
+    LogMelSettings,
     LowRankAdapterSettings,
     ProgressiveSettings,
     Section,
@@ -59,7 +60,7 @@ class Recipe(Section):
     gradients: GradientSettings | None = None
     """How the tasks' gradients are combined in the encoder. None: they are added up."""
     data: DataSettings
-    features: FeatureSettings = FeatureSettings()
+    features: FeatureSettings = LogMelSettings()
     augment: AugmentSettings = AugmentSettings()
     encoder: EncoderSettings = ConformerSettings()
     sharing: SharingSettings = SharingSettings()
@@ -122,6 +123,14 @@ class Recipe(Section):
             raise ValueError("adapters.languages must be some of the recipe's languages")
         if isinstance(self.adapters, LowRankAdapterSettings) and not isinstance(self.encoder, ConformerSettings):
             raise ValueError("adapters of the kind low_rank are added to attention, which this encoder has not")
+        return self
+
+    @model_validator(mode="after")
+    def _encoder_has_its_features(self):
+        columns = self.encoder.columns if isinstance(self.encoder, ProgressiveSettings) else ()
+        kinds = {column.encoder.kind for column in columns} or {self.encoder.kind}
+        if "whisper" in kinds and (self.features.kind != "whisper" or kinds != {"whisper"}):
+            raise ValueError("encoder.kind: whisper knows its own features only: set features={kind: whisper}")
         return self
 
     @model_validator(mode="after")

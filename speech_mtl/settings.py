@@ -3,7 +3,9 @@
 Field name = argument name of the class that `build` makes = key in the YAML file.
 """
 
+import json
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -148,13 +150,27 @@ class DataSettings(Section):
     """Threads that prepare batches."""
 
 
-class FeatureSettings(Section):
-    """Log-mel features; see `models.features.LogMel`."""
+class LogMelSettings(Section):
+    """See `models.features.LogMel`."""
 
+    kind: Literal["log_mel"] = "log_mel"
     num_mels: Count = 80
     window_s: Positive = 0.025
     hop_s: Positive = 0.010
     fft_size: Count = 512
+
+
+class WhisperFeatureSettings(Section):
+    """See `models.whisper.WhisperFeatures`."""
+
+    kind: Literal["whisper"] = "whisper"
+    num_mels: Count = 80
+
+
+FeatureSettings = Annotated[
+    Annotated[LogMelSettings, Tag("log_mel")] | Annotated[WhisperFeatureSettings, Tag("whisper")],
+    Discriminator(_kind("log_mel")),
+]
 
 
 class SpecAugmentSettings(Section):
@@ -214,8 +230,27 @@ class RecurrentSettings(Section):
         return self
 
 
+class WhisperSettings(Section):
+    """See `models.whisper.WhisperEncoder`."""
+
+    kind: Literal["whisper"] = "whisper"
+    dir: Path
+    """Folder of the trained model; relative to the folder in which the command runs."""
+    dropout: Share = 0.0
+
+    @cached_property
+    def num_layers(self) -> int:
+        """Blocks of the trained model."""
+        try:
+            return int(json.loads((self.dir / "config.json").read_text(encoding="utf-8"))["config"]["num_layers"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ValueError(f"encoder.dir: there is no model that KerasHub wrote in {self.dir}") from None
+
+
 OneEncoderSettings = Annotated[
-    Annotated[ConformerSettings, Tag("conformer")] | Annotated[RecurrentSettings, Tag("recurrent")],
+    Annotated[ConformerSettings, Tag("conformer")]
+    | Annotated[RecurrentSettings, Tag("recurrent")]
+    | Annotated[WhisperSettings, Tag("whisper")],
     Discriminator(_kind("conformer")),
 ]
 
@@ -258,6 +293,7 @@ class ProgressiveSettings(Section):
 EncoderSettings = Annotated[
     Annotated[ConformerSettings, Tag("conformer")]
     | Annotated[RecurrentSettings, Tag("recurrent")]
+    | Annotated[WhisperSettings, Tag("whisper")]
     | Annotated[ProgressiveSettings, Tag("progressive")],
     Discriminator(_kind("conformer")),
 ]

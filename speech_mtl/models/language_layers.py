@@ -42,7 +42,7 @@ class PerLanguage(keras.layers.Layer):
 
 
 class OwnSubsampling(PerLanguage):
-    """Convolutional subsampling that each language has for itself."""
+    """Subsampling that each language has for itself."""
 
     def num_frames(self, num_frames):
         """Encoder frames made of so many feature frames (an int or an array)."""
@@ -53,8 +53,8 @@ class OwnSubsampling(PerLanguage):
         """See `ConvSubsampling.centres`."""
         return self.members[0].centres
 
-    def call(self, features, language_ids):
-        return by_language(self.members, language_ids, lambda member, take: member(take(features)))
+    def call(self, features, num_frames, language_ids):
+        return by_language(self.members, language_ids, lambda member, take: member(take(features), take(num_frames)))
 
 
 class OwnBlock(PerLanguage):

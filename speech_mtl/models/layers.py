@@ -331,7 +331,8 @@ class ConvSubsampling(keras.layers.Layer):
         self.project.build((shape[0], shape[1], self.flat))
         self.built = True
 
-    def call(self, features):
+    def call(self, features, num_frames):  # noqa: ARG002
+        """Frames are made of true ones only, wherever these end."""
         hidden = features[..., None]
         for convolution in self.convolutions:
             hidden = convolution(hidden)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from speech_mtl.models.encoders import Encoder, named
+from speech_mtl.models.encoder import Encoder, named
 from speech_mtl.models.features import frame_mask
 
 
@@ -173,12 +173,12 @@ class ProgressiveEncoder(keras.layers.Layer):
         return [{j: float(ops.convert_to_numpy(share)) for j, share in own.items()} for own in heard]
 
     def _run(self, features, num_frames, training, column):
-        num_frames = ops.maximum(self.num_frames(num_frames), 0)
+        num_features, num_frames = num_frames, ops.maximum(self.num_frames(num_frames), 0)
         columns = self.columns if column is None else self.columns[: column + 1]
         hidden, contexts, trained = [], [], []
         for k, own in enumerate(columns):
             trained.append(training and k == len(self.columns) - 1)
-            frames = own.dropout(own.subsampled(features, None), training=trained[k])
+            frames = own.dropout(own.subsampled(features, num_features, None), training=trained[k])
             contexts.append(own.context(frame_mask(num_frames, ops.shape(frames)[1])))
             hidden.append(ops.reshape(frames, (-1, own.dim)))
         mask = ops.reshape(contexts[0].mask, (-1, 1))

@@ -1,0 +1,144 @@
+"""What all encoders are: a stack of layers, shared by all languages but for what each language has for itself."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import keras
+from keras import ops
+
+from speech_mtl.models.features import frame_mask
+from speech_mtl.models.language_layers import LanguageParts, PerLanguage
+from speech_mtl.models.layers import ConvSubsampling, Dropout, FrameContext
+
+
+class Encoder(keras.layers.Layer):
+    """What all encoders are: convolutional subsampling, and blocks one above the other.
+
+    Args:
+        num_layers: Number of blocks.
+        dim: D, width of the encoder frames.
+        channels: Width of the convolutional subsampling.
+        dropout: Share of activations dropped in training.
+        random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        parts: Makes what each language has for itself; nothing if None.
+    """
+
+    def __init__(
+        self,
+        num_layers: int,
+        dim: int,
+        channels: int,
+        dropout: float,
+        random: keras.random.SeedGenerator | None,
+        parts: LanguageParts | None,
+        name: str,
+    ):
+        super().__init__(name=name)
+        self.dim = dim
+        self.parts = parts or LanguageParts()
+        self.dropout = Dropout(dropout, random or keras.random.SeedGenerator(0))
+        self.channels = channels
+        self.subsampling = self.parts.subsampling(self.make_subsampling)
+        self.blocks = [self.parts.block(i, num_layers, partial(self.make_block, i)) for i in range(num_layers)]
+        self.adapters = self.parts.adapters(dim, num_layers)
+
+    def make_subsampling(self, name: str) -> Any:
+        """What makes encoder frames of features; it has `num_frames`, `centres` and a `last_layer`."""
+        return ConvSubsampling(self.dim, self.channels, name)
+
+    def make_block(self, number: int, name: str) -> keras.layers.Layer:
+        """A block, which takes and gives (B * E, D), and has a `last_layer`; `number` counts from the bottom."""
+        raise NotImplementedError
+
+    def num_frames(self, num_frames):
+        """Encoder frames made of so many feature frames (an int or an array)."""
+        return self.subsampling.num_frames(num_frames)
+
+    @property
+    def frame_centres(self) -> tuple[int, int]:
+        """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
+        return self.subsampling.centres
+
+    @property
+    def layers_upwards(self) -> list[keras.layers.Layer]:
+        """What it is made of, from the bottom to the top, without what is added to that."""
+        return [self.subsampling, *self.blocks]
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of the layers that all tasks share, for methods that look at the gradients there.
+
+        Raises:
+            ValueError: Nothing is shared.
+        """
+        shared: list[Any] = [layer for layer in self.layers_upwards if not isinstance(layer, PerLanguage)]
+        if not shared:
+            raise ValueError("The languages share no layer")
+        return shared[-1].last_layer
+
+    @property
+    def shared_weights(self) -> list[keras.Variable]:
+        """Those that all languages and tasks share."""
+        own = {id(variable) for layer in self.parts.made for variable in layer.trainable_variables}
+        return [variable for variable in self.trainable_variables if id(variable) not in own]
+
+    def weights_of(self, language: str) -> list[keras.Variable]:
+        """What a language has for itself."""
+        return self.parts.weights_of(language)
+
+    def weights_by_part(self) -> dict[str, dict[str, keras.Variable]]:
+        """See `MultilingualModel.parts`."""
+        own = {f"own/{language}": self.weights_of(language) for language in self.parts.languages}
+        return {name: named(part, self) for name, part in {"encoder": self.shared_weights, **own}.items() if part}
+
+    def depths(self) -> list[list[keras.Variable]]:
+        """The shared weights from the bottom to the top."""
+        shared = {id(variable) for variable in self.shared_weights}
+        layers = [layer.trainable_variables for layer in self.layers_upwards]
+        return [[variable for variable in layer if id(variable) in shared] for layer in layers]
+
+    def dim_of(self, _language: str) -> int:
+        """Width of the encoder frames that a language is recognised from."""
+        return self.dim
+
+    def column_of(self, _language: str) -> int:
+        """The column that a language was trained with; see `progressive`."""
+        return 0
+
+    def build(self, shape):
+        self.subsampling.build(shape)
+        for layer in (*self.blocks, *self.adapters):
+            layer.build((None, self.dim))
+        self.built = True
+
+    def context(self, mask, language_ids=None) -> FrameContext:
+        """What the blocks need to know of a batch; `mask` (B, E) is 1 for true frames, 0 for padding."""
+        return FrameContext(mask, language_ids=language_ids)
+
+    def call(self, features, num_frames, language_ids=None, training=False, column=None):  # noqa: ARG002
+        """(B, T, F) features, (B,) true lengths, (B,) languages -> (B, E, D) encoder frames, (B,) their true number.
+
+        Languages may be None where everything is shared; there is one `column` only.
+        """
+        hidden = self.dropout(self.subsampled(features, num_frames, language_ids), training=training)
+        num_frames = ops.maximum(self.num_frames(num_frames), 0)
+        size = ops.shape(hidden)[1]
+        context = self.context(frame_mask(num_frames, size), language_ids)
+        hidden = ops.reshape(hidden, (-1, self.dim))
+        for i, block in enumerate(self.blocks):
+            hidden = block(hidden, context, training=training)
+            if self.adapters:
+                hidden = self.adapters[i](hidden, context)
+        return ops.reshape(hidden, (-1, size, self.dim)), num_frames
+
+    def subsampled(self, features, num_frames, language_ids):
+        """(B, T, F) features and (B,) true lengths -> (B, E, D), before any block."""
+        if isinstance(self.subsampling, PerLanguage):
+            return self.subsampling(features, num_frames, language_ids)
+        return self.subsampling(features, num_frames)
+
+
+def named(variables: Iterable[keras.Variable], layer: keras.layers.Layer) -> dict[str, keras.Variable]:
+    """Weights by their path below a layer."""
+    return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in variables}

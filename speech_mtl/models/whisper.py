@@ -1,0 +1,207 @@
+"""A public encoder: that of Whisper, with its features, from a folder in the format of KerasHub."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from speech_mtl.errors import InputError, require
+from speech_mtl.models.encoder import Encoder
+from speech_mtl.models.features import frame_mask
+from speech_mtl.models.language_layers import LanguageParts
+from speech_mtl.models.layers import FrameContext
+
+
+class WhisperFeatures(keras.layers.Layer):
+    """Whisper's log-mel features: base 10, cut off 8 below an utterance's largest value, and scaled.
+
+    Reference: Radford et al. 2022, "Robust speech recognition via large-scale weak supervision", section 2.2. We differ
+    in making only frames that lie wholly inside the true samples, and in zeros instead of silence beyond them.
+
+    Args:
+        sample_rate_hz: Rate of the waveforms; Whisper knows 16 kHz only.
+        num_mels: F, number of mel bands.
+    """
+
+    WINDOW, HOP = 400, 160
+
+    def __init__(self, sample_rate_hz: int = 16_000, num_mels: int = 80, name: str = "features"):
+        super().__init__(name=name, trainable=False)
+        import librosa  # slow to import, and only needed where a network is built
+
+        self.sample_rate_hz, self.num_mels = sample_rate_hz, num_mels
+        self.filters = librosa.filters.mel(sr=sample_rate_hz, n_fft=self.WINDOW, n_mels=num_mels).T.astype("float32")
+        self.built = True
+
+    def num_frames(self, num_samples):
+        """Frames that lie inside `num_samples` samples (an int, or an array of them)."""
+        return (num_samples - self.WINDOW) // self.HOP + 1
+
+    def frame_time_s(self, frame):
+        """Seconds at which a frame has its middle (for an int or an array)."""
+        return (frame * self.HOP + self.WINDOW / 2) / self.sample_rate_hz
+
+    def call(self, waveforms, num_samples):
+        """(B, S) waveforms and (B,) true lengths -> (B, T, F) features, zero beyond the true frames, and (B,) T."""
+        real, imaginary = ops.stft(waveforms, self.WINDOW, self.HOP, self.WINDOW, window="hann", center=False)
+        energies = ops.matmul(real * real + imaginary * imaginary, self.filters)
+        levels = ops.log(ops.maximum(energies, 1e-10)) / np.float32(np.log(10.0))
+        num_frames = ops.maximum(self.num_frames(num_samples), 0)
+        mask = frame_mask(num_frames, ops.shape(levels)[1])[:, :, None]
+        loudest = ops.max(ops.where(mask > 0, levels, -10.0), axis=(1, 2), keepdims=True)
+        return (ops.maximum(levels, loudest - 8.0) + 4.0) / 4.0 * mask, num_frames
+
+
+class WhisperSubsampling(keras.layers.Layer):
+    """Two convolutions over time, the second with stride 2, and positions: (B, T, F) -> (B, E, D) with E about T / 2.
+
+    Args:
+        first: Convolution of stride 1.
+        second: Convolution of stride 2.
+        positions: (P, D) embedding of encoder frames; longer utterances cannot be encoded.
+    """
+
+    centres = (0, 2)
+    """Frame e has its middle at feature frame 2 e."""
+
+    def __init__(self, first: keras.layers.Layer, second: keras.layers.Layer, positions: np.ndarray, name: str):
+        super().__init__(name=name)
+        self.first, self.second, self.positions = first, second, positions.astype("float32")
+
+    @staticmethod
+    def num_frames(num_frames):
+        """Encoder frames made of so many feature frames (an int or an array)."""
+        return (num_frames + 1) // 2
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of its layers that has weights of some size."""
+        return self.second
+
+    def build(self, shape):
+        self.first.build(shape)
+        self.second.build((*shape[:-1], self.first.filters))
+        self.built = True
+
+    def call(self, features, num_frames):
+        """`num_frames` (B,): what the first convolution makes beyond the true frames is kept from the second."""
+        hidden = keras.activations.gelu(self.first(features), approximate=False)
+        hidden = hidden * frame_mask(num_frames, ops.shape(hidden)[1])[:, :, None]
+        hidden = ops.pad(hidden, ((0, 0), (1, 1), (0, 0)))
+        hidden = keras.activations.gelu(self.second(hidden), approximate=False)
+        return hidden + self.positions[None, : ops.shape(hidden)[1]]
+
+
+class WhisperBlock(keras.layers.Layer):
+    """One of Whisper's Transformer layers; the last one with the normalisation behind it.
+
+    Args:
+        layer: Of KerasHub.
+        norm: What follows; None for nothing.
+    """
+
+    def __init__(self, layer: Any, norm: keras.layers.Layer | None, dim: int, name: str):
+        super().__init__(name=name)
+        self.layer, self.norm, self.dim = layer, norm, dim
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of its layers that has weights of some size."""
+        return self.layer._feedforward_output_dense
+
+    def build(self, _shape):
+        self.layer.build((None, None, self.dim))
+        if self.norm is not None:
+            self.norm.build((None, None, self.dim))
+        self.built = True
+
+    def call(self, inputs, context: FrameContext, training=False):
+        rows = ops.reshape(inputs, (-1, ops.shape(context.mask)[1], self.dim))
+        hidden = self.layer(rows, padding_mask=ops.cast(context.mask, "int32"), training=training)
+        if self.norm is not None:
+            hidden = self.norm(hidden)
+        return ops.reshape(hidden, (-1, self.dim))
+
+
+class WhisperEncoder(Encoder):
+    """The encoder of a trained Whisper model, to start from, or to stay as it is (`training.unfreezing: heads`).
+
+    Reference: Radford et al. 2022, section 2.2. We differ in hiding padding from attention, where Whisper pads every
+    utterance to 30 s.
+
+    Args:
+        dir: A folder that KerasHub's `Backbone.save_to_preset` wrote.
+        dropout: Share of what comes from the subsampling that is dropped in training.
+        random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        parts: Makes what each language has for itself; nothing if None.
+
+    Raises:
+        InputError: KerasHub is not installed, or the folder holds no Whisper model.
+    """
+
+    def __init__(
+        self,
+        dir: Path | str,
+        dropout: float = 0.0,
+        random: keras.random.SeedGenerator | None = None,
+        parts: LanguageParts | None = None,
+        name: str = "encoder",
+    ):
+        backbone = _whisper(Path(dir))
+        self._source: Callable[[], Any] = lambda: backbone  # a layer would become a part of this one
+        self._copies: list[Callable[[], None]] = []
+        super().__init__(backbone.num_layers, backbone.hidden_dim, 0, dropout, random, parts, name)
+        self.num_mels, self.max_frames = backbone.num_mels, backbone.max_encoder_sequence_length // 2
+
+    def make_subsampling(self, name: str) -> WhisperSubsampling:  # pyright: ignore[reportIncompatibleMethodOverride]
+        backbone = self._source()
+        positions = np.asarray(backbone.encoder_position_embedding.position_embeddings)
+        first, second = (self._copy(layer) for layer in (backbone.encoder_conv_layer_1, backbone.encoder_conv_layer_2))
+        return WhisperSubsampling(first, second, positions, name)
+
+    def make_block(self, number: int, name: str) -> WhisperBlock:
+        backbone = self._source()
+        is_last = number == backbone.num_layers - 1
+        norm = self._copy(backbone.encoder_layer_norm) if is_last else None
+        return WhisperBlock(self._copy(backbone.encoder_transformer_layers[number]), norm, backbone.hidden_dim, name)
+
+    def build(self, shape):
+        super().build(shape)
+        for copy in self._copies:
+            copy()
+        self._copies.clear()
+
+    def _copy(self, layer: Any) -> Any:
+        """A layer of the same settings, which gets the same weights once it is built."""
+        config = {**layer.get_config(), "name": layer.name}
+        copy = type(layer).from_config(config)
+        self._copies.append(lambda: copy.set_weights(layer.get_weights()))
+        return copy
+
+
+def _whisper(folder: Path) -> Any:
+    """A trained model, whole."""
+    try:
+        import keras_hub
+    except ImportError:
+        raise require("keras-hub", extra="hub", purpose="A public encoder") from None
+    try:
+        backbone = keras_hub.models.Backbone.from_preset(str(folder.resolve()))
+    except (OSError, ValueError, KeyError, FileNotFoundError) as error:
+        raise InputError(
+            f"encoder.dir: {folder} holds no model that KerasHub can load",
+            expected="a folder that `Backbone.save_to_preset` wrote: config.json, model.weights.h5, metadata.json",
+            received=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            action="download the model into a folder, and give that",
+        ) from None
+    if not isinstance(backbone, keras_hub.models.WhisperBackbone):
+        raise InputError(
+            f"encoder.dir: the model in {folder} is not one of speech that is known here",
+            expected="a WhisperBackbone",
+            received=type(backbone).__name__,
+            action="give the folder of a Whisper model",
+        )
+    return backbone
