@@ -10,6 +10,7 @@ from speech_mtl.config import Recipe
 from speech_mtl.data.batching import TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
+from speech_mtl.errors import InputError
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoder import Encoder
 from speech_mtl.models.encoders import ENCODERS
@@ -44,17 +45,36 @@ def build_model(
         recipe: The settings.
         num_tokens: Size of each language's vocabulary, blank included.
         tasks: What is predicted besides transcripts.
+
+    Raises:
+        InputError: A public encoder cannot be loaded, or cannot encode utterances as long as the recipe allows.
     """
     keras.utils.set_random_seed(recipe.seed)
     random = keras.random.SeedGenerator(recipe.seed)
     encoder = _encoder(recipe, list(num_tokens), random)
-    return MultilingualModel(
+    model = MultilingualModel(
         features=_features(recipe),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
         encoder=encoder,
         heads=LanguageHeads({language: encoder.dim_of(language) for language in num_tokens}, num_tokens),
         random=random,
         task_heads={name: _task_head(recipe, task, encoder.dim) for name, task in (tasks or {}).items()},
+    )
+    _refuse_longer_speech(recipe, model)
+    return model
+
+
+def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
+    """Of a public encoder, which has learnt so many positions and no more."""
+    most, data = model.encoder.max_frames, recipe.data
+    longest_s = data.max_duration_s / min(1.0, *recipe.augment.speeds)
+    if most is None or model.num_encoder_frames(int(longest_s * data.sample_rate_hz)) <= most:
+        return
+    raise InputError(
+        f"The encoder cannot encode utterances of {data.max_duration_s:g} s, at the slowest {longest_s:.3g} s",
+        expected=f"at most {most} encoder frames",
+        received=f"data.max_duration_s: {data.max_duration_s:g}, augment.speeds: {list(recipe.augment.speeds)}",
+        action="lower data.max_duration_s",
     )
 
 

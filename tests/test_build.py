@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tiny_encoders import encoder_settings, feature_settings
 
 from speech_mtl.build import build_model, build_optimizer, build_plan, build_schedule
 from speech_mtl.config import Recipe
@@ -10,7 +11,7 @@ from speech_mtl.training.unfreezing import All
 
 def test_every_encoder_has_settings_that_build_it(tiny_recipe: Recipe):
     for kind, encoder in ENCODERS.items():
-        recipe = tiny_recipe.overridden({"encoder": {"kind": kind, "num_layers": 1, "dim": 16, "channels": 4}})
+        recipe = tiny_recipe.overridden({"encoder": encoder_settings(kind), "features": feature_settings(kind)})
         model = build_model(recipe, {"aa": 5, "bb": 3})
         assert type(model.encoder) is encoder
         assert (model.encoder.dim, model.languages) == (16, ("aa", "bb"))

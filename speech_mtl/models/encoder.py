@@ -24,6 +24,9 @@ class Encoder(keras.layers.Layer):
         parts: Makes what each language has for itself; nothing if None.
     """
 
+    max_frames: int | None = None
+    """Encoder frames of the longest utterance that can be encoded; None: any."""
+
     def __init__(
         self,
         num_layers: int,

@@ -53,6 +53,11 @@ class OwnSubsampling(PerLanguage):
         """See `ConvSubsampling.centres`."""
         return self.members[0].centres
 
+    @property
+    def reach(self) -> int:
+        """See `ConvSubsampling.reach`."""
+        return self.members[0].reach
+
     def call(self, features, num_frames, language_ids):
         return by_language(self.members, language_ids, lambda member, take: member(take(features), take(num_frames)))
 

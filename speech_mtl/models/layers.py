@@ -322,6 +322,9 @@ class ConvSubsampling(keras.layers.Layer):
     centres = (3, 4)
     """Frame e is made of the feature frames 4 e to 4 e + 6, and has its middle at 3 + 4 e."""
 
+    reach = 3
+    """Feature frames on either side of its middle that a frame is made of."""
+
     def build(self, shape):
         shape = (*shape, 1)
         for convolution in self.convolutions:
@@ -331,8 +334,8 @@ class ConvSubsampling(keras.layers.Layer):
         self.project.build((shape[0], shape[1], self.flat))
         self.built = True
 
-    def call(self, features, num_frames):  # noqa: ARG002
-        """Frames are made of true ones only, wherever these end."""
+    def call(self, features, num_frames=None):  # noqa: ARG002
+        """True frames are made of true ones only, wherever these end."""
         hidden = features[..., None]
         for convolution in self.convolutions:
             hidden = convolution(hidden)

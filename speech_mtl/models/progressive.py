@@ -103,6 +103,11 @@ class ProgressiveEncoder(keras.layers.Layer):
         """Width of the last column."""
         return self.columns[-1].dim
 
+    @property
+    def max_frames(self) -> int | None:
+        """See `Encoder.max_frames`."""
+        return min((column.max_frames for column in self.columns if column.max_frames is not None), default=None)
+
     def dim_of(self, language: str) -> int:
         """Width of the encoder frames that a language is recognised from."""
         return self.columns[self.column_of(language)].dim

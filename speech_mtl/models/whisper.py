@@ -67,6 +67,9 @@ class WhisperSubsampling(keras.layers.Layer):
     centres = (0, 2)
     """Frame e has its middle at feature frame 2 e."""
 
+    reach = 2
+    """Feature frames on either side of its middle that a frame is made of."""
+
     def __init__(self, first: keras.layers.Layer, second: keras.layers.Layer, positions: np.ndarray, name: str):
         super().__init__(name=name)
         self.first, self.second, self.positions = first, second, positions.astype("float32")

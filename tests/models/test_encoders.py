@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, get_args
 import keras
 import numpy as np
 import pytest
+from tiny_encoders import whisper_folder
 
 from speech_mtl import config, settings
 from speech_mtl.datatypes import Batch
@@ -52,7 +53,8 @@ OWN_PARTS = {
 
 def tiny_encoder(kind: str, **own: Any) -> Any:
     accepted = inspect.signature(ENCODERS[kind]).parameters
-    arguments = {name: value for name, value in TINY.items() if name in accepted}
+    sizes = TINY | ({"dir": whisper_folder(2, 16, 20)} if kind == "whisper" else {})
+    arguments = {name: value for name, value in sizes.items() if name in accepted}
     return ENCODERS[kind](**arguments, parts=LanguageParts(LANGUAGES, **own))
 
 
@@ -134,9 +136,9 @@ def assert_same_gradients(one: dict[str, np.ndarray], other: dict[str, np.ndarra
         np.testing.assert_allclose(gradient, other[path], atol=2e-4 * scale, rtol=0, err_msg=path)
 
 
-def test_the_batch_says_something(results):
+def test_the_batch_says_something(model, results):
     assert (results.losses > 1).all()
-    assert results.num_frames.tolist() == [5, 8, 3]
+    assert results.num_frames.tolist() == [model.num_encoder_frames(size) for size in LENGTHS]
     for path, gradient in results.gradients.items():
         assert np.isfinite(gradient).all()
         assert np.abs(gradient).max() > 1e-6, f"{path} has no part in the loss"
@@ -205,18 +207,19 @@ def test_num_frames_is_the_true_size(model):
 
 
 def test_frames_lie_where_the_encoder_says(model):
-    """A feature frame shows in those encoder frames that are made of it: up to 3 frames around their middle."""
+    """A feature frame shows in those encoder frames that are made of it, so many around their middle."""
     features = np.random.default_rng(0).normal(0, 1, (1, 40, 20)).astype("float32")
     language_ids = np.array([1], "int32")
-    before = ops.convert_to_numpy(model.encoder.subsampled(features, language_ids))
+    sizes, reach = np.array([40], "int32"), model.encoder.subsampling.reach
+    before = ops.convert_to_numpy(model.encoder.subsampled(features, sizes, language_ids))
     first, step = model.encoder.frame_centres
     centres = first + step * np.arange(model.encoder.num_frames(40))
     for frame in range(40):
         changed = features.copy()
         changed[0, frame] = np.random.default_rng(frame + 1).normal(0, 10, 20)
-        after = ops.convert_to_numpy(model.encoder.subsampled(changed, language_ids))
+        after = ops.convert_to_numpy(model.encoder.subsampled(changed, sizes, language_ids))
         differs = np.abs(after - before).max(axis=(0, 2)) > 1e-4
-        np.testing.assert_array_equal(differs, np.abs(centres - frame) <= 3, err_msg=f"feature frame {frame}")
+        np.testing.assert_array_equal(differs, np.abs(centres - frame) <= reach, err_msg=f"feature frame {frame}")
 
 
 def test_the_last_layer_lies_in_the_encoder_and_is_trained(model):
@@ -261,7 +264,11 @@ def test_settings_are_the_arguments(kind):
         for name, parameter in inspect.signature(ENCODERS[kind]).parameters.items()
         if name not in ("random", "parts", "name")
     }
-    assert by_kind[kind]().model_dump(exclude={"kind"}) == arguments
+    fields = {name: field for name, field in by_kind[kind].model_fields.items() if name != "kind"}
+    assert fields.keys() == arguments.keys()
+    for name, field in fields.items():
+        assert field.is_required() == (arguments[name] is inspect.Parameter.empty)
+        assert field.is_required() or field.default == arguments[name]
 
 
 @pytest.mark.parametrize("kind", sorted(ENCODERS))

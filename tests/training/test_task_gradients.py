@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from tiny_encoders import encoder_settings, feature_settings
 
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
@@ -159,9 +160,14 @@ def test_watching_the_last_layer(batch, gradients_of, untraced):
 
 @pytest.mark.parametrize("kind", sorted(ENCODERS))
 def test_every_task_has_a_gradient_in_the_last_layer(kind, batch, gradients_of):
-    encoder = {"kind": kind, "dim": 16, "channels": 4, "dropout": 0.0}
-    encoder |= {"num_heads": 2} if kind == "conformer" else {}
-    shallow, model = (make_model(RECIPE.overridden({"encoder": encoder | {"num_layers": n}})) for n in (1, 2))
+    shallow, model = (
+        make_model(
+            RECIPE.overridden(
+                {"encoder": {**encoder_settings(kind, n), "dropout": 0.0}, "features": feature_settings(kind)}
+            )
+        )
+        for n in (1, 2)
+    )
     last = model.encoder.last_layer.trainable_variables
     shared = {variable.path for variable in model.encoder.trainable_variables}
     assert {variable.path for variable in last} < shared

@@ -1,0 +1,101 @@
+"""The public encoder: the same features and frames as KerasHub's, from a folder; and it trains like any other."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import librosa
+import numpy as np
+import pytest
+from tiny_encoders import encoder_settings, whisper_folder
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.evaluate import evaluate
+from speech_mtl.experiments.train import train
+from speech_mtl.models.whisper import WhisperEncoder, WhisperFeatures
+
+ops: Any = keras.ops  # whose annotations admit strings and None
+
+
+def features_of(waveform: np.ndarray) -> np.ndarray:
+    features, _ = WhisperFeatures()(waveform[None], np.array([len(waveform)], "int32"))
+    return ops.convert_to_numpy(features)[0]
+
+
+def test_features_equal_librosa(speak: Callable):
+    waveform = speak("abcd")
+    energies = librosa.feature.melspectrogram(
+        y=waveform, sr=16_000, n_fft=400, hop_length=160, win_length=400, window="hann", center=False, n_mels=80
+    )
+    levels = np.log10(np.maximum(energies.T, 1e-10))
+    expected = (np.maximum(levels, levels.max() - 8) + 4) / 4
+    np.testing.assert_allclose(features_of(waveform), expected, atol=2e-3)
+
+
+def test_features_equal_keras_hub(speak: Callable):
+    """Its frames have their middle where ours begin: of speech that begins 200 samples later they are ours."""
+    keras_hub = pytest.importorskip("keras_hub")
+    waveform = speak("abcd")
+    converter = keras_hub.layers.WhisperAudioConverter(max_audio_length=4)
+    theirs = np.array(converter(waveform[None, 200:]))[0]
+    ours = features_of(waveform)
+    size = len(ours) - 4
+    np.testing.assert_allclose(ours[2:size], theirs[2:size], atol=5e-3)
+
+
+def test_frames_equal_keras_hub():
+    folder = whisper_folder(2)
+    keras_hub = pytest.importorskip("keras_hub")
+    backbone = keras_hub.models.Backbone.from_preset(str(folder))
+    theirs = keras.Model(backbone.input["encoder_features"], backbone.output["encoder_sequence_output"])
+    features = np.random.default_rng(0).normal(size=(1, 40, 80)).astype("float32")
+    encoder = WhisperEncoder(folder)
+    encoder.build((None, None, 80))
+    frames, num_frames = encoder(features, np.array([40], "int32"))
+    assert np.array(num_frames).tolist() == [20]
+    np.testing.assert_allclose(np.array(frames), np.array(theirs(features)), rtol=1e-4, atol=1e-4)
+
+
+def whisper_recipe(tiny_recipe: Recipe, **changes: Any) -> Recipe:
+    return tiny_recipe.overridden({"encoder": encoder_settings("whisper"), "features": {"kind": "whisper"}, **changes})
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_run_starts_from_the_public_encoder(tiny_recipe: Recipe, tmp_path: Path, untraced: None, frozen: bool):
+    changes = {"training.unfreezing": {"kind": "heads"}} if frozen else {}
+    run = train(whisper_recipe(tiny_recipe, **changes), tmp_path / "run")
+    fresh = WhisperEncoder(whisper_folder())
+    fresh.build((None, None, 80))
+    trained = run.load().model.encoder
+    pairs = list(zip(fresh.trainable_variables, trained.trainable_variables, strict=True))
+    assert len(pairs) > 10
+    assert all(np.array_equal(np.array(one), np.array(other)) for one, other in pairs) == frozen
+    assert {row["language"] for row in evaluate(run, ["test"])} == {"aa", "bb"}
+
+
+def test_longer_speech_than_the_model_knows_is_refused(tiny_recipe: Recipe, tmp_path: Path):
+    with pytest.raises(InputError, match="cannot encode utterances of 50 s") as caught:
+        train(whisper_recipe(tiny_recipe, **{"data.max_duration_s": 50}), tmp_path / "run")
+    assert "data.max_duration_s" in caught.value.action
+
+
+def test_other_features_are_refused(tiny_recipe: Recipe):
+    with pytest.raises(InputError) as caught:
+        whisper_recipe(tiny_recipe, features={})
+    assert "set features={kind: whisper}" in caught.value.expected
+
+
+def test_a_folder_without_a_model_is_refused(tiny_recipe: Recipe, tmp_path: Path):
+    with pytest.raises(InputError) as caught:
+        whisper_recipe(tiny_recipe, encoder={"kind": "whisper", "dir": str(tmp_path)})
+    assert f"no model that KerasHub wrote in {tmp_path}" in caught.value.expected
+
+
+def test_a_damaged_model_is_refused(tmp_path: Path):
+    pytest.importorskip("keras_hub")
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"num_layers": 1}}))
+    with pytest.raises(InputError, match=r"encoder\.dir: .* holds no model that KerasHub can load"):
+        WhisperEncoder(tmp_path)

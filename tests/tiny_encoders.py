@@ -1,0 +1,42 @@
+"""Settings of tiny encoders of every kind; of public ones there is a model with random weights, saved by KerasHub."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SIZES = {"conformer": {"num_heads": 2, "kernel_size": 5, "expansion": 2, "channels": 4}, "recurrent": {"channels": 4}}
+_FOLDER = tempfile.TemporaryDirectory(prefix="tiny-encoders-")
+
+
+def encoder_settings(kind: str, num_layers: int = 1, dim: int = 16, num_mels: int = 80) -> dict[str, Any]:
+    """A section `encoder` of a recipe; skips the test where a public encoder's library is missing."""
+    if kind == "whisper":
+        return {"kind": kind, "dir": str(whisper_folder(num_layers, dim, num_mels))}
+    return {"kind": kind, "num_layers": num_layers, "dim": dim, **SIZES[kind]}
+
+
+def feature_settings(kind: str) -> dict[str, Any]:
+    """A section `features` that goes with an encoder."""
+    return {"kind": "whisper"} if kind == "whisper" else {}
+
+
+def whisper_folder(num_layers: int = 1, dim: int = 16, num_mels: int = 80) -> Path:
+    """A Whisper model that knows utterances up to 40 seconds."""
+    keras_hub = pytest.importorskip("keras_hub")
+    folder = Path(_FOLDER.name) / f"whisper-{num_layers}-{dim}-{num_mels}"
+    if folder.is_dir():
+        return folder
+    backbone = keras_hub.models.WhisperBackbone(
+        vocabulary_size=20,
+        num_layers=num_layers,
+        num_heads=2,
+        hidden_dim=dim,
+        intermediate_dim=2 * dim,
+        num_mels=num_mels,
+        max_encoder_sequence_length=4000,
+        max_decoder_sequence_length=8,
+    )
+    backbone.save_to_preset(str(folder))
+    return folder
