@@ -14,7 +14,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoder import Encoder
 from speech_mtl.models.encoders import ENCODERS
-from speech_mtl.models.features import LogMel
+from speech_mtl.models.features import LogMel, MelFeatures
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
@@ -78,7 +78,7 @@ def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
     )
 
 
-def _features(recipe: Recipe) -> LogMel | WhisperFeatures:
+def _features(recipe: Recipe) -> MelFeatures:
     return FEATURES[recipe.features.kind](recipe.data.sample_rate_hz, **recipe.features.model_dump(exclude={"kind"}))
 
 

@@ -5,6 +5,7 @@ What comes out is frozen. The settings themselves are in `settings.py`.
 
 import difflib
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -162,11 +163,11 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _shares_leave_something(self):
         shares = [self.languages[name].share for name in self.trained_languages]
-        given = sum(share for share in shares if share is not None)
-        whole = None not in shares
-        if (abs(given - 1) > 1e-6 if whole else given >= 1) and any(shares):
+        given = [share for share in shares if share is not None]
+        total = sum(given)
+        if given and not (math.isclose(total, 1, abs_tol=1e-6) if len(given) == len(shares) else total < 1):
             raise ValueError(
-                f"languages.*.share add up to {given:g}: that must be 1 if every trained language has one, else less"
+                f"languages.*.share add up to {total:g}: that must be 1 if every trained language has one, else less"
             )
         return self
 

@@ -13,8 +13,9 @@ from speech_mtl.experiments.gather import (
     cell_rows,
     evaluated_rows,
     gather_curves,
+    gather_laterals,
     gather_old_languages,
-    gather_structure,
+    gather_sizes,
     gather_test_sets,
 )
 from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
@@ -167,11 +168,22 @@ class _Comparison:
         runs = dict.fromkeys(name for cell in cells for name in cell.stages)
         wall_time_s = sum(Run(self.plan.run_path(name)).progress().wall_time_s for name in runs)
         origin = provenance(wall_time_s, report.earlier_commands(self.folder))
-        about, replications = self.recipe.about.strip(), self.recipe.compare.num_replications
-        test_sets = gather_test_sets(self.plan, cells)
-        old, told = gather_old_languages(self.plan, cells), gather_curves(self.plan, cells)
-        given = rows, test_sets, replications, origin, self.recipe.compare.reference, old
-        results = report.Results(self.recipe.name, about, *given, *told, *gather_structure(self.plan, cells))
+        curves, conflicts, labels = gather_curves(self.plan, cells)
+        results = report.Results(
+            recipe=self.recipe.name,
+            about=self.recipe.about.strip(),
+            rows=rows,
+            test_sets=gather_test_sets(self.plan, cells),
+            num_replications=self.recipe.compare.num_replications,
+            provenance=origin,
+            reference=self.recipe.compare.reference,
+            old=gather_old_languages(self.plan, cells),
+            curves=curves,
+            conflicts=conflicts,
+            labels=labels,
+            laterals=gather_laterals(self.plan, cells),
+            sizes=gather_sizes(self.plan, cells),
+        )
         report.save(results, self.folder, rows=report.ROWS[0])
         write_text(self.folder / "comparison.md", comparison_text(results) + "\n")
         return results

@@ -27,17 +27,19 @@ from speech_mtl.tasks import Task
 
 @dataclass(frozen=True)
 class References:
-    """What a split says: the audio with its labels, the ids and the normalised transcripts, in one order.
+    """What a split says: the audio with its labels, the ids, speakers and normalised transcripts, in one order.
 
     Attributes:
         examples: Audio and labels.
         ids: Of the utterances.
+        speakers: Who speaks; None where unknown.
         texts: Transcripts; None where unknown.
         num_unseen: By task, labels of classes that training has not, which are left out.
     """
 
     examples: Examples
     ids: list[str]
+    speakers: list[str | None]
     texts: list[str | None]
     num_unseen: dict[str, int]
 
@@ -69,7 +71,8 @@ def load_references(
         num_unseen[name] = sum(label is not None for label in labels) - columns[name].num_labelled
     nothing = np.zeros(len(kept) + 1, np.int64)
     examples = Examples(opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, columns)
-    return References(examples, [utterance.id for utterance in kept], texts, num_unseen)
+    ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
+    return References(examples, ids, speakers, texts, num_unseen)
 
 
 def recognize(

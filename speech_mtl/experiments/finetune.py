@@ -46,19 +46,17 @@ def finetuning_recipe(
     """
     there = run.recipe()
     run.best_folder()
-    _refuse_unasked(run, there, new)
-    others = [language for language in there.languages if language != new.language]
-    rehearsed = {"train": True, "output_layer": "keep", "share": new.rehearse / max(1, len(others))}
-    kept = {"train": False, "output_layer": None, "share": None}
-    languages: dict[str, Any] = {
-        language: {**settings.model_dump(mode="json"), **(rehearsed if new.rehearse else kept)}
-        for language, settings in there.languages.items()
-        if language != new.language
-    }
+    others = {language: settings for language, settings in there.languages.items() if language != new.language}
+    is_known = new.language in there.languages
+    _refuse_unasked(run, new, list(there.languages), is_known, can_rehearse=bool(others))
+    as_before = {"train": False, "output_layer": None, "share": None}
+    if new.rehearse:
+        as_before = {"train": True, "output_layer": "keep", "share": new.rehearse / len(others)}
+    languages = {language: settings.model_dump(mode="json") | as_before for language, settings in others.items()}
     languages[new.language] = {
         "tokenizer": {"kind": new.tokenizer},
         "manifests": {split: str(path) for split, path in new.manifests.items()},
-        "output_layer": new.output_layer if new.language in there.languages else None,
+        "output_layer": new.output_layer if is_known else None,
     }
     method = find_method(new.method)(there, new.language)
     recipe = there.overridden(
@@ -91,22 +89,22 @@ def schedule_for(minutes: float, method: str = "finetune") -> dict[str, Any]:
     }
 
 
-def _refuse_unasked(run: Run, there: Recipe, new: NewLanguage) -> None:
-    if new.language in there.languages and new.output_layer is None:
+def _refuse_unasked(run: Run, new: NewLanguage, known: list[str], is_known: bool, can_rehearse: bool) -> None:
+    if is_known and new.output_layer is None:
         raise InputError(
             f"{run.path} has an output layer for {new.language} already",
-            expected="a language other than " + ", ".join(there.languages),
+            expected="a language other than " + ", ".join(known),
             received=f"--language {new.language}",
             action="--replace-head makes a new output layer, --keep-head trains the one that is there",
         )
-    if new.language not in there.languages and new.output_layer == "keep":
+    if not is_known and new.output_layer == "keep":
         raise InputError(
             f"{run.path} has no output layer for {new.language} that could be kept",
-            expected="one of " + ", ".join(there.languages),
+            expected="one of " + ", ".join(known),
             received=f"--language {new.language} --keep-head",
             action="leave --keep-head out",
         )
-    if new.rehearse and not [language for language in there.languages if language != new.language]:
+    if new.rehearse and not can_rehearse:
         raise InputError(
             f"{run.path} has no other language to rehearse",
             expected="a run of several languages",

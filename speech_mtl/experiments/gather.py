@@ -114,11 +114,6 @@ def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], l
     return curves, conflicts, labels
 
 
-def gather_structure(plan: Plan, cells: Sequence[Cell]) -> tuple[list[LateralUse], list[ArmSize]]:
-    """What progressive networks listen to, and how many parameters each arm has."""
-    return gather_laterals(plan, cells), gather_sizes(plan, cells)
-
-
 def gather_laterals(plan: Plan, cells: Sequence[Cell]) -> list[LateralUse]:
     """What progressive networks listen to, mean over seeds."""
     shares: dict[tuple[str, float, str, str], list[float]] = {}

@@ -17,11 +17,13 @@ from speech_mtl.settings import DataSettings
 def write_laterals(run: Run, recognizer: Recognizer, language: str, references: References, data: DataSettings) -> None:
     """Measures how much the last column listens to each earlier one at each height; nothing if it listens to none.
 
-    A share is the root mean square of what a connection adds over that of what it is added to, mean over batches.
+    The network is left with the best weights of its run. A share is the root mean square of what a connection adds
+    over that of what it is added to, mean over batches.
     """
     model, encoder = recognizer.model, recognizer.model.encoder
     if not isinstance(encoder, ProgressiveEncoder) or not encoder.laterals[-1]:
         return
+    run.load_best(model)
     plan = plan_evaluation(0, references.examples.num_samples / recognizer.sample_rate_hz, data.batch_s)
     measured = []
     for batch in batches(plan, {0: references.examples}, data.num_threads):

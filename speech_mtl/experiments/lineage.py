@@ -1,6 +1,5 @@
 """Language after language: the runs that a run descends from, and what was forgotten on the way."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from speech_mtl.errors import InputError
@@ -10,19 +9,8 @@ from speech_mtl.runs import Run
 from speech_mtl.scoring.forgetting import before, what_was_forgotten
 from speech_mtl.scoring.hypotheses import Model, TestSet
 from speech_mtl.scoring.results import GenerationRow
-from speech_mtl.scoring.summary import Forgotten
 from speech_mtl.scoring.tables import generation_table
 from speech_mtl.screen import Screen
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """What a generation makes of a language."""
-
-    cer: float
-    texts: list[str]
-    references: list[str]
-    spaced: bool
 
 
 def generations(run: Run) -> list[Run]:
@@ -68,35 +56,55 @@ def write_forgetting(run: Run, split: str, num_replications: int = 10_000, scree
             received="a run without init_from",
             action="give the youngest of several generations",
         )
-    rows = _rows(line, _recognised(line, run, split, screen), split, num_replications)
+    rates, test_sets = _recognised(line, split, screen)
+    rows = _rows(line, rates, test_sets, split, num_replications)
     write_text(run.path / "forgetting.json", json_text(rows))
     path = run.path / "forgetting.md"
     write_text(path, generation_table(rows) + "\n")
     return path
 
 
-def _recognised(line: list[Run], last: Run, split: str, screen: Screen) -> dict[tuple[int, str], _Heard]:
-    """By generation and language, what was heard in the last run's manifests."""
-    recipe, found = last.recipe(), {}
+def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple[int, str], float], list[TestSet]]:
+    """By generation and language the error in the manifests of the last run; and what was heard, then and first."""
+    recipe, rates, test_sets = line[-1].recipe(), {}, {}
     for number, run in enumerate(line):
         recognizer = run.load()
         for language in screen.progress(run.recipe().languages, f"Recognising with {run.path.name}"):
             references = load_references(recipe, language, split, recognizer)
             score, hypotheses = recognize(recognizer, language, references, recipe.data)
-            pairs = [(said, h.text) for said, h in zip(references.texts, hypotheses, strict=True) if said is not None]
-            texts, heard = ([pair[i] for pair in pairs] for i in (0, 1))
-            spaced = recognizer.tokenizers[language].spaced
-            found[number, language] = _Heard(score.characters.rate, heard, texts, spaced)
-    return found
+            rates[number, language] = score.characters.rate
+            said = {
+                h.id: (text, speaker, h.text)
+                for h, text, speaker in zip(hypotheses, references.texts, references.speakers, strict=True)
+                if text is not None
+            }
+            texts, speakers, heard = map(list, zip(*said.values(), strict=True))
+            if language not in test_sets:
+                spaced = recognizer.tokenizers[language].spaced
+                test_sets[language] = TestSet(language, spaced, list(said), speakers, texts), heard
+                continue
+            test_set, first = test_sets[language]
+            test_set.add(before(_model(number)), list(said), first)
+            test_set.add(_model(number), list(said), heard)
+    return rates, [test_set for test_set, _ in test_sets.values() if test_set.hypotheses]
+
+
+def _model(number: int) -> Model:
+    """Stands for a generation in a test set."""
+    return Model(str(number), budget_s=0.0, seed=0)
 
 
 def _rows(
-    line: list[Run], heard: dict[tuple[int, str], _Heard], split: str, num_replications: int
+    line: list[Run],
+    rates: dict[tuple[int, str], float],
+    test_sets: list[TestSet],
+    split: str,
+    num_replications: int,
 ) -> list[GenerationRow]:
+    forgotten = {(one.arm, one.language): one for one in what_was_forgotten(test_sets, num_replications)}
     rows: list[GenerationRow] = []
-    for (number, language), now in heard.items():
-        first = next(heard[n, language] for n in range(len(line)) if (n, language) in heard)
-        lost = _lost(language, first, now, num_replications) if first is not now else None
+    for (number, language), rate in rates.items():
+        lost = forgotten.get((_model(number).arm, language))
         rows.append(
             {
                 "generation": number + 1,
@@ -104,7 +112,7 @@ def _rows(
                 "learnt": list(line[number].recipe().trained_languages),
                 "language": language,
                 "split": split,
-                "cer": round(now.cer, 4),
+                "cer": round(rate, 4),
                 "growth": None if lost is None else round(lost.growth.value, 4),
                 "growth_low": None if lost is None else round(lost.growth.low, 4),
                 "growth_high": None if lost is None else round(lost.growth.high, 4),
@@ -112,13 +120,3 @@ def _rows(
             }
         )
     return rows
-
-
-def _lost(language: str, first: _Heard, now: _Heard, num_replications: int) -> Forgotten:
-    ids = [str(i) for i in range(len(first.references))]
-    test_set = TestSet(language, first.spaced, ids, [None] * len(ids), first.references)
-    model = Model("later", 0.0, 0)
-    test_set.add(before(model), ids, first.texts)
-    test_set.add(model, ids, now.texts)
-    (found,) = what_was_forgotten([test_set], num_replications)
-    return found

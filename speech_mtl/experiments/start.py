@@ -152,7 +152,8 @@ def _refuse_other_features(source: Run, recipe: Recipe) -> None:
     there, pairs = source.recipe(), {}
     for one, other in zip(_columns(there), _columns(recipe), strict=False):
         pairs |= _settings("encoder", one.model_dump(), other.model_dump())
-    pairs.pop("encoder.dropout", None)  # has no weights
+    for name in ("encoder.dropout", "encoder.dir"):  # have no weights of their own: the run's are taken over
+        pairs.pop(name, None)
     pairs |= _settings("features", there.features.model_dump(), recipe.features.model_dump())
     pairs["data.sample_rate_hz"] = there.data.sample_rate_hz, recipe.data.sample_rate_hz
     if len(_columns(there)) > len(_columns(recipe)):

@@ -39,7 +39,6 @@ from speech_mtl.experiments.evaluate import References, load_references, report_
 from speech_mtl.experiments.laterals import write_laterals
 from speech_mtl.experiments.start import kept_tokenizer, start_from
 from speech_mtl.files import json_text, write_text
-from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.runs import Run
 from speech_mtl.screen import Screen
 from speech_mtl.tasks import Task
@@ -176,20 +175,14 @@ class _Training:
         with self.screen.training(title, settings.num_updates, progress.update) as self.show:
             progress = loop.run(progress)
         self.writer.close()
-        self._write_laterals()
+        language, references = next(iter(self.references.items()))
+        write_laterals(self.run, self.recognizer, language, references, data)
         why = "no better error" if progress.stopped else "all updates done"
         self.screen.say(
             f"Finished after {progress.update} updates ({why}); best dev error {progress.best_error:.1%} "
             f"at update {progress.best_update}."
         )
         return progress
-
-    def _write_laterals(self) -> None:
-        """Of a progressive network, with its best weights."""
-        language, references = next(iter(self.references.items()))
-        if isinstance(self.model.encoder, ProgressiveEncoder):
-            self.run.load_best(self.model)
-            write_laterals(self.run, self.recognizer, language, references, self.recipe.data)
 
     def sources(self, number: int, rows: Sequence[int]) -> list[str]:
         """`file:line` of the utterances in some rows of a batch."""

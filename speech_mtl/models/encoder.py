@@ -13,7 +13,7 @@ from speech_mtl.models.layers import ConvSubsampling, Dropout, FrameContext
 
 
 class Encoder(keras.layers.Layer):
-    """What all encoders are: convolutional subsampling, and blocks one above the other.
+    """What all encoders are: subsampling over time, and blocks one above the other.
 
     Args:
         num_layers: Number of blocks.

@@ -12,11 +12,10 @@ import numpy as np
 from speech_mtl.datatypes import Logits
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoder import Encoder, named
-from speech_mtl.models.features import LogMel
+from speech_mtl.models.features import MelFeatures
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.models.task_heads import TaskHead, TaskHeads
-from speech_mtl.models.whisper import WhisperFeatures
 
 
 class MultilingualModel(keras.Model):
@@ -36,7 +35,7 @@ class MultilingualModel(keras.Model):
 
     def __init__(
         self,
-        features: LogMel | WhisperFeatures,
+        features: MelFeatures,
         augment: SpecAugment,
         encoder: Encoder | ProgressiveEncoder,
         heads: LanguageHeads,

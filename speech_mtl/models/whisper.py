@@ -10,12 +10,12 @@ from keras import ops
 
 from speech_mtl.errors import InputError, require
 from speech_mtl.models.encoder import Encoder
-from speech_mtl.models.features import frame_mask
+from speech_mtl.models.features import MelFeatures, frame_mask
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.layers import FrameContext
 
 
-class WhisperFeatures(keras.layers.Layer):
+class WhisperFeatures(MelFeatures):
     """Whisper's log-mel features: base 10, cut off 8 below an utterance's largest value, and scaled.
 
     Reference: Radford et al. 2022, "Robust speech recognition via large-scale weak supervision", section 2.2. We differ
@@ -26,33 +26,13 @@ class WhisperFeatures(keras.layers.Layer):
         num_mels: F, number of mel bands.
     """
 
-    WINDOW, HOP = 400, 160
-
     def __init__(self, sample_rate_hz: int = 16_000, num_mels: int = 80, name: str = "features"):
-        super().__init__(name=name, trainable=False)
-        import librosa  # slow to import, and only needed where a network is built
+        super().__init__(sample_rate_hz, num_mels, window=400, hop=160, fft_size=400, name=name)
 
-        self.sample_rate_hz, self.num_mels = sample_rate_hz, num_mels
-        self.filters = librosa.filters.mel(sr=sample_rate_hz, n_fft=self.WINDOW, n_mels=num_mels).T.astype("float32")
-        self.built = True
-
-    def num_frames(self, num_samples):
-        """Frames that lie inside `num_samples` samples (an int, or an array of them)."""
-        return (num_samples - self.WINDOW) // self.HOP + 1
-
-    def frame_time_s(self, frame):
-        """Seconds at which a frame has its middle (for an int or an array)."""
-        return (frame * self.HOP + self.WINDOW / 2) / self.sample_rate_hz
-
-    def call(self, waveforms, num_samples):
-        """(B, S) waveforms and (B,) true lengths -> (B, T, F) features, zero beyond the true frames, and (B,) T."""
-        real, imaginary = ops.stft(waveforms, self.WINDOW, self.HOP, self.WINDOW, window="hann", center=False)
-        energies = ops.matmul(real * real + imaginary * imaginary, self.filters)
+    def scaled(self, energies, mask, num_frames):  # noqa: ARG002
         levels = ops.log(ops.maximum(energies, 1e-10)) / np.float32(np.log(10.0))
-        num_frames = ops.maximum(self.num_frames(num_samples), 0)
-        mask = frame_mask(num_frames, ops.shape(levels)[1])[:, :, None]
         loudest = ops.max(ops.where(mask > 0, levels, -10.0), axis=(1, 2), keepdims=True)
-        return (ops.maximum(levels, loudest - 8.0) + 4.0) / 4.0 * mask, num_frames
+        return (ops.maximum(levels, loudest - 8.0) + 4.0) / 4.0
 
 
 class WhisperSubsampling(keras.layers.Layer):
