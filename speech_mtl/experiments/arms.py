@@ -36,6 +36,9 @@ START = "runs/the-run-it-starts-from"
 Arm = Callable[[Recipe], list[Stage]]
 """Recipe with budget and seed -> stages."""
 
+REHEARSED = 0.2
+"""Share of the speech that the arm `rehearsal` takes from the auxiliary languages."""
+
 ARMS: dict[str, Arm] = {}
 """Every arm by name."""
 
@@ -119,6 +122,49 @@ def pretrain_finetune(recipe: Recipe) -> list[Stage]:
 
 
 @arm
+def heads(recipe: Recipe) -> list[Stage]:
+    """As `pretrain_finetune`, but only the output layer of the target is trained.
+
+    Reference: Huang et al. 2013, section 4.
+    """
+    return _unfrozen(recipe, "heads")
+
+
+@arm
+def heads_first(recipe: Recipe) -> list[Stage]:
+    """As `pretrain_finetune`, with the output layer trained before the encoder; see `training.unfreezing`."""
+    return _unfrozen(recipe, "heads_first")
+
+
+@arm
+def gradual(recipe: Recipe) -> list[Stage]:
+    """As `pretrain_finetune`, with the encoder unfrozen from the top to the bottom; see `training.unfreezing`."""
+    return _unfrozen(recipe, "gradual")
+
+
+@arm
+def layerwise(recipe: Recipe) -> list[Stage]:
+    """As `pretrain_finetune`, with lower rates for lower layers; see `training.unfreezing`."""
+    return _unfrozen(recipe, "layerwise")
+
+
+@arm
+def rehearsal(recipe: Recipe) -> list[Stage]:
+    """As `pretrain_finetune`, with a fifth of the speech of every batch from the auxiliary languages again.
+
+    Reference: Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal", section 2.
+    """
+    first, last = pretrain_finetune(recipe)
+    auxiliaries = auxiliaries_of(recipe)
+    again = {"train": True, "output_layer": "keep", "share": REHEARSED / len(auxiliaries)}
+    languages = {name: own.model_copy(update=again) for name, own in auxiliaries.items()} | target_only(
+        recipe
+    ).languages
+    changed = last.recipe.overridden({"init_from": START, "languages": languages})
+    return [first, Stage(_named("rehearsal", recipe), changed, first.name)]
+
+
+@arm
 def adapters(recipe: Recipe) -> list[Stage]:
     """First the auxiliary languages; then adapters and an output layer for the target, beside the frozen encoder.
 
@@ -162,6 +208,12 @@ def _pretraining(recipe: Recipe) -> Stage:
     """The auxiliary languages, one run for all budgets."""
     changes = {"target": None, "training.num_updates": recipe.compare.pretrain_updates}
     return Stage(f"pretrain-seed{recipe.seed}", recipe.with_languages(auxiliaries_of(recipe), changes))
+
+
+def _unfrozen(recipe: Recipe, kind: str) -> list[Stage]:
+    """The auxiliary languages, then the target with a way of unfreezing that has its name."""
+    first = _pretraining(recipe)
+    return [first, _finetuning(kind, recipe, first, {"training.unfreezing": {"kind": kind}})]
 
 
 def _taught(recipe: Recipe, method: str, effort: Mapping[str, Any] | None = None) -> list[Stage]:

@@ -63,11 +63,11 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 
 def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
-    """What the runs of the cells, and those they started from, heard in languages that they were not trained on."""
+    """What the runs of the cells, and those they started from, heard in languages besides the target."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
         last = plan.stages[cell.stages[-1]]
-        for language in old_languages(last.recipe) if last.start else ():
+        for language in old_languages(last):
             model = Model(cell.arm, cell.budget_s, cell.seed)
             _add(test_sets, Run(plan.run_path(str(last.start))), language, before(model))
             _add(test_sets, Run(plan.run_path(last.name)), language, model)

@@ -59,7 +59,7 @@ class Plan:
     def tested(self) -> frozenset[str]:
         """The runs that are evaluated: the last ones, and those that one with old languages starts from."""
         last = {cell.stages[-1] for cell in self.cells}
-        starts = {stage.start for stage in self.stages.values() if stage.start and old_languages(stage.recipe)}
+        starts = {stage.start for stage in self.stages.values() if stage.start and old_languages(stage)}
         return frozenset(last | starts)
 
     def num_updates(self) -> int:
@@ -67,9 +67,9 @@ class Plan:
         return sum(stage.recipe.training.num_updates for stage in self.stages.values())
 
 
-def old_languages(recipe: Recipe) -> list[str]:
-    """The languages that a run recognises and is not trained on."""
-    return [language for language in recipe.languages if language not in recipe.trained_languages]
+def old_languages(stage: Stage) -> list[str]:
+    """The languages that a run recognises beside its target, and that the run it started from recognised before."""
+    return [language for language in stage.recipe.languages if stage.start and language != stage.recipe.target]
 
 
 def plan_comparison(recipe: Recipe, folder: Path) -> Plan:

@@ -9,6 +9,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS, Stage, find_arm
 from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.settings import ProgressiveSettings
+from speech_mtl.training.unfreezing import UNFREEZINGS
 
 
 def recipe(budget_s: float = 60.0, seed: int = 0, target: str | None = "bb") -> Recipe:
@@ -51,7 +52,11 @@ def test_an_arm_leaves_speech_and_network_as_the_recipe_has_them(arm: str):
         encoder = stage.recipe.encoder
         columns = encoder.columns if isinstance(encoder, ProgressiveSettings) else ()
         assert all(one == recipe().encoder for one in ([column.encoder for column in columns] or [encoder]))
-        assert stage.recipe.languages.items() <= recipe().languages.items()
+        for language, own in stage.recipe.languages.items():
+            assert (own.budget_s, own.tokenizer) == (
+                recipe().languages[language].budget_s,
+                recipe().languages[language].tokenizer,
+            )
 
 
 def test_one_name_is_one_run():
@@ -104,7 +109,7 @@ def test_auxiliaries_are_kept_where_that_is_asked_for(arm: str):
             assert stage.recipe.languages == before.recipe.languages
         else:
             assert set(stage.recipe.languages) == {"aa", "bb", "cc"}
-            assert stage.recipe.trained_languages == ("bb",)
+            assert stage.recipe.trained_languages == (("aa", "cc", "bb") if arm == "rehearsal" else ("bb",))
         assert stage.name == before.name
 
 
@@ -120,6 +125,25 @@ def test_arms_that_leave_the_encoder_as_it_is(arm: str):
     else:
         assert second.recipe.adapters is not None
         assert second.recipe.training.unfreezing.kind == "heads"
+
+
+def test_every_way_of_unfreezing_is_an_arm():
+    for kind in UNFREEZINGS.keys() - {"all"}:
+        first, second = stages(kind)
+        assert first == stages("pretrain_finetune")[0]
+        assert second.recipe.training.unfreezing.kind == kind
+        assert (
+            second.recipe.overridden({"training.unfreezing": {}, "init_from": None})
+            == stages("pretrain_finetune")[1].recipe
+        )
+
+
+def test_rehearsal_hears_the_auxiliaries_again():
+    first, second = stages("rehearsal")
+    assert first == stages("pretrain_finetune")[0]
+    assert second.recipe.training == stages("pretrain_finetune")[1].recipe.training
+    shares = {name: own.share for name, own in second.recipe.languages.items()}
+    assert shares == {"aa": pytest.approx(0.1), "cc": pytest.approx(0.1), "bb": None}
 
 
 def test_middle_shares_neither_the_lowest_nor_the_highest_layer():
