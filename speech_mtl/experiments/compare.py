@@ -24,6 +24,7 @@ from speech_mtl.experiments.run_stage import is_done, run_stage
 from speech_mtl.experiments.scheduler import Job, run_jobs
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
+from speech_mtl.scoring.figures import task_rows
 from speech_mtl.scoring.tables import comparison_table, task_error_table
 from speech_mtl.screen import Screen
 
@@ -66,7 +67,7 @@ def comparison_text(results: report.Results) -> str:
     """The tables, with what has to be said about the data."""
     about = f"{results.about}\n\n" if results.about else ""
     if results.has_tasks:
-        return f"# {results.recipe}\n\n{about}{task_error_table(report.task_rows(results.summary))}"
+        return f"# {results.recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
     tables = [
         f"# {results.recipe}: {one.language}\n\n{about}{comparison_table(results.rows, one.language)}"
         for one in results.test_sets

@@ -5,6 +5,7 @@ FOLDER/hypotheses.jsonl                              what every model heard in t
 FOLDER/provenance.json                               the recipe in a few words, and how the results came about
 FOLDER/curves.json                                   what training said of tasks, and of networks
 FOLDER/old_languages.jsonl                           what was heard in languages from before the target was learnt
+FOLDER/arms.json                                     errors of every arm with intervals, parameters and time
 FOLDER/efficiency.json                               equivalent hours
 FOLDER/forgetting.json                               errors in those languages, before and after
 FOLDER/tasks.json                                    errors of every task by arm, where there are several
@@ -20,22 +21,17 @@ from typing import Any
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
+from speech_mtl.scoring.figures import figures_of
 from speech_mtl.scoring.hypotheses import TestSet, read_test_sets, write_test_sets
 from speech_mtl.scoring.results import (
     REFERENCE_ARM,
-    EfficiencyRow,
-    EquivalentRow,
-    ForgettingRow,
     ResultRow,
-    TaskErrorRow,
     auxiliary_of,
     split_variant,
 )
 from speech_mtl.scoring.summary import (
     ArmSize,
     Conflict,
-    EquivalentHours,
-    Hours,
     LabelCount,
     LateralUse,
     Provenance,
@@ -195,85 +191,6 @@ def refuse_drift(results: Results, folder: Path) -> None:
             received="another text" if path.is_file() else "no such file",
             action=f"speech-mtl report {folder}",
         )
-
-
-def figures_of(summary: Summary) -> dict[str, str]:
-    """The files of figures, by name."""
-    figures = {"efficiency.json": json_text(efficiency_rows(summary))}
-    if summary.tasks:
-        figures["tasks.json"] = json_text(task_rows(summary))
-    if summary.forgotten:
-        figures["forgetting.json"] = json_text(forgetting_rows(summary))
-    return figures
-
-
-def task_rows(summary: Summary) -> list[TaskErrorRow]:
-    """Errors of every task, rounded, so that they stay the same on every machine."""
-
-    def rounded(value: float | None) -> float | None:
-        return None if value is None else round(value, 4)
-
-    return [
-        {
-            "recipe": summary.recipe,
-            "task": one.task,
-            "metric": one.metric,
-            "arm": one.arm,
-            "budget_s": one.budget_s,
-            "num_seeds": len(one.seeds),
-            "error": round(one.error.value, 4),
-            "low": round(one.error.low, 4),
-            "high": round(one.error.high, 4),
-            "gain": rounded(one.gain and one.gain.value),
-            "gain_low": rounded(one.gain and one.gain.low),
-            "gain_high": rounded(one.gain and one.gain.high),
-        }
-        for one in summary.tasks
-    ]
-
-
-def forgetting_rows(summary: Summary) -> list[ForgettingRow]:
-    """Errors in old languages, rounded, so that they stay the same on every machine."""
-    return [
-        {
-            "recipe": summary.recipe,
-            "language": one.language,
-            "arm": one.arm,
-            "budget_s": one.budget_s,
-            "num_seeds": len(one.seeds),
-            "cer_before": round(one.before, 4),
-            "cer_after": round(one.after, 4),
-            "growth": round(one.growth.value, 4),
-            "growth_low": round(one.growth.low, 4),
-            "growth_high": round(one.growth.high, 4),
-            "same": one.same,
-        }
-        for one in summary.forgotten
-    ]
-
-
-def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
-    """Equivalent hours, rounded, so that they stay the same on every machine."""
-
-    def row(found: EquivalentHours, hours: Hours) -> EquivalentRow:
-        return {
-            "relation": hours.relation,
-            "hours": round(hours.hours, 4),
-            "factor": round(found.factor(hours), 3),
-        }
-
-    return [
-        {
-            "recipe": summary.recipe,
-            "language": summary.language,
-            "arm": found.arm,
-            "budget_s": found.budget_s,
-            "hours_alone": row(found, found.hours),
-            "low": row(found, found.low),
-            "high": row(found, found.high),
-        }
-        for found in summary.equivalent_hours
-    ]
 
 
 def _read_curves(path: Path) -> dict[str, Any]:

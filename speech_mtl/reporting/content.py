@@ -18,6 +18,7 @@ from speech_mtl.reporting.blocks import (
 )
 from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.scoring.summary import (
+    ArmSize,
     ArmSummary,
     EquivalentHours,
     LabelCount,
@@ -135,46 +136,40 @@ def _error_against_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Bl
     heads = ["Target speech", "Arm", "Seeds", "CER %", "WER %", "CER reduced by %"]
     heads += ["p, bootstrap", "p, MAPSSWE", "Updates", "Training"]
     rows = [_comparison_row(one, summary.arms) for one in summary.arms]
+    sizes = {one.arm: one for one in summary.sizes}
+    if _sizes_differ(summary):
+        heads += ["Trained", "Of all", "The target's own"]
+        rows = [[*row, *_sizes(sizes.get(one.arm))] for row, one in zip(rows, summary.arms, strict=True)]
     title = "Error rates of every arm at every amount of target speech"
     table = Table(title, heads, rows, num_text_columns=2, note=_how_compared(summary))
-    return [plots["data-efficiency"], table, *([_sizes(summary)] if _differ(summary) else [])]
+    return [plots["data-efficiency"], table]
 
 
-def _differ(summary: Summary) -> bool:
+def _sizes_differ(summary: Summary) -> bool:
     return len({(one.trained, one.total, one.own) for one in summary.sizes}) > 1
 
 
-def _sizes(summary: Summary) -> Table:
-    heads = ["Arm", "Trained", "Of all", "The target's own", "Training"]
-    times = {one.arm: one.wall_time_s for one in sorted(summary.arms, key=lambda one: one.budget_s)}
-    rows = [
-        [
-            Cell(one.arm),
-            Cell(f"{one.trained:,}", one.trained),
-            Cell(f"{one.total:,}", one.total),
-            Cell(f"{one.own:,}", one.own),
-            Cell(words.waiting(times[one.arm]), times[one.arm]) if one.arm in times else Cell(MISSING),
-        ]
-        for one in summary.sizes
-    ]
-    note = (
-        "Parameters of the last run at the largest amount of target speech: those that it changes, all, and those that"
-        " only the target has: its output layer, adapters, layers of its own. Training: all stages, mean over seeds."
-    )
-    return Table("Parameters and time of every arm", heads, rows, num_text_columns=1, note=note)
+def _sizes(one: ArmSize | None) -> list[Cell]:
+    if one is None:
+        return [Cell(MISSING)] * 3
+    return [Cell(f"{count:,}", count) for count in (one.trained, one.total, one.own)]
 
 
 def _how_compared(summary: Summary) -> str:
     units = f"{summary.num_resampled:,} {summary.resampled}{'' if summary.num_resampled == 1 else 's'}"
-    sizes = {one.arm: f"{one.num_parameters:,}" for one in summary.arms}
-    same = len(set(sizes.values())) == 1
-    size = f"{sizes.popitem()[1]} in every arm" if same else ", ".join(" ".join(item) for item in sizes.items())
+    counts = {f"{one.num_parameters:,}" for one in summary.arms}
+    size = f" Trainable parameters: {counts.pop()} in every arm." if len(counts) == 1 else ""
+    if _sizes_differ(summary):
+        size += (
+            " Parameters: of the last run at the largest amount of target speech those that it changes, all, and those"
+            " that only the target has: its output layer, adapters, layers of its own."
+        )
     return (
         "On the test split. CER and WER: character and word error rate, mean over seeds. In brackets:"
         f" {words.INTERVAL}, from drawing the {units} of the test split anew {summary.num_replications:,} times. Bold:"
         f" lowest CER at that amount. p: chance of so large a difference from {REFERENCE_ARM} if there were none,"
         " two-sided, by the paired bootstrap, and by the matched-pairs test on words (MAPSSWE), there the largest of"
-        f" the seeds. Updates and training time: all stages, mean over seeds. Trainable parameters: {size}."
+        f" the seeds. Updates and training time: all stages, mean over seeds.{size}"
     )
 
 

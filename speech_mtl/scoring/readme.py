@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.results import (
+    ArmRow,
     EfficiencyRow,
     EvaluationRow,
     ForgettingRow,
@@ -15,6 +16,7 @@ from speech_mtl.scoring.results import (
     TaskErrorRow,
 )
 from speech_mtl.scoring.tables import (
+    arm_table,
     comparison_table,
     efficiency_table,
     evaluation_table,
@@ -39,15 +41,10 @@ class TableKind(NamedTuple):
 
 
 TABLE_KINDS = {
-    "evaluation": TableKind(
-        EvaluationRow,
-        evaluation_table,
-    ),
+    "evaluation": TableKind(EvaluationRow, evaluation_table),
     "comparison": TableKind(ResultRow, comparison_table, takes_language=True),
-    "efficiency": TableKind(
-        EfficiencyRow,
-        efficiency_table,
-    ),
+    "arms": TableKind(ArmRow, arm_table),
+    "efficiency": TableKind(EfficiencyRow, efficiency_table),
     "tasks": TableKind(TaskErrorRow, task_error_table, takes_tasks=True),
     "forgetting": TableKind(ForgettingRow, forgetting_table),
     "generations": TableKind(GenerationRow, generation_table),

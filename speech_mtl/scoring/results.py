@@ -165,6 +165,40 @@ class LateralRow(TypedDict):
     share: float
 
 
+class ArmRow(TypedDict):
+    """A row of `arms.json`: an arm at a budget, over seeds; see `summary.ArmSummary`.
+
+    Attributes:
+        recipe: The recipe that was compared.
+        language: The target language.
+        arm: Name of the way of training.
+        budget_s: Seconds of target speech.
+        num_seeds: How many were run.
+        cer: Mean character error rate, on the test split, with its interval.
+        reduction: By what share of alone's errors it has fewer, with the interval; None for alone.
+        num_trained: Parameters that the last run at the largest budget changes; None for runs of an earlier version.
+        num_parameters: All of its parameters.
+        num_own: Those that no other language shares with the target.
+        wall_time_s: Duration of training, all stages, mean over seeds.
+    """
+
+    recipe: str
+    language: str
+    arm: str
+    budget_s: float
+    num_seeds: int
+    cer: float
+    cer_low: float
+    cer_high: float
+    reduction: float | None
+    reduction_low: float | None
+    reduction_high: float | None
+    num_trained: int | None
+    num_parameters: int | None
+    num_own: int | None
+    wall_time_s: float
+
+
 class ForgettingRow(TypedDict):
     """A row of `forgetting.json`: an old language before and after an arm, over seeds; see `summary.Forgotten`."""
 

@@ -10,6 +10,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
 from speech_mtl.scoring.results import (
     REFERENCE_ARM,
+    ArmRow,
     EfficiencyRow,
     EquivalentRow,
     EvaluationRow,
@@ -169,6 +170,40 @@ def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> 
             line.append(_spread(_values(cell, "wer")))
         lines.append(line)
     return markdown_table(heads, lines, num_text_columns=1)
+
+
+def arm_table(rows: Sequence[ArmRow]) -> str:
+    """Renders arms: one line per budget and arm, in the order of the rows, with 95 % intervals in brackets."""
+    heads = [
+        "Target speech",
+        "Arm",
+        "Seeds",
+        "CER %",
+        "reduced by %",
+        "Trained",
+        "Of all",
+        "The target's own",
+        "Training",
+    ]
+    lines = []
+    for row in rows:
+        counts = [row["num_trained"], row["num_parameters"], row["num_own"]]
+        reduced = MISSING
+        if row["reduction"] is not None:
+            ends = f"{percent(row['reduction_low'])} to {percent(row['reduction_high'])}"
+            reduced = f"{percent(row['reduction'])} ({ends})"
+        lines.append(
+            [
+                duration(row["budget_s"]),
+                row["arm"],
+                str(row["num_seeds"]),
+                f"{percent(row['cer'])} ({percent(row['cer_low'])}–{percent(row['cer_high'])})",
+                reduced,
+                *(MISSING if count is None else f"{count:,}" for count in counts),
+                duration(row["wall_time_s"]),
+            ]
+        )
+    return markdown_table(heads, lines, num_text_columns=2)
 
 
 def efficiency_table(rows: Sequence[EfficiencyRow]) -> str:

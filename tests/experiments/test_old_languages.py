@@ -9,6 +9,7 @@ from speech_mtl.config import Recipe
 from speech_mtl.experiments import report
 from speech_mtl.experiments.compare import compare
 from speech_mtl.experiments.plan import plan_comparison
+from speech_mtl.scoring.figures import forgetting_rows
 
 FROZEN = ("adapters", "progressive")
 
@@ -43,5 +44,5 @@ def test_what_each_arm_forgets(tiny_recipe: Recipe, make_corpus: Callable, tmp_p
     assert sizes["adapters"].trained == sizes["adapters"].own < sizes["adapters"].total / 2
     assert sizes["progressive"].total > 2 * sizes["pretrain_finetune"].total * 0.8
     loaded = report.load(folder / "out")
-    assert report.forgetting_rows(loaded.summary) == rows == report.forgetting_rows(results.summary)
+    assert forgetting_rows(loaded.summary) == rows == forgetting_rows(results.summary)
     report.refuse_drift(loaded, folder / "out")

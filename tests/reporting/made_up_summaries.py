@@ -118,7 +118,7 @@ FULL = Summary(
         Forgotten("de", "pretrain_finetune", 600.0, [0, 1, 2], 0.32, 0.71, Estimate(1.22, 0.9, 1.6), False),
         Forgotten("de", "progressive", 600.0, [0, 1, 2], 0.32, 0.32, Estimate(0.0, 0.0, 0.0), True),
     ],
-    sizes=[ArmSize("alone", 1_116_304, 1_116_304, 4000), ArmSize("progressive", 1_157_000, 2_273_162, 4100)],
+    sizes=[ArmSize("alone", 1_116_304, 1_116_304, 4000), ArmSize("pretrain_finetune", 1_157_000, 2_273_162, 4100)],
     laterals=[
         LateralUse("progressive", budget_s, into, "1: de, en", share)
         for budget_s, shares in ((600.0, (0.3, 0.12, 0.04)), (1200.0, (0.2, 0.1, 0.01)))

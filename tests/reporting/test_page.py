@@ -178,7 +178,7 @@ def test_comparison_table(texts):
     ]
     assert len(cells) == 1 + 9
     assert cells[1][:6] == ["10 min", "alone", "0, 1, 2", "25.0 (22.5–27.5)", "62.5 (56.2–68.8)", "reference"]
-    assert cells[1][6:] == ["–", "–", "3,400", "25 min"]
+    assert cells[1][6:] == ["–", "–", "3,400", "25 min", "1,116,304", "1,116,304", "4,000"]
     assert cells[3][3:8] == ["15.5 (14.0–17.0)", "38.8 (34.9–42.6)", "38.0 (28.0 to 48.0)", "< 0.001", "0.20"]
     assert re.findall(r"<strong>([^<]+)</strong>", table[: table.index("</table>")]) == ["15.5", "9.9", "5.6"]
     assert re.findall(r'data-value="([^"]+)"', rows[1])[0] == "600.0"

@@ -39,7 +39,7 @@ def readme(tmp_path):
     write_results(tmp_path / "results", "comparison", COMPARISON, "")
     write_results(tmp_path / "results", "efficiency", EFFICIENCY, "")
     write_results(tmp_path / "results", "tasks", [TASK], "")
-    for kind in ("forgetting", "generations"):
+    for kind in ("arms", "forgetting", "generations"):
         hints = get_type_hints(TABLE_KINDS[kind].row)
         row = {key: "text" if hint is str else ["cs"] if hint == list[str] else 0.5 for key, hint in hints.items()}
         write_results(tmp_path / "results", kind, [row], "")

@@ -8,6 +8,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.results import ResultRow, evaluation_row
 from speech_mtl.scoring.tables import (
+    arm_table,
     comparison_table,
     efficiency_table,
     evaluation_table,
@@ -82,6 +83,29 @@ def test_write_results(tmp_path):
         assert sorted(path.name for path in folder.iterdir()) == ["evaluation.json", "evaluation.md"]
         assert json.loads((folder / "evaluation.json").read_text(encoding="utf-8")) == EVALUATION
         assert (folder / "evaluation.md").read_text(encoding="utf-8") == EVALUATION_TABLE + "\n"
+
+
+def test_arm_table():
+    def row(**changes: Any) -> Any:
+        return {
+            "recipe": "x",
+            "language": "cs",
+            "arm": "adapters",
+            "budget_s": 600.0,
+            "num_seeds": 3,
+            **{"cer": 0.2, "cer_low": 0.15, "cer_high": 0.25},
+            **{"reduction": 0.1, "reduction_low": -0.05, "reduction_high": 0.25},
+            **{"num_trained": 12_345, "num_parameters": 1_116_304, "num_own": 12_345, "wall_time_s": 660.0},
+            **changes,
+        }
+
+    unknown = ("reduction", "reduction_low", "reduction_high", "num_trained", "num_parameters", "num_own")
+    lines = arm_table([row(), row(arm="alone", **dict.fromkeys(unknown))]).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[2] == (
+        "| 10 min | adapters | 3 | 20.0 (15.0–25.0) | 10.0 (−5.0 to 25.0) | 12,345 | 1,116,304 | 12,345 | 11 min |"
+    )
+    assert lines[3] == "| 10 min | alone | 3 | 20.0 (15.0–25.0) | – | – | – | – | 11 min |"
 
 
 FORGETTING = {

@@ -1,0 +1,112 @@
+"""A summary -> the files of figures that stand beside a report, and that READMEs show as tables."""
+
+from speech_mtl.files import json_text
+from speech_mtl.scoring.results import ArmRow, EfficiencyRow, EquivalentRow, ForgettingRow, TaskErrorRow
+from speech_mtl.scoring.summary import EquivalentHours, Hours, Summary
+
+
+def figures_of(summary: Summary) -> dict[str, str]:
+    """The files of figures, by name."""
+    figures = {"efficiency.json": json_text(efficiency_rows(summary))}
+    if summary.arms:
+        figures["arms.json"] = json_text(arm_rows(summary))
+    if summary.tasks:
+        figures["tasks.json"] = json_text(task_rows(summary))
+    if summary.forgotten:
+        figures["forgetting.json"] = json_text(forgetting_rows(summary))
+    return figures
+
+
+def arm_rows(summary: Summary) -> list[ArmRow]:
+    """Every arm at every budget, rounded, so that they stay the same on every machine."""
+    sizes = {one.arm: one for one in summary.sizes}
+    return [
+        {
+            "recipe": summary.recipe,
+            "language": summary.language,
+            "arm": one.arm,
+            "budget_s": one.budget_s,
+            "num_seeds": len(one.seeds),
+            "cer": round(one.cer.value, 4),
+            "cer_low": round(one.cer.low, 4),
+            "cer_high": round(one.cer.high, 4),
+            "reduction": _rounded(one.reduction and one.reduction.value),
+            "reduction_low": _rounded(one.reduction and one.reduction.low),
+            "reduction_high": _rounded(one.reduction and one.reduction.high),
+            "num_trained": sizes[one.arm].trained if one.arm in sizes else None,
+            "num_parameters": sizes[one.arm].total if one.arm in sizes else None,
+            "num_own": sizes[one.arm].own if one.arm in sizes else None,
+            "wall_time_s": round(one.wall_time_s, 1),
+        }
+        for one in summary.arms
+    ]
+
+
+def task_rows(summary: Summary) -> list[TaskErrorRow]:
+    """Errors of every task, rounded, so that they stay the same on every machine."""
+
+    return [
+        {
+            "recipe": summary.recipe,
+            "task": one.task,
+            "metric": one.metric,
+            "arm": one.arm,
+            "budget_s": one.budget_s,
+            "num_seeds": len(one.seeds),
+            "error": round(one.error.value, 4),
+            "low": round(one.error.low, 4),
+            "high": round(one.error.high, 4),
+            "gain": _rounded(one.gain and one.gain.value),
+            "gain_low": _rounded(one.gain and one.gain.low),
+            "gain_high": _rounded(one.gain and one.gain.high),
+        }
+        for one in summary.tasks
+    ]
+
+
+def forgetting_rows(summary: Summary) -> list[ForgettingRow]:
+    """Errors in old languages, rounded, so that they stay the same on every machine."""
+    return [
+        {
+            "recipe": summary.recipe,
+            "language": one.language,
+            "arm": one.arm,
+            "budget_s": one.budget_s,
+            "num_seeds": len(one.seeds),
+            "cer_before": round(one.before, 4),
+            "cer_after": round(one.after, 4),
+            "growth": round(one.growth.value, 4),
+            "growth_low": round(one.growth.low, 4),
+            "growth_high": round(one.growth.high, 4),
+            "same": one.same,
+        }
+        for one in summary.forgotten
+    ]
+
+
+def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
+    """Equivalent hours, rounded, so that they stay the same on every machine."""
+
+    def row(found: EquivalentHours, hours: Hours) -> EquivalentRow:
+        return {
+            "relation": hours.relation,
+            "hours": round(hours.hours, 4),
+            "factor": round(found.factor(hours), 3),
+        }
+
+    return [
+        {
+            "recipe": summary.recipe,
+            "language": summary.language,
+            "arm": found.arm,
+            "budget_s": found.budget_s,
+            "hours_alone": row(found, found.hours),
+            "low": row(found, found.low),
+            "high": row(found, found.high),
+        }
+        for found in summary.equivalent_hours
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
