@@ -138,7 +138,7 @@ def _error_against_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Bl
     rows = [_comparison_row(one, summary.arms) for one in summary.arms]
     sizes = {one.arm: one for one in summary.sizes}
     if _sizes_differ(summary):
-        heads += ["Trained", "Of all", "The target's own"]
+        heads += ["Parameters trained", "Parameters", "The target's own"]
         rows = [[*row, *_sizes(sizes.get(one.arm))] for row, one in zip(rows, summary.arms, strict=True)]
     title = "Error rates of every arm at every amount of target speech"
     table = Table(title, heads, rows, num_text_columns=2, note=_how_compared(summary))

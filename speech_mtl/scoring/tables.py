@@ -180,8 +180,8 @@ def arm_table(rows: Sequence[ArmRow]) -> str:
         "Seeds",
         "CER %",
         "reduced by %",
-        "Trained",
-        "Of all",
+        "Parameters trained",
+        "Parameters",
         "The target's own",
         "Training",
     ]
