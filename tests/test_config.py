@@ -277,7 +277,7 @@ def test_round_trip(tmp_path):
     assert again == recipe
     assert list(again.languages) == ["zz", "no", "aa"]
     assert again.to_yaml() == text
-    assert "warmup_updates: 200" in text, "defaults are written out"
+    assert "warmup_updates: 600" in text, "defaults are written out"
 
 
 def test_overridden():

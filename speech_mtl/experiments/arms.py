@@ -193,6 +193,7 @@ def progressive(recipe: Recipe) -> list[Stage]:
     effort = {
         "training.num_updates": recipe.training.num_updates,
         "training.learning_rate": recipe.training.learning_rate,
+        "training.warmup_updates": recipe.training.warmup_updates,
     }
     return _taught(recipe, "progressive", effort)
 
@@ -228,6 +229,7 @@ def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, A
     effort = {
         "training.num_updates": recipe.compare.finetune_updates,
         "training.learning_rate": recipe.compare.finetune_learning_rate,
+        "training.warmup_updates": recipe.compare.finetune_warmup_updates,
     }
     languages = target_only(recipe).languages
     if recipe.compare.keep_auxiliaries:

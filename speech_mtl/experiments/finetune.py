@@ -85,6 +85,7 @@ def schedule_for(minutes: float, method: str = "finetune") -> dict[str, Any]:
     return {
         "training.unfreezing": {"kind": "all"},
         "training.learning_rate": 1e-3,
+        "training.warmup_updates": 200,
         "training.num_updates": 1200 if minutes < 60 else 2400,
     }
 

@@ -19,7 +19,12 @@ def recipe(budget_s: float = 60.0, seed: int = 0, target: str | None = "bb") -> 
             "target": target,
             "languages": {"aa": {"budget_s": 77}, "bb": {"budget_s": budget_s}, "cc": {}},
             "data": {"dir": "data"},
-            "compare": {"pretrain_updates": 7, "finetune_updates": 5, "finetune_learning_rate": 0.1},
+            "compare": {
+                "pretrain_updates": 7,
+                "finetune_updates": 5,
+                "finetune_learning_rate": 0.1,
+                "finetune_warmup_updates": 3,
+            },
             "seed": seed,
         }
     )
@@ -91,6 +96,8 @@ def test_pretraining_never_sees_the_target_and_is_the_start_of_finetuning():
     assert second.start == first.name
     updates = (first.recipe.training.num_updates, second.recipe.training.num_updates)
     assert (*updates, second.recipe.training.learning_rate) == (7, 5, 0.1)
+    assert second.recipe.training.warmup_updates == 3
+    assert first.recipe.training.warmup_updates == recipe().training.warmup_updates != 3
 
 
 def test_a_stage_starts_from_one_before_it():
@@ -121,7 +128,7 @@ def test_arms_that_leave_the_encoder_as_it_is(arm: str):
     if arm == "progressive":
         assert isinstance(second.recipe.encoder, ProgressiveSettings)
         assert [column.languages for column in second.recipe.encoder.columns] == [("aa", "cc"), ("bb",)]
-        assert second.recipe.training.num_updates == stages(REFERENCE_ARM)[0].recipe.training.num_updates
+        assert second.recipe.training == stages(REFERENCE_ARM)[0].recipe.training
     else:
         assert second.recipe.adapters is not None
         assert second.recipe.training.unfreezing.kind == "heads"
