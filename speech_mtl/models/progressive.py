@@ -187,9 +187,9 @@ class ProgressiveEncoder(keras.layers.Layer):
             contexts.append(own.context(frame_mask(num_frames, ops.shape(frames)[1])))
             hidden.append(ops.reshape(frames, (-1, own.dim)))
         mask = ops.reshape(contexts[0].mask, (-1, 1))
-        shares = []
+        shares, last = [], len(columns) - 1
         for i in range(self.height + 1):
-            earlier, last = [ops.stop_gradient(frames) for frames in hidden], len(columns) - 1
+            earlier = [ops.stop_gradient(frames) for frames in hidden]
             for k, own in enumerate(columns):
                 if self.laterals[k]:
                     added = self.laterals[k][i].contributions(earlier)
