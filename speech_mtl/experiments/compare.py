@@ -24,9 +24,12 @@ from speech_mtl.experiments.run_stage import is_done, run_stage
 from speech_mtl.experiments.scheduler import Job, run_jobs
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
-from speech_mtl.scoring.figures import task_rows
-from speech_mtl.scoring.tables import comparison_table, task_error_table
+from speech_mtl.scoring.figures import arm_rows, task_rows
+from speech_mtl.scoring.tables import arm_table, comparison_table, task_error_table
 from speech_mtl.screen import Screen
+
+MOST_ARMS_ACROSS = 5
+"""With more, the table has a line for each arm and no columns."""
 
 
 def compare(
@@ -68,6 +71,8 @@ def comparison_text(results: report.Results) -> str:
     about = f"{results.about}\n\n" if results.about else ""
     if results.has_tasks:
         return f"# {results.recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
+    if len(results.test_sets) == 1 and len({row["arm"] for row in results.rows}) > MOST_ARMS_ACROSS:
+        return f"# {results.recipe}: {results.summary.language}\n\n{about}{arm_table(arm_rows(results.summary))}"
     tables = [
         f"# {results.recipe}: {one.language}\n\n{about}{comparison_table(results.rows, one.language)}"
         for one in results.test_sets

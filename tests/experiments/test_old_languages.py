@@ -7,14 +7,16 @@ import pytest
 
 from speech_mtl.config import Recipe
 from speech_mtl.experiments import report
-from speech_mtl.experiments.compare import compare
+from speech_mtl.experiments.compare import compare, comparison_text
 from speech_mtl.experiments.plan import plan_comparison
 from speech_mtl.scoring.figures import forgetting_rows
 
 FROZEN = ("adapters", "progressive")
 
 
-def test_what_each_arm_forgets(tiny_recipe: Recipe, make_corpus: Callable, tmp_path_factory, untraced: None):
+def test_what_each_arm_forgets(
+    tiny_recipe: Recipe, make_corpus: Callable, tmp_path_factory, untraced: None, monkeypatch: pytest.MonkeyPatch
+):
     folder = tmp_path_factory.mktemp("old")
     recipe = tiny_recipe.overridden(
         {
@@ -46,3 +48,6 @@ def test_what_each_arm_forgets(tiny_recipe: Recipe, make_corpus: Callable, tmp_p
     loaded = report.load(folder / "out")
     assert forgetting_rows(loaded.summary) == rows == forgetting_rows(results.summary)
     report.refuse_drift(loaded, folder / "out")
+    monkeypatch.setattr("speech_mtl.experiments.compare.MOST_ARMS_ACROSS", 3)
+    lines = comparison_text(results).splitlines()
+    assert [line.split(" | ")[1] for line in lines if line.startswith("| 0.06 min")] == list(recipe.compare.arms)
