@@ -1,5 +1,6 @@
 """Every recipe, found by itself: it loads, it trains on tiny speech, and its script refuses what it does not know."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from speech_mtl.experiments.train import train
 
 PROJECT = Path(speech_mtl.__file__).parents[1]
 RECIPES = sorted(path.parent for path in PROJECT.glob("recipes/*/recipe.yaml"))
+SEARCHES = sorted(PROJECT.glob("recipes/*/tune-*/tune.json"))
 SCRIPTS = sorted(PROJECT.glob("recipes/**/*.sh"))
 
 LABELS = {"classes": ("one", "other"), "number": (1.0, 2.0), "tags": ({"loud": 1}, {"loud": 0})}
@@ -49,6 +51,13 @@ def test_a_recipe_can_be_compared(folder: Path):
         num_targets = sum(1 if one.target else len(one.languages) for one in variants)
         num_cells = len(asked.budgets_min) * len(asked.arms) * len(asked.seeds) * num_targets
         assert len(plan_comparison(recipe, Path("out")).cells) == num_cells
+
+
+@pytest.mark.parametrize("path", SEARCHES, ids=lambda path: path.parent.name)
+def test_a_variant_has_the_weights_that_a_search_found(path: Path):
+    tuned = json.loads(path.read_text(encoding="utf-8"))
+    variant = load_recipe(path.parents[1]).compare.variants[tuned["sampler"]]
+    assert variant == {"weighting": {"kind": "fixed", "weights": tuned["best"]["weights"]}}
 
 
 @for_every_recipe
