@@ -39,8 +39,10 @@ def make_combining_step(
 ) -> TrainStep:
     """Compiles a step that takes the tasks' gradients one by one, and combines them by what `combine` makes of them.
 
-    Only in the encoder; heads follow the weighted sum. The gradients of all tasks are held at once, T times the encoder
-    and whatever the batch; each is computed by itself, from one forward pass, in the memory of one.
+    Only in the encoder; heads follow the weighted sum. The gradients of all tasks are held at once, T times the network
+    and whatever the batch. Under TensorFlow each language goes through the network by itself, which costs about as much
+    as all of them together; each other task costs a pass backwards. Under JAX, whose shapes are fixed, each language
+    costs such a pass, too.
 
     Raises:
         NotImplementedError: The Keras backend is neither TensorFlow nor JAX.

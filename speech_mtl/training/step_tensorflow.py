@@ -30,7 +30,7 @@ def make_train_step(
             total = tf.tensordot(weights, by_task, 1)
         values = [variable.value for variable in optimizer.weights]
         gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        rows = _rows(tape, by_task, last, tf.ones_like(weights)) if last else tf.zeros([0, 0])
+        rows = _rows(tape, by_task, last) if last else tf.zeros([0, 0])
         norm = _update(optimizer, gradients, learning_rates)
         return losses, counts, total, norm, tf.matmul(rows, rows, transpose_b=True)
 
@@ -47,24 +47,22 @@ def make_combining_step(
 ) -> TrainStep:
     """See `gradients.make_combining_step`."""
     inside, outside = shared_positions(model, optimizer.weights)
-    shapes = [optimizer.weights[i].shape for i in inside]
-    sizes = [optimizer.sizes[i] for i in inside]
+    ordered = [optimizer.weights[i] for i in (*inside, *outside)]
+    shapes, sizes = [variable.shape for variable in ordered], [optimizer.sizes[i] for i in (*inside, *outside)]
+    num_shared = sum(optimizer.sizes[i] for i in inside)
 
     @tf.function(input_signature=[_batch_spec(objective), VECTOR], jit_compile=False)
     def differentiate(batch: Batch, weights):
-        with tf.GradientTape(persistent=True) as tape:
-            losses, counts, by_task = _evaluated(model, objective, batch)
-            total = tf.tensordot(weights, by_task, 1)
-        values = [variable.value for variable in optimizer.weights]
-        rows = _rows(tape, by_task, [values[i] for i in inside], weights)
-        heads = tape.gradient(total, [values[i] for i in outside], unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return losses, counts, total, rows, heads, tf.matmul(rows, rows, transpose_b=True)
+        losses, counts, rows = _by_language(model, objective, batch, [variable.value for variable in ordered])
+        total = tf.tensordot(weights, objective.by_task(losses, counts, batch.language_ids), 1)
+        rows, heads = tf.split(rows * weights[:, None], [num_shared, -1], axis=1)
+        return losses, counts, total, rows, tf.reduce_sum(heads, axis=0), tf.matmul(rows, rows, transpose_b=True)
 
     @tf.function(jit_compile=False)
     def apply(rows, heads, coefficients, learning_rates):
-        pieces = tf.split(tf.linalg.matvec(rows, coefficients, transpose_a=True), sizes)
-        encoder = [tf.reshape(piece, shape) for piece, shape in zip(pieces, shapes, strict=True)]
-        by_position = dict(zip([*inside, *outside], [*encoder, *heads], strict=True))
+        flat = tf.concat([tf.linalg.matvec(rows, coefficients, transpose_a=True), heads], axis=0)
+        parts = [tf.reshape(part, shape) for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)]
+        by_position = dict(zip([*inside, *outside], parts, strict=True))
         return _update(optimizer, [by_position[i] for i in range(len(by_position))], learning_rates)
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
@@ -82,9 +80,8 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
 
     @tf.function(input_signature=[_batch_spec(objective), VECTOR], jit_compile=False)
     def products(batch: Batch, weights):
-        with tf.GradientTape(persistent=True) as tape:
-            *_, by_task = _evaluated(model, objective, batch)
-        rows = _rows(tape, by_task, [v.value for v in model.shared_weights], weights)
+        *_, rows = _by_language(model, objective, batch, [variable.value for variable in model.shared_weights])
+        rows *= weights[:, None]
         return tf.matmul(rows, rows, transpose_b=True)
 
     return lambda batch, weights: products(batch, weights.astype(np.float32)).numpy()
@@ -101,24 +98,60 @@ def make_forward(model: MultilingualModel, column: int | None) -> Callable:
 
 
 def _evaluated(model: MultilingualModel, objective: Objective, batch: Batch):
-    logits = model(batch.waveforms, batch.num_samples, batch.language_ids, training=True)
-    losses, counts = objective.losses(logits, batch)
+    losses, counts = _losses(model, objective, batch)
     return losses, counts, objective.by_task(losses, counts, batch.language_ids)
 
 
-def _rows(tape: tf.GradientTape, by_task, values: list, weights):
-    """(T, P) gradient of each weighted task by these values, computed one after another."""
+def _losses(model: MultilingualModel, objective: Objective, batch: Batch):
+    return objective.losses(model(batch.waveforms, batch.num_samples, batch.language_ids, training=True), batch)
+
+
+def _by_language(model: MultilingualModel, objective: Objective, batch: Batch, values: list):
+    """Losses and counts as of `Objective.losses`, and the (T, P) gradient of what each task adds to the objective.
+
+    An utterance has one language, so each language goes through the network by itself: that costs one pass of the batch
+    whatever the number of languages, and one more backwards for each other task.
+    """
+    num_columns, num_values = 1 + len(objective.tasks), sum(value.shape.num_elements() for value in values)
+    losses = counts = tf.zeros([tf.size(batch.language_ids), num_columns])
+    transcripts = tf.TensorArray(tf.float32, len(objective.languages), element_shape=[num_values])
+    others = tf.zeros([num_columns - 1, num_values])
+    for language in tf.range(len(objective.languages)):
+        rows = tf.zeros([num_columns, num_values])
+        positions = tf.where(batch.language_ids == language)
+        if tf.size(positions) > 0:
+            with tf.GradientTape(persistent=True) as tape:
+                own_losses, own_counts = _losses(model, objective, _of(batch, positions[:, 0]))
+                sums = tf.reduce_sum(own_losses, axis=0)
+            rows = _rows(tape, sums, values)
+            losses = tf.tensor_scatter_nd_update(losses, positions, own_losses)
+            counts = tf.tensor_scatter_nd_update(counts, positions, own_counts)
+        transcripts = transcripts.write(language, rows[0])
+        others += rows[1:]
+    numbers = tf.maximum(tf.reduce_sum(counts, axis=0), 1.0)
+    return losses, counts, tf.concat([transcripts.stack() / numbers[0], others / numbers[1:, None]], axis=0)
+
+
+def _of(batch: Batch, positions) -> Batch:
+    """Some utterances of a batch, without padding that only others need."""
+    labels = {name: tf.gather(values, positions) for name, values in batch.labels.items()}
+    part = Batch(*(tf.gather(array, positions) for array in batch[:-1]), labels=labels)
+    return part._replace(waveforms=part.waveforms[:, : tf.reduce_max(part.num_samples)])
+
+
+def _rows(tape: tf.GradientTape, outputs, values: list):
+    """(T, P) gradient of each of T outputs by these values, computed one after another."""
 
     def row(task):
         gradients = tape.gradient(
-            by_task,
+            outputs,
             values,
-            output_gradients=tf.one_hot(task, tf.size(weights)) * weights,
+            output_gradients=tf.one_hot(task, tf.size(outputs)),
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         return tf.concat([tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients], axis=0)
 
-    return tf.map_fn(row, tf.range(tf.size(weights)), fn_output_signature=tf.float32, parallel_iterations=1)
+    return tf.map_fn(row, tf.range(tf.size(outputs)), fn_output_signature=tf.float32, parallel_iterations=1)
 
 
 def _update(optimizer: FlatAdamW, gradients: list, learning_rates):

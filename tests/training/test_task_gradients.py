@@ -144,6 +144,14 @@ def test_products_are_those_of_the_weighted_tasks_gradients(batch, gradients_of,
     assert_same_products(products(without_age, WEIGHTS), WEIGHTS[:, None] * rows)
 
 
+def test_a_language_that_is_not_in_the_batch_has_no_gradient(batch, gradients_of, untraced):
+    model = make_model()
+    only = Batch(*(array[:2] for array in batch[:-1]), labels={name: array[:2] for name, array in batch.labels.items()})
+    rows = gradients_of(model, only, model.encoder.trainable_variables)
+    assert [bool(row.any()) for row in rows[:2]] == [True, False]
+    assert_same_products(make_products(model, OBJECTIVE)(only, ONES), rows)
+
+
 def test_watching_the_last_layer(batch, gradients_of, untraced):
     """Products of each L_i as the objective has it, whatever its weight; and the step is the same as without."""
     watching, plain = make_model(), make_model()
