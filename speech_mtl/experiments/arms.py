@@ -11,7 +11,7 @@ from typing import Any
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.methods import METHODS
+from speech_mtl.experiments.methods import METHODS, beside
 from speech_mtl.settings import LanguageSettings
 
 
@@ -156,7 +156,7 @@ def rehearsal(recipe: Recipe) -> list[Stage]:
     """
     first, last = pretrain_finetune(recipe)
     auxiliaries = auxiliaries_of(recipe)
-    again = {"train": True, "output_layer": "keep", "share": REHEARSED / len(auxiliaries)}
+    again = beside(len(auxiliaries), REHEARSED)
     languages = {name: own.model_copy(update=again) for name, own in auxiliaries.items()} | target_only(
         recipe
     ).languages
@@ -233,8 +233,9 @@ def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, A
     }
     languages = target_only(recipe).languages
     if recipe.compare.keep_auxiliaries:
-        kept = {name: own.model_copy(update={"train": False}) for name, own in auxiliaries_of(recipe).items()}
-        languages = kept | languages
+        auxiliaries = auxiliaries_of(recipe)
+        as_before = beside(len(auxiliaries))
+        languages = {name: own.model_copy(update=as_before) for name, own in auxiliaries.items()} | languages
     start = {"init_from": START} if recipe.compare.keep_auxiliaries or changes else {}
     return Stage(
         _named(name, recipe), recipe.with_languages(languages, {**effort, **start, **(changes or {})}), first.name

@@ -8,7 +8,7 @@ from typing import Any
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.methods import find_method
+from speech_mtl.experiments.methods import beside, find_method
 from speech_mtl.runs import Run
 
 
@@ -46,17 +46,14 @@ def finetuning_recipe(
     """
     there = run.recipe()
     run.best_folder()
+    _refuse_unasked(run, new, list(there.languages))
     others = {language: settings for language, settings in there.languages.items() if language != new.language}
-    is_known = new.language in there.languages
-    _refuse_unasked(run, new, list(there.languages), is_known, can_rehearse=bool(others))
-    as_before = {"train": False, "output_layer": None, "share": None}
-    if new.rehearse:
-        as_before = {"train": True, "output_layer": "keep", "share": new.rehearse / len(others)}
+    as_before = beside(len(others), new.rehearse)
     languages = {language: settings.model_dump(mode="json") | as_before for language, settings in others.items()}
     languages[new.language] = {
         "tokenizer": {"kind": new.tokenizer},
         "manifests": {split: str(path) for split, path in new.manifests.items()},
-        "output_layer": new.output_layer if is_known else None,
+        "output_layer": new.output_layer if new.language in there.languages else None,
     }
     method = find_method(new.method)(there, new.language)
     recipe = there.overridden(
@@ -90,7 +87,8 @@ def schedule_for(minutes: float, method: str = "finetune") -> dict[str, Any]:
     }
 
 
-def _refuse_unasked(run: Run, new: NewLanguage, known: list[str], is_known: bool, can_rehearse: bool) -> None:
+def _refuse_unasked(run: Run, new: NewLanguage, known: list[str]) -> None:
+    is_known = new.language in known
     if is_known and new.output_layer is None:
         raise InputError(
             f"{run.path} has an output layer for {new.language} already",
@@ -105,7 +103,7 @@ def _refuse_unasked(run: Run, new: NewLanguage, known: list[str], is_known: bool
             received=f"--language {new.language} --keep-head",
             action="leave --keep-head out",
         )
-    if new.rehearse and not can_rehearse:
+    if new.rehearse and known == [new.language]:
         raise InputError(
             f"{run.path} has no other language to rehearse",
             expected="a run of several languages",

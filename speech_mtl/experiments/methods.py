@@ -72,6 +72,18 @@ def progressive(there: Recipe, language: str) -> dict[str, Any]:
     return {"encoder": {"kind": "progressive", "columns": columns, "lateral_size": size}}
 
 
+def beside(num_languages: int, rehearse: float = 0.0) -> dict[str, Any]:
+    """Settings of each of a trained run's languages while another is learnt: heard again, or left as they are.
+
+    Args:
+        num_languages: How many there are.
+        rehearse: Share of the speech in batches that is of all of them together; 0 for none.
+    """
+    if not rehearse:
+        return {"train": False, "output_layer": None, "share": None}
+    return {"train": True, "output_layer": "keep", "share": rehearse / num_languages}
+
+
 def _added(there: Recipe, language: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Adapters beside a frozen encoder: of the kind that the run has already, if it has some."""
     adapted: list[str] = []
