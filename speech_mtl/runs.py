@@ -11,7 +11,7 @@ RUN/checkpoints/000500/         where training goes on from; the newest one is k
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
     in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
-RUN/log.jsonl  tensorboard/     losses and errors by update
+RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
 RUN/laterals.json               of a progressive network: which layers of earlier columns it listens to
 RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
 """
@@ -159,6 +159,11 @@ class Run:
         kept = [line for line in lines if _logged_update(line) <= update]
         if kept != lines:
             write_text(self.log_path, "".join(kept))
+
+    def commits(self) -> set[str | None]:
+        """Of the code that trained here; None for a part of the training whose commit is not known."""
+        lines = self.log_path.read_text(encoding="utf-8").splitlines() if self.log_path.is_file() else []
+        return {json.loads(line).get("commit") for line in lines}
 
     @contextmanager
     def lock(self) -> Iterator[None]:

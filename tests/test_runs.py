@@ -53,6 +53,15 @@ def values(model: MultilingualModel, optimizer: FlatAdamW) -> set[float]:
     return {float(x) for array in arrays for x in np.unique(array)} | {float(np.asarray(model.random.state)[0])}
 
 
+def test_the_log_says_which_commits_trained(run: Run):
+    assert run.commits() == set()
+    for update, commit in enumerate(("one", "one", "two")):
+        run.append_log({"update": update, "commit": commit})
+    assert run.commits() == {"one", "two"}
+    run.append_log({"update": 3})  # as an early version wrote it
+    assert run.commits() == {"one", "two", None}
+
+
 def test_a_second_process_is_kept_from_a_run_that_is_being_trained(run: Run):
     with run.lock(), pytest.raises(InputError, match="Another process trains in") as caught, Run(run.path).lock():
         pass

@@ -17,6 +17,7 @@ from speech_mtl.experiments.gather import (
     gather_old_languages,
     gather_sizes,
     gather_test_sets,
+    trained_by,
 )
 from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
 from speech_mtl.experiments.provenance import provenance
@@ -171,9 +172,10 @@ class _Comparison:
         rows = [row for cell in distinct for row in cell_rows(self.recipe.name, self.plan, cell)]
         if not rows:
             return None
-        runs = dict.fromkeys(name for cell in cells for name in cell.stages)
-        wall_time_s = sum(Run(self.plan.run_path(name)).progress().wall_time_s for name in runs)
-        origin = provenance(wall_time_s, report.earlier_commands(self.folder))
+        names = dict.fromkeys(name for cell in cells for name in cell.stages)
+        runs = [Run(self.plan.run_path(name)) for name in names]
+        wall_time_s = sum(run.progress().wall_time_s for run in runs)
+        origin = provenance(wall_time_s, trained_by(runs), report.earlier_commands(self.folder))
         curves, conflicts, labels = gather_curves(self.plan, cells)
         results = report.Results(
             recipe=self.recipe.name,

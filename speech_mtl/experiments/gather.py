@@ -1,7 +1,8 @@
 """What finished cells found: their rows, and what their models heard."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +15,9 @@ from speech_mtl.scoring.forgetting import before
 from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet
 from speech_mtl.scoring.results import EvaluationRow, ResultRow, TaskResultRow, TaskRow
 from speech_mtl.scoring.summary import ArmSize, Conflict, LabelCount, LateralUse, TaskCurve
+
+UNKNOWN = "unknown"
+"""Stands for the commit of runs that were trained outside a repository or by an early version."""
 
 
 def evaluated_rows(run: Run) -> list[EvaluationRow]:
@@ -133,6 +137,11 @@ def gather_sizes(plan: Plan, cells: Sequence[Cell]) -> list[ArmSize]:
             sizes[cell.arm] = ArmSize(cell.arm, counts["trained"], counts["total"], counts["own"][cell.target])
     order = list(dict.fromkeys(cell.arm for cell in cells))
     return sorted(sizes.values(), key=lambda one: order.index(one.arm))
+
+
+def trained_by(runs: Iterable[Run]) -> dict[str, int]:
+    """How many runs each commit trained, or helped to train."""
+    return dict(sorted(Counter(commit or UNKNOWN for run in runs for commit in run.commits()).items()))
 
 
 def _mean_cosines(arm: str, looks: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:

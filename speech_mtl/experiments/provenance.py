@@ -5,7 +5,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,16 +16,19 @@ PACKAGES = ("speech-mtl", "keras", "tensorflow", "jax", "numpy", "librosa", "jiw
 _ALSO_CALLED = {"tensorflow": ("tensorflow-cpu",)}
 
 
-def provenance(wall_time_s: float, earlier_commands: Sequence[str] = ()) -> Provenance:
+def provenance(wall_time_s: float, trained_by: Mapping[str, int], earlier_commands: Sequence[str] = ()) -> Provenance:
     """Of results that this command finishes now.
 
     Args:
         wall_time_s: All training that the results took.
-        earlier_commands: Those that worked on them before.
+        trained_by: How many runs each commit trained.
+        earlier_commands: Those that worked on the results before.
     """
     commands = list(dict.fromkeys([*earlier_commands, command()]))
     finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Provenance(commands, commit(), versions(PACKAGES), hardware(), finished, round(wall_time_s, 1))
+    return Provenance(
+        commands, commit(), versions(PACKAGES), hardware(), finished, round(wall_time_s, 1), dict(trained_by)
+    )
 
 
 def command() -> str:

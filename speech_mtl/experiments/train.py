@@ -37,6 +37,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.experiments.dev_look import Conflicts, DevLook
 from speech_mtl.experiments.evaluate import References, load_references, report_skipped
 from speech_mtl.experiments.laterals import write_laterals
+from speech_mtl.experiments.provenance import commit
 from speech_mtl.experiments.start import kept_tokenizer, start_from
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
@@ -135,6 +136,7 @@ class _Training:
         self.plan = build_plan(self.recipe, self.examples)
         self.look = DevLook(self.recipe, self.recognizer, self.references)
         self.conflicts = Conflicts(self.model, self.objective) if self.recipe.training.log_conflicts else None
+        self.commit = commit()
         self.run.write_parameters(self.model, self.optimizer)
         self.writer = Writer(str(self.run.path / "tensorboard"))
         self.show: Callable = lambda *_update, **_figures: None
@@ -225,6 +227,7 @@ class _Training:
             "audio_s_per_s": round(interval.audio_s / interval.training_s, 1),
             "waiting_share": round(progress.waiting_s / progress.wall_time_s, 4),
             "wall_time_s": round(progress.wall_time_s, 1),
+            "commit": self.commit,
         }
         for language, cer in figures["dev_cer"].items():
             self.writer.add_scalar(f"dev/cer/{language}", cer, progress.update)

@@ -341,8 +341,10 @@ def _examples(summary: Summary) -> list[Block]:
 def _provenance(provenance: Provenance | None) -> list[Block]:
     if provenance is None:
         return [Paragraph("Unknown: commands, versions and machine were not recorded.")]
+    trained_by = ", ".join(f"{number} by {commit}" for commit, number in provenance.trained_by.items())
     facts = [
-        ("Commit", provenance.commit or "unknown: not run from a repository"),
+        ("Runs trained by commit", trained_by or "unknown"),
+        ("Results gathered by commit", provenance.commit or "unknown: not run from a repository"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in provenance.versions.items()) or "unknown"),
         ("Hardware", provenance.hardware or "unknown"),
         ("Finished", provenance.finished or "unknown"),

@@ -293,11 +293,12 @@ class Provenance:
 
     Attributes:
         commands: What was typed, one line a command.
-        commit: Of the code, with `-dirty` where it was changed; None outside a repository.
+        commit: Of the code that wrote the results, with `-dirty` where it was changed; None outside a repository.
         versions: Of Python and the packages that matter.
         hardware: Processor, number of cores, memory.
         finished: ISO date and time.
         wall_time_s: All training together.
+        trained_by: How many of the runs each commit trained, or helped to train.
     """
 
     commands: list[str]
@@ -306,6 +307,7 @@ class Provenance:
     hardware: str
     finished: str
     wall_time_s: float
+    trained_by: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from speech_mtl.corpora import open_split
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.compare import compare, transfer
 from speech_mtl.experiments.evaluate import saved_evaluation
+from speech_mtl.experiments.gather import UNKNOWN
 from speech_mtl.experiments.plan import plan_comparison
+from speech_mtl.experiments.provenance import commit
 from speech_mtl.runs import Run
 from speech_mtl.scoring.hypotheses import Model, read_test_sets
 from speech_mtl.scoring.results import ResultRow
@@ -109,6 +111,11 @@ def test_finished_runs_are_neither_trained_nor_evaluated_again(compared: Compare
     assert compared.stopped_at == (RUNS, RUNS[1:])
     assert Counter(compared.trained) == Counter([*RUNS, "pretrain_finetune-0.12min-seed0", "alone-0.12min-seed0"])
     assert Counter(compared.evaluated) == Counter(name for name in compared.trained if name != "pretrain-seed0")
+
+
+def test_the_commits_of_the_runs_are_told_apart_from_that_of_the_results(compared: Compared):
+    origin = json.loads((compared.folder / "provenance.json").read_text())
+    assert origin["trained_by"] == {commit() or UNKNOWN: len(plan_comparison(compared.recipe, compared.folder).stages)}
 
 
 def test_rows_are_written_as_soon_as_they_are_there(compared: Compared):

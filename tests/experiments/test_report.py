@@ -26,7 +26,7 @@ def results() -> Results:
             | {"wer": 0.1, "cer": wrong / 100, "num_utterances": 20, "num_reference_words": 40}
             | {"num_reference_characters": 100, "num_updates": 5, "num_parameters": 9, "wall_time_s": 2.0}
         )
-    return Results("r", "About.", rows, [test_set], 200, provenance(6.0))
+    return Results("r", "About.", rows, [test_set], 200, provenance(6.0, {"0123456789ab": 2}))
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_drift_of_equivalent_hours_fails_a_check(
 
 def test_commands_are_kept_once_each_and_in_order(folder: Path):
     assert report.earlier_commands(folder) == [command()]
-    assert provenance(1.0, ["first", command()]).commands == ["first", command()]
+    assert provenance(1.0, {}, ["first", command()]).commands == ["first", command()]
     assert report.earlier_commands(folder / "nothing") == []
 
 
