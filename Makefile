@@ -20,6 +20,9 @@ help:
 setup: .venv/complete
 
 .venv/complete: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Expected Python 3.11 to 3.13, for which there is a TensorFlow; received $$($(PYTHON) --version)." \
+	  "Name another one: make PYTHON=python3.13 ..." >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --allow-empty-requirements requirements.lock

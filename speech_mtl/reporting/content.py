@@ -17,6 +17,7 @@ from speech_mtl.reporting.blocks import (
     Table,
 )
 from speech_mtl.scoring.results import REFERENCE_ARM
+from speech_mtl.scoring.significance import two_sided
 from speech_mtl.scoring.summary import (
     ArmSize,
     ArmSummary,
@@ -169,7 +170,8 @@ def _how_compared(summary: Summary) -> str:
         f" {words.INTERVAL}, from drawing the {units} of the test split anew {summary.num_replications:,} times. Bold:"
         f" lowest CER at that amount. p: chance of so large a difference from {REFERENCE_ARM} if there were none,"
         " two-sided, by the paired bootstrap, and by the matched-pairs test on words (MAPSSWE), there the largest of"
-        f" the seeds. Updates and training time: all stages, mean over seeds.{size}"
+        f" the seeds, unless some have more errors than alone and some fewer. Updates"
+        f" and training time: all stages, mean over seeds.{size}"
     )
 
 
@@ -193,14 +195,23 @@ def _against_alone(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:
         return [Cell("reference"), Cell(MISSING), Cell(MISSING)]
     if not any(other.arm == REFERENCE_ARM and other.budget_s == one.budget_s for other in arms):
         return [Cell("alone not measured"), Cell(MISSING), Cell(MISSING)]
-    reduction, p, mapsswe = one.reduction, one.p_value, max(one.mapsswe_p, default=None)
+    reduction, p = one.reduction, one.p_value
     return [
         Cell(percent(reduction.value), reduction.value, words.interval(reduction, " to "))
         if reduction
         else Cell("not given"),
         Cell("not given") if p is None else Cell(words.chance(p), p),
-        Cell("not given") if mapsswe is None else Cell(words.chance(mapsswe), mapsswe),
+        _mapsswe_cell(one.mapsswe_z),
     ]
+
+
+def _mapsswe_cell(by_seed: Sequence[float]) -> Cell:
+    if not by_seed:
+        return Cell("not given")
+    if min(by_seed) < 0 < max(by_seed):
+        return Cell("seeds disagree", 1.0)
+    largest = max(map(two_sided, by_seed))
+    return Cell(words.chance(largest), largest)
 
 
 def _speech_cell(budget_s: float) -> Cell:

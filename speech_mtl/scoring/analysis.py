@@ -232,16 +232,16 @@ def _arm_summary(sampled: Bootstrap, key: ArmAtBudget, rows: Sequence[ResultRow]
         cer_by_seed=sampled.cer[key].by_seed,
         reduction=reduction[0] if reduction else None,
         p_value=reduction[1] if reduction else None,
-        mapsswe_p=[] if arm == REFERENCE_ARM else [_mapsswe_p(test_set, *pair) for pair in pairs],
+        mapsswe_z=[] if arm == REFERENCE_ARM else [_mapsswe_z(test_set, *pair) for pair in pairs],
         num_updates=fmean(row["num_updates"] for row in own),
         num_parameters=own[0]["num_parameters"],
         wall_time_s=fmean(row["wall_time_s"] for row in own),
     )
 
 
-def _mapsswe_p(test_set: TestSet, model: Model, other: Model) -> float:
+def _mapsswe_z(test_set: TestSet, model: Model, other: Model) -> float:
     heard = test_set.hypotheses[model], test_set.hypotheses[other]
-    return mapsswe(test_set.references, *heard, spaced=test_set.spaced).p_value
+    return mapsswe(test_set.references, *heard, spaced=test_set.spaced).z
 
 
 def negative_transfer(reductions: Iterable[tuple[str, str, float, Estimate]]) -> list[Worse]:
@@ -273,7 +273,7 @@ def _left_out(test_set: TestSet) -> list[str]:
 
 def how_drawn(sampled: Bootstrap, test_set: str) -> str:
     """What intervals rest on, in words."""
-    few = " So few of them make intervals rough." if sampled.num_drawn < 10 else ""
+    few = " With so few, intervals are too narrow: read them as less than 95 %." if sampled.num_drawn < 10 else ""
     return (
         f"Intervals cover 95 %: the bootstrap draws {sampled.num_drawn} {sampled.drawn}s of {test_set} with "
         f"replacement, the same for all arms.{few}"

@@ -241,7 +241,12 @@ def mapsswe(
     mean = float(differences.mean())
     deviation = float(differences.std(ddof=1)) or abs(mean)
     z = mean / deviation * math.sqrt(len(differences)) if mean else 0.0
-    return MatchedPairs(len(differences), mean, z, p_value=math.erfc(abs(z) / math.sqrt(2)))
+    return MatchedPairs(len(differences), mean, z, p_value=two_sided(z))
+
+
+def two_sided(z: float) -> float:
+    """The chance of a standard normal number at least as far from zero."""
+    return math.erfc(abs(z) / math.sqrt(2))
 
 
 def _errors(references: Sequence[str], hypotheses: Sequence[str], spaced: bool) -> list[dict[int, int]]:

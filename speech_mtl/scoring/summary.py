@@ -33,7 +33,8 @@ class ArmSummary:
         reduction: By how much of alone's CER at the same budget this arm's is lower; negative where it is higher; None
             for alone, and where alone was not measured.
         p_value: Two-sided, of the paired bootstrap against alone: chance of so large a difference if there were none.
-        mapsswe_p: Two-sided, of the matched-pairs test on words, one for each seed that both arms have.
+        mapsswe_z: Of the matched-pairs test on words, one for each seed that both arms have; positive where this arm
+            has fewer errors than alone.
         num_updates: Optimizer steps of all stages, mean over seeds.
         num_parameters: Trainable parameters.
         wall_time_s: Duration of training, all stages, mean over seeds.
@@ -47,7 +48,7 @@ class ArmSummary:
     cer_by_seed: list[float]
     reduction: Estimate | None
     p_value: float | None
-    mapsswe_p: list[float]
+    mapsswe_z: list[float]
     num_updates: float
     num_parameters: int
     wall_time_s: float

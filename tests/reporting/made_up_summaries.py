@@ -40,7 +40,7 @@ def arm_summary(arm: str, budget_s: float, cer: float, alone: float | None, seed
         cer_by_seed=[cer * (1 + 0.05 * (place - (len(seeds) - 1) / 2)) for place in range(len(seeds))],
         reduction=None if gain is None else Estimate(gain, gain - 0.1, gain + 0.1),
         p_value=None if gain is None else 0.0,
-        mapsswe_p=[] if gain is None else [0.01, 0.2, 0.0004][: len(seeds)],
+        mapsswe_z=[] if gain is None else [2.6, 1.3, 3.5][: len(seeds)],
         num_updates=3400.0,
         num_parameters=1116304,
         wall_time_s=1526.1,

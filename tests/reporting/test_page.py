@@ -179,7 +179,7 @@ def test_comparison_table(texts):
     assert len(cells) == 1 + 9
     assert cells[1][:6] == ["10 min", "alone", "0, 1, 2", "25.0 (22.5–27.5)", "62.5 (56.2–68.8)", "reference"]
     assert cells[1][6:] == ["–", "–", "3,400", "25 min", "1,116,304", "1,116,304", "4,000"]
-    assert cells[3][3:8] == ["15.5 (14.0–17.0)", "38.8 (34.9–42.6)", "38.0 (28.0 to 48.0)", "< 0.001", "0.20"]
+    assert cells[3][3:8] == ["15.5 (14.0–17.0)", "38.8 (34.9–42.6)", "38.0 (28.0 to 48.0)", "< 0.001", "0.19"]
     assert re.findall(r"<strong>([^<]+)</strong>", table[: table.index("</table>")]) == ["15.5", "9.9", "5.6"]
     assert re.findall(r'data-value="([^"]+)"', rows[1])[0] == "600.0"
 
@@ -219,11 +219,18 @@ def test_figures_that_are_missing_are_named(tmp_path, full_summary):
     alone_elsewhere = replace(full_summary.arms[0], budget_s=60.0)
     without_alone = write_report(replace(full_summary, arms=[alone_elsewhere, joint]), tmp_path)[0]
     assert "alone not measured" in without_alone.read_text(encoding="utf-8")
-    unknown = replace(joint, reduction=None, p_value=None, mapsswe_p=[])
+    unknown = replace(joint, reduction=None, p_value=None, mapsswe_z=[])
     text = write_report(replace(full_summary, arms=[full_summary.arms[0], unknown]), tmp_path)[0].read_text(
         encoding="utf-8"
     )
     assert text.count("not given") == 3
+
+
+@pytest.mark.parametrize(("by_seed", "said"), [([-2.6, -1.96], "0.050"), ([-2.6, 1.96], "seeds disagree")])
+def test_seeds_that_point_in_opposite_directions_are_no_evidence(tmp_path, full_summary, by_seed, said):
+    joint = replace(full_summary.arms[1], mapsswe_z=by_seed)
+    page = write_report(replace(full_summary, arms=[full_summary.arms[0], joint]), tmp_path)[0]
+    assert said in Page(page.read_text(encoding="utf-8")).said("td")
 
 
 def test_a_transfer_map_alone(tmp_path, full_summary):

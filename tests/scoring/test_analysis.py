@@ -94,9 +94,9 @@ def test_reductions_and_tests_see_what_is_there(summary: Summary):
         assert arm.reduction.low < true < arm.reduction.high
         assert arm.p_value is not None
         assert arm.p_value < 0.01
-        assert len(arm.mapsswe_p) == 3
-        assert max(arm.mapsswe_p) < 1e-6
-    assert all(arm.reduction is None and not arm.mapsswe_p for arm in summary.arms if arm.arm == "alone")
+        assert len(arm.mapsswe_z) == 3
+        assert all(z / true > 5 for z in arm.mapsswe_z)  # the sign is that of the reduction
+    assert all(arm.reduction is None and not arm.mapsswe_z for arm in summary.arms if arm.arm == "alone")
 
 
 def test_equivalent_hours_are_those_of_the_true_curve(summary: Summary):
