@@ -206,7 +206,7 @@ def _read_curves(path: Path) -> dict[str, Any]:
 def _read_origin(path: Path) -> dict:
     fields = {"recipe", "about", "num_replications", *Provenance.__slots__}
     try:
-        origin = {"reference": REFERENCE_ARM, **json.loads(path.read_text(encoding="utf-8"))}
+        origin = {"reference": REFERENCE_ARM, "trained_by": {}, **json.loads(path.read_text(encoding="utf-8"))}
         missing = fields - origin.keys()
         if missing:
             raise ValueError("without " + ", ".join(sorted(missing)))

@@ -109,6 +109,14 @@ def test_drift_of_equivalent_hours_fails_a_check(
     assert run("report", str(folder), "--check", monkeypatch=monkeypatch) == 0
 
 
+def test_results_that_do_not_say_what_trained_their_runs_can_be_read(folder: Path):
+    path = folder / "provenance.json"
+    origin = json.loads(path.read_text(encoding="utf-8"))
+    assert report.load(folder).provenance.trained_by == origin.pop("trained_by") != {}
+    path.write_text(json.dumps(origin), encoding="utf-8")
+    assert report.load(folder).provenance.trained_by == {}
+
+
 def test_commands_are_kept_once_each_and_in_order(folder: Path):
     assert report.earlier_commands(folder) == [command()]
     assert provenance(1.0, {}, ["first", command()]).commands == ["first", command()]
