@@ -1,5 +1,7 @@
 """A summary -> the files of figures that stand beside a report, and that READMEs show as tables."""
 
+from typing import overload
+
 from speech_mtl.files import json_text
 from speech_mtl.scoring.results import ArmRow, EfficiencyRow, EquivalentRow, ForgettingRow, TaskErrorRow
 from speech_mtl.scoring.summary import EquivalentHours, Hours, Summary
@@ -27,9 +29,9 @@ def arm_rows(summary: Summary) -> list[ArmRow]:
             "arm": one.arm,
             "budget_s": one.budget_s,
             "num_seeds": len(one.seeds),
-            "cer": round(one.cer.value, 4),
-            "cer_low": round(one.cer.low, 4),
-            "cer_high": round(one.cer.high, 4),
+            "cer": _rounded(one.cer.value),
+            "cer_low": _rounded(one.cer.low),
+            "cer_high": _rounded(one.cer.high),
             "reduction": _rounded(one.reduction and one.reduction.value),
             "reduction_low": _rounded(one.reduction and one.reduction.low),
             "reduction_high": _rounded(one.reduction and one.reduction.high),
@@ -53,9 +55,9 @@ def task_rows(summary: Summary) -> list[TaskErrorRow]:
             "arm": one.arm,
             "budget_s": one.budget_s,
             "num_seeds": len(one.seeds),
-            "error": round(one.error.value, 4),
-            "low": round(one.error.low, 4),
-            "high": round(one.error.high, 4),
+            "error": _rounded(one.error.value),
+            "low": _rounded(one.error.low),
+            "high": _rounded(one.error.high),
             "gain": _rounded(one.gain and one.gain.value),
             "gain_low": _rounded(one.gain and one.gain.low),
             "gain_high": _rounded(one.gain and one.gain.high),
@@ -73,11 +75,11 @@ def forgetting_rows(summary: Summary) -> list[ForgettingRow]:
             "arm": one.arm,
             "budget_s": one.budget_s,
             "num_seeds": len(one.seeds),
-            "cer_before": round(one.before, 4),
-            "cer_after": round(one.after, 4),
-            "growth": round(one.growth.value, 4),
-            "growth_low": round(one.growth.low, 4),
-            "growth_high": round(one.growth.high, 4),
+            "cer_before": _rounded(one.before),
+            "cer_after": _rounded(one.after),
+            "growth": _rounded(one.growth.value),
+            "growth_low": _rounded(one.growth.low),
+            "growth_high": _rounded(one.growth.high),
             "same": one.same,
         }
         for one in summary.forgotten
@@ -108,5 +110,10 @@ def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
     ]
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+@overload
+def _rounded(rate: float) -> float: ...
+@overload
+def _rounded(rate: float | None) -> float | None: ...
+def _rounded(rate: float | None) -> float | None:
+    """To more digits than are shown, so that what is made of the file and of the summary shows the same."""
+    return None if rate is None else round(rate, 6)
