@@ -131,7 +131,9 @@ class _Training:
     def __post_init__(self):
         self.model, self.tasks = self.recognizer.model, self.recognizer.tasks
         self.optimizer = build_optimizer(self.model, self.recipe.training, self.recipe.trained_languages)
-        self.objective = Objective(self.model.languages, tuple(self.tasks.values()))
+        counts = _label_counts(self.splits, self.examples, self.tasks)
+        known = tuple(name for name, (num_known, _) in counts.items() if num_known)
+        self.objective = Objective(self.model.languages, tuple(self.tasks.values()), known)
         self.weighting = build_weighting(self.recipe, self.objective)
         self.plan = build_plan(self.recipe, self.examples)
         self.look = DevLook(self.recipe, self.recognizer, self.references)

@@ -29,6 +29,9 @@ class Task(ABC):
     over_frames: ClassVar[bool] = False
     """Whether every encoder frame has a label of its own, (E, *shape), or the utterance has one."""
 
+    likelihood_factor: ClassVar[float] = 1.0
+    """Of the loss in the negative log likelihood: a squared error has a half, see Kendall et al. 2018, equation 5."""
+
     def __init__(self, name: str, label: str):
         self.name = name
         self.label = label

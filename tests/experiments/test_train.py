@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,26 @@ def test_training_starts_from_another_run_even_if_killed_before_its_first_checkp
     assert json.loads(run.log_path.read_text())["dev_cer"]["bb"] == pytest.approx(
         errors(trained, trained.load(), "bb", "bb"), abs=0.05
     )
+
+
+def test_a_language_that_is_not_trained_does_not_hold_up_the_weights_of_others(
+    trained: Run, make_corpus: Callable, tmp_path: Path, untraced: None
+):
+    """CTC-DRO moves them when all languages have been seen."""
+    recipe = trained.recipe().overridden(
+        {
+            "languages": {"aa": {"train": False}, "bb": {}, "cc": {}},
+            "data.dir": str(make_corpus(("aa", "bb", "cc"))),
+            "init_from": str(trained.path),
+            "weighting": {"kind": "ctc_dro", "step_size": 0.1},
+            "training.num_updates": 2,
+            "training.evaluate_every": 2,
+        }
+    )
+    run = train(recipe, tmp_path / "run")
+    weights = json.loads(run.log_path.read_text())["weight"]
+    assert weights["cc"] > 1.01, "what is new has the larger loss"
+    assert weights["bb"] + weights["cc"] == pytest.approx(2.0, abs=1e-4)
 
 
 def test_a_wrong_source_of_weights_leaves_no_run_behind(tiny_recipe: Recipe, tmp_path: Path):
