@@ -5,6 +5,7 @@ What comes out is frozen. The settings themselves are in `settings.py`.
 
 import difflib
 import io
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -306,6 +307,27 @@ def parsed_overrides(overrides: Sequence[str]) -> dict[str, Any]:
                 action="quote the value",
             ) from None
     return values
+
+
+def changed_settings(there: dict, here: dict) -> list[str]:
+    """What differs between two nested settings, `dotted.key: value there -> value here`."""
+    old, new = _by_dotted_key(there), _by_dotted_key(here)
+    return [
+        f"{key}: {_short(old.get(key))} -> {_short(new.get(key))}" for key in new | old if old.get(key) != new.get(key)
+    ]
+
+
+def _by_dotted_key(values: dict, prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one dictionary."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _by_dotted_key(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 120 else text[:117] + "..."
 
 
 def _plain(value: Any) -> Any:

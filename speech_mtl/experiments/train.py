@@ -1,6 +1,5 @@
 """Trains one run: from a recipe to a run folder. Started again, it goes on from the last checkpoint."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -18,7 +17,7 @@ from speech_mtl.build import (
     build_unfreezing,
     build_weighting,
 )
-from speech_mtl.config import Recipe
+from speech_mtl.config import Recipe, changed_settings
 from speech_mtl.corpora import (
     Split,
     make_tasks,
@@ -279,34 +278,15 @@ def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, T
 def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
     """Raises an InputError that names what differs. What a comparison consists of does not bear on one run."""
     there, here = (
-        _by_dotted_key(settings.model_dump(mode="json", exclude={"about", "compare", "tune"}))
-        for settings in (run.recipe(), recipe)
+        settings.model_dump(mode="json", exclude={"about", "compare", "tune"}) for settings in (run.recipe(), recipe)
     )
-    changed = [
-        f"{key}: {_short(there.get(key))} -> {_short(here.get(key))}"
-        for key in here | there
-        if there.get(key) != here.get(key)
-    ]
-    if changed:
+    if changed := changed_settings(there, here):
         raise InputError(
             f"{run.path} holds a run with other settings",
             expected="the settings it was started with, so that training can go on",
             received="; ".join(changed),
             action="choose another folder with --out, or go back to those settings",
         )
-
-
-def _by_dotted_key(values: dict, prefix: str = "") -> dict[str, object]:
-    """Nested settings as one dictionary."""
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        flat |= _by_dotted_key(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 120 else text[:117] + "..."
 
 
 def _label_counts(
