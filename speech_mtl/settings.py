@@ -93,12 +93,17 @@ class PooledTaskSection(TaskSection):
     """How encoder frames become one; see `models.task_heads`."""
 
 
-class ClassesTaskSettings(PooledTaskSection):
+class UnseenSection(TaskSection):
+    """A task whose labels are names."""
+
+    unseen: Literal["refuse", "unknown"] = "refuse"
+    """What to do with a class or tag in dev or test that no training utterance has."""
+
+
+class ClassesTaskSettings(PooledTaskSection, UnseenSection):
     """One of several classes; see `tasks.classes`."""
 
     kind: Literal["classes"] = "classes"
-    unseen: Literal["refuse", "unknown"] = "refuse"
-    """What to do with a class in dev or test that no training utterance has."""
 
 
 class NumberTaskSettings(PooledTaskSection):
@@ -107,13 +112,13 @@ class NumberTaskSettings(PooledTaskSection):
     kind: Literal["number"] = "number"
 
 
-class TagsTaskSettings(PooledTaskSection):
+class TagsTaskSettings(PooledTaskSection, UnseenSection):
     """Several yes or no labels at once; see `tasks.tags`."""
 
     kind: Literal["tags"] = "tags"
 
 
-class FrameTagsTaskSettings(TaskSection):
+class FrameTagsTaskSettings(UnseenSection):
     """Several yes or no labels of every frame; see `tasks.frame_tags`."""
 
     kind: Literal["frame_tags"] = "frame_tags"

@@ -83,6 +83,7 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
         language: load_references(recipe, language, "dev", recognizer, screen.progress)
         for language in ([recipe.target] if recipe.target in recipe.languages else recipe.trained_languages)
     }
+    _refuse_unlabelled_target(recipe, references)
     origins = []
     if recipe.init_from and not run.has_checkpoint():
         origins = start_from(Run(recipe.init_from), recipe, model, tokenizers, tasks)
@@ -287,6 +288,19 @@ def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
             received="; ".join(changed),
             action="choose another folder with --out, or go back to those settings",
         )
+
+
+def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:
+    """Of a task that is the target; without labels no weights would be the best."""
+    dev = [own.examples for own in references.values()]
+    if recipe.target not in recipe.tasks or any(own.labels[recipe.target].num_labelled for own in dev):
+        return
+    raise InputError(
+        f"No dev utterance has a label for the target {recipe.target!r}",
+        expected=f"labels under {recipe.tasks[recipe.target].label or recipe.target!r} in the dev manifests",
+        received=f"none in {sum(map(len, dev))} utterances of {', '.join(references)}",
+        action="label some of them, or choose another target, such as a language or target=null",
+    )
 
 
 def _label_counts(

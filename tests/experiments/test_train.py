@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -291,6 +292,19 @@ def test_one_bad_file_is_left_out_reported_and_counted(tiny_recipe: Recipe, tmp_
     assert any(line.startswith("warning") and f"{bad_dev.source}: left out" in line for line in screen.lines)
     (row,) = evaluate(run, ["dev"], ["aa"])
     assert row["num_utterances"] == 2
+
+
+def test_a_target_that_no_dev_utterance_labels_is_refused_before_anything_is_written(
+    tiny_recipe: Recipe, make_corpus: Callable, tmp_path: Path
+):
+    data_dir = make_corpus(labels={"mood": ("sad", "glad")})
+    for path in data_dir.glob("*/dev.jsonl"):
+        write_manifest(path, [replace(utterance, labels={"mood": None}) for utterance in read_manifest(path)])
+    recipe = tiny_recipe.overridden({"data.dir": str(data_dir), "tasks": {"mood": {}}, "target": "mood"})
+    with pytest.raises(InputError, match="No dev utterance has a label for the target 'mood'") as caught:
+        train(recipe, tmp_path / "run")
+    assert caught.value.received == "none in 6 utterances of aa, bb"
+    assert not Run(tmp_path / "run").exists()
 
 
 def test_dev_transcripts_without_any_text_are_refused(tiny_recipe: Recipe, tmp_path: Path):
