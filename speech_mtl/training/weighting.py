@@ -263,10 +263,10 @@ class CtcDro(Weighting):
     """Bartelds et al. 2025, "CTC-DRO: Robust optimization for reducing language disparities in speech recognition".
 
     Algorithm 1: the worst languages first. Every time that all languages that are learned have been seen since the
-    last time, each one's share q is multiplied by exp(step_size * loss / (q + smoothing)); lambda = L q. A loss is
-    that of `duration_s` seconds of its speech, so that languages of longer utterances or more tokens do not look worse
-    than they are: the paper fills batches of one language with that much, our batches mix languages and we scale. Tasks
-    besides transcripts have the weight 1.
+    last time, each one's share q is multiplied by exp(step_size * loss / (q + smoothing)); lambda = L q. A language's
+    loss is that of `duration_s` seconds of its speech, so that languages of longer utterances or more tokens do not
+    look worse than they are: the paper fills batches of one language with that much, our batches mix languages and we
+    scale. Tasks besides transcripts have the weight 1.
 
     Args:
         objective: The tasks.
