@@ -120,7 +120,7 @@ def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:
     """The strategy that weighs the tasks.
 
     Raises:
-        InputError: A weight is given for a task that there is not.
+        InputError: All weights are 0.
     """
     settings = recipe.weighting.model_dump(exclude={"kind"})
     return WEIGHTINGS[recipe.weighting.kind](objective, **settings, seed=recipe.seed)

@@ -5,12 +5,14 @@ What comes out is frozen. The settings themselves are in `settings.py`.
 
 import difflib
 import io
+import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from speech_mtl.data.manifest import manifest_path
@@ -33,6 +35,7 @@ from speech_mtl.settings import (
     LowRankAdapterSettings,
     ProgressiveSettings,
     Section,
+    Seed,
     SharingSettings,
     TaskSettings,
     TrainingSettings,
@@ -70,9 +73,19 @@ class Recipe(Section):
     training: TrainingSettings = TrainingSettings()
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()
-    seed: int = 0
+    seed: Seed = 0
     init_from: Path | None = None
     """A run whose encoder, and whose output layers of languages named here, training starts from."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_can_name_files_and_layers(cls, tasks):
+        if wrong := [name for name in tasks if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name)]:
+            raise ValueError(
+                "names of English letters, digits, '_', '.' and '-' that begin with a letter or digit, unlike "
+                + f"{', '.join(map(repr, wrong))}; only tasks.*.label may be any name"
+            )
+        return tasks
 
     @model_validator(mode="after")
     def _target_is_a_language(self):
@@ -151,13 +164,19 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _shared_layers_are_trained_for_those_who_look(self):
-        looks = "gradients" if self.gradients is not None else "weighting.kind: gradnorm"
-        if self.gradients is None and not isinstance(self.weighting, GradNormSettings):
-            return self
-        if isinstance(self.training.unfreezing, UnfreezeHeadsSettings):
-            raise ValueError(f"{looks} looks at gradients in the encoder, which training.unfreezing leaves as it is")
-        if self.sharing.kind == "nothing":
-            raise ValueError(f"{looks} looks at gradients in shared layers, and sharing.kind leaves none")
+        asked = {
+            "gradients": self.gradients is not None,
+            "weighting.kind: gradnorm": isinstance(self.weighting, GradNormSettings),
+            "training.log_conflicts": self.training.log_conflicts,
+        }
+        looks = [setting for setting, is_set in asked.items() if is_set]
+        if looks[:2] == ["gradients", "weighting.kind: gradnorm"]:
+            raise ValueError("weighting.kind: gradnorm looks at gradients that are added up, so gradients must be null")
+        frozen = isinstance(self.training.unfreezing, UnfreezeHeadsSettings)
+        if frozen and looks and looks != ["training.log_conflicts"]:
+            raise ValueError(f"{looks[0]} looks at gradients in the encoder, which training.unfreezing leaves as it is")
+        if looks and self.sharing.kind == "nothing":
+            raise ValueError(f"{looks[0]} looks at gradients in shared layers, and sharing.kind leaves none")
         return self
 
     @model_validator(mode="after")
@@ -288,6 +307,27 @@ def parsed_overrides(overrides: Sequence[str]) -> dict[str, Any]:
                 action="quote the value",
             ) from None
     return values
+
+
+def changed_settings(there: dict, here: dict) -> list[str]:
+    """What differs between two nested settings, `dotted.key: value there -> value here`."""
+    old, new = _by_dotted_key(there), _by_dotted_key(here)
+    return [
+        f"{key}: {_short(old.get(key))} -> {_short(new.get(key))}" for key in new | old if old.get(key) != new.get(key)
+    ]
+
+
+def _by_dotted_key(values: dict, prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one dictionary."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _by_dotted_key(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 120 else text[:117] + "..."
 
 
 def _plain(value: Any) -> Any:

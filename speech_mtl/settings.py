@@ -9,13 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Kept = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveWeight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
@@ -91,12 +93,17 @@ class PooledTaskSection(TaskSection):
     """How encoder frames become one; see `models.task_heads`."""
 
 
-class ClassesTaskSettings(PooledTaskSection):
+class UnseenSection(TaskSection):
+    """A task whose labels are names."""
+
+    unseen: Literal["refuse", "unknown"] = "refuse"
+    """What to do with a class or tag in dev or test that no training utterance has."""
+
+
+class ClassesTaskSettings(PooledTaskSection, UnseenSection):
     """One of several classes; see `tasks.classes`."""
 
     kind: Literal["classes"] = "classes"
-    unseen: Literal["refuse", "unknown"] = "refuse"
-    """What to do with a class in dev or test that no training utterance has."""
 
 
 class NumberTaskSettings(PooledTaskSection):
@@ -105,13 +112,13 @@ class NumberTaskSettings(PooledTaskSection):
     kind: Literal["number"] = "number"
 
 
-class TagsTaskSettings(PooledTaskSection):
+class TagsTaskSettings(PooledTaskSection, UnseenSection):
     """Several yes or no labels at once; see `tasks.tags`."""
 
     kind: Literal["tags"] = "tags"
 
 
-class FrameTagsTaskSettings(TaskSection):
+class FrameTagsTaskSettings(UnseenSection):
     """Several yes or no labels of every frame; see `tasks.frame_tags`."""
 
     kind: Literal["frame_tags"] = "frame_tags"
@@ -142,7 +149,7 @@ class DataSettings(Section):
     """Seconds of speech in a batch, padding included."""
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
-    subset_seed: int = 0
+    subset_seed: Seed = 0
     """Which utterances make up a budget, and which labels are kept; not the seed of a run, so that runs compare."""
     require_all_labels: bool = False
     """Leave out training utterances of which the transcript or any task's label is unknown."""
@@ -186,12 +193,19 @@ class AugmentSettings(Section):
     """What is done to training speech, and to no other."""
 
     spec_augment: SpecAugmentSettings = SpecAugmentSettings()
-    speeds: tuple[Positive, ...] = (0.9, 1.0, 1.1)
+    speeds: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.9, 1.0, 1.1)
     """Each utterance is played at one of these speeds (Ko et al. 2015)."""
     noise_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of utterances to which white noise is added."""
     noise_snr_db: tuple[float, float] = (10.0, 30.0)
     """Range of the signal-to-noise ratio."""
+
+    @field_validator("noise_snr_db")
+    @classmethod
+    def _range_rises(cls, ends):
+        if not ends[0] <= ends[1]:
+            raise ValueError("the lower end of the range, then the higher one")
+        return ends
 
 
 class ConformerSettings(Section):
@@ -507,7 +521,7 @@ class CompareSettings(Section):
     budgets_min: tuple[Positive, ...] = (10.0,)
     """Minutes of target speech, nested."""
     arms: tuple[str, ...] = ("alone", "joint")
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Seed, ...] = (0,)
     pretrain_updates: Count = 1000
     """`num_updates` of the auxiliary languages' pretraining, in arms that pretrain."""
     finetune_updates: Count = 1000
@@ -530,7 +544,7 @@ class TuneSettings(Section):
     """What `speech-mtl tune` searches; see `experiments.tune`."""
 
     sampler: Literal["grid", "bayes"] = "grid"
-    weights: dict[str, tuple[Positive, ...]] = {}
+    weights: dict[str, tuple[PositiveWeight, ...]] = {}
     """By language or task, the weights to try: all combinations of a grid, or the ends of a range."""
     num_trials: Count = 20
     """Of `bayes`."""

@@ -107,6 +107,16 @@ def test_unknown_key_that_is_near_to_none(tmp_path):
         ("encoder={kind: transformer}", "encoder"),
         ("encoder={kind: recurrent, cell: rnn}", "encoder.cell"),
         ("compare.seeds=[0, x]", "compare.seeds.1"),
+        ("compare.seeds=[0, -1]", "compare.seeds.1"),
+        ("seed=-1", "seed"),
+        ("seed=4294967296", "seed"),
+        ("data.subset_seed=-1", "data.subset_seed"),
+        ("augment.speeds=[]", "augment.speeds"),
+        ("augment.noise_snr_db=[30, 10]", "augment.noise_snr_db"),
+        ("tasks={a/b: {}}", "tasks"),
+        ("tasks={my mood!: {}}", "tasks"),
+        ("tasks={'..': {}}", "tasks"),
+        ("tune.weights={cs: [1, .inf]}", "tune.weights.cs.1"),
         ("name=", "name"),
     ],
 )
@@ -133,6 +143,8 @@ def test_wrong_value(override, key, tmp_path):
         (["encoder={kind: recurrent}", "adapters={kind: low_rank}"], "added to attention, which this encoder has not"),
         (["gradients={kind: pcgrad}", "training.unfreezing={kind: heads}"], "gradients looks at gradients in the"),
         (["weighting={kind: gradnorm}", "sharing={kind: nothing}"], "weighting.kind: gradnorm looks at gradients in"),
+        (["training.log_conflicts=true", "sharing={kind: nothing}"], "training.log_conflicts looks at gradients in"),
+        (["weighting={kind: gradnorm}", "gradients={kind: cagrad}"], "gradients must be null"),
     ],
 )
 def test_settings_that_do_not_go_together(overrides, expected, tmp_path):
@@ -147,6 +159,10 @@ def test_settings_that_do_not_go_together(overrides, expected, tmp_path):
         ["sharing={kind: bottom, num_own: 5}"],
         ["sharing={kind: middle, num_own: 3}"],
         ["languages={cs: {train: false}, de: {}}", "init_from=runs/x"],
+        ["training.log_conflicts=true", "training.unfreezing={kind: heads}"],
+        ["weighting={kind: gradnorm}", "training.log_conflicts=true"],
+        ["seed=4294967295", "augment.noise_snr_db=[10, 10]"],
+        ["tasks={mood-2.b_C: {label: my mood!}}"],
     ],
 )
 def test_settings_that_do(overrides, tmp_path):

@@ -140,7 +140,7 @@ def stacked(labels: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def encode(task: Task, utterance: Utterance) -> Any:
-    """The encoded label of an utterance; None where it is unknown.
+    """The encoded label of an utterance; None where it is unknown, as a whole or in every entry.
 
     Raises:
         InputError: It is no label of the task.
@@ -149,9 +149,10 @@ def encode(task: Task, utterance: Utterance) -> Any:
     if label is None:
         return None
     try:
-        return task.encode(label)
+        encoded = task.encode(label)
     except LabelError as error:
         raise bad_label(task.name, task.label, utterance, error) from None
+    return None if np.isnan(encoded.values if task.over_frames else encoded).all() else encoded
 
 
 def make_task(kind: type[Task], name: str, label: str, utterances: Iterable[Utterance], **settings: Any) -> Task:

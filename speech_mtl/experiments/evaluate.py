@@ -34,7 +34,7 @@ class References:
         ids: Of the utterances.
         speakers: Who speaks; None where unknown.
         texts: Transcripts; None where unknown.
-        num_unseen: By task, labels of classes that training has not, which are left out.
+        num_unseen: By task, labels with classes or tags that training has not, which are left out.
     """
 
     examples: Examples
@@ -66,9 +66,10 @@ def load_references(
         )
     columns, num_unseen = {}, {}
     for name, task in recognizer.tasks.items():
-        labels = [encode(task, utterance) for utterance in kept]
-        columns[name] = make_column(task, labels, recognizer.model.frame_times_s)
-        num_unseen[name] = sum(label is not None for label in labels) - columns[name].num_labelled
+        encoded = [encode(task, utterance) for utterance in kept]
+        columns[name] = make_column(task, encoded, recognizer.model.frame_times_s)
+        labels = [utterance.label(task.label) for utterance in kept]
+        num_unseen[name] = sum(label is not None and task.names_unseen(label) for label in labels)
     nothing = np.zeros(len(kept) + 1, np.int64)
     examples = Examples(opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, columns)
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
@@ -217,7 +218,7 @@ def report_skipped(references: References, screen: Screen) -> None:
         screen.warn(f"{skip.source}: left out: {skip.message}")
     for task, number in references.num_unseen.items():
         if number:
-            screen.warn(f"{task}: {number} labels name classes that training has not; they are left out")
+            screen.warn(f"{task}: {number} labels name classes or tags that training has not; these are left out")
 
 
 def write_hypotheses(

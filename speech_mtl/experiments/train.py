@@ -1,6 +1,5 @@
 """Trains one run: from a recipe to a run folder. Started again, it goes on from the last checkpoint."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -18,7 +17,7 @@ from speech_mtl.build import (
     build_unfreezing,
     build_weighting,
 )
-from speech_mtl.config import Recipe
+from speech_mtl.config import Recipe, changed_settings
 from speech_mtl.corpora import (
     Split,
     make_tasks,
@@ -84,6 +83,7 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
         language: load_references(recipe, language, "dev", recognizer, screen.progress)
         for language in ([recipe.target] if recipe.target in recipe.languages else recipe.trained_languages)
     }
+    _refuse_unlabelled_target(recipe, references)
     origins = []
     if recipe.init_from and not run.has_checkpoint():
         origins = start_from(Run(recipe.init_from), recipe, model, tokenizers, tasks)
@@ -131,7 +131,9 @@ class _Training:
     def __post_init__(self):
         self.model, self.tasks = self.recognizer.model, self.recognizer.tasks
         self.optimizer = build_optimizer(self.model, self.recipe.training, self.recipe.trained_languages)
-        self.objective = Objective(self.model.languages, tuple(self.tasks.values()))
+        counts = _label_counts(self.splits, self.examples, self.tasks)
+        known = tuple(name for name, (num_known, _) in counts.items() if num_known)
+        self.objective = Objective(self.model.languages, tuple(self.tasks.values()), known)
         self.weighting = build_weighting(self.recipe, self.objective)
         self.plan = build_plan(self.recipe, self.examples)
         self.look = DevLook(self.recipe, self.recognizer, self.references)
@@ -277,15 +279,9 @@ def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, T
 def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
     """Raises an InputError that names what differs. What a comparison consists of does not bear on one run."""
     there, here = (
-        _by_dotted_key(settings.model_dump(mode="json", exclude={"about", "compare", "tune"}))
-        for settings in (run.recipe(), recipe)
+        settings.model_dump(mode="json", exclude={"about", "compare", "tune"}) for settings in (run.recipe(), recipe)
     )
-    changed = [
-        f"{key}: {_short(there.get(key))} -> {_short(here.get(key))}"
-        for key in here | there
-        if there.get(key) != here.get(key)
-    ]
-    if changed:
+    if changed := changed_settings(there, here):
         raise InputError(
             f"{run.path} holds a run with other settings",
             expected="the settings it was started with, so that training can go on",
@@ -294,17 +290,17 @@ def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
         )
 
 
-def _by_dotted_key(values: dict, prefix: str = "") -> dict[str, object]:
-    """Nested settings as one dictionary."""
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        flat |= _by_dotted_key(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 120 else text[:117] + "..."
+def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:
+    """Of a task that is the target; without labels no weights would be the best."""
+    dev = [own.examples for own in references.values()]
+    if recipe.target not in recipe.tasks or any(own.labels[recipe.target].num_labelled for own in dev):
+        return
+    raise InputError(
+        f"No dev utterance has a label for the target {recipe.target!r}",
+        expected=f"labels under {recipe.tasks[recipe.target].label or recipe.target!r} in the dev manifests",
+        received=f"none in {sum(map(len, dev))} utterances of {', '.join(references)}",
+        action="label some of them, or choose another target, such as a language or target=null",
+    )
 
 
 def _label_counts(

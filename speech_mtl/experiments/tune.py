@@ -15,9 +15,10 @@ from importlib.util import find_spec
 from itertools import count, product
 from math import prod
 from pathlib import Path
+from textwrap import fill
 from typing import Any, TypedDict
 
-from speech_mtl.config import Recipe
+from speech_mtl.config import Recipe, changed_settings
 from speech_mtl.errors import InputError, require
 from speech_mtl.experiments.engines import Engine, ThisProcess, open_engine
 from speech_mtl.experiments.run_stage import run_stage
@@ -25,13 +26,16 @@ from speech_mtl.files import json_text, replacing, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.tables import MISSING, markdown_table, percent
 from speech_mtl.screen import Screen
+from speech_mtl.settings import EqualWeightingSettings, FixedWeightingSettings
 
+SETTINGS = "settings"
+"""Name of the study's note of all settings that bear on a trial."""
 SEARCH = "search"
-"""Name of the study's note of what is searched."""
+"""Name of the note of earlier versions: how and where weights are searched."""
 
 
 class TrialRow(TypedDict):
-    """A trial: its weights, the dev error that they led to, and how long that took."""
+    """A trial: its weights, those that the recipe gives included, the dev error they led to, and how long that took."""
 
     trial: int
     weights: dict[str, float]
@@ -44,6 +48,7 @@ class Tuned(TypedDict):
     """The content of `tune.json`. A trial without a dev error failed."""
 
     recipe: str
+    about: str
     sampler: str
     trials: list[TrialRow]
     best: TrialRow | None
@@ -63,12 +68,13 @@ def tune(recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: i
         engine: Where they run; see `experiments.engines`.
 
     Raises:
-        InputError: Optuna is missing, the search space makes no sense, the folder holds another search, or all trials
-            failed.
+        InputError: Optuna is missing, the search space makes no sense, the recipe has a strategy of its own, the folder
+            holds another search, or all trials failed.
     """
     if find_spec("optuna") is None:
         raise require("optuna", extra="tune", purpose="speech-mtl tune")
     _check_space(recipe)
+    _refuse_other_strategies(recipe)
     search = _Search(recipe, folder, screen or Screen(quiet=True), _open_study(recipe, folder))
     with open_engine(engine, num_jobs) as opened:
         search.run(opened)
@@ -80,7 +86,7 @@ def tune(recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: i
             received="; ".join(dict.fromkeys(search.failures)),
             action="mend the cause, and search in another folder",
         )
-    write_plots(search.study, folder / "plots")
+    write_plots(search.study, folder / "plots", tuned)
     return tuned
 
 
@@ -97,13 +103,15 @@ def tuned_text(tuned: Tuned) -> str:
         ]
         for row in ranked
     ]
-    return markdown_table(["Trial", *(f"weight of {name}" for name in names), "dev error %", "Updates"], lines, 1)
+    table = markdown_table(["Trial", *(f"weight of {name}" for name in names), "dev error %", "Updates"], lines, 1)
+    about = f"{tuned['about']}\n\n" if tuned["about"] else ""
+    return f"{about}Trials by their error on the dev set, 1 seed each:\n\n{table}"
 
 
 def best_weighting(tuned: Tuned) -> str:
     """The best weights as a setting on the command line."""
     best = tuned["best"]
-    weights = ", ".join(f"{name}: {weight:.4g}" for name, weight in best["weights"].items()) if best else ""
+    weights = ", ".join(f"{name}: {weight:g}" for name, weight in best["weights"].items()) if best else ""
     return f"weighting={{kind: fixed, weights: {{{weights}}}}}"
 
 
@@ -121,7 +129,8 @@ class _Search:
         """Runs trials until there are as many as asked for."""
         shown = self.screen if isinstance(engine, ThisProcess) else None
         trials, running = self._trials(), dict[Future, int]()
-        for number, weights in trials:
+        for number, searched in trials:
+            weights = _given_weights(self.recipe) | searched
             self.screen.say(f"Trial {number}: " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items()))
             recipe = self.recipe.overridden({"weighting": {"kind": "fixed", "weights": weights}})
             future = engine.submit(run_stage, recipe, self._run_path(number), False, Path.cwd(), shown)
@@ -132,7 +141,7 @@ class _Search:
             self._end_one(running)
 
     def _trials(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Those that were begun before, then new ones."""
+        """Those that were begun before, then new ones: their numbers and the weights that are searched."""
         from optuna.trial import TrialState
 
         for begun in self.study.get_trials(states=[TrialState.RUNNING]):
@@ -167,16 +176,23 @@ class _Search:
         rows = [self._row(trial) for trial in self.study.trials if trial.state.is_finished()]
         known = [row for row in rows if row["dev_error"] is not None]
         best = min(known, key=lambda row: row["dev_error"] or 0.0, default=None)
-        tuned: Tuned = {"recipe": self.recipe.name, "sampler": self.recipe.tune.sampler, "trials": rows, "best": best}
+        tuned: Tuned = {
+            "recipe": self.recipe.name,
+            "about": self.recipe.about.strip(),
+            "sampler": self.recipe.tune.sampler,
+            "trials": rows,
+            "best": best,
+        }
         write_text(self.folder / "tune.json", json_text(tuned))
         write_text(self.folder / "tune.md", tuned_text(tuned) + "\n")
         return tuned
 
     def _row(self, trial) -> TrialRow:
         progress = Run(self._run_path(trial.number)).progress()
+        weights = _given_weights(self.recipe) | trial.params
         return {
             "trial": trial.number,
-            "weights": {name: round(weight, 5) for name, weight in trial.params.items()},
+            "weights": {name: float(f"{weight:.5g}") for name, weight in weights.items()},
             "dev_error": None if trial.value is None else round(trial.value, 5),
             "num_updates": progress.update,
             "wall_time_s": round(progress.wall_time_s, 1),
@@ -186,22 +202,32 @@ class _Search:
         return self.folder / "runs" / f"trial-{number:03d}"
 
 
+def _given_weights(recipe: Recipe) -> dict[str, float]:
+    """Those that the recipe gives; of tasks that are searched, they do not count."""
+    return dict(recipe.weighting.weights) if isinstance(recipe.weighting, FixedWeightingSettings) else {}
+
+
+def _space(recipe: Recipe) -> dict[str, list[float]]:
+    """By task, the weights to try, each once."""
+    return {name: list(dict.fromkeys(values)) for name, values in recipe.tune.weights.items()}
+
+
 def _num_trials(recipe: Recipe) -> int:
     settings = recipe.tune
-    return prod(map(len, settings.weights.values())) if settings.sampler == "grid" else settings.num_trials
+    return prod(map(len, _space(recipe).values())) if settings.sampler == "grid" else settings.num_trials
 
 
 def _suggested(trial, recipe: Recipe, name: str) -> float:
-    values = recipe.tune.weights[name]
+    values = _space(recipe)[name]
     if recipe.tune.sampler == "grid":
-        return trial.suggest_categorical(name, list(values))
+        return trial.suggest_categorical(name, values)
     return trial.suggest_float(name, min(values), max(values), log=True)
 
 
 def _check_space(recipe: Recipe) -> None:
     settings, names = recipe.tune, [*recipe.languages, *recipe.tasks]
     unknown = [name for name in settings.weights if name not in names]
-    narrow = [name for name, values in settings.weights.items() if len(set(values)) < 2]
+    narrow = [name for name, values in _space(recipe).items() if len(values) < 2]
     if settings.weights and not unknown and not narrow:
         return
     raise InputError(
@@ -211,6 +237,17 @@ def _check_space(recipe: Recipe) -> None:
         + " two or more weights: values of a grid, or ends of a range",
         received=str({name: list(values) for name, values in settings.weights.items()}),
         action="set it in the recipe, or as tune.weights='{" + names[0] + ": [0.5, 1, 2]}'",
+    )
+
+
+def _refuse_other_strategies(recipe: Recipe) -> None:
+    if isinstance(recipe.weighting, EqualWeightingSettings | FixedWeightingSettings):
+        return
+    raise InputError(
+        "tune searches fixed weights, and the recipe has another strategy",
+        expected="weighting.kind: equal, or fixed with the weights of tasks that are not searched",
+        received=f"weighting.kind: {recipe.weighting.kind}",
+        action="search with 'weighting={kind: equal}', or train with the recipe's strategy",
     )
 
 
@@ -226,33 +263,41 @@ def _open_study(recipe: Recipe, folder: Path):
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("optuna").propagate = False
-    settings = recipe.tune
-    space = {name: list(values) for name, values in settings.weights.items()}
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name="weights",
         storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))),
-        sampler=optuna.samplers.TPESampler(seed=recipe.seed, constant_liar=True),
         load_if_exists=True,
     )
-    search = {"sampler": settings.sampler, "weights": space}
-    there = study.user_attrs.get(SEARCH)
-    if there is not None and there != search:
-        raise InputError(
-            f"{folder} holds another search",
-            expected=f"the search that was begun there: {there}",
-            received=str(search),
-            action="choose another folder with --out, or go back to those settings",
-        )
-    if there is None:
-        for values in product(*space.values()) if settings.sampler == "grid" else ():
-            study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
-        study.set_user_attr(SEARCH, search)
+    # A sampler's stream starts afresh in every process: the trials that are there would be drawn once more.
+    seed = (recipe.seed + len(study.trials)) % 2**32
+    study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    _begin_or_go_on(study, recipe, folder)
     return study
 
 
-def write_plots(study, folder: Path) -> None:
-    """Optuna's plots of a search: the error by trial, and by each weight."""
+def _begin_or_go_on(study, recipe: Recipe, folder: Path) -> None:
+    """Notes the settings in a new study; refuses one of other settings, as far as it has a note of them."""
+    excluded = {"about": True, "compare": True, "tune": {"num_trials"}}
+    there, here = study.user_attrs.get(SETTINGS), recipe.model_dump(mode="json", exclude=excluded)
+    if there is None and SEARCH in study.user_attrs:
+        there, here = {"tune": study.user_attrs[SEARCH]}, {"tune": here["tune"]}
+    if there is None:
+        space = _space(recipe)
+        for values in product(*space.values()) if recipe.tune.sampler == "grid" else ():
+            study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
+        study.set_user_attr(SETTINGS, here)
+    elif changed := changed_settings(there, here):
+        raise InputError(
+            f"{folder} holds another search, or one with other settings",
+            expected="the settings it was begun with, so that its trials can be compared",
+            received="; ".join(changed),
+            action="choose another folder with --out, or go back to those settings",
+        )
+
+
+def write_plots(study, folder: Path, tuned: Tuned) -> None:
+    """Optuna's plots of a search: the error by trial, and by each weight; with what has to be said about the data."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -261,9 +306,17 @@ def write_plots(study, folder: Path) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
-        for name, draw in (("history", drawn.plot_optimization_history), ("weights", drawn.plot_slice)):
+        for name, draw, title in (
+            ("history", drawn.plot_optimization_history, "dev error of trial after trial"),
+            ("weights", drawn.plot_slice, "dev error of trials by weight"),
+        ):
             draw(study, target_name="dev error")
+            figure = pyplot.gcf()
+            for axes in figure.axes:
+                axes.set_title("")
+            figure.suptitle(f"{tuned['recipe']}: {title}, 1 seed each")
+            figure.text(0, -0.01, fill(tuned["about"], 100), fontsize=8, verticalalignment="top")
             for kind in ("png", "svg"):
                 with replacing(folder / f"{name}.{kind}") as temporary:
-                    pyplot.gcf().savefig(temporary, format=kind, dpi=150, bbox_inches="tight")
+                    figure.savefig(temporary, format=kind, dpi=150, bbox_inches="tight")
             pyplot.close("all")

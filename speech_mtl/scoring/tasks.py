@@ -108,18 +108,24 @@ def _labels(task: str, test_sets: Sequence[TestSet], num_replications: int) -> _
 def _sampled(
     metric: str, models: list[Model], speakers: list[str | None], columns: np.ndarray, num_replications: int
 ) -> _Sampled:
-    """Resamples columns: the errors of each model, then what they are counted against."""
+    """Resamples columns: the errors of each model, then what they are counted against.
+
+    F1 is counted against nothing where a model rightly says nothing: that model has no error then, and a replicate in
+    which any model has none is left out, so that models stay paired.
+    """
     if not len(columns):
         return _Sampled(metric, {}, {})
-    sums = resampled_sums(columns, blocks(speakers)[1], num_replications)
-    sums = sums[(sums[:, len(models) :] > 0).all(axis=1)]
     totals = columns.sum(axis=0)
-    errors, replicates = {}, {}
-    for i, model in enumerate(models):
-        if totals[len(models) + i] > 0:
-            errors[model] = float(totals[i] / totals[len(models) + i])
-            replicates[model] = sums[:, i] / sums[:, len(models) + i]
-    return _Sampled(metric, errors, replicates)
+    places = {model: (i, len(models) + i) for i, model in enumerate(models) if totals[len(models) + i] > 0}
+    sums = resampled_sums(columns, blocks(speakers)[1], num_replications)
+    sums = sums[(sums[:, [counted for _, counted in places.values()]] > 0).all(axis=1)]
+    if not len(sums):
+        return _Sampled(metric, {}, {})
+    return _Sampled(
+        metric,
+        {model: float(totals[wrong] / totals[counted]) for model, (wrong, counted) in places.items()},
+        {model: sums[:, wrong] / sums[:, counted] for model, (wrong, counted) in places.items()},
+    )
 
 
 def _over_languages(languages: Sequence[_Sampled], models: Sequence[Model], function) -> _Sampled:

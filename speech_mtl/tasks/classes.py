@@ -1,12 +1,12 @@
 """One of several classes: the language, the speaker, an emotion, the gender."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from keras import ops
 
-from speech_mtl.tasks.task import LabelError, Task
+from speech_mtl.tasks.task import LabelError, Task, Unseen, unseen_error
 
 
 class Classes(Task):
@@ -16,13 +16,13 @@ class Classes(Task):
         name: What recipes call it.
         label: The name of its labels in the manifests.
         classes: All of them.
-        unseen: What to do with a class that no training utterance has: `refuse` it, or take it as `unknown`.
+        unseen: What to do with a class that no training utterance has.
     """
 
     kind: ClassVar = "classes"
     metric: ClassVar = "accuracy"
 
-    def __init__(self, name: str, label: str, classes: Sequence[str], unseen: Literal["refuse", "unknown"] = "refuse"):
+    def __init__(self, name: str, label: str, classes: Sequence[str], unseen: Unseen = "refuse"):
         super().__init__(name, label)
         self.classes = list(classes)
         self.unseen = unseen
@@ -49,10 +49,10 @@ class Classes(Task):
             return np.array(self._numbers[word], np.float32)
         if self.unseen == "unknown":
             return np.array(np.nan, np.float32)
-        raise LabelError(
-            f"expected a class that training has ({_few(self.classes)}), or tasks.{self.name}.unseen=unknown to leave "
-            f"other classes out; received {word!r}, which no training utterance has"
-        )
+        raise unseen_error("class", self, self.classes, word)
+
+    def names_unseen(self, label: Any) -> bool:
+        return _word(label) not in self._numbers
 
     def losses(self, outputs, values):
         chosen = ops.one_hot(ops.cast(values, "int32"), self.num_outputs, dtype="float32")
@@ -82,7 +82,3 @@ def _word(label: Any) -> str:
     if isinstance(label, str | int) and str(label):
         return str(label)
     raise LabelError(f'expected one class, a word such as "happy"; received {label!r}')
-
-
-def _few(classes: list[str]) -> str:
-    return ", ".join(classes[:8]) + (f" and {len(classes) - 8} more" if len(classes) > 8 else "")

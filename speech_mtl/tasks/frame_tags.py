@@ -40,11 +40,11 @@ class FrameTags(TagTask):
 
     @classmethod
     def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
-        columns = (pair for one in labels for pair in _columns(one)[1].items())
-        return cls._of(name, label, (tag for tag, column in columns if any(v is not None for v in column)), **settings)
+        return cls._of(name, label, (tag for one in labels for tag in cls._known(one)), **settings)
 
     def encode(self, label: Any) -> Segments:
         ends_s, columns = _columns(label)
+        self._refuse_unseen(label)
         values = np.full((len(ends_s), len(self.tags)), np.nan, np.float32)
         for number, tag in enumerate(self.tags):
             for row, value in enumerate(columns.get(tag, ())):
@@ -58,6 +58,11 @@ class FrameTags(TagTask):
 
     def describe(self) -> str:
         return f"{len(self.tags)} tags of every frame"
+
+    @staticmethod
+    def _known(label: Any) -> list[str]:
+        columns = _columns(label)[1]
+        return [tag for tag, column in columns.items() if any(value is not None for value in column)]
 
 
 def _columns(label: Any) -> tuple[np.ndarray, dict[str, Sequence]]:

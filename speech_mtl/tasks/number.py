@@ -21,6 +21,7 @@ class Number(Task):
 
     kind: ClassVar = "number"
     metric: ClassVar = "mean absolute error"
+    likelihood_factor: ClassVar = 0.5
 
     def __init__(self, name: str, label: str, mean: float, deviation: float):
         super().__init__(name, label)

@@ -1,12 +1,13 @@
 """Several yes or no questions at once: what is heard in a recording."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from keras import ops
 
-from speech_mtl.tasks.task import LabelError, Task
+from speech_mtl.tasks.task import LabelError, Task, Unseen, unseen_error
 
 YES, NO = 1.0, 0.0
 
@@ -18,13 +19,15 @@ class TagTask(Task):
         name: What recipes call it.
         label: The name of its labels in the manifests.
         tags: All of them.
+        unseen: What to do with a tag that no training utterance has.
     """
 
     metric: ClassVar = "F1"
 
-    def __init__(self, name: str, label: str, tags: Sequence[str]):
+    def __init__(self, name: str, label: str, tags: Sequence[str], unseen: Unseen = "refuse"):
         super().__init__(name, label)
         self.tags = list(tags)
+        self.unseen = unseen
 
     @property
     def num_outputs(self) -> int:
@@ -48,7 +51,22 @@ class TagTask(Task):
         return 1.0 - error
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "label": self.label, "tags": self.tags}
+        return {"name": self.name, "label": self.label, "tags": self.tags, "unseen": self.unseen}
+
+    def names_unseen(self, label: Any) -> bool:
+        return bool(self._unseen(label))
+
+    def _unseen(self, label: Any) -> list[str]:
+        return [tag for tag in self._known(label) if tag not in self.tags]
+
+    def _refuse_unseen(self, label: Any) -> None:
+        if self.unseen == "refuse" and (unseen := self._unseen(label)):
+            raise unseen_error("tag", self, self.tags, unseen[0])
+
+    @staticmethod
+    @abstractmethod
+    def _known(label: Any) -> list[str]:
+        """The tags of which a label says anything."""
 
     @classmethod
     def _of(cls, name: str, label: str, tags: Iterable[str], **settings: Any) -> Self:
@@ -68,11 +86,11 @@ class Tags(TagTask):
 
     @classmethod
     def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
-        known = (tag for one in labels for tag, value in _entries(one).items() if value is not None)
-        return cls._of(name, label, known, **settings)
+        return cls._of(name, label, (tag for one in labels for tag in cls._known(one)), **settings)
 
     def encode(self, label: Any) -> np.ndarray:
         known = {tag: yes_or_no(value) for tag, value in _entries(label).items()}
+        self._refuse_unseen(label)
         return np.array([np.nan if known.get(tag) is None else known[tag] for tag in self.tags], np.float32)
 
     def decode(self, outputs: np.ndarray) -> dict[str, int]:
@@ -80,6 +98,10 @@ class Tags(TagTask):
 
     def describe(self) -> str:
         return f"{len(self.tags)} tags"
+
+    @staticmethod
+    def _known(label: Any) -> list[str]:
+        return [tag for tag, value in _entries(label).items() if value is not None]
 
 
 def _entries(label: Any) -> Mapping[str, Any]:

@@ -1,16 +1,28 @@
 """What every kind of task has."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from speech_mtl.datatypes import Array
 
+Unseen = Literal["refuse", "unknown"]
+"""What to do with a class or tag that no training utterance has: refuse it, or take it as unknown."""
+
 
 class LabelError(ValueError):
     """A label that a task cannot read; the message says what was expected instead of what."""
+
+
+def unseen_error(what: str, task: "Task", seen: Sequence[str], name: str) -> LabelError:
+    """The error of a label that names a class or tag that no training utterance has."""
+    few = ", ".join(seen[:8]) + (f" and {len(seen) - 8} more" if len(seen) > 8 else "")
+    return LabelError(
+        f"expected a {what} that training has ({few}), or tasks.{task.name}.unseen=unknown to leave others out; "
+        f"received {name!r}, which no training utterance has"
+    )
 
 
 class Task(ABC):
@@ -28,6 +40,9 @@ class Task(ABC):
     """What is reported: the name of `score`."""
     over_frames: ClassVar[bool] = False
     """Whether every encoder frame has a label of its own, (E, *shape), or the utterance has one."""
+
+    likelihood_factor: ClassVar[float] = 1.0
+    """Of the loss in the negative log likelihood: a squared error has a half, see Kendall et al. 2018, equation 5."""
 
     def __init__(self, name: str, label: str):
         self.name = name
@@ -59,6 +74,10 @@ class Task(ABC):
         Raises:
             LabelError: It is not a label of this task.
         """
+
+    def names_unseen(self, label: Any) -> bool:  # noqa: ARG002
+        """Whether a known label names a class or tag that no training utterance has; `encode` leaves it out."""
+        return False
 
     @abstractmethod
     def losses(self, outputs: Array, values: Array) -> Array:

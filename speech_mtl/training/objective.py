@@ -25,15 +25,22 @@ class Objective:
     Attributes:
         languages: In the order of `language_ids`.
         tasks: All others, in the order of their heads.
+        known: Names of those that training has any transcript or label of. None: all.
     """
 
     languages: tuple[str, ...]
     tasks: tuple[Task, ...] = ()
+    known: tuple[str, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of all tasks, T."""
         return (*self.languages, *(task.name for task in self.tasks))
+
+    @property
+    def learned(self) -> np.ndarray:
+        """(T,) bool, which tasks training has anything of; the others' weights weigh nothing."""
+        return np.array([self.known is None or name in self.known for name in self.names])
 
     def losses(self, logits: Logits, batch: Batch):
         """Sums of the loss of each utterance, in nats or squared deviations, and of how many entries: both (B, 1 + K).

@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 
 from speech_mtl.errors import InputError
-from speech_mtl.tasks import Task
 from speech_mtl.training.objective import Objective, Observed
 
 
@@ -34,6 +33,7 @@ class Weighting(ABC):
         self.objective = objective
         self.seed = seed
         self.size = len(objective.names)
+        self.learned = objective.learned
 
     @abstractmethod
     def weights(self, update: int) -> np.ndarray:
@@ -41,6 +41,12 @@ class Weighting(ABC):
 
     def observe(self, observed: Observed) -> None:  # noqa: B027
         """Takes in what the batch of the last update showed; nothing, for weights that do not depend on it."""
+
+    def _of_all(self, weights: np.ndarray) -> np.ndarray:
+        """(T,) these weights of the tasks that are learned, and 1 for the others."""
+        found = np.ones(self.size)
+        found[self.learned] = weights
+        return found
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that a stopped training needs to go on as if it had not been stopped."""
@@ -72,21 +78,13 @@ class Fixed(Weighting):
         weights: By task; 1 for those that are not named.
 
     Raises:
-        InputError: A name is not that of a task, or all weights are 0.
+        InputError: All weights are 0.
     """
 
     kind: ClassVar = "fixed"
 
     def __init__(self, objective: Objective, weights: Mapping[str, float], seed: int = 0):
         super().__init__(objective, seed)
-        for name in weights:
-            if name not in objective.names:
-                raise InputError(
-                    f"weighting.weights names {name!r}, which is no task of the run",
-                    expected="languages or tasks: " + ", ".join(objective.names),
-                    received=name,
-                    action="correct the name, or take it out",
-                )
         self.given = np.array([weights.get(name, 1.0) for name in objective.names])
         if not self.given.any():
             raise InputError(
@@ -130,7 +128,7 @@ class Uncertainty(Weighting):
         self.learning_rate = learning_rate
         self.log_variances = np.zeros(self.size)
         self.range = -np.log(max_weight), -np.log(min_weight)
-        self.factors = np.array([1.0] * len(objective.languages) + [_likelihood_factor(t) for t in objective.tasks])
+        self.factors = np.array([1.0] * len(objective.languages) + [t.likelihood_factor for t in objective.tasks])
 
     def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
         return self.factors * np.exp(-self.log_variances)
@@ -139,11 +137,6 @@ class Uncertainty(Weighting):
         slope = 0.5 - self.factors * np.exp(-self.log_variances) * observed.losses
         moved = np.clip(self.log_variances - self.learning_rate * slope, *self.range)
         self.log_variances = np.where(observed.present, moved, self.log_variances)
-
-
-def _likelihood_factor(task: Task) -> float:
-    """Of the loss in the negative log likelihood: a squared error has a half, see Kendall et al., equation 5."""
-    return 0.5 if task.kind == "number" else 1.0
 
 
 class DynamicWeightAverage(Weighting):
@@ -173,7 +166,7 @@ class DynamicWeightAverage(Weighting):
         known = ~np.isnan(self.means).any(axis=0) & (self.means > 0).all(axis=0)
         rates = np.ones(self.size)
         np.divide(self.means[1], self.means[0], out=rates, where=known)
-        return self.size * _softmax(rates / self.temperature)
+        return self._of_all(_softmax_weights(rates[self.learned] / self.temperature))
 
     def observe(self, observed: Observed) -> None:
         self.sums = self.sums + observed.sums
@@ -262,17 +255,18 @@ class RandomWeights(Weighting):
     kind: ClassVar = "random"
 
     def weights(self, update: int) -> np.ndarray:
-        return self.size * _softmax(np.random.default_rng([self.seed, update]).standard_normal(self.size))
+        draws = np.random.default_rng([self.seed, update]).standard_normal(np.count_nonzero(self.learned))
+        return self._of_all(_softmax_weights(draws))
 
 
 class CtcDro(Weighting):
     """Bartelds et al. 2025, "CTC-DRO: Robust optimization for reducing language disparities in speech recognition".
 
-    Algorithm 1: the worst languages first. Every time that all languages have been seen since the last time,
-    each language's share q is multiplied by exp(step_size * loss / (q + smoothing)); lambda = L q. A language's loss is
-    that of `duration_s` seconds of its speech, so that languages of longer utterances or more tokens do not look worse
-    than they are: the paper fills batches of one language with that much, our batches mix languages and we scale. Tasks
-    besides transcripts have the weight 1.
+    Algorithm 1: the worst languages first. Every time that all languages that are learned have been seen since the
+    last time, each one's share q is multiplied by exp(step_size * loss / (q + smoothing)); lambda = L q. A language's
+    loss is that of `duration_s` seconds of its speech, so that languages of longer utterances or more tokens do not
+    look worse than they are: the paper fills batches of one language with that much, our batches mix languages and we
+    scale. Tasks besides transcripts have the weight 1.
 
     Args:
         objective: The tasks.
@@ -296,17 +290,22 @@ class CtcDro(Weighting):
         super().__init__(objective, seed)
         self.step_size, self.smoothing, self.duration_s = step_size, smoothing, duration_s
         self.num_languages = len(objective.languages)
-        self.shares = np.full(self.num_languages, 1.0 / self.num_languages)
+        self.own = np.flatnonzero(self.learned[: self.num_languages])
+        self.shares = np.full(self.num_languages, 1.0 / max(1, len(self.own)))
         self.sums, self.seconds = np.zeros(self.num_languages), np.zeros(self.num_languages)
 
     def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
-        return np.concatenate([self.num_languages * self.shares, np.ones(self.size - self.num_languages)])
+        weights = np.ones(self.size)
+        weights[self.own] = len(self.own) * self.shares[self.own]
+        return weights
 
     def observe(self, observed: Observed) -> None:
         self.sums = self.sums + observed.sums[: self.num_languages]
         self.seconds = self.seconds + observed.seconds[: self.num_languages]
-        if (self.seconds > 0).all():
-            self.shares = self.moved(self.shares, self.sums / self.seconds * self.duration_s)
+        own = self.own
+        if len(own) and (self.seconds[own] > 0).all():
+            losses = self.sums[own] / self.seconds[own] * self.duration_s
+            self.shares[own] = self.moved(self.shares[own], losses)
             self.sums, self.seconds = np.zeros(self.num_languages), np.zeros(self.num_languages)
 
     def moved(self, shares: np.ndarray, losses: np.ndarray) -> np.ndarray:
@@ -316,9 +315,10 @@ class CtcDro(Weighting):
         return grown / grown.sum()
 
 
-def _softmax(values: np.ndarray) -> np.ndarray:
+def _softmax_weights(values: np.ndarray) -> np.ndarray:
+    """Softmax, times the number of values: 1 on average."""
     powers = np.exp(values - values.max())
-    return powers / powers.sum()
+    return len(values) * (powers / powers.sum())
 
 
 WEIGHTINGS: dict[str, type[Weighting]] = {

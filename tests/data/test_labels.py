@@ -205,6 +205,19 @@ def test_what_is_unknown_is_not_encoded():
     assert encode(Classes("who", "speaker", ["s0", "s1"]), utterance()) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("task", "label"),
+    [
+        (Tags("x", "mood", ["music"]), {"music": None}),
+        (Tags("x", "mood", ["music"]), {}),
+        (FrameTags("x", "mood", ["voiced"]), {"end_s": [0.1, 0.2], "voiced": [None, None]}),
+        (Classes("x", "mood", ["sad", "happy"], unseen="unknown"), "calm"),
+    ],
+)
+def test_a_label_of_unknown_entries_is_unknown(task, label):
+    assert encode(task, utterance(labels={"mood": label})) is None
+
+
 def test_a_label_that_the_task_has_not_names_its_line():
     task = Classes("feeling", "mood", ["sad", "happy"])
     with pytest.raises(InputError) as caught:

@@ -1,6 +1,7 @@
 """Evaluation of a run whose weights are random: what is counted and written does not depend on them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split
-from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.evaluate import evaluate, load_references
 from speech_mtl.runs import Run
+from speech_mtl.tasks.classes import Classes
+from speech_mtl.tasks.tags import Tags
 
 
 @pytest.fixture
@@ -69,6 +72,26 @@ def test_what_is_not_there_is_refused_before_anything_is_recognised(run: Run, sp
     with pytest.raises(InputError, match=message):
         evaluate(run, splits, languages)
     assert not (run.path / "hypotheses").exists()
+
+
+def test_labels_that_training_has_not_are_counted(run: Run):
+    """Apart from those that are unknown, and beside what else a label says."""
+    labels: list[dict] = [
+        {"mood": "calm", "sounds": {"music": 1, "bark": 1}},
+        {"mood": "sad", "sounds": {"music": None, "bark": None}},
+        {"mood": None, "sounds": {"bark": 0}},
+    ]
+    path = manifest_path(run.recipe().data.dir, "aa", "dev")
+    write_manifest(path, [replace(u, labels=own) for u, own in zip(read_manifest(path), labels, strict=True)])
+    recognizer = run.load()
+    tasks = [Classes("mood", "mood", ["glad", "sad"], "unknown"), Tags("sounds", "sounds", ["music"], "unknown")]
+    recognizer.tasks = {task.name: task for task in tasks}
+    references = load_references(run.recipe(), "aa", "dev", recognizer)
+    assert references.num_unseen == {"mood": 1, "sounds": 2}
+    assert {name: column.num_labelled for name, column in references.examples.labels.items()} == {
+        "mood": 1,
+        "sounds": 1,
+    }
 
 
 def test_an_empty_test_set_and_one_without_text_are_refused(run: Run):

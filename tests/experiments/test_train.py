@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +65,26 @@ def test_training_starts_from_another_run_even_if_killed_before_its_first_checkp
     assert json.loads(run.log_path.read_text())["dev_cer"]["bb"] == pytest.approx(
         errors(trained, trained.load(), "bb", "bb"), abs=0.05
     )
+
+
+def test_a_language_that_is_not_trained_does_not_hold_up_the_weights_of_others(
+    trained: Run, make_corpus: Callable, tmp_path: Path, untraced: None
+):
+    """CTC-DRO moves them when all languages have been seen."""
+    recipe = trained.recipe().overridden(
+        {
+            "languages": {"aa": {"train": False}, "bb": {}, "cc": {}},
+            "data.dir": str(make_corpus(("aa", "bb", "cc"))),
+            "init_from": str(trained.path),
+            "weighting": {"kind": "ctc_dro", "step_size": 0.1},
+            "training.num_updates": 2,
+            "training.evaluate_every": 2,
+        }
+    )
+    run = train(recipe, tmp_path / "run")
+    weights = json.loads(run.log_path.read_text())["weight"]
+    assert weights["cc"] > 1.01, "what is new has the larger loss"
+    assert weights["bb"] + weights["cc"] == pytest.approx(2.0, abs=1e-4)
 
 
 def test_a_wrong_source_of_weights_leaves_no_run_behind(tiny_recipe: Recipe, tmp_path: Path):
@@ -270,6 +292,19 @@ def test_one_bad_file_is_left_out_reported_and_counted(tiny_recipe: Recipe, tmp_
     assert any(line.startswith("warning") and f"{bad_dev.source}: left out" in line for line in screen.lines)
     (row,) = evaluate(run, ["dev"], ["aa"])
     assert row["num_utterances"] == 2
+
+
+def test_a_target_that_no_dev_utterance_labels_is_refused_before_anything_is_written(
+    tiny_recipe: Recipe, make_corpus: Callable, tmp_path: Path
+):
+    data_dir = make_corpus(labels={"mood": ("sad", "glad")})
+    for path in data_dir.glob("*/dev.jsonl"):
+        write_manifest(path, [replace(utterance, labels={"mood": None}) for utterance in read_manifest(path)])
+    recipe = tiny_recipe.overridden({"data.dir": str(data_dir), "tasks": {"mood": {}}, "target": "mood"})
+    with pytest.raises(InputError, match="No dev utterance has a label for the target 'mood'") as caught:
+        train(recipe, tmp_path / "run")
+    assert caught.value.received == "none in 6 utterances of aa, bb"
+    assert not Run(tmp_path / "run").exists()
 
 
 def test_dev_transcripts_without_any_text_are_refused(tiny_recipe: Recipe, tmp_path: Path):

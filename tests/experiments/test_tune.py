@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.config import Recipe
+from speech_mtl.config import Recipe, parsed_overrides
 from speech_mtl.errors import InputError
 from speech_mtl.experiments import tune as searches
 from speech_mtl.experiments.tune import best_weighting, tune, tuned_text
 from speech_mtl.training.trainer import Progress
 
-pytest.importorskip("optuna")
+optuna = pytest.importorskip("optuna")
+JournalStorage = optuna.storages.JournalStorage
+JournalFileBackend = optuna.storages.journal.JournalFileBackend
 
 
 class Runs:
@@ -45,15 +47,16 @@ def made_up(monkeypatch):
     return use
 
 
-def recipe(**settings: object) -> Recipe:
-    values = {"weights": {"aa": [1, 2, 4], "mood": [0.5, 1]}} | settings
+def recipe(weighting: dict | None = None, **settings: object) -> Recipe:
     return Recipe.model_validate(
         {
             "name": "x",
+            "about": "Tones.",
             "languages": {"aa": {}, "bb": {}},
             "tasks": {"mood": {}},
+            "weighting": weighting or {},
             "data": {"dir": "nowhere"},
-            "tune": values,
+            "tune": {"weights": {"aa": [1, 2, 4], "mood": [0.5, 1]}} | settings,
         }
     )
 
@@ -107,6 +110,49 @@ def test_bayesian_search_stays_in_its_range_and_ends(made_up, tmp_path):
     assert sum(later) / len(later) < sum(earlier) / len(earlier), "it learns where to look"
 
 
+def test_a_stopped_bayesian_search_does_not_draw_the_same_again(made_up, tmp_path):
+    searched = recipe(sampler="bayes", weights={"aa": [0.25, 8]}, num_trials=8)
+    first = made_up(Runs(stop_at=3))
+    with pytest.raises(KeyboardInterrupt):
+        tune(searched, tmp_path)
+    second = made_up(Runs())
+    tune(searched, tmp_path)
+    tried = [weights["aa"] for _, weights in first.trained + second.trained]
+    assert len(tried) == len(set(tried)) == 8
+
+
+def test_weights_that_the_recipe_gives_are_those_of_every_trial(made_up, tmp_path):
+    given = {"kind": "fixed", "weights": {"bb": 0.3, "aa": 7}}
+    runs = made_up(Runs())
+    tuned = tune(recipe(given, weights={"aa": [1, 2]}), tmp_path)
+    assert [weights for _, weights in runs.trained] == [{"bb": 0.3, "aa": 1}, {"bb": 0.3, "aa": 2}]
+    assert best_weighting(tuned) == "weighting={kind: fixed, weights: {bb: 0.3, aa: 2}}"
+
+
+def test_a_recipe_with_a_strategy_of_its_own(tmp_path):
+    with pytest.raises(InputError, match="has another strategy") as caught:
+        tune(recipe({"kind": "uncertainty"}), tmp_path)
+    assert caught.value.received == "weighting.kind: uncertainty"
+
+
+def test_a_weight_is_tried_once_and_shown_however_small(made_up, tmp_path):
+    runs = made_up(Runs())
+    tuned = tune(recipe(weights={"aa": [1e-6, 1e-6, 2]}), tmp_path)
+    assert [weights["aa"] for _, weights in runs.trained] == [1e-6, 2]
+    assert [row["weights"]["aa"] for row in tuned["trials"]] == [1e-6, 2]
+
+
+def test_what_the_figures_come_from_stands_above_them(made_up, tmp_path):
+    made_up(Runs())
+    tune(recipe(), tmp_path)
+    table = (tmp_path / "tune.md").read_text(encoding="utf-8")
+    assert table.startswith("Tones.\n\nTrials by their error on the dev set, 1 seed each:\n\n| Trial |")
+    for name in ("history", "weights"):
+        drawn = (tmp_path / "plots" / f"{name}.svg").read_text(encoding="utf-8")
+        assert "<!-- Tones. -->" in drawn
+        assert "1 seed each -->" in drawn
+
+
 def test_a_failed_trial_does_not_stop_the_others(made_up, tmp_path):
     made_up(Runs(fail_at=(4,)))
     tuned = tune(recipe(), tmp_path)
@@ -131,8 +177,49 @@ def test_a_space_that_makes_no_sense(weights, tmp_path):
 def test_another_search_in_the_folder(made_up, tmp_path):
     made_up(Runs())
     tune(recipe(), tmp_path)
-    with pytest.raises(InputError, match="holds another search"):
-        tune(recipe(weights={"aa": [1, 2]}), tmp_path)
+    with pytest.raises(InputError, match="holds another search") as caught:
+        tune(recipe(weights={"aa": [1, 2], "mood": [0.5, 1]}), tmp_path)
+    assert caught.value.received == "tune.weights.aa: [1.0, 2.0, 4.0] -> [1.0, 2.0]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"training.num_updates": 500}, "training.num_updates: 2000 -> 500"),
+        ({"seed": 1}, "seed: 0 -> 1"),
+        ({"weighting": {"kind": "fixed", "weights": {"bb": 3}}}, "weighting.weights.bb: null -> 3.0"),
+    ],
+)
+def test_trials_of_other_settings_in_the_folder(changes, named, made_up, tmp_path):
+    made_up(Runs())
+    tune(recipe(), tmp_path)
+    with pytest.raises(InputError, match="one with other settings") as caught:
+        tune(recipe().overridden(changes), tmp_path)
+    assert named in caught.value.received
+
+
+def test_more_trials_and_other_words_are_no_other_settings(made_up, tmp_path):
+    searched = recipe(sampler="bayes", weights={"aa": [0.25, 8]}, num_trials=2)
+    made_up(Runs())
+    tune(searched, tmp_path)
+    tuned = tune(searched.overridden({"tune.num_trials": 3, "about": "Beeps.", "compare.seeds": [1]}), tmp_path)
+    assert len(tuned["trials"]) == 3
+    assert tuned["about"] == "Beeps."
+
+
+def test_a_search_of_an_earlier_version_goes_on(made_up, tmp_path):
+    """It has a note of what is searched, and of no other settings."""
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
+    study = optuna.create_study(study_name="weights", storage=storage)
+    study.set_user_attr("search", {"sampler": "grid", "weights": {"aa": [1.0, 2.0]}})
+    for weight in (1.0, 2.0):
+        study.enqueue_trial({"aa": weight})
+    runs = made_up(Runs())
+    tune(recipe(weights={"aa": [1, 2]}), tmp_path)
+    assert [weights["aa"] for _, weights in runs.trained] == [1, 2]
+    with pytest.raises(InputError, match="holds another search") as caught:
+        tune(recipe(weights={"aa": [1, 4]}), tmp_path)
+    assert caught.value.received == "tune.weights.aa: [1.0, 2.0] -> [1.0, 4.0]"
 
 
 def test_without_optuna(monkeypatch, tmp_path):
@@ -142,9 +229,9 @@ def test_without_optuna(monkeypatch, tmp_path):
 
 
 def test_the_best_weights_can_be_typed():
-    row = {"trial": 3, "weights": {"aa": 2.0, "mood": 0.5}, "dev_error": 0.1, "num_updates": 7, "wall_time_s": 1.0}
-    tuned = {"recipe": "x", "sampler": "grid", "trials": [row], "best": row}
+    weights = {"aa": 0.12346, "mood": 1e-6}
+    row = {"trial": 3, "weights": weights, "dev_error": 0.1, "num_updates": 7, "wall_time_s": 1.0}
+    tuned = {"recipe": "x", "about": "", "sampler": "grid", "trials": [row], "best": row}
     typed = best_weighting(tuned)  # pyright: ignore[reportArgumentType]
-    assert typed == "weighting={kind: fixed, weights: {aa: 2, mood: 0.5}}"
-    settings = recipe().overridden({})
-    assert settings.overridden({"weighting": {"kind": "fixed", "weights": row["weights"]}}).weighting.kind == "fixed"
+    trained = recipe().overridden(parsed_overrides([typed]))
+    assert trained.weighting.model_dump() == {"kind": "fixed", "weights": weights}

@@ -133,6 +133,28 @@ def test_utterances_that_a_model_lacks_take_their_label_errors_along():
     assert kept == [None if i % 4 == 0 else (float(i % 3 == 0), 1.0) for i in range(10, 60)]
 
 
+def made_up_tags(counted: dict[str, list[float]]) -> TestSet:
+    """By arm, what the errors of each utterance are counted against, which is 0 where nothing is to be said of it."""
+    (size,) = {len(row) for row in counted.values()}
+    ids = [f"u{i}" for i in range(size)]
+    made = TestSet("cs", True, ids, [f"s{i}" for i in range(size)], ["ab"] * size, metrics={"sounds": "F1"})
+    for arm, row in counted.items():
+        made.add(Model(arm, 60.0, 0), ids, ["ab"] * size, {"sounds": [(number / 4, number) for number in row]})
+    return made
+
+
+def test_a_model_that_says_no_tag_where_there_is_none_leaves_the_others_their_error():
+    test_set = made_up_tags({"alone": [0.0] * 12, "joint": [4.0] * 12})
+    found = {one.arm: one.error.value for one in task_errors([test_set], "alone", 200) if one.task == "sounds"}
+    assert found == {"joint": pytest.approx(0.25)}
+
+
+def test_models_that_no_replicate_has_together_have_no_row():
+    """Each says something of one utterance only."""
+    test_set = made_up_tags({f"arm{i}": [4.0 * (i == j) for j in range(12)] for i in range(12)})
+    assert not [one for one in task_errors([test_set], "arm0", 100) if one.task == "sounds"]
+
+
 def test_summary_of_several_targets(sets):
     summary = summarize_targets("made up", "", [], [made_up("cs", arms={"alone": 2, "joint": 4})], 200)
     assert [(one.language, one.arm, one.certain) for one in summary.worse] == [("cs", "joint", True)]

@@ -90,7 +90,16 @@ CASES: dict[str, Case] = {
         wrong_outputs=lambda outputs: -outputs,
         loss=loss_of_tags,
         best=1.0,
-        no_labels=["music", None, 1, ["music"], {"music": 2}, {"music": "yes"}, {"cough": 0.5}],
+        no_labels=[
+            "music",
+            None,
+            1,
+            ["music"],
+            {"music": 2},
+            {"music": "yes"},
+            {"cough": 0.5},
+            {"music": 1, "bark": 0},
+        ],
         useless=[[], [{}], [{"music": None}]],
     ),
     "frame_tags": Case(
@@ -120,6 +129,7 @@ CASES: dict[str, Case] = {
             {ENDS: ["soon"], "voiced": [0]},
             {ENDS: [[0.1]], "voiced": [0]},
             {ENDS: [0.1], "voiced": [2]},
+            {ENDS: [0.1, 0.2], "voiced": [0, 1], "trill": [None, 0]},
         ],
         useless=[[], [{ENDS: [0.1]}], [{ENDS: [0.1], "voiced": [None]}]],
     ),
@@ -367,6 +377,34 @@ def test_classes_that_training_does_not_have():
         assert task.encode("sad") == 1.0
         with pytest.raises(LabelError):
             task.encode(["calm"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "values"),
+    [
+        ("tags", {"music": 1, "bark": 0, "cough": None}, [NAN, NAN, 1.0]),
+        ("frame_tags", {ENDS: [0.5], "voiced": [1], "trill": [0]}, [[NAN, 1.0]] * 4 + [[NAN, NAN]]),
+    ],
+)
+def test_tags_that_training_does_not_have(kind, label, values):
+    with pytest.raises(LabelError, match=r"tasks\.mood\.unseen=unknown.*received '(bark|trill)'"):
+        make(kind).encode(label)
+    lenient = TASKS[kind].from_labels("mood", "feeling", CASES[kind].labels, unseen="unknown")
+    np.testing.assert_array_equal(values_of(TASKS[kind].from_json(lenient.to_json()), label), values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen", "unseen"),
+    [
+        ("classes", "sad", "calm"),
+        ("number", 70.0, None),
+        ("tags", {"music": 1, "bark": None}, {"music": 1, "bark": 0}),
+        ("frame_tags", {ENDS: [0.1], "trill": [None]}, {ENDS: [0.1], "trill": [1]}),
+    ],
+)
+def test_what_names_something_unseen(kind, seen, unseen):
+    assert not make(kind).names_unseen(seen)
+    assert unseen is None or make(kind).names_unseen(unseen)
 
 
 def test_few_classes_are_named_in_messages():
