@@ -132,6 +132,8 @@ class Recipe(Section):
         kinds = {column.encoder.kind for column in columns} or {self.encoder.kind}
         if "whisper" in kinds and (self.features.kind != "whisper" or kinds != {"whisper"}):
             raise ValueError("encoder.kind: whisper knows its own features only: set features={kind: whisper}")
+        if self.features.kind == "whisper" and self.data.sample_rate_hz != 16_000:
+            raise ValueError("features.kind: whisper knows speech at 16 kHz only: set data.sample_rate_hz=16000")
         return self
 
     @model_validator(mode="after")
