@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 
 from speech_mtl import __version__
 from speech_mtl.build import build_model
-from speech_mtl.config import Recipe, load_recipe
+from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -54,7 +54,7 @@ class Run:
 
     def __init__(self, path: Path):
         self.path = path
-        self.settings_path = path / "settings.yaml"
+        self.settings_path = path / RUN_SETTINGS
         self.format_path = path / "format.json"
         self.log_path = path / "log.jsonl"
         self.labels_path = path / "labels.json"
@@ -71,13 +71,7 @@ class Run:
         Raises:
             InputError: The folder is no run, or one of another version.
         """
-        if not self.exists():
-            raise InputError(
-                f"{self.path} is not a run",
-                expected="a folder with a settings.yaml, which `speech-mtl train` writes",
-                received="no such file" if self.path.is_dir() else "no such folder",
-                action="give the folder that training named at its end",
-            )
+        refuse_no_run(self.path)
         self._refuse_other_format()
         return load_recipe(self.settings_path)
 
