@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
+from speech_mtl import __version__
 from speech_mtl.errors import InputError
 
 WELCOME = """\
@@ -45,10 +46,27 @@ STOPPED = 130
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
+ARMS = (
+    "alone, joint, multilingual, joint_finetune, pretrain_finetune, heads, heads_first, gradual, layerwise, rehearsal, "
+    "adapters, low_rank, progressive, middle"
+)
+"""Those of `experiments.arms`, whose import takes longer than a help text may."""
+
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, or a folder with a recipe.yaml.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, such as training.num_updates=500."),
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Settings to change, such as training.num_updates=500; all are in speech_mtl/settings.py.",
+    ),
+]
+ComparisonOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Settings to change, such as compare.seeds='[0, 1, 2]'; all are in speech_mtl/settings.py. "
+        f"Arms for compare.arms: {ARMS}.",
+    ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `speech-mtl train` wrote.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
@@ -59,10 +77,25 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Train nothing; print th
 
 
 @app.callback(invoke_without_command=True)
-def welcome(context: typer.Context) -> None:
+def welcome(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     """Speech recognition for languages with little transcribed speech, helped by other languages."""
+    if version:
+        print(f"speech-mtl {__version__}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         Console(highlight=False, soft_wrap=True).print(WELCOME)
+
+
+def _load_backend_for(run: Path) -> None:
+    """Imports Keras if there is a run to use it for."""
+    from speech_mtl.backend import load_backend
+    from speech_mtl.config import refuse_no_run
+
+    refuse_no_run(run)
+    load_backend()
 
 
 @app.command()
@@ -99,7 +132,10 @@ def finetune(
     ] = None,
     dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to stop early by.")] = None,
     test: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to evaluate on later.")] = None,
-    tokenizer: Annotated[str, typer.Option(help="character, or pinyin for Mandarin.")] = "character",
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="character, or pinyin for Mandarin; if not given, the run's own for a language it has."),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="finetune, or what leaves the encoder as it is: adapters, low_rank, progressive.")
     ] = "finetune",
@@ -115,7 +151,6 @@ def finetune(
 
     Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
     """
-    from speech_mtl.backend import load_backend
     from speech_mtl.config import parsed_overrides
 
     if replace_head and keep_head:
@@ -126,7 +161,7 @@ def finetune(
             action="leave one out",
         )
     changes = parsed_overrides(overrides or [])
-    load_backend()
+    _load_backend_for(run)
     from speech_mtl.experiments.finetune import NewLanguage, finetuning_recipe
     from speech_mtl.experiments.train import train as train_run
     from speech_mtl.runs import Run
@@ -137,8 +172,9 @@ def finetune(
     manifests = {split: path for split, path in given.items() if path is not None}
     head = "new" if replace_head else "keep" if keep_head else None
     new = NewLanguage(language, manifests, tokenizer, method, head, rehearse)
+    named = run.resolve() if run.name in ("", "..") else run  # the folder it is in: `.` has no name
+    path = out or named.with_name(f"{named.name}-{language}")
     settings = finetuning_recipe(Run(run), new, changes, screen.progress)
-    path = out or run.with_name(f"{run.name}-{language}")
     train_run(settings, path, screen)
     print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
     print(f"Next: speech-mtl evaluate {path}, or speech-mtl forgetting {path} for what it lost")
@@ -147,7 +183,9 @@ def finetune(
 @app.command()
 def evaluate(
     run: RunPath,
-    split: Annotated[list[str] | None, typer.Option(help="train, dev or test; may be given several times.")] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="train, dev or test, several times if need be; dev and test if not given.")
+    ] = None,
     language: Annotated[list[str] | None, typer.Option(help="Only these languages; all if not given.")] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -155,9 +193,7 @@ def evaluate(
 
     Example: speech-mtl evaluate runs/human --split test --language zh-CN
     """
-    from speech_mtl.backend import load_backend
-
-    load_backend()
+    _load_backend_for(run)
     from speech_mtl.experiments.evaluate import evaluate as evaluate_run
     from speech_mtl.runs import Run
     from speech_mtl.screen import Screen
@@ -177,9 +213,7 @@ def forgetting(
 
     Example: speech-mtl forgetting runs/own-cs-pl --split dev
     """
-    from speech_mtl.backend import load_backend
-
-    load_backend()
+    _load_backend_for(run)
     from speech_mtl.experiments.lineage import write_forgetting
     from speech_mtl.runs import Run
     from speech_mtl.screen import Screen
@@ -192,7 +226,14 @@ def forgetting(
 @app.command()
 def transcribe(
     run: RunPath,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio files of any format and rate.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Audio files that libsndfile reads (wav, flac, mp3, ogg, ...), of any rate, up to the run's "
+            "data.max_duration_s, which is 30 s if nobody changed it.",
+        ),
+    ],
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
     labels: Annotated[bool, typer.Option("--labels", help="Print what the run's other tasks say, too.")] = False,
 ) -> None:
@@ -200,9 +241,7 @@ def transcribe(
 
     Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
     """
-    from speech_mtl.backend import load_backend
-
-    load_backend()
+    _load_backend_for(run)
     from speech_mtl.experiments.transcribe import label_texts, transcribe_files
     from speech_mtl.runs import Run
 
@@ -215,7 +254,7 @@ def transcribe(
 @app.command()
 def compare(
     recipe: RecipePath,
-    overrides: Overrides = None,
+    overrides: ComparisonOverrides = None,
     out: Annotated[Path | None, typer.Option(help="Output folder; runs/compare-NAME-OF-RECIPE if not given.")] = None,
     jobs: Jobs = 1,
     engine: EngineName = "local",
@@ -236,7 +275,7 @@ def compare(
 @app.command()
 def transfer(
     recipe: RecipePath,
-    overrides: Overrides = None,
+    overrides: ComparisonOverrides = None,
     out: Annotated[Path | None, typer.Option(help="Output folder; runs/transfer-NAME-OF-RECIPE if not given.")] = None,
     jobs: Jobs = 1,
     engine: EngineName = "local",
@@ -247,7 +286,7 @@ def transfer(
 
     Run again, it goes on where it was stopped. Example:
 
-    speech-mtl transfer recipes/synthetic compare.budgets_min='[1]' compare.arms='[pretrain_finetune]'
+    speech-mtl transfer recipes/synthetic compare.budgets_min='[1]' compare.arms='\\[pretrain_finetune]'
     """
     path = _comparison("transfer", recipe, overrides, out, jobs, engine, dry_run, quiet)
     if path:
@@ -326,7 +365,10 @@ def report(
         Path | None, typer.Option(help="Write it into this folder, with all that it is made of but the runs.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; fail if efficiency.json is not what the results give.")
+        bool,
+        typer.Option(
+            "--check", help="Change nothing; fail if efficiency.json, arms.json, tasks.json or forgetting.json differs."
+        ),
     ] = False,
 ) -> None:
     """Write a comparison's report anew from its results, also while the comparison still runs.
@@ -402,7 +444,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:
-            print("\nStopped. train and compare go on from the last checkpoint if started again.", file=sys.stderr)
+            print("\nStopped. train, finetune, compare, transfer and tune go on if started again.", file=sys.stderr)
         raise
     except Exception:
         _report_fault()

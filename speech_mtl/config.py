@@ -44,6 +44,9 @@ from speech_mtl.settings import (
     WeightingSettings,
 )
 
+RUN_SETTINGS = "settings.yaml"
+"""What the recipe of a run is called in its folder; see `runs`."""
+
 
 class Recipe(Section):
     """All settings of a run or a comparison."""
@@ -145,6 +148,8 @@ class Recipe(Section):
         kinds = {column.encoder.kind for column in columns} or {self.encoder.kind}
         if "whisper" in kinds and (self.features.kind != "whisper" or kinds != {"whisper"}):
             raise ValueError("encoder.kind: whisper knows its own features only: set features={kind: whisper}")
+        if self.features.kind == "whisper" and self.data.sample_rate_hz != 16_000:
+            raise ValueError("features.kind: whisper knows speech at 16 kHz only: set data.sample_rate_hz=16000")
         return self
 
     @model_validator(mode="after")
@@ -279,6 +284,22 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     for key, value in parsed_overrides(overrides or []).items():
         _set(values, key, value)
     return _checked(values, where=str(path))
+
+
+def refuse_no_run(folder: Path) -> None:
+    """Looks whether a folder is a run, which takes no time; what reads a run imports Keras first.
+
+    Raises:
+        InputError: It is none.
+    """
+    if (folder / RUN_SETTINGS).is_file():
+        return
+    raise InputError(
+        f"{folder} is not a run",
+        expected=f"a folder with a {RUN_SETTINGS}, which `speech-mtl train` writes",
+        received="no such file" if folder.is_dir() else "no such folder",
+        action="give the folder that training named at its end",
+    )
 
 
 def parsed_overrides(overrides: Sequence[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 
 from speech_mtl import __version__
 from speech_mtl.build import build_model
-from speech_mtl.config import Recipe, load_recipe
+from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -46,13 +46,15 @@ from speech_mtl.weights import load_part, load_weights, save_part, save_weights,
 FORMAT = 1
 """Of run folders: raised whenever a folder of before would be misread."""
 
+_Read = TypeVar("_Read")
+
 
 class Run:
     """A run folder."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.settings_path = path / "settings.yaml"
+        self.settings_path = path / RUN_SETTINGS
         self.format_path = path / "format.json"
         self.log_path = path / "log.jsonl"
         self.labels_path = path / "labels.json"
@@ -69,13 +71,7 @@ class Run:
         Raises:
             InputError: The folder is no run, or one of another version.
         """
-        if not self.exists():
-            raise InputError(
-                f"{self.path} is not a run",
-                expected="a folder with a settings.yaml, which `speech-mtl train` writes",
-                received="no such file" if self.path.is_dir() else "no such folder",
-                action="give the folder that training named at its end",
-            )
+        refuse_no_run(self.path)
         self._refuse_other_format()
         return load_recipe(self.settings_path)
 
@@ -227,17 +223,17 @@ class Run:
         return progress
 
     def progress(self) -> Progress:
-        """How far the newest checkpoint is, without loading its weights."""
-        folder = _newest(self.path / "checkpoints")
-        return Progress() if folder is None else _read_progress(folder / "progress.json")
+        """How far the newest checkpoint is, without loading its weights; another process may train here meanwhile."""
+        folder = self.path / "checkpoints"
+        return _of_newest(folder, lambda one: Progress() if one is None else _read_progress(one / "progress.json"))
 
     def load_best(self, model: MultilingualModel) -> None:
-        """Sets the weights to those with the lowest dev error.
+        """Sets the weights to those with the lowest dev error; another process may train here meanwhile.
 
         Raises:
             InputError: No weights have been saved yet.
         """
-        load_weights(self.best_folder(), model.parts())
+        _of_newest(self.path / "best", lambda _: load_weights(self.best_folder(), model.parts()))
 
     def best_folder(self) -> Path:
         """Where the best weights lie.
@@ -256,7 +252,7 @@ class Run:
         return folder
 
     def num_parameters(self) -> int:
-        """Trainable numbers in the best weights."""
+        """Numbers in the best weights, those that stay as they are included."""
         parts = self.best_folder().rglob("*.safetensors")
         return sum(array.size for path in parts for array in load_part(path).values())
 
@@ -331,3 +327,14 @@ def _remove_folder(folder: Path) -> None:
 def _newest(folder: Path) -> Path | None:
     finished = [path for path in folder.glob("*") if path.name.isdigit()]
     return max(finished, key=lambda path: int(path.name), default=None)
+
+
+def _of_newest(folder: Path, read: Callable[[Path | None], _Read]) -> _Read:
+    """What is read of the newest folder: once more where a newer one has taken its place, and it is gone."""
+    newest = _newest(folder)
+    try:
+        return read(newest)
+    except InputError:
+        if _newest(folder) == newest:
+            raise
+        return _of_newest(folder, read)

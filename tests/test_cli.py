@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,10 +16,12 @@ import pytest
 import soundfile
 import typer
 
+import speech_mtl
 import speech_mtl.cli as cli
-from speech_mtl.config import Recipe
+from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import ErrorCounts
+from speech_mtl.experiments.arms import ARMS
 from speech_mtl.scoring.error_rate import Score
 from speech_mtl.scoring.results import evaluation_row
 
@@ -154,11 +157,30 @@ def test_the_name_alone_says_what_to_do_first(command: Command):
         assert line in out
 
 
-@pytest.mark.parametrize("name", typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
-def test_every_command_explains_itself_with_an_example(command: Command, name: str):
+COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: Command, name: str, monkeypatch: pytest.MonkeyPatch):
+    """As it is printed it can be typed: its options are there, and its settings make a recipe."""
+    monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = command(name, "--help")
     assert code == 0
-    assert f"speech-mtl {name} r" in re.sub(r"[\s│]+", " ", out.partition("Example")[2])
+    (example,) = re.findall(rf"speech-mtl {name} r.*\S", out.partition("Example")[2])
+    given = COMMANDS[name].make_context(name, shlex.split(example)[2:]).params
+    if given.get("overrides"):
+        recipe = load_recipe(PROJECT / given["recipe"])
+        assert load_recipe(PROJECT / given["recipe"], given["overrides"]) != recipe
+
+
+def test_arms_in_texts_are_those_there_are(command: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "2000")
+    for name in ("compare", "transfer"):
+        assert f"Arms for compare.arms: {', '.join(ARMS)}." in command(name, "--help").out
+
+
+def test_the_version(command: Command):
+    assert command("--version") == Ended(0, f"speech-mtl {speech_mtl.__version__}\n", "")
 
 
 def test_recipes_in_texts_exist():
@@ -286,6 +308,19 @@ def test_finetune_teaches_another_language(command: Command, run_path: Path, mak
     assert [row["generation"] for row in json.loads((new / "forgetting.json").read_text())] == [1, 1, 2, 2, 2]
 
 
+def test_finetune_from_within_the_folder_of_a_run(
+    command: Command, run_path: Path, make_corpus: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    trained: list[Path] = []
+    monkeypatch.setattr("speech_mtl.experiments.train.train", lambda _recipe, path, _screen: trained.append(path))
+    manifests = third_language(make_corpus, tmp_path)
+    for folder, name in ((run_path, "."), (run_path / "best", "..")):
+        monkeypatch.chdir(folder)
+        code, _, err = command("finetune", name, "-l", "cc", *manifests)
+        assert code == 0, err
+    assert trained == [tmp_path / "copy-cc"] * 2
+
+
 def test_finetune_refuses(refused: Callable[..., str], run_path: Path, make_corpus: Callable, tmp_path: Path):
     manifests = third_language(make_corpus, tmp_path)
     assert "has an output layer for aa already" in refused("finetune", run_path, "-l", "aa", *manifests)
@@ -346,9 +381,19 @@ def damaged(paths: Iterable[Path], content: bytes) -> None:
         path.write_bytes(content)
 
 
-def test_what_is_no_run(refused: Callable[..., str], tmp_path: Path):
-    assert "is not a run" in refused("evaluate", tmp_path)
-    assert "is not a run" in refused("transcribe", tmp_path / "none", "-l", "aa", "a.wav")
+@pytest.mark.parametrize(
+    "arguments", [("evaluate",), ("forgetting",), ("finetune", "-l", "cc"), ("transcribe", "-l", "aa", "a.wav")]
+)
+def test_what_is_no_run_is_refused_before_keras_is_imported(
+    refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+):
+    def too_early() -> None:
+        raise RuntimeError("that takes seconds")
+
+    monkeypatch.setattr("speech_mtl.backend.load_backend", too_early)
+    name, *others = arguments
+    assert "received: no such file" in refused(name, tmp_path, *others).lower()
+    assert f"{tmp_path / 'none'} is not a run" in refused(name, tmp_path / "none", *others)
 
 
 def test_runs_without_weights_or_with_damaged_ones(refused: Callable[..., str], run_path: Path):
@@ -421,7 +466,7 @@ def test_tables_without_readmes_takes_those_of_the_project(
     [
         (ZeroDivisionError("oh"), 1, "This is a fault of speech-mtl"),
         (OSError(errno.EBADF, "oh"), 1, "This is a fault of speech-mtl"),
-        (KeyboardInterrupt(), 130, "Stopped."),
+        (KeyboardInterrupt(), 130, "Stopped. train, finetune, compare, transfer and tune go on"),
     ],
 )
 def test_what_is_not_the_users_fault(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from speech_mtl import runs
 from speech_mtl.build import build_model, build_optimizer
 from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
@@ -176,6 +177,33 @@ def test_nothing_that_is_trained_is_left_out(model: MultilingualModel, run: Run)
     assert run.num_parameters() == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     saved = {path.name for path in run.best_folder().rglob("*.safetensors")}
     assert saved == {"encoder.safetensors", "aa.safetensors", "bb.safetensors"}
+
+
+def test_what_another_process_has_just_replaced_is_looked_for_again(
+    model: MultilingualModel, optimizer: FlatAdamW, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    fill(model, optimizer, 2)
+    run.save_checkpoint(model, optimizer, Progress(update=2))
+    run.save_best(model, 2)
+    read, load = runs._read_progress, runs.load_weights
+
+    def read_late(path: Path) -> Progress:
+        if path.parent.name == "000002":
+            run.save_checkpoint(model, optimizer, Progress(update=4))
+        return read(path)
+
+    def load_late(folder: Path, parts: dict) -> None:
+        if folder.name == "000002":
+            fill(model, optimizer, 4)
+            run.save_best(model, 4)
+            fill(model, optimizer, 0)
+        load(folder, parts)
+
+    monkeypatch.setattr(runs, "_read_progress", read_late)
+    monkeypatch.setattr(runs, "load_weights", load_late)
+    assert run.progress() == Progress(update=4)
+    run.load_best(model)
+    assert {float(x) for v in model.trainable_variables for x in np.unique(np.asarray(v))} == {4.0}
 
 
 # --- The log

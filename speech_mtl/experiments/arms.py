@@ -160,7 +160,7 @@ def rehearsal(recipe: Recipe) -> list[Stage]:
     languages = {name: own.model_copy(update=again) for name, own in auxiliaries.items()} | target_only(
         recipe
     ).languages
-    changed = last.recipe.overridden({"init_from": START, "languages": languages})
+    changed = last.recipe.overridden({"init_from": START, "languages": languages, "weighting": recipe.weighting})
     return [first, Stage(_named("rehearsal", recipe), changed, first.name)]
 
 
@@ -170,7 +170,7 @@ def adapters(recipe: Recipe) -> list[Stage]:
 
     References: as for `models.language_layers.Adapter`.
     """
-    return _taught(recipe, "adapters")
+    return _adapted(recipe, "adapters")
 
 
 @arm
@@ -179,18 +179,20 @@ def low_rank(recipe: Recipe) -> list[Stage]:
 
     Reference: as for `models.language_layers.LowRank`.
     """
-    return _taught(recipe, "low_rank")
+    return _adapted(recipe, "low_rank")
 
 
 @arm
 def progressive(recipe: Recipe) -> list[Stage]:
     """First the auxiliary languages; then a column for the target, which listens to theirs.
 
-    The column starts from random weights, and has as many updates and as high a learning rate as `alone`.
+    The column starts from random weights: all of it is trained, with as many updates and as high a learning rate as
+    `alone` has.
 
     Reference: as for `models.progressive.ProgressiveEncoder`.
     """
     effort = {
+        "training.unfreezing": {"kind": "all"},
         "training.num_updates": recipe.training.num_updates,
         "training.learning_rate": recipe.training.learning_rate,
         "training.warmup_updates": recipe.training.warmup_updates,
@@ -215,6 +217,22 @@ def _unfrozen(recipe: Recipe, kind: str) -> list[Stage]:
     """The auxiliary languages, then the target with a way of unfreezing that has its name."""
     first = _pretraining(recipe)
     return [first, _finetuning(kind, recipe, first, {"training.unfreezing": {"kind": kind}})]
+
+
+def _adapted(recipe: Recipe, method: str) -> list[Stage]:
+    """The auxiliary languages without adapters, then the target with some.
+
+    Raises:
+        InputError: The recipe has adapters of its own, in every arm.
+    """
+    if recipe.adapters is not None:
+        raise InputError(
+            f"The arm {method} adds adapters for the target, and the recipe {recipe.name} has some for all languages",
+            expected="adapters: null",
+            received=f"adapters.kind: {recipe.adapters.kind}",
+            action=f"set adapters=null, or take {method} out of compare.arms",
+        )
+    return _taught(recipe, method)
 
 
 def _taught(recipe: Recipe, method: str, effort: Mapping[str, Any] | None = None) -> list[Stage]:

@@ -120,11 +120,12 @@ def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], l
 
 def gather_laterals(plan: Plan, cells: Sequence[Cell]) -> list[LateralUse]:
     """What progressive networks listen to, mean over seeds."""
-    shares: dict[tuple[str, float, str, str], list[float]] = {}
+    shares: dict[tuple[str, str, float, str, str], list[float]] = {}
     for cell in cells:
         for row in saved_laterals(Run(plan.run_path(cell.stages[-1]))):
             column = f"{row['column'] + 1}: {', '.join(row['column_languages'])}"
-            shares.setdefault((cell.arm, cell.budget_s, row["into"], column), []).append(row["share"])
+            key = cell.target, cell.arm, cell.budget_s, row["into"], column
+            shares.setdefault(key, []).append(row["share"])
     return [LateralUse(*key, round(fmean(own), 4)) for key, own in shares.items()]
 
 

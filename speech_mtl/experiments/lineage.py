@@ -33,7 +33,9 @@ def generations(run: Run) -> list[Run]:
 
 
 def write_forgetting(run: Run, split: str, num_replications: int = 10_000, screen: Screen | None = None) -> Path:
-    """Recognises every language with every generation that has it, and writes the table of errors.
+    """Recognises every language of a run with every generation that has it, and writes the table of errors.
+
+    Errors are compared with those of the first generation that spells the language in the same tokens.
 
     Args:
         run: The youngest one; its manifests are those that all are tested on.
@@ -56,6 +58,10 @@ def write_forgetting(run: Run, split: str, num_replications: int = 10_000, scree
             received="a run without init_from",
             action="give the youngest of several generations",
         )
+    languages = run.recipe().languages
+    lost = dict.fromkeys(name for one in line for name in one.recipe().languages if name not in languages)
+    if lost:
+        screen.warn(f"{', '.join(lost)}: left out, because {run.path} does not recognise them")
     rates, test_sets = _recognised(line, split, screen)
     rows = _rows(line, rates, test_sets, split, num_replications)
     write_text(run.path / "forgetting.json", json_text(rows))
@@ -69,7 +75,8 @@ def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple
     recipe, rates, test_sets = line[-1].recipe(), {}, {}
     for number, run in enumerate(line):
         recognizer = run.load()
-        for language in screen.progress(run.recipe().languages, f"Recognising with {run.path.name}"):
+        languages = [language for language in run.recipe().languages if language in recipe.languages]
+        for language in screen.progress(languages, f"Recognising with {run.path.name}"):
             references = load_references(recipe, language, split, recognizer)
             score, hypotheses = recognize(recognizer, language, references, recipe.data)
             rates[number, language] = score.characters.rate
@@ -79,11 +86,12 @@ def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple
                 if text is not None
             }
             texts, speakers, heard = map(list, zip(*said.values(), strict=True))
-            if language not in test_sets:
-                spaced = recognizer.tokenizers[language].spaced
-                test_sets[language] = TestSet(language, spaced, list(said), speakers, texts), heard
+            tokenizer = recognizer.tokenizers[language]
+            key = language, tokenizer.kind  # another kind writes other transcripts
+            if key not in test_sets:
+                test_sets[key] = TestSet(language, tokenizer.spaced, list(said), speakers, texts), heard
                 continue
-            test_set, first = test_sets[language]
+            test_set, first = test_sets[key]
             test_set.add(before(_model(number)), list(said), first)
             test_set.add(_model(number), list(said), heard)
     return rates, [test_set for test_set, _ in test_sets.values() if test_set.hypotheses]

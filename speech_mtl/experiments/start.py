@@ -61,9 +61,9 @@ def start_from(
     folder, parts = source.best_folder(), model.parts()
     arrays = _named_as_here({name: load_part(part_path(folder, name)) for name in part_names(folder)}, recipe)
     copied = _copy_shared_layers(arrays, parts)
-    reasons = dict(_reasons_for_new(source, recipe, tokenizers, tasks or {}))
-    may_be_new = (name for name in parts if name.startswith("own/") or name in _last_column(recipe))
-    reasons |= {name: "the run has no such layers" for name in may_be_new if name not in arrays}
+    reasons, there = dict(_reasons_for_new(source, recipe, tokenizers, tasks or {})), source.recipe()
+    may_be_new = (name for name in parts.keys() - arrays if name.startswith("own/") or name in _last_column(recipe))
+    reasons |= {name: "the run has no such layers" for name in may_be_new if not _has_layers(there, name)}
     origins = []
     for name, part in parts.items():
         if name not in reasons:
@@ -91,6 +91,25 @@ def _last_column(recipe: Recipe) -> list[str]:
         return []
     last = len(recipe.encoder.columns) - 1
     return [f"columns/{last}", f"laterals/{last}"]
+
+
+def _has_layers(there: Recipe, part: str) -> bool:
+    """Whether a run has a part for one language or of one column by its recipe: if so, the file must be there."""
+    group, _, name = part.partition("/")
+    if group == "own":
+        return name in _languages_with_layers(there)
+    if group == "columns":
+        return int(name) < len(_columns(there))
+    heard = there.encoder.heard() if isinstance(there.encoder, ProgressiveSettings) else []
+    return any(heard[int(name) : int(name) + 1])
+
+
+def _languages_with_layers(recipe: Recipe) -> tuple[str, ...]:
+    """Those that have layers or adapters in the encoder for themselves."""
+    if recipe.adapters is not None and recipe.adapters.languages is not None:
+        return recipe.adapters.languages
+    has_some = recipe.adapters is not None or recipe.sharing.kind != "whole_encoder"
+    return tuple(recipe.languages) if has_some else ()
 
 
 def _copy_shared_layers(arrays: dict[str, dict[str, np.ndarray]], parts: Mapping[str, Part]) -> set[str]:
@@ -127,6 +146,13 @@ def _reasons_for_new(
             yield f"tasks/{name}", "the run has no such task"
         elif labels[name].to_json() != task.to_json():
             yield f"tasks/{name}", "the run's labels are others"
+        elif _head_of(source.recipe(), labels[name]) != _head_of(recipe, task):
+            yield f"tasks/{name}", "the run's head is another"
+
+
+def _head_of(recipe: Recipe, task: Task) -> tuple[str, str | None]:
+    """What kind of head a task has, and how it pools; its weights may have the same shapes as those of another."""
+    return task.kind, getattr(recipe.tasks[task.name], "pooling", None)
 
 
 def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
@@ -150,12 +176,16 @@ def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
 
 def _refuse_other_features(source: Run, recipe: Recipe) -> None:
     there, pairs = source.recipe(), {}
-    for one, other in zip(_columns(there), _columns(recipe), strict=False):
-        pairs |= _settings("encoder", one.model_dump(), other.model_dump())
-    for name in ("encoder.dropout", "encoder.dir"):  # have no weights of their own: the run's are taken over
-        pairs.pop(name, None)
+    several = isinstance(recipe.encoder, ProgressiveSettings)
+    for k, (one, other) in enumerate(zip(_columns(there), _columns(recipe), strict=False)):
+        section = f"encoder.columns.{k}.encoder" if several else "encoder"
+        # Dropout and the folder of a public encoder have no weights of their own: the run's are taken over.
+        without = {"dropout", "dir"}
+        pairs |= _settings(section, one.model_dump(exclude=without), other.model_dump(exclude=without))
     pairs |= _settings("features", there.features.model_dump(), recipe.features.model_dump())
     pairs["data.sample_rate_hz"] = there.data.sample_rate_hz, recipe.data.sample_rate_hz
+    if there.sharing.kind != "whole_encoder":  # shared layers can be copied for each language, but not the reverse
+        pairs |= _settings("sharing", there.sharing.model_dump(), recipe.sharing.model_dump())
     if len(_columns(there)) > len(_columns(recipe)):
         pairs["encoder.columns"] = len(_columns(there)), len(_columns(recipe))
     changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}

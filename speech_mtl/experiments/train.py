@@ -35,7 +35,7 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.dev_look import Conflicts, DevLook
 from speech_mtl.experiments.evaluate import References, load_references, report_skipped
-from speech_mtl.experiments.laterals import write_laterals
+from speech_mtl.experiments.laterals import lacks_laterals, write_laterals
 from speech_mtl.experiments.provenance import commit
 from speech_mtl.experiments.start import kept_tokenizer, start_from
 from speech_mtl.files import json_text, write_text
@@ -64,6 +64,9 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
     run = finished_run(recipe, path)
     if run is not None:
         screen.say(f"{path} is finished: nothing to train.")
+        if lacks_laterals(run):
+            recognizer = run.load()
+            write_laterals(run, recognizer, _references(run.recipe(), recognizer, screen))
         return run
     run = Run(path)
     if run.exists():
@@ -79,10 +82,7 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
         i: training_examples(recipe, split, tokenizers[split.language], tasks, model) for i, split in splits.items()
     }
     recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
-    references = {
-        language: load_references(recipe, language, "dev", recognizer, screen.progress)
-        for language in ([recipe.target] if recipe.target in recipe.languages else recipe.trained_languages)
-    }
+    references = _references(recipe, recognizer, screen)
     _refuse_unlabelled_target(recipe, references)
     origins = []
     if recipe.init_from and not run.has_checkpoint():
@@ -179,8 +179,7 @@ class _Training:
         with self.screen.training(title, settings.num_updates, progress.update) as self.show:
             progress = loop.run(progress)
         self.writer.close()
-        language, references = next(iter(self.references.items()))
-        write_laterals(self.run, self.recognizer, language, references, data)
+        write_laterals(self.run, self.recognizer, self.references)
         why = "no better error" if progress.stopped else "all updates done"
         self.screen.say(
             f"Finished after {progress.update} updates ({why}); best dev error {progress.best_error:.1%} "
@@ -270,6 +269,12 @@ def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[s
         if settings.train:
             refuse_new_letters(recipe, splits[i], tokenizers[language])
     return tokenizers
+
+
+def _references(recipe: Recipe, recognizer: Recognizer, screen: Screen) -> dict[str, References]:
+    """The dev sets that early stopping looks at."""
+    looked_at = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
+    return {language: load_references(recipe, language, "dev", recognizer, screen.progress) for language in looked_at}
 
 
 def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, Task]:

@@ -49,10 +49,6 @@ class Lateral(keras.layers.Layer):
             for j, alpha, down, up in zip(self.sources, self.alphas, self.down, self.up, strict=True)
         }
 
-    def call(self, earlier):
-        """(B * E, D_j) of every earlier column -> (B * E, D)."""
-        return sum(self.contributions(earlier).values())
-
 
 class ProgressiveEncoder(keras.layers.Layer):
     """Encoders side by side, of which only the last one is trained.

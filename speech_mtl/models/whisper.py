@@ -122,7 +122,8 @@ class WhisperEncoder(Encoder):
         parts: Makes what each language has for itself; nothing if None.
 
     Raises:
-        InputError: KerasHub is not installed, or the folder holds no Whisper model.
+        InputError: KerasHub is not installed, the folder holds no Whisper model, or, when the layer is built, the
+            features have another number of mel bands.
     """
 
     def __init__(
@@ -137,7 +138,8 @@ class WhisperEncoder(Encoder):
         self._source: Callable[[], Any] = lambda: backbone  # a layer would become a part of this one
         self._copies: list[Callable[[], None]] = []
         super().__init__(backbone.num_layers, backbone.hidden_dim, 0, dropout, random, parts, name)
-        self.num_mels, self.max_frames = backbone.num_mels, backbone.max_encoder_sequence_length // 2
+        self.dir, self.num_mels = dir, backbone.num_mels
+        self.max_frames = backbone.max_encoder_sequence_length // 2
 
     def make_subsampling(self, name: str) -> WhisperSubsampling:  # pyright: ignore[reportIncompatibleMethodOverride]
         backbone = self._source()
@@ -152,6 +154,13 @@ class WhisperEncoder(Encoder):
         return WhisperBlock(self._copy(backbone.encoder_transformer_layers[number]), norm, backbone.hidden_dim, name)
 
     def build(self, shape):
+        if shape[-1] != self.num_mels:
+            raise InputError(
+                f"The public encoder in {self.dir} has not learnt features of {shape[-1]} mel bands",
+                expected=f"features.num_mels: {self.num_mels}",
+                received=f"features.num_mels: {shape[-1]}",
+                action=f"set features.num_mels={self.num_mels}",
+            )
         super().build(shape)
         for copy in self._copies:
             copy()
@@ -173,7 +182,7 @@ def _whisper(folder: Path) -> Any:
         raise require("keras-hub", extra="hub", purpose="A public encoder") from None
     try:
         backbone = keras_hub.models.Backbone.from_preset(str(folder.resolve()))
-    except (OSError, ValueError, KeyError, FileNotFoundError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"encoder.dir: {folder} holds no model that KerasHub can load",
             expected="a folder that `Backbone.save_to_preset` wrote: config.json, model.weights.h5, metadata.json",

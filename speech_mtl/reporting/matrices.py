@@ -89,24 +89,29 @@ def draw_conflicts(conflicts: Sequence[Conflict]) -> Figure:
 
 
 def draw_laterals(uses: Sequence[LateralUse]) -> Figure:
-    """Layers from the top to the bottom, by amount of speech and earlier column."""
+    """Layers from the top to the bottom, by target, arm, amount of speech and earlier column."""
     layers = list(dict.fromkeys(one.into for one in uses))[::-1]
-    columns = list(dict.fromkeys((one.arm, one.budget_s, one.column) for one in uses))
-    several_arms = len({arm for arm, *_ in columns}) > 1
-    names = [
-        "\n".join([*([style.shortened(arm, 14)] if several_arms else []), words.speech(budget_s), f"column {column}"])
-        for arm, budget_s, column in columns
-    ]
+    columns = list(dict.fromkeys(map(_column, uses)))
+    targets, arms = ({column[i] for column in columns} for i in range(2))
+    names = []
+    for target, arm, budget_s, column in columns:
+        told = [target] if len(targets) > 1 else []
+        told += [style.shortened(arm, 14)] if len(arms) > 1 else []
+        names.append("\n".join([*told, words.speech(budget_s), f"column {column}"]))
     figure = Figure(figsize=(max(WIDTH, 0.9 + len(columns)), 1.0 + 0.3 * len(layers)), layout="constrained")
     axes = figure.add_subplot()
     largest = max(one.share for one in uses) or 1.0
     for one in uses:
-        row, column = layers.index(one.into), columns.index((one.arm, one.budget_s, one.column))
+        row, column = layers.index(one.into), columns.index(_column(one))
         _fill_cell(axes, row, column, one.share / largest)
         axes.text(column, row, percent(one.share), ha="center", va="center")
     _frame(axes, layers, names)
     axes.set_ylabel("Into")
     return figure
+
+
+def _column(use: LateralUse) -> tuple[str, str, float, str]:
+    return use.target, use.arm, use.budget_s, use.column
 
 
 def _fill_cell(axes: Axes, row: int, column: int, value: float) -> None:

@@ -225,7 +225,7 @@ class GenerationRow(TypedDict):
         language: The language that is tested.
         split: `dev` or `test`, of the youngest run's manifests.
         cer: Character error rate.
-        growth: By what share the errors have grown since the language was there first; None there.
+        growth: By what share the errors have grown since the language was there first in the same tokens; None there.
         same: Whether everything that was heard is the same as then.
     """
 

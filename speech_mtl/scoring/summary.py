@@ -169,6 +169,7 @@ class LateralUse:
     """How much of what reaches a layer of a progressive network comes from an earlier column: mean over seeds.
 
     Attributes:
+        target: The language of the last column.
         arm: Name of the way of training.
         budget_s: Seconds of target speech.
         into: A block of the last column, or its output.
@@ -176,6 +177,7 @@ class LateralUse:
         share: Of what is there without it, in root mean square.
     """
 
+    target: str
     arm: str
     budget_s: float
     into: str

@@ -30,11 +30,6 @@ class Unfreezing(ABC):
         """The group that a layer belongs to; None for one that is never trained."""
         return depth
 
-    @property
-    def num_groups(self) -> int:
-        """Groups that are trained at some time."""
-        return len({self.group(depth) for depth in range(self.num_depths)} - {None})
-
     @abstractmethod
     def factors(self, update: int) -> np.ndarray:
         """(G,) factor of each group's learning rate at an update, counted from 0."""

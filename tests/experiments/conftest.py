@@ -1,6 +1,9 @@
 """What tests of experiments share: a run that has learnt something."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +38,16 @@ def trained(
         )
         _trained_once["run"] = train(recipe, folder / "run")
     return _trained_once["run"]
+
+
+@pytest.fixture
+def with_settings(trained: Run, tmp_path: Path) -> Callable[..., Run]:
+    """`with_settings(name, changes)`: a copy of `trained` that says it was trained with other settings."""
+
+    def make(name: str, changes: dict[str, Any]) -> Run:
+        run = Run(tmp_path / name)
+        shutil.copytree(trained.path, run.path)
+        run.settings_path.write_text(trained.recipe().overridden(changes).to_yaml(), encoding="utf-8")
+        return run
+
+    return make

@@ -134,6 +134,20 @@ def test_arms_that_leave_the_encoder_as_it_is(arm: str):
         assert second.recipe.training.unfreezing.kind == "heads"
 
 
+def test_a_new_column_is_trained_whatever_the_recipe_freezes():
+    frozen = recipe().overridden({"training.unfreezing": {"kind": "heads"}})
+    for arm, kind in (("progressive", "all"), ("pretrain_finetune", "heads")):
+        assert find_arm(arm)(frozen)[1].recipe.training.unfreezing.kind == kind
+
+
+@pytest.mark.parametrize("arm", ["adapters", "low_rank"])
+@pytest.mark.parametrize("kind", ["bottleneck", "low_rank"])
+def test_arms_that_add_adapters_refuse_a_recipe_that_has_some(arm: str, kind: str):
+    with pytest.raises(InputError, match=f"The arm {arm} adds adapters") as caught:
+        find_arm(arm)(recipe().overridden({"adapters": {"kind": kind}}))
+    assert "adapters=null" in caught.value.action
+
+
 def test_every_way_of_unfreezing_is_an_arm():
     for kind in UNFREEZINGS.keys() - {"all"}:
         first, second = stages(kind)
@@ -151,6 +165,13 @@ def test_rehearsal_hears_the_auxiliaries_again():
     assert second.recipe.training == stages("pretrain_finetune")[1].recipe.training
     shares = {name: own.share for name, own in second.recipe.languages.items()}
     assert shares == {"aa": pytest.approx(0.1), "cc": pytest.approx(0.1), "bb": None}
+
+
+def test_rehearsal_weighs_the_auxiliaries_as_the_recipe_does():
+    weighting = {"kind": "fixed", "weights": {"aa": 0.5, "bb": 2.0}}
+    first, second = find_arm("rehearsal")(recipe().overridden({"weighting": weighting}))
+    assert first.recipe.weighting.model_dump() == {"kind": "fixed", "weights": {"aa": 0.5}}
+    assert second.recipe.weighting.model_dump() == weighting
 
 
 def test_middle_shares_neither_the_lowest_nor_the_highest_layer():

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from speech_mtl.build import build_model, build_optimizer
 from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path
+from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.finetune import NewLanguage, finetuning_recipe, schedule_for
 from speech_mtl.experiments.train import train
 from speech_mtl.runs import Run
+from speech_mtl.settings import TrainingSettings
 
 FEW_UPDATES = {"training.num_updates": 2, "training.evaluate_every": 2}
 
@@ -89,6 +92,84 @@ def test_an_unfinished_folder_is_refused(trained: Run, third: dict, tiny_recipe:
         recipe_for(begun, third)
 
 
-def test_schedules_are_settings(tiny_recipe: Recipe):
-    for minutes in (1, 10, 100, 1000):
-        assert tiny_recipe.overridden(schedule_for(minutes)).training.num_updates > 1
+@pytest.mark.parametrize("method", ["finetune", "progressive"])
+def test_schedules_are_settings(tiny_recipe: Recipe, method: str):
+    frozen = tiny_recipe.overridden({"training.unfreezing": {"kind": "heads"}, "training.warmup_updates": 7})
+    little, below, above = (frozen.overridden(schedule_for(minutes, method)).training for minutes in (1, 59.9, 60))
+    assert little == below
+    assert above.num_updates == 2 * below.num_updates
+    assert below.unfreezing.kind == above.unfreezing.kind == "all"
+    found = below.num_updates, below.learning_rate, below.warmup_updates
+    usual = TrainingSettings()
+    columns = 2400, usual.learning_rate, usual.warmup_updates
+    assert found == (columns if method == "progressive" else (1200, 1e-3, 200))
+
+
+# --- Runs of other settings
+
+
+def test_a_column_beside_a_run_whose_encoder_was_frozen_is_trained(with_settings: Callable, third: dict):
+    run = with_settings("frozen", {"training.unfreezing": {"kind": "heads"}})
+    recipe = recipe_for(run, third, method="progressive")
+    model = build_model(recipe, {"aa": 5, "bb": 5, "cc": 5})
+    optimizer = build_optimizer(model, recipe.training, recipe.trained_languages)
+    column = {id(variable) for variable in model.parts()["columns/1"].values()}
+    assert column <= {id(variable) for variable in optimizer.weights}
+
+
+def test_another_way_of_unfreezing_can_be_asked_for_after_any(with_settings: Callable, third: dict):
+    run = with_settings("layerwise", {"training.unfreezing": {"kind": "layerwise", "decay": 0.5}})
+    recipe = recipe_for(run, third, {"training.unfreezing.kind": "gradual"})
+    assert recipe.training.unfreezing.model_dump() == {"kind": "gradual", "num_updates": 100}
+
+
+def test_a_language_that_is_there_keeps_its_kind_of_tokens(with_settings: Callable, third: dict):
+    run = with_settings("pinyin", {"languages.aa.tokenizer": {"kind": "pinyin"}})
+    PinyinTokenizer.from_texts(["abcd"], "aa").save(run.path / "tokenizers" / "aa.json")
+
+    def kind(language: str, **settings: Any) -> str:
+        new = NewLanguage(language, third if language == "cc" else {}, **settings)
+        return finetuning_recipe(run, new, FEW_UPDATES).languages[language].tokenizer.kind
+
+    assert kind("aa", output_layer="new") == kind("aa", output_layer="keep") == "pinyin"
+    assert kind("aa", output_layer="keep", tokenizer="pinyin") == "pinyin"
+    assert kind("aa", output_layer="new", tokenizer="character") == "character"
+    assert (kind("cc"), kind("cc", tokenizer="pinyin")) == ("character", "pinyin")
+    with pytest.raises(InputError, match="one of other tokens") as caught:
+        kind("aa", output_layer="keep", tokenizer="character")
+    assert caught.value.expected == "--tokenizer pinyin with --keep-head"
+
+
+ADAPTED = {"adapters": {"kind": "bottleneck"}}
+COLUMNS = {
+    "encoder": {"kind": "progressive", "columns": [{"languages": ["aa"]}, {"languages": ["bb"]}]},
+    "languages.aa.train": False,
+    "init_from": "runs/before",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "language", "asked", "problem", "way_out"),
+    [
+        (COLUMNS, "cc", {}, "its columns learn no other language", "--method progressive"),
+        (COLUMNS, "cc", {"method": "adapters"}, "its columns learn no other language", "--method progressive"),
+        (COLUMNS, "bb", {"method": "low_rank"}, "its columns learn no other language", "--method progressive"),
+        (COLUMNS, "aa", {"output_layer": "keep"}, "its columns learn no other language", "--method progressive"),
+        (COLUMNS, "bb", {"output_layer": "keep", "rehearse": 0.2}, "is heard again", "leave --rehearse out"),
+        ({}, "cc", {"method": "progressive", "rehearse": 0.2}, "is heard again", "leave --rehearse out"),
+        ({}, "aa", {"method": "progressive"}, "a column is for a new language", "leave --method out"),
+        (ADAPTED, "cc", {"method": "progressive"}, "layers of each language's own", "another --method"),
+        (ADAPTED, "cc", {"method": "low_rank"}, "adapters of another kind", "--method adapters"),
+        ({"adapters": {"kind": "low_rank"}}, "cc", {"method": "adapters"}, "of another kind", "--method low_rank"),
+    ],
+)
+def test_what_a_run_cannot_learn_that_way(with_settings: Callable, third, changes, language, asked, problem, way_out):
+    with pytest.raises(InputError, match=problem) as caught:
+        finetuning_recipe(with_settings("run", changes), NewLanguage(language, third, **asked))
+    assert way_out in caught.value.action
+    assert "--" in caught.value.received
+
+
+def test_the_last_column_can_learn_more_of_its_own_language(with_settings: Callable):
+    recipe = finetuning_recipe(with_settings("run", COLUMNS), NewLanguage("bb", output_layer="keep"), FEW_UPDATES)
+    assert recipe.trained_languages == ("bb",)

@@ -1,7 +1,6 @@
 """What a network takes over from a trained run, by name, and what it does not."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from speech_mtl.experiments.start import PartOrigin, start_from
 from speech_mtl.experiments.train import train
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.runs import Run
+from speech_mtl.tasks import TASKS, Task
 
 
 def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
@@ -144,13 +144,101 @@ def test_trained_adapters_leave_the_shared_encoder_and_others_as_they_are(traine
     assert all(origin.state == "kept" for origin in origins.values())
 
 
-@pytest.mark.parametrize("part", ["encoder.safetensors", "heads/aa.safetensors"])
-def test_a_part_that_is_missing_is_refused(trained: Run, tmp_path: Path, part: str):
-    copy = Run(tmp_path / "copy")
-    shutil.copytree(trained.path, copy.path)
-    (copy.best_folder() / part).unlink()
-    with pytest.raises(InputError, match=f"{part} cannot be read"):
-        start_with(copy, {})
+def untrained(trained: Run, path: Path, changes: dict) -> Run:
+    """A run of other settings, with random weights."""
+    recipe = trained.recipe().overridden({"init_from": str(trained.path), **changes})
+    run, tokenizers = Run(path), trained.tokenizers()
+    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()}, run_tasks(recipe))
+    run.start(recipe, tokenizers, run_tasks(recipe))
+    run.save_best(model, 1)
+    return run
+
+
+def run_tasks(recipe: Recipe) -> dict[str, Task]:
+    """The tasks of a recipe, each of two classes or tags."""
+    told = {name: "classes" if own.kind == "classes" else "tags" for name, own in recipe.tasks.items()}
+    return {
+        name: TASKS[recipe.tasks[name].kind].from_json({"name": name, "label": name, key: ["a", "b"]})
+        for name, key in told.items()
+    }
+
+
+def in_columns(trained: Run, *dims: int) -> dict:
+    """Settings of a progressive network of which the last column is that of `bb`, the first one that of `aa`."""
+    languages = [["aa"], ["more"], ["bb"]] if len(dims) == 3 else [["aa"], ["bb"]]
+    encoder = trained.recipe().encoder.model_dump()
+    columns = [{"languages": own, "encoder": {**encoder, "dim": dim}} for own, dim in zip(languages, dims, strict=True)]
+    return {"encoder": {"kind": "progressive", "columns": columns}, "languages.aa.train": False}
+
+
+ADAPTED = {"adapters": {"kind": "bottleneck", "languages": ["bb"]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({}, "encoder"),
+        ({}, "heads/aa"),
+        ({"sharing.kind": "nothing"}, "own/aa"),
+        (ADAPTED, "own/bb"),
+        ("columns", "columns/0"),
+        ("columns", "columns/1"),
+        ("columns", "laterals/1"),
+    ],
+)
+def test_a_part_that_is_missing_is_refused(trained: Run, tmp_path: Path, changes, part: str):
+    run = untrained(trained, tmp_path / "run", in_columns(trained, 16, 16) if changes == "columns" else changes)
+    assert start_with(run, {})[1][part].state == "kept"
+    (run.best_folder() / f"{part}.safetensors").unlink()
+    with pytest.raises(InputError, match=f"{part}.safetensors cannot be read"):
+        start_with(run, {})
+
+
+def test_what_a_run_has_not_is_new(trained: Run, tmp_path: Path):
+    adapted = untrained(trained, tmp_path / "adapted", ADAPTED)
+    _, origins = start_with(adapted, {"adapters.languages": None})
+    assert {name: origins[name].state for name in ("own/aa", "own/bb")} == {"own/aa": "new", "own/bb": "kept"}
+    deaf = in_columns(trained, 16, 16)
+    deaf["encoder"]["columns"][1]["hears"] = []
+    _, origins = start_with(untrained(trained, tmp_path / "deaf", deaf), in_columns(trained, 16, 16))
+    assert (origins["columns/1"].state, origins["laterals/1"].state) == ("kept", "new")
+
+
+def test_an_earlier_column_of_another_width_is_named(trained: Run, tmp_path: Path):
+    run = untrained(trained, tmp_path / "run", in_columns(trained, 16, 16, 16))
+    for place in range(3):
+        dims = [16, 16, 16]
+        dims[place] = 32
+        with pytest.raises(InputError, match="was trained with other settings") as caught:
+            start_with(run, in_columns(trained, *dims))
+        assert caught.value.expected == f"encoder.columns.{place}.encoder.dim: 16"
+
+
+def test_own_layers_cannot_become_shared_ones(trained: Run, tmp_path: Path):
+    run = untrained(trained, tmp_path / "run", {"sharing.kind": "nothing"})
+    with pytest.raises(InputError, match="was trained with other settings") as caught:
+        start_with(run, {"sharing.kind": "whole_encoder"})
+    assert caught.value.expected == "sharing.kind: nothing"
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "reason"),
+    [
+        ({"kind": "classes"}, {"kind": "classes"}, ""),
+        ({"kind": "classes"}, {"kind": "classes", "pooling": "mean"}, "the run's head is another"),
+        ({"kind": "tags"}, {"kind": "frame_tags"}, "the run's head is another"),
+        ({"kind": "classes"}, {"kind": "tags"}, "the run's labels are others"),
+    ],
+)
+def test_a_task_head_is_kept_where_kind_pooling_and_labels_are_the_same(
+    trained: Run, tmp_path: Path, there: dict, here: dict, reason: str
+):
+    run = untrained(trained, tmp_path / "run", {"tasks": {"loud": there}})
+    recipe = run.recipe().overridden({"tasks": {"loud": here}})
+    tasks, tokenizers = run_tasks(recipe), run.tokenizers()
+    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()}, tasks)
+    (origin,) = (one for one in start_from(run, recipe, model, tokenizers, tasks) if one.part == "tasks/loud")
+    assert (origin.state, origin.reason) == ("new" if reason else "kept", reason)
 
 
 # --- Languages that are there and are not trained

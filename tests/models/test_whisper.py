@@ -88,6 +88,19 @@ def test_other_features_are_refused(tiny_recipe: Recipe):
     assert "set features={kind: whisper}" in caught.value.expected
 
 
+def test_another_number_of_mel_bands_is_refused(tiny_recipe: Recipe, tmp_path: Path):
+    with pytest.raises(InputError, match="has not learnt features of 40 mel bands") as caught:
+        train(whisper_recipe(tiny_recipe, **{"features.num_mels": 40}), tmp_path / "run")
+    assert caught.value.action == "set features.num_mels=80"
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_sampling_rate_is_refused(tiny_recipe: Recipe):
+    with pytest.raises(InputError) as caught:
+        whisper_recipe(tiny_recipe, **{"data.sample_rate_hz": 8000})
+    assert "set data.sample_rate_hz=16000" in caught.value.expected
+
+
 def test_a_folder_without_a_model_is_refused(tiny_recipe: Recipe, tmp_path: Path):
     with pytest.raises(InputError) as caught:
         whisper_recipe(tiny_recipe, encoder={"kind": "whisper", "dir": str(tmp_path)})

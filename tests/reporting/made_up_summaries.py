@@ -120,7 +120,7 @@ FULL = Summary(
     ],
     sizes=[ArmSize("alone", 1_116_304, 1_116_304, 4000), ArmSize("pretrain_finetune", 1_157_000, 2_273_162, 4100)],
     laterals=[
-        LateralUse("progressive", budget_s, into, "1: de, en", share)
+        LateralUse("zh-CN", "progressive", budget_s, into, "1: de, en", share)
         for budget_s, shares in ((600.0, (0.3, 0.12, 0.04)), (1200.0, (0.2, 0.1, 0.01)))
         for into, share in zip(("block 1", "block 2", "output"), shares, strict=True)
     ],

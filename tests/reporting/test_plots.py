@@ -200,6 +200,9 @@ def test_lateral_connections_stand_from_the_top_to_the_bottom(full, full_summary
     shown = texts(full["laterals"])
     assert {"4.0", "12.0", "30.0", "1.0"} < set(shown)
     assert "column 1: de, en" in shown
+    several = [replace(one, target=target) for target in ("aa", "cc") for one in full_summary.laterals]
+    ticks = [label.get_text() for label in matrices.draw_laterals(several).axes[0].get_xticklabels()]
+    assert [tick.partition("\n")[0] for tick in ticks] == ["aa", "aa", "cc", "cc"]
     cells = matrices.draw_laterals(full_summary.laterals).axes[0].patches
     strengths = [cell.get_alpha() or 0.0 for cell in cells]
     assert (min(strengths), max(strengths)) == (pytest.approx(0.6 / 30), pytest.approx(0.6))

@@ -1,0 +1,38 @@
+"""What is compared where a run descends from another: the languages that are left, as long as their tokens stay."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from heard import Heard
+
+from speech_mtl.experiments.lineage import write_forgetting
+from speech_mtl.runs import Run
+
+
+def growth(path: Path) -> dict[tuple[int, str], float | None]:
+    """By generation and language."""
+    rows = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return {(row["generation"], row["language"]): row["growth"] for row in rows}
+
+
+def respelt(run: Run, language: str) -> None:
+    """Gives a language a tokeniser of another kind; of Latin letters it makes the same tokens."""
+    path = run.path / "tokenizers" / f"{language}.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"kind": "pinyin"}), encoding="utf-8")
+
+
+def test_texts_of_another_tokeniser_are_not_compared(trained: Run, with_settings: Callable):
+    second = with_settings("second", {"init_from": str(trained.path)})
+    third = with_settings("third", {"init_from": str(second.path)})
+    for run in (second, third):
+        respelt(run, "aa")
+    found = growth(write_forgetting(third, "dev", num_replications=100))
+    assert found == {(1, "aa"): None, (1, "bb"): None, (2, "aa"): None, (2, "bb"): 0, (3, "aa"): 0, (3, "bb"): 0}
+
+
+def test_languages_that_the_youngest_run_has_not_are_left_out(trained: Run, with_settings: Callable):
+    last = with_settings("last", {"init_from": str(trained.path), "languages": {"bb": {}}})
+    screen = Heard()
+    assert growth(write_forgetting(last, "dev", 100, screen)) == {(1, "bb"): None, (2, "bb"): 0}
+    assert any("aa: left out" in line for line in screen.lines)
