@@ -49,7 +49,7 @@ def _table(rows: list[dict]) -> Table:
     for kind in kinds:
         ratios = (row["ratios"][kind]["cpu"] for row in rows)
         lines.append([kind, *(f"{r['median']:.2f} ({r['min']:.2f}-{r['max']:.2f})" for r in ratios)])
-    return Table(title, ("Strategy", *(f"{number} tasks" for number in NUM_LANGUAGES)), lines)
+    return Table(title, ("Strategy", *(f"{number} languages" for number in NUM_LANGUAGES)), lines)
 
 
 if __name__ == "__main__":
