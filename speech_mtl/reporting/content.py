@@ -39,23 +39,23 @@ def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
     sections = []
     if summary.tasks:
         sections.append(Section("Each task", _tasks(summary, plots)))
+    beside_alone = not summary.tasks or any(one.reduction is not None for one in summary.arms)
     if summary.arms or not (summary.transfer or summary.tasks):
-        sections += [
-            Section("Error against hours", _error_against_hours(summary, plots)),
-            Section("How many hours other languages save", _equivalent_hours(summary, plots)),
-        ]
-    sections += [
-        Section("Which got worse", _worse(summary)),
-        Section("Error of each language", _languages(summary, plots)),
-    ]
+        sections.append(Section("Error against hours", _error_against_hours(summary, plots)))
+        if beside_alone:
+            sections.append(Section("How many hours other languages save", _equivalent_hours(summary, plots)))
+    if beside_alone:
+        sections.append(Section("Which got worse", _worse(summary)))
+    sections.append(Section("Error of each language", _languages(summary, plots)))
     if summary.transfer:
         sections.append(Section("Which language helps which", _transfer(summary, plots)))
     if summary.forgotten:
         sections.append(Section("What was forgotten", _forgotten(summary)))
     if "laterals" in plots:
         sections.append(Section("What a new column listens to", [plots["laterals"]]))
+    if summary.examples or not summary.tasks:
+        sections.append(Section("Examples", _examples(summary)))
     sections += [
-        Section("Examples", _examples(summary)),
         Section("Notes", [Bullets(summary.notes)] if summary.notes else [Paragraph("There is nothing to note.")]),
         Section("How it was made", _provenance(summary.provenance)),
     ]

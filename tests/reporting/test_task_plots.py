@@ -113,3 +113,12 @@ def test_the_report_says_it_in_words_and_tables(summary):
 def test_without_a_reference_nothing_is_promised(summary):
     bare = replace(summary, tasks=[replace(one, gain=None) for one in summary.tasks])
     assert make_report(bare, make_plots(bare)).answer.startswith("How tasks compare can be seen below")
+
+
+def test_what_is_said_of_alone_is_left_out_where_alone_is_not_measured(summary: Summary, full_summary: Summary):
+    of_alone = {"How many hours other languages save", "Which got worse", "Examples"}
+    beside = [replace(arm, reduction=None) for arm in full_summary.arms]
+    for shown in (summary, replace(full_summary, tasks=summary.tasks, arms=beside, examples=[])):
+        assert not of_alone & {section.title for section in make_report(shown, make_plots(shown)).sections}
+    shown = replace(full_summary, tasks=summary.tasks)
+    assert of_alone < {section.title for section in make_report(shown, make_plots(shown)).sections}
