@@ -84,14 +84,25 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
 
     Args:
         rows: Of all tasks.
-        tasks: Which ones, in this order; all if none is named. `_` stands for a space.
+        tasks: Which ones, in this order; all if none is named. `_` may stand for a space.
+
+    Raises:
+        InputError: There are no rows of a task.
     """
-    wanted = [task.replace("_", " ") for task in tasks] or list(dict.fromkeys(row["task"] for row in rows))
+    known = {row["task"].replace(" ", "_"): row["task"] for row in rows}
+    if unknown := [task for task in tasks if task not in known]:
+        raise InputError(
+            f"There are no results of {', '.join(unknown)}",
+            expected="some of " + " ".join(known),
+            received=" ".join(tasks),
+            action="correct the names of tasks after the kind of the table",
+        )
+    wanted = [known[task] for task in tasks] or list(known.values())
     found = {(row["budget_s"], row["arm"], row["task"]): row for row in rows}
     metrics = {row["task"]: row["metric"] for row in rows}
     heads = ["Speech", "Arm", "Seeds"]
     for task in wanted:
-        heads += [f"{task}: {short_metric(metrics.get(task, ''))}", TASK_TABLE_GAIN]
+        heads += [f"{task}: {short_metric(metrics[task])}", TASK_TABLE_GAIN]
     lines = []
     for budget_s, arm in dict.fromkeys((row["budget_s"], row["arm"]) for row in rows):
         own = [found.get((budget_s, arm, task)) for task in wanted]

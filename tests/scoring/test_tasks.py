@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from speech_mtl.errors import InputError
 from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet, read_test_sets, write_test_sets
 from speech_mtl.scoring.results import variant_arm
 from speech_mtl.scoring.summary import MEAN, WORST
@@ -193,6 +194,9 @@ def test_table_of_chosen_tasks_and_arms_that_lack_one():
     lines = task_error_table(rows, "mean_of_languages", "cs").splitlines()  # pyright: ignore[reportArgumentType]
     assert lines[0].startswith("| Speech | Arm | Seeds | mean of languages: CER % |")
     assert "| joint:a | 3 | – | – | 25.0 (20.0–31.0) |" in lines[2]
+    with pytest.raises(InputError, match="There are no results of mean\n") as caught:
+        task_error_table(rows, "mean")  # pyright: ignore[reportArgumentType]
+    assert "mean_of_languages" in caught.value.expected
 
 
 @pytest.mark.parametrize(
