@@ -169,17 +169,15 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _shared_layers_are_trained_for_those_who_look(self):
-        asked = {
-            "gradients": self.gradients is not None,
-            "weighting.kind: gradnorm": isinstance(self.weighting, GradNormSettings),
-            "training.log_conflicts": self.training.log_conflicts,
-        }
-        looks = [setting for setting, is_set in asked.items() if is_set]
-        if looks[:2] == ["gradients", "weighting.kind: gradnorm"]:
+        trains = ["gradients"] if self.gradients is not None else []
+        trains += ["weighting.kind: gradnorm"] if isinstance(self.weighting, GradNormSettings) else []
+        if len(trains) > 1:
             raise ValueError("weighting.kind: gradnorm looks at gradients that are added up, so gradients must be null")
-        frozen = isinstance(self.training.unfreezing, UnfreezeHeadsSettings)
-        if frozen and looks and looks != ["training.log_conflicts"]:
-            raise ValueError(f"{looks[0]} looks at gradients in the encoder, which training.unfreezing leaves as it is")
+        if trains and isinstance(self.training.unfreezing, UnfreezeHeadsSettings):
+            raise ValueError(
+                f"{trains[0]} looks at gradients in the encoder, which training.unfreezing leaves as it is"
+            )
+        looks = [*trains, *(["training.log_conflicts"] if self.training.log_conflicts else [])]
         if looks and self.sharing.kind == "nothing":
             raise ValueError(f"{looks[0]} looks at gradients in shared layers, and sharing.kind leaves none")
         return self

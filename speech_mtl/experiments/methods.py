@@ -91,14 +91,14 @@ def _added(there: Recipe, language: str, settings: dict[str, Any]) -> dict[str, 
         InputError: Those that it has are of the other kind: a network has only one.
     """
     adapted: list[str] = []
-    if there.adapters is not None and there.adapters.kind != settings["kind"]:
-        raise InputError(
-            "The run has adapters of another kind than the method adds, and all of a network are of one",
-            expected=f"adapters.kind: {there.adapters.kind}, as in the run",
-            received=f"a --method that adds adapters.kind: {settings['kind']}",
-            action="take the other one of --method adapters and --method low_rank, or a run without adapters",
-        )
     if there.adapters is not None:
+        if there.adapters.kind != settings["kind"]:
+            raise InputError(
+                "The run has adapters of another kind than the method adds, and all of a network are of one",
+                expected=f"adapters.kind: {there.adapters.kind}, as in the run",
+                received=f"a --method that adds adapters.kind: {settings['kind']}",
+                action="take the other one of --method adapters and --method low_rank, or a run without adapters",
+            )
         settings = there.adapters.model_dump(mode="json")
         adapted = list(there.languages if there.adapters.languages is None else there.adapters.languages)
     own = {**settings, "languages": list(dict.fromkeys([*adapted, language]))}

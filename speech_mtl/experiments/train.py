@@ -96,7 +96,7 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
     run.write_labels(counts)
     _report_speech(recipe, splits, examples, references, counts, recognizer, screen)
     with run.lock():
-        _Training(run, recipe, recognizer, splits, examples, references, screen).finish()
+        _Training(run, recipe, recognizer, splits, examples, references, counts, screen).finish()
     return run
 
 
@@ -123,6 +123,8 @@ class _Training:
     splits: dict[int, Split]
     examples: dict[int, Examples]
     references: dict[str, References]
+    counts: dict[str, tuple[int, int]]
+    """By language and task: how many utterances have a transcript or label, and of how many."""
     screen: Screen
     progress: Progress = field(default_factory=Progress)
     curve: list[float] = field(default_factory=list)
@@ -131,8 +133,7 @@ class _Training:
     def __post_init__(self):
         self.model, self.tasks = self.recognizer.model, self.recognizer.tasks
         self.optimizer = build_optimizer(self.model, self.recipe.training, self.recipe.trained_languages)
-        counts = _label_counts(self.splits, self.examples, self.tasks)
-        known = tuple(name for name, (num_known, _) in counts.items() if num_known)
+        known = tuple(name for name, (num_known, _) in self.counts.items() if num_known)
         self.objective = Objective(self.model.languages, tuple(self.tasks.values()), known)
         self.weighting = build_weighting(self.recipe, self.objective)
         self.plan = build_plan(self.recipe, self.examples)
