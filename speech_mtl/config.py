@@ -210,6 +210,10 @@ class Recipe(Section):
         """Where the manifest of a language's split lies."""
         return self.languages[language].manifests.get(split) or manifest_path(self.data.dir, language, split)  # type: ignore[call-overload]
 
+    def budget_s(self, language: str, split: str) -> float | None:
+        """Seconds of speech of a language's split that are used; None for all."""
+        return self.languages[language].budget_s if split == "train" else None
+
     def with_languages(
         self, languages: Mapping[str, LanguageSettings], changes: Mapping[str, Any] | None = None
     ) -> "Recipe":

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -10,7 +11,15 @@ import numpy as np
 
 from speech_mtl.build import audio_limits
 from speech_mtl.config import Recipe
-from speech_mtl.data.examples import Examples, Reading, load_examples, refuse_many, utterances_at, within_budget
+from speech_mtl.data.examples import (
+    Examples,
+    Reading,
+    load_examples,
+    parts_to_decode,
+    refuse_many,
+    utterances_at,
+    within_budget,
+)
 from speech_mtl.data.labels import Removal, make_task
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
@@ -56,17 +65,8 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
         InputError: There is no such manifest, or it is broken, or too much of its audio cannot be used, or the budget
             is more than there is or less than one utterance.
     """
-    manifest = recipe.manifest(language, split)
-    store = open_store(
-        recipe.data.cache_dir,
-        f"{language}-{split}",
-        lambda: read_manifest(manifest),
-        audio_limits(recipe.data),
-        recipe.data.num_threads,
-        lambda utterances: wrap(utterances, f"Decoding {language} {split}"),
-    )
-    refuse_many(manifest, list(store.skipped.values()), len(store.num_samples), recipe.data.allow_skipped)
-    budget_s = recipe.languages[language].budget_s if split == "train" else None
+    manifest, budget_s = recipe.manifest(language, split), recipe.budget_s(language, split)
+    store = _opened(recipe, manifest, f"{language}-{split}", budget_s, wrap)
     positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed)
     if budget_s is not None and len(positions) == 0:
         raise InputError(
@@ -76,6 +76,28 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
             action="raise budget_s, or compare.budgets_min in a comparison",
         )
     return Split(language, split, manifest, store, positions)
+
+
+def _opened(recipe: Recipe, manifest: Path, name: str, budget_s: float | None, wrap: Wrap) -> WaveformStore:
+    """The decoded audio of a manifest: all of it, or as much as a budget needs."""
+    data = recipe.data
+
+    def progress(utterances: Iterable[Utterance]) -> Iterable[Utterance]:
+        return wrap(utterances, f"Decoding {name}")
+
+    def opened(part: np.ndarray | None = None) -> WaveformStore:
+        utterances, limits = partial(read_manifest, manifest), audio_limits(data)
+        store = open_store(data.cache_dir, name, utterances, limits, data.num_threads, progress, part)
+        num_read = len(store.num_samples if part is None else part)
+        refuse_many(manifest, list(store.skipped.values()), num_read, data.allow_skipped)
+        return store
+
+    if budget_s is not None:
+        durations_s = np.array([utterance.duration_s for utterance in read_manifest(manifest)])
+        for part in parts_to_decode(durations_s, budget_s, data.subset_seed):
+            if (store := opened(part)).num_samples.sum() >= budget_s * data.sample_rate_hz:
+                return store
+    return opened()
 
 
 def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:

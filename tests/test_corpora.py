@@ -8,6 +8,7 @@ import pytest
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.data import examples as examples_module
 from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
@@ -50,6 +51,31 @@ def test_budgets_are_nested_and_independent_of_the_seed_of_a_run(tiny_recipe: Re
     assert chosen[0] == chosen[1]
     assert chosen[1] < chosen[2] < chosen[3]
     assert len(chosen[3]) == 12
+
+
+def test_what_a_budget_does_not_need_is_not_decoded(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    budget_s = total_s(tiny_recipe) / 4
+    recipe = budgeted(tiny_recipe, budget_s)
+    whole = open_split(recipe, "aa", "train")
+    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.2 * budget_s)
+    part = open_split(recipe, "aa", "train")
+    np.testing.assert_array_equal(part.positions, whole.positions)
+    for position in part.positions:
+        np.testing.assert_array_equal(part.store[position], whole.store[position])
+    decoded_s = part.store.num_samples.sum() / 16_000
+    assert budget_s < decoded_s < total_s(tiny_recipe) / 2
+
+
+def test_more_is_decoded_where_a_part_holds_less_than_it_says(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    path = manifest_path(tiny_recipe.data.dir, "aa", "train")
+    budget_s = total_s(tiny_recipe) / 2
+    expected = open_split(budgeted(tiny_recipe, budget_s), "aa", "train").positions
+    write_manifest(
+        path, [replace(utterance, duration_s=1.5 * utterance.duration_s) for utterance in read_manifest(path)]
+    )
+    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.1 * budget_s)
+    split = open_split(budgeted(tiny_recipe, budget_s), "aa", "train")
+    np.testing.assert_array_equal(split.positions, expected)
 
 
 @pytest.mark.parametrize(("budget_s", "message"), [(600, "is more than there is"), (0.2, "holds no utterance of")])

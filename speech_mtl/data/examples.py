@@ -1,6 +1,6 @@
 """Manifests -> examples: what of the speech is used, and what is known of it.
 
-    read_manifest -> open_store (decode, check) -> within_budget
+    read_manifest -> parts_to_decode -> open_store (decode, check) -> within_budget
         -> load_examples (tokenise, encode labels, filter, count what is left out)
 
 `batching` makes batches of them.
@@ -62,6 +62,38 @@ class Examples:
         return self.tokens[self.token_starts[example] : self.token_starts[example + 1]]
 
 
+SMALLEST_PART_S = 3600.0
+"""As much of a manifest is decoded at least: enough to judge by whether its audio can be used."""
+
+
+def parts_to_decode(durations_s: np.ndarray, budget_s: float, seed: int) -> Iterator[np.ndarray]:
+    """What to decode for a budget of speech: ever larger parts of a manifest, until one turns out to hold it.
+
+    Parts are 1, 2, 4, ... hours, so that several budgets share one. The first holds a tenth more than the budget, of
+    which some may be unusable.
+
+    Args:
+        durations_s: (N,) as the manifest says.
+        budget_s: Seconds of speech.
+        seed: That of `within_budget`.
+
+    Yields:
+        Positions in the manifest. Where it has no such parts, all of it is to be decoded.
+    """
+    order = _drawn(len(durations_s), seed)
+    ends_s = np.cumsum(durations_s[order])
+    part_s = SMALLEST_PART_S
+    while part_s < ends_s[-1]:
+        if part_s >= 1.1 * budget_s:
+            yield order[: int(np.searchsorted(ends_s, part_s)) + 1]
+        part_s *= 2
+
+
+def _drawn(num_utterances: int, seed: int) -> np.ndarray:
+    """The order in which a budget takes a manifest's utterances."""
+    return np.random.default_rng(seed).permutation(num_utterances)
+
+
 def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: int, seed: int) -> np.ndarray:
     """Positions of the utterances that make up a budget of speech: nested, so that a larger budget holds a smaller one.
 
@@ -77,7 +109,7 @@ def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: 
     usable = np.flatnonzero(store.num_samples)
     if budget_s is None:
         return usable
-    order = np.random.default_rng(seed).permutation(len(store.num_samples))
+    order = _drawn(len(store.num_samples), seed)
     order = order[store.num_samples[order] > 0]
     seconds = np.cumsum(store.num_samples[order]) / sample_rate_hz
     if budget_s > seconds[-1] * 1.01:

@@ -1,4 +1,4 @@
-"""Decoded audio on disk: every file is decoded, resampled and checked once, and read from a memory map ever after.
+"""Decoded audio on disk: every file that is used is decoded, resampled and checked once, then read from a memory map.
 
 Decoding an mp3 takes longer than a small network's training step on it, and a run reads every utterance dozens of
 times. The operating system, not this process, holds the pages that are read.
@@ -47,7 +47,7 @@ class WaveformStore:
     """Waveforms of the utterances of one manifest, in the manifest's order.
 
     Attributes:
-        num_samples: (N,) int64, length of each utterance; 0 for one that is skipped.
+        num_samples: (N,) int64, length of each utterance; 0 for one that is skipped or was not to be decoded.
         skipped: The skipped ones, by position.
     """
 
@@ -73,8 +73,9 @@ def open_store(
     limits: AudioLimits,
     num_threads: int = 2,
     progress: Callable[[Iterable[Utterance]], Iterable[Utterance]] = iter,
+    positions: np.ndarray | None = None,
 ) -> WaveformStore:
-    """Opens the store of a manifest's audio, and fills it first where it does not exist yet.
+    """Opens the store of a manifest's audio, or of a part of it, and fills it first where it does not exist yet.
 
     Args:
         cache_dir: Folder of all stores.
@@ -83,16 +84,21 @@ def open_store(
         limits: Sample rate and accepted lengths.
         num_threads: Files decoded at a time.
         progress: Wraps the utterances while they are decoded, to show a bar.
+        positions: Which of the utterances to decode; None for all.
     """
-    path = cache_dir / f"{name}-{_digest(utterances(), limits)}.pcm"
+    wanted = None if positions is None else frozenset(positions.tolist())
+    path = cache_dir / f"{name}-{_digest(utterances(), limits, wanted)}.pcm"
     if not (path.is_file() and path.with_suffix(".json").is_file()):
-        _fill(path, progress(utterances()), limits, num_threads)
+        _fill(path, progress(utterances()), limits, num_threads, wanted)
     return WaveformStore(path)
 
 
-def _digest(utterances: Iterable[Utterance], limits: AudioLimits) -> str:
+def _digest(utterances: Iterable[Utterance], limits: AudioLimits, wanted: frozenset[int] | None) -> str:
     digest = hashlib.sha256(repr((FORMAT, limits)).encode())
-    for utterance in utterances:
+    for position, utterance in enumerate(utterances):
+        if wanted is not None and position not in wanted:
+            digest.update(b"not wanted")
+            continue
         try:
             status = utterance.audio.stat()
             state = (status.st_size, status.st_mtime_ns)
@@ -102,11 +108,17 @@ def _digest(utterances: Iterable[Utterance], limits: AudioLimits) -> str:
     return digest.hexdigest()[:16]
 
 
-def _fill(path: Path, utterances: Iterable[Utterance], limits: AudioLimits, num_threads: int) -> None:
+def _fill(
+    path: Path,
+    utterances: Iterable[Utterance],
+    limits: AudioLimits,
+    num_threads: int,
+    wanted: frozenset[int] | None,
+) -> None:
     num_samples: list[int] = []
     skipped: dict[int, dict] = {}
     with replacing(path) as temporary, temporary.open("wb") as file:
-        for utterance, result in _decoded(utterances, limits, num_threads):
+        for utterance, result in _decoded(utterances, limits, num_threads, wanted):
             if isinstance(result, AudioError):
                 skip = {"source": utterance.source, "reason": result.reason, "message": str(result)}
                 skipped[len(num_samples)] = skip
@@ -118,18 +130,21 @@ def _fill(path: Path, utterances: Iterable[Utterance], limits: AudioLimits, num_
 
 
 def _decoded(
-    utterances: Iterable[Utterance], limits: AudioLimits, num_threads: int
+    utterances: Iterable[Utterance], limits: AudioLimits, num_threads: int, wanted: frozenset[int] | None
 ) -> Iterator[tuple[Utterance, np.ndarray | AudioError]]:
-    """Decodes a few hundred files ahead, in order: memory does not grow with the corpus."""
+    """Decodes a few hundred files ahead, in order: memory does not grow with the corpus. Others come out empty."""
 
-    def decode(utterance: Utterance) -> np.ndarray | AudioError:
+    def decode(position: int, utterance: Utterance) -> np.ndarray | AudioError:
+        if wanted is not None and position not in wanted:
+            return np.zeros(0, np.int16)
         try:
             waveform = read_audio(utterance.audio, limits.sample_rate_hz, limits.min_duration_s, limits.max_duration_s)
         except AudioError as error:
             return error
         return np.round(waveform * FULL_SCALE).astype(np.int16)
 
-    remaining = iter(utterances)
+    remaining = enumerate(utterances)
     with ThreadPoolExecutor(num_threads) as pool:
         while window := list(islice(remaining, 256)):
-            yield from zip(window, pool.map(decode, window), strict=True)
+            positions, own = zip(*window, strict=True)
+            yield from zip(own, pool.map(decode, positions, own), strict=True)

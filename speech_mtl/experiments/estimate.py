@@ -2,11 +2,14 @@
 
 import time
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 
 from speech_mtl.build import build_model, build_optimizer
 from speech_mtl.config import Recipe
+from speech_mtl.data.examples import parts_to_decode
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.datatypes import SPLITS, Batch
 from speech_mtl.experiments.plan import Plan
@@ -70,7 +73,7 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
             f"{len(plan.cells)} cells need {len(runs)} runs: {finished} finished, {len(runs) - finished} to do.",
             f"Time: about {duration(left_s)} one after another at {source}{side_by_side}. Early stopping may end runs "
             "before.",
-            f"Disk: {_megabytes(run_bytes)} for the runs, {_megabytes(_decoded_bytes(plan))} for decoded speech, which "
+            f"Disk: {_megabytes(run_bytes)} for the runs, {_megabytes(decoded_bytes(plan))} for decoded speech, which "
             "may be there already.",
         ]
     )
@@ -115,14 +118,21 @@ def _noise(recipe: Recipe) -> Batch:
     )
 
 
-def _decoded_bytes(plan: Plan) -> int:
-    """Of all speech of the plan's languages, 16 bits a sample."""
-    recipes = [stage.recipe for stage in plan.stages.values()]
-    manifests = {
-        recipe.manifest(language, split) for recipe in recipes for language in recipe.languages for split in SPLITS
-    }
-    seconds = sum(utterance.duration_s for manifest in manifests for utterance in read_manifest(manifest))
-    return int(2 * seconds * recipes[0].data.sample_rate_hz)
+def decoded_bytes(plan: Plan) -> int:
+    """Of the speech that the plan's runs decode, 16 bits a sample."""
+    data = next(iter(plan.stages.values())).recipe.data
+    durations_s: dict[Path, np.ndarray] = {}
+    stores_s: dict[tuple[Path, int], float] = {}
+    for recipe in (stage.recipe for stage in plan.stages.values()):
+        for language, split in product(recipe.languages, SPLITS):
+            manifest, budget_s = recipe.manifest(language, split), recipe.budget_s(language, split)
+            if manifest not in durations_s:
+                durations_s[manifest] = np.array([utterance.duration_s for utterance in read_manifest(manifest)])
+            own = durations_s[manifest]
+            if budget_s is not None:
+                own = own[next(parts_to_decode(own, budget_s, data.subset_seed), slice(None))]
+            stores_s[manifest, len(own)] = float(own.sum())
+    return int(2 * sum(stores_s.values()) * data.sample_rate_hz)
 
 
 def _megabytes(size: int) -> str:

@@ -172,9 +172,9 @@ def check_speech(plan: Plan, wrap: Wrap = silent) -> None:
     """
     seen = set()
     for stage in reversed(plan.stages.values()):  # the largest budgets first: their errors say more
-        for language, settings in stage.recipe.languages.items():
+        for language in stage.recipe.languages:
             for split in SPLITS:
-                key = (language, split, settings.budget_s if split == "train" else None)
+                key = (language, split, stage.recipe.budget_s(language, split))
                 if key not in seen:
                     seen.add(key)
                     open_split(stage.recipe, language, split, wrap)

@@ -10,6 +10,7 @@ from tiny_speech import TOKENIZER, loaded, opened
 
 from speech_mtl.data.examples import (
     min_frames,
+    parts_to_decode,
     refuse_many,
     utterances_at,
     within_budget,
@@ -42,6 +43,19 @@ def test_budgets_are_nested_and_close(store):
         seconds = store.num_samples[chosen].sum() / 16_000
         assert budget_s - 5 < seconds <= budget_s
         assert (store.num_samples[chosen] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "hours"),
+    [(60, [1, 2, 4]), (3270, [1, 2, 4]), (3300, [2, 4]), (6500, [2, 4]), (13_000, [4]), (14_000, []), (99_999, [])],
+)
+def test_parts_hold_the_budget_and_are_few(budget_s: float, hours: list[int]):
+    durations_s = np.random.default_rng(0).uniform(1, 9, 4000)  # 5.6 hours
+    parts = list(parts_to_decode(durations_s, budget_s, seed=5))
+    sizes_s = [durations_s[part].sum() for part in parts]
+    assert all(hour * 3600 <= size_s < hour * 3600 + 9 for hour, size_s in zip(hours, sizes_s, strict=True))
+    store = fake_store((durations_s * 16_000).astype(int))
+    assert all(set(within_budget(store, budget_s, 16_000, 5)) < set(part) for part in parts)
 
 
 def test_budget_seed(store):

@@ -99,6 +99,19 @@ def test_nothing_but_skipped(tmp_path, utterances):
     assert opened(tmp_path, utterances[3:]).num_samples.sum() == 0
 
 
+def test_a_part_is_decoded_and_nothing_else(tmp_path, utterances, counted):
+    whole = opened(tmp_path, utterances)
+    counted.clear()
+    part = opened(tmp_path, utterances, positions=np.array([4, 1]))
+    assert sorted(counted) == [utterances[1].audio, utterances[4].audio]
+    assert part.path != whole.path
+    np.testing.assert_array_equal(part.num_samples, [0, whole.num_samples[1], 0, 0, 0])
+    np.testing.assert_array_equal(part[1], whole[1])
+    assert part.skipped == {4: whole.skipped[4]}
+    assert opened(tmp_path, utterances, positions=np.array([1, 4])).path == part.path
+    assert opened(tmp_path, utterances, positions=np.array([2, 4])).path != part.path
+
+
 def test_changed_audio_is_decoded_anew(tmp_path, utterances, counted):
     first = opened(tmp_path, utterances)
     soundfile.write(utterances[0].audio, np.full(8000, 0.25), 16_000)  # as long as before

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from speech_mtl.config import Recipe
+from speech_mtl.data import examples
 from speech_mtl.experiments.compare import compare
-from speech_mtl.experiments.estimate import BYTES_PER_PARAMETER, costs, estimate_text
-from speech_mtl.experiments.plan import plan_comparison
+from speech_mtl.experiments.estimate import BYTES_PER_PARAMETER, costs, decoded_bytes, estimate_text
+from speech_mtl.experiments.plan import check_speech, plan_comparison
 from speech_mtl.runs import Run
 
 
@@ -50,3 +51,15 @@ def test_decoded_speech_is_counted_by_its_manifests(tiny_recipe: Recipe, tmp_pat
     seconds = sum(json.loads(line)["duration_s"] for line in lines)
     text = estimate_text(plan_comparison(tiny_recipe, tmp_path / "out"))
     assert f"{seconds * 32_000 / 1e6:,.0f} MB for decoded speech" in text
+
+
+def test_speech_that_no_budget_needs_is_not_counted(
+    tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plan = plan_comparison(tiny_recipe, tmp_path / "out")
+    whole = decoded_bytes(plan)
+    monkeypatch.setattr(examples, "SMALLEST_PART_S", 8.0)
+    check_speech(plan)
+    decoded = sum(path.stat().st_size for path in tiny_recipe.data.cache_dir.glob("*.pcm"))
+    assert decoded_bytes(plan) == pytest.approx(decoded, rel=0.01)
+    assert decoded < 0.95 * whole
