@@ -256,9 +256,10 @@ class WhisperSettings(Section):
     def num_layers(self) -> int:
         """Blocks of the trained model."""
         try:
-            return int(json.loads((self.dir / "config.json").read_text(encoding="utf-8"))["config"]["num_layers"])
+            config = json.loads((self.dir / "config.json").read_text(encoding="utf-8"))
+            return int(config["encoder_layers"] if "model_type" in config else config["config"]["num_layers"])
         except (OSError, ValueError, KeyError, TypeError):
-            raise ValueError(f"encoder.dir: there is no model that KerasHub wrote in {self.dir}") from None
+            raise ValueError(f"encoder.dir: {self.dir} holds no model of KerasHub or Transformers") from None
 
 
 OneEncoderSettings = Annotated[

@@ -1,4 +1,4 @@
-"""A public encoder: that of Whisper, with its features, from a folder in the format of KerasHub."""
+"""A public encoder: that of Whisper, with its features, from a folder in the format of KerasHub or Transformers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from safetensors import SafetensorError
 
 from speech_mtl.errors import InputError, require
 from speech_mtl.models.encoder import Encoder
 from speech_mtl.models.features import MelFeatures, frame_mask
+from speech_mtl.models.hugging_face import is_hugging_face, load_whisper
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.layers import FrameContext
 
@@ -116,7 +118,7 @@ class WhisperEncoder(Encoder):
     utterance to 30 s.
 
     Args:
-        dir: A folder that KerasHub's `Backbone.save_to_preset` wrote.
+        dir: A folder that KerasHub's `save_to_preset` or Hugging Face's `save_pretrained` wrote.
         dropout: Share of what comes from the subsampling that is dropped in training.
         random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
@@ -181,11 +183,13 @@ def _whisper(folder: Path) -> Any:
     except ImportError:
         raise require("keras-hub", extra="hub", purpose="A public encoder") from None
     try:
-        backbone = keras_hub.models.Backbone.from_preset(str(folder.resolve()))
-    except (OSError, ValueError, KeyError) as error:
+        from_preset = keras_hub.models.Backbone.from_preset
+        backbone = load_whisper(folder) if is_hugging_face(folder) else from_preset(str(folder.resolve()))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(
-            f"encoder.dir: {folder} holds no model that KerasHub can load",
-            expected="a folder that `Backbone.save_to_preset` wrote: config.json, model.weights.h5, metadata.json",
+            f"encoder.dir: {folder} holds no model that can be loaded",
+            expected="Whisper as KerasHub saves it (config.json, model.weights.h5, metadata.json) or Transformers does "
+            "(config.json, model.safetensors)",
             received=str(error).splitlines()[0] if str(error) else type(error).__name__,
             action="download the model into a folder, and give that",
         ) from None

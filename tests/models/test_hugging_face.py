@@ -1,0 +1,96 @@
+"""Weights that Hugging Face's Transformers saved: its own frames, whatever the files look like; and bad ones."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from transformers_whisper import CONFIG, EXPECTED, LAYERS, MELS, D, features, write_model
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.train import train
+from speech_mtl.models.whisper import WhisperEncoder
+from speech_mtl.settings import WhisperSettings
+
+pytest.importorskip("keras_hub")
+
+
+def frames_of(folder: Path) -> np.ndarray:
+    encoder = WhisperEncoder(folder)
+    encoder.build((None, None, MELS))
+    frames, _ = encoder(features(), np.array([features().shape[1]], "int32"))
+    return np.array(frames)[0]
+
+
+@pytest.mark.parametrize("form", [{}, {"prefix": "encoder."}, {"num_files": 3}, {"dtype": "float16"}], ids=str)
+def test_frames_equal_transformers(tmp_path: Path, form: dict[str, Any]):
+    expected = json.loads(EXPECTED.read_text())
+    tolerance = 0.02 if "dtype" in form else 1e-4
+    np.testing.assert_allclose(frames_of(write_model(tmp_path, **form)), expected, rtol=0, atol=tolerance)
+
+
+def test_layers_are_counted_before_anything_is_loaded(tmp_path: Path):
+    assert WhisperSettings(dir=write_model(tmp_path)).num_layers == LAYERS
+
+
+def test_a_run_starts_from_it(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+    folder = tmp_path / "whisper"
+    write_model(folder)
+    config = {**CONFIG, "max_source_positions": 2000}
+    (folder / "config.json").write_text(json.dumps(config))
+    arrays = load_file(folder / "model.safetensors")
+    arrays["model.encoder.embed_positions.weight"] = np.zeros((2000, D), np.float32)
+    save_file(arrays, folder / "model.safetensors")
+    recipe = tiny_recipe.overridden(
+        {
+            "encoder": {"kind": "whisper", "dir": str(folder)},
+            "features": {"kind": "whisper"},
+            "training.unfreezing": {"kind": "heads"},
+        }
+    )
+    subsampling = train(recipe, tmp_path / "run").load().model.encoder.subsampling
+    np.testing.assert_array_equal(np.array(subsampling.first.bias), arrays["model.encoder.conv1.bias"])
+
+
+def _without_a_file(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def _without_a_weight(folder: Path) -> None:
+    arrays = load_file(folder / "model.safetensors")
+    del arrays["model.encoder.layers.1.fc2.bias"]
+    save_file(arrays, folder / "model.safetensors")
+
+
+def _cut_off(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def _with(**changes: Any):
+    def change(folder: Path) -> None:
+        (folder / "config.json").write_text(json.dumps({**CONFIG, **changes}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "received"),
+    [
+        (_without_a_file, "No such file"),
+        (_without_a_weight, r"no weight model\.encoder\.layers\.1\.fc2\.bias"),
+        (_cut_off, "."),
+        (_with(d_model=16), r"shape .* but config\.json says"),
+        (_with(model_type="wav2vec2"), "a model of type wav2vec2"),
+        (_with(encoder_layers="two"), "."),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused(tmp_path: Path, damage, received: str):
+    damage(write_model(tmp_path))
+    with pytest.raises(InputError, match=r"encoder\.dir: .* holds no model that can be loaded") as caught:
+        WhisperEncoder(tmp_path)
+    assert re.search(received, caught.value.received)
