@@ -27,6 +27,7 @@ from speech_mtl.scoring.summary import (
     Recommendation,
     Summary,
     TaskError,
+    one_task_an_arm,
 )
 from speech_mtl.scoring.tables import MISSING, TASK_TABLE_GAIN, percent, short_metric, shown_error, shown_interval
 
@@ -71,7 +72,9 @@ def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
 def _what(summary: Summary) -> str:
     if summary.arms or not (summary.transfer or summary.tasks):
         return f"target {summary.language}"
-    return "transfer map" if summary.transfer else "all languages"
+    if summary.transfer:
+        return "transfer map"
+    return f"targets {summary.language}" if one_task_an_arm(summary.tasks) else "all languages"
 
 
 def _subtitle(summary: Summary) -> str:
@@ -86,25 +89,31 @@ def _subtitle(summary: Summary) -> str:
 
 def _tasks(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     tasks = list(dict.fromkeys(one.task for one in summary.tasks))
-    found = {(one.budget_s, one.arm, one.task): one for one in summary.tasks}
-    metrics = {one.task: one.metric for one in summary.tasks}
+    together = [[task] for task in tasks] if one_task_an_arm(summary.tasks) else [tasks]
+    tables = [_task_table([one for one in summary.tasks if one.task in own], summary.reference) for own in together]
+    labels = [_labels(summary)] if summary.labels else []
+    shown = [plots[name] for name in ("weights", "losses", "conflicts") if name in plots]
+    return [plots["tasks"], *tables, *labels, *shown]
+
+
+def _task_table(errors: Sequence[TaskError], reference: str) -> Table:
+    metrics = {one.task: one.metric for one in errors}
+    found = {(one.budget_s, one.arm, one.task): one for one in errors}
     heads = ["Speech", "Arm"]
-    for task in tasks:
-        heads += [f"{task}: {short_metric(metrics[task])}", TASK_TABLE_GAIN]
+    for task, metric in metrics.items():
+        heads += [f"{task}: {short_metric(metric)}", TASK_TABLE_GAIN]
     rows = []
-    for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in summary.tasks):
+    for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in errors):
         cells = [_speech_cell(budget_s), Cell(arm)]
-        for task in tasks:
+        for task in metrics:
             cells += _task_cells(found.get((budget_s, arm, task)))
         rows.append(cells)
     note = (
-        f"Test split; in brackets the {words.INTERVAL}. Fewer errors: than {summary.reference}, paired. Errors are"
-        " characters, classes, tags or deviations."
+        f"Test split; in brackets the {words.INTERVAL}. Fewer errors: than {reference}, paired. Errors are characters, "
+        "classes, tags or deviations."
     )
-    table = Table("Errors of each task by arm", heads, rows, num_text_columns=2, note=note)
-    labels = [_labels(summary)] if summary.labels else []
-    shown = [plots[name] for name in ("weights", "losses", "conflicts") if name in plots]
-    return [plots["tasks"], table, *labels, *shown]
+    which = "each task" if len(metrics) > 1 else next(iter(metrics))
+    return Table(f"Errors of {which} by arm", heads, rows, num_text_columns=2, note=note)
 
 
 def _labels(summary: Summary) -> Table:

@@ -11,7 +11,7 @@ from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.style import INK, WIDTH, ArmStyle
 from speech_mtl.reporting.words import INTERVAL
 from speech_mtl.scoring.results import split_variant
-from speech_mtl.scoring.summary import Summary, TaskCurve, TaskError
+from speech_mtl.scoring.summary import Summary, TaskCurve, TaskError, one_task_an_arm
 from speech_mtl.scoring.tables import axis_of_metric, shown_error
 
 TASKS = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower errors and higher shares are better."
@@ -40,25 +40,28 @@ def make_task_plots(summary: Summary) -> list[Plot]:
 
 
 def draw_tasks(errors: Sequence[TaskError]) -> Figure:
-    """A panel for each task, a row for each variant or arm; base arms and budgets are told apart by colour."""
-    tasks = _panels(errors)
-    rows, series = _rows_and_series(errors)
+    """A panel for each task, a row for each variant or arm; base arms and budgets are told apart by colour.
+
+    Panels have the same rows, or, where each arm is measured in one task, their own.
+    """
+    panels = {task: [one for one in errors if one.task == task] for task in _panels(errors)}
+    apart = one_task_an_arm(errors)
+    rows = {task: _rows(own if apart else errors) for task, own in panels.items()}
+    series = list(dict.fromkeys(_series(one) for one in _by_budget(errors)))
     styles = _series_styles(series)
-    height = (0.17 if len(series) == 1 else 0.1 + 0.11 * len(series)) * len(rows) + 0.5
-    columns = min(2, len(tasks))
-    lines = math.ceil(len(tasks) / columns)
+    height = (0.17 if len(series) == 1 else 0.1 + 0.11 * len(series)) * max(map(len, rows.values())) + 0.5
+    columns = min(2, len(panels))
+    lines = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(WIDTH, 0.6 + lines * height), layout="constrained")
-    panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
-    for place, axes in enumerate(panels.flat):
-        if place >= len(tasks):
-            axes.set_visible(False)
-            continue
-        own = [one for one in errors if one.task == tasks[place]]
-        _draw_panel(axes, own, rows, series, styles)
+    places = figure.subplots(lines, columns, sharey=not apart, squeeze=False)
+    for axes in places.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (task, own) in zip(places.flat, panels.items(), strict=False):
+        _draw_panel(axes, own, rows[task], series, styles)
     if len(series) > 1:
         for name in series:
-            panels[0][0].plot([], [], color=styles[name].colour, marker=styles[name].marker, label=name)
-        style.legend(figure, panels[0][0])
+            places[0][0].plot([], [], color=styles[name].colour, marker=styles[name].marker, label=name)
+        style.legend(figure, places[0][0])
     return figure
 
 
@@ -71,14 +74,12 @@ def _panels(errors: Sequence[TaskError]) -> list[str]:
     return [task for task in tasks if task not in languages][:MOST_PANELS]
 
 
-def _rows_and_series(errors: Sequence[TaskError]) -> tuple[list[str], list[str]]:
-    """Rows are variants where there are any, else arms; series are what else tells results apart."""
+def _rows(errors: Sequence[TaskError]) -> list[str]:
+    """Variants where there are any, else arms."""
     arms = [split_variant(one.arm) for one in errors]
     if any(variant for _, variant in arms):
-        rows = list(dict.fromkeys(variant or base for base, variant in arms))
-    else:
-        rows = list(dict.fromkeys(base for base, _ in arms))
-    return rows, list(dict.fromkeys(_series(one) for one in _by_budget(errors)))
+        return list(dict.fromkeys(variant or base for base, variant in arms))
+    return list(dict.fromkeys(base for base, _ in arms))
 
 
 def _by_budget(errors: Sequence[TaskError]) -> list[TaskError]:

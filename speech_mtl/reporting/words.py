@@ -1,7 +1,18 @@
 """Figures as people read them, and the sentence that answers the question."""
 
+from collections.abc import Sequence
+
 from speech_mtl.scoring.results import REFERENCE_ARM, is_control
-from speech_mtl.scoring.summary import MEAN, EquivalentHours, Estimate, Hours, Summary, TransferEntry
+from speech_mtl.scoring.summary import (
+    MEAN,
+    EquivalentHours,
+    Estimate,
+    Hours,
+    Summary,
+    TaskError,
+    TransferEntry,
+    one_task_an_arm,
+)
 from speech_mtl.scoring.tables import MINUTES_BELOW_S, percent
 
 HOUR_S = 3600
@@ -159,22 +170,28 @@ def what_is_missing(summary: Summary) -> str:
 
 
 def _tasks_answer(summary: Summary) -> str:
-    """Which arm is best for the first of: the mean of all languages, the target language."""
-    tasks = [one.task for one in summary.tasks]
-    task = MEAN if MEAN in tasks else tasks[0]
-    own = [one for one in summary.tasks if one.task == task and one.gain is not None]
-    where = f"the {task}" if task == MEAN else task
-    if not own:
+    """Which arm is best for the first of: each target, the mean of all languages, the target language."""
+    tasks = list(dict.fromkeys(one.task for one in summary.tasks))
+    if not one_task_an_arm(summary.tasks):
+        tasks = [MEAN if MEAN in tasks else tasks[0]]
+    measured = {task: [one for one in summary.tasks if one.task == task and one.gain is not None] for task in tasks}
+    answers = [_task_answer(task, own, summary.reference) for task, own in measured.items() if own]
+    if not answers:
         return f"How tasks compare can be seen below; nothing was measured beside {summary.reference}."
-    largest = max(own, key=lambda one: one.gain.value if one.gain else 0.0)
-    certain = [one for one in own if one.gain and one.gain.low > 0]
-    worse = [one for one in own if one.gain and one.gain.high < 0]
+    return " ".join(answers)
+
+
+def _task_answer(task: str, errors: Sequence[TaskError], reference: str) -> str:
+    largest = max(errors, key=lambda one: one.gain.value if one.gain else 0.0)
+    certain = [one for one in errors if one.gain and one.gain.low > 0]
+    worse = [one for one in errors if one.gain and one.gain.high < 0]
     gain = largest.gain
     change = f"{percent(gain.value)} % {interval(gain, ' to ')}" if gain else ""
+    where = f"the {task}" if task == MEAN else task
     amount = f" with {speech(largest.budget_s, spelled=True)}" if largest.budget_s else ""
     return (
-        f"On {where}, {largest.arm}{amount} has the largest gain: {change} fewer errors than {summary.reference}."
-        f" Certainly better: {len(certain)} of {len(own)} that were measured beside it; certainly worse: {len(worse)}."
+        f"On {where}, {largest.arm}{amount} has the largest gain: {change} fewer errors than {reference}. Certainly "
+        f"better: {len(certain)} of {len(errors)} that were measured beside it; certainly worse: {len(worse)}."
     )
 
 

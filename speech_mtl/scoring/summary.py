@@ -3,6 +3,7 @@
 Rates are fractions, not percent; intervals cover 95 %.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -208,6 +209,12 @@ class TaskError:
     error: Estimate
     by_seed: list[float]
     gain: Estimate | None
+
+
+def one_task_an_arm(errors: Sequence[TaskError]) -> bool:
+    """Whether there are several tasks and each arm is measured in one of them, as where variants name their targets."""
+    measured = [(one.arm, one.budget_s) for one in errors]
+    return len({one.task for one in errors}) > 1 and len(set(measured)) == len(measured)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
     """Renders the tasks of a comparison: one line per budget and arm, one column per task with its 95 % interval.
 
     Accuracy and F1 are shown as such, errors as errors; in brackets the interval, then by how many percent the error is
-    lower than the reference's, with its interval.
+    lower than the reference's, with its interval. Arms without any of the tasks are left out.
 
     Args:
         rows: Of all tasks.
@@ -106,7 +106,9 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
     lines = []
     for budget_s, arm in dict.fromkeys((row["budget_s"], row["arm"]) for row in rows):
         own = [found.get((budget_s, arm, task)) for task in wanted]
-        line = [duration(budget_s), arm, str(max((row["num_seeds"] for row in own if row), default=0))]
+        if not any(own):
+            continue
+        line = [duration(budget_s), arm, str(max(row["num_seeds"] for row in own if row))]
         for row in own:
             line += [MISSING, MISSING] if row is None else [_task_figure(row), _gain(row)]
         lines.append(line)

@@ -5,11 +5,23 @@ from dataclasses import replace
 
 import pytest
 
+from speech_mtl.reporting.blocks import Table
 from speech_mtl.reporting.content import make_report
 from speech_mtl.reporting.markdown import render_markdown
 from speech_mtl.reporting.page import render_page
 from speech_mtl.reporting.plots import make_plots
-from speech_mtl.scoring.summary import MEAN, WORST, Conflict, Estimate, LabelCount, Summary, TaskCurve, TaskError
+from speech_mtl.reporting.task_plots import draw_tasks
+from speech_mtl.scoring.summary import (
+    MEAN,
+    WORST,
+    Conflict,
+    Estimate,
+    LabelCount,
+    Summary,
+    TaskCurve,
+    TaskError,
+    one_task_an_arm,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 ARMS = ("alone:small", "joint:small", "alone:large", "joint:large")
@@ -122,3 +134,36 @@ def test_what_is_said_of_alone_is_left_out_where_alone_is_not_measured(summary: 
         assert not of_alone & {section.title for section in make_report(shown, make_plots(shown)).sections}
     shown = replace(full_summary, tasks=summary.tasks)
     assert of_alone < {section.title for section in make_report(shown, make_plots(shown)).sections}
+
+
+def test_targets_of_variants_are_shown_one_by_one(summary: Summary):
+    """Each variant has its own target here: tables and panels with every arm would be all but empty."""
+    own = {"de": "small", "zh-CN": "large"}
+    tasks = [one for one in summary.tasks if one.arm.endswith(own.get(one.task, "none"))]
+    apart = replace(summary, tasks=tasks, curves=[], conflicts=[], labels=[])
+    plots = make_plots(apart)
+    panels = draw_tasks(tasks).axes
+    assert [[label.get_text() for label in axes.get_yticklabels()] for axes in panels] == [["small"], ["large"]]
+    report = make_report(apart, plots)
+    assert report.title == "Recipe made up, targets de, zh-CN"
+    assert report.answer.startswith("On de, joint:small with 10 minutes has the largest gain: ")
+    assert " On zh-CN, joint:large with 10 minutes has" in report.answer
+    tables = [block for block in report.sections[0].blocks if isinstance(block, Table)]
+    assert [table.title for table in tables] == ["Errors of de by arm", "Errors of zh-CN by arm"]
+    assert [[row[1].text for row in table.rows] for table in tables] == [
+        ["alone:small", "joint:small"],
+        ["alone:large", "joint:large"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([("de", "a"), ("cs", "b")], True),
+        ([("de", "a"), ("de", "b")], False),
+        ([("de", "a"), ("cs", "b"), ("cs", "a")], False),
+    ],
+)
+def test_one_task_an_arm(pairs: list[tuple[str, str]], expected: bool):
+    errors = [TaskError(task, "accuracy", arm, 60.0, [0], Estimate(0, 0, 0), [0], None) for task, arm in pairs]
+    assert one_task_an_arm(errors) == expected

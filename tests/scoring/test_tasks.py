@@ -194,6 +194,8 @@ def test_table_of_chosen_tasks_and_arms_that_lack_one():
     lines = task_error_table(rows, "mean_of_languages", "cs").splitlines()  # pyright: ignore[reportArgumentType]
     assert lines[0].startswith("| Speech | Arm | Seeds | mean of languages: CER % |")
     assert "| joint:a | 3 | – | – | 25.0 (20.0–31.0) |" in lines[2]
+    assert "| alone | 3 | 25.0 (20.0–31.0) |" in lines[3]
+    assert len(task_error_table(rows, "cs").splitlines()) == 3, "the other arm has no such task"  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="There are no results of mean\n") as caught:
         task_error_table(rows, "mean")  # pyright: ignore[reportArgumentType]
     assert "mean_of_languages" in caught.value.expected
