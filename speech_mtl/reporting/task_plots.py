@@ -66,12 +66,15 @@ def draw_tasks(errors: Sequence[TaskError]) -> Figure:
 
 
 def _panels(errors: Sequence[TaskError]) -> list[str]:
-    """The tasks that are shown: where there are many, the summaries over languages before single languages."""
-    tasks = list(dict.fromkeys(one.task for one in errors))
-    if len(tasks) <= MOST_PANELS:
-        return tasks
+    """The tasks that are shown: of many no single languages, but those that it takes to show every arm."""
+    arms = {task: {one.arm for one in errors if one.task == task} for task in dict.fromkeys(one.task for one in errors)}
+    if len(arms) <= MOST_PANELS:
+        return list(arms)
     languages = [one.task for one in errors if one.metric == "character error rate" and " " not in one.task]
-    return [task for task in tasks if task not in languages][:MOST_PANELS]
+    shown = [task for task in arms if task not in languages][:MOST_PANELS]
+    while lacking := set().union(*arms.values()) - set().union(*(arms[task] for task in shown)):
+        shown.append(max(arms, key=lambda task: len(arms[task] & lacking)))
+    return shown
 
 
 def _rows(errors: Sequence[TaskError]) -> list[str]:

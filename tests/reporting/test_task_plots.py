@@ -167,3 +167,13 @@ def test_targets_of_variants_are_shown_one_by_one(summary: Summary):
 def test_one_task_an_arm(pairs: list[tuple[str, str]], expected: bool):
     errors = [TaskError(task, "accuracy", arm, 60.0, [0], Estimate(0, 0, 0), [0], None) for task, arm in pairs]
     assert one_task_an_arm(errors) == expected
+
+
+def test_a_language_is_shown_where_the_mean_of_languages_lacks_an_arm(summary: Summary):
+    """An arm with fewer languages than others has no mean that compares."""
+    languages = [f"x{number}" for number in range(6)]
+    others = [replace(one, task=name) for name in languages for one in summary.tasks if one.task == "de"]
+    fewer = [replace(others[0], arm="joint:related", task=name) for name in languages[2:4]]
+    means = [one for one in summary.tasks if one.task in (MEAN, WORST)]
+    titles = [axes.get_title() for axes in draw_tasks([*others, *fewer, *means]).axes if axes.get_visible()]
+    assert titles == [MEAN, WORST, "x2"]
