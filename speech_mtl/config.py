@@ -214,6 +214,10 @@ class Recipe(Section):
         """Seconds of speech of a language's split that are used; None for all."""
         return self.languages[language].budget_s if split == "train" else None
 
+    def of_one_run(self) -> dict[str, Any]:
+        """The settings that bear on one run, as plain values: not what a comparison or a search consists of."""
+        return self.model_dump(mode="json", exclude={"about", "compare", "tune"})
+
     def with_languages(
         self, languages: Mapping[str, LanguageSettings], changes: Mapping[str, Any] | None = None
     ) -> "Recipe":

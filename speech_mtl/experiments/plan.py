@@ -210,7 +210,7 @@ def _named_by_target(own: list[Stage], target: str, stages: dict[str, Stage], ru
     names = {}
     for stage in own:
         there = stages.get(stage.name)
-        alike = stage.recipe.target is None and (there is None or there == _started(stage, runs))
+        alike = stage.recipe.target is None and (there is None or _alike(there, _started(stage, runs)))
         names[stage.name] = stage.name if alike else f"{target}-{stage.name}"
     return [Stage(names[stage.name], stage.recipe, stage.start and names[stage.start]) for stage in own]
 
@@ -222,10 +222,15 @@ def _shared(own: list[Stage], stages: dict[str, Stage], runs: Path) -> list[Stag
     for stage in own:
         start = stage.start and found.get(stage.start, stage.start)
         wanted = _started(replace(stage, start=start), runs)
-        same = (name for name, there in stages.items() if replace(there, name=stage.name) == wanted)
+        same = (name for name, there in stages.items() if _alike(there, wanted))
         found[stage.name] = stage.name if stage.name in stages else next(same, stage.name)
         shared.append(replace(wanted, name=found[stage.name]))
     return shared
+
+
+def _alike(one: Stage, other: Stage) -> bool:
+    """Whether two are the same run, whatever they are called."""
+    return one.start == other.start and one.recipe.of_one_run() == other.recipe.of_one_run()
 
 
 def _started(stage: Stage, runs: Path) -> Stage:

@@ -283,11 +283,8 @@ def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, T
 
 
 def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
-    """Raises an InputError that names what differs. What a comparison consists of does not bear on one run."""
-    there, here = (
-        settings.model_dump(mode="json", exclude={"about", "compare", "tune"}) for settings in (run.recipe(), recipe)
-    )
-    if changed := changed_settings(there, here):
+    """Raises an InputError that names what differs."""
+    if changed := changed_settings(run.recipe().of_one_run(), recipe.of_one_run()):
         raise InputError(
             f"{run.path} holds a run with other settings",
             expected="the settings it was started with, so that training can go on",

@@ -54,6 +54,15 @@ def test_shared_pretraining_is_found_under_its_first_name():
         first, last = (plan.stages[name] for name in cell.stages)
         assert last.start == first.name
         assert last.recipe.init_from == plan.run_path(first.name)
+    assert len({cell.stages[0] for cell in plan.cells}) == 1
+
+
+def test_what_bears_on_one_arm_only_leaves_the_runs_of_others():
+    variants = {"a": {}, "longer": {"compare.pretrain_updates": 7}}
+    plan = plan_comparison(recipe(arms=["alone", "pretrain_finetune"], variants=variants), Path("out"))
+    by_arm = {cell.arm: cell.stages for cell in plan.cells}
+    assert by_arm["alone:a"] == by_arm["alone:longer"]
+    assert len(plan.stages) == 1 + 2 * 2
 
 
 def test_without_a_target_every_language_is_one():
