@@ -51,7 +51,7 @@ def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
     if summary.transfer:
         sections.append(Section("Which language helps which", _transfer(summary, plots)))
     if summary.forgotten:
-        sections.append(Section("What was forgotten", _forgotten(summary)))
+        sections.append(Section("What was forgotten", _forgotten(summary, plots)))
     if "laterals" in plots:
         sections.append(Section("What a new column listens to", [plots["laterals"]]))
     if summary.examples or not summary.tasks:
@@ -292,7 +292,7 @@ def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     return [plots["languages"], table] if "languages" in plots else [table]
 
 
-def _forgotten(summary: Summary) -> list[Block]:
+def _forgotten(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     heads = ["Target speech", "Language", "Arm", "CER before %", "CER after %", "More errors, %"]
     rows = [
         [
@@ -311,7 +311,8 @@ def _forgotten(summary: Summary) -> list[Block]:
         "Test errors in languages that were there before the target was learnt, by the output layers they had then:"
         f" mean over seeds. In brackets: {words.INTERVAL}. All the same: every utterance was recognised as before."
     )
-    return [Table("Errors in old languages before and after", heads, rows, num_text_columns=3, note=note)]
+    table = Table("Errors in old languages before and after", heads, rows, num_text_columns=3, note=note)
+    return [plots["forgetting"], table] if "forgetting" in plots else [table]
 
 
 def _transfer(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:

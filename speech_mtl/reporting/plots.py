@@ -9,6 +9,7 @@ from speech_mtl.reporting import matrices, style, words
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.style import INK, PAPER, WIDTH, ArmStyle
 from speech_mtl.reporting.task_plots import make_task_plots
+from speech_mtl.reporting.trade_off import TRADE_OFF, draw_trade_off, learnt_and_forgotten
 from speech_mtl.reporting.words import INTERVAL
 from speech_mtl.scoring.summary import ArmSummary, EquivalentHours, LanguageError, Summary
 
@@ -42,6 +43,9 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
         if summary.transfer:
             title = "How much each auxiliary language helps each target"
             plots.append(style.saved("transfer", title, matrices.TRANSFER, matrices.draw_transfer(summary.transfer)))
+        if learnt_and_forgotten(summary):
+            title = "What is learnt against what is forgotten, by arm"
+            plots.append(style.saved("forgetting", title, TRADE_OFF, draw_trade_off(summary, styles)))
         if summary.laterals:
             title = "How much each layer listens to columns that were trained before"
             plots.append(style.saved("laterals", title, matrices.LATERALS, matrices.draw_laterals(summary.laterals)))
@@ -64,8 +68,9 @@ def draw_curve(arms: Sequence[ArmSummary], styles: dict[str, ArmStyle]) -> Figur
     margin = 1.12 if len(budgets_s) > 1 else 1.08 ** (len(names) / 2 + 2)
     axes.set_xlim(min(budgets_s) / margin, max(budgets_s) * margin)
     _label_budgets(axes, style.apart(budgets_s))
-    axes.set_ylabel("Character error rate, %")
-    _scale_errors(axes, [100 * value for one in arms for value in (one.cer.low, one.cer.high, *one.cer_by_seed)])
+    style.scale_errors(
+        axes, "y", [100 * value for one in arms for value in (one.cer.low, one.cer.high, *one.cer_by_seed)]
+    )
     style.legend(figure, axes)
     return figure
 
@@ -101,17 +106,6 @@ def _label_budgets(axes: Axes, budgets_s: Sequence[float]) -> None:
     style.set_ticks(axes.xaxis, budgets_s, texts)
     unit = {"h": ", hours", "min": ", minutes"}[units.pop()] if len(units) == 1 else ""
     axes.set_xlabel("Target speech" + unit)
-
-
-def _scale_errors(axes: Axes, values: Sequence[float]) -> None:
-    low, high = min(values), max(values)
-    if low > 0 and high / low > 3:
-        axes.set_yscale("log")
-        axes.set_ylim(low / 1.1, high * 1.1)
-        style.set_ticks(axes.yaxis, style.log_ticks(low / 1.1, high * 1.1))
-        axes.set_ylabel("Character error rate, % (logarithmic)")
-    else:
-        axes.set_ylim(0, max(high * 1.08, 1e-6))
 
 
 def draw_factors(equivalents: Sequence[EquivalentHours], styles: dict[str, ArmStyle]) -> Figure:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -163,6 +163,18 @@ def log_ticks(low: float, high: float) -> list[float]:
         if len(ticks) >= 3:
             return ticks
     return [float(tick) for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+
+
+def scale_errors(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> None:
+    """An axis of character error rates in percent; logarithmic where they span more than a factor of three."""
+    low, high, name = min(values), max(values), "Character error rate, %"
+    if low > 0 and high / low > 3:
+        low, high, name = low / 1.1, high * 1.1, name + " (logarithmic)"
+        axes.set(**{f"{direction}scale": "log"})
+        set_ticks(axes.yaxis if direction == "y" else axes.xaxis, log_ticks(low, high))
+    else:
+        low, high = 0.0, max(high * 1.08, 1e-6)
+    axes.set(**{f"{direction}lim": (low, high), f"{direction}label": name})
 
 
 def apart(values: Sequence[float], fraction: float = 0.07) -> list[float]:

@@ -35,7 +35,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_a_plot_for_all_there_is(full, full_summary, bare_summary):
-    assert list(full) == ["data-efficiency", "equivalent-hours", "languages", "transfer", "laterals"]
+    assert list(full) == ["data-efficiency", "equivalent-hours", "languages", "transfer", "forgetting", "laterals"]
     assert all(plot.png.startswith(b"\x89PNG") for plot in full.values())
     assert list(plots.make_plots(bare_summary)) == ["data-efficiency"]
     only_map = replace(full_summary, arms=[], equivalent_hours=[], laterals=[])
