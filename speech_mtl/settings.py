@@ -528,6 +528,7 @@ class CompareSettings(Section):
     finetune_updates: Count = 1000
     """`num_updates` on the target after pretraining."""
     finetune_learning_rate: Positive = 1e-3
+    """Where the encoder stays as it is, `methods.FROZEN_RATE` times as high."""
     finetune_warmup_updates: Annotated[int, Field(ge=0)] = 200
     keep_auxiliaries: bool = False
     """Whether runs that go on from a pretrained one keep its output layers, and are tested for what was forgotten."""

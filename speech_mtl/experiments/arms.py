@@ -11,8 +11,8 @@ from typing import Any
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.methods import METHODS, beside
-from speech_mtl.settings import LanguageSettings
+from speech_mtl.experiments.methods import FROZEN_RATE, METHODS, beside
+from speech_mtl.settings import LanguageSettings, UnfreezeHeadsSettings
 
 
 @dataclass(frozen=True)
@@ -255,9 +255,11 @@ def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, A
         as_before = beside(len(auxiliaries))
         languages = {name: own.model_copy(update=as_before) for name, own in auxiliaries.items()} | languages
     start = {"init_from": START} if recipe.compare.keep_auxiliaries or changes else {}
-    return Stage(
-        _named(name, recipe), recipe.with_languages(languages, {**effort, **start, **(changes or {})}), first.name
-    )
+    planned = recipe.with_languages(languages, {**effort, **start, **(changes or {})})
+    if isinstance(planned.training.unfreezing, UnfreezeHeadsSettings):
+        rate = FROZEN_RATE * recipe.compare.finetune_learning_rate
+        planned = planned.overridden({"training.learning_rate": rate})
+    return Stage(_named(name, recipe), planned, first.name)
 
 
 def target_only(recipe: Recipe) -> Recipe:

@@ -13,6 +13,12 @@ from speech_mtl.settings import ProgressiveSettings
 
 Method = Callable[[Recipe, str], dict[str, Any]]
 
+FROZEN_RATE = 10.0
+"""How many times as high the learning rate is where the encoder stays as it is: what is new is small and has far to go.
+
+Evidence: `recipes/transfer/README.md`.
+"""
+
 METHODS: dict[str, Method] = {}
 """Every method by name."""
 

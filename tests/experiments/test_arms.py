@@ -7,6 +7,7 @@ import pytest
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS, Stage, find_arm
+from speech_mtl.experiments.methods import FROZEN_RATE
 from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.settings import ProgressiveSettings
 from speech_mtl.training.unfreezing import UNFREEZINGS
@@ -132,6 +133,7 @@ def test_arms_that_leave_the_encoder_as_it_is(arm: str):
     else:
         assert second.recipe.adapters is not None
         assert second.recipe.training.unfreezing.kind == "heads"
+        assert second.recipe.training.learning_rate == FROZEN_RATE * recipe().compare.finetune_learning_rate
 
 
 def test_a_new_column_is_trained_whatever_the_recipe_freezes():
@@ -153,10 +155,11 @@ def test_every_way_of_unfreezing_is_an_arm():
         first, second = stages(kind)
         assert first == stages("pretrain_finetune")[0]
         assert second.recipe.training.unfreezing.kind == kind
-        assert (
-            second.recipe.overridden({"training.unfreezing": {}, "init_from": None})
-            == stages("pretrain_finetune")[1].recipe
-        )
+        there = stages("pretrain_finetune")[1].recipe
+        rate = there.training.learning_rate * (FROZEN_RATE if kind == "heads" else 1)
+        assert second.recipe.training.learning_rate == rate
+        same = {"training.unfreezing": {}, "training.learning_rate": there.training.learning_rate, "init_from": None}
+        assert second.recipe.overridden(same) == there
 
 
 def test_rehearsal_hears_the_auxiliaries_again():

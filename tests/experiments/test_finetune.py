@@ -105,6 +105,23 @@ def test_schedules_are_settings(tiny_recipe: Recipe, method: str):
     assert found == (columns if method == "progressive" else (1200, 1e-3, 200))
 
 
+@pytest.mark.parametrize(
+    ("method", "overrides", "rate"),
+    [
+        ("finetune", {}, 1e-3),
+        ("finetune", {"training.unfreezing": {"kind": "heads"}}, 1e-2),
+        ("finetune", {"training.unfreezing": {"kind": "heads_first"}}, 1e-3),
+        ("adapters", {}, 1e-2),
+        ("low_rank", {}, 1e-2),
+        ("adapters", {"training.learning_rate": 3e-3}, 3e-3),
+    ],
+)
+def test_the_rate_is_higher_where_the_encoder_stays(
+    trained: Run, third: dict, method: str, overrides: dict, rate: float
+):
+    assert recipe_for(trained, third, overrides, method=method).training.learning_rate == pytest.approx(rate)
+
+
 # --- Runs of other settings
 
 
