@@ -1,6 +1,21 @@
 """The one exception that a user causes and can mend."""
 
+import re
 from functools import partial
+
+LONGEST = 2_000
+"""Letters of one part of a message: what comes from a file may be of any length."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves the cursor of a terminal, changes its colours or turns the direction of writing; not tab and line feed."""
+
+
+def printable(text: str, longest: int = LONGEST) -> str:
+    """A text as a terminal can show it: control characters escaped, and the middle of a very long one left out."""
+    if len(text) > longest:
+        left_out = len(text) - longest
+        text = f"{text[: longest // 2]} ... ({left_out:,} letters) ... {text[-longest // 2 :]}"
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class InputError(Exception):
@@ -16,11 +31,13 @@ class InputError(Exception):
     """
 
     def __init__(self, problem: str, *, expected: str, received: object, action: str):
-        self.problem = problem
-        self.expected = expected
-        self.received = str(received)
-        self.action = action
-        super().__init__(f"{problem}\nExpected: {expected}\nReceived: {self.received}\nWhat to do: {action}")
+        self.problem = printable(problem)
+        self.expected = printable(expected)
+        self.received = printable(str(received))
+        self.action = printable(action)
+        super().__init__(
+            f"{self.problem}\nExpected: {self.expected}\nReceived: {self.received}\nWhat to do: {self.action}"
+        )
 
     def __reduce__(self):
         rebuild = partial(InputError, expected=self.expected, received=self.received, action=self.action)

@@ -1,20 +1,48 @@
-"""Files that are either there and whole, or not there."""
+"""Files: written whole or not at all, and checked once when they are read, whoever wrote them.
+
+Every text, JSON and JSON-lines file that the package reads comes through here. What is not as it should be is an
+`InputError` that names the file, the line and the field.
+"""
 
 import json
-import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from uuid import uuid4
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from speech_mtl.errors import InputError
+
+MOST_BYTES = 1 << 28
+"""Of a file that is read as a whole: beyond it, it is not one of ours, and would fill the memory."""
+
+MOST_LINE_BYTES = 1 << 24
+"""Of one line of a file that is read line by line."""
+
+MAKE_AGAIN = "mend it, or make the file again with the command that wrote it"
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+"""A number, for records: JSON can hold others."""
+
+NotNegative = Annotated[int, Field(ge=0, lt=2**63)]
+"""A count, for records."""
+
+T = TypeVar("T")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside `path` to write to; when the block ends well, it becomes `path`.
 
-    Where the block raises, what was written goes and `path` stays as it was. Missing folders are made.
+    Where the block raises, what was written goes and `path` stays as it was. Missing folders are made. No two writers
+    share a name, on whatever machines they run.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{uuid4().hex}.tmp")
     try:
         yield temporary
         temporary.replace(path)
@@ -31,3 +59,127 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file as a whole."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_text(path: Path, action: str = MAKE_AGAIN) -> str:
+    """Reads a text file in UTF-8; a byte order mark is left out.
+
+    Args:
+        path: The file.
+        action: What the user can do about a bad one.
+
+    Raises:
+        InputError: It is missing, too large, or not UTF-8; with the line.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"There is no file {path}",
+            expected="a file",
+            received="a folder" if path.is_dir() else "nothing at that path",
+            action=action,
+        )
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise InputError(
+            f"{path} is too large", expected=f"at most {MOST_BYTES:,} bytes", received=f"{size:,} bytes", action=action
+        )
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _not_utf8(f"{path}:{line}", content, error) from None
+
+
+def read_json(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
+    """Reads a JSON file and checks that it is what it should be.
+
+    Args:
+        path: The file.
+        kind: A type with annotations: a dataclass, a TypedDict, `dict[str, list[int]]`. Nothing is converted.
+        action: What the user can do about a bad one.
+
+    Raises:
+        InputError: It is missing, too large, not UTF-8, not JSON, or not of that kind; with the line or field.
+    """
+    return parse_json(read_text(path, action), kind, str(path), action)
+
+
+def read_json_lines(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> Iterator[tuple[str, T]]:
+    """Reads a file with one JSON value a line, a line at a time; gives each with its `file:line`.
+
+    Raises:
+        InputError: As for `read_json`; with the line.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no file {path}", expected="a file", received="nothing at that path", action=action)
+    with path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(MOST_LINE_BYTES), b""), 1):
+            where = f"{path}:{number}"
+            if len(line) == MOST_LINE_BYTES:
+                raise InputError(
+                    f"{where}: too long a line",
+                    expected=f"less than {MOST_LINE_BYTES:,} bytes",
+                    received="more",
+                    action=action,
+                )
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise _not_utf8(where, line, error) from None
+            yield where, parse_json(text, kind, where, action)
+
+
+def parse_json(text: str, kind: type[T], where: str, action: str = MAKE_AGAIN) -> T:
+    """A JSON text as a value of a kind; `where` it comes from, for messages.
+
+    Raises:
+        InputError: It is not JSON, or not of that kind.
+    """
+    try:
+        return _adapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise _not_of_kind(error, text, where, action) from None
+
+
+@lru_cache(maxsize=64)
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
+
+
+def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError) -> InputError:
+    return InputError(
+        f"{where}: not UTF-8",
+        expected="text in UTF-8",
+        received=repr(content[max(0, error.start - 20) : error.end + 20]),
+        action="convert the file, such as with `iconv -f CP1250 -t UTF-8`, or make it again",
+    )
+
+
+def _not_of_kind(error: ValidationError, text: str, where: str, action: str) -> InputError:
+    """The first problem that pydantic found, in our four parts."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        reason = first["ctx"]["error"]
+        place = re.search(r" at line (\d+) column (\d+)$", reason)
+        line = int(place[1]) if place else 1
+        near = text.split("\n")[line - 1 : line] or [""]
+        spot = where if re.search(r":\d+$", where) else f"{where}:{line}"
+        return InputError(
+            f"{spot}: not JSON ({reason.removesuffix(place[0]) if place else reason})",
+            expected="JSON" + (f", whole, also at column {place[2]}" if place else ""),
+            received=near[0].strip()[:80] or "an empty line",
+            action=action,
+        )
+    field = ".".join(map(str, first["loc"]))
+    named = f"the field {field!r}" if field else "the value"
+    missing = first["type"] == "missing"
+    return InputError(
+        f"{where}: {named} is {'missing' if missing else 'not right'}",
+        expected=_wanted(first),
+        received="no such field" if missing else repr(first["input"])[:200],
+        action=action,
+    )
+
+
+def _wanted(problem: Any) -> str:
+    return "a field of that name" if problem["type"] == "missing" else problem["msg"].removeprefix("Input should be ")

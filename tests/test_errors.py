@@ -18,3 +18,11 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it():
     error = require("jax", extra="gpu", purpose="Training on JAX")
     assert error.problem == "Training on JAX needs the package 'jax', which is not installed"
     assert error.action == "pip install 'speech-mtl[gpu]'"
+
+
+def test_what_would_change_the_terminal_is_escaped_and_what_is_too_long_is_cut():
+    error = InputError("bad \x1b[31mname\x07", expected="a", received="x" * 100_000, action="one\nor\ttwo \u202e")
+    assert error.problem == "bad \\x1b[31mname\\x07"
+    assert error.action == "one\nor\ttwo \\u202e"
+    assert len(error.received) < 3_000
+    assert "98,000 letters" in error.received

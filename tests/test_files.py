@@ -1,8 +1,12 @@
 from pathlib import Path
+from typing import NotRequired
 
 import pytest
+from typing_extensions import TypedDict
 
-from speech_mtl.files import replacing, write_text
+from speech_mtl import files
+from speech_mtl.errors import InputError
+from speech_mtl.files import Finite, read_json, read_json_lines, replacing, write_text
 
 
 def test_a_file_is_replaced_as_a_whole_and_folders_are_made(tmp_path: Path):
@@ -28,3 +32,58 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path: Path):
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+class Point(TypedDict):
+    x: Finite
+    name: NotRequired[str | None]
+
+
+BAD_JSON = {
+    "half": ('{"x": 1,\n "na', ":2", "not JSON"),
+    "empty": ("", ":1", "not JSON"),
+    "list": ("[1]", "", "the value is not right"),
+    "missing": ("{}", "", "the field 'x' is missing"),
+    "text": ('{"x": "1"}', "", "the field 'x' is not right"),
+    "true": ('{"x": true}', "", "the field 'x' is not right"),
+    "not a number": ('{"x": NaN}', "", "the field 'x' is not right"),
+    "infinite": ('{"x": 1e999}', "", "the field 'x' is not right"),
+    "beyond all numbers": (f'{{"x": 1{"0" * 400}}}', "", "the field 'x' is not right"),
+    "too many digits": (f'{{"x": 1{"0" * 9000}}}', ":1", "not JSON"),
+    "deep": ('{"x":' * 100_000, ":1", "not JSON"),
+    "half a character": ('{"x": 1, "name": "\\ud800"}', ":1", "not JSON"),
+    "control character": ('{"x": 1, "name": "\0"}', ":1", "not JSON"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_JSON)
+def test_a_bad_json_file_is_named_with_line_or_field(case: str, tmp_path: Path):
+    text, line, problem = BAD_JSON[case]
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_json(path, Point)
+    assert caught.value.problem.startswith(f"{path}{line}: {problem}")
+
+
+def test_json_is_read_as_it_was_written(tmp_path: Path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + '{"x": 2, "name": "č", "more": 1}'.encode())
+    assert read_json(path, Point) == {"x": 2.0, "name": "č"}
+    path.write_bytes(b"\xef\xbb\xbf" + b'{"x": 1}\r\n{"x": 2}')
+    assert list(read_json_lines(path, Point)) == [(f"{path}:1", {"x": 1.0}), (f"{path}:2", {"x": 2.0})]
+
+
+def test_what_cannot_be_read_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "a.json"
+    with pytest.raises(InputError, match="There is no file"):
+        read_json(path, Point)
+    path.write_bytes(b'{"x": 1}\n\n{"name": "\xe8"}')
+    with pytest.raises(InputError, match=r"a\.json:3: not UTF-8"):
+        read_json(path, Point)
+    monkeypatch.setattr(files, "MOST_BYTES", 4)
+    monkeypatch.setattr(files, "MOST_LINE_BYTES", 4)
+    with pytest.raises(InputError, match="too large"):
+        read_json(path, Point)
+    with pytest.raises(InputError, match=r"a\.json:1: too long a line"):
+        list(read_json_lines(path, Point))

@@ -11,8 +11,8 @@ from typing import Any
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.methods import FROZEN_RATE, METHODS, beside
-from speech_mtl.settings import LanguageSettings, UnfreezeHeadsSettings
+from speech_mtl.experiments.methods import METHODS, beside, rate_factor
+from speech_mtl.settings import LanguageSettings
 
 
 @dataclass(frozen=True)
@@ -256,10 +256,8 @@ def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, A
         languages = {name: own.model_copy(update=as_before) for name, own in auxiliaries.items()} | languages
     start = {"init_from": START} if recipe.compare.keep_auxiliaries or changes else {}
     planned = recipe.with_languages(languages, {**effort, **start, **(changes or {})})
-    if isinstance(planned.training.unfreezing, UnfreezeHeadsSettings):
-        rate = FROZEN_RATE * recipe.compare.finetune_learning_rate
-        planned = planned.overridden({"training.learning_rate": rate})
-    return Stage(_named(name, recipe), planned, first.name)
+    rate = planned.training.learning_rate * rate_factor(planned)
+    return Stage(_named(name, recipe), planned.overridden({"training.learning_rate": rate}), first.name)
 
 
 def target_only(recipe: Recipe) -> Recipe:

@@ -8,9 +8,9 @@ from typing import Any
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.methods import FROZEN_RATE, beside, find_method
+from speech_mtl.experiments.methods import beside, find_method, rate_factor
 from speech_mtl.runs import Run
-from speech_mtl.settings import ProgressiveSettings, TrainingSettings, UnfreezeHeadsSettings
+from speech_mtl.settings import ProgressiveSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def finetuning_recipe(
     )
     split = open_split(recipe, new.language, "train", wrap)
     minutes = float(split.store.num_samples[split.positions].sum()) / recipe.data.sample_rate_hz / 60
-    is_frozen = isinstance(recipe.training.unfreezing, UnfreezeHeadsSettings)
-    return recipe.overridden({**schedule_for(minutes, new.method, is_frozen), **added, **(overrides or {})})
+    schedule = schedule_for(minutes, new.method, rate_factor(recipe))
+    return recipe.overridden({**schedule, **added, **(overrides or {})})
 
 
-def schedule_for(minutes: float, method: str = "finetune", is_frozen: bool = False) -> dict[str, Any]:
+def schedule_for(minutes: float, method: str = "finetune", factor: float = 1.0) -> dict[str, Any]:
     """How to train on so much speech: settings by dotted key, whatever those of the run were.
 
     Everything is trained at once: with 10 and with 40 minutes of Mandarin no way of unfreezing had fewer errors
@@ -90,14 +90,13 @@ def schedule_for(minutes: float, method: str = "finetune", is_frozen: bool = Fal
     Args:
         minutes: Of the new language.
         method: How it is learnt; see `methods`.
-        is_frozen: Whether the encoder stays as it is.
+        factor: Of the learning rate; see `methods.rate_factor`. A column has its own rate.
     """
     if method == "progressive":
         usual, num_updates = TrainingSettings(), 2400 if minutes < 60 else 4800
         rate, warmup_updates = usual.learning_rate, usual.warmup_updates
     else:
-        rate = 1e-3 * (FROZEN_RATE if is_frozen else 1)
-        warmup_updates, num_updates = 200, 1200 if minutes < 60 else 2400
+        rate, warmup_updates, num_updates = 1e-3 * factor, 200, 1200 if minutes < 60 else 2400
     return {
         "training.unfreezing": {"kind": "all"},
         "training.learning_rate": rate,

@@ -9,7 +9,7 @@ from typing import Any
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.settings import ProgressiveSettings
+from speech_mtl.settings import ProgressiveSettings, UnfreezeHeadsSettings
 
 Method = Callable[[Recipe, str], dict[str, Any]]
 
@@ -76,6 +76,11 @@ def progressive(there: Recipe, language: str) -> dict[str, Any]:
         added, size = encoder, ProgressiveSettings.model_fields["lateral_size"].default
     columns.append({"languages": [language], "encoder": added.model_dump(mode="json")})
     return {"encoder": {"kind": "progressive", "columns": columns, "lateral_size": size}}
+
+
+def rate_factor(recipe: Recipe) -> float:
+    """How many times as high the learning rate is for what a recipe trains as for a whole encoder."""
+    return FROZEN_RATE if isinstance(recipe.training.unfreezing, UnfreezeHeadsSettings) else 1.0
 
 
 def beside(num_languages: int, rehearse: float = 0.0) -> dict[str, Any]:
