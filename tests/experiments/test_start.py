@@ -169,7 +169,7 @@ def run_tasks(recipe: Recipe) -> dict[str, Task]:
     """The tasks of a recipe, each of two classes or tags."""
     told = {name: "classes" if own.kind == "classes" else "tags" for name, own in recipe.tasks.items()}
     return {
-        name: TASKS[recipe.tasks[name].kind].from_json({"name": name, "label": name, key: ["a", "b"]})
+        name: TASKS[recipe.tasks[name].kind](**{"name": name, "label": name, key: ["a", "b"]})
         for name, key in told.items()
     }
 

@@ -125,7 +125,7 @@ def test_what_a_comparison_consists_of_is_no_other_setting(trained: Run):
 
 @pytest.fixture
 def varied(tiny_recipe: Recipe) -> Recipe:
-    """Everything that draws random numbers is on, and the weights of the languages depend on what was trained before."""
+    """Everything that draws random numbers is on, and languages have weights that training changes."""
     return tiny_recipe.overridden(
         {
             "weighting": {"kind": "uncertainty", "learning_rate": 0.3},
