@@ -52,7 +52,8 @@ def fuzz(
         if fault:
             tallies[kind].faults[place.name] = fault
             if keep:
-                shutil.copytree(place, keep / place.name, symlinks=True, dirs_exist_ok=True)
+                shutil.rmtree(keep / place.name, ignore_errors=True)
+                shutil.copytree(place, keep / place.name, symlinks=True)
                 (keep / place.name / "traceback.txt").write_text(fault, encoding="utf-8", errors="replace")
         shutil.rmtree(place)
     return tallies
