@@ -14,6 +14,7 @@ help:
 	@echo "make check      lint, types, import contracts, tables in READMEs, equivalent hours"
 	@echo "make fuzz       3,000 spoilt inputs: each is read, or refused with a message"
 	@echo "make kill       100 runs stopped on the way: each ends as if it had not been"
+	@echo "make faults     inputs that failed once, in the folder FAULTS"
 	@echo "make setup      only the virtual environment .venv, from requirements.lock"
 	@echo "make tables     writes the tables in READMEs anew from their JSON"
 	@echo "make lock       pins all packages anew"
@@ -52,6 +53,9 @@ fuzz: setup
 
 kill: setup
 	$(BIN)/python tests/kill --number 100 --out tests/kill/results.md
+
+faults: setup
+	$(BIN)/python -m pytest -n auto -m faults tests/faults
 
 tables: setup
 	$(BIN)/speech-mtl tables
