@@ -52,3 +52,13 @@ def require(package: str, *, extra: str, purpose: str) -> InputError:
         received="no such package",
         action=f"pip install 'speech-mtl[{extra}]'",
     )
+
+
+def unusable_file(error: OSError) -> InputError:
+    """What the operating system refuses, as an error that the user can mend: a full disk, a file of another user."""
+    return InputError(
+        f"{error.filename or 'A file'} cannot be used",
+        expected="a file or folder that you may read and write, on a disk with space left",
+        received=error.strerror or str(error),
+        action="make room or give another path; what was written before is unharmed, and the command goes on from it",
+    )
