@@ -166,7 +166,7 @@ def _records(part: Part, tables: Sequence[_Metadata]) -> list[Record | Unusable]
         for row, split in _with_splits(metadata):
             if split == part.split:
                 found.append(_record(row, metadata) if isinstance(row, Row) else row)
-                tags.append(_language(row, metadata) if isinstance(found[-1], Record) else part.language)
+                tags.append(_language(row, metadata))
     return of_language(part, f"{part.corpus} {part.split}", with_ids(found), tags) or None
 
 

@@ -172,16 +172,22 @@ def of_language(part: Part, where: str, rows: Sequence[T], tags: Sequence[str | 
     Args:
         part: What was asked for.
         where: Where the rows come from, for the message.
-        rows: (N,).
+        rows: (N,); what is `Unusable` and of no known language is kept, as long as another row is.
         tags: (N,) the language of each; None where the corpus does not say. If it says none at all, all are taken.
     """
-    others = Counter(tag or "no language" for tag in tags if not same_language(tag, part.language))
-    if not others or not any(tags):
+    if not any(tags):
         return list(rows)
-    listed = ", ".join(f"{count:,} in {tag}" for tag, count in sorted(others.items()))
-    kept = [row for row, tag in zip(rows, tags, strict=True) if same_language(tag, part.language)]
-    part.screen.say(f"{where}: {len(kept):,} rows in {part.language}; left alone: {listed}")
-    return [] if all(isinstance(row, Unusable) for row in kept) else kept
+    ours: list[T] = []
+    others: Counter[str] = Counter()
+    for row, tag in zip(rows, tags, strict=True):
+        if same_language(tag, part.language) or (tag is None and isinstance(row, Unusable)):
+            ours.append(row)
+        else:
+            others[tag or "no language"] += 1
+    if others:
+        listed = ", ".join(f"{count:,} in {tag}" for tag, count in sorted(others.items()))
+        part.screen.say(printable(f"{where}: {len(ours):,} rows in {part.language}; left alone: {listed}"))
+    return [] if all(isinstance(row, Unusable) for row in ours) else ours
 
 
 def same_language(one: str | None, other: str) -> bool:
@@ -227,7 +233,7 @@ def make_manifests(
             told = corpus.languages(str(path), **options)
             raise InputError(
                 f"{path}: no utterances in {language!r}",
-                expected=corpus.layout,
+                expected=f"utterances in {language}" if told else corpus.layout,
                 received="utterances in " + ", ".join(told) if told else "none of the splits " + ", ".join(SPLITS),
                 action="check the path and --language",
             )

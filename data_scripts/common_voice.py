@@ -31,7 +31,7 @@ def records(part: Part) -> list[Record | Unusable] | None:
     locales: list[str | None] = []
     for row in table.rows:
         found.append(_record(row, folder / "clips") if isinstance(row, Row) else row)
-        locales.append(row.cells.get("locale") or None if isinstance(row, Row) else part.language)
+        locales.append(row.cells.get("locale") or None if isinstance(row, Row) else None)
     return of_language(part, str(path), with_ids(found), locales) or (None if found else [])
 
 

@@ -108,18 +108,21 @@ def require_columns(table: Table, wanted: Sequence[str], what: str) -> None:
 
 
 def _header(where: str, header: list[str] | str) -> list[str]:
+    columns = [] if isinstance(header, str) else [name.strip().lower() for name in header]
+    twice = [name for name, count in Counter(columns).items() if name and count > 1]
     if isinstance(header, str):
         received, action = header, "mend the header"
+    elif "\0" in "".join(columns):
+        received, action = "the letter NUL, as in UTF-16", "convert the file: `iconv -f UTF-16LE -t UTF-8`"
+    elif "\r" in "".join(columns):
+        received, action = "lines that end with a carriage return alone", "convert the file: `tr '\\r' '\\n'`"
+    elif twice:
+        received, action = f"the column {twice[0]!r} twice", "rename one of the two"
     else:
-        columns = [name.strip().lower() for name in header]
-        twice = [name for name, count in Counter(columns).items() if name and count > 1]
-        if not twice and "\0" not in "".join(columns):
-            return columns
-        received = f"the column {twice[0]!r} twice" if twice else "letters that are NUL, as in UTF-16"
-        action = "rename one of the two" if twice else "convert it: `iconv -f UTF-16LE -t UTF-8`"
+        return columns
     raise InputError(
         f"{where}: not the header of a table",
-        expected="names of columns, each once, in UTF-8",
+        expected="names of columns, each once",
         received=received,
         action=action,
     )
