@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import shlex
 import shutil
@@ -265,14 +266,15 @@ def test_a_folder_that_cannot_be_written(refused: Callable[..., str], recipe_pat
     assert "Not a directory" in message
 
 
-def test_a_full_disk(refused: Callable[..., str], readme: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EFBIG, errno.ESTALE, errno.ENAMETOOLONG])
+def test_a_full_disk(number: int, refused: Callable[..., str], readme: Path, monkeypatch: pytest.MonkeyPatch):
     def full(_path: Path) -> str:
-        raise OSError(errno.ENOSPC, "No space left on device", "runs/x/log.jsonl")
+        raise OSError(number, os.strerror(number), "runs/x/log.jsonl")
 
     monkeypatch.setattr("speech_mtl.scoring.readme.render_readme", full)
     message = refused("tables", readme)
     assert "runs/x/log.jsonl cannot be used" in message
-    assert "No space left on device" in message
+    assert os.strerror(number) in message
 
 
 def test_usage_errors(command: Command, run_path: Path):
@@ -465,7 +467,7 @@ def test_tables_without_readmes_takes_those_of_the_project(
     ("error", "code", "said"),
     [
         (ZeroDivisionError("oh"), 1, "This is a fault of speech-mtl"),
-        (OSError(errno.EBADF, "oh"), 1, "This is a fault of speech-mtl"),
+        (OSError("a library's own"), 1, "This is a fault of speech-mtl"),
         (KeyboardInterrupt(), 130, "Stopped. train, finetune, compare, transfer and tune go on"),
     ],
 )
