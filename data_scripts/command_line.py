@@ -255,7 +255,7 @@ def corpus_app(corpus: Corpus) -> typer.Typer:
         ] = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Make manifests again that are there.")] = False,
         allow_skipped: Annotated[
-            float, typer.Option(min=0.0, max=1.0, help="The share of a split that may be unusable.")
+            float, typer.Option(min=0.0, max=1.0, help="The share of a split that may be unusable; 0 for none at all.")
         ] = ALLOW_SKIPPED,
         **options: Any,
     ) -> None:
@@ -376,7 +376,7 @@ def _warn_of_other_origin(path: Path, part: Part) -> None:
 def _warn_of_doubtful_texts(utterances: Sequence[Utterance], part: Part) -> None:
     """Names the texts in which letters were destroyed, or rows of a table ran together; they are kept as they are."""
     doubtful = {
-        "hold letters that were destroyed on the way (an encoding that lacks them?)": [
+        "hold letters that were destroyed (in a wrong encoding?)": [
             (one.source, ", ".join(words))
             for one in utterances
             if one.text is not None and (words := damaged_letters(one.text))

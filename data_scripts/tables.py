@@ -85,10 +85,18 @@ def read_json_table(path: Path) -> Table:
     """Reads a table with one JSON object a line; its columns are all keys of all lines.
 
     Raises:
-        InputError: It is missing or not UTF-8, or a line is longer than a table's.
+        InputError: It is missing or not UTF-8, a line is longer than a table's, or none can be used.
     """
     rows = [_json_row(where, line) for where, line in read_lines(path, MEND_TABLE) if line.strip()]
     columns = dict.fromkeys(column for row in rows if isinstance(row, Row) for column in row.cells)
+    first = rows[0] if rows else None
+    if isinstance(first, Unusable) and not columns:
+        raise InputError(
+            f"{first.source}: {first.reason}, and so are all lines",
+            expected="one JSON object a line",
+            received=first.message,
+            action=MEND_TABLE,
+        )
     return Table(path, list(columns), rows)
 
 

@@ -104,6 +104,12 @@ def test_a_bad_line_of_json_takes_no_other_with_it(line: str, tmp_path: Path):
     assert isinstance(third, Row)
 
 
+def test_lines_of_which_none_is_json_are_refused_with_the_first(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_text('\n{"a": 1\n[]\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.jsonl:2: not a JSON object"):
+        read_json_table(tmp_path / "a.jsonl")
+
+
 def test_a_missing_table_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="There is no file"):
         read_table(tmp_path / "a.tsv")
