@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, of_language, with_ids
+from data_scripts.command_line import Corpus, Part, Record, corpus_app, distinct_languages, of_language, with_ids
 from data_scripts.hugging_face import (
     LAYOUT,
     SPEAKER_COLUMNS,
@@ -82,7 +82,7 @@ def languages(
     tables = _tables(corpus, config, asked)
     if not tables:
         return dataset_languages(corpus, config, asked)
-    return sorted({tag for found in tables for row in found.table.rows if (tag := _language(row, found))})
+    return distinct_languages({_language(row, found) for found in tables for row in found.table.rows})
 
 
 def _asked(text: str | None, speaker: str | None, language: str | None, labels: str) -> Columns:

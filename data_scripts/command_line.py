@@ -192,7 +192,17 @@ def of_language(part: Part, where: str, rows: Sequence[T], tags: Sequence[str | 
 
 def same_language(one: str | None, other: str) -> bool:
     """Whether two tags are one: case and the kind of hyphen do not count."""
-    return one is not None and one.replace("_", "-").lower() == other.replace("_", "-").lower()
+    return one is not None and _plain(one) == _plain(other)
+
+
+def distinct_languages(tags: Iterable[str | None]) -> list[str]:
+    """The languages that a corpus's tags name, each once."""
+    found = {_plain(tag): tag.replace("_", "-") for tag in sorted(tag for tag in tags if tag)}
+    return list(found.values())
+
+
+def _plain(tag: str) -> str:
+    return tag.replace("_", "-").lower()
 
 
 def make_manifests(
@@ -364,13 +374,9 @@ def _warn_of_other_origin(path: Path, part: Part) -> None:
     utterances = list(read_manifest(path))
     if others := {utterance.language for utterance in utterances} - {part.language}:
         part.screen.warn(f"{path}: its lines are in {', '.join(sorted(others))}, not in {part.language}")
-    folders = [Path(part.corpus).absolute().resolve(), part.data_dir.resolve()]
-    elsewhere = [one for one in utterances if not any(map(one.audio.resolve().is_relative_to, folders))]
-    if elsewhere and folders[0].is_dir():
-        part.screen.warn(
-            f"{path}: {len(elsewhere):,} of {len(utterances):,} audio files do not lie in {part.corpus}, such as "
-            f"{elsewhere[0].audio}; it may have been made from another corpus"
-        )
+    corpus, audio = Path(part.corpus).resolve(), utterances[0].audio.resolve()
+    if corpus.is_dir() and not any(map(audio.is_relative_to, (corpus, part.data_dir.resolve()))):
+        part.screen.warn(f"{path}: its audio does not lie in {part.corpus} but in {audio.parent}: of another corpus?")
 
 
 def _warn_of_doubtful_texts(utterances: Sequence[Utterance], part: Part) -> None:
@@ -398,22 +404,22 @@ def _usable(records: Iterable[Record | Unusable], part: Part) -> tuple[list[Utte
     """Reads the durations; what cannot be used is reported and counted by reason."""
     utterances: list[Utterance] = []
     skipped: Counter[str] = Counter()
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     with ThreadPoolExecutor() as pool:
         shown = part.screen.progress(records, f"{part.language} {part.split}")
         for result in _in_chunks(pool, shown, part.language):
             if isinstance(result, Utterance) and result.id not in seen:
-                seen.add(result.id)
+                seen[result.id] = result.source
                 utterances.append(result)
                 continue
-            unusable = result if isinstance(result, Unusable) else _again(result)
+            unusable = result if isinstance(result, Unusable) else _again(result, seen[result.id])
             skipped[unusable.reason] += 1
             part.screen.say(printable(f"{unusable.source}: skipped: {unusable.message}", LONGEST_MESSAGE))
     return utterances, skipped
 
 
-def _again(utterance: Utterance) -> Unusable:
-    return Unusable(utterance.source, "id comes twice", f"{utterance.id!r} again")
+def _again(utterance: Utterance, first: str) -> Unusable:
+    return Unusable(utterance.source, "id comes twice", f"the id {utterance.id!r} comes twice, first in {first}")
 
 
 def _in_chunks(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_scripts.command_line import Part, Record, existing_folder, of_language
+from data_scripts.command_line import Part, Record, distinct_languages, existing_folder, of_language
 from speech_mtl.errors import InputError, require
 from speech_mtl.files import replacing
 
@@ -79,11 +79,11 @@ def dataset_records(part: Part, config: str | None, asked: Columns) -> "Rows | N
 
 def dataset_languages(corpus: str, config: str | None, asked: Columns) -> list[str]:
     """What a dataset's column of the language says, in all splits."""
-    tags: set[str] = set()
+    tags: set[str | None] = set()
     for name, dataset in _load(corpus, config).items():
         column = asked.found_in(dataset.column_names, f"{corpus}[{name}]").language
-        tags |= {tag for tag in (_tags(dataset, column) if column else []) if tag}
-    return sorted(tags)
+        tags.update(_tags(dataset, column) if column else ())
+    return distinct_languages(tags)
 
 
 def _tags(dataset: "Dataset", column: str) -> list[str | None]:
@@ -139,28 +139,25 @@ class Rows:
     def __iter__(self) -> Iterator[Record]:
         for number in self.row_numbers:
             row = {column: _named(self.dataset, column, value) for column, value in self.dataset[number].items()}
-            id, audio = self._audio_file(number, row[self.audio])
+            id = f"{self.part.split}-{number:07d}"
             yield Record(
                 id,
-                audio,
+                self._audio_file(id, row[self.audio]),
                 text=_text(row[self.columns.text]),
                 speaker=_text(row.get(self.columns.speaker)) or None,
                 source=f"{self.where} row {number}",
                 labels={label: row[column] for label, column in self.columns.labels.items()},
             )
 
-    def _audio_file(self, number: int, audio: dict[str, Any]) -> tuple[str, Path]:
+    def _audio_file(self, id: str, audio: dict[str, Any]) -> Path:
         path = Path(audio["path"] or "")
         if audio["bytes"] is None:
-            folder = existing_folder(self.part.corpus, LAYOUT).resolve()
-            inside = path.relative_to(folder) if path.is_relative_to(folder) else Path(self.part.split, path.name)
-            return "-".join(inside.with_suffix("").parts), path
-        id = f"{self.part.split}-{number:07d}"
+            return path
         suffix = path.suffix if re.fullmatch(r"\.\w{1,8}", path.suffix) else ""
         file = self.part.data_dir / self.part.language / "audio" / self.part.split / (id + suffix)
         with replacing(file) as temporary:
             temporary.write_bytes(audio["bytes"])
-        return id, file
+        return file
 
 
 def _named(dataset: "Dataset", column: str, value: Any) -> Any:

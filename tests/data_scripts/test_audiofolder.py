@@ -15,7 +15,7 @@ from tiny_corpora import CORPORA, audiofolder, write_tone
 from data_scripts.audiofolder import CORPUS
 from data_scripts.command_line import make_manifests
 from speech_mtl.data.manifest import manifest_path, read_manifest
-from speech_mtl.datatypes import Utterance
+from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("huggingface_cache")
@@ -116,6 +116,15 @@ def test_human_speech(tmp_path: Path):
     summaries = make_manifests(CORPUS, CORPORA / "audiofolder_en", tmp_path / "data", ["en"])
     assert [summary.num_utterances for summary in summaries] == [1236, 60, 120]
     assert summaries[0].duration_s / 3600 == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.skipif(not (CORPORA / "audiofolder_words").is_dir(), reason="no ../shared/corpora")
+def test_human_speech_in_several_languages(tmp_path: Path):
+    summaries = make_manifests(CORPUS, CORPORA / "audiofolder_words", tmp_path / "data", ["fr", "gd", "ml", "pt"])
+    totals = {split: sum(one.num_utterances for one in summaries if one.split == split) for split in SPLITS}
+    assert totals == {"train": 1515 - 2, "dev": 222 - 1, "test": 491}, "three files of Malayalam have two texts each"
+    assert sum(one.skipped.get("id comes twice", 0) for one in summaries) == 3
+    assert [one.num_utterances for one in summaries if one.language == "fr"] == [649, 90, 205]
 
 
 def labelled(folder: Path, lines: list[dict]) -> Path:
@@ -296,14 +305,14 @@ def test_the_language_column_wins(name: str, tmp_path: Path, capsys: pytest.Capt
     told = capsys.readouterr().err
     assert "2 rows in fr; left alone: 1 in fr-CA, 1 in gd, 1 in no language, 1 in pt-BR, 1 in pt_br" in told
     with pytest.raises(
-        InputError, match=r"no utterances in 'de'\nExpected: .*\nReceived: utterances in FR, fr, fr-CA, gd"
+        InputError, match=r"no utterances in 'de'\nExpected: .*\nReceived: utterances in fr, fr-CA, gd, pt-br"
     ):
         make_manifests(CORPUS, corpus, tmp_path / "data", ["de"])
-    with pytest.raises(InputError, match="Received: a corpus in FR, fr, fr-CA"):
+    with pytest.raises(InputError, match="Received: a corpus in fr, fr-CA, gd, pt-br"):
         make_manifests(CORPUS, corpus, tmp_path / "data")
 
 
-@pytest.mark.parametrize(("tag", "language"), [("ga-IE", None), ("", "de")])
+@pytest.mark.parametrize(("tag", "language"), [("ga-IE", None), ("zh-CN", None), ("", "de")])
 def test_the_only_language_of_the_column(tag: str, language: str | None, tmp_path: Path):
     corpus = folder_of(tmp_path / "corpus", "metadata.csv", f"file_name,text,language\na.wav,x,{tag}\n", "a.wav")
     (summary,) = make_manifests(CORPUS, corpus, tmp_path / "data", [language] if language else None)

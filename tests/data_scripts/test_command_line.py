@@ -139,6 +139,14 @@ def test_audio_too_short_for_a_duration(num_samples: int, kept: bool, good: Reco
     assert summary.skipped == ({} if kept else {"audio too short": 1})
 
 
+def test_an_id_that_comes_twice_is_named_with_both_places(
+    good: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    make_manifests(corpus_of([good, replace(good, source="table.tsv:2")]), "CORPUS", tmp_path / "data", ["cs"])
+    said = capsys.readouterr().err
+    assert "table.tsv:2: skipped: the id 'good' comes twice, first in table.tsv:1" in said
+
+
 def test_a_row_that_is_no_record_counts_as_skipped(good: Record, tmp_path: Path):
     corpus = corpus_of([good, Unusable("table.tsv:2", "surplus fields", "3 fields, 2 expected")])
     (summary,) = make_manifests(corpus, "CORPUS", tmp_path / "data", ["cs"])
@@ -177,7 +185,7 @@ def test_a_manifest_that_is_left_may_be_another(good: Record, tmp_path: Path, ca
     make_manifests(ours, tmp_path / "one" / ".." / "one", data, ["cs"])
     assert "warning" not in capsys.readouterr().err
     make_manifests(ours, tmp_path / "other", data, ["cs"])
-    assert "may have been made from another corpus" in capsys.readouterr().err
+    assert f"does not lie in {tmp_path / 'other'}" in capsys.readouterr().err
     (data / "cs").rename(data / "sk")
     make_manifests(ours, tmp_path / "one", data, ["sk"])
     assert f"{data / 'sk' / 'train.jsonl'}: its lines are in cs, not in sk" in capsys.readouterr().err
