@@ -122,8 +122,11 @@ def _tables(corpus: str, config: str | None, asked: Columns) -> list[_Metadata]:
 
 
 def _walked(top: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise error
+
     seen: set[str] = set()
-    for folder, subfolders, files in os.walk(top, followlinks=True):
+    for folder, subfolders, files in os.walk(top, onerror=refuse, followlinks=True):
         if os.path.realpath(folder) in seen:  # a link that leads back
             subfolders.clear()
             continue

@@ -198,7 +198,7 @@ def _json_row(where: str, line: str) -> Row | Unusable:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object with its names in lower case."""
+    """An object with its names in lower case; refuses what would be lost."""
     members = {name.strip().lower(): value for name, value in pairs}
     if len(members) < len(pairs):
         raise ValueError("a field comes twice among " + ", ".join(name for name, _ in pairs))

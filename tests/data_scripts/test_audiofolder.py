@@ -1,8 +1,10 @@
 """Hugging Face datasets: local folders, audio kept as bytes (as on the hub), columns, what is missing."""
 
 import csv
+import errno
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -317,6 +319,20 @@ def test_the_only_language_of_the_column(tag: str, language: str | None, tmp_pat
     corpus = folder_of(tmp_path / "corpus", "metadata.csv", f"file_name,text,language\na.wav,x,{tag}\n", "a.wav")
     (summary,) = make_manifests(CORPUS, corpus, tmp_path / "data", [language] if language else None)
     assert (summary.language, summary.num_utterances) == (tag or language, 1)
+
+
+def test_a_folder_that_may_not_be_read_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    corpus = audiofolder(tmp_path / "corpus").path
+    scandir = os.scandir
+
+    def forbidden(folder: str):
+        if Path(folder).name == "validation":
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    with pytest.raises(PermissionError):
+        make_manifests(CORPUS, corpus, tmp_path / "data", ["en"])
 
 
 def test_two_tables_in_one_folder_are_refused(tmp_path: Path):
