@@ -1,213 +1,238 @@
-"""Anything that Hugging Face `datasets` can load with an audio column: a local folder, or a dataset on the hub."""
+"""Audio files with tables beside them, as in Hugging Face's audiofolder; or whatever its `datasets` can load."""
 
+import os
+import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, NamedTuple
 
 import typer
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app
-from speech_mtl.errors import InputError, require
-from speech_mtl.files import replacing
+from data_scripts.command_line import Corpus, Part, Record, corpus_app, distinct_languages, of_language, with_ids
+from data_scripts.hugging_face import (
+    LAYOUT,
+    SPEAKER_COLUMNS,
+    TEXT_COLUMNS,
+    Columns,
+    dataset_languages,
+    dataset_records,
+    local_folder,
+)
+from data_scripts.tables import Row, Table, Unusable, read_json_table, read_table
+from speech_mtl.errors import InputError
 
-if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+TABLES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "dev": "dev",
+    "validation": "dev",
+    "valid": "dev",
+    "val": "dev",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+"""The words in a folder's name that tell its split: those of audiofolder."""
 
-LAYOUT = "metadata.jsonl beside audio files, or Parquet files; or OWNER/NAME of a dataset on the Hugging Face hub"
-TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript")
-SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
-SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid"), "test": ("test",)}
+Config = Annotated[str | None, typer.Option(help="The dataset's configuration, where it has several.")]
+TextColumn = Annotated[str | None, typer.Option(help="Default: the first of " + ", ".join(TEXT_COLUMNS) + ".")]
+SpeakerColumn = Annotated[str | None, typer.Option(help="Default: the first of " + ", ".join(SPEAKER_COLUMNS) + ".")]
+LanguageColumn = Annotated[
+    str | None,
+    typer.Option(help="Only rows where it is the --language are taken. Default: language, where there is one."),
+]
+LabelColumns = Annotated[
+    str, typer.Option(help="Columns to keep as labels for tasks besides transcripts: emotion,age.")
+]
 
 
 def records(
     part: Part,
     *,
-    config: Annotated[str | None, typer.Option(help="The dataset's configuration, where it has several.")] = None,
-    text_column: Annotated[
-        str | None, typer.Option(help="Default: the first there is of " + ", ".join(TEXT_COLUMNS) + ".")
-    ] = None,
-    speaker_column: Annotated[
-        str | None, typer.Option(help="Default: the first there is of " + ", ".join(SPEAKER_COLUMNS) + ".")
-    ] = None,
-    language_column: Annotated[
-        str | None, typer.Option(help="Take only the rows where this column is the --language.")
-    ] = None,
-    label_columns: Annotated[
-        str, typer.Option(help="Columns to keep as labels for tasks besides transcripts: emotion,age.")
-    ] = "",
-) -> "Rows | None":
-    """The rows of a split; audio that a dataset holds as bytes is written to files."""
-    splits = _load(part.corpus, config)
-    name = next((name for name in SPLIT_NAMES[part.split] if name in splits), None)
-    if name is None:
-        return None
-    dataset = splits[name]
-    where = f"{part.corpus}[{name}]"
-    row_numbers = list(range(len(dataset)))
-    if language_column is not None:
-        column = dataset[_column(dataset, where, "language", language_column, ())]
-        row_numbers = [number for number, language in enumerate(column) if language == part.language]
-    text = _column(dataset, where, "text", text_column, TEXT_COLUMNS)
-    speaker = speaker_column or next((name for name in SPEAKER_COLUMNS if name in dataset.column_names), None)
-    if speaker is not None:
-        _column(dataset, where, "speaker", speaker, ())
-    labels = [column.strip() for column in label_columns.split(",") if column.strip()]
-    for label in labels:
-        _column(dataset, where, "label", label, ())
-    return Rows(dataset, row_numbers, part, where, text=text, speaker=speaker, labels=labels)
+    config: Config = None,
+    text_column: TextColumn = None,
+    speaker_column: SpeakerColumn = None,
+    language_column: LanguageColumn = None,
+    label_columns: LabelColumns = "",
+) -> Iterable[Record | Unusable] | None:
+    """The rows of a split that are in the language.
+
+    Tables beside audio files are read as they are written: `datasets` would guess types, so that the word `null` were
+    no word and a date another text.
+    """
+    asked = _asked(text_column, speaker_column, language_column, label_columns)
+    tables = _tables(part.corpus, config, asked)
+    return _records(part, tables) if tables else dataset_records(part, config, asked)
 
 
-class Rows:
-    """The rows of a dataset as records.
+def languages(
+    corpus: str,
+    *,
+    config: str | None = None,
+    text_column: str | None = None,
+    speaker_column: str | None = None,
+    language_column: str | None = None,
+    label_columns: str = "",
+) -> list[str]:
+    """What the column of the language says, in all splits."""
+    asked = _asked(text_column, speaker_column, language_column, label_columns)
+    tables = _tables(corpus, config, asked)
+    if not tables:
+        return dataset_languages(corpus, config, asked)
+    return distinct_languages({_language(row, found) for found in tables for row in found.table.rows})
 
-    Args:
-        dataset: With one audio column.
-        row_numbers: The rows to take.
-        part: What was asked for.
-        where: The dataset and split, for messages.
-        text: The column that holds the transcript.
-        speaker: The column that holds the speaker; None if there is none.
-        labels: Columns to keep as labels.
+
+def _asked(text: str | None, speaker: str | None, language: str | None, labels: str) -> Columns:
+    names = [column.strip() for column in labels.split(",") if column.strip()]
+    return Columns(text, speaker, language, dict(zip(names, names, strict=True)))
+
+
+class _Metadata(NamedTuple):
+    """A table beside audio files.
+
+    Attributes:
+        folder: Where it lies in the corpus, as `train` or `a/b`; `.` for the corpus's own folder.
+        table: Its rows can be read once.
+        file: The column with the names of audio files.
+        columns: Those with the rest.
     """
 
-    def __init__(
-        self,
-        dataset: "Dataset",
-        row_numbers: list[int],
-        part: Part,
-        where: str,
-        *,
-        text: str,
-        speaker: str | None,
-        labels: Sequence[str] = (),
-    ):
-        import datasets
+    folder: str
+    table: Table
+    file: str
+    columns: Columns
 
-        names = [name for name, feature in dataset.features.items() if _is_audio(feature)]
-        if len(names) != 1:
+
+def _tables(corpus: str, config: str | None, asked: Columns) -> list[_Metadata]:
+    """All tables of a local folder; none where a configuration is asked for, of which only `datasets` knows.
+
+    Raises:
+        InputError: There is no such folder, two tables lie in one, or a table lacks a column.
+    """
+    top = local_folder(corpus) if config is None else None
+    found = []
+    for path in _walked(top) if top is not None else ():
+        table = _read(path)
+        folder = path.parent.relative_to(top or "").as_posix()
+        found.append(_Metadata(folder, table, _file_column(table), asked.found_in(table.columns, str(path))))
+    return found
+
+
+def _walked(top: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    seen: set[str] = set()
+    for folder, subfolders, files in os.walk(top, onerror=refuse, followlinks=True):
+        if os.path.realpath(folder) in seen:  # a link that leads back
+            subfolders.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__")))
+        names = sorted(name for name in files if name.lower() in TABLES)
+        if len(names) > 1:
             raise InputError(
-                f"{where}: {'more than one' if names else 'no'} audio column",
-                expected="exactly one column of audio",
-                received=f"the columns {', '.join(dataset.column_names)}",
-                action="check that audio files and metadata.jsonl lie where Hugging Face's audiofolder wants them",
+                f"{folder}: more than one table",
+                expected="one of " + ", ".join(TABLES),
+                received=", ".join(names),
+                action="remove those that are not to be read",
             )
-        self.audio, self.text, self.speaker, self.labels = names[0], text, speaker, labels
-        self.classes = {name: f for name, f in dataset.features.items() if isinstance(f, datasets.ClassLabel)}
-        columns = dict.fromkeys(column for column in (self.audio, text, speaker, *labels) if column is not None)
-        # Left undecoded: the manifest wants files, and decoding would need another package.
-        self.dataset = dataset.select_columns(list(columns)).cast_column(self.audio, datasets.Audio(decode=False))
-        self.row_numbers = row_numbers
-        self.part = part
-        self.where = where
-
-    def __len__(self) -> int:
-        return len(self.row_numbers)
-
-    def __iter__(self) -> Iterator[Record]:
-        for number in self.row_numbers:
-            row: dict[str, Any] = self.dataset[number]
-            id, audio = self._audio_file(number, row[self.audio])
-            speaker = row[self.speaker] if self.speaker is not None else None
-            yield Record(
-                id,
-                audio,
-                text="" if row[self.text] is None else str(row[self.text]),
-                speaker=None if speaker is None else str(speaker),
-                source=f"{self.where} row {number}",
-                labels={column: self._label(column, row[column]) for column in self.labels},
-            )
-
-    def _label(self, column: str, value: Any) -> Any:
-        """A label as it is; a class by its name."""
-        return value if value is None or column not in self.classes else self.classes[column].int2str(value)
-
-    def _audio_file(self, number: int, audio: dict[str, Any]) -> tuple[str, Path]:
-        path = Path(audio["path"] or "")
-        if audio["bytes"] is None:
-            folder = Path(self.part.corpus).expanduser().absolute()
-            inside = path.relative_to(folder) if path.is_relative_to(folder) else Path(self.part.split, path.name)
-            return "-".join(inside.with_suffix("").parts), path
-        id = f"{self.part.split}-{number:07d}"
-        file = self.part.data_dir / self.part.language / "audio" / self.part.split / (id + path.suffix)
-        with replacing(file) as temporary:
-            temporary.write_bytes(audio["bytes"])
-        return id, file
+        yield from (Path(folder, name) for name in names)
 
 
-def _load(corpus: str, config: str | None) -> "DatasetDict":
-    """All splits of a dataset; nothing is decoded."""
-    try:
-        import datasets
-    except ImportError:
-        raise require("datasets", extra="corpora", purpose="Reading Hugging Face datasets") from None
-
-    folder = Path(corpus).expanduser().absolute()
-    is_folder = folder.is_dir()
-    if not is_folder and not re.fullmatch(r"[\w.-]+/[\w.-]+", corpus):
-        raise InputError(
-            f"There is no corpus folder {corpus}",
-            expected=LAYOUT,
-            received="nothing at that path, and no name of a dataset on the hub",
-            action="check the path",
-        )
-    try:
-        builder = datasets.load_dataset_builder(str(folder) if is_folder else corpus, config)
-        if hasattr(builder, "BASE_FEATURE"):
-            builder.BASE_FEATURE = _undecoded_audio()  # pyright: ignore[reportAttributeAccessIssue]
-        builder.download_and_prepare()
-        return builder.as_dataset()  # pyright: ignore[reportReturnType]
-    except Exception as error:  # its exceptions, and those of the packages below it, have no common base
-        raise InputError(
-            f"Hugging Face datasets cannot load {corpus}",
-            expected=LAYOUT,
-            received=f"{type(error).__name__}: {error}",
-            action="check the folder"
-            if is_folder
-            else "check the path (no such folder here), the name on the hub, --config and the network",
-        ) from error
+def _read(path: Path) -> Table:
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        return read_json_table(path)
+    return read_table(path, delimiter=",", quoted=True) if suffix == ".csv" else read_table(path)
 
 
-def _is_audio(feature: Any) -> bool:
-    """Whether a column holds audio: declared so, or with the two fields of Audio in a file that declares nothing."""
-    import datasets
-
-    return isinstance(feature, datasets.Audio) or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
-
-
-def _undecoded_audio() -> type:
-    """The audio feature, able to take in file names without torchcodec.
-
-    `datasets` demands torchcodec (and with it PyTorch) to make a table of audio files, although only names go into
-    it. What is cached is the same.
-    """
-    import datasets
-
-    class UndecodedAudio(datasets.Audio):
-        def encode_example(self, value: Any) -> dict[str, Any]:
-            return value if isinstance(value, dict) else {"bytes": None, "path": str(value)}
-
-    return UndecodedAudio
-
-
-def _column(dataset: "Dataset", where: str, what: str, asked: str | None, usual: tuple[str, ...]) -> str:
-    wanted = (asked,) if asked else usual
-    for name in wanted:
-        if name in dataset.column_names:
-            return name
+def _file_column(table: Table) -> str:
+    columns = [name for name in table.columns if name == "file_name" or name.endswith("_file_name")]
+    if len(columns) == 1:
+        return columns[0]
     raise InputError(
-        f"{where}: no {what} column",
-        expected=" or ".join(wanted),
-        received="the columns " + ", ".join(dataset.column_names),
-        action=f"name one of them with --{what}-column",
+        f"{table.path}: {'more than one' if columns else 'no'} column of audio files",
+        expected="one column file_name",
+        received="the columns " + ", ".join(table.columns) if table.columns else "an empty file",
+        action="call the column with the names of the audio files, beside the table, file_name",
+    )
+
+
+def _records(part: Part, tables: Sequence[_Metadata]) -> list[Record | Unusable] | None:
+    found: list[Record | Unusable] = []
+    tags: list[str | None] = []
+    for metadata in tables:
+        for row, split in _with_splits(metadata):
+            if split == part.split:
+                found.append(_record(row, metadata) if isinstance(row, Row) else row)
+                tags.append(_language(row, metadata))
+    return of_language(part, f"{part.corpus} {part.split}", with_ids(found), tags) or None
+
+
+def _with_splits(found: _Metadata) -> Iterator[tuple[Row | Unusable, str]]:
+    """The rows of a table with their splits.
+
+    The table's folder tells it, else the folder of the row's audio; where no folder does, all is training speech.
+    """
+    rows = list(found.table.rows)
+    ours = _split_of(found.folder)
+    own = [_split_of(posixpath.dirname(_text(row, found.file) or "")) if ours is None else ours for row in rows]
+    for row, split in zip(rows, own, strict=True):
+        if split is None and any(own) and isinstance(row, Row):
+            message = "no folder tells the split of its audio, as those of other rows do"
+            yield Unusable(row.source, "no split", message), "train"
+        else:
+            yield row, split or "train"
+
+
+def _split_of(folder: str) -> str | None:
+    """The split that the innermost folder with a word for one tells; audio files may be called as they like."""
+    for name in reversed(folder.lower().split("/")):
+        told = {SPLIT_WORDS[word] for word in re.split("[^a-z]+", name) if word in SPLIT_WORDS}
+        if len(told) == 1:
+            return told.pop()
+    return None
+
+
+def _language(row: Row | Unusable, found: _Metadata) -> str | None:
+    return _text(row, found.columns.language)
+
+
+def _text(row: Row | Unusable, column: str | None) -> str | None:
+    """A cell that is text and not empty."""
+    cell = row.cells.get(column) if isinstance(row, Row) and column is not None else None
+    return cell.strip() or None if isinstance(cell, str) else None
+
+
+def _record(row: Row, found: _Metadata) -> Record | Unusable:
+    columns, name = found.columns, _text(row, found.file)
+    if name is None:
+        return Unusable(row.source, "no audio file", f"the field {found.file!r} names no audio file")
+    for column in (columns.text, columns.speaker):
+        if isinstance(cell := row.cells.get(column or ""), list | dict):
+            return Unusable(
+                row.source, "no text in a field", f"the field {column!r} holds {type(cell).__name__}, no text"
+            )
+    return Record(
+        id=posixpath.join(found.folder, name),
+        audio=found.table.path.parent / name,
+        text=row.cells.get(columns.text or "") or "",
+        speaker=_text(row, columns.speaker),
+        source=row.source,
+        labels={label: row.value(column) for label, column in columns.labels.items()},
     )
 
 
 CORPUS = Corpus(
-    title="Hugging Face datasets",
+    title="Audio folders and Hugging Face datasets",
     layout=LAYOUT,
     example="python -m data_scripts.audiofolder corpora/audiofolder_en data --language en",
     records=records,
+    languages=languages,
 )
 app = corpus_app(CORPUS)
 

@@ -1,33 +1,45 @@
 """The command line that every corpus script shares: from a corpus to `DATA_DIR/LANGUAGE/{train,dev,test}.jsonl`.
 
-A corpus script fills in one `Corpus` and calls `corpus_app`. Its function yields a `Record` an utterance; reading
-durations, skipping and counting what cannot be used, manifests, progress and the closing table are done here.
+A corpus script fills in one `Corpus` and calls `corpus_app`. Its function yields a `Record` an utterance, or `Unusable`
+for a row that is none; reading durations, skipping and counting what cannot be used, manifests, progress and the
+closing table are done here.
 """
 
 import functools
 import inspect
 import itertools
+import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, TypeVar
 
 import soundfile
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
+from data_scripts.tables import Unusable
+from speech_mtl.data.manifest import manifest_line, manifest_path, most_skipped, read_manifest, write_manifest
+from speech_mtl.data.text import damaged_letters, language_rule
 from speech_mtl.datatypes import SPLITS, Utterance
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, printable, unusable_file
 from speech_mtl.screen import Screen
 
 ALLOW_SKIPPED = 0.01
 """The share of a split's utterances that may be unusable before a script gives up."""
 
 ALREADY_THERE = "{} is there already and is left as it is (--overwrite makes it again)"
+
+SHOWN = 5
+"""Doubtful texts that are shown; the others are counted."""
+
+LONGEST_MESSAGE = 400
+"""Letters of a message about one utterance."""
+
+T = TypeVar("T")
 
 CHUNK = 512
 """Records whose durations are read at once: enough to keep the threads busy, few enough to hold in memory."""
@@ -63,15 +75,17 @@ class Part:
         language: BCP 47 tag.
         split: `train`, `dev` or `test`.
         data_dir: Where manifests go; a script that must unpack audio puts it into `DATA_DIR/LANGUAGE/audio/SPLIT/`.
+        screen: For messages.
     """
 
     corpus: str
     language: str
     split: str
     data_dir: Path
+    screen: Screen = field(default_factory=Screen)
 
 
-def _no_languages(_corpus: str) -> list[str]:
+def _no_languages(_corpus: str, **_options: Any) -> list[str]:
     return []
 
 
@@ -86,15 +100,15 @@ class Corpus:
         records: Yields the records of a `Part`, or returns None where the corpus has no such split. If its result has
             a length, the progress bar shows the time that remains. Its keyword-only parameters, annotated for typer,
             become options of the command.
-        languages: Which languages a corpus holds, as far as its folder tells; with exactly one, `--language` can be
-            left out.
+        languages: Which languages a corpus holds, as far as its folder or its tables tell; with exactly one,
+            `--language` can be left out. Takes the same options.
     """
 
     title: str
     layout: str
     example: str
-    records: Callable[..., Iterable[Record] | None]
-    languages: Callable[[str], list[str]] = _no_languages
+    records: Callable[..., Iterable[Record | Unusable] | None]
+    languages: Callable[..., list[str]] = _no_languages
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +128,16 @@ class SplitSummary:
     kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """Why an utterance is skipped: a reason to count, and a message about this one."""
-
-    reason: str
-    message: str
-
-
 def existing_folder(corpus: str, layout: str) -> Path:
     """The corpus's folder.
 
     Raises:
         InputError: There is no such folder.
     """
-    folder = Path(corpus).expanduser()
+    try:
+        folder = Path(corpus).expanduser()
+    except RuntimeError:  # a home folder that cannot be found
+        folder = Path(corpus)
     if folder.is_dir():
         return folder
     raise InputError(
@@ -137,6 +146,63 @@ def existing_folder(corpus: str, layout: str) -> Path:
         received="a file" if folder.exists() else "nothing at that path",
         action="check the path, or download and unpack the corpus first",
     )
+
+
+def with_ids(records: Sequence[Record | Unusable]) -> list[Record | Unusable]:
+    """Records whose id is the audio's path in the corpus so far, with an id made of it.
+
+    That is the path without suffix, its folders joined by hyphens. Where two files would share an id, both get their
+    whole path for one, so that an id tells one file from another whatever the order of a table.
+    """
+    paths = {record.id: PurePosixPath(*_inside(record.id)) for record in records if isinstance(record, Record)}
+    short = {path: "-".join(path.with_name(path.stem).parts) if path.name else "" for path in paths.values()}
+    sharing = Counter(short.values())
+    ids = {name: short[path] if sharing[short[path]] == 1 else str(path) for name, path in paths.items()}
+    return [replace(record, id=ids[record.id]) if isinstance(record, Record) else record for record in records]
+
+
+def _inside(name: str) -> list[str]:
+    """The parts of a path, without those that only say where to begin."""
+    return [part for part in PurePosixPath(posixpath.normpath(name)).parts if part.strip("/") not in ("", "..")]
+
+
+def of_language(part: Part, where: str, rows: Sequence[T], tags: Sequence[str | None]) -> list[T]:
+    """The rows that are in the part's language; says how many others are left alone.
+
+    Args:
+        part: What was asked for.
+        where: Where the rows come from, for the message.
+        rows: (N,); what is `Unusable` and of no known language is kept, as long as another row is.
+        tags: (N,) the language of each; None where the corpus does not say. If it says none at all, all are taken.
+    """
+    if not any(tags):
+        return list(rows)
+    ours: list[T] = []
+    others: Counter[str] = Counter()
+    for row, tag in zip(rows, tags, strict=True):
+        if same_language(tag, part.language) or (tag is None and isinstance(row, Unusable)):
+            ours.append(row)
+        else:
+            others[tag or "no language"] += 1
+    if others:
+        listed = ", ".join(f"{count:,} in {tag}" for tag, count in sorted(others.items()))
+        part.screen.say(printable(f"{where}: {len(ours):,} rows in {part.language}; left alone: {listed}"))
+    return [] if all(isinstance(row, Unusable) for row in ours) else ours
+
+
+def same_language(one: str | None, other: str) -> bool:
+    """Whether two tags are one: case and the kind of hyphen do not count."""
+    return one is not None and _plain(one) == _plain(other)
+
+
+def distinct_languages(tags: Iterable[str | None]) -> list[str]:
+    """The languages that a corpus's tags name, each once."""
+    found = {_plain(tag): tag.replace("_", "-") for tag in sorted(tag for tag in tags if tag)}
+    return list(found.values())
+
+
+def _plain(tag: str) -> str:
+    return tag.replace("_", "-").lower()
 
 
 def make_manifests(
@@ -167,16 +233,18 @@ def make_manifests(
     """
     screen = screen or Screen()
     summaries: list[SplitSummary] = []
-    for language in languages or _only_language(corpus, str(path)):
+    for language in languages or _only_language(corpus, str(path), options):
+        language_rule(language)  # refuses what is no tag
         found = []
         for split in SPLITS:
-            part = Part(str(path), language, split, data_dir)
-            found.append(_make_manifest(corpus, part, overwrite, allow_skipped, screen, options))
+            part = Part(str(path), language, split, data_dir, screen)
+            found.append(_make_manifest(corpus, part, overwrite, allow_skipped, options))
         if not any(found):
+            told = corpus.languages(str(path), **options)
             raise InputError(
                 f"{path}: no utterances in {language!r}",
-                expected=corpus.layout,
-                received="none of the splits " + ", ".join(SPLITS),
+                expected=f"utterances in {language}" if told else corpus.layout,
+                received="utterances in " + ", ".join(told) if told else "none of the splits " + ", ".join(SPLITS),
                 action="check the path and --language",
             )
         summaries += [summary for summary in found if summary is not None]
@@ -197,7 +265,7 @@ def corpus_app(corpus: Corpus) -> typer.Typer:
         ] = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Make manifests again that are there.")] = False,
         allow_skipped: Annotated[
-            float, typer.Option(min=0.0, max=1.0, help="The share of a split that may be unusable.")
+            float, typer.Option(min=0.0, max=1.0, help="The share of a split that may be unusable; 0 for none at all.")
         ] = ALLOW_SKIPPED,
         **options: Any,
     ) -> None:
@@ -214,7 +282,10 @@ def corpus_app(corpus: Corpus) -> typer.Typer:
 
 
 def report_input_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Wraps a command so that an `InputError` is printed to standard error, without a traceback, with exit code 2."""
+    """Wraps a command so that what the user can mend is printed to standard error, without a traceback.
+
+    That is an `InputError`, and what the operating system refuses; the exit code is 2.
+    """
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -222,6 +293,11 @@ def report_input_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except InputError as error:
             Screen().say(f"Error: {error}")
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if (mendable := unusable_file(error)) is None:
+                raise
+            Screen().say(f"Error: {mendable}")
             raise typer.Exit(2) from None
 
     return wrapped
@@ -260,8 +336,8 @@ def print_summaries(summaries: Iterable[SplitSummary]) -> None:
     Console().print(table)
 
 
-def _only_language(corpus: Corpus, path: str) -> list[str]:
-    found = corpus.languages(path)
+def _only_language(corpus: Corpus, path: str, options: dict[str, Any]) -> list[str]:
+    found = corpus.languages(path, **options)
     if len(found) == 1:
         return found
     raise InputError(
@@ -273,72 +349,125 @@ def _only_language(corpus: Corpus, path: str) -> list[str]:
 
 
 def _make_manifest(
-    corpus: Corpus, part: Part, overwrite: bool, allow_skipped: float, screen: Screen, options: dict[str, Any]
+    corpus: Corpus, part: Part, overwrite: bool, allow_skipped: float, options: dict[str, Any]
 ) -> SplitSummary | None:
     """Writes one manifest and sums it up; None if the corpus has no such split."""
     path = manifest_path(part.data_dir, part.language, part.split)
     if path.exists() and not overwrite:
-        screen.say(ALREADY_THERE.format(path))
+        part.screen.say(ALREADY_THERE.format(path))
+        _warn_of_other_origin(path, part)
         return summarise(part.data_dir, part.language, part.split)
     records = corpus.records(part, **options)
     if records is None:
-        screen.say(f"{part.corpus}: no split {part.split!r} in {part.language!r}")
+        part.screen.say(f"{part.corpus}: no split {part.split!r} in {part.language!r}")
         return None
-    utterances, skipped = _usable(records, part, screen)
+    part.data_dir.mkdir(parents=True, exist_ok=True)  # refused at once, not after hours of reading
+    utterances, skipped = _usable(records, part)
     _check_skipped(part, len(utterances), skipped, allow_skipped)
+    _warn_of_doubtful_texts(utterances, part)
     write_manifest(path, utterances)
     return summarise(part.data_dir, part.language, part.split, dict(skipped))
 
 
-def _usable(records: Iterable[Record], part: Part, screen: Screen) -> tuple[list[Utterance], Counter[str]]:
+def _warn_of_other_origin(path: Path, part: Part) -> None:
+    """Says so where a manifest that is left as it is was made of something else than what is asked for now."""
+    utterances = list(read_manifest(path))
+    if others := {utterance.language for utterance in utterances} - {part.language}:
+        part.screen.warn(f"{path}: its lines are in {', '.join(sorted(others))}, not in {part.language}")
+    corpus, audio = Path(part.corpus).resolve(), utterances[0].audio.resolve()
+    if corpus.is_dir() and not any(map(audio.is_relative_to, (corpus, part.data_dir.resolve()))):
+        part.screen.warn(f"{path}: its audio does not lie in {part.corpus} but in {audio.parent}: of another corpus?")
+
+
+def _warn_of_doubtful_texts(utterances: Sequence[Utterance], part: Part) -> None:
+    """Names the texts in which letters were destroyed, or rows of a table ran together; they are kept as they are."""
+    doubtful = {
+        "hold letters that were destroyed (in a wrong encoding?)": [
+            (one.source, ", ".join(words))
+            for one in utterances
+            if one.text is not None and (words := damaged_letters(one.text))
+        ],
+        "hold a line break (a quotation mark that is not closed?)": [
+            (one.source, repr(one.text)) for one in utterances if one.text is not None and "\n" in one.text.strip()
+        ],
+    }
+    for problem, found in doubtful.items():
+        if found:
+            part.screen.warn(f"{part.language} {part.split}: {len(found):,} of {len(utterances):,} texts {problem}:")
+        for source, words in found[:SHOWN]:
+            part.screen.say(printable(f"  {source}: {words}", LONGEST_MESSAGE))
+        if len(found) > SHOWN:
+            part.screen.say(f"  and {len(found) - SHOWN:,} more")
+
+
+def _usable(records: Iterable[Record | Unusable], part: Part) -> tuple[list[Utterance], Counter[str]]:
     """Reads the durations; what cannot be used is reported and counted by reason."""
     utterances: list[Utterance] = []
     skipped: Counter[str] = Counter()
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     with ThreadPoolExecutor() as pool:
-        shown = screen.progress(records, f"{part.language} {part.split}")
-        for record, result in _in_chunks(pool, shown, part.language):
-            if isinstance(result, Utterance) and record.id not in seen:
-                seen.add(record.id)
+        shown = part.screen.progress(records, f"{part.language} {part.split}")
+        for result in _in_chunks(pool, shown, part.language):
+            if isinstance(result, Utterance) and result.id not in seen:
+                seen[result.id] = result.source
                 utterances.append(result)
                 continue
-            unusable = result if isinstance(result, Unusable) else Unusable("id comes twice", f"{record.id!r} again")
+            unusable = result if isinstance(result, Unusable) else _again(result, seen[result.id])
             skipped[unusable.reason] += 1
-            screen.say(f"{record.source}: skipped: {unusable.message}")
+            part.screen.say(printable(f"{unusable.source}: skipped: {unusable.message}", LONGEST_MESSAGE))
     return utterances, skipped
 
 
+def _again(utterance: Utterance, first: str) -> Unusable:
+    return Unusable(utterance.source, "id comes twice", f"the id {utterance.id!r} comes twice, first in {first}")
+
+
 def _in_chunks(
-    pool: ThreadPoolExecutor, records: Iterable[Record], language: str
-) -> Iterator[tuple[Record, Utterance | Unusable]]:
+    pool: ThreadPoolExecutor, records: Iterable[Record | Unusable], language: str
+) -> Iterator[Utterance | Unusable]:
     """Reads durations in threads, a chunk at a time: `pool.map` alone would hold all of a large corpus."""
     remaining = iter(records)
     while chunk := list(itertools.islice(remaining, CHUNK)):
-        yield from zip(chunk, pool.map(functools.partial(_utterance, language=language), chunk), strict=True)
+        yield from pool.map(functools.partial(_utterance, language=language), chunk)
 
 
-def _utterance(record: Record, language: str) -> Utterance | Unusable:
+def _utterance(record: Record | Unusable, language: str) -> Utterance | Unusable:
+    if isinstance(record, Unusable):
+        return record
+    unusable = functools.partial(Unusable, record.source)
     transcribed = bool(record.text.strip())
     if not transcribed and all(label is None for label in record.labels.values()):
-        return Unusable("without text", "there is no text")
-    if not record.audio.is_file():
-        return Unusable("audio missing", f"there is no audio file {record.audio}")
+        return unusable("without text", "there is no text")
     try:
+        if not record.audio.is_file():
+            return unusable("audio missing", f"there is no audio file {record.audio}")
         info = soundfile.info(str(record.audio))
+    except OSError as error:  # such as a name that is too long
+        return unusable("audio missing", f"there is no audio file {record.audio} ({error.strerror})")
     except soundfile.LibsndfileError as error:
-        return Unusable("audio unreadable", f"{record.audio} cannot be read ({error.error_string.rstrip('.')})")
+        return unusable("audio unreadable", f"{record.audio} cannot be read ({error.error_string.rstrip('.')})")
     if info.frames <= 0:
-        return Unusable("audio empty", f"{record.audio} holds no samples")
-    return Utterance(
+        return unusable("audio empty", f"{record.audio} holds no samples")
+    duration_s = info.frames / info.samplerate
+    if round(duration_s, 4) <= 0:
+        return unusable("audio too short", f"{record.audio} holds {info.frames} samples, {duration_s:.6f} s")
+    utterance = Utterance(
         id=record.id,
         audio=record.audio,
         language=language,
         text=record.text if transcribed else None,
-        duration_s=info.frames / info.samplerate,
+        duration_s=duration_s,
         speaker=record.speaker,
         labels=record.labels,
         source=record.source,
     )
+    try:
+        manifest_line(utterance, record.audio)
+    except InputError as error:
+        return unusable(
+            "not fit for a manifest", f"{error.problem.removeprefix(record.source + ': ')}: {error.received}"
+        )
+    return utterance
 
 
 def _check_skipped(part: Part, num_usable: int, skipped: Counter[str], allow_skipped: float) -> None:
@@ -351,12 +480,12 @@ def _check_skipped(part: Part, num_usable: int, skipped: Counter[str], allow_ski
             received="a table without rows",
             action="check the corpus and --language",
         )
-    if num_usable == 0 or skipped.total() > max(1, allow_skipped * num_records):  # a single one never is too much
+    if num_usable == 0 or skipped.total() > most_skipped(num_records, allow_skipped):
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
         raise InputError(
             f"{where}: too many utterances cannot be used; nothing was written",
-            expected=f"at most {allow_skipped:.2%} of {num_records:,} utterances",
-            received=f"{skipped.total():,} unusable ({reasons})",
+            expected=f"at most {allow_skipped:.2%} of {num_records:,} utterances" if allow_skipped else "none unusable",
+            received=f"{skipped.total():,} of {num_records:,} unusable ({reasons})",
             action="mend the corpus (each one is listed above), or raise --allow-skipped",
         )
 

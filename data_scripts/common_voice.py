@@ -1,11 +1,9 @@
 """Common Voice: `LANGUAGE/clips/*.mp3` and one table a split, `LANGUAGE/{train,dev,test}.tsv`."""
 
-import csv
-from collections.abc import Iterator
 from pathlib import Path
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder
-from speech_mtl.errors import InputError
+from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder, of_language, with_ids
+from data_scripts.tables import Row, Unusable, read_table, require_columns
 
 LAYOUT = "LANGUAGE/{train,dev,test}.tsv and LANGUAGE/clips/, or the folder LANGUAGE itself"
 COLUMNS = ("client_id", "path", "sentence")
@@ -19,35 +17,27 @@ def languages(corpus: str) -> list[str]:
     return sorted(clips.parent.name for clips in folder.glob("*/clips"))
 
 
-def records(part: Part) -> list[Record] | None:
-    """The rows of a split's table."""
+def records(part: Part) -> list[Record | Unusable] | None:
+    """The rows of a split's table, where its column `locale` says the language or nothing."""
     folder = existing_folder(part.corpus, LAYOUT)
     if not (folder / "clips").is_dir():
         folder = existing_folder(str(folder / part.language), LAYOUT)
-    table = folder / f"{part.split}.tsv"
-    return list(_rows(table, folder / "clips")) if table.is_file() else None
+    path = folder / f"{part.split}.tsv"
+    if not path.is_file():
+        return None
+    table = read_table(path)  # quotation marks belong to the sentence
+    require_columns(table, COLUMNS, "a Common Voice table")
+    found: list[Record | Unusable] = []
+    locales: list[str | None] = []
+    for row in table.rows:
+        found.append(_record(row, folder / "clips") if isinstance(row, Row) else row)
+        locales.append(row.cells.get("locale") or None if isinstance(row, Row) else None)
+    return of_language(part, str(path), with_ids(found), locales) or (None if found else [])
 
 
-def _rows(table: Path, clips: Path) -> Iterator[Record]:
-    with table.open(encoding="utf-8", newline="") as lines:
-        # Quotation marks in Common Voice belong to the sentence.
-        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
-            raise InputError(
-                f"{table}:1: not a Common Voice table: no column {missing[0]!r}",
-                expected="tab-separated columns, among them " + ", ".join(COLUMNS),
-                received=", ".join(rows.fieldnames or ()) or "an empty file",
-                action="take the table from the Common Voice archive as it is",
-            )
-        for row in rows:
-            name = row["path"] or ""
-            yield Record(
-                id=Path(name).stem,
-                audio=clips / name,
-                text=row["sentence"] or "",
-                speaker=row["client_id"] or None,
-                source=f"{table}:{rows.line_num}",
-            )
+def _record(row: Row, clips: Path) -> Record:
+    name = row.cells["path"]
+    return Record(name, clips / name, row.cells["sentence"], row.cells["client_id"] or None, row.source)
 
 
 CORPUS = Corpus(

@@ -1,9 +1,10 @@
 """Multilingual LibriSpeech: `{train,dev,test}/transcripts.txt` and `{train,dev,test}/audio/SPEAKER/BOOK/ID.opus`."""
 
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
 from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder
+from data_scripts.tables import Row, Unusable, read_table
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 
@@ -27,8 +28,12 @@ def languages(corpus: str) -> list[str]:
     return [TAGS[word] for word in words if word in TAGS]
 
 
-def records(part: Part) -> list[Record] | None:
-    """The lines of a split's `transcripts.txt`."""
+def records(part: Part) -> list[Record | Unusable] | None:
+    """The lines of a split's `transcripts.txt`.
+
+    Raises:
+        InputError: The folder is none of this corpus, or is named after another language.
+    """
     folder = existing_folder(part.corpus, LAYOUT)
     if not any((folder / split / "transcripts.txt").is_file() for split in SPLITS):
         raise InputError(
@@ -37,29 +42,33 @@ def records(part: Part) -> list[Record] | None:
             received="no transcripts.txt in any split's folder",
             action="give the folder of one language, such as mls_german_opus",
         )
-    table = folder / part.split / "transcripts.txt"
-    return list(_lines(table)) if table.is_file() else None
+    told = languages(part.corpus)
+    if told and part.language.lower().split("-")[0] not in told:
+        raise InputError(
+            f"{folder}: a corpus in another language than --language {part.language}",
+            expected=f"--language {told[0]}, as the folder is named",
+            received=part.language,
+            action="change --language, or the folder's name if it is wrong",
+        )
+    path = folder / part.split / "transcripts.txt"
+    if not path.is_file():
+        return None
+    rows = read_table(path, columns=("id", "text")).rows
+    return [_record(row, path.parent / "audio") if isinstance(row, Row) else row for row in rows]
 
 
-def _lines(table: Path) -> Iterator[Record]:
-    with table.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            id, tab, text = line.rstrip("\n").partition("\t")
-            if not tab or id.count("_") != 2:
-                raise InputError(
-                    f"{table}:{number}: not a line of Multilingual LibriSpeech",
-                    expected="SPEAKER_BOOK_NUMBER, a tab, the text",
-                    received=line.strip()[:80] or "an empty line",
-                    action="take transcripts.txt from the archive as it is",
-                )
-            speaker, book, _ = id.split("_")
-            audio = table.parent / "audio" / speaker / book / id
-            yield Record(id, _with_suffix(audio), text, speaker, source=f"{table}:{number}")
+def _record(row: Row, audio: Path) -> Record | Unusable:
+    id, text = row.cells["id"], row.cells["text"]
+    if id.count("_") != 2:
+        message = f"not a line of Multilingual LibriSpeech: {id!r} is no SPEAKER_BOOK_NUMBER"
+        return Unusable(row.source, "not an id", message)
+    speaker, book, _ = id.split("_")
+    return Record(id, _with_suffix(audio / speaker / book / id), text, speaker or None, row.source)
 
 
 def _with_suffix(audio: Path) -> Path:
-    candidates = [audio.with_suffix(suffix) for suffix in SUFFIXES]
-    return next((path for path in candidates if path.exists()), candidates[0])
+    candidates = [audio.with_name(audio.name + suffix) for suffix in SUFFIXES]
+    return next((path for path in candidates if os.path.lexists(path)), candidates[0])  # of any length
 
 
 CORPUS = Corpus(

@@ -4,6 +4,7 @@ Every text, JSON and JSON-lines file that the package reads comes through here. 
 `InputError` that names the file, the line and the field.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -121,11 +122,13 @@ def _arguments(kind: type) -> Any:
     return TypedDict(kind.__name__, hints)  # pyright: ignore
 
 
-def read_json_lines(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> Iterator[tuple[str, T]]:
-    """Reads a file with one JSON value a line, a line at a time; gives each with its `file:line`.
+def read_lines(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str]]:
+    """Reads a text file in UTF-8 a line at a time; gives each, with its line end, after its `file:line`.
+
+    Lines end where a line feed does; a byte order mark is left out.
 
     Raises:
-        InputError: As for `read_json`; with the line.
+        InputError: It is missing or not UTF-8, or a line is too long; with the line.
     """
     if not path.is_file():
         raise InputError(f"There is no file {path}", expected="a file", received="nothing at that path", action=action)
@@ -143,7 +146,17 @@ def read_json_lines(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> Iter
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise _not_utf8(where, line, error, action) from None
-            yield where, parse_json(text, kind, where, action)
+            yield where, text
+
+
+def read_json_lines(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> Iterator[tuple[str, T]]:
+    """Reads a file with one JSON value a line, a line at a time; gives each with its `file:line`.
+
+    Raises:
+        InputError: As for `read_json`; with the line.
+    """
+    for where, line in read_lines(path, action):
+        yield where, parse_json(line, kind, where, action)
 
 
 def parse_json(text: str, kind: type[T], where: str, action: str = MAKE_AGAIN) -> T:
@@ -164,11 +177,13 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
 
 
 def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError, action: str) -> InputError:
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return InputError(
         f"{where}: not UTF-8",
         expected="text in UTF-8",
-        received=repr(content[max(0, error.start - 20) : error.end + 20]),
-        action=f"convert the file, such as with `iconv -f CP1250 -t UTF-8`; or {action}",
+        received="UTF-16" if wide else repr(content[max(0, error.start - 20) : error.end + 20]),
+        action="convert the file, "
+        + ("with `iconv -f UTF-16 -t UTF-8`" if wide else f"such as with `iconv -f CP1250 -t UTF-8`; or {action}"),
     )
 
 

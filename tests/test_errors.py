@@ -1,6 +1,7 @@
+import errno
 import pickle
 
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, require, unusable_file
 
 
 def test_an_input_error_has_four_parts():
@@ -18,6 +19,15 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it():
     error = require("jax", extra="gpu", purpose="Training on JAX")
     assert error.problem == "Training on JAX needs the package 'jax', which is not installed"
     assert error.action == "pip install 'speech-mtl[gpu]'"
+
+
+def test_what_the_system_refuses_names_the_file_and_the_reason():
+    error = unusable_file(OSError(errno.ENOSPC, "No space left on device", "runs/x"))
+    assert error is not None
+    assert (error.problem, error.received) == ("runs/x cannot be used", "No space left on device")
+    assert "A file cannot be used" in str(unusable_file(OSError(errno.EIO, "Input/output error")))
+    assert unusable_file(OSError(errno.EBADF, "Bad file descriptor")) is None, "a fault of ours"
+    assert unusable_file(OSError("raised by a library")) is None
 
 
 def test_what_would_change_the_terminal_is_escaped_and_what_is_too_long_is_cut():

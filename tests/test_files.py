@@ -81,6 +81,9 @@ def test_what_cannot_be_read_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path.write_bytes(b'{"x": 1}\n\n{"name": "\xe8"}')
     with pytest.raises(InputError, match=r"a\.json:3: not UTF-8"):
         read_json(path, Point)
+    path.write_bytes('{"x": 1}'.encode("utf-16"))
+    with pytest.raises(InputError, match=r"a\.json:1: not UTF-8(.|\n)*iconv -f UTF-16 -t UTF-8"):
+        read_json(path, Point)
     monkeypatch.setattr(files, "MOST_BYTES", 4)
     monkeypatch.setattr(files, "MOST_LINE_BYTES", 4)
     with pytest.raises(InputError, match="too large"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from speech_mtl.data.labels import Column, FrameTimes, Removal, encode, make_column
-from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.manifest import most_skipped, read_manifest
 from speech_mtl.data.store import Skipped, WaveformStore
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import Utterance
@@ -229,12 +229,12 @@ def min_frames(tokens: np.ndarray) -> int:
 
 
 def refuse_many(path: Path, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
-    """Stops when too much of a manifest cannot be used; a single utterance never is too much.
+    """Stops when too much of a manifest cannot be used; a single utterance never is too much, unless none is allowed.
 
     Raises:
         InputError: With the counts by reason and the first case of each.
     """
-    if len(skipped) <= max(1, allowed * num_read) and len(skipped) < num_read:
+    if len(skipped) <= most_skipped(num_read, allowed) and len(skipped) < num_read:
         return
     firsts: dict[str, Skipped] = {}
     for skip in skipped:

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.files import read_json_lines, replacing
+from speech_mtl.files import parse_json, read_json_lines, replacing
 
 MEND_LINE = "mend or remove the line, or make the manifest again with its data script"
 
@@ -36,10 +36,48 @@ def manifest_path(data_dir: Path, language: str, split: str) -> Path:
     return data_dir / language / f"{split}.jsonl"
 
 
+def most_skipped(num_utterances: int, allowed: float) -> float:
+    """How many of so many utterances may be unusable: a share, but always a single one, unless that share is 0."""
+    return max(1.0, allowed * num_utterances) if allowed else 0.0
+
+
+def manifest_line(utterance: Utterance, audio: Path) -> str:
+    """An utterance as a line of a manifest, with this path of its audio; in a form that `read_manifest` takes.
+
+    Raises:
+        InputError: The manifest would not be readable with it.
+    """
+    record = {
+        "id": utterance.id,
+        "audio": str(audio),
+        "language": utterance.language,
+        "text": utterance.text,
+        "duration_s": round(utterance.duration_s, 4),
+        "speaker": utterance.speaker,
+    }
+    if utterance.labels:
+        record["labels"] = dict(utterance.labels)
+    where = utterance.source or utterance.id
+    try:
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{where}: a label that JSON cannot hold",
+            expected="text, finite numbers, true, false, null, and lists and objects of these",
+            received=error,
+            action="mend the label, or leave it out",
+        ) from None
+    parse_json(line, Line, where, MEND_LINE)
+    return line
+
+
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
     """Writes a manifest (under a temporary name first) and returns the number of utterances.
 
     Audio paths are stored relative to the manifest where the file lies in the same DATA_DIR, else absolute.
+
+    Raises:
+        InputError: `read_manifest` would refuse one of them.
     """
     data_dir = path.parent.parent.resolve()
     count = 0
@@ -48,17 +86,7 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
             audio = utterance.audio.resolve()
             if audio.is_relative_to(data_dir):
                 audio = Path(os.path.relpath(audio, path.parent.resolve()))
-            record = {
-                "id": utterance.id,
-                "audio": str(audio),
-                "language": utterance.language,
-                "text": utterance.text,
-                "duration_s": round(utterance.duration_s, 4),
-                "speaker": utterance.speaker,
-            }
-            if utterance.labels:
-                record["labels"] = dict(utterance.labels)
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(manifest_line(utterance, audio) + "\n")
             count += 1
     return count
 

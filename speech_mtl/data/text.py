@@ -139,6 +139,13 @@ def normalize(text: str, language: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
+def damaged_letters(text: str) -> list[str]:
+    """The words of a text in which letters were destroyed: with U+FFFD, or a question mark between two letters."""
+    return [word for word in text.split() if _DAMAGED.search(word)]
+
+
+_DAMAGED = re.compile(r"\ufffd|(?<=[^\W\d_])\?+(?=[^\W\d_])")
+
 _APOSTROPHES = frozenset("'`´‘’‛′ʼ＇՚׳\u1fbd\u1fbf")
 _LETTERLIKE = frozenset("၌၍၎၏۽۾꞉꞊")  # words of Burmese and Sindhi, tone letters: punctuation by category only
 _DROPPED = frozenset(  # not letters, and no boundary between words either

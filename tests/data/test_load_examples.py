@@ -173,7 +173,10 @@ def test_too_many_unusable(tmp_path):
     ("num_skipped", "num_read", "allowed", "refused"),
     [
         (0, 10, 0.01, False),
-        (1, 2, 0.0, False),
+        (1, 2, 0.001, False),
+        (1, 2, 0.0, True),
+        (1, 1000, 0.0, True),
+        (0, 1000, 0.0, False),
         (1, 1, 0.5, True),
         (2, 150, 0.01, True),
         (2, 200, 0.01, False),

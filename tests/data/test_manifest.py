@@ -1,3 +1,4 @@
+import datetime
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,26 @@ def test_a_failed_write_leaves_the_old_manifest(tmp_path):
         write_manifest(path, failing())
     assert [u.id for u in read_manifest(path)] == ["a"]
     assert [entry.name for entry in path.parent.iterdir()] == ["train.jsonl"]
+
+
+UNREADABLE = {
+    "duration of nothing": {"duration_s": 4e-5},
+    "duration that is no number": {"duration_s": float("nan")},
+    "half a letter": {"id": "a\ud800"},
+    "half a letter in a label": {"labels": {"mood": "\udcff"}},
+    "name that is not UTF-8": {"audio": Path("a\udce8.wav")},
+    "label that is a date": {"labels": {"day": datetime.date(2020, 1, 1)}},
+    "label that is no number": {"labels": {"age": float("inf")}},
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_nothing_is_written_that_could_not_be_read(case, tmp_path):
+    path = manifest_path(tmp_path, "cs", "train")
+    good = Utterance("a", tmp_path / "a.wav", "cs", "x", 1.0, source="table.tsv:7")
+    with pytest.raises(InputError, match=r"table\.tsv:7"):
+        write_manifest(path, [good, replace(good, **({"id": "b"} | UNREADABLE[case]))])
+    assert not list(path.parent.iterdir())
 
 
 BAD_LINES = {

@@ -29,13 +29,47 @@ def test_the_language_can_be_given(tmp_path: Path):
     assert make_manifests(CORPUS, renamed, tmp_path / "data", ["pl"])[0].language == "pl"
 
 
-@pytest.mark.parametrize("line", ["17_42_000003 no tab", "", "17_42\ttext"])
-def test_a_broken_line_is_named(line: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("17_42_000003 no tab", "1 fields, 2 expected"),
+        ("17_42\ttext", "not a line of Multilingual LibriSpeech: '17_42'"),
+        ("17_42_000003\ttwo\ttabs", "3 fields, 2 expected"),
+        ("17_42_000003\tone\r17_42_000004\ttwo", "3 fields, 2 expected"),
+        ("17_42_000003\tN\0UL", "the field 'text' holds the letter NUL"),
+        (f"17_42_{'0' * 300}\tname too long", "there is no audio file"),
+        ("17_42_\0\ttext", "the field 'id' holds the letter NUL"),
+    ],
+)
+def test_a_broken_line_is_named_and_counted(
+    line: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     corpus = mls(tmp_path)
-    with (corpus.path / "train" / "transcripts.txt").open("a", encoding="utf-8") as table:
+    with (corpus.path / "train" / "transcripts.txt").open("a", encoding="utf-8", newline="") as table:
         table.write(line + "\n")
-    with pytest.raises(InputError, match=r"transcripts\.txt:4: not a line of Multilingual LibriSpeech"):
-        make_manifests(CORPUS, corpus.path, tmp_path / "data")
+    summaries = make_manifests(CORPUS, corpus.path, tmp_path / "data")
+    assert [summary.num_utterances for summary in summaries] == [3, 1, 2]
+    assert sum(summaries[0].skipped.values()) == 1
+    assert f"transcripts.txt:4: skipped: {problem}" in capsys.readouterr().err
+    with pytest.raises(InputError, match="1 of 4 unusable"):
+        make_manifests(CORPUS, corpus.path, tmp_path / "data", overwrite=True, allow_skipped=0.0)
+
+
+def test_byte_order_mark_empty_lines_and_other_line_ends(tmp_path: Path):
+    corpus = mls(tmp_path)
+    table = corpus.path / "train" / "transcripts.txt"
+    first, second, third = table.read_text(encoding="utf-8").splitlines()
+    table.write_bytes(f"\ufeff{first}\r\n\n{second}\r\r\n{third}".encode())
+    make_manifests(CORPUS, corpus.path, tmp_path / "data")
+    utterances = read_manifest(manifest_path(tmp_path / "data", "pl", "train"))
+    assert [(u.id, u.text) for u in utterances] == [(f"17_42_00000{i}", f"zdanie numer {i}") for i in range(3)]
+
+
+def test_a_folder_named_after_another_language_is_refused(tmp_path: Path):
+    corpus = mls(tmp_path)
+    with pytest.raises(InputError, match="--language pl"):
+        make_manifests(CORPUS, corpus.path, tmp_path / "data", ["fr"])
+    assert make_manifests(CORPUS, corpus.path, tmp_path / "data", ["pl-PL"])[0].num_utterances == 3
 
 
 def test_another_folder_is_refused(tmp_path: Path):
