@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 import numpy as np
@@ -13,22 +14,28 @@ from speech_mtl.scoring.examples import find_examples
 from speech_mtl.scoring.hypotheses import Model, TestSet
 from speech_mtl.scoring.results import REFERENCE_ARM, ResultRow, split_variant
 from speech_mtl.scoring.significance import (
+    Seeds,
     blocks,
+    fewer,
     mapsswe,
     paired_p_value,
     percentile_interval,
     resampled_sums,
-    seed_spread,
-    with_seed_spread,
+    seed_deviations,
+    varied,
 )
 from speech_mtl.scoring.summary import (
+    LEARNT_BELOW,
+    REMEDY,
     ArmSummary,
     EquivalentHours,
     Estimate,
     LanguageError,
+    NotLearnt,
     Summary,
     Worse,
 )
+from speech_mtl.scoring.tables import duration, percent
 
 ArmAtBudget = tuple[str, float]
 
@@ -48,6 +55,11 @@ class Measured:
     @property
     def mean(self) -> float:
         return fmean(self.by_seed)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether a character error rate is that of something that has learnt."""
+        return self.mean < LEARNT_BELOW
 
     def estimate(self) -> Estimate:
         """The mean over seeds and its interval."""
@@ -93,8 +105,8 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
     errors = [errors_by_utterance(test_set.references, test_set.hypotheses[m], test_set.spaced) for m in models]
     words, characters = ([pair[i] for pair in errors] for i in (0, 1))
     columns = np.array([word_lengths, character_lengths, *words, *characters], dtype=float).T
-    drawn, block_of = blocks(test_set.speakers)
-    sums = resampled_sums(columns, block_of, num_replications)
+    drawn = blocks(test_set.speakers, test_set.ids)
+    sums = resampled_sums(columns, drawn.of, num_replications, drawn.seed)
     sums = sums[(sums[:, :2] > 0).all(axis=1)]  # of few blocks, a draw may have no reference text at all
     totals, size = columns.sum(axis=0), len(models)
     seeds: dict[ArmAtBudget, list[int]] = {}
@@ -106,7 +118,7 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
         by_model = dict(zip(models, totals[chosen] / totals[kind], strict=True))
         replicates = dict(zip(models, (sums[:, chosen] / sums[:, kind, None]).T, strict=True))
         rates.append(over_seeds(seeds, by_model, replicates, floor=0.5 / totals[kind], generator_seed=kind))
-    return Bootstrap(drawn, int(block_of.max()) + 1, seeds, rates[1], rates[0], 0.5 / totals[1])
+    return Bootstrap(drawn.kind, int(drawn.of.max()) + 1, seeds, rates[1], rates[0], 0.5 / totals[1])
 
 
 def character_errors(test_set: TestSet, models: Sequence[Model]) -> tuple[np.ndarray, np.ndarray]:
@@ -123,19 +135,28 @@ def over_seeds(
     floor: float,
     generator_seed: int,
 ) -> dict[ArmAtBudget, Measured]:
-    """Means over seeds, with the spread of the arm's seeds in the replicates; variants of an arm have one spread."""
-    generator = np.random.default_rng(generator_seed)
-    measured = {}
-    for arm in dict.fromkeys(split_variant(arm)[0] for arm, _ in seeds):
-        own_seeds = {key: own for key, own in seeds.items() if split_variant(key[0])[0] == arm}
-        cells = {key: [Model(*key, seed) for seed in own] for key, own in own_seeds.items()}
-        spread = seed_spread([[float(rates[model]) for model in models] for models in cells.values()], floor)
-        for key, models in cells.items():
-            mean = np.mean([replicates[model] for model in models], axis=0)
-            if spread is not None:
-                mean = with_seed_spread(mean, *spread, len(models), generator)
-            measured[key] = Measured([float(rates[model]) for model in models], mean)
-    return measured
+    """Means over seeds, with the spread over seeds in the replicates; variants of an arm are together, in one pool."""
+    arms = list(dict.fromkeys(split_variant(arm)[0] for arm, _ in seeds))
+    together = sorted(seeds, key=lambda key: arms.index(split_variant(key[0])[0]))
+    runs = {key: [Model(*key, seed) for seed in seeds[key]] for key in together}
+    cells = [
+        Seeds(
+            pool=split_variant(key[0])[0],
+            budget_s=key[1],
+            rates={model.seed: max(float(rates[model]), floor) for model in models},
+            runs=frozenset((model.seed, float(rates[model]), replicates[model].tobytes()) for model in models),
+        )
+        for key, models in runs.items()
+    ]
+    num_replications = len(next(iter(replicates.values()), ()))
+    deviations = seed_deviations(cells, num_replications, generator_seed)
+    return {
+        key: Measured(
+            [float(rates[model]) for model in models],
+            varied(np.mean([replicates[model] for model in models], axis=0), own),
+        )
+        for (key, models), own in zip(runs.items(), deviations, strict=True)
+    }
 
 
 def summarize(
@@ -155,6 +176,8 @@ def summarize(
     """
     sampled = bootstrap(test_set, num_replications)
     arms = [_arm_summary(sampled, key, rows, test_set) for key in sampled.seeds]
+    failed = not_learnt({test_set.language: sampled})
+    no_hours = why_no_hours(sampled)
     return Summary(
         recipe=recipe,
         about=about,
@@ -163,11 +186,13 @@ def summarize(
         num_resampled=sampled.num_drawn,
         num_replications=num_replications,
         arms=arms,
-        equivalent_hours=all_equivalent_hours(sampled),
-        worse=negative_transfer((test_set.language, a.arm, a.budget_s, a.reduction) for a in arms if a.reduction),
+        equivalent_hours=[] if no_hours else all_equivalent_hours(sampled),
+        worse=negative_transfer(all_reductions({test_set.language: sampled})),
         languages=language_errors(rows),
         examples=find_examples(test_set),
-        notes=_notes(sampled) + _left_out(test_set),
+        no_hours=no_hours,
+        not_learnt=failed,
+        notes=_notes(sampled) + _left_out(test_set) + learning_notes(failed),
     )
 
 
@@ -177,24 +202,70 @@ def relative_reduction(sampled: Bootstrap, key: ArmAtBudget) -> tuple[Estimate, 
     if alone is None or key[0] == REFERENCE_ARM or not alone.mean:
         return None
     helped = sampled.cer[key]
-    reductions = 1 - helped.replicates / np.maximum(alone.replicates, sampled.smallest)
+    reductions = fewer(helped.replicates, alone.replicates, sampled.smallest)
     estimate = Estimate(1 - helped.mean / alone.mean, *percentile_interval(reductions))
     return estimate, paired_p_value(helped.replicates - alone.replicates)
 
 
 def all_reductions(sampled: Mapping[str, Bootstrap]) -> list[tuple[str, str, float, Estimate]]:
-    """(target, arm, seconds of its speech, reduction of its CER) of everything that was tried beside alone."""
+    """(target, arm, seconds of its speech, reduction of its CER) of everything beside alone, if either has learnt."""
     return [
         (target, *key, reduction[0])
         for target, own in sampled.items()
         for key in own.cer
         if (reduction := relative_reduction(own, key))
+        and (own.cer[key].learnt or own.cer[REFERENCE_ARM, key[1]].learnt)
     ]
 
 
+def not_learnt(sampled: Mapping[str, Bootstrap]) -> list[NotLearnt]:
+    """The runs that have not learnt, by target, arm and budget."""
+    found = []
+    for target, own in sampled.items():
+        for key, seeds in own.seeds.items():
+            pairs = zip(seeds, own.cer[key].by_seed, strict=True)
+            if failed := [seed for seed, cer in pairs if cer >= LEARNT_BELOW]:
+                found.append(NotLearnt(target, *key, failed, len(seeds)))
+    return found
+
+
+def nothing_learnt(sampled: Mapping[str, Bootstrap]) -> str:
+    """Says that no run has learnt, if none has."""
+    if any(cer < LEARNT_BELOW for own in sampled.values() for one in own.cer.values() for cer in one.by_seed):
+        return ""
+    return (
+        f"no run has learnt: every character error rate is {100 * LEARNT_BELOW:g} % or more, and an empty text has 100 "
+        f"%. {REMEDY}"
+    )
+
+
+def why_no_hours(sampled: Bootstrap) -> str:
+    """Why no equivalent hours are given, in words; empty where some are, or where alone or all else is missing."""
+    alone = {budget: own for (arm, budget), own in sorted(sampled.cer.items()) if arm == REFERENCE_ARM}
+    others = [own for (arm, _), own in sampled.cer.items() if arm != REFERENCE_ARM]
+    if not alone or not others:
+        return ""
+    if nothing := nothing_learnt({"": sampled}):
+        return nothing
+    learnt = {budget: own for budget, own in alone.items() if own.learnt}
+    if not learnt:
+        return f"{REFERENCE_ARM} has not learnt with any amount of speech. {REMEDY}"
+    if not any(own.learnt for own in others):
+        return f"nothing but {REFERENCE_ARM} has learnt. {REMEDY}"
+    first, *more = learnt
+    falls = (fewer(learnt[budget].replicates, learnt[first].replicates, sampled.smallest) for budget in more)
+    if more and not any(percentile_interval(fall)[0] > 0 for fall in falls):
+        return (
+            f"the curve of {REFERENCE_ARM} is flat: its error is {percent(learnt[first].mean)} % with "
+            f"{duration(first)} of speech and {percent(learnt[more[-1]].mean)} % with {duration(more[-1])}, and with "
+            "no amount certainly lower than with the least, so that no hours can be read off it"
+        )
+    return ""
+
+
 def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
-    """For every arm but alone at every budget; nothing where alone was not measured."""
-    budgets = sorted(budget for arm, budget in sampled.cer if arm == REFERENCE_ARM)
+    """For every arm but alone at every budget, on the curve of alone; what has not learnt says nothing of hours."""
+    budgets = sorted(budget for (arm, budget), own in sampled.cer.items() if arm == REFERENCE_ARM and own.learnt)
     if not budgets:
         return []
     alone = [sampled.cer[REFERENCE_ARM, budget] for budget in budgets]
@@ -204,8 +275,8 @@ def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
             arm, budget, np.array(budgets), logs, (float(_log(m.mean, sampled)), _log(m.replicates, sampled))
         )
         for arm, budget in sampled.seeds
-        if arm != REFERENCE_ARM
         for m in [sampled.cer[arm, budget]]
+        if arm != REFERENCE_ARM and m.learnt
     ]
 
 
@@ -271,6 +342,22 @@ def _left_out(test_set: TestSet) -> list[str]:
     ]
 
 
+def learning_notes(failed: Sequence[NotLearnt]) -> list[str]:
+    """Names the runs that have not learnt, and what to do."""
+    if not failed:
+        return []
+    several = len({one.language for one in failed}) > 1
+    named = [
+        f"{one.arm} with {duration(one.budget_s)}{f' in {one.language}' if several else ''}"
+        + ("" if len(one.seeds) == one.num_seeds else f" ({len(one.seeds)} of {one.num_seeds} seeds)")
+        for one in failed
+    ]
+    return [
+        f"Not learnt, with a character error rate of {100 * LEARNT_BELOW:g} % or more, while an empty text has 100 %: "
+        f"{'; '.join(named)}. {REMEDY}: these figures say nothing of languages."
+    ]
+
+
 def how_drawn(sampled: Bootstrap, test_set: str) -> str:
     """What intervals rest on, in words."""
     few = " With so few, intervals are too narrow: read them as less than 95 %." if sampled.num_drawn < 10 else ""
@@ -290,11 +377,34 @@ def _notes(sampled: Bootstrap) -> list[str]:
             "Set compare.seeds to three or more."
         )
     else:
-        notes.append("They hold the spread over seeds too, pooled over the budgets of an arm.")
+        notes.append(
+            "They hold the spread over seeds too, pooled over the budgets of an arm. Runs of one seed are compared as "
+            "pairs; the same runs under two names are the same."
+        )
     if len(num_seeds) > 1:
         notes.append(f"Not every arm and budget has all seeds yet: they have {min(num_seeds)} to {max(num_seeds)}.")
     if not any(arm == REFERENCE_ARM for arm, _ in sampled.cer):
         notes.append(f"The arm {REFERENCE_ARM} was not run: reductions and equivalent hours cannot be given.")
     elif len({budget for arm, budget in sampled.cer if arm == REFERENCE_ARM}) == 1:
         notes.append("Alone was measured at one budget: equivalent hours can only be more or less than that.")
+    return notes + _odd_curve(sampled)
+
+
+def _odd_curve(sampled: Bootstrap) -> list[str]:
+    """Where alone makes no error at all, and where it makes more with more speech."""
+    alone = [(budget, own) for (arm, budget), own in sorted(sampled.cer.items()) if arm == REFERENCE_ARM]
+    notes = [
+        f"Alone has no error with {duration(budget)}: by what share others have more cannot be said."
+        for budget, own in alone
+        if not own.mean
+    ]
+    rises = [
+        f"{duration(budget)} than with {duration(less)}"
+        for (less, small), (budget, large) in pairwise((budget, own) for budget, own in alone if own.learnt)
+        if large.mean > small.mean
+    ]
+    if rises:
+        notes.append(
+            f"Alone has more errors with {', '.join(rises)}: its curve is levelled there to read hours off it."
+        )
     return notes

@@ -2,7 +2,16 @@
 
 from collections.abc import Sequence
 
-from speech_mtl.scoring.analysis import Bootstrap, all_reductions, bootstrap, language_errors, negative_transfer
+from speech_mtl.scoring.analysis import (
+    Bootstrap,
+    all_reductions,
+    bootstrap,
+    language_errors,
+    learning_notes,
+    negative_transfer,
+    not_learnt,
+    nothing_learnt,
+)
 from speech_mtl.scoring.hypotheses import TestSet
 from speech_mtl.scoring.results import ResultRow, auxiliary_of
 from speech_mtl.scoring.summary import Recommendation, Summary, TransferEntry
@@ -23,7 +32,7 @@ def summarize_transfer(
         for target, arm, _, reduction in reductions
         if (auxiliary := auxiliary_of(arm))
     ]
-    first = next(iter(sampled.values()))
+    first, failed = next(iter(sampled.values())), not_learnt(sampled)
     return Summary(
         recipe=recipe,
         about=about,
@@ -38,7 +47,9 @@ def summarize_transfer(
         examples=[],
         transfer=entries,
         recommendations=[recommend(target, entries) for target in sampled],
-        notes=[_note(sampled)],
+        no_hours=nothing_learnt(sampled),
+        not_learnt=failed,
+        notes=[_note(sampled), *learning_notes(failed)],
     )
 
 
