@@ -274,12 +274,15 @@ def _worse(summary: Summary) -> list[Block]:
         ]
         note = "More errors than alone: negative transfer. Certain: the whole interval is below zero."
         return [Table("Arms with more errors than alone", heads, rows, num_text_columns=4, note=note)]
-    arms_failed = summary.arms and all(one.cer.value >= LEARNT_BELOW for one in summary.arms)
-    if arms_failed or (summary.transfer and summary.no_hours):
+    if not (any(one.p_value is not None for one in summary.arms) or summary.transfer):
+        return [Paragraph("Cannot be said: nothing was measured beside alone.")]
+    if all(one.cer.value >= LEARNT_BELOW for one in summary.arms) and (summary.arms or summary.no_hours):
         return [Paragraph("Cannot be said: no arm has learnt.")]
-    if any(one.reduction is not None for one in summary.arms) or summary.transfer:
-        return [Paragraph("None: whatever was tried had no more errors than alone.")]
-    return [Paragraph("Cannot be said: nothing was measured beside alone.")]
+    beside_none = [one for one in summary.arms if one.p_value is not None and one.reduction is None and one.cer.value]
+    if beside_none:
+        named = ", ".join(f"{one.arm} with {words.speech(one.budget_s)}" for one in beside_none)
+        return [Paragraph(f"These have errors where alone has none, so that there is no share of its errors: {named}.")]
+    return [Paragraph("None: whatever was tried had no more errors than alone.")]
 
 
 def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:

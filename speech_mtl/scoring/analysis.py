@@ -86,6 +86,10 @@ class Bootstrap:
     wer: dict[ArmAtBudget, Measured]
     smallest: float
 
+    def beside(self, key: ArmAtBudget) -> Measured | None:
+        """Alone's CER at the budget of another arm; None where it was not measured, and for alone itself."""
+        return None if key[0] == REFERENCE_ARM else self.cer.get((REFERENCE_ARM, key[1]))
+
 
 def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
     """Resamples a test set, and adds the spread over seeds where there are several.
@@ -187,34 +191,42 @@ def summarize(
         num_replications=num_replications,
         arms=arms,
         equivalent_hours=[] if no_hours else all_equivalent_hours(sampled),
-        worse=negative_transfer(all_reductions({test_set.language: sampled})),
+        worse=negative_transfer(all_reductions({test_set.language: sampled}, learnt=True)),
         languages=language_errors(rows),
         examples=find_examples(test_set),
         no_hours=no_hours,
         not_learnt=failed,
-        notes=_notes(sampled) + _left_out(test_set) + learning_notes(failed),
+        notes=_notes(sampled)
+        + ([] if no_hours else _rises(sampled))
+        + _left_out(test_set)
+        + without_errors({test_set.language: sampled})
+        + learning_notes(failed),
     )
 
 
-def relative_reduction(sampled: Bootstrap, key: ArmAtBudget) -> tuple[Estimate, float] | None:
-    """By how much of alone's CER an arm's is lower at the same budget, and the p-value of the difference."""
-    alone = sampled.cer.get((REFERENCE_ARM, key[1]))
-    if alone is None or key[0] == REFERENCE_ARM or not alone.mean:
+def relative_reduction(sampled: Bootstrap, key: ArmAtBudget) -> Estimate | None:
+    """By how much of alone's CER an arm's is lower at the same budget; None where alone has no error."""
+    alone = sampled.beside(key)
+    if alone is None or not alone.mean:
         return None
     helped = sampled.cer[key]
     reductions = fewer(helped.replicates, alone.replicates, sampled.smallest)
-    estimate = Estimate(1 - helped.mean / alone.mean, *percentile_interval(reductions))
-    return estimate, paired_p_value(helped.replicates - alone.replicates)
+    return Estimate(1 - helped.mean / alone.mean, *percentile_interval(reductions))
 
 
-def all_reductions(sampled: Mapping[str, Bootstrap]) -> list[tuple[str, str, float, Estimate]]:
-    """(target, arm, seconds of its speech, reduction of its CER) of everything beside alone, if either has learnt."""
+def all_reductions(sampled: Mapping[str, Bootstrap], learnt: bool = False) -> list[tuple[str, str, float, Estimate]]:
+    """(target, arm, seconds of its speech, reduction of its CER) of everything that was tried beside alone.
+
+    Args:
+        sampled: By target.
+        learnt: Only where the arm or alone has learnt.
+    """
     return [
-        (target, *key, reduction[0])
+        (target, *key, reduction)
         for target, own in sampled.items()
         for key in own.cer
         if (reduction := relative_reduction(own, key))
-        and (own.cer[key].learnt or own.cer[REFERENCE_ARM, key[1]].learnt)
+        and (not learnt or own.cer[key].learnt or own.cer[REFERENCE_ARM, key[1]].learnt)
     ]
 
 
@@ -256,7 +268,7 @@ def why_no_hours(sampled: Bootstrap) -> str:
     falls = (fewer(learnt[budget].replicates, learnt[first].replicates, sampled.smallest) for budget in more)
     if more and not any(percentile_interval(fall)[0] > 0 for fall in falls):
         return (
-            f"the curve of {REFERENCE_ARM} is flat: its error is {percent(learnt[first].mean)} % with "
+            f"the curve of {REFERENCE_ARM} does not fall: its error is {percent(learnt[first].mean)} % with "
             f"{duration(first)} of speech and {percent(learnt[more[-1]].mean)} % with {duration(more[-1])}, and with "
             "no amount certainly lower than with the least, so that no hours can be read off it"
         )
@@ -291,7 +303,7 @@ def _arm_summary(sampled: Bootstrap, key: ArmAtBudget, rows: Sequence[ResultRow]
         for row in rows
         if (row["arm"], row["budget_s"]) == key and row["language"] == test_set.language and row["split"] == "test"
     ]
-    reduction = relative_reduction(sampled, key)
+    alone = sampled.beside(key)
     both = [seed for seed in sampled.seeds[key] if seed in sampled.seeds.get((REFERENCE_ARM, budget_s), ())]
     pairs = [(Model(arm, budget_s, seed), Model(REFERENCE_ARM, budget_s, seed)) for seed in both]
     return ArmSummary(
@@ -301,8 +313,8 @@ def _arm_summary(sampled: Bootstrap, key: ArmAtBudget, rows: Sequence[ResultRow]
         cer=sampled.cer[key].estimate(),
         wer=sampled.wer[key].estimate(),
         cer_by_seed=sampled.cer[key].by_seed,
-        reduction=reduction[0] if reduction else None,
-        p_value=reduction[1] if reduction else None,
+        reduction=relative_reduction(sampled, key),
+        p_value=paired_p_value(sampled.cer[key].replicates - alone.replicates) if alone else None,
         mapsswe_z=[] if arm == REFERENCE_ARM else [_mapsswe_z(test_set, *pair) for pair in pairs],
         num_updates=fmean(row["num_updates"] for row in own),
         num_parameters=own[0]["num_parameters"],
@@ -358,6 +370,16 @@ def learning_notes(failed: Sequence[NotLearnt]) -> list[str]:
     ]
 
 
+def without_errors(sampled: Mapping[str, Bootstrap]) -> list[str]:
+    """Names where alone has no error, so that nothing can be a share of its errors."""
+    return [
+        f"Alone has no error in {target} with {duration(budget)}: by what share others have more cannot be said."
+        for target, own in sampled.items()
+        for (arm, budget), measured in own.cer.items()
+        if arm == REFERENCE_ARM and not measured.mean
+    ]
+
+
 def how_drawn(sampled: Bootstrap, test_set: str) -> str:
     """What intervals rest on, in words."""
     few = " With so few, intervals are too narrow: read them as less than 95 %." if sampled.num_drawn < 10 else ""
@@ -387,24 +409,17 @@ def _notes(sampled: Bootstrap) -> list[str]:
         notes.append(f"The arm {REFERENCE_ARM} was not run: reductions and equivalent hours cannot be given.")
     elif len({budget for arm, budget in sampled.cer if arm == REFERENCE_ARM}) == 1:
         notes.append("Alone was measured at one budget: equivalent hours can only be more or less than that.")
-    return notes + _odd_curve(sampled)
+    return notes
 
 
-def _odd_curve(sampled: Bootstrap) -> list[str]:
-    """Where alone makes no error at all, and where it makes more with more speech."""
-    alone = [(budget, own) for (arm, budget), own in sorted(sampled.cer.items()) if arm == REFERENCE_ARM]
-    notes = [
-        f"Alone has no error with {duration(budget)}: by what share others have more cannot be said."
-        for budget, own in alone
-        if not own.mean
-    ]
+def _rises(sampled: Bootstrap) -> list[str]:
+    """Where alone makes more errors with more speech."""
+    alone = [(budget, own) for (arm, budget), own in sorted(sampled.cer.items()) if arm == REFERENCE_ARM and own.learnt]
     rises = [
         f"{duration(budget)} than with {duration(less)}"
-        for (less, small), (budget, large) in pairwise((budget, own) for budget, own in alone if own.learnt)
+        for (less, small), (budget, large) in pairwise(alone)
         if large.mean > small.mean
     ]
-    if rises:
-        notes.append(
-            f"Alone has more errors with {', '.join(rises)}: its curve is levelled there to read hours off it."
-        )
-    return notes
+    if not rises:
+        return []
+    return [f"Alone has more errors with {', '.join(rises)}: its curve is levelled there to read hours off it."]

@@ -21,6 +21,7 @@ from speech_mtl.scoring.analysis import (
     negative_transfer,
     not_learnt,
     over_seeds,
+    without_errors,
 )
 from speech_mtl.scoring.hypotheses import Model, TestSet
 from speech_mtl.scoring.results import ResultRow, split_variant, variant_arm
@@ -75,12 +76,13 @@ def summarize_targets(
         num_replications=num_replications,
         arms=[],
         equivalent_hours=[],
-        worse=negative_transfer(all_reductions(sampled)),
+        worse=negative_transfer(all_reductions(sampled, learnt=True)),
         languages=language_errors(rows),
         examples=[],
         notes=[
             f"{how_drawn(first, 'each test set')} They hold the spread over seeds, pooled over budgets and variants. "
             "Runs of one seed are compared as pairs; the same runs under two names are the same.",
+            *without_errors(sampled),
             *learning_notes(failed),
         ],
         not_learnt=failed,

@@ -11,10 +11,11 @@ from speech_mtl.scoring.analysis import (
     negative_transfer,
     not_learnt,
     nothing_learnt,
+    without_errors,
 )
 from speech_mtl.scoring.hypotheses import TestSet
 from speech_mtl.scoring.results import ResultRow, auxiliary_of
-from speech_mtl.scoring.summary import Recommendation, Summary, TransferEntry
+from speech_mtl.scoring.summary import Estimate, Recommendation, Summary, TransferEntry
 
 
 def summarize_transfer(
@@ -26,12 +27,7 @@ def summarize_transfer(
         InputError: A test set is empty.
     """
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
-    reductions = all_reductions(sampled)
-    entries = [
-        TransferEntry(target, auxiliary, reduction)
-        for target, arm, _, reduction in reductions
-        if (auxiliary := auxiliary_of(arm))
-    ]
+    learnt = all_reductions(sampled, learnt=True)
     first, failed = next(iter(sampled.values())), not_learnt(sampled)
     return Summary(
         recipe=recipe,
@@ -42,15 +38,23 @@ def summarize_transfer(
         num_replications=num_replications,
         arms=[],
         equivalent_hours=[],
-        worse=negative_transfer(reductions),
+        worse=negative_transfer(learnt),
         languages=language_errors(rows),
         examples=[],
-        transfer=entries,
-        recommendations=[recommend(target, entries) for target in sampled],
+        transfer=_entries(all_reductions(sampled)),
+        recommendations=[recommend(target, _entries(learnt)) for target in sampled],
         no_hours=nothing_learnt(sampled),
         not_learnt=failed,
-        notes=[_note(sampled), *learning_notes(failed)],
+        notes=[_note(sampled), *without_errors(sampled), *learning_notes(failed)],
     )
+
+
+def _entries(reductions: Sequence[tuple[str, str, float, Estimate]]) -> list[TransferEntry]:
+    return [
+        TransferEntry(target, auxiliary, reduction)
+        for target, arm, _, reduction in reductions
+        if (auxiliary := auxiliary_of(arm))
+    ]
 
 
 def recommend(target: str, entries: Sequence[TransferEntry]) -> Recommendation:
