@@ -282,7 +282,8 @@ def _worse(summary: Summary) -> list[Block]:
     if beside_none:
         named = ", ".join(f"{one.arm} with {words.speech(one.budget_s)}" for one in beside_none)
         return [Paragraph(f"These have errors where alone has none, so that there is no share of its errors: {named}.")]
-    return [Paragraph("None: whatever was tried had no more errors than alone.")]
+    left_out = " What has not learnt, beside an alone that has not, is left out." if summary.not_learnt else ""
+    return [Paragraph(f"None: whatever was tried had no more errors than alone.{left_out}")]
 
 
 def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:

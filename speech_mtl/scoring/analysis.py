@@ -109,7 +109,7 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
     errors = [errors_by_utterance(test_set.references, test_set.hypotheses[m], test_set.spaced) for m in models]
     words, characters = ([pair[i] for pair in errors] for i in (0, 1))
     columns = np.array([word_lengths, character_lengths, *words, *characters], dtype=float).T
-    drawn = blocks(test_set.speakers, test_set.ids)
+    drawn = blocks(test_set.speakers, test_set.references)
     sums = resampled_sums(columns, drawn.of, num_replications, drawn.seed)
     sums = sums[(sums[:, :2] > 0).all(axis=1)]  # of few blocks, a draw may have no reference text at all
     totals, size = columns.sum(axis=0), len(models)
@@ -143,6 +143,10 @@ def over_seeds(
     arms = list(dict.fromkeys(split_variant(arm)[0] for arm, _ in seeds))
     together = sorted(seeds, key=lambda key: arms.index(split_variant(key[0])[0]))
     runs = {key: [Model(*key, seed) for seed in seeds[key]] for key in together}
+
+    def mean(models: Sequence[Model]) -> np.ndarray:
+        return np.mean([replicates[model] for model in sorted(models)], axis=0)  # one order gives one last digit
+
     cells = [
         Seeds(
             pool=split_variant(key[0])[0],
@@ -157,7 +161,7 @@ def over_seeds(
     return {
         key: Measured(
             [float(rates[model]) for model in models],
-            varied(np.mean([replicates[model] for model in models], axis=0), own),
+            varied(mean(models), own),
         )
         for (key, models), own in zip(runs.items(), deviations, strict=True)
     }

@@ -45,7 +45,7 @@ def _of_language(test_set: TestSet, num_replications: int) -> list[Forgotten]:
     errors, lengths = character_errors(test_set, models)
     if not lengths.sum():
         return []
-    drawn = blocks(test_set.speakers, test_set.ids)
+    drawn = blocks(test_set.speakers, test_set.references)
     columns = np.column_stack([errors, lengths])
     sums = resampled_sums(columns, drawn.of, num_replications, drawn.seed)
     sums = sums[sums[:, -1] > 0]
@@ -77,4 +77,4 @@ def _of_language(test_set: TestSet, num_replications: int) -> list[Forgotten]:
 
 
 def _mean(replicates: dict[Model, np.ndarray], models: Sequence[Model]) -> np.ndarray:
-    return np.mean([replicates[model] for model in models], axis=0)
+    return np.mean([replicates[model] for model in sorted(models)], axis=0)  # one order gives one last digit

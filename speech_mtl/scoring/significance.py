@@ -42,22 +42,23 @@ class Blocks(NamedTuple):
     seed: int
 
 
-def blocks(speakers: Sequence[str | None], ids: Sequence[str]) -> Blocks:
+def blocks(speakers: Sequence[str | None], texts: Sequence[str]) -> Blocks:
     """Whole speakers if they are known, since what one person says is not independent; else utterances.
 
     Args:
         speakers: (N,) who speaks in each utterance; None or an empty text where unknown. They are the blocks if every
             utterance names one and there are at least two.
-        ids: (N,) of the utterances.
+        texts: (N,) what is said in each utterance, which tells utterances of two languages apart; ids may not.
     """
     known = [speaker for speaker in speakers if speaker]
-    if len(set(known)) < 2 or len(known) < len(speakers):
-        return Blocks("utterance", np.arange(len(ids)), _digest(ids))
-    names, block_of = np.unique(known, return_inverse=True)
-    return Blocks("speaker", block_of, _digest(names))
+    names = sorted(set(known))
+    if len(names) < 2 or len(known) < len(speakers):
+        return Blocks("utterance", np.arange(len(texts)), _digest(texts))
+    index = {name: number for number, name in enumerate(names)}
+    return Blocks("speaker", np.array([index[speaker] for speaker in known]), _digest(names))
 
 
-def _digest(names: Sequence[str] | np.ndarray) -> int:
+def _digest(names: Sequence[str]) -> int:
     return zlib.crc32("\n".join(names).encode(errors="surrogatepass"))
 
 

@@ -93,7 +93,7 @@ def _transcripts(test_set: TestSet, num_replications: int) -> _Sampled:
     models = list(test_set.hypotheses)
     errors, lengths = character_errors(test_set, models)
     columns = np.column_stack([errors, *[lengths] * len(models)])
-    return _sampled(CER, models, blocks(test_set.speakers, test_set.ids), columns, num_replications)
+    return _sampled(CER, models, blocks(test_set.speakers, test_set.references), columns, num_replications)
 
 
 def _labels(task: str, test_sets: Sequence[TestSet], num_replications: int) -> _Sampled:
@@ -101,17 +101,17 @@ def _labels(task: str, test_sets: Sequence[TestSet], num_replications: int) -> _
     models = _common_models([list(t.label_errors[task]) for t in test_sets])
     table: list[list[float]] = []
     speakers: list[str | None] = []
-    ids: list[str] = []
+    texts: list[str] = []
     for test_set in test_sets:
         errors = [test_set.label_errors[task][model] for model in models]
-        for speaker, name, *pairs in zip(test_set.speakers, test_set.ids, *errors, strict=True):
+        for speaker, text, *pairs in zip(test_set.speakers, test_set.references, *errors, strict=True):
             known = [pair for pair in pairs if pair is not None]
             if len(known) == len(models):
                 table.append([*(pair[0] for pair in known), *(pair[1] for pair in known)])
                 speakers.append(speaker)
-                ids.append(name)
+                texts.append(text)
     columns = np.array(table, dtype=float)
-    return _sampled(test_sets[0].metrics[task], models, blocks(speakers, ids), columns, num_replications)
+    return _sampled(test_sets[0].metrics[task], models, blocks(speakers, texts), columns, num_replications)
 
 
 def _sampled(metric: str, models: list[Model], drawn: Blocks, columns: np.ndarray, num_replications: int) -> _Sampled:

@@ -278,8 +278,9 @@ def test_with_one_seed_the_interval_is_that_of_scipy():
 
 
 def named_anew(test_set: TestSet, arm: str, name: str) -> TestSet:
-    """The same runs under one name more."""
-    again = {model._replace(arm=name): texts for model, texts in test_set.hypotheses.items() if model.arm == arm}
+    """The same runs under one name more, the last one first."""
+    heard = reversed(test_set.hypotheses.items())
+    again = {model._replace(arm=name): texts for model, texts in heard if model.arm == arm}
     return replace(test_set, hypotheses=test_set.hypotheses | again)
 
 
