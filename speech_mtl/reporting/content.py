@@ -1,6 +1,6 @@
 """A summary -> the blocks of its report, in the order in which they are read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from speech_mtl.reporting import words
 from speech_mtl.reporting.blocks import (
@@ -19,9 +19,9 @@ from speech_mtl.reporting.blocks import (
 from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.scoring.significance import two_sided
 from speech_mtl.scoring.summary import (
+    LEARNT_BELOW,
     ArmSize,
     ArmSummary,
-    EquivalentHours,
     LabelCount,
     Provenance,
     Recommendation,
@@ -239,8 +239,15 @@ def _equivalent_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Block
             Cell(words.alone_text(one.hours), one.hours.hours, words.alone_interval(one)),
             Cell(words.factor_text(one, one.hours), one.factor(one.hours), words.factor_interval(one)),
         ]
-        for one in _by_budget(summary.equivalent_hours)
+        for one in summary.equivalent_hours
     ]
+    shown = {(one.arm, one.budget_s) for one in summary.equivalent_hours}
+    rows += [
+        [_speech_cell(one.budget_s), Cell(one.arm), Cell("has not learnt"), Cell(MISSING), Cell(MISSING)]
+        for one in summary.not_learnt
+        if one.arm != REFERENCE_ARM and (one.arm, one.budget_s) not in shown
+    ]
+    rows.sort(key=lambda row: row[0].value or 0.0)
     note = (
         "F: hours alone per hour with auxiliary languages. Hours between measured amounts are read off the curve of"
         " alone. A bound, < or >, stands where the curve would have to be prolonged. Not certain: the"
@@ -250,10 +257,6 @@ def _equivalent_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Block
         plots["equivalent-hours"],
         Table("Hours alone that do what an arm does", heads, rows, num_text_columns=3, note=note),
     ]
-
-
-def _by_budget(equivalents: Iterable[EquivalentHours]) -> list[EquivalentHours]:
-    return sorted(equivalents, key=lambda one: one.budget_s)
 
 
 def _worse(summary: Summary) -> list[Block]:
@@ -271,9 +274,16 @@ def _worse(summary: Summary) -> list[Block]:
         ]
         note = "More errors than alone: negative transfer. Certain: the whole interval is below zero."
         return [Table("Arms with more errors than alone", heads, rows, num_text_columns=4, note=note)]
-    if any(one.reduction is not None for one in summary.arms) or summary.transfer:
-        return [Paragraph("None: whatever was tried had no more errors than alone.")]
-    return [Paragraph("Cannot be said: nothing was measured beside alone.")]
+    if not (any(one.p_value is not None for one in summary.arms) or summary.transfer):
+        return [Paragraph("Cannot be said: nothing was measured beside alone.")]
+    if all(one.cer.value >= LEARNT_BELOW for one in summary.arms) and (summary.arms or summary.no_hours):
+        return [Paragraph("Cannot be said: no arm has learnt.")]
+    beside_none = [one for one in summary.arms if one.p_value is not None and one.reduction is None and one.cer.value]
+    if beside_none:
+        named = ", ".join(f"{one.arm} with {words.speech(one.budget_s)}" for one in beside_none)
+        return [Paragraph(f"These have errors where alone has none, so that there is no share of its errors: {named}.")]
+    left_out = " What has not learnt, beside an alone that has not, is left out." if summary.not_learnt else ""
+    return [Paragraph(f"None: whatever was tried had no more errors than alone.{left_out}")]
 
 
 def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:

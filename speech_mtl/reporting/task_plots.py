@@ -12,7 +12,7 @@ from speech_mtl.reporting.style import INK, WIDTH, ArmStyle
 from speech_mtl.reporting.words import INTERVAL
 from speech_mtl.scoring.results import split_variant
 from speech_mtl.scoring.summary import Summary, TaskCurve, TaskError, one_task_an_arm
-from speech_mtl.scoring.tables import axis_of_metric, shown_error
+from speech_mtl.scoring.tables import CER, axis_of_metric, shown_error
 
 TASKS = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower errors and higher shares are better."
 WEIGHTS = "Mean weight of each task in the objective since the look before, on a logarithmic axis; first seed."
@@ -70,7 +70,7 @@ def _panels(errors: Sequence[TaskError]) -> list[str]:
     arms = {task: {one.arm for one in errors if one.task == task} for task in dict.fromkeys(one.task for one in errors)}
     if len(arms) <= MOST_PANELS:
         return list(arms)
-    languages = [one.task for one in errors if one.metric == "character error rate" and " " not in one.task]
+    languages = [one.task for one in errors if one.metric == CER and " " not in one.task]
     shown = [task for task in arms if task not in languages][:MOST_PANELS]
     while lacking := set().union(*arms.values()) - set().union(*(arms[task] for task in shown)):
         shown.append(max(arms, key=lambda task: len(arms[task] & lacking)))

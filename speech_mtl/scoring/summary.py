@@ -10,6 +10,13 @@ from typing import Literal
 MEAN, WORST = "mean of languages", "worst language"
 """What is a task beside the languages where there are several."""
 
+LEARNT_BELOW = 0.9
+"""Character error rate from which on a run has not learnt. An empty text has 1, and so has one of blanks only; a few
+frequent letters by chance have a little less."""
+
+REMEDY = "Train with more updates, or with a shorter warm-up"
+"""What to do about it, as the beginning of a sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -106,6 +113,17 @@ class Worse:
     budget_s: float
     reduction: Estimate
     certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotLearnt:
+    """Runs that have not learnt: `seeds` of an arm at a budget, tested in a language, of `num_seeds`."""
+
+    language: str
+    arm: str
+    budget_s: float
+    seeds: list[int]
+    num_seeds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +350,9 @@ class Summary:
         num_resampled: How many of them the test split has.
         num_replications: Of the bootstrap.
         arms: Every arm at every budget, by budget, `alone` first.
-        equivalent_hours: Of every arm but alone.
+        equivalent_hours: Of every arm but alone that has learnt, where the curve of alone allows it.
+        no_hours: Why there are none, in words; empty where there are some, or where that can be seen.
+        not_learnt: Runs that have not learnt.
         worse: Negative transfer, certain cases first.
         languages: Test errors of all languages that the arms recognise.
         examples: Alignments.
@@ -363,6 +383,8 @@ class Summary:
     examples: list[Example]
     transfer: list[TransferEntry] = field(default_factory=list)
     recommendations: list[Recommendation] = field(default_factory=list)
+    no_hours: str = ""
+    not_learnt: list[NotLearnt] = field(default_factory=list)
     forgotten: list[Forgotten] = field(default_factory=list)
     laterals: list[LateralUse] = field(default_factory=list)
     sizes: list[ArmSize] = field(default_factory=list)

@@ -27,6 +27,9 @@ MISSING = "–"
 TASK_TABLE_GAIN = "fewer errors by %"
 """Head of the columns that compare with the reference arm."""
 
+CER = "character error rate"
+"""The figure of transcripts as a task."""
+
 SHARES = ("accuracy", "F1")
 """Figures that are one minus an error."""
 
@@ -117,14 +120,12 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
 
 def short_metric(metric: str) -> str:
     """Head of a column."""
-    return {"character error rate": "CER %", "accuracy": "accuracy %", "F1": "F1 %"}.get(metric, metric)
+    return {CER: "CER %", "accuracy": "accuracy %", "F1": "F1 %"}.get(metric, metric)
 
 
 def axis_of_metric(metric: str) -> str:
     """Label of an axis that shows a figure."""
-    return {"character error rate": "Character error rate, %", "accuracy": "Accuracy, %", "F1": "F1, %"}.get(
-        metric, metric.capitalize()
-    )
+    return {CER: "Character error rate, %", "accuracy": "Accuracy, %", "F1": "F1, %"}.get(metric, metric.capitalize())
 
 
 def shown_error(metric: str, error: float) -> str:

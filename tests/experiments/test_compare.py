@@ -224,10 +224,12 @@ def test_the_report_lies_beside_the_rows(compared: Compared):
     assert names >= {"comparison.json", "comparison.md", "efficiency.json", "hypotheses.jsonl", "provenance.json"}
     assert names >= {"report.html", "report.md", "plots", "runs"}
     assert "failures.json" not in names
-    equivalent = json.loads((compared.folder / "efficiency.json").read_text())
-    assert [(row["arm"], row["budget_s"]) for row in equivalent] == [
-        ("pretrain_finetune", row["budget_s"]) for row in compared.rows[::4]
+    arms = json.loads((compared.folder / "arms.json").read_text())
+    assert [(row["arm"], row["budget_s"]) for row in arms] == [
+        (arm, row["budget_s"]) for row in compared.rows[::4] for arm in ("alone", "pretrain_finetune")
     ]
+    assert json.loads((compared.folder / "efficiency.json").read_text()) == []
+    assert "cannot be said: no run has learnt" in (compared.folder / "report.md").read_text()
 
 
 def test_what_was_heard_is_that_of_the_runs(compared: Compared):

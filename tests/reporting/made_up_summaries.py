@@ -12,6 +12,7 @@ from speech_mtl.scoring.summary import (
     Hours,
     LanguageError,
     LateralUse,
+    NotLearnt,
     Provenance,
     Recommendation,
     Summary,
@@ -149,6 +150,22 @@ BARE = Summary(
     examples=[],
     notes=["There is no arm with auxiliary languages."],
 )
+
+UNLEARNT = replace(
+    BARE,
+    arms=[
+        replace(arm_summary(arm, budget_s, 1.0, 1.0), cer=Estimate(1.0, 1.0, 1.0), reduction=nothing, p_value=p)
+        for budget_s in (600.0, 1200.0)
+        for arm, nothing, p in (("alone", None, None), ("joint", Estimate(0.0, 0.0, 0.0), 1.0))
+    ],
+    no_hours="no run has learnt. Train longer",
+    not_learnt=[NotLearnt("aa", arm, b, [0, 1, 2], 3) for b in (600.0, 1200.0) for arm in ("alone", "joint")],
+    notes=["Not learnt: alone and joint."],
+)
+"""All errors are 100 %."""
+
+FLAT = replace(UNLEARNT, no_hours="the curve of alone does not fall", not_learnt=[], arms=FULL.arms)
+"""No hours can be read off the curve of alone."""
 
 
 def crowded_summary() -> Summary:

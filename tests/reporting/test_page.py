@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from made_up_summaries import HOSTILE
+from made_up_summaries import HOSTILE, UNLEARNT
 
 from speech_mtl.reporting import page, report
 from speech_mtl.reporting.report import write_report
+from speech_mtl.scoring.summary import NotLearnt
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -207,6 +208,28 @@ def test_what_cannot_be_given_is_said(texts, full):
         assert words in said
         assert words not in " ".join(text for _, text in full.texts)
     assert "None" not in said
+
+
+def test_a_report_on_what_has_not_learnt_says_so_and_gives_no_factor(tmp_path):
+    said = " ".join(text for _, text in Page(write_report(UNLEARNT, tmp_path)[0].read_text(encoding="utf-8")).texts)
+    assert "How many hours auxiliary languages save cannot be said: no run has learnt. Train longer." in said
+    assert "Cannot be said: no arm has learnt." in said
+    assert "Not learnt: alone and joint." in said
+    assert "F =" not in said
+    assert not [word for word in ("nan", "inf", "saves", "costs", "harm") if word in said.lower().split()]
+    assert not (tmp_path / "plots" / "report-equivalent-hours.png").exists()
+
+
+def test_an_arm_that_has_not_learnt_has_a_row_without_hours(tmp_path, full_summary):
+    summary = replace(full_summary, not_learnt=[NotLearnt("zh-CN", "middle", 600.0, [0], 1)])
+    text = write_report(summary, tmp_path)[1].read_text(encoding="utf-8")
+    assert "| 10 min | middle | has not learnt | – | – |" in text
+
+
+def test_errors_where_alone_has_none_are_named(tmp_path, full_summary):
+    arms = [replace(arm, reduction=None) if arm.arm == "joint" else arm for arm in full_summary.arms]
+    text = write_report(replace(full_summary, worse=[], arms=arms), tmp_path)[1].read_text(encoding="utf-8")
+    assert "These have errors where alone has none, so that there is no share of its errors: joint with 10 min" in text
 
 
 def test_no_negative_transfer_is_said(tmp_path, full_summary):

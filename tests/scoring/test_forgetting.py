@@ -67,3 +67,20 @@ def test_arms_and_budgets_are_apart():
     heard = {before(MODELS[0]): wrong(1), MODELS[0]: wrong(2), before(other): wrong(2), other: wrong(2)}
     found = what_was_forgotten([made_up(heard)], 200)
     assert [(one.arm, one.growth.value) for one in found] == [("pretrain_finetune", 1.0), ("joint_finetune", 0.0)]
+
+
+def test_the_same_runs_under_another_name_forget_the_same():
+    heard = {before(model): wrong(errors) for model, errors in zip(MODELS, (1, 2, 1), strict=True)}
+    heard |= {model: wrong(errors) for model, errors in zip(MODELS, (2, 4, 3), strict=True)}
+    again = {model._replace(arm=model.arm.replace("pretrain", "foo")): own for model, own in heard.items()}
+    first, second = what_was_forgotten([made_up(heard | again)], 500)
+    assert (first.arm, second.arm) == ("pretrain_finetune", "foo_finetune")
+    assert first.growth == second.growth
+    assert first.growth.low < first.growth.high
+
+
+def test_a_language_without_reference_text_has_no_row():
+    heard = {before(MODELS[0]): wrong(1), MODELS[0]: wrong(2)}
+    silent = made_up(heard)
+    silent.references = [""] * 4
+    assert what_was_forgotten([silent], 100) == []

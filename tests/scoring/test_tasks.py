@@ -1,5 +1,7 @@
 """Every task side by side, on made-up models whose errors are known."""
 
+import math
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet, read_test_sets, write_test_sets
 from speech_mtl.scoring.results import variant_arm
-from speech_mtl.scoring.summary import MEAN, WORST
+from speech_mtl.scoring.summary import MEAN, WORST, Estimate
 from speech_mtl.scoring.tables import TASK_TABLE_GAIN, shown_error, shown_interval, task_error_table
 from speech_mtl.scoring.tasks import summarize_targets, task_errors
 
@@ -96,6 +98,48 @@ def test_gain_on_one_arm_with_its_variant(sets):
     assert found["cs", "joint:b"].gain is None
     assert found["cs", "joint:a"].gain.value < 0
     assert found["cs", "alone:b"].gain.value < -1
+
+
+def test_the_same_runs_under_another_name_do_not_differ(sets):
+    again = []
+    for one in sets:
+        named = [model for model in one.hypotheses if model.arm == "joint:a"]
+        hypotheses = {model._replace(arm=arm): one.hypotheses[model] for model in named for arm in ("joint:c", "foo")}
+        labels = {
+            task: own | {model._replace(arm=arm): own[model] for model in named for arm in ("joint:c", "foo")}
+            for task, own in one.label_errors.items()
+        }
+        again.append(replace(one, hypotheses=one.hypotheses | hypotheses, label_errors=labels))
+    found = {(one.task, one.arm): one for one in task_errors(again, "joint:a", num_replications=300)}
+    for (task, arm), one in found.items():
+        if arm in ("joint:c", "foo"):
+            assert one.error == found[task, "joint:a"].error
+            assert one.gain == Estimate(0, 0, 0)
+    assert {task for task, arm in found if arm == "foo"} == {"cs", "zh-CN", MEAN, WORST, "emotion", "age"}
+
+
+def test_languages_with_other_speakers_are_drawn_by_themselves():
+    """The mean of two languages is more certain than each: their chances are not the same."""
+    sets = [made_up(language, arms={"alone": 4}) for language in ("cs", "de")]
+    sets[1].speakers = [f"other {name}" for name in sets[1].speakers]
+    for one in sets:
+        counts = [9 if i % 12 < 6 else 1 for i in range(60)]
+        heard = ["x" * count + "abcdefghij"[count:] for count in counts]
+        one.hypotheses = dict.fromkeys(one.hypotheses, heard)
+    found = {one.task: one.error for one in task_errors(sets, "alone", num_replications=2000)}
+    width = {task: error.high - error.low for task, error in found.items()}
+    assert width[MEAN] == pytest.approx(width["cs"] / math.sqrt(2), rel=0.15)
+    sets[1].speakers = sets[0].speakers
+    found = {one.task: one.error for one in task_errors(sets, "alone", num_replications=2000)}
+    assert found[MEAN] == found["cs"], "the same speakers are drawn together"
+
+
+def test_models_that_have_not_learnt_are_named():
+    silent = made_up("cs", arms={"alone": 4, "joint": 2})
+    silent.hypotheses |= {model: [""] * 60 for model in silent.hypotheses if model.arm == "joint"}
+    summary = summarize_targets("made up", "", [], [silent, made_up("de", arms={"alone": 4, "joint": 2})], 200)
+    assert [(one.language, one.arm, one.seeds) for one in summary.not_learnt] == [("cs", "joint", [0, 1, 2])]
+    assert any("Not learnt" in note and "joint with 1 min." in note for note in summary.notes)
 
 
 def test_no_reference_no_gain(sets):
