@@ -67,7 +67,7 @@ def read_audio(
         if num_frames is not None and num_frames > most:
             raise AudioError("too long", f"{path} lasts {num_frames / rate:.1f} s, more than {max_duration_s:g} s")
         waveforms, held = [np.zeros(0, "float32")], 0
-        for block in _blocks(file):
+        for block in _blocks(file, num_frames):
             _refuse_scale(block, path)
             waveforms.append(block.mean(axis=1) if block.shape[1] > 1 else block[:, 0])
             held += len(block)
@@ -87,7 +87,7 @@ def duration_s(path: Path) -> float:
     """
     with opened(path) as (file, num_frames):
         if num_frames is None:
-            num_frames = sum(len(block) for block in _blocks(file))
+            num_frames = sum(len(block) for block in _blocks(file, None))
         return num_frames / file.samplerate
 
 
@@ -147,9 +147,11 @@ class _SeemsLonger(io.FileIO):
         return len(buffer)
 
 
-def _blocks(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    """The rest of a file, as (S, C) float32."""
-    while len(block := file.read(BLOCK // file.channels, dtype="float32", always_2d=True)):
+def _blocks(file: soundfile.SoundFile, num_frames: int | None) -> Iterator[np.ndarray]:
+    """A file from its beginning to its end, or so many samples of it, as (S, C) float32."""
+    missing, most = UNKNOWN_LENGTH if num_frames is None else num_frames, BLOCK // file.channels
+    while missing and len(block := file.read(min(most, missing), dtype="float32", always_2d=True)):
+        missing -= len(block)
         yield block
 
 

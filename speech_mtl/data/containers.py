@@ -5,6 +5,7 @@ whose writer did not know the length, as in a pipe.
 """
 
 import math
+import os
 import re
 import struct
 from collections.abc import Callable
@@ -94,8 +95,9 @@ class Chunks:
     def __call__(self, file: BinaryIO, start: int, head: bytes) -> int | None:
         """The end of the last chunk of sound."""
         place, end, long = self.start, None, 0
+        last = file.seek(0, os.SEEK_END)
         for _ in range(MOST_CHUNKS):
-            file.seek(start + place)
+            file.seek(min(start + place, last))
             front = file.read(self.name + self.size)
             name = front[: self.name]
             if len(front) < self.name + self.size or not any(name):
@@ -129,7 +131,7 @@ def _ogg(file: BinaryIO, start: int, head: bytes) -> float | None:
                 raise ValueError("it is several Ogg streams, one after the other; only the first would be read")
             running.add(serial)
         if flags & 4:
-            if file.seek(0, 2) < place:
+            if file.seek(0, os.SEEK_END) < place:
                 return math.inf
             running.discard(serial)
             ended = not running
