@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
-from speech_mtl.data.containers import announced_size, is_text, mp3_tells_its_length
+from speech_mtl.data.containers import Source, announced_size, is_text, mp3_tells_its_length
 
 SILENCE = 1e-4
 """A waveform whose loudest sample is below this (-80 dB) is silent."""
@@ -86,9 +85,8 @@ def duration_s(path: Path) -> float:
         AudioError: The file is missing, empty, truncated or no audio, as far as that is seen without decoding it.
     """
     with opened(path) as (file, num_frames):
-        if num_frames is None:
-            num_frames = sum(len(block) for block in _blocks(file, None))
-        return num_frames / file.samplerate
+        counted = sum(len(block) for block in _blocks(file, None)) if num_frames is None else num_frames
+        return counted / file.samplerate
 
 
 @contextmanager
@@ -101,10 +99,11 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
     try:
         _refuse_no_file(path)
         with path.open("rb") as raw:
-            _refuse_truncated(path, raw)
+            source = Source(raw)
+            _refuse_truncated(path, source)
             with _Stream(os.fsencode(path)) as file:
-                _refuse_strange(file, raw)
-                if file.format != "MP3" or mp3_tells_its_length(raw):
+                _refuse_strange(file, source)
+                if file.format != "MP3" or mp3_tells_its_length(source):
                     yield file, file.frames if file.frames < UNKNOWN_LENGTH else None
                     return
             with _SeemsLonger(path) as longer, _Stream(longer) as file:
@@ -112,9 +111,10 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
                 yield file, None
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError("missing", f"there is no audio file {path}") from None
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(path, error.error_string.rstrip(".")) from None
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        said = error.error_string.rstrip(".") if isinstance(error, soundfile.LibsndfileError) else error
-        raise AudioError("unreadable", f"{path} cannot be read as audio ({said}){_remedy(path)}") from None
+        raise _unreadable(path, error) from None
 
 
 class _Stream(soundfile.SoundFile):
@@ -163,15 +163,15 @@ def _refuse_no_file(path: Path) -> None:
         raise AudioError("empty", f"the audio file {path} is empty")
 
 
-def _refuse_truncated(path: Path, raw: BinaryIO) -> None:
-    announced, size = announced_size(raw), raw.seek(0, os.SEEK_END)
-    if announced is not None and announced > size:
-        whole = "its end is missing" if announced == math.inf else f"it should have {announced:,}"
-        raise AudioError("truncated", f"{path} is cut off: it has {size:,} bytes, and {whole}")
+def _refuse_truncated(path: Path, source: Source) -> None:
+    announced = announced_size(source)
+    if announced is not None and announced > source.size:
+        whole = "its end is missing" if announced == math.inf else f"its header announces {announced:,}"
+        raise AudioError("truncated", f"{path} is cut off: it has {source.size:,} bytes, and {whole}")
 
 
-def _refuse_strange(file: soundfile.SoundFile, raw: BinaryIO) -> None:
-    if file.format == "RAW" and is_text(raw):
+def _refuse_strange(file: soundfile.SoundFile, source: Source) -> None:
+    if file.format == "RAW" and is_text(source):
         raise ValueError("it is text")
     if not RATES_HZ[0] <= file.samplerate <= RATES_HZ[1]:
         raise ValueError(f"a sample rate of {file.samplerate:,} Hz")
@@ -185,6 +185,10 @@ def _refuse_scale(block: np.ndarray, path: Path) -> None:
         raise AudioError("unreadable", f"{path} holds samples that are not numbers")
     if peak > LOUDEST:
         raise AudioError("out of range", f"{path} has samples of {peak:,.4g}, where 1 is full scale: divide them")
+
+
+def _unreadable(path: Path, reason: object) -> AudioError:
+    return AudioError("unreadable", f"{path} cannot be read as audio ({reason}){_remedy(path)}")
 
 
 def _remedy(path: Path) -> str:
