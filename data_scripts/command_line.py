@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import soundfile
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from speech_mtl.data.audio import AudioError, duration_s
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError
@@ -321,20 +321,18 @@ def _utterance(record: Record, language: str) -> Utterance | Unusable:
     transcribed = bool(record.text.strip())
     if not transcribed and all(label is None for label in record.labels.values()):
         return Unusable("without text", "there is no text")
-    if not record.audio.is_file():
-        return Unusable("audio missing", f"there is no audio file {record.audio}")
     try:
-        info = soundfile.info(str(record.audio))
-    except soundfile.LibsndfileError as error:
-        return Unusable("audio unreadable", f"{record.audio} cannot be read ({error.error_string.rstrip('.')})")
-    if info.frames <= 0:
+        seconds = duration_s(record.audio)
+    except AudioError as error:
+        return Unusable(f"audio {error.reason}", str(error))
+    if seconds == 0:
         return Unusable("audio empty", f"{record.audio} holds no samples")
     return Utterance(
         id=record.id,
         audio=record.audio,
         language=language,
         text=record.text if transcribed else None,
-        duration_s=info.frames / info.samplerate,
+        duration_s=seconds,
         speaker=record.speaker,
         labels=record.labels,
         source=record.source,

@@ -14,6 +14,7 @@ import soundfile
 import soxr
 
 from speech_mtl.data.containers import Source, announced_size, is_text, mp3_tells_its_length
+from speech_mtl.errors import printable
 
 SILENCE = 1e-4
 """A waveform whose loudest sample is below this (-80 dB) is silent."""
@@ -48,7 +49,7 @@ class AudioError(Exception):
 
     def __init__(self, reason: str, message: str):
         self.reason = reason
-        super().__init__(message)
+        super().__init__(printable(message))
 
 
 def read_audio(

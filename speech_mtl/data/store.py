@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 
 from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.datatypes import Utterance
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, printable
 from speech_mtl.files import NotNegative, read_json, replacing, write_text
 
 FULL_SCALE = np.float32(32767.0)
@@ -111,7 +111,7 @@ class WaveformStore:
 def _descriptor(path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY)
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise _damaged(path, "a file beside its index") from None
 
 
@@ -188,7 +188,7 @@ def _fill(
     with replacing(path) as temporary, temporary.open("wb") as file:
         for utterance, result in _decoded(utterances, limits, num_threads, wanted):
             if isinstance(result, AudioError):
-                skipped[len(num_samples)] = asdict(Skipped(utterance.source, result.reason, str(result)))
+                skipped[len(num_samples)] = asdict(Skipped(printable(utterance.source), result.reason, str(result)))
                 num_samples.append(0)
             else:
                 file.write(samples := result.tobytes())
