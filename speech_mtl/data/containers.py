@@ -16,7 +16,7 @@ from typing import BinaryIO, Literal
 UNKNOWN = 0x7E000000
 """Programs that write into a pipe leave sizes from here on (sox 0x7F000000 and more, others 0xFFFFFFFF), or 0."""
 
-MOST_CHUNKS = 1_000_000
+MOST_CHUNKS = 100_000
 """A file with more is made to keep us busy."""
 
 HEAD_BYTES = 4096
