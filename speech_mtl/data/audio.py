@@ -86,8 +86,10 @@ def duration_s(path: Path) -> float:
         AudioError: The file is missing, empty, truncated or no audio, as far as that is seen without decoding it.
     """
     with opened(path) as (file, num_frames):
-        counted = sum(len(block) for block in _blocks(file, None)) if num_frames is None else num_frames
-        return counted / file.samplerate
+        if num_frames is not None:
+            return num_frames / file.samplerate
+        most = 86_400 * file.samplerate  # a day: a small file can be made that decodes to years
+        return sum(len(block) for block in _blocks(file, most)) / file.samplerate
 
 
 @contextmanager
@@ -185,7 +187,8 @@ def _refuse_scale(block: np.ndarray, path: Path) -> None:
     if not math.isfinite(peak):
         raise AudioError("unreadable", f"{path} holds samples that are not numbers")
     if peak > LOUDEST:
-        raise AudioError("out of range", f"{path} has samples of {peak:,.4g}, where 1 is full scale: divide them")
+        message = f"{path} has samples of {peak:,.6g}, where 1 is full scale; divide all by its own, such as 32768"
+        raise AudioError("out of range", message)
 
 
 def _unreadable(path: Path, reason: object) -> AudioError:

@@ -35,7 +35,7 @@ DURATION_TOLERANCE = (0.1, 0.3)
 """Share and seconds by which audio may differ from what its manifest says; only beyond both is it refused."""
 
 
-REMOVE = "start again: the audio is then decoded anew"
+START_AGAIN = "start again: the audio is then decoded anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +76,18 @@ class WaveformStore:
     """
 
     def __init__(self, path: Path):
-        index = read_json(path.with_suffix(".json"), _Index, REMOVE)
+        index = read_json(path.with_suffix(".json"), _Index, START_AGAIN)
         self.path, self.skipped = path, index["skipped"]
         # Not mapped to memory: a process that reads a mapped file is killed when somebody cuts that short.
         self._descriptor = _descriptor(path)
         weakref.finalize(self, os.close, self._descriptor)
-        num_bytes = 2 * sum(index["num_samples"])
-        if os.fstat(self._descriptor).st_size != num_bytes or self._crc32() != index["crc32"]:
-            raise _damaged(path, f"{num_bytes:,} bytes with the checksum of its index")
+        wanted, size = 2 * sum(index["num_samples"]), os.fstat(self._descriptor).st_size
+        if size != wanted:
+            raise _damaged(path, f"{wanted:,} bytes, as its index says", f"{size:,} bytes")
+        if self._crc32() != index["crc32"]:
+            raise _damaged(path, "the checksum of its index", "other samples")
         if any(place >= len(index["num_samples"]) or index["num_samples"][place] for place in self.skipped):
-            raise _damaged(path.with_suffix(".json"), "positions of utterances that have no samples")
+            raise _damaged(path, "skipped utterances without samples", "an index that says otherwise")
         self.num_samples = np.array(index["num_samples"], dtype=np.int64)
         self.starts = np.concatenate([[0], np.cumsum(self.num_samples)[:-1]]).astype(np.int64)
 
@@ -98,7 +100,7 @@ class WaveformStore:
         num_bytes = 2 * int(self.num_samples[position])
         held = os.pread(self._descriptor, num_bytes, 2 * int(self.starts[position]))
         if len(held) < num_bytes:
-            raise _damaged(self.path, "the file that was opened")
+            raise _damaged(self.path, "a file that stays as it is", "one that was cut short while it was read")
         return np.frombuffer(held, np.int16).astype("float32") / FULL_SCALE
 
     def _crc32(self) -> int:
@@ -112,11 +114,11 @@ def _descriptor(path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        raise _damaged(path, "a file beside its index") from None
+        raise _damaged(path, "a file beside its index", "none") from None
 
 
-def _damaged(path: Path, expected: str) -> InputError:
-    return InputError(f"The cache {path} is damaged", expected=expected, received="another file", action=REMOVE)
+def _damaged(path: Path, expected: str, received: str) -> InputError:
+    return InputError(f"The cache {path} is damaged", expected=expected, received=received, action=START_AGAIN)
 
 
 def open_store(
