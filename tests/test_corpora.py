@@ -71,9 +71,9 @@ def test_more_is_decoded_where_a_part_holds_less_than_it_says(tiny_recipe: Recip
     budget_s = total_s(tiny_recipe) / 2
     expected = open_split(budgeted(tiny_recipe, budget_s), "aa", "train").positions
     write_manifest(
-        path, [replace(utterance, duration_s=1.5 * utterance.duration_s) for utterance in read_manifest(path)]
+        path, [replace(utterance, duration_s=1.09 * utterance.duration_s) for utterance in read_manifest(path)]
     )
-    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.1 * budget_s)
+    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.02 * budget_s)
     split = open_split(budgeted(tiny_recipe, budget_s), "aa", "train")
     np.testing.assert_array_equal(split.positions, expected)
 
