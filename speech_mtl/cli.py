@@ -27,7 +27,8 @@ With your own recordings (a folder of audio files and a metadata table):
   [bold]speech-mtl train recipes/own target=cs 'languages={cs: {}}'[/bold]
   [bold]speech-mtl transcribe runs/own --language cs FILE.wav[/bold]
 
-Every command explains itself: [bold]speech-mtl train --help[/bold]; so do the settings: [bold]speech-mtl settings[/bold]
+Every command explains itself: [bold]speech-mtl train --help[/bold]
+Every setting does, too:       [bold]speech-mtl settings[/bold]
 """
 
 USERS_TO_MEND = {
@@ -432,7 +433,7 @@ def list_settings(
 ) -> None:
     """List the settings of recipes with their values, defaults and descriptions.
 
-    Example: speech-mtl settings warmup
+    Example: speech-mtl settings rate
     """
     from speech_mtl.config import all_settings
     from speech_mtl.listing import listing

@@ -434,6 +434,7 @@ class ColumnSettings(Section):
     languages: Annotated[tuple[LanguageName, ...], Field(min_length=1, max_length=1000)]
     """Those that it was or is trained with."""
     encoder: OneEncoderSettings = ConformerSettings()
+    """Its layers."""
     hears: Annotated[tuple[Few, ...], Field(max_length=100)] | None = None
     """Numbers of the earlier columns, from 0, that it listens to. None: all."""
 

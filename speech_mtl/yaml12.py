@@ -28,7 +28,7 @@ from speech_mtl.errors import InputError
 MOST_LETTERS = 1 << 18
 """Of a text."""
 
-MOST_VALUES = 100_000
+MOST_VALUES = 20_000
 """In a text; what an alias stands for is counted each time."""
 
 MOST_LEVELS = 50
@@ -59,7 +59,11 @@ def parse_yaml(text: str, where: Callable[[int], str], action: str, lines: Lines
             received=f"{len(text):,} letters",
             action=action,
         )
-    return _Reader(text, where, action, {} if lines is None else lines).document()
+    reader = _Reader(text, where, action, {} if lines is None else lines)
+    if found := re.search(r"[\x85\u2028\u2029]", text):  # ruamel would begin a new line
+        line = text.count("\n", 0, found.start()) + 1
+        raise reader.error(line, "a line break of YAML 1.1", "lines that end with a line feed, and no U+0085 or U+2028")
+    return reader.document()
 
 
 def yaml_text(value: object) -> str:
@@ -73,14 +77,14 @@ def yaml_text(value: object) -> str:
 
 
 class _Representer(SafeRepresenter):
-    """Quotes every text that would be read as something else."""
+    """Quotes every text that could be read as something else."""
 
     def represent_str(self, data: str) -> Any:
         try:
-            is_text = isinstance(_scalar_of(data), str)
+            plain = re.fullmatch(r"\w([\w ./+=-]*[\w./+=-])?", data) and isinstance(_scalar_of(data), str)
         except ValueError:
-            is_text = False
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if is_text else '"')
+            plain = False
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if plain else '"')
 
 
 _Representer.add_representer(str, _Representer.represent_str)
@@ -132,12 +136,12 @@ class _Reader:
         if isinstance(start, StreamEndEvent):
             return None
         if getattr(start, "version", None) not in (None, (1, 2)):
-            raise self._error(1, "of another version of YAML", "YAML 1.2", self.text)
+            raise self.error(_line(start), "of another version", "YAML 1.2")
         value = self._value(self._next(), ())
         self._next()  # the end of the document
         end = self._next()
         if not isinstance(end, StreamEndEvent):
-            raise self._error(_line(end), "a second document", "one document in a file")
+            raise self.error(_line(end), "a second document", "one document in a file")
         return value
 
     def _next(self) -> Any:
@@ -148,19 +152,19 @@ class _Reader:
             position = getattr(error, "position", None)  # of a character that no YAML text has
             line = mark.line + 1 if mark else self.text.count("\n", 0, position or 0) + 1
             reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it ends too early"
-            raise self._error(line, str(reason)) from None
+            raise self.error(line, str(reason)) from None
         except (ValueError, OverflowError) as error:  # of an escape or a version beyond all numbers
-            raise self._error(1, str(error)) from None
+            raise self.error(1, str(error)) from None
 
     def _value(self, event: Any, path: tuple[str | int, ...]) -> Any:
         self.lines[path] = _line(event)
         self._count(1, event)
         if len(path) > MOST_LEVELS:
-            raise self._error(_line(event), f"more than {MOST_LEVELS} values in one another", "fewer levels")
+            raise self.error(_line(event), f"more than {MOST_LEVELS} values in one another", "fewer levels")
         if isinstance(event, AliasEvent):
             return self._again(event)
         if event.tag not in (_OF_TEXT if isinstance(event, ScalarEvent) else (None,)):
-            raise self._error(_line(event), f"the tag {event.tag}", "values without tags")
+            raise self.error(_line(event), f"the tag {event.tag}", "values without tags")
         before = self.num_values
         if isinstance(event, ScalarEvent):
             value = self._scalar(event)
@@ -174,27 +178,30 @@ class _Reader:
         self.num_values += number
         if self.num_values > MOST_VALUES:
             expected = f"at most {MOST_VALUES:,}, those that aliases stand for included"
-            raise self._error(_line(event), "too many values", expected)
+            raise self.error(_line(event), "too many values", expected)
 
     def _again(self, event: AliasEvent) -> Any:
         """A copy of what an alias stands for: values that are one object would be changed together."""
         if event.anchor not in self.anchors:
-            raise self._error(_line(event), f"no value before it has the anchor {event.anchor!r}", "an earlier anchor")
+            raise self.error(_line(event), f"no value before it has the anchor {event.anchor!r}", "an earlier anchor")
         value, number = self.anchors[event.anchor]
         self._count(number, event)
         return deepcopy(value)
 
     def _scalar(self, event: ScalarEvent) -> Any:
-        text = event.value
-        if re.search(r"[\ud800-\udfff]", text):
-            raise self._error(_line(event), "half a character", "whole characters")
+        text = self._text(event)
         if event.style or event.tag:
             return text
         try:
             return _scalar_of(text)
         except ValueError:
             expected = "a number of fewer digits, or a date that exists; what stands in quotes is a text"
-            raise self._error(_line(event), "no such number or date", expected) from None
+            raise self.error(_line(event), "no such number or date", expected) from None
+
+    def _text(self, event: ScalarEvent) -> str:
+        if re.search(r"[\ud800-\udfff]", event.value):
+            raise self.error(_line(event), "half a character", "whole characters")
+        return event.value
 
     def _list(self, path: tuple[str | int, ...]) -> list:
         values = []
@@ -208,7 +215,7 @@ class _Reader:
         while not isinstance(event := self._next(), MappingEndEvent):
             key = self._key(event)
             if key in values:
-                raise self._error(_line(event), f"the key {key!r} is there twice", "each key once")
+                raise self.error(_line(event), f"the key {key!r} is there twice", "each key once")
             value = self._value(self._next(), (*path, key))
             if key == "<<" and not event.style:
                 merged = self._merged(value, event) | merged
@@ -218,18 +225,18 @@ class _Reader:
 
     def _key(self, event: Any) -> str:
         if not isinstance(event, ScalarEvent) or event.tag not in _OF_TEXT or event.anchor:
-            raise self._error(_line(event), "a key that is no text", "a text as a key, without tag and anchor")
-        self._scalar(event)
-        return event.value
+            raise self.error(_line(event), "a key that is no text", "a text as a key, without tag and anchor")
+        return self._text(event)
 
     def _merged(self, value: Any, event: Event) -> dict[str, Any]:
         """The mapping of a merge key; of several, the first that has a key counts."""
         mappings = value if isinstance(value, list) else [value]
         if not all(isinstance(mapping, dict) for mapping in mappings):
-            raise self._error(_line(event), "'<<' without a mapping", "'<<: *ANCHOR' of a mapping")
+            raise self.error(_line(event), "'<<' without a mapping", "'<<: *ANCHOR' of a mapping")
         return {key: inner for mapping in reversed(mappings) for key, inner in mapping.items()}
 
-    def _error(self, line: int, reason: str, expected: str = "a YAML 1.2 text") -> InputError:
+    def error(self, line: int, reason: str, expected: str = "a YAML 1.2 text") -> InputError:
+        """What is wrong in a line."""
         near = self.text.split("\n")[line - 1 : line] or [""]
         return InputError(
             f"{self.where(line)}: not YAML ({reason})",

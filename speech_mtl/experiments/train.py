@@ -321,9 +321,9 @@ def _label_counts(
 def _report_warmup(settings: TrainingSettings, screen: Screen) -> None:
     """Says so where most of the training has a lower rate than was asked for."""
     if settings.warmup > settings.num_updates / 4:
-        screen.say(
-            f"Warm-up takes {settings.warmup} of {settings.num_updates} updates, more than a quarter: the learning rate "
-            "is low for much of the training. Where training.warmup_updates is not given, it is a quarter or less."
+        screen.warn(
+            f"Warm-up takes {settings.warmup} of {settings.num_updates} updates, more than a quarter: the learning "
+            "rate is low for much of the training. Where training.warmup_updates is null, it is a quarter or less."
         )
 
 
