@@ -170,9 +170,13 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _features_fit_the_rate(self):
+    def _features_fit(self):
         if isinstance(self.features, LogMelSettings):
             self.features.refuse_unfit(self.data.sample_rate_hz)
+        if self.augment.spec_augment.max_mels > self.features.num_mels:
+            raise ValueError(
+                f"augment.spec_augment.max_mels must be at most features.num_mels = {self.features.num_mels}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -339,12 +343,12 @@ def parsed_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     values = {}
     for override in overrides:
         key, sign, value = override.partition("=")
-        if not sign:
+        if not sign or not value.strip():
             raise InputError(
-                f"The setting {override!r} on the command line has no value",
+                f"The setting {override!r} on {COMMAND_LINE} has no value",
                 expected="key=value, such as training.num_updates=500",
                 received=override,
-                action="add =VALUE",
+                action="add the value; null stands for none, and '' for an empty text",
             )
         values[key] = parse_yaml(value, lambda _, key=key: f"{key} on {COMMAND_LINE}", "quote the value")
     return values

@@ -135,7 +135,7 @@ def test_unknown_key_that_is_near_to_none(tmp_path):
         (f"init_from={'x' * 256}", "init_from"),
         ("languages.cs.manifests={train: ''}", "languages.cs.manifests.train"),
         ("tune.weights={cs: [1, .inf]}", "tune.weights.cs.1"),
-        ("name=", "name"),
+        ("name=null", "name"),
     ],
 )
 def test_wrong_value(override, key, tmp_path):
@@ -168,6 +168,7 @@ def test_wrong_value(override, key, tmp_path):
         (["data.sample_rate_hz=48000"], "window_s * data.sample_rate_hz = 1200 must be at most features.fft_size"),
         (["features.hop_s=0.03"], "features.hop_s must be at most features.window_s"),
         (["features.num_mels=200"], "features.num_mels = 200 are too many bands"),
+        (["features.num_mels=19"], "augment.spec_augment.max_mels must be at most features.num_mels = 19"),
     ],
 )
 def test_settings_that_do_not_go_together(overrides, expected, tmp_path):
@@ -276,6 +277,8 @@ def test_overrides(tmp_path):
         ("name.x=5", "leads into name"),
         ("augment.speeds.0=1.1", "leads into augment.speeds"),
         ("data.dir.x.y=1.1", "leads into data.dir"),
+        ("languages.cs.budget_s=", "has no value"),
+        ("about=  ", "has no value"),
         ("seed=!!int abc", "not YAML"),
         ("target=!!bool x", "not YAML"),
         ("name=2026-13-01", "not YAML"),

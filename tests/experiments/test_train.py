@@ -56,6 +56,7 @@ def test_training_starts_from_another_run_even_if_killed_before_its_first_checkp
             "init_from": str(trained.path),
             "training.num_updates": 1,
             "training.learning_rate": 1e-7,
+            "training.final_learning_rate": 0.0,
         }
     )
     Run(tmp_path / "run").start(recipe, {name: trained.tokenizers()[name] for name in ("bb", "aa")})
