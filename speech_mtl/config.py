@@ -448,8 +448,12 @@ def _input_error(error: ValidationError, where: Callable[[Place], str]) -> Input
 def _place(location: Place) -> Place:
     """Where pydantic found a problem, without the kinds and the sign for keys that it puts there."""
     parts = location[:-1] if location[-1:] == ("[key]",) else location
-    named = zip(("", *parts), parts, strict=False)  # a task may have the name of a kind
-    return tuple(part for before, part in named if before == "tasks" or part not in _KINDS)
+    named = zip(("", *parts), parts, strict=False)
+    return tuple(part for before, part in named if before in _HOLD_NAMES or part not in _KINDS)
+
+
+_HOLD_NAMES = ("tasks", "languages", "variants")
+"""What holds names that a user gives, which may be those of kinds."""
 
 
 def _kinds(section: type[Section]) -> set[str]:
@@ -480,8 +484,8 @@ def _stands_for(part: str, given: str | int) -> bool:
 
 
 def _near(place: Place) -> str:
-    """Keys that an unknown one may have meant: of that name in any section, or of one like it in its own; or none."""
+    """Keys that an unknown one may have meant: of that name in other sections, and of a name like it in its own."""
     *section, last = map(str, place)
     elsewhere = dict.fromkeys(one.key for one in all_settings() if one.key.rpartition(".")[2] == last)
     near = difflib.get_close_matches(last[:100], _known_keys(place[:-1]), n=1)
-    return " or ".join(map(repr, [".".join([*section, one]) for one in near] or list(elsewhere)[:3]))
+    return " or ".join(map(repr, [*list(elsewhere)[:3], *(".".join([*section, one]) for one in near)]))

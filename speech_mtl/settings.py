@@ -111,7 +111,9 @@ class Section(BaseModel):
     The text under a field says what `speech-mtl settings` shows of it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants", use_attribute_docstrings=True
+    )
 
 
 def _kind(default: str) -> Callable[[Any], str]:

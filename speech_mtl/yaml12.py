@@ -71,6 +71,7 @@ def yaml_text(value: object) -> str:
     stream = io.StringIO()
     writer = YAML(typ="safe", pure=True)
     writer.Representer = _Representer
+    writer.width = MOST_LETTERS  # where ruamel folds a line, it can add a space  # pyright: ignore[reportAttributeAccessIssue]
     writer.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
     writer.dump(value, stream)
     return stream.getvalue()

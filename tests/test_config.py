@@ -302,6 +302,7 @@ def test_a_key_of_another_section_is_found(tmp_path):
     several = refused(tmp_path, overrides=["num_updates=40"]).action
     assert several == "did you mean 'training.num_updates' or 'training.unfreezing.num_updates'?"
     assert refused(tmp_path, overrides=["budget_s=40"]).action == "did you mean 'languages.LANGUAGE.budget_s'?"
+    assert refused(tmp_path, overrides=["seeds=[0, 1]"]).action == "did you mean 'compare.seeds' or 'seed'?"
 
 
 def test_a_wrong_value_has_its_line(tmp_path):
@@ -317,6 +318,13 @@ def test_what_an_alias_stands_for_is_a_value_of_its_own(tmp_path):
     text = SMALLEST + "compare:\n  variants:\n    a: &a {training: {num_updates: 5}}\n    b: *a\n"
     recipe = load_recipe(recipe_file(tmp_path, text), ["compare.variants.a.training.num_updates=7"])
     assert recipe.compare.variants["b"] == {"training": {"num_updates": 5}}
+
+
+def test_no_number_of_a_variant_becomes_null(tmp_path):
+    recipe = load_recipe(recipe_file(tmp_path), ["compare.variants={x: {languages.cs.budget_s: .inf}}"])
+    copy = recipe.overridden({"seed": 1})
+    with pytest.raises(InputError, match=r"languages\.cs\.budget_s is not right"):
+        copy.overridden(copy.compare.variants["x"], where="compare.variants.x")
 
 
 def test_warm_up_is_compared_as_it_is_in_the_end():
