@@ -1,5 +1,6 @@
 """The command line. Exit codes: 0 done, 2 bad input or settings, 1 a fault of ours, 130 stopped with Ctrl-C."""
 
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -26,6 +27,7 @@ With your own recordings (a folder of audio files and a metadata table):
   [bold]speech-mtl transcribe runs/own --language cs FILE.wav[/bold]
 
 Every command explains itself: [bold]speech-mtl train --help[/bold]
+Every setting does, too:       [bold]speech-mtl settings[/bold]
 """
 
 STOPPED = 130
@@ -44,14 +46,14 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Settings to change, such as training.num_updates=500; all are in speech_mtl/settings.py.",
+        help="Settings to change, such as training.num_updates=500; `speech-mtl settings` lists all.",
     ),
 ]
 ComparisonOverrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Settings to change, such as compare.seeds='[0, 1, 2]'; all are in speech_mtl/settings.py. "
+        help="Settings to change, such as compare.seeds='[0, 1, 2]'; `speech-mtl settings` lists all. "
         f"Arms for compare.arms: {ARMS}.",
     ),
 ]
@@ -408,6 +410,30 @@ def tables(
             )
         write_text(path, text)
         print(f"{path} written")
+
+
+@app.command("settings")
+def list_settings(
+    word: Annotated[
+        str, typer.Argument(metavar="[WORD]", help="Only settings with it in their key or description.")
+    ] = "",
+) -> None:
+    """List the settings of recipes with their values, defaults and descriptions.
+
+    Example: speech-mtl settings rate
+    """
+    from speech_mtl.config import all_settings
+    from speech_mtl.listing import listing
+
+    found = [setting for setting in all_settings() if setting.matches(word)]
+    if not found:
+        raise InputError(
+            f"No setting has {word!r} in its key or description",
+            expected="a word such as learning_rate or warm-up",
+            received=word,
+            action="`speech-mtl settings` lists all",
+        )
+    print(listing(found, shutil.get_terminal_size((100, 24)).columns))
 
 
 def _print_markdown(text: str) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import reprlib
 from functools import partial
 
 LONGEST = 2_000
@@ -17,6 +18,18 @@ def printable(text: str, longest: int = LONGEST) -> str:
         left_out = len(text) - longest
         text = f"{text[: longest // 2]} ... ({left_out:,} letters) ... {text[-longest // 2 :]}"
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def brief(value: object) -> str:
+    """A value as Python writes it, in at most 200 letters; of a large one, only the beginning is written out."""
+    text = _BRIEF.repr(value)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 200
+_BRIEF.maxlong = 100
+_BRIEF.maxlevel = 3
 
 
 class InputError(Exception):

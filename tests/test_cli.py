@@ -117,6 +117,24 @@ def run_path(
 # --- Done
 
 
+def test_settings_are_listed(command: Command, refused: Callable[..., str]):
+    everything = command("settings")
+    assert everything.code == 0
+    assert "  data.batch_s=60.0\n" in everything.out
+    one = command("settings", "Warmup")
+    assert [line for line in one.out.splitlines() if line.startswith("  ") and "=" in line and line[2] != " "] == [
+        "  training.warmup_updates=null",
+        "  compare.finetune_warmup_updates=null",
+    ]
+    assert "no setting has 'xyz'" in refused("settings", "xyz").lower()
+
+
+def test_settings_are_listed_without_keras():
+    code = "import sys; sys.argv[1:] = ['settings']; from speech_mtl.cli import app; app(standalone_mode=False)"
+    code += "; assert not {'keras', 'numpy', 'tensorflow'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+
+
 def test_evaluate_prints_the_table_and_nothing_else_to_standard_output(command: Command, run_path: Path):
     code, out, err = command("evaluate", run_path, "--split", "test", "--quiet")
     assert (code, err) == (0, "")

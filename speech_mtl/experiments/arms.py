@@ -247,7 +247,7 @@ def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, A
     effort = {
         "training.num_updates": recipe.compare.finetune_updates,
         "training.learning_rate": recipe.compare.finetune_learning_rate,
-        "training.warmup_updates": recipe.compare.finetune_warmup_updates,
+        "training.warmup_updates": recipe.compare.finetune_warmup,
     }
     languages = target_only(recipe).languages
     if recipe.compare.keep_auxiliaries:

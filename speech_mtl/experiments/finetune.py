@@ -10,7 +10,7 @@ from speech_mtl.corpora import Wrap, open_split, silent
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.methods import beside, find_method, rate_factor
 from speech_mtl.runs import Run
-from speech_mtl.settings import ProgressiveSettings, TrainingSettings
+from speech_mtl.settings import FINETUNE_WARMUP, ProgressiveSettings, TrainingSettings, usual_warmup
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,11 @@ def finetuning_recipe(
     split = open_split(recipe, new.language, "train", wrap)
     minutes = float(split.store.num_samples[split.positions].sum()) / recipe.data.sample_rate_hz / 60
     schedule = schedule_for(minutes, new.method, rate_factor(recipe))
-    return recipe.overridden({**schedule, **added, **(overrides or {})})
+    recipe = recipe.overridden({**schedule, **added, **(overrides or {})})
+    if recipe.training.warmup_updates is None and new.method != "progressive":
+        warmup_updates = usual_warmup(recipe.training.num_updates, FINETUNE_WARMUP)
+        return recipe.overridden({"training.warmup_updates": warmup_updates})
+    return recipe
 
 
 def schedule_for(minutes: float, method: str = "finetune", factor: float = 1.0) -> dict[str, Any]:
@@ -93,14 +97,13 @@ def schedule_for(minutes: float, method: str = "finetune", factor: float = 1.0) 
         factor: Of the learning rate; see `methods.rate_factor`. A column has its own rate.
     """
     if method == "progressive":
-        usual, num_updates = TrainingSettings(), 2400 if minutes < 60 else 4800
-        rate, warmup_updates = usual.learning_rate, usual.warmup_updates
+        rate, num_updates = TrainingSettings().learning_rate, 2400 if minutes < 60 else 4800
     else:
-        rate, warmup_updates, num_updates = 1e-3 * factor, 200, 1200 if minutes < 60 else 2400
+        rate, num_updates = 1e-3 * factor, 1200 if minutes < 60 else 2400
     return {
         "training.unfreezing": {"kind": "all"},
         "training.learning_rate": rate,
-        "training.warmup_updates": warmup_updates,
+        "training.warmup_updates": None,
         "training.num_updates": num_updates,
     }
 

@@ -41,6 +41,7 @@ from speech_mtl.experiments.start import kept_tokenizer, start_from
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
 from speech_mtl.screen import Screen
+from speech_mtl.settings import TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.trainer import Interval, Progress, TrainingLoop
@@ -95,6 +96,7 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
     counts = _label_counts(splits, examples, tasks)
     run.write_labels(counts)
     _report_speech(recipe, splits, examples, references, counts, recognizer, screen)
+    _report_warmup(recipe.training, screen)
     with run.lock():
         _Training(run, recipe, recognizer, splits, examples, references, counts, screen).finish()
     return run
@@ -314,6 +316,15 @@ def _label_counts(
     total = sum(map(len, examples.values()))
     labels = {name: sum(own.labels[name].num_labelled for own in examples.values()) for name in tasks}
     return transcripts | {name: (labelled, total) for name, labelled in labels.items()}
+
+
+def _report_warmup(settings: TrainingSettings, screen: Screen) -> None:
+    """Says so where most of the training has a lower rate than was asked for."""
+    if settings.warmup > settings.num_updates / 4:
+        screen.warn(
+            f"Warm-up takes {settings.warmup} of {settings.num_updates} updates, more than a quarter: the learning "
+            "rate is low for much of the training. Where training.warmup_updates is null, it is a quarter or less."
+        )
 
 
 def _report_speech(recipe, splits, examples, references, counts, recognizer: Recognizer, screen: Screen) -> None:

@@ -101,6 +101,19 @@ def test_pretraining_never_sees_the_target_and_is_the_start_of_finetuning():
     assert first.recipe.training.warmup_updates == recipe().training.warmup_updates != 3
 
 
+def test_warm_up_follows_the_updates_of_each_stage():
+    longer = {
+        "compare.pretrain_updates": 1200,
+        "compare.finetune_updates": 100,
+        "compare.finetune_warmup_updates": None,
+    }
+    first, second = find_arm("pretrain_finetune")(recipe().overridden(longer))
+    assert (first.recipe.training.warmup, second.recipe.training.warmup) == (300, 25)
+    given = recipe().overridden(longer | {"training.warmup_updates": 600, "compare.finetune_warmup_updates": 40})
+    first, second = find_arm("pretrain_finetune")(given)
+    assert (first.recipe.training.warmup, second.recipe.training.warmup) == (600, 40)
+
+
 def test_a_stage_starts_from_one_before_it():
     for arm in ARMS:
         names = [stage.name for stage in stages(arm)]

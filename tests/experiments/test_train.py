@@ -53,6 +53,7 @@ def test_training_starts_from_another_run_even_if_killed_before_its_first_checkp
             "init_from": str(trained.path),
             "training.num_updates": 1,
             "training.learning_rate": 1e-7,
+            "training.final_learning_rate": 0.0,
         }
     )
     Run(tmp_path / "run").start(recipe, {name: trained.tokenizers()[name] for name in ("bb", "aa")})
@@ -233,6 +234,7 @@ def test_one_bad_file_is_left_out_reported_and_counted(tiny_recipe: Recipe, tmp_
     bad_dev.audio.unlink()
     screen = Heard()
     run = train(tiny_recipe.overridden({"training.num_updates": 1}), tmp_path / "run", screen)
+    assert any(line.startswith("warning") and "Warm-up takes 2 of 1 updates" in line for line in screen.lines)
     assert any(line.startswith("aa: 11 utterances") and line.endswith("left out: 1 empty") for line in screen.lines)
     assert any(line.startswith("warning") and f"{train_path}:1: empty" in line for line in screen.lines)
     assert any(line.startswith("warning") and f"{bad_dev.source}: left out" in line for line in screen.lines)
