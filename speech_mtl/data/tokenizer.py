@@ -180,8 +180,11 @@ class CharacterTokenizer(Tokenizer):
         return text_rules.normalize(text, self.language)
 
 
-_HAN = "[\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]"
-_SPACE_WITHIN_HAN = re.compile(f"(?<={_HAN}) (?={_HAN})")
+_HAN = "[\u3007\u3400-\u4dbf\u4e00-\u9fff\ufa0e-\ufa29\U00020000-\U0003ffff]"
+_WITHIN_HAN = re.compile(f"(?<={_HAN})[ ']+(?={_HAN})")
+_APOSTROPHE = re.compile(f"(?<={_HAN})'|'(?={_HAN})")
+_UNREAD = re.compile(f"^({_HAN})5$")
+_U_UMLAUT = re.compile("(?<=\\b[ln])ü(?=(?:e|an|n)?[1-5]\\b)")
 
 
 class PinyinTokenizer(Tokenizer):
@@ -204,9 +207,11 @@ class PinyinTokenizer(Tokenizer):
         from pypinyin import Style, lazy_pinyin
 
         text = text_rules.normalize(text, "zh-Latn")  # keeps the spaces, between syllables and between Latin words
-        text = _SPACE_WITHIN_HAN.sub("", text)
+        text = _APOSTROPHE.sub(" ", _WITHIN_HAN.sub("", text))
         syllables = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
-        return " ".join(" ".join(syllables).replace("ê", "e").split())
+        # A hanzi without a reading is left as it is, but gets the neutral tone.
+        syllables = [_UNREAD.sub(r"\1", syllable) for syllable in syllables]
+        return " ".join(_U_UMLAUT.sub("v", " ".join(syllables).replace("ê", "e")).split())
 
 
 def tokenizer_kinds() -> tuple[str, ...]:
