@@ -13,7 +13,7 @@ LONGEST_TAG = 35
 
 @lru_cache(maxsize=4096)
 def canonical(language: str) -> str:
-    """The one form of a tag that stands for all its forms: `EN`, `eng` and `en` are `en`, `zh-cmn-hans-cn` `zh-Hans-CN`.
+    """The one form of a tag that stands for all its forms: `EN`, `eng` and `en` are `en`.
 
     Case is that of BCP 47; codes are the shortest of ISO 639, of today; extended languages stand alone (`zh-yue` is
     `yue`); the language that usually is meant by a group of languages has the group's code (`cmn` is `zh`).
@@ -37,14 +37,21 @@ def canonical(language: str) -> str:
 
 def _standard(tag: str) -> str | None:
     """The canonical form; None of what is no tag."""
-    if len(tag) > LONGEST_TAG or len(tag.split("-")[0]) == 4:  # four letters are reserved: `thai` is none
+    if len(tag) > LONGEST_TAG or len(tag.split("-", maxsplit=1)[0]) == 4:  # four letters are reserved: `thai` is none
         return None
     try:
-        return standardize_tag(tag, macro=True)
+        form = standardize_tag(tag, macro=True)
     except LanguageTagError:
         return None
+    return _standard(form.split("-", 1)[1]) if Language.get(form).extlangs else form
 
 
+def is_registered(language: str) -> bool:
+    """Whether the codes in a tag are in use or free for private use: `jp` and `cn` are countries, no languages."""
+    return Language.get(canonical(language)).is_valid()
+
+
+@lru_cache(maxsize=4096)
 def is_form_of(tag: str, language: str) -> bool:
     """Whether a tag means a language, or a more general or more special form of it: `pt` and `pt-BR`, `cmn` and `zh`.
 

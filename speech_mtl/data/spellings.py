@@ -72,23 +72,22 @@ def joined(text: str) -> str:
     return _JOINER.sub(lambda match: match[match.lastindex] if match.lastindex else "", text)
 
 
-_ONE_LETTER = dict(
-    pair.split("=")
-    for pair in (
-        "अॆ=ऄ अा=आ र्इ=ई उु=ऊ एॅ=ऍ एॆ=ऎ एे=ऐ अॉ=ऑ आॅ=ऑ अॊ=ऒ आॆ=ऒ अो=ओ आे=ओ अौ=औ आै=औ अॅ=ॲ अऺ=ॳ अऻ=ॴ आऺ=ॴ अॏ=ॵ अॖ=ॶ अॗ=ॷ ाॅ=ॉ ाॆ=ॊ ाे=ो ाै=ौ "
-        "অা=আ ঋৃ=ৠ ঌৢ=ৡ "
-        "ਅਾ=ਆ ੲਿ=ਇ ੲੀ=ਈ ੳੁ=ਉ ੳੂ=ਊ ੲੇ=ਏ ਅੈ=ਐ ੳੋ=ਓ ਅੌ=ਔ "
-        "અા=આ અૅ=ઍ અે=એ અૈ=ઐ અૉ=ઑ આૅ=ઑ અો=ઓ આે=ઓ અૌ=ઔ આૈ=ઔ ાૅ=ૉ ાે=ો ાૈ=ૌ "
-        "ଅା=ଆ ଏୗ=ଐ ଓୗ=ଔ "
-        "அூ=ஆ ஸ்ரீ=ஶ்ரீ "
-        "ఒౕ=ఓ ఒౌ=ఔ ిౕ=ీ ెౕ=ే ొౕ=ో "
-        "ಉಾ=ಊ ಒೌ=ಔ ಋಾ=ೠ "
-        "ഇൗ=ഈ ഉൗ=ഊ എെ=ഐ ഒാ=ഓ ഒൗ=ഔ െെ=ൈ ൻ്റ=ന്റ "
-        "අා=ආ අැ=ඇ අෑ=ඈ උෟ=ඌ ඍෘ=ඎ ඏෟ=ඐ එ්=ඒ එෙ=ඓ ඔ්=ඕ ඔෟ=ඖ ෙෙ=ෛ "
-    ).split()
+_SPELT_IN_PARTS = (
+    "अॆ=ऄ अा=आ र्इ=ई उु=ऊ एॅ=ऍ एॆ=ऎ एे=ऐ अॉ=ऑ आॅ=ऑ अॊ=ऒ आॆ=ऒ अो=ओ आे=ओ अौ=औ आै=औ अॅ=ॲ अऺ=ॳ अऻ=ॴ "
+    "आऺ=ॴ अॏ=ॵ अॖ=ॶ अॗ=ॷ ाॅ=ॉ ाॆ=ॊ ाे=ो ाै=ौ "
+    "অা=আ ঋৃ=ৠ ঌৢ=ৡ "
+    "ਅਾ=ਆ ੲਿ=ਇ ੲੀ=ਈ ੳੁ=ਉ ੳੂ=ਊ ੲੇ=ਏ ਅੈ=ਐ ੳੋ=ਓ ਅੌ=ਔ "
+    "અા=આ અૅ=ઍ અે=એ અૈ=ઐ અૉ=ઑ આૅ=ઑ અો=ઓ આે=ઓ અૌ=ઔ આૈ=ઔ ાૅ=ૉ ાે=ો ાૈ=ૌ "
+    "ଅା=ଆ ଏୗ=ଐ ଓୗ=ଔ "
+    "அூ=ஆ ஸ்ரீ=ஶ்ரீ "
+    "ఒౕ=ఓ ఒౌ=ఔ ిౕ=ీ ెౕ=ే ొౕ=ో "
+    "ಉಾ=ಊ ಒೌ=ಔ ಋಾ=ೠ "
+    "ഇൗ=ഈ ഉൗ=ഊ എെ=ഐ ഒാ=ഓ ഒൗ=ഔ െെ=ൈ ൻ്റ=ന്റ "
+    "අා=ආ අැ=ඇ අෑ=ඈ උෟ=ඌ ඍෘ=ඎ ඏෟ=ඐ එ්=ඒ එෙ=ඓ ඔ්=ඕ ඔෟ=ඖ ෙෙ=ෛ "
 )
-"""Vowels of Indic scripts that were typed in parts, and some letters of one look."""
+"""Vowels of Indic scripts as they are typed in parts, and other signs of one look: `parts=letter`."""
 
+_ONE_LETTER = dict(pair.split("=") for pair in _SPELT_IN_PARTS.split())
 _IN_PARTS = re.compile("|".join(sorted(_ONE_LETTER, key=len, reverse=True)))
 
 
@@ -148,7 +147,9 @@ def _thai_or_lao(as_in: Callable[[str], str]) -> Callable[[str], str]:
 
 _COENG = "្[ក-ឳ]"
 _khmer_in_order = _sorter(
-    f"(?:{_COENG}|[ា-៑៝])+", f"{_COENG}|.", "៌", "្រ", "៉ ៊", "េ ែ ៃ ោ ៅ ើ ឿ ៀ", "ុ ូ ួ", "ិ ី ឹ ឺ", "ា", "ំ ់ ៍ ៎ ៏ ័ ៑ ៝", "ះ ៈ"
+    f"(?:{_COENG}|[ា-៑៝])+",
+    f"{_COENG}|.",
+    *("", "្រ", "៌", "៉ ៊", "េ ែ ៃ ោ ៅ ើ ឿ ៀ", "ុ ូ ួ", "ិ ី ឹ ឺ", "ា", "ំ ់ ៍ ៎ ៏ ័ ៑ ៝", "ះ ៈ"),
 )
 _KHMER = (("េ([ុ-ួ]?)ី", r"ើ\1"), ("េ([ុ-ួ]?)ា", r"ោ\1"), ("ើា", "ោី"))
 
@@ -160,7 +161,7 @@ def _khmer(text: str) -> str:
     return text
 
 
-_burmese_in_order = _sorter("[ါ-ူေဲံ-းျ-ှ]{2,}", ".", *"ျ ြ ွ ှ ေ".split(), "ိ ီ ဲ", "ု ူ", "ါ ာ", "ံ", "့", "း")
+_burmese_in_order = _sorter("[ါ-ူေဲံ-းျ-ှ]{2,}", ".", *("ျ", "ြ", "ွ", "ှ", "ေ", "ိ ီ ဲ", "ု ူ", "ါ ာ", "ံ", "့", "း"))
 _BURMESE = (  # digits with the look of a letter, and letters of one look
     ("၀(?=[ါ-ံ်-ှ])", "ဝ"),
     ("၇(?=[ါ-ံ်-ှ])", "ရ"),
@@ -189,8 +190,7 @@ _BY_SCRIPT = (
 
 
 def unified(text: str) -> str:
-    """Writes i and j, and the syllables of Indic scripts, Thai, Lao, Khmer and Burmese, in one way of those that look
-    alike.
+    """Writes i, j and the syllables of Indic scripts, Thai, Lao, Khmer and Burmese in one of the ways that look alike.
 
     Args:
         text: NFC, lower case, without punctuation. What comes out need not be NFC.

@@ -62,26 +62,26 @@ _KAF, _YEH = {"ك": "ک"}, {"ي": "ی", "ى": "ی"}
 _DIGITS = dict(zip("٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", strict=True))
 _HAMZA_ON_YEH = ("ی\u0654", "ئ")
 _PERSIAN = Rule(letters=_KAF | _YEH | _DIGITS | dict.fromkeys("ەہھ", "ه") | {"ۀ": "ه\u0654"}, rewrites=(_HAMZA_ON_YEH,))
-_AZERBAIJANI = Rule(letters=_KAF | _YEH | _DIGITS, rewrites=(_HAMZA_ON_YEH,))
+_FARSI_KAF_AND_YEH = Rule(letters=_KAF | _YEH | _DIGITS, rewrites=(_HAMZA_ON_YEH,))
 _URDU = Rule(letters=_KAF | _YEH | _DIGITS | {"ه": "ہ", "ۀ": "ۂ", "ة": "ۃ"}, rewrites=(_HAMZA_ON_YEH,))
 _KURDISH = Rule(  # h and the vowel e, which was typed as h that does not join, have letters of their own
     letters=_KAF | _YEH,
-    rewrites=(("ه\u200c|(?<=[ء-يٮ-ۓە])(?<!ا)ه(?![\u0610-\u06ff])", "ە"), ("ه", "ھ")),
+    rewrites=(("ه\u200c|(?<=[ء-يٮ-ۓە])(?<!ا)ه(?![ؐ-ؚء-ٟٮ-ۓە-ۭۺ-ۿ\u200d])", "ە"), ("ه", "ھ")),
 )
 _ARABIC = Rule(letters={"ک": "ك"}, rewrites=(("ی(?=[\u0610-\u065f]*[ء-يٮ-ۓ])", "ي"), ("ی", "ى")))
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("ar", "acm", "aeb", "afb", "apc", "apd", "arq", "ars", "ary", "arz"), _ARABIC),
-    **dict.fromkeys(("azb-Latn", "crh", "gag", "kk-Latn", "tr", "tt-Latn"), _DOTLESS_I),
+    **dict.fromkeys(("crh", "gag", "kk-Latn", "tr", "tt-Latn"), _DOTLESS_I),
     **dict.fromkeys(("haw", "sm", "to", "ty"), _OKINA),
     **dict.fromkeys(("fi", "sv"), _COLON_SUFFIX),
     **dict.fromkeys(("bs", "hr", "sr", "vi"), _CROSSED_D),
     **dict.fromkeys(("ady", "av", "ce", "dar", "inh", "kbd", "lbe", "lez", "rut", "tab", "tkr"), _PALOCHKA),
-    **dict.fromkeys(("fa", "bqi", "glk", "haz", "lrc", "mzn", "tg-Arab", "tk-Arab", "uz-Arab", "uzs"), _PERSIAN),
+    **dict.fromkeys(("fa", "bqi", "glk", "haz", "mzn", "tg-Arab", "tk-Arab", "uz-Arab", "uzs"), _PERSIAN),
     **dict.fromkeys(("ur", "hno", "khw", "ks-Arab", "lah", "pa-Arab", "skr"), _URDU),
     **dict.fromkeys(("ckb", "ku-Arab", "lki", "sdh"), _KURDISH),
     **dict.fromkeys(("kk-Arab", "ky-Arab", "ug"), Rule(letters={"ک": "ك"})),
-    **dict.fromkeys(("az-Arab", "azb"), _AZERBAIJANI),
+    **dict.fromkeys(("az-Arab", "azb", "lrc", "luz"), _FARSI_KAF_AND_YEH),
     "az": Rule(dotless_i=True, letters={"ǝ": "ə"}),
     "ca": Rule(inside="'·"),  # col·legi
     "he": Rule(rewrites=(_GERSHAYIM,)),
@@ -172,12 +172,14 @@ _SUSPICIOUS = re.compile(r"[^\x00-\x7f]|[?&\\%]")
 _ESCAPED = re.compile(
     r"\ufffd|[\ue000-\uf8ff]|&(?:#\d+|#x[\da-f]+|[a-z]{2,8});|\\(?:u[\da-f]{4}|x[\da-f]{2})|(?:%[\da-f]{2}){2}", re.I
 )
-_QUESTION_WITHIN = re.compile(r"(?=([^\W\d_])\?+([^\W\d_]))")
+_QUESTION = re.compile(r"(?=([^\W\d_])\?+([^\W\d_]))")
 
 
 def _has_lost_letter(word: str) -> bool:
-    pairs = [] if "/" in word or "=" in word else _QUESTION_WITHIN.findall(word)  # such as the address of a page
-    return any(after.islower() or (before.isupper() and after.isupper()) for before, after in pairs if before != before.swapcase())
+    if "/" in word or "=" in word:  # the address of a page
+        return False
+    pairs = _QUESTION.findall(word)
+    return any((a.islower() and b.islower()) or (a.isupper() and b.isupper()) for a, b in pairs)
 
 
 def _is_misread(word: str) -> bool:
@@ -234,9 +236,7 @@ def _replacement_after(char: str) -> str:
 
 
 def _is_dropped(char: str) -> bool:
-    return char in _DROPPED or (
-        unicodedata.category(char) in ("Cf", "Cn", "Co", "Cs", "Me") and char not in _JOINERS
-    )
+    return char in _DROPPED or (unicodedata.category(char) in ("Cf", "Cn", "Co", "Cs", "Me") and char not in _JOINERS)
 
 
 _before = _PerCharacter(_replacement_before)
