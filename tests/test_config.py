@@ -145,6 +145,13 @@ def test_wrong_value(override, key, tmp_path):
         (["weighting={kind: gradnorm}", "sharing={kind: nothing}"], "weighting.kind: gradnorm looks at gradients in"),
         (["training.log_conflicts=true", "sharing={kind: nothing}"], "training.log_conflicts looks at gradients in"),
         (["weighting={kind: gradnorm}", "gradients={kind: cagrad}"], "gradients must be null"),
+        (["languages={en: {}, EN: {}}"], "en and EN are one"),
+        (["languages={zh-CN: {}, eng: {}, en: {}}"], "eng and en are one"),
+        (["languages={zh-CN: {}, zh-cn: {}}"], "zh-CN and zh-cn are one"),
+        (["languages={zh_CN: {}}"], "write zh-CN"),
+        (["languages={../../x: {}}"], "such as cs, zh-CN or sr-Latn"),
+        (["languages={'': {}}"], "such as cs, zh-CN or sr-Latn"),
+        (["languages={" + "a" * 300 + ": {}}"], "such as cs, zh-CN or sr-Latn"),
     ],
 )
 def test_settings_that_do_not_go_together(overrides, expected, tmp_path):
@@ -163,6 +170,7 @@ def test_settings_that_do_not_go_together(overrides, expected, tmp_path):
         ["weighting={kind: gradnorm}", "training.log_conflicts=true"],
         ["seed=4294967295", "augment.noise_snr_db=[10, 10]"],
         ["tasks={mood-2.b_C: {label: my mood!}}"],
+        ["languages={zh-CN: {}, zh-TW: {}, pt: {}, pt-BR: {}, JPN: {manifest_languages: [ja_JP]}}"],
     ],
 )
 def test_settings_that_do(overrides, tmp_path):
