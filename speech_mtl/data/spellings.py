@@ -87,7 +87,7 @@ _SPELT_IN_PARTS = (
 )
 """Vowels of Indic scripts as they are typed in parts, and other signs of one look: `parts=letter`."""
 
-_ONE_LETTER = dict(pair.split("=") for pair in _SPELT_IN_PARTS.split())
+_ONE_LETTER: dict[str, str] = {pair.split("=")[0]: pair.split("=")[1] for pair in _SPELT_IN_PARTS.split()}
 _IN_PARTS = re.compile("|".join(sorted(_ONE_LETTER, key=len, reverse=True)))
 
 

@@ -1,5 +1,7 @@
 import sys
 import unicodedata
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -76,7 +78,7 @@ _FORMS = {
 }
 """A language of each rule and each way of spacing: others are normalised as one of these."""
 
-NORMALIZERS = {tag: lambda text, tag=tag: normalize(text, tag) for tag in _FORMS.values()}
+NORMALIZERS: dict[str, Callable[[str], str]] = {tag: partial(normalize, language=tag) for tag in _FORMS.values()}
 NORMALIZERS["pinyin"] = PinyinTokenizer("zh", ("<blank>",)).normalize
 
 
