@@ -141,6 +141,7 @@ def finetune(
     Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
     """
     from speech_mtl.config import parsed_overrides
+    from speech_mtl.data.languages import canonical
 
     if replace_head and keep_head:
         raise InputError(
@@ -162,7 +163,7 @@ def finetune(
     head = "new" if replace_head else "keep" if keep_head else None
     new = NewLanguage(language, manifests, tokenizer, method, head, rehearse)
     named = run.resolve() if run.name in ("", "..") else run  # the folder it is in: `.` has no name
-    path = out or named.with_name(f"{named.name}-{language}")
+    path = out or named.with_name(f"{named.name}-{canonical(language)}")
     settings = finetuning_recipe(Run(run), new, changes, screen.progress)
     train_run(settings, path, screen)
     print(f"The run is in {path}; {path}/start.json says of every weight where it came from")

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from speech_mtl.data.languages import canonical
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError, brief
@@ -96,6 +97,19 @@ class Recipe(Section):
     """Of all random draws of a run."""
     init_from: FilePath | None = None
     """A run whose encoder, and whose output layers of languages named here, training starts from."""
+
+    @field_validator("languages")
+    @classmethod
+    def _languages_are_languages_and_differ(cls, languages):
+        names: dict[str, str] = {}
+        for name in languages:
+            try:
+                other = names.setdefault(canonical(name), name)
+            except InputError as error:
+                raise ValueError(f"{error.expected}; {name[:80]!r} is none: {error.action}") from None
+            if other != name:
+                raise ValueError(f"different languages; {other} and {name} are one: leave one of them out")
+        return languages
 
     @field_validator("tasks")
     @classmethod

@@ -193,12 +193,12 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
 
 def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError, action: str) -> InputError:
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    command = "`iconv -f UTF-16 -t UTF-8`" if wide else "a command such as `iconv -f CP1250 -t UTF-8`"
     return InputError(
         f"{where}: not UTF-8",
         expected="text in UTF-8",
         received="UTF-16" if wide else repr(content[max(0, error.start - 20) : error.end + 20]),
-        action="convert the file, "
-        + ("with `iconv -f UTF-16 -t UTF-8`" if wide else f"such as with `iconv -f CP1250 -t UTF-8`; or {action}"),
+        action=f"convert the file with {command}; or {action}",
     )
 
 

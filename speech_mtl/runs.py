@@ -120,7 +120,7 @@ class Run:
     def tokenizers(self) -> dict[str, Tokenizer]:
         """By language, in the order of the recipe's languages."""
         return {
-            language: load_tokenizer(self.path / "tokenizers" / f"{language}.json")
+            language: load_tokenizer(self.path / "tokenizers" / f"{language}.json", language)
             for language in self.recipe().languages
         }
 

@@ -159,6 +159,8 @@ class LanguageSettings(Section):
     """Share of the training transcripts, chosen at random, that training sees; the others count as unknown."""
     manifests: dict[Literal["train", "dev", "test"], FilePath] = {}
     """By split, manifests that lie elsewhere than in `data.dir/LANGUAGE/`."""
+    manifest_languages: Annotated[tuple[Word, ...], Field(max_length=1000)] = ()
+    """Other languages that the lines of its manifests may name: the speech counts as this one all the same."""
     train: Switch = True
     """Whether training uses its speech. Without, its output layer stays what it is in the run of `init_from`."""
     output_layer: Literal["keep", "new"] | None = None

@@ -430,7 +430,7 @@ def test_runs_without_weights_or_with_damaged_ones(refused: Callable[..., str], 
 
 def test_damaged_tokenizers_and_settings(refused: Callable[..., str], run_path: Path):
     damaged([run_path / "tokenizers" / "aa.json"], b'{"kind": "character"}')
-    assert "aa.json: not a tokeniser" in refused("evaluate", run_path)
+    assert "aa.json: the field 'language' is missing" in refused("evaluate", run_path)
     for content in (b"languages: [", b"name: tiny\n", b"caf\xe9"):
         damaged([run_path / "settings.yaml"], content)
         assert "settings.yaml" in refused("evaluate", run_path)

@@ -169,6 +169,13 @@ def test_wrong_value(override, key, tmp_path):
         (["features.hop_s=0.03"], "features.hop_s must be at most features.window_s"),
         (["features.num_mels=200"], "features.num_mels = 200 are too many bands"),
         (["features.num_mels=19"], "augment.spec_augment.max_mels must be at most features.num_mels = 19"),
+        (["languages={en: {}, EN: {}}"], "en and EN are one"),
+        (["languages={zh-CN: {}, eng: {}, en: {}}"], "eng and en are one"),
+        (["languages={zh-CN: {}, zh-cn: {}}"], "zh-CN and zh-cn are one"),
+        (["languages={zh_CN: {}}"], "write zh-CN"),
+        (["languages={../../x: {}}"], "a name for files"),
+        (["languages={'': {}}"], "a name for files"),
+        (["languages={" + "a" * 300 + ": {}}"], "a name for files"),
     ],
 )
 def test_settings_that_do_not_go_together(overrides, expected, tmp_path):
@@ -190,6 +197,7 @@ def test_settings_that_do_not_go_together(overrides, expected, tmp_path):
         ["training.num_updates=1e4", "seed=5.0", "data.batch_s=30"],
         ["languages={con: {}, aux: {}, nul: {}}"],
         ["name=příklad 日本語", "compare.variants={2020-01-01: {seed: 1}}", "about=2020-01-01"],
+        ["languages={zh-CN: {}, zh-TW: {}, pt: {}, pt-BR: {}, JPN: {manifest_languages: [ja_JP]}}"],
     ],
 )
 def test_settings_that_do(overrides, tmp_path):

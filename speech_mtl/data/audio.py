@@ -116,7 +116,9 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
         raise AudioError("missing", f"there is no audio file {path}") from None
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error.error_string.rstrip(".")) from None
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except OSError as error:
+        raise _unreadable(path, error.strerror or error) from None
+    except (ValueError, TypeError, RuntimeError) as error:
         raise _unreadable(path, error) from None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
-from speech_mtl.data.examples import Examples, utterances_at
+from speech_mtl.data.examples import Examples, damaged_words, utterances_at
 from speech_mtl.data.labels import encode, make_column
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
@@ -71,7 +71,10 @@ def load_references(
         labels = [utterance.label(task.label) for utterance in kept]
         num_unseen[name] = sum(label is not None and task.names_unseen(label) for label in labels)
     nothing = np.zeros(len(kept) + 1, np.int64)
-    examples = Examples(opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, columns)
+    damaged = [word for utterance in kept for word in damaged_words(utterance)]
+    examples = Examples(
+        opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, columns, damaged=damaged
+    )
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
     return References(examples, ids, speakers, texts, num_unseen)
 
@@ -131,9 +134,7 @@ def evaluate(
     screen = screen or Screen(quiet=True)
     splits = _known(splits)
     recipe, recognizer = run.recipe(), run.load()
-    languages = list(languages or recipe.languages)
-    for language in languages:
-        recognizer.language_id(language)
+    languages = list(dict.fromkeys(map(recognizer.own_name, languages or recipe.languages)))
     rows, task_rows = [], []
     for language in languages:
         for split in splits:
@@ -212,8 +213,16 @@ def hypotheses_path(run: Run, language: str, split: str) -> Path:
     return run.path / "hypotheses" / f"{language}-{split}.jsonl"
 
 
+def report_damaged(examples: Examples, screen: Screen) -> None:
+    """Says in how many transcripts letters seem to be lost, and in which ones first."""
+    if examples.damaged:
+        first = "; ".join(examples.damaged[:3]) + (" ..." if len(examples.damaged) > 3 else "")
+        screen.warn(f"letters seem to be lost in {len(examples.damaged)} transcripts, by a wrong encoding: {first}")
+
+
 def report_skipped(references: References, screen: Screen) -> None:
-    """Says which utterances are left out, and which labels."""
+    """Says which utterances are left out, and which labels, and where letters are lost."""
+    report_damaged(references.examples, screen)
     for skip in references.examples.skipped:
         screen.warn(f"{skip.source}: left out: {skip.message}")
     for task, number in references.num_unseen.items():

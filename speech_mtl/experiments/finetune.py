@@ -1,12 +1,13 @@
 """A trained run and speech of a language -> the recipe that trains the language from that run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
+from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.methods import beside, find_method, rate_factor
 from speech_mtl.runs import Run
@@ -49,6 +50,7 @@ def finetuning_recipe(
     there = run.recipe()
     run.best_folder()
     method = find_method(new.method)
+    new = replace(new, language=find_language(new.language, there.languages) or new.language)
     _refuse_method(run, there, new)
     _refuse_unasked(run, new, list(there.languages))
     kind, added = _tokenizer_kind(run, new), method(there, new.language)

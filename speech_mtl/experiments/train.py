@@ -29,12 +29,13 @@ from speech_mtl.corpora import (
 )
 from speech_mtl.data.batching import batches
 from speech_mtl.data.examples import Examples
+from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.dev_look import Conflicts, DevLook
-from speech_mtl.experiments.evaluate import References, load_references, report_skipped
+from speech_mtl.experiments.evaluate import References, load_references, report_damaged, report_skipped
 from speech_mtl.experiments.laterals import lacks_laterals, write_laterals
 from speech_mtl.experiments.provenance import commit
 from speech_mtl.experiments.start import kept_tokenizer, start_from
@@ -343,6 +344,9 @@ def _report_speech(recipe, splits, examples, references, counts, recognizer: Rec
         screen.say(line + (f"; left out: {left_out}" if left_out else ""))
         for skip in examples[i].skipped:
             screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
+        report_damaged(examples[i], screen)
+        if not is_registered(split.language):
+            screen.warn(f"{split.language} is the code of no language: it is written with spaces between words here")
     for name, task in recognizer.tasks.items():
         labelled, total = counts[name]
         screen.say(f"{name}: {labelled} of {total} utterances labelled, {task.describe()}")

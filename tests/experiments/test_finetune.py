@@ -67,6 +67,8 @@ def test_a_second_generation_starts_from_the_first(trained: Run, third: dict, ma
     ("language", "settings", "problem", "action"),
     [
         ("aa", {}, "has an output layer for aa already", "--replace-head"),
+        ("AAR", {}, "has an output layer for aa already", "--replace-head"),
+        ("a_a", {}, "Malformed language tag", "ISO 639"),
         ("cc", {"output_layer": "keep"}, "no output layer for cc that could be kept", "--keep-head"),
     ],
 )

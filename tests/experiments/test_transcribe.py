@@ -27,7 +27,7 @@ def test_files_of_any_rate_and_number_of_channels(run: Run, speak: Callable, tmp
     paths = [tmp_path / "a.wav", tmp_path / "b.ogg"]
     soundfile.write(paths[0], speak("abc"), 16_000)
     soundfile.write(paths[1], np.stack([speak("abc", 44_100)] * 2, axis=1), 44_100)
-    found = list(transcribe_files(run, paths, "bb"))
+    found = list(transcribe_files(run, paths, "BB"))
     assert [(path, hypothesis.id, hypothesis.language) for path, hypothesis in found] == [
         (path, str(path), "bb") for path in paths
     ]
