@@ -145,6 +145,8 @@ class DataSettings(Section):
     max_duration_s: Positive = 30.0
     allow_skipped: Share = 0.01
     """Largest share of a manifest's utterances that may be unusable."""
+    allow_leaks: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Largest share of a dev or test split whose audio may be in training; see `experiments.held_out`."""
     batch_s: Positive = 60.0
     """Seconds of speech in a batch, padding included."""
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -21,7 +21,7 @@ from speech_mtl.files import replacing, write_text
 FULL_SCALE = np.float32(32767.0)
 """What a sample of 1.0 is stored as."""
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the files' layout or the decoding changes, so that old caches are not used."""
 
 
@@ -48,12 +48,15 @@ class WaveformStore:
 
     Attributes:
         num_samples: (N,) int64, length of each utterance; 0 for one that is skipped or was not to be decoded.
+        digests: (N,) uint64, of the samples of each: equal where the audio is, whatever its files are called; 0 where
+            there is none.
         skipped: The skipped ones, by position.
     """
 
     def __init__(self, path: Path):
         index = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         self.num_samples = np.array(index["num_samples"], dtype=np.int64)
+        self.digests = np.array(index["digests"], dtype=np.uint64)
         self.starts = np.concatenate([[0], np.cumsum(self.num_samples)[:-1]]).astype(np.int64)
         self.skipped = {int(position): Skipped(**skip) for position, skip in index["skipped"].items()}
         self.path = path
@@ -116,6 +119,7 @@ def _fill(
     wanted: frozenset[int] | None,
 ) -> None:
     num_samples: list[int] = []
+    digests: list[int] = []
     skipped: dict[int, dict] = {}
     with replacing(path) as temporary, temporary.open("wb") as file:
         for utterance, result in _decoded(utterances, limits, num_threads, wanted):
@@ -123,10 +127,17 @@ def _fill(
                 skip = {"source": utterance.source, "reason": result.reason, "message": str(result)}
                 skipped[len(num_samples)] = skip
                 num_samples.append(0)
+                digests.append(0)
             else:
                 file.write(result.tobytes())
                 num_samples.append(len(result))
-    write_text(path.with_suffix(".json"), json.dumps({"num_samples": num_samples, "skipped": skipped}))
+                digests.append(_sample_digest(result))
+    index = {"num_samples": num_samples, "digests": digests, "skipped": skipped}
+    write_text(path.with_suffix(".json"), json.dumps(index))
+
+
+def _sample_digest(samples: np.ndarray) -> int:
+    return int.from_bytes(hashlib.blake2b(samples.tobytes(), digest_size=8).digest()) if len(samples) else 0
 
 
 def _decoded(
