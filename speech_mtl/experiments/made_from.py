@@ -166,7 +166,7 @@ class Now:
         record = made_from(run)
         if record is None:
             return []
-        changes = self._speech_changes(record["speech"], recipe)
+        changes = self.speech_changes(record["speech"], recipe)
         if record["start"] and recipe.init_from and Run(recipe.init_from).has_best():
             if recipe.init_from not in self._weights:
                 self._weights[recipe.init_from] = weights_digest(Run(recipe.init_from))
@@ -189,11 +189,12 @@ class Now:
         recipe, speech = run.recipe(), evaluated["speech"]
         if [f"{language} {split}" for language, split in wanted] != list(speech):
             return False
-        return all(recipe.manifest(*name.rsplit(" ", 1)).is_file() for name in speech) and not self._speech_changes(
+        return all(recipe.manifest(*name.rsplit(" ", 1)).is_file() for name in speech) and not self.speech_changes(
             speech, recipe
         )
 
-    def _speech_changes(self, speech: dict[str, Source], recipe: Recipe) -> list[str]:
+    def speech_changes(self, speech: dict[str, Source], recipe: Recipe) -> list[str]:
+        """What is another of the speech that was used; the recipe says where it lies."""
         found = (self._change(source, recipe, *name.rsplit(" ", 1)) for name, source in speech.items())
         return [change for change in found if change]
 
