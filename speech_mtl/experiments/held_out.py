@@ -186,13 +186,13 @@ def tell_speakers(
 
 def _same_audio(split: Split, training: Sequence[Trained]) -> dict[str, str]:
     """By line of a split's manifest, the first line of training that has its audio."""
-    found: dict[str, str] = {}
+    found: dict[int, str] = {}
     for one in training:
         places = same_audio(split.store.digests[split.positions], one.digests)
         for position, place in zip(split.positions.tolist(), places.tolist(), strict=True):
             if place >= 0:
-                found.setdefault(_line(split.manifest, position), _line(one.manifest, int(one.positions[place])))
-    return found
+                found.setdefault(position, _line(one.manifest, int(one.positions[place])))
+    return {_line(split.manifest, position): found[position] for position in sorted(found)}
 
 
 def _of_manifest(lines: Mapping[str, str], manifest: Path) -> dict[str, str]:
