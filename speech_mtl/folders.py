@@ -62,7 +62,12 @@ def refuse_foreign_folder(path: Path, kind: str) -> None:
         InputError: It is no folder, or it holds something and is no output of this kind.
     """
     if os.path.lexists(path) and not path.is_dir():
-        raise _foreign(path, kind, "something else at that path")
+        raise InputError(
+            f"{path} is no folder",
+            expected="a folder, or a path where one can be made",
+            received="something else at that path",
+            action="choose another folder with --out",
+        )
     names = {other.name for other in path.iterdir()} if path.is_dir() else set()
     own = sorted(name for name in names if not _TEMPORARY.fullmatch(name))
     marked = _marked_as(path) if MARK in own else None

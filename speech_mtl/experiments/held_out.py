@@ -29,7 +29,6 @@ MOST_NAMED = 3
 FEW = 20
 """With fewer utterances a split is a trial of the machinery: what is in training is named, and not refused."""
 
-
 ANY_LANGUAGE = "und"
 """Whose rules sentences of all languages are compared by."""
 
@@ -210,8 +209,9 @@ def _named(pairs: Mapping[str, str]) -> str:
 
 
 def _too_many(split: Split, pairs: Mapping[str, str], allowed: float) -> InputError:
+    counted = f"{len(pairs)} of {len(split.positions)} {split.split} utterances"
     return InputError(
-        f"{split.language}: {len(pairs)} of {len(split.positions)} {split.split} utterances have audio of training",
+        f"{split.language}: {counted} have audio that is in training",
         expected=f"at most {allowed:.0%} of a dev or test split in the training speech of any language",
         received=_named(pairs),
         action="take these lines out of one of the manifests, or set data.allow_leaks=1 to go on with them",

@@ -254,7 +254,7 @@ def test_dev_and_test_speech_in_training_is_told_and_refused(
     own[:5] = [replace(utterance, audio=audio) for utterance, audio in zip(own, copies, strict=False)]
     write_manifest(manifest_path(data_dir, "aa", "test"), own)
     recipe = tiny_recipe.overridden({"data.dir": str(data_dir), "training.num_updates": 1})
-    with pytest.raises(InputError, match=r"aa: \d+ of 30 test utterances have audio of training") as caught:
+    with pytest.raises(InputError, match=r"aa: \d+ of 30 test utterances have audio that is in training") as caught:
         train(recipe, tmp_path / "run")
     assert "test.jsonl:1 is " in caught.value.received
     assert not (tmp_path / "run").exists()
