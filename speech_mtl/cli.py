@@ -62,6 +62,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, on
 
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs side by side, each with its share of the cores.")]
 EngineName = Annotated[str, typer.Option(help="local, or ray for the machines of the cluster that RAY_ADDRESS names.")]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option("--accept-changes", help="Keep what was trained before speech or first weights changed, and go on."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Train nothing; print the plan, its time and disk.")]
 
 
@@ -92,9 +96,10 @@ def train(
     recipe: RecipePath,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME-OF-RECIPE if not given.")] = None,
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a recipe; run again, it goes on from the last checkpoint.
+    """Train a recipe; run again, it goes on from the last checkpoint. With more updates it trains further.
 
     Example: speech-mtl train recipes/human training.num_updates=500 --out runs/first
     """
@@ -107,7 +112,7 @@ def train(
     from speech_mtl.screen import Screen
 
     path = out or Path("runs") / settings.name
-    train_run(settings, path, Screen(quiet))
+    train_run(settings, path, Screen(quiet), accept_changes=accept_changes)
     print(f"The run is in {path}\nNext: speech-mtl evaluate {path}")
 
 
@@ -134,6 +139,7 @@ def finetune(
     replace_head: Annotated[bool, typer.Option("--replace-head", help="A new output layer for one it has.")] = False,
     keep_head: Annotated[bool, typer.Option("--keep-head", help="Go on from the output layer it has.")] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; RUN-LANGUAGE if not given.")] = None,
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
     """Teach a trained run another language. The output layers that it has stay.
@@ -165,7 +171,7 @@ def finetune(
     named = run.resolve() if run.name in ("", "..") else run  # the folder it is in: `.` has no name
     path = out or named.with_name(f"{named.name}-{canonical(language)}")
     settings = finetuning_recipe(Run(run), new, changes, screen.progress)
-    train_run(settings, path, screen)
+    train_run(settings, path, screen, accept_changes=accept_changes)
     print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
     print(f"Next: speech-mtl evaluate {path}, or speech-mtl forgetting {path} for what it lost")
 
@@ -177,20 +183,38 @@ def evaluate(
         list[str] | None, typer.Option(help="train, dev or test, several times if need be; dev and test if not given.")
     ] = None,
     language: Annotated[list[str] | None, typer.Option(help="Only these languages; all if not given.")] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Other speech, in one language: what was found in the run's own dev and test stays."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Print word and character error rates of a run by language and split.
 
     Example: speech-mtl evaluate runs/human --split test --language zh-CN
+
+    Example: speech-mtl evaluate runs/human --manifest data/held_out.jsonl --language zh-CN
     """
+    if manifest and (split or len(language or []) > 1):
+        raise InputError(
+            "--manifest takes the place of --split, and is of one language",
+            expected="--manifest FILE, with at most one --language",
+            received=f"--split {' '.join(split)}" if split else f"{len(language or [])} languages",
+            action="leave --split out, and call it once for each language",
+        )
     _load_backend_for(run)
     from speech_mtl.experiments.evaluate import evaluate as evaluate_run
+    from speech_mtl.experiments.evaluate import evaluate_manifest
     from speech_mtl.runs import Run
     from speech_mtl.screen import Screen
 
-    evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
-    _print_markdown((run / "evaluation.md").read_text(encoding="utf-8").rstrip())
-    print(f"The tables are in {run}/evaluation.md and .json, what was heard in {run}/hypotheses/")
+    name = "evaluation"
+    if manifest:
+        name += "-" + evaluate_manifest(Run(run), manifest, language[0] if language else None, Screen(quiet))[1]
+    else:
+        evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
+    _print_markdown((run / f"{name}.md").read_text(encoding="utf-8").rstrip())
+    print(f"The tables are in {run}/{name}.md and .json, what was heard in {run}/hypotheses/")
 
 
 @app.command()
@@ -249,6 +273,7 @@ def compare(
     jobs: Jobs = 1,
     engine: EngineName = "local",
     dry_run: DryRun = False,
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
     """Answer how much auxiliary languages help a target: every budget, arm and seed, with intervals and a report.
@@ -257,7 +282,7 @@ def compare(
 
     speech-mtl compare recipes/human compare.budgets_min='[10, 20]' compare.seeds='[0, 1, 2]' --out runs/human
     """
-    path = _comparison("compare", recipe, overrides, out, jobs, engine, dry_run, quiet)
+    path = _comparison("compare", recipe, overrides, out, jobs, engine, dry_run, accept_changes, quiet)
     if path:
         print(f"The report is {path}/report.html; rows and plots lie beside it, the runs in {path}/runs/")
 
@@ -270,6 +295,7 @@ def transfer(
     jobs: Jobs = 1,
     engine: EngineName = "local",
     dry_run: DryRun = False,
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
     """Map which language helps which: every language as the target, each other one as its only auxiliary.
@@ -278,7 +304,7 @@ def transfer(
 
     speech-mtl transfer recipes/synthetic compare.budgets_min='[1]' compare.arms='\\[pretrain_finetune]'
     """
-    path = _comparison("transfer", recipe, overrides, out, jobs, engine, dry_run, quiet)
+    path = _comparison("transfer", recipe, overrides, out, jobs, engine, dry_run, accept_changes, quiet)
     if path:
         print(f"The map is in {path}/report.html; rows and plots lie beside it, the runs in {path}/runs/")
 
@@ -291,6 +317,7 @@ def _comparison(
     jobs: int,
     engine: str,
     dry_run: bool,
+    accept_changes: bool,
     quiet: bool,
 ) -> Path | None:
     """Runs or only shows a comparison; returns the output folder if it ran."""
@@ -311,7 +338,7 @@ def _comparison(
         _print_markdown(estimate_text(planned, jobs))
         return None
     run = comparisons.compare if kind == "compare" else comparisons.transfer
-    results = run(settings, path, Screen(quiet), jobs, engine)
+    results = run(settings, path, Screen(quiet), jobs, engine, accept_changes)
     _print_markdown(comparisons.comparison_text(results))
     return path
 
@@ -323,6 +350,7 @@ def tune(
     out: Annotated[Path | None, typer.Option(help="Output folder; runs/tune-NAME-OF-RECIPE if not given.")] = None,
     jobs: Jobs = 1,
     engine: EngineName = "local",
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
     """Search the weights of languages and tasks on the dev set: a grid, or Bayesian optimisation.
@@ -340,7 +368,7 @@ def tune(
     from speech_mtl.screen import Screen
 
     path = out or Path("runs") / f"tune-{settings.name}"
-    tuned = searches.tune(settings, path, Screen(quiet), jobs, engine)
+    tuned = searches.tune(settings, path, Screen(quiet), jobs, engine, accept_changes)
     _print_markdown(searches.tuned_text(tuned))
     print(f"All trials are in {path}/tune.json, plots in {path}/plots/, the runs in {path}/runs/")
     print(f"Next: speech-mtl train {recipe} '{searches.best_weighting(tuned)}'")

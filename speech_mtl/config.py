@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -59,6 +60,19 @@ COMMAND_LINE = "the command line"
 
 RUN_SETTINGS = "settings.yaml"
 """What the recipe of a run is called in its folder; see `runs`."""
+
+
+UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*")
+"""Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
+
+PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
+"""Where speech and weights lie. What lies there has a bearing: `experiments.made_from` tells whether it is the same."""
+
+TEST_MANIFESTS = "languages.*.manifests.test"
+"""Where test speech lies: it has no bearing on what is trained, but on what comparisons find."""
+
+LENGTH = ("training.num_updates", "training.patience")
+"""How long a run trains: it can be trained further."""
 
 
 class Recipe(Section):
@@ -255,11 +269,19 @@ class Recipe(Section):
         """Seconds of speech of a language's split that are used; None for all."""
         return self.languages[language].budget_s if split == "train" else None
 
-    def of_one_run(self) -> dict[str, Any]:
-        """The settings that bear on one run, as plain values: not what a comparison or a search consists of."""
-        settings = self.model_dump(mode="json", exclude={"about", "compare", "tune"})
-        settings["training"]["warmup_updates"] = self.training.warmup  # alike, whether given or not
-        return settings
+    def of_one_run(self, but: Sequence[str] = ()) -> dict[str, Any]:
+        """The settings that have a bearing on one run, as plain values by dotted key; not those of these patterns."""
+        values = self.model_dump(mode="json")
+        values["training"]["warmup_updates"] = self.training.warmup  # alike, whether given or not
+        return {
+            key: value
+            for key, value in _by_dotted_key(values).items()
+            if not any(fnmatchcase(key, pattern) for pattern in (*UNTRAINED, *but))
+        }
+
+    def of_run(self) -> dict[str, Any]:
+        """What a run's settings say of it: all but what a comparison or a search consists of."""
+        return self.model_dump(mode="json", exclude={"about", "compare", "tune"})
 
     def with_languages(
         self, languages: Mapping[str, LanguageSettings], changes: Mapping[str, Any] | None = None

@@ -241,6 +241,8 @@ class DataSettings(Section):
     """Longer utterances are skipped, and counted."""
     allow_skipped: Share = 0.01
     """Largest share of a manifest's utterances that may be unusable."""
+    allow_leaks: Fraction = 0.01
+    """Largest share of a dev or test split whose audio may be in training; see `experiments.held_out`."""
     batch_s: Annotated[float, Field(strict=True, ge=1e-3, le=1e5)] = 60.0
     """Seconds of speech in a batch, padding included."""
     alpha: Fraction = 0.5

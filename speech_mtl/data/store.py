@@ -16,8 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from speech_mtl.data.audio import AudioError, read_audio
@@ -61,6 +63,7 @@ class _Index(TypedDict):
 
     crc32: NotNegative
     num_samples: list[NotNegative]
+    digests: list[Annotated[int, Field(ge=0, lt=2**64)]]
     skipped: dict[NotNegative, Skipped]
 
 
@@ -69,6 +72,8 @@ class WaveformStore:
 
     Attributes:
         num_samples: (N,) int64, length of each utterance; 0 for one that is skipped or was not to be decoded.
+        digests: (N,) uint64, of the samples of each: equal where the audio is, whatever its files are called; 0 where
+            there is none.
         skipped: The skipped ones, by position.
 
     Raises:
@@ -88,7 +93,10 @@ class WaveformStore:
             raise _damaged(path, "the checksum of its index", "other samples")
         if any(place >= len(index["num_samples"]) or index["num_samples"][place] for place in self.skipped):
             raise _damaged(path, "skipped utterances without samples", "an index that says otherwise")
+        if len(index["digests"]) != len(index["num_samples"]):
+            raise _damaged(path, "a digest of each utterance", f"{len(index['digests'])} digests")
         self.num_samples = np.array(index["num_samples"], dtype=np.int64)
+        self.digests = np.array(index["digests"], dtype=np.uint64)
         self.starts = np.concatenate([[0], np.cumsum(self.num_samples)[:-1]]).astype(np.int64)
 
     def __getitem__(self, position: int) -> np.ndarray:
@@ -185,6 +193,7 @@ def _fill(
     unchanged: Callable[[], bool],
 ) -> None:
     num_samples: list[int] = []
+    digests: list[int] = []
     skipped: dict[int, dict] = {}
     crc32 = 0
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -192,10 +201,12 @@ def _fill(
             if isinstance(result, AudioError):
                 skipped[len(num_samples)] = asdict(Skipped(printable(utterance.source), result.reason, str(result)))
                 num_samples.append(0)
+                digests.append(0)
             else:
                 file.write(samples := result.tobytes())
                 crc32 = zlib.crc32(samples, crc32)
                 num_samples.append(len(result))
+                digests.append(_sample_digest(samples))
         if not unchanged():
             raise InputError(
                 f"Audio files changed while they were decoded for {path}",
@@ -203,7 +214,12 @@ def _fill(
                 received="another size, time or duration of at least one of them",
                 action="start again when nothing writes to them any more",
             )
-    write_text(path.with_suffix(".json"), json.dumps({"crc32": crc32, "num_samples": num_samples, "skipped": skipped}))
+    index = {"crc32": crc32, "num_samples": num_samples, "digests": digests, "skipped": skipped}
+    write_text(path.with_suffix(".json"), json.dumps(index))
+
+
+def _sample_digest(samples: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(samples, digest_size=8).digest()) if samples else 0
 
 
 def _decoded(

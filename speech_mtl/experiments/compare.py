@@ -1,6 +1,7 @@
 """With and without auxiliary languages: runs the cells of a plan, gathers their errors, and writes the report."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +20,14 @@ from speech_mtl.experiments.gather import (
     gather_test_sets,
     trained_by,
 )
-from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
+from speech_mtl.experiments.held_out import look_at_plan
+from speech_mtl.experiments.made_from import Now
+from speech_mtl.experiments.plan import Plan, open_speech, plan_comparison, plan_transfer
 from speech_mtl.experiments.provenance import provenance
 from speech_mtl.experiments.run_stage import is_done, run_stage
 from speech_mtl.experiments.scheduler import Job, run_jobs
 from speech_mtl.files import json_text, write_text
+from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.runs import Run
 from speech_mtl.scoring.figures import arm_rows, task_rows
 from speech_mtl.scoring.tables import arm_table, comparison_table, task_error_table
@@ -34,7 +38,12 @@ MOST_ARMS_ACROSS = 5
 
 
 def compare(
-    recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen | None = None,
+    num_jobs: int = 1,
+    engine: str = "local",
+    accept_changes: bool = False,
 ) -> report.Results:
     """Trains and tests every cell, and writes rows, equivalent hours and the report; see `experiments.report`.
 
@@ -47,24 +56,31 @@ def compare(
         screen: Where progress is shown.
         num_jobs: Runs side by side.
         engine: Where they run; see `experiments.engines`.
+        accept_changes: Whether to keep runs whose speech or first weights have changed since.
 
     Raises:
-        InputError: Bad settings or speech; or some runs failed, after all others have been done and reported on.
+        InputError: Bad settings or speech, dev or test speech in training, a folder that holds something else, or runs
+            made from what has changed since; or some runs failed, after all others have been done and reported on.
     """
-    shown = screen or Screen(quiet=True)
-    return _Comparison(recipe, folder, plan_comparison(recipe, folder), shown).run(num_jobs, engine)
+    plan, shown = plan_comparison(recipe, folder), screen or Screen(quiet=True)
+    return _Comparison("compare", recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
 
 
 def transfer(
-    recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen | None = None,
+    num_jobs: int = 1,
+    engine: str = "local",
+    accept_changes: bool = False,
 ) -> report.Results:
     """Measures how much each language helps each other one, as `compare` measures its arms.
 
     Raises:
         InputError: As for `compare`.
     """
-    shown = screen or Screen(quiet=True)
-    return _Comparison(recipe, folder, plan_transfer(recipe, folder), shown).run(num_jobs, engine)
+    plan, shown = plan_transfer(recipe, folder), screen or Screen(quiet=True)
+    return _Comparison("transfer", recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
 
 
 def comparison_text(results: report.Results) -> str:
@@ -85,15 +101,19 @@ def comparison_text(results: report.Results) -> str:
 class _Comparison:
     """A plan while it is carried out."""
 
+    kind: str
     recipe: Recipe
     folder: Path
     plan: Plan
     screen: Screen
+    accept_changes: bool = False
     ended: set[str] = field(default_factory=set)
     failures: dict[str, BaseException] = field(default_factory=dict)
 
     def run(self, num_jobs: int, engine_name: str) -> report.Results:
-        check_speech(self.plan, self.screen.progress)
+        refuse_foreign_folder(self.folder, self.kind)
+        look_at_plan(self.plan, open_speech(self.plan, self.screen.progress), self.screen)
+        claim_folder(self.folder, self.kind)
         with open_engine(engine_name, num_jobs) as engine:
             here = isinstance(engine, ThisProcess)
             jobs = self._jobs(self.screen if here else None)
@@ -109,16 +129,18 @@ class _Comparison:
 
     def _jobs(self, screen: Screen | None) -> dict[str, Job]:
         """What is still to be done."""
-        tested = self.plan.tested
+        tested, now, accept = self.plan.tested, Now(self.screen.progress), self.accept_changes
         for name, stage in self.plan.stages.items():
-            if is_done(stage.recipe, self.plan.run_path(name), name in tested):
+            if is_done(stage.recipe, self.plan.run_path(name), name in tested, now, accept):
                 self.ended.add(name)
+        for note, number in Counter(now.notes).items():
+            self.screen.warn(f"{number} of {len(self.plan.stages)} runs: {note}")
         if self.ended:
             self.screen.say(f"{len(self.ended)} of {len(self.plan.stages)} runs are finished already.")
         return {
             name: Job(
                 run_stage,
-                (stage.recipe, self.plan.run_path(name), name in tested, Path.cwd(), screen),
+                (stage.recipe, self.plan.run_path(name), name in tested, Path.cwd(), screen, accept),
                 None if stage.start in self.ended else stage.start,
             )
             for name, stage in self.plan.stages.items()

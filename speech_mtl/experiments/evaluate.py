@@ -1,20 +1,24 @@
 """Recognises a split and counts the errors."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from speech_mtl.config import Recipe
-from speech_mtl.corpora import Wrap, open_split, silent
+from speech_mtl.corpora import Split, Wrap, open_split, silent
 from speech_mtl.data.examples import Examples, damaged_words, utterances_at
 from speech_mtl.data.labels import encode, make_column
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, write_text
+from speech_mtl.experiments.held_out import look, tell_speakers, trained_by
+from speech_mtl.experiments.made_from import EVALUATING, Evaluated, Now, sources, weights_digest
+from speech_mtl.experiments.provenance import code_digest
+from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.hypotheses import LabelErrors
@@ -30,6 +34,7 @@ class References:
     """What a split says: the audio with its labels, the ids, speakers and normalised transcripts, in one order.
 
     Attributes:
+        split: Which utterances of which manifest.
         examples: Audio and labels.
         ids: Of the utterances.
         speakers: Who speaks; None where unknown.
@@ -37,6 +42,7 @@ class References:
         num_unseen: By task, labels with classes or tags that training has not, which are left out.
     """
 
+    split: Split
     examples: Examples
     ids: list[str]
     speakers: list[str | None]
@@ -76,7 +82,7 @@ def load_references(
         opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, columns, damaged=damaged
     )
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
-    return References(examples, ids, speakers, texts, num_unseen)
+    return References(opened, examples, ids, speakers, texts, num_unseen)
 
 
 def recognize(
@@ -116,6 +122,7 @@ def evaluate(
     splits: Iterable[str] = ("dev", "test"),
     languages: Iterable[str] | None = None,
     screen: Screen | None = None,
+    compare_with_training: bool = True,
 ) -> list[EvaluationRow]:
     """Evaluates a run's best weights, and writes tables and hypotheses into its folder.
 
@@ -124,6 +131,7 @@ def evaluate(
         splits: Which splits.
         languages: Which languages; all of the run if None.
         screen: Where progress is shown.
+        compare_with_training: Whether to tell what of the speech, and which speakers, are in training.
 
     Returns:
         One row per language and split.
@@ -131,25 +139,111 @@ def evaluate(
     Raises:
         InputError: The run is not trained, a language has no output layer, or a split cannot be read.
     """
-    screen = screen or Screen(quiet=True)
+    evaluation = _Evaluation(run, screen or Screen(quiet=True))
     splits = _known(splits)
-    recipe, recognizer = run.recipe(), run.load()
-    languages = list(dict.fromkeys(map(recognizer.own_name, languages or recipe.languages)))
-    rows, task_rows = [], []
+    languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, languages or evaluation.recipe.languages)))
+    run.evaluated_path.unlink(missing_ok=True)
     for language in languages:
         for split in splits:
-            references = load_references(recipe, language, split, recognizer, screen.progress)
-            report_skipped(references, screen)
-            counts, hypotheses = recognize(recognizer, language, references, recipe.data)
-            tasks = recognizer.tasks
-            errors = {name: label_errors(task, references, hypotheses) for name, task in tasks.items()}
-            write_hypotheses(hypotheses_path(run, language, split), references, hypotheses, tasks, errors)
-            rows.append(evaluation_row(language, split, counts))
-            task_rows += _task_rows(tasks, language, split, errors)
-    table = evaluation_table(rows) + (f"\n\n{task_table(task_rows)}" if task_rows else "")
-    write_text(run.path / "tasks.json", json_text(task_rows))
-    write_results(run.path, "evaluation", rows, table)
-    return rows
+            evaluation.add(evaluation.recipe, language, split, split)
+    if compare_with_training:
+        evaluation.compare_with_training()
+    evaluation.write("")
+    write_text(run.evaluated_path, json.dumps(evaluation.made_from(), ensure_ascii=False) + "\n")
+    return evaluation.rows
+
+
+def evaluate_manifest(
+    run: Run, manifest: Path, language: str | None = None, screen: Screen | None = None
+) -> tuple[EvaluationRow, str]:
+    """Evaluates a run on a manifest that is none of its own, and leaves what it found in its own splits as it is.
+
+    Args:
+        run: The run.
+        manifest: The speech.
+        language: Whose output layer to use; the run's only one if None.
+        screen: Where progress is shown.
+
+    Returns:
+        The row, whose split is `held_out_name`; and that name, which the files have in theirs.
+
+    Raises:
+        InputError: The run is not trained or has several languages, or the manifest cannot be read.
+    """
+    evaluation = _Evaluation(run, screen or Screen(quiet=True))
+    known, name = list(evaluation.recipe.languages), held_out_name(manifest)
+    if language is None and len(known) > 1:
+        raise InputError(
+            f"{run.path} has several languages, and --manifest is of one",
+            expected="--language with one of " + ", ".join(known),
+            received="no --language",
+            action="name the language that is spoken",
+        )
+    language = evaluation.recognizer.own_name(language or known[0])
+    own = evaluation.recipe.languages[language]
+    there = own.model_copy(update={"manifests": own.manifests | {"test": manifest}})
+    recipe = evaluation.recipe.overridden({"languages": evaluation.recipe.languages | {language: there}})
+    evaluation.add(recipe, language, "test", name)
+    evaluation.compare_with_training()
+    evaluation.write(f"-{name}")
+    return evaluation.rows[0], name
+
+
+def held_out_name(manifest: Path) -> str:
+    """What the split of another manifest is called: as the file, or as folder and file where that is called `test`."""
+    parts = [manifest.resolve().parent.name, manifest.stem] if manifest.stem in SPLITS else [manifest.stem]
+    return re.sub(r"[^\w.-]+", "_", "-".join(parts))
+
+
+class _Evaluation:
+    """Rows and hypotheses of a run while they are found."""
+
+    def __init__(self, run: Run, screen: Screen):
+        self.run, self.screen = run, screen
+        self.recipe, self.recognizer = run.recipe(), run.load()
+        self.rows: list[EvaluationRow] = []
+        self.task_rows: list[TaskRow] = []
+        self.splits: list[Split] = []
+        _tell_unfinished(run, screen)
+
+    def add(self, recipe: Recipe, language: str, split: str, name: str) -> None:
+        """Recognises a split, and writes its hypotheses under a name."""
+        references = load_references(recipe, language, split, self.recognizer, self.screen.progress)
+        report_skipped(references, self.screen)
+        counts, hypotheses = recognize(self.recognizer, language, references, recipe.data)
+        tasks = self.recognizer.tasks
+        errors = {task_name: label_errors(task, references, hypotheses) for task_name, task in tasks.items()}
+        write_hypotheses(hypotheses_path(self.run, language, name), references, hypotheses, tasks, errors)
+        self.rows.append(evaluation_row(language, name, counts))
+        self.task_rows += _task_rows(tasks, language, name, errors)
+        self.splits.append(replace(references.split, split=name))
+
+    def compare_with_training(self) -> None:
+        """Tells what of the speech, and which speakers, are in training."""
+        held_out, training = [split for split in self.splits if split.split != "train"], trained_by(self.run)
+        look(held_out, training, None, self.screen)
+        tell_speakers(held_out, training, self.screen)
+
+    def write(self, suffix: str) -> None:
+        """Writes rows and tables."""
+        table = evaluation_table(self.rows) + (f"\n\n{task_table(self.task_rows)}" if self.task_rows else "")
+        write_text(self.run.path / f"tasks{suffix}.json", json_text(self.task_rows))
+        write_results(self.run.path, f"evaluation{suffix}", self.rows, table)
+
+    def made_from(self) -> Evaluated:
+        """What the rows were made from."""
+        weights, code = weights_digest(self.run), code_digest(EVALUATING)
+        return {"code": code, "weights": weights, "speech": sources(self.splits)}
+
+
+def _tell_unfinished(run: Run, screen: Screen) -> None:
+    """Says so if a run was stopped before its end."""
+    progress, training = run.progress(), run.recipe().training
+    if not progress.with_patience(training.patience).finished(training.num_updates):
+        screen.warn(
+            f"{run.path} is not finished: update {progress.update} of {training.num_updates}; these are the best "
+            f"weights so far, of update {progress.best_update}"
+        )
 
 
 def _task_rows(
@@ -191,21 +285,22 @@ def _known(splits: Iterable[str]) -> list[str]:
     return splits
 
 
-def saved_evaluation(run: Run, splits: Sequence[str]) -> list[EvaluationRow] | None:
-    """What `evaluate` wrote for all languages and these splits; None if weights or manifests have changed since."""
-    path, recipe = run.path / "evaluation.json", run.recipe()
-    sources = [recipe.manifest(language, split) for language in recipe.languages for split in splits]
-    if not path.is_file() or any(path.stat().st_mtime_ns < p.stat().st_mtime_ns for p in (run.best_folder(), *sources)):
-        return None
-    wanted = [(language, split) for language in recipe.languages for split in splits]
-    written = [hypotheses_path(run, *pair) for pair in wanted] + ([run.path / "tasks.json"] if recipe.tasks else [])
-    if not all(path.is_file() for path in written):
+def saved_evaluation(run: Run, splits: Sequence[str], now: Now | None = None) -> list[EvaluationRow] | None:
+    """What `evaluate` wrote for all languages and these splits; None if it would find something else today.
+
+    That is told by content: of weights and tokenisers, of manifests and audio, and of the code that recognises.
+    """
+    wanted = [(language, split) for language in run.recipe().languages for split in splits]
+    path, tasks = run.path / "evaluation.json", [run.path / "tasks.json"] if run.recipe().tasks else []
+    if not all(one.is_file() for one in (path, *(hypotheses_path(run, *pair) for pair in wanted), *tasks)):
         return None
     try:
+        evaluated = read_json(run.evaluated_path, Evaluated)
         rows = read_rows(path, EvaluationRow)
-    except InputError:  # half written: the run is evaluated again
+        same = (now or Now()).is_as_evaluated(evaluated, run, wanted)
+    except InputError:  # none by this version, or a damaged one: the run is evaluated again
         return None
-    return rows if [(row["language"], row["split"]) for row in rows] == wanted else None
+    return rows if same and [(row["language"], row["split"]) for row in rows] == wanted else None
 
 
 def hypotheses_path(run: Run, language: str, split: str) -> Path:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from speech_mtl.config import Recipe
-from speech_mtl.corpora import Wrap, open_split, silent
+from speech_mtl.corpora import Split, Wrap, open_split, silent
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import Arm, Stage, find_arm, target_of
@@ -61,6 +61,10 @@ class Plan:
         last = {cell.stages[-1] for cell in self.cells}
         starts = {stage.start for stage in self.stages.values() if stage.start and old_languages(stage)}
         return frozenset(last | starts)
+
+    def line(self, stage: Stage) -> list[Stage]:
+        """A stage, after those that it starts from."""
+        return [*(self.line(self.stages[stage.start]) if stage.start else []), stage]
 
     def num_updates(self) -> int:
         """Most updates of all runs together: early stopping may end some before."""
@@ -164,20 +168,32 @@ def plan_transfer(recipe: Recipe, folder: Path) -> Plan:
     return _plan(planned, folder, name_target=True)
 
 
-def check_speech(plan: Plan, wrap: Wrap = silent) -> None:
+SpeechKey = tuple[str, str, Path, float | None]
+"""Language, split, manifest and budget in seconds of speech that a run uses."""
+
+
+def speech_of(stage: Stage) -> list[SpeechKey]:
+    """The speech of a run: what it trains on, looks at, and is tested on."""
+    recipe = stage.recipe
+    return [
+        (language, split, recipe.manifest(language, split), recipe.budget_s(language, split))
+        for language in recipe.languages
+        for split in SPLITS
+    ]
+
+
+def open_speech(plan: Plan, wrap: Wrap = silent) -> dict[SpeechKey, Split]:
     """Decodes all speech of a plan, and finds what is wrong with it now and not after hours of training.
 
     Raises:
         InputError: A manifest is missing, empty or broken, or a budget is more than there is.
     """
-    seen = set()
+    found: dict[SpeechKey, Split] = {}
     for stage in reversed(plan.stages.values()):  # the largest budgets first: their errors say more
-        for language in stage.recipe.languages:
-            for split in SPLITS:
-                key = (language, split, stage.recipe.budget_s(language, split))
-                if key not in seen:
-                    seen.add(key)
-                    open_split(stage.recipe, language, split, wrap)
+        for key in speech_of(stage):
+            if key not in found:
+                found[key] = open_split(stage.recipe, key[0], key[1], wrap)
+    return found
 
 
 @dataclass(frozen=True)

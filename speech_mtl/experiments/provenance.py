@@ -1,5 +1,6 @@
 """How results came about: commands, commit, versions, machine."""
 
+import hashlib
 import os
 import platform
 import shlex
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -57,6 +59,15 @@ def commit() -> str | None:
         return subprocess.run(described, capture_output=True, text=True, check=True).stdout.strip() or None
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+@cache
+def code_digest(folders: Sequence[str] = (".",)) -> str:
+    """Of the package's source, or of some of its folders: the same wherever and however it is installed."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(path for folder in folders for path in (package / folder).rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def hardware() -> str:

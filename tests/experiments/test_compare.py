@@ -1,6 +1,8 @@
 """A comparison, stopped in the middle and started again; every test looks at the same one."""
 
 import json
+import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from typing import get_type_hints
 
 import jiwer
 import pytest
+from heard import Heard
 
 import speech_mtl.experiments.evaluate as evaluate_module
 import speech_mtl.experiments.train as train_module
@@ -176,18 +179,45 @@ def test_the_page_shows_the_table_and_what_is_to_be_said_about_the_data(compared
 
 def test_a_run_is_evaluated_again_after_its_weights_or_its_test_set_have_changed(compared: Compared):
     run = Run(compared.folder / "runs" / "alone-0.06min-seed0")
-    manifest = compared.recipe.data.dir / "aa" / "test.jsonl"
+    manifest, part = compared.recipe.data.dir / "aa" / "test.jsonl", next(run.best_folder().rglob("*.safetensors"))
     saved = saved_evaluation
     assert saved(run, ("dev", "test")) == json.loads((run.path / "evaluation.json").read_text())
     assert saved(run, ("dev",)) is None
-    for path in (run.best_folder() / "x", manifest):
-        content = manifest.read_bytes()
+    for path, changed in (
+        (part, part.read_bytes() + b"x"),
+        (manifest, manifest.read_bytes().replace(b"abcd", b"abca")),
+    ):
+        content, status = path.read_bytes(), path.stat()
+        path.write_bytes(changed)
+        os.utime(path, ns=(0, 0))
+        assert saved(run, ("dev", "test")) is None, "whatever the file's date"
         path.write_bytes(content)
-        assert saved(run, ("dev", "test")) is None
-        (run.path / "evaluation.json").touch()
-        assert saved(run, ("dev", "test")) is not None
-    (run.best_folder() / "x").unlink()
-    (run.path / "evaluation.json").touch()
+        assert saved(run, ("dev", "test")) is not None, "content counts, not dates"
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_runs_made_from_other_transcripts_are_neither_taken_for_the_new_ones_nor_lost(compared: Compared):
+    manifest = compared.recipe.data.dir / "aa" / "train.jsonl"
+    content, before, screen = manifest.read_bytes(), compared.times(), Heard()
+    try:
+        manifest.write_bytes(content.replace(b'"text": "', b'"text": "a'))
+        with pytest.raises(InputError, match="was made from has changed since") as caught:
+            compare(compared.recipe, compared.folder)
+        assert re.search(r"train\.jsonl: text, id, speaker or labels of \d of \d used utt", caught.value.received)
+        assert "--out" in caught.value.action
+        assert "--accept-changes" in caught.value.action
+        assert list(compare(compared.recipe, compared.folder, screen, accept_changes=True).rows) == compared.rows
+    finally:
+        manifest.write_bytes(content)
+    assert any("accepted: " in line for line in screen.lines)
+    assert compared.times() == before
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(tiny_recipe: Recipe, tmp_path: Path):
+    (tmp_path / "comparison.md").write_text("mine")
+    with pytest.raises(InputError, match="is no output of `speech-mtl compare`, and not empty"):
+        compare(tiny_recipe, tmp_path)
+    assert (tmp_path / "comparison.md").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

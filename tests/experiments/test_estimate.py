@@ -9,7 +9,7 @@ from speech_mtl.config import Recipe
 from speech_mtl.data import examples
 from speech_mtl.experiments.compare import compare
 from speech_mtl.experiments.estimate import BYTES_PER_PARAMETER, costs, decoded_bytes, estimate_text
-from speech_mtl.experiments.plan import check_speech, plan_comparison
+from speech_mtl.experiments.plan import open_speech, plan_comparison
 from speech_mtl.runs import Run
 
 
@@ -59,7 +59,7 @@ def test_speech_that_no_budget_needs_is_not_counted(
     plan = plan_comparison(tiny_recipe, tmp_path / "out")
     whole = decoded_bytes(plan)
     monkeypatch.setattr(examples, "SMALLEST_PART_S", 8.0)
-    check_speech(plan)
+    open_speech(plan)
     decoded = sum(path.stat().st_size for path in tiny_recipe.data.cache_dir.glob("*.pcm"))
     assert decoded_bytes(plan) == pytest.approx(decoded, rel=0.01)
     assert decoded < 0.95 * whole
