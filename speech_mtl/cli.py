@@ -12,6 +12,7 @@ from rich.markdown import Markdown
 
 from speech_mtl import __version__
 from speech_mtl.errors import InputError
+from speech_mtl.screen import escape_what_cannot_be_shown
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
@@ -231,7 +232,7 @@ def transcribe(
         typer.Argument(
             metavar="FILE...",
             help="Audio files that libsndfile reads (wav, flac, mp3, ogg, ...), of any rate, up to the run's "
-            "data.max_duration_s, which is 30 s if nobody changed it.",
+            "data.max_duration_s, which is 30 s if nobody changed it; folders of them; or patterns such as '*.wav'.",
         ),
     ],
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
@@ -239,16 +240,31 @@ def transcribe(
 ) -> None:
     """Print what is said in audio files, one line a file.
 
+    A file that cannot be recognised is named on standard error, and the exit code is then 2.
+
     Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
     """
     _load_backend_for(run)
-    from speech_mtl.experiments.transcribe import label_texts, transcribe_files
+    from speech_mtl.experiments.transcribe import audio_files, label_texts, transcribe_files
     from speech_mtl.runs import Run
+    from speech_mtl.screen import Screen
 
-    tasks = Run(run).tasks() if labels else {}
-    for path, hypothesis in transcribe_files(Run(run), files, language):
-        told = label_texts(tasks, hypothesis)
-        print("\t".join([str(path), hypothesis.text, *told]), flush=True)
+    screen, tasks = Screen(), Run(run).tasks() if labels else {}
+    found, refused = audio_files(files), 0
+    shown = found if sys.stdout.isatty() else screen.progress(found, "Transcribing")  # lines show it themselves
+    for path, told in transcribe_files(Run(run), shown, language):
+        if isinstance(told, InputError):
+            refused += 1
+            screen.warn(f"{told.problem}: {told.received}")
+        else:
+            print("\t".join([str(path), told.text, *label_texts(tasks, told)]), flush=True)
+    if refused:
+        raise InputError(
+            f"{refused} of {len(found)} files could not be transcribed",
+            expected="audio files with speech",
+            received="those named above",
+            action="mend or convert these, or leave them out; the others are done",
+        )
 
 
 @app.command()
@@ -432,6 +448,7 @@ def _print_markdown(text: str) -> None:
 
 def main() -> None:
     """Runs the command line; what the user can mend is printed without a traceback."""
+    escape_what_cannot_be_shown()
     try:
         app()
     except InputError as error:

@@ -1,12 +1,29 @@
 """What a person sees while something runs. Everything here can be silenced."""
 
+import io
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Has letters that an output's encoding lacks written as escapes, where Python would stop with an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Screen:
@@ -29,7 +46,7 @@ class Screen:
         """A screen whose messages are added to a file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         screen = cls()
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             screen.console = Console(file=file, highlight=False, soft_wrap=True)
             yield screen
 
@@ -44,7 +61,7 @@ class Screen:
     def progress(self, items: Iterable, title: str) -> Iterator:
         """Yields the items under a bar that counts them."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
+        with self._bars(*columns) as bar:
             yield from bar.track(items, description=self.indent + title)
 
     @contextmanager
@@ -58,7 +75,7 @@ class Screen:
             TimeRemainingColumn(),
         )
         seen: dict[str, float] = {}
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
+        with self._bars(*columns) as bar:
             task = bar.add_task(self.indent + title, total=num_updates, completed=done, figures="first step ...")
 
             def show(update: int, **figures: float) -> None:
@@ -66,6 +83,11 @@ class Screen:
                 bar.update(task, completed=update, figures=_line(seen))
 
             yield show
+
+    def _bars(self, *columns: ProgressColumn) -> Progress:
+        """What is printed to standard output meanwhile goes there, and not to the bars' console."""
+        hidden = not self.console.is_terminal
+        return Progress(*columns, console=self.console, transient=True, disable=hidden, redirect_stdout=False)
 
 
 def _line(figures: dict[str, float]) -> str:

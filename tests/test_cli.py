@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import shlex
 import shutil
@@ -131,6 +132,31 @@ def test_transcribe_prints_a_line_a_file(command: Command, run_path: Path, speak
     code, out, err = command("transcribe", run_path, "--language", "aa", tmp_path / "a.wav", tmp_path / "b.flac")
     assert (code, err) == (0, "")
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(tmp_path / "a.wav"), str(tmp_path / "b.flac")]
+
+
+def test_transcribe_prints_what_can_be_recognised_and_names_the_rest(
+    command: Command, run_path: Path, speak: Callable, tmp_path: Path
+):
+    folder = tmp_path / "speech"
+    folder.mkdir()
+    soundfile.write(folder / "good.wav", speak("abc"), 16_000)
+    (folder / "empty.wav").touch()
+    code, out, err = command("transcribe", run_path, "-l", "aa", folder / "good.wav", folder, folder / "*.flac")
+    assert code == 2
+    assert [line.split("\t")[0] for line in out.splitlines()] == [str(folder / "good.wav")] * 2
+    assert f"warning {folder}/empty.wav cannot be transcribed: the audio file {folder}/empty.wav is empty\n" in err
+    assert f"warning {folder}/*.flac cannot be transcribed: there is no audio file {folder}/*.flac\n" in err
+    assert "Error: 2 of 4 files could not be transcribed\n" in err
+
+
+def test_transcripts_can_be_piped_into_what_stops_reading(run_path: Path, speak: Callable, tmp_path: Path):
+    soundfile.write(tmp_path / "a.wav", speak("abc"), 16_000)
+    program = [sys.executable, "-m", "speech_mtl.cli", "transcribe", run_path, "-l", "aa", *[tmp_path / "a.wav"] * 3]
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert ended.stderr == ""
 
 
 def test_training_a_finished_run_says_so(command: Command, run_path: Path):
