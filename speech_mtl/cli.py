@@ -1,25 +1,30 @@
 """The command line. Exit codes: 0 done, 2 bad input or settings, 1 a fault of ours, 130 stopped with Ctrl-C."""
 
-import errno
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
 from speech_mtl import __version__
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, unusable_file
 from speech_mtl.screen import escape_what_cannot_be_shown
+
+if TYPE_CHECKING:
+    from speech_mtl.config import Recipe
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
 
-What to do first, in the folder of the project:
+The whole way on a small synthetic corpus, in minutes (it needs the extra [bold]corpora[/bold]):
 
-  [bold]make demo[/bold]                                      the whole way on a small synthetic corpus, in minutes
+  [bold]python -m data_scripts.synthetic data/synthetic --languages zh,de,fr,es,it --train-minutes 10 \\
+    --dev-utterances 60 --test-utterances 150[/bold]
+  [bold]speech-mtl compare recipes/synthetic compare.budgets_min='\\[1, 4]' compare.seeds='\\[0]' \\
+    compare.arms='\\[alone, pretrain_finetune]' --out runs/demo[/bold]
 
 With your own recordings (a folder of audio files and a metadata table):
 
@@ -29,18 +34,6 @@ With your own recordings (a folder of audio files and a metadata table):
 
 Every command explains itself: [bold]speech-mtl train --help[/bold]
 """
-
-USERS_TO_MEND = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.EISDIR,
-}
-"""What the operating system says of files where the user can mend it."""
 
 STOPPED = 130
 """Exit code after Ctrl-C, by the shell's convention and typer's."""
@@ -58,14 +51,14 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Settings to change, such as training.num_updates=500; all are in speech_mtl/settings.py.",
+        help="Settings to change, such as training.num_updates=500; `speech-mtl settings` lists all.",
     ),
 ]
 ComparisonOverrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Settings to change, such as compare.seeds='[0, 1, 2]'; all are in speech_mtl/settings.py. "
+        help="Settings to change, such as compare.seeds='[0, 1, 2]'; `speech-mtl settings` lists all. "
         f"Arms for compare.arms: {ARMS}.",
     ),
 ]
@@ -90,6 +83,16 @@ def welcome(
         Console(highlight=False, soft_wrap=True).print(WELCOME)
 
 
+def _load_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
+    """The settings; says so if the recipe is one that comes with the package."""
+    from speech_mtl.config import find_recipe, load_recipe
+
+    found = find_recipe(recipe)
+    if not recipe.exists():
+        print(f"There is no {recipe} here. Used is the one that comes with speech-mtl: {found}", file=sys.stderr)
+    return load_recipe(found, overrides)
+
+
 def _load_backend_for(run: Path) -> None:
     """Imports Keras if there is a run to use it for."""
     from speech_mtl.backend import load_backend
@@ -111,9 +114,8 @@ def train(
     Example: speech-mtl train recipes/human training.num_updates=500 --out runs/first
     """
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe, overrides)
+    settings = _load_recipe(recipe, overrides)
     load_backend()
     from speech_mtl.experiments.train import train as train_run
     from speech_mtl.screen import Screen
@@ -321,9 +323,8 @@ def _comparison(
 ) -> Path | None:
     """Runs or only shows a comparison; returns the output folder if it ran."""
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe, overrides)
+    settings = _load_recipe(recipe, overrides)
     load_backend()
     from speech_mtl.experiments import compare as comparisons
     from speech_mtl.experiments import plan as plans
@@ -358,9 +359,8 @@ def tune(
     speech-mtl tune recipes/weighting tune.weights='{zh: [0.5, 1, 2, 4]}' --jobs 2
     """
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe, overrides)
+    settings = _load_recipe(recipe, overrides)
     load_backend()
     from speech_mtl.experiments import tune as searches
     from speech_mtl.screen import Screen
@@ -455,9 +455,9 @@ def main() -> None:
         _print_error(error)
         sys.exit(2)
     except OSError as error:
-        if error.errno not in USERS_TO_MEND:
+        if (mendable := unusable_file(error)) is None:
             _report_fault()
-        _print_error(_unusable_file(error))
+        _print_error(mendable)
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:
@@ -471,15 +471,6 @@ def _report_fault() -> NoReturn:
     traceback.print_exc()
     print("\nThis is a fault of speech-mtl. Please report it with all the lines above.", file=sys.stderr)
     sys.exit(1)
-
-
-def _unusable_file(error: OSError) -> InputError:
-    return InputError(
-        f"{error.filename or 'A file'} cannot be used",
-        expected="a file or folder that you may read and write, on a disk with space left",
-        received=error.strerror or str(error),
-        action="make room or give another folder; what was saved before is unharmed, and the command goes on from it",
-    )
 
 
 def _print_error(error: InputError) -> None:

@@ -48,6 +48,10 @@ RUN_SETTINGS = "settings.yaml"
 """What the recipe of a run is called in its folder; see `runs`."""
 
 
+RECIPE = "recipe.yaml"
+"""What the file of a recipe is called in its folder."""
+
+
 class Recipe(Section):
     """All settings of a run or a comparison."""
 
@@ -251,25 +255,46 @@ class Recipe(Section):
         return stream.getvalue()
 
 
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by their path in a checkout, such as `recipes/own`."""
+    package = Path(__file__).parent
+    installed = sorted(package.glob(f"recipes/*/{RECIPE}"))
+    return {
+        f"recipes/{path.parent.name}": path for path in installed or sorted(package.parent.glob(f"recipes/*/{RECIPE}"))
+    }
+
+
+def find_recipe(path: Path) -> Path:
+    """The file of a recipe: that file, that in the folder, or, where nothing is there, the one that comes with us.
+
+    Raises:
+        InputError: There is none.
+    """
+    here, shipped = path / RECIPE if path.is_dir() else path, shipped_recipes()
+    if here.is_file():
+        return here
+    named = (path.parent if path.name == RECIPE else path).as_posix()
+    if named in shipped and not path.is_dir():
+        return shipped[named]
+    raise InputError(
+        f"There is no recipe {here}",
+        expected="a YAML file, or a folder with a recipe.yaml; these come with speech-mtl: " + ", ".join(shipped),
+        received="nothing at that path",
+        action="name one of these, or copy one and change it",
+    )
+
+
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Reads and checks a recipe.
 
     Args:
-        path: A YAML 1.2 file, or a folder that holds `recipe.yaml`.
+        path: A YAML 1.2 file, or a folder that holds `recipe.yaml`; see `find_recipe`.
         overrides: `key=value` with dotted keys; the value is YAML.
 
     Raises:
         InputError: No such file, not YAML, an unknown key or a value that fails its check.
     """
-    if path.is_dir():
-        path = path / "recipe.yaml"
-    if not path.is_file():
-        raise InputError(
-            f"There is no recipe {path}",
-            expected="a YAML file, or a folder with a recipe.yaml",
-            received="nothing at that path",
-            action="name one of the folders in recipes/, such as recipes/synthetic",
-        )
+    path = find_recipe(path)
     try:
         values = _yaml(path.read_bytes())
     except YAMLError as error:
@@ -285,7 +310,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
             f"{path} holds no settings",
             expected="a mapping with at least the keys name, languages and data",
             received=type(values).__name__,
-            action="start from one of the recipes in recipes/",
+            action="start from one of the recipes that come with speech-mtl, such as recipes/own",
         )
     for key, value in parsed_overrides(overrides or []).items():
         _set(values, key, value)
