@@ -3,6 +3,7 @@
 import sys
 import traceback
 from pathlib import Path
+from shlex import join, quote
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
 
-The whole way on a small synthetic corpus, in minutes (it needs the extra [bold]corpora[/bold]):
+Training needs the extra [bold]tensorflow[/bold] or [bold]jax[/bold] of the package, scripts that prepare speech the extra [bold]corpora[/bold].
+
+The whole way on a small synthetic corpus, in minutes:
 
   [bold]python -m data_scripts.synthetic data/synthetic --languages zh,de,fr,es,it --train-minutes 10 \\
     --dev-utterances 60 --test-utterances 150[/bold]
@@ -122,7 +125,7 @@ def train(
 
     path = out or Path("runs") / settings.name
     train_run(settings, path, Screen(quiet))
-    print(f"The run is in {path}\nNext: speech-mtl evaluate {path}")
+    print(f"The run is in {path}\nNext: speech-mtl evaluate {quote(str(path))}")
 
 
 @app.command()
@@ -180,7 +183,8 @@ def finetune(
     settings = finetuning_recipe(Run(run), new, changes, screen.progress)
     train_run(settings, path, screen)
     print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
-    print(f"Next: speech-mtl evaluate {path}, or speech-mtl forgetting {path} for what it lost")
+    typed = quote(str(path))
+    print(f"Next: speech-mtl evaluate {typed}, or speech-mtl forgetting {typed} for what it lost")
 
 
 @app.command()
@@ -369,7 +373,7 @@ def tune(
     tuned = searches.tune(settings, path, Screen(quiet), jobs, engine)
     _print_markdown(searches.tuned_text(tuned))
     print(f"All trials are in {path}/tune.json, plots in {path}/plots/, the runs in {path}/runs/")
-    print(f"Next: speech-mtl train {recipe} '{searches.best_weighting(tuned)}'")
+    print("Next: " + join(["speech-mtl", "train", str(recipe), searches.best_weighting(tuned)]))
 
 
 @app.command()
@@ -433,7 +437,7 @@ def tables(
                 f"{path} shows a table that differs from its JSON",
                 expected="tables as `speech-mtl tables` writes them",
                 received="other text between the result comments",
-                action=f"speech-mtl tables {path}",
+                action=f"speech-mtl tables {quote(str(path))}",
             )
         write_text(path, text)
         print(f"{path} written")
