@@ -16,11 +16,12 @@ from speech_mtl.screen import escape_what_cannot_be_shown
 
 if TYPE_CHECKING:
     from speech_mtl.config import Recipe
+    from speech_mtl.runs import Run
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
 
-Training needs the extra [bold]tensorflow[/bold] or [bold]jax[/bold] of the package, scripts that prepare speech the extra [bold]corpora[/bold].
+Training needs the extra [bold]tensorflow[/bold] or [bold]jax[/bold], preparing speech the extra [bold]corpora[/bold].
 
 The whole way on a small synthetic corpus, in minutes:
 
@@ -124,8 +125,17 @@ def train(
     from speech_mtl.screen import Screen
 
     path = out or Path("runs") / settings.name
-    train_run(settings, path, Screen(quiet))
-    print(f"The run is in {path}\nNext: speech-mtl evaluate {quote(str(path))}")
+    run = train_run(settings, path, Screen(quiet))
+    print(f"The run is in {path}")
+    _print_next(run, f"speech-mtl evaluate {quote(str(path))}")
+
+
+def _print_next(run: "Run", usual: str) -> None:
+    """What to do after training: look at the errors, or train again where nothing was learnt."""
+    from speech_mtl.experiments.plateau import plateau_text, stuck_languages
+
+    stuck = stuck_languages(run)
+    print(f"Next: train again. {plateau_text(stuck, run.recipe())}" if stuck else f"Next: {usual}")
 
 
 @app.command()
@@ -136,7 +146,7 @@ def finetune(
     train: Annotated[
         Path | None, typer.Option(metavar="MANIFEST", help="Its training speech; else in the run's data.dir.")
     ] = None,
-    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to stop early by.")] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Validation speech, to stop early by.")] = None,
     test: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to evaluate on later.")] = None,
     tokenizer: Annotated[
         str | None,
@@ -181,17 +191,18 @@ def finetune(
     named = run.resolve() if run.name in ("", "..") else run  # the folder it is in: `.` has no name
     path = out or named.with_name(f"{named.name}-{language}")
     settings = finetuning_recipe(Run(run), new, changes, screen.progress)
-    train_run(settings, path, screen)
+    trained = train_run(settings, path, screen)
     print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
     typed = quote(str(path))
-    print(f"Next: speech-mtl evaluate {typed}, or speech-mtl forgetting {typed} for what it lost")
+    _print_next(trained, f"speech-mtl evaluate {typed}, or speech-mtl forgetting {typed} for what it lost")
 
 
 @app.command()
 def evaluate(
     run: RunPath,
     split: Annotated[
-        list[str] | None, typer.Option(help="train, dev or test, several times if need be; dev and test if not given.")
+        list[str] | None,
+        typer.Option(help="train, dev (validation) or test, several times if need be; dev and test if not given."),
     ] = None,
     language: Annotated[list[str] | None, typer.Option(help="Only these languages; all if not given.")] = None,
     quiet: Quiet = False,
@@ -207,13 +218,13 @@ def evaluate(
 
     evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
     _print_markdown((run / "evaluation.md").read_text(encoding="utf-8").rstrip())
-    print(f"The tables are in {run}/evaluation.md and .json, what was heard in {run}/hypotheses/")
+    print(f"The tables are in {run}/evaluation.md and .json, what was recognised in {run}/hypotheses/")
 
 
 @app.command()
 def forgetting(
     run: RunPath,
-    split: Annotated[str, typer.Option(help="dev or test.")] = "test",
+    split: Annotated[str, typer.Option(help="dev (validation) or test.")] = "test",
     quiet: Quiet = False,
 ) -> None:
     """Print what was forgotten where a run was fine-tuned from another, and that one from another again.
@@ -356,7 +367,7 @@ def tune(
     engine: EngineName = "local",
     quiet: Quiet = False,
 ) -> None:
-    """Search the weights of languages and tasks on the dev set: a grid, or Bayesian optimisation.
+    """Search the weights of languages and tasks on the validation set: a grid, or Bayesian optimisation.
 
     Run again, it goes on where it was stopped. Example:
 
@@ -371,7 +382,7 @@ def tune(
 
     path = out or Path("runs") / f"tune-{settings.name}"
     tuned = searches.tune(settings, path, Screen(quiet), jobs, engine)
-    _print_markdown(searches.tuned_text(tuned))
+    _print_markdown(searches.tuned_text(tuned, settings))
     print(f"All trials are in {path}/tune.json, plots in {path}/plots/, the runs in {path}/runs/")
     print("Next: " + join(["speech-mtl", "train", str(recipe), searches.best_weighting(tuned)]))
 

@@ -66,7 +66,7 @@ class Screen:
 
     @contextmanager
     def training(self, title: str, num_updates: int, done: int) -> Iterator[Callable]:
-        """A bar over updates. Gives a function (update, loss=, rate=, dev_error=, audio_s_per_s=) to call after one."""
+        """A bar over updates. Gives a function (update, loss=, rate=, best=, audio_s_per_s=) to call after one."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -74,11 +74,11 @@ class Screen:
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
         )
-        seen: dict[str, float] = {}
+        seen: dict[str, float | str] = {}
         with self._bars(*columns) as bar:
             task = bar.add_task(self.indent + title, total=num_updates, completed=done, figures="first step ...")
 
-            def show(update: int, **figures: float) -> None:
+            def show(update: int, **figures: float | str) -> None:
                 seen.update(figures)
                 bar.update(task, completed=update, figures=_line(seen))
 
@@ -90,11 +90,11 @@ class Screen:
         return Progress(*columns, console=self.console, transient=True, disable=hidden, redirect_stdout=False)
 
 
-def _line(figures: dict[str, float]) -> str:
+def _line(figures: dict[str, float | str]) -> str:
     forms = {
-        "loss": "loss {:.2f}",
-        "rate": "rate {:.1e}",
-        "dev_error": "best dev error {:.1%}",
-        "audio_s_per_s": "{:.0f} audio-s/s",
+        "loss": "training loss {:.2f}",
+        "rate": "learning rate {:.1e}",
+        "best": "{}",
+        "audio_s_per_s": "{:.0f} s of speech a second",
     }
     return "  ".join(form.format(figures[name]) for name, form in forms.items() if name in figures)

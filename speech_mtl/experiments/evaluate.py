@@ -14,6 +14,7 @@ from speech_mtl.data.labels import encode, make_column
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
+from speech_mtl.experiments.plateau import is_on_plateau, plateau_text
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
@@ -134,7 +135,7 @@ def evaluate(
     languages = list(languages or recipe.languages)
     for language in languages:
         recognizer.language_id(language)
-    rows, task_rows = [], []
+    rows, task_rows, stuck = [], [], []
     for language in languages:
         for split in splits:
             references = load_references(recipe, language, split, recognizer, screen.progress)
@@ -144,10 +145,14 @@ def evaluate(
             errors = {name: label_errors(task, references, hypotheses) for name, task in tasks.items()}
             write_hypotheses(hypotheses_path(run, language, split), references, hypotheses, tasks, errors)
             rows.append(evaluation_row(language, split, counts))
+            if is_on_plateau(counts):
+                stuck.append(f"{language} ({split})")
             task_rows += _task_rows(tasks, language, split, errors)
     table = evaluation_table(rows) + (f"\n\n{task_table(task_rows)}" if task_rows else "")
     write_text(run.path / "tasks.json", json_text(task_rows))
     write_results(run.path, "evaluation", rows, table)
+    if stuck:
+        screen.warn(plateau_text(stuck, recipe))
     return rows
 
 
