@@ -6,12 +6,15 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check tables lock benchmark clean
+.PHONY: help setup demo test check fuzz kill faults tables lock benchmark clean
 
 help:
 	@echo "make demo       the main job on a synthetic corpus, in minutes; results in runs/demo"
 	@echo "make test       the tests"
 	@echo "make check      lint, types, import contracts, tables in READMEs, equivalent hours"
+	@echo "make fuzz       3,000 spoilt inputs: each is read, or refused with a message"
+	@echo "make kill       100 runs stopped on the way: each ends as if it had not been"
+	@echo "make faults     inputs that failed once, in the folder FAULTS"
 	@echo "make setup      only the virtual environment .venv, from requirements.lock"
 	@echo "make tables     writes the tables in READMEs anew from their JSON"
 	@echo "make lock       pins all packages anew"
@@ -46,6 +49,15 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/speech-mtl tables --check
 	$(BIN)/speech-mtl report --check $(dir $(wildcard recipes/*/efficiency.json))
+
+fuzz: setup
+	$(BIN)/python tests/fuzz --number 3000 --out tests/fuzz/results.md
+
+kill: setup
+	$(BIN)/python tests/kill --number 100 --out tests/kill/results.md
+
+faults: setup
+	$(BIN)/python -m pytest -n auto -m faults tests/faults
 
 tables: setup
 	$(BIN)/speech-mtl tables

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Protocol
 
 from speech_mtl.backend import BACKENDS
@@ -49,11 +49,30 @@ def open_engine(name: str, num_jobs: int) -> Iterator[Engine]:
             received=f"--engine {name} --jobs {num_jobs}",
             action="change the option",
         )
-    engine = RayEngine(num_jobs) if name == "ray" else ThisProcess() if num_jobs == 1 else OtherProcesses(num_jobs)
+    with _stopped_once():
+        engine = RayEngine(num_jobs) if name == "ray" else ThisProcess() if num_jobs == 1 else OtherProcesses(num_jobs)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+@contextmanager
+def _stopped_once() -> Iterator[None]:
+    """Ctrl-C stops the block; a second one does not stop the ending of other processes, which would train on."""
+    if current_thread() is not main_thread():
+        yield  # only the main thread gets signals
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGINT, stop)
     try:
-        yield engine
+        yield
     finally:
-        engine.close()
+        signal.signal(signal.SIGINT, former)
 
 
 class ThisProcess:
@@ -97,7 +116,7 @@ class OtherProcesses:
         """Ends the processes, also while they work: their runs go on from the last checkpoint another time."""
         for pool in self._all:
             for process in list((pool._processes or {}).values()):
-                process.terminate()
+                process.kill()  # what a run has saved is whole at every moment
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _new_pool(self) -> ProcessPoolExecutor:

@@ -126,34 +126,57 @@ def test_a_killed_process_takes_down_one_task_only(tmp_path: Path):
     assert recorded.ended == dict.fromkeys("abcd")
 
 
-def sleep_long(folder: Path) -> None:
-    note(folder, "asleep")
+def sleep_long(folder: Path, name: str) -> None:
+    note(folder, name)
     time.sleep(600)
 
 
 MAIN = """
+import os, signal
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from test_scheduler import open_engine, sleep_long
 
+shutdown, shut = ProcessPoolExecutor.shutdown, []
+
+def interrupted(pool, **options):
+    if not shut:
+        shut.append(pool)
+        os.kill(os.getpid(), signal.SIGINT)
+    shutdown(pool, **options)
+
 if __name__ == "__main__":
-    with open_engine("local", 2) as engine:
-        engine.submit(sleep_long, Path(__file__).parent).result()
+    ProcessPoolExecutor.shutdown = interrupted
+    with open_engine("local", 3) as engine:
+        futures = [engine.submit(sleep_long, Path(__file__).parent, name) for name in "abc"]
+        futures[0].result()
 """
 
 
-def test_processes_end_when_the_first_one_is_killed(tmp_path: Path):
+def kill(first: subprocess.Popen) -> None:
+    first.kill()
+
+
+def press_ctrl_c(first: subprocess.Popen) -> None:
+    """As a terminal does: all processes of the group get it. `MAIN` gets another one while it ends the others."""
+    os.killpg(first.pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize("end", [kill, press_ctrl_c])
+def test_processes_end_when_the_first_one_is_ended(tmp_path: Path, end: Callable):
     """Else a run would go on unseen, and its folder stay locked."""
     (tmp_path / "main.py").write_text(MAIN)
     variables = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    first = subprocess.Popen([sys.executable, tmp_path / "main.py"], env=variables)
-    wait_until(lambda: (tmp_path / "asleep").exists() and " " in (tmp_path / "asleep").read_text())
-    other = int((tmp_path / "asleep").read_text().split()[1])
-    first.kill()
-    first.wait()
+    first = subprocess.Popen([sys.executable, tmp_path / "main.py"], env=variables, start_new_session=True)
+    notes = [tmp_path / name for name in "abc"]
+    wait_until(lambda: all(path.exists() and " " in path.read_text() for path in notes))
+    others = [int(path.read_text().split()[1]) for path in notes]
+    end(first)
     try:
-        wait_until(lambda: not alive(other))
+        first.wait(20)
+        wait_until(lambda: not any(map(alive, others)))
     finally:
-        if alive(other):
+        for other in filter(alive, [first.pid, *others]):
             os.kill(other, signal.SIGKILL)
 
 

@@ -2,10 +2,7 @@
 
 import itertools
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -224,59 +221,6 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
 def test_another_seed_gives_another_curve(varied: Recipe, reference: Run, tmp_path: Path, untraced: None):
     other = train(varied.overridden({"seed": 1, "training.num_updates": 2}), tmp_path / "other")
     assert losses(other) != losses(reference)[:2]
-
-
-KILLER = """
-import os, random, signal, sys, time
-from pathlib import Path
-from speech_mtl.backend import load_backend
-load_backend()
-from speech_mtl.config import load_recipe
-from speech_mtl.experiments.train import train
-recipe, folder = load_recipe(Path(sys.argv[1])), Path(sys.argv[2])
-
-def child(path):
-    pid = os.fork()  # nothing has been computed yet, so that forking is safe
-    if pid == 0:
-        try:
-            train(recipe, path)
-        except BaseException as error:
-            print(repr(error), file=sys.stderr)
-            os._exit(1)
-        os._exit(0)
-    return pid
-
-def checkpoint(path):
-    return max([int(p.name) for p in path.glob("checkpoints/*") if p.name.isdigit()], default=-1)
-
-reference = child(folder / "reference")
-for wait_s in (random.uniform(0, 0.3), random.uniform(0, 0.02)):
-    before, pid = checkpoint(folder / "killed"), child(folder / "killed")
-    while checkpoint(folder / "killed") <= max(before, 0):
-        if os.waitpid(pid, os.WNOHANG) != (0, 0):
-            sys.exit("the child ended by itself")
-        time.sleep(0.001)
-    time.sleep(wait_s)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    print("killed after", wait_s, "s at", checkpoint(folder / "killed"), flush=True)
-for pid in (child(folder / "killed"), reference):
-    if os.waitpid(pid, 0)[1]:
-        sys.exit("a child did not end well")
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_run_killed_by_the_system_at_random_moments_ends_like_one_that_was_not(varied: Recipe, tmp_path: Path):
-    recipe = varied.overridden({"training.num_updates": 40, "training.patience": 100})
-    path = tmp_path / "recipe.yaml"
-    path.write_text(recipe.to_yaml(), encoding="utf-8")
-    command = [sys.executable, "-W", "ignore", "-c", KILLER, str(path), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("killed after") == 2
-    assert len(losses(Run(tmp_path / "killed"))) == 40, done.stdout
-    assert_same_end(Run(tmp_path / "killed"), Run(tmp_path / "reference"))
 
 
 # --- Bad speech

@@ -1,0 +1,266 @@
+"""What is fuzzed: for each kind of input, whole ones to spoil, and the code that reads them."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import soundfile
+from mutations import EXTREMES, spoil_bytes, spoil_head, spoil_json, spoil_json_text, spoil_lines
+
+from speech_mtl.build import build_optimizer, build_weighting
+from speech_mtl.config import Recipe, load_recipe
+from speech_mtl.corpora import make_tasks, make_tokenizer, open_split
+from speech_mtl.data.audio import read_audio
+from speech_mtl.data.manifest import read_manifest
+from speech_mtl.experiments import report
+from speech_mtl.experiments.evaluate import evaluate
+from speech_mtl.experiments.plan import plan_comparison
+from speech_mtl.experiments.train import train
+from speech_mtl.runs import Run
+from speech_mtl.scoring.readme import render_readme
+from speech_mtl.training.objective import Objective
+
+PROJECT = Path(__file__).parents[2]
+Trial = Callable[[], object]
+TARGETS: dict[str, Callable[["Whole", Path, Random], Trial]] = {}
+
+
+def target(make: Callable[["Whole", Path, Random], Trial]) -> Callable[["Whole", Path, Random], Trial]:
+    """Enters a kind of input: a function that writes a spoilt one into a folder and gives the call that reads it."""
+    TARGETS[make.__name__] = make
+    return make
+
+
+class Whole:
+    """Whole inputs, made once: a tiny corpus of tones with its run, a recipe's results, audio in many formats.
+
+    Args:
+        folder: Where they lie.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.recipe = _recipe(folder)
+        self.run = train(self.recipe, folder / "run")
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            evaluate(self.run, ("dev",))
+        self.audio = _audio_files(folder / "formats")
+
+    def files(self) -> list[str]:
+        """The files of the run, but not those that people alone read."""
+        inside = [path.relative_to(self.run.path) for path in sorted(self.run.path.rglob("*")) if path.is_file()]
+        return [path.as_posix() for path in inside if path.suffix in (".json", ".jsonl", ".yaml", ".safetensors")]
+
+
+@target
+def recipes(whole: Whole, folder: Path, random: Random) -> Trial:
+    """A recipe file, spoilt as a document or as a text."""
+    path = random.choice(sorted(PROJECT.glob("recipes/*/recipe.yaml")))
+    if random.random() < 0.6:
+        values = spoil_json(load_recipe(path).model_dump(mode="json"), random)
+        content = json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    else:
+        content = random.choice((spoil_bytes, spoil_lines))(path.read_bytes(), random)
+    (folder / "recipe.yaml").write_bytes(content)
+    return lambda: plan_comparison(load_recipe(folder), folder)
+
+
+@target
+def overrides(whole: Whole, folder: Path, random: Random) -> Trial:
+    """Settings as they are typed on the command line."""
+    wrong = ["", ".", "a..b", "languages.aa.tokenizer.kind.x", "=", "x" * 9999]
+    keys = [*_dotted(whole.recipe.model_dump(mode="json")), *wrong]
+    values = [*map(str, EXTREMES), "[1, 2]", "{a: 1}", "{kind: recurrent}", "!!int x", "&a [*a]", "'", "[", "- - -"]
+    typed = [f"{random.choice(keys)}={random.choice(values)}" for _ in range(random.choice((1, 1, 2)))]
+    if random.random() < 0.1:
+        typed.append(random.choice(values))
+    path = folder / "recipe.yaml"
+    path.write_text(whole.recipe.to_yaml(), encoding="utf-8")
+    return lambda: load_recipe(path, typed)
+
+
+@target
+def manifests(whole: Whole, folder: Path, random: Random) -> Trial:
+    """A manifest, as far as training reads it: audio, tokeniser, labels."""
+    path = whole.recipe.manifest("aa", "train")
+    spoilt = folder / "train.jsonl"
+    lines = path.read_text(encoding="utf-8").replace('"audio": "', f'"audio": "{path.parent}/')
+    spoilt.write_bytes(spoil_json_text(lines, random))
+    changes = {"languages.aa.manifests": {"train": str(spoilt)}, "data.cache_dir": str(folder / "cache")}
+    recipe = whole.recipe.overridden(changes)
+
+    def read() -> None:
+        split = open_split(recipe, "aa", "train")
+        make_tokenizer(recipe, split)
+        make_tasks(recipe, [split])
+
+    return read
+
+
+@target
+def audio(whole: Whole, folder: Path, random: Random) -> Trial:
+    """An audio file of any format, with a damaged head or cut."""
+    path = random.choice(whole.audio)
+    spoilt = folder / path.name
+    spoilt.write_bytes(random.choice((spoil_head, spoil_head, spoil_bytes))(path.read_bytes(), random))
+
+    def read() -> None:
+        waveform = read_audio(spoilt, 16_000, 0.01, 30.0)
+        if not (np.isfinite(waveform).all() and np.abs(waveform).max() <= 1):
+            raise ValueError(f"samples beyond 1 or no numbers in {spoilt}")
+
+    return read
+
+
+@target
+def run_folders(whole: Whole, folder: Path, random: Random) -> Trial:
+    """A run folder in which one file is damaged, missing, or a folder."""
+    run = Run(folder / "run")
+    shutil.copytree(whole.run.path, run.path)
+    path = run.path / random.choice(whole.files())
+    content = path.read_bytes()
+    way = random.random()
+    if way < 0.1:
+        path.unlink()
+    elif way < 0.15:
+        path.unlink()
+        path.mkdir()
+    elif path.suffix == ".safetensors":
+        path.write_bytes(random.choice((spoil_head, spoil_bytes))(content, random))
+    elif path.suffix == ".yaml":
+        path.write_bytes(random.choice((spoil_lines, spoil_bytes))(content, random))
+    else:
+        path.write_bytes(spoil_json_text(content.decode(), random))
+
+    def read() -> None:
+        recognizer, recipe = run.load(), run.recipe()
+        objective = Objective(recognizer.model.languages, tuple(recognizer.tasks.values()))
+        optimizer = build_optimizer(recognizer.model, recipe.training)
+        run.load_checkpoint(recognizer.model, optimizer, build_weighting(recipe, objective))
+        for reads in (run.labels, run.parameters, run.commits):
+            reads()
+        run.trim_log(10**6)
+
+    return read
+
+
+@target
+def result_files(whole: Whole, folder: Path, random: Random) -> Trial:
+    """What a report is made of, in which one file is damaged."""
+    source = random.choice([path.parent for path in sorted(PROJECT.glob("recipes/*/results.json"))])
+    names = ["results.json", "hypotheses.jsonl", "provenance.json", "curves.json", "old_languages.jsonl"]
+    present = [name for name in names if (source / name).is_file()]
+    for name in present:
+        shutil.copy(source / name, folder)
+    spoilt = folder / random.choice(present)
+    spoilt.write_bytes(spoil_json_text(spoilt.read_text(encoding="utf-8"), random))
+    return lambda: replace(report.load(folder), num_replications=100).summary
+
+
+@target
+def readmes(whole: Whole, folder: Path, random: Random) -> Trial:
+    """A README with tables."""
+    source = random.choice(sorted(PROJECT.glob("recipes/*/README.md")))
+    for path in source.parent.glob("*.json"):
+        (folder / path.name).symlink_to(path)
+    path = folder / "README.md"
+    path.write_bytes(random.choice((spoil_lines, spoil_bytes))(source.read_bytes(), random))
+    return lambda: render_readme(path)
+
+
+@target
+def tables(whole: Whole, folder: Path, random: Random) -> Trial:
+    """A corpus's table, from which a script makes a manifest that training can read."""
+    from data_scripts import audiofolder, common_voice, mls
+    from data_scripts.command_line import make_manifests
+    from speech_mtl.screen import Screen
+
+    script = random.choice((audiofolder, common_voice, mls))
+    if script is common_voice:
+        place = "de/train.tsv"
+        content = "client_id\tpath\tsentence\n" + "".join(f"s\t{i}.wav\tder Satz {i}\n" for i in range(8))
+        clips = [f"de/clips/{i}.wav" for i in range(8)]
+    elif script is mls:
+        place, content = "train/transcripts.txt", "".join(f"1_2_{i}\tder Satz {i}\n" for i in range(8))
+        clips = [f"train/audio/1/2/1_2_{i}.flac" for i in range(8)]
+    else:
+        lines = [json.dumps({"file_name": f"{i}.wav", "text": f"der Satz {i}"}) for i in range(8)]
+        place, content = "train/metadata.jsonl", "\n".join(lines) + "\n"
+        clips = [f"train/{i}.wav" for i in range(8)]
+    corpus = folder / "corpus"
+    for clip in clips:
+        (corpus / clip).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(corpus / clip, np.full(1600, 0.1), 16_000)
+    spoil = spoil_json_text if script is audiofolder else lambda text, random: spoil_lines(text.encode(), random)
+    (corpus / place).write_bytes(spoil(content, random))
+
+    def read() -> None:
+        make_manifests(script.CORPUS, corpus, folder / "data", ["de"], allow_skipped=0.9, screen=Screen(quiet=True))
+        list(read_manifest(folder / "data" / "de" / "train.jsonl"))
+
+    return read
+
+
+def _dotted(values: dict, prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        yield prefix + key
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+def _recipe(folder: Path) -> Recipe:
+    """Two languages of tones, with a label each; it trains in a second."""
+    from speech_mtl.data.manifest import manifest_path, write_manifest
+    from speech_mtl.datatypes import SPLITS, Utterance
+
+    time_s = np.arange(8000) / 16_000
+    for language in ("aa", "bb"):
+        for split in SPLITS:
+            utterances = []
+            for i in range(6):
+                path = folder / "data" / language / f"{split}-{i}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                seed = len(path.stem) + i + 100 * (language == "bb")
+                tone = 0.3 * np.sin(2 * np.pi * (300 + 20 * seed) * time_s)
+                soundfile.write(path, tone + 0.01 * np.random.default_rng(seed).standard_normal(8000), 16_000)
+                mood = ("calm", "happy")[i % 2]
+                text = ("ab", "ba", "aab")[i % 3] + split[0]
+                utterances.append(Utterance(f"{split}{i}", path, language, text, 0.5, f"{split}{i}", {"mood": mood}))
+            write_manifest(manifest_path(folder / "data", language, split), utterances)
+    return Recipe.model_validate(
+        {
+            "name": "fuzz",
+            "target": "aa",
+            "languages": {"aa": {}, "bb": {}},
+            "tasks": {"mood": {}},
+            "weighting": {"kind": "uncertainty"},
+            "data": {"dir": str(folder / "data"), "cache_dir": str(folder / "cache"), "batch_s": 4.0},
+            "features": {"num_mels": 20},
+            "augment": {"spec_augment": {"max_mels": 3}, "speeds": [1.0]},
+            "encoder": {"num_layers": 1, "dim": 16, "num_heads": 2, "kernel_size": 5, "expansion": 2, "channels": 4},
+            "training": {"num_updates": 2, "warmup_updates": 1, "evaluate_every": 1},
+        }
+    )
+
+
+def _audio_files(folder: Path) -> list[Path]:
+    """A second of a tone in every format that libsndfile writes."""
+    folder.mkdir()
+    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)).astype("float32")
+    found = []
+    for kind in sorted(soundfile.available_formats()):
+        for subtype in sorted(soundfile.available_subtypes(kind)):
+            path = folder / f"{kind}-{subtype}.{kind.lower()}"
+            try:
+                soundfile.write(path, tone, 16_000, format=kind, subtype=subtype)
+            except (soundfile.SoundFileError, RuntimeError, ValueError):
+                path.unlink(missing_ok=True)
+                continue
+            found.append(path)
+    return found

@@ -1,0 +1,188 @@
+"""Stops training at an operation on the disk: the process is killed there, or the system refuses the operation.
+
+What goes on afterwards must end like a run that nothing happened to: the same weights and losses to the bit.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError, unusable_file
+from speech_mtl.experiments.train import train
+from speech_mtl.weights import load_part
+
+OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
+REFUSALS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
+MENDABLE, OURS = 2, 1
+"""Exit codes of a child that the system refused something: an error that the user can mend, or another one."""
+
+
+@dataclass
+class Disk:
+    """Operations of this process that change files below a folder; one of them may have an end of its own."""
+
+    folder: str
+    end: Callable[[], None] = lambda: None
+    at: int = -1
+    seen: int = 0
+
+    def audit(self, event: str, arguments: tuple) -> None:
+        """See `sys.addaudithook`."""
+        if event not in OPERATIONS or not str(arguments[0]).startswith(self.folder):
+            return
+        if event == "open" and not (isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")):
+            return
+        self.seen += 1
+        if self.seen - 1 == self.at:
+            self.end()
+
+
+def kill() -> None:
+    """Ends the process as the system does when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(number: int) -> Callable[[], None]:
+    """What the system says when it does not do what was asked."""
+
+    def end() -> None:
+        raise OSError(number, os.strerror(number))
+
+    return end
+
+
+def trained(recipe: Recipe, folder: Path, disk: Disk) -> tuple[int, int]:
+    """Trains in a child process; gives its exit code (negative: the signal) and its operations on the disk."""
+    reading, writing = os.pipe()
+    child = os.fork()  # nothing has been computed yet, so that forking is safe
+    if child == 0:
+        os.close(reading)
+        code = _train(recipe.overridden({"data.cache_dir": str(folder / "cache")}), folder / "run", disk)
+        os.write(writing, str(disk.seen).encode())
+        os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        seen = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), int(seen or 0)
+
+
+def _train(recipe: Recipe, path: Path, disk: Disk) -> int:
+    with contextlib.suppress(ImportError):
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)
+    sys.addaudithook(disk.audit)
+    try:
+        train(recipe, path)
+    except InputError:
+        return MENDABLE
+    except OSError as error:
+        return OURS if unusable_file(error) is None else MENDABLE
+    except BaseException:
+        traceback.print_exc()
+        return OURS
+    return 0
+
+
+def end_state(run: Path) -> dict[str, object]:
+    """All numbers that a run ends with: weights, optimiser, weighting, random state, losses, and how far it is."""
+    arrays = {
+        f"{path.relative_to(run)} {name}": array.tobytes()
+        for path in sorted(run.rglob("*.safetensors"))
+        for name, array in load_part(path).items()
+    }
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return {**arrays, "losses": [loss for record in log for loss in record["losses"]], "updates": len(log)}
+
+
+def stop_and_go_on(recipe: Recipe, folder: Path, number: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Stops `number` runs at moments spread over all operations; gives for each how, and what was wrong in the end.
+
+    Args:
+        recipe: What is trained.
+        folder: For the runs.
+        number: How many; each is stopped once or twice.
+        seed: Decides where and how.
+    """
+    random = Random(seed)
+    code, operations = trained(recipe, folder / "reference", Disk(str(folder)))
+    if code != 0:
+        raise RuntimeError(f"The run that nothing happens to ended with {code}")
+    reference = end_state(folder / "reference" / "run")
+    for i in range(number):
+        place, how = folder / str(i), []
+        for _ in range(random.choice((1, 2))):
+            refusal = random.choice((None, random.choice(REFUSALS)))
+            at = int((i + random.random()) * operations / number) if not how else random.randrange(operations)
+            disk = Disk(str(place), kill if refusal is None else refuse(refusal), at)
+            code, _ = trained(recipe, place, disk)
+            how.append(("killed" if refusal is None else errno.errorcode[refusal]) + f" at {at}: {code}")
+            if code == OURS:
+                break
+        faults = [] if code != OURS else ["ended as a fault of ours"]
+        code, _ = trained(recipe, place, Disk(str(place)))
+        if code != 0:
+            faults.append(f"did not go on: {code}")
+        elif (found := end_state(place / "run")) != reference:
+            different = [name for name in {**found, **reference} if found.get(name) != reference.get(name)]
+            faults.append(f"other numbers: {different[:3]}")
+        elif left := [path.name for path in place.rglob("*.tmp")]:
+            how.append(f"left {len(left)} temporary files")
+        yield "; ".join(how), ", ".join(faults)
+
+
+def summary(ends: list[tuple[str, str]]) -> str:
+    """How many runs were stopped in which way, and how many did not end as they should."""
+    kinds = Counter(one.split(" at ")[0] for how, _ in ends for one in how.split("; ") if " at " in one)
+    lines = ["| Stopped by | Times |", "| --- | ---: |"]
+    lines += [f"| {kind} | {count} |" for kind, count in sorted(kinds.items())]
+    wrong = sum(bool(fault) for _, fault in ends)
+    return "\n".join(
+        [*lines, "", f"{len(ends)} runs, each stopped once or twice; {wrong} ended otherwise than without."]
+    )
+
+
+def tone_recipe(folder: Path) -> Recipe:
+    """Two languages of tones, and everything on that draws random numbers or changes while training goes on."""
+    import soundfile
+
+    from speech_mtl.data.manifest import manifest_path, write_manifest
+    from speech_mtl.datatypes import Utterance
+
+    time_s = np.arange(6000) / 16_000
+    for language in ("aa", "bb"):
+        for split in ("train", "dev"):
+            utterances = []
+            for i in range(8):
+                path = folder / "data" / language / f"{split}{i}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pitch = 300 + 40 * i + 7 * len(split) + 13 * (language == "bb")
+                soundfile.write(path, 0.3 * np.sin(2 * np.pi * pitch * time_s), 16_000)
+                text, name = ("ab", "ba", "aab", "b")[i % 4], f"{split}{i}"
+                utterances.append(Utterance(name, path, language, text, 0.375, name))
+            write_manifest(manifest_path(folder / "data", language, split), utterances)
+    return Recipe.model_validate(
+        {
+            "name": "kill",
+            "target": "aa",
+            "languages": {"aa": {}, "bb": {}},
+            "weighting": {"kind": "uncertainty", "learning_rate": 0.3},
+            "data": {"dir": str(folder / "data"), "batch_s": 2.0},
+            "features": {"num_mels": 20},
+            "augment": {"spec_augment": {"max_mels": 3}, "noise_probability": 0.5},
+            "encoder": {"num_layers": 1, "dim": 16, "num_heads": 2, "kernel_size": 5, "expansion": 2, "channels": 4},
+            "training": {"num_updates": 6, "warmup_updates": 1, "evaluate_every": 2},
+        }
+    )
