@@ -23,6 +23,7 @@ from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.experiments.arms import ARMS
+from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score
 from speech_mtl.scoring.results import evaluation_row
 
@@ -356,7 +357,9 @@ def test_finetune_from_within_the_folder_of_a_run(
     command: Command, run_path: Path, make_corpus: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     trained: list[Path] = []
-    monkeypatch.setattr("speech_mtl.experiments.train.train", lambda _recipe, path, _screen: trained.append(path))
+    monkeypatch.setattr(
+        "speech_mtl.experiments.train.train", lambda _recipe, path, _screen: (trained.append(path), Run(path))[1]
+    )
     manifests = third_language(make_corpus, tmp_path)
     for folder, name in ((run_path, "."), (run_path / "best", "..")):
         monkeypatch.chdir(folder)
