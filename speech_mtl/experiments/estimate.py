@@ -164,8 +164,9 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
         clock.append(time.perf_counter())
         return clock[-1] - clock[-2]
 
-    # Labels are not read: without the tasks' heads, which take next to no time.
-    plain = recipe.overridden({"tasks": {}, "target": None, "weighting": {}})
+    # Labels are not read: without the tasks' heads, which take next to no time, and without weights that name them.
+    weightless = {"weighting": {}} if recipe.weighting.kind == "fixed" else {}
+    plain = recipe.overridden({"tasks": {}, "target": None, **weightless})
     model = build_model(plain, dict.fromkeys(plain.languages, NUM_TOKENS))
     built_s, batch = passed(), _noise(plain)
     optimizer = build_optimizer(model, plain.training, plain.trained_languages)
