@@ -30,6 +30,8 @@ setup: .venv/complete
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --allow-empty-requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@# A first start writes byte code, also where the environment forbids it: without, each one takes seconds more.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'from speech_mtl.backend import load_backend; load_backend()'
 	touch $@
 
 demo: setup

@@ -4,7 +4,8 @@ import shutil
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, NoReturn
+from shlex import join, quote
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,13 +13,23 @@ from rich.markdown import Markdown
 
 from speech_mtl import __version__
 from speech_mtl.errors import InputError, unusable_file
+from speech_mtl.screen import escape_what_cannot_be_shown
+
+if TYPE_CHECKING:
+    from speech_mtl.config import Recipe
+    from speech_mtl.runs import Run
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
 
-What to do first, in the folder of the project:
+Training needs the extra [bold]tensorflow[/bold] or [bold]jax[/bold], preparing speech the extra [bold]corpora[/bold].
 
-  [bold]make demo[/bold]                                      the whole way on a small synthetic corpus, in minutes
+The whole way on a small synthetic corpus, in minutes:
+
+  [bold]python -m data_scripts.synthetic data/synthetic --languages zh,de,fr,es,it --train-minutes 10 \\
+    --dev-utterances 60 --test-utterances 150[/bold]
+  [bold]speech-mtl compare recipes/synthetic compare.budgets_min='\\[1, 4]' compare.seeds='\\[0]' \\
+    compare.arms='\\[alone, pretrain_finetune]' --out runs/demo[/bold]
 
 With your own recordings (a folder of audio files and a metadata table):
 
@@ -82,6 +93,16 @@ def welcome(
         Console(highlight=False, soft_wrap=True).print(WELCOME)
 
 
+def _load_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
+    """The settings; says so if the recipe is one that comes with the package."""
+    from speech_mtl.config import find_recipe, load_recipe
+
+    found = find_recipe(recipe)
+    if not recipe.exists():
+        print(f"There is no {recipe} here. Used is the one that comes with speech-mtl: {found}", file=sys.stderr)
+    return load_recipe(found, overrides)
+
+
 def _load_backend_for(run: Path) -> None:
     """Imports Keras if there is a run to use it for."""
     from speech_mtl.backend import load_backend
@@ -104,16 +125,24 @@ def train(
     Example: speech-mtl train recipes/human training.num_updates=500 --out runs/first
     """
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe, overrides)
+    settings = _load_recipe(recipe, overrides)
     load_backend()
     from speech_mtl.experiments.train import train as train_run
     from speech_mtl.screen import Screen
 
     path = out or Path("runs") / settings.name
-    train_run(settings, path, Screen(quiet), accept_changes=accept_changes)
-    print(f"The run is in {path}\nNext: speech-mtl evaluate {path}")
+    run = train_run(settings, path, Screen(quiet), accept_changes=accept_changes)
+    print(f"The run is in {path}")
+    _print_next(run, f"speech-mtl evaluate {quote(str(path))}")
+
+
+def _print_next(run: "Run", usual: str) -> None:
+    """What to do after training: look at the errors, or train again where nothing was learnt."""
+    from speech_mtl.experiments.plateau import plateau_text, stuck_languages
+
+    stuck = stuck_languages(run)
+    print(f"Next: train again. {plateau_text(stuck, run.recipe())}" if stuck else f"Next: {usual}")
 
 
 @app.command()
@@ -124,7 +153,7 @@ def finetune(
     train: Annotated[
         Path | None, typer.Option(metavar="MANIFEST", help="Its training speech; else in the run's data.dir.")
     ] = None,
-    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to stop early by.")] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Validation speech, to stop early by.")] = None,
     test: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to evaluate on later.")] = None,
     tokenizer: Annotated[
         str | None,
@@ -171,16 +200,18 @@ def finetune(
     named = run.resolve() if run.name in ("", "..") else run  # the folder it is in: `.` has no name
     path = out or named.with_name(f"{named.name}-{canonical(language)}")
     settings = finetuning_recipe(Run(run), new, changes, screen.progress)
-    train_run(settings, path, screen, accept_changes=accept_changes)
+    trained = train_run(settings, path, screen, accept_changes=accept_changes)
     print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
-    print(f"Next: speech-mtl evaluate {path}, or speech-mtl forgetting {path} for what it lost")
+    typed = quote(str(path))
+    _print_next(trained, f"speech-mtl evaluate {typed}, or speech-mtl forgetting {typed} for what it lost")
 
 
 @app.command()
 def evaluate(
     run: RunPath,
     split: Annotated[
-        list[str] | None, typer.Option(help="train, dev or test, several times if need be; dev and test if not given.")
+        list[str] | None,
+        typer.Option(help="train, dev (validation) or test, several times if need be; dev and test if not given."),
     ] = None,
     language: Annotated[list[str] | None, typer.Option(help="Only these languages; all if not given.")] = None,
     manifest: Annotated[
@@ -214,13 +245,13 @@ def evaluate(
     else:
         evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
     _print_markdown((run / f"{name}.md").read_text(encoding="utf-8").rstrip())
-    print(f"The tables are in {run}/{name}.md and .json, what was heard in {run}/hypotheses/")
+    print(f"The tables are in {run}/{name}.md and .json, what was recognised in {run}/hypotheses/")
 
 
 @app.command()
 def forgetting(
     run: RunPath,
-    split: Annotated[str, typer.Option(help="dev or test.")] = "test",
+    split: Annotated[str, typer.Option(help="dev (validation) or test.")] = "test",
     quiet: Quiet = False,
 ) -> None:
     """Print what was forgotten where a run was fine-tuned from another, and that one from another again.
@@ -245,7 +276,7 @@ def transcribe(
         typer.Argument(
             metavar="FILE...",
             help="Audio files that libsndfile reads (wav, flac, mp3, ogg, ...), of any rate, up to the run's "
-            "data.max_duration_s, which is 30 s if nobody changed it.",
+            "data.max_duration_s, which is 30 s if nobody changed it; folders of them; or patterns such as '*.wav'.",
         ),
     ],
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
@@ -253,16 +284,31 @@ def transcribe(
 ) -> None:
     """Print what is said in audio files, one line a file.
 
+    A file that cannot be recognised is named on standard error, and the exit code is then 2.
+
     Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
     """
     _load_backend_for(run)
-    from speech_mtl.experiments.transcribe import label_texts, transcribe_files
+    from speech_mtl.experiments.transcribe import audio_files, label_texts, transcribe_files
     from speech_mtl.runs import Run
+    from speech_mtl.screen import Screen
 
-    tasks = Run(run).tasks() if labels else {}
-    for path, hypothesis in transcribe_files(Run(run), files, language):
-        told = label_texts(tasks, hypothesis)
-        print("\t".join([str(path), hypothesis.text, *told]), flush=True)
+    screen, tasks = Screen(), Run(run).tasks() if labels else {}
+    found, refused = audio_files(files), 0
+    shown = found if sys.stdout.isatty() else screen.progress(found, "Transcribing")  # lines show it themselves
+    for path, told in transcribe_files(Run(run), shown, language):
+        if isinstance(told, InputError):
+            refused += 1
+            screen.warn(f"{told.problem}: {told.received}")
+        else:
+            print("\t".join([str(path), told.text, *label_texts(tasks, told)]), flush=True)
+    if refused:
+        raise InputError(
+            f"{refused} of {len(found)} files could not be transcribed",
+            expected="audio files with speech",
+            received="those named above",
+            action="mend or convert these, or leave them out; the others are done",
+        )
 
 
 @app.command()
@@ -322,9 +368,8 @@ def _comparison(
 ) -> Path | None:
     """Runs or only shows a comparison; returns the output folder if it ran."""
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe, overrides)
+    settings = _load_recipe(recipe, overrides)
     load_backend()
     from speech_mtl.experiments import compare as comparisons
     from speech_mtl.experiments import plan as plans
@@ -353,25 +398,24 @@ def tune(
     accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search the weights of languages and tasks on the dev set: a grid, or Bayesian optimisation.
+    """Search the weights of languages and tasks on the validation set: a grid, or Bayesian optimisation.
 
     Run again, it goes on where it was stopped. Example:
 
     speech-mtl tune recipes/weighting tune.weights='{zh: [0.5, 1, 2, 4]}' --jobs 2
     """
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe, overrides)
+    settings = _load_recipe(recipe, overrides)
     load_backend()
     from speech_mtl.experiments import tune as searches
     from speech_mtl.screen import Screen
 
     path = out or Path("runs") / f"tune-{settings.name}"
     tuned = searches.tune(settings, path, Screen(quiet), jobs, engine, accept_changes)
-    _print_markdown(searches.tuned_text(tuned))
+    _print_markdown(searches.tuned_text(tuned, settings))
     print(f"All trials are in {path}/tune.json, plots in {path}/plots/, the runs in {path}/runs/")
-    print(f"Next: speech-mtl train {recipe} '{searches.best_weighting(tuned)}'")
+    print("Next: " + join(["speech-mtl", "train", str(recipe), searches.best_weighting(tuned)]))
 
 
 @app.command()
@@ -435,7 +479,7 @@ def tables(
                 f"{path} shows a table that differs from its JSON",
                 expected="tables as `speech-mtl tables` writes them",
                 received="other text between the result comments",
-                action=f"speech-mtl tables {path}",
+                action=f"speech-mtl tables {quote(str(path))}",
             )
         write_text(path, text)
         print(f"{path} written")
@@ -474,6 +518,7 @@ def _print_markdown(text: str) -> None:
 
 def main() -> None:
     """Runs the command line; what the user can mend is printed without a traceback."""
+    escape_what_cannot_be_shown()
     try:
         app()
     except InputError as error:

@@ -74,6 +74,9 @@ TEST_MANIFESTS = "languages.*.manifests.test"
 LENGTH = ("training.num_updates", "training.patience")
 """How long a run trains: it can be trained further."""
 
+RECIPE = "recipe.yaml"
+"""What the file of a recipe is called in its folder."""
+
 
 class Recipe(Section):
     """All settings of a run or a comparison."""
@@ -311,33 +314,53 @@ class Recipe(Section):
         return yaml_text(self.model_dump(mode="json"))  # the order of languages is that of `language_ids`
 
 
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by their path in a checkout, such as `recipes/own`."""
+    package = Path(__file__).parent
+    installed = sorted(package.glob(f"recipes/*/{RECIPE}"))
+    return {
+        f"recipes/{path.parent.name}": path for path in installed or sorted(package.parent.glob(f"recipes/*/{RECIPE}"))
+    }
+
+
+def find_recipe(path: Path) -> Path:
+    """The file of a recipe: that file, that in the folder, or, where nothing is there, the one that comes with us.
+
+    Raises:
+        InputError: There is none.
+    """
+    here, shipped = path / RECIPE if path.is_dir() else path, shipped_recipes()
+    if here.is_file():
+        return here
+    named = (path.parent if path.name == RECIPE else path).as_posix()
+    if named in shipped and not path.is_dir():
+        return shipped[named]
+    raise InputError(
+        f"There is no recipe {here}",
+        expected="a YAML file, or a folder with a recipe.yaml; these come with speech-mtl: " + ", ".join(shipped),
+        received="nothing at that path",
+        action="name one of these, or copy one and change it",
+    )
+
+
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Reads and checks a recipe.
 
     Args:
-        path: A YAML 1.2 file, or a folder that holds `recipe.yaml`.
+        path: A YAML 1.2 file, or a folder that holds `recipe.yaml`; see `find_recipe`.
         overrides: `key=value` with dotted keys; the value is YAML.
 
     Raises:
         InputError: No such file, not YAML, an unknown key or a value that fails its check.
     """
-    if path.is_dir():
-        path = path / "recipe.yaml"
-    if not path.is_file():
-        raise InputError(
-            f"There is no recipe {path}",
-            expected="a YAML file, or a folder with a recipe.yaml",
-            received="nothing at that path",
-            action="name one of the folders in recipes/, such as recipes/synthetic",
-        )
-    lines: Lines = {}
-    values = read_yaml(path, "mend it, or start from one of the recipes in recipes/", lines)
+    path, lines = find_recipe(path), {}
+    values = read_yaml(path, "mend it, or start from one of the recipes that come with speech-mtl", lines)
     if not isinstance(values, dict):
         raise InputError(
             f"{path} holds no settings",
             expected="a mapping with at least the keys name, languages and data",
             received=type(values).__name__,
-            action="start from one of the recipes in recipes/",
+            action="start from one of the recipes that come with speech-mtl, such as recipes/own",
         )
     typed = parsed_overrides(overrides or [])
     for key, value in typed.items():

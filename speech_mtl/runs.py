@@ -267,7 +267,7 @@ class Run:
                 f"{self.path} has no trained weights yet",
                 expected="a folder best/UPDATE with encoder.safetensors",
                 received="none",
-                action="run `speech-mtl train` on it until its first look at the dev set",
+                action="run `speech-mtl train` on it until its first look at the validation set",
             )
         return folder
 

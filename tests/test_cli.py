@@ -23,6 +23,7 @@ from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.experiments.arms import ARMS
+from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score
 from speech_mtl.scoring.results import evaluation_row
 
@@ -106,7 +107,7 @@ def run_path(
         (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         ended = command("train", folder / "recipe.yaml", "training.num_updates=2", "--out", folder / "run")
         assert ended.code == 0, ended.err
-        assert ended.out == f"The run is in {folder / 'run'}\nNext: speech-mtl evaluate {folder / 'run'}\n"
+        assert ended.out.startswith(f"The run is in {folder / 'run'}\nNext: ")
         assert "aa: 12 utterances, 0.2 minutes" in ended.err
         memory["run"] = folder / "run"
     copy = tmp_path / "copy"
@@ -152,9 +153,46 @@ def test_transcribe_prints_a_line_a_file(command: Command, run_path: Path, speak
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(tmp_path / "a.wav"), str(tmp_path / "b.flac")]
 
 
+def test_transcribe_prints_what_can_be_recognised_and_names_the_rest(
+    command: Command, run_path: Path, speak: Callable, tmp_path: Path
+):
+    folder = tmp_path / "speech"
+    folder.mkdir()
+    soundfile.write(folder / "good.wav", speak("abc"), 16_000)
+    (folder / "empty.wav").touch()
+    code, out, err = command("transcribe", run_path, "-l", "aa", folder / "good.wav", folder, folder / "*.flac")
+    assert code == 2
+    assert [line.split("\t")[0] for line in out.splitlines()] == [str(folder / "good.wav")] * 2
+    assert f"warning {folder}/empty.wav cannot be transcribed: the audio file {folder}/empty.wav is empty\n" in err
+    assert f"warning {folder}/*.flac cannot be transcribed: there is no audio file {folder}/*.flac\n" in err
+    assert "Error: 2 of 4 files could not be transcribed\n" in err
+
+
+def test_transcripts_can_be_piped_into_what_stops_reading(run_path: Path, speak: Callable, tmp_path: Path):
+    soundfile.write(tmp_path / "a.wav", speak("abc"), 16_000)
+    program = [sys.executable, "-m", "speech_mtl.cli", "transcribe", run_path, "-l", "aa", *[tmp_path / "a.wav"] * 3]
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert ended.stderr == ""
+
+
 def test_training_a_finished_run_says_so(command: Command, run_path: Path):
     code, _, err = command("train", run_path / "settings.yaml", "--out", run_path)
     assert (code, err) == (0, f"{run_path} is finished: nothing to train.\n")
+
+
+def test_the_next_step_is_to_evaluate_or_to_train_again(command: Command, run_path: Path):
+    folder = run_path.rename(run_path.with_name("a copy"))
+    lines = {
+        '{"update": 2}': f"speech-mtl evaluate '{folder}'",
+        '{"update": 2, "on_plateau": ["aa"]}': "train again. aa: ",
+    }
+    for line, expected in lines.items():
+        (folder / "log.jsonl").write_text(line + "\n")
+        out = command("train", folder / "settings.yaml", "--out", folder).out
+        assert out.startswith(f"The run is in {folder}\nNext: {expected}")
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(command: Command, recipe_path: Path, tmp_path: Path):
@@ -172,7 +210,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(command: Command, recipe_p
 def test_the_name_alone_says_what_to_do_first(command: Command):
     code, out, _ = command()
     assert code == 0
-    for line in ("make demo", "speech-mtl train", "speech-mtl transcribe"):
+    for line in ("data_scripts.synthetic", "compare.seeds='[0]'", "speech-mtl train", "speech-mtl transcribe"):
         assert line in out
 
 
@@ -337,7 +375,9 @@ def test_finetune_from_within_the_folder_of_a_run(
     command: Command, run_path: Path, make_corpus: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     trained: list[Path] = []
-    monkeypatch.setattr("speech_mtl.experiments.train.train", lambda _recipe, path, _screen: trained.append(path))
+    monkeypatch.setattr(
+        "speech_mtl.experiments.train.train", lambda _recipe, path, _screen: (trained.append(path), Run(path))[1]
+    )
     manifests = third_language(make_corpus, tmp_path)
     for folder, name in ((run_path, "."), (run_path / "best", "..")):
         monkeypatch.chdir(folder)

@@ -1,9 +1,11 @@
+import io
 import re
+import sys
 
 import pytest
 from rich.console import Console
 
-from speech_mtl.screen import Screen
+from speech_mtl.screen import Screen, escape_what_cannot_be_shown
 
 
 def test_messages_go_to_standard_error_as_they_are(capsys: pytest.CaptureFixture):
@@ -42,3 +44,14 @@ def test_a_terminal_shows_how_far_training_is():
         line = re.sub(r"\s+", " ", str(screen.console.export_text()))
     screen.console.file.close()
     assert "Training" in line
+
+
+def test_letters_that_an_output_lacks_are_escaped(monkeypatch: pytest.MonkeyPatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1"))
+    escape_what_cannot_be_shown()
+    print("é č \udcff", flush=True)
+    assert raw.getvalue() == b"\xe9 \\u010d \\udcff\n"
+    escape_what_cannot_be_shown()  # of what is no stream, such as nothing, nothing changes
+    monkeypatch.setattr(sys, "stdout", None)
+    escape_what_cannot_be_shown()

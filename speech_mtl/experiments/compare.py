@@ -181,10 +181,10 @@ class _Comparison:
         targets = [cell.target for cell in self.plan.cells if cell.stages[-1] == name]
         rows = evaluated_rows(Run(self.plan.run_path(name)))
         tested = [row for row in rows if row["split"] == "test" and row["language"] in targets]
-        errors = [f"{row['cer']:.1%} of characters, {row['wer']:.1%} of words" for row in tested]
-        if len(tested) > 1:
-            errors = [f"{row['language']} {text}" for row, text in zip(tested, errors, strict=True)]
-        return "test error " + "; ".join(errors)
+        return "on the test set, " + "; ".join(
+            f"{row['language']}: character error rate {row['cer']:.1%}, word error rate {row['wer']:.1%}"
+            for row in tested
+        )
 
     def _write(self) -> report.Results | None:
         """Writes what the finished cells give, and which runs failed; None if no cell is finished."""

@@ -17,6 +17,7 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.held_out import look, tell_speakers, trained_by
 from speech_mtl.experiments.made_from import EVALUATING, Evaluated, Now, sources, weights_digest
+from speech_mtl.experiments.plateau import is_on_plateau, plateau_text
 from speech_mtl.experiments.provenance import code_digest
 from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.runs import Run
@@ -204,6 +205,7 @@ class _Evaluation:
         self.rows: list[EvaluationRow] = []
         self.task_rows: list[TaskRow] = []
         self.splits: list[Split] = []
+        self.stuck: list[str] = []
         _tell_unfinished(run, screen)
 
     def add(self, recipe: Recipe, language: str, split: str, name: str) -> None:
@@ -215,6 +217,8 @@ class _Evaluation:
         errors = {task_name: label_errors(task, references, hypotheses) for task_name, task in tasks.items()}
         write_hypotheses(hypotheses_path(self.run, language, name), references, hypotheses, tasks, errors)
         self.rows.append(evaluation_row(language, name, counts))
+        if is_on_plateau(counts):
+            self.stuck.append(f"{language} ({name})")
         self.task_rows += _task_rows(tasks, language, name, errors)
         self.splits.append(replace(references.split, split=name))
 
@@ -229,6 +233,8 @@ class _Evaluation:
         table = evaluation_table(self.rows) + (f"\n\n{task_table(self.task_rows)}" if self.task_rows else "")
         write_text(self.run.path / f"tasks{suffix}.json", json_text(self.task_rows))
         write_results(self.run.path, f"evaluation{suffix}", self.rows, table)
+        if self.stuck:
+            self.screen.warn(plateau_text(self.stuck, self.recipe))
 
     def made_from(self) -> Evaluated:
         """What the rows were made from."""

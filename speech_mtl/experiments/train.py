@@ -34,11 +34,12 @@ from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.dev_look import Conflicts, DevLook
+from speech_mtl.experiments.dev_look import Conflicts, DevLook, error_figure, error_name, mean_of
 from speech_mtl.experiments.evaluate import References, load_references, report_damaged, report_skipped
 from speech_mtl.experiments.held_out import look_at_splits, tell_speakers, trained_by, trained_splits
 from speech_mtl.experiments.laterals import lacks_laterals, write_laterals
 from speech_mtl.experiments.made_from import Now, history, refuse_changes, write_made_from
+from speech_mtl.experiments.plateau import plateau_text
 from speech_mtl.experiments.provenance import commit
 from speech_mtl.experiments.start import kept_tokenizer, start_from
 from speech_mtl.files import json_text, write_text
@@ -234,6 +235,7 @@ class _Training:
         self.commit = commit()
         self.run.write_parameters(self.model, self.optimizer)
         self.writer = Writer(str(self.run.path / "tensorboard"))
+        self.warned = False
         self.show: Callable = lambda *_update, **_figures: None
 
     def finish(self) -> Progress:
@@ -276,8 +278,8 @@ class _Training:
         write_laterals(self.run, self.recognizer, self.references)
         why = "no better error" if progress.stopped else "all updates done"
         self.screen.say(
-            f"Finished after {progress.update} updates ({why}); best dev error {progress.best_error:.1%} "
-            f"at update {progress.best_update}."
+            f"Finished after {progress.update} updates ({why}); best {error_name(self.recipe)}: "
+            f"{error_figure(self.recipe, progress.best_error)}, at update {progress.best_update}."
         )
         return progress
 
@@ -333,22 +335,31 @@ class _Training:
             self.writer.add_scalar(f"train/loss/{name}", loss, progress.update)
             self.writer.add_scalar(f"train/weight/{name}", weights[name], progress.update)
         self.writer.flush()
-        self.show(progress.update, dev_error=progress.best_error, audio_s_per_s=record["audio_s_per_s"])
-        error = np.mean(list(figures["dev_cer"].values()))
+        best = f"best {error_name(self.recipe)}: {error_figure(self.recipe, progress.best_error)}"
+        self.show(progress.update, best=best, audio_s_per_s=record["audio_s_per_s"])
+        cers = figures["dev_cer"]
         others = "".join(
-            f", {name} {self.tasks[name].metric} {self.tasks[name].score(value):.3g}"
+            f"; {self.tasks[name].metric} of {name}: {self.tasks[name].score(value):.3g}"
             for name, value in figures.get("dev_error", {}).items()
             if value is not None
         )
         self.screen.say(
-            f"update {progress.update}: loss {np.mean(self.curve):.2f}, dev error {error:.1%}{others}"
-            + (", the best so far" if better else "")
+            f"update {progress.update}: training loss {np.mean(self.curve):.2f}; validation character error rate, "
+            f"{mean_of(list(cers))}: {np.mean(list(cers.values())):.1%}{others}"
+            + ("; the best so far" if better else "")
         )
+        self.warn_of_plateau(progress.update)
         self.curve = []
         if better:
             self.run.save_best(self.model, progress.update)
         self.run.append_log(record)
         self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
+
+    def warn_of_plateau(self, update: int) -> None:
+        """Says once, when warm-up is over, that the network still puts out only blanks."""
+        if self.look.on_plateau and not self.warned and update >= self.recipe.training.warmup:
+            self.screen.warn(f"update {update}: {plateau_text(self.look.on_plateau, self.recipe)}")
+            self.warned = True
 
 
 def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, Tokenizer]:

@@ -21,6 +21,7 @@ from typing import Any, TypedDict
 from speech_mtl.config import Recipe, changed_settings
 from speech_mtl.corpora import open_split
 from speech_mtl.errors import InputError, require
+from speech_mtl.experiments.dev_look import error_figure, error_name
 from speech_mtl.experiments.engines import Engine, ThisProcess, open_engine
 from speech_mtl.experiments.held_out import look_at_splits, trained_splits
 from speech_mtl.experiments.made_from import Now, refuse_changes
@@ -28,7 +29,7 @@ from speech_mtl.experiments.run_stage import run_stage
 from speech_mtl.files import json_text, replacing, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.runs import Run
-from speech_mtl.scoring.tables import MISSING, markdown_table, percent
+from speech_mtl.scoring.tables import MISSING, markdown_table
 from speech_mtl.screen import Screen
 from speech_mtl.settings import EqualWeightingSettings, FixedWeightingSettings
 
@@ -106,7 +107,7 @@ def tune(
     return tuned
 
 
-def tuned_text(tuned: Tuned) -> str:
+def tuned_text(tuned: Tuned, recipe: Recipe) -> str:
     """The trials as Markdown, the best first."""
     names = list(tuned["trials"][0]["weights"]) if tuned["trials"] else []
     ranked = sorted(tuned["trials"], key=lambda row: float("inf") if row["dev_error"] is None else row["dev_error"])
@@ -114,14 +115,14 @@ def tuned_text(tuned: Tuned) -> str:
         [
             str(row["trial"]),
             *(f"{row['weights'][name]:.3g}" for name in names),
-            MISSING if row["dev_error"] is None else percent(row["dev_error"]),
+            MISSING if row["dev_error"] is None else error_figure(recipe, row["dev_error"]),
             str(row["num_updates"]),
         ]
         for row in ranked
     ]
-    table = markdown_table(["Trial", *(f"weight of {name}" for name in names), "dev error %", "Updates"], lines, 1)
+    table = markdown_table(["Trial", *(f"weight of {name}" for name in names), error_name(recipe), "Updates"], lines, 1)
     about = f"{tuned['about']}\n\n" if tuned["about"] else ""
-    return f"{about}Trials by their error on the dev set, 1 seed each:\n\n{table}"
+    return f"{about}Trials, the best on the validation set first, 1 seed each:\n\n{table}"
 
 
 def best_weighting(tuned: Tuned) -> str:
@@ -180,7 +181,7 @@ class _Search:
             if error is None:
                 found = Run(_run_path(self.folder, number)).progress().best_error
                 self.study.tell(number, found)
-                self.screen.say(f"Trial {number}: dev error {found:.1%}")
+                self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_figure(self.recipe, found)}")
             elif isinstance(error, InputError):
                 self.failures.append(error.problem)
                 self.study.tell(number, state=TrialState.FAIL)
@@ -202,7 +203,7 @@ class _Search:
             "best": best,
         }
         write_text(self.folder / "tune.json", json_text(tuned))
-        write_text(self.folder / "tune.md", tuned_text(tuned) + "\n")
+        write_text(self.folder / "tune.md", tuned_text(tuned, self.recipe) + "\n")
         return tuned
 
     def _row(self, trial) -> TrialRow:
@@ -340,10 +341,10 @@ def write_plots(study, folder: Path, tuned: Tuned) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
         for name, draw, title in (
-            ("history", drawn.plot_optimization_history, "dev error of trial after trial"),
-            ("weights", drawn.plot_slice, "dev error of trials by weight"),
+            ("history", drawn.plot_optimization_history, "validation error of trial after trial"),
+            ("weights", drawn.plot_slice, "validation error of trials by weight"),
         ):
-            draw(study, target_name="dev error")
+            draw(study, target_name="validation error")
             figure = pyplot.gcf()
             for axes in figure.axes:
                 axes.set_title("")

@@ -20,11 +20,9 @@ class MelFeatures(keras.layers.Layer):
 
     def __init__(self, sample_rate_hz: int, num_mels: int, window: int, hop: int, fft_size: int, name: str):
         super().__init__(name=name, trainable=False)
-        import librosa  # slow to import, and only needed where a network is built
-
         self.sample_rate_hz, self.num_mels = sample_rate_hz, num_mels
         self.window, self.hop, self.fft_size = window, hop, fft_size
-        self.filters = librosa.filters.mel(sr=sample_rate_hz, n_fft=fft_size, n_mels=num_mels).T.astype("float32")
+        self.filters = mel_filters(sample_rate_hz, num_mels, fft_size)
         self.built = True
 
     def num_frames(self, num_samples):
@@ -86,6 +84,25 @@ class LogMel(MelFeatures):
         centred = (features - ops.sum(features * mask, axis=1, keepdims=True) / count) * mask
         variance = ops.sum(centred * centred, axis=1, keepdims=True) / count
         return centred * ops.rsqrt(variance + np.float32(1e-5))
+
+
+def mel_filters(sample_rate_hz: int, num_mels: int, fft_size: int) -> np.ndarray:
+    """Triangles of equal area, evenly spaced on the mel scale from 0 Hz to half the rate: (bins, F) float32.
+
+    Those of `librosa.filters.mel`, which takes a second to import.
+
+    Reference: Slaney 1998, "Auditory Toolbox", version 2: linear below 1000 Hz, logarithmic above.
+    """
+    hz_per_mel, first_hz, factor = 200 / 3, 1000.0, np.log(6.4) / 27
+    first, highest_hz = first_hz / hz_per_mel, sample_rate_hz / 2
+    top = highest_hz / hz_per_mel if highest_hz < first_hz else first + np.log(highest_hz / first_hz) / factor
+    mels = np.linspace(0.0, top, num_mels + 2)
+    edges_hz = np.where(mels < first, mels * hz_per_mel, first_hz * np.exp(factor * (mels - first)))
+    lower, middle, upper = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
+    bins_hz = np.fft.rfftfreq(fft_size, 1 / sample_rate_hz)[:, None]
+    rising, falling = (bins_hz - lower) / (middle - lower), (upper - bins_hz) / (upper - middle)
+    triangles = np.maximum(0.0, np.minimum(rising, falling)).astype("float32")  # rounded here as librosa does
+    return (triangles * (2 / (upper - lower))).astype("float32")
 
 
 def frame_mask(num_frames, size):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from speech_mtl.data.audio import read_audio
-from speech_mtl.models.features import LogMel, frame_mask
+from speech_mtl.models.features import LogMel, frame_mask, mel_filters
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -42,6 +42,14 @@ def assert_equals_librosa(waveform: np.ndarray) -> None:
     # To 1e-4, save where a band holds a millionth of its frame's energy, which float32 does not resolve.
     np.testing.assert_allclose(np.exp(ours), np.exp(theirs), rtol=1e-4, atol=1e-6 * np.exp(theirs).max())
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "num_mels", "fft_size"), [(16_000, 80, 512), (8_000, 20, 400), (44_100, 64, 2048), (1500, 8, 256)]
+)
+def test_mel_filters_are_those_of_librosa(rate_hz: int, num_mels: int, fft_size: int):
+    theirs = librosa.filters.mel(sr=rate_hz, n_fft=fft_size, n_mels=num_mels).T
+    np.testing.assert_array_equal(mel_filters(rate_hz, num_mels, fft_size), theirs)
 
 
 def test_equals_librosa_on_noise():
