@@ -84,7 +84,7 @@ def draw_conflicts(conflicts: Sequence[Conflict]) -> Figure:
         names = [style.shortened(task, 14) for task in tasks]
         _frame(axes, names, names)
         axes.tick_params(axis="x", rotation=35)
-        axes.set_title(style.shortened(arm, 40), fontsize=8.5)
+        axes.set_title(style.shortened(arm.name, 40), fontsize=8.5)
     return figure
 
 
@@ -111,7 +111,7 @@ def draw_laterals(uses: Sequence[LateralUse]) -> Figure:
 
 
 def _column(use: LateralUse) -> tuple[str, str, float, str]:
-    return use.target, use.arm, use.budget_s, use.column
+    return use.target, use.arm.name, use.budget_s, use.column
 
 
 def _fill_cell(axes: Axes, row: int, column: int, value: float) -> None:

@@ -78,7 +78,7 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
     styles: dict[str, ArmStyle] = {}
     taken: set[int] = set()
     for name in names:
-        if name == REFERENCE_ARM:
+        if name == REFERENCE_ARM.name:
             styles[name] = ArmStyle(INK, "o", "-")
             continue
         wish = _FIRST.index(name) if name in _FIRST else zlib.crc32(name.encode())

@@ -11,7 +11,7 @@ from speech_mtl.scoring.efficiency import equivalent_hours
 from speech_mtl.scoring.error_rate import errors_by_utterance, lengths_by_utterance
 from speech_mtl.scoring.examples import find_examples
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import REFERENCE_ARM, ResultRow, split_variant
+from speech_mtl.scoring.results import REFERENCE_ARM, Arm, ResultRow
 from speech_mtl.scoring.significance import (
     blocks,
     mapsswe,
@@ -30,7 +30,7 @@ from speech_mtl.scoring.summary import (
     Worse,
 )
 
-ArmAtBudget = tuple[str, float]
+ArmAtBudget = tuple[Arm, float]
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def over_seeds(
     """Means over seeds, with the spread of the arm's seeds in the replicates; variants of an arm have one spread."""
     generator = np.random.default_rng(generator_seed)
     measured = {}
-    for arm in dict.fromkeys(split_variant(arm)[0] for arm, _ in seeds):
-        own_seeds = {key: own for key, own in seeds.items() if split_variant(key[0])[0] == arm}
+    for arm in dict.fromkeys(arm.base for arm, _ in seeds):
+        own_seeds = {key: own for key, own in seeds.items() if key[0].base == arm}
         cells = {key: [Model(*key, seed) for seed in own] for key, own in own_seeds.items()}
         spread = seed_spread([[float(rates[model]) for model in models] for models in cells.values()], floor)
         for key, models in cells.items():
@@ -182,7 +182,7 @@ def relative_reduction(sampled: Bootstrap, key: ArmAtBudget) -> tuple[Estimate, 
     return estimate, paired_p_value(helped.replicates - alone.replicates)
 
 
-def all_reductions(sampled: Mapping[str, Bootstrap]) -> list[tuple[str, str, float, Estimate]]:
+def all_reductions(sampled: Mapping[str, Bootstrap]) -> list[tuple[str, Arm, float, Estimate]]:
     """(target, arm, seconds of its speech, reduction of its CER) of everything that was tried beside alone."""
     return [
         (target, *key, reduction[0])
@@ -244,7 +244,7 @@ def _mapsswe_z(test_set: TestSet, model: Model, other: Model) -> float:
     return mapsswe(test_set.references, *heard, spaced=test_set.spaced).z
 
 
-def negative_transfer(reductions: Iterable[tuple[str, str, float, Estimate]]) -> list[Worse]:
+def negative_transfer(reductions: Iterable[tuple[str, Arm, float, Estimate]]) -> list[Worse]:
     """Where an arm has more errors than alone, the certain cases first, the largest loss first.
 
     Args:
@@ -256,7 +256,7 @@ def negative_transfer(reductions: Iterable[tuple[str, str, float, Estimate]]) ->
 
 def language_errors(rows: Sequence[ResultRow]) -> list[LanguageError]:
     """Test errors of all languages by arm and budget, over seeds."""
-    values: dict[tuple[str, str, float], list[float]] = {}
+    values: dict[tuple[str, Arm, float], list[float]] = {}
     for row in rows:
         if row["split"] == "test" and row["cer"] is not None:
             values.setdefault((row["language"], row["arm"], row["budget_s"]), []).append(row["cer"])

@@ -16,12 +16,9 @@ from speech_mtl.scoring.significance import (
 )
 from speech_mtl.scoring.summary import Estimate, Forgotten
 
-_BEFORE = "before "
-
-
 def before(model: Model) -> Model:
     """Stands for the network that a model of a comparison started from."""
-    return model._replace(arm=_BEFORE + model.arm)
+    return model._replace(before=True)
 
 
 def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int = 10_000) -> list[Forgotten]:
@@ -38,7 +35,7 @@ def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int = 10_
 
 
 def _of_language(test_set: TestSet, num_replications: int) -> list[Forgotten]:
-    later = [model for model in test_set.hypotheses if before(model) in test_set.hypotheses]
+    later = [model for model in test_set.hypotheses if not model.before and before(model) in test_set.hypotheses]
     models = [*later, *map(before, later)]
     errors, lengths = character_errors(test_set, models)
     columns = np.column_stack([errors, lengths])

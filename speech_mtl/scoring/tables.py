@@ -1,15 +1,15 @@
 """Result rows -> Markdown tables."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, get_type_hints
+from typing import Any
 
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, write_text
+from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.scoring.results import (
     REFERENCE_ARM,
+    Arm,
     ArmRow,
     EfficiencyRow,
     EquivalentRow,
@@ -108,7 +108,7 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
         own = [found.get((budget_s, arm, task)) for task in wanted]
         if not any(own):
             continue
-        line = [duration(budget_s), arm, str(max(row["num_seeds"] for row in own if row))]
+        line = [duration(budget_s), arm.name, str(max(row["num_seeds"] for row in own if row))]
         for row in own:
             line += [MISSING, MISSING] if row is None else [_task_figure(row), _gain(row)]
         lines.append(line)
@@ -208,7 +208,7 @@ def arm_table(rows: Sequence[ArmRow]) -> str:
         lines.append(
             [
                 duration(row["budget_s"]),
-                row["arm"],
+                row["arm"].name,
                 str(row["num_seeds"]),
                 f"{percent(row['cer'])} ({percent(row['cer_low'])}–{percent(row['cer_high'])})",
                 reduced,
@@ -223,11 +223,11 @@ def efficiency_table(rows: Sequence[EfficiencyRow]) -> str:
     """Renders equivalent hours: one line per arm and budget, with the intervals of the hours and of their ratio F."""
     heads = ["Target speech", "Arm", "Worth, alone", "95 % interval", "F", "95 % interval"]
     lines = []
-    for row in sorted(rows, key=lambda row: (row["budget_s"], row["arm"])):
+    for row in sorted(rows, key=lambda row: (row["budget_s"], row["arm"].name)):
         ends = [row["hours_alone"], row["low"], row["high"]]
         hours = [_bounded(end, duration(end["hours"] * 3600)) for end in ends]
         factors = [_bounded(end, f"{end['factor']:.2f}") for end in ends]
-        line = [duration(row["budget_s"]), row["arm"]]
+        line = [duration(row["budget_s"]), row["arm"].name]
         for measured, low, high in (hours, factors):
             line += [measured, f"{low} to {high}"]
         lines.append(line)
@@ -245,7 +245,7 @@ def forgetting_table(rows: Sequence[ForgettingRow]) -> str:
         [
             duration(row["budget_s"]),
             row["language"],
-            row["arm"],
+            row["arm"].name,
             str(row["num_seeds"]),
             percent(row["cer_before"]),
             percent(row["cer_after"]),
@@ -296,36 +296,20 @@ def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]],
 
 
 def read_rows(path: Path, row_type: type, where: str = "") -> list[Any]:
-    """Reads a JSON list of rows, each with all fields of a type.
+    """Reads a JSON list of rows.
 
     Args:
         path: The file.
-        row_type: A `TypedDict`.
+        row_type: A `TypedDict`, or several.
         where: Who asks for it, as `file:line`, for the message.
 
     Raises:
         InputError: The file is missing, half written, or holds something else.
     """
-    fields = get_type_hints(row_type).keys()
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        problem = None if isinstance(rows, list) else type(rows).__name__
-    except (OSError, ValueError) as error:
-        rows, problem = [], str(error)
-    for number, row in enumerate(rows if problem is None else (), 1):
-        missing = [field for field in fields if not isinstance(row, dict) or field not in row]
-        if missing:
-            problem = f"row {number} without {', '.join(missing)}"
-            break
-    if problem is not None:
-        raise InputError(
-            f"{where}: the table cannot be made from {path}" if where else f"{path} holds no results that can be read",
-            expected="a JSON list of rows with the fields " + ", ".join(fields),
-            received=problem,
-            action="make the file again with its command"
-            + (", or give its path relative to the README" if where else ""),
-        )
-    return rows
+    action = "make the file again with its command"
+    if where:
+        action += f", or mend {where}: the path there is relative to that file"
+    return read_json(path, list[row_type], action)
 
 
 def _target_language(rows: Iterable[ResultRow]) -> str:
@@ -333,16 +317,16 @@ def _target_language(rows: Iterable[ResultRow]) -> str:
     if len(found) != 1:
         raise InputError(
             "The target language of the comparison cannot be told from its rows",
-            expected=f"test rows of one language in the arm {REFERENCE_ARM!r}",
+            expected=f"test rows of one language in the arm {REFERENCE_ARM}",
             received=", ".join(found) or "none",
             action="name the target language",
         )
     return found[0]
 
 
-def _comparison_cells(rows: Iterable[ResultRow], language: str) -> dict[tuple[float, str], list[ResultRow]]:
+def _comparison_cells(rows: Iterable[ResultRow], language: str) -> dict[tuple[float, Arm], list[ResultRow]]:
     """The target language's test rows by budget and arm: one row a seed."""
-    cells: dict[tuple[float, str], list[ResultRow]] = {}
+    cells: dict[tuple[float, Arm], list[ResultRow]] = {}
     for row in rows:
         if row["language"] != language or row["split"] != "test" or "task" in row:
             continue

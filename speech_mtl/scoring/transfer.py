@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from speech_mtl.scoring.analysis import Bootstrap, all_reductions, bootstrap, language_errors, negative_transfer
 from speech_mtl.scoring.hypotheses import TestSet
-from speech_mtl.scoring.results import ResultRow, auxiliary_of
+from speech_mtl.scoring.results import ResultRow
 from speech_mtl.scoring.summary import Recommendation, Summary, TransferEntry
 
 
@@ -19,9 +19,9 @@ def summarize_transfer(
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
     reductions = all_reductions(sampled)
     entries = [
-        TransferEntry(target, auxiliary, reduction)
+        TransferEntry(target, arm.auxiliary, reduction)
         for target, arm, _, reduction in reductions
-        if (auxiliary := auxiliary_of(arm))
+        if arm.is_of_transfer_map
     ]
     first = next(iter(sampled.values()))
     return Summary(
