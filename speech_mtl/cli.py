@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from speech_mtl import __version__
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, printable
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
@@ -248,7 +248,7 @@ def transcribe(
     tasks = Run(run).tasks() if labels else {}
     for path, hypothesis in transcribe_files(Run(run), files, language):
         told = label_texts(tasks, hypothesis)
-        print("\t".join([str(path), hypothesis.text, *told]), flush=True)
+        print("\t".join(printable(text, len(text)) for text in (str(path), hypothesis.text, *told)), flush=True)
 
 
 @app.command()
@@ -405,12 +405,12 @@ def tables(
 
     Example: speech-mtl tables recipes/human/README.md
     """
-    from speech_mtl.files import write_text
+    from speech_mtl.files import read_text, write_text
     from speech_mtl.scoring.readme import render_readme
 
     for path in readmes or [Path("README.md"), *sorted(Path("recipes").glob("*/README.md"))]:
         text = render_readme(path)
-        if text == path.read_text(encoding="utf-8"):
+        if text == read_text(path):
             continue
         if check:
             raise InputError(
@@ -424,6 +424,7 @@ def tables(
 
 
 def _print_markdown(text: str) -> None:
+    text = printable(text, len(text))
     if sys.stdout.isatty():
         Console().print(Markdown(text))
     else:

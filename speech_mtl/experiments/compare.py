@@ -26,7 +26,7 @@ from speech_mtl.experiments.scheduler import Job, run_jobs
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.figures import arm_rows, task_rows
-from speech_mtl.scoring.tables import arm_table, comparison_table, task_error_table
+from speech_mtl.scoring.tables import arm_table, comparison_table, escaped, task_error_table
 from speech_mtl.screen import Screen
 
 MOST_ARMS_ACROSS = 5
@@ -69,13 +69,14 @@ def transfer(
 
 def comparison_text(results: report.Results) -> str:
     """The tables, with what has to be said about the data."""
-    about = f"{results.about}\n\n" if results.about else ""
+    about = f"{escaped(results.about)}\n\n" if results.about else ""
+    recipe = escaped(results.recipe)
     if results.has_tasks:
-        return f"# {results.recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
+        return f"# {recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
     if len(results.test_sets) == 1 and len({row["arm"] for row in results.rows}) > MOST_ARMS_ACROSS:
-        return f"# {results.recipe}: {results.summary.language}\n\n{about}{arm_table(arm_rows(results.summary))}"
+        return f"# {recipe}: {escaped(results.summary.language)}\n\n{about}{arm_table(arm_rows(results.summary))}"
     tables = [
-        f"# {results.recipe}: {one.language}\n\n{about}{comparison_table(results.rows, one.language)}"
+        f"# {recipe}: {escaped(one.language)}\n\n{about}{comparison_table(results.rows, one.language)}"
         for one in results.test_sets
     ]
     return "\n\n".join(tables)

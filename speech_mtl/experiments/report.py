@@ -294,7 +294,7 @@ def _check_curves(path: Path, told: Curves) -> None:
 
 
 def _named(models: Iterable[Model]) -> str:
-    names = sorted(f"{one.arm} at {one.budget_s:g} s, seed {one.seed}" for one in models)
+    names = sorted(map(str, models))
     return "; ".join(names[:5]) + (f"; and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"
 
 

@@ -54,5 +54,6 @@ def run_stage(recipe: Recipe, path: Path, is_tested: bool, folder: Path, screen:
                 evaluate(run, SPLITS, screen=shown)
         except Exception:
             if screen is None:
-                shown.say(traceback.format_exc())
+                for line in traceback.format_exc().splitlines():
+                    shown.say(line)
             raise

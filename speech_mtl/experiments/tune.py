@@ -24,7 +24,7 @@ from speech_mtl.experiments.engines import Engine, ThisProcess, open_engine
 from speech_mtl.experiments.run_stage import run_stage
 from speech_mtl.files import json_text, replacing, write_text
 from speech_mtl.runs import Run
-from speech_mtl.scoring.tables import MISSING, markdown_table, percent
+from speech_mtl.scoring.tables import MISSING, escaped, markdown_table, percent
 from speech_mtl.screen import Screen
 from speech_mtl.settings import EqualWeightingSettings, FixedWeightingSettings
 
@@ -104,7 +104,7 @@ def tuned_text(tuned: Tuned) -> str:
         for row in ranked
     ]
     table = markdown_table(["Trial", *(f"weight of {name}" for name in names), "dev error %", "Updates"], lines, 1)
-    about = f"{tuned['about']}\n\n" if tuned["about"] else ""
+    about = f"{escaped(tuned['about'])}\n\n" if tuned["about"] else ""
     return f"{about}Trials by their error on the dev set, 1 seed each:\n\n{table}"
 
 

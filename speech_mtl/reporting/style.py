@@ -12,8 +12,10 @@ from typing import Any, Literal, NamedTuple
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
+from speech_mtl.errors import printable
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.scoring.results import REFERENCE_ARM
 
@@ -107,7 +109,9 @@ def drawing() -> Iterator[None]:
 
 
 def saved(name: str, title: str, caption: str, figure: Figure) -> Plot:
-    """A drawn figure in all the forms that a report needs."""
+    """A drawn figure in all the forms that a report needs. Its texts lose control characters: XML has none."""
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))
     return Plot(name, title, caption, saved_svg(figure), saved_png(figure))
 
 
@@ -150,7 +154,8 @@ def _width(labels: Sequence[str], num_columns: int) -> int:
 def set_ticks(axis, values: Sequence[float], labels: Sequence[str] | None = None) -> None:
     """Ticks at these values and nowhere else."""
     axis.set_major_locator(FixedLocator(list(values)))
-    axis.set_major_formatter(FixedFormatter(list(labels or (f"{value:.3g}".replace("-", "−") for value in values))))
+    texts = labels or [f"{value:.3g}".replace("-", "−") for value in values]
+    axis.set_major_formatter(FixedFormatter(list(map(printable, texts))))
     axis.set_minor_locator(NullLocator())
 
 

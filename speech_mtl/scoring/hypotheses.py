@@ -27,6 +27,9 @@ class Model(NamedTuple):
     seed: int
     before: bool = False
 
+    def __str__(self) -> str:
+        return f"{'what came before ' if self.before else ''}{self.arm} at {self.budget_s:g} s, seed {self.seed}"
+
 
 SavedModel = tuple[SavedArm, Budget, Seed] | tuple[SavedArm, Budget, Seed, Literal[True]]
 """A model in the file; only of networks that others start from, the fourth part is there."""
@@ -87,7 +90,7 @@ class TestSet:
             raise InputError(
                 f"The models of {self.language} have no test utterance in common",
                 expected="hypotheses of the same test set from every arm",
-                received=f"{model.arm} at {model.budget_s:g} s, seed {model.seed}: other ids than the arms before it",
+                received=f"{model}: other ids than the arms before it",
                 action="evaluate all runs on one test manifest: run the comparison again",
             )
         if len(kept) < len(self.ids):
@@ -171,14 +174,14 @@ def read_test_sets(path: Path) -> list[TestSet]:
         if "models" not in head:
             raise _not_as_written(where, "a line that begins a test set, with its models", "an utterance")
         test_set = _begun(where, head)
-        _refuse_twice(where, "the test set of a language", [one.language for one in test_sets] + [test_set.language])
+        _refuse_twice(where, "the test set of", [one.language for one in test_sets] + [test_set.language])
         last = where
         for last, line in islice(lines, head["num_utterances"]):
             _append(last, test_set, line)
         if len(test_set.ids) < head["num_utterances"]:
             missing = head["num_utterances"] - len(test_set.ids)
             raise _not_as_written(last, f"{head['num_utterances']:,} utterances", f"the end: {missing:,} are missing")
-        _refuse_twice(where, f"an utterance of {test_set.language}", test_set.ids)
+        _refuse_twice(where, f"in the test set of {test_set.language} the utterance", test_set.ids)
         test_sets.append(test_set)
     if not test_sets:
         raise _not_as_written(f"{path}:1", "a test set", "an empty file")
@@ -190,7 +193,7 @@ def _begun(where: str, head: _Head) -> TestSet:
     models = {name: [Model(*model) for model in own["models"]] for name, own in tasks.items()}
     heard = [Model(*model) for model in head["models"]]
     for own in (heard, *models.values()):
-        _refuse_twice(where, "a model", own)
+        _refuse_twice(where, "the model", own)
     return TestSet(
         language=head["language"],
         spaced=head["spaced"],
@@ -227,13 +230,10 @@ def _append(where: str, test_set: TestSet, line: _Line | _Head) -> None:
 
 
 def _refuse_twice(where: str, what: str, found: Sequence) -> None:
-    twice = [str(one) for one, number in Counter(found).items() if number > 1]
-    if twice:
+    one, number = next(iter(Counter(found).most_common(1)), ("", 0))
+    if number > 1:
         raise InputError(
-            f"{where}: {what} comes twice",
-            expected="each of them once",
-            received=", ".join(twice[:5]) + (f" and {len(twice) - 5} more" if len(twice) > 5 else ""),
-            action=AGAIN,
+            f"{where}: {what} {one} comes twice", expected="each once", received=f"{number} times", action=AGAIN
         )
 
 

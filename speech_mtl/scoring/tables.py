@@ -1,11 +1,12 @@
 """Result rows -> Markdown tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, printable
 from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.scoring.results import (
     REFERENCE_ARM,
@@ -283,10 +284,34 @@ def _growth(row: ForgettingRow | GenerationRow) -> str:
     return f"{percent(row['growth'])}, {percent(row['growth_low'])} to {percent(row['growth_high'])}"
 
 
-def markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]], num_text_columns: int) -> str:
-    """A Markdown table: texts to the left, numbers to the right; no newline at its end."""
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    text = " ".join(text.split())
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", printable(text, len(text)))
+    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)  # before a space or a number it is less than
+    text = re.sub(r"([\\`*\[\]|~$#])", r"\\\1", text)
+    text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word `_` is a letter
+    text = re.sub(r"^(\d*)([-+.)])(?=\s|$)", r"\1\\\2", text)  # no list
+    return re.sub(r"^(?=>|=+$|--+$)", r"\\", text)  # no quotation, title or rule
+
+
+def markdown_table(
+    heads: Sequence[str],
+    lines: Iterable[Sequence[str]],
+    num_text_columns: int,
+    shown: Callable[[str], str] = escaped,
+) -> str:
+    """A Markdown table: texts to the left, numbers to the right; no newline at its end.
+
+    Args:
+        heads: One a column.
+        lines: As many cells each.
+        num_text_columns: The first columns hold texts, the others numbers.
+        shown: Makes Markdown of a cell; `str` where cells are Markdown already.
+    """
     rule = ["---"] * num_text_columns + ["---:"] * (len(heads) - num_text_columns)
-    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, rule, *lines))
+    cells = [list(map(shown, heads)), rule, *(list(map(shown, line)) for line in lines)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
 def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]], markdown: str) -> None:
