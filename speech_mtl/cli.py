@@ -1,6 +1,5 @@
 """The command line. Exit codes: 0 done, 2 bad input or settings, 1 a fault of ours, 130 stopped with Ctrl-C."""
 
-import errno
 import sys
 import traceback
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from speech_mtl import __version__
-from speech_mtl.errors import InputError, printable
+from speech_mtl.errors import InputError, printable, unusable_file
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
@@ -28,18 +27,6 @@ With your own recordings (a folder of audio files and a metadata table):
 
 Every command explains itself: [bold]speech-mtl train --help[/bold]
 """
-
-USERS_TO_MEND = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.EISDIR,
-}
-"""What the operating system says of files where the user can mend it."""
 
 STOPPED = 130
 """Exit code after Ctrl-C, by the shell's convention and typer's."""
@@ -439,9 +426,9 @@ def main() -> None:
         _print_error(error)
         sys.exit(2)
     except OSError as error:
-        if error.errno not in USERS_TO_MEND:
+        if (mendable := unusable_file(error)) is None:
             _report_fault()
-        _print_error(_unusable_file(error))
+        _print_error(mendable)
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:
@@ -455,15 +442,6 @@ def _report_fault() -> NoReturn:
     traceback.print_exc()
     print("\nThis is a fault of speech-mtl. Please report it with all the lines above.", file=sys.stderr)
     sys.exit(1)
-
-
-def _unusable_file(error: OSError) -> InputError:
-    return InputError(
-        f"{error.filename or 'A file'} cannot be used",
-        expected="a file or folder that you may read and write, on a disk with space left",
-        received=error.strerror or str(error),
-        action="make room or give another folder; what was saved before is unharmed, and the command goes on from it",
-    )
 
 
 def _print_error(error: InputError) -> None:

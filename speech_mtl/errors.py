@@ -1,5 +1,6 @@
 """The one exception that a user causes and can mend."""
 
+import errno
 import re
 from functools import partial
 
@@ -52,4 +53,20 @@ def require(package: str, *, extra: str, purpose: str) -> InputError:
         expected=f"an installation with the optional extra {extra!r}",
         received="no such package",
         action=f"pip install 'speech-mtl[{extra}]'",
+    )
+
+
+OURS = frozenset({errno.EBADF, errno.EFAULT, errno.ECHILD, errno.EINVAL})
+"""What the operating system says only where a program has a fault."""
+
+
+def unusable_file(error: OSError) -> InputError | None:
+    """What the system says of a file or a disk as an error that the user can mend; None if it is a fault of ours."""
+    if error.errno is None or error.errno in OURS:
+        return None
+    return InputError(
+        f"{error.filename or 'A file'} cannot be used",
+        expected="a file or folder that you may read and write, on a disk with space left",
+        received=error.strerror or str(error),
+        action="make room or give another folder; what was saved before is unharmed, and the command goes on from it",
     )

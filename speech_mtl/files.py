@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 from uuid import uuid4
 
 from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from speech_mtl.errors import InputError
 
@@ -94,7 +95,7 @@ def read_text(path: Path, action: str = MAKE_AGAIN) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _not_utf8(f"{path}:{line}", content, error) from None
+        raise _not_utf8(f"{path}:{line}", content, error, action) from None
 
 
 def read_json(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
@@ -109,6 +110,22 @@ def read_json(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
         InputError: It is missing, too large, not UTF-8, not JSON, or not of that kind; with the line or field.
     """
     return parse_json(read_text(path, action), kind, str(path), action)
+
+
+def read_record(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
+    """Reads a JSON object as an object of a class, each of whose annotated arguments must be there.
+
+    Raises:
+        InputError: As for `read_json`.
+    """
+    return kind(**read_json(path, _arguments(kind), action))
+
+
+@lru_cache(maxsize=64)
+def _arguments(kind: type) -> Any:
+    hints = get_type_hints(kind.__init__, include_extras=True)
+    hints.pop("return", None)
+    return TypedDict(kind.__name__, hints)  # pyright: ignore
 
 
 def read_json_lines(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> Iterator[tuple[str, T]]:
@@ -132,7 +149,7 @@ def read_json_lines(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> Iter
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise _not_utf8(where, line, error) from None
+                raise _not_utf8(where, line, error, action) from None
             yield where, parse_json(text, kind, where, action)
 
 
@@ -153,12 +170,12 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
     return TypeAdapter(kind)
 
 
-def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError) -> InputError:
+def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError, action: str) -> InputError:
     return InputError(
         f"{where}: not UTF-8",
         expected="text in UTF-8",
         received=repr(content[max(0, error.start - 20) : error.end + 20]),
-        action="convert the file, such as with `iconv -f CP1250 -t UTF-8`, or make it again",
+        action=f"convert the file, such as with `iconv -f CP1250 -t UTF-8`; or {action}",
     )
 
 
@@ -166,7 +183,7 @@ def _not_of_kind(error: ValidationError, text: str, where: str, action: str) -> 
     """The first problem that pydantic found, in our four parts."""
     first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
-        reason = first["ctx"]["error"]
+        reason = first.get("ctx", {}).get("error", "")
         place = re.search(r" at line (\d+) column (\d+)$", reason)
         line = int(place[1]) if place else 1
         near = text.split("\n")[line - 1 : line] or [""]

@@ -23,11 +23,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import keras
 import numpy as np
 from filelock import FileLock, Timeout
+from typing_extensions import TypedDict
 
 from speech_mtl import __version__
 from speech_mtl.build import build_model
@@ -35,18 +36,35 @@ from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, write_text
+from speech_mtl.files import NotNegative, json_text, read_json, read_record, write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.tasks import TASKS, Task
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
 from speech_mtl.training.weighting import Weighting
-from speech_mtl.weights import load_part, load_weights, save_part, save_weights, unreadable
+from speech_mtl.weights import COPY_AGAIN, load_part, load_weights, save_part, save_weights, unreadable
 
 FORMAT = 1
 """Of run folders: raised whenever a folder of before would be misread."""
 
 _Read = TypeVar("_Read")
+
+
+class _Format(TypedDict):
+    format: int
+    speech_mtl: str
+
+
+class _Kind(TypedDict):
+    kind: str
+
+
+class ParameterCounts(TypedDict):
+    """How many numbers a network has: in all, trained, and of each language alone."""
+
+    total: NotNegative
+    trained: NotNegative
+    own: dict[str, NotNegative]
 
 
 class Run:
@@ -79,15 +97,13 @@ class Run:
         """A folder without a file about it is of the first format, which had none."""
         if not self.format_path.is_file():
             return
-        with unreadable("format", self.format_path, ValueError, KeyError, TypeError):
-            record = json.loads(self.format_path.read_text(encoding="utf-8"))
-            found, version = int(record["format"]), str(record["speech_mtl"])
-        if found != FORMAT:
+        record = read_json(self.format_path, _Format, COPY_AGAIN)
+        if record["format"] != FORMAT:
             raise InputError(
                 f"{self.path} is of another version",
                 expected=f"a run folder in format {FORMAT}, which speech-mtl {__version__} writes",
-                received=f"{self.format_path}: format {found}, written by speech-mtl {version}",
-                action=f"use speech-mtl {version} for it, or train it again in another folder",
+                received=f"{self.format_path}: format {record['format']}, written by speech-mtl {record['speech_mtl']}",
+                action=f"use speech-mtl {record['speech_mtl']} for it, or train it again in another folder",
             )
 
     def start(
@@ -124,20 +140,18 @@ class Run:
         """What `write_labels` wrote; nothing for a run of an earlier version."""
         if not self.labels_path.is_file():
             return {}
-        return {name: (pair[0], pair[1]) for name, pair in json.loads(self.labels_path.read_text()).items()}
+        return read_json(self.labels_path, dict[str, tuple[NotNegative, NotNegative]], COPY_AGAIN)
 
     def write_parameters(self, model: MultilingualModel, optimizer: FlatAdamW) -> None:
         """Writes how many parameters there are, how many are trained, and how many each language has for itself."""
         own = {language: sum(_size(v) for v in model.weights_of(language)) for language in model.languages}
         total = sum(_size(variable) for part in model.parts().values() for variable in part.values())
-        counts = {"total": total, "trained": sum(optimizer.sizes), "own": own}
+        counts: ParameterCounts = {"total": total, "trained": sum(optimizer.sizes), "own": own}
         write_text(self.parameters_path, json_text(counts))
 
-    def parameters(self) -> dict[str, Any] | None:
+    def parameters(self) -> ParameterCounts | None:
         """What `write_parameters` wrote; None for a run of an earlier version."""
-        if not self.parameters_path.is_file():
-            return None
-        return json.loads(self.parameters_path.read_text(encoding="utf-8"))
+        return read_json(self.parameters_path, ParameterCounts, COPY_AGAIN) if self.parameters_path.is_file() else None
 
     def _task_path(self, name: str) -> Path:
         return self.path / "tasks" / f"{name}.json"
@@ -217,9 +231,10 @@ class Run:
         progress = _read_progress(folder / "progress.json")
         load_weights(folder, model.parts())
         _set_optimizer(folder / "optimizer.safetensors", optimizer)
-        if weighting and weighting.state():
-            weighting.set_state(load_part(folder / "weighting.safetensors"))
-        model.random.state.assign(load_part(folder / "random.safetensors")["state"])
+        if weighting and (state := weighting.state()):
+            weighting.set_state(_loaded_like(folder / "weighting.safetensors", state))
+        state = {"state": np.asarray(model.random.state)}
+        model.random.state.assign(_loaded_like(folder / "random.safetensors", state)["state"])
         return progress
 
     def progress(self) -> Progress:
@@ -269,9 +284,27 @@ def _size(variable: keras.Variable) -> int:
 
 
 def _read_task(path: Path) -> Task:
-    with unreadable("task", path, ValueError, KeyError, TypeError):
-        arguments = json.loads(path.read_text(encoding="utf-8"))
-        return TASKS[arguments.pop("kind")].from_json(arguments)
+    with unreadable("task", path, KeyError):
+        kind = TASKS[read_json(path, _Kind, COPY_AGAIN)["kind"]]
+    return read_record(path, kind, COPY_AGAIN)
+
+
+def _loaded_like(path: Path, wanted: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a file, which must have these names and shapes.
+
+    Raises:
+        InputError: They have not, or the file cannot be read.
+    """
+    found = load_part(path)
+    shapes = [{name: np.shape(array) for name, array in arrays.items()} for arrays in (wanted, found)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"{path} does not fit the run's settings",
+            expected=str(shapes[0]),
+            received=str(shapes[1]),
+            action=COPY_AGAIN,
+        )
+    return found
 
 
 def _set_optimizer(path: Path, optimizer: FlatAdamW) -> None:
@@ -281,14 +314,13 @@ def _set_optimizer(path: Path, optimizer: FlatAdamW) -> None:
         raise InputError(
             f"{path} does not fit the network",
             expected=f"a state named {error}",
-            received="no such name",
+            received="no such state",
             action="go on with the version of speech-mtl that began the run, or train in another folder",
         ) from None
 
 
 def _read_progress(path: Path) -> Progress:
-    with unreadable("progress of training", path, ValueError, TypeError):
-        return Progress(**json.loads(path.read_text(encoding="utf-8")))
+    return read_record(path, Progress, COPY_AGAIN)
 
 
 def _logged_update(line: str) -> float:

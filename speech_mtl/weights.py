@@ -1,5 +1,7 @@
 """Weights on disk: by name, one file a part of the network, so that a part can be taken into another network."""
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,9 @@ from safetensors.numpy import load_file, save_file
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import replacing
+
+COPY_AGAIN = "copy the run again, or train it again in another folder"
+"""What to do about a damaged file of a run."""
 
 Part = Mapping[str, keras.Variable]
 """Weights by name; see `MultilingualModel.parts`."""
@@ -71,19 +76,38 @@ def set_part(part: Part, arrays: Mapping[str, np.ndarray], path: Path) -> None:
 
 
 def save_part(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays."""
+    """Writes named arrays.
+
+    Raises:
+        OSError: The disk is full, or whatever else the system says.
+    """
     with replacing(path) as temporary:
-        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary)
+        try:
+            save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary)
+        except SafetensorError as error:
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def load_part(path: Path) -> dict[str, np.ndarray]:
     """Reads named arrays.
 
     Raises:
-        InputError: The file is missing or damaged.
+        InputError: The file is missing or damaged, or holds what is no number.
     """
-    with unreadable("weights", path, SafetensorError):
-        return load_file(path)
+    with unreadable("weights", path, SafetensorError, TypeError, KeyError):
+        arrays = load_file(path)
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"The weights in {path} are not numbers: {name}",
+                expected="finite numbers",
+                received=f"{np.count_nonzero(~np.isfinite(array)):,} of {array.size:,} that are infinite or no number",
+                action=COPY_AGAIN,
+            )
+    return arrays
 
 
 @contextmanager
@@ -96,5 +120,5 @@ def unreadable(what: str, path: Path, *faults: type[Exception]) -> Iterator[None
             f"The {what} in {path} cannot be read",
             expected="a file that training wrote",
             received=str(error),
-            action="copy the run again, or train it again in another folder",
+            action=COPY_AGAIN,
         ) from None

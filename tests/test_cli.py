@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import shlex
 import shutil
@@ -265,14 +266,20 @@ def test_a_folder_that_cannot_be_written(refused: Callable[..., str], recipe_pat
     assert "Not a directory" in message
 
 
-def test_a_full_disk(refused: Callable[..., str], readme: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    "number",
+    [errno.ENOSPC, errno.EIO, errno.EFBIG, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.EACCES, errno.EMFILE],
+)
+def test_what_the_system_refuses(
+    refused: Callable[..., str], readme: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
     def full(_path: Path) -> str:
-        raise OSError(errno.ENOSPC, "No space left on device", "runs/x/log.jsonl")
+        raise OSError(number, os.strerror(number), "runs/x/log.jsonl")
 
     monkeypatch.setattr("speech_mtl.scoring.readme.render_readme", full)
     message = refused("tables", readme)
     assert "runs/x/log.jsonl cannot be used" in message
-    assert "No space left on device" in message
+    assert os.strerror(number) in message
 
 
 def test_usage_errors(command: Command, run_path: Path):
@@ -341,7 +348,7 @@ def test_manifests(refused: Callable[..., str], recipe_path: Path, tiny_recipe: 
     record = json.loads(lines[1])
     del record["text"]
     for content, message in (
-        ("".join([*lines[:2], "{id: 3}\n"]), f"{path}:3: not a JSON record"),
+        ("".join([*lines[:2], "{id: 3}\n"]), f"{path}:3: not JSON"),
         (lines[0] + json.dumps(record) + "\n", f"{path}:2: the field 'text' is missing"),
         (lines[0] + lines[0], f"{path}:2: the id 'bb-train-0' comes twice"),
         ("", f"The manifest {path} is empty"),
@@ -413,7 +420,7 @@ def test_damaged_tokenizers_and_settings(refused: Callable[..., str], run_path: 
 
 def test_damaged_progress(refused: Callable[..., str], run_path: Path):
     damaged(run_path.glob("checkpoints/*/progress.json"), b'{"update": ')
-    assert "progress.json cannot be read" in refused("train", run_path / "settings.yaml", "--out", run_path)
+    assert "progress.json:1: not JSON" in refused("train", run_path / "settings.yaml", "--out", run_path)
 
 
 def test_languages_without_output_layer(refused: Callable[..., str], run_path: Path):

@@ -1,7 +1,9 @@
 """What a run leaves on disk: saved and loaded by name, whole wherever the process is killed, refused if damaged."""
 
+import errno
 import itertools
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +17,14 @@ from speech_mtl.build import build_model, build_optimizer
 from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
+from speech_mtl.files import write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.runs import FORMAT, Run
+from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
-from speech_mtl.weights import save_part
+from speech_mtl.training.weighting import WEIGHTINGS
+from speech_mtl.weights import COPY_AGAIN, load_part, save_part
 
 TOKENIZERS = {"aa": CharacterTokenizer.from_texts(["abc"], "aa"), "bb": CharacterTokenizer.from_texts(["xy"], "bb")}
 
@@ -234,15 +239,18 @@ def test_a_whole_log_is_not_written_anew(run: Run):
 def test_damaged_progress_is_an_input_error(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
     run.save_checkpoint(model, optimizer, Progress(update=2))
     path = run.path / "checkpoints" / "000002" / "progress.json"
-    for content in (b"", b"{", b"[]", b'{"updates": 3}', b"\xff\xfe", None):
+    whole = json.loads(path.read_text())
+    damaged = [{"update": -3}, {"update": 1e3}, {"update": True}, {"wall_time_s": float("nan")}, {"stopped": 1}]
+    contents = [json.dumps({**whole, **change}).encode() for change in damaged]
+    for content in (b"", b"{", b"[]", b'{"updates": 3}', b"\xff\xfe", *contents, None):
         if content is None:
             path.unlink()
         else:
             path.write_bytes(content)
-        with pytest.raises(InputError, match=r"progress\.json cannot be read"):
-            run.progress()
-        with pytest.raises(InputError, match=r"progress\.json cannot be read"):
-            run.load_checkpoint(model, optimizer)
+        for read in (run.progress, lambda: run.load_checkpoint(model, optimizer)):
+            with pytest.raises(InputError, match=r"progress\.json") as caught:
+                read()
+            assert COPY_AGAIN in caught.value.action
 
 
 @pytest.mark.parametrize("part", ["encoder.safetensors", "heads/bb.safetensors"])
@@ -257,6 +265,87 @@ def test_damaged_weights_are_an_input_error(model: MultilingualModel, run: Run, 
             path.write_bytes(content)
         with pytest.raises(InputError, match=f"{part} cannot be read"):
             run.load_best(model)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_numbers_are_an_input_error(model: MultilingualModel, run: Run, value: float):
+    run.save_best(model, 2)
+    path = run.best_folder() / "heads" / "bb.safetensors"
+    arrays = load_part(path)
+    arrays["bias"][1] = value
+    save_part(path, arrays)
+    with pytest.raises(InputError, match=r"bb\.safetensors are not numbers: bias") as caught:
+        run.load_best(model)
+    assert caught.value.received.startswith(f"1 of {arrays['bias'].size} ")
+
+
+def test_a_checkpoint_of_another_shape_is_an_input_error(
+    model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
+):
+    objective = Objective(model.languages, ())
+    for kind in ("uncertainty", "random", "ctc_dro"):
+        weighting = WEIGHTINGS[kind](objective)
+        run.save_checkpoint(model, optimizer, Progress(update=2), weighting)
+        folder = run.path / "checkpoints" / "000002"
+        files = ["random"] + ["weighting"] * bool(weighting.state())
+        for name in files:
+            path = folder / f"{name}.safetensors"
+            whole = load_part(path)
+            for damaged in ({}, {key: np.zeros(17, array.dtype) for key, array in whole.items()}):
+                save_part(path, damaged)
+                with pytest.raises(InputError, match=f"{name}.safetensors does not fit the run's settings"):
+                    run.load_checkpoint(model, optimizer, weighting)
+            save_part(path, whole)
+        state = optimizer.named_state()
+        largest = max(state, key=lambda name: state[name].size)
+        save_part(folder / "optimizer.safetensors", {**state, largest: state[largest][:-1]})
+        with pytest.raises(InputError, match=r"optimizer\.safetensors does not fit") as caught:
+            run.load_checkpoint(model, optimizer, weighting)
+        assert largest in caught.value.expected, kind
+
+
+BAD_SIDE_FILES = {
+    "labels.json": ['{"aa": [1]}', '{"aa": [1, -2]}', '{"aa": ["1", 2]}', "[]", "{"],
+    "parameters.json": [
+        '{"total": 1}',
+        '{"total": -1, "trained": 1, "own": {}}',
+        '{"total": 1, "trained": 1, "own": 3}',
+    ],
+    "tasks/mood.json": [
+        '{"kind": "classes", "name": "mood", "label": "mood"}',
+        '{"kind": "classes", "name": "mood", "label": "mood", "classes": "ab", "unseen": "refuse"}',
+        '{"kind": "classes", "name": "mood", "label": "mood", "classes": ["a", 7], "unseen": "refuse"}',
+        '{"kind": "number", "name": "mood", "label": "mood", "mean": NaN, "deviation": 1}',
+        '{"kind": "number", "name": "mood", "label": "mood", "mean": 1, "deviation": 0}',
+        '{"kind": "moods", "name": "mood"}',
+        '{"kind": ["number"]}',
+        "[1]",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", BAD_SIDE_FILES)
+def test_damaged_side_files_are_input_errors(run: Run, tiny_recipe: Recipe, name: str):
+    run.start(tiny_recipe.overridden({"tasks": {"mood": {}}}), TOKENIZERS)
+    read = {"labels.json": run.labels, "parameters.json": run.parameters, "tasks/mood.json": run.tasks}[name]
+    for content in BAD_SIDE_FILES[name]:
+        write_text(run.path / name, content)
+        with pytest.raises(InputError, match=name) as caught:
+            read()
+        assert caught.value.action == COPY_AGAIN
+
+
+def test_a_full_disk_is_what_the_system_says(model: MultilingualModel, run: Run, tmp_path: Path):
+    """`safetensors` makes an error of its own of it."""
+    command = (
+        f"import numpy, pathlib; from speech_mtl.weights import save_part; path = pathlib.Path({str(tmp_path)!r}, 'w')"
+    )
+    command += "; save_part(path, {'a': numpy.zeros(100_000)})"
+    limited = ["bash", "-c", 'ulimit -f 12; exec "$0" -c "$1"', sys.executable, command]
+    ended = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert ended.stderr.splitlines()[-1].startswith(f"OSError: [Errno {errno.EFBIG}] ")
+    assert str(tmp_path / "w") in ended.stderr.splitlines()[-1]
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_an_optimizer_of_another_network_is_an_input_error(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
@@ -283,7 +372,7 @@ def test_a_run_of_another_version_is_refused(run: Run, tiny_recipe: Recipe):
         run.recipe()
     assert caught.value.received == f"{run.format_path}: format 99, written by speech-mtl 7.5"
     run.format_path.write_text("{")
-    with pytest.raises(InputError, match=r"format\.json cannot be read"):
+    with pytest.raises(InputError, match=r"format\.json:1: not JSON"):
         run.recipe()
     run.format_path.unlink()
     assert run.recipe() == tiny_recipe, "the first format had no such file"

@@ -1,12 +1,17 @@
 """A number: an age, a speaking rate, a score."""
 
-import math
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import Field
 
+from speech_mtl.errors import printable
+from speech_mtl.files import Finite
 from speech_mtl.tasks.task import LabelError, Task
+
+LARGEST = 1e18
+"""Of a label, so that its square is still a float32."""
 
 
 class Number(Task):
@@ -23,7 +28,7 @@ class Number(Task):
     metric: ClassVar = "mean absolute error"
     likelihood_factor: ClassVar = 0.5
 
-    def __init__(self, name: str, label: str, mean: float, deviation: float):
+    def __init__(self, name: str, label: str, mean: Finite, deviation: Annotated[Finite, Field(gt=0)]):
         super().__init__(name, label)
         self.mean = mean
         self.deviation = deviation
@@ -69,6 +74,6 @@ class Number(Task):
 
 
 def _number(label: Any) -> float:
-    if isinstance(label, int | float) and not isinstance(label, bool) and math.isfinite(label):
+    if isinstance(label, int | float) and not isinstance(label, bool) and abs(label) <= LARGEST:
         return float(label)
-    raise LabelError(f"expected a number; received {label!r}")
+    raise LabelError(f"expected a number of at most {LARGEST:g}; received {printable(repr(label), 80)}")

@@ -1,7 +1,7 @@
 """What every kind of task has."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -112,8 +112,3 @@ class Task(ABC):
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The arguments that make it again, besides its kind."""
-
-    @classmethod
-    def from_json(cls, arguments: Mapping[str, Any]) -> Self:
-        """Makes it from what `to_json` gave."""
-        return cls(**arguments)

@@ -63,8 +63,11 @@ class FlatAdamW:
         """Sets the state by name.
 
         Raises:
-            KeyError: A weight's state is missing.
+            KeyError: A weight's state is missing, or of another size.
         """
+        for name, array in self.named_state().items():
+            if np.size(named[name]) != array.size:
+                raise KeyError(f"{name} of size {array.size}")
         self.step.assign(named["step"])
         for kind, vector in (("first", self.first), ("second", self.second)):
             vector.assign(np.concatenate([named[f"{kind}/{variable.path}"] for variable in self.weights]))

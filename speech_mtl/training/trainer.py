@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
+from speech_mtl.files import Finite, NotNegative
 from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.step import Rates, StepResult, TrainStep
 from speech_mtl.training.weighting import Weighting
@@ -21,12 +23,12 @@ MOST_NAMED = 8
 class Progress:
     """How far training has come: what a checkpoint holds besides weights."""
 
-    update: int = 0
-    best_error: float = float("inf")
-    best_update: int = 0
-    looks_without_gain: int = 0
-    wall_time_s: float = 0.0
-    waiting_s: float = 0.0
+    update: NotNegative = 0
+    best_error: Annotated[float, Field(ge=0)] = float("inf")
+    best_update: NotNegative = 0
+    looks_without_gain: NotNegative = 0
+    wall_time_s: Annotated[Finite, Field(ge=0)] = 0.0
+    waiting_s: Annotated[Finite, Field(ge=0)] = 0.0
     """Time that training waited for batches."""
     stopped: bool = False
     """Whether early stopping ended training."""

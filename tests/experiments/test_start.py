@@ -72,6 +72,17 @@ def test_a_head_for_another_vocabulary_is_new(trained: Run):
     np.testing.assert_array_equal(model.heads.heads[0].kernel, fresh.heads.heads[0].kernel)
 
 
+def test_a_head_for_as_many_other_tokens_is_new(trained: Run):
+    there = trained.tokenizers()["aa"].vocabulary
+    for tokens in (["a", "b", "c", "z"], list(reversed(there[1:]))):
+        other = CharacterTokenizer("aa", (there[0], *tokens))
+        assert len(other) == len(there)
+        model, origins = started(trained, trained.recipe(), {"aa": other, "bb": trained.tokenizers()["bb"]})
+        assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
+        fresh = build_model(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
+        np.testing.assert_array_equal(model.heads.heads[0].kernel, fresh.heads.heads[0].kernel)
+
+
 def test_a_recipe_may_ask_for_a_new_head(trained: Run):
     recipe = trained.recipe().overridden({"languages.aa.output_layer": "new", "init_from": str(trained.path)})
     model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in trained.tokenizers().items()})
@@ -158,7 +169,7 @@ def run_tasks(recipe: Recipe) -> dict[str, Task]:
     """The tasks of a recipe, each of two classes or tags."""
     told = {name: "classes" if own.kind == "classes" else "tags" for name, own in recipe.tasks.items()}
     return {
-        name: TASKS[recipe.tasks[name].kind].from_json({"name": name, "label": name, key: ["a", "b"]})
+        name: TASKS[recipe.tasks[name].kind](**{"name": name, "label": name, key: ["a", "b"]})
         for name, key in told.items()
     }
 

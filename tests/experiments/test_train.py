@@ -125,9 +125,10 @@ def test_what_a_comparison_consists_of_is_no_other_setting(trained: Run):
 
 @pytest.fixture
 def varied(tiny_recipe: Recipe) -> Recipe:
-    """Everything that draws random numbers is on."""
+    """Everything that draws random numbers is on, and languages have weights that training changes."""
     return tiny_recipe.overridden(
         {
+            "weighting": {"kind": "uncertainty", "learning_rate": 0.3},
             "encoder.dropout": 0.2,
             "augment.speeds": [0.9, 1.0, 1.1],
             "augment.noise_probability": 0.5,
@@ -217,6 +218,7 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
     assert "Going on from update 4." in screen.lines
     assert_same_end(run, reference)
     assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["000006"]
+    assert (run.path / "checkpoints" / "000006" / "weighting.safetensors").is_file()
 
 
 def test_another_seed_gives_another_curve(varied: Recipe, reference: Run, tmp_path: Path, untraced: None):

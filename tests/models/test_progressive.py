@@ -1,5 +1,6 @@
 """Columns one after another: each against a loop over its formula, and nothing flows back."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -121,6 +122,38 @@ def test_training_a_column_leaves_earlier_languages_as_they_were_to_the_bit(tiny
     for name, part in model.parts().items():
         same = all(np.array_equal(variable, parts[name][key]) for key, variable in part.items())
         assert same == (name not in ("columns/2", "laterals/2", "heads/cc")), name
+
+
+def test_dropout_is_at_work_in_the_trained_column_only(tiny_recipe: Recipe):
+    columns = [{"languages": [name], "encoder": {**ENCODER, "dim": 16, "dropout": 0.5}} for name in NUM_TOKENS]
+    encoder = {"kind": "progressive", "columns": columns, "lateral_size": 3}
+    model = model_of(recipe_of(tiny_recipe).overridden({"encoder": encoder}))
+    batch = batch_of("cc")
+    features = model.features(batch.waveforms, batch.num_samples)
+    at_rest, trained, again = (
+        [np.array(frames) for frames in model.encoder._run(*features, training=training, column=None)[0]]
+        for training in (False, True, True)
+    )
+    for k in (0, 1):
+        np.testing.assert_array_equal(trained[k], at_rest[k])
+    assert np.abs(trained[2] - at_rest[2]).max() > 1e-3
+    assert np.abs(trained[2] - again[2]).max() > 1e-3
+
+
+def test_no_gradient_flows_into_earlier_columns(tiny_recipe: Recipe, value_and_gradients: Callable):
+    model = model_of(recipe_of(tiny_recipe))
+    batch = batch_of("cc")
+    variables = [(name, v) for name, part in model.parts().items() if "heads" not in name for v in part.values()]
+
+    def total() -> Any:
+        features, num_frames = model.features(batch.waveforms, batch.num_samples)
+        return ops.sum(ops.square(model.encoder(features, num_frames, training=True)[0]))
+
+    _, gradients = value_and_gradients(total, [variable for _, variable in variables])
+    largest: dict[str, float] = {}
+    for (name, _), gradient in zip(variables, gradients, strict=True):
+        largest[name] = max(largest.get(name, 0.0), float(np.abs(gradient).max()))
+    assert {name for name, size in largest.items() if size > 0} == {"columns/2", "laterals/2"}
 
 
 def test_parts_hold_every_weight_once(tiny_recipe: Recipe):

@@ -189,7 +189,7 @@ def test_the_order_of_training_labels_does_not_matter(kind):
 @every_kind
 def test_round_trip_through_json(kind):
     case, task = CASES[kind], make(kind)
-    again = TASKS[kind].from_json(json.loads(json.dumps(task.to_json())))
+    again = TASKS[kind](**json.loads(json.dumps(task.to_json())))
     assert (again.name, again.label) == ("mood", "feeling")
     assert (again.num_outputs, again.shape, again.describe()) == (task.num_outputs, task.shape, task.describe())
     outputs = case.perfect(known_values(kind))
@@ -371,7 +371,7 @@ def test_classes_that_training_does_not_have():
     with pytest.raises(LabelError, match=r"tasks\.mood\.unseen=unknown.*received 'calm'"):
         refusing.encode("calm")
     lenient = Classes.from_labels("mood", "feeling", ["sad", "happy"], unseen="unknown")
-    for task in (lenient, Classes.from_json(lenient.to_json())):
+    for task in (lenient, Classes(**lenient.to_json())):
         assert np.isnan(task.encode("calm"))
         assert task.encode("calm").dtype == np.float32
         assert task.encode("sad") == 1.0
@@ -390,7 +390,7 @@ def test_tags_that_training_does_not_have(kind, label, values):
     with pytest.raises(LabelError, match=r"tasks\.mood\.unseen=unknown.*received '(bark|trill)'"):
         make(kind).encode(label)
     lenient = TASKS[kind].from_labels("mood", "feeling", CASES[kind].labels, unseen="unknown")
-    np.testing.assert_array_equal(values_of(TASKS[kind].from_json(lenient.to_json()), label), values)
+    np.testing.assert_array_equal(values_of(TASKS[kind](**lenient.to_json()), label), values)
 
 
 @pytest.mark.parametrize(
