@@ -64,7 +64,9 @@ class Screen:
         )
         seen: dict[str, float] = {}
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
-            task = bar.add_task(self.indent + printable(title), total=num_updates, completed=done, figures="first step ...")
+            task = bar.add_task(
+                self.indent + printable(title), total=num_updates, completed=done, figures="first step ..."
+            )
 
             def show(update: int, **figures: float) -> None:
                 seen.update(figures)

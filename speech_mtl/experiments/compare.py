@@ -92,6 +92,7 @@ class _Comparison:
     screen: Screen
     ended: set[str] = field(default_factory=set)
     failures: dict[str, BaseException] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)
 
     def run(self, num_jobs: int, engine_name: str) -> report.Results:
         check_speech(self.plan, self.screen.progress)
@@ -176,8 +177,8 @@ class _Comparison:
         names = dict.fromkeys(name for cell in cells for name in cell.stages)
         runs = [Run(self.plan.run_path(name)) for name in names]
         wall_time_s = sum(run.progress().wall_time_s for run in runs)
-        origin = provenance(wall_time_s, trained_by(runs), report.earlier_commands(self.folder))
-        curves, conflicts, labels = gather_curves(self.plan, cells)
+        origin = provenance(wall_time_s, trained_by(runs, self._warn_once), report.earlier_commands(self.folder))
+        curves, conflicts, labels = gather_curves(self.plan, cells, self._warn_once)
         results = report.Results(
             recipe=self.recipe.name,
             about=self.recipe.about.strip(),
@@ -190,12 +191,18 @@ class _Comparison:
             curves=curves,
             conflicts=conflicts,
             labels=labels,
-            laterals=gather_laterals(self.plan, cells),
-            sizes=gather_sizes(self.plan, cells),
+            laterals=gather_laterals(self.plan, cells, self._warn_once),
+            sizes=gather_sizes(self.plan, cells, self._warn_once),
         )
         report.save(results, self.folder, rows=report.ROWS[0])
         write_text(self.folder / "comparison.md", comparison_text(results) + "\n")
         return results
+
+    def _warn_once(self, message: str) -> None:
+        """Results are gathered after every run: what is said once is enough."""
+        if message not in self.warned:
+            self.warned.add(message)
+            self.screen.warn(message)
 
     def _write_failures(self) -> None:
         path = self.folder / "failures.json"

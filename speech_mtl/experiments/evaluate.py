@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
@@ -14,7 +16,7 @@ from speech_mtl.data.labels import encode, make_column
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, write_text
+from speech_mtl.files import json_text, read_json_lines, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.hypotheses import LabelErrors
@@ -174,7 +176,7 @@ def _task_rows(
 def saved_task_rows(run: Run) -> list[TaskRow]:
     """What `evaluate` wrote about tasks besides transcripts; nothing for a run of an earlier version."""
     path = run.path / "tasks.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return read_rows(path, TaskRow) if path.is_file() else []
 
 
 def _known(splits: Iterable[str]) -> list[str]:
@@ -202,7 +204,10 @@ def saved_evaluation(run: Run, splits: Sequence[str]) -> list[EvaluationRow] | N
         return None
     try:
         rows = read_rows(path, EvaluationRow)
-    except InputError:  # half written: the run is evaluated again
+        saved_task_rows(run)
+        for pair in wanted:
+            saved_hypotheses(run, *pair)
+    except InputError:  # damaged: the run is evaluated again
         return None
     return rows if [(row["language"], row["split"]) for row in rows] == wanted else None
 
@@ -210,6 +215,43 @@ def saved_evaluation(run: Run, splits: Sequence[str]) -> list[EvaluationRow] | N
 def hypotheses_path(run: Run, language: str, split: str) -> Path:
     """Where `evaluate` writes what was heard."""
     return run.path / "hypotheses" / f"{language}-{split}.jsonl"
+
+
+class Recognised(TypedDict):
+    """A line of a run's hypotheses.
+
+    Attributes:
+        id: Of the utterance.
+        reference: What was said, normalised; None if unknown.
+        hypothesis: What was heard.
+        label_errors: By task.
+    """
+
+    id: str
+    reference: str | None
+    hypothesis: str
+    label_errors: NotRequired[dict[str, LabelErrors]]
+
+
+def saved_hypotheses(run: Run, language: str, split: str) -> list[Recognised]:
+    """What `write_hypotheses` wrote.
+
+    Raises:
+        InputError: The file is missing or damaged, or lacks a task.
+    """
+    path = hypotheses_path(run, language, split)
+    action = "evaluate the run again"
+    found, tasks = [], run.recipe().tasks.keys()
+    for where, record in read_json_lines(path, Recognised, action):
+        if missing := tasks - record.get("label_errors", {}).keys():
+            raise InputError(
+                f"{where}: errors of tasks are missing",
+                expected="label_errors of " + ", ".join(tasks),
+                received="none of " + ", ".join(missing),
+                action=action,
+            )
+        found.append(record)
+    return found
 
 
 def report_skipped(references: References, screen: Screen) -> None:

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS
@@ -265,9 +265,15 @@ def _check_models(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[Tes
     for test_set in test_sets:
         heard, wanted = set(test_set.hypotheses), measured[test_set.language]
         if surplus := heard - wanted:
-            raise _unfit(f"{path}: what was heard in {test_set.language} has no row of results", _named(wanted), _named(surplus))
+            raise _unfit(
+                f"{path}: what was heard in {test_set.language} has no row of results", _named(wanted), _named(surplus)
+            )
         if len(test_sets) == 1 and (missing := wanted - heard):
-            raise _unfit(f"{path}: models with results lack what they heard in {test_set.language}", _named(missing), _named(heard))
+            raise _unfit(
+                f"{path}: models with results lack what they heard in {test_set.language}",
+                _named(missing),
+                _named(heard),
+            )
 
 
 def _check_old_languages(path: Path, test_sets: Sequence[TestSet]) -> None:

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from tensorboard.summary import Writer
 
 from speech_mtl.build import (
     build_model,
@@ -35,6 +34,7 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.dev_look import Conflicts, DevLook
 from speech_mtl.experiments.evaluate import References, load_references, report_skipped
+from speech_mtl.experiments.event_file import EventFile
 from speech_mtl.experiments.laterals import lacks_laterals, write_laterals
 from speech_mtl.experiments.provenance import commit
 from speech_mtl.experiments.start import kept_tokenizer, start_from
@@ -141,7 +141,7 @@ class _Training:
         self.conflicts = Conflicts(self.model, self.objective) if self.recipe.training.log_conflicts else None
         self.commit = commit()
         self.run.write_parameters(self.model, self.optimizer)
-        self.writer = Writer(str(self.run.path / "tensorboard"))
+        self.writer = EventFile(self.run.path / "tensorboard")
         self.show: Callable = lambda *_update, **_figures: None
 
     def finish(self) -> Progress:

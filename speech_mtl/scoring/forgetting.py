@@ -16,6 +16,7 @@ from speech_mtl.scoring.significance import (
 )
 from speech_mtl.scoring.summary import Estimate, Forgotten
 
+
 def before(model: Model) -> Model:
     """Stands for the network that a model of a comparison started from."""
     return model._replace(before=True)

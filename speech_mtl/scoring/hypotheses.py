@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, NotRequired
 
 from pydantic import Discriminator, Field, Tag
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, json_text, read_json_lines, replacing
-from speech_mtl.scoring.results import Amount, Arm, Budget, SavedArm, Seed
+from speech_mtl.scoring.results import Amount, Budget, SavedArm, Seed
 
 AGAIN = "run the comparison again: finished runs are not repeated, and the file is made anew"
 """What to do about a damaged file of a comparison."""
@@ -22,17 +22,14 @@ AGAIN = "run the comparison again: finished runs are not repeated, and the file 
 class Model(NamedTuple):
     """Which model of a comparison: an arm at a budget with a seed; `before`: the network that it started from."""
 
-    arm: Arm
-    budget_s: float
-    seed: int
+    arm: SavedArm
+    budget_s: Budget
+    seed: Seed
     before: bool = False
 
     def __str__(self) -> str:
         return f"{'what came before ' if self.before else ''}{self.arm} at {self.budget_s:g} s, seed {self.seed}"
 
-
-SavedModel = tuple[SavedArm, Budget, Seed] | tuple[SavedArm, Budget, Seed, Literal[True]]
-"""A model in the file; only of networks that others start from, the fourth part is there."""
 
 LabelErrors = tuple[Amount, Amount] | None
 """Errors of one utterance in a task, and what they are counted against; None where its label is unknown."""
@@ -135,13 +132,13 @@ def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
 
 class _SavedTask(TypedDict):
     metric: str
-    models: Annotated[list[SavedModel], Field(min_length=1)]
+    models: Annotated[list[Model], Field(min_length=1)]
 
 
 class _Head(TypedDict):
     language: Annotated[str, Field(min_length=1)]
     spaced: bool
-    models: list[SavedModel]
+    models: list[Model]
     num_utterances: NotNegative
     num_left_out: NotNegative
     tasks: NotRequired[dict[str, _SavedTask]]
@@ -190,20 +187,18 @@ def read_test_sets(path: Path) -> list[TestSet]:
 
 def _begun(where: str, head: _Head) -> TestSet:
     tasks = head.get("tasks", {})
-    models = {name: [Model(*model) for model in own["models"]] for name, own in tasks.items()}
-    heard = [Model(*model) for model in head["models"]]
-    for own in (heard, *models.values()):
-        _refuse_twice(where, "the model", own)
+    for models in (head["models"], *(own["models"] for own in tasks.values())):
+        _refuse_twice(where, "the model", models)
     return TestSet(
         language=head["language"],
         spaced=head["spaced"],
         ids=[],
         speakers=[],
         references=[],
-        hypotheses={model: [] for model in heard},
+        hypotheses={model: [] for model in head["models"]},
         num_left_out=head["num_left_out"],
         metrics={task: own["metric"] for task, own in tasks.items()},
-        label_errors={task: {model: [] for model in own} for task, own in models.items()},
+        label_errors={task: {model: [] for model in own["models"]} for task, own in tasks.items()},
     )
 
 
@@ -238,7 +233,9 @@ def _refuse_twice(where: str, what: str, found: Sequence) -> None:
 
 
 def _not_as_written(where: str, expected: str, received: str) -> InputError:
-    return InputError(f"{where}: not as `speech-mtl compare` wrote it", expected=expected, received=received, action=AGAIN)
+    return InputError(
+        f"{where}: not as `speech-mtl compare` wrote it", expected=expected, received=received, action=AGAIN
+    )
 
 
 def _saved(model: Model) -> list:

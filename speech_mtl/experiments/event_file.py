@@ -1,0 +1,38 @@
+"""A file for TensorBoard. The writer that comes with it puts the machine's name into the file's."""
+
+import time
+from pathlib import Path
+from uuid import uuid4
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+
+class EventFile:
+    """Scalars by update; every start of a training writes a file of its own, which TensorBoard reads after the others.
+
+    Args:
+        folder: Where it lies; made if missing.
+    """
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"events.out.tfevents.{time.time():.6f}.{uuid4().hex[:8]}"
+        self._records = RecordWriter(path.open("wb"))
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None:
+        """Adds a value of the series `tag`."""
+        self._write(Event(wall_time=time.time(), step=step, summary=scalar_pb(tag, value)))
+
+    def flush(self) -> None:
+        """Sees that what was added can be read."""
+        self._records.flush()
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._records.close()
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
