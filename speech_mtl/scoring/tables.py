@@ -331,10 +331,14 @@ def read_rows(path: Path, row_type: type, where: str = "") -> list[Any]:
     Raises:
         InputError: The file is missing, half written, or holds something else.
     """
-    action = "make the file again with its command"
-    if where:
-        action += f", or mend {where}: the path there is relative to that file"
-    return read_json(path, list[row_type], action)
+    again = "make the file again with its command"
+    if not where:
+        return read_json(path, list[row_type], again)
+    try:
+        return read_json(path, list[row_type], f"{again}, or mend its path, which is relative to the README")
+    except InputError as error:
+        parts = {"expected": error.expected, "received": error.received, "action": error.action}
+        raise InputError(f"{where}: the table cannot be made: {error.problem}", **parts) from None
 
 
 def _target_language(rows: Iterable[ResultRow]) -> str:

@@ -11,6 +11,7 @@ from speech_mtl.experiments import report
 from speech_mtl.experiments.provenance import command, commit, provenance
 from speech_mtl.experiments.report import Results
 from speech_mtl.scoring.hypotheses import Model, TestSet
+from speech_mtl.scoring.results import Arm
 
 REFERENCES = ["ab cd", "ef gh", "ij", "kl mn op"] * 5
 
@@ -20,9 +21,9 @@ def results() -> Results:
     rows = []
     for arm, budget_s, wrong in (("alone", 600.0, 8), ("alone", 1200.0, 2), ("joint", 600.0, 4)):
         heard = ["x" + text[1:] if i < wrong else text for i, text in enumerate(REFERENCES)]
-        test_set.add(Model(arm, budget_s, 0), test_set.ids, heard)
+        test_set.add(Model(Arm(arm), budget_s, 0), test_set.ids, heard)
         rows.append(
-            {"recipe": "r", "arm": arm, "budget_s": budget_s, "seed": 0, "language": "cs", "split": "test"}
+            {"recipe": "r", "arm": Arm(arm), "budget_s": budget_s, "seed": 0, "language": "cs", "split": "test"}
             | {"wer": 0.1, "cer": wrong / 100, "num_utterances": 20, "num_reference_words": 40}
             | {"num_reference_characters": 100, "num_updates": 5, "num_parameters": 9, "wall_time_s": 2.0}
         )
@@ -124,5 +125,5 @@ def test_commands_are_kept_once_each_and_in_order(folder: Path):
 
 
 def test_the_commit_is_that_of_this_code():
-    head = (Path(__file__).parents[2] / ".git" / "HEAD").exists()
+    head = (Path(__file__).parents[2] / ".git").exists()
     assert (commit() is not None) == head

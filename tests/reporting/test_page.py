@@ -10,6 +10,7 @@ from made_up_summaries import HOSTILE
 
 from speech_mtl.reporting import page, report
 from speech_mtl.reporting.report import write_report
+from speech_mtl.scoring.results import Arm
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -160,7 +161,7 @@ def test_every_text_is_escaped(bare_summary, tmp_path, field):
 
 
 def test_arm_names_are_escaped_in_plots_and_tables(bare_summary, tmp_path):
-    arms = [replace(arm, arm=HOSTILE) for arm in bare_summary.arms]
+    arms = [replace(arm, arm=Arm("a", HOSTILE)) for arm in bare_summary.arms]
     text = write_report(replace(bare_summary, arms=arms), tmp_path)[0].read_text(encoding="utf-8")
     assert HOSTILE not in text
     assert text.count("&lt;script&gt;alert(1)") >= 2

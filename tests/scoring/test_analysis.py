@@ -9,7 +9,7 @@ import pytest
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.analysis import bootstrap, language_errors, summarize
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import ResultRow
+from speech_mtl.scoring.results import Arm, ResultRow
 from speech_mtl.scoring.summary import Hours, Summary
 
 BUDGETS = (600.0, 1200.0, 2400.0)
@@ -31,7 +31,7 @@ def made_up(
     for arm in arms:
         for budget_s, rate in zip(BUDGETS, RATES[arm], strict=True):
             for seed in seeds:
-                model = Model(arm, budget_s, seed)
+                model = Model(Arm(arm), budget_s, seed)
                 made.add(model, made.ids, [heard(text, rate * 14 / 12, generator) for text in references])
     return made
 
@@ -75,19 +75,21 @@ def test_rates_are_those_of_the_rows(summary: Summary):
 
 
 def test_arms_come_by_budget_alone_first(summary: Summary):
-    assert [(arm.budget_s, arm.arm) for arm in summary.arms] == [(b, a) for b in BUDGETS for a in ("alone", "joint")]
+    assert [(arm.budget_s, arm.arm.name) for arm in summary.arms] == [
+        (b, a) for b in BUDGETS for a in ("alone", "joint")
+    ]
 
 
 def test_intervals_hold_the_true_rates(summary: Summary):
     for arm in summary.arms:
-        true = RATES[arm.arm][BUDGETS.index(arm.budget_s)]
+        true = RATES[arm.arm.name][BUDGETS.index(arm.budget_s)]
         assert arm.cer.low < true < arm.cer.high
         assert arm.cer.low < arm.cer.value < arm.cer.high
         assert arm.cer.high - arm.cer.low < 0.1
 
 
 def test_reductions_and_tests_see_what_is_there(summary: Summary):
-    by_budget = {arm.budget_s: arm for arm in summary.arms if arm.arm == "joint"}
+    by_budget = {arm.budget_s: arm for arm in summary.arms if arm.arm.name == "joint"}
     for budget_s, true in zip(BUDGETS, (0.5, 0.5, -1.0), strict=True):
         arm = by_budget[budget_s]
         assert arm.reduction is not None
@@ -96,7 +98,7 @@ def test_reductions_and_tests_see_what_is_there(summary: Summary):
         assert arm.p_value < 0.01
         assert len(arm.mapsswe_z) == 3
         assert all(z / true > 5 for z in arm.mapsswe_z)  # the sign is that of the reduction
-    assert all(arm.reduction is None and not arm.mapsswe_z for arm in summary.arms if arm.arm == "alone")
+    assert all(arm.reduction is None and not arm.mapsswe_z for arm in summary.arms if arm.arm.name == "alone")
 
 
 def test_equivalent_hours_are_those_of_the_true_curve(summary: Summary):
@@ -110,7 +112,7 @@ def test_equivalent_hours_are_those_of_the_true_curve(summary: Summary):
 
 def test_negative_transfer_is_found_and_nothing_else(summary: Summary):
     (worse,) = summary.worse
-    assert (worse.language, worse.arm, worse.budget_s, worse.certain) == ("cs", "joint", 2400.0, True)
+    assert (worse.language, worse.arm.name, worse.budget_s, worse.certain) == ("cs", "joint", 2400.0, True)
     assert worse.reduction.value == pytest.approx(-1.0, abs=0.3)
 
 
@@ -128,7 +130,7 @@ def test_seeds_that_differ_widen_the_interval():
     for model, texts in other.hypotheses.items():
         if model.seed == 2:
             other.hypotheses[model] = [heard(text, 0.3, generator) for text in texts]
-    near, far = (bootstrap(t, 2000).cer["alone", 600.0].estimate() for t in (alike, other))
+    near, far = (bootstrap(t, 2000).cer[Arm("alone"), 600.0].estimate() for t in (alike, other))
     assert far.high - far.low > 3 * (near.high - near.low)
 
 
@@ -150,7 +152,7 @@ def test_without_alone_reductions_cannot_be_given_and_words_say_so():
 
 def test_cells_that_lack_a_seed_are_named():
     test_set = made_up()
-    del test_set.hypotheses[Model("joint", 600.0, 2)]
+    del test_set.hypotheses[Model(Arm("joint"), 600.0, 2)]
     found = summarize("made up", "", rows_of(test_set), test_set, 200)
     assert any("2 to 3" in note for note in found.notes)
 
@@ -158,7 +160,7 @@ def test_cells_that_lack_a_seed_are_named():
 def test_utterances_that_not_all_have_are_left_out_and_words_say_so():
     test_set = made_up(seeds=(0,))
     rows = rows_of(test_set)
-    test_set.add(Model("alone", 600.0, 0), test_set.ids[:290], test_set.references[:290])
+    test_set.add(Model(Arm("alone"), 600.0, 0), test_set.ids[:290], test_set.references[:290])
     found = summarize("made up", "", rows, test_set, 200)
     assert any(note.startswith("10 test utterances that not every model") for note in found.notes)
     assert not any("left out" in note for note in summarize("", "", rows_of(made_up()), made_up(), 200).notes)
