@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, NotRequired
+from typing import Annotated, NamedTuple, NotRequired
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
 from speech_mtl.errors import InputError
@@ -130,6 +130,12 @@ def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
                 file.write(json_text(line, indent=None))
 
 
+def _right(value: bool) -> bool:
+    if not value:
+        raise ValueError("true for a hypothesis that is right, or a text")
+    return value
+
+
 class _SavedTask(TypedDict):
     metric: str
     models: Annotated[list[Model], Field(min_length=1)]
@@ -148,7 +154,7 @@ class _Line(TypedDict):
     id: str
     speaker: str | None
     reference: str
-    heard: list[Literal[True] | str]
+    heard: list[Annotated[bool, AfterValidator(_right)] | str]
     errors: NotRequired[list[list[LabelErrors]]]
 
 

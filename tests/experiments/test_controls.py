@@ -117,7 +117,9 @@ def test_equal_updates_are_those_of_the_longest_arm_and_never_stop_early():
     assert stage.recipe.training.patience * 30 >= 140
     assert list(stage.recipe.languages) == ["bb"]
     shorter = settings.overridden({"compare.pretrain_updates": 10})
-    assert arms_and_controls(shorter)[Arm("alone", control="equal_updates")](shorter)[0].recipe.training.num_updates == 100
+    assert (
+        arms_and_controls(shorter)[Arm("alone", control="equal_updates")](shorter)[0].recipe.training.num_updates == 100
+    )
 
 
 def test_there_is_nothing_to_leave_out_of_a_single_auxiliary():

@@ -1,7 +1,9 @@
 """What every model heard: written, read back, and refused when it is not whole."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,3 +74,62 @@ def test_a_file_of_whole_lines_that_ends_early_is_refused(tmp_path: Path):
 def test_a_missing_file_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="There is no file"):
         read_test_sets(tmp_path / "nothing.jsonl")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    write_test_sets(path, [small_set()])
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "problem"),
+    [
+        (2, {"reference": None}, "the field 'utterance.reference'"),
+        (2, {"heard": [1, 2]}, "the field 'utterance.heard.0"),
+        (2, {"heard": [False, ""]}, "the field 'utterance.heard.0"),
+        (2, {"heard": "ab"}, "the field 'utterance.heard'"),
+        (3, {"heard": ["a"]}, "not as"),
+        (3, {"errors": [[[0, 1], [0, 1]]]}, "not as"),
+        (2, {"errors": "none"}, "the field 'utterance.errors'"),
+        (2, {"speaker": 3}, "the field 'utterance.speaker'"),
+        (2, {"id": None}, "the field 'utterance.id'"),
+        (3, {"models": []}, "the field 'test_set"),
+        (1, {"models": [["alone", 600.0, 0], ["alone", 600.0, 0]]}, "the model alone at 600 s, seed 0 comes twice"),
+        (1, {"models": [[{}, 600.0, 0], ["joint", 600.0, 0]]}, "the field 'test_set.models.0.0.method'"),
+        (1, {"models": [["alone", float("nan"), 0], ["joint", 600.0, 0]]}, "the field 'test_set.models.0.1'"),
+        (1, {"models": [["alone", 600.0, -1], ["joint", 600.0, 0]]}, "the field 'test_set.models.0.2'"),
+        (1, {"models": [["alone", 600.0, 2**70], ["joint", 600.0, 0]]}, "the field 'test_set.models.0.2'"),
+        (1, {"num_utterances": -3}, "the field 'test_set.num_utterances'"),
+        (1, {"num_utterances": 1}, "not as"),
+        (1, {"language": None}, "the field 'test_set.language'"),
+        (1, {"spaced": "yes"}, "the field 'test_set.spaced'"),
+        (
+            1,
+            {"tasks": {"emotion": {"metric": {}, "models": [["alone", 600.0, 0]]}}},
+            "the field 'test_set.tasks.emotion",
+        ),
+        (1, {"tasks": {"emotion": {"metric": "F1", "models": [["alone", 600.0, 0]]}}}, "not as"),
+    ],
+)
+def test_fields_of_another_kind_are_refused_with_their_line(
+    tmp_path: Path, number: int, change: dict[str, Any], problem: str
+):
+    records = lines(tmp_path / "h.jsonl")
+    records[number - 1] |= change
+    (tmp_path / "h.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"h\.jsonl:\d: {re.escape(problem)}") as caught:
+        read_test_sets(tmp_path / "h.jsonl")
+    line = int(caught.value.problem.partition("h.jsonl:")[2].partition(":")[0])
+    assert line == number or line in (2, 3), "what the head says may be found wrong at the utterance that disagrees"
+
+
+def test_a_test_set_and_an_utterance_come_once(tmp_path: Path):
+    path = tmp_path / "h.jsonl"
+    write_test_sets(path, [small_set(), small_set()])
+    with pytest.raises(InputError, match=r"h\.jsonl:5: the test set of cs comes twice"):
+        read_test_sets(path)
+    records = lines(path)
+    records[2]["id"] = records[1]["id"]
+    path.write_text("".join(json.dumps(one) + "\n" for one in records), encoding="utf-8")
+    with pytest.raises(InputError, match=r"h\.jsonl:1: in the test set of cs the utterance u0 comes twice"):
+        read_test_sets(path)
