@@ -10,7 +10,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 
 class EventFile:
-    """Scalars by update; every start of a training writes a file of its own, which TensorBoard reads after the others.
+    """Scalars by update, written when `flush` is called; every start of a training has a file of its own.
 
     Args:
         folder: Where it lies; made if missing.
@@ -18,21 +18,17 @@ class EventFile:
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"events.out.tfevents.{time.time():.6f}.{uuid4().hex[:8]}"
-        self._records = RecordWriter(path.open("wb"))
-        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self.path = folder / f"events.out.tfevents.{time.time():.6f}.{uuid4().hex[:8]}"
+        self._events = [Event(wall_time=time.time(), file_version="brain.Event:2")]
 
     def add_scalar(self, tag: str, value: float, step: int) -> None:
         """Adds a value of the series `tag`."""
-        self._write(Event(wall_time=time.time(), step=step, summary=scalar_pb(tag, value)))
+        self._events.append(Event(wall_time=time.time(), step=step, summary=scalar_pb(tag, value)))
 
     def flush(self) -> None:
-        """Sees that what was added can be read."""
-        self._records.flush()
-
-    def close(self) -> None:
-        """Ends the file."""
-        self._records.close()
-
-    def _write(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
+        """Writes what was added."""
+        with self.path.open("ab") as file:
+            records = RecordWriter(file)
+            for event in self._events:
+                records.write(event.SerializeToString())
+        self._events.clear()

@@ -179,7 +179,7 @@ class _Training:
         title = f"Training {self.run.path.name}"
         with self.screen.training(title, settings.num_updates, progress.update) as self.show:
             progress = loop.run(progress)
-        self.writer.close()
+        self.writer.flush()
         write_laterals(self.run, self.recognizer, self.references)
         why = "no better error" if progress.stopped else "all updates done"
         self.screen.say(

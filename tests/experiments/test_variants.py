@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -98,6 +99,8 @@ def test_a_language_keeps_a_smaller_budget_of_its_own():
     ("compared", "problem"),
     [
         ({"variants": {"a/b": {}}}, "cannot be the name"),
+        ({"variants": {"a" * 101: {}}}, "cannot be the name"),
+        ({"variants": {"\u0e01" * 50: {}}}, "cannot be the name"),
         ({"variants": {"x": {"encoder.dimm": 3}}}, "compare.variants.x: unknown key 'encoder.dimm'"),
         ({"variants": {"x": {"languages": {"aa": {}}}}}, "compare.variants.x: the recipe is not right"),
         ({"reference": "joint:x"}, "no arm 'joint:x'"),
@@ -107,6 +110,29 @@ def test_a_language_keeps_a_smaller_budget_of_its_own():
 def test_what_makes_no_comparison_is_refused(compared, problem):
     with pytest.raises(InputError, match=problem):
         plan_comparison(recipe(**compared), Path("out"))
+
+
+def test_variants_that_are_called_like_controls_share_no_run():
+    """The run of a variant's control, and that of another variant, may have one name; some disks know no capitals."""
+    names = ("x", "noise-x", "noise", "X", "without_cc-x", "\u0161", "\u0160")
+    rates = {name: 1e-3 * (number + 1) for number, name in enumerate(names)}
+    variants = {name: {"training": {"learning_rate": rate}} for name, rate in rates.items()}
+    settings = recipe(variants=variants, controls={"noise": True, "leave_one_out": True})
+    plan = plan_comparison(settings, Path("out"))
+    assert len({normalize("NFC", name).casefold() for name in plan.stages}) == len(plan.stages) == len(plan.cells)
+    for cell in plan.cells:
+        (stage,) = (plan.stages[name].recipe for name in cell.stages)
+        assert stage.training.learning_rate == rates[cell.arm.variant]
+        replaced = {one.replace for language, one in stage.languages.items() if language != "bb"}
+        assert replaced == (
+            {"noise"} if cell.arm.control == "noise" else set() if cell.arm.method == "alone" else {None}
+        )
+        assert ("cc" in stage.languages) == (cell.arm.method != "alone" and cell.arm.auxiliary != "cc")
+    plain = {"joint-1min-seed0-x", "joint-1min-seed0-noise-x", "joint-1min-seed0-noise", "alone-1min-seed0-x"}
+    assert plain < plan.stages.keys(), "names that nothing else has stay as they are"
+    assert (
+        plan_comparison(recipe(variants=variants, controls={"noise": True, "leave_one_out": True}), Path("out")) == plan
+    )
 
 
 @pytest.mark.parametrize("reference", ["alone", "joint", "joint:x"])
