@@ -71,7 +71,7 @@ def _write_reduction(axes: Axes, row: int, column: int, reduction: Estimate) -> 
 def draw_conflicts(conflicts: Sequence[Conflict]) -> Figure:
     """A matrix for each arm: tasks by tasks, colour and number."""
     arms = list(dict.fromkeys(one.arm for one in conflicts))
-    tasks = list(dict.fromkeys(one.task for one in conflicts))
+    tasks = list(dict.fromkeys(name for one in conflicts for name in (one.task, one.other)))
     side = 0.5 + 0.42 * len(tasks)
     figure = Figure(figsize=(max(WIDTH, side), (0.4 + side) * len(arms)), layout="constrained")
     for axes, arm in zip(figure.subplots(len(arms), 1, squeeze=False)[:, 0], arms, strict=True):

@@ -28,6 +28,9 @@ WIDTH = 5.2
 LONGEST_NAME = 46
 """Letters of an arm's name that a plot shows."""
 
+LONGEST_LINE = 80
+"""Letters of any line of text in a plot."""
+
 # Okabe and Ito's colours for the colour-blind, the light ones darkened until all stand out on white and on black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c0689a", "#a87b00", "#3d93cf", "#8a7fd6")
 COLOURS_IN_THE_DARK = ("#3b9ddd", "#f07a3a", "#2bb98f", "#d98cb8", "#e6a700", "#8fd0f5", "#a99ff0")
@@ -83,7 +86,7 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
         if name == REFERENCE_ARM.name:
             styles[name] = ArmStyle(INK, "o", "-")
             continue
-        wish = _FIRST.index(name) if name in _FIRST else zlib.crc32(name.encode())
+        wish = _FIRST.index(name) if name in _FIRST else zlib.crc32(name.encode(errors="surrogatepass"))
         place = next(place for place in _places(wish) if place not in taken)
         taken.add(place)
         styles[name] = ArmStyle(
@@ -111,8 +114,8 @@ def drawing() -> Iterator[None]:
 def saved(name: str, title: str, caption: str, figure: Figure) -> Plot:
     """A drawn figure in all the forms that a report needs. Its texts lose control characters: XML has none."""
     for text in figure.findobj(Text):
-        text.set_text(printable(text.get_text()))
-    return Plot(name, title, caption, saved_svg(figure), saved_png(figure))
+        text.set_text(shown(text.get_text()))
+    return Plot(name, printable(title), caption, saved_svg(figure), saved_png(figure))
 
 
 def saved_svg(figure: Figure) -> str:
@@ -130,6 +133,11 @@ def saved_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def shown(text: str, longest: int = LONGEST_LINE) -> str:
+    """A text of a plot, which may hold names of any length and letters: no control characters, no endless line."""
+    return "\n".join(shortened(line, longest) for line in printable(text).split("\n"))
+
+
 def shortened(name: str, longest: int = LONGEST_NAME) -> str:
     """A name that fits, with both its ends: long names often differ in their last letters only."""
     half = (longest - 1) // 2
@@ -138,7 +146,9 @@ def shortened(name: str, longest: int = LONGEST_NAME) -> str:
 
 def legend(figure: Figure, axes: Axes) -> None:
     """The names above the plot, in as many columns as fit; the figure grows by their rows."""
-    handles, labels = axes.get_legend_handles_labels()
+    # Matplotlib itself leaves out names that begin with `_`, as its own for lines without one do.
+    handles = [line for line in axes.lines if not re.fullmatch(r"_child\d+", str(line.get_label()))]
+    labels = [shown(str(line.get_label())) for line in handles]
     num_columns = next(number for number in range(len(labels), 0, -1) if number == 1 or _width(labels, number) <= 74)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + 0.165 * math.ceil(len(labels) / num_columns))
@@ -155,7 +165,7 @@ def set_ticks(axis, values: Sequence[float], labels: Sequence[str] | None = None
     """Ticks at these values and nowhere else."""
     axis.set_major_locator(FixedLocator(list(values)))
     texts = labels or [f"{value:.3g}".replace("-", "−") for value in values]
-    axis.set_major_formatter(FixedFormatter(list(map(printable, texts))))
+    axis.set_major_formatter(FixedFormatter([shown(text, LONGEST_NAME) for text in texts]))
     axis.set_minor_locator(NullLocator())
 
 

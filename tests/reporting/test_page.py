@@ -167,6 +167,40 @@ def test_arm_names_are_escaped_in_plots_and_tables(bare_summary, tmp_path):
     assert text.count("&lt;script&gt;alert(1)") >= 2
 
 
+WORST = "$x_1$ \\frac{ \x1b[31m\x00\u202e\ufffe ]]> --> </svg></script> {{ 7*7 }} a|b & _x_ [bold]" + "y" * 10_000
+
+
+def test_the_worst_of_names_leaves_every_file_well_formed(full_summary, tmp_path):
+    arm = Arm("joint", WORST)
+    arms, worth = (
+        [replace(one, arm=arm) for one in own[1:2]] for own in (full_summary.arms, full_summary.equivalent_hours)
+    )
+    summary = replace(
+        full_summary,
+        **dict.fromkeys(("recipe", "about", "language"), WORST),
+        arms=arms,
+        equivalent_hours=worth,
+        worse=[replace(one, arm=arm, language=WORST) for one in full_summary.worse],
+        languages=[replace(one, arm=arm, language=WORST) for one in full_summary.languages[:2]],
+        examples=[replace(one, pairs=[(WORST, WORST), (None, WORST)]) for one in full_summary.examples],
+        transfer=[replace(one, target=WORST) for one in full_summary.transfer],
+        forgotten=[],
+        laterals=[],
+        notes=[WORST],
+        provenance=replace(full_summary.provenance, commands=[WORST], hardware=WORST, trained_by={WORST: 1}),
+    )
+    for path in write_report(summary, tmp_path):
+        if path.suffix == ".png":
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not set("\x00\x1b\u202e\ufffe") & set(text), path
+        if path.suffix == ".svg":
+            ElementTree.fromstring(text)
+        if path.suffix == ".html":
+            Page(text)
+            assert text.count("</script>") == 1
+
+
 def test_comparison_table(texts):
     table = texts["full"][texts["full"].index("<table") :]
     rows = re.findall(r"<tr>(.*?)</tr>", table[: table.index("</table>")], flags=re.DOTALL)

@@ -129,6 +129,15 @@ def test_the_report_says_it_in_words_and_tables(summary):
     assert page.count("<svg") >= 4
 
 
+def test_names_that_begin_with_a_low_line_are_in_the_legend(summary: Summary):
+    hidden = replace(summary, curves=[replace(one, task=f"_{one.task}") for one in summary.curves])
+    assert {"_de", "_zh-CN", "_emotion"} <= set(texts(make_plots(hidden)["losses"].svg))
+
+
+def test_a_conflict_is_shown_that_was_seen_from_one_side_only(summary: Summary):
+    assert "emotion" in texts(make_plots(replace(summary, conflicts=summary.conflicts[:1]))["conflicts"].svg)
+
+
 def test_without_a_reference_nothing_is_promised(summary):
     bare = replace(summary, tasks=[replace(one, gain=None) for one in summary.tasks])
     assert make_report(bare, make_plots(bare)).answer.startswith("How tasks compare can be seen below")
