@@ -302,10 +302,14 @@ def write_plots(study, folder: Path, tuned: Tuned) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.text import Text
     from optuna.visualization import matplotlib as drawn
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
+    from speech_mtl.reporting.style import shown
+
+    # A `$` in a name is a `$`; and Optuna calls its matplotlib plots experimental.
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         for name, draw, title in (
             ("history", drawn.plot_optimization_history, "dev error of trial after trial"),
             ("weights", drawn.plot_slice, "dev error of trials by weight"),
@@ -316,6 +320,8 @@ def write_plots(study, folder: Path, tuned: Tuned) -> None:
                 axes.set_title("")
             figure.suptitle(f"{tuned['recipe']}: {title}, 1 seed each")
             figure.text(0, -0.01, fill(tuned["about"], 100), fontsize=8, verticalalignment="top")
+            for text in figure.findobj(Text):
+                text.set_text(shown(text.get_text()))
             for kind in ("png", "svg"):
                 with replacing(folder / f"{name}.{kind}") as temporary:
                     figure.savefig(temporary, format=kind, dpi=150, bbox_inches="tight")
