@@ -71,7 +71,7 @@ class LogRecord(TypedDict):
     """What reports show of a line of the log: a look at the dev sets."""
 
     update: NotNegative
-    train_loss: dict[str, Finite]
+    train_loss: NotRequired[dict[str, Finite]]
     weight: NotRequired[dict[str, Finite]]
     gradient_cosines: NotRequired[dict[str, dict[str, Finite]]]
     commit: NotRequired[str | None]

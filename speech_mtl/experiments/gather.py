@@ -125,7 +125,9 @@ def gather_curves(
     for arm, run in chosen.items():
         records = [record for record in _told(run.log, [], warn) if "weight" in record]
         for task in dict.fromkeys(task for record in records for task in record.get("weight", {})):
-            known = [(one["update"], one["train_loss"].get(task), one.get("weight", {}).get(task)) for one in records]
+            known = [
+                (one["update"], one.get("train_loss", {}).get(task), one.get("weight", {}).get(task)) for one in records
+            ]
             updates, losses, weights = map(list, zip(*(one for one in known if one[2] is not None), strict=True))
             curves.append(TaskCurve(arm, task, updates, losses, weights))
         conflicts += _mean_cosines(

@@ -224,7 +224,7 @@ def _append(where: str, test_set: TestSet, line: _Line | _Head) -> None:
     test_set.speakers.append(line["speaker"])
     test_set.references.append(line["reference"])
     for texts, heard in zip(test_set.hypotheses.values(), line["heard"], strict=True):
-        texts.append(line["reference"] if heard is True else heard)
+        texts.append(heard if isinstance(heard, str) else line["reference"])
     for own, found in zip(test_set.label_errors.values(), errors, strict=True):
         for column, pair in zip(own.values(), found, strict=True):
             column.append(pair)

@@ -41,8 +41,8 @@ AUXILIARIES = ("", "de", "zh-CN")
 
 
 def arms() -> list[Arm]:
-    controls: Any = CONTROLS
-    return [Arm(*parts) for parts in product(METHODS, VARIANTS, controls, AUXILIARIES)]
+    parts: Any = product(METHODS, VARIANTS, CONTROLS, AUXILIARIES)
+    return [Arm(*own) for own in parts]
 
 
 def row(arm: Arm) -> dict[str, Any]:
