@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from speech_mtl import __version__
-from speech_mtl.errors import InputError, unusable_file
+from speech_mtl.errors import InputError, printable, unusable_file
 from speech_mtl.screen import escape_what_cannot_be_shown
 
 if TYPE_CHECKING:
@@ -301,7 +301,8 @@ def transcribe(
             refused += 1
             screen.warn(f"{told.problem}: {told.received}")
         else:
-            print("\t".join([str(path), told.text, *label_texts(tasks, told)]), flush=True)
+            line = [str(path), told.text, *label_texts(tasks, told)]
+            print("\t".join(printable(text, len(text)) for text in line), flush=True)
     if refused:
         raise InputError(
             f"{refused} of {len(found)} files could not be transcribed",
@@ -467,12 +468,12 @@ def tables(
 
     Example: speech-mtl tables recipes/human/README.md
     """
-    from speech_mtl.files import write_text
+    from speech_mtl.files import read_text, write_text
     from speech_mtl.scoring.readme import render_readme
 
     for path in readmes or [Path("README.md"), *sorted(Path("recipes").glob("*/README.md"))]:
         text = render_readme(path)
-        if text == path.read_text(encoding="utf-8"):
+        if text == read_text(path):
             continue
         if check:
             raise InputError(
@@ -510,6 +511,7 @@ def list_settings(
 
 
 def _print_markdown(text: str) -> None:
+    text = printable(text, len(text))
     if sys.stdout.isatty():
         Console().print(Markdown(text))
     else:

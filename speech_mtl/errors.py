@@ -8,8 +8,9 @@ from functools import partial
 LONGEST = 2_000
 """Letters of one part of a message: what comes from a file may be of any length."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What moves the cursor of a terminal, changes its colours or turns the direction of writing; not tab and line feed."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""What moves the cursor of a terminal, changes its colours, turns the direction of writing, or is no letter of XML; not
+tab and line feed."""
 
 
 def printable(text: str, longest: int = LONGEST) -> str:

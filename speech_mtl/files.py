@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -53,9 +54,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def json_text(value: object) -> str:
-    """A value as our JSON files hold it."""
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+def json_text(value: object, indent: int | None = 1) -> str:
+    """A value as our JSON files hold it, with a line feed; records by their fields, or as they say themselves."""
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=_plain) + "\n"
+
+
+def _plain(record: Any) -> object:
+    if hasattr(record, "to_json"):
+        return record.to_json()
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def write_text(path: Path, text: str) -> None:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import NotRequired, TypeVar
 
 import keras
 import numpy as np
@@ -38,7 +38,7 @@ from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import NotNegative, json_text, read_json, read_record, write_text
+from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
 from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.tasks import TASKS, Task
@@ -60,6 +60,20 @@ class ParameterCounts(TypedDict):
     total: NotNegative
     trained: NotNegative
     own: dict[str, NotNegative]
+
+
+class LogRecord(TypedDict):
+    """What reports show of a line of the log: a look at the dev sets."""
+
+    update: NotNegative
+    train_loss: NotRequired[dict[str, Finite]]
+    weight: NotRequired[dict[str, Finite]]
+    gradient_cosines: NotRequired[dict[str, dict[str, Finite]]]
+    commit: NotRequired[str | None]
+
+
+LEAVE_OUT = "remove the file: the report does without it; or copy the run again"
+"""What to do about a damaged file that only tells of a run."""
 
 
 class Run:
@@ -141,7 +155,7 @@ class Run:
         """What `write_labels` wrote; nothing for a run of an earlier version."""
         if not self.labels_path.is_file():
             return {}
-        return read_json(self.labels_path, dict[str, tuple[NotNegative, NotNegative]], COPY_AGAIN)
+        return read_json(self.labels_path, dict[str, tuple[NotNegative, NotNegative]], LEAVE_OUT)
 
     def write_parameters(self, model: MultilingualModel, optimizer: FlatAdamW) -> None:
         """Writes how many parameters there are, how many are trained, and how many each language has for itself."""
@@ -152,7 +166,7 @@ class Run:
 
     def parameters(self) -> ParameterCounts | None:
         """What `write_parameters` wrote; None for a run of an earlier version."""
-        return read_json(self.parameters_path, ParameterCounts, COPY_AGAIN) if self.parameters_path.is_file() else None
+        return read_json(self.parameters_path, ParameterCounts, LEAVE_OUT) if self.parameters_path.is_file() else None
 
     def _task_path(self, name: str) -> Path:
         return self.path / "tasks" / f"{name}.json"
@@ -161,6 +175,16 @@ class Run:
         """Adds a line to the log."""
         with self.log_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def log(self) -> list[LogRecord]:
+        """The lines of the log; none for a run that has not looked at its dev sets.
+
+        Raises:
+            InputError: A line is damaged.
+        """
+        if not self.log_path.is_file():
+            return []
+        return [record for _, record in read_json_lines(self.log_path, LogRecord, LEAVE_OUT)]
 
     def trim_log(self, update: int) -> None:
         """Takes what comes after an update off the log: training that was stopped before it saved is done again."""
@@ -172,9 +196,12 @@ class Run:
             write_text(self.log_path, "".join(kept))
 
     def commits(self) -> set[str | None]:
-        """Of the code that trained here; None for a part of the training whose commit is not known."""
-        lines = self.log_path.read_text(encoding="utf-8").splitlines() if self.log_path.is_file() else []
-        return {json.loads(line).get("commit") for line in lines}
+        """Of the code that trained here; None for a part of the training whose commit is not known.
+
+        Raises:
+            InputError: A line of the log is damaged.
+        """
+        return {record.get("commit") for record in self.log()}
 
     @contextmanager
     def lock(self) -> Iterator[None]:

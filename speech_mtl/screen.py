@@ -18,6 +18,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from speech_mtl.errors import printable
+
+_TITLE = TextColumn("{task.description}", markup=False)
+
 
 def escape_what_cannot_be_shown() -> None:
     """Has letters that an output's encoding lacks written as escapes, where Python would stop with an error."""
@@ -29,7 +33,8 @@ def escape_what_cannot_be_shown() -> None:
 class Screen:
     """Messages and progress bars on standard error, so that results on standard output stay clean.
 
-    Bars are shown on a terminal only: a log file would fill with their traces.
+    Bars are shown on a terminal only: a log file would fill with their traces. Control characters are escaped, and very
+    long messages lose their middle: they hold what files hold.
 
     Args:
         quiet: Show nothing.
@@ -52,31 +57,33 @@ class Screen:
 
     def say(self, message: str) -> None:
         """One line."""
-        self.console.print(self.indent + escape(message))
+        self.console.print(self.indent + escape(printable(message)))
 
     def warn(self, message: str) -> None:
         """One line that stands out."""
-        self.console.print(f"{self.indent}[yellow]warning[/yellow] {escape(message)}")
+        self.console.print(f"{self.indent}[yellow]warning[/yellow] {escape(printable(message))}")
 
     def progress(self, items: Iterable, title: str) -> Iterator:
         """Yields the items under a bar that counts them."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (_TITLE, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with self._bars(*columns) as bar:
-            yield from bar.track(items, description=self.indent + title)
+            yield from bar.track(items, description=self.indent + printable(title))
 
     @contextmanager
     def training(self, title: str, num_updates: int, done: int) -> Iterator[Callable]:
         """A bar over updates. Gives a function (update, loss=, rate=, best=, audio_s_per_s=) to call after one."""
         columns = (
-            TextColumn("{task.description}"),
+            _TITLE,
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             TimeRemainingColumn(),
         )
         seen: dict[str, float | str] = {}
         with self._bars(*columns) as bar:
-            task = bar.add_task(self.indent + title, total=num_updates, completed=done, figures="first step ...")
+            task = bar.add_task(
+                self.indent + printable(title), total=num_updates, completed=done, figures="first step ..."
+            )
 
             def show(update: int, **figures: float | str) -> None:
                 seen.update(figures)

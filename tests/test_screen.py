@@ -55,3 +55,31 @@ def test_letters_that_an_output_lacks_are_escaped(monkeypatch: pytest.MonkeyPatc
     escape_what_cannot_be_shown()  # of what is no stream, such as nothing, nothing changes
     monkeypatch.setattr(sys, "stdout", None)
     escape_what_cannot_be_shown()
+
+
+NAME = "[bold]a[/bold] [/] \x1b[31mred\x07\r\u202e"
+
+
+def test_what_is_in_names_neither_moves_the_cursor_nor_is_markup(capsys: pytest.CaptureFixture):
+    screen = Screen()
+    screen.say(NAME)
+    screen.warn(NAME)
+    err = capsys.readouterr().err
+    assert err.count("[bold]a[/bold] [/] \\x1b[31mred\\x07\\r\\u202e\n") == 2
+    screen.say("x" * 100_000)
+    assert len(capsys.readouterr().err) < 3_000
+
+
+@pytest.mark.parametrize("bar", ["training", "progress"])
+def test_titles_of_bars_are_no_markup(bar: str):
+    with open("/dev/null", "w") as nothing:  # noqa: PTH123
+        screen = Screen()
+        screen.console = Console(record=True, force_terminal=True, width=200, file=nothing)
+        if bar == "training":
+            with screen.training(NAME, 3, 0) as show:
+                show(1, loss=2.0)
+        else:
+            assert list(screen.progress([1], NAME)) == [1]
+        shown = str(screen.console.export_text(styles=True))
+    assert "[bold]a[/bold] [/] \\x1b[31mred" in shown
+    assert "\x07" not in shown

@@ -30,7 +30,7 @@ from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.runs import Run
 from speech_mtl.scoring.figures import arm_rows, task_rows
-from speech_mtl.scoring.tables import arm_table, comparison_table, task_error_table
+from speech_mtl.scoring.tables import arm_table, comparison_table, escaped, task_error_table
 from speech_mtl.screen import Screen
 
 MOST_ARMS_ACROSS = 5
@@ -85,13 +85,14 @@ def transfer(
 
 def comparison_text(results: report.Results) -> str:
     """The tables, with what has to be said about the data."""
-    about = f"{results.about}\n\n" if results.about else ""
+    about = f"{escaped(results.about)}\n\n" if results.about else ""
+    recipe = escaped(results.recipe)
     if results.has_tasks:
-        return f"# {results.recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
+        return f"# {recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
     if len(results.test_sets) == 1 and len({row["arm"] for row in results.rows}) > MOST_ARMS_ACROSS:
-        return f"# {results.recipe}: {results.summary.language}\n\n{about}{arm_table(arm_rows(results.summary))}"
+        return f"# {recipe}: {escaped(results.summary.language)}\n\n{about}{arm_table(arm_rows(results.summary))}"
     tables = [
-        f"# {results.recipe}: {one.language}\n\n{about}{comparison_table(results.rows, one.language)}"
+        f"# {recipe}: {escaped(one.language)}\n\n{about}{comparison_table(results.rows, one.language)}"
         for one in results.test_sets
     ]
     return "\n\n".join(tables)
@@ -109,6 +110,7 @@ class _Comparison:
     accept_changes: bool = False
     ended: set[str] = field(default_factory=set)
     failures: dict[str, BaseException] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)
 
     def run(self, num_jobs: int, engine_name: str) -> report.Results:
         refuse_foreign_folder(self.folder, self.kind)
@@ -197,8 +199,8 @@ class _Comparison:
         names = dict.fromkeys(name for cell in cells for name in cell.stages)
         runs = [Run(self.plan.run_path(name)) for name in names]
         wall_time_s = sum(run.progress().wall_time_s for run in runs)
-        origin = provenance(wall_time_s, trained_by(runs), report.earlier_commands(self.folder))
-        curves, conflicts, labels = gather_curves(self.plan, cells)
+        origin = provenance(wall_time_s, trained_by(runs, self._warn_once), report.earlier_commands(self.folder))
+        curves, conflicts, labels = gather_curves(self.plan, cells, self._warn_once)
         results = report.Results(
             recipe=self.recipe.name,
             about=self.recipe.about.strip(),
@@ -211,12 +213,18 @@ class _Comparison:
             curves=curves,
             conflicts=conflicts,
             labels=labels,
-            laterals=gather_laterals(self.plan, cells),
-            sizes=gather_sizes(self.plan, cells),
+            laterals=gather_laterals(self.plan, cells, self._warn_once),
+            sizes=gather_sizes(self.plan, cells, self._warn_once),
         )
         report.save(results, self.folder, rows=report.ROWS[0])
         write_text(self.folder / "comparison.md", comparison_text(results) + "\n")
         return results
+
+    def _warn_once(self, message: str) -> None:
+        """Results are gathered after every run: what is said once is enough."""
+        if message not in self.warned:
+            self.warned.add(message)
+            self.screen.warn(message)
 
     def _write_failures(self) -> None:
         path = self.folder / "failures.json"

@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Split, Wrap, open_split, silent
@@ -19,7 +21,7 @@ from speech_mtl.experiments.held_out import look, tell_speakers, trained_by
 from speech_mtl.experiments.made_from import EVALUATING, Evaluated, Now, sources, weights_digest
 from speech_mtl.experiments.plateau import is_on_plateau, plateau_text
 from speech_mtl.experiments.provenance import code_digest
-from speech_mtl.files import json_text, read_json, write_text
+from speech_mtl.files import json_text, read_json, read_json_lines, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.hypotheses import LabelErrors
@@ -275,7 +277,7 @@ def _task_rows(
 def saved_task_rows(run: Run) -> list[TaskRow]:
     """What `evaluate` wrote about tasks besides transcripts; nothing for a run of an earlier version."""
     path = run.path / "tasks.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return read_rows(path, TaskRow) if path.is_file() else []
 
 
 def _known(splits: Iterable[str]) -> list[str]:
@@ -304,6 +306,9 @@ def saved_evaluation(run: Run, splits: Sequence[str], now: Now | None = None) ->
         evaluated = read_json(run.evaluated_path, Evaluated)
         rows = read_rows(path, EvaluationRow)
         same = (now or Now()).is_as_evaluated(evaluated, run, wanted)
+        saved_task_rows(run)
+        for pair in wanted:
+            saved_hypotheses(run, *pair)
     except InputError:  # none by this version, or a damaged one: the run is evaluated again
         return None
     return rows if same and [(row["language"], row["split"]) for row in rows] == wanted else None
@@ -319,6 +324,43 @@ def report_damaged(examples: Examples, screen: Screen) -> None:
     if examples.damaged:
         first = "; ".join(examples.damaged[:3]) + (" ..." if len(examples.damaged) > 3 else "")
         screen.warn(f"letters seem to be lost in {len(examples.damaged)} transcripts, by a wrong encoding: {first}")
+
+
+class Recognised(TypedDict):
+    """A line of a run's hypotheses.
+
+    Attributes:
+        id: Of the utterance.
+        reference: What was said, normalised; None if unknown.
+        hypothesis: What was heard.
+        label_errors: By task.
+    """
+
+    id: str
+    reference: str | None
+    hypothesis: str
+    label_errors: NotRequired[dict[str, LabelErrors]]
+
+
+def saved_hypotheses(run: Run, language: str, split: str) -> list[Recognised]:
+    """What `write_hypotheses` wrote.
+
+    Raises:
+        InputError: The file is missing or damaged, or lacks a task.
+    """
+    path = hypotheses_path(run, language, split)
+    action = "evaluate the run again"
+    found, tasks = [], run.recipe().tasks.keys()
+    for where, record in read_json_lines(path, Recognised, action):
+        if missing := tasks - record.get("label_errors", {}).keys():
+            raise InputError(
+                f"{where}: errors of tasks are missing",
+                expected="label_errors of " + ", ".join(tasks),
+                received="none of " + ", ".join(missing),
+                action=action,
+            )
+        found.append(record)
+    return found
 
 
 def report_skipped(references: References, screen: Screen) -> None:

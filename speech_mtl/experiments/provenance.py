@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -34,8 +35,17 @@ def provenance(wall_time_s: float, trained_by: Mapping[str, int], earlier_comman
 
 
 def command() -> str:
-    """What was typed, without the folder of the program."""
-    return shlex.join(["speech-mtl" if "speech_mtl" in sys.argv[0] else Path(sys.argv[0]).name, *sys.argv[1:]])
+    """What was typed, without the folder of the program, and `portable`."""
+    name = "speech-mtl" if "speech_mtl" in sys.argv[0] else Path(sys.argv[0]).name
+    return portable(shlex.join([name, *sys.argv[1:]]))
+
+
+def portable(text: str) -> str:
+    """A text without the paths of the current folder and of the user's own: reports are sent to others."""
+    for folder, instead in ((Path.cwd(), "."), (Path.home(), "~")):
+        for path in {str(folder), str(folder.resolve())} - {"/"}:
+            text = re.sub(rf"(?<![\w/.~-]){re.escape(path)}(?![\w.-])", instead, text)
+    return re.sub(r"(?<![\w/.~-])\./(?=[\w.~-])", "", text)
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:

@@ -77,5 +77,6 @@ def run_stage(
                 evaluate(run, SPLITS, screen=shown, compare_with_training=False)
         except Exception:
             if screen is None:
-                shown.say(traceback.format_exc())
+                for line in traceback.format_exc().splitlines():
+                    shown.say(line)
             raise

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from tensorboard.summary import Writer
 
 from speech_mtl.build import (
     build_model,
@@ -36,6 +35,7 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.dev_look import Conflicts, DevLook, error_figure, error_name, mean_of
 from speech_mtl.experiments.evaluate import References, load_references, report_damaged, report_skipped
+from speech_mtl.experiments.event_file import EventFile
 from speech_mtl.experiments.held_out import look_at_splits, tell_speakers, trained_by, trained_splits
 from speech_mtl.experiments.laterals import lacks_laterals, write_laterals
 from speech_mtl.experiments.made_from import Now, history, refuse_changes, write_made_from
@@ -234,7 +234,7 @@ class _Training:
         self.conflicts = Conflicts(self.model, self.objective) if self.recipe.training.log_conflicts else None
         self.commit = commit()
         self.run.write_parameters(self.model, self.optimizer)
-        self.writer = Writer(str(self.run.path / "tensorboard"))
+        self.writer = EventFile(self.run.path / "tensorboard")
         self.warned = False
         self.show: Callable = lambda *_update, **_figures: None
 
@@ -274,7 +274,7 @@ class _Training:
         title = f"Training {self.run.path.name}"
         with self.screen.training(title, settings.num_updates, progress.update) as self.show:
             progress = loop.run(progress)
-        self.writer.close()
+        self.writer.flush()
         write_laterals(self.run, self.recognizer, self.references)
         why = "no better error" if progress.stopped else "all updates done"
         self.screen.say(

@@ -29,7 +29,7 @@ from speech_mtl.experiments.run_stage import run_stage
 from speech_mtl.files import json_text, replacing, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.runs import Run
-from speech_mtl.scoring.tables import MISSING, markdown_table
+from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
 from speech_mtl.settings import EqualWeightingSettings, FixedWeightingSettings
 
@@ -121,7 +121,7 @@ def tuned_text(tuned: Tuned, recipe: Recipe) -> str:
         for row in ranked
     ]
     table = markdown_table(["Trial", *(f"weight of {name}" for name in names), error_name(recipe), "Updates"], lines, 1)
-    about = f"{tuned['about']}\n\n" if tuned["about"] else ""
+    about = f"{escaped(tuned['about'])}\n\n" if tuned["about"] else ""
     return f"{about}Trials, the best on the validation set first, 1 seed each:\n\n{table}"
 
 
@@ -336,10 +336,14 @@ def write_plots(study, folder: Path, tuned: Tuned) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.text import Text
     from optuna.visualization import matplotlib as drawn
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
+    from speech_mtl.reporting.style import shown
+
+    # A `$` in a name is a `$`; and Optuna calls its matplotlib plots experimental.
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         for name, draw, title in (
             ("history", drawn.plot_optimization_history, "validation error of trial after trial"),
             ("weights", drawn.plot_slice, "validation error of trials by weight"),
@@ -350,6 +354,8 @@ def write_plots(study, folder: Path, tuned: Tuned) -> None:
                 axes.set_title("")
             figure.suptitle(f"{tuned['recipe']}: {title}, 1 seed each")
             figure.text(0, -0.01, fill(tuned["about"], 100), fontsize=8, verticalalignment="top")
+            for text in figure.findobj(Text):
+                text.set_text(shown(text.get_text()))
             for kind in ("png", "svg"):
                 with replacing(folder / f"{name}.{kind}") as temporary:
                     figure.savefig(temporary, format=kind, dpi=150, bbox_inches="tight")

@@ -104,7 +104,7 @@ def _task_table(errors: Sequence[TaskError], reference: str) -> Table:
         heads += [f"{task}: {short_metric(metric)}", TASK_TABLE_GAIN]
     rows = []
     for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in errors):
-        cells = [_speech_cell(budget_s), Cell(arm)]
+        cells = [_speech_cell(budget_s), Cell(arm.name)]
         for task in metrics:
             cells += _task_cells(found.get((budget_s, arm, task)))
         rows.append(cells)
@@ -120,7 +120,7 @@ def _labels(summary: Summary) -> Table:
     tasks = list(dict.fromkeys(one.task for one in summary.labels))
     found = {(one.arm, one.task): one for one in summary.labels}
     arms = dict.fromkeys(one.arm for one in summary.labels)
-    rows = [[Cell(arm), *(_label_cell(found.get((arm, task))) for task in tasks)] for arm in arms]
+    rows = [[Cell(arm.name), *(_label_cell(found.get((arm, task))) for task in tasks)] for arm in arms]
     note = "Training utterances whose transcript or label is known, and all that training used; first seed."
     return Table("Labels that training had", ["Arm", *tasks], rows, num_text_columns=1, note=note)
 
@@ -189,7 +189,7 @@ def _comparison_row(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:
     strong = len(rivals) > 1 and one.cer.value == min(rivals)
     return [
         _speech_cell(one.budget_s),
-        Cell(one.arm),
+        Cell(one.arm.name),
         Cell(", ".join(map(str, one.seeds)) if len(one.seeds) <= 5 else f"{len(one.seeds)} seeds", len(one.seeds)),
         Cell(percent(one.cer.value), one.cer.value, words.interval(one.cer), strong),
         Cell(percent(one.wer.value), one.wer.value, words.interval(one.wer)),
@@ -234,7 +234,7 @@ def _equivalent_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Block
     rows = [
         [
             _speech_cell(one.budget_s),
-            Cell(one.arm),
+            Cell(one.arm.name),
             Cell(words.saving(one)),
             Cell(words.alone_text(one.hours), one.hours.hours, words.alone_interval(one)),
             Cell(words.factor_text(one, one.hours), one.factor(one.hours), words.factor_interval(one)),
@@ -243,7 +243,7 @@ def _equivalent_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Block
     ]
     shown = {(one.arm, one.budget_s) for one in summary.equivalent_hours}
     rows += [
-        [_speech_cell(one.budget_s), Cell(one.arm), Cell("has not learnt"), Cell(MISSING), Cell(MISSING)]
+        [_speech_cell(one.budget_s), Cell(one.arm.name), Cell("has not learnt"), Cell(MISSING), Cell(MISSING)]
         for one in summary.not_learnt
         if one.arm != REFERENCE_ARM and (one.arm, one.budget_s) not in shown
     ]
@@ -266,7 +266,7 @@ def _worse(summary: Summary) -> list[Block]:
             [
                 _speech_cell(one.budget_s),
                 Cell(one.language),
-                Cell(one.arm),
+                Cell(one.arm.name),
                 Cell("yes" if one.certain else "no"),
                 Cell(percent(one.reduction.value), one.reduction.value, words.interval(one.reduction, " to ")),
             ]
@@ -293,7 +293,7 @@ def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     rows = []
     for one in summary.languages:
         ends = "" if one.lowest == one.highest else f"({percent(one.lowest)}–{percent(one.highest)})"
-        cells = _speech_cell(one.budget_s), Cell(one.language), Cell(one.arm)
+        cells = _speech_cell(one.budget_s), Cell(one.language), Cell(one.arm.name)
         rows.append([*cells, Cell(percent(one.cer), one.cer, ends)])
     spread = any(one.lowest != one.highest for one in summary.languages)
     note = "In brackets: smallest and largest of the seeds." if spread else ""
@@ -308,7 +308,7 @@ def _forgotten(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
         [
             _speech_cell(one.budget_s),
             Cell(one.language),
-            Cell(one.arm),
+            Cell(one.arm.name),
             Cell(percent(one.before), one.before),
             Cell(percent(one.after), one.after),
             Cell("none: all the same", 0.0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from speech_mtl.scoring.results import REFERENCE_ARM, is_control
+from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.scoring.summary import (
     LEARNT_BELOW,
     MEAN,
@@ -128,7 +128,7 @@ def answer(summary: Summary) -> str:
         if summary.transfer and not summary.no_hours:
             return _transfer_answer(summary.transfer)
         return f"How many hours auxiliary languages save cannot be said: {what_is_missing(summary)}."
-    offered = [equivalent for equivalent in summary.equivalent_hours if not is_control(equivalent.arm)]
+    offered = [equivalent for equivalent in summary.equivalent_hours if not equivalent.arm.is_control]
     if not offered:
         return "Only controls were measured: what auxiliary languages are worth cannot be said."
     smallest = min(equivalent.budget_s for equivalent in offered)

@@ -12,7 +12,7 @@ from speech_mtl.scoring.efficiency import equivalent_hours
 from speech_mtl.scoring.error_rate import errors_by_utterance, lengths_by_utterance
 from speech_mtl.scoring.examples import find_examples
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import REFERENCE_ARM, ResultRow, split_variant
+from speech_mtl.scoring.results import REFERENCE_ARM, Arm, ResultRow
 from speech_mtl.scoring.significance import (
     Seeds,
     blocks,
@@ -37,7 +37,7 @@ from speech_mtl.scoring.summary import (
 )
 from speech_mtl.scoring.tables import duration, percent
 
-ArmAtBudget = tuple[str, float]
+ArmAtBudget = tuple[Arm, float]
 
 
 @dataclass(frozen=True)
@@ -140,16 +140,17 @@ def over_seeds(
     generator_seed: int,
 ) -> dict[ArmAtBudget, Measured]:
     """Means over seeds, with the spread over seeds in the replicates; variants of an arm are together, in one pool."""
-    arms = list(dict.fromkeys(split_variant(arm)[0] for arm, _ in seeds))
-    together = sorted(seeds, key=lambda key: arms.index(split_variant(key[0])[0]))
+    arms = list(dict.fromkeys(arm.base for arm, _ in seeds))
+    together = sorted(seeds, key=lambda key: arms.index(key[0].base))
     runs = {key: [Model(*key, seed) for seed in seeds[key]] for key in together}
 
     def mean(models: Sequence[Model]) -> np.ndarray:
-        return np.mean([replicates[model] for model in sorted(models)], axis=0)  # one order gives one last digit
+        in_order = sorted(models)  # one order gives one last digit
+        return np.mean([replicates[model] for model in in_order], axis=0)
 
     cells = [
         Seeds(
-            pool=split_variant(key[0])[0],
+            pool=key[0].base,
             budget_s=key[1],
             rates={model.seed: max(float(rates[model]), floor) for model in models},
             runs=frozenset((model.seed, float(rates[model]), replicates[model].tobytes()) for model in models),
@@ -218,7 +219,7 @@ def relative_reduction(sampled: Bootstrap, key: ArmAtBudget) -> Estimate | None:
     return Estimate(1 - helped.mean / alone.mean, *percentile_interval(reductions))
 
 
-def all_reductions(sampled: Mapping[str, Bootstrap], learnt: bool = False) -> list[tuple[str, str, float, Estimate]]:
+def all_reductions(sampled: Mapping[str, Bootstrap], learnt: bool = False) -> list[tuple[str, Arm, float, Estimate]]:
     """(target, arm, seconds of its speech, reduction of its CER) of everything that was tried beside alone.
 
     Args:
@@ -331,7 +332,7 @@ def _mapsswe_z(test_set: TestSet, model: Model, other: Model) -> float:
     return mapsswe(test_set.references, *heard, spaced=test_set.spaced).z
 
 
-def negative_transfer(reductions: Iterable[tuple[str, str, float, Estimate]]) -> list[Worse]:
+def negative_transfer(reductions: Iterable[tuple[str, Arm, float, Estimate]]) -> list[Worse]:
     """Where an arm has more errors than alone, the certain cases first, the largest loss first.
 
     Args:
@@ -343,7 +344,7 @@ def negative_transfer(reductions: Iterable[tuple[str, str, float, Estimate]]) ->
 
 def language_errors(rows: Sequence[ResultRow]) -> list[LanguageError]:
     """Test errors of all languages by arm and budget, over seeds."""
-    values: dict[tuple[str, str, float], list[float]] = {}
+    values: dict[tuple[str, Arm, float], list[float]] = {}
     for row in rows:
         if row["split"] == "test" and row["cer"] is not None:
             values.setdefault((row["language"], row["arm"], row["budget_s"]), []).append(row["cer"])

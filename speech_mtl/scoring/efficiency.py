@@ -7,6 +7,7 @@ predictable, empirically", section 3). Beyond them nothing is said but "more" or
 
 import numpy as np
 
+from speech_mtl.scoring.results import Arm
 from speech_mtl.scoring.significance import CONFIDENCE
 from speech_mtl.scoring.summary import EquivalentHours, Hours
 
@@ -55,7 +56,7 @@ def hours_alone(hours: np.ndarray, log_errors: np.ndarray, wanted: np.ndarray) -
 
 
 def equivalent_hours(
-    arm: str,
+    arm: Arm,
     budget_s: float,
     budgets_alone_s: np.ndarray,
     alone: tuple[np.ndarray, np.ndarray],
@@ -66,7 +67,7 @@ def equivalent_hours(
     An arm that has the same error as alone at its own budget is worth that, whether or not the curve rises there.
 
     Args:
-        arm: Its name.
+        arm: Which one.
         budget_s: Seconds of target speech it had.
         budgets_alone_s: (H,) measured budgets of the arm alone, rising.
         alone: Log errors alone: measured (H,) and replicates (R, H).

@@ -7,6 +7,7 @@ import numpy as np
 
 from speech_mtl.scoring.analysis import character_errors
 from speech_mtl.scoring.hypotheses import Model, TestSet
+from speech_mtl.scoring.results import Arm
 from speech_mtl.scoring.significance import (
     Seeds,
     blocks,
@@ -17,12 +18,10 @@ from speech_mtl.scoring.significance import (
 )
 from speech_mtl.scoring.summary import Estimate, Forgotten
 
-_BEFORE = "before "
-
 
 def before(model: Model) -> Model:
     """Stands for the network that a model of a comparison started from."""
-    return model._replace(arm=_BEFORE + model.arm)
+    return model._replace(before=True)
 
 
 def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int = 10_000) -> list[Forgotten]:
@@ -40,7 +39,7 @@ def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int = 10_
 
 
 def _of_language(test_set: TestSet, num_replications: int) -> list[Forgotten]:
-    later = [model for model in test_set.hypotheses if before(model) in test_set.hypotheses]
+    later = [model for model in test_set.hypotheses if not model.before and before(model) in test_set.hypotheses]
     models = [*later, *map(before, later)]
     errors, lengths = character_errors(test_set, models)
     if not lengths.sum():
@@ -52,11 +51,11 @@ def _of_language(test_set: TestSet, num_replications: int) -> list[Forgotten]:
     floor = 0.5 / lengths.sum()
     rates = dict(zip(models, map(float, columns.sum(axis=0)[:-1] / lengths.sum()), strict=True))
     replicates = dict(zip(models, (sums[:, :-1] / sums[:, -1:]).T, strict=True))
-    cells: dict[tuple[str, float], list[Model]] = {}
+    cells: dict[tuple[Arm, float], list[Model]] = {}
     for model in later:
         cells.setdefault((model.arm, model.budget_s), []).append(model)
 
-    def seeds_of(key: tuple[str, float]) -> Seeds:
+    def seeds_of(key: tuple[Arm, float]) -> Seeds:
         pairs = {model.seed: (model, before(model)) for model in cells[key]}
         ratios = {s: max(rates[after], floor) / max(rates[first], floor) for s, (after, first) in pairs.items()}
         heard = frozenset((s, *(replicates[model].tobytes() for model in pair)) for s, pair in pairs.items())
@@ -77,4 +76,5 @@ def _of_language(test_set: TestSet, num_replications: int) -> list[Forgotten]:
 
 
 def _mean(replicates: dict[Model, np.ndarray], models: Sequence[Model]) -> np.ndarray:
-    return np.mean([replicates[model] for model in sorted(models)], axis=0)  # one order gives one last digit
+    in_order = sorted(models)  # one order gives one last digit
+    return np.mean([replicates[model] for model in in_order], axis=0)

@@ -24,7 +24,7 @@ from speech_mtl.scoring.analysis import (
     without_errors,
 )
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import ResultRow, split_variant, variant_arm
+from speech_mtl.scoring.results import ResultRow
 from speech_mtl.scoring.significance import Blocks, blocks, fewer, percentile_interval, resampled_sums
 from speech_mtl.scoring.summary import MEAN, WORST, Estimate, Summary, TaskError
 from speech_mtl.scoring.tables import CER, SHARES
@@ -44,7 +44,7 @@ def task_errors(test_sets: Sequence[TestSet], reference: str, num_replications: 
 
     Args:
         test_sets: Of every language that is tested.
-        reference: An arm, which stands for that arm of each variant, or `ARM:VARIANT`.
+        reference: Name of an arm, or of one without its variant, which stands for that arm of each variant.
         num_replications: Of the bootstrap.
     """
     sampled = {test_set.language: _transcripts(test_set, num_replications) for test_set in test_sets}
@@ -164,8 +164,10 @@ def _summarised(task: str, sampled: _Sampled, reference: str) -> list[TaskError]
 def _gain(key: ArmAtBudget, measured: Mapping[ArmAtBudget, Measured], reference: str) -> Estimate | None:
     """By how much of the reference's error an arm's is lower; None for the reference itself, and where it has none."""
     arm, budget_s = key
-    rivals = [reference, variant_arm(reference, split_variant(arm)[1])]
-    rival = next((name for name in rivals if (name, budget_s) in measured), None)
+    there = [other for other, budget in measured if budget == budget_s]
+    rivals = [other for other in there if other.name == reference]
+    rivals += [other for other in there if (other.base.name, other.variant) == (reference, arm.variant)]
+    rival = next(iter(rivals), None)
     if rival is None or rival == arm:
         return None
     own, other = measured[key], measured[rival, budget_s]

@@ -14,7 +14,7 @@ from speech_mtl.scoring.analysis import (
     without_errors,
 )
 from speech_mtl.scoring.hypotheses import TestSet
-from speech_mtl.scoring.results import ResultRow, auxiliary_of
+from speech_mtl.scoring.results import Arm, ResultRow
 from speech_mtl.scoring.summary import Estimate, Recommendation, Summary, TransferEntry
 
 
@@ -49,11 +49,11 @@ def summarize_transfer(
     )
 
 
-def _entries(reductions: Sequence[tuple[str, str, float, Estimate]]) -> list[TransferEntry]:
+def _entries(reductions: Sequence[tuple[str, Arm, float, Estimate]]) -> list[TransferEntry]:
     return [
-        TransferEntry(target, auxiliary, reduction)
+        TransferEntry(target, arm.auxiliary, reduction)
         for target, arm, _, reduction in reductions
-        if (auxiliary := auxiliary_of(arm))
+        if arm.is_of_transfer_map
     ]
 
 

@@ -79,7 +79,7 @@ def test_one_name_is_one_run():
 
 
 def test_the_reference_arm_is_the_target_and_nothing_else():
-    (only,) = stages(REFERENCE_ARM)
+    (only,) = stages(REFERENCE_ARM.method)
     assert list(only.recipe.languages) == ["bb"]
     assert only.start is None
 
@@ -142,7 +142,7 @@ def test_arms_that_leave_the_encoder_as_it_is(arm: str):
     if arm == "progressive":
         assert isinstance(second.recipe.encoder, ProgressiveSettings)
         assert [column.languages for column in second.recipe.encoder.columns] == [("aa", "cc"), ("bb",)]
-        assert second.recipe.training == stages(REFERENCE_ARM)[0].recipe.training
+        assert second.recipe.training == stages(REFERENCE_ARM.method)[0].recipe.training
     else:
         assert second.recipe.adapters is not None
         assert second.recipe.training.unfreezing.kind == "heads"
@@ -214,7 +214,7 @@ def test_an_arm_without_a_target_is_refused(arm: str):
         find_arm(arm)(recipe(target=None))
 
 
-@pytest.mark.parametrize("arm", sorted(ARMS.keys() - {REFERENCE_ARM}))
+@pytest.mark.parametrize("arm", sorted(ARMS.keys() - {REFERENCE_ARM.method}))
 def test_an_arm_with_help_is_refused_without_auxiliary_languages(arm: str):
     with pytest.raises(InputError, match="has no auxiliary language"):
         find_arm(arm)(recipe().overridden({"languages": {"bb": {}}}))

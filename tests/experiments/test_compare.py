@@ -26,7 +26,8 @@ from speech_mtl.experiments.provenance import commit
 from speech_mtl.runs import Run
 from speech_mtl.scoring.hypotheses import Model, read_test_sets
 from speech_mtl.scoring.results import ResultRow
-from speech_mtl.scoring.tables import comparison_table
+from speech_mtl.scoring.tables import comparison_table, read_rows
+from speech_mtl.screen import Screen
 
 
 @dataclass
@@ -93,7 +94,7 @@ def compared(
         patched.setattr(evaluate_module, "evaluate", counted_evaluate)
         with pytest.raises(KeyboardInterrupt):
             compare(recipe, done.folder)
-        done.rows_when_stopped = json.loads((done.folder / "comparison.json").read_text())
+        done.rows_when_stopped = read_rows(done.folder / "comparison.json", ResultRow)
         before = done.times()
         done.rows = list(compare(recipe, done.folder).rows)
         for name in done.stopped_at[0]:  # what was finished is as it was, to the file
@@ -126,11 +127,11 @@ def test_rows_are_written_as_soon_as_they_are_there(compared: Compared):
 
 
 def test_rows_have_all_fields_and_are_what_the_file_holds(compared: Compared):
-    assert json.loads((compared.folder / "comparison.json").read_text()) == compared.rows
+    assert read_rows(compared.folder / "comparison.json", ResultRow) == compared.rows
     for row in compared.rows:
         assert row.keys() == get_type_hints(ResultRow).keys()
         assert None not in row.values()
-    assert [(row["arm"], round(row["budget_s"], 3), row["split"]) for row in compared.rows] == [
+    assert [(row["arm"].name, round(row["budget_s"], 3), row["split"]) for row in compared.rows] == [
         (arm, budget_s, split)
         for budget_s in (3.6, 7.2)
         for arm in ("pretrain_finetune", "alone")
@@ -154,7 +155,7 @@ def test_numbers_equal_a_recount_from_the_hypotheses(compared: Compared):
 def test_updates_and_time_are_those_of_all_stages(compared: Compared):
     for row in compared.rows:
         names = [f"{row['arm']}-{row['budget_s'] / 60:g}min-seed0"]
-        names += ["pretrain-seed0"] if row["arm"] == "pretrain_finetune" else []
+        names += ["pretrain-seed0"] if row["arm"].name == "pretrain_finetune" else []
         progress = [Run(compared.folder / "runs" / name).progress() for name in names]
         assert row["num_updates"] == 2 * len(names)
         assert row["wall_time_s"] == round(sum(part.wall_time_s for part in progress), 1)
@@ -272,13 +273,34 @@ def test_what_was_heard_is_that_of_the_runs(compared: Compared):
             assert row["cer"] == pytest.approx(jiwer.cer(test_set.references, heard))
 
 
-@pytest.mark.parametrize("content", ["", "[{", "{}"])
-def test_a_half_written_evaluation_is_made_again(compared: Compared, content: str):
-    path = compared.folder / "runs" / "alone-0.06min-seed0" / "evaluation.json"
-    whole = path.read_text()
-    path.write_text(content)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("evaluation.json", b""),
+        ("evaluation.json", b"[{"),
+        ("evaluation.json", b'[{"cer": "much"}]'),
+        ("hypotheses/aa-test.jsonl", b'{"id": 1}'),
+        ("hypotheses/aa-test.jsonl", b"\xff"),
+    ],
+)
+def test_a_damaged_evaluation_is_made_again(compared: Compared, name: str, content: bytes):
+    path = compared.folder / "runs" / "alone-0.06min-seed0" / name
+    whole = path.read_bytes()
+    path.write_bytes(content)
     compare(compared.recipe, compared.folder)
-    assert path.read_text() == whole
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_log_is_named_once_and_stops_nothing(compared: Compared, capsys: pytest.CaptureFixture):
+    path = compared.folder / "runs" / "alone-0.06min-seed0" / "log.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    try:
+        rows = compare(compared.recipe, compared.folder, Screen()).rows
+    finally:
+        path.write_bytes(whole)
+    assert rows == compared.rows
+    assert capsys.readouterr().err.count("log.jsonl") == 1
 
 
 def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
@@ -309,7 +331,7 @@ def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
     assert (tmp_path / "out" / "report.html").is_file()
 
     monkeypatch.undo()
-    assert {row["arm"] for row in compare(recipe, tmp_path / "out").rows} == {"alone", "pretrain_finetune"}
+    assert {row["arm"].name for row in compare(recipe, tmp_path / "out").rows} == {"alone", "pretrain_finetune"}
     assert not (tmp_path / "out" / "failures.json").exists()
 
 
@@ -338,7 +360,7 @@ def test_side_by_side_gives_what_one_after_another_gives(tiny_recipe: Recipe, tm
     rows = compare(recipe, tmp_path / "two", num_jobs=2).rows
     assert {path.name for path in (tmp_path / "two" / "runs").glob("*/output.log")} == {"output.log"}
     alone = compare(recipe.overridden({"compare.arms": ["alone"]}), tmp_path / "one").rows
-    assert [row["cer"] for row in rows if row["arm"] == "alone"] == pytest.approx([row["cer"] for row in alone])
+    assert [row["cer"] for row in rows if row["arm"].name == "alone"] == pytest.approx([row["cer"] for row in alone])
 
 
 def test_a_transfer_map_of_two_languages(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
@@ -350,7 +372,7 @@ def test_a_transfer_map_of_two_languages(tiny_recipe: Recipe, tmp_path: Path, un
         }
     )
     rows = transfer(recipe, tmp_path / "out").rows
-    found = {(row["language"], row["arm"]) for row in rows if row["split"] == "test"}
+    found = {(row["language"], row["arm"].name) for row in rows if row["split"] == "test"}
     assert found == {
         ("aa", "alone"),
         ("bb", "alone"),

@@ -4,6 +4,7 @@ import pytest
 from made_up_summaries import BARE, FLAT, FULL, UNLEARNT, arm_summary, equivalent
 
 from speech_mtl.reporting import words
+from speech_mtl.scoring.results import Arm
 from speech_mtl.scoring.summary import Estimate, Hours, TaskError, TransferEntry
 
 
@@ -113,7 +114,7 @@ def test_the_reason_why_there_are_no_hours_is_the_answer():
 
 def task(arm: str, error: float, *gain: float) -> TaskError:
     found = Estimate(*gain) if gain else None
-    return TaskError("de", "character error rate", arm, 600.0, [0], Estimate(error, error, error), [error], found)
+    return TaskError("de", "character error rate", Arm(arm), 600.0, [0], Estimate(error, error, error), [error], found)
 
 
 def test_answer_of_tasks():
@@ -146,7 +147,7 @@ def test_the_best_way_is_the_one_worth_most_and_then_the_one_with_fewest_errors(
 
 
 def test_a_control_is_never_the_answer():
-    control = equivalent("joint_noise", 600, 80, 70, 90)
+    control = replace(equivalent("joint", 600, 80, 70, 90), arm=Arm("joint", control="noise"))
     assert "(joint)" in answer(control, equivalent("joint", 600, 15, 12, 18))
     assert answer(control) == "Only controls were measured: what auxiliary languages are worth cannot be said."
 
