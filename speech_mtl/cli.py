@@ -71,7 +71,16 @@ ComparisonOverrides = Annotated[
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `speech-mtl train` wrote.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
 
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs side by side, each with its share of the cores.")]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Runs side by side, each with its share of the cores. With another share, the same seed gives losses and "
+        "weights that differ in the last digits.",
+    ),
+]
 EngineName = Annotated[str, typer.Option(help="local, or ray for the machines of the cluster that RAY_ADDRESS names.")]
 AcceptChanges = Annotated[
     bool,

@@ -9,7 +9,7 @@ from pathlib import Path
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments import report
-from speech_mtl.experiments.engines import ThisProcess, open_engine
+from speech_mtl.experiments.engines import ThisProcess, open_engine, threads_per_job
 from speech_mtl.experiments.gather import (
     cell_rows,
     evaluated_rows,
@@ -119,6 +119,11 @@ class _Comparison:
         with open_engine(engine_name, num_jobs) as engine:
             here = isinstance(engine, ThisProcess)
             jobs = self._jobs(self.screen if here else None)
+            if jobs:
+                self.screen.say(
+                    f"Each run has {threads_per_job(num_jobs)} of the processors: with another number (--jobs), the "
+                    "same seed gives losses and weights that differ in the last digits."
+                )
             with self._bar(shown=not here) as tick:
                 run_jobs(jobs, engine, self._on_start, self._on_end, tick)
         results = self._write()

@@ -1,6 +1,5 @@
 """What a comparison consists of: cells (arm x budget x seed) and the runs that they need, each run once."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,9 +14,6 @@ from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import Stage, StagesOf, find_arm, target_of
 from speech_mtl.experiments.controls import arms_and_controls, only, renamed
 from speech_mtl.scoring.results import REFERENCE_ARM, Arm
-
-LONGEST_VARIANT = 100
-"""Bytes of a variant's name: a folder's has room for 255, and holds the arm, the budget and the control, too."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +110,6 @@ def _variants(recipe: Recipe) -> dict[str, Recipe]:
     """The recipe with each of its variants' changes, by the variant's name; itself where there are none."""
     found = {"": recipe} if not recipe.compare.variants else {}
     for name, changes in recipe.compare.variants.items():
-        if not re.fullmatch(r"[\w.+=-]+", name) or len(name.encode()) > LONGEST_VARIANT:
-            raise InputError(
-                f"compare.variants: {name!r} cannot be the name of a variant",
-                expected=f"letters, digits and any of _ . + = -, at most {LONGEST_VARIANT} bytes of UTF-8",
-                received=name,
-                action="choose another name: run folders have it in theirs",
-            )
         found[name] = recipe.overridden(changes, where=f"compare.variants.{name}")
     return found
 

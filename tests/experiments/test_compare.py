@@ -259,8 +259,8 @@ def test_the_report_lies_beside_the_rows(compared: Compared):
     assert [(row["arm"], row["budget_s"]) for row in arms] == [
         (arm, row["budget_s"]) for row in compared.rows[::4] for arm in ("alone", "pretrain_finetune")
     ]
-    assert json.loads((compared.folder / "efficiency.json").read_text()) == []
-    assert "cannot be said: no run has learnt" in (compared.folder / "report.md").read_text()
+    worth = json.loads((compared.folder / "efficiency.json").read_text())
+    assert bool(worth) != ("auxiliary languages save cannot be said: " in (compared.folder / "report.md").read_text())
 
 
 def test_what_was_heard_is_that_of_the_runs(compared: Compared):

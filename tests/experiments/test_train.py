@@ -194,7 +194,8 @@ def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short:
 
 
 def test_a_run_that_stopped_early_goes_on_with_more_patience(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
-    recipe = tiny_recipe.overridden({"training.learning_rate": 1e-9, "training.patience": 1, "training.num_updates": 8})
+    rates = {"training.learning_rate": 1e-9, "training.final_learning_rate": 1e-9}
+    recipe = tiny_recipe.overridden({**rates, "training.patience": 1, "training.num_updates": 8})
     run = train(recipe, tmp_path / "run")
     assert run.progress().stopped
     assert run.progress().update == 4
@@ -246,10 +247,11 @@ def test_dev_and_test_speech_in_training_is_told_and_refused(
     tiny_recipe: Recipe, make_corpus: Callable, tmp_path: Path, untraced: None
 ):
     data_dir = make_corpus(num_train=30, num_test=30, data_dir=tmp_path / "leaky")
-    others = read_manifest(manifest_path(data_dir, "bb", "train"))
-    copies = [Path(shutil.copyfile(next(others).audio, data_dir / f"{number}.flac")) for number in range(5)]
+    others = list(read_manifest(manifest_path(data_dir, "bb", "train")))[:5]
     own = list(read_manifest(manifest_path(data_dir, "aa", "test")))
-    own[:5] = [replace(utterance, audio=audio) for utterance, audio in zip(own, copies, strict=False)]
+    for number, other in enumerate(others):
+        copy = Path(shutil.copyfile(other.audio, data_dir / f"{number}.flac"))
+        own[number] = replace(own[number], audio=copy, duration_s=other.duration_s)
     write_manifest(manifest_path(data_dir, "aa", "test"), own)
     recipe = tiny_recipe.overridden({"data.dir": str(data_dir), "training.num_updates": 1})
     with pytest.raises(InputError, match=r"aa: \d+ of 30 test utterances have audio that is in training") as caught:
