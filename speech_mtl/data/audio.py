@@ -1,5 +1,6 @@
 """Audio files -> waveforms: reading, resampling, checking, and what is done to them in training."""
 
+import errno
 import io
 import math
 import os
@@ -117,6 +118,8 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error.error_string.rstrip(".")) from None
     except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):  # a name that no file has
+            raise AudioError("missing", f"there is no audio file {path} ({error.strerror})") from None
         raise _unreadable(path, error.strerror or error) from None
     except (ValueError, TypeError, RuntimeError) as error:
         raise _unreadable(path, error) from None

@@ -248,11 +248,12 @@ def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
     (tmp_path / "file").touch()
-    for path in (tmp_path, tmp_path / "pipe.wav", tmp_path / "loop.wav", Path("/dev/null"), Path("/dev/zero")):
+    for path in (tmp_path, tmp_path / "pipe.wav", Path("/dev/null"), Path("/dev/zero")):
         assert refusal(path) == "unreadable"
-    for name in ("a\0.wav", "x" * 300, "\ud800.wav"):
+    for name in ("a\0.wav", "\ud800.wav"):
         assert refusal(tmp_path / name) == "unreadable"
-    assert refusal(tmp_path / "file" / "a.wav") == "missing"
+    for name in ("file/a.wav", "loop.wav", "x" * 300):
+        assert refusal(tmp_path / name) == "missing"
 
 
 def test_a_name_that_is_not_utf8(tmp_path):
