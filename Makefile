@@ -57,7 +57,7 @@ kill: setup
 	$(BIN)/python tests/kill --number 100 --out tests/kill/results.md
 
 faults: setup
-	$(BIN)/python -m pytest -n auto -m faults tests/faults
+	$(BIN)/python -m pytest -n auto -m faults tests/faults --faults-out tests/faults/results.md
 
 tables: setup
 	$(BIN)/speech-mtl tables
