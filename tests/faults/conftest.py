@@ -14,7 +14,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    out = config.getoption("--faults-out")
+    out = config.getoption("--faults-out", default=None)
     if out is None:
         return
     ends = {
