@@ -1,6 +1,7 @@
 """What Hugging Face `datasets` can load with an audio column: Parquet files in a folder, or a dataset on the hub."""
 
 import glob
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -205,6 +206,7 @@ def _load(corpus: str, config: str | None) -> "DatasetDict":
             action="rename the folder, or lay a metadata.jsonl beside the audio files",
         )
     try:
+        datasets.logging.set_verbosity(logging.CRITICAL)  # what it says of errors, it raises too
         builder = datasets.load_dataset_builder(corpus if folder is None else str(folder.resolve()), config)
         if hasattr(builder, "BASE_FEATURE"):
             builder.BASE_FEATURE = _undecoded_audio()  # pyright: ignore[reportAttributeAccessIssue]

@@ -35,6 +35,14 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[int, Field(ge=0, lt=2**63)]
 """A count, for records."""
 
+WIDE = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+"""Encodings by the mark with which a file begins; that of UTF-32 begins as that of UTF-16."""
+
 T = TypeVar("T")
 
 
@@ -199,12 +207,13 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
 
 
 def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError, action: str) -> InputError:
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    command = "`iconv -f UTF-16 -t UTF-8`" if wide else "a command such as `iconv -f CP1250 -t UTF-8`"
+    near = content[max(0, error.start - 20) : error.end + 20]
+    wide = next((name for mark, name in WIDE.items() if content.startswith(mark)), "UTF-16" if b"\0" in near else None)
+    command = f"`iconv -f {wide} -t UTF-8`" if wide else "a command such as `iconv -f CP1250 -t UTF-8`"
     return InputError(
         f"{where}: not UTF-8",
         expected="text in UTF-8",
-        received="UTF-16" if wide else repr(content[max(0, error.start - 20) : error.end + 20]),
+        received=wide or repr(near),
         action=f"convert the file with {command}; or {action}",
     )
 
