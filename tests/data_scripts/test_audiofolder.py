@@ -443,7 +443,7 @@ def test_paths_that_differ_by_what_lies_above_have_ids_of_their_own(tmp_path: Pa
         (b"file_name,text\r0.wav,ja\r", "a carriage return alone(.|\n)*tr '"),
         (b"file_name;text\n0.wav;ja\n", "one name: file_name;text(.|\n)*put ','"),
         ("file_name,text\n0.wav,ja\n".encode("utf-32"), "iconv -f UTF-32 "),
-        ("file_name,text\n0.wav,čí\n".encode("utf-16-le"), "iconv -f UTF-16 "),
+        ("file_name,text\n0.wav,čí\n".encode("utf-16-le"), "iconv -f UTF-16LE "),
     ],
 )
 def test_a_table_of_another_form_is_refused_with_its_remedy(content: bytes, message: str, tmp_path: Path):
