@@ -233,7 +233,7 @@ def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError, action: str
     near = content[max(0, error.start - 20) : error.end + 20]
     wide = next((name for mark, name in WIDE.items() if content.startswith(mark)), None)
     if wide is None and near.count(0) > len(near) // 3:
-        wide = "UTF-16BE" if content.startswith(b"\0") else "UTF-16LE"
+        wide = "UTF-16LE"  # without a mark, hardly anybody writes the other order
     command = f"`iconv -f {wide} -t UTF-8`" if wide else "a command such as `iconv -f CP1250 -t UTF-8`"
     return InputError(
         f"{where}: not UTF-8",

@@ -451,3 +451,14 @@ def test_a_table_of_another_form_is_refused_with_its_remedy(content: bytes, mess
     (corpus / "metadata.csv").write_bytes(content)
     with pytest.raises(InputError, match=message):
         make_manifests(CORPUS, corpus, tmp_path / "data", ["de"])
+
+
+def test_a_column_of_splits_in_a_parquet_file_is_not_passed_over(tmp_path: Path):
+    import pyarrow
+    from pyarrow import parquet
+
+    corpus = folder_of(tmp_path / "corpus", "empty.txt", "", "0.wav", "1.wav")
+    table = {"file_name": ["0.wav", "1.wav"], "text": ["ja", "nein"], "split": ["train", "test"]}
+    parquet.write_table(pyarrow.table(table), corpus / "metadata.parquet")
+    with pytest.raises(InputError, match="its column 'split' names rows of other splits"):
+        make_manifests(CORPUS, corpus, tmp_path / "data", ["de"])
