@@ -23,10 +23,13 @@ from data_scripts.tables import Row, Table, Unusable, read_json_table, read_tabl
 from speech_mtl.errors import InputError
 
 TABLES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")
+PARQUET = ".parquet"
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
     "dev": "dev",
+    "devel": "dev",
+    "development": "dev",
     "validation": "dev",
     "valid": "dev",
     "val": "dev",
@@ -35,7 +38,9 @@ SPLIT_WORDS = {
     "eval": "test",
     "evaluation": "test",
 }
-"""The words in a folder's name that tell its split: those of audiofolder."""
+"""The words in a folder's name, or in the column `split`, that tell a split: those of audiofolder, and two more."""
+
+SPLIT_COLUMN = "split"
 
 Config = Annotated[str | None, typer.Option(help="The dataset's configuration, where it has several.")]
 TextColumn = Annotated[str | None, typer.Option(help="Default: the first of " + ", ".join(TEXT_COLUMNS) + ".")]
@@ -110,11 +115,16 @@ def _tables(corpus: str, config: str | None, asked: Columns) -> list[_Metadata]:
     """All tables of a local folder; none where a configuration is asked for, of which only `datasets` knows.
 
     Raises:
-        InputError: There is no such folder, two tables lie in one, or a table lacks a column.
+        InputError: There is no such folder, two tables lie in one, there are Parquet files too, or a table lacks a
+            column.
     """
     top = local_folder(corpus) if config is None else None
+    paths = list(_walked(top)) if top is not None else []
+    _refuse_two_kinds(corpus, paths)
     found = []
-    for path in _walked(top) if top is not None else ():
+    for path in paths:
+        if path.suffix.lower() == PARQUET:
+            return []
         table = _read(path)
         folder = path.parent.relative_to(top or "").as_posix()
         found.append(_Metadata(folder, table, _file_column(table), asked.found_in(table.columns, str(path))))
@@ -125,14 +135,14 @@ def _walked(top: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise error
 
-    seen: set[str] = set()
     for folder, subfolders, files in os.walk(top, onerror=refuse, followlinks=True):
-        if os.path.realpath(folder) in seen:  # a link that leads back
+        above = list(Path(folder).parents)[: len(Path(folder).relative_to(top).parts)]
+        if os.path.realpath(folder) in map(os.path.realpath, above):  # a link that leads back
             subfolders.clear()
             continue
-        seen.add(os.path.realpath(folder))
         subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__")))
         names = sorted(name for name in files if name.lower() in TABLES)
+        parquet = sorted(name for name in files if name.lower().endswith(PARQUET))
         if len(names) > 1:
             raise InputError(
                 f"{folder}: more than one table",
@@ -140,7 +150,18 @@ def _walked(top: Path) -> Iterator[Path]:
                 received=", ".join(names),
                 action="remove those that are not to be read",
             )
-        yield from (Path(folder, name) for name in names)
+        yield from (Path(folder, name) for name in names + parquet)
+
+
+def _refuse_two_kinds(corpus: str, paths: Sequence[Path]) -> None:
+    kinds = {path.suffix.lower() == PARQUET: path for path in paths}
+    if len(kinds) > 1:
+        raise InputError(
+            f"{corpus}: tables of two kinds, of which one would not be read",
+            expected="either " + ", ".join(TABLES) + " or Parquet files",
+            received=f"{kinds[False]} and {kinds[True]}",
+            action="remove those that are not to be read, or give the folder of one kind",
+        )
 
 
 def _read(path: Path) -> Table:
@@ -165,28 +186,29 @@ def _file_column(table: Table) -> str:
 def _records(part: Part, tables: Sequence[_Metadata]) -> list[Record | Unusable] | None:
     found: list[Record | Unusable] = []
     tags: list[str | None] = []
-    for metadata in tables:
-        for row, split in _with_splits(metadata):
-            if split == part.split:
-                found.append(_record(row, metadata) if isinstance(row, Row) else row)
-                tags.append(_language(row, metadata))
+    for metadata, row, split in _with_splits(tables):
+        if split == part.split:
+            found.append(_record(row, metadata) if isinstance(row, Row) else row)
+            tags.append(_language(row, metadata))
     return of_language(part, f"{part.corpus} {part.split}", with_ids(found), tags) or None
 
 
-def _with_splits(found: _Metadata) -> Iterator[tuple[Row | Unusable, str]]:
-    """The rows of a table with their splits.
-
-    The table's folder tells it, else the folder of the row's audio; where no folder does, all is training speech.
-    """
-    rows = list(found.table.rows)
-    ours = _split_of(found.folder)
-    own = [_split_of(posixpath.dirname(_text(row, found.file) or "")) if ours is None else ours for row in rows]
-    for row, split in zip(rows, own, strict=True):
-        if split is None and any(own) and isinstance(row, Row):
-            message = "no folder tells the split of its audio, as those of other rows do"
-            yield Unusable(row.source, "no split", message), "train"
+def _with_splits(tables: Sequence[_Metadata]) -> Iterator[tuple[_Metadata, Row | Unusable, str]]:
+    """The rows of all tables with their splits; where nothing in the corpus tells one, all is training speech."""
+    rows = [(table, row, _split(row, table)) for table in tables for row in table.table.rows]
+    some_tell = any(split or _text(row, SPLIT_COLUMN) for _, row, split in rows)
+    for table, row, split in rows:
+        if split is None and some_tell and isinstance(row, Row):
+            message = f"neither its column {SPLIT_COLUMN!r} nor its folder tells the split, as those of other rows do"
+            yield table, Unusable(row.source, "no split", message), "train"
         else:
-            yield row, split or "train"
+            yield table, row, split or "train"
+
+
+def _split(row: Row | Unusable, found: _Metadata) -> str | None:
+    """What the column `split` says, else the table's folder, else the folder of the row's audio."""
+    places = (_text(row, SPLIT_COLUMN), found.folder, posixpath.dirname(_text(row, found.file) or ""))
+    return next(filter(None, map(_split_of, filter(None, places))), None)
 
 
 def _split_of(folder: str) -> str | None:

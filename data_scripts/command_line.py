@@ -22,6 +22,7 @@ from rich.table import Table
 
 from data_scripts.tables import Unusable
 from speech_mtl.data.audio import AudioError, duration_s
+from speech_mtl.data.languages import canonical
 from speech_mtl.data.manifest import manifest_line, manifest_path, most_skipped, read_manifest, write_manifest
 from speech_mtl.data.text import damaged_letters, language_rule
 from speech_mtl.datatypes import SPLITS, Utterance
@@ -154,16 +155,20 @@ def with_ids(records: Sequence[Record | Unusable]) -> list[Record | Unusable]:
     That is the path without suffix, its folders joined by hyphens. Where two files would share an id, both get their
     whole path for one, so that an id tells one file from another whatever the order of a table.
     """
-    paths = {record.id: PurePosixPath(*_inside(record.id)) for record in records if isinstance(record, Record)}
-    short = {path: "-".join(path.with_name(path.stem).parts) if path.name else "" for path in paths.values()}
+    names = [posixpath.normpath(record.id) if isinstance(record, Record) else "" for record in records]
+    paths = {name: PurePosixPath(*_inside(name)) for name in names}
+    short = {name: "-".join(path.with_name(path.stem).parts) if path.name else "" for name, path in paths.items()}
     sharing = Counter(short.values())
-    ids = {name: short[path] if sharing[short[path]] == 1 else str(path) for name, path in paths.items()}
-    return [replace(record, id=ids[record.id]) if isinstance(record, Record) else record for record in records]
+    ids = {name: one if sharing[one] == 1 else name for name, one in short.items()}
+    return [
+        replace(record, id=ids[name]) if isinstance(record, Record) else record
+        for record, name in zip(records, names, strict=True)
+    ]
 
 
 def _inside(name: str) -> list[str]:
     """The parts of a path, without those that only say where to begin."""
-    return [part for part in PurePosixPath(posixpath.normpath(name)).parts if part.strip("/") not in ("", "..")]
+    return [part for part in PurePosixPath(name).parts if part.strip("/") not in ("", "..")]
 
 
 def of_language(part: Part, where: str, rows: Sequence[T], tags: Sequence[str | None]) -> list[T]:
@@ -191,7 +196,7 @@ def of_language(part: Part, where: str, rows: Sequence[T], tags: Sequence[str | 
 
 
 def same_language(one: str | None, other: str) -> bool:
-    """Whether two tags are one: case and the kind of hyphen do not count."""
+    """Whether two tags are one language: `EN`, `eng` and `en`; the kind of hyphen does not count."""
     return one is not None and _plain(one) == _plain(other)
 
 
@@ -202,7 +207,11 @@ def distinct_languages(tags: Iterable[str | None]) -> list[str]:
 
 
 def _plain(tag: str) -> str:
-    return tag.replace("_", "-").lower()
+    """The canonical form of a tag; what is none, as it is."""
+    try:
+        return canonical(tag.replace("_", "-"))
+    except InputError:
+        return tag
 
 
 def make_manifests(

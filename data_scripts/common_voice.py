@@ -1,9 +1,20 @@
 """Common Voice: `LANGUAGE/clips/*.mp3` and one table a split, `LANGUAGE/{train,dev,test}.tsv`."""
 
+import os
 from pathlib import Path
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder, of_language, with_ids
+from data_scripts.command_line import (
+    Corpus,
+    Part,
+    Record,
+    corpus_app,
+    existing_folder,
+    of_language,
+    same_language,
+    with_ids,
+)
 from data_scripts.tables import Row, Unusable, read_table, require_columns
+from speech_mtl.data.languages import is_form_of
 
 LAYOUT = "LANGUAGE/{train,dev,test}.tsv and LANGUAGE/clips/, or the folder LANGUAGE itself"
 COLUMNS = ("client_id", "path", "sentence")
@@ -21,9 +32,10 @@ def records(part: Part) -> list[Record | Unusable] | None:
     """The rows of a split's table, where its column `locale` says the language or nothing."""
     folder = existing_folder(part.corpus, LAYOUT)
     if not (folder / "clips").is_dir():
-        folder = existing_folder(str(folder / part.language), LAYOUT)
+        name = next((name for name in languages(part.corpus) if same_language(name, part.language)), part.language)
+        folder = existing_folder(str(folder / name), LAYOUT)
     path = folder / f"{part.split}.tsv"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     table = read_table(path)  # quotation marks belong to the sentence
     require_columns(table, COLUMNS, "a Common Voice table")
@@ -32,7 +44,19 @@ def records(part: Part) -> list[Record | Unusable] | None:
     for row in table.rows:
         found.append(_record(row, folder / "clips") if isinstance(row, Row) else row)
         locales.append(row.cells.get("locale") or None if isinstance(row, Row) else None)
+    if not any(locales):
+        _warn_of_folder(part, folder)
+    for place, row in enumerate(found):
+        if isinstance(row, Record):
+            locales[place] = locales[place] or part.language
     return of_language(part, str(path), with_ids(found), locales) or (None if found else [])
+
+
+def _warn_of_folder(part: Part, folder: Path) -> None:
+    """Says so where only the folder's name could tell the language, and tells another."""
+    name = folder.resolve().name
+    if is_form_of(name, name) and not is_form_of(part.language, name):  # a tag is a form of itself
+        part.screen.warn(f"{folder}: a folder of {name}, by its name, is taken as {part.language}: no locale says more")
 
 
 def _record(row: Row, clips: Path) -> Record:

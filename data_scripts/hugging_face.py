@@ -1,6 +1,7 @@
 """What Hugging Face `datasets` can load with an audio column: Parquet files in a folder, or a dataset on the hub."""
 
 import glob
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -71,10 +72,25 @@ def dataset_records(part: Part, config: str | None, asked: Columns) -> "Rows | N
         return None
     dataset, where = splits[name], f"{part.corpus}[{name}]"
     columns = asked.found_in(dataset.column_names, where)
+    _refuse_other_splits(dataset, part.split, where)
     numbers = list(range(len(dataset)))
     if columns.language is not None:
         numbers = of_language(part, where, numbers, _tags(dataset, columns.language))
     return Rows(dataset, numbers, part, where, columns) if numbers or not len(dataset) else None
+
+
+def _refuse_other_splits(dataset: "Dataset", split: str, where: str) -> None:
+    """Refuses rows that belong to another split by a column of that name, which `datasets` does not look at."""
+    others = {name for other, names in SPLIT_NAMES.items() if other != split for name in names}
+    values = dataset["split"] if "split" in dataset.features else ()
+    told = {str(_named(dataset, "split", value)).lower() for value in values}
+    if others & told:
+        raise InputError(
+            f"{where}: its column 'split' names rows of other splits",
+            expected=f"rows of {split} alone, or a metadata.csv, whose column 'split' is followed",
+            received=", ".join(sorted(told)),
+            action="store each split in a Parquet file of its own (train.parquet, test.parquet)",
+        )
 
 
 def dataset_languages(corpus: str, config: str | None, asked: Columns) -> list[str]:
@@ -205,6 +221,7 @@ def _load(corpus: str, config: str | None) -> "DatasetDict":
             action="rename the folder, or lay a metadata.jsonl beside the audio files",
         )
     try:
+        datasets.logging.set_verbosity(logging.CRITICAL)  # what it says of errors, it raises too
         builder = datasets.load_dataset_builder(corpus if folder is None else str(folder.resolve()), config)
         if hasattr(builder, "BASE_FEATURE"):
             builder.BASE_FEATURE = _undecoded_audio()  # pyright: ignore[reportAttributeAccessIssue]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder
 from data_scripts.tables import Row, Unusable, read_table
+from speech_mtl.data.languages import is_form_of
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 
@@ -43,7 +44,7 @@ def records(part: Part) -> list[Record | Unusable] | None:
             action="give the folder of one language, such as mls_german_opus",
         )
     told = languages(part.corpus)
-    if told and part.language.lower().split("-")[0] not in told:
+    if told and not any(is_form_of(part.language, tag) for tag in told):
         raise InputError(
             f"{folder}: a corpus in another language than --language {part.language}",
             expected=f"--language {told[0]}, as the folder is named",
@@ -51,7 +52,7 @@ def records(part: Part) -> list[Record | Unusable] | None:
             action="change --language, or the folder's name if it is wrong",
         )
     path = folder / part.split / "transcripts.txt"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     rows = read_table(path, columns=("id", "text")).rows
     return [_record(row, path.parent / "audio") if isinstance(row, Row) else row for row in rows]

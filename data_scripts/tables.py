@@ -5,6 +5,7 @@ A row that does not fit its table comes as `Unusable`, so that it is named and c
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def read_table(path: Path, *, delimiter: str = "\t", quoted: bool = False, colum
     if columns:
         return Table(path, columns, _checked(rows, columns))
     where, header = next(rows, (f"{path}:1", []))
-    columns = _header(where, header)
+    columns = _header(where, header, delimiter)
     return Table(path, columns, _checked(rows, columns))
 
 
@@ -115,15 +116,18 @@ def require_columns(table: Table, wanted: Sequence[str], what: str) -> None:
         )
 
 
-def _header(where: str, header: list[str] | str) -> list[str]:
+def _header(where: str, header: list[str] | str, delimiter: str) -> list[str]:
     columns = [] if isinstance(header, str) else [name.strip().lower() for name in header]
     twice = [name for name, count in Counter(columns).items() if name and count > 1]
-    if isinstance(header, str):
-        received, action = header, "mend the header"
-    elif "\0" in "".join(columns):
+    written = header if isinstance(header, str) else "".join(header)
+    if "\0" in written:
         received, action = "the letter NUL, as in UTF-16", "convert the file: `iconv -f UTF-16LE -t UTF-8`"
-    elif "\r" in "".join(columns):
+    elif "\r" in written:
         received, action = "lines that end with a carriage return alone", "convert the file: `tr '\\r' '\\n'`"
+    elif isinstance(header, str):
+        received, action = "what is not CSV", "mend the header"
+    elif len(columns) == 1 and re.search("[\t,;|]", written):
+        received, action = f"one name: {written}", f"put {delimiter!r} between cells"
     elif twice:
         received, action = f"the column {twice[0]!r} twice", "rename one of the two"
     else:
@@ -169,7 +173,7 @@ def _quoted(lines: Sequence[tuple[str, str]], delimiter: str) -> Iterator[tuple[
         try:
             cells, num_lines = next(reader), reader.line_num
         except csv.Error as error:
-            cells, num_lines = str(error), 1
+            cells, num_lines = "a carriage return \r within a line" if "\r" in lines[start][1] else str(error), 1
         yield lines[start][0], cells
         start += num_lines
 

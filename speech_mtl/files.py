@@ -35,6 +35,14 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[int, Field(ge=0, lt=2**63)]
 """A count, for records."""
 
+WIDE = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+"""Encodings by the mark with which a file begins; that of UTF-32 begins as that of UTF-16."""
+
 T = TypeVar("T")
 
 
@@ -50,6 +58,10 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a full disk names no file, and nobody knows the temporary one
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -171,12 +183,31 @@ def parse_json(text: str, kind: type[T], where: str, action: str = MAKE_AGAIN) -
     """A JSON text as a value of a kind; `where` it comes from, for messages.
 
     Raises:
-        InputError: It is not JSON, or not of that kind.
+        InputError: It is not JSON, or not of that kind, or a field comes twice in it.
     """
     try:
-        return _adapter(kind).validate_json(text, strict=True)
+        value: Any = _adapter(kind).validate_json(text, strict=True)
+        json.loads(text, object_pairs_hook=_refuse_twice, parse_int=len)  # int() refuses long numbers
     except ValidationError as error:
         raise _not_of_kind(error, text, where, action) from None
+    except _Twice as twice:
+        raise InputError(
+            f"{where}: the field {str(twice)!r} comes twice",
+            expected="each field once, as only one of them would be read",
+            received=text.strip()[:80],
+            action=action,
+        ) from None
+    return value
+
+
+class _Twice(Exception):
+    """The name of a field that an object has twice."""
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise _Twice(next(name for name in names if names.count(name) > 1))
 
 
 def read_yaml(path: Path, action: str = MAKE_AGAIN, lines: Lines | None = None) -> Any:
@@ -199,12 +230,15 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
 
 
 def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError, action: str) -> InputError:
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    command = "`iconv -f UTF-16 -t UTF-8`" if wide else "a command such as `iconv -f CP1250 -t UTF-8`"
+    near = content[max(0, error.start - 20) : error.end + 20]
+    wide = next((name for mark, name in WIDE.items() if content.startswith(mark)), None)
+    if wide is None and near.count(0) > len(near) // 3:
+        wide = "UTF-16LE"  # without a mark, hardly anybody writes the other order
+    command = f"`iconv -f {wide} -t UTF-8`" if wide else "a command such as `iconv -f CP1250 -t UTF-8`"
     return InputError(
         f"{where}: not UTF-8",
         expected="text in UTF-8",
-        received="UTF-16" if wide else repr(content[max(0, error.start - 20) : error.end + 20]),
+        received=wide or repr(near),
         action=f"convert the file with {command}; or {action}",
     )
 

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 from typing import NotRequired
 
@@ -90,3 +91,14 @@ def test_what_cannot_be_read_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read_json(path, Point)
     with pytest.raises(InputError, match=r"a\.json:1: too long a line"):
         list(read_json_lines(path, Point))
+
+
+def test_what_the_system_refuses_names_the_file_that_was_to_be_written(tmp_path):
+    path = tmp_path / "a.json"
+    with pytest.raises(OSError, match="No space left") as caught, replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder") as caught:
+        write_text(tmp_path / "folder", "x")
+    assert str(caught.value.filename) == str(tmp_path / "folder")

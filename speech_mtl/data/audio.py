@@ -23,6 +23,9 @@ SILENCE = 1e-4
 LOUDEST = 2.0
 """Lossy formats decode to a little more than 1, which is full scale; samples beyond this have another scale."""
 
+LOUDEST_FLOAT = 1.25
+"""The same of files of floats, in which nothing but resampling goes beyond 1: what is louder would be cut off."""
+
 RATES_HZ = (1_000, 768_000)
 """What a sample rate can be."""
 
@@ -69,7 +72,7 @@ def read_audio(
             raise AudioError("too long", f"{path} lasts {num_frames / rate:.1f} s, more than {max_duration_s:g} s")
         waveforms, held = [np.zeros(0, "float32")], 0
         for block in _blocks(file, num_frames):
-            _refuse_scale(block, path)
+            _refuse_scale(block, path, LOUDEST_FLOAT if file.subtype in ("FLOAT", "DOUBLE") else LOUDEST)
             waveforms.append(block.mean(axis=1) if block.shape[1] > 1 else block[:, 0])
             held += len(block)
             if held > most:
@@ -187,12 +190,12 @@ def _refuse_strange(file: soundfile.SoundFile, source: Source) -> None:
         raise ValueError(f"{file.channels} channels")
 
 
-def _refuse_scale(block: np.ndarray, path: Path) -> None:
+def _refuse_scale(block: np.ndarray, path: Path, loudest: float) -> None:
     peak = max(float(block.max()), -float(block.min()))
     if not math.isfinite(peak):
         raise AudioError("unreadable", f"{path} holds samples that are not numbers")
-    if peak > LOUDEST:
-        message = f"{path} has samples of {peak:,.6g}, where 1 is full scale; divide all by its own, such as 32768"
+    if peak > loudest:
+        message = f"{path} has samples of {peak:,.6g}, where 1 is full scale; divide all by their own, such as 32768"
         raise AudioError("out of range", message)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from speech_mtl.data.store import DURATION_TOLERANCE
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.tasks import Task
@@ -150,9 +151,21 @@ def encode(task: Task, utterance: Utterance) -> Any:
         return None
     try:
         encoded = task.encode(label)
+        if task.over_frames:
+            _refuse_beyond(encoded, utterance.duration_s)
     except LabelError as error:
         raise bad_label(task.name, task.label, utterance, error) from None
     return None if np.isnan(encoded.values if task.over_frames else encoded).all() else encoded
+
+
+def _refuse_beyond(segments: Segments, duration_s: float) -> None:
+    """Refuses segments that end far behind the audio, as those in milliseconds do."""
+    share, seconds = DURATION_TOLERANCE
+    if len(segments.ends_s) and segments.ends_s[-1] > duration_s + max(share * duration_s, seconds):
+        raise LabelError(
+            f"expected segments of {duration_s:g} s of audio, with ends in seconds; "
+            f"received an end at {segments.ends_s[-1]:g}"
+        )
 
 
 def make_task(kind: type[Task], name: str, label: str, utterances: Iterable[Utterance], **settings: Any) -> Task:

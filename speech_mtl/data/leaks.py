@@ -6,6 +6,9 @@ import numpy as np
 
 from speech_mtl.datatypes import Utterance
 
+SAME_LENGTH_S = 0.02
+"""By how much a lossy format changes a recording's length at most; two readings of a text seldom differ so little."""
+
 
 def same_audio(held_out: np.ndarray, training: np.ndarray) -> np.ndarray:
     """Finds utterances whose audio is in training, to the sample: in other files, copied, or in another lossless form.
@@ -28,9 +31,9 @@ def same_audio(held_out: np.ndarray, training: np.ndarray) -> np.ndarray:
 def same_sentence(
     held_out: Iterable[Utterance], training: Iterable[Utterance], normalize: Callable[[Utterance], str]
 ) -> dict[str, str]:
-    """Finds utterances whose text is in training, by the same speaker. Unknown speakers count as different ones.
+    """Finds utterances whose text is in training, by the same speaker; or as long, where a speaker is unknown.
 
-    Training is read once, and only texts of speakers that are in both are normalised.
+    Training is read once.
 
     Args:
         held_out: Of dev and test splits.
@@ -40,17 +43,25 @@ def same_sentence(
     Returns:
         By the source of an utterance that is held out, the source of the first in training that says the same.
     """
-    wanted: dict[tuple[str, str], list[str]] = {}
+    wanted: dict[str, list[Utterance]] = {}
     for utterance in held_out:
-        if utterance.speaker is not None and utterance.text and (text := normalize(utterance)):
-            wanted.setdefault((utterance.speaker, text), []).append(utterance.source)
-    speakers = {speaker for speaker, _ in wanted}
+        if utterance.text and (text := normalize(utterance)):
+            wanted.setdefault(text, []).append(utterance)
+    speakers = {utterance.speaker for own in wanted.values() for utterance in own}
     found: dict[str, str] = {}
     for utterance in training:
-        if utterance.speaker in speakers and utterance.text:
-            for source in wanted.get((utterance.speaker, normalize(utterance)), ()):
-                found.setdefault(source, utterance.source)
+        if utterance.text and (None in speakers or utterance.speaker is None or utterance.speaker in speakers):
+            for one in wanted.get(normalize(utterance), ()):
+                if _may_be_one(one, utterance):
+                    found.setdefault(one.source, utterance.source)
     return found
+
+
+def _may_be_one(utterance: Utterance, other: Utterance) -> bool:
+    """Whether utterances of one text may be one recording, perhaps in another lossy form, or one speaker's."""
+    if utterance.speaker is not None and other.speaker is not None:
+        return utterance.speaker == other.speaker
+    return abs(utterance.duration_s - other.duration_s) <= SAME_LENGTH_S
 
 
 def speakers_line(held_out: Sequence[str | None], training: Iterable[str | None]) -> str | None:

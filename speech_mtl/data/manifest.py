@@ -15,6 +15,9 @@ from speech_mtl.files import parse_json, read_json_lines, replacing
 
 MEND_LINE = "mend or remove the line, or make the manifest again with its data script"
 
+LONGEST_S = 1e6
+"""Seconds, some eleven days: no utterance lasts longer."""
+
 Name = Annotated[str, Field(min_length=1, pattern="^[^\0]*$")]
 """What a file can be called."""
 
@@ -22,11 +25,11 @@ Name = Annotated[str, Field(min_length=1, pattern="^[^\0]*$")]
 class Line(TypedDict):
     """A line of a manifest; other fields are left alone."""
 
-    id: str
+    id: Annotated[str, Field(min_length=1)]
     audio: Name
     language: str
     text: str | None
-    duration_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    duration_s: Annotated[float, Field(gt=0, le=LONGEST_S)]
     speaker: NotRequired[str | None]
     labels: NotRequired[dict[str, Any] | None]
 
@@ -121,7 +124,7 @@ def read_manifest(path: Path) -> Iterator[Utterance]:
             language=line["language"],
             text=line["text"],
             duration_s=line["duration_s"],
-            speaker=line.get("speaker"),
+            speaker=line.get("speaker") or None,
             labels=line.get("labels") or {},
             source=where,
         )

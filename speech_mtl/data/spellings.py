@@ -12,7 +12,7 @@ from collections.abc import Callable
 _SECOND_DOT = re.compile("([ijįɉɨʝϳіјḭị][\u0316-\u033c]*)\u0307+")
 
 
-def _without_second_dot(text: str) -> str:
+def without_second_dot(text: str) -> str:
     """Takes the dot above off letters that have one: most programs make `i̇` of İ. `ı` with a dot is `i`."""
     return _SECOND_DOT.sub(r"\1", text.replace("ı\u0307", "i").replace("ȷ\u0307", "j"))
 
@@ -151,7 +151,7 @@ _khmer_in_order = _sorter(
     f"{_COENG}|.",
     *("", "្រ", "៌", "៉ ៊", "េ ែ ៃ ោ ៅ ើ ឿ ៀ", "ុ ូ ួ", "ិ ី ឹ ឺ", "ា", "ំ ់ ៍ ៎ ៏ ័ ៑ ៝", "ះ ៈ"),
 )
-_KHMER = (("េ([ុ-ួ]?)ី", r"ើ\1"), ("េ([ុ-ួ]?)ា", r"ោ\1"), ("ើា", "ោី"))
+_KHMER = (("្ដ", "្ត"), ("េ([ុ-ួ]?)ី", r"ើ\1"), ("េ([ុ-ួ]?)ា", r"ោ\1"), ("ើា", "ោី"))
 
 
 def _khmer(text: str) -> str:
@@ -180,7 +180,7 @@ def _burmese(text: str) -> str:
 
 
 _BY_SCRIPT = (
-    (re.compile("\u0307"), _without_second_dot),
+    (re.compile("\u0307"), without_second_dot),
     (re.compile("[\u0900-\u0dff]"), _indic),
     (re.compile("[\u0e00-\u0e7f]"), _thai_or_lao(str)),
     (re.compile("[\u0e80-\u0eff]"), _thai_or_lao(_in_lao)),
@@ -193,9 +193,16 @@ def unified(text: str) -> str:
     """Writes i, j and the syllables of Indic scripts, Thai, Lao, Khmer and Burmese in one of the ways that look alike.
 
     Args:
-        text: NFC, lower case, without punctuation. What comes out need not be NFC.
+        text: Lower case, without punctuation.
+
+    Returns:
+        It in NFC.
     """
+    return _until_stable(_unified_once, unicodedata.normalize("NFC", text))
+
+
+def _unified_once(text: str) -> str:
     for letters, spelt in _BY_SCRIPT:
         if letters.search(text):
             text = _until_stable(spelt, text)
-    return text
+    return unicodedata.normalize("NFC", text)

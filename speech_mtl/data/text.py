@@ -83,7 +83,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("kk-Arab", "ky-Arab", "ug"), Rule(letters={"ک": "ك"})),
     **dict.fromkeys(("az-Arab", "azb", "lrc", "luz"), _FARSI_KAF_AND_YEH),
     "az": Rule(dotless_i=True, letters={"ǝ": "ə"}),
-    "ca": Rule(inside="'·"),  # col·legi
+    "ca": Rule(inside="'·", letters=dict.fromkeys("•∙⋅", "·"), rewrites=((r"(?<=l)\.(?=l)", "·"),)),  # col·legi
     "he": Rule(rewrites=(_GERSHAYIM,)),
     "hu": Rule(letters={"õ": "ő", "û": "ű"}),  # older encodings had these only
     "ms-Arab": Rule(letters=_KAF | {"ڬ": "ݢ"}),
@@ -139,11 +139,16 @@ def normalize(text: str, language: str) -> str:
     Raises:
         InputError: `language` is not formed as a BCP 47 tag.
     """
-    rule = language_rule(language)
+    rule, spacing = language_rule(language), _spacing(language)
+    text = _normalized(text, rule, spacing)
+    return _normalized(text, rule, spacing) if rule.rewrites else text  # dots that are gone bring letters together
+
+
+def _normalized(text: str, rule: Rule, spacing: Spacing) -> str:
     text = spellings.without_joiners_of_other_scripts(unicodedata.normalize("NFKC", text.translate(_before)))
     if rule.dotless_i:
         text = text.replace("I", "ı")
-    text = text.replace("İ", "i").lower()
+    text = spellings.without_second_dot(text.replace("İ", "i").lower())
     if rule.letters:
         text = text.translate(str.maketrans(dict(rule.letters)))
     for pattern, replacement in rule.rewrites:
@@ -151,17 +156,18 @@ def normalize(text: str, language: str) -> str:
     text = " " + spellings.joined(spellings.with_visarga(text).translate(_after)) + " "
     text = _ABBREVIATION.sub("", text)
     text = _separators(rule.inside).sub(lambda match: match[1] or " ", text)
-    if _spacing(language) is Spacing.NONE:
+    if spacing is Spacing.NONE:
         text = text.replace(" ", "")
-    return unicodedata.normalize("NFC", spellings.unified(unicodedata.normalize("NFC", text))).strip()
+    return spellings.unified(text).strip()
 
 
 def damaged_letters(text: str) -> list[str]:
     """The words of a transcript in which letters were lost before it came here, as far as one can tell.
 
-    That is a question mark between two letters (`ku?ier`; not `Co?Nic`, in which a space is missing), U+FFFD, letters
-    read in another encoding than they were written in (`kuÄ\u008dera`), escapes (`caf&eacute;`), and characters for
-    private use. Only in scripts with capitals does a question mark count: many of the others have no space after it.
+    That is a question mark between two letters or before one (`ku?ier`, `?koda`; not `Co?Nic`, in which a space is
+    missing), U+FFFD, letters read in another encoding than they were written in (`kuÄ\u008dera`, `Ïðèâåò`), escapes
+    (`caf&eacute;`), and characters for private use. Only in scripts with capitals does a question mark count: many of
+    the others have no space after it.
     """
     if not _SUSPICIOUS.search(text):
         return []
@@ -172,20 +178,22 @@ _SUSPICIOUS = re.compile(r"[^\x00-\x7f]|[?&\\%]")
 _ESCAPED = re.compile(
     r"\ufffd|[\ue000-\uf8ff]|&(?:#\d+|#x[\da-f]+|[a-z]{2,8});|\\(?:u[\da-f]{4}|x[\da-f]{2})|(?:%[\da-f]{2}){2}", re.I
 )
-_QUESTION = re.compile(r"(?=([^\W\d_])\?+([^\W\d_]))")
+_QUESTION = re.compile(r"(?=((?<!\S)|[^\W\d_])\?+([^\W\d_]))")
+_CYRILLIC_OR_GREEK_MISREAD = re.compile("[\u00c0-\u00ff]{4,}")  # no language of Latin script has so many in a row
 
 
 def _has_lost_letter(word: str) -> bool:
     if "/" in word or "=" in word:  # the address of a page
         return False
     pairs = _QUESTION.findall(word)
-    return any((a.islower() and b.islower()) or (a.isupper() and b.isupper()) for a, b in pairs)
+    return any((b.islower() and (not a or a.lower() != a.upper())) or (a.isupper() and b.isupper()) for a, b in pairs)
 
 
 def _is_misread(word: str) -> bool:
     from ftfy.badness import is_bad
 
-    return not word.isascii() and is_bad(word.strip("\"'“”„‘’‚«»‹›"))
+    runs = _CYRILLIC_OR_GREEK_MISREAD.findall(word)
+    return any(len(set(run)) > 2 for run in runs) or (not word.isascii() and is_bad(word.strip("\"'“”„‘’‚«»‹›")))
 
 
 _APOSTROPHES = frozenset("'`´‘’‛′ʼ＇՚׳\u1fbd\u1fbf")
@@ -216,6 +224,8 @@ def _replacement_before(char: str) -> str:
     compatible = unicodedata.normalize("NFKC", char)
     if char in _APOSTROPHES:
         return "'"
+    if char in "゛゜":  # typed after a kana, they look like the mark on it
+        return chr(ord(char) - 2)
     if not _APOSTROPHES.isdisjoint(compatible):  # such as the Afrikaans letter U+0149
         return "".join("'" if part in _APOSTROPHES else part for part in compatible)
     if _is_dropped(char):

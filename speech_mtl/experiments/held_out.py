@@ -29,6 +29,8 @@ MOST_NAMED = 3
 FEW = 20
 """With fewer utterances a split is a trial of the machinery: what is in training is named, and not refused."""
 
+SAME_SENTENCE = "other audio of the same text and speaker, or text and length where no speaker is known"
+
 ANY_LANGUAGE = "und"
 """Whose rules sentences of all languages are compared by."""
 
@@ -151,7 +153,7 @@ def look(
             raise _too_many(split, audio, allowed)
         both, only = audio.keys() & texts.keys(), {a: b for a, b in texts.items() if a not in audio}
         of_audio = "audio and text" if len(both) == len(audio) else "the same audio"
-        for found, what in ((audio, of_audio), (only, "other audio of the same text and speaker")):
+        for found, what in ((audio, of_audio), (only, SAME_SENTENCE)):
             counted = f"{len(found)} of {number} {split.split} utterances ({what}) are in training"
             line = f"{split.language}: {counted}: {_named(found)}"
             if found and line not in told:

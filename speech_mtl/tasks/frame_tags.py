@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from speech_mtl.tasks.tags import TagTask, yes_or_no
-from speech_mtl.tasks.task import LabelError
+from speech_mtl.tasks.task import LARGEST, LabelError
 
 ENDS = "end_s"
 
@@ -75,6 +75,7 @@ def _columns(label: Any) -> tuple[np.ndarray, dict[str, Sequence]]:
     if any(length != len(label[ENDS]) for length in lengths.values()):
         raise LabelError(f"{form}; received {len(label[ENDS])} ends and columns of the lengths {lengths}")
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in label[ENDS])
+    numbers = numbers and all(abs(end) <= LARGEST for end in label[ENDS])
     ends_s = np.array(label[ENDS] if numbers else [np.nan], np.float32)
     if not (np.diff(ends_s, prepend=0.0) >= 0).all():
         raise LabelError(f"expected ends in seconds that rise; received {str(label[ENDS])[:80]}")

@@ -8,10 +8,7 @@ from pydantic import Field
 
 from speech_mtl.errors import printable
 from speech_mtl.files import Finite
-from speech_mtl.tasks.task import LabelError, Task
-
-LARGEST = 1e18
-"""Of a label, so that its square is still a float32."""
+from speech_mtl.tasks.task import LARGEST, LabelError, Task
 
 
 class Number(Task):

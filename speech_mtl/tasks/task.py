@@ -11,6 +11,9 @@ from speech_mtl.datatypes import Array
 Unseen = Literal["refuse", "unknown"]
 """What to do with a class or tag that no training utterance has: refuse it, or take it as unknown."""
 
+LARGEST = 1e18
+"""Of a number in a label, so that its square is still a float32."""
+
 
 class LabelError(ValueError):
     """A label that a task cannot read; the message says what was expected instead of what."""

@@ -55,11 +55,11 @@ def test_stereo_is_the_mean_of_its_channels(tmp_path):
 
 def test_values_stay_within_one(tmp_path):
     path = tmp_path / "loud.wav"
-    soundfile.write(path, tone(500, level=1.3), 16_000, subtype="FLOAT")
+    soundfile.write(path, tone(500, level=1.2), 16_000, subtype="FLOAT")
     assert np.abs(read_audio(path, 16_000)).max() == 1.0
 
 
-@pytest.mark.parametrize("scale", [2.1, 128.0, 32_768.0, 1e30])
+@pytest.mark.parametrize("scale", [1.5, 2.1, 128.0, 32_768.0, 1e30])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_samples_of_another_scale_are_refused(scale, channels, tmp_path):
     """Also where two channels cancel out each other."""

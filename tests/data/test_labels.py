@@ -336,3 +336,11 @@ def test_a_label_names_the_line_of_its_manifest(tmp_path):
     with pytest.raises(InputError) as caught:
         make_task(Number, "age", "age", read_manifest(path))
     assert caught.value.problem == f"{path}:3: the label 'age' is not one of the task 'age'"
+
+
+@pytest.mark.parametrize("ends_s", [[0.5, 100.0], [10**400, 10**400], [0.5, float("inf")]])
+def test_segments_that_end_far_behind_the_audio_name_their_line(ends_s: list):
+    label = {"end_s": ends_s, "voiced": [0, 1], "nasal": [0, 1]}
+    with pytest.raises(InputError, match=r"train\.jsonl:1: the label 'phones'"):
+        encode(FRAMES, utterance(labels={"phones": label}))
+    assert encode(FRAMES, utterance(labels={"phones": label | {"end_s": [0.5, 1.1]}})) is not None

@@ -92,6 +92,8 @@ BAD_LINES = {
     "duration is zero": GOOD | {"id": "u2", "duration_s": 0},
     "duration is not a number": GOOD | {"id": "u2", "duration_s": float("nan")},
     "duration is infinite": GOOD | {"id": "u2", "duration_s": float("inf")},
+    "duration is too much": GOOD | {"id": "u2", "duration_s": 1e12},
+    "id is empty": GOOD | {"id": ""},
     "duration is true": GOOD | {"id": "u2", "duration_s": True},
     "speaker is a number": GOOD | {"id": "u2", "speaker": 3},
     "duplicate": GOOD,
@@ -131,3 +133,16 @@ def test_missing_and_empty(tmp_path):
         list(read_manifest(tmp_path / "train.jsonl"))
     with pytest.raises(InputError, match=r"train\.jsonl is empty"):
         list(read_manifest(lines(tmp_path / "train.jsonl")))
+
+
+def test_an_empty_speaker_is_an_unknown_one(tmp_path):
+    path = lines(tmp_path / "train.jsonl", GOOD | {"speaker": ""})
+    assert [u.speaker for u in read_manifest(path)] == [None]
+
+
+@pytest.mark.parametrize("twice", ['"text": "x", "text": "y"', '"text": "x", "labels": {"a": {"b": 1, "b": 2}}'])
+def test_a_field_that_comes_twice_is_refused(twice, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(f'{{"id": "u", "audio": "a.wav", "language": "cs", "duration_s": 1, {twice}}}\n')
+    with pytest.raises(InputError, match=r"train\.jsonl:1: the field '(text|b)' comes twice"):
+        list(read_manifest(path))

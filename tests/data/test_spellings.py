@@ -23,6 +23,7 @@ ALIKE = [
     # Khmer: vowels in parts, signs in any order
     ("km", "េី េា", "ើ ោ"),
     ("km", "ស្រ្តី ឡាតំាង", "ស្ត្រី ឡាតាំង"),
+    ("km", "ស្ដី", "ស្តី"),  # da and ta look alike below a letter
     # Burmese: signs in any order, digits and letters of one look
     ("my", "ုိ ကံု ၀ါ ၄င်း ဥ် သြ", "ို ကုံ ဝါ ၎င်း ဉ် ဩ"),
     # Arabic letters from the keyboard of another language

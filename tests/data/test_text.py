@@ -41,6 +41,8 @@ SENTENCES = [
     ("hy", "Ինչո՞ւ։", "ինչու"),
     ("el", "Ο ΔΡΟΜΟΣ;", "ο δρομος"),
     ("ca", "El col·legi · l'Anna", "el col·legi l'anna"),
+    ("ja", "か\u309bき は\u309cす", "がきぱす"),
+    ("ca", "col•legi coŀlegi COL.LEGI. Sí", "col·legi col·legi col·legi sí"),
     ("ro", "Aşa şi viaţa", "așa și viața"),
     ("uz", "Togʻ, tog‘ va o'zbek", "togʻ togʻ va oʻzbek"),
     ("haw", "ʻOkina, ‘aina", "ʻokina ʻaina"),
@@ -137,6 +139,14 @@ def test_normalizing_a_mixture_twice_changes_nothing_more(text):
     assert [form for form, normalized in NORMALIZERS.items() if not _is_right(text, normalized)] == [], ascii(text)
 
 
+@pytest.mark.parametrize(
+    ("language", "text"), [("ce", "I.в"), ("ce", "д-\u0307i\u0307и"), ("th", "\u0e2b\u0e30\u0301\u0e32\u0e4b")]
+)
+def test_what_a_change_brings_together_is_changed_at_once(language, text):
+    once = normalize(text, language)
+    assert normalize(once, language) == once
+
+
 def test_what_has_no_meaning_for_others_is_dropped():
     for char in (chr(code) for code in range(0, sys.maxunicode + 1, 13)):
         if unicodedata.category(char) in ("Cn", "Co", "Cs"):
@@ -180,6 +190,10 @@ def test_malformed_tag(language):
     [
         "ku?ier",
         "ku??ier",
+        "?koda",
+        "M?del",
+        "Ïðèâåò",
+        "ëîäêà",
         "KU?IER",
         "ку?ер",
         "ku\ufffdier",
@@ -205,7 +219,8 @@ def test_damaged_letters(word):
     "text",
     [
         "Kdo? Já. Proč?Protože!",
-        "Kde jsi???",
+        "Kde jsi??? ? ?! Nevím ?Nebo ano",
+        "créée ÁÁÁÁ! þýðið",
         "你好吗?我很好",
         "かな?かな",
         "ดีไหม?ครับ",

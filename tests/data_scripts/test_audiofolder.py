@@ -282,7 +282,7 @@ def test_a_row_whose_folder_tells_no_split_is_named(tmp_path: Path, capsys: pyte
     rows = "file_name,text\ntrain/1.wav,eins\nextra/2.wav,zwei\n"
     corpus = folder_of(tmp_path / "corpus", "metadata.csv", rows, "train/1.wav", "extra/2.wav")
     assert [utterance.text for utterance in utterances_of(corpus, tmp_path / "data")] == ["eins"]
-    assert "metadata.csv:3: skipped: no folder tells the split" in capsys.readouterr().err
+    assert "metadata.csv:3: skipped: neither its column" in capsys.readouterr().err
 
 
 def test_a_split_that_is_a_link_and_a_link_that_leads_back(tmp_path: Path):
@@ -388,4 +388,77 @@ def test_a_text_column_of_another_type_is_refused(kind: str, value: object, tmp_
 
     corpus = parquet_columns(tmp_path / "corpus", {"text": datasets.Value(kind)}, {"text": [value]})
     with pytest.raises(InputError, match="the column 'text' holds no text"):
+        make_manifests(CORPUS, corpus, tmp_path / "data", ["de"])
+
+
+def test_a_column_tells_the_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    splits = ["train", "Validation", "test", "held-out", ""]
+    rows = "file_name,text,split\n" + "".join(f"{i}.wav,{split or 'none'},{split}\n" for i, split in enumerate(splits))
+    corpus = folder_of(tmp_path / "corpus", "metadata.csv", rows, *(f"{i}.wav" for i in range(5)))
+    found = {
+        split: [one.text for one in utterances_of(corpus, tmp_path / "data", split, allow_skipped=1)]
+        for split in SPLITS
+    }
+    assert found == {"train": ["train"], "dev": ["Validation"], "test": ["test"]}
+    said = capsys.readouterr().err
+    assert "metadata.csv:5: skipped: neither its column" in said
+    assert "metadata.csv:6: skipped: neither its column" in said
+
+
+def test_a_table_of_no_split_beside_those_of_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name in ("train", "TestSet", "development"):
+        folder_of(tmp_path / "corpus" / name, "metadata.csv", f"file_name,text\na.wav,{name}\n", "a.wav")
+    assert [one.text for one in utterances_of(tmp_path / "corpus", tmp_path / "data", allow_skipped=1)] == ["train"]
+    assert "TestSet/metadata.csv:2: skipped: neither its column" in capsys.readouterr().err
+    assert [one.text for one in read_manifest(manifest_path(tmp_path / "data", "de", "dev"))] == ["development"]
+
+
+def test_a_split_that_is_a_link_to_another_is_read_as_both(tmp_path: Path):
+    folder_of(tmp_path / "corpus" / "train", "metadata.csv", "file_name,text\na.wav,ja\n", "a.wav")
+    (tmp_path / "corpus" / "test").symlink_to("train")
+    assert [one.id for one in utterances_of(tmp_path / "corpus", tmp_path / "data")] == ["train-a"]
+    assert [one.id for one in read_manifest(manifest_path(tmp_path / "data", "de", "test"))] == ["test-a"]
+
+
+def test_tables_beside_parquet_files_are_refused(tmp_path: Path):
+    corpus = parquet_folder(tmp_path / "corpus", declared=True)
+    folder_of(corpus / "train", "metadata.csv", "file_name,text\na.wav,ja\n", "a.wav")
+    with pytest.raises(InputError, match="tables of two kinds"):
+        make_manifests(CORPUS, corpus, tmp_path / "data", ["de"])
+
+
+def test_paths_that_differ_by_what_lies_above_have_ids_of_their_own(tmp_path: Path):
+    rows = "file_name,text\na.wav,inside\n../a.wav,outside\n"
+    corpus = folder_of(tmp_path / "corpus", "metadata.csv", rows, "a.wav")
+    write_tone(tmp_path / "a.wav", 0.5)
+    assert [(one.id, one.text) for one in utterances_of(corpus, tmp_path / "data")] == [
+        ("a.wav", "inside"),
+        ("../a.wav", "outside"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"file_name,text\r0.wav,ja\r", "a carriage return alone(.|\n)*tr '"),
+        (b"file_name;text\n0.wav;ja\n", "one name: file_name;text(.|\n)*put ','"),
+        ("file_name,text\n0.wav,ja\n".encode("utf-32"), "iconv -f UTF-32 "),
+        ("file_name,text\n0.wav,čí\n".encode("utf-16-le"), "iconv -f UTF-16LE "),
+    ],
+)
+def test_a_table_of_another_form_is_refused_with_its_remedy(content: bytes, message: str, tmp_path: Path):
+    corpus = folder_of(tmp_path / "corpus", "metadata.csv", "", "0.wav")
+    (corpus / "metadata.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        make_manifests(CORPUS, corpus, tmp_path / "data", ["de"])
+
+
+def test_a_column_of_splits_in_a_parquet_file_is_not_passed_over(tmp_path: Path):
+    import pyarrow
+    from pyarrow import parquet
+
+    corpus = folder_of(tmp_path / "corpus", "empty.txt", "", "0.wav", "1.wav")
+    table = {"file_name": ["0.wav", "1.wav"], "text": ["ja", "nein"], "split": ["train", "test"]}
+    parquet.write_table(pyarrow.table(table), corpus / "metadata.parquet")
+    with pytest.raises(InputError, match="its column 'split' names rows of other splits"):
         make_manifests(CORPUS, corpus, tmp_path / "data", ["de"])

@@ -149,3 +149,25 @@ def test_human_speech(tmp_path: Path):
     summaries = make_manifests(CORPUS, CORPORA / "common_voice", tmp_path / "data", ["zh-CN"])
     assert [summary.num_utterances for summary in summaries] == [6969, 400, 800]
     assert summaries[0].duration_s / 3600 == pytest.approx(2.4, abs=0.1)
+
+
+@pytest.mark.parametrize("language", ["ces", "CS"])
+def test_other_forms_of_a_tag_find_the_folder(language: str, tmp_path: Path):
+    corpus = table_of(tmp_path / "corpus", "\ns\t0.wav\tano\tcs", "\ns\t1.wav\tne\tces", "\ns\t2.wav\tco\t")
+    assert texts_of(corpus, tmp_path / "data", language) == ["ano", "ne", "co"]
+
+
+@pytest.mark.parametrize(("locale", "said"), [("", True), ("en", False)])
+def test_a_folder_of_another_language_is_named(
+    locale: str, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    corpus = table_of(tmp_path / "corpus", f"\ns\t0.wav\tyes\t{locale}")
+    assert texts_of(corpus / "cs", tmp_path / "data", "en") == ["yes"]
+    assert ("a folder of cs, by its name, is taken as en" in capsys.readouterr().err) is said
+
+
+def test_a_table_that_is_a_link_to_nothing_is_no_missing_split(tmp_path: Path):
+    corpus = table_of(tmp_path / "corpus", "\ns\t0.wav\tano\tcs")
+    (corpus / "cs" / "test.tsv").symlink_to("gone.tsv")
+    with pytest.raises(InputError, match=r"There is no file .*test\.tsv"):
+        make_manifests(CORPUS, corpus, tmp_path / "data", ["cs"])

@@ -30,6 +30,11 @@ def test_the_language_can_be_given(tmp_path: Path):
     assert make_manifests(CORPUS, renamed, tmp_path / "data", ["pl"])[0].language == "pl"
 
 
+@pytest.mark.parametrize("language", ["pol", "PL"])
+def test_other_forms_of_the_tag_that_the_folder_tells(language: str, tmp_path: Path):
+    assert make_manifests(CORPUS, mls(tmp_path).path, tmp_path / "data", [language])[0].language == language
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
