@@ -78,7 +78,7 @@ def unusable_file(error: OSError) -> InputError | None:
     if error.errno is None or error.errno in OURS:
         return None
     return InputError(
-        f"{error.filename or 'A file'} cannot be used",
+        f"{error.filename2 or error.filename or 'A file'} cannot be used",
         expected="a file or folder that you may read and write, on a disk with space left",
         received=error.strerror or str(error),
         action="make room or give another folder; what was saved before is unharmed, and the command goes on from it",
