@@ -280,6 +280,8 @@ class Run:
         """Sets all that changes in training to the newest checkpoint; a fresh start if there is none."""
         folder = _newest(self.path / "checkpoints")
         progress = self._progress(folder)
+        if folder is None and self.has_best():
+            raise self._lacks("checkpoints/UPDATE")
         if folder is None:
             return progress
         load_weights(folder, model.parts())
@@ -299,20 +301,22 @@ class Run:
         """How far a checkpoint is; a fresh start if there is none.
 
         Raises:
-            InputError: The best weights are gone, or there are some and no checkpoint.
+            InputError: The best weights that it knows of are gone.
         """
-        progress = Progress() if checkpoint is None else _read_progress(checkpoint / "progress.json")
-        best = _newest(self.path / "best")
-        update = 0 if best is None else int(best.name)
-        if update < progress.best_update or (best and checkpoint is None):
-            missing = f"best/{progress.best_update:06d}" if checkpoint else "checkpoints"
-            raise InputError(
-                f"{self.path} lacks what its training left",
-                expected=f"a folder {missing} with weights",
-                received="no such folder",
-                action=COPY_AGAIN,
-            )
+        if checkpoint is None:
+            return Progress()
+        progress, best = _read_progress(checkpoint / "progress.json"), _newest(self.path / "best")
+        if progress.best_update > (0 if best is None else int(best.name)):
+            raise self._lacks(f"best/{progress.best_update:06d}")
         return progress
+
+    def _lacks(self, folder: str) -> InputError:
+        return InputError(
+            f"{self.path} lacks what its training left",
+            expected=f"a folder {folder} with weights",
+            received="no such folder",
+            action=COPY_AGAIN,
+        )
 
     def load_best(self, model: MultilingualModel) -> None:
         """Sets the weights to those with the lowest dev error; another process may train here meanwhile.

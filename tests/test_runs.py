@@ -323,8 +323,9 @@ def test_a_run_without_settings_best_weights_or_checkpoints_is_not_begun_anew(
         run.exists()
     shutil.rmtree(run.path / "checkpoints")
     with pytest.raises(InputError, match="lacks what its training left"):
-        run.progress()
+        run.load_checkpoint(model, optimizer)
     run.write_settings(tiny_recipe)
+    run.load_best(model)  # enough for recognising
     run.save_checkpoint(model, optimizer, Progress(update=4, best_update=2))
     shutil.rmtree(run.path / "best")
     with pytest.raises(InputError, match="lacks what its training left") as caught:

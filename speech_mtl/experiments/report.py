@@ -12,6 +12,7 @@ FOLDER/tasks.json                                    errors of every task by arm
 FOLDER/report.html, report.md, plots/                for people
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,14 +23,16 @@ from typing import Annotated, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from speech_mtl.config import RECIPE
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS
 from speech_mtl.experiments.provenance import portable
 from speech_mtl.files import NotNegative, json_text, read_json, read_text, write_text
+from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.figures import figures_of
 from speech_mtl.scoring.forgetting import before
 from speech_mtl.scoring.hypotheses import AGAIN, Model, TestSet, read_test_sets, write_test_sets
-from speech_mtl.scoring.results import REFERENCE_ARM, Amount, AnyResultRow, ResultRow
+from speech_mtl.scoring.results import REFERENCE_ARM, Amount, AnyResultRow, ResultRow, measured_row
 from speech_mtl.scoring.summary import (
     ArmSize,
     Conflict,
@@ -144,6 +147,22 @@ class Results:
         return replace(found, provenance=self.provenance, forgotten=forgotten, **structure)
 
 
+def refuse_foreign_target(folder: Path) -> None:
+    """Looks whether a folder may be given results and a report: a recipe's, one that has some, or a new one.
+
+    Raises:
+        InputError: It holds something else.
+    """
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if names and not {RECIPE, ROWS[1]} & set(names):
+        raise InputError(
+            f"{folder} is no folder for a report, and not empty",
+            expected=f"a new or empty folder, or one with a {RECIPE} or {ROWS[1]}",
+            received=", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else ""),
+            action="choose another folder with --to: nothing in this one was touched",
+        )
+
+
 def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
     """Writes what a report is made of.
 
@@ -187,6 +206,7 @@ def load(folder: Path) -> Results:
     told = read_json(curves, Curves, AGAIN) if curves.is_file() else Curves()
     _check_rows(found[0], rows, test_sets)
     _check_models(folder / "hypotheses.jsonl", rows, test_sets)
+    _check_errors(found[0], rows, test_sets)
     _check_old_languages(folder / OLD, old)
     _check_curves(curves, told)
     origin = _read_origin(folder / "provenance.json")
@@ -274,6 +294,19 @@ def _check_models(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[Tes
                 _named(missing),
                 _named(heard),
             )
+
+
+def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
+    """Refuses rows whose errors are others than those of what was heard, where all utterances are there."""
+    whole = {test_set.language: test_set for test_set in test_sets if not test_set.num_left_out}
+    for number, row in enumerate(rows, 1):
+        model, test_set = Model(row["arm"], row["budget_s"], row["seed"]), whole.get(row["language"])
+        if test_set is None or row["split"] != "test" or "task" in row or model not in test_set.hypotheses:
+            continue
+        counted = score(test_set.references, test_set.hypotheses[model], test_set.spaced)
+        for name, value in measured_row(row["language"], "test", counted).items():
+            if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):
+                raise _unfit(f"{path}: row {number}: {name} is not that of what was heard", f"{value}", f"{row[name]}")
 
 
 def _check_old_languages(path: Path, test_sets: Sequence[TestSet]) -> None:

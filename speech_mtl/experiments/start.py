@@ -59,7 +59,6 @@ def start_from(
         InputError: It is no run or has no weights, or its features or its encoder are others.
     """
     _refuse_other_features(source, recipe)
-    source.refuse_changed_best()
     folder, parts = source.best_folder(), model.parts()
     arrays = _named_as_here({name: load_part(part_path(folder, name)) for name in part_names(folder)}, recipe)
     copied = _copy_shared_layers(arrays, parts)
@@ -77,6 +76,7 @@ def start_from(
     for name in sorted(arrays.keys() - parts.keys()):
         shapes = {key: array.shape for key, array in arrays[name].items()}
         origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
+    source.refuse_changed_best()
     return origins
 
 
