@@ -261,7 +261,7 @@ class Run:
                 save_part(temporary / "weighting.safetensors", state)
             save_part(temporary / "random.safetensors", {"state": np.asarray(model.random.state)})
             (temporary / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
-            write_contents(temporary, self.path, self.recipe())
+            self._write_contents(temporary)
 
         _write_folder(folder, write)
 
@@ -270,9 +270,14 @@ class Run:
 
         def write(temporary: Path) -> None:
             save_weights(temporary, model.parts())
-            write_contents(temporary, self.path, self.recipe())
+            self._write_contents(temporary)
 
         _write_folder(self.path / "best" / f"{update:06d}", write)
+
+    def _write_contents(self, folder: Path) -> None:
+        """Writes what weights are saved as; in a folder without settings, as estimates have, they are no run's."""
+        if self.settings_path.is_file():
+            write_contents(folder, self.path, self.recipe())
 
     def load_checkpoint(
         self, model: MultilingualModel, optimizer: FlatAdamW, weighting: Weighting | None = None
