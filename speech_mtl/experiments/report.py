@@ -14,11 +14,11 @@ FOLDER/report.html, report.md, plots/                for people
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -304,7 +304,8 @@ def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[Tes
         if test_set is None or row["split"] != "test" or "task" in row or model not in test_set.hypotheses:
             continue
         counted = score(test_set.references, test_set.hypotheses[model], test_set.spaced)
-        for name, value in measured_row(row["language"], "test", counted).items():
+        found: Mapping[str, Any] = measured_row(row["language"], "test", counted)
+        for name, value in found.items():
             if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):
                 raise _unfit(f"{path}: row {number}: {name} is not that of what was heard", f"{value}", f"{row[name]}")
 
