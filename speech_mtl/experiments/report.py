@@ -297,16 +297,23 @@ def _check_models(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[Tes
 
 
 def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
-    """Refuses rows whose errors are others than those of what was heard, where all utterances are there."""
+    """Refuses rows whose errors are others than those of what was heard, where all utterances are there.
+
+    Of several targets, a model may have rows of several runs, of which one was the source of what was heard.
+    """
     whole = {test_set.language: test_set for test_set in test_sets if not test_set.num_left_out}
+    tested: dict[tuple[str, Model], list[tuple[int, Mapping[str, Any]]]] = {}
     for number, row in enumerate(rows, 1):
-        model, test_set = Model(row["arm"], row["budget_s"], row["seed"]), whole.get(row["language"])
-        if test_set is None or row["split"] != "test" or "task" in row or model not in test_set.hypotheses:
+        model = Model(row["arm"], row["budget_s"], row["seed"])
+        if row["split"] == "test" and "task" not in row and row["language"] in whole:
+            tested.setdefault((row["language"], model), []).append((number, row))
+    for (language, model), ((number, row), *others) in tested.items():
+        heard = whole[language].hypotheses.get(model)
+        if heard is None or others:
             continue
-        counted = score(test_set.references, test_set.hypotheses[model], test_set.spaced)
-        found: Mapping[str, Any] = measured_row(row["language"], "test", counted)
-        for name, value in found.items():
-            if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):
+        counted = measured_row(language, "test", score(whole[language].references, heard, whole[language].spaced))
+        for name, value in counted.items():
+            if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):  # pyright: ignore[reportArgumentType]
                 raise _unfit(f"{path}: row {number}: {name} is not that of what was heard", f"{value}", f"{row[name]}")
 
 
