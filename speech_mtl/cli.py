@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from speech_mtl import __version__
-from speech_mtl.errors import InputError, printable, unusable_file
+from speech_mtl.errors import InputError, cell, printable, unusable_file
 from speech_mtl.screen import escape_what_cannot_be_shown
 
 if TYPE_CHECKING:
@@ -311,7 +311,7 @@ def transcribe(
             screen.warn(f"{told.problem}: {told.received}")
         else:
             line = [str(path), told.text, *label_texts(tasks, told)]
-            print("\t".join(printable(text, len(text)) for text in line), flush=True)
+            print("\t".join(map(cell, line)), flush=True)
     if refused:
         raise InputError(
             f"{refused} of {len(found)} files could not be transcribed",
@@ -456,6 +456,8 @@ def report(
             received=f"{len(folders)} folders" + (" and --check" if check else ""),
             action="call it once for each folder",
         )
+    if to:
+        reports.refuse_foreign_target(to)
     for folder in folders:
         results = reports.load(folder)
         if check:

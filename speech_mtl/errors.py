@@ -21,6 +21,11 @@ def printable(text: str, longest: int = LONGEST) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def cell(text: str) -> str:
+    """A text as it can stand in a line of columns: tabs and line feeds escaped, too."""
+    return printable(text, len(text)).replace("\t", "\\t").replace("\n", "\\n")
+
+
 def brief(value: object) -> str:
     """A value as Python writes it, in at most 200 letters; of a large one, only the beginning is written out."""
     text = _BRIEF.repr(value)
@@ -78,7 +83,7 @@ def unusable_file(error: OSError) -> InputError | None:
     if error.errno is None or error.errno in OURS:
         return None
     return InputError(
-        f"{error.filename or 'A file'} cannot be used",
+        f"{error.filename2 or error.filename or 'A file'} cannot be used",
         expected="a file or folder that you may read and write, on a disk with space left",
         received=error.strerror or str(error),
         action="make room or give another folder; what was saved before is unharmed, and the command goes on from it",

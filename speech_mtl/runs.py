@@ -10,6 +10,7 @@ RUN/start.json                  of a run that started from another: each weight 
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
+    contents.json               digests of these files, and what they mean nothing without; see `contents`
     in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
@@ -20,6 +21,7 @@ RUN/evaluated.json              digests of what that was made from
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ from typing_extensions import TypedDict
 from speech_mtl import __version__
 from speech_mtl.build import build_model
 from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
+from speech_mtl.contents import refuse_changed, write_contents
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -48,6 +51,9 @@ from speech_mtl.training.weighting import Weighting
 from speech_mtl.weights import COPY_AGAIN, load_part, load_weights, save_part, save_weights, unreadable
 
 _Read = TypeVar("_Read")
+
+_NUMBER = re.compile("[0-9]{1,12}")
+"""Names of folders that hold the state after so many updates."""
 
 
 class _Kind(TypedDict):
@@ -91,8 +97,21 @@ class Run:
         self.evaluated_path = path / "evaluated.json"
 
     def exists(self) -> bool:
-        """Whether training was ever started here."""
-        return self.settings_path.is_file()
+        """Whether training was ever started here.
+
+        Raises:
+            InputError: It was, and its settings are gone.
+        """
+        if self.settings_path.is_file():
+            return True
+        if self.has_checkpoint() or self.has_best():
+            raise InputError(
+                f"{self.path} holds weights, and no settings",
+                expected=str(self.settings_path),
+                received="a folder" if self.settings_path.is_dir() else "nothing at that path",
+                action=COPY_AGAIN,
+            )
+        return False
 
     def recipe(self) -> Recipe:
         """The settings that the run was started with.
@@ -242,33 +261,67 @@ class Run:
                 save_part(temporary / "weighting.safetensors", state)
             save_part(temporary / "random.safetensors", {"state": np.asarray(model.random.state)})
             (temporary / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
+            self._write_contents(temporary)
 
         _write_folder(folder, write)
 
     def save_best(self, model: MultilingualModel, update: int) -> None:
         """Saves the weights as the best so far, then removes the former best."""
-        _write_folder(self.path / "best" / f"{update:06d}", lambda temporary: save_weights(temporary, model.parts()))
+
+        def write(temporary: Path) -> None:
+            save_weights(temporary, model.parts())
+            self._write_contents(temporary)
+
+        _write_folder(self.path / "best" / f"{update:06d}", write)
+
+    def _write_contents(self, folder: Path) -> None:
+        """Writes what weights are saved as; in a folder without settings, as estimates have, they are no run's."""
+        if self.settings_path.is_file():
+            write_contents(folder, self.path, self.recipe())
 
     def load_checkpoint(
         self, model: MultilingualModel, optimizer: FlatAdamW, weighting: Weighting | None = None
     ) -> Progress:
         """Sets all that changes in training to the newest checkpoint; a fresh start if there is none."""
         folder = _newest(self.path / "checkpoints")
+        progress = self._progress(folder)
+        if folder is None and self.has_best():
+            raise self._lacks("checkpoints/UPDATE")
         if folder is None:
-            return Progress()
-        progress = _read_progress(folder / "progress.json")
+            return progress
         load_weights(folder, model.parts())
         _set_optimizer(folder / "optimizer.safetensors", optimizer)
         if weighting and (state := weighting.state()):
             weighting.set_state(_loaded_like(folder / "weighting.safetensors", state))
         state = {"state": np.asarray(model.random.state)}
         model.random.state.assign(_loaded_like(folder / "random.safetensors", state)["state"])
+        refuse_changed(folder, self.path, self.recipe())
         return progress
 
     def progress(self) -> Progress:
         """How far the newest checkpoint is, without loading its weights; another process may train here meanwhile."""
-        folder = self.path / "checkpoints"
-        return _of_newest(folder, lambda one: Progress() if one is None else _read_progress(one / "progress.json"))
+        return _of_newest(self.path / "checkpoints", self._progress)
+
+    def _progress(self, checkpoint: Path | None) -> Progress:
+        """How far a checkpoint is; a fresh start if there is none.
+
+        Raises:
+            InputError: The best weights that it knows of are gone.
+        """
+        if checkpoint is None:
+            return Progress()
+        progress, best = _read_progress(checkpoint / "progress.json"), _newest(self.path / "best")
+        if progress.best_update > (0 if best is None else int(best.name)):
+            raise self._lacks(f"best/{progress.best_update:06d}")
+        return progress
+
+    def _lacks(self, folder: str) -> InputError:
+        return InputError(
+            f"{self.path} lacks what its training left",
+            expected=f"a folder {folder} with weights",
+            received="no such folder",
+            action=COPY_AGAIN,
+        )
 
     def load_best(self, model: MultilingualModel) -> None:
         """Sets the weights to those with the lowest dev error; another process may train here meanwhile.
@@ -276,7 +329,20 @@ class Run:
         Raises:
             InputError: No weights have been saved yet.
         """
-        _of_newest(self.path / "best", lambda _: load_weights(self.best_folder(), model.parts()))
+
+        def load(_: Path | None) -> None:
+            load_weights(self.best_folder(), model.parts())
+            self.refuse_changed_best()
+
+        _of_newest(self.path / "best", load)
+
+    def refuse_changed_best(self) -> None:
+        """Looks whether the best weights, their tokenisers and settings are as they were saved.
+
+        Raises:
+            InputError: They are not.
+        """
+        refuse_changed(self.best_folder(), self.path, self.recipe())
 
     def has_best(self) -> bool:
         """Whether weights have been saved."""
@@ -375,7 +441,7 @@ def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
     _remove_folder(folder)
     temporary.rename(folder)
     for sibling in folder.parent.iterdir():
-        if sibling != folder and (sibling.name.isdigit() or sibling.suffix == ".tmp"):
+        if sibling != folder and (_NUMBER.fullmatch(sibling.name) or sibling.suffix == ".tmp"):
             _remove_folder(sibling)
 
 
@@ -389,7 +455,7 @@ def _remove_folder(folder: Path) -> None:
 
 
 def _newest(folder: Path) -> Path | None:
-    finished = [path for path in folder.glob("*") if path.name.isdigit()]
+    finished = [path for path in folder.glob("*") if _NUMBER.fullmatch(path.name) and path.is_dir()]
     return max(finished, key=lambda path: int(path.name), default=None)
 
 

@@ -1,7 +1,7 @@
 import errno
 import pickle
 
-from speech_mtl.errors import InputError, require, unusable_file
+from speech_mtl.errors import InputError, cell, require, unusable_file
 
 
 def test_an_input_error_has_four_parts():
@@ -36,3 +36,7 @@ def test_what_would_change_the_terminal_is_escaped_and_what_is_too_long_is_cut()
     assert error.action == "one\nor\ttwo \\u202e"
     assert len(error.received) < 3_000
     assert "98,000 letters" in error.received
+
+
+def test_a_text_in_columns_has_no_tabs_and_line_feeds():
+    assert cell("a\tb\nc\x1b[31m") == r"a\tb\nc\x1b[31m"

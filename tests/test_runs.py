@@ -3,6 +3,7 @@
 import errno
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from speech_mtl import runs
 from speech_mtl.build import build_model, build_optimizer
 from speech_mtl.config import Recipe
+from speech_mtl.contents import CONTENTS
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
@@ -120,14 +122,15 @@ def test_a_checkpoint_is_whole_wherever_writing_it_is_killed(
     """A second one with the same number is what a run writes that goes on from the start."""
     for operations in itertools.count():
         run = Run(tmp_path / str(operations))
+        run.write_settings(tiny_recipe)
         fill(model, optimizer, 2)
         run.save_checkpoint(model, optimizer, Progress(update=2))
         fill(model, optimizer, 4)
         with killed_after(operations) as killed:
-            run.save_checkpoint(model, optimizer, Progress(update=second, best_update=4))
+            run.save_checkpoint(model, optimizer, Progress(update=second, looks_without_gain=1))
         fill(model, optimizer, 0)
         progress = run.load_checkpoint(model, optimizer)
-        written = 4.0 if progress.best_update else 2.0
+        written = 4.0 if progress.looks_without_gain else 2.0
         nothing_left = second == 2 and not run.has_checkpoint()  # then training starts anew
         assert values(model, optimizer) == {0.0} if nothing_left else {written}
         run.save_checkpoint(model, optimizer, Progress(update=6))  # what lies about is no hindrance
@@ -139,10 +142,11 @@ def test_a_checkpoint_is_whole_wherever_writing_it_is_killed(
 
 
 def test_the_best_weights_are_whole_wherever_writing_them_is_killed(
-    model: MultilingualModel, optimizer: FlatAdamW, tmp_path: Path
+    model: MultilingualModel, optimizer: FlatAdamW, tiny_recipe: Recipe, tmp_path: Path
 ):
     for operations in itertools.count():
         run = Run(tmp_path / str(operations))
+        run.write_settings(tiny_recipe)
         fill(model, optimizer, 2)
         run.save_best(model, 2)
         fill(model, optimizer, 4)
@@ -169,6 +173,7 @@ def test_a_checkpoint_holds_everything_to_the_last_bit(model: MultilingualModel,
     model.random.state.assign(np.array([3, 11]))
     before = [np.array(variable) for variable in everything]
     progress = Progress(6, 0.25, 4, 1, 12.5, 0.5)
+    run.save_best(model, 4)
     run.save_checkpoint(model, optimizer, progress)
     fill(model, optimizer, 0)
     assert run.load_checkpoint(model, optimizer) == progress == run.progress()
@@ -265,6 +270,67 @@ def test_damaged_weights_are_an_input_error(model: MultilingualModel, run: Run, 
             path.write_bytes(content)
         with pytest.raises(InputError, match=f"{part} cannot be read"):
             run.load_best(model)
+
+
+def exchange(one: Path, other: Path) -> None:
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+def halve(path: Path) -> None:
+    save_part(path, {name: array.astype("float16") for name, array in load_part(path).items()})
+
+
+def edit(path: Path, one: str, other: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert one in text
+    write_text(path, text.replace(one, other))
+
+
+CHANGES = {
+    "heads/aa.safetensors": lambda run: exchange(*sorted(run.best_folder().glob("heads/*"))),
+    "encoder.safetensors": lambda run: halve(run.best_folder() / "encoder.safetensors"),
+    "tokenizers/aa.json": lambda run: edit(run.path / "tokenizers" / "aa.json", '"b"', '"c"'),
+    "features.hop_s": lambda run: edit(run.settings_path, "hop_s: 0.01", "hop_s: 0.012"),
+}
+"""By what the message names."""
+
+
+@pytest.mark.parametrize("named", CHANGES)
+def test_weights_and_what_gives_them_their_sense_are_those_that_were_saved(tiny_recipe: Recipe, run: Run, named: str):
+    model = build_model(tiny_recipe, {"aa": 4, "bb": 4})
+    run.start(tiny_recipe, {name: CharacterTokenizer.from_texts(["ab"], name) for name in ("aa", "bb")})
+    run.save_best(model, 2)
+    run.load_best(model)
+    CHANGES[named](run)
+    with pytest.raises(InputError, match="no longer as it was trained") as caught:
+        run.load_best(model)
+    assert named in caught.value.received
+    (run.best_folder() / CONTENTS).unlink()  # as the message says
+    run.load_best(model)
+
+
+def test_a_run_without_settings_best_weights_or_checkpoints_is_not_begun_anew(
+    model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
+):
+    run.save_best(model, 2)
+    run.save_checkpoint(model, optimizer, Progress(update=4, best_update=2))
+    (run.path / "best" / "²").mkdir()  # a digit for Python, and no number
+    assert run.progress().update == 4
+    run.settings_path.unlink()
+    with pytest.raises(InputError, match="holds weights, and no settings"):
+        run.exists()
+    shutil.rmtree(run.path / "checkpoints")
+    with pytest.raises(InputError, match="lacks what its training left"):
+        run.load_checkpoint(model, optimizer)
+    run.write_settings(tiny_recipe)
+    run.load_best(model)  # enough for recognising
+    run.save_checkpoint(model, optimizer, Progress(update=4, best_update=2))
+    shutil.rmtree(run.path / "best")
+    with pytest.raises(InputError, match="lacks what its training left") as caught:
+        run.load_checkpoint(model, optimizer)
+    assert "best/000002" in caught.value.expected
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

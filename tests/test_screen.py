@@ -1,6 +1,9 @@
 import io
 import re
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -83,3 +86,14 @@ def test_titles_of_bars_are_no_markup(bar: str):
         shown = str(screen.console.export_text(styles=True))
     assert "[bold]a[/bold] [/] \\x1b[31mred" in shown
     assert "\x07" not in shown
+
+
+def test_outputs_that_are_closed_lead_nowhere(tmp_path: Path):
+    """Python has no stream for them, and the next file that is opened takes their place."""
+    code = (
+        "import os, sys; from speech_mtl.screen import escape_what_cannot_be_shown as prepare; prepare();"
+        f"print('lost', file=sys.stderr); mine = os.open({str(tmp_path / 'mine')!r}, os.O_CREAT | os.O_WRONLY);"
+        "assert mine > 2; os.write(2, b'lost')"
+    )
+    subprocess.run(f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&- >&-", shell=True, check=True)
+    assert (tmp_path / "mine").read_bytes() == b""

@@ -169,17 +169,25 @@ def open_store(
     return WaveformStore(path)
 
 
+def file_state(path: Path) -> tuple[int, int, int] | None:
+    """Size and times of a file, by which it shows that its content may be another; None if it is not there.
+
+    The time of modification can be set back, that of the last change of status cannot.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: no name that a file can have
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def _digest(utterances: Iterable[Utterance], limits: AudioLimits, wanted: frozenset[int] | None) -> str:
     digest = hashlib.sha256(repr((FORMAT, limits)).encode())
     for position, utterance in enumerate(utterances):
         if wanted is not None and position not in wanted:
             digest.update(b"not wanted")
             continue
-        try:
-            status = utterance.audio.stat()
-            state = (status.st_size, status.st_mtime_ns)
-        except (OSError, ValueError):  # ValueError: no name that a file can have
-            state = None
+        state = file_state(utterance.audio)
         digest.update(repr((str(utterance.audio), state, utterance.duration_s)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
 

@@ -1,5 +1,6 @@
 """Recognises a split and counts the errors."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +31,9 @@ from speech_mtl.scoring.tables import evaluation_table, read_rows, task_table, w
 from speech_mtl.screen import Screen
 from speech_mtl.settings import DataSettings
 from speech_mtl.tasks import Task
+
+LONGEST_NAME = 100
+"""Bytes of what another manifest is called: names of files are made of it, which may have 255."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,11 @@ def evaluate_manifest(
 def held_out_name(manifest: Path) -> str:
     """What the split of another manifest is called: as the file, or as folder and file where that is called `test`."""
     parts = [manifest.resolve().parent.name, manifest.stem] if manifest.stem in SPLITS else [manifest.stem]
-    return re.sub(r"[^\w.-]+", "_", "-".join(parts))
+    name = re.sub(r"[^\w.-]+", "_", "-".join(parts))
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    start = name.encode()[: LONGEST_NAME - 9].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 class _Evaluation:
@@ -315,8 +323,9 @@ def saved_evaluation(run: Run, splits: Sequence[str], now: Now | None = None) ->
 
 
 def hypotheses_path(run: Run, language: str, split: str) -> Path:
-    """Where `evaluate` writes what was heard."""
-    return run.path / "hypotheses" / f"{language}-{split}.jsonl"
+    """Where `evaluate` writes what was heard; in another manifest under a name that no tag and split make up."""
+    separator = "-" if split in SPLITS else "_"
+    return run.path / "hypotheses" / f"{language}{separator}{split}.jsonl"
 
 
 def report_damaged(examples: Examples, screen: Screen) -> None:

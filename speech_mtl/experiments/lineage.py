@@ -4,6 +4,7 @@ from pathlib import Path
 
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.evaluate import load_references, recognize
+from speech_mtl.experiments.made_from import Now
 from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.forgetting import before, what_was_forgotten
@@ -58,6 +59,9 @@ def write_forgetting(run: Run, split: str, num_replications: int = 10_000, scree
             received="a run without init_from",
             action="give the youngest of several generations",
         )
+    for one in line[1:]:
+        for change in Now().start_changes(one, one.recipe()):
+            screen.warn(f"{one.path}: {change}: what it lost is not told by this table")
     languages = run.recipe().languages
     lost = dict.fromkeys(name for one in line for name in one.recipe().languages if name not in languages)
     if lost:

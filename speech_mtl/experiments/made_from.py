@@ -18,6 +18,7 @@ from speech_mtl import __version__
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Split, Wrap, open_split, silent
 from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.store import file_state
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.provenance import code_digest
@@ -156,7 +157,7 @@ class Now:
     wrap: Wrap = silent
     notes: list[str] = field(default_factory=list)
     _lines: dict[Path, tuple[np.ndarray, list[Path]]] = field(default_factory=dict)
-    _states: dict[Path, tuple[int, int] | None] = field(default_factory=dict)
+    _states: dict[Path, tuple[int, int, int] | None] = field(default_factory=dict)
     _opened: dict[tuple, Split] = field(default_factory=dict)
     _weights: dict[Path, str] = field(default_factory=dict)
 
@@ -166,13 +167,17 @@ class Now:
         record = made_from(run)
         if record is None:
             return []
-        changes = self.speech_changes(record["speech"], recipe)
-        if record["start"] and recipe.init_from and Run(recipe.init_from).has_best():
-            if recipe.init_from not in self._weights:
-                self._weights[recipe.init_from] = weights_digest(Run(recipe.init_from))
-            if self._weights[recipe.init_from] != record["start"]:
-                changes.append(f"{recipe.init_from}, from which it started, has other weights now")
-        return changes
+        return [*self.speech_changes(record["speech"], recipe), *self.start_changes(run, recipe)]
+
+    def start_changes(self, run: Run, recipe: Recipe) -> list[str]:
+        """Says so if the run that a run started from has other weights now."""
+        record, start = made_from(run), recipe.init_from
+        if not (record and record["start"] and start and Run(start).has_best()):
+            return []
+        if start not in self._weights:
+            self._weights[start] = weights_digest(Run(start))
+        same = self._weights[start] == record["start"]
+        return [] if same else [f"{start}, from which it started, has other weights now"]
 
     def other_code(self, run: Run) -> list[str]:
         """Says so if other code trained a run, or nobody knows which."""
@@ -234,9 +239,9 @@ class Now:
             self._lines[manifest] = np.array([line for line, _ in pairs], np.uint64), [audio for _, audio in pairs]
         return self._lines[manifest]
 
-    def _state(self, audio: Path) -> tuple[int, int] | None:
+    def _state(self, audio: Path) -> tuple[int, int, int] | None:
         if audio not in self._states:
-            self._states[audio] = _state(audio)
+            self._states[audio] = file_state(audio)
         return self._states[audio]
 
     def _open(self, recipe: Recipe, language: str, split: str) -> Split:
@@ -266,11 +271,11 @@ def _source(split: Split) -> Source:
     positions, store = split.positions, split.store
     looked_at = {*positions.tolist(), *store.skipped}
     lines = np.zeros(len(store.num_samples), np.uint64)
-    states: list[tuple[int, int] | None] = []
+    states: list[tuple[int, int, int] | None] = []
     for position, utterance in enumerate(read_manifest(split.manifest)):
         lines[position] = _line_digest(utterance)
         if position in looked_at:
-            states.append(_state(utterance.audio))
+            states.append(file_state(utterance.audio))
     return {
         "manifest": str(split.manifest),
         "num_lines": len(lines),
@@ -293,15 +298,7 @@ def _line_digest(utterance: Utterance) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
-def _state(audio: Path) -> tuple[int, int] | None:
-    try:
-        status = audio.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
-def _states_digest(states: Sequence[tuple[int, int] | None]) -> str:
+def _states_digest(states: Sequence[tuple[int, int, int] | None]) -> str:
     return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
 
 

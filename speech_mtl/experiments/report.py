@@ -12,24 +12,27 @@ FOLDER/tasks.json                                    errors of every task by arm
 FOLDER/report.html, report.md, plots/                for people
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from speech_mtl.config import RECIPE
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS
 from speech_mtl.experiments.provenance import portable
 from speech_mtl.files import NotNegative, json_text, read_json, read_text, write_text
+from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.figures import figures_of
 from speech_mtl.scoring.forgetting import before
 from speech_mtl.scoring.hypotheses import AGAIN, Model, TestSet, read_test_sets, write_test_sets
-from speech_mtl.scoring.results import REFERENCE_ARM, Amount, AnyResultRow, ResultRow
+from speech_mtl.scoring.results import REFERENCE_ARM, Amount, AnyResultRow, ResultRow, measured_row
 from speech_mtl.scoring.summary import (
     ArmSize,
     Conflict,
@@ -144,6 +147,22 @@ class Results:
         return replace(found, provenance=self.provenance, forgotten=forgotten, **structure)
 
 
+def refuse_foreign_target(folder: Path) -> None:
+    """Looks whether a folder may be given results and a report: a recipe's, one that has some, or a new one.
+
+    Raises:
+        InputError: It holds something else.
+    """
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if names and not {RECIPE, ROWS[1]} & set(names):
+        raise InputError(
+            f"{folder} is no folder for a report, and not empty",
+            expected=f"a new or empty folder, or one with a {RECIPE} or {ROWS[1]}",
+            received=", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else ""),
+            action="choose another folder with --to: nothing in this one was touched",
+        )
+
+
 def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
     """Writes what a report is made of.
 
@@ -187,6 +206,7 @@ def load(folder: Path) -> Results:
     told = read_json(curves, Curves, AGAIN) if curves.is_file() else Curves()
     _check_rows(found[0], rows, test_sets)
     _check_models(folder / "hypotheses.jsonl", rows, test_sets)
+    _check_errors(found[0], rows, test_sets)
     _check_old_languages(folder / OLD, old)
     _check_curves(curves, told)
     origin = _read_origin(folder / "provenance.json")
@@ -274,6 +294,27 @@ def _check_models(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[Tes
                 _named(missing),
                 _named(heard),
             )
+
+
+def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
+    """Refuses rows whose errors are others than those of what was heard, where all utterances are there.
+
+    Of several targets, a model may have rows of several runs, of which one was the source of what was heard.
+    """
+    whole = {test_set.language: test_set for test_set in test_sets if not test_set.num_left_out}
+    tested: dict[tuple[str, Model], list[tuple[int, Mapping[str, Any]]]] = {}
+    for number, row in enumerate(rows, 1):
+        model = Model(row["arm"], row["budget_s"], row["seed"])
+        if row["split"] == "test" and "task" not in row and row["language"] in whole:
+            tested.setdefault((row["language"], model), []).append((number, row))
+    for (language, model), ((number, row), *others) in tested.items():
+        heard = whole[language].hypotheses.get(model)
+        if heard is None or others:
+            continue
+        counted = measured_row(language, "test", score(whole[language].references, heard, whole[language].spaced))
+        for name, value in counted.items():
+            if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):  # pyright: ignore[reportArgumentType]
+                raise _unfit(f"{path}: row {number}: {name} is not that of what was heard", f"{value}", f"{row[name]}")
 
 
 def _check_old_languages(path: Path, test_sets: Sequence[TestSet]) -> None:

@@ -76,6 +76,7 @@ def start_from(
     for name in sorted(arrays.keys() - parts.keys()):
         shapes = {key: array.shape for key, array in arrays[name].items()}
         origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
+    source.refuse_changed_best()
     return origins
 
 

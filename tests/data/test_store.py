@@ -121,11 +121,13 @@ def test_a_part_is_decoded_and_nothing_else(tmp_path, utterances, counted):
     assert opened(tmp_path, utterances, positions=np.array([2, 4])).path != part.path
 
 
-def test_changed_audio_is_decoded_anew(tmp_path, utterances, counted):
+@pytest.mark.parametrize("later_ns", [0, 1_000_000])
+def test_changed_audio_is_decoded_anew(tmp_path, utterances, counted, later_ns: int):
+    """Also where its size stays, and its date is set back."""
     first = opened(tmp_path, utterances)
-    soundfile.write(utterances[0].audio, np.full(8000, 0.25), 16_000)  # as long as before
     status = utterances[0].audio.stat()
-    os.utime(utterances[0].audio, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+    soundfile.write(utterances[0].audio, np.full(8000, 0.25), 16_000)  # as long as before
+    os.utime(utterances[0].audio, ns=(status.st_atime_ns, status.st_mtime_ns + later_ns))
     counted.clear()
     second = opened(tmp_path, utterances)
     assert second.path != first.path

@@ -12,7 +12,14 @@ from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.evaluate import evaluate, evaluate_manifest, held_out_name, load_references
+from speech_mtl.experiments.evaluate import (
+    LONGEST_NAME,
+    evaluate,
+    evaluate_manifest,
+    held_out_name,
+    hypotheses_path,
+    load_references,
+)
 from speech_mtl.runs import Run
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.tags import Tags
@@ -118,7 +125,7 @@ def test_another_manifest_is_evaluated_and_own_results_stay(run: Run, tmp_path: 
         row, found = evaluate_manifest(run, manifest, "aa")
         assert (row["language"], row["split"], found, row["num_utterances"]) == ("aa", shown, shown, 2)
         assert json.loads((run.path / f"evaluation-{shown}.json").read_text()) == [row]
-        lines = (run.path / "hypotheses" / f"aa-{shown}.jsonl").read_text().splitlines()
+        lines = (run.path / "hypotheses" / f"aa_{shown}.jsonl").read_text().splitlines()
         assert [json.loads(line)["id"] for line in lines] == [utterance.id for utterance in held_out]
     assert {path: path.read_bytes() for path in before} == before
     with pytest.raises(InputError, match="has several languages") as caught:
@@ -131,6 +138,13 @@ def test_another_manifest_is_evaluated_and_own_results_stay(run: Run, tmp_path: 
 )
 def test_a_manifest_has_the_name_of_its_file_but_never_that_of_a_split(path: str, name: str):
     assert held_out_name(Path(path)) == name
+
+
+def test_names_of_manifests_are_short_and_stay_apart(run: Run):
+    names = [held_out_name(Path("\u017e" * 120 + end)) for end in ("a.jsonl", "b.jsonl")]
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) <= LONGEST_NAME for name in names)
+    assert hypotheses_path(run, "zh", "CN-test") != hypotheses_path(run, "zh-CN", "test")
 
 
 def test_an_unfinished_run_is_told(run: Run):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from speech_mtl.contents import write_contents
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.experiments.finetune import NewLanguage, finetuning_recipe
 from speech_mtl.experiments.laterals import laterals_path, saved_laterals
@@ -32,6 +33,7 @@ def test_a_run_that_was_stopped_before_the_table_gets_it_when_it_is_opened_again
     weights = load_part(path)
     save_part(path, {name: array * (not name.startswith("lateral_1_0/up")) for name, array in weights.items()})
     assert any(np.any(array) for name, array in weights.items() if name.startswith("lateral_1_0/up"))
+    write_contents(run.best_folder(), run.path, run.recipe())
     train(recipe, run.path)
     silent, heard = saved_laterals(run)
     assert (silent["share"], silent["into"]) == (0, "block 1")

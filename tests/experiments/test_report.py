@@ -12,18 +12,20 @@ from speech_mtl.experiments import report
 from speech_mtl.experiments.arms import ARMS
 from speech_mtl.experiments.provenance import command, commit, portable, provenance
 from speech_mtl.experiments.report import Results
+from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.hypotheses import Model, TestSet, write_test_sets
-from speech_mtl.scoring.results import CONTROLS, Arm
+from speech_mtl.scoring.results import CONTROLS, Arm, measured_row
 from speech_mtl.scoring.summary import Provenance
 
 REFERENCES = ["ab cd", "ef gh", "ij", "kl mn op"] * 5
 
 
-def row(arm: Arm, budget_s: float, language: str, cer: float) -> Any:
+def row(arm: Arm, budget_s: float, test_set: TestSet) -> Any:
+    heard = test_set.hypotheses[Model(arm, budget_s, 0)]
     return {
-        **{"recipe": "r", "arm": arm, "budget_s": budget_s, "seed": 0, "language": language, "split": "test"},
-        **{"wer": 0.1, "cer": cer, "num_utterances": 20, "num_reference_words": 40},
-        **{"num_reference_characters": 100, "num_updates": 5, "num_parameters": 9, "wall_time_s": 2.0},
+        **{"recipe": "r", "arm": arm, "budget_s": budget_s, "seed": 0},
+        **measured_row(test_set.language, "test", score(test_set.references, heard)),
+        **{"num_updates": 5, "num_parameters": 9, "wall_time_s": 2.0},
     }
 
 
@@ -33,7 +35,7 @@ def results() -> Results:
     for arm, budget_s, wrong in (("alone", 600.0, 8), ("alone", 1200.0, 2), ("joint", 600.0, 4)):
         heard = ["x" + text[1:] if i < wrong else text for i, text in enumerate(REFERENCES)]
         test_set.add(Model(Arm(arm), budget_s, 0), test_set.ids, heard)
-        rows.append(row(Arm(arm), budget_s, "cs", wrong / 100))
+        rows.append(row(Arm(arm), budget_s, test_set))
     return Results("r", "About.", rows, [test_set], 200, provenance(6.0, {"0123456789ab": 2}))
 
 
@@ -95,6 +97,21 @@ def test_a_report_can_be_written_elsewhere_with_all_it_is_made_of(
     assert report.load(there) == report.load(folder)
     assert run("report", str(there), "--check", monkeypatch=monkeypatch) == 0
     assert run("report", str(there), str(folder), "--to", str(there), monkeypatch=monkeypatch) == 2
+    assert run("report", str(folder), "--to", str(there), monkeypatch=monkeypatch) == 0  # it has such a report
+
+
+@pytest.mark.parametrize("name", ["tasks.json", "format.json", "plots/mine.png"])
+def test_a_report_is_not_written_into_a_folder_of_something_else(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    mine = tmp_path / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert run("report", str(folder), "--to", str(tmp_path / "mine"), monkeypatch=monkeypatch) == 2
+    assert [path for path in (tmp_path / "mine").rglob("*") if path.is_file()] == [mine]
+    assert mine.read_text() == "mine"
+    (tmp_path / "mine" / "recipe.yaml").touch()
+    assert run("report", str(folder), "--to", str(tmp_path / "mine"), monkeypatch=monkeypatch) == 0
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path):
@@ -147,7 +164,7 @@ def results_of(arms: list[Arm], languages: tuple[str, ...] = ("cs",)) -> Results
         made = TestSet(language, True, [str(i) for i in range(8)], [None] * 8, REFERENCES[:8])
         for arm in arms:
             made.add(Model(arm, 600.0, 0), made.ids, [text if i % 2 else "x" for i, text in enumerate(made.references)])
-            rows.append(row(arm, 600.0, language, 0.5))
+            rows.append(row(arm, 600.0, made))
         test_sets.append(made)
     return Results("r", "About.", rows, test_sets, 100, Provenance([], None, {}, "", "", 6.0))
 
@@ -204,6 +221,10 @@ def changed_json(path: Path, keys: tuple, value: object) -> None:
         ("comparison.json", (0, "budget_s"), "600"),
         ("comparison.json", (0, "num_utterances"), -20),
         ("comparison.json", (0, "cer"), -0.5),
+        ("comparison.json", (0, "cer"), 0.01),
+        ("comparison.json", (0, "wer"), None),
+        ("comparison.json", (0, "num_utterances"), 21),
+        ("comparison.json", (0, "num_reference_words"), 1),
         ("comparison.json", (0, "split"), "tset"),
         ("comparison.json", (0, "language"), "de"),
         ("comparison.json", (0, "task"), "emotion"),

@@ -34,6 +34,7 @@ class Runs:
         error = (weights["aa"] - 2.0) ** 2 / 100 + 0.1
         checkpoint = path / "checkpoints" / "000007"
         checkpoint.mkdir(parents=True, exist_ok=True)
+        (path / "best" / "000005").mkdir(parents=True, exist_ok=True)
         progress = Progress(update=7, best_error=error, best_update=5, wall_time_s=3.0)
         (checkpoint / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
