@@ -56,7 +56,11 @@ def build_model(
         features=_features(recipe),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
         encoder=encoder,
-        heads=LanguageHeads({language: encoder.dim_of(language) for language in num_tokens}, num_tokens),
+        heads=LanguageHeads(
+            {language: encoder.dim_of(language) for language in num_tokens},
+            num_tokens,
+            blank_bias=recipe.training.blank_bias,
+        ),
         random=random,
         task_heads={name: _task_head(recipe, task, encoder.dim) for name, task in (tasks or {}).items()},
     )
@@ -201,6 +205,7 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples]) -> TrainingPlan
         speeds=augment.speeds,
         noise_probability=augment.noise_probability,
         noise_snr_db=augment.noise_snr_db,
+        mixing=data.mixing,
         given_shares={i: share for i, share in shares if i in examples and share is not None},
     )
 

@@ -149,6 +149,8 @@ class DataSettings(Section):
     """Seconds of speech in a batch, padding included."""
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
+    mixing: Literal["by_length", "every_language"] = "by_length"
+    """Whether a batch holds utterances of like length, or every language at its share; see `data.batching.MIXINGS`."""
     subset_seed: Seed = 0
     """Which utterances make up a budget, and which labels are kept; not the seed of a run, so that runs compare."""
     require_all_labels: bool = False
@@ -165,6 +167,10 @@ class LogMelSettings(Section):
     window_s: Positive = 0.025
     hop_s: Positive = 0.010
     fft_size: Count = 512
+    mel: Literal["slaney", "htk"] = "slaney"
+    floor: Positive = 1e-6
+    floor_is: Literal["added", "cut"] = "added"
+    normalize: Literal["mean_variance", "mean", "none"] = "mean_variance"
 
 
 class WhisperFeatureSettings(Section):
@@ -219,6 +225,7 @@ class ConformerSettings(Section):
     expansion: Count = 4
     channels: Count = 16
     dropout: Share = 0.1
+    zero_branches: bool = False
 
     @model_validator(mode="after")
     def _heads_divide_width(self):
@@ -403,6 +410,8 @@ class TrainingSettings(Section):
     final_learning_rate: Annotated[float, Field(ge=0)] = 1e-5
     warmup_updates: Annotated[int, Field(ge=0)] = 600
     """With 200, training of several languages together stays at a high error with some seeds (`recipes/human`)."""
+    blank_bias: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    """Of new output layers at the start; below 0, blanks are less likely at first; see `models.heads.LanguageHeads`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip_norm: Positive = 1.0
     evaluate_every: Count = 100

@@ -219,6 +219,17 @@ class ConformerBlock(keras.layers.Layer):
     """Half feed-forward, attention, convolution, half feed-forward, each residual; then layer normalisation.
 
     Reference: Gulati et al. 2020, section 2.4.
+
+    Args:
+        dim: D.
+        num_heads: Attention heads.
+        kernel_size: Frames that the depthwise convolution sees.
+        expansion: Width of the feed-forward modules, as a multiple of `dim`.
+        dropout: What is dropped of each module's outputs.
+        addition: Makes what is added to the two products with shared matrices of the attention.
+        zero_branches: Whether the last matrix of each module is zero at the start, so that the block passes on what
+            comes in: Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1, for the last gain of a residual
+            branch; Zhang, Dauphin and Ma 2019, "Fixup initialization", section 3, for its last layer.
     """
 
     def __init__(
@@ -230,8 +241,10 @@ class ConformerBlock(keras.layers.Layer):
         dropout: Dropout,
         name: str,
         addition: Addition = nothing_added,
+        zero_branches: bool = False,
     ):
         super().__init__(name=name)
+        self.zero_branches = zero_branches
         self.feed_forward_in = FeedForward(dim, expansion, dropout, name="feed_forward_in")
         self.attention = RotaryAttention(dim, num_heads, dropout, "attention", addition)
         self.convolution = ConvolutionModule(dim, kernel_size, dropout, name="convolution")
@@ -241,6 +254,14 @@ class ConformerBlock(keras.layers.Layer):
     def build(self, shape):
         for layer in (self.feed_forward_in, self.attention, self.convolution, self.feed_forward_out, self.norm):
             layer.build(shape)
+        if self.zero_branches:
+            for last in (
+                self.feed_forward_in.narrow,
+                self.attention.out,
+                self.convolution.out,
+                self.feed_forward_out.narrow,
+            ):
+                last.kernel.assign(ops.zeros_like(last.kernel))
         self.built = True
 
     @property
