@@ -140,7 +140,8 @@ def build_step(
 ) -> TrainStep:
     """The compiled step of a recipe's weighting and of its way to combine gradients; `update` tells which one it is."""
     if recipe.gradients is None:
-        return make_train_step(model, optimizer, objective, weighting.watches_last_layer)
+        room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
+        return make_train_step(model, optimizer, objective, weighting.watches_last_layer, room)
     settings = recipe.gradients.model_dump(exclude={"kind"})
     combining = COMBININGS[recipe.gradients.kind](**settings, seed=recipe.seed)
     return make_combining_step(model, optimizer, objective, lambda dots: combining.coefficients(dots, update()))

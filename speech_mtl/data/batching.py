@@ -6,7 +6,6 @@ Which examples make which batch is decided beforehand, from a seed and nothing e
 and the same seed gives the same batches whatever the number of threads.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -106,38 +105,38 @@ def cut(drawn: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
 
     There is little padding, but where languages differ in length, a batch has few of them.
     """
-    batches: list[list[Draw]] = []
-    for duration_s, draw in sorted(drawn, key=lambda pair: pair[0]):
-        if not batches or duration_s * (len(batches[-1]) + 1) > batch_s:
-            batches.append([])
-        batches[-1].append(draw)
-    return batches
+    return _filled(sorted(drawn, key=lambda pair: pair[0]), batch_s)
 
 
 def cut_every_language(drawn: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
     """Batches of at most `batch_s` seconds, padding included, that each hold every language at its share of seconds.
 
-    Each language's draws are sorted by length and cut into as many pieces as there are batches, of equal seconds; a
-    batch is made of the pieces of all languages that are in the same place. A language of fewer draws than batches is
-    in some of them only. If not even one utterance of each language fits, batches have fewer languages.
+    Draws are ordered by their place in their own language, sorted by length: the share of its seconds that shorter
+    draws have. Batches are cut from that order, so that short words come with short sentences. A language of fewer
+    draws than there are batches is in some of them only.
     """
     by_language: dict[int, list[tuple[float, Draw]]] = {}
     for duration_s, draw in sorted(drawn, key=lambda pair: pair[0]):
         by_language.setdefault(draw.language, []).append((duration_s, draw))
-    placed = []  # (where in its language, as a share of the seconds, its seconds, the draw)
+    placed = []
     for own in by_language.values():
         durations_s = np.array([duration_s for duration_s, _ in own])
-        middles = (np.cumsum(durations_s) - durations_s / 2) / durations_s.sum()
-        placed += [(middle, *pair) for middle, pair in zip(middles, own, strict=True)]
-    fewest = math.ceil(sum(duration_s for duration_s, _ in drawn) / batch_s)
-    for number in range(max(1, fewest), len(drawn) + 1):
-        batches: list[list[tuple[float, Draw]]] = [[] for _ in range(number)]
-        for middle, duration_s, draw in placed:
-            batches[int(middle * number)].append((duration_s, draw))
-        filled = [batch for batch in batches if batch]
-        if all(len(batch) == 1 or len(batch) * max(d for d, _ in batch) <= batch_s for batch in filled):
-            return [[draw for _, draw in batch] for batch in filled]
-    return cut(drawn, batch_s)
+        places = (np.cumsum(durations_s) - durations_s / 2) / durations_s.sum()
+        placed += zip(places, own, strict=True)
+    return _filled([pair for _, pair in sorted(placed, key=lambda both: both[0])], batch_s)
+
+
+def _filled(ordered: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
+    """Cuts draws in the order given."""
+    batches: list[list[Draw]] = []
+    longest_s = 0.0
+    for duration_s, draw in ordered:
+        longest_s = max(longest_s, duration_s)
+        if not batches or longest_s * (len(batches[-1]) + 1) > batch_s:
+            batches.append([])
+            longest_s = duration_s
+        batches[-1].append(draw)
+    return batches
 
 
 MIXINGS = {"by_length": cut, "every_language": cut_every_language}
