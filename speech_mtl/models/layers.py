@@ -210,9 +210,21 @@ class ConvolutionModule(keras.layers.Layer):
         hidden, gate = ops.split(self.gate(self.norm(inputs)), 2, axis=-1)
         hidden = ops.reshape(hidden * ops.sigmoid(gate), (-1, ops.shape(context.mask)[1], 1, self.dim))
         hidden = hidden * context.mask[:, :, None, None]  # else padding would leak in from the right
-        hidden = ops.reshape(self.depthwise(hidden), (-1, self.dim))
+        hidden = self.depthwise(hidden) if keras.backend.backend() == "tensorflow" else self.shifted(hidden)
+        hidden = ops.reshape(hidden, (-1, self.dim))
         hidden = ops.silu(self.norm_inner(hidden))
         return self.dropout(self.out(hidden), training=training)
+
+
+    def shifted(self, frames):
+        """What `depthwise` makes of (B, E, 1, D) frames, as a sum of products of shifted frames.
+
+        XLA makes one loop of it; its own grouped convolution takes eleven times as long on a CPU.
+        """
+        kernel, size = self.depthwise.kernel.value[:, 0, :, 0], ops.shape(frames)[1]
+        width = kernel.shape[0]
+        padded = ops.pad(frames, ((0, 0), ((width - 1) // 2, width // 2), (0, 0), (0, 0)))
+        return sum((padded[:, i : i + size] * kernel[i] for i in range(width)), self.depthwise.bias.value)
 
 
 class ConformerBlock(keras.layers.Layer):
@@ -261,7 +273,7 @@ class ConformerBlock(keras.layers.Layer):
                 self.convolution.out,
                 self.feed_forward_out.narrow,
             ):
-                last.kernel.assign(ops.zeros_like(last.kernel))
+                last.kernel.assign(np.zeros(last.kernel.shape, "float32"))
         self.built = True
 
     @property

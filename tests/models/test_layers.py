@@ -219,3 +219,13 @@ def test_a_block_of_zero_branches_starts_as_the_normalisation_alone():
     )
     zero = [v.path for v in block.trainable_variables if "kernel" in v.path and not value(v).any()]
     assert len(zero) == 4, "nothing else starts at zero, so that gradients reach all after a step"
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 4, 15])
+def test_shifted_frames_make_the_depthwise_convolution(kernel_size):
+    module = ConvolutionModule(8, kernel_size, no_dropout(), "convolution")
+    module.build((None, 8))
+    randomise(module)
+    frames = np.random.default_rng(1).normal(size=(3, 7, 1, 8)).astype("float32")
+    ours, theirs = module.shifted(frames), module.depthwise(frames)
+    np.testing.assert_allclose(ops.convert_to_numpy(ours), ops.convert_to_numpy(theirs), rtol=1e-4, atol=1e-5)
