@@ -215,7 +215,6 @@ class ConvolutionModule(keras.layers.Layer):
         hidden = ops.silu(self.norm_inner(hidden))
         return self.dropout(self.out(hidden), training=training)
 
-
     def shifted(self, frames):
         """What `depthwise` makes of (B, E, 1, D) frames, as a sum of products of shifted frames.
 

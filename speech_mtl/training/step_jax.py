@@ -97,7 +97,7 @@ def make_forward(model: MultilingualModel, column: int | None) -> Callable:
         return model.stateless_call(*weights, *inputs, training=False, column=column)[0]
 
     def forward(*inputs, room):
-        shapes = _in_room(*inputs[0].shape, room)
+        shapes = _in_room(inputs[0].shape, room)
         common = [_padded(array, shapes[: array.ndim]) for array in inputs]
         padded = stateless([variable.value for variable in variables], *common)
         rows, num_frames = len(inputs[0]), padded.num_frames[: len(inputs[0])]
@@ -178,7 +178,7 @@ def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
         room: Samples of the largest batch, padding included, if known; the shapes are fewer then.
         max_tokens: Of an utterance in a batch of that length, if known: as many as it has encoder frames.
     """
-    num_rows, num_samples = _in_room(*batch.waveforms.shape, room)
+    num_rows, num_samples = _in_room(batch.waveforms.shape, room)
     num_tokens = max(batch.tokens.shape[1], max_tokens) if max_tokens else common_size(batch.tokens.shape[1])
     labels = {}
     for task, array in batch.labels.items():
@@ -194,8 +194,9 @@ def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
     )
 
 
-def _in_room(num_rows: int, num_samples: int, room: int) -> tuple[int, int]:
+def _in_room(shape: Sequence[int], room: int) -> tuple[int, int]:
     """Rows and samples to pad a batch to: as many rows as any batch whose samples are padded to the same size has."""
+    num_rows, num_samples = shape
     size = common_size(num_samples)
     shorter = size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3
     most_rows = room // (shorter + 1)
