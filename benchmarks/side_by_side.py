@@ -29,6 +29,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ from speech_mtl.settings import Section, Seed
 
 TICK_S = 2.0
 """Seconds between two looks at the processes."""
-LOOKS = (300, 600, 1200, 1800, 2400, 3600)
+UPDATES = (300, 600, 1200, 1800, 2400, 3600)
 """Updates whose dev errors the table shows."""
 PLATEAU = 0.9
 """Dev error above which a network has learnt nothing yet."""
@@ -76,7 +78,6 @@ class Training:
         run: Its folder.
         after: Of whose run it starts.
         state: `waiting`, `running`, `finished`, `failed` or `stopped`.
-        seconds: Since it began, waiting for a compiler included.
     """
 
     name: str
@@ -85,30 +86,34 @@ class Training:
     run: Path
     after: str | None = None
     state: str = "waiting"
-    seconds: float = 0.0
     process: subprocess.Popen | None = field(default=None, repr=False)
 
     @property
     def log_path(self) -> Path:
         """What its process prints."""
-        return self.run.with_suffix(".log")
+        return self.run.with_name(f"{self.run.name}.log")
+
+    @property
+    def settings_path(self) -> Path:
+        """Its recipe, all settings written out."""
+        return self.run.with_name(f"{self.run.name}.yaml")
+
+    def command(self) -> list[str]:
+        """What trains."""
+        train = [sys.executable, "-m", "speech_mtl.cli", "train"]
+        return [*train, str(self.settings_path), "--out", str(self.run), "--quiet"]
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Begins, or goes on."""
         self.run.parent.mkdir(parents=True, exist_ok=True)
-        settings = self.run.with_suffix(".yaml")
-        write_text(settings, self.recipe.to_yaml())
-        command = [sys.executable, "-m", "speech_mtl.cli", "train", str(settings), "--out", str(self.run), "--quiet"]
+        write_text(self.settings_path, self.recipe.to_yaml())
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
-        self.state, self.began = "running", time.monotonic()
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, env={**os.environ, **environment})
+        self.state = "running"
 
     def look(self) -> None:
         """Sees whether it has ended."""
-        if self.process is None or self.state != "running":
-            return
-        self.seconds = time.monotonic() - self.began
-        if (code := self.process.poll()) is not None:
+        if self.process is not None and self.state == "running" and (code := self.process.poll()) is not None:
             self.state = "failed" if code else "finished"
 
     def stop(self) -> None:
@@ -123,17 +128,12 @@ class Training:
 
     def row(self) -> dict:
         """What the result file says of it."""
-        looks = list(_looks(self.run / "log.jsonl"))
-        row = {
-            "name": self.name,
-            "seed": self.seed,
-            "state": self.state,
-            "updates": looks[-1]["update"] if looks else 0,
-            "seconds": round(self.seconds, 1),
-            "dev_error": {look["update"]: round(_mean(look["dev_cer"].values()), 5) for look in looks},
-            "wall_time_s": {look["update"]: look["wall_time_s"] for look in looks},
-            "audio_s_per_s": looks[-1]["audio_s_per_s"] if looks else None,
-        }
+        logged = list(_looks(self.run / "log.jsonl"))
+        looks = [
+            {"update": one["update"], "dev_error": _mean(one["dev_cer"].values()), "wall_time_s": one["wall_time_s"]}
+            for one in logged
+        ]
+        row = {"name": self.name, "seed": self.seed, "state": self.state, "looks": looks}
         if self.state == "failed":
             began = self.process is not None
             row["message"] = self.log_path.read_text("utf-8")[-1000:] if began else f"{self.after} failed"
@@ -161,6 +161,9 @@ def main() -> None:
         write_text(out, json.dumps(result | {"rows": [one.row() for one in trainings]}, indent=1) + "\n")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    decoding = get_context("spawn").Process(target=decode, args=[[one.recipe for one in trainings]])
+    decoding.start()
+    decoding.join()
     try:
         with shared_gpu() as environment:
             run(trainings, arguments.jobs, environment | _shares(arguments.jobs, runs), arguments.max_s, write)
@@ -184,6 +187,23 @@ def planned(path: Path, runs: Path, settings: Sequence[str] = ()) -> list[Traini
             own = recipe.overridden({**given, **typed}, where=f"{path}: {name}")
             trainings.append(Training(name, seed, own, runs / f"{name}-{seed}", after))
     return trainings
+
+
+def decode(recipes: Iterable[Recipe]) -> None:
+    """Decodes all speech that is used, so that trainings side by side do not do it once each."""
+    from speech_mtl.backend import load_backend
+
+    load_backend()
+    from speech_mtl.corpora import open_split
+
+    opened = set()
+    for recipe in recipes:
+        own = recipe.overridden({"data.num_threads": os.cpu_count()})
+        for language, split in product(recipe.trained_languages, ("train", "dev")):
+            part = recipe.manifest(language, split), recipe.budget_s(language, split)
+            if part not in opened:
+                open_split(own, language, split)
+            opened.add(part)
 
 
 def run(
@@ -273,17 +293,16 @@ def _shares(jobs: int, runs: Path) -> dict[str, str]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Dev errors at some updates: mean over the seeds that came so far (smallest-largest)."""
-    looks = [look for look in LOOKS if any(look in row["dev_error"] for row in rows)]
+    errors = [{look["update"]: look["dev_error"] for look in row["looks"]} for row in rows]
+    updates = [update for update in UPDATES if any(update in own for own in errors)]
     lines = []
     for name in dict.fromkeys(row["name"] for row in rows):
-        own = [row for row in rows if row["name"] == name]
-        ends = [min((u for u, error in row["dev_error"].items() if error < PLATEAU), default=None) for row in own]
-        cells = [[row["dev_error"][look] for row in own if look in row["dev_error"]] for look in looks]
-        leaves = ", ".join(str(end) if end else "-" for end in ends)
-        done = ", ".join(f"{row['updates']}" + ("" if row["state"] == "finished" else "*") for row in own)
-        lines.append([name, *map(_cell, cells), leaves, done])
-    title = f"Dev error in % after so many updates, and first look below {PLATEAU:.0%}; * not trained to the end"
-    return Table(title, ("Training", *map(str, looks), "plateau left at", "updates"), lines)
+        own = [one for one, row in zip(errors, rows, strict=True) if row["name"] == name]
+        cells = [_cell([one[update] for one in own if update in one]) for update in updates]
+        left = (min((update for update, error in one.items() if error < PLATEAU), default="-") for one in own)
+        lines.append([name, *cells, ", ".join(map(str, left)), ", ".join(str(max(one, default=0)) for one in own)])
+    title = f"Dev error in % after so many updates; first look below {PLATEAU:.0%} and last update, by seed"
+    return Table(title, ("Training", *map(str, updates), f"below {PLATEAU:.0%}", "updates"), lines)
 
 
 def _cell(errors: Sequence[float]) -> str:
