@@ -44,6 +44,8 @@ from speech_mtl.settings import Section, Seed
 
 TICK_S = 2.0
 """Seconds between two looks at the processes."""
+ON_DEMAND = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+"""Keeps JAX from taking most of the GPU's memory for one process."""
 UPDATES = (300, 600, 1200, 1800, 2400, 3600)
 """Updates whose dev errors the table shows."""
 PLATEAU = 0.9
@@ -191,6 +193,7 @@ def planned(path: Path, runs: Path, settings: Sequence[str] = ()) -> list[Traini
 
 def decode(recipes: Iterable[Recipe]) -> None:
     """Decodes all speech that is used, so that trainings side by side do not do it once each."""
+    os.environ["JAX_PLATFORMS"] = "cpu"  # the GPU's memory is for the trainings
     from speech_mtl.backend import load_backend
 
     load_backend()
@@ -263,13 +266,14 @@ def shared_gpu() -> Iterator[dict[str, str]]:
 def _ends_well(command: Sequence[str], environment: Mapping[str, str], given: bytes | None = None) -> bool:
     """Whether a program ends without an error, and within a minute."""
     try:
-        subprocess.run(command, input=given, env={**os.environ, **environment}, timeout=60, check=True)
+        subprocess.run(command, input=given, env={**os.environ, **ON_DEMAND, **environment}, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return False
     return True
 
 
 COMPUTE = "import jax; assert jax.default_backend() == 'gpu'; jax.numpy.ones(3).sum().block_until_ready()"
+"""A program that ends well if JAX can compute on the GPU."""
 
 
 def accelerator() -> str | None:
@@ -284,6 +288,7 @@ def accelerator() -> str | None:
 def _shares(jobs: int, runs: Path) -> dict[str, str]:
     """What each process may have, and a folder in which they find what another one has compiled."""
     return {
+        **ON_DEMAND,
         "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.8 / jobs:.3f}",
         "JAX_COMPILATION_CACHE_DIR": str((runs / "compiled").absolute()),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",

@@ -179,6 +179,7 @@ def build_optimizer(
         [groups[id(variable)] for variable in variables],
         weight_decay=settings.weight_decay,
         clip_norm=settings.clip_norm,
+        average_decay=settings.average_decay,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from speech_mtl.scoring.summary import Provenance
 
-PACKAGES = ("speech-mtl", "keras", "tensorflow", "jax", "numpy", "librosa", "jiwer")
+PACKAGES = ("speech-mtl", "keras", "tensorflow", "jax", "numpy", "jiwer")
 _ALSO_CALLED = {"tensorflow": ("tensorflow-cpu",)}
 
 

@@ -160,3 +160,34 @@ def test_finds_a_minimum():
         x, y = values(weights)
         apply(optimizer, [2 * (x - 1), 2 * (y - 2)], 0.1)
     np.testing.assert_allclose(np.concatenate(values(weights)), [1.0, 2.0], atol=0.02)
+
+
+def test_running_mean_equals_keras():
+    ours, theirs = make_weights(), make_weights()
+    optimizer = FlatAdamW(ours, weight_decay=0.0, clip_norm=1e9, average_decay=0.7)
+    reference = keras.optimizers.AdamW(
+        0.05, weight_decay=0.0, beta_1=0.9, beta_2=0.98, epsilon=1e-8, use_ema=True, ema_momentum=0.7
+    )
+    reference.build(theirs)
+    for step in range(STEPS):
+        apply(optimizer, gradients_of(step), 0.05)
+        reference.apply([ops.convert_to_tensor(gradient) for gradient in gradients_of(step)])
+    plain = values(ours)
+    with optimizer.averaged():
+        inside = values(ours)
+    reference.finalize_variable_values(theirs)
+    for mine, expected, before, after in zip(inside, values(theirs), plain, values(ours), strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
+        assert np.abs(mine - before).max() > 1e-3
+        np.testing.assert_array_equal(after, before)
+
+
+def test_running_mean_is_saved_with_the_state():
+    one, other = (FlatAdamW(make_weights(), average_decay=0.5) for _ in range(2))
+    apply(one, gradients_of(0), 0.1)
+    other.set_named_state(one.named_state())
+    with one.averaged(), other.averaged():
+        for mine, theirs in zip(values(one.weights), values(other.weights), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    with pytest.raises(KeyError, match="mean"):
+        other.set_named_state(FlatAdamW(make_weights()).named_state())
