@@ -414,6 +414,9 @@ class TrainingSettings(Section):
     """Of new output layers at the start; below 0, blanks are less likely at first; see `models.heads.LanguageHeads`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip_norm: Positive = 1.0
+    muon_learning_rate: Positive | None = None
+    """Peak of the matrices in the encoder's blocks, which Muon changes then, 0.02 for instance; it rises and falls with
+    `learning_rate`. None: AdamW changes all; see `training.optimizer.FlatAdamW`."""
     average_decay: Share = 0.0
     """Of a running mean of the weights, an update; looks at the dev sets and the run's end use it. 0: the weights as
     they are; see `training.optimizer.FlatAdamW`."""

@@ -57,3 +57,23 @@ def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
     longest = max(plan.durations_s[draw.language][draw.example] / draw.speed for draw in batch)
     assert longest * len(batch) <= 4
     assert plan.durations_s[0] == pytest.approx(np.asarray(examples[0].num_samples) / 16_000)
+
+
+def test_muon_changes_the_matrices_of_the_blocks(tiny_recipe: Recipe):
+    recipe = tiny_recipe.overridden({"training.learning_rate": 4e-3, "training.muon_learning_rate": 0.02})
+    model = build_model(recipe, {"aa": 5, "bb": 6})
+    optimizer = build_optimizer(model, recipe.training)
+    assert optimizer.muon_rate == pytest.approx(5.0)
+    found = {v.path: n for v, n in zip(optimizer.weights, optimizer.matrices, strict=True) if n}
+    names = {path.partition("encoder/")[2].partition("/")[2]: number for path, number in found.items()}
+    assert names == {
+        "feed_forward_in/widen/kernel": 1,
+        "feed_forward_in/narrow/kernel": 1,
+        "attention/project/kernel": 3,
+        "attention/out/kernel": 1,
+        "convolution/gate/kernel": 1,
+        "convolution/out/kernel": 1,
+        "feed_forward_out/widen/kernel": 1,
+        "feed_forward_out/narrow/kernel": 1,
+    }
+    assert not any(build_optimizer(model, tiny_recipe.training).matrices), "AdamW changes all without the setting"
