@@ -170,10 +170,9 @@ def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(step_jax, ro
     shapes = set()
     for num_samples in range(500, room, 37):
         num_rows = room // num_samples
-        batch = Batch(
-            np.zeros((num_rows, num_samples), np.int8), *[np.ones(num_rows, np.int32)] * 2, np.ones((num_rows, 7)), [1]
-        )
-        padded = step_jax.in_common_shapes(batch._replace(num_tokens=batch.num_samples), room, max_tokens=9)
+        waveforms, ones = np.zeros((num_rows, num_samples), np.int8), np.ones(num_rows, np.int32)
+        batch = Batch(waveforms, ones, ones, np.ones((num_rows, 7)), ones)
+        padded = step_jax.in_common_shapes(batch, room, max_tokens=9)
         assert padded.tokens.shape == (len(padded.waveforms), 9)
         assert all(there >= size for there, size in zip(padded.waveforms.shape, batch.waveforms.shape, strict=True))
         assert padded.waveforms.size <= 1.5 * room
