@@ -31,6 +31,8 @@ setup: .venv/complete
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --allow-empty-requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@# A first start writes byte code, also where the environment forbids it: without, each one takes seconds more.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'from speech_mtl.backend import load_backend; load_backend()'
 	touch $@
 
 demo: setup
@@ -56,7 +58,7 @@ kill: setup
 	$(BIN)/python tests/kill --number 100 --out tests/kill/results.md
 
 faults: setup
-	$(BIN)/python -m pytest -n auto -m faults tests/faults
+	$(BIN)/python -m pytest -n auto -m faults tests/faults --faults-out tests/faults/results.md
 
 tables: setup
 	$(BIN)/speech-mtl tables

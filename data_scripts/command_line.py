@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
 
-import soundfile
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from data_scripts.tables import Unusable
+from speech_mtl.data.audio import AudioError, duration_s
 from speech_mtl.data.manifest import manifest_line, manifest_path, most_skipped, read_manifest, write_manifest
 from speech_mtl.data.text import damaged_letters, language_rule
 from speech_mtl.datatypes import SPLITS, Utterance
@@ -439,24 +439,19 @@ def _utterance(record: Record | Unusable, language: str) -> Utterance | Unusable
     if not transcribed and all(label is None for label in record.labels.values()):
         return unusable("without text", "there is no text")
     try:
-        if not record.audio.is_file():
-            return unusable("audio missing", f"there is no audio file {record.audio}")
-        info = soundfile.info(str(record.audio))
-    except OSError as error:  # such as a name that is too long
-        return unusable("audio missing", f"there is no audio file {record.audio} ({error.strerror})")
-    except soundfile.LibsndfileError as error:
-        return unusable("audio unreadable", f"{record.audio} cannot be read ({error.error_string.rstrip('.')})")
-    if info.frames <= 0:
+        seconds = duration_s(record.audio)
+    except AudioError as error:
+        return unusable(f"audio {error.reason}", str(error))
+    if seconds == 0:
         return unusable("audio empty", f"{record.audio} holds no samples")
-    duration_s = info.frames / info.samplerate
-    if round(duration_s, 4) <= 0:
-        return unusable("audio too short", f"{record.audio} holds {info.frames} samples, {duration_s:.6f} s")
+    if round(seconds, 4) == 0:
+        return unusable("audio too short", f"{record.audio} lasts {seconds:.6f} s")
     utterance = Utterance(
         id=record.id,
         audio=record.audio,
         language=language,
         text=record.text if transcribed else None,
-        duration_s=duration_s,
+        duration_s=seconds,
         speaker=record.speaker,
         labels=record.labels,
         source=record.source,

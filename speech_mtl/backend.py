@@ -12,9 +12,15 @@ from speech_mtl.errors import InputError, require
 BACKENDS = ("tensorflow", "jax")
 """Those that `training.gradients` has a step for, and names of packages and extras; the first is the default."""
 
+UNUSED = ("matplotlib", "pandas", "sklearn")
+"""Packages that Keras imports where they are installed, for parts that are not used here. That takes seconds."""
+
 
 def load_backend() -> None:
     """Imports Keras, with TensorFlow as its backend unless KERAS_BACKEND says otherwise. Takes seconds.
+
+    Of the user's own settings of Keras that is the only one that counts: with a keras.json that asks for float16 or for
+    channels first, networks would be others than those that a recipe describes.
 
     TensorFlow writes messages about its build past Python's standard error and past TF_CPP_MIN_LOG_LEVEL (a known fault
     of its own, tensorflow#100442); they are held back here, and shown if the import fails.
@@ -33,10 +39,30 @@ def load_backend() -> None:
     if find_spec(backend) is None:
         raise require(backend, extra=backend, purpose=f"The Keras backend {backend}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_back():
+    with _held_back(), _plain_keras():
         import keras
 
         keras.config.disable_traceback_filtering()
+
+
+@contextmanager
+def _plain_keras() -> Iterator[None]:
+    """Keeps an import of Keras in the block from the user's keras.json and variables, and from packages not needed."""
+    theirs = {
+        name: value for name, value in os.environ.items() if name.startswith("KERAS_") and name != "KERAS_BACKEND"
+    }
+    hidden = [name for name in UNUSED if name not in sys.modules]
+    for name in theirs:
+        del os.environ[name]
+    os.environ["KERAS_HOME"] = os.devnull  # no folder: nothing is read from there, and nothing written
+    sys.modules |= dict.fromkeys(hidden)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue, reportArgumentType]
+    try:
+        yield
+    finally:
+        del os.environ["KERAS_HOME"]
+        os.environ |= theirs
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextmanager

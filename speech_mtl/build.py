@@ -199,7 +199,7 @@ def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callab
         warmup_cosine,
         peak=settings.learning_rate,
         final=settings.final_learning_rate,
-        warmup_updates=settings.warmup_updates,
+        warmup_updates=settings.warmup,
         num_updates=settings.num_updates,
     )
     return lambda update: rate(update) * unfreezing.factors(update)

@@ -1,23 +1,35 @@
 """The command line. Exit codes: 0 done, 2 bad input or settings, 1 a fault of ours, 130 stopped with Ctrl-C."""
 
+import shutil
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, NoReturn
+from shlex import join, quote
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
 from speech_mtl import __version__
-from speech_mtl.errors import InputError, unusable_file
+from speech_mtl.errors import InputError, printable, unusable_file
+from speech_mtl.screen import escape_what_cannot_be_shown
+
+if TYPE_CHECKING:
+    from speech_mtl.config import Recipe
+    from speech_mtl.runs import Run
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
 
-What to do first, in the folder of the project:
+Training needs the extra [bold]tensorflow[/bold] or [bold]jax[/bold], preparing speech the extra [bold]corpora[/bold].
 
-  [bold]make demo[/bold]                                      the whole way on a small synthetic corpus, in minutes
+The whole way on a small synthetic corpus, in minutes:
+
+  [bold]python -m data_scripts.synthetic data/synthetic --languages zh,de,fr,es,it --train-minutes 10 \\
+    --dev-utterances 60 --test-utterances 150[/bold]
+  [bold]speech-mtl compare recipes/synthetic compare.budgets_min='\\[1, 4]' compare.seeds='\\[0]' \\
+    compare.arms='\\[alone, pretrain_finetune]' --out runs/demo[/bold]
 
 With your own recordings (a folder of audio files and a metadata table):
 
@@ -26,6 +38,7 @@ With your own recordings (a folder of audio files and a metadata table):
   [bold]speech-mtl transcribe runs/own --language cs FILE.wav[/bold]
 
 Every command explains itself: [bold]speech-mtl train --help[/bold]
+Every setting does, too:       [bold]speech-mtl settings[/bold]
 """
 
 STOPPED = 130
@@ -44,22 +57,35 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Settings to change, such as training.num_updates=500; all are in speech_mtl/settings.py.",
+        help="Settings to change, such as training.num_updates=500; `speech-mtl settings` lists all.",
     ),
 ]
 ComparisonOverrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Settings to change, such as compare.seeds='[0, 1, 2]'; all are in speech_mtl/settings.py. "
+        help="Settings to change, such as compare.seeds='[0, 1, 2]'; `speech-mtl settings` lists all. "
         f"Arms for compare.arms: {ARMS}.",
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `speech-mtl train` wrote.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
 
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs side by side, each with its share of the cores.")]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Runs side by side, each with its share of the cores. With another share, the same seed gives losses and "
+        "weights that differ in the last digits.",
+    ),
+]
 EngineName = Annotated[str, typer.Option(help="local, or ray for the machines of the cluster that RAY_ADDRESS names.")]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option("--accept-changes", help="Keep what was trained before speech or first weights changed, and go on."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Train nothing; print the plan, its time and disk.")]
 
 
@@ -76,6 +102,16 @@ def welcome(
         Console(highlight=False, soft_wrap=True).print(WELCOME)
 
 
+def _load_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
+    """The settings; says so if the recipe is one that comes with the package."""
+    from speech_mtl.config import find_recipe, load_recipe
+
+    found = find_recipe(recipe)
+    if not recipe.exists():
+        print(f"There is no {recipe} here. Used is the one that comes with speech-mtl: {found}", file=sys.stderr)
+    return load_recipe(found, overrides)
+
+
 def _load_backend_for(run: Path) -> None:
     """Imports Keras if there is a run to use it for."""
     from speech_mtl.backend import load_backend
@@ -90,23 +126,32 @@ def train(
     recipe: RecipePath,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME-OF-RECIPE if not given.")] = None,
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a recipe; run again, it goes on from the last checkpoint.
+    """Train a recipe; run again, it goes on from the last checkpoint. With more updates it trains further.
 
     Example: speech-mtl train recipes/human training.num_updates=500 --out runs/first
     """
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe, overrides)
+    settings = _load_recipe(recipe, overrides)
     load_backend()
     from speech_mtl.experiments.train import train as train_run
     from speech_mtl.screen import Screen
 
     path = out or Path("runs") / settings.name
-    train_run(settings, path, Screen(quiet))
-    print(f"The run is in {path}\nNext: speech-mtl evaluate {path}")
+    run = train_run(settings, path, Screen(quiet), accept_changes=accept_changes)
+    print(f"The run is in {path}")
+    _print_next(run, f"speech-mtl evaluate {quote(str(path))}")
+
+
+def _print_next(run: "Run", usual: str) -> None:
+    """What to do after training: look at the errors, or train again where nothing was learnt."""
+    from speech_mtl.experiments.plateau import plateau_text, stuck_languages
+
+    stuck = stuck_languages(run)
+    print(f"Next: train again. {plateau_text(stuck, run.recipe())}" if stuck else f"Next: {usual}")
 
 
 @app.command()
@@ -117,7 +162,7 @@ def finetune(
     train: Annotated[
         Path | None, typer.Option(metavar="MANIFEST", help="Its training speech; else in the run's data.dir.")
     ] = None,
-    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to stop early by.")] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Validation speech, to stop early by.")] = None,
     test: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to evaluate on later.")] = None,
     tokenizer: Annotated[
         str | None,
@@ -132,6 +177,7 @@ def finetune(
     replace_head: Annotated[bool, typer.Option("--replace-head", help="A new output layer for one it has.")] = False,
     keep_head: Annotated[bool, typer.Option("--keep-head", help="Go on from the output layer it has.")] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; RUN-LANGUAGE if not given.")] = None,
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
     """Teach a trained run another language. The output layers that it has stay.
@@ -139,6 +185,7 @@ def finetune(
     Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
     """
     from speech_mtl.config import parsed_overrides
+    from speech_mtl.data.languages import canonical
 
     if replace_head and keep_head:
         raise InputError(
@@ -160,40 +207,60 @@ def finetune(
     head = "new" if replace_head else "keep" if keep_head else None
     new = NewLanguage(language, manifests, tokenizer, method, head, rehearse)
     named = run.resolve() if run.name in ("", "..") else run  # the folder it is in: `.` has no name
-    path = out or named.with_name(f"{named.name}-{language}")
+    path = out or named.with_name(f"{named.name}-{canonical(language)}")
     settings = finetuning_recipe(Run(run), new, changes, screen.progress)
-    train_run(settings, path, screen)
+    trained = train_run(settings, path, screen, accept_changes=accept_changes)
     print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
-    print(f"Next: speech-mtl evaluate {path}, or speech-mtl forgetting {path} for what it lost")
+    typed = quote(str(path))
+    _print_next(trained, f"speech-mtl evaluate {typed}, or speech-mtl forgetting {typed} for what it lost")
 
 
 @app.command()
 def evaluate(
     run: RunPath,
     split: Annotated[
-        list[str] | None, typer.Option(help="train, dev or test, several times if need be; dev and test if not given.")
+        list[str] | None,
+        typer.Option(help="train, dev (validation) or test, several times if need be; dev and test if not given."),
     ] = None,
     language: Annotated[list[str] | None, typer.Option(help="Only these languages; all if not given.")] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Other speech, in one language: what was found in the run's own dev and test stays."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Print word and character error rates of a run by language and split.
 
     Example: speech-mtl evaluate runs/human --split test --language zh-CN
+
+    Example: speech-mtl evaluate runs/human --manifest data/held_out.jsonl --language zh-CN
     """
+    if manifest and (split or len(language or []) > 1):
+        raise InputError(
+            "--manifest takes the place of --split, and is of one language",
+            expected="--manifest FILE, with at most one --language",
+            received=f"--split {' '.join(split)}" if split else f"{len(language or [])} languages",
+            action="leave --split out, and call it once for each language",
+        )
     _load_backend_for(run)
     from speech_mtl.experiments.evaluate import evaluate as evaluate_run
+    from speech_mtl.experiments.evaluate import evaluate_manifest
     from speech_mtl.runs import Run
     from speech_mtl.screen import Screen
 
-    evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
-    _print_markdown((run / "evaluation.md").read_text(encoding="utf-8").rstrip())
-    print(f"The tables are in {run}/evaluation.md and .json, what was heard in {run}/hypotheses/")
+    name = "evaluation"
+    if manifest:
+        name += "-" + evaluate_manifest(Run(run), manifest, language[0] if language else None, Screen(quiet))[1]
+    else:
+        evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
+    _print_markdown((run / f"{name}.md").read_text(encoding="utf-8").rstrip())
+    print(f"The tables are in {run}/{name}.md and .json, what was recognised in {run}/hypotheses/")
 
 
 @app.command()
 def forgetting(
     run: RunPath,
-    split: Annotated[str, typer.Option(help="dev or test.")] = "test",
+    split: Annotated[str, typer.Option(help="dev (validation) or test.")] = "test",
     quiet: Quiet = False,
 ) -> None:
     """Print what was forgotten where a run was fine-tuned from another, and that one from another again.
@@ -218,7 +285,7 @@ def transcribe(
         typer.Argument(
             metavar="FILE...",
             help="Audio files that libsndfile reads (wav, flac, mp3, ogg, ...), of any rate, up to the run's "
-            "data.max_duration_s, which is 30 s if nobody changed it.",
+            "data.max_duration_s, which is 30 s if nobody changed it; folders of them; or patterns such as '*.wav'.",
         ),
     ],
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
@@ -226,16 +293,32 @@ def transcribe(
 ) -> None:
     """Print what is said in audio files, one line a file.
 
+    A file that cannot be recognised is named on standard error, and the exit code is then 2.
+
     Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
     """
     _load_backend_for(run)
-    from speech_mtl.experiments.transcribe import label_texts, transcribe_files
+    from speech_mtl.experiments.transcribe import audio_files, label_texts, transcribe_files
     from speech_mtl.runs import Run
+    from speech_mtl.screen import Screen
 
-    tasks = Run(run).tasks() if labels else {}
-    for path, hypothesis in transcribe_files(Run(run), files, language):
-        told = label_texts(tasks, hypothesis)
-        print("\t".join([str(path), hypothesis.text, *told]), flush=True)
+    screen, tasks = Screen(), Run(run).tasks() if labels else {}
+    found, refused = audio_files(files), 0
+    shown = found if sys.stdout.isatty() else screen.progress(found, "Transcribing")  # lines show it themselves
+    for path, told in transcribe_files(Run(run), shown, language):
+        if isinstance(told, InputError):
+            refused += 1
+            screen.warn(f"{told.problem}: {told.received}")
+        else:
+            line = [str(path), told.text, *label_texts(tasks, told)]
+            print("\t".join(printable(text, len(text)) for text in line), flush=True)
+    if refused:
+        raise InputError(
+            f"{refused} of {len(found)} files could not be transcribed",
+            expected="audio files with speech",
+            received="those named above",
+            action="mend or convert these, or leave them out; the others are done",
+        )
 
 
 @app.command()
@@ -246,6 +329,7 @@ def compare(
     jobs: Jobs = 1,
     engine: EngineName = "local",
     dry_run: DryRun = False,
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
     """Answer how much auxiliary languages help a target: every budget, arm and seed, with intervals and a report.
@@ -254,7 +338,7 @@ def compare(
 
     speech-mtl compare recipes/human compare.budgets_min='[10, 20]' compare.seeds='[0, 1, 2]' --out runs/human
     """
-    path = _comparison("compare", recipe, overrides, out, jobs, engine, dry_run, quiet)
+    path = _comparison("compare", recipe, overrides, out, jobs, engine, dry_run, accept_changes, quiet)
     if path:
         print(f"The report is {path}/report.html; rows and plots lie beside it, the runs in {path}/runs/")
 
@@ -267,6 +351,7 @@ def transfer(
     jobs: Jobs = 1,
     engine: EngineName = "local",
     dry_run: DryRun = False,
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
     """Map which language helps which: every language as the target, each other one as its only auxiliary.
@@ -275,7 +360,7 @@ def transfer(
 
     speech-mtl transfer recipes/synthetic compare.budgets_min='[1]' compare.arms='\\[pretrain_finetune]'
     """
-    path = _comparison("transfer", recipe, overrides, out, jobs, engine, dry_run, quiet)
+    path = _comparison("transfer", recipe, overrides, out, jobs, engine, dry_run, accept_changes, quiet)
     if path:
         print(f"The map is in {path}/report.html; rows and plots lie beside it, the runs in {path}/runs/")
 
@@ -288,13 +373,13 @@ def _comparison(
     jobs: int,
     engine: str,
     dry_run: bool,
+    accept_changes: bool,
     quiet: bool,
 ) -> Path | None:
     """Runs or only shows a comparison; returns the output folder if it ran."""
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe, overrides)
+    settings = _load_recipe(recipe, overrides)
     load_backend()
     from speech_mtl.experiments import compare as comparisons
     from speech_mtl.experiments import plan as plans
@@ -308,7 +393,7 @@ def _comparison(
         _print_markdown(estimate_text(planned, jobs))
         return None
     run = comparisons.compare if kind == "compare" else comparisons.transfer
-    results = run(settings, path, Screen(quiet), jobs, engine)
+    results = run(settings, path, Screen(quiet), jobs, engine, accept_changes)
     _print_markdown(comparisons.comparison_text(results))
     return path
 
@@ -320,27 +405,27 @@ def tune(
     out: Annotated[Path | None, typer.Option(help="Output folder; runs/tune-NAME-OF-RECIPE if not given.")] = None,
     jobs: Jobs = 1,
     engine: EngineName = "local",
+    accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search the weights of languages and tasks on the dev set: a grid, or Bayesian optimisation.
+    """Search the weights of languages and tasks on the validation set: a grid, or Bayesian optimisation.
 
     Run again, it goes on where it was stopped. Example:
 
     speech-mtl tune recipes/weighting tune.weights='{zh: [0.5, 1, 2, 4]}' --jobs 2
     """
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import load_recipe
 
-    settings = load_recipe(recipe, overrides)
+    settings = _load_recipe(recipe, overrides)
     load_backend()
     from speech_mtl.experiments import tune as searches
     from speech_mtl.screen import Screen
 
     path = out or Path("runs") / f"tune-{settings.name}"
-    tuned = searches.tune(settings, path, Screen(quiet), jobs, engine)
-    _print_markdown(searches.tuned_text(tuned))
+    tuned = searches.tune(settings, path, Screen(quiet), jobs, engine, accept_changes)
+    _print_markdown(searches.tuned_text(tuned, settings))
     print(f"All trials are in {path}/tune.json, plots in {path}/plots/, the runs in {path}/runs/")
-    print(f"Next: speech-mtl train {recipe} '{searches.best_weighting(tuned)}'")
+    print("Next: " + join(["speech-mtl", "train", str(recipe), searches.best_weighting(tuned)]))
 
 
 @app.command()
@@ -392,25 +477,50 @@ def tables(
 
     Example: speech-mtl tables recipes/human/README.md
     """
-    from speech_mtl.files import write_text
+    from speech_mtl.files import read_text, write_text
     from speech_mtl.scoring.readme import render_readme
 
     for path in readmes or [Path("README.md"), *sorted(Path("recipes").glob("*/README.md"))]:
         text = render_readme(path)
-        if text == path.read_text(encoding="utf-8"):
+        if text == read_text(path):
             continue
         if check:
             raise InputError(
                 f"{path} shows a table that differs from its JSON",
                 expected="tables as `speech-mtl tables` writes them",
                 received="other text between the result comments",
-                action=f"speech-mtl tables {path}",
+                action=f"speech-mtl tables {quote(str(path))}",
             )
         write_text(path, text)
         print(f"{path} written")
 
 
+@app.command("settings")
+def list_settings(
+    word: Annotated[
+        str, typer.Argument(metavar="[WORD]", help="Only settings with it in their key or description.")
+    ] = "",
+) -> None:
+    """List the settings of recipes with their values, defaults and descriptions.
+
+    Example: speech-mtl settings rate
+    """
+    from speech_mtl.config import all_settings
+    from speech_mtl.listing import listing
+
+    found = [setting for setting in all_settings() if setting.matches(word)]
+    if not found:
+        raise InputError(
+            f"No setting has {word!r} in its key or description",
+            expected="a word such as learning_rate or warm-up",
+            received=word,
+            action="`speech-mtl settings` lists all",
+        )
+    print(listing(found, shutil.get_terminal_size((100, 24)).columns))
+
+
 def _print_markdown(text: str) -> None:
+    text = printable(text, len(text))
     if sys.stdout.isatty():
         Console().print(Markdown(text))
     else:
@@ -419,6 +529,7 @@ def _print_markdown(text: str) -> None:
 
 def main() -> None:
     """Runs the command line; what the user can mend is printed without a traceback."""
+    escape_what_cannot_be_shown()
     try:
         app()
     except InputError as error:

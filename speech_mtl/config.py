@@ -4,20 +4,23 @@ What comes out is frozen. The settings themselves are in `settings.py`.
 """
 
 import difflib
-import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from ruamel.yaml import YAML, YAMLError
 
+from speech_mtl.data.languages import canonical
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, brief
+from speech_mtl.files import read_yaml
+from speech_mtl.listing import Setting, list_settings
 from speech_mtl.settings import (
     AdapterSettings,
     AugmentSettings,
@@ -27,40 +30,69 @@ from speech_mtl.settings import (
     EncoderSettings,
     EqualWeightingSettings,
     FeatureSettings,
+    FilePath,
     FixedWeightingSettings,
     GradientSettings,
     GradNormSettings,
+    LanguageName,
     LanguageSettings,
     LogMelSettings,
     LowRankAdapterSettings,
+    Name,
     ProgressiveSettings,
     Section,
     Seed,
     SharingSettings,
     TaskSettings,
+    Text,
     TrainingSettings,
     TuneSettings,
     UnfreezeHeadsSettings,
     WeightingSettings,
+    Word,
 )
+from speech_mtl.yaml12 import Lines, parse_yaml, yaml_text
+
+Place = tuple[str | int, ...]
+"""Keys and numbers that lead to a setting."""
+
+COMMAND_LINE = "the command line"
 
 RUN_SETTINGS = "settings.yaml"
 """What the recipe of a run is called in its folder; see `runs`."""
 
 
+UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*")
+"""Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
+
+PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
+"""Where speech and weights lie. What lies there has a bearing: `experiments.made_from` tells whether it is the same."""
+
+TEST_MANIFESTS = "languages.*.manifests.test"
+"""Where test speech lies: it has no bearing on what is trained, but on what comparisons find."""
+
+LENGTH = ("training.num_updates", "training.patience")
+"""How long a run trains: it can be trained further."""
+
+RECIPE = "recipe.yaml"
+"""What the file of a recipe is called in its folder."""
+
+
 class Recipe(Section):
     """All settings of a run or a comparison."""
 
-    name: str
-    about: str = ""
+    name: Name
+    """Of the run's folder in runs/, where --out names none."""
+    about: Text = ""
     """A sentence about the data that is printed wherever results are shown."""
-    target: str | None = None
+    target: Word | None = None
     """The language that matters: early stopping and comparisons look at its errors. None: the mean of all languages.
 
     Early stopping can look at a task instead; comparisons need a language.
     """
-    languages: dict[str, LanguageSettings] = Field(min_length=1)
-    tasks: dict[str, TaskSettings] = Field(default_factory=dict)
+    languages: Annotated[dict[LanguageName, LanguageSettings], Field(min_length=1, max_length=1000)]
+    """By BCP 47 tag, such as cs or zh-CN."""
+    tasks: Annotated[dict[Name, TaskSettings], Field(default_factory=dict, max_length=1000)]
     """What is predicted besides transcripts, by a name of its own."""
     weighting: WeightingSettings = EqualWeightingSettings()
     """lambda of each language and task in the objective; see `training.objective`."""
@@ -68,8 +100,10 @@ class Recipe(Section):
     """How the tasks' gradients are combined in the encoder. None: they are added up."""
     data: DataSettings
     features: FeatureSettings = LogMelSettings()
+    """What the encoder gets of the waveform."""
     augment: AugmentSettings = AugmentSettings()
     encoder: EncoderSettings = ConformerSettings()
+    """The layers that all languages share."""
     sharing: SharingSettings = SharingSettings()
     adapters: AdapterSettings | None = None
     """Small layers in the encoder that each language has for itself. None: there are none."""
@@ -77,8 +111,22 @@ class Recipe(Section):
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()
     seed: Seed = 0
-    init_from: Path | None = None
+    """Of all random draws of a run."""
+    init_from: FilePath | None = None
     """A run whose encoder, and whose output layers of languages named here, training starts from."""
+
+    @field_validator("languages")
+    @classmethod
+    def _languages_are_languages_and_differ(cls, languages):
+        names: dict[str, str] = {}
+        for name in languages:
+            try:
+                other = names.setdefault(canonical(name), name)
+            except InputError as error:
+                raise ValueError(f"{error.expected}; {name[:80]!r} is none: {error.action}") from None
+            if other != name:
+                raise ValueError(f"different languages; {other} and {name} are one: leave one of them out")
+        return languages
 
     @field_validator("tasks")
     @classmethod
@@ -153,6 +201,16 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _features_fit(self):
+        if isinstance(self.features, LogMelSettings):
+            self.features.refuse_unfit(self.data.sample_rate_hz)
+        if self.augment.spec_augment.max_mels > self.features.num_mels:
+            raise ValueError(
+                f"augment.spec_augment.max_mels must be at most features.num_mels = {self.features.num_mels}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _columns_have_languages(self):
         if not isinstance(self.encoder, ProgressiveSettings):
             return self
@@ -214,8 +272,18 @@ class Recipe(Section):
         """Seconds of speech of a language's split that are used; None for all."""
         return self.languages[language].budget_s if split == "train" else None
 
-    def of_one_run(self) -> dict[str, Any]:
-        """The settings that bear on one run, as plain values: not what a comparison or a search consists of."""
+    def of_one_run(self, but: Sequence[str] = ()) -> dict[str, Any]:
+        """The settings that have a bearing on one run, as plain values by dotted key; not those of these patterns."""
+        values = self.model_dump(mode="json")
+        values["training"]["warmup_updates"] = self.training.warmup  # alike, whether given or not
+        return {
+            key: value
+            for key, value in _by_dotted_key(values).items()
+            if not any(fnmatchcase(key, pattern) for pattern in (*UNTRAINED, *but))
+        }
+
+    def of_run(self) -> dict[str, Any]:
+        """What a run's settings say of it: all but what a comparison or a search consists of."""
         return self.model_dump(mode="json", exclude={"about", "compare", "tune"})
 
     def with_languages(
@@ -238,58 +306,75 @@ class Recipe(Section):
         """A copy in which each dotted key has its new value; `where` these come from, for messages."""
         values = self.model_dump(mode="json")
         for key, value in overrides.items():
-            _set(values, key, _plain(value))
-        return _checked(values, where=where)
+            _set(values, key, _plain(value), where)
+        return _checked(values, lambda _: where)
 
     def to_yaml(self) -> str:
         """All settings, defaults written out, as YAML that `load_recipe` reads back."""
-        stream = io.StringIO()
-        writer = YAML(typ="safe", pure=True)
-        # The order of languages is that of `language_ids`.
-        writer.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
-        writer.dump(self.model_dump(mode="json"), stream)
-        return stream.getvalue()
+        return yaml_text(self.model_dump(mode="json"))  # the order of languages is that of `language_ids`
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by their path in a checkout, such as `recipes/own`."""
+    package = Path(__file__).parent
+    installed = sorted(package.glob(f"recipes/*/{RECIPE}"))
+    return {
+        f"recipes/{path.parent.name}": path for path in installed or sorted(package.parent.glob(f"recipes/*/{RECIPE}"))
+    }
+
+
+def find_recipe(path: Path) -> Path:
+    """The file of a recipe: that file, that in the folder, or, where nothing is there, the one that comes with us.
+
+    Raises:
+        InputError: There is none.
+    """
+    here, shipped = path / RECIPE if path.is_dir() else path, shipped_recipes()
+    if here.is_file():
+        return here
+    named = (path.parent if path.name == RECIPE else path).as_posix()
+    if named in shipped and not path.is_dir():
+        return shipped[named]
+    raise InputError(
+        f"There is no recipe {here}",
+        expected="a YAML file, or a folder with a recipe.yaml; these come with speech-mtl: " + ", ".join(shipped),
+        received="nothing at that path",
+        action="name one of these, or copy one and change it",
+    )
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Reads and checks a recipe.
 
     Args:
-        path: A YAML 1.2 file, or a folder that holds `recipe.yaml`.
+        path: A YAML 1.2 file, or a folder that holds `recipe.yaml`; see `find_recipe`.
         overrides: `key=value` with dotted keys; the value is YAML.
 
     Raises:
         InputError: No such file, not YAML, an unknown key or a value that fails its check.
     """
-    if path.is_dir():
-        path = path / "recipe.yaml"
-    if not path.is_file():
-        raise InputError(
-            f"There is no recipe {path}",
-            expected="a YAML file, or a folder with a recipe.yaml",
-            received="nothing at that path",
-            action="name one of the folders in recipes/, such as recipes/synthetic",
-        )
-    try:
-        values = _yaml(path.read_bytes())
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(
-            f"{path}:{mark.line + 1 if mark else 1}: not YAML ({getattr(error, 'problem', error)})",
-            expected="a YAML 1.2 file",
-            received="text that the parser stops at",
-            action="mend the line",
-        ) from None
+    path, lines = find_recipe(path), {}
+    values = read_yaml(path, "mend it, or start from one of the recipes that come with speech-mtl", lines)
     if not isinstance(values, dict):
         raise InputError(
             f"{path} holds no settings",
             expected="a mapping with at least the keys name, languages and data",
             received=type(values).__name__,
-            action="start from one of the recipes in recipes/",
+            action="start from one of the recipes that come with speech-mtl, such as recipes/own",
         )
-    for key, value in parsed_overrides(overrides or []).items():
-        _set(values, key, value)
-    return _checked(values, where=str(path))
+    typed = parsed_overrides(overrides or [])
+    for key, value in typed.items():
+        _set(values, key, value, COMMAND_LINE)
+    return _checked(values, lambda place: _where(place, path, lines, typed))
+
+
+def _where(place: Place, path: Path, lines: Lines, typed: Mapping[str, Any]) -> str:
+    """Where a setting was given: the line of a recipe, or the command line."""
+    keys = [tuple(key.split(".")) for key in typed]
+    if place and any(key[: len(place)] == place or place[: len(key)] == key for key in keys):
+        return COMMAND_LINE
+    known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in lines), None)
+    return f"{path}:{lines[known]}" if known else str(path)
 
 
 def refuse_no_run(folder: Path) -> None:
@@ -317,22 +402,14 @@ def parsed_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     values = {}
     for override in overrides:
         key, sign, value = override.partition("=")
-        if not sign:
+        if not sign or not value.strip():
             raise InputError(
-                f"The setting {override!r} on the command line has no value",
+                f"The setting {override!r} on {COMMAND_LINE} has no value",
                 expected="key=value, such as training.num_updates=500",
                 received=override,
-                action="add =VALUE",
+                action="add the value; null stands for none, and '' for an empty text",
             )
-        try:
-            values[key] = _yaml(value)
-        except YAMLError:
-            raise InputError(
-                f"The value of {key} on the command line is not YAML",
-                expected="a number, a word, or a list such as [1, 2]",
-                received=value,
-                action="quote the value",
-            ) from None
+        values[key] = parse_yaml(value, lambda _, key=key: f"{key} on {COMMAND_LINE}", "quote the value")
     return values
 
 
@@ -364,53 +441,78 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
-def _yaml(text: str | bytes) -> Any:
-    return YAML(typ="safe", pure=True).load(text)  # YAML 1.2: `no` is a word and `3e-4` a number
+def _set(values: dict, key: str, value: Any, where: str) -> None:
+    """Sets a dotted key; `where` it comes from, for messages.
 
-
-def _set(values: dict, key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        if not isinstance(values.get(parent), dict):
+    Raises:
+        InputError: A part of the key is empty, or leads into a value that has no parts.
+    """
+    *parents, last = parts = key.split(".")
+    if "" in parts or len(parts) > MOST_PARTS:
+        raise InputError(
+            f"{where}: {key!r} is no key of a setting",
+            expected=f"1 to {MOST_PARTS} names with dots between them, such as training.num_updates",
+            received=key,
+            action="`speech-mtl settings` lists all keys",
+        )
+    for i, parent in enumerate(parents, 1):
+        if values.get(parent) is None:
             values[parent] = {}
+        if not isinstance(values[parent], dict):
+            raise InputError(
+                f"{where}: {key} leads into {'.'.join(parts[:i])}, which has no keys of its own",
+                expected="the key of a whole value: lists are given as a whole",
+                received=f"{key}, where {'.'.join(parts[:i])} is {brief(values[parent])}",
+                action=f"set {'.'.join(parts[:i])}",
+            )
         values = values[parent]
     values[last] = value
 
 
-def _checked(values: dict, where: str) -> Recipe:
+MOST_PARTS = 20
+"""Of a dotted key."""
+
+
+def _checked(values: dict, where: Callable[[Place], str]) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise _input_error(error, where) from None
 
 
-def _input_error(error: ValidationError, where: str) -> InputError:
+def _input_error(error: ValidationError, where: Callable[[Place], str]) -> InputError:
     """The first problem that pydantic found, in our four parts."""
     first = error.errors(include_url=False)[0]
-    parts = [str(part) for part in first["loc"]]
-    named = zip(["", *parts], parts, strict=False)  # a task may have the name of a kind
-    location = [part for before, part in named if before == "tasks" or part not in _KINDS]
-    key = ".".join(location) or "the recipe"
+    place = _place(first["loc"])
+    key = ".".join(map(str, place)) or "the recipe"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1)
         return InputError(
-            f"{where}: unknown key {key!r}{more}",
-            expected="one of " + ", ".join(known),
+            f"{where(place)}: unknown key {key!r}{more}",
+            expected="one of " + ", ".join(_known_keys(place[:-1])),
             received=key,
-            action=f"did you mean {'.'.join([*location[:-1], *near])!r}?" if near else "remove the key",
+            action=f"did you mean {near}?" if (near := _near(place)) else "remove the key",
         )
     expected = first["msg"].removeprefix("Value error, ")
     if first["type"] == "union_tag_invalid":
         expected = "one of the kinds " + str(first.get("ctx", {}).get("expected_tags"))
-    received = "nothing" if first["type"] == "missing" else repr(first["input"])
     return InputError(
-        f"{where}: {key} is not right{more}",
+        f"{where(place)}: {key} is not right{more}",
         expected=expected,
-        received=received if len(received) <= 200 else received[:200] + "...",
+        received="nothing" if first["type"] == "missing" else brief(first["input"]),
         action=f"change {key}",
     )
+
+
+def _place(location: Place) -> Place:
+    """Where pydantic found a problem, without the kinds and the sign for keys that it puts there."""
+    parts = location[:-1] if location[-1:] == ("[key]",) else location
+    named = zip(("", *parts), parts, strict=False)
+    return tuple(part for before, part in named if before in _HOLD_NAMES or part not in _KINDS)
+
+
+_HOLD_NAMES = ("tasks", "languages", "variants")
+"""What holds names that a user gives, which may be those of kinds."""
 
 
 def _kinds(section: type[Section]) -> set[str]:
@@ -423,22 +525,26 @@ _KINDS = _kinds(Section)
 """What pydantic puts into the path of a setting that comes in several kinds."""
 
 
-def _known_keys(location: list[str]) -> list[str]:
-    """The keys that the section at a dotted location has; of every kind where there are several."""
-    sections: list[Any] = [Recipe]
-    for part in location:
-        inner: list[Any] = []
-        for section in sections:
-            if part in section.model_fields:
-                inner += _sections(section.model_fields[part].annotation)
-            elif section is Recipe or not inner:
-                inner += [section] if section is LanguageSettings else []
-        sections = inner or sections
-    return sorted({name for section in sections for name in section.model_fields})
+@cache
+def all_settings() -> list[Setting]:
+    """Every setting of a recipe, in its order."""
+    return list_settings(Recipe.model_json_schema())
 
 
-def _sections(annotation: Any) -> list[Any]:
-    """All settings classes that an annotation mentions."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return [annotation]
-    return [found for inner in getattr(annotation, "__args__", ()) for found in _sections(inner)]
+def _known_keys(place: Place) -> list[str]:
+    """The keys that the section at a place has; of every kind where there are several."""
+    paths = [setting.key.split(".") for setting in all_settings()]
+    inside = [path for path in paths if len(path) > len(place) and all(map(_stands_for, path, place))]
+    return sorted({path[len(place)] for path in inside})
+
+
+def _stands_for(part: str, given: str | int) -> bool:
+    return part.isupper() or part == given
+
+
+def _near(place: Place) -> str:
+    """Keys that an unknown one may have meant: of that name in other sections, and of a name like it in its own."""
+    *section, last = map(str, place)
+    elsewhere = dict.fromkeys(one.key for one in all_settings() if one.key.rpartition(".")[2] == last)
+    near = difflib.get_close_matches(last[:100], _known_keys(place[:-1]), n=1)
+    return " or ".join(map(repr, [*list(elsewhere)[:3], *(".".join([*section, one]) for one in near)]))

@@ -21,6 +21,7 @@ from speech_mtl.data.examples import (
     within_budget,
 )
 from speech_mtl.data.labels import Removal, make_task
+from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.store import WaveformStore, open_store
@@ -62,11 +63,11 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     """Opens a split of a recipe's language, and decodes its audio if that has not been done yet.
 
     Raises:
-        InputError: There is no such manifest, or it is broken, or too much of its audio cannot be used, or the budget
-            is more than there is or less than one utterance.
+        InputError: There is no such manifest, or it is broken or of another language, or too much of its audio cannot
+            be used, or the budget is more than there is or less than one utterance.
     """
     manifest, budget_s = recipe.manifest(language, split), recipe.budget_s(language, split)
-    store = _opened(recipe, manifest, f"{language}-{split}", budget_s, wrap)
+    store = _opened(recipe, language, split, budget_s, wrap)
     positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed)
     if budget_s is not None and len(positions) == 0:
         raise InputError(
@@ -78,15 +79,15 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     return Split(language, split, manifest, store, positions)
 
 
-def _opened(recipe: Recipe, manifest: Path, name: str, budget_s: float | None, wrap: Wrap) -> WaveformStore:
+def _opened(recipe: Recipe, language: str, split: str, budget_s: float | None, wrap: Wrap) -> WaveformStore:
     """The decoded audio of a manifest: all of it, or as much as a budget needs."""
-    data = recipe.data
+    data, manifest, name = recipe.data, recipe.manifest(language, split), f"{language}-{split}"
 
     def progress(utterances: Iterable[Utterance]) -> Iterable[Utterance]:
         return wrap(utterances, f"Decoding {name}")
 
     def opened(part: np.ndarray | None = None) -> WaveformStore:
-        utterances, limits = partial(read_manifest, manifest), audio_limits(data)
+        utterances, limits = partial(_of_language, recipe, language, manifest), audio_limits(data)
         store = open_store(data.cache_dir, name, utterances, limits, data.num_threads, progress, part)
         num_read = len(store.num_samples if part is None else part)
         refuse_many(manifest, list(store.skipped.values()), num_read, data.allow_skipped)
@@ -98,6 +99,25 @@ def _opened(recipe: Recipe, manifest: Path, name: str, budget_s: float | None, w
             if (store := opened(part)).num_samples.sum() >= budget_s * data.sample_rate_hz:
                 return store
     return opened()
+
+
+def _of_language(recipe: Recipe, language: str, manifest: Path) -> Iterator[Utterance]:
+    """The utterances of a manifest.
+
+    Raises:
+        InputError: One is of another language.
+    """
+    allowed = recipe.languages[language].manifest_languages
+    for utterance in read_manifest(manifest):
+        if utterance.language not in allowed and not is_form_of(utterance.language, language):
+            raise InputError(
+                f"{utterance.source}: the language is another than that of the recipe",
+                expected=language,
+                received=utterance.language,
+                action="make the manifest with --language, or allow it by "
+                f"languages.{language}.manifest_languages=[{utterance.language}]",
+            )
+        yield utterance
 
 
 def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:

@@ -2,13 +2,15 @@
 
 import errno
 import re
+import reprlib
 from functools import partial
 
 LONGEST = 2_000
 """Letters of one part of a message: what comes from a file may be of any length."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What moves the cursor of a terminal, changes its colours or turns the direction of writing; not tab and line feed."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""What moves the cursor of a terminal, changes its colours, turns the direction of writing, or is no letter of XML; not
+tab and line feed."""
 
 
 def printable(text: str, longest: int = LONGEST) -> str:
@@ -17,6 +19,18 @@ def printable(text: str, longest: int = LONGEST) -> str:
         left_out = len(text) - longest
         text = f"{text[: longest // 2]} ... ({left_out:,} letters) ... {text[-longest // 2 :]}"
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def brief(value: object) -> str:
+    """A value as Python writes it, in at most 200 letters; of a large one, only the beginning is written out."""
+    text = _BRIEF.repr(value)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 200
+_BRIEF.maxlong = 100
+_BRIEF.maxlevel = 3
 
 
 class InputError(Exception):

@@ -1,6 +1,6 @@
 """Files: written whole or not at all, and checked once when they are read, whoever wrote them.
 
-Every text, JSON and JSON-lines file that the package reads comes through here. What is not as it should be is an
+Every text, JSON, JSON-lines and YAML file that the package reads comes through here. What is not as it should be is an
 `InputError` that names the file, the line and the field.
 """
 
@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -17,7 +18,8 @@ from uuid import uuid4
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, brief
+from speech_mtl.yaml12 import Lines, parse_yaml
 
 MOST_BYTES = 1 << 28
 """Of a file that is read as a whole: beyond it, it is not one of ours, and would fill the memory."""
@@ -52,9 +54,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def json_text(value: object) -> str:
-    """A value as our JSON files hold it."""
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+def json_text(value: object, indent: int | None = 1) -> str:
+    """A value as our JSON files hold it, with a line feed; records by their fields, or as they say themselves."""
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=_plain) + "\n"
+
+
+def _plain(record: Any) -> object:
+    if hasattr(record, "to_json"):
+        return record.to_json()
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -171,6 +179,20 @@ def parse_json(text: str, kind: type[T], where: str, action: str = MAKE_AGAIN) -
         raise _not_of_kind(error, text, where, action) from None
 
 
+def read_yaml(path: Path, action: str = MAKE_AGAIN, lines: Lines | None = None) -> Any:
+    """Reads a YAML 1.2 file; see `yaml12`.
+
+    Args:
+        path: The file.
+        action: What the user can do about a bad one.
+        lines: Is filled with the lines of all values.
+
+    Raises:
+        InputError: It is missing, not UTF-8, or not YAML of the kind that is read here; with the line.
+    """
+    return parse_yaml(read_text(path, action), lambda line: f"{path}:{line}", action, lines)
+
+
 @lru_cache(maxsize=64)
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
     return TypeAdapter(kind)
@@ -178,12 +200,12 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
 
 def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError, action: str) -> InputError:
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    command = "`iconv -f UTF-16 -t UTF-8`" if wide else "a command such as `iconv -f CP1250 -t UTF-8`"
     return InputError(
         f"{where}: not UTF-8",
         expected="text in UTF-8",
         received="UTF-16" if wide else repr(content[max(0, error.start - 20) : error.end + 20]),
-        action="convert the file, "
-        + ("with `iconv -f UTF-16 -t UTF-8`" if wide else f"such as with `iconv -f CP1250 -t UTF-8`; or {action}"),
+        action=f"convert the file with {command}; or {action}",
     )
 
 
@@ -208,7 +230,7 @@ def _not_of_kind(error: ValidationError, text: str, where: str, action: str) -> 
     return InputError(
         f"{where}: {named} is {'missing' if missing else 'not right'}",
         expected=_wanted(first),
-        received="no such field" if missing else repr(first["input"])[:200],
+        received="no such field" if missing else brief(first["input"]),
         action=action,
     )
 

@@ -1,7 +1,8 @@
 """What a run leaves on disk: save, resume, load. Weights lie by name, one file a part; nothing is unpickled.
 
 RUN/settings.yaml               all settings, defaults written out
-RUN/format.json                 the version of all this, and of the package that wrote it
+RUN/format.json                 written first: the version of all this, and of the package that wrote it
+RUN/made_from.json              digests of the speech, weights and code that it was made from
 RUN/tokenizers/LANGUAGE.json    tasks/NAME.json
 RUN/labels.json                 how many training utterances have a label of each task, and of how many
 RUN/parameters.json             how many there are, are trained, and belong to each language
@@ -14,6 +15,7 @@ RUN/best/000400/                the weights with the lowest dev error, without t
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
 RUN/laterals.json               of a progressive network: which layers of earlier columns it listens to
 RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
+RUN/evaluated.json              digests of what that was made from
 """
 
 import json
@@ -23,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import NotRequired, TypeVar
 
 import keras
 import numpy as np
@@ -36,7 +38,8 @@ from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import NotNegative, json_text, read_json, read_record, write_text
+from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
+from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.tasks import TASKS, Task
 from speech_mtl.training.optimizer import FlatAdamW
@@ -44,15 +47,7 @@ from speech_mtl.training.trainer import Progress
 from speech_mtl.training.weighting import Weighting
 from speech_mtl.weights import COPY_AGAIN, load_part, load_weights, save_part, save_weights, unreadable
 
-FORMAT = 1
-"""Of run folders: raised whenever a folder of before would be misread."""
-
 _Read = TypeVar("_Read")
-
-
-class _Format(TypedDict):
-    format: int
-    speech_mtl: str
 
 
 class _Kind(TypedDict):
@@ -67,17 +62,33 @@ class ParameterCounts(TypedDict):
     own: dict[str, NotNegative]
 
 
+class LogRecord(TypedDict):
+    """What reports show of a line of the log: a look at the dev sets."""
+
+    update: NotNegative
+    train_loss: NotRequired[dict[str, Finite]]
+    weight: NotRequired[dict[str, Finite]]
+    gradient_cosines: NotRequired[dict[str, dict[str, Finite]]]
+    commit: NotRequired[str | None]
+
+
+LEAVE_OUT = "remove the file: the report does without it; or copy the run again"
+"""What to do about a damaged file that only tells of a run."""
+
+
 class Run:
     """A run folder."""
 
     def __init__(self, path: Path):
         self.path = path
         self.settings_path = path / RUN_SETTINGS
-        self.format_path = path / "format.json"
+        self.format_path = path / MARK
         self.log_path = path / "log.jsonl"
         self.labels_path = path / "labels.json"
         self.start_path = path / "start.json"
         self.parameters_path = path / "parameters.json"
+        self.made_from_path = path / "made_from.json"
+        self.evaluated_path = path / "evaluated.json"
 
     def exists(self) -> bool:
         """Whether training was ever started here."""
@@ -97,7 +108,7 @@ class Run:
         """A folder without a file about it is of the first format, which had none."""
         if not self.format_path.is_file():
             return
-        record = read_json(self.format_path, _Format, COPY_AGAIN)
+        record = read_json(self.format_path, Mark, COPY_AGAIN)
         if record["format"] != FORMAT:
             raise InputError(
                 f"{self.path} is of another version",
@@ -109,18 +120,22 @@ class Run:
     def start(
         self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task] | None = None
     ) -> None:
-        """Writes what never changes during a run. The settings come last: they say that the rest is there."""
+        """Writes what a run begins with. The settings come last: they say that the rest is there."""
+        claim_folder(self.path, "run")
         for language, tokenizer in tokenizers.items():
             tokenizer.save(self.path / "tokenizers" / f"{language}.json")
         for name, task in (tasks or {}).items():
             write_text(self._task_path(name), json_text({"kind": task.kind, **task.to_json()}))
-        write_text(self.format_path, json_text({"format": FORMAT, "speech_mtl": __version__}))
+        self.write_settings(recipe)
+
+    def write_settings(self, recipe: Recipe) -> None:
+        """Writes all settings."""
         write_text(self.settings_path, recipe.to_yaml())
 
     def tokenizers(self) -> dict[str, Tokenizer]:
         """By language, in the order of the recipe's languages."""
         return {
-            language: load_tokenizer(self.path / "tokenizers" / f"{language}.json")
+            language: load_tokenizer(self.path / "tokenizers" / f"{language}.json", language)
             for language in self.recipe().languages
         }
 
@@ -140,7 +155,7 @@ class Run:
         """What `write_labels` wrote; nothing for a run of an earlier version."""
         if not self.labels_path.is_file():
             return {}
-        return read_json(self.labels_path, dict[str, tuple[NotNegative, NotNegative]], COPY_AGAIN)
+        return read_json(self.labels_path, dict[str, tuple[NotNegative, NotNegative]], LEAVE_OUT)
 
     def write_parameters(self, model: MultilingualModel, optimizer: FlatAdamW) -> None:
         """Writes how many parameters there are, how many are trained, and how many each language has for itself."""
@@ -151,7 +166,7 @@ class Run:
 
     def parameters(self) -> ParameterCounts | None:
         """What `write_parameters` wrote; None for a run of an earlier version."""
-        return read_json(self.parameters_path, ParameterCounts, COPY_AGAIN) if self.parameters_path.is_file() else None
+        return read_json(self.parameters_path, ParameterCounts, LEAVE_OUT) if self.parameters_path.is_file() else None
 
     def _task_path(self, name: str) -> Path:
         return self.path / "tasks" / f"{name}.json"
@@ -160,6 +175,16 @@ class Run:
         """Adds a line to the log."""
         with self.log_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def log(self) -> list[LogRecord]:
+        """The lines of the log; none for a run that has not looked at its dev sets.
+
+        Raises:
+            InputError: A line is damaged.
+        """
+        if not self.log_path.is_file():
+            return []
+        return [record for _, record in read_json_lines(self.log_path, LogRecord, LEAVE_OUT)]
 
     def trim_log(self, update: int) -> None:
         """Takes what comes after an update off the log: training that was stopped before it saved is done again."""
@@ -171,9 +196,12 @@ class Run:
             write_text(self.log_path, "".join(kept))
 
     def commits(self) -> set[str | None]:
-        """Of the code that trained here; None for a part of the training whose commit is not known."""
-        lines = self.log_path.read_text(encoding="utf-8").splitlines() if self.log_path.is_file() else []
-        return {json.loads(line).get("commit") for line in lines}
+        """Of the code that trained here; None for a part of the training whose commit is not known.
+
+        Raises:
+            InputError: A line of the log is damaged.
+        """
+        return {record.get("commit") for record in self.log()}
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -250,6 +278,10 @@ class Run:
         """
         _of_newest(self.path / "best", lambda _: load_weights(self.best_folder(), model.parts()))
 
+    def has_best(self) -> bool:
+        """Whether weights have been saved."""
+        return _newest(self.path / "best") is not None
+
     def best_folder(self) -> Path:
         """Where the best weights lie.
 
@@ -262,7 +294,7 @@ class Run:
                 f"{self.path} has no trained weights yet",
                 expected="a folder best/UPDATE with encoder.safetensors",
                 received="none",
-                action="run `speech-mtl train` on it until its first look at the dev set",
+                action="run `speech-mtl train` on it until its first look at the validation set",
             )
         return folder
 
@@ -343,7 +375,7 @@ def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
     _remove_folder(folder)
     temporary.rename(folder)
     for sibling in folder.parent.iterdir():
-        if sibling != folder:
+        if sibling != folder and (sibling.name.isdigit() or sibling.suffix == ".tmp"):
             _remove_folder(sibling)
 
 

@@ -1,18 +1,40 @@
 """What a person sees while something runs. Everything here can be silenced."""
 
+import io
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from speech_mtl.errors import printable
+
+_TITLE = TextColumn("{task.description}", markup=False)
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Has letters that an output's encoding lacks written as escapes, where Python would stop with an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Screen:
     """Messages and progress bars on standard error, so that results on standard output stay clean.
 
-    Bars are shown on a terminal only: a log file would fill with their traces.
+    Bars are shown on a terminal only: a log file would fill with their traces. Control characters are escaped, and very
+    long messages lose their middle: they hold what files hold.
 
     Args:
         quiet: Show nothing.
@@ -29,50 +51,57 @@ class Screen:
         """A screen whose messages are added to a file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         screen = cls()
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             screen.console = Console(file=file, highlight=False, soft_wrap=True)
             yield screen
 
     def say(self, message: str) -> None:
         """One line."""
-        self.console.print(self.indent + escape(message))
+        self.console.print(self.indent + escape(printable(message)))
 
     def warn(self, message: str) -> None:
         """One line that stands out."""
-        self.console.print(f"{self.indent}[yellow]warning[/yellow] {escape(message)}")
+        self.console.print(f"{self.indent}[yellow]warning[/yellow] {escape(printable(message))}")
 
     def progress(self, items: Iterable, title: str) -> Iterator:
         """Yields the items under a bar that counts them."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
-            yield from bar.track(items, description=self.indent + title)
+        columns = (_TITLE, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with self._bars(*columns) as bar:
+            yield from bar.track(items, description=self.indent + printable(title))
 
     @contextmanager
     def training(self, title: str, num_updates: int, done: int) -> Iterator[Callable]:
-        """A bar over updates. Gives a function (update, loss=, rate=, dev_error=, audio_s_per_s=) to call after one."""
+        """A bar over updates. Gives a function (update, loss=, rate=, best=, audio_s_per_s=) to call after one."""
         columns = (
-            TextColumn("{task.description}"),
+            _TITLE,
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             TimeRemainingColumn(),
         )
-        seen: dict[str, float] = {}
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
-            task = bar.add_task(self.indent + title, total=num_updates, completed=done, figures="first step ...")
+        seen: dict[str, float | str] = {}
+        with self._bars(*columns) as bar:
+            task = bar.add_task(
+                self.indent + printable(title), total=num_updates, completed=done, figures="first step ..."
+            )
 
-            def show(update: int, **figures: float) -> None:
+            def show(update: int, **figures: float | str) -> None:
                 seen.update(figures)
                 bar.update(task, completed=update, figures=_line(seen))
 
             yield show
 
+    def _bars(self, *columns: ProgressColumn) -> Progress:
+        """What is printed to standard output meanwhile goes there, and not to the bars' console."""
+        hidden = not self.console.is_terminal
+        return Progress(*columns, console=self.console, transient=True, disable=hidden, redirect_stdout=False)
 
-def _line(figures: dict[str, float]) -> str:
+
+def _line(figures: dict[str, float | str]) -> str:
     forms = {
-        "loss": "loss {:.2f}",
-        "rate": "rate {:.1e}",
-        "dev_error": "best dev error {:.1%}",
-        "audio_s_per_s": "{:.0f} audio-s/s",
+        "loss": "training loss {:.2f}",
+        "rate": "learning rate {:.1e}",
+        "best": "{}",
+        "audio_s_per_s": "{:.0f} s of speech a second",
     }
     return "  ".join(form.format(figures[name]) for name, form in forms.items() if name in figures)

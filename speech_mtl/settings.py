@@ -4,26 +4,116 @@ Field name = argument name of the class that `build` makes = key in the YAML fil
 """
 
 import json
+import math
+import os
+import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
-Share = Annotated[float, Field(ge=0, lt=1)]
-Kept = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveWeight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+from speech_mtl.errors import printable
+
+
+def _whole(value: Any) -> Any:
+    """1e4 is a count as good as 10000; in YAML it is a number with a point."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _part_of_path(text: str) -> str:
+    """A text that can be part of a file's or folder's name, on every system."""
+    if (
+        not text
+        or text != text.strip(" .")
+        or len(text.encode()) > 100
+        or re.search(r'[\t\n/\\<>:"|?*]', text)
+        or printable(text) != text
+    ):
+        raise ValueError(
+            'a name for files: 1 to 100 bytes, without any of / \\ < > : " | ? * and control characters, and no dot or '
+            "space at its ends"
+        )
+    return text
+
+
+def _file_name(text: str) -> str:
+    if re.fullmatch(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\..*)?", text, re.IGNORECASE):
+        raise ValueError("another name: Windows keeps this one for a device")
+    return text
+
+
+def _path(value: Any) -> Any:
+    """What can be the path of a file; `~` is a shell's word for a folder, and no system's."""
+    text = os.fspath(value) if isinstance(value, Path) else value
+    if isinstance(text, str) and (
+        not text
+        or text.startswith("~")
+        or re.search(r"[\t\n]", text)
+        or printable(text, 4096) != text
+        or any(len(part.encode()) > 255 for part in text.split("/"))
+    ):
+        raise ValueError(
+            "a path of at most 4096 letters, its parts of at most 255 bytes, without control characters; not empty, "
+            "and with the whole name of the folder in place of ~"
+        )
+    return value
+
+
+def _shown_as_it_is(text: str) -> str:
+    if printable(text, 10_000) != text:
+        raise ValueError("at most 10,000 letters, and no control characters")
+    return text
+
+
+# Every number has both ends: what lies beyond is a slip, or would fill the memory. `true` and "5" are no numbers.
+Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
+Kept = Annotated[float, Field(strict=True, ge=1e-6, le=1)]
+Positive = Annotated[float, Field(strict=True, ge=1e-6, le=1e6)]
+Weight = Annotated[float, Field(strict=True, ge=0, le=1e6)]
+Rate = Annotated[float, Field(strict=True, ge=1e-12, le=10)]
+"""Of learning."""
+Seconds = Annotated[float, Field(strict=True, ge=1e-3, le=1e9)]
+_WHOLE = BeforeValidator(_whole)
+Count = Annotated[int, Field(strict=True, ge=1, le=100_000_000), _WHOLE]
+CountFromZero = Annotated[int, Field(strict=True, ge=0, le=100_000_000), _WHOLE]
+Few = Annotated[int, Field(strict=True, ge=0, le=1000), _WHOLE]
+Layers = Annotated[int, Field(strict=True, ge=1, le=200), _WHOLE]
+Size = Annotated[int, Field(strict=True, ge=1, le=8192), _WHOLE]
+"""Of a layer."""
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32), _WHOLE]
+Switch = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, AfterValidator(_shown_as_it_is)]
+Word = Annotated[str, Field(max_length=200), AfterValidator(_shown_as_it_is)]
+"""What names something that is written elsewhere."""
+LanguageName = Annotated[str, AfterValidator(_part_of_path)]
+"""Languages may have any tag: `con`, `aux` and `nul` are three, too."""
+Name = Annotated[LanguageName, AfterValidator(_file_name)]
+"""What becomes the name of a file or folder."""
+FilePath = Annotated[Path, BeforeValidator(_path)]
 
 
 class Section(BaseModel):
-    """A block of settings. Unknown keys are errors, and values cannot be changed afterwards."""
+    """A block of settings. Unknown keys are errors, and values cannot be changed afterwards.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The text under a field says what `speech-mtl settings` shows of it.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants", use_attribute_docstrings=True
+    )
 
 
 def _kind(default: str) -> Callable[[Any], str]:
@@ -57,7 +147,8 @@ class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
     tokenizer: TokenizerSettings = CharacterTokenizerSettings()
-    budget_s: Positive | None = None
+    """What transcripts are made of for the network: characters, or pinyin for Mandarin."""
+    budget_s: Seconds | None = None
     """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
     replace: Literal["noise", "shuffled_transcripts"] | None = None
     """A control: what training hears is noise, or what it reads belongs to other utterances; see `data.replaced`.
@@ -66,9 +157,11 @@ class LanguageSettings(Section):
     """
     keep_transcripts: Kept = 1.0
     """Share of the training transcripts, chosen at random, that training sees; the others count as unknown."""
-    manifests: dict[Literal["train", "dev", "test"], Path] = {}
+    manifests: dict[Literal["train", "dev", "test"], FilePath] = {}
     """By split, manifests that lie elsewhere than in `data.dir/LANGUAGE/`."""
-    train: bool = True
+    manifest_languages: Annotated[tuple[Word, ...], Field(max_length=1000)] = ()
+    """Other languages that the lines of its manifests may name: the speech counts as this one all the same."""
+    train: Switch = True
     """Whether training uses its speech. Without, its output layer stays what it is in the run of `init_from`."""
     output_layer: Literal["keep", "new"] | None = None
     """Whether training goes on from the output layer that `init_from` has for it, with that vocabulary, or makes a new
@@ -80,7 +173,7 @@ class LanguageSettings(Section):
 class TaskSection(Section):
     """What all kinds of tasks have; see `tasks.Task`."""
 
-    label: str | None = None
+    label: Word | None = None
     """Name of its labels in the manifests, there `labels.NAME`, or `language` or `speaker`. None: the task's name."""
     keep_labels: Kept = 1.0
     """Share of the training labels, chosen at random, that training sees; the others count as unknown."""
@@ -136,48 +229,107 @@ TaskSettings = Annotated[
 class DataSettings(Section):
     """Where speech comes from and how it is batched."""
 
-    dir: Path
+    dir: FilePath
     """Folder of manifests; relative to the folder in which the command runs."""
-    cache_dir: Path = Path("runs/cache")
+    cache_dir: FilePath = Path("runs/cache")
     """Decoded audio is kept here, 16-bit and at `sample_rate_hz`: about 115 MB an hour."""
-    sample_rate_hz: Count = 16_000
-    min_duration_s: Positive = 0.1
-    max_duration_s: Positive = 30.0
+    sample_rate_hz: Annotated[int, Field(strict=True, ge=8000, le=48_000), _WHOLE] = 16_000
+    """Speech of another rate is resampled to it."""
+    min_duration_s: Annotated[float, Field(strict=True, ge=1e-3, le=3600)] = 0.1
+    """Shorter utterances are skipped, and counted."""
+    max_duration_s: Annotated[float, Field(strict=True, ge=1e-3, le=3600)] = 30.0
+    """Longer utterances are skipped, and counted."""
     allow_skipped: Share = 0.01
     """Largest share of a manifest's utterances that may be unusable."""
-    batch_s: Positive = 60.0
+    allow_leaks: Fraction = 0.01
+    """Largest share of a dev or test split whose audio may be in training; see `experiments.held_out`."""
+    batch_s: Annotated[float, Field(strict=True, ge=1e-3, le=1e5)] = 60.0
     """Seconds of speech in a batch, padding included."""
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    alpha: Fraction = 0.5
     """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
     mixing: Literal["by_length", "every_language"] = "by_length"
     """Whether a batch holds utterances of like length, or every language at its share; see `data.batching.MIXINGS`."""
     subset_seed: Seed = 0
     """Which utterances make up a budget, and which labels are kept; not the seed of a run, so that runs compare."""
-    require_all_labels: bool = False
+    require_all_labels: Switch = False
     """Leave out training utterances of which the transcript or any task's label is unknown."""
-    num_threads: Count = 2
+    num_threads: Annotated[int, Field(strict=True, ge=1, le=256), _WHOLE] = 2
     """Threads that prepare batches."""
+
+    @model_validator(mode="after")
+    def _durations_rise(self):
+        if not self.min_duration_s < self.max_duration_s:
+            raise ValueError(f"data.min_duration_s must be less than data.max_duration_s = {self.max_duration_s:g}")
+        return self
+
+
+Mels = Annotated[int, Field(strict=True, ge=1, le=512), _WHOLE]
+
+
+def _mel(hertz: float, scale: str) -> float:
+    """The scales of `models.features`."""
+    if scale == "htk":
+        return 2595 * math.log10(1 + hertz / 700)
+    return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
+
+
+def _hertz(mel: float, scale: str) -> float:
+    if scale == "htk":
+        return 700 * (10 ** (mel / 2595) - 1)
+    return mel * 200 / 3 if mel < 15 else 1000 * math.exp((mel - 15) * math.log(6.4) / 27)
 
 
 class LogMelSettings(Section):
     """See `models.features.LogMel`."""
 
     kind: Literal["log_mel"] = "log_mel"
-    num_mels: Count = 80
-    window_s: Positive = 0.025
-    hop_s: Positive = 0.010
-    fft_size: Count = 512
+    num_mels: Mels = 80
+    """Bands on the mel scale."""
+    window_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.025
+    """Length of the analysis window."""
+    hop_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.010
+    """From the beginning of one window to that of the next."""
+    fft_size: Annotated[int, Field(strict=True, ge=16, le=65_536), _WHOLE] = 512
+    """Samples of the Fourier transform: at least those of a window."""
     mel: Literal["slaney", "htk"] = "slaney"
-    floor: Positive = 1e-6
+    """Scale and height of the bands; see `models.features.mel_filters`."""
+    floor: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-6
+    """Smallest energy of a band."""
     floor_is: Literal["added", "cut"] = "added"
+    """Whether the floor is added to the energies, or stands for smaller ones."""
     normalize: Literal["mean_variance", "mean", "none"] = "mean_variance"
+    """What is taken out of each band of an utterance."""
+
+    def refuse_unfit(self, sample_rate_hz: int) -> None:
+        """Looks whether every window fits the transform, no sample is left out, and every band has a frequency.
+
+        Raises:
+            ValueError: One does not; says how to change it.
+        """
+        window = round(self.window_s * sample_rate_hz)
+        if window > self.fft_size:
+            raise ValueError(
+                f"features.window_s * data.sample_rate_hz = {window} must be at most features.fft_size, "
+                f"which is {self.fft_size}"
+            )
+        if self.hop_s > self.window_s:
+            raise ValueError("features.hop_s must be at most features.window_s, so that no sample is left out")
+        top = _mel(sample_rate_hz / 2, self.mel)
+        edges = [_hertz(top * i / (self.num_mels + 1), self.mel) for i in range(self.num_mels + 2)]
+        step = sample_rate_hz / self.fft_size
+        if any((low // step + 1) * step >= high for low, high in zip(edges, edges[2:], strict=False)):
+            raise ValueError(
+                f"features.num_mels = {self.num_mels} are too many bands for features.fft_size = {self.fft_size}: "
+                "some have no frequency"
+            )
 
 
 class WhisperFeatureSettings(Section):
     """See `models.whisper.WhisperFeatures`."""
 
     kind: Literal["whisper"] = "whisper"
-    num_mels: Count = 80
+    num_mels: Mels = 80
+    """As many as the trained model has."""
 
 
 FeatureSettings = Annotated[
@@ -189,21 +341,29 @@ FeatureSettings = Annotated[
 class SpecAugmentSettings(Section):
     """See `models.augment.SpecAugment`."""
 
-    num_time_masks: Annotated[int, Field(ge=0)] = 2
+    num_time_masks: Few = 2
+    """Parts of an utterance that are blanked."""
     max_time_share: Share = 0.1
-    num_frequency_masks: Annotated[int, Field(ge=0)] = 2
-    max_mels: Annotated[int, Field(ge=0)] = 20
+    """Longest mask, as a share of the utterance."""
+    num_frequency_masks: Few = 2
+    """Ranges of bands that are blanked."""
+    max_mels: Few = 20
+    """Widest mask, in bands."""
+
+
+Speed = Annotated[float, Field(strict=True, ge=0.5, le=2)]
+Decibels = Annotated[float, Field(strict=True, ge=-50, le=100)]
 
 
 class AugmentSettings(Section):
     """What is done to training speech, and to no other."""
 
     spec_augment: SpecAugmentSettings = SpecAugmentSettings()
-    speeds: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.9, 1.0, 1.1)
+    speeds: Annotated[tuple[Speed, ...], Field(min_length=1, max_length=100)] = (0.9, 1.0, 1.1)
     """Each utterance is played at one of these speeds (Ko et al. 2015)."""
-    noise_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
+    noise_probability: Fraction = 0.0
     """Share of utterances to which white noise is added."""
-    noise_snr_db: tuple[float, float] = (10.0, 30.0)
+    noise_snr_db: tuple[Decibels, Decibels] = (10.0, 30.0)
     """Range of the signal-to-noise ratio."""
 
     @field_validator("noise_snr_db")
@@ -218,14 +378,22 @@ class ConformerSettings(Section):
     """See `models.encoders.Conformer`."""
 
     kind: Literal["conformer"] = "conformer"
-    num_layers: Count = 6
-    dim: Count = 144
-    num_heads: Count = 4
-    kernel_size: Count = 15
-    expansion: Count = 4
-    channels: Count = 16
+    num_layers: Layers = 6
+    """Blocks."""
+    dim: Size = 144
+    """Width of the blocks: a multiple of 2 * num_heads."""
+    num_heads: Annotated[int, Field(strict=True, ge=1, le=256), _WHOLE] = 4
+    """Of attention."""
+    kernel_size: Annotated[int, Field(strict=True, ge=1, le=999), _WHOLE] = 15
+    """Frames that a convolution covers."""
+    expansion: Annotated[int, Field(strict=True, ge=1, le=64), _WHOLE] = 4
+    """Width of the feed-forward layers, in widths of the block."""
+    channels: Size = 16
+    """Of the convolutions that shorten the sequence."""
     dropout: Share = 0.1
-    zero_branches: bool = False
+    """Share of activations that are set to zero in training."""
+    zero_branches: Switch = False
+    """Whether the modules of a block add nothing at the start; see `models.layers.ConformerBlock`."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self):
@@ -238,11 +406,16 @@ class RecurrentSettings(Section):
     """See `models.encoders.RecurrentEncoder`."""
 
     kind: Literal["recurrent"] = "recurrent"
-    num_layers: Count = 3
-    dim: Count = 256
+    num_layers: Layers = 3
+    """Recurrent layers."""
+    dim: Size = 256
+    """Width of the layers, half of it for each direction."""
     cell: Literal["lstm", "gru"] = "lstm"
-    channels: Count = 16
+    """Kind of the layers."""
+    channels: Size = 16
+    """Of the convolutions that shorten the sequence."""
     dropout: Share = 0.1
+    """Share of activations that are set to zero in training."""
 
     @model_validator(mode="after")
     def _halves(self):
@@ -255,9 +428,10 @@ class WhisperSettings(Section):
     """See `models.whisper.WhisperEncoder`."""
 
     kind: Literal["whisper"] = "whisper"
-    dir: Path
+    dir: FilePath
     """Folder of the trained model; relative to the folder in which the command runs."""
     dropout: Share = 0.0
+    """Share of activations that are set to zero in training."""
 
     @cached_property
     def num_layers(self) -> int:
@@ -280,10 +454,11 @@ OneEncoderSettings = Annotated[
 class ColumnSettings(Section):
     """A column of a progressive network."""
 
-    languages: Annotated[tuple[str, ...], Field(min_length=1)]
+    languages: Annotated[tuple[LanguageName, ...], Field(min_length=1, max_length=1000)]
     """Those that it was or is trained with."""
     encoder: OneEncoderSettings = ConformerSettings()
-    hears: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Its layers."""
+    hears: Annotated[tuple[Few, ...], Field(max_length=100)] | None = None
     """Numbers of the earlier columns, from 0, that it listens to. None: all."""
 
 
@@ -291,8 +466,10 @@ class ProgressiveSettings(Section):
     """See `models.progressive.ProgressiveEncoder`. Only the last column is trained; others come from `init_from`."""
 
     kind: Literal["progressive"] = "progressive"
-    columns: Annotated[tuple[ColumnSettings, ...], Field(min_length=1)]
-    lateral_size: Count = 32
+    columns: Annotated[tuple[ColumnSettings, ...], Field(min_length=1, max_length=100)]
+    """From the first one trained to the last."""
+    lateral_size: Size = 32
+    """Width of what a column takes from each earlier one."""
 
     @property
     def num_layers(self) -> int:
@@ -326,14 +503,14 @@ class SharingSettings(Section):
 
     kind: Literal["whole_encoder", "bottom", "middle", "nothing"] = "whole_encoder"
     """`bottom`: all but the highest `num_own`. `middle`: all but the lowest and the highest `num_own`."""
-    num_own: Count = 1
+    num_own: Layers = 1
     """Layers at either end that each language has for itself: blocks, and at the bottom first the subsampling."""
 
 
 class AdapterSection(Section):
     """What both kinds of adapters have."""
 
-    languages: tuple[str, ...] | None = None
+    languages: Annotated[tuple[LanguageName, ...], Field(max_length=1000)] | None = None
     """Those that have some. None: all."""
 
 
@@ -341,15 +518,18 @@ class BottleneckAdapterSettings(AdapterSection):
     """See `models.language_layers.Adapter`."""
 
     kind: Literal["bottleneck"] = "bottleneck"
-    size: Count = 32
+    size: Size = 32
+    """Width of the adapter."""
 
 
 class LowRankAdapterSettings(AdapterSection):
     """See `models.language_layers.LowRank`."""
 
     kind: Literal["low_rank"] = "low_rank"
-    rank: Count = 8
+    rank: Size = 8
+    """Of the two matrices whose product is added."""
     alpha: Positive = 16.0
+    """What is added is multiplied by alpha / rank."""
 
 
 AdapterSettings = Annotated[
@@ -375,6 +555,7 @@ class UnfreezeHeadsFirstSettings(Section):
 
     kind: Literal["heads_first"] = "heads_first"
     num_updates: Count = 200
+    """Updates until the encoder is trained, too."""
 
 
 class UnfreezeGradualSettings(Section):
@@ -382,13 +563,15 @@ class UnfreezeGradualSettings(Section):
 
     kind: Literal["gradual"] = "gradual"
     num_updates: Count = 100
+    """Updates until the next layer is trained, too."""
 
 
 class UnfreezeLayerwiseSettings(Section):
     """See `training.unfreezing.Layerwise`."""
 
     kind: Literal["layerwise"] = "layerwise"
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.8
+    decay: Kept = 0.8
+    """Rate of a layer, as a share of that of the layer above."""
 
 
 UnfreezingSettings = Annotated[
@@ -401,20 +584,36 @@ UnfreezingSettings = Annotated[
 ]
 
 
+WARMUP, FINETUNE_WARMUP = 600, 200
+"""Most updates of warm-up where none are given; from random weights, and from trained ones."""
+
+
+def usual_warmup(num_updates: int, most: int = WARMUP) -> int:
+    """Updates of warm-up where none are given: a quarter of all, and at most `most`."""
+    return min(most, num_updates // 4)
+
+
 class TrainingSettings(Section):
     """How the weights are found."""
 
     num_updates: Count = 2000
-    learning_rate: Positive = 2e-3
-    """Peak, reached after `warmup_updates`; from there it falls along a half cosine to `final_learning_rate`."""
-    final_learning_rate: Annotated[float, Field(ge=0)] = 1e-5
-    warmup_updates: Annotated[int, Field(ge=0)] = 600
-    """With 200, training of several languages together stays at a high error with some seeds (`recipes/human`)."""
-    blank_bias: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    """Most updates: training may stop before; see `patience`."""
+    learning_rate: Rate = 2e-3
+    """Peak, reached after the warm-up; from there it falls along a half cosine to `final_learning_rate`."""
+    final_learning_rate: Annotated[float, Field(strict=True, ge=0, le=10)] = 1e-5
+    """Of the last update."""
+    warmup_updates: CountFromZero | None = None
+    """Updates until the peak of the learning rate. None: a quarter of `num_updates`, and at most 600.
+
+    With 200 of 3600, training of several languages together stays at a high error with some seeds (`recipes/human`).
+    """
+    blank_bias: Annotated[float, Field(strict=True, ge=-100, le=100)] = 0.0
     """Of new output layers at the start; below 0, blanks are less likely at first; see `models.heads.LanguageHeads`."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    weight_decay: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.01
+    """Of AdamW: weights shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0
-    muon_learning_rate: Positive | None = None
+    """Longer gradients are made this long."""
+    muon_learning_rate: Rate | None = None
     """Peak of the matrices in the encoder's blocks, which Muon changes then, 0.02 for instance; it rises and falls with
     `learning_rate`. None: AdamW changes all; see `training.optimizer.FlatAdamW`."""
     average_decay: Share = 0.0
@@ -428,8 +627,21 @@ class TrainingSettings(Section):
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
     unfreezing: UnfreezingSettings = UnfreezeAllSettings()
     """Which layers are trained, when, and how fast; for training that starts from another run."""
-    log_conflicts: bool = False
+    log_conflicts: Switch = False
     """Whether each look at the dev sets logs the cosines between the tasks' gradients in the encoder."""
+
+    @property
+    def warmup(self) -> int:
+        """Updates until the peak of the learning rate, given or not."""
+        return self.warmup_updates if self.warmup_updates is not None else usual_warmup(self.num_updates)
+
+    @model_validator(mode="after")
+    def _rate_falls(self):
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"training.final_learning_rate must be at most training.learning_rate = {self.learning_rate:g}"
+            )
+        return self
 
 
 class EqualWeightingSettings(Section):
@@ -442,7 +654,7 @@ class FixedWeightingSettings(Section):
     """Weights that are given here."""
 
     kind: Literal["fixed"] = "fixed"
-    weights: dict[str, Weight] = {}
+    weights: dict[Word, Weight] = {}
     """lambda of languages and tasks, by name; 1 for those that are not named."""
 
 
@@ -450,9 +662,12 @@ class UncertaintyWeightingSettings(Section):
     """See `training.weighting.Uncertainty`."""
 
     kind: Literal["uncertainty"] = "uncertainty"
-    learning_rate: Positive = 0.01
-    min_weight: Annotated[float, Field(gt=0, le=1)] = 0.25
-    max_weight: Annotated[float, Field(ge=1)] = 4.0
+    learning_rate: Rate = 0.01
+    """Of the weights."""
+    min_weight: Kept = 0.25
+    """Of any task."""
+    max_weight: Annotated[float, Field(strict=True, ge=1, le=1e6)] = 4.0
+    """Of any task."""
 
 
 class DynamicWeightAverageSettings(Section):
@@ -460,16 +675,21 @@ class DynamicWeightAverageSettings(Section):
 
     kind: Literal["dynamic_weight_average"] = "dynamic_weight_average"
     temperature: Positive = 2.0
+    """1 follows the losses closely, large values make the weights equal."""
     period: Count = 100
+    """Updates between changes of the weights."""
 
 
 class GradNormSettings(Section):
     """See `training.weighting.GradNorm`."""
 
     kind: Literal["gradnorm"] = "gradnorm"
-    alpha: Annotated[float, Field(ge=0)] = 1.5
-    learning_rate: Positive = 0.025
+    alpha: Annotated[float, Field(strict=True, ge=0, le=100)] = 1.5
+    """How hard tasks that learn slowly are pulled."""
+    learning_rate: Rate = 0.025
+    """Of the weights."""
     start_updates: Count = 50
+    """Updates over which the losses at the start are measured, with equal weights."""
 
 
 class RandomWeightsSettings(Section):
@@ -483,8 +703,11 @@ class CtcDroSettings(Section):
 
     kind: Literal["ctc_dro"] = "ctc_dro"
     step_size: Positive = 1e-4
+    """How fast languages with a high loss gain weight."""
     smoothing: Positive = 0.5
-    duration_s: Positive = 50.0
+    """Above 0; the larger, the more goes to the worst language alone."""
+    duration_s: Annotated[float, Field(strict=True, ge=1e-3, le=1e5)] = 50.0
+    """Seconds of speech that a loss is scaled to."""
 
 
 WeightingSettings = Annotated[
@@ -510,6 +733,7 @@ class CAGradSettings(Section):
 
     kind: Literal["cagrad"] = "cagrad"
     radius: Share = 0.4
+    """How far the common direction may lie from the mean gradient, as a share of its length."""
 
 
 GradientSettings = Annotated[
@@ -521,47 +745,57 @@ GradientSettings = Annotated[
 class ControlSettings(Section):
     """Further arms that tell what an effect comes from; see `experiments.controls`."""
 
-    equal_updates: bool = False
+    equal_updates: Switch = False
     """`alone` once more, with as many updates as the longest arm and no early stopping."""
-    noise: bool = False
+    noise: Switch = False
     """Each arm with auxiliary languages once more, their training speech replaced by noise."""
-    shuffled_transcripts: bool = False
+    shuffled_transcripts: Switch = False
     """Each arm with auxiliary languages once more, their transcripts given to other utterances."""
-    leave_one_out: bool = False
+    leave_one_out: Switch = False
     """Each arm with auxiliary languages once more without each of them in turn."""
 
 
 class CompareSettings(Section):
     """What `speech-mtl compare` runs: every budget x arm x seed."""
 
-    budgets_min: tuple[Positive, ...] = (10.0,)
+    budgets_min: Annotated[tuple[Positive, ...], Field(max_length=1000)] = (10.0,)
     """Minutes of target speech, nested."""
-    arms: tuple[str, ...] = ("alone", "joint")
-    seeds: tuple[Seed, ...] = (0,)
+    arms: Annotated[tuple[Word, ...], Field(max_length=1000)] = ("alone", "joint")
+    """Ways of training that are compared; see `experiments.arms`."""
+    seeds: Annotated[tuple[Seed, ...], Field(max_length=1000)] = (0,)
+    """Every arm is trained once with each."""
     pretrain_updates: Count = 1000
     """`num_updates` of the auxiliary languages' pretraining, in arms that pretrain."""
     finetune_updates: Count = 1000
     """`num_updates` on the target after pretraining."""
-    finetune_learning_rate: Positive = 1e-3
+    finetune_learning_rate: Rate = 1e-3
     """Where the encoder stays as it is, `methods.FROZEN_RATE` times as high."""
-    finetune_warmup_updates: Annotated[int, Field(ge=0)] = 200
-    keep_auxiliaries: bool = False
+    finetune_warmup_updates: CountFromZero | None = None
+    """`warmup_updates` on the target after pretraining. None: a quarter of `finetune_updates`, and at most 200."""
+    keep_auxiliaries: Switch = False
     """Whether runs that go on from a pretrained one keep its output layers, and are tested for what was forgotten."""
     controls: ControlSettings = ControlSettings()
-    variants: dict[str, dict[str, Any]] = {}
+    variants: Annotated[dict[Name, dict[Word, Any]], Field(max_length=1000)] = {}
     """Settings to try: every arm is run with each of these changes (dotted keys) and is then named `ARM:VARIANT`."""
-    reference: str = "alone"
+    reference: Word = "alone"
     """What every arm is measured against in the table of tasks: an arm, which stands for that arm of each variant where
     there are variants, or `ARM:VARIANT`."""
-    num_replications: Annotated[int, Field(ge=100)] = 10_000
+    num_replications: Annotated[int, Field(strict=True, ge=100, le=1_000_000), _WHOLE] = 10_000
     """Of the bootstrap that gives the intervals."""
+
+    @property
+    def finetune_warmup(self) -> int:
+        """Updates of warm-up on the target, given or not."""
+        given = self.finetune_warmup_updates
+        return given if given is not None else usual_warmup(self.finetune_updates, FINETUNE_WARMUP)
 
 
 class TuneSettings(Section):
     """What `speech-mtl tune` searches; see `experiments.tune`."""
 
     sampler: Literal["grid", "bayes"] = "grid"
-    weights: dict[str, tuple[PositiveWeight, ...]] = {}
+    """All combinations of the weights, or Bayesian optimisation between their ends."""
+    weights: dict[Word, Annotated[tuple[Positive, ...], Field(max_length=1000)]] = {}
     """By language or task, the weights to try: all combinations of a grid, or the ends of a range."""
-    num_trials: Count = 20
+    num_trials: Annotated[int, Field(strict=True, ge=1, le=100_000), _WHOLE] = 20
     """Of `bayes`."""

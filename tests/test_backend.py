@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +57,44 @@ def test_what_was_held_back_is_shown_if_the_import_fails(capfd: pytest.CaptureFi
         failing()
     os.write(2, b"afterwards\n")
     assert capfd.readouterr().err == "libcudart.so.12: cannot open shared object file\nafterwards\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"floatx": "float16", "epsilon": 0.5, "backend": "jax", "image_data_format": "channels_first"}',
+        '{"epsilon": "small"}',
+        '{"floatx": "float8"}',
+        "[1]",
+        "no JSON",
+    ],
+)
+def test_a_keras_json_of_the_users_own_changes_nothing(content: str, tmp_path: Path):
+    """Nor does what an import of Keras trips over, in that file or in a variable."""
+    (tmp_path / "keras.json").write_text(content)
+    program = (
+        "from speech_mtl.backend import load_backend; load_backend(); import os, keras;"
+        "print(keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format(), keras.config.backend(),"
+        "os.environ['KERAS_HOME'])"
+    )
+    variables = {"KERAS_HOME": str(tmp_path), "KERAS_MAX_EPOCHS": "many", "KERAS_BACKEND": "tensorflow"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ | variables
+    )
+    assert ended.stdout == f"float32 1e-07 channels_last tensorflow {tmp_path}\n"
+    assert (tmp_path / "keras.json").read_text() == content
+
+
+def test_nothing_is_imported_or_written_that_is_not_needed(tmp_path: Path):
+    """What Keras imports where it finds it, and what only training or reports need; afterwards all can be imported."""
+    program = (
+        "from speech_mtl.backend import load_backend; load_backend(); import sys;"
+        "import speech_mtl.experiments.transcribe; from speech_mtl.models.features import LogMel; LogMel();"
+        "unneeded = {'matplotlib', 'sklearn', 'pandas', 'librosa', 'tensorboard', 'numba'};"
+        "print(unneeded & set(sys.modules));"
+        "import matplotlib.pyplot"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_HOME"} | {"HOME": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert ended.stdout == "set()\n"
+    assert not list(tmp_path.rglob("keras*"))

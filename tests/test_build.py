@@ -46,7 +46,7 @@ def test_settings_reach_what_they_name(tiny_recipe: Recipe):
     assert model.features.num_mels == 24
     assert isinstance(model.features, LogMel)
     assert (model.features.normalize, model.features.floor, model.features.floor_is) == ("mean", 1e-3, "cut")
-    np.testing.assert_array_equal(model.features.filters, mel_filters(16_000, 512, 24, "htk"))
+    np.testing.assert_array_equal(model.features.filters, mel_filters(16_000, 24, 512, "htk"))
     assert not np.asarray(model.encoder.blocks[0].attention.out.kernel.value).any()
     assert np.asarray(model.heads.heads[0].bias.value).tolist() == [-2.0, 0.0, 0.0, 0.0, 0.0]
     assert vars(model.augment).items() >= masks.items()

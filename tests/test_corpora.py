@@ -43,6 +43,38 @@ def test_a_budget_cuts_the_training_split_and_no_other(tiny_recipe: Recipe):
     assert len(open_split(budgeted(tiny_recipe, budget_s), "bb", "train").positions) == 12
 
 
+def rewritten(recipe: Recipe, split: str, **changes: str) -> None:
+    """Changes fields of the first utterance of a split of `aa`."""
+    path = manifest_path(recipe.data.dir, "aa", split)
+    first, *others = read_manifest(path)
+    write_manifest(path, [replace(first, **changes), *others])
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+@pytest.mark.parametrize("other", ["pl", "german", "ab"])
+def test_a_manifest_of_another_language_is_refused_unless_allowed(tiny_recipe: Recipe, split: str, other: str):
+    rewritten(tiny_recipe, split, language=other)
+    with pytest.raises(InputError, match=rf"{split}\.jsonl:1: the language is another") as caught:
+        open_split(tiny_recipe, "aa", split)
+    assert (caught.value.expected, caught.value.received) == ("aa", other)
+    with pytest.raises(InputError, match="the language is another"):
+        open_split(tiny_recipe.overridden({"languages.aa.manifest_languages": ["cs"]}), "aa", split)
+    open_split(tiny_recipe.overridden({"languages.aa.manifest_languages": ["cs", other]}), "aa", split)
+
+
+def test_a_manifest_may_name_its_language_in_another_form(tiny_recipe: Recipe):
+    for language in ("AAR", "aa-ET"):
+        rewritten(tiny_recipe, "train", language=language)
+        open_split(tiny_recipe, "aa", "train")
+
+
+def test_lost_letters_are_listed_by_line(tiny_recipe: Recipe):
+    rewritten(tiny_recipe, "train", text="abc c?a d?a")
+    split = open_split(tiny_recipe, "aa", "train")
+    examples = training_examples(tiny_recipe, split, make_tokenizer(tiny_recipe, split), {}, network())
+    assert examples.damaged == [f"{split.manifest}:1: 'c?a'"]
+
+
 def test_budgets_are_nested_and_independent_of_the_seed_of_a_run(tiny_recipe: Recipe):
     chosen = []
     for share, seed in ((0.3, 1), (0.3, 2), (0.6, 1), (1.005, 3)):
@@ -71,9 +103,9 @@ def test_more_is_decoded_where_a_part_holds_less_than_it_says(tiny_recipe: Recip
     budget_s = total_s(tiny_recipe) / 2
     expected = open_split(budgeted(tiny_recipe, budget_s), "aa", "train").positions
     write_manifest(
-        path, [replace(utterance, duration_s=1.5 * utterance.duration_s) for utterance in read_manifest(path)]
+        path, [replace(utterance, duration_s=1.09 * utterance.duration_s) for utterance in read_manifest(path)]
     )
-    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.1 * budget_s)
+    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.02 * budget_s)
     split = open_split(budgeted(tiny_recipe, budget_s), "aa", "train")
     np.testing.assert_array_equal(split.positions, expected)
 

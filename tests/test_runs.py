@@ -19,7 +19,7 @@ from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.runs import FORMAT, Run
+from speech_mtl.runs import FORMAT, LEAVE_OUT, Run
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
@@ -332,7 +332,7 @@ def test_damaged_side_files_are_input_errors(run: Run, tiny_recipe: Recipe, name
         write_text(run.path / name, content)
         with pytest.raises(InputError, match=name) as caught:
             read()
-        assert caught.value.action == COPY_AGAIN
+        assert caught.value.action in (COPY_AGAIN, LEAVE_OUT)
 
 
 def test_a_full_disk_is_what_the_system_says(model: MultilingualModel, run: Run, tmp_path: Path):

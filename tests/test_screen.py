@@ -1,9 +1,11 @@
+import io
 import re
+import sys
 
 import pytest
 from rich.console import Console
 
-from speech_mtl.screen import Screen
+from speech_mtl.screen import Screen, escape_what_cannot_be_shown
 
 
 def test_messages_go_to_standard_error_as_they_are(capsys: pytest.CaptureFixture):
@@ -42,3 +44,42 @@ def test_a_terminal_shows_how_far_training_is():
         line = re.sub(r"\s+", " ", str(screen.console.export_text()))
     screen.console.file.close()
     assert "Training" in line
+
+
+def test_letters_that_an_output_lacks_are_escaped(monkeypatch: pytest.MonkeyPatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1"))
+    escape_what_cannot_be_shown()
+    print("é č \udcff", flush=True)
+    assert raw.getvalue() == b"\xe9 \\u010d \\udcff\n"
+    escape_what_cannot_be_shown()  # of what is no stream, such as nothing, nothing changes
+    monkeypatch.setattr(sys, "stdout", None)
+    escape_what_cannot_be_shown()
+
+
+NAME = "[bold]a[/bold] [/] \x1b[31mred\x07\r\u202e"
+
+
+def test_what_is_in_names_neither_moves_the_cursor_nor_is_markup(capsys: pytest.CaptureFixture):
+    screen = Screen()
+    screen.say(NAME)
+    screen.warn(NAME)
+    err = capsys.readouterr().err
+    assert err.count("[bold]a[/bold] [/] \\x1b[31mred\\x07\\r\\u202e\n") == 2
+    screen.say("x" * 100_000)
+    assert len(capsys.readouterr().err) < 3_000
+
+
+@pytest.mark.parametrize("bar", ["training", "progress"])
+def test_titles_of_bars_are_no_markup(bar: str):
+    with open("/dev/null", "w") as nothing:  # noqa: PTH123
+        screen = Screen()
+        screen.console = Console(record=True, force_terminal=True, width=200, file=nothing)
+        if bar == "training":
+            with screen.training(NAME, 3, 0) as show:
+                show(1, loss=2.0)
+        else:
+            assert list(screen.progress([1], NAME)) == [1]
+        shown = str(screen.console.export_text(styles=True))
+    assert "[bold]a[/bold] [/] \\x1b[31mred" in shown
+    assert "\x07" not in shown

@@ -1,14 +1,44 @@
 """Audio files -> waveforms: reading, resampling, checking, and what is done to them in training."""
 
-import re
+import errno
+import io
+import math
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 
 import numpy as np
 import soundfile
 import soxr
 
+from speech_mtl.data.containers import Source, announced_size, is_text, mp3_tells_its_length
+from speech_mtl.errors import printable
+
 SILENCE = 1e-4
 """A waveform whose loudest sample is below this (-80 dB) is silent."""
+
+LOUDEST = 2.0
+"""Lossy formats decode to a little more than 1, which is full scale; samples beyond this have another scale."""
+
+RATES_HZ = (1_000, 768_000)
+"""What a sample rate can be."""
+
+MOST_CHANNELS = 64
+
+BLOCK = 1 << 18
+"""Samples read at a time, of all channels together."""
+
+UNKNOWN_LENGTH = 2**63 - 1
+"""What libsndfile says of a FLAC file that was written into a pipe."""
+
+FOREIGN = {".3gp", ".aac", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma", ".wv"}
+"""Names of formats that libsndfile does not open."""
+
+FOREIGN_MAGIC = (b"\x1a\x45\xdf\xa3", b"#!AMR", b"\x30\x26\xb2\x75", b"\xff\xf1", b"\xff\xf9", b"wvpk", b"MAC ")
+"""How they begin, whatever they are named: Matroska, AMR, WMA, AAC (two), WavPack, Monkey's Audio."""
 
 
 class AudioError(Exception):
@@ -20,41 +50,164 @@ class AudioError(Exception):
 
     def __init__(self, reason: str, message: str):
         self.reason = reason
-        super().__init__(message)
+        super().__init__(printable(message))
 
 
-def read_audio(path: Path, sample_rate_hz: int, min_duration_s: float = 0.0, max_duration_s: float = 1e9) -> np.ndarray:
+def read_audio(
+    path: Path, sample_rate_hz: int, min_duration_s: float = 0.0, max_duration_s: float = 3600.0
+) -> np.ndarray:
     """Reads any file that libsndfile opens, as mono at the given rate: (S,) float32 in [-1, 1].
 
     Raises:
-        AudioError: The file is missing, empty, truncated, no audio, silent, too short or too long.
+        AudioError: The file is missing, empty, truncated, no audio, silent, too short or too long, or its samples are
+            far beyond full scale.
     """
-    if not path.is_file():
-        raise AudioError("missing", f"there is no audio file {path}")
-    if path.stat().st_size == 0:
-        raise AudioError("empty", f"the audio file {path} is empty")
+    with opened(path) as (file, num_frames):
+        rate = file.samplerate
+        most = int(1.5 * max_duration_s * rate)  # refused before it fills the memory
+        if num_frames is not None and num_frames > most:
+            raise AudioError("too long", f"{path} lasts {num_frames / rate:.1f} s, more than {max_duration_s:g} s")
+        waveforms, held = [np.zeros(0, "float32")], 0
+        for block in _blocks(file, num_frames):
+            _refuse_scale(block, path)
+            waveforms.append(block.mean(axis=1) if block.shape[1] > 1 else block[:, 0])
+            held += len(block)
+            if held > most:
+                raise AudioError("too long", f"{path} lasts more than {max_duration_s:g} s")
+    if num_frames is not None and held < num_frames:
+        raise AudioError("truncated", f"{path} announces {num_frames / rate:.2f} s but holds {held / rate:.2f} s")
+    waveform = resampled(np.concatenate(waveforms), rate, sample_rate_hz)
+    return checked(waveform, path, sample_rate_hz, min_duration_s, max_duration_s)
+
+
+def duration_s(path: Path) -> float:
+    """Seconds of audio in a file: by its header, or counted where that does not tell.
+
+    Raises:
+        AudioError: The file is missing, empty, truncated or no audio, as far as that is seen without decoding it.
+    """
+    with opened(path) as (file, num_frames):
+        if num_frames is not None:
+            return num_frames / file.samplerate
+        most = 86_400 * file.samplerate  # a day: a small file can be made that decodes to years
+        return sum(len(block) for block in _blocks(file, most)) / file.samplerate
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
+    """Opens an audio file. Gives it with its samples a channel, or None if only reading to its end can tell.
+
+    Raises:
+        AudioError: The file is missing, empty, no audio, or truncated by its header; or it cannot be decoded.
+    """
     try:
-        with soundfile.SoundFile(path) as file:
-            announced, rate = announced_frames(file), file.samplerate
-            if file.frames > max_duration_s * rate * 1.5:  # refused before it fills the memory
-                raise AudioError("too long", f"{path} lasts {file.frames / rate:.1f} s, more than {max_duration_s:g} s")
-            samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError("unreadable", f"{path} cannot be read as audio ({error})") from None
-    if len(samples) < 0.9 * announced:
-        raise AudioError(
-            "truncated", f"{path} announces {announced / rate:.1f} s but holds {len(samples) / rate:.1f} s"
-        )
-    waveform = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
-    return checked(resampled(waveform, rate, sample_rate_hz), path, sample_rate_hz, min_duration_s, max_duration_s)
+        _refuse_no_file(path)
+        with path.open("rb") as raw:
+            source = Source(raw)
+            _refuse_truncated(path, source)
+            with _Stream(os.fsencode(path)) as file:
+                _refuse_strange(file, source)
+                if file.format != "MP3" or mp3_tells_its_length(source):
+                    yield file, file.frames if file.frames < UNKNOWN_LENGTH else None
+                    return
+            with _SeemsLonger(path) as longer, _Stream(longer) as file:
+                longer.ends = True
+                yield file, None
+    except (FileNotFoundError, NotADirectoryError):
+        raise AudioError("missing", f"there is no audio file {path}") from None
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(path, error.error_string.rstrip(".")) from None
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):  # a name that no file has
+            raise AudioError("missing", f"there is no audio file {path} ({error.strerror})") from None
+        raise _unreadable(path, error.strerror or error) from None
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise _unreadable(path, error) from None
 
 
-def announced_frames(file: soundfile.SoundFile) -> float:
-    """Samples a channel by the file's header. In a truncated WAV libsndfile corrects them, and only its log tells."""
-    corrected = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
-    if corrected is None or int(corrected[1]) > 0x7FFF0000:  # so large a number means that the length was not known
-        return file.frames
-    return file.frames * int(corrected[1]) / max(1, int(corrected[2]))
+class _Stream(soundfile.SoundFile):
+    """A file that is read from its beginning to its end: some formats cannot be read otherwise."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _SeemsLonger(io.FileIO):
+    """A file that seems to go on, in zeros, until `ends` is set.
+
+    Of an mp3 that does not tell its length, libsndfile reads only as much as it estimates from the file's size and the
+    bit rate of the first frame: a third, where the bit rate varies.
+    """
+
+    ends = False
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            return super().seek(40 * super().seek(0, os.SEEK_END) + offset)  # bit rates are from 8 to 320 kbit/s
+        return super().seek(offset, whence)
+
+    def readinto(self, buffer) -> int:
+        num_read = super().readinto(buffer) or 0
+        if self.ends or num_read == len(buffer):
+            return num_read
+        buffer[num_read:] = bytes(len(buffer) - num_read)
+        super().seek(len(buffer) - num_read, os.SEEK_CUR)
+        return len(buffer)
+
+
+def _blocks(file: soundfile.SoundFile, num_frames: int | None) -> Iterator[np.ndarray]:
+    """A file from its beginning to its end, or so many samples of it, as (S, C) float32."""
+    missing, most = UNKNOWN_LENGTH if num_frames is None else num_frames, BLOCK // file.channels
+    while missing and len(block := file.read(min(most, missing), dtype="float32", always_2d=True)):
+        missing -= len(block)
+        yield block
+
+
+def _refuse_no_file(path: Path) -> None:
+    status = path.stat()
+    if not S_ISREG(status.st_mode):
+        raise AudioError("unreadable", f"{path} is no file but {'a folder' if path.is_dir() else 'a device or a pipe'}")
+    if status.st_size == 0:
+        raise AudioError("empty", f"the audio file {path} is empty")
+
+
+def _refuse_truncated(path: Path, source: Source) -> None:
+    announced = announced_size(source)
+    if announced is not None and announced > source.size:
+        whole = "its end is missing" if announced == math.inf else f"its header announces {announced:,}"
+        raise AudioError("truncated", f"{path} is cut off: it has {source.size:,} bytes, and {whole}")
+
+
+def _refuse_strange(file: soundfile.SoundFile, source: Source) -> None:
+    if file.format == "RAW" and is_text(source):
+        raise ValueError("it is text")
+    if not RATES_HZ[0] <= file.samplerate <= RATES_HZ[1]:
+        raise ValueError(f"a sample rate of {file.samplerate:,} Hz")
+    if file.channels > MOST_CHANNELS:
+        raise ValueError(f"{file.channels} channels")
+
+
+def _refuse_scale(block: np.ndarray, path: Path) -> None:
+    peak = max(float(block.max()), -float(block.min()))
+    if not math.isfinite(peak):
+        raise AudioError("unreadable", f"{path} holds samples that are not numbers")
+    if peak > LOUDEST:
+        message = f"{path} has samples of {peak:,.6g}, where 1 is full scale; divide all by its own, such as 32768"
+        raise AudioError("out of range", message)
+
+
+def _unreadable(path: Path, reason: object) -> AudioError:
+    return AudioError("unreadable", f"{path} cannot be read as audio ({reason}){_remedy(path)}")
+
+
+def _remedy(path: Path) -> str:
+    """What to do about a file of a kind that libsndfile does not know."""
+    with suppress(OSError, ValueError), path.open("rb") as file:
+        head = file.read(16)
+        if path.suffix.lower() in FOREIGN or head[4:8] == b"ftyp" or head.startswith(FOREIGN_MAGIC):
+            given, made = shlex.quote(str(path)), shlex.quote(str(path.with_suffix(".wav")))
+            return f"; convert it: ffmpeg -i {given} -ar 16000 -ac 1 {made}"
+    return ""
 
 
 def resampled(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
@@ -70,7 +223,7 @@ def checked(
     """The waveform, if it can be used.
 
     Raises:
-        AudioError: It is too short, too long, silent, or not made of numbers.
+        AudioError: It is too short, too long or silent.
     """
     duration_s = len(waveform) / sample_rate_hz
     if duration_s < min_duration_s or len(waveform) == 0:
@@ -78,8 +231,6 @@ def checked(
     if duration_s > max_duration_s:
         raise AudioError("too long", f"{path} lasts {duration_s:.1f} s, more than {max_duration_s:g} s")
     peak = float(np.abs(waveform).max())
-    if not np.isfinite(peak):
-        raise AudioError("unreadable", f"{path} holds samples that are not numbers")
     if peak < SILENCE:
         raise AudioError("silent", f"{path} is silent: its loudest sample is {peak:.1e}")
     return np.clip(waveform, -1.0, 1.0)

@@ -16,6 +16,7 @@ import numpy as np
 from speech_mtl.data.labels import Column, FrameTimes, Removal, encode, make_column
 from speech_mtl.data.manifest import most_skipped, read_manifest
 from speech_mtl.data.store import Skipped, WaveformStore
+from speech_mtl.data.text import damaged_letters
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
@@ -34,6 +35,7 @@ class Examples:
         skipped: Utterances of the manifest that are left out.
         labels: By task.
         num_unlabelled: Utterances that are left out because nothing that is to be learned is known of them.
+        damaged: Transcripts in which letters seem to be lost: `file:line: word`.
     """
 
     store: WaveformStore
@@ -43,6 +45,7 @@ class Examples:
     skipped: list[Skipped] = field(default_factory=list)
     labels: dict[str, Column] = field(default_factory=dict)
     num_unlabelled: int = 0
+    damaged: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -172,8 +175,9 @@ def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, readi
     tokens: list[np.ndarray] = []
     labels: dict[str, list] = {task.name: [] for task in reading.tasks}
     skipped: list[Skipped] = []
-    num_unlabelled = 0
+    num_unlabelled, damaged = 0, []
     for position, utterance in zip(positions, utterances_at(path, positions, reading.removal), strict=True):
+        damaged += damaged_words(utterance)
         encoded = _encoded(utterance, int(store.num_samples[position]), reading)
         if isinstance(encoded, Skipped):
             skipped.append(encoded)
@@ -193,7 +197,12 @@ def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, readi
     starts = np.concatenate([[0], np.cumsum([len(piece) for piece in tokens])]).astype(np.int64)
     columns = {task.name: make_column(task, labels[task.name], reading.frame_times_s) for task in reading.tasks}
     skipped = [*store.skipped.values(), *skipped]
-    return Examples(store, np.array(kept), np.concatenate(tokens), starts, skipped, columns, num_unlabelled)
+    return Examples(store, np.array(kept), np.concatenate(tokens), starts, skipped, columns, num_unlabelled, damaged)
+
+
+def damaged_words(utterance: Utterance) -> list[str]:
+    """`file:line: word` of the first word of a transcript in which letters seem to be lost, if there is one."""
+    return [f"{utterance.source}: {word!r}" for word in damaged_letters(utterance.text or "")[:1]]
 
 
 def _encoded(utterance: Utterance, num_samples: int, reading: Reading) -> np.ndarray | Skipped:

@@ -101,7 +101,7 @@ def read_manifest(path: Path) -> Iterator[Utterance]:
     if not path.is_file():
         raise InputError(
             f"There is no manifest {path}",
-            expected="a file with one JSON record a line, made by a script in data_scripts/",
+            expected="a file with one JSON record a line, as `python -m data_scripts.audiofolder` makes it",
             received="nothing at that path",
             action="run the recipe's data script first, or set data.dir to the folder that holds LANGUAGE/train.jsonl",
         )

@@ -1,4 +1,4 @@
-"""Decoded audio on disk: every file that is used is decoded, resampled and checked once, then read from a memory map.
+"""Decoded audio on disk: every file that is used is decoded, resampled and checked once, then read from there.
 
 Decoding an mp3 takes longer than a small network's training step on it, and a run reads every utterance dozens of
 times. The operating system, not this process, holds the pages that are read.
@@ -6,23 +6,38 @@ times. The operating system, not this process, holds the pages that are read.
 
 import hashlib
 import json
+import logging
+import os
+import re
+import weakref
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.datatypes import Utterance
-from speech_mtl.files import replacing, write_text
+from speech_mtl.errors import InputError, printable
+from speech_mtl.files import NotNegative, read_json, replacing, write_text
 
 FULL_SCALE = np.float32(32767.0)
 """What a sample of 1.0 is stored as."""
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the files' layout or the decoding changes, so that old caches are not used."""
+
+DURATION_TOLERANCE = (0.1, 0.3)
+"""Share and seconds by which audio may differ from what its manifest says; only beyond both is it refused."""
+
+
+START_AGAIN = "start again: the audio is then decoded anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +58,75 @@ class AudioLimits:
     max_duration_s: float
 
 
+class _Index(TypedDict):
+    """What lies beside the samples, and tells whether they are the ones that it was written for."""
+
+    crc32: NotNegative
+    num_samples: list[NotNegative]
+    digests: list[Annotated[int, Field(ge=0, lt=2**64)]]
+    skipped: dict[NotNegative, Skipped]
+
+
 class WaveformStore:
     """Waveforms of the utterances of one manifest, in the manifest's order.
 
     Attributes:
         num_samples: (N,) int64, length of each utterance; 0 for one that is skipped or was not to be decoded.
+        digests: (N,) uint64, of the samples of each: equal where the audio is, whatever its files are called; 0 where
+            there is none.
         skipped: The skipped ones, by position.
+
+    Raises:
+        InputError: The files are missing, damaged, or not of one another.
     """
 
     def __init__(self, path: Path):
-        index = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        index = read_json(path.with_suffix(".json"), _Index, START_AGAIN)
+        self.path, self.skipped = path, index["skipped"]
+        # Not mapped to memory: a process that reads a mapped file is killed when somebody cuts that short.
+        self._descriptor = _descriptor(path)
+        weakref.finalize(self, os.close, self._descriptor)
+        wanted, size = 2 * sum(index["num_samples"]), os.fstat(self._descriptor).st_size
+        if size != wanted:
+            raise _damaged(path, f"{wanted:,} bytes, as its index says", f"{size:,} bytes")
+        if self._crc32() != index["crc32"]:
+            raise _damaged(path, "the checksum of its index", "other samples")
+        if any(place >= len(index["num_samples"]) or index["num_samples"][place] for place in self.skipped):
+            raise _damaged(path, "skipped utterances without samples", "an index that says otherwise")
+        if len(index["digests"]) != len(index["num_samples"]):
+            raise _damaged(path, "a digest of each utterance", f"{len(index['digests'])} digests")
         self.num_samples = np.array(index["num_samples"], dtype=np.int64)
+        self.digests = np.array(index["digests"], dtype=np.uint64)
         self.starts = np.concatenate([[0], np.cumsum(self.num_samples)[:-1]]).astype(np.int64)
-        self.skipped = {int(position): Skipped(**skip) for position, skip in index["skipped"].items()}
-        self.path = path
-        total = int(self.num_samples.sum())
-        self._samples = np.memmap(path, dtype=np.int16, mode="r", shape=(total,)) if total else np.zeros(0, np.int16)
 
     def __getitem__(self, position: int) -> np.ndarray:
-        """(S,) float32 in [-1, 1]."""
-        start = self.starts[position]
-        return self._samples[start : start + self.num_samples[position]].astype("float32") / FULL_SCALE
+        """(S,) float32 in [-1, 1].
+
+        Raises:
+            InputError: Somebody cut the file short since it was opened.
+        """
+        num_bytes = 2 * int(self.num_samples[position])
+        held = os.pread(self._descriptor, num_bytes, 2 * int(self.starts[position]))
+        if len(held) < num_bytes:
+            raise _damaged(self.path, "a file that stays as it is", "one that was cut short while it was read")
+        return np.frombuffer(held, np.int16).astype("float32") / FULL_SCALE
+
+    def _crc32(self) -> int:
+        crc32, place = 0, 0
+        while block := os.pread(self._descriptor, 1 << 22, place):
+            crc32, place = zlib.crc32(block, crc32), place + len(block)
+        return crc32
+
+
+def _descriptor(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise _damaged(path, "a file beside its index", "none") from None
+
+
+def _damaged(path: Path, expected: str, received: str) -> InputError:
+    return InputError(f"The cache {path} is damaged", expected=expected, received=received, action=START_AGAIN)
 
 
 def open_store(
@@ -75,21 +138,34 @@ def open_store(
     progress: Callable[[Iterable[Utterance]], Iterable[Utterance]] = iter,
     positions: np.ndarray | None = None,
 ) -> WaveformStore:
-    """Opens the store of a manifest's audio, or of a part of it, and fills it first where it does not exist yet.
+    """Opens the store of a manifest's audio, or of a part of it; fills it first where there is none, or a damaged one.
 
     Args:
         cache_dir: Folder of all stores.
-        name: Start of the file's name; the rest is a digest of the audio files' names, sizes and times, and the limits.
+        name: Start of the file's name; the rest is a digest of all that decides what is in it: the audio files' names,
+            sizes, times and durations by the manifest, and the limits.
         utterances: Gives the manifest's utterances, each time anew.
         limits: Sample rate and accepted lengths.
         num_threads: Files decoded at a time.
         progress: Wraps the utterances while they are decoded, to show a bar.
         positions: Which of the utterances to decode; None for all.
+
+    Raises:
+        InputError: Audio files changed while they were decoded.
     """
     wanted = None if positions is None else frozenset(positions.tolist())
-    path = cache_dir / f"{name}-{_digest(utterances(), limits, wanted)}.pcm"
-    if not (path.is_file() and path.with_suffix(".json").is_file()):
-        _fill(path, progress(utterances()), limits, num_threads, wanted)
+    digest = _digest(utterances(), limits, wanted)
+    path = cache_dir / f"{re.sub('[^0-9A-Za-z-]', '_', name)[:100]}-{digest}.pcm"
+    if path.with_suffix(".json").exists():
+        try:
+            return WaveformStore(path)
+        except InputError as error:
+            logging.getLogger(__name__).warning("%s; the audio is decoded anew", error.problem)
+
+    def unchanged() -> bool:
+        return _digest(utterances(), limits, wanted) == digest
+
+    _fill(path, progress(utterances()), limits, num_threads, wanted, unchanged)
     return WaveformStore(path)
 
 
@@ -102,9 +178,9 @@ def _digest(utterances: Iterable[Utterance], limits: AudioLimits, wanted: frozen
         try:
             status = utterance.audio.stat()
             state = (status.st_size, status.st_mtime_ns)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: no name that a file can have
             state = None
-        digest.update(repr((str(utterance.audio), state)).encode())
+        digest.update(repr((str(utterance.audio), state, utterance.duration_s)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
 
 
@@ -114,19 +190,36 @@ def _fill(
     limits: AudioLimits,
     num_threads: int,
     wanted: frozenset[int] | None,
+    unchanged: Callable[[], bool],
 ) -> None:
     num_samples: list[int] = []
+    digests: list[int] = []
     skipped: dict[int, dict] = {}
+    crc32 = 0
     with replacing(path) as temporary, temporary.open("wb") as file:
         for utterance, result in _decoded(utterances, limits, num_threads, wanted):
             if isinstance(result, AudioError):
-                skip = {"source": utterance.source, "reason": result.reason, "message": str(result)}
-                skipped[len(num_samples)] = skip
+                skipped[len(num_samples)] = asdict(Skipped(printable(utterance.source), result.reason, str(result)))
                 num_samples.append(0)
+                digests.append(0)
             else:
-                file.write(result.tobytes())
+                file.write(samples := result.tobytes())
+                crc32 = zlib.crc32(samples, crc32)
                 num_samples.append(len(result))
-    write_text(path.with_suffix(".json"), json.dumps({"num_samples": num_samples, "skipped": skipped}))
+                digests.append(_sample_digest(samples))
+        if not unchanged():
+            raise InputError(
+                f"Audio files changed while they were decoded for {path}",
+                expected="files that stay as they are",
+                received="another size, time or duration of at least one of them",
+                action="start again when nothing writes to them any more",
+            )
+    index = {"crc32": crc32, "num_samples": num_samples, "digests": digests, "skipped": skipped}
+    write_text(path.with_suffix(".json"), json.dumps(index))
+
+
+def _sample_digest(samples: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(samples, digest_size=8).digest()) if samples else 0
 
 
 def _decoded(
@@ -139,6 +232,7 @@ def _decoded(
             return np.zeros(0, np.int16)
         try:
             waveform = read_audio(utterance.audio, limits.sample_rate_hz, limits.min_duration_s, limits.max_duration_s)
+            _refuse_other_duration(utterance, len(waveform) / limits.sample_rate_hz)
         except AudioError as error:
             return error
         return np.round(waveform * FULL_SCALE).astype(np.int16)
@@ -148,3 +242,12 @@ def _decoded(
         while window := list(islice(remaining, 256)):
             positions, own = zip(*window, strict=True)
             yield from zip(own, pool.map(decode, positions, own), strict=True)
+
+
+def _refuse_other_duration(utterance: Utterance, duration_s: float) -> None:
+    share, seconds = DURATION_TOLERANCE
+    said = utterance.duration_s
+    if abs(duration_s - said) > max(share * said, seconds):
+        relation = "shorter" if duration_s < said else "longer"
+        message = f"{utterance.audio} lasts {duration_s:.2f} s, and its manifest says {said:.2f} s"
+        raise AudioError(f"{relation} than its manifest says", message)

@@ -3,7 +3,6 @@
 A new kind is one subclass of `Tokenizer` with a `kind`; it is found by that kind from then on.
 """
 
-import json
 import re
 import unicodedata
 from abc import ABC, abstractmethod
@@ -11,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
+from typing_extensions import TypedDict
+
 from speech_mtl.data import text as text_rules
 from speech_mtl.datatypes import BLANK
 from speech_mtl.errors import InputError
-from speech_mtl.files import write_text
+from speech_mtl.files import json_text, read_json, write_text
 
 BLANK_TOKEN = "<blank>"
 """How the vocabulary writes token 0."""
@@ -150,7 +151,7 @@ class Tokenizer(ABC):
     def save(self, path: Path) -> None:
         """Writes the tokeniser as JSON, under a temporary name first."""
         record = {"kind": self.kind, "language": self.language, "vocabulary": self.vocabulary}
-        write_text(path, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+        write_text(path, json_text(record))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -180,8 +181,12 @@ class CharacterTokenizer(Tokenizer):
         return text_rules.normalize(text, self.language)
 
 
-_HAN = "[\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]"
-_SPACE_WITHIN_HAN = re.compile(f"(?<={_HAN}) (?={_HAN})")
+_HAN = "[\u3007\u3400-\u4dbf\u4e00-\u9fff\ufa0e-\ufa29\U00020000-\U0003ffff]"
+_WITHIN_HAN = re.compile(f"(?<={_HAN})[ ']+(?={_HAN})")
+_APOSTROPHE = re.compile(f"(?<={_HAN})'|'(?={_HAN})")
+_UNREAD = re.compile(f"^({_HAN})5$")
+_E_CIRCUMFLEX = re.compile(r"\bê(?=[1-5]\b)")
+_U_UMLAUT = re.compile(r"(?<=\b[ln])ü(?=(?:e|an|n)?[1-5]\b)")
 
 
 class PinyinTokenizer(Tokenizer):
@@ -204,9 +209,11 @@ class PinyinTokenizer(Tokenizer):
         from pypinyin import Style, lazy_pinyin
 
         text = text_rules.normalize(text, "zh-Latn")  # keeps the spaces, between syllables and between Latin words
-        text = _SPACE_WITHIN_HAN.sub("", text)
+        text = _APOSTROPHE.sub(" ", _WITHIN_HAN.sub("", text))
         syllables = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
-        return " ".join(" ".join(syllables).replace("ê", "e").split())
+        # A hanzi without a reading is left as it is, but gets the neutral tone.
+        text = " ".join(_UNREAD.sub(r"\1", syllable) for syllable in syllables)
+        return " ".join(_U_UMLAUT.sub("v", _E_CIRCUMFLEX.sub("e", text)).split())
 
 
 def tokenizer_kinds() -> tuple[str, ...]:
@@ -230,32 +237,33 @@ def tokenizer_class(kind: str) -> type[Tokenizer]:
     return _KINDS[kind]
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+class _Record(TypedDict):
+    """What a file holds."""
+
+    kind: str
+    language: str
+    vocabulary: list[str]
+
+
+def load_tokenizer(path: Path, language: str | None = None) -> Tokenizer:
     """Reads a tokeniser of any kind from the file that `save` wrote.
 
+    Args:
+        path: The file.
+        language: The language that it must be of; None for any.
+
     Raises:
-        InputError: The file is missing or is no tokeniser, or its kind is unknown.
+        InputError: The file is missing or is no tokeniser, its kind is unknown, or it is of another language.
     """
-    if not path.is_file():
+    record = read_json(path, _Record, "copy the file from the run again, or make it again by training")
+    if language is not None and record["language"] != language:
         raise InputError(
-            f"There is no tokeniser {path}",
-            expected="a JSON file that training wrote",
-            received="nothing at that path",
-            action="give the folder of a finished run",
+            f"{path} is the tokeniser of another language",
+            expected=f"{language!r} in its field 'language'",
+            received=repr(record["language"]),
+            action="give the files of the folder back the names they had: each says its language",
         )
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        kind, language, vocabulary = (record[field] for field in ("kind", "language", "vocabulary"))
-        if not all(isinstance(value, str) for value in (kind, language, *vocabulary)):
-            raise TypeError("not strings")
-    except (ValueError, KeyError, TypeError):
-        raise InputError(
-            f"{path}: not a tokeniser",
-            expected="a JSON object with the fields kind, language and vocabulary (a list of strings)",
-            received=repr(path.read_bytes()[:80]),
-            action="copy the file from the run again, or make it again by training",
-        ) from None
-    return tokenizer_class(kind)(language, vocabulary)
+    return tokenizer_class(record["kind"])(record["language"], record["vocabulary"])
 
 
 def _describe(token: str) -> str:

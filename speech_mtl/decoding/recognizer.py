@@ -6,6 +6,7 @@ import numpy as np
 
 from speech_mtl.data.batching import Draw, batches, padded_rows, plan_evaluation
 from speech_mtl.data.examples import Examples
+from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import Hypothesis, Logits
 from speech_mtl.decoding.ctc import greedy
@@ -52,14 +53,23 @@ class Recognizer:
         Raises:
             InputError: None does.
         """
-        if language not in self.model.languages:
+        return self.model.languages.index(self.own_name(language))
+
+    def own_name(self, language: str) -> str:
+        """What the model calls a language, whose tag may be written in another way: `EN` or `eng` for `en`.
+
+        Raises:
+            InputError: It has no output layer for that language, or the tag is malformed.
+        """
+        found = find_language(language, self.model.languages)
+        if found is None:
             raise InputError(
                 f"There is no output layer for the language {language!r}",
                 expected="one of " + ", ".join(self.model.languages),
                 received=language,
                 action="name one of these languages, or train a run whose recipe lists yours under languages",
             )
-        return self.model.languages.index(language)
+        return found
 
     def transcribe(
         self, waveforms: Sequence[np.ndarray], language: str, ids: Sequence[str] | None = None
@@ -69,6 +79,7 @@ class Recognizer:
         Raises:
             InputError: The language has no output layer, or a waveform is too short to make a single frame.
         """
+        language = self.own_name(language)
         language_id = self.language_id(language)
         ids = ids or [str(i) for i in range(len(waveforms))]
         for name, waveform in zip(ids, waveforms, strict=True):
@@ -96,6 +107,7 @@ class Recognizer:
             batch_s: Seconds of speech in a batch.
             num_threads: Threads that read audio.
         """
+        language = self.own_name(language)
         language_id = self.language_id(language)
         room = int(batch_s * self.sample_rate_hz)
         plan: list[list[Draw]] = plan_evaluation(language_id, examples.num_samples / self.sample_rate_hz, batch_s)

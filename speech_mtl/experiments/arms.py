@@ -33,23 +33,23 @@ class Stage:
 START = "runs/the-run-it-starts-from"
 """Stands for the run folder of `Stage.start`, which only the plan knows."""
 
-Arm = Callable[[Recipe], list[Stage]]
+StagesOf = Callable[[Recipe], list[Stage]]
 """Recipe with budget and seed -> stages."""
 
 REHEARSED = 0.2
 """Share of the speech that the arm `rehearsal` takes from the auxiliary languages."""
 
-ARMS: dict[str, Arm] = {}
+ARMS: dict[str, StagesOf] = {}
 """Every arm by name."""
 
 
-def arm(function: Arm) -> Arm:
+def arm(function: StagesOf) -> StagesOf:
     """Registers an arm under its function's name."""
     ARMS[function.__name__] = function
     return function
 
 
-def find_arm(name: str) -> Arm:
+def find_arm(name: str) -> StagesOf:
     """The arm of a name.
 
     Raises:
@@ -247,7 +247,7 @@ def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, A
     effort = {
         "training.num_updates": recipe.compare.finetune_updates,
         "training.learning_rate": recipe.compare.finetune_learning_rate,
-        "training.warmup_updates": recipe.compare.finetune_warmup_updates,
+        "training.warmup_updates": recipe.compare.finetune_warmup,
     }
     languages = target_only(recipe).languages
     if recipe.compare.keep_auxiliaries:

@@ -1,6 +1,7 @@
 """With and without auxiliary languages: runs the cells of a plan, gathers their errors, and writes the report."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments import report
-from speech_mtl.experiments.engines import ThisProcess, open_engine
+from speech_mtl.experiments.engines import ThisProcess, open_engine, threads_per_job
 from speech_mtl.experiments.gather import (
     cell_rows,
     evaluated_rows,
@@ -19,14 +20,17 @@ from speech_mtl.experiments.gather import (
     gather_test_sets,
     trained_by,
 )
-from speech_mtl.experiments.plan import Plan, check_speech, plan_comparison, plan_transfer
+from speech_mtl.experiments.held_out import look_at_plan
+from speech_mtl.experiments.made_from import Now
+from speech_mtl.experiments.plan import Plan, open_speech, plan_comparison, plan_transfer
 from speech_mtl.experiments.provenance import provenance
 from speech_mtl.experiments.run_stage import is_done, run_stage
 from speech_mtl.experiments.scheduler import Job, run_jobs
 from speech_mtl.files import json_text, write_text
+from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.runs import Run
 from speech_mtl.scoring.figures import arm_rows, task_rows
-from speech_mtl.scoring.tables import arm_table, comparison_table, task_error_table
+from speech_mtl.scoring.tables import arm_table, comparison_table, escaped, task_error_table
 from speech_mtl.screen import Screen
 
 MOST_ARMS_ACROSS = 5
@@ -34,7 +38,12 @@ MOST_ARMS_ACROSS = 5
 
 
 def compare(
-    recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen | None = None,
+    num_jobs: int = 1,
+    engine: str = "local",
+    accept_changes: bool = False,
 ) -> report.Results:
     """Trains and tests every cell, and writes rows, equivalent hours and the report; see `experiments.report`.
 
@@ -47,35 +56,43 @@ def compare(
         screen: Where progress is shown.
         num_jobs: Runs side by side.
         engine: Where they run; see `experiments.engines`.
+        accept_changes: Whether to keep runs whose speech or first weights have changed since.
 
     Raises:
-        InputError: Bad settings or speech; or some runs failed, after all others have been done and reported on.
+        InputError: Bad settings or speech, dev or test speech in training, a folder that holds something else, or runs
+            made from what has changed since; or some runs failed, after all others have been done and reported on.
     """
-    shown = screen or Screen(quiet=True)
-    return _Comparison(recipe, folder, plan_comparison(recipe, folder), shown).run(num_jobs, engine)
+    plan, shown = plan_comparison(recipe, folder), screen or Screen(quiet=True)
+    return _Comparison("compare", recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
 
 
 def transfer(
-    recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local"
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen | None = None,
+    num_jobs: int = 1,
+    engine: str = "local",
+    accept_changes: bool = False,
 ) -> report.Results:
     """Measures how much each language helps each other one, as `compare` measures its arms.
 
     Raises:
         InputError: As for `compare`.
     """
-    shown = screen or Screen(quiet=True)
-    return _Comparison(recipe, folder, plan_transfer(recipe, folder), shown).run(num_jobs, engine)
+    plan, shown = plan_transfer(recipe, folder), screen or Screen(quiet=True)
+    return _Comparison("transfer", recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
 
 
 def comparison_text(results: report.Results) -> str:
     """The tables, with what has to be said about the data."""
-    about = f"{results.about}\n\n" if results.about else ""
+    about = f"{escaped(results.about)}\n\n" if results.about else ""
+    recipe = escaped(results.recipe)
     if results.has_tasks:
-        return f"# {results.recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
+        return f"# {recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
     if len(results.test_sets) == 1 and len({row["arm"] for row in results.rows}) > MOST_ARMS_ACROSS:
-        return f"# {results.recipe}: {results.summary.language}\n\n{about}{arm_table(arm_rows(results.summary))}"
+        return f"# {recipe}: {escaped(results.summary.language)}\n\n{about}{arm_table(arm_rows(results.summary))}"
     tables = [
-        f"# {results.recipe}: {one.language}\n\n{about}{comparison_table(results.rows, one.language)}"
+        f"# {recipe}: {escaped(one.language)}\n\n{about}{comparison_table(results.rows, one.language)}"
         for one in results.test_sets
     ]
     return "\n\n".join(tables)
@@ -85,18 +102,28 @@ def comparison_text(results: report.Results) -> str:
 class _Comparison:
     """A plan while it is carried out."""
 
+    kind: str
     recipe: Recipe
     folder: Path
     plan: Plan
     screen: Screen
+    accept_changes: bool = False
     ended: set[str] = field(default_factory=set)
     failures: dict[str, BaseException] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)
 
     def run(self, num_jobs: int, engine_name: str) -> report.Results:
-        check_speech(self.plan, self.screen.progress)
+        refuse_foreign_folder(self.folder, self.kind)
+        look_at_plan(self.plan, open_speech(self.plan, self.screen.progress), self.screen)
+        claim_folder(self.folder, self.kind)
         with open_engine(engine_name, num_jobs) as engine:
             here = isinstance(engine, ThisProcess)
             jobs = self._jobs(self.screen if here else None)
+            if jobs:
+                self.screen.say(
+                    f"Each run has {threads_per_job(num_jobs)} of the processors: with another number (--jobs), the "
+                    "same seed gives losses and weights that differ in the last digits."
+                )
             with self._bar(shown=not here) as tick:
                 run_jobs(jobs, engine, self._on_start, self._on_end, tick)
         results = self._write()
@@ -109,16 +136,18 @@ class _Comparison:
 
     def _jobs(self, screen: Screen | None) -> dict[str, Job]:
         """What is still to be done."""
-        tested = self.plan.tested
+        tested, now, accept = self.plan.tested, Now(self.screen.progress), self.accept_changes
         for name, stage in self.plan.stages.items():
-            if is_done(stage.recipe, self.plan.run_path(name), name in tested):
+            if is_done(stage.recipe, self.plan.run_path(name), name in tested, now, accept):
                 self.ended.add(name)
+        for note, number in Counter(now.notes).items():
+            self.screen.warn(f"{number} of {len(self.plan.stages)} runs: {note}")
         if self.ended:
             self.screen.say(f"{len(self.ended)} of {len(self.plan.stages)} runs are finished already.")
         return {
             name: Job(
                 run_stage,
-                (stage.recipe, self.plan.run_path(name), name in tested, Path.cwd(), screen),
+                (stage.recipe, self.plan.run_path(name), name in tested, Path.cwd(), screen, accept),
                 None if stage.start in self.ended else stage.start,
             )
             for name, stage in self.plan.stages.items()
@@ -159,10 +188,10 @@ class _Comparison:
         targets = [cell.target for cell in self.plan.cells if cell.stages[-1] == name]
         rows = evaluated_rows(Run(self.plan.run_path(name)))
         tested = [row for row in rows if row["split"] == "test" and row["language"] in targets]
-        errors = [f"{row['cer']:.1%} of characters, {row['wer']:.1%} of words" for row in tested]
-        if len(tested) > 1:
-            errors = [f"{row['language']} {text}" for row, text in zip(tested, errors, strict=True)]
-        return "test error " + "; ".join(errors)
+        return "on the test set, " + "; ".join(
+            f"{row['language']}: character error rate {row['cer']:.1%}, word error rate {row['wer']:.1%}"
+            for row in tested
+        )
 
     def _write(self) -> report.Results | None:
         """Writes what the finished cells give, and which runs failed; None if no cell is finished."""
@@ -175,8 +204,8 @@ class _Comparison:
         names = dict.fromkeys(name for cell in cells for name in cell.stages)
         runs = [Run(self.plan.run_path(name)) for name in names]
         wall_time_s = sum(run.progress().wall_time_s for run in runs)
-        origin = provenance(wall_time_s, trained_by(runs), report.earlier_commands(self.folder))
-        curves, conflicts, labels = gather_curves(self.plan, cells)
+        origin = provenance(wall_time_s, trained_by(runs, self._warn_once), report.earlier_commands(self.folder))
+        curves, conflicts, labels = gather_curves(self.plan, cells, self._warn_once)
         results = report.Results(
             recipe=self.recipe.name,
             about=self.recipe.about.strip(),
@@ -189,12 +218,18 @@ class _Comparison:
             curves=curves,
             conflicts=conflicts,
             labels=labels,
-            laterals=gather_laterals(self.plan, cells),
-            sizes=gather_sizes(self.plan, cells),
+            laterals=gather_laterals(self.plan, cells, self._warn_once),
+            sizes=gather_sizes(self.plan, cells, self._warn_once),
         )
         report.save(results, self.folder, rows=report.ROWS[0])
         write_text(self.folder / "comparison.md", comparison_text(results) + "\n")
         return results
+
+    def _warn_once(self, message: str) -> None:
+        """Results are gathered after every run: what is said once is enough."""
+        if message not in self.warned:
+            self.warned.add(message)
+            self.screen.warn(message)
 
     def _write_failures(self) -> None:
         path = self.folder / "failures.json"

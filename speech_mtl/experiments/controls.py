@@ -13,50 +13,52 @@ from functools import partial
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.arms import Arm, Stage, alone, auxiliaries_of, find_arm, target_of
-from speech_mtl.scoring.results import EQUAL_UPDATES, NOISE, REFERENCE_ARM, SHUFFLED
+from speech_mtl.experiments.arms import Stage, StagesOf, alone, auxiliaries_of, find_arm, target_of
+from speech_mtl.scoring.results import REFERENCE_ARM, Arm
 
 
-def arms_and_controls(recipe: Recipe) -> dict[str, Arm]:
-    """The arms that a recipe compares and the controls it asks for, by name, in the order in which they are run.
+def arms_and_controls(recipe: Recipe) -> dict[Arm, StagesOf]:
+    """The arms that a recipe compares and the controls it asks for, in the order in which they are run.
 
     Raises:
         InputError: An arm is unknown, or there is no auxiliary language to control for.
     """
-    arms = {name: find_arm(name) for name in recipe.compare.arms}
+    arms = {Arm(name): find_arm(name) for name in recipe.compare.arms}
     controls = recipe.compare.controls
-    helped = {name: arm for name, arm in arms.items() if name != REFERENCE_ARM}
+    helped = {arm: stages for arm, stages in arms.items() if arm != REFERENCE_ARM}
     found = dict(arms)
     if controls.equal_updates:
-        found[REFERENCE_ARM + EQUAL_UPDATES] = partial(_alone_as_long_as, list(helped.values()))
-    for name, arm in helped.items():
+        found[replace(REFERENCE_ARM, control="equal_updates")] = partial(_alone_as_long_as, list(helped.values()))
+    for arm, stages in helped.items():
         if controls.noise:
-            found[name + NOISE] = _replaced(arm, "noise", "noise")
+            found[replace(arm, control="noise")] = _replaced(stages, "noise", "noise")
         if controls.shuffled_transcripts:
-            found[name + SHUFFLED] = _replaced(arm, "shuffled", "shuffled_transcripts")
+            control = replace(arm, control="shuffled_transcripts")
+            found[control] = _replaced(stages, "shuffled", "shuffled_transcripts")
         if controls.leave_one_out:
-            found |= {f"{name}_without_{left}": without(arm, left) for left in _two_or_more(recipe)}
+            for left in _two_or_more(recipe):
+                found[replace(arm, control="leave_one_out", auxiliary=left)] = without(stages, left)
     return found
 
 
-def without(arm: Arm, language: str) -> Arm:
+def without(arm: StagesOf, language: str) -> StagesOf:
     """An arm that does not have one of the auxiliary languages."""
     return _changed(
         arm, f"without_{language}", lambda recipe: _with_auxiliaries(recipe, lambda other: other != language)
     )
 
 
-def only(arm: Arm, language: str) -> Arm:
+def only(arm: StagesOf, language: str) -> StagesOf:
     """An arm with a single auxiliary language."""
     return _changed(arm, f"only_{language}", lambda recipe: _with_auxiliaries(recipe, lambda other: other == language))
 
 
-def renamed(arm: Arm, suffix: str) -> Arm:
+def renamed(arm: StagesOf, suffix: str) -> StagesOf:
     """An arm whose stages have names of their own: they share no run with the arm itself."""
     return _changed(arm, suffix, lambda recipe: recipe)
 
 
-def _changed(arm: Arm, suffix: str, change: Callable[[Recipe], Recipe]) -> Arm:
+def _changed(arm: StagesOf, suffix: str, change: Callable[[Recipe], Recipe]) -> StagesOf:
     """An arm on a changed recipe, with stages of other names."""
 
     def changed(recipe: Recipe) -> list[Stage]:
@@ -74,7 +76,7 @@ def _with_auxiliaries(recipe: Recipe, wanted: Callable[[str], bool]) -> Recipe:
     return recipe.with_languages(languages)
 
 
-def _replaced(arm: Arm, suffix: str, what: str) -> Arm:
+def _replaced(arm: StagesOf, suffix: str, what: str) -> StagesOf:
     """An arm whose auxiliary speech is not what it says.
 
     A stage of auxiliary languages alone runs to its end: their dev error, on true speech, has nothing to tell it.
@@ -95,12 +97,12 @@ def _replaced(arm: Arm, suffix: str, what: str) -> Arm:
     return replaced
 
 
-def _alone_as_long_as(arms: list[Arm], recipe: Recipe) -> list[Stage]:
+def _alone_as_long_as(arms: list[StagesOf], recipe: Recipe) -> list[Stage]:
     """Alone with the updates of the longest of these arms, all stages together, and patience to the end."""
     updates = max(sum(stage.recipe.training.num_updates for stage in arm(recipe)) for arm in [alone, *arms])
     looks = -(-updates // recipe.training.evaluate_every)
     (stage,) = alone(recipe.overridden({"training.num_updates": updates, "training.patience": looks + 1}))
-    return [replace(stage, name=stage.name.replace(REFERENCE_ARM, REFERENCE_ARM + EQUAL_UPDATES, 1))]
+    return [replace(stage, name=stage.name.replace("alone", "alone_equal_updates", 1))]
 
 
 def _two_or_more(recipe: Recipe) -> list[str]:

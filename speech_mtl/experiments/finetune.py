@@ -1,16 +1,17 @@
 """A trained run and speech of a language -> the recipe that trains the language from that run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import Wrap, open_split, silent
+from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.methods import beside, find_method, rate_factor
 from speech_mtl.runs import Run
-from speech_mtl.settings import ProgressiveSettings, TrainingSettings
+from speech_mtl.settings import FINETUNE_WARMUP, ProgressiveSettings, TrainingSettings, usual_warmup
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def finetuning_recipe(
     there = run.recipe()
     run.best_folder()
     method = find_method(new.method)
+    new = replace(new, language=find_language(new.language, there.languages) or new.language)
     _refuse_method(run, there, new)
     _refuse_unasked(run, new, list(there.languages))
     kind, added = _tokenizer_kind(run, new), method(there, new.language)
@@ -77,7 +79,11 @@ def finetuning_recipe(
     split = open_split(recipe, new.language, "train", wrap)
     minutes = float(split.store.num_samples[split.positions].sum()) / recipe.data.sample_rate_hz / 60
     schedule = schedule_for(minutes, new.method, rate_factor(recipe))
-    return recipe.overridden({**schedule, **added, **(overrides or {})})
+    recipe = recipe.overridden({**schedule, **added, **(overrides or {})})
+    if recipe.training.warmup_updates is None and new.method != "progressive":
+        warmup_updates = usual_warmup(recipe.training.num_updates, FINETUNE_WARMUP)
+        return recipe.overridden({"training.warmup_updates": warmup_updates})
+    return recipe
 
 
 def schedule_for(minutes: float, method: str = "finetune", factor: float = 1.0) -> dict[str, Any]:
@@ -93,14 +99,13 @@ def schedule_for(minutes: float, method: str = "finetune", factor: float = 1.0) 
         factor: Of the learning rate; see `methods.rate_factor`. A column has its own rate.
     """
     if method == "progressive":
-        usual, num_updates = TrainingSettings(), 2400 if minutes < 60 else 4800
-        rate, warmup_updates = usual.learning_rate, usual.warmup_updates
+        rate, num_updates = TrainingSettings().learning_rate, 2400 if minutes < 60 else 4800
     else:
-        rate, warmup_updates, num_updates = 1e-3 * factor, 200, 1200 if minutes < 60 else 2400
+        rate, num_updates = 1e-3 * factor, 1200 if minutes < 60 else 2400
     return {
         "training.unfreezing": {"kind": "all"},
         "training.learning_rate": rate,
-        "training.warmup_updates": warmup_updates,
+        "training.warmup_updates": None,
         "training.num_updates": num_updates,
     }
 

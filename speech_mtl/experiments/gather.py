@@ -1,28 +1,45 @@
 """What finished cells found: their rows, and what their models heard."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from speech_mtl.data.manifest import read_manifest
-from speech_mtl.experiments.evaluate import hypotheses_path, saved_task_rows
+from speech_mtl.errors import InputError
+from speech_mtl.experiments.evaluate import Recognised, saved_hypotheses, saved_task_rows
 from speech_mtl.experiments.laterals import saved_laterals
 from speech_mtl.experiments.plan import Cell, Plan, old_languages
 from speech_mtl.runs import Run
 from speech_mtl.scoring.forgetting import before
-from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet
-from speech_mtl.scoring.results import EvaluationRow, ResultRow, TaskResultRow, TaskRow
+from speech_mtl.scoring.hypotheses import Model, TestSet
+from speech_mtl.scoring.results import Arm, EvaluationRow, ResultRow, TaskResultRow, TaskRow
 from speech_mtl.scoring.summary import ArmSize, Conflict, LabelCount, LateralUse, TaskCurve
+from speech_mtl.scoring.tables import read_rows
 
 UNKNOWN = "unknown"
 """Stands for the commit of runs that were trained outside a repository or by an early version."""
 
 
+Warn = Callable[[str], None]
+"""Takes what is wrong with a file that only tells of a run: its results stay, and what the file tells is left out."""
+
+_T = TypeVar("_T")
+
+
 def evaluated_rows(run: Run) -> list[EvaluationRow]:
     """What `evaluate` wrote."""
-    return json.loads((run.path / "evaluation.json").read_text(encoding="utf-8"))
+    return read_rows(run.path / "evaluation.json", EvaluationRow)
+
+
+def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
+    """What a file tells of a run; where it is damaged, that is said, and what stands for it is given."""
+    try:
+        return read()
+    except InputError as error:
+        warn(f"{error.problem}; left out of the report. To mend it: {error.action}")
+        return otherwise
 
 
 def cell_rows(recipe_name: str, plan: Plan, cell: Cell) -> Iterator[ResultRow]:
@@ -80,72 +97,75 @@ def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -> None:
     """Adds what a run heard in a language's test split."""
-    lines = map(json.loads, hypotheses_path(run, language, "test").read_text(encoding="utf-8").splitlines())
-    records = [record for record in lines if record["reference"] is not None]
+    records = [one for one in saved_hypotheses(run, language, "test") if one["reference"] is not None]
     if language not in test_sets:
         test_sets[language] = _empty_test_set(run, language, records)
     ids, heard = ([record[key] for record in records] for key in ("id", "hypothesis"))
     tasks = {name: task.metric for name, task in run.tasks().items()}
     test_sets[language].metrics |= tasks
-    errors = {name: [_pair(record["label_errors"][name]) for record in records] for name in tasks}
+    errors = {name: [record.get("label_errors", {})[name] for record in records] for name in tasks}
     test_sets[language].add(model, ids, heard, errors)
 
 
-def gather_curves(plan: Plan, cells: Sequence[Cell]) -> tuple[list[TaskCurve], list[Conflict], list[LabelCount]]:
+def gather_curves(
+    plan: Plan, cells: Sequence[Cell], warn: Warn
+) -> tuple[list[TaskCurve], list[Conflict], list[LabelCount]]:
     """Losses and weights of tasks by update, the cosines of their gradients, and how many labels they had.
 
     Of each arm at the largest budget and with its first seed; of several targets, only of runs that are for all.
     """
     largest = max((cell.budget_s for cell in cells), default=0.0)
     for_all = len({cell.target for cell in cells}) > 1
-    chosen: dict[str, Run] = {}
+    chosen: dict[Arm, Run] = {}
     for cell in cells:
         target = plan.stages[cell.stages[-1]].recipe.target
         if cell.budget_s == largest and not (for_all and target is not None):
             chosen.setdefault(cell.arm, Run(plan.run_path(cell.stages[-1])))
     curves, conflicts, labels = [], [], []
     for arm, run in chosen.items():
-        lines = run.log_path.read_text(encoding="utf-8").splitlines()
-        records = [record for record in map(json.loads, lines) if "weight" in record]
-        for task in records[0]["weight"] if records else ():
-            losses = [record["train_loss"].get(task) for record in records]
-            weights = [record["weight"][task] for record in records]
-            curves.append(TaskCurve(arm, task, [record["update"] for record in records], losses, weights))
+        records = [record for record in _told(run.log, [], warn) if "weight" in record]
+        for task in dict.fromkeys(task for record in records for task in record.get("weight", {})):
+            known = [
+                (one["update"], one.get("train_loss", {}).get(task), one.get("weight", {}).get(task)) for one in records
+            ]
+            updates, losses, weights = map(list, zip(*(one for one in known if one[2] is not None), strict=True))
+            curves.append(TaskCurve(arm, task, updates, losses, weights))
         conflicts += _mean_cosines(
             arm, [record["gradient_cosines"] for record in records if "gradient_cosines" in record]
         )
-        labels += [LabelCount(arm, task, *pair) for task, pair in run.labels().items()]
+        labels += [LabelCount(arm, task, *pair) for task, pair in _told(run.labels, {}, warn).items()]
     return curves, conflicts, labels
 
 
-def gather_laterals(plan: Plan, cells: Sequence[Cell]) -> list[LateralUse]:
+def gather_laterals(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[LateralUse]:
     """What progressive networks listen to, mean over seeds."""
-    shares: dict[tuple[str, str, float, str, str], list[float]] = {}
+    shares: dict[tuple[str, Arm, float, str, str], list[float]] = {}
     for cell in cells:
-        for row in saved_laterals(Run(plan.run_path(cell.stages[-1]))):
+        for row in _told(partial(saved_laterals, Run(plan.run_path(cell.stages[-1]))), [], warn):
             column = f"{row['column'] + 1}: {', '.join(row['column_languages'])}"
             key = cell.target, cell.arm, cell.budget_s, row["into"], column
             shares.setdefault(key, []).append(row["share"])
     return [LateralUse(*key, round(fmean(own), 4)) for key, own in shares.items()]
 
 
-def gather_sizes(plan: Plan, cells: Sequence[Cell]) -> list[ArmSize]:
+def gather_sizes(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[ArmSize]:
     """How many parameters each arm trains and has, at the largest budget."""
-    sizes: dict[str, ArmSize] = {}
+    sizes: dict[Arm, ArmSize] = {}
     for cell in sorted(cells, key=lambda cell: -cell.budget_s):
-        counts = Run(plan.run_path(cell.stages[-1])).parameters()
-        if counts is not None and cell.arm not in sizes:
+        counts = _told(Run(plan.run_path(cell.stages[-1])).parameters, None, warn)
+        if counts is not None and cell.target in counts["own"] and cell.arm not in sizes:
             sizes[cell.arm] = ArmSize(cell.arm, counts["trained"], counts["total"], counts["own"][cell.target])
     order = list(dict.fromkeys(cell.arm for cell in cells))
     return sorted(sizes.values(), key=lambda one: order.index(one.arm))
 
 
-def trained_by(runs: Iterable[Run]) -> dict[str, int]:
+def trained_by(runs: Iterable[Run], warn: Warn) -> dict[str, int]:
     """How many runs each commit trained, or helped to train."""
-    return dict(sorted(Counter(commit or UNKNOWN for run in runs for commit in run.commits()).items()))
+    commits = (commit for run in runs for commit in _told(run.commits, {None}, warn))
+    return dict(sorted(Counter(commit or UNKNOWN for commit in commits).items()))
 
 
-def _mean_cosines(arm: str, looks: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:
+def _mean_cosines(arm: Arm, looks: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:
     values: dict[tuple[str, str], list[float]] = {}
     for look in looks:
         for task, others in look.items():
@@ -154,11 +174,7 @@ def _mean_cosines(arm: str, looks: Sequence[Mapping[str, Mapping[str, float]]]) 
     return [Conflict(arm, *pair, round(fmean(cosines), 4)) for pair, cosines in values.items() if pair[0] != pair[1]]
 
 
-def _pair(errors: list[float] | None) -> LabelErrors:
-    return None if errors is None else (errors[0], errors[1])
-
-
-def _empty_test_set(run: Run, language: str, records: list[dict]) -> TestSet:
+def _empty_test_set(run: Run, language: str, records: Sequence[Recognised]) -> TestSet:
     manifest = run.recipe().manifest(language, "test")
     speakers = {utterance.id: utterance.speaker for utterance in read_manifest(manifest)}
     return TestSet(
@@ -166,5 +182,5 @@ def _empty_test_set(run: Run, language: str, records: list[dict]) -> TestSet:
         spaced=run.tokenizers()[language].spaced,
         ids=[record["id"] for record in records],
         speakers=[speakers.get(record["id"]) for record in records],
-        references=[record["reference"] for record in records],
+        references=[record["reference"] or "" for record in records],
     )

@@ -1,6 +1,5 @@
 """Which layers of earlier columns a progressive network listens to: a table of a run, measured on dev speech."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from speech_mtl.files import json_text, write_text
 from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.runs import Run
 from speech_mtl.scoring.results import LateralRow
+from speech_mtl.scoring.tables import read_rows
 from speech_mtl.settings import ProgressiveSettings
 
 
@@ -60,6 +60,10 @@ def laterals_path(run: Run) -> Path:
 
 
 def saved_laterals(run: Run) -> list[LateralRow]:
-    """What `write_laterals` wrote; nothing for a run that is not progressive."""
+    """What `write_laterals` wrote; nothing for a run that is not progressive.
+
+    Raises:
+        InputError: The file is damaged.
+    """
     path = laterals_path(run)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return read_rows(path, LateralRow) if path.is_file() else []

@@ -8,7 +8,7 @@ from speech_mtl.files import json_text, write_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.forgetting import before, what_was_forgotten
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import GenerationRow
+from speech_mtl.scoring.results import Arm, GenerationRow
 from speech_mtl.scoring.tables import generation_table
 from speech_mtl.screen import Screen
 
@@ -99,7 +99,7 @@ def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple
 
 def _model(number: int) -> Model:
     """Stands for a generation in a test set."""
-    return Model(str(number), budget_s=0.0, seed=0)
+    return Model(Arm(str(number)), budget_s=0.0, seed=0)
 
 
 def _rows(

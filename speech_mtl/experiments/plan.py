@@ -1,18 +1,19 @@
 """What a comparison consists of: cells (arm x budget x seed) and the runs that they need, each run once."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from unicodedata import normalize
 
 from speech_mtl.config import Recipe
-from speech_mtl.corpora import Wrap, open_split, silent
+from speech_mtl.corpora import Split, Wrap, open_split, silent
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.arms import Arm, Stage, find_arm, target_of
+from speech_mtl.experiments.arms import Stage, StagesOf, find_arm, target_of
 from speech_mtl.experiments.controls import arms_and_controls, only, renamed
-from speech_mtl.scoring.results import REFERENCE_ARM, only_arm, split_variant, variant_arm
+from speech_mtl.scoring.results import REFERENCE_ARM, Arm
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,14 @@ class Cell:
 
     Attributes:
         target: The language that is tested.
-        arm: Name of the way of training.
+        arm: The way of training.
         budget_s: Seconds of target speech.
         seed: Of all random draws.
         stages: Names of its runs, in order; the last one is evaluated.
     """
 
     target: str
-    arm: str
+    arm: Arm
     budget_s: float
     seed: int
     stages: tuple[str, ...]
@@ -62,6 +63,10 @@ class Plan:
         starts = {stage.start for stage in self.stages.values() if stage.start and old_languages(stage)}
         return frozenset(last | starts)
 
+    def line(self, stage: Stage) -> list[Stage]:
+        """A stage, after those that it starts from."""
+        return [*(self.line(self.stages[stage.start]) if stage.start else []), stage]
+
     def num_updates(self) -> int:
         """Most updates of all runs together: early stopping may end some before."""
         return sum(stage.recipe.training.num_updates for stage in self.stages.values())
@@ -90,14 +95,14 @@ def plan_comparison(recipe: Recipe, folder: Path) -> Plan:
         _refuse_none_or_twice(f"compare.{key}", getattr(recipe.compare, key))
     budgeted = _with_budgets if recipe.target is None else _with_budget
     planned = [
-        _Planned(budgeted(aimed, budget_min * 60, seed), variant_arm(name, variant), arm, budget_min * 60)
+        _Planned(budgeted(aimed, budget_min * 60, seed), replace(arm, variant=variant), stages, budget_min * 60)
         for budget_min in sorted(recipe.compare.budgets_min)
         for seed in recipe.compare.seeds
         for variant, changed in _variants(recipe).items()
         for aimed in _aimed(changed)
-        for name, arm in _arms(aimed, variant).items()
+        for arm, stages in _arms(aimed, variant).items()
     ]
-    _refuse_unknown_reference(recipe.compare.reference, [one.name for one in planned])
+    _refuse_unknown_reference(recipe.compare.reference, [one.arm for one in planned])
     return _plan(planned, folder, name_target=recipe.target is None)
 
 
@@ -105,13 +110,6 @@ def _variants(recipe: Recipe) -> dict[str, Recipe]:
     """The recipe with each of its variants' changes, by the variant's name; itself where there are none."""
     found = {"": recipe} if not recipe.compare.variants else {}
     for name, changes in recipe.compare.variants.items():
-        if not re.fullmatch(r"[\w.+=-]+", name):
-            raise InputError(
-                f"compare.variants: {name!r} cannot be the name of a variant",
-                expected="letters, digits and any of _ . + = -",
-                received=name,
-                action="choose another name: run folders have it in theirs",
-            )
         found[name] = recipe.overridden(changes, where=f"compare.variants.{name}")
     return found
 
@@ -124,14 +122,14 @@ def _aimed(recipe: Recipe) -> list[Recipe]:
     return [recipe.overridden({"target": language}) for language in recipe.languages]
 
 
-def _arms(recipe: Recipe, variant: str) -> dict[str, Arm]:
+def _arms(recipe: Recipe, variant: str) -> dict[Arm, StagesOf]:
     arms = arms_and_controls(recipe)
-    return {name: renamed(arm, variant) for name, arm in arms.items()} if variant else arms
+    return {arm: renamed(stages, variant) for arm, stages in arms.items()} if variant else arms
 
 
-def _refuse_unknown_reference(reference: str, arms: Sequence[str]) -> None:
+def _refuse_unknown_reference(reference: str, arms: Sequence[Arm]) -> None:
     """`alone` need not be among the arms: then nothing is measured against it."""
-    known = dict.fromkeys([*arms, *(split_variant(arm)[0] for arm in arms), REFERENCE_ARM])
+    known = dict.fromkeys(arm.name for arm in [*arms, *(arm.base for arm in arms), REFERENCE_ARM])
     if reference not in known:
         raise InputError(
             f"compare.reference: there is no arm {reference!r} in the comparison",
@@ -150,34 +148,46 @@ def plan_transfer(recipe: Recipe, folder: Path) -> Plan:
         InputError: There are several budgets or arms, or fewer than two languages.
     """
     budget_min = _only_one("compare.budgets_min", recipe.compare.budgets_min)
-    arm_name = _only_one("compare.arms", [name for name in recipe.compare.arms if name != REFERENCE_ARM])
+    arm_name = _only_one("compare.arms", [name for name in recipe.compare.arms if name != REFERENCE_ARM.name])
     _refuse_none_or_twice("compare.seeds", recipe.compare.seeds)
-    arm = find_arm(arm_name)
+    stages = find_arm(arm_name)
     planned = []
     for seed in recipe.compare.seeds:
         for target in recipe.languages:
             budgeted = _with_budget(recipe.overridden({"target": target}), budget_min * 60, seed)
             others = [language for language in recipe.languages if language != target]
-            arms = {REFERENCE_ARM: find_arm(REFERENCE_ARM)}
-            arms |= {only_arm(arm_name, other): only(arm, other) for other in others}
-            planned += [_Planned(budgeted, name, own, budget_min * 60) for name, own in arms.items()]
+            arms = {REFERENCE_ARM: find_arm(REFERENCE_ARM.method)}
+            arms |= {Arm(arm_name, auxiliary=other): only(stages, other) for other in others}
+            planned += [_Planned(budgeted, *own, budget_min * 60) for own in arms.items()]
     return _plan(planned, folder, name_target=True)
 
 
-def check_speech(plan: Plan, wrap: Wrap = silent) -> None:
+SpeechKey = tuple[str, str, Path, float | None]
+"""Language, split, manifest and budget in seconds of speech that a run uses."""
+
+
+def speech_of(stage: Stage) -> list[SpeechKey]:
+    """The speech of a run: what it trains on, looks at, and is tested on."""
+    recipe = stage.recipe
+    return [
+        (language, split, recipe.manifest(language, split), recipe.budget_s(language, split))
+        for language in recipe.languages
+        for split in SPLITS
+    ]
+
+
+def open_speech(plan: Plan, wrap: Wrap = silent) -> dict[SpeechKey, Split]:
     """Decodes all speech of a plan, and finds what is wrong with it now and not after hours of training.
 
     Raises:
         InputError: A manifest is missing, empty or broken, or a budget is more than there is.
     """
-    seen = set()
+    found: dict[SpeechKey, Split] = {}
     for stage in reversed(plan.stages.values()):  # the largest budgets first: their errors say more
-        for language in stage.recipe.languages:
-            for split in SPLITS:
-                key = (language, split, stage.recipe.budget_s(language, split))
-                if key not in seen:
-                    seen.add(key)
-                    open_split(stage.recipe, language, split, wrap)
+        for key in speech_of(stage):
+            if key not in found:
+                found[key] = open_split(stage.recipe, key[0], key[1], wrap)
+    return found
 
 
 @dataclass(frozen=True)
@@ -185,8 +195,8 @@ class _Planned:
     """A cell before its runs are known."""
 
     recipe: Recipe
-    name: str
     arm: Arm
+    stages: StagesOf
     budget_s: float
 
 
@@ -194,14 +204,14 @@ def _plan(planned: Sequence[_Planned], folder: Path, name_target: bool = False) 
     runs = folder / "runs"
     cells, stages = [], {}
     for one in planned:
-        target, own = target_of(one.recipe), one.arm(one.recipe)
+        target, own = target_of(one.recipe), one.stages(one.recipe)
         if name_target:
             own = _named_by_target(own, target, stages, runs)
         own = _shared(own, stages, runs)
         for stage in own:
             stages.setdefault(stage.name, stage)
         names = tuple(stage.name for stage in own)
-        cells.append(Cell(target, one.name, one.budget_s, one.recipe.seed, names))
+        cells.append(Cell(target, one.arm, one.budget_s, one.recipe.seed, names))
     return Plan(cells, stages, runs)
 
 
@@ -223,9 +233,20 @@ def _shared(own: list[Stage], stages: dict[str, Stage], runs: Path) -> list[Stag
         start = stage.start and found.get(stage.start, stage.start)
         wanted = _started(replace(stage, start=start), runs)
         same = (name for name, there in stages.items() if _alike(there, wanted))
-        found[stage.name] = stage.name if stage.name in stages else next(same, stage.name)
+        found[stage.name] = next(same, None) or _free_name(wanted, stages)
         shared.append(replace(wanted, name=found[stage.name]))
     return shared
+
+
+def _free_name(stage: Stage, stages: Iterable[str]) -> str:
+    """The stage's name, or where a folder has it already, as a variant can be called like a control, a longer one.
+
+    Some file systems take capitals and small letters, and composed and decomposed ones, for the same.
+    """
+    taken = {normalize("NFC", name).casefold() for name in stages}
+    if normalize("NFC", stage.name).casefold() not in taken:
+        return stage.name
+    return f"{stage.name}-{sha256(f'{stage.start} {stage.recipe.of_one_run()!r}'.encode()).hexdigest()[:12]}"
 
 
 def _alike(one: Stage, other: Stage) -> bool:

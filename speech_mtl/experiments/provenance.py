@@ -1,18 +1,21 @@
 """How results came about: commands, commit, versions, machine."""
 
+import hashlib
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from speech_mtl.scoring.summary import Provenance
 
-PACKAGES = ("speech-mtl", "keras", "tensorflow", "jax", "numpy", "jiwer")
+PACKAGES = ("speech-mtl", "keras", "tensorflow", "jax", "numpy", "soundfile", "jiwer")
 _ALSO_CALLED = {"tensorflow": ("tensorflow-cpu",)}
 
 
@@ -32,8 +35,17 @@ def provenance(wall_time_s: float, trained_by: Mapping[str, int], earlier_comman
 
 
 def command() -> str:
-    """What was typed, without the folder of the program."""
-    return shlex.join(["speech-mtl" if "speech_mtl" in sys.argv[0] else Path(sys.argv[0]).name, *sys.argv[1:]])
+    """What was typed, without the folder of the program, and `portable`."""
+    name = "speech-mtl" if "speech_mtl" in sys.argv[0] else Path(sys.argv[0]).name
+    return portable(shlex.join([name, *sys.argv[1:]]))
+
+
+def portable(text: str) -> str:
+    """A text without the paths of the current folder and of the user's own: reports are sent to others."""
+    for folder, instead in ((Path.cwd(), "."), (Path.home(), "~")):
+        for path in {str(folder), str(folder.resolve())} - {"/"}:
+            text = re.sub(rf"(?<![\w/.~-]){re.escape(path)}(?![\w.-])", instead, text)
+    return re.sub(r"(?<![\w/.~-])\./(?=[\w.~-])", "", text)
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
@@ -57,6 +69,15 @@ def commit() -> str | None:
         return subprocess.run(described, capture_output=True, text=True, check=True).stdout.strip() or None
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+@cache
+def code_digest(folders: Sequence[str] = (".",)) -> str:
+    """Of the package's source, or of some of its folders: the same wherever and however it is installed."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(path for folder in folders for path in (package / folder).rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def hardware() -> str:

@@ -12,23 +12,24 @@ FOLDER/tasks.json                                    errors of every task by arm
 FOLDER/report.html, report.md, plots/                for people
 """
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, write_text
+from speech_mtl.experiments.arms import ARMS
+from speech_mtl.experiments.provenance import portable
+from speech_mtl.files import NotNegative, json_text, read_json, read_text, write_text
 from speech_mtl.scoring.figures import figures_of
-from speech_mtl.scoring.hypotheses import TestSet, read_test_sets, write_test_sets
-from speech_mtl.scoring.results import (
-    REFERENCE_ARM,
-    ResultRow,
-    auxiliary_of,
-    split_variant,
-)
+from speech_mtl.scoring.forgetting import before
+from speech_mtl.scoring.hypotheses import AGAIN, Model, TestSet, read_test_sets, write_test_sets
+from speech_mtl.scoring.results import REFERENCE_ARM, Amount, AnyResultRow, ResultRow
 from speech_mtl.scoring.summary import (
     ArmSize,
     Conflict,
@@ -46,8 +47,31 @@ ROWS = ("comparison.json", "results.json")
 
 OLD = "old_languages.jsonl"
 
-CURVES = {"curves": TaskCurve, "conflicts": Conflict, "labels": LabelCount, "laterals": LateralUse, "sizes": ArmSize}
-"""What `curves.json` holds."""
+
+class Curves(TypedDict, total=False):
+    """What `curves.json` holds; files of earlier versions lack some."""
+
+    curves: list[TaskCurve]
+    conflicts: list[Conflict]
+    labels: list[LabelCount]
+    laterals: list[LateralUse]
+    sizes: list[ArmSize]
+
+
+class Origin(TypedDict):
+    """What `provenance.json` holds; files of earlier versions lack some."""
+
+    recipe: str
+    about: str
+    num_replications: Annotated[int, Field(ge=1, le=1_000_000)]
+    reference: NotRequired[str]
+    commands: list[str]
+    commit: str | None
+    versions: dict[str, str]
+    hardware: str
+    finished: str
+    wall_time_s: Amount
+    trained_by: NotRequired[dict[str, NotNegative]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +100,7 @@ class Results:
     test_sets: Sequence[TestSet]
     num_replications: int
     provenance: Provenance
-    reference: str = REFERENCE_ARM
+    reference: str = REFERENCE_ARM.name
     old: Sequence[TestSet] = field(default_factory=list)
     curves: Sequence[TaskCurve] = field(default_factory=list)
     conflicts: Sequence[Conflict] = field(default_factory=list)
@@ -87,9 +111,14 @@ class Results:
     @property
     def has_tasks(self) -> bool:
         """Whether there is more to compare than one target's arms: several targets, variants, or other tasks."""
-        if any(auxiliary_of(row["arm"]) for row in self.rows):
-            return False  # a transfer map
-        return len(self.test_sets) > 1 or any("task" in row or split_variant(row["arm"])[1] for row in self.rows)
+        if self.is_transfer_map:
+            return False
+        return len(self.test_sets) > 1 or any("task" in row or row["arm"].variant for row in self.rows)
+
+    @property
+    def is_transfer_map(self) -> bool:
+        """Whether they say which language helps which."""
+        return any(row["arm"].is_of_transfer_map for row in self.rows)
 
     @cached_property
     def summary(self) -> Summary:
@@ -100,7 +129,7 @@ class Results:
         from speech_mtl.scoring.transfer import summarize_transfer
 
         measured = self.recipe, self.about, self.rows
-        if any(auxiliary_of(row["arm"]) for row in self.rows):
+        if self.is_transfer_map:
             found = summarize_transfer(*measured, self.test_sets, self.num_replications)
         elif len(self.test_sets) > 1:
             found = summarize_targets(*measured, self.test_sets, self.num_replications)
@@ -131,16 +160,17 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
     if results.has_tasks:
         origin["reference"] = results.reference
     if results.has_tasks or results.laterals or results.sizes:
-        told = {name: list(map(asdict, getattr(results, name))) for name in CURVES}
-        write_text(folder / "curves.json", json.dumps(told, ensure_ascii=False) + "\n")
-    write_text(folder / "provenance.json", json_text(origin | asdict(results.provenance)))
+        told = {name: list(getattr(results, name)) for name in Curves.__annotations__}
+        write_text(folder / "curves.json", json_text(told, indent=None))
+    how = {name: getattr(results.provenance, name) for name in Provenance.__slots__}
+    write_text(folder / "provenance.json", json_text(origin | how))
 
 
 def load(folder: Path) -> Results:
     """Reads what `save` and `compare` wrote.
 
     Raises:
-        InputError: A file is missing or was not written to its end.
+        InputError: A file is missing, was not written to its end, holds something else, or does not fit the others.
     """
     found = [folder / name for name in ROWS if (folder / name).is_file()]
     if not found:
@@ -150,11 +180,17 @@ def load(folder: Path) -> Results:
             received="no such file" if folder.is_dir() else "no such folder",
             action="give the output folder of `speech-mtl compare`, or of a recipe with results",
         )
-    rows = read_rows(found[0], ResultRow)
+    rows = read_rows(found[0], AnyResultRow)  # pyright: ignore[reportArgumentType]
+    test_sets = read_test_sets(folder / "hypotheses.jsonl")
+    old = read_test_sets(folder / OLD) if (folder / OLD).is_file() else []
+    curves = folder / "curves.json"
+    told = read_json(curves, Curves, AGAIN) if curves.is_file() else Curves()
+    _check_rows(found[0], rows, test_sets)
+    _check_models(folder / "hypotheses.jsonl", rows, test_sets)
+    _check_old_languages(folder / OLD, old)
+    _check_curves(curves, told)
     origin = _read_origin(folder / "provenance.json")
     about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications", "reference")}
-    test_sets, told = read_test_sets(folder / "hypotheses.jsonl"), _read_curves(folder / "curves.json")
-    old = read_test_sets(folder / OLD) if (folder / OLD).is_file() else []
     return Results(**about, **told, rows=rows, test_sets=test_sets, old=old, provenance=Provenance(**origin))
 
 
@@ -183,7 +219,7 @@ def refuse_drift(results: Results, folder: Path) -> None:
     """
     for name, text in figures_of(results.summary).items():
         path = folder / name
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
+        if path.is_file() and read_text(path) == text:
             continue
         raise InputError(
             f"{path} differs from the results that lie beside it",
@@ -193,32 +229,80 @@ def refuse_drift(results: Results, folder: Path) -> None:
         )
 
 
-def _read_curves(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return {name: [record(**one) for one in told.get(name, [])] for name, record in CURVES.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(path, error) from None
-
-
 def _read_origin(path: Path) -> dict:
-    fields = {"recipe", "about", "num_replications", *Provenance.__slots__}
-    try:
-        origin = {"reference": REFERENCE_ARM, "trained_by": {}, **json.loads(path.read_text(encoding="utf-8"))}
-        missing = fields - origin.keys()
-        if missing:
-            raise ValueError("without " + ", ".join(sorted(missing)))
-    except (OSError, ValueError, AttributeError) as error:
-        raise _unreadable(path, error) from None
-    return {field: origin[field] for field in (*fields, "reference")}
+    origin = {"reference": REFERENCE_ARM.name, "trained_by": {}, **read_json(path, Origin, AGAIN)}
+    return origin | {"commands": list(map(portable, origin["commands"]))}
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path} cannot be read",
-        expected="a JSON object that `speech-mtl compare` wrote, whole",
-        received=str(error),
-        action="remove it and run the comparison again: finished runs are not repeated, and it is made anew",
-    )
+def _check_rows(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
+    """Refuses rows of unknown arms, and rows that come twice.
+
+    A language that is one of several targets has a row of every target's run that recognises it.
+    """
+    for number, row in enumerate(rows):
+        if row["arm"].method not in ARMS:
+            raise _unfit(
+                f"{path}: row {number + 1} is of an arm that is not known here",
+                "a method out of " + ", ".join(sorted(ARMS)),
+                f"{row['arm'].method}; names with more in them are of an earlier version",
+            )
+    keys = ("arm", "budget_s", "seed", "language", "split", "task")
+    for key, number in Counter(tuple(row.get(name) for name in keys) for row in rows).items():
+        if number > 1 and len(test_sets) == 1:
+            raise _unfit(f"{path}: a row comes twice", "one for each " + ", ".join(keys), ", ".join(map(str, key)))
+
+
+def _check_models(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
+    """Refuses hypotheses of models without a row, and rows without hypotheses as far as there must be some."""
+    measured: dict[str, set[Model]] = {test_set.language: set() for test_set in test_sets}
+    for row in rows:
+        if row["split"] == "test" and "task" not in row:
+            model = Model(row["arm"], row["budget_s"], row["seed"])
+            if row["language"] in measured:
+                measured[row["language"]].add(model)
+            elif model.arm.base == REFERENCE_ARM:  # it is tested on its target and nothing else
+                raise _unfit(f"{path}: a test set is missing", f"that of {row['language']}", ", ".join(measured))
+    for test_set in test_sets:
+        heard, wanted = set(test_set.hypotheses), measured[test_set.language]
+        if surplus := heard - wanted:
+            raise _unfit(
+                f"{path}: what was heard in {test_set.language} has no row of results", _named(wanted), _named(surplus)
+            )
+        if len(test_sets) == 1 and (missing := wanted - heard):
+            raise _unfit(
+                f"{path}: models with results lack what they heard in {test_set.language}",
+                _named(missing),
+                _named(heard),
+            )
+
+
+def _check_old_languages(path: Path, test_sets: Sequence[TestSet]) -> None:
+    for test_set in test_sets:
+        models = set(test_set.hypotheses)
+        after = {model for model in models if not model.before}
+        if not after or models != after | set(map(before, after)):
+            raise _unfit(
+                f"{path}: {test_set.language} is not there before and after",
+                "every model with the network that it started from",
+                _named(models),
+            )
+
+
+def _check_curves(path: Path, told: Curves) -> None:
+    for curve in told.get("curves", ()):
+        lengths = {len(curve.updates), len(curve.losses), len(curve.weights)}
+        if len(lengths) > 1 or 0 in lengths:
+            raise _unfit(
+                f"{path}: the curve of {curve.task} in {curve.arm} is not whole",
+                "a loss and a weight for each update",
+                f"{len(curve.updates)} updates, {len(curve.losses)} losses, {len(curve.weights)} weights",
+            )
+
+
+def _named(models: Iterable[Model]) -> str:
+    names = sorted(map(str, models))
+    return "; ".join(names[:5]) + (f"; and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"
+
+
+def _unfit(problem: str, expected: str, received: str) -> InputError:
+    return InputError(problem, expected=expected, received=received, action=AGAIN)

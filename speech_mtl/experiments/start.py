@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from speech_mtl.config import Recipe
+from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
@@ -136,6 +137,7 @@ def _reasons_for_new(
     there, labels = source.tokenizers(), source.tasks()
     for language, tokenizer in tokenizers.items():
         if language not in there:
+            _refuse_other_tag(source, there, language)
             yield f"heads/{language}", "the run has no such language"
         elif recipe.languages[language].output_layer == "new":
             yield f"heads/{language}", "the recipe asks for a new output layer"
@@ -148,6 +150,17 @@ def _reasons_for_new(
             yield f"tasks/{name}", "the run's labels are others"
         elif _head_of(source.recipe(), labels[name]) != _head_of(recipe, task):
             yield f"tasks/{name}", "the run's head is another"
+
+
+def _refuse_other_tag(source: Run, there: Mapping[str, Tokenizer], language: str) -> None:
+    """Raises an InputError if the run has the language by a tag of another form."""
+    if (other := find_language(language, there)) is not None:
+        raise InputError(
+            f"{source.path} has the language {language}, but calls it {other}",
+            expected=f"languages.{other}",
+            received=f"languages.{language}",
+            action=f"call it {other} in the recipe, too, so that its output layer is found",
+        )
 
 
 def _head_of(recipe: Recipe, task: Task) -> tuple[str, str | None]:

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from tensorboard.summary import Writer
 
 from speech_mtl.build import (
     build_model,
@@ -17,7 +16,7 @@ from speech_mtl.build import (
     build_unfreezing,
     build_weighting,
 )
-from speech_mtl.config import Recipe, changed_settings
+from speech_mtl.config import LENGTH, PLACES, TEST_MANIFESTS, Recipe, changed_settings
 from speech_mtl.corpora import (
     Split,
     make_tasks,
@@ -29,48 +28,69 @@ from speech_mtl.corpora import (
 )
 from speech_mtl.data.batching import batches
 from speech_mtl.data.examples import Examples
+from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.dev_look import Conflicts, DevLook
-from speech_mtl.experiments.evaluate import References, load_references, report_skipped
+from speech_mtl.experiments.dev_look import Conflicts, DevLook, error_figure, error_name, mean_of
+from speech_mtl.experiments.evaluate import References, load_references, report_damaged, report_skipped
+from speech_mtl.experiments.event_file import EventFile
+from speech_mtl.experiments.held_out import look_at_splits, tell_speakers, trained_by, trained_splits
 from speech_mtl.experiments.laterals import lacks_laterals, write_laterals
+from speech_mtl.experiments.made_from import Now, history, refuse_changes, write_made_from
+from speech_mtl.experiments.plateau import plateau_text
 from speech_mtl.experiments.provenance import commit
 from speech_mtl.experiments.start import kept_tokenizer, start_from
 from speech_mtl.files import json_text, write_text
+from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.runs import Run
 from speech_mtl.screen import Screen
+from speech_mtl.settings import TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.trainer import Interval, Progress, TrainingLoop
 
 
-def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
+def train(
+    recipe: Recipe,
+    path: Path,
+    screen: Screen | None = None,
+    *,
+    accept_changes: bool = False,
+    of_plan: bool = False,
+) -> Run:
     """Trains a recipe into a run folder, or goes on where training there was stopped.
+
+    A run is trained further where `training.num_updates` or `training.patience` were raised. From there on the
+    learning rate is that of a run with so many updates: after the end of a shorter one it rises again.
 
     Args:
         recipe: The settings.
         path: The run folder. If it holds a run already, that must be of the same recipe.
         screen: Where progress is shown; nowhere if None.
+        accept_changes: Whether to go on with a run whose speech or first weights have changed since.
+        of_plan: Whether it is a run of a comparison: then it is never trained further than planned, and its speech has
+            been compared with that of its dev and test splits before.
 
     Returns:
         The finished run.
 
     Raises:
-        InputError: Bad settings, manifests, audio or transcripts, or the folder holds another run.
+        InputError: Bad settings, manifests, audio or transcripts, the folder holds another run or something else, what
+            the run was made from has changed, or dev or test speech is in training.
     """
     screen = screen or Screen(quiet=True)
-    run = finished_run(recipe, path)
-    if run is not None:
-        screen.say(f"{path} is finished: nothing to train.")
-        if lacks_laterals(run):
-            recognizer = run.load()
-            write_laterals(run, recognizer, _references(run.recipe(), recognizer, screen))
-        return run
-    run = Run(path)
-    if run.exists():
-        recipe = run.recipe()  # the order of languages is that of the run, whatever it is in the recipe by now
+    refuse_foreign_folder(path, "run")
+    run, changes, now = Run(path), [], Now(screen.progress)
+    begun = run.exists()
+    if begun:
+        recipe, changes = taken_up(run, recipe, now, accept_changes, further=not of_plan)
+        for note in now.notes:
+            screen.warn(f"{path}: {note}")
+        if is_finished(run):
+            _leave(run, screen)
+            return run
     splits = {
         i: open_split(recipe, language, "train", screen.progress)
         for i, language in enumerate(recipe.languages)
@@ -84,33 +104,106 @@ def train(recipe: Recipe, path: Path, screen: Screen | None = None) -> Run:
     recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
     references = _references(recipe, recognizer, screen)
     _refuse_unlabelled_target(recipe, references)
+    if not of_plan:
+        _look_at_held_out(recipe, splits, references, screen)
     origins = []
     if recipe.init_from and not run.has_checkpoint():
         origins = start_from(Run(recipe.init_from), recipe, model, tokenizers, tasks)
         screen.say(f"Weights from {recipe.init_from}: " + "; ".join(map(str, origins)) + ".")
-    if not run.exists():
-        run.start(recipe, tokenizers, tasks)
-    if origins:
-        write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
-    counts = _label_counts(splits, examples, tasks)
-    run.write_labels(counts)
-    _report_speech(recipe, splits, examples, references, counts, recognizer, screen)
+    claim_folder(path, "run")
     with run.lock():
+        if changes or not begun:
+            used = [*splits.values(), *(own.split for own in references.values())]
+            write_made_from(run, recipe, used, history(run, changes) if begun else [])
+        if not begun:
+            run.start(recipe, tokenizers, tasks)
+        if origins:
+            write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
+        counts = _label_counts(splits, examples, tasks)
+        run.write_labels(counts)
+        _report_speech(recipe, splits, examples, references, counts, recognizer, screen)
+        _report_warmup(recipe.training, screen)
         _Training(run, recipe, recognizer, splits, examples, references, counts, screen).finish()
     return run
 
 
-def finished_run(recipe: Recipe, path: Path) -> Run | None:
-    """The run in a folder if it has been trained to its end.
+def taken_up(
+    run: Run, recipe: Recipe, now: Now, accept_changes: bool = False, further: bool = False
+) -> tuple[Recipe, list[str]]:
+    """Looks whether a run is of a recipe and of the speech that there is, and writes settings that may change anew.
+
+    Args:
+        run: The run.
+        recipe: The settings that are asked for.
+        now: The speech as it is now; what does not stop the run is noted there.
+        accept_changes: Whether to go on if what it was made from has changed.
+        further: Whether it may be trained for another number of updates.
+
+    Returns:
+        The settings, with languages in the order of the run; and what is another from here on.
 
     Raises:
-        InputError: The folder holds a run with other settings.
+        InputError: The run has other settings, or what it was made from has changed.
     """
-    run = Run(path)
-    if not run.exists():
-        return None
-    _refuse_another_recipe(run, recipe)
-    return run if run.progress().finished(recipe.training.num_updates) else None
+    there, known = run.recipe(), run.made_from_path.is_file()
+    free = [TEST_MANIFESTS, *(PLACES if known else ()), *(LENGTH if further else ())]
+    if further and recipe.training.warmup_updates is None and recipe.training.num_updates != there.training.num_updates:
+        free.append("training.warmup_updates")  # it follows from the number of updates
+    if other := changed_settings(there.of_one_run(free), recipe.of_one_run(free)):
+        raise _another_recipe(run, other)
+    recipe = recipe.overridden({"languages": {name: recipe.languages[name] for name in there.languages}})
+    longer = _longer(run, there, recipe) if further else []
+    changes = now.changes_since(run, recipe)
+    refuse_changes(run, changes, accept_changes)
+    now.notes += [*longer, *(f"accepted: {change}" for change in changes)]
+    if there.of_run() != recipe.of_run():
+        with run.lock():
+            run.write_settings(recipe)
+    return recipe, [*longer, *changes, *now.other_code(run)]
+
+
+def is_finished(run: Run) -> bool:
+    """Whether a run has been trained to its end."""
+    training = run.recipe().training
+    return run.progress().with_patience(training.patience).finished(training.num_updates)
+
+
+def _longer(run: Run, there: Recipe, recipe: Recipe) -> list[str]:
+    """What differs in how long a run is trained.
+
+    Raises:
+        InputError: It has been trained for longer than is asked for.
+    """
+    wanted, done = recipe.training.num_updates, run.progress().update
+    if wanted < there.training.num_updates and wanted < done:
+        raise InputError(
+            f"{run.path} has been trained for more updates than that",
+            expected=f"training.num_updates of {done} or more",
+            received=f"training.num_updates: {wanted}",
+            action=f"choose another folder with --out, or set training.num_updates={there.training.num_updates}",
+        )
+    pairs = ({key: getattr(one.training, key.partition(".")[2]) for key in LENGTH} for one in (there, recipe))
+    return changed_settings(*pairs)
+
+
+def _leave(run: Run, screen: Screen) -> None:
+    """Says that a run is finished."""
+    progress = run.progress()
+    more = f" It stopped early, at update {progress.update}: it goes on with a larger training.patience."
+    screen.say(f"{run.path} is finished: nothing to train." + (more if progress.stopped else ""))
+    if lacks_laterals(run):
+        recognizer = run.load()
+        write_laterals(run, recognizer, _references(run.recipe(), recognizer, screen))
+
+
+def _look_at_held_out(
+    recipe: Recipe, splits: Mapping[int, Split], references: Mapping[str, References], screen: Screen
+) -> None:
+    """Tells what of dev and test speech is in training, or refuses it."""
+    own, looked_at = trained_splits(splits.values()), [dev.split for dev in references.values()]
+    earlier = trained_by(Run(recipe.init_from)) if recipe.init_from else []
+    look_at_splits(recipe, [*own, *earlier], screen, looked_at)
+    tell_speakers(looked_at, own, screen)
 
 
 @dataclass
@@ -141,13 +234,15 @@ class _Training:
         self.conflicts = Conflicts(self.model, self.objective) if self.recipe.training.log_conflicts else None
         self.commit = commit()
         self.run.write_parameters(self.model, self.optimizer)
-        self.writer = Writer(str(self.run.path / "tensorboard"))
+        self.writer = EventFile(self.run.path / "tensorboard")
+        self.warned = False
         self.show: Callable = lambda *_update, **_figures: None
 
     def finish(self) -> Progress:
         """Trains until the end."""
         settings, data = self.recipe.training, self.recipe.data
-        self.progress = progress = self.run.load_checkpoint(self.model, self.optimizer, self.weighting)
+        loaded = self.run.load_checkpoint(self.model, self.optimizer, self.weighting)
+        self.progress = progress = loaded.with_patience(settings.patience)
         self.run.trim_log(progress.update)
         if progress.update:
             self.screen.say(f"Going on from update {progress.update}.")
@@ -179,12 +274,12 @@ class _Training:
         title = f"Training {self.run.path.name}"
         with self.screen.training(title, settings.num_updates, progress.update) as self.show:
             progress = loop.run(progress)
-        self.writer.close()
+        self.writer.flush()
         write_laterals(self.run, self.recognizer, self.references)
         why = "no better error" if progress.stopped else "all updates done"
         self.screen.say(
-            f"Finished after {progress.update} updates ({why}); best dev error {progress.best_error:.1%} "
-            f"at update {progress.best_update}."
+            f"Finished after {progress.update} updates ({why}); best {error_name(self.recipe)}: "
+            f"{error_figure(self.recipe, progress.best_error)}, at update {progress.best_update}."
         )
         return progress
 
@@ -241,23 +336,32 @@ class _Training:
             self.writer.add_scalar(f"train/loss/{name}", loss, progress.update)
             self.writer.add_scalar(f"train/weight/{name}", weights[name], progress.update)
         self.writer.flush()
-        self.show(progress.update, dev_error=progress.best_error, audio_s_per_s=record["audio_s_per_s"])
-        error = np.mean(list(figures["dev_cer"].values()))
+        best = f"best {error_name(self.recipe)}: {error_figure(self.recipe, progress.best_error)}"
+        self.show(progress.update, best=best, audio_s_per_s=record["audio_s_per_s"])
+        cers = figures["dev_cer"]
         others = "".join(
-            f", {name} {self.tasks[name].metric} {self.tasks[name].score(value):.3g}"
+            f"; {self.tasks[name].metric} of {name}: {self.tasks[name].score(value):.3g}"
             for name, value in figures.get("dev_error", {}).items()
             if value is not None
         )
         self.screen.say(
-            f"update {progress.update}: loss {np.mean(self.curve):.2f}, dev error {error:.1%}{others}"
-            + (", the best so far" if better else "")
+            f"update {progress.update}: training loss {np.mean(self.curve):.2f}; validation character error rate, "
+            f"{mean_of(list(cers))}: {np.mean(list(cers.values())):.1%}{others}"
+            + ("; the best so far" if better else "")
         )
+        self.warn_of_plateau(progress.update)
         self.curve = []
         if better:
             with self.optimizer.averaged():
                 self.run.save_best(self.model, progress.update)
         self.run.append_log(record)
         self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
+
+    def warn_of_plateau(self, update: int) -> None:
+        """Says once, when warm-up is over, that the network still puts out only blanks."""
+        if self.look.on_plateau and not self.warned and update >= self.recipe.training.warmup:
+            self.screen.warn(f"update {update}: {plateau_text(self.look.on_plateau, self.recipe)}")
+            self.warned = True
 
 
 def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, Tokenizer]:
@@ -284,15 +388,14 @@ def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, T
     return run.tasks() if run.exists() else make_tasks(recipe, list(splits.values()))
 
 
-def _refuse_another_recipe(run: Run, recipe: Recipe) -> None:
-    """Raises an InputError that names what differs."""
-    if changed := changed_settings(run.recipe().of_one_run(), recipe.of_one_run()):
-        raise InputError(
-            f"{run.path} holds a run with other settings",
-            expected="the settings it was started with, so that training can go on",
-            received="; ".join(changed),
-            action="choose another folder with --out, or go back to those settings",
-        )
+def _another_recipe(run: Run, changed: Sequence[str]) -> InputError:
+    """Names what differs."""
+    return InputError(
+        f"{run.path} holds a run with other settings",
+        expected="the settings it was started with, so that training can go on",
+        received="; ".join(changed),
+        action="choose another folder with --out, or go back to those settings",
+    )
 
 
 def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:
@@ -318,6 +421,15 @@ def _label_counts(
     return transcripts | {name: (labelled, total) for name, labelled in labels.items()}
 
 
+def _report_warmup(settings: TrainingSettings, screen: Screen) -> None:
+    """Says so where most of the training has a lower rate than was asked for."""
+    if settings.warmup > settings.num_updates / 4:
+        screen.warn(
+            f"Warm-up takes {settings.warmup} of {settings.num_updates} updates, more than a quarter: the learning "
+            "rate is low for much of the training. Where training.warmup_updates is null, it is a quarter or less."
+        )
+
+
 def _report_speech(recipe, splits, examples, references, counts, recognizer: Recognizer, screen: Screen) -> None:
     controls = {None: "", "noise": "; replaced by noise", "shuffled_transcripts": "; transcripts shuffled"}
     for i, split in splits.items():
@@ -334,6 +446,9 @@ def _report_speech(recipe, splits, examples, references, counts, recognizer: Rec
         screen.say(line + (f"; left out: {left_out}" if left_out else ""))
         for skip in examples[i].skipped:
             screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
+        report_damaged(examples[i], screen)
+        if not is_registered(split.language):
+            screen.warn(f"{split.language} is the code of no language: it is written with spaces between words here")
     for name, task in recognizer.tasks.items():
         labelled, total = counts[name]
         screen.say(f"{name}: {labelled} of {total} utterances labelled, {task.describe()}")

@@ -19,12 +19,17 @@ from textwrap import fill
 from typing import Any, TypedDict
 
 from speech_mtl.config import Recipe, changed_settings
+from speech_mtl.corpora import open_split
 from speech_mtl.errors import InputError, require
+from speech_mtl.experiments.dev_look import error_figure, error_name
 from speech_mtl.experiments.engines import Engine, ThisProcess, open_engine
+from speech_mtl.experiments.held_out import look_at_splits, trained_splits
+from speech_mtl.experiments.made_from import Now, refuse_changes
 from speech_mtl.experiments.run_stage import run_stage
 from speech_mtl.files import json_text, replacing, write_text
+from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.runs import Run
-from speech_mtl.scoring.tables import MISSING, markdown_table, percent
+from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
 from speech_mtl.settings import EqualWeightingSettings, FixedWeightingSettings
 
@@ -54,7 +59,14 @@ class Tuned(TypedDict):
     best: TrialRow | None
 
 
-def tune(recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: int = 1, engine: str = "local") -> Tuned:
+def tune(
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen | None = None,
+    num_jobs: int = 1,
+    engine: str = "local",
+    accept_changes: bool = False,
+) -> Tuned:
     """Trains a run for each trial and records its dev error. A stopped search goes on where it was.
 
     References: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization", section 4 (the sampler of `bayes`);
@@ -66,16 +78,21 @@ def tune(recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: i
         screen: Where progress is shown.
         num_jobs: Trials side by side.
         engine: Where they run; see `experiments.engines`.
+        accept_changes: Whether to keep trials whose speech has changed since.
 
     Raises:
         InputError: Optuna is missing, the search space makes no sense, the recipe has a strategy of its own, the folder
-            holds another search, or all trials failed.
+            holds another search or something else, speech has changed since, or all trials failed.
     """
     if find_spec("optuna") is None:
         raise require("optuna", extra="tune", purpose="speech-mtl tune")
     _check_space(recipe)
     _refuse_other_strategies(recipe)
-    search = _Search(recipe, folder, screen or Screen(quiet=True), _open_study(recipe, folder))
+    screen = screen or Screen(quiet=True)
+    refuse_foreign_folder(folder, "tune")
+    _refuse_other_speech(recipe, folder, accept_changes, screen)
+    claim_folder(folder, "tune")
+    search = _Search(recipe, folder, screen, _open_study(recipe, folder), accept_changes)
     with open_engine(engine, num_jobs) as opened:
         search.run(opened)
     tuned = search.write()
@@ -90,7 +107,7 @@ def tune(recipe: Recipe, folder: Path, screen: Screen | None = None, num_jobs: i
     return tuned
 
 
-def tuned_text(tuned: Tuned) -> str:
+def tuned_text(tuned: Tuned, recipe: Recipe) -> str:
     """The trials as Markdown, the best first."""
     names = list(tuned["trials"][0]["weights"]) if tuned["trials"] else []
     ranked = sorted(tuned["trials"], key=lambda row: float("inf") if row["dev_error"] is None else row["dev_error"])
@@ -98,14 +115,14 @@ def tuned_text(tuned: Tuned) -> str:
         [
             str(row["trial"]),
             *(f"{row['weights'][name]:.3g}" for name in names),
-            MISSING if row["dev_error"] is None else percent(row["dev_error"]),
+            MISSING if row["dev_error"] is None else error_figure(recipe, row["dev_error"]),
             str(row["num_updates"]),
         ]
         for row in ranked
     ]
-    table = markdown_table(["Trial", *(f"weight of {name}" for name in names), "dev error %", "Updates"], lines, 1)
-    about = f"{tuned['about']}\n\n" if tuned["about"] else ""
-    return f"{about}Trials by their error on the dev set, 1 seed each:\n\n{table}"
+    table = markdown_table(["Trial", *(f"weight of {name}" for name in names), error_name(recipe), "Updates"], lines, 1)
+    about = f"{escaped(tuned['about'])}\n\n" if tuned["about"] else ""
+    return f"{about}Trials, the best on the validation set first, 1 seed each:\n\n{table}"
 
 
 def best_weighting(tuned: Tuned) -> str:
@@ -123,6 +140,7 @@ class _Search:
     folder: Path
     screen: Screen
     study: Any
+    accept_changes: bool = False
     failures: list[str] = field(default_factory=list)
 
     def run(self, engine: Engine) -> None:
@@ -133,7 +151,8 @@ class _Search:
             weights = _given_weights(self.recipe) | searched
             self.screen.say(f"Trial {number}: " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items()))
             recipe = self.recipe.overridden({"weighting": {"kind": "fixed", "weights": weights}})
-            future = engine.submit(run_stage, recipe, self._run_path(number), False, Path.cwd(), shown)
+            path, accept = _run_path(self.folder, number), self.accept_changes
+            future = engine.submit(run_stage, recipe, path, False, Path.cwd(), shown, accept)
             running[future] = number
             while len(running) >= engine.num_jobs:
                 self._end_one(running)
@@ -160,9 +179,9 @@ class _Search:
         for future in done:
             number, error = running.pop(future), future.exception()
             if error is None:
-                found = Run(self._run_path(number)).progress().best_error
+                found = Run(_run_path(self.folder, number)).progress().best_error
                 self.study.tell(number, found)
-                self.screen.say(f"Trial {number}: dev error {found:.1%}")
+                self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_figure(self.recipe, found)}")
             elif isinstance(error, InputError):
                 self.failures.append(error.problem)
                 self.study.tell(number, state=TrialState.FAIL)
@@ -184,11 +203,11 @@ class _Search:
             "best": best,
         }
         write_text(self.folder / "tune.json", json_text(tuned))
-        write_text(self.folder / "tune.md", tuned_text(tuned) + "\n")
+        write_text(self.folder / "tune.md", tuned_text(tuned, self.recipe) + "\n")
         return tuned
 
     def _row(self, trial) -> TrialRow:
-        progress = Run(self._run_path(trial.number)).progress()
+        progress = Run(_run_path(self.folder, trial.number)).progress()
         weights = _given_weights(self.recipe) | trial.params
         return {
             "trial": trial.number,
@@ -198,8 +217,23 @@ class _Search:
             "wall_time_s": round(progress.wall_time_s, 1),
         }
 
-    def _run_path(self, number: int) -> Path:
-        return self.folder / "runs" / f"trial-{number:03d}"
+
+def _run_path(folder: Path, number: int) -> Path:
+    return folder / "runs" / f"trial-{number:03d}"
+
+
+def _refuse_other_speech(recipe: Recipe, folder: Path, accept_changes: bool, screen: Screen) -> None:
+    """Dev and test speech must not be in training, and trials of other speech cannot be compared.
+
+    Raises:
+        InputError: They are, or there are some.
+    """
+    splits = [open_split(recipe, language, "train", screen.progress) for language in recipe.trained_languages]
+    look_at_splits(recipe, trained_splits(splits), screen)
+    now = Now(screen.progress)
+    for run in map(Run, sorted((folder / "runs").glob("trial-*"))):
+        if run.exists():
+            refuse_changes(run, now.changes_since(run, recipe), accept_changes)
 
 
 def _given_weights(recipe: Recipe) -> dict[str, float]:
@@ -302,20 +336,26 @@ def write_plots(study, folder: Path, tuned: Tuned) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.text import Text
     from optuna.visualization import matplotlib as drawn
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
+    from speech_mtl.reporting.style import shown
+
+    # A `$` in a name is a `$`; and Optuna calls its matplotlib plots experimental.
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         for name, draw, title in (
-            ("history", drawn.plot_optimization_history, "dev error of trial after trial"),
-            ("weights", drawn.plot_slice, "dev error of trials by weight"),
+            ("history", drawn.plot_optimization_history, "validation error of trial after trial"),
+            ("weights", drawn.plot_slice, "validation error of trials by weight"),
         ):
-            draw(study, target_name="dev error")
+            draw(study, target_name="validation error")
             figure = pyplot.gcf()
             for axes in figure.axes:
                 axes.set_title("")
             figure.suptitle(f"{tuned['recipe']}: {title}, 1 seed each")
             figure.text(0, -0.01, fill(tuned["about"], 100), fontsize=8, verticalalignment="top")
+            for text in figure.findobj(Text):
+                text.set_text(shown(text.get_text()))
             for kind in ("png", "svg"):
                 with replacing(folder / f"{name}.{kind}") as temporary:
                     figure.savefig(temporary, format=kind, dpi=150, bbox_inches="tight")

@@ -34,7 +34,7 @@ class MelFeatures(keras.layers.Layer):
         super().__init__(name=name, trainable=False)
         self.sample_rate_hz, self.num_mels = sample_rate_hz, num_mels
         self.window, self.hop, self.fft_size = window, hop, fft_size
-        self.filters = mel_filters(sample_rate_hz, fft_size, num_mels, mel)
+        self.filters = mel_filters(sample_rate_hz, num_mels, fft_size, mel)
         self.built = True
 
     def num_frames(self, num_samples):
@@ -136,13 +136,17 @@ _SCALES = {
 """By name, Hz -> mel and mel -> Hz."""
 
 
-def mel_filters(sample_rate_hz: int, fft_size: int, num_mels: int, mel: Literal["slaney", "htk"]) -> np.ndarray:
-    """Triangular filters over the bins of a Fourier transform, from 0 to half the sample rate: (fft_size // 2 + 1, F).
+def mel_filters(
+    sample_rate_hz: int, num_mels: int, fft_size: int, mel: Literal["slaney", "htk"] = "slaney"
+) -> np.ndarray:
+    """Triangular filters over the bins of a Fourier transform, from 0 to half the sample rate: (bins, F) float32.
+
+    Those of `librosa.filters.mel`, which takes a second to import.
 
     Args:
         sample_rate_hz: Rate of the waveforms.
-        fft_size: Length of the discrete Fourier transform, in samples.
         num_mels: F, number of mel bands.
+        fft_size: Length of the discrete Fourier transform, in samples.
         mel: `slaney`: bands of equal width below 1 kHz, and each with an area of 1 Hz (Slaney 1998, "Auditory Toolbox
             version 2", `mfcc`). `htk`: mel = 2595 log10(1 + f / 700 Hz), each band with a height of 1 (Young et al.
             2006, "The HTK Book", version 3.4, section 5.4).
@@ -152,8 +156,8 @@ def mel_filters(sample_rate_hz: int, fft_size: int, num_mels: int, mel: Literal[
     bins_hz = np.fft.rfftfreq(fft_size, 1 / sample_rate_hz)[:, None]
     rising = (bins_hz - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
     falling = (edges_hz[2:] - bins_hz) / np.diff(edges_hz)[1:]
-    heights = 2.0 / (edges_hz[2:] - edges_hz[:-2]) if mel == "slaney" else 1.0
-    return (np.maximum(0.0, np.minimum(rising, falling)) * heights).astype("float32")
+    triangles = np.maximum(0.0, np.minimum(rising, falling)).astype("float32")  # rounded here as librosa does
+    return triangles if mel == "htk" else (triangles * (2.0 / (edges_hz[2:] - edges_hz[:-2]))).astype("float32")
 
 
 def frame_mask(num_frames, size):

@@ -1,6 +1,6 @@
 """A summary -> the blocks of its report, in the order in which they are read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from speech_mtl.reporting import words
 from speech_mtl.reporting.blocks import (
@@ -19,9 +19,9 @@ from speech_mtl.reporting.blocks import (
 from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.scoring.significance import two_sided
 from speech_mtl.scoring.summary import (
+    LEARNT_BELOW,
     ArmSize,
     ArmSummary,
-    EquivalentHours,
     LabelCount,
     Provenance,
     Recommendation,
@@ -104,7 +104,7 @@ def _task_table(errors: Sequence[TaskError], reference: str) -> Table:
         heads += [f"{task}: {short_metric(metric)}", TASK_TABLE_GAIN]
     rows = []
     for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in errors):
-        cells = [_speech_cell(budget_s), Cell(arm)]
+        cells = [_speech_cell(budget_s), Cell(arm.name)]
         for task in metrics:
             cells += _task_cells(found.get((budget_s, arm, task)))
         rows.append(cells)
@@ -120,7 +120,7 @@ def _labels(summary: Summary) -> Table:
     tasks = list(dict.fromkeys(one.task for one in summary.labels))
     found = {(one.arm, one.task): one for one in summary.labels}
     arms = dict.fromkeys(one.arm for one in summary.labels)
-    rows = [[Cell(arm), *(_label_cell(found.get((arm, task))) for task in tasks)] for arm in arms]
+    rows = [[Cell(arm.name), *(_label_cell(found.get((arm, task))) for task in tasks)] for arm in arms]
     note = "Training utterances whose transcript or label is known, and all that training used; first seed."
     return Table("Labels that training had", ["Arm", *tasks], rows, num_text_columns=1, note=note)
 
@@ -189,7 +189,7 @@ def _comparison_row(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:
     strong = len(rivals) > 1 and one.cer.value == min(rivals)
     return [
         _speech_cell(one.budget_s),
-        Cell(one.arm),
+        Cell(one.arm.name),
         Cell(", ".join(map(str, one.seeds)) if len(one.seeds) <= 5 else f"{len(one.seeds)} seeds", len(one.seeds)),
         Cell(percent(one.cer.value), one.cer.value, words.interval(one.cer), strong),
         Cell(percent(one.wer.value), one.wer.value, words.interval(one.wer)),
@@ -234,13 +234,20 @@ def _equivalent_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Block
     rows = [
         [
             _speech_cell(one.budget_s),
-            Cell(one.arm),
+            Cell(one.arm.name),
             Cell(words.saving(one)),
             Cell(words.alone_text(one.hours), one.hours.hours, words.alone_interval(one)),
             Cell(words.factor_text(one, one.hours), one.factor(one.hours), words.factor_interval(one)),
         ]
-        for one in _by_budget(summary.equivalent_hours)
+        for one in summary.equivalent_hours
     ]
+    shown = {(one.arm, one.budget_s) for one in summary.equivalent_hours}
+    rows += [
+        [_speech_cell(one.budget_s), Cell(one.arm.name), Cell("has not learnt"), Cell(MISSING), Cell(MISSING)]
+        for one in summary.not_learnt
+        if one.arm != REFERENCE_ARM and (one.arm, one.budget_s) not in shown
+    ]
+    rows.sort(key=lambda row: row[0].value or 0.0)
     note = (
         "F: hours alone per hour with auxiliary languages. Hours between measured amounts are read off the curve of"
         " alone. A bound, < or >, stands where the curve would have to be prolonged. Not certain: the"
@@ -252,10 +259,6 @@ def _equivalent_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Block
     ]
 
 
-def _by_budget(equivalents: Iterable[EquivalentHours]) -> list[EquivalentHours]:
-    return sorted(equivalents, key=lambda one: one.budget_s)
-
-
 def _worse(summary: Summary) -> list[Block]:
     if summary.worse:
         heads = ["Target speech", "Language", "Arm", "Certain", "CER reduced by %"]
@@ -263,7 +266,7 @@ def _worse(summary: Summary) -> list[Block]:
             [
                 _speech_cell(one.budget_s),
                 Cell(one.language),
-                Cell(one.arm),
+                Cell(one.arm.name),
                 Cell("yes" if one.certain else "no"),
                 Cell(percent(one.reduction.value), one.reduction.value, words.interval(one.reduction, " to ")),
             ]
@@ -271,9 +274,16 @@ def _worse(summary: Summary) -> list[Block]:
         ]
         note = "More errors than alone: negative transfer. Certain: the whole interval is below zero."
         return [Table("Arms with more errors than alone", heads, rows, num_text_columns=4, note=note)]
-    if any(one.reduction is not None for one in summary.arms) or summary.transfer:
-        return [Paragraph("None: whatever was tried had no more errors than alone.")]
-    return [Paragraph("Cannot be said: nothing was measured beside alone.")]
+    if not (any(one.p_value is not None for one in summary.arms) or summary.transfer):
+        return [Paragraph("Cannot be said: nothing was measured beside alone.")]
+    if all(one.cer.value >= LEARNT_BELOW for one in summary.arms) and (summary.arms or summary.no_hours):
+        return [Paragraph("Cannot be said: no arm has learnt.")]
+    beside_none = [one for one in summary.arms if one.p_value is not None and one.reduction is None and one.cer.value]
+    if beside_none:
+        named = ", ".join(f"{one.arm} with {words.speech(one.budget_s)}" for one in beside_none)
+        return [Paragraph(f"These have errors where alone has none, so that there is no share of its errors: {named}.")]
+    left_out = " What has not learnt, beside an alone that has not, is left out." if summary.not_learnt else ""
+    return [Paragraph(f"None: whatever was tried had no more errors than alone.{left_out}")]
 
 
 def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
@@ -283,7 +293,7 @@ def _languages(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     rows = []
     for one in summary.languages:
         ends = "" if one.lowest == one.highest else f"({percent(one.lowest)}–{percent(one.highest)})"
-        cells = _speech_cell(one.budget_s), Cell(one.language), Cell(one.arm)
+        cells = _speech_cell(one.budget_s), Cell(one.language), Cell(one.arm.name)
         rows.append([*cells, Cell(percent(one.cer), one.cer, ends)])
     spread = any(one.lowest != one.highest for one in summary.languages)
     note = "In brackets: smallest and largest of the seeds." if spread else ""
@@ -298,7 +308,7 @@ def _forgotten(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
         [
             _speech_cell(one.budget_s),
             Cell(one.language),
-            Cell(one.arm),
+            Cell(one.arm.name),
             Cell(percent(one.before), one.before),
             Cell(percent(one.after), one.after),
             Cell("none: all the same", 0.0)

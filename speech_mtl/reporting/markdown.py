@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from html import escape
 
+from speech_mtl.errors import printable
 from speech_mtl.reporting.blocks import (
     Alignment,
     Block,
@@ -16,7 +17,7 @@ from speech_mtl.reporting.blocks import (
     Report,
     Table,
 )
-from speech_mtl.scoring.tables import markdown_table
+from speech_mtl.scoring.tables import escaped, markdown_table
 
 NOTHING = "∅"
 """Stands for an utterance without a word."""
@@ -35,16 +36,6 @@ def render_markdown(report: Report, images: Mapping[str, str]) -> str:
         pieces.append(f"## {escaped(section.title)}")
         pieces += [_rendered(block, images) for block in section.blocks]
     return "\n\n".join(pieces) + "\n"
-
-
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    text = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.split()))
-    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)  # before a space or a number it is less than
-    text = re.sub(r"([\\`*\[\]|~$#])", r"\\\1", text)
-    text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word `_` is a letter
-    text = re.sub(r"^(\d*)([-+.)])(?=\s|$)", r"\1\\\2", text)  # no list
-    return re.sub(r"^(?=>|=+$|--+$)", r"\\", text)  # no quotation, title or rule
 
 
 def _rendered(block: Block, images: Mapping[str, str]) -> str:
@@ -67,11 +58,11 @@ def _rendered(block: Block, images: Mapping[str, str]) -> str:
 
 def _table(table: Table) -> str:
     lines = [[_cell(cell) for cell in row] for row in table.rows]
-    text = markdown_table([escaped(head) for head in table.heads], lines, table.num_text_columns)
+    text = markdown_table([escaped(head) for head in table.heads], lines, table.num_text_columns, shown=str)
     text += f"\n\n{escaped(table.note)}" if table.note else ""
     if not table.folded:
         return text
-    return f"<details><summary>{escape(table.title)}: the figures</summary>\n\n{text}\n\n</details>"
+    return f"<details><summary>{escape(printable(table.title))}: the figures</summary>\n\n{text}\n\n</details>"
 
 
 def _cell(cell: Cell) -> str:
@@ -80,7 +71,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _commands(commands: Commands) -> str:
-    text = "\n".join(commands.lines)
+    text = "\n".join(printable(line, len(line)) for line in commands.lines)
     longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"

@@ -71,7 +71,7 @@ def _write_reduction(axes: Axes, row: int, column: int, reduction: Estimate) -> 
 def draw_conflicts(conflicts: Sequence[Conflict]) -> Figure:
     """A matrix for each arm: tasks by tasks, colour and number."""
     arms = list(dict.fromkeys(one.arm for one in conflicts))
-    tasks = list(dict.fromkeys(one.task for one in conflicts))
+    tasks = list(dict.fromkeys(name for one in conflicts for name in (one.task, one.other)))
     side = 0.5 + 0.42 * len(tasks)
     figure = Figure(figsize=(max(WIDTH, side), (0.4 + side) * len(arms)), layout="constrained")
     for axes, arm in zip(figure.subplots(len(arms), 1, squeeze=False)[:, 0], arms, strict=True):
@@ -84,7 +84,7 @@ def draw_conflicts(conflicts: Sequence[Conflict]) -> Figure:
         names = [style.shortened(task, 14) for task in tasks]
         _frame(axes, names, names)
         axes.tick_params(axis="x", rotation=35)
-        axes.set_title(style.shortened(arm, 40), fontsize=8.5)
+        axes.set_title(style.shortened(arm.name, 40), fontsize=8.5)
     return figure
 
 
@@ -111,7 +111,7 @@ def draw_laterals(uses: Sequence[LateralUse]) -> Figure:
 
 
 def _column(use: LateralUse) -> tuple[str, str, float, str]:
-    return use.target, use.arm, use.budget_s, use.column
+    return use.target, use.arm.name, use.budget_s, use.column
 
 
 def _fill_cell(axes: Axes, row: int, column: int, value: float) -> None:

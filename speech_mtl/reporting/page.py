@@ -6,6 +6,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from speech_mtl.errors import printable
 from speech_mtl.reporting.blocks import Plot, Report
 from speech_mtl.reporting.style import COLOURS, COLOURS_IN_THE_DARK, INK, PAPER
 
@@ -14,11 +15,18 @@ TEMPLATE = "report.html.jinja"
 
 def render_page(report: Report) -> str:
     """The text of the page. Everything in it that comes from data is escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalized
+    )
     environment.filters["inlined"] = inlined
     template = files("speech_mtl.reporting").joinpath(TEMPLATE).read_text(encoding="utf-8")
     text = environment.from_string(template).render(report=report, colours=COLOURS, dark=COLOURS_IN_THE_DARK)
     return text.strip() + "\n"
+
+
+def _finalized(value: object) -> object:
+    """What comes from data without control characters, which pages cannot hold and which turn texts around."""
+    return printable(value, len(value)) if type(value) is str else value
 
 
 def inlined(plot: Plot) -> Markup:

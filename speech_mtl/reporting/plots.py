@@ -24,7 +24,7 @@ LANGUAGES = "Bars: mean over seeds. Thin lines: from the smallest to the largest
 
 def make_plots(summary: Summary) -> dict[str, Plot]:
     """Every plot that the summary has figures for, by name."""
-    styles = style.arm_styles([one.arm for one in [*summary.arms, *summary.languages, *summary.equivalent_hours]])
+    styles = style.arm_styles([one.arm.name for one in [*summary.arms, *summary.languages, *summary.equivalent_hours]])
     plots: list[Plot] = []
     with style.drawing():
         if summary.arms:
@@ -55,12 +55,12 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
 
 def draw_curve(arms: Sequence[ArmSummary], styles: dict[str, ArmStyle]) -> Figure:
     """Character error rate against target speech; logarithmic where the errors span more than a factor of three."""
-    names = list(dict.fromkeys(one.arm for one in arms))
+    names = list(dict.fromkeys(one.arm.name for one in arms))
     budgets_s = sorted({one.budget_s for one in arms})
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.add_subplot()
     for place, name in enumerate(names):
-        points = sorted((one for one in arms if one.arm == name), key=lambda one: one.budget_s)
+        points = sorted((one for one in arms if one.arm.name == name), key=lambda one: one.budget_s)
         # Where there is one budget only, all arms would stand on one spot.
         shift = 1.0 if len(budgets_s) > 1 else 1.08 ** (place - (len(names) - 1) / 2)
         _draw_arm(axes, points, [point.budget_s * shift for point in points], styles[name])
@@ -93,7 +93,7 @@ def _draw_arm(axes: Axes, points: Sequence[ArmSummary], places: Sequence[float],
         marker=arm.marker,
         markeredgecolor=PAPER,
         markeredgewidth=0.6,
-        label=style.shortened(points[0].arm),
+        label=style.shortened(points[0].arm.name),
     )
 
 
@@ -110,7 +110,7 @@ def _label_budgets(axes: Axes, budgets_s: Sequence[float]) -> None:
 
 def draw_factors(equivalents: Sequence[EquivalentHours], styles: dict[str, ArmStyle]) -> Figure:
     """F of every arm and budget with its interval, one below the other; arrows lead beyond what was measured."""
-    names = list(dict.fromkeys(one.arm for one in equivalents))
+    names = list(dict.fromkeys(one.arm.name for one in equivalents))
     num_rows = len(equivalents) + len(names)
     figure = Figure(figsize=(WIDTH, 0.95 + 0.21 * num_rows), layout="constrained")
     axes = figure.add_subplot()
@@ -124,7 +124,7 @@ def draw_factors(equivalents: Sequence[EquivalentHours], styles: dict[str, ArmSt
     row = 0
     for name in names:
         _name_rows(axes, name, row)
-        for one in sorted((one for one in equivalents if one.arm == name), key=lambda one: one.budget_s):
+        for one in sorted((one for one in equivalents if one.arm.name == name), key=lambda one: one.budget_s):
             row += 1
             budget_rows.append((row, words.speech(one.budget_s)))
             _draw_factor(axes, one, row, styles[name])
@@ -177,7 +177,7 @@ def draw_languages(errors: Sequence[LanguageError], styles: dict[str, ArmStyle])
     if len(budgets_s) > 3:
         budgets_s = [budgets_s[0], budgets_s[-1]]
     languages = list(dict.fromkeys(one.language for one in errors))
-    arms = list(dict.fromkeys(one.arm for one in errors))
+    arms = list(dict.fromkeys(one.arm.name for one in errors))
     bars = [(language, arm) for language in languages for arm in arms if _measured(errors, language, arm)]
     row_of = {bar: place + 0.7 * languages.index(bar[0]) for place, bar in enumerate(bars)}
     height = 0.16 * (max(row_of.values()) + 1)
@@ -186,7 +186,7 @@ def draw_languages(errors: Sequence[LanguageError], styles: dict[str, ArmStyle])
     for axes, budget_s in zip(panels, budgets_s, strict=True):
         for one in errors:
             if one.budget_s == budget_s:
-                _draw_bar(axes, one, row_of[one.language, one.arm], styles[one.arm])
+                _draw_bar(axes, one, row_of[one.language, one.arm.name], styles[one.arm.name])
         axes.set_title(f"{words.speech(budget_s)} of target speech" if len(budgets_s) < 3 else words.speech(budget_s))
         axes.title.set_fontsize(8.5)
         axes.set_xlim(left=0)
@@ -202,7 +202,7 @@ def draw_languages(errors: Sequence[LanguageError], styles: dict[str, ArmStyle])
 
 
 def _measured(errors: Sequence[LanguageError], language: str, arm: str) -> bool:
-    return any((one.language, one.arm) == (language, arm) for one in errors)
+    return any((one.language, one.arm.name) == (language, arm) for one in errors)
 
 
 def _one_scale(errors: Sequence[LanguageError]) -> bool:

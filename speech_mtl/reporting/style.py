@@ -12,8 +12,10 @@ from typing import Any, Literal, NamedTuple
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
+from speech_mtl.errors import printable
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.scoring.results import REFERENCE_ARM
 
@@ -25,6 +27,9 @@ WIDTH = 5.2
 
 LONGEST_NAME = 46
 """Letters of an arm's name that a plot shows."""
+
+LONGEST_LINE = 80
+"""Letters of any line of text in a plot."""
 
 # Okabe and Ito's colours for the colour-blind, the light ones darkened until all stand out on white and on black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c0689a", "#a87b00", "#3d93cf", "#8a7fd6")
@@ -78,10 +83,10 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
     styles: dict[str, ArmStyle] = {}
     taken: set[int] = set()
     for name in names:
-        if name == REFERENCE_ARM:
+        if name == REFERENCE_ARM.name:
             styles[name] = ArmStyle(INK, "o", "-")
             continue
-        wish = _FIRST.index(name) if name in _FIRST else zlib.crc32(name.encode())
+        wish = _FIRST.index(name) if name in _FIRST else zlib.crc32(name.encode(errors="surrogatepass"))
         place = next(place for place in _places(wish) if place not in taken)
         taken.add(place)
         styles[name] = ArmStyle(
@@ -107,8 +112,10 @@ def drawing() -> Iterator[None]:
 
 
 def saved(name: str, title: str, caption: str, figure: Figure) -> Plot:
-    """A drawn figure in all the forms that a report needs."""
-    return Plot(name, title, caption, saved_svg(figure), saved_png(figure))
+    """A drawn figure in all the forms that a report needs. Its texts lose control characters: XML has none."""
+    for text in figure.findobj(Text):
+        text.set_text(shown(text.get_text()))
+    return Plot(name, printable(title), caption, saved_svg(figure), saved_png(figure))
 
 
 def saved_svg(figure: Figure) -> str:
@@ -126,6 +133,11 @@ def saved_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def shown(text: str, longest: int = LONGEST_LINE) -> str:
+    """A text of a plot, which may hold names of any length and letters: no control characters, no endless line."""
+    return "\n".join(shortened(line, longest) for line in printable(text).split("\n"))
+
+
 def shortened(name: str, longest: int = LONGEST_NAME) -> str:
     """A name that fits, with both its ends: long names often differ in their last letters only."""
     half = (longest - 1) // 2
@@ -134,7 +146,9 @@ def shortened(name: str, longest: int = LONGEST_NAME) -> str:
 
 def legend(figure: Figure, axes: Axes) -> None:
     """The names above the plot, in as many columns as fit; the figure grows by their rows."""
-    handles, labels = axes.get_legend_handles_labels()
+    # Matplotlib itself leaves out names that begin with `_`, as its own for lines without one do.
+    handles = [line for line in axes.lines if not re.fullmatch(r"_child\d+", str(line.get_label()))]
+    labels = [shown(str(line.get_label())) for line in handles]
     num_columns = next(number for number in range(len(labels), 0, -1) if number == 1 or _width(labels, number) <= 74)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + 0.165 * math.ceil(len(labels) / num_columns))
@@ -150,7 +164,8 @@ def _width(labels: Sequence[str], num_columns: int) -> int:
 def set_ticks(axis, values: Sequence[float], labels: Sequence[str] | None = None) -> None:
     """Ticks at these values and nowhere else."""
     axis.set_major_locator(FixedLocator(list(values)))
-    axis.set_major_formatter(FixedFormatter(list(labels or (f"{value:.3g}".replace("-", "−") for value in values))))
+    texts = labels or [f"{value:.3g}".replace("-", "−") for value in values]
+    axis.set_major_formatter(FixedFormatter([shown(text, LONGEST_NAME) for text in texts]))
     axis.set_minor_locator(NullLocator())
 
 

@@ -10,9 +10,8 @@ from speech_mtl.reporting import matrices, style, words
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.style import INK, WIDTH, ArmStyle
 from speech_mtl.reporting.words import INTERVAL
-from speech_mtl.scoring.results import split_variant
 from speech_mtl.scoring.summary import Summary, TaskCurve, TaskError, one_task_an_arm
-from speech_mtl.scoring.tables import axis_of_metric, shown_error
+from speech_mtl.scoring.tables import CER, axis_of_metric, shown_error
 
 TASKS = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower errors and higher shares are better."
 WEIGHTS = "Mean weight of each task in the objective since the look before, on a logarithmic axis; first seed."
@@ -70,7 +69,7 @@ def _panels(errors: Sequence[TaskError]) -> list[str]:
     arms = {task: {one.arm for one in errors if one.task == task} for task in dict.fromkeys(one.task for one in errors)}
     if len(arms) <= MOST_PANELS:
         return list(arms)
-    languages = [one.task for one in errors if one.metric == "character error rate" and " " not in one.task]
+    languages = [one.task for one in errors if one.metric == CER and " " not in one.task]
     shown = [task for task in arms if task not in languages][:MOST_PANELS]
     while lacking := set().union(*arms.values()) - set().union(*(arms[task] for task in shown)):
         shown.append(max(arms, key=lambda task: len(arms[task] & lacking)))
@@ -79,10 +78,11 @@ def _panels(errors: Sequence[TaskError]) -> list[str]:
 
 def _rows(errors: Sequence[TaskError]) -> list[str]:
     """Variants where there are any, else arms."""
-    arms = [split_variant(one.arm) for one in errors]
-    if any(variant for _, variant in arms):
-        return list(dict.fromkeys(variant or base for base, variant in arms))
-    return list(dict.fromkeys(base for base, _ in arms))
+    return list(dict.fromkeys(map(_row, errors)))
+
+
+def _row(one: TaskError) -> str:
+    return one.arm.variant or one.arm.name
 
 
 def _by_budget(errors: Sequence[TaskError]) -> list[TaskError]:
@@ -90,9 +90,8 @@ def _by_budget(errors: Sequence[TaskError]) -> list[TaskError]:
 
 
 def _series(one: TaskError) -> str:
-    base, variant = split_variant(one.arm)
     amount = words.speech(one.budget_s) if one.budget_s else "all speech"
-    return f"{base}, {amount}" if variant else amount
+    return f"{one.arm.base}, {amount}" if one.arm.variant else amount
 
 
 def _series_styles(series: Sequence[str]) -> Mapping[str, ArmStyle]:
@@ -104,10 +103,9 @@ def _draw_panel(
 ) -> None:
     metric = errors[0].metric
     for one in errors:
-        base, variant = split_variant(one.arm)
         name = _series(one)
         shift = 0.0 if len(series) < 2 else 0.6 * (series.index(name) / (len(series) - 1) - 0.5)
-        row, look = rows.index(variant or base) + shift, styles[name]
+        row, look = rows.index(_row(one)) + shift, styles[name]
         ends = [_value(metric, end) for end in (one.error.low, one.error.high)]
         axes.plot(ends, [row, row], color=look.colour, linewidth=1.8, alpha=0.55, solid_capstyle="butt")
         axes.plot(_value(metric, one.error.value), row, marker=look.marker, color=look.colour, zorder=3)
@@ -147,7 +145,7 @@ def draw_curves(curves: Sequence[TaskCurve], weights: bool) -> Figure:
             values += shown
             look = styles[one.task]
             axes.plot(updates, shown, color=look.colour, linestyle=look.line)
-        axes.set_title(style.shortened(arms[place], 30), fontsize=8.5)
+        axes.set_title(style.shortened(arms[place].name, 30), fontsize=8.5)
     low, high = min(values), max(values)
     for axes in panels.flat:
         axes.set_yscale("log")

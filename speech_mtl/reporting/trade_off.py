@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from speech_mtl.reporting import style, words
 from speech_mtl.reporting.style import INK, WIDTH, ArmStyle
 from speech_mtl.reporting.words import INTERVAL
-from speech_mtl.scoring.results import REFERENCE_ARM
+from speech_mtl.scoring.results import REFERENCE_ARM, Arm
 from speech_mtl.scoring.summary import ArmSummary, Summary
 
 TRADE_OFF = (
@@ -28,7 +28,7 @@ class TradeOff(NamedTuple):
 
 def learnt_and_forgotten(summary: Summary) -> list[TradeOff]:
     """Every arm and budget that has old languages."""
-    growth: dict[tuple[str, float], list[float]] = {}
+    growth: dict[tuple[Arm, float], list[float]] = {}
     for one in summary.forgotten:
         growth.setdefault((one.arm, one.budget_s), []).append(one.growth.value)
     return [TradeOff(one, growth[one.arm, one.budget_s]) for one in summary.arms if (one.arm, one.budget_s) in growth]
@@ -46,15 +46,15 @@ def draw_trade_off(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
         _draw_panel(axes, [one for one in found if one.learnt.budget_s == budget_s], alone, styles)
         axes.set_title(f"{words.speech(budget_s)} of {summary.language}", fontsize=8.5)
     for arm in dict.fromkeys(one.learnt.arm for one in found):
-        look = styles[arm]
-        panels[0].plot([], [], color=look.colour, marker=look.marker, label=style.shortened(arm))
+        look = styles[arm.name]
+        panels[0].plot([], [], color=look.colour, marker=look.marker, label=style.shortened(arm.name))
     style.legend(figure, panels[0])
     return figure
 
 
 def _draw_panel(axes: Axes, found: list[TradeOff], alone: list[float], styles: dict[str, ArmStyle]) -> None:
     for learnt, growth in found:
-        look = styles[learnt.arm]
+        look = styles[learnt.arm.name]
         shares, cer = [100 * share for share in growth], learnt.cer
         place, height = 100 * cer.value, fmean(shares)
         axes.plot([100 * cer.low, 100 * cer.high], [height] * 2, color=look.colour, linewidth=1.8, alpha=0.4)

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from speech_mtl.scoring.results import REFERENCE_ARM, is_control
+from speech_mtl.scoring.results import REFERENCE_ARM
 from speech_mtl.scoring.summary import (
+    LEARNT_BELOW,
     MEAN,
+    REMEDY,
     EquivalentHours,
     Estimate,
     Hours,
@@ -13,7 +15,7 @@ from speech_mtl.scoring.summary import (
     TransferEntry,
     one_task_an_arm,
 )
-from speech_mtl.scoring.tables import MINUTES_BELOW_S, percent
+from speech_mtl.scoring.tables import CER, MINUTES_BELOW_S, percent
 
 HOUR_S = 3600
 INTERVAL = "95\u00a0% interval"
@@ -101,13 +103,17 @@ def _exact(equivalent: EquivalentHours) -> bool:
 
 
 def saving(equivalent: EquivalentHours) -> str:
-    """Whether speech is saved: `saves`, `costs`, or `not certain` where the interval holds F = 1."""
+    """Whether speech is saved: `saves`, `costs`, `no difference`, or `not certain` where the interval holds F = 1.
+
+    F is 1 where it is shown as 1.00.
+    """
     low, high = equivalent.factor(equivalent.low), equivalent.factor(equivalent.high)
-    if low > 1 or (equivalent.low.relation == ">" and low > 1 - 1e-9):
+    near = 0.005
+    if low >= 1 + near or (equivalent.low.relation == ">" and low > 1 - near):
         return "saves"
-    if high < 1 or (equivalent.high.relation == "<" and high < 1 + 1e-9):
+    if high <= 1 - near or (equivalent.high.relation == "<" and high < 1 + near):
         return "costs"
-    return "not certain"
+    return "no difference" if _exact(equivalent) and 1 - near < low <= high < 1 + near else "not certain"
 
 
 def answer(summary: Summary) -> str:
@@ -119,10 +125,10 @@ def answer(summary: Summary) -> str:
     if summary.tasks:
         return _tasks_answer(summary)
     if not summary.equivalent_hours:
-        if summary.transfer:
+        if summary.transfer and not summary.no_hours:
             return _transfer_answer(summary.transfer)
         return f"How many hours auxiliary languages save cannot be said: {what_is_missing(summary)}."
-    offered = [equivalent for equivalent in summary.equivalent_hours if not is_control(equivalent.arm)]
+    offered = [equivalent for equivalent in summary.equivalent_hours if not equivalent.arm.is_control]
     if not offered:
         return "Only controls were measured: what auxiliary languages are worth cannot be said."
     smallest = min(equivalent.budget_s for equivalent in offered)
@@ -147,6 +153,7 @@ def _worth(equivalent: EquivalentHours) -> str:
     verdict = {
         "saves": "",
         "costs": "; here they do harm",
+        "no difference": "; no difference",
         "not certain": "; the interval holds F = 1, so this may be chance",
     }[saving(equivalent)]
     amount = speech(equivalent.budget_s, spelled=True)
@@ -159,6 +166,8 @@ def _worth(equivalent: EquivalentHours) -> str:
 
 def what_is_missing(summary: Summary) -> str:
     """Why there are no equivalent hours."""
+    if summary.no_hours:
+        return summary.no_hours
     arms = {one.arm for one in summary.arms}
     if not arms:
         return "no arm was measured"
@@ -174,25 +183,34 @@ def _tasks_answer(summary: Summary) -> str:
     tasks = list(dict.fromkeys(one.task for one in summary.tasks))
     if not one_task_an_arm(summary.tasks):
         tasks = [MEAN if MEAN in tasks else tasks[0]]
-    measured = {task: [one for one in summary.tasks if one.task == task and one.gain is not None] for task in tasks}
-    answers = [_task_answer(task, own, summary.reference) for task, own in measured.items() if own]
+    measured = {task: [one for one in summary.tasks if one.task == task] for task in tasks}
+    answers = [_task_answer(task, own, summary.reference) for task, own in measured.items() if any(o.gain for o in own)]
     if not answers:
         return f"How tasks compare can be seen below; nothing was measured beside {summary.reference}."
     return " ".join(answers)
 
 
 def _task_answer(task: str, errors: Sequence[TaskError], reference: str) -> str:
-    largest = max(errors, key=lambda one: one.gain.value if one.gain else 0.0)
-    certain = [one for one in errors if one.gain and one.gain.low > 0]
-    worse = [one for one in errors if one.gain and one.gain.high < 0]
-    gain = largest.gain
-    change = f"{percent(gain.value)} % {interval(gain, ' to ')}" if gain else ""
     where = f"the {task}" if task == MEAN else task
+    if all(one.metric == CER and one.error.value >= LEARNT_BELOW for one in errors):
+        return f"On {where}, no arm has learnt: every error is {100 * LEARNT_BELOW:g} % or more. {REMEDY}."
+    beside = [(one, one.gain) for one in errors if one.gain]
+    largest, gain = max(beside, key=lambda pair: pair[1].value)
+    certain = [gain for _, gain in beside if gain.low > 0]
+    worse = [gain for _, gain in beside if gain.high < 0]
     amount = f" with {speech(largest.budget_s, spelled=True)}" if largest.budget_s else ""
+    change = f"{percent(gain.value)} % {interval(gain, ' to ')} fewer errors than {reference}"
+    best = f"{largest.arm}{amount} has the largest gain: {change}" if gain.value > 0 else _no_gain(beside, reference)
     return (
-        f"On {where}, {largest.arm}{amount} has the largest gain: {change} fewer errors than {reference}. Certainly "
-        f"better: {len(certain)} of {len(errors)} that were measured beside it; certainly worse: {len(worse)}."
+        f"On {where}, {best}. Certainly better: {len(certain)} of {len(beside)} that were measured beside it; "
+        f"certainly worse: {len(worse)}."
     )
+
+
+def _no_gain(beside: Sequence[tuple[TaskError, Estimate]], reference: str) -> str:
+    if any(gain.value for _, gain in beside):
+        return f"no arm has fewer errors than {reference}"
+    return f"there is no difference from {reference}"
 
 
 def _transfer_answer(transfer: list[TransferEntry]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 import numpy as np
@@ -11,26 +12,32 @@ from speech_mtl.scoring.efficiency import equivalent_hours
 from speech_mtl.scoring.error_rate import errors_by_utterance, lengths_by_utterance
 from speech_mtl.scoring.examples import find_examples
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import REFERENCE_ARM, ResultRow, split_variant
+from speech_mtl.scoring.results import REFERENCE_ARM, Arm, ResultRow
 from speech_mtl.scoring.significance import (
+    Seeds,
     blocks,
+    fewer,
     mapsswe,
     paired_p_value,
     percentile_interval,
     resampled_sums,
-    seed_spread,
-    with_seed_spread,
+    seed_deviations,
+    varied,
 )
 from speech_mtl.scoring.summary import (
+    LEARNT_BELOW,
+    REMEDY,
     ArmSummary,
     EquivalentHours,
     Estimate,
     LanguageError,
+    NotLearnt,
     Summary,
     Worse,
 )
+from speech_mtl.scoring.tables import duration, percent
 
-ArmAtBudget = tuple[str, float]
+ArmAtBudget = tuple[Arm, float]
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,11 @@ class Measured:
     @property
     def mean(self) -> float:
         return fmean(self.by_seed)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether a character error rate is that of something that has learnt."""
+        return self.mean < LEARNT_BELOW
 
     def estimate(self) -> Estimate:
         """The mean over seeds and its interval."""
@@ -74,6 +86,10 @@ class Bootstrap:
     wer: dict[ArmAtBudget, Measured]
     smallest: float
 
+    def beside(self, key: ArmAtBudget) -> Measured | None:
+        """Alone's CER at the budget of another arm; None where it was not measured, and for alone itself."""
+        return None if key[0] == REFERENCE_ARM else self.cer.get((REFERENCE_ARM, key[1]))
+
 
 def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
     """Resamples a test set, and adds the spread over seeds where there are several.
@@ -93,8 +109,8 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
     errors = [errors_by_utterance(test_set.references, test_set.hypotheses[m], test_set.spaced) for m in models]
     words, characters = ([pair[i] for pair in errors] for i in (0, 1))
     columns = np.array([word_lengths, character_lengths, *words, *characters], dtype=float).T
-    drawn, block_of = blocks(test_set.speakers)
-    sums = resampled_sums(columns, block_of, num_replications)
+    drawn = blocks(test_set.speakers, test_set.references)
+    sums = resampled_sums(columns, drawn.of, num_replications, drawn.seed)
     sums = sums[(sums[:, :2] > 0).all(axis=1)]  # of few blocks, a draw may have no reference text at all
     totals, size = columns.sum(axis=0), len(models)
     seeds: dict[ArmAtBudget, list[int]] = {}
@@ -106,7 +122,7 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
         by_model = dict(zip(models, totals[chosen] / totals[kind], strict=True))
         replicates = dict(zip(models, (sums[:, chosen] / sums[:, kind, None]).T, strict=True))
         rates.append(over_seeds(seeds, by_model, replicates, floor=0.5 / totals[kind], generator_seed=kind))
-    return Bootstrap(drawn, int(block_of.max()) + 1, seeds, rates[1], rates[0], 0.5 / totals[1])
+    return Bootstrap(drawn.kind, int(drawn.of.max()) + 1, seeds, rates[1], rates[0], 0.5 / totals[1])
 
 
 def character_errors(test_set: TestSet, models: Sequence[Model]) -> tuple[np.ndarray, np.ndarray]:
@@ -123,19 +139,33 @@ def over_seeds(
     floor: float,
     generator_seed: int,
 ) -> dict[ArmAtBudget, Measured]:
-    """Means over seeds, with the spread of the arm's seeds in the replicates; variants of an arm have one spread."""
-    generator = np.random.default_rng(generator_seed)
-    measured = {}
-    for arm in dict.fromkeys(split_variant(arm)[0] for arm, _ in seeds):
-        own_seeds = {key: own for key, own in seeds.items() if split_variant(key[0])[0] == arm}
-        cells = {key: [Model(*key, seed) for seed in own] for key, own in own_seeds.items()}
-        spread = seed_spread([[float(rates[model]) for model in models] for models in cells.values()], floor)
-        for key, models in cells.items():
-            mean = np.mean([replicates[model] for model in models], axis=0)
-            if spread is not None:
-                mean = with_seed_spread(mean, *spread, len(models), generator)
-            measured[key] = Measured([float(rates[model]) for model in models], mean)
-    return measured
+    """Means over seeds, with the spread over seeds in the replicates; variants of an arm are together, in one pool."""
+    arms = list(dict.fromkeys(arm.base for arm, _ in seeds))
+    together = sorted(seeds, key=lambda key: arms.index(key[0].base))
+    runs = {key: [Model(*key, seed) for seed in seeds[key]] for key in together}
+
+    def mean(models: Sequence[Model]) -> np.ndarray:
+        in_order = sorted(models)  # one order gives one last digit
+        return np.mean([replicates[model] for model in in_order], axis=0)
+
+    cells = [
+        Seeds(
+            pool=key[0].base,
+            budget_s=key[1],
+            rates={model.seed: max(float(rates[model]), floor) for model in models},
+            runs=frozenset((model.seed, float(rates[model]), replicates[model].tobytes()) for model in models),
+        )
+        for key, models in runs.items()
+    ]
+    num_replications = len(next(iter(replicates.values()), ()))
+    deviations = seed_deviations(cells, num_replications, generator_seed)
+    return {
+        key: Measured(
+            [float(rates[model]) for model in models],
+            varied(mean(models), own),
+        )
+        for (key, models), own in zip(runs.items(), deviations, strict=True)
+    }
 
 
 def summarize(
@@ -155,6 +185,8 @@ def summarize(
     """
     sampled = bootstrap(test_set, num_replications)
     arms = [_arm_summary(sampled, key, rows, test_set) for key in sampled.seeds]
+    failed = not_learnt({test_set.language: sampled})
+    no_hours = why_no_hours(sampled)
     return Summary(
         recipe=recipe,
         about=about,
@@ -163,38 +195,94 @@ def summarize(
         num_resampled=sampled.num_drawn,
         num_replications=num_replications,
         arms=arms,
-        equivalent_hours=all_equivalent_hours(sampled),
-        worse=negative_transfer((test_set.language, a.arm, a.budget_s, a.reduction) for a in arms if a.reduction),
+        equivalent_hours=[] if no_hours else all_equivalent_hours(sampled),
+        worse=negative_transfer(all_reductions({test_set.language: sampled}, learnt=True)),
         languages=language_errors(rows),
         examples=find_examples(test_set),
-        notes=_notes(sampled) + _left_out(test_set),
+        no_hours=no_hours,
+        not_learnt=failed,
+        notes=_notes(sampled)
+        + ([] if no_hours else _rises(sampled))
+        + _left_out(test_set)
+        + without_errors({test_set.language: sampled})
+        + learning_notes(failed),
     )
 
 
-def relative_reduction(sampled: Bootstrap, key: ArmAtBudget) -> tuple[Estimate, float] | None:
-    """By how much of alone's CER an arm's is lower at the same budget, and the p-value of the difference."""
-    alone = sampled.cer.get((REFERENCE_ARM, key[1]))
-    if alone is None or key[0] == REFERENCE_ARM or not alone.mean:
+def relative_reduction(sampled: Bootstrap, key: ArmAtBudget) -> Estimate | None:
+    """By how much of alone's CER an arm's is lower at the same budget; None where alone has no error."""
+    alone = sampled.beside(key)
+    if alone is None or not alone.mean:
         return None
     helped = sampled.cer[key]
-    reductions = 1 - helped.replicates / np.maximum(alone.replicates, sampled.smallest)
-    estimate = Estimate(1 - helped.mean / alone.mean, *percentile_interval(reductions))
-    return estimate, paired_p_value(helped.replicates - alone.replicates)
+    reductions = fewer(helped.replicates, alone.replicates, sampled.smallest)
+    return Estimate(1 - helped.mean / alone.mean, *percentile_interval(reductions))
 
 
-def all_reductions(sampled: Mapping[str, Bootstrap]) -> list[tuple[str, str, float, Estimate]]:
-    """(target, arm, seconds of its speech, reduction of its CER) of everything that was tried beside alone."""
+def all_reductions(sampled: Mapping[str, Bootstrap], learnt: bool = False) -> list[tuple[str, Arm, float, Estimate]]:
+    """(target, arm, seconds of its speech, reduction of its CER) of everything that was tried beside alone.
+
+    Args:
+        sampled: By target.
+        learnt: Only where the arm or alone has learnt.
+    """
     return [
-        (target, *key, reduction[0])
+        (target, *key, reduction)
         for target, own in sampled.items()
         for key in own.cer
         if (reduction := relative_reduction(own, key))
+        and (not learnt or own.cer[key].learnt or own.cer[REFERENCE_ARM, key[1]].learnt)
     ]
 
 
+def not_learnt(sampled: Mapping[str, Bootstrap]) -> list[NotLearnt]:
+    """The runs that have not learnt, by target, arm and budget."""
+    found = []
+    for target, own in sampled.items():
+        for key, seeds in own.seeds.items():
+            pairs = zip(seeds, own.cer[key].by_seed, strict=True)
+            if failed := [seed for seed, cer in pairs if cer >= LEARNT_BELOW]:
+                found.append(NotLearnt(target, *key, failed, len(seeds)))
+    return found
+
+
+def nothing_learnt(sampled: Mapping[str, Bootstrap]) -> str:
+    """Says that no run has learnt, if none has."""
+    if any(cer < LEARNT_BELOW for own in sampled.values() for one in own.cer.values() for cer in one.by_seed):
+        return ""
+    return (
+        f"no run has learnt: every character error rate is {100 * LEARNT_BELOW:g} % or more, and an empty text has 100 "
+        f"%. {REMEDY}"
+    )
+
+
+def why_no_hours(sampled: Bootstrap) -> str:
+    """Why no equivalent hours are given, in words; empty where some are, or where alone or all else is missing."""
+    alone = {budget: own for (arm, budget), own in sorted(sampled.cer.items()) if arm == REFERENCE_ARM}
+    others = [own for (arm, _), own in sampled.cer.items() if arm != REFERENCE_ARM]
+    if not alone or not others:
+        return ""
+    if nothing := nothing_learnt({"": sampled}):
+        return nothing
+    learnt = {budget: own for budget, own in alone.items() if own.learnt}
+    if not learnt:
+        return f"{REFERENCE_ARM} has not learnt with any amount of speech. {REMEDY}"
+    if not any(own.learnt for own in others):
+        return f"nothing but {REFERENCE_ARM} has learnt. {REMEDY}"
+    first, *more = learnt
+    falls = (fewer(learnt[budget].replicates, learnt[first].replicates, sampled.smallest) for budget in more)
+    if more and not any(percentile_interval(fall)[0] > 0 for fall in falls):
+        return (
+            f"the curve of {REFERENCE_ARM} does not fall: its error is {percent(learnt[first].mean)} % with "
+            f"{duration(first)} of speech and {percent(learnt[more[-1]].mean)} % with {duration(more[-1])}, and with "
+            "no amount certainly lower than with the least, so that no hours can be read off it"
+        )
+    return ""
+
+
 def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
-    """For every arm but alone at every budget; nothing where alone was not measured."""
-    budgets = sorted(budget for arm, budget in sampled.cer if arm == REFERENCE_ARM)
+    """For every arm but alone at every budget, on the curve of alone; what has not learnt says nothing of hours."""
+    budgets = sorted(budget for (arm, budget), own in sampled.cer.items() if arm == REFERENCE_ARM and own.learnt)
     if not budgets:
         return []
     alone = [sampled.cer[REFERENCE_ARM, budget] for budget in budgets]
@@ -204,8 +292,8 @@ def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
             arm, budget, np.array(budgets), logs, (float(_log(m.mean, sampled)), _log(m.replicates, sampled))
         )
         for arm, budget in sampled.seeds
-        if arm != REFERENCE_ARM
         for m in [sampled.cer[arm, budget]]
+        if arm != REFERENCE_ARM and m.learnt
     ]
 
 
@@ -220,7 +308,7 @@ def _arm_summary(sampled: Bootstrap, key: ArmAtBudget, rows: Sequence[ResultRow]
         for row in rows
         if (row["arm"], row["budget_s"]) == key and row["language"] == test_set.language and row["split"] == "test"
     ]
-    reduction = relative_reduction(sampled, key)
+    alone = sampled.beside(key)
     both = [seed for seed in sampled.seeds[key] if seed in sampled.seeds.get((REFERENCE_ARM, budget_s), ())]
     pairs = [(Model(arm, budget_s, seed), Model(REFERENCE_ARM, budget_s, seed)) for seed in both]
     return ArmSummary(
@@ -230,8 +318,8 @@ def _arm_summary(sampled: Bootstrap, key: ArmAtBudget, rows: Sequence[ResultRow]
         cer=sampled.cer[key].estimate(),
         wer=sampled.wer[key].estimate(),
         cer_by_seed=sampled.cer[key].by_seed,
-        reduction=reduction[0] if reduction else None,
-        p_value=reduction[1] if reduction else None,
+        reduction=relative_reduction(sampled, key),
+        p_value=paired_p_value(sampled.cer[key].replicates - alone.replicates) if alone else None,
         mapsswe_z=[] if arm == REFERENCE_ARM else [_mapsswe_z(test_set, *pair) for pair in pairs],
         num_updates=fmean(row["num_updates"] for row in own),
         num_parameters=own[0]["num_parameters"],
@@ -244,7 +332,7 @@ def _mapsswe_z(test_set: TestSet, model: Model, other: Model) -> float:
     return mapsswe(test_set.references, *heard, spaced=test_set.spaced).z
 
 
-def negative_transfer(reductions: Iterable[tuple[str, str, float, Estimate]]) -> list[Worse]:
+def negative_transfer(reductions: Iterable[tuple[str, Arm, float, Estimate]]) -> list[Worse]:
     """Where an arm has more errors than alone, the certain cases first, the largest loss first.
 
     Args:
@@ -256,7 +344,7 @@ def negative_transfer(reductions: Iterable[tuple[str, str, float, Estimate]]) ->
 
 def language_errors(rows: Sequence[ResultRow]) -> list[LanguageError]:
     """Test errors of all languages by arm and budget, over seeds."""
-    values: dict[tuple[str, str, float], list[float]] = {}
+    values: dict[tuple[str, Arm, float], list[float]] = {}
     for row in rows:
         if row["split"] == "test" and row["cer"] is not None:
             values.setdefault((row["language"], row["arm"], row["budget_s"]), []).append(row["cer"])
@@ -268,6 +356,32 @@ def _left_out(test_set: TestSet) -> list[str]:
         return []
     return [
         f"{test_set.num_left_out} test utterances that not every model recognised are left out of all figures here."
+    ]
+
+
+def learning_notes(failed: Sequence[NotLearnt]) -> list[str]:
+    """Names the runs that have not learnt, and what to do."""
+    if not failed:
+        return []
+    several = len({one.language for one in failed}) > 1
+    named = [
+        f"{one.arm} with {duration(one.budget_s)}{f' in {one.language}' if several else ''}"
+        + ("" if len(one.seeds) == one.num_seeds else f" ({len(one.seeds)} of {one.num_seeds} seeds)")
+        for one in failed
+    ]
+    return [
+        f"Not learnt, with a character error rate of {100 * LEARNT_BELOW:g} % or more, while an empty text has 100 %: "
+        f"{'; '.join(named)}. {REMEDY}: these figures say nothing of languages."
+    ]
+
+
+def without_errors(sampled: Mapping[str, Bootstrap]) -> list[str]:
+    """Names where alone has no error, so that nothing can be a share of its errors."""
+    return [
+        f"Alone has no error in {target} with {duration(budget)}: by what share others have more cannot be said."
+        for target, own in sampled.items()
+        for (arm, budget), measured in own.cer.items()
+        if arm == REFERENCE_ARM and not measured.mean
     ]
 
 
@@ -290,7 +404,10 @@ def _notes(sampled: Bootstrap) -> list[str]:
             "Set compare.seeds to three or more."
         )
     else:
-        notes.append("They hold the spread over seeds too, pooled over the budgets of an arm.")
+        notes.append(
+            "They hold the spread over seeds too, pooled over the budgets of an arm. Runs of one seed are compared as "
+            "pairs; the same runs under two names are the same."
+        )
     if len(num_seeds) > 1:
         notes.append(f"Not every arm and budget has all seeds yet: they have {min(num_seeds)} to {max(num_seeds)}.")
     if not any(arm == REFERENCE_ARM for arm, _ in sampled.cer):
@@ -298,3 +415,16 @@ def _notes(sampled: Bootstrap) -> list[str]:
     elif len({budget for arm, budget in sampled.cer if arm == REFERENCE_ARM}) == 1:
         notes.append("Alone was measured at one budget: equivalent hours can only be more or less than that.")
     return notes
+
+
+def _rises(sampled: Bootstrap) -> list[str]:
+    """Where alone makes more errors with more speech."""
+    alone = [(budget, own) for (arm, budget), own in sorted(sampled.cer.items()) if arm == REFERENCE_ARM and own.learnt]
+    rises = [
+        f"{duration(budget)} than with {duration(less)}"
+        for (less, small), (budget, large) in pairwise(alone)
+        if large.mean > small.mean
+    ]
+    if not rises:
+        return []
+    return [f"Alone has more errors with {', '.join(rises)}: its curve is levelled there to read hours off it."]

@@ -7,6 +7,7 @@ predictable, empirically", section 3). Beyond them nothing is said but "more" or
 
 import numpy as np
 
+from speech_mtl.scoring.results import Arm
 from speech_mtl.scoring.significance import CONFIDENCE
 from speech_mtl.scoring.summary import EquivalentHours, Hours
 
@@ -55,7 +56,7 @@ def hours_alone(hours: np.ndarray, log_errors: np.ndarray, wanted: np.ndarray) -
 
 
 def equivalent_hours(
-    arm: str,
+    arm: Arm,
     budget_s: float,
     budgets_alone_s: np.ndarray,
     alone: tuple[np.ndarray, np.ndarray],
@@ -63,18 +64,27 @@ def equivalent_hours(
 ) -> EquivalentHours:
     """What one arm's budget is worth, with the bootstrap's interval.
 
+    An arm that has the same error as alone at its own budget is worth that, whether or not the curve rises there.
+
     Args:
-        arm: Its name.
+        arm: Which one.
         budget_s: Seconds of target speech it had.
         budgets_alone_s: (H,) measured budgets of the arm alone, rising.
         alone: Log errors alone: measured (H,) and replicates (R, H).
         helped: Log error of the arm: measured, and replicates (R,), drawn together with those of alone.
     """
     hours = np.asarray(budgets_alone_s) / 3600
-    measured = hours_alone(hours, np.asarray(alone[0])[None], np.array([helped[0]]))[0]
+
+    def worth(curves: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        found = hours_alone(hours, curves, wanted)
+        for own in np.flatnonzero(np.asarray(budgets_alone_s) == budget_s):
+            found[wanted == curves[:, own]] = hours[own]
+        return found
+
+    measured = worth(np.asarray(alone[0])[None], np.array([helped[0]]))[0]
     # Percentiles that are members of the sample: between a number and infinity there is no mean.
     tail = (1 - CONFIDENCE) / 2
-    replicates = np.sort(hours_alone(hours, alone[1], helped[1]))
+    replicates = np.sort(worth(alone[1], helped[1]))
     low = replicates[int(np.floor(tail * (len(replicates) - 1)))]
     high = replicates[int(np.ceil((1 - tail) * (len(replicates) - 1)))]
     return EquivalentHours(arm, budget_s, *(_within(value, hours) for value in (measured, low, high)))

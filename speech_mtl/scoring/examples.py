@@ -44,7 +44,7 @@ def _shown(test_set: TestSet) -> list[Model]:
 
 def _example(test_set: TestSet, title: str, model: Model, i: int) -> Example:
     reference, hypothesis = test_set.references[i], test_set.hypotheses[model][i]
-    return Example(title, *model, reference, hypothesis, aligned(reference, hypothesis, test_set.spaced))
+    return Example(title, *model[:3], reference, hypothesis, aligned(reference, hypothesis, test_set.spaced))
 
 
 def aligned(reference: str, hypothesis: str, spaced: bool = True) -> list[tuple[str | None, str | None]]:

@@ -1,25 +1,37 @@
 """What every model of a comparison made of the same test set: the file `hypotheses.jsonl`, from which intervals, tests
 and examples are made. Its first line says what the columns are, each other line is an utterance."""
 
-import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, NotRequired
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+from typing_extensions import TypedDict
 
 from speech_mtl.errors import InputError
-from speech_mtl.files import replacing
+from speech_mtl.files import NotNegative, json_text, read_json_lines, replacing
+from speech_mtl.scoring.results import Amount, Budget, SavedArm, Seed
+
+AGAIN = "run the comparison again: finished runs are not repeated, and the file is made anew"
+"""What to do about a damaged file of a comparison."""
 
 
 class Model(NamedTuple):
-    """Which model of a comparison: an arm at a budget with a seed."""
+    """Which model of a comparison: an arm at a budget with a seed; `before`: the network that it started from."""
 
-    arm: str
-    budget_s: float
-    seed: int
+    arm: SavedArm
+    budget_s: Budget
+    seed: Seed
+    before: bool = False
+
+    def __str__(self) -> str:
+        return f"{'what came before ' if self.before else ''}{self.arm} at {self.budget_s:g} s, seed {self.seed}"
 
 
-LabelErrors = tuple[float, float] | None
+LabelErrors = tuple[Amount, Amount] | None
 """Errors of one utterance in a task, and what they are counted against; None where its label is unknown."""
 
 
@@ -75,7 +87,7 @@ class TestSet:
             raise InputError(
                 f"The models of {self.language} have no test utterance in common",
                 expected="hypotheses of the same test set from every arm",
-                received=f"{model.arm} at {model.budget_s:g} s, seed {model.seed}: other ids than the arms before it",
+                received=f"{model}: other ids than the arms before it",
                 action="evaluate all runs on one test manifest: run the comparison again",
             )
         if len(kept) < len(self.ids):
@@ -99,79 +111,142 @@ def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
             head = {
                 "language": test_set.language,
                 "spaced": test_set.spaced,
-                "models": list(test_set.hypotheses),
+                "models": list(map(_saved, test_set.hypotheses)),
                 "num_utterances": len(test_set.ids),
                 "num_left_out": test_set.num_left_out,
             }
             if test_set.label_errors:
                 head["tasks"] = {
-                    task: {"metric": test_set.metrics[task], "models": list(own)}
+                    task: {"metric": test_set.metrics[task], "models": list(map(_saved, own))}
                     for task, own in test_set.label_errors.items()
                 }
-            file.write(json.dumps(head, ensure_ascii=False) + "\n")
+            file.write(json_text(head, indent=None))
             columns = list(test_set.hypotheses.values())
             for i, reference in enumerate(test_set.references):
                 heard = [True if texts[i] == reference else texts[i] for texts in columns]
                 line = {"id": test_set.ids[i], "speaker": test_set.speakers[i], "reference": reference, "heard": heard}
                 if test_set.label_errors:
                     line["errors"] = [[_rounded(e[i]) for e in own.values()] for own in test_set.label_errors.values()]
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json_text(line, indent=None))
+
+
+def _right(value: bool) -> bool:
+    if not value:
+        raise ValueError("true for a hypothesis that is right, or a text")
+    return value
+
+
+class _SavedTask(TypedDict):
+    metric: str
+    models: Annotated[list[Model], Field(min_length=1)]
+
+
+class _Head(TypedDict):
+    language: Annotated[str, Field(min_length=1)]
+    spaced: bool
+    models: list[Model]
+    num_utterances: NotNegative
+    num_left_out: NotNegative
+    tasks: NotRequired[dict[str, _SavedTask]]
+
+
+class _Line(TypedDict):
+    id: str
+    speaker: str | None
+    reference: str
+    heard: list[Annotated[bool, AfterValidator(_right)] | str]
+    errors: NotRequired[list[list[LabelErrors]]]
+
+
+_Read = Annotated[
+    Annotated[_Head, Tag("test_set")] | Annotated[_Line, Tag("utterance")],
+    Discriminator(lambda value: "test_set" if isinstance(value, dict) and "models" in value else "utterance"),
+]
 
 
 def read_test_sets(path: Path) -> list[TestSet]:
     """Reads what `write_test_sets` wrote.
 
     Raises:
-        InputError: The file is missing, or was not written to its end.
+        InputError: The file is missing, was not written to its end, or holds something else; or a language, a model
+            or an utterance comes twice.
     """
     test_sets: list[TestSet] = []
-    missing = 0
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for record in map(json.loads, lines):
-                if missing:
-                    _append(test_sets[-1], record)
-                    missing -= 1
-                else:
-                    missing = record["num_utterances"]
-                    test_sets.append(_begun(record))
-        if missing or not test_sets:
-            raise ValueError(f"{missing} utterances are missing")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: what was heard in the comparison cannot be read",
-            expected="a file that `speech-mtl compare` wrote, whole",
-            received=str(error),
-            action="run the comparison again: finished runs are not repeated, and the file is made anew",
-        ) from None
+    lines = read_json_lines(path, _Read, AGAIN)  # pyright: ignore[reportArgumentType]
+    for where, head in lines:
+        if "models" not in head:
+            raise _not_as_written(where, "a line that begins a test set, with its models", "an utterance")
+        test_set = _begun(where, head)
+        _refuse_twice(where, "the test set of", [one.language for one in test_sets] + [test_set.language])
+        last = where
+        for last, line in islice(lines, head["num_utterances"]):
+            _append(last, test_set, line)
+        if len(test_set.ids) < head["num_utterances"]:
+            missing = head["num_utterances"] - len(test_set.ids)
+            raise _not_as_written(last, f"{head['num_utterances']:,} utterances", f"the end: {missing:,} are missing")
+        _refuse_twice(where, f"in the test set of {test_set.language} the utterance", test_set.ids)
+        test_sets.append(test_set)
+    if not test_sets:
+        raise _not_as_written(f"{path}:1", "a test set", "an empty file")
     return test_sets
 
 
-def _begun(head: Mapping) -> TestSet:
-    tasks: Mapping = head.get("tasks", {})
+def _begun(where: str, head: _Head) -> TestSet:
+    tasks = head.get("tasks", {})
+    for models in (head["models"], *(own["models"] for own in tasks.values())):
+        _refuse_twice(where, "the model", models)
     return TestSet(
         language=head["language"],
         spaced=head["spaced"],
         ids=[],
         speakers=[],
         references=[],
-        hypotheses={Model(*model): [] for model in head["models"]},
+        hypotheses={model: [] for model in head["models"]},
         num_left_out=head["num_left_out"],
         metrics={task: own["metric"] for task, own in tasks.items()},
-        label_errors={task: {Model(*model): [] for model in own["models"]} for task, own in tasks.items()},
+        label_errors={task: {model: [] for model in own["models"]} for task, own in tasks.items()},
     )
+
+
+def _append(where: str, test_set: TestSet, line: _Line | _Head) -> None:
+    """Adds what an utterance's line says."""
+    if "models" in line:
+        raise _not_as_written(where, "an utterance", f"the test set of {line['language']}: some are missing before it")
+    errors = line.get("errors", [])
+    expected = [len(test_set.hypotheses), *map(len, test_set.label_errors.values())]
+    if [len(line["heard"]), *map(len, errors)] != expected:
+        raise _not_as_written(
+            where,
+            f"{expected[0]} hypotheses, and errors of {expected[1:]} models in tasks, as the test set begins",
+            f"{len(line['heard'])} hypotheses, and errors of {[len(own) for own in errors]}",
+        )
+    test_set.ids.append(line["id"])
+    test_set.speakers.append(line["speaker"])
+    test_set.references.append(line["reference"])
+    for texts, heard in zip(test_set.hypotheses.values(), line["heard"], strict=True):
+        texts.append(heard if isinstance(heard, str) else line["reference"])
+    for own, found in zip(test_set.label_errors.values(), errors, strict=True):
+        for column, pair in zip(own.values(), found, strict=True):
+            column.append(pair)
+
+
+def _refuse_twice(where: str, what: str, found: Sequence) -> None:
+    one, number = next(iter(Counter(found).most_common(1)), ("", 0))
+    if number > 1:
+        raise InputError(
+            f"{where}: {what} {one} comes twice", expected="each once", received=f"{number} times", action=AGAIN
+        )
+
+
+def _not_as_written(where: str, expected: str, received: str) -> InputError:
+    return InputError(
+        f"{where}: not as `speech-mtl compare` wrote it", expected=expected, received=received, action=AGAIN
+    )
+
+
+def _saved(model: Model) -> list:
+    return list(model if model.before else model[:3])
 
 
 def _rounded(errors: LabelErrors) -> list[float] | None:
     return None if errors is None else [round(part, 4) for part in errors]
-
-
-def _append(test_set: TestSet, record: Mapping) -> None:
-    test_set.ids.append(record["id"])
-    test_set.speakers.append(record["speaker"])
-    test_set.references.append(record["reference"])
-    for texts, heard in zip(test_set.hypotheses.values(), record["heard"], strict=True):
-        texts.append(record["reference"] if heard is True else heard)
-    for own, errors in zip(test_set.label_errors.values(), record.get("errors", []), strict=True):
-        for column, found in zip(own.values(), errors, strict=True):
-            column.append(None if found is None else (found[0], found[1]))

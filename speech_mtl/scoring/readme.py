@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from speech_mtl.errors import InputError
+from speech_mtl.files import read_text
 from speech_mtl.scoring.results import (
     ArmRow,
     EfficiencyRow,
@@ -52,6 +53,8 @@ TABLE_KINDS = {
 
 _BLOCK_START = re.compile(r"<!-- results:(.*)-->")
 _BLOCK_END = "<!-- end results -->"
+_MEANT = re.compile(r"<!--\W*(end\W*)?results?\b", re.IGNORECASE)
+"""A line that someone wrote as one of the two."""
 
 
 def render_readme(path: Path) -> str:
@@ -62,21 +65,23 @@ def render_readme(path: Path) -> str:
     names of tasks.
 
     Raises:
-        InputError: There is no such file, a block is malformed or not ended, its kind is unknown, or its JSON file is
-            missing or does not hold rows of that kind.
+        InputError: There is no such file or it is not UTF-8, a block is malformed, not begun or not ended, its kind is
+            unknown, or its JSON file lies elsewhere, is missing or does not hold rows of that kind.
     """
-    if not path.is_file():
-        raise InputError(
-            f"There is no README {path}",
-            expected="a Markdown file",
-            received="nothing at that path",
-            action="give the path of a README",
-        )
     rendered: list[str] = []
     block_start = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        match = _BLOCK_START.fullmatch(line.strip())
-        if block_start and (match or line.strip() == _BLOCK_END):
+    for number, line in enumerate(read_text(path, "give a README in UTF-8").split("\n"), 1):
+        match, ends = _BLOCK_START.fullmatch(line.strip()), line.strip() == _BLOCK_END
+        if _MEANT.match(line.strip()) and not match and not ends:
+            raise _malformed(f"{path}:{number}", line.strip())
+        if ends and not block_start:
+            raise InputError(
+                f"{path}:{number}: no table begins before its end",
+                expected="<!-- results: PATH.json KIND --> before it",
+                received=line.strip(),
+                action="remove this line, or write the other one before the table",
+            )
+        if block_start and (match or ends):
             if match:
                 break
             block_start = 0
@@ -97,12 +102,24 @@ def render_readme(path: Path) -> str:
 
 def _render_block(folder: Path, words: list[str], where: str) -> str:
     kind = TABLE_KINDS.get(words[1]) if len(words) > 1 else None
-    if kind is None or not kind.takes(len(words) - 2):
+    if kind is None or not kind.takes(len(words) - 2) or not words[0].isprintable():
+        raise _malformed(where, " ".join(words))
+    path = folder / words[0]
+    if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(
-            f"{where}: malformed results comment",
-            expected=f"<!-- results: PATH.json KIND -->, KIND being one of {', '.join(TABLE_KINDS)}; after comparison "
-            "may come a language, after tasks any tasks",
-            received=" ".join(words),
-            action="mend the comment",
+            f"{where}: the rows lie elsewhere",
+            expected=f"a file in {folder.resolve()} or in a folder of it",
+            received=words[0],
+            action="put the file there, and name it by its path from the README",
         )
-    return kind.render(read_rows(folder / words[0], kind.row, where), *words[2:])
+    return kind.render(read_rows(path, kind.row, where), *words[2:])
+
+
+def _malformed(where: str, received: str) -> InputError:
+    return InputError(
+        f"{where}: malformed results comment",
+        expected=f"<!-- results: PATH.json KIND -->, KIND being one of {', '.join(TABLE_KINDS)}; after comparison "
+        f"may come a language, after tasks any tasks; or {_BLOCK_END}",
+        received=received,
+        action="mend the comment",
+    )

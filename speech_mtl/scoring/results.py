@@ -1,44 +1,96 @@
 """The rows of result files: what `evaluation.json` and `comparison.json` hold, and what tables are made of."""
 
-from typing import TypedDict
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from typing_extensions import TypedDict
+
+from speech_mtl.files import NotNegative
 from speech_mtl.scoring.error_rate import Score
 
-REFERENCE_ARM = "alone"
+CONTROLS = {
+    "": "",
+    "equal_updates": "_equal_updates",
+    "noise": "_noise",
+    "shuffled_transcripts": "_shuffled",
+    "leave_one_out": "_without",
+}
+"""The switches of `compare.controls`, and what they add to the name of an arm."""
+
+
+@dataclass(frozen=True, order=True)
+class Arm:
+    """One way of training in a comparison. Its name is for people: nothing is read out of it.
+
+    Attributes:
+        method: A function's name; see `experiments.arms`.
+        variant: Which changed settings it has; see `compare.variants`. Any text; "" for none.
+        control: A key of `CONTROLS`: an arm that is there to be compared with; "" for none.
+        auxiliary: Its only auxiliary language, or of `leave_one_out` the one that is missing; "" for all there are.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    method: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    variant: Annotated[str, Field(max_length=1000)] = ""
+    control: Literal["", "equal_updates", "noise", "shuffled_transcripts", "leave_one_out"] = ""
+    auxiliary: Annotated[str, Field(max_length=1000)] = ""
+
+    @property
+    def name(self) -> str:
+        """As tables and plots show it."""
+        auxiliary = f"{'' if self.control else '_only'}_{self.auxiliary}" if self.auxiliary else ""
+        variant = f":{self.variant}" if self.variant else ""
+        return self.method + CONTROLS[self.control] + auxiliary + variant
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def base(self) -> "Arm":
+        """The arm without its variant."""
+        return replace(self, variant="")
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is not to be used. Leaving a language out is a way of training like others."""
+        return self.control not in ("", "leave_one_out")
+
+    @property
+    def is_of_transfer_map(self) -> bool:
+        """Whether it has one auxiliary language of all that there are."""
+        return bool(self.auxiliary) and not self.control
+
+    def to_json(self) -> str | dict[str, str]:
+        """The method alone, where there is no more to it."""
+        fields = {name: value for name, value in vars(self).items() if value}
+        return self.method if len(fields) == 1 else fields
+
+
+REFERENCE_ARM = Arm("alone")
 """The arm that the others are measured against: the target language and nothing else."""
 
-EQUAL_UPDATES, NOISE, SHUFFLED = "_equal_updates", "_noise", "_shuffled"
-"""What the names of controls end with: arms that are there to be compared with, not to be used."""
+SavedArm = Annotated[Arm, BeforeValidator(lambda value: {"method": value} if isinstance(value, str) else value)]
+"""An arm as `Arm.to_json` writes it."""
 
-_ONLY = "_only_"
-_VARIANT = ":"
+Rate = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
+"""Errors per reference word or character, in files."""
 
+Number = Annotated[float, Field(gt=-1e12, lt=1e12, allow_inf_nan=False)]
+"""Any other figure in files."""
 
-def only_arm(arm: str, auxiliary: str) -> str:
-    """Name of an arm that has a single auxiliary language."""
-    return arm + _ONLY + auxiliary
+Amount = Annotated[float, Field(ge=0, lt=1e12, allow_inf_nan=False)]
+"""A figure in files that is not negative."""
 
+Budget = Annotated[float, Field(ge=1e-3, lt=1e9, allow_inf_nan=False)]
+"""Seconds of speech, in files."""
 
-def variant_arm(arm: str, variant: str) -> str:
-    """Name of an arm with changed settings; see `compare.variants`."""
-    return arm + _VARIANT + variant if variant else arm
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""Of random draws, in files."""
 
-
-def split_variant(arm: str) -> tuple[str, str]:
-    """An arm's name without its variant, and the variant; "" for none."""
-    base, _, variant = arm.partition(_VARIANT)
-    return base, variant
-
-
-def is_control(arm: str) -> bool:
-    """Whether an arm is a control, by its name."""
-    return arm.endswith((EQUAL_UPDATES, NOISE, SHUFFLED))
-
-
-def auxiliary_of(arm: str) -> str | None:
-    """The single auxiliary language in an arm's name; None where there is no such."""
-    _, found, language = arm.partition(_ONLY)
-    return language if found else None
+Tested = Annotated[str, Field(pattern="^(train|dev|test)$")]
+"""A split, in files."""
 
 
 class MeasuredRow(TypedDict):
@@ -55,23 +107,23 @@ class MeasuredRow(TypedDict):
     """
 
     language: str
-    split: str
-    num_utterances: int
-    num_reference_words: int
-    num_reference_characters: int
-    wer: float | None
-    cer: float | None
+    split: Tested
+    num_utterances: NotNegative
+    num_reference_words: NotNegative
+    num_reference_characters: NotNegative
+    wer: Rate | None
+    cer: Rate | None
 
 
 class EvaluationRow(MeasuredRow):
     """A row of an evaluation: the measured split and its kinds of errors."""
 
-    word_substitutions: int
-    word_deletions: int
-    word_insertions: int
-    character_substitutions: int
-    character_deletions: int
-    character_insertions: int
+    word_substitutions: NotNegative
+    word_deletions: NotNegative
+    word_insertions: NotNegative
+    character_substitutions: NotNegative
+    character_deletions: NotNegative
+    character_insertions: NotNegative
 
 
 class ResultRow(MeasuredRow):
@@ -79,7 +131,7 @@ class ResultRow(MeasuredRow):
 
     Attributes:
         recipe: The recipe that was compared.
-        arm: Name of the way of training; see `experiments.arms`.
+        arm: The way of training.
         budget_s: Seconds of target speech that the model was trained with.
         seed: Random seed of the run.
         num_updates: Optimizer steps.
@@ -88,12 +140,12 @@ class ResultRow(MeasuredRow):
     """
 
     recipe: str
-    arm: str
-    budget_s: float
-    seed: int
-    num_updates: int
-    num_parameters: int
-    wall_time_s: float
+    arm: SavedArm
+    budget_s: Budget
+    seed: Seed
+    num_updates: NotNegative
+    num_parameters: NotNegative
+    wall_time_s: Amount
 
 
 class TaskRow(TypedDict):
@@ -111,12 +163,12 @@ class TaskRow(TypedDict):
     task: str
     metric: str
     language: str
-    split: str
-    num_utterances: int
-    num_labelled: int
-    value: float | None
-    errors: float
-    counted: float
+    split: Tested
+    num_utterances: NotNegative
+    num_labelled: NotNegative
+    value: Number | None
+    errors: Amount
+    counted: Amount
 
 
 class TaskResultRow(ResultRow):
@@ -124,10 +176,17 @@ class TaskResultRow(ResultRow):
 
     task: str
     metric: str
-    num_labelled: int
-    value: float | None
-    errors: float
-    counted: float
+    num_labelled: NotNegative
+    value: Number | None
+    errors: Amount
+    counted: Amount
+
+
+AnyResultRow = Annotated[
+    Annotated[ResultRow, Tag("transcripts")] | Annotated[TaskResultRow, Tag("task")],
+    Discriminator(lambda row: "task" if isinstance(row, dict) and "task" in row else "transcripts"),
+]
+"""A row of `comparison.json`."""
 
 
 class TaskErrorRow(TypedDict):
@@ -136,15 +195,15 @@ class TaskErrorRow(TypedDict):
     recipe: str
     task: str
     metric: str
-    arm: str
-    budget_s: float
-    num_seeds: int
-    error: float
-    low: float
-    high: float
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
+    arm: SavedArm
+    budget_s: Budget
+    num_seeds: NotNegative
+    error: Number
+    low: Number
+    high: Number
+    gain: Number | None
+    gain_low: Number | None
+    gain_high: Number | None
 
 
 class LateralRow(TypedDict):
@@ -160,9 +219,9 @@ class LateralRow(TypedDict):
 
     language: str
     into: str
-    column: int
+    column: NotNegative
     column_languages: list[str]
-    share: float
+    share: Amount
 
 
 class ArmRow(TypedDict):
@@ -171,7 +230,7 @@ class ArmRow(TypedDict):
     Attributes:
         recipe: The recipe that was compared.
         language: The target language.
-        arm: Name of the way of training.
+        arm: The way of training.
         budget_s: Seconds of target speech.
         num_seeds: How many were run.
         cer: Mean character error rate, on the test split, with its interval.
@@ -184,19 +243,19 @@ class ArmRow(TypedDict):
 
     recipe: str
     language: str
-    arm: str
-    budget_s: float
-    num_seeds: int
-    cer: float
-    cer_low: float
-    cer_high: float
-    reduction: float | None
-    reduction_low: float | None
-    reduction_high: float | None
-    num_trained: int | None
-    num_parameters: int | None
-    num_own: int | None
-    wall_time_s: float
+    arm: SavedArm
+    budget_s: Budget
+    num_seeds: NotNegative
+    cer: Amount
+    cer_low: Amount
+    cer_high: Amount
+    reduction: Number | None
+    reduction_low: Number | None
+    reduction_high: Number | None
+    num_trained: NotNegative | None
+    num_parameters: NotNegative | None
+    num_own: NotNegative | None
+    wall_time_s: Amount
 
 
 class ForgettingRow(TypedDict):
@@ -204,14 +263,14 @@ class ForgettingRow(TypedDict):
 
     recipe: str
     language: str
-    arm: str
-    budget_s: float
-    num_seeds: int
-    cer_before: float
-    cer_after: float
-    growth: float
-    growth_low: float
-    growth_high: float
+    arm: SavedArm
+    budget_s: Budget
+    num_seeds: NotNegative
+    cer_before: Amount
+    cer_after: Amount
+    growth: Number
+    growth_low: Number
+    growth_high: Number
     same: bool
 
 
@@ -229,15 +288,15 @@ class GenerationRow(TypedDict):
         same: Whether everything that was heard is the same as then.
     """
 
-    generation: int
+    generation: NotNegative
     run: str
     learnt: list[str]
     language: str
-    split: str
-    cer: float
-    growth: float | None
-    growth_low: float | None
-    growth_high: float | None
+    split: Tested
+    cer: Amount
+    growth: Number | None
+    growth_low: Number | None
+    growth_high: Number | None
     same: bool
 
 
@@ -250,9 +309,9 @@ class EquivalentRow(TypedDict):
         factor: Hours alone per hour with auxiliary languages.
     """
 
-    relation: str
-    hours: float
-    factor: float
+    relation: Literal["<", "=", ">"]
+    hours: Amount
+    factor: Number
 
 
 class EfficiencyRow(TypedDict):
@@ -261,7 +320,7 @@ class EfficiencyRow(TypedDict):
     Attributes:
         recipe: The recipe that was compared.
         language: The target language.
-        arm: Name of the way of training.
+        arm: The way of training.
         budget_s: Seconds of target speech that the arm had.
         hours_alone: Measured.
         low: Lower end of the interval.
@@ -270,8 +329,8 @@ class EfficiencyRow(TypedDict):
 
     recipe: str
     language: str
-    arm: str
-    budget_s: float
+    arm: SavedArm
+    budget_s: Budget
     hours_alone: EquivalentRow
     low: EquivalentRow
     high: EquivalentRow

@@ -1,11 +1,14 @@
 """How far chance goes: intervals of error rates and tests of their differences.
 
 There are two sources of chance. Another test set would have other errors: the bootstrap draws the test set again.
-Another seed would train another model: the spread over seeds is added to the replicates.
+Another seed would train another model: the spread over seeds is added to the replicates. What is compared shares both:
+the same utterances are drawn for all, runs of one seed vary together as far as they did, and the same run is the same
+whatever it is called.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import jiwer
@@ -24,20 +27,39 @@ _MAX_EXPONENT = 300.0
 """Largest logarithm of what the chance of training multiplies: ratios of two such figures are still finite."""
 
 
-def blocks(speakers: Sequence[str | None]) -> tuple[str, np.ndarray]:
-    """What the bootstrap draws: whole speakers if they are known, since what one person says is not independent.
+class Blocks(NamedTuple):
+    """What the bootstrap draws.
+
+    Attributes:
+        kind: `speaker` or `utterance`.
+        of: (N,) int, the block of each utterance, from 0.
+        seed: Of the draws. The same blocks have the same: systems, tasks and languages that were tested with the same
+            speakers are drawn together, others by themselves.
+    """
+
+    kind: str
+    of: np.ndarray
+    seed: int
+
+
+def blocks(speakers: Sequence[str | None], texts: Sequence[str]) -> Blocks:
+    """Whole speakers if they are known, since what one person says is not independent; else utterances.
 
     Args:
-        speakers: (N,) who speaks in each utterance; None or an empty text where unknown.
-
-    Returns:
-        - `speaker` if every utterance names one and there are at least two, else `utterance`.
-        - (N,) int, the block of each utterance, counted from 0 in the order in which they appear.
+        speakers: (N,) who speaks in each utterance; None or an empty text where unknown. They are the blocks if every
+            utterance names one and there are at least two.
+        texts: (N,) what is said in each utterance, which tells utterances of two languages apart; ids may not.
     """
-    index = {speaker: number for number, speaker in enumerate(dict.fromkeys(speakers))}
-    if len(index) < 2 or not all(speakers):
-        return "utterance", np.arange(len(speakers))
-    return "speaker", np.array([index[speaker] for speaker in speakers])
+    known = [speaker for speaker in speakers if speaker]
+    names = sorted(set(known))
+    if len(names) < 2 or len(known) < len(speakers):
+        return Blocks("utterance", np.arange(len(texts)), _digest(texts))
+    index = {name: number for number, name in enumerate(names)}
+    return Blocks("speaker", np.array([index[speaker] for speaker in known]), _digest(names))
+
+
+def _digest(names: Sequence[str]) -> int:
+    return zlib.crc32("\n".join(names).encode(errors="surrogatepass"))
 
 
 def resampled_sums(
@@ -51,7 +73,8 @@ def resampled_sums(
     replicate varies with the blocks drawn.
 
     All columns have the same draws, so systems stay paired. The draws depend only on the seed and the number of
-    blocks: separate calls are paired too. Columns of whole numbers are summed exactly below 2^53.
+    blocks: separate calls with the seed of `Blocks` are paired too. Columns of whole numbers are summed exactly below
+    2^53.
 
     Memory is that of the result and a few MiB, or one count for each block if these are more.
 
@@ -116,59 +139,145 @@ def paired_p_value(differences: np.ndarray) -> float:
     return min(1.0, 2 * (num_beyond + 1) / (len(differences) + 1))
 
 
-def seed_spread(rates_by_cell: Iterable[Sequence[float]], floor: float) -> tuple[float, int] | None:
-    """Standard deviation of the logarithm of an arm's error rate over seeds, pooled over its budgets.
-
-    Three seeds of one budget say little about their spread. The budgets of an arm are pooled, which needs a scale on
-    which their spreads are alike: an error rate of 60 % varies by more points than one of 6 %, but by about as large a
-    part of itself, so logarithms are taken.
+def fewer(own: np.ndarray, other: np.ndarray, floor: float) -> np.ndarray:
+    """By what share of the other's errors there are fewer: 0 where both are the same.
 
     Args:
-        rates_by_cell: One sequence for each budget, of the rate (a fraction) of each seed.
-        floor: Positive; stands for smaller rates, whose logarithm says nothing: half an error over the reference
-            length, for example.
-
-    Returns:
-        - Standard deviation, in units of the natural logarithm: 0.1 is about 10 % of the rate.
-        - Its degrees of freedom: seeds less one, summed over budgets.
-
-        None if no budget has two seeds.
+        own: (R,) replicates of an error rate.
+        other: (R,) of the one it is measured against, drawn together with it.
+        floor: Stands for a smaller `other`, which nothing can be a share of: half an error, for example.
     """
-    cells = [np.log(np.maximum(cell, floor)) for cell in rates_by_cell if len(cell) > 1]
-    degrees_of_freedom = sum(len(cell) - 1 for cell in cells)
-    if not degrees_of_freedom:
-        return None
-    squares = sum(float(np.sum((cell - cell.mean()) ** 2)) for cell in cells)
-    return math.sqrt(squares / degrees_of_freedom), degrees_of_freedom
+    return (other - own) / np.maximum(other, floor)
 
 
-def with_seed_spread(
-    replicates: np.ndarray, sd: float, degrees_of_freedom: int, num_seeds: int, generator: np.random.Generator
-) -> np.ndarray:
-    """Adds the chance of training to the chance of the test set.
+class Seeds(NamedTuple):
+    """The runs of an arm at a budget.
 
-    Each replicate is multiplied by exp(t sd / sqrt(S)), t drawn from Student's distribution: the mean over S seeds is
-    uncertain by sd / sqrt(S) on the scale of logarithms, and t allows for sd being estimated itself.
+    Attributes:
+        pool: Cells of one pool have seeds that vary alike: an arm at all its budgets and in all its variants.
+        budget_s: Seconds of target speech.
+        rates: Error rate of each seed, or a ratio of two of them; positive.
+        runs: Two cells with equal `runs` are the same runs under two names.
+    """
+
+    pool: Hashable
+    budget_s: float
+    rates: Mapping[int, float]
+    runs: Hashable
+
+
+def seed_deviations(cells: Sequence[Seeds], num_replications: int, generator_seed: int) -> list[np.ndarray]:
+    """How far the mean over other seeds might lie from that over these, in units of the natural logarithm.
+
+    An error rate of 60 % varies by more points than one of 6 %, but by about as large a part of itself, so logarithms
+    are taken. Three seeds of one cell say little about their spread, so the cells of a pool are put together, in an
+    analysis of variance: log rate = mean of the cell + effect of the seed at that budget, common to the pool + rest.
+    Effects and rests are drawn from a normal distribution with the variance that was found, and multiplied by the
+    square root of df / chi-square with its df degrees of freedom. So the mean of one cell, and the difference of two,
+    have Student's distribution, as in a t test.
+
+    Runs of the same seed and budget are pairs. Each draw weighs the seeds with the same random numbers for all pools,
+    so effects of two pools covary as they did in the runs: where each arm is alone in its pool, their difference has
+    the interval of the paired t test on the logarithms of their rates. Runs of other seeds are independent. The same
+    runs under two names count once, and have the same deviations.
 
     Seeds are not resampled as utterances are. S resampled seeds have a mean that varies too little, by a factor of
     sqrt((S - 1) / S) in its standard deviation; three of them have only 10 different outcomes; and nothing allows for
     how little three values say about their spread. Bisani & Ney 2004 have one model for each system and leave the
     chance of training out.
 
-    With one or two degrees of freedom t has no variance, and replicates far out are huge; percentiles are what to take
-    from them. Factors beyond exp(300) are cut there so that differences and ratios stay finite.
+    With one or two degrees of freedom t has no variance, and deviations are huge now and then; percentiles are what to
+    take from them.
 
     Args:
-        replicates: (R,) of the mean rate over the seeds.
-        sd: See `seed_spread`.
-        degrees_of_freedom: Of `sd`; at least 1.
-        num_seeds: S, of this budget.
-        generator: Draws t; not to be made anew for each arm, or arms would share their chance.
+        cells: Everything that is compared.
+        num_replications: R.
+        generator_seed: Of the draws.
 
     Returns:
-        (R,), in the unit of the replicates.
+        (R,) for each cell; 0 where no cell of its pool has two seeds.
     """
-    deviations = generator.standard_t(degrees_of_freedom, len(replicates)) * (sd / math.sqrt(num_seeds))
+    first: dict[Hashable, int] = {}
+    for i, cell in enumerate(cells):
+        first.setdefault(cell.runs, i)
+    members: dict[Hashable, list[int]] = {}
+    for i in first.values():
+        members.setdefault(cells[i].pool, []).append(i)
+    places = sorted({(cell.budget_s, seed) for cell in cells for seed in cell.rates})
+    found = {pool: _seed_effects([cells[i] for i in own], places) for pool, own in members.items()}
+    degrees = {df for effects in found.values() for df in (effects.df_common, effects.df_rest) if df}
+    scales = {
+        df: np.sqrt(df / np.random.default_rng([generator_seed, df]).chisquare(df, num_replications)) for df in degrees
+    }
+    generator = np.random.default_rng(generator_seed)
+    deviations = {i: np.zeros(num_replications) for i in first.values()}
+    for budget_s, seed in places:
+        weights = generator.standard_normal((num_replications, len(places)))
+        for pool, effects in found.items():
+            here = [i for i in members[pool] if cells[i].budget_s == budget_s and seed in cells[i].rates]
+            common = scales[effects.df_common] * (weights @ effects.common) if effects.df_common else 0.0
+            rests = np.zeros((num_replications, len(here)))
+            if effects.df_rest and here:
+                normal = generator.standard_normal(rests.shape)
+                # Effects are means of cells and so hold a part of the rest, which is not to come twice.
+                part = 1 - math.sqrt(max(0.0, 1 - len(here) * effects.rest_in_common))
+                normal -= part * normal.mean(axis=1, keepdims=True)
+                rests = effects.rest * scales[effects.df_rest][:, None] * normal
+            for i, rest in zip(here, rests.T, strict=True):
+                deviations[i] += (common + rest) / len(cells[i].rates)
+    return [deviations[first[cell.runs]] for cell in cells]
+
+
+class _SeedEffects(NamedTuple):
+    """What a pool's seeds do.
+
+    Attributes:
+        common: By budget and seed: its effect, over the square root of the degrees of freedom.
+        df_common: Of the effects.
+        rest: Standard deviation of what is left.
+        df_rest: Of that.
+        rest_in_common: What part of the rest's variance the effects hold, on average: one over the cells with the seed.
+    """
+
+    common: np.ndarray
+    df_common: int
+    rest: float
+    df_rest: int
+    rest_in_common: float
+
+
+def _seed_effects(cells: Sequence[Seeds], places: Sequence[tuple[float, int]]) -> _SeedEffects:
+    """The analysis of variance of one pool, by least squares, since cells may lack seeds."""
+    values = [
+        (i, places.index((cell.budget_s, seed)), math.log(rate))
+        for i, cell in enumerate(cells)
+        for seed, rate in cell.rates.items()
+    ]
+    cell_of, place_of, logs = (np.array(column) for column in zip(*values, strict=True))
+    of_cell = np.eye(len(cells))[cell_of]
+    table = np.column_stack([logs, np.eye(len(places))[place_of]])
+    table -= of_cell @ (of_cell.T @ table / of_cell.sum(axis=0)[:, None])
+    common, _, rank, _ = np.linalg.lstsq(table[:, 1:], table[:, 0], rcond=1e-9)
+    df_common, df_rest = int(rank), len(logs) - len(cells) - int(rank)
+    squares = float(np.sum((table[:, 0] - table[:, 1:] @ common) ** 2))
+    return _SeedEffects(
+        common=common / math.sqrt(max(df_common, 1)),
+        df_common=df_common,
+        rest=math.sqrt(squares / df_rest) if df_rest else 0.0,
+        df_rest=df_rest,
+        rest_in_common=float(np.mean(1 / np.unique(place_of, return_counts=True)[1])),
+    )
+
+
+def varied(replicates: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+    """Adds the chance of training to that of the test set.
+
+    Factors beyond exp(300) are cut there so that differences and ratios stay finite.
+
+    Args:
+        replicates: (R,) of the mean rate over seeds.
+        deviations: (R,) of its logarithm; see `seed_deviations`.
+    """
     return replicates * np.exp(np.clip(deviations, -_MAX_EXPONENT, _MAX_EXPONENT))
 
 

@@ -7,8 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from speech_mtl.files import NotNegative
+from speech_mtl.scoring.results import Amount, Arm, Budget, Number, SavedArm
+
 MEAN, WORST = "mean of languages", "worst language"
 """What is a task beside the languages where there are several."""
+
+LEARNT_BELOW = 0.9
+"""Character error rate from which on a run has not learnt. An empty text has 1, and so has one of blanks only; a few
+frequent letters by chance have a little less."""
+
+REMEDY = "Train with more updates, or with a shorter warm-up"
+"""What to do about it, as the beginning of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,7 @@ class ArmSummary:
     """One arm at one budget, over its seeds, on the target's test split.
 
     Attributes:
-        arm: Name of the way of training.
+        arm: The way of training.
         budget_s: Seconds of target speech.
         seeds: The seeds that were run.
         cer: Mean character error rate over the seeds.
@@ -41,7 +51,7 @@ class ArmSummary:
         wall_time_s: Duration of training, all stages, mean over seeds.
     """
 
-    arm: str
+    arm: Arm
     budget_s: float
     seeds: list[int]
     cer: Estimate
@@ -78,7 +88,7 @@ class EquivalentHours:
         high: Upper end.
     """
 
-    arm: str
+    arm: Arm
     budget_s: float
     hours: Hours
     low: Hours
@@ -102,10 +112,21 @@ class Worse:
     """
 
     language: str
-    arm: str
+    arm: Arm
     budget_s: float
     reduction: Estimate
     certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotLearnt:
+    """Runs that have not learnt: `seeds` of an arm at a budget, tested in a language, of `num_seeds`."""
+
+    language: str
+    arm: Arm
+    budget_s: float
+    seeds: list[int]
+    num_seeds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +137,7 @@ class LanguageError:
     """
 
     language: str
-    arm: str
+    arm: Arm
     budget_s: float
     cer: float
     lowest: float
@@ -129,7 +150,7 @@ class Forgotten:
 
     Attributes:
         language: Whose output layer stayed.
-        arm: Name of the way of training.
+        arm: The way of training.
         budget_s: Seconds of target speech.
         seeds: The seeds that were run.
         before: Character error rate of the networks that the arm's runs started from.
@@ -139,7 +160,7 @@ class Forgotten:
     """
 
     language: str
-    arm: str
+    arm: Arm
     budget_s: float
     seeds: list[int]
     before: float
@@ -153,16 +174,16 @@ class ArmSize:
     """How many parameters the last run of an arm has at its largest budget.
 
     Attributes:
-        arm: Name of the way of training.
+        arm: The way of training.
         trained: Those that it changes.
         total: All.
         own: Those that no other language shares with the target.
     """
 
-    arm: str
-    trained: int
-    total: int
-    own: int
+    arm: SavedArm
+    trained: NotNegative
+    total: NotNegative
+    own: NotNegative
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +192,7 @@ class LateralUse:
 
     Attributes:
         target: The language of the last column.
-        arm: Name of the way of training.
+        arm: The way of training.
         budget_s: Seconds of target speech.
         into: A block of the last column, or its output.
         column: Where it comes from, with the languages that was trained on.
@@ -179,11 +200,11 @@ class LateralUse:
     """
 
     target: str
-    arm: str
-    budget_s: float
+    arm: SavedArm
+    budget_s: Budget
     into: str
     column: str
-    share: float
+    share: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +214,7 @@ class TaskError:
     Attributes:
         task: A language, whose transcripts are the task; the mean or the worst of all languages; or another task.
         metric: Name of the figure that is reported.
-        arm: Name of the way of training.
+        arm: The way of training.
         budget_s: Seconds of target speech.
         seeds: The seeds that were run.
         error: Mean over seeds; 1 - accuracy or 1 - F1 where these are the figure.
@@ -203,7 +224,7 @@ class TaskError:
 
     task: str
     metric: str
-    arm: str
+    arm: Arm
     budget_s: float
     seeds: list[int]
     error: Estimate
@@ -222,38 +243,38 @@ class TaskCurve:
     """The loss and weight of a task while a run was trained, at each look at the dev sets.
 
     Attributes:
-        arm: Name of the way of training.
+        arm: The way of training.
         task: A language or another task.
         updates: When.
         losses: Mean training loss since the look before, in the task's own unit; None where nothing of it came.
         weights: Mean lambda since the look before.
     """
 
-    arm: str
+    arm: SavedArm
     task: str
-    updates: list[int]
-    losses: list[float | None]
-    weights: list[float]
+    updates: list[NotNegative]
+    losses: list[Number | None]
+    weights: list[Number]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
     """How many utterances an arm was trained on, and of how many a task's label was known."""
 
-    arm: str
+    arm: SavedArm
     task: str
-    labelled: int
-    utterances: int
+    labelled: NotNegative
+    utterances: NotNegative
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """How the gradients of two tasks lie to one another in the encoder of an arm: the mean cosine over training."""
 
-    arm: str
+    arm: SavedArm
     task: str
     other: str
-    cosine: float
+    cosine: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +292,7 @@ class Example:
     """
 
     title: str
-    arm: str
+    arm: Arm
     budget_s: float
     seed: int
     reference: str
@@ -316,8 +337,8 @@ class Provenance:
     versions: dict[str, str]
     hardware: str
     finished: str
-    wall_time_s: float
-    trained_by: dict[str, int] = field(default_factory=dict)
+    wall_time_s: Amount
+    trained_by: dict[str, NotNegative] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +353,9 @@ class Summary:
         num_resampled: How many of them the test split has.
         num_replications: Of the bootstrap.
         arms: Every arm at every budget, by budget, `alone` first.
-        equivalent_hours: Of every arm but alone.
+        equivalent_hours: Of every arm but alone that has learnt, where the curve of alone allows it.
+        no_hours: Why there are none, in words; empty where there are some, or where that can be seen.
+        not_learnt: Runs that have not learnt.
         worse: Negative transfer, certain cases first.
         languages: Test errors of all languages that the arms recognise.
         examples: Alignments.
@@ -363,6 +386,8 @@ class Summary:
     examples: list[Example]
     transfer: list[TransferEntry] = field(default_factory=list)
     recommendations: list[Recommendation] = field(default_factory=list)
+    no_hours: str = ""
+    not_learnt: list[NotLearnt] = field(default_factory=list)
     forgotten: list[Forgotten] = field(default_factory=list)
     laterals: list[LateralUse] = field(default_factory=list)
     sizes: list[ArmSize] = field(default_factory=list)

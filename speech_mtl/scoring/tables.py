@@ -1,15 +1,16 @@
 """Result rows -> Markdown tables."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, get_type_hints
+from typing import Any
 
-from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, write_text
+from speech_mtl.errors import InputError, printable
+from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.scoring.results import (
     REFERENCE_ARM,
+    Arm,
     ArmRow,
     EfficiencyRow,
     EquivalentRow,
@@ -26,6 +27,9 @@ MISSING = "–"
 
 TASK_TABLE_GAIN = "fewer errors by %"
 """Head of the columns that compare with the reference arm."""
+
+CER = "character error rate"
+"""The figure of transcripts as a task."""
 
 SHARES = ("accuracy", "F1")
 """Figures that are one minus an error."""
@@ -108,7 +112,7 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
         own = [found.get((budget_s, arm, task)) for task in wanted]
         if not any(own):
             continue
-        line = [duration(budget_s), arm, str(max(row["num_seeds"] for row in own if row))]
+        line = [duration(budget_s), arm.name, str(max(row["num_seeds"] for row in own if row))]
         for row in own:
             line += [MISSING, MISSING] if row is None else [_task_figure(row), _gain(row)]
         lines.append(line)
@@ -117,14 +121,12 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
 
 def short_metric(metric: str) -> str:
     """Head of a column."""
-    return {"character error rate": "CER %", "accuracy": "accuracy %", "F1": "F1 %"}.get(metric, metric)
+    return {CER: "CER %", "accuracy": "accuracy %", "F1": "F1 %"}.get(metric, metric)
 
 
 def axis_of_metric(metric: str) -> str:
     """Label of an axis that shows a figure."""
-    return {"character error rate": "Character error rate, %", "accuracy": "Accuracy, %", "F1": "F1, %"}.get(
-        metric, metric.capitalize()
-    )
+    return {CER: "Character error rate, %", "accuracy": "Accuracy, %", "F1": "F1, %"}.get(metric, metric.capitalize())
 
 
 def shown_error(metric: str, error: float) -> str:
@@ -208,7 +210,7 @@ def arm_table(rows: Sequence[ArmRow]) -> str:
         lines.append(
             [
                 duration(row["budget_s"]),
-                row["arm"],
+                row["arm"].name,
                 str(row["num_seeds"]),
                 f"{percent(row['cer'])} ({percent(row['cer_low'])}–{percent(row['cer_high'])})",
                 reduced,
@@ -223,11 +225,11 @@ def efficiency_table(rows: Sequence[EfficiencyRow]) -> str:
     """Renders equivalent hours: one line per arm and budget, with the intervals of the hours and of their ratio F."""
     heads = ["Target speech", "Arm", "Worth, alone", "95 % interval", "F", "95 % interval"]
     lines = []
-    for row in sorted(rows, key=lambda row: (row["budget_s"], row["arm"])):
+    for row in sorted(rows, key=lambda row: (row["budget_s"], row["arm"].name)):
         ends = [row["hours_alone"], row["low"], row["high"]]
         hours = [_bounded(end, duration(end["hours"] * 3600)) for end in ends]
         factors = [_bounded(end, f"{end['factor']:.2f}") for end in ends]
-        line = [duration(row["budget_s"]), row["arm"]]
+        line = [duration(row["budget_s"]), row["arm"].name]
         for measured, low, high in (hours, factors):
             line += [measured, f"{low} to {high}"]
         lines.append(line)
@@ -245,7 +247,7 @@ def forgetting_table(rows: Sequence[ForgettingRow]) -> str:
         [
             duration(row["budget_s"]),
             row["language"],
-            row["arm"],
+            row["arm"].name,
             str(row["num_seeds"]),
             percent(row["cer_before"]),
             percent(row["cer_after"]),
@@ -283,10 +285,34 @@ def _growth(row: ForgettingRow | GenerationRow) -> str:
     return f"{percent(row['growth'])}, {percent(row['growth_low'])} to {percent(row['growth_high'])}"
 
 
-def markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]], num_text_columns: int) -> str:
-    """A Markdown table: texts to the left, numbers to the right; no newline at its end."""
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    text = " ".join(text.split())
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", printable(text, len(text)))
+    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)  # before a space or a number it is less than
+    text = re.sub(r"([\\`*\[\]|~$#])", r"\\\1", text)
+    text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word `_` is a letter
+    text = re.sub(r"^(\d*)([-+.)])(?=\s|$)", r"\1\\\2", text)  # no list
+    return re.sub(r"^(?=>|=+$|--+$)", r"\\", text)  # no quotation, title or rule
+
+
+def markdown_table(
+    heads: Sequence[str],
+    lines: Iterable[Sequence[str]],
+    num_text_columns: int,
+    shown: Callable[[str], str] = escaped,
+) -> str:
+    """A Markdown table: texts to the left, numbers to the right; no newline at its end.
+
+    Args:
+        heads: One a column.
+        lines: As many cells each.
+        num_text_columns: The first columns hold texts, the others numbers.
+        shown: Makes Markdown of a cell; `str` where cells are Markdown already.
+    """
     rule = ["---"] * num_text_columns + ["---:"] * (len(heads) - num_text_columns)
-    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, rule, *lines))
+    cells = [list(map(shown, heads)), rule, *(list(map(shown, line)) for line in lines)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
 def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]], markdown: str) -> None:
@@ -296,36 +322,24 @@ def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]],
 
 
 def read_rows(path: Path, row_type: type, where: str = "") -> list[Any]:
-    """Reads a JSON list of rows, each with all fields of a type.
+    """Reads a JSON list of rows.
 
     Args:
         path: The file.
-        row_type: A `TypedDict`.
+        row_type: A `TypedDict`, or several.
         where: Who asks for it, as `file:line`, for the message.
 
     Raises:
         InputError: The file is missing, half written, or holds something else.
     """
-    fields = get_type_hints(row_type).keys()
+    again = "make the file again with its command"
+    if not where:
+        return read_json(path, list[row_type], again)
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        problem = None if isinstance(rows, list) else type(rows).__name__
-    except (OSError, ValueError) as error:
-        rows, problem = [], str(error)
-    for number, row in enumerate(rows if problem is None else (), 1):
-        missing = [field for field in fields if not isinstance(row, dict) or field not in row]
-        if missing:
-            problem = f"row {number} without {', '.join(missing)}"
-            break
-    if problem is not None:
-        raise InputError(
-            f"{where}: the table cannot be made from {path}" if where else f"{path} holds no results that can be read",
-            expected="a JSON list of rows with the fields " + ", ".join(fields),
-            received=problem,
-            action="make the file again with its command"
-            + (", or give its path relative to the README" if where else ""),
-        )
-    return rows
+        return read_json(path, list[row_type], f"{again}, or mend its path, which is relative to the README")
+    except InputError as error:
+        parts = {"expected": error.expected, "received": error.received, "action": error.action}
+        raise InputError(f"{where}: the table cannot be made: {error.problem}", **parts) from None
 
 
 def _target_language(rows: Iterable[ResultRow]) -> str:
@@ -333,16 +347,16 @@ def _target_language(rows: Iterable[ResultRow]) -> str:
     if len(found) != 1:
         raise InputError(
             "The target language of the comparison cannot be told from its rows",
-            expected=f"test rows of one language in the arm {REFERENCE_ARM!r}",
+            expected=f"test rows of one language in the arm {REFERENCE_ARM}",
             received=", ".join(found) or "none",
             action="name the target language",
         )
     return found[0]
 
 
-def _comparison_cells(rows: Iterable[ResultRow], language: str) -> dict[tuple[float, str], list[ResultRow]]:
+def _comparison_cells(rows: Iterable[ResultRow], language: str) -> dict[tuple[float, Arm], list[ResultRow]]:
     """The target language's test rows by budget and arm: one row a seed."""
-    cells: dict[tuple[float, str], list[ResultRow]] = {}
+    cells: dict[tuple[float, Arm], list[ResultRow]] = {}
     for row in rows:
         if row["language"] != language or row["split"] != "test" or "task" in row:
             continue

@@ -17,16 +17,17 @@ from speech_mtl.scoring.analysis import (
     character_errors,
     how_drawn,
     language_errors,
+    learning_notes,
     negative_transfer,
+    not_learnt,
     over_seeds,
+    without_errors,
 )
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import ResultRow, split_variant, variant_arm
-from speech_mtl.scoring.significance import blocks, percentile_interval, resampled_sums
+from speech_mtl.scoring.results import ResultRow
+from speech_mtl.scoring.significance import Blocks, blocks, fewer, percentile_interval, resampled_sums
 from speech_mtl.scoring.summary import MEAN, WORST, Estimate, Summary, TaskError
-from speech_mtl.scoring.tables import SHARES
-
-CER = "character error rate"
+from speech_mtl.scoring.tables import CER, SHARES
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def task_errors(test_sets: Sequence[TestSet], reference: str, num_replications: 
 
     Args:
         test_sets: Of every language that is tested.
-        reference: An arm, which stands for that arm of each variant, or `ARM:VARIANT`.
+        reference: Name of an arm, or of one without its variant, which stands for that arm of each variant.
         num_replications: Of the bootstrap.
     """
     sampled = {test_set.language: _transcripts(test_set, num_replications) for test_set in test_sets}
@@ -65,7 +66,7 @@ def summarize_targets(
         InputError: A test set is empty.
     """
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
-    first = next(iter(sampled.values()))
+    first, failed = next(iter(sampled.values())), not_learnt(sampled)
     return Summary(
         recipe=recipe,
         about=about,
@@ -75,12 +76,16 @@ def summarize_targets(
         num_replications=num_replications,
         arms=[],
         equivalent_hours=[],
-        worse=negative_transfer(all_reductions(sampled)),
+        worse=negative_transfer(all_reductions(sampled, learnt=True)),
         languages=language_errors(rows),
         examples=[],
         notes=[
-            f"{how_drawn(first, 'each test set')} They hold the spread over seeds, pooled over budgets and variants."
+            f"{how_drawn(first, 'each test set')} They hold the spread over seeds, pooled over budgets and variants. "
+            "Runs of one seed are compared as pairs; the same runs under two names are the same.",
+            *without_errors(sampled),
+            *learning_notes(failed),
         ],
+        not_learnt=failed,
     )
 
 
@@ -88,7 +93,7 @@ def _transcripts(test_set: TestSet, num_replications: int) -> _Sampled:
     models = list(test_set.hypotheses)
     errors, lengths = character_errors(test_set, models)
     columns = np.column_stack([errors, *[lengths] * len(models)])
-    return _sampled(CER, models, test_set.speakers, columns, num_replications)
+    return _sampled(CER, models, blocks(test_set.speakers, test_set.references), columns, num_replications)
 
 
 def _labels(task: str, test_sets: Sequence[TestSet], num_replications: int) -> _Sampled:
@@ -96,18 +101,20 @@ def _labels(task: str, test_sets: Sequence[TestSet], num_replications: int) -> _
     models = _common_models([list(t.label_errors[task]) for t in test_sets])
     table: list[list[float]] = []
     speakers: list[str | None] = []
+    texts: list[str] = []
     for test_set in test_sets:
-        for speaker, *pairs in zip(test_set.speakers, *(test_set.label_errors[task][m] for m in models), strict=True):
+        errors = [test_set.label_errors[task][model] for model in models]
+        for speaker, text, *pairs in zip(test_set.speakers, test_set.references, *errors, strict=True):
             known = [pair for pair in pairs if pair is not None]
             if len(known) == len(models):
                 table.append([*(pair[0] for pair in known), *(pair[1] for pair in known)])
                 speakers.append(speaker)
-    return _sampled(test_sets[0].metrics[task], models, speakers, np.array(table, dtype=float), num_replications)
+                texts.append(text)
+    columns = np.array(table, dtype=float)
+    return _sampled(test_sets[0].metrics[task], models, blocks(speakers, texts), columns, num_replications)
 
 
-def _sampled(
-    metric: str, models: list[Model], speakers: list[str | None], columns: np.ndarray, num_replications: int
-) -> _Sampled:
+def _sampled(metric: str, models: list[Model], drawn: Blocks, columns: np.ndarray, num_replications: int) -> _Sampled:
     """Resamples columns: the errors of each model, then what they are counted against.
 
     F1 is counted against nothing where a model rightly says nothing: that model has no error then, and a replicate in
@@ -117,7 +124,7 @@ def _sampled(
         return _Sampled(metric, {}, {})
     totals = columns.sum(axis=0)
     places = {model: (i, len(models) + i) for i, model in enumerate(models) if totals[len(models) + i] > 0}
-    sums = resampled_sums(columns, blocks(speakers)[1], num_replications)
+    sums = resampled_sums(columns, drawn.of, num_replications, drawn.seed)
     sums = sums[(sums[:, [counted for _, counted in places.values()]] > 0).all(axis=1)]
     if not len(sums):
         return _Sampled(metric, {}, {})
@@ -157,13 +164,15 @@ def _summarised(task: str, sampled: _Sampled, reference: str) -> list[TaskError]
 def _gain(key: ArmAtBudget, measured: Mapping[ArmAtBudget, Measured], reference: str) -> Estimate | None:
     """By how much of the reference's error an arm's is lower; None for the reference itself, and where it has none."""
     arm, budget_s = key
-    rivals = [reference, variant_arm(reference, split_variant(arm)[1])]
-    rival = next((name for name in rivals if (name, budget_s) in measured), None)
+    there = [other for other, budget in measured if budget == budget_s]
+    rivals = [other for other in there if other.name == reference]
+    rivals += [other for other in there if (other.base.name, other.variant) == (reference, arm.variant)]
+    rival = next(iter(rivals), None)
     if rival is None or rival == arm:
         return None
     own, other = measured[key], measured[rival, budget_s]
     if fmean(other.by_seed) <= 0:
         return None
     size = min(len(own.replicates), len(other.replicates))
-    gains = 1 - own.replicates[:size] / np.maximum(other.replicates[:size], 1e-4)
+    gains = fewer(own.replicates[:size], other.replicates[:size], floor=1e-4)
     return Estimate(1 - own.mean / other.mean, *percentile_interval(gains))

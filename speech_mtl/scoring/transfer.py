@@ -2,10 +2,20 @@
 
 from collections.abc import Sequence
 
-from speech_mtl.scoring.analysis import Bootstrap, all_reductions, bootstrap, language_errors, negative_transfer
+from speech_mtl.scoring.analysis import (
+    Bootstrap,
+    all_reductions,
+    bootstrap,
+    language_errors,
+    learning_notes,
+    negative_transfer,
+    not_learnt,
+    nothing_learnt,
+    without_errors,
+)
 from speech_mtl.scoring.hypotheses import TestSet
-from speech_mtl.scoring.results import ResultRow, auxiliary_of
-from speech_mtl.scoring.summary import Recommendation, Summary, TransferEntry
+from speech_mtl.scoring.results import Arm, ResultRow
+from speech_mtl.scoring.summary import Estimate, Recommendation, Summary, TransferEntry
 
 
 def summarize_transfer(
@@ -17,13 +27,8 @@ def summarize_transfer(
         InputError: A test set is empty.
     """
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
-    reductions = all_reductions(sampled)
-    entries = [
-        TransferEntry(target, auxiliary, reduction)
-        for target, arm, _, reduction in reductions
-        if (auxiliary := auxiliary_of(arm))
-    ]
-    first = next(iter(sampled.values()))
+    learnt = all_reductions(sampled, learnt=True)
+    first, failed = next(iter(sampled.values())), not_learnt(sampled)
     return Summary(
         recipe=recipe,
         about=about,
@@ -33,13 +38,23 @@ def summarize_transfer(
         num_replications=num_replications,
         arms=[],
         equivalent_hours=[],
-        worse=negative_transfer(reductions),
+        worse=negative_transfer(learnt),
         languages=language_errors(rows),
         examples=[],
-        transfer=entries,
-        recommendations=[recommend(target, entries) for target in sampled],
-        notes=[_note(sampled)],
+        transfer=_entries(all_reductions(sampled)),
+        recommendations=[recommend(target, _entries(learnt)) for target in sampled],
+        no_hours=nothing_learnt(sampled),
+        not_learnt=failed,
+        notes=[_note(sampled), *without_errors(sampled), *learning_notes(failed)],
     )
+
+
+def _entries(reductions: Sequence[tuple[str, Arm, float, Estimate]]) -> list[TransferEntry]:
+    return [
+        TransferEntry(target, arm.auxiliary, reduction)
+        for target, arm, _, reduction in reductions
+        if arm.is_of_transfer_map
+    ]
 
 
 def recommend(target: str, entries: Sequence[TransferEntry]) -> Recommendation:

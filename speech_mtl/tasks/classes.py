@@ -63,7 +63,8 @@ class Classes(Task):
             return 0.0, 0.0
         return float(np.argmax(outputs) != int(values)), 1.0
 
-    def score(self, error: float) -> float:
+    @staticmethod
+    def score(error: float) -> float:
         return 1.0 - error
 
     def decode(self, outputs: np.ndarray) -> str:

@@ -60,7 +60,8 @@ class Number(Task):
             return 0.0, 0.0
         return float(abs(outputs[0] - values)) * self.deviation, 1.0
 
-    def score(self, error: float) -> float:
+    @staticmethod
+    def score(error: float) -> float:
         return error
 
     def decode(self, outputs: np.ndarray) -> float:

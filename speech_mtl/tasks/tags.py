@@ -47,7 +47,8 @@ class TagTask(Task):
         errors = np.count_nonzero(known & (said != (values == YES)))
         return float(errors), float(2 * hits + errors)
 
-    def score(self, error: float) -> float:
+    @staticmethod
+    def score(error: float) -> float:
         return 1.0 - error
 
     def to_json(self) -> dict[str, Any]:

@@ -97,8 +97,9 @@ class Task(ABC):
             values: (*shape), or (E, *shape); NaN where unknown.
         """
 
+    @staticmethod
     @abstractmethod
-    def score(self, error: float) -> float:
+    def score(error: float) -> float:
         """The figure that is reported, from the errors of a set divided by what they are counted against."""
 
     @abstractmethod

@@ -37,6 +37,10 @@ class Progress:
         """Whether nothing is left to do."""
         return self.stopped or self.update >= num_updates
 
+    def with_patience(self, patience: int) -> "Progress":
+        """The same with another patience: training that stopped early goes on if it is larger."""
+        return replace(self, stopped=self.stopped and self.looks_without_gain >= patience)
+
 
 @dataclass
 class Interval:

@@ -1,5 +1,9 @@
 import json
 import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ from speech_mtl.data import store as store_module
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.store import AudioLimits, Skipped, open_store
 from speech_mtl.datatypes import Utterance
+from speech_mtl.errors import InputError
 
 LIMITS = AudioLimits(16_000, 0.1, 30.0)
 
@@ -23,7 +28,11 @@ def utterances(tmp_path) -> list[Utterance]:
     soundfile.write(paths[1], generator.uniform(-0.3, 0.3, 4410), 22_050)
     soundfile.write(paths[2], np.sign(generator.uniform(-1, 1, 3000)), 16_000, subtype="FLOAT")
     soundfile.write(paths[4], np.zeros(8000), 16_000)
-    return [Utterance(str(i), path, "cs", "x", 1.0, source=f"m.jsonl:{i + 1}") for i, path in enumerate(paths)]
+    seconds = (0.5, 0.2, 0.1875, 0.125, 0.5)
+    return [
+        Utterance(str(i), path, "cs", "x", duration_s, source=f"m.jsonl:{i + 1}")
+        for i, (path, duration_s) in enumerate(zip(paths, seconds, strict=True))
+    ]
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def test_many_files_keep_their_order(tmp_path, speak):
     for i in range(300):  # more than are decoded ahead
         path = tmp_path / f"{i}.wav"
         soundfile.write(path, np.full(1600 + i, 0.1 + i / 1000), 16_000)
-        utterances.append(Utterance(str(i), path, "cs", "x", 1.0))
+        utterances.append(Utterance(str(i), path, "cs", "x", (1600 + i) / 16_000))
     store = opened(tmp_path, utterances, num_threads=3)
     np.testing.assert_array_equal(store.num_samples, 1600 + np.arange(300))
     for i in (0, 1, 255, 256, 299):
@@ -175,3 +184,149 @@ def test_progress_sees_every_utterance_once(tmp_path, utterances):
     opened(tmp_path, utterances, progress=progress)
     opened(tmp_path, utterances, progress=progress)
     assert seen == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("said_s", "reason"),
+    [
+        (0.5, None),
+        (0.79, None),
+        (0.81, "shorter than its manifest says"),
+        (6.0, "shorter than its manifest says"),
+        (0.21, None),
+        (0.19, "longer than its manifest says"),
+    ],
+)
+def test_audio_is_as_long_as_its_manifest_says(said_s, reason, tmp_path, utterances):
+    store = opened(tmp_path, [replace(utterances[0], duration_s=said_s)])
+    assert [skip.reason for skip in store.skipped.values()] == ([reason] if reason else [])
+    assert store.num_samples[0] == (0 if reason else 8000)
+    assert opened(tmp_path, utterances[:1]).num_samples[0] == 8000, "the duration is part of what a cache is known by"
+
+
+def test_a_tenth_of_a_long_one_may_be_missing(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(160_000, 0.5), 16_000)
+    utterances = [Utterance("u", tmp_path / "a.wav", "cs", "x", said_s) for said_s in (11.1, 11.2, 9.1, 9.0)]
+    assert sorted(opened(tmp_path, utterances).skipped) == [1, 3]
+
+
+SKIP = {"source": "m.jsonl:4", "reason": "missing", "message": "there is none"}
+
+
+def other(**changes) -> Callable[[bytes], bytes]:
+    """Gives an index other values."""
+    return lambda index: json.dumps(json.loads(index) | changes).encode()
+
+
+DAMAGED_SAMPLES: dict[str, Callable[[bytes], bytes]] = {
+    "cut short": lambda samples: samples[:1000],
+    "emptied": lambda _: b"",
+    "longer": lambda samples: samples + b"xx",
+    "of zeros": lambda samples: bytes(len(samples)),
+    "one bit": lambda samples: samples[:-1] + bytes([samples[-1] ^ 1]),
+}
+DAMAGED_INDEXES: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda _: b"",
+    "cut": lambda index: index[:-20],
+    "not UTF-8": lambda index: b"\xff" + index,
+    "a list": lambda _: b"[]",
+    "negative": other(num_samples=[8000, -3200, 3000, 0, 0]),
+    "beyond 64 bits": other(num_samples=[8000, 10**30, 3000, 0, 0]),
+    "not whole": other(num_samples=[8000.5, 3200, 3000, 0, 0]),
+    "in quotes": other(num_samples=[8000, 3200, 3000, 0, "0"]),
+    "true": other(num_samples=[8000, 3200, 3000, False, 0]),
+    "no list": other(num_samples=14_200),
+    "other lengths": other(num_samples=[8001, 3200, 3000, 0, 0]),
+    "fewer": other(num_samples=[8000, 3200, 3000]),
+    "out of range": other(skipped={"7": SKIP}),
+    "negative place": other(skipped={"-1": SKIP}),
+    "no place": other(skipped={"x": SKIP}),
+    "skipped that has samples": other(skipped={"0": SKIP}),
+    "without a reason": other(skipped={"3": {"source": "m.jsonl:4"}}),
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        *[pytest.param(".pcm", damage, id=name) for name, damage in DAMAGED_SAMPLES.items()],
+        *[pytest.param(".json", damage, id=f"index {name}") for name, damage in DAMAGED_INDEXES.items()],
+    ],
+)
+def test_a_damaged_cache_is_made_anew_with_a_message(suffix, damage, tmp_path, utterances, caplog):
+    whole = opened(tmp_path, utterances)
+    expected = [whole[i] for i in range(5)]
+    path = whole.path.with_suffix(suffix)
+    path.write_bytes(damage(path.read_bytes()))
+    store = opened(tmp_path, utterances)
+    (message,) = caplog.messages
+    assert whole.path.stem in message
+    assert "decoded anew" in message
+    for i in range(5):
+        np.testing.assert_array_equal(store[i], expected[i])
+    assert sorted(store.skipped) == [3, 4]
+    caplog.clear()
+    opened(tmp_path, utterances)
+    assert caplog.messages == []
+
+
+def test_a_cache_that_is_cut_short_while_it_is_read(tmp_path, utterances):
+    store = opened(tmp_path, utterances)
+    with store.path.open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(InputError, match="damaged"):
+        store[1]
+
+
+def test_a_cache_that_is_made_anew_while_it_is_read(tmp_path, utterances):
+    store = opened(tmp_path, utterances)
+    expected = store[1]
+    store.path.with_suffix(".json").write_text("{}")
+    opened(tmp_path, utterances)
+    np.testing.assert_array_equal(store[1], expected)
+    store.path.unlink()
+    np.testing.assert_array_equal(store[1], expected)
+
+
+def test_audio_that_changes_while_it_is_decoded_is_not_kept(tmp_path, utterances, monkeypatch):
+    def changing(path: Path, *arguments):
+        if path == utterances[2].audio:
+            soundfile.write(utterances[0].audio, np.full(7000, 0.25), 16_000)
+        return read_audio(path, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "read_audio", changing)
+        with pytest.raises(InputError, match="changed while they were decoded"):
+            opened(tmp_path, utterances, num_threads=1)
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert opened(tmp_path, utterances).num_samples[0] == 7000
+
+
+def test_two_writers_at_a_time_leave_one_whole_cache(tmp_path, utterances, monkeypatch):
+    """As two containers that share a disk and the numbers of their processes."""
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    both = threading.Barrier(2, timeout=10)
+
+    def meeting(path: Path, *arguments):
+        if path == utterances[1].audio:
+            both.wait()
+        return read_audio(path, *arguments)
+
+    monkeypatch.setattr(store_module, "read_audio", meeting)
+    with ThreadPoolExecutor(2) as pool:
+        stores = list(pool.map(lambda _: opened(tmp_path, utterances), range(2)))
+    for store in (*stores, opened(tmp_path, utterances)):
+        for i in range(3):
+            np.testing.assert_allclose(store[i], read_audio(utterances[i].audio, 16_000), atol=1.51 / 32768)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["../../x-train", "/etc/x", "a\0b", "x" * 1000, "."])
+def test_the_name_of_a_cache_stays_in_its_folder(name, tmp_path, utterances):
+    store = open_store(tmp_path / "a" / "cache", name, lambda: iter(utterances), LIMITS)
+    assert store.path.parent == tmp_path / "a" / "cache"
+
+
+def test_names_that_no_file_can_have_are_skipped(tmp_path, utterances):
+    strange = [replace(utterances[0], audio=Path(name)) for name in ("a\0.wav", "x" * 300, "\ud800.wav")]
+    assert [skip.reason for skip in opened(tmp_path, strange).skipped.values()] == ["unreadable"] * 3

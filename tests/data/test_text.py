@@ -1,10 +1,14 @@
-import random
 import sys
 import unicodedata
+from collections.abc import Callable
+from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from speech_mtl.data.text import RULES, is_spaced, normalize
+from speech_mtl.data.text import RULES, SPACING, damaged_letters, is_spaced, language_rule, normalize
+from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
 
 SENTENCES = [
@@ -46,7 +50,7 @@ SENTENCES = [
     ("ja", "コンピューター・ゲームは、楽しい。 ﾃｽﾄ", "コンピューターゲームは楽しいテスト"),
     ("yue", "你 食咗飯 未？", "你食咗飯未"),
     ("ko", "안녕하세요, 세계!", "안녕하세요 세계"),
-    ("xx-unheard-of", "  A\tb\nC\u2028d ❤️ x\u00b4s ", "a b c d x's"),
+    ("xx", "  A\tb\nC\u2028d ❤️ x\u00b4s ", "a b c d x's"),
 ]
 
 
@@ -59,40 +63,159 @@ def test_sentence(language, text, expected):
 
 
 def test_letters_and_vowel_signs_of_every_script_are_kept():
-    marks = {"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))}
+    invisible = {"\u034f", "\u17b4", "\u17b5", *map(chr, (0x180B, 0x180C, 0x180D, 0x180F))}
+    invisible |= {*map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))}
     for code in range(sys.maxunicode + 1):
         char = chr(code)
-        if unicodedata.category(char) in ("Mn", "Mc") and char not in marks:
+        if unicodedata.category(char) in ("Mn", "Mc") and char not in invisible:
             # Composition may merge the mark with its letter; taken apart again, it is there.
             result = unicodedata.normalize("NFKD", normalize("क" + char + "क", "hi"))
             assert unicodedata.normalize("NFKD", char) in result, hex(code)
 
 
-@pytest.mark.parametrize("language", ["cs", *RULES])
-def test_normalizing_twice_changes_nothing_more(language):
-    source = random.Random(7)
-    alphabet = [chr(code) for code in range(0x21, 0x3100) if unicodedata.category(chr(code)) != "Cn"]
-    frequent = list(" '’.·-\u200c\u200dIİiogl\u0307\u0e4d\u0e49\u0e32न्\u0301")
-    for _ in range(500):
-        text = "".join(source.choice(source.choice((alphabet, frequent))) for _ in range(12))
-        once = normalize(text, language)
-        assert normalize(once, language) == once, ascii(text)
-        assert once == " ".join(once.split())
+_FORMS = {
+    (id(language_rule(tag)), is_spaced(tag), tag in ("zh", "ja")): tag for tag in ("cs", "zh", "th", "zh-Latn", *RULES)
+}
+"""A language of each rule and each way of spacing: others are normalised as one of these."""
+
+NORMALIZERS: dict[str, Callable[[str], str]] = {tag: partial(normalize, language=tag) for tag in _FORMS.values()}
+NORMALIZERS["pinyin"] = PinyinTokenizer("zh", ("<blank>",)).normalize
 
 
-def test_every_single_character_is_stable():
-    for code in range(0x10000):
-        once = normalize("a" + chr(code) + "b", "en")
-        assert normalize(once, "en") == once, hex(code)
+def _is_right(text, normalized):
+    """What holds of every normalised text."""
+    once = normalized(text)
+    return (
+        normalized(once) == once == unicodedata.normalize("NFC", once) == " ".join(once.split())
+        and "\n" not in once
+        and not {"Cc", "Cn", "Co", "Cs", "Zl", "Zp", "So", "Sc"} & set(map(unicodedata.category, set(once) - set("۽۾")))
+        and all(char in "\u200c\u200d" for char in once if unicodedata.category(char) == "Cf")
+    )
+
+
+def _characters():
+    """Every character of Unicode; of the large blocks of syllables and ideographs, one in 97."""
+    large = [(0x3400, 0xA000), (0xAC00, 0xD7A4), (0x17000, 0x18D00), (0x20000, 0x110000)]
+    for code in range(sys.maxunicode + 1):
+        char = chr(code)
+        if not any(first <= code < end for first, end in large) or code % 97 == 0:
+            yield char, unicodedata.category(char)
+
+
+ALL = [char for char, category in _characters() if category not in ("Cn", "Co", "Cs")]
+
+
+def _in_context(char):
+    """Alone, after, before and between letters of another script and its own, and doubled."""
+    block = range(ord(char) & ~0x7F, (ord(char) & ~0x7F) + 0x80)
+    own = next((chr(code) for code in block if unicodedata.category(chr(code)) in ("Lo", "Ll")), "x")
+    return f"{char} a{char} {char}b {own}{char} {own}{char}{own} {own}{char}{char}{own} {char}{char}"
+
+
+IN_CONTEXT = [_in_context(char) for char in ALL]
+
+
+@pytest.mark.parametrize("form", NORMALIZERS)
+def test_every_character_is_stable_and_nothing_invisible_is_left(form):
+    for start in range(0, len(ALL), 100):
+        chunk = IN_CONTEXT[start : start + 100]
+        if not _is_right(" ".join(chunk), NORMALIZERS[form]):
+            wrong = [text for text in chunk if not _is_right(text, NORMALIZERS[form])]
+            pytest.fail(ascii(wrong or chunk))
+
+
+_OFTEN = " '’.·-:?\u200c\u200d\u200b\u0640\u0307\u0654IİiıjlІ1ӏ\u0e4d\u0e49\u0e32เน\u0301یيىكکەهھةۀ\u09cd্যत्র্"
+_BLOCKS = [block for first in range(0x80, 0x3200, 0x80) if (block := [c for c in ALL if ord(c) & ~0x7F == first])]
+
+
+_MIXTURES = st.sampled_from(_BLOCKS).flatmap(lambda block: st.text([*block, *_OFTEN, *ALL[::500]], max_size=30))
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(text=_MIXTURES)
+def test_normalizing_a_mixture_twice_changes_nothing_more(text):
+    assert [form for form, normalized in NORMALIZERS.items() if not _is_right(text, normalized)] == [], ascii(text)
+
+
+def test_what_has_no_meaning_for_others_is_dropped():
+    for char in (chr(code) for code in range(0, sys.maxunicode + 1, 13)):
+        if unicodedata.category(char) in ("Cn", "Co", "Cs"):
+            assert normalize("a" + char + "b", "en") == "ab"
 
 
 def test_spaces_between_words():
-    assert [is_spaced(tag) for tag in ("en", "vi", "ko", "zh-Latn", "ja-Latn-JP")] == [True] * 5
-    assert [is_spaced(tag) for tag in ("zh", "ZH-tw", "yue", "ja", "th", "lo", "km-KH", "my")] == [False] * 8
+    spaced = ("en", "vi", "ko", "zh-Latn", "ja-Latn-JP", "nan-Latn", "jv", "bo", "xx")
+    assert [is_spaced(tag) for tag in spaced] == [True] * 9
+    unspaced = "zh ZH-tw zho chi cmn cmn-Hans-CN zh-yue yue ja jpn ja-Kana nan-TW nan hak-Hant gan lzh vi-Hani "
+    unspaced += "th tha THA lo lao km-KH khm my mya bur shn mnw nod tts jv-Java khb"
+    assert [tag for tag in unspaced.split() if is_spaced(tag)] == []
     assert normalize("Ni3 hao3", "zh-Latn") == "ni3 hao3"
+    assert normalize("我 用 iPhone", "cmn-CN") == "我用iphone"
 
 
-@pytest.mark.parametrize("language", ["", "zh_CN", "c", "de-", "toolongprimarytag", "čs"])
+def test_three_letters_find_the_rule_of_two():
+    pairs = "jpn:ja tur:tr heb:he iw:he rum:ro mo:ro fas:fa pes:fa urd:ur uzb:uz uzn:uz cat:ca hun:hu aze:az azj:az"
+    for three, two in (pair.split(":") for pair in pairs.split()):
+        assert language_rule(three) is language_rule(two)
+        assert language_rule(f"{three}-x-own") is language_rule(two)
+    assert normalize("IŞIK", "tur") == "ışık"
+    assert normalize("IŞIK", "kaz-Latn") == "ışık"
+    assert normalize("IŞIK", "kaz") == "işik"
+
+
+def test_rules_are_found_by_their_own_key():
+    for key in RULES:
+        assert language_rule(key) is RULES[key]
+    assert all(len(script) == 4 and script.istitle() for script in SPACING)
+
+
+@pytest.mark.parametrize("language", ["", "zh_CN", "c", "de-", "toolongprimarytag", "čs", "../../x", "a" * 300])
 def test_malformed_tag(language):
     with pytest.raises(InputError, match="Malformed language tag"):
         normalize("text", language)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "ku?ier",
+        "ku??ier",
+        "KU?IER",
+        "ку?ер",
+        "ku\ufffdier",
+        "ku\ue000ier",
+        "ku\xc4\x8dera",
+        "cafÃ©",
+        "Å¡koda",
+        "kuÄŤĂ©r",
+        "Ð¿Ñ€Ð¸Ð²ÐµÑ‚",
+        "РїСЂРёРІРµС‚",
+        "à¤¹à¤¿à¤‚",
+        "caf&eacute;",
+        "caf&#233;",
+        "caf\\u00e9",
+        "caf%C3%A9",
+    ],
+)
+def test_damaged_letters(word):
+    assert damaged_letters(f"Co je {word}?") == [f"{word}?"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Kdo? Já. Proč?Protože!",
+        "Kde jsi???",
+        "你好吗?我很好",
+        "かな?かな",
+        "ดีไหม?ครับ",
+        "হ্যাঁ?না",
+        "이게 뭐?그래",
+        "www.example.com/a?b=c",
+        "R&D, AT&T; 100%",
+        "KŮŽE MĘŻA CAFÉ” BEYONCÉ’S Її Её Öğünç L’ÉTÉ «À» ”Întoarcerea",
+        "",
+    ],
+)
+def test_letters_that_are_not_damaged(text):
+    assert damaged_letters(text) == []

@@ -1,7 +1,11 @@
 import json
 import re
+import sys
+import unicodedata
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from speech_mtl.data.text import normalize
 from speech_mtl.data.tokenizer import (
@@ -108,6 +112,38 @@ def test_pinyin_of_a_hanzi_is_letters_and_a_tone():
     assert len(odd) < 20, odd  # such as 兙 (a tenth of a gram), which has no reading
 
 
+def test_pinyin_of_every_hanzi_is_stable():
+    """Also of those that pypinyin has no reading for, alone and beside others."""
+    tokenizer = PinyinTokenizer("zh", (BLANK_TOKEN,))
+    codes = [*range(0x2E80, 0x20000), *range(0x20000, sys.maxunicode, 7)]
+    hanzi = [chr(code) for code in codes if "CJK" in unicodedata.name(chr(code), "")]
+    assert len(hanzi) > 30_000
+    for start in range(0, len(hanzi), 100):
+        chunk = hanzi[start : start + 100]
+        normalized = tokenizer.normalize("".join(chunk) + "".join(f"{c}{c} 中{c}5 a{c}" for c in chunk[::30]))
+        assert tokenizer.normalize(normalized) == normalized, ascii(chunk)
+    assert tokenizer.normalize("𠮷野家") == "𠮷 ye3 jia1"
+    assert tokenizer.normalize("𠮷𠮷 𠮷5a𠮷") == "𠮷 𠮷 𠮷 5a 𠮷"
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(
+    text=st.text(
+        st.sampled_from("𠮷㗎﨑〇々儿了女银行中国aüêlv15 '’·.,?ІiİI\u0307ñßก\u0e4dาเ\u200c\u200dت্র:ख"), max_size=20
+    )
+)
+@pytest.mark.parametrize(("kind", "language"), [("pinyin", "zh-CN"), *(("character", tag) for tag in TEXTS)])
+def test_what_is_recognised_without_an_error_has_none(kind, language, text):
+    tokenizer = tokenizer_class(kind).from_texts([text, "中a"], language)
+    reference = tokenizer.normalize(text)
+    assert tokenizer.decode(tokenizer.encode(text)) == reference == tokenizer.normalize(reference)
+
+
+def test_umlaut_of_pinyin():
+    normalized = PinyinTokenizer("zh", (BLANK_TOKEN,)).normalize("lü4 nü3 lüe4 女 müller lü")
+    assert normalized == "lv4 nv3 lve4 nv3 müller lü"
+
+
 def test_pinyin_does_not_touch_what_has_no_reading():
     text = "Tiếng Việt हिन्दी x²"
     assert PinyinTokenizer("zh", (BLANK_TOKEN,)).normalize(text) == normalize(text, "en")
@@ -131,18 +167,35 @@ def test_malformed_vocabulary(vocabulary):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"kind": "character", "language": "cs", "vocabulary": [1]}', '"kind"', "\udcff"]
+    ("content", "problem"),
+    [
+        ("", "not JSON"),
+        ("[]", "the value is not right"),
+        ("{}", "the field 'kind' is missing"),
+        ('{"kind": "character", "language": "cs", "vocabulary": [1]}', "the field 'vocabulary.0' is not right"),
+        ('"kind"', "the value is not right"),
+        ("\udcff", "not UTF-8"),
+        ('{"kind": "character", "language": "cs", "vocabulary": ["\\ud800"]}', "not JSON"),
+    ],
 )
-def test_a_file_that_is_no_tokenizer(content, tmp_path):
+def test_a_file_that_is_no_tokenizer(content, problem, tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(InputError, match="not a tokeniser"):
+    with pytest.raises(InputError, match=rf"tokenizer\.json.*{re.escape(problem)}"):
         load_tokenizer(path)
+
+
+def test_a_tokenizer_of_another_language(tmp_path):
+    path = tmp_path / "en.json"
+    CharacterTokenizer.from_texts(["äß"], "de").save(path)
+    assert load_tokenizer(path, "de").vocabulary == (BLANK_TOKEN, "ß", "ä")
+    with pytest.raises(InputError, match=r"(?s)en\.json is the tokeniser of another language.*'en'.*Received: 'de'"):
+        load_tokenizer(path, "en")
 
 
 def test_load_says_what_is_wrong(tmp_path):
     path = tmp_path / "tokenizer.json"
-    with pytest.raises(InputError, match="There is no tokeniser"):
+    with pytest.raises(InputError, match="There is no file"):
         load_tokenizer(path)
     path.write_text(json.dumps({"kind": "bytes", "language": "cs", "vocabulary": [BLANK_TOKEN]}))
     with pytest.raises(InputError, match="Unknown kind"):

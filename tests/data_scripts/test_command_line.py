@@ -43,12 +43,14 @@ def unusable(tmp_path: Path) -> dict[str, Record]:
     (tmp_path / "unreadable.wav").write_bytes(b"no audio at all")
     write_tone(tmp_path / "empty.wav", 0.0)
     write_tone(tmp_path / "silent.wav", 1.0)
+    (tmp_path / "half.wav").write_bytes((tmp_path / "silent.wav").read_bytes()[:10_000])
     return {
         "audio missing": record(tmp_path / "missing.wav", line=2),
         "audio unreadable": record(tmp_path / "unreadable.wav", line=3),
         "audio empty": record(tmp_path / "empty.wav", line=4),
         "without text": record(tmp_path / "silent.wav", text=" ", line=5),
         "id comes twice": record(tmp_path / "silent.wav", id="good", line=6),
+        "audio truncated": record(tmp_path / "half.wav", line=7),
     }
 
 
@@ -59,7 +61,7 @@ def test_each_unusable_utterance_is_reported_and_counted(good: Record, tmp_path:
     )
     assert result.exit_code == 0, result.output
     assert [utterance.id for utterance in read_manifest(manifest_path(tmp_path / "data", "cs", "train"))] == ["good"]
-    for line in range(2, 7):
+    for line in range(2, 8):
         assert result.stderr.count(f"table.tsv:{line}: skipped: ") == 1
     assert "no split 'dev'" in result.stderr
 
@@ -75,7 +77,7 @@ def test_summaries_tell_what_was_skipped(good: Record, tmp_path: Path):
 
 def test_too_many_unusable_utterances_are_refused(good: Record, tmp_path: Path):
     corpus = corpus_of([good, *unusable(tmp_path).values()])
-    with pytest.raises(InputError, match=r"5 of 6 unusable \(1 audio empty, 1 audio missing"):
+    with pytest.raises(InputError, match=r"6 of 7 unusable \(1 audio empty, 1 audio missing"):
         make_manifests(corpus, "CORPUS", tmp_path / "data", ["cs"])
     assert not manifest_path(tmp_path / "data", "cs", "train").exists()
 

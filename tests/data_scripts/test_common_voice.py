@@ -1,5 +1,6 @@
 """Common Voice: which folders are taken, how its tables are read."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,9 @@ BAD_ROWS = {
     "missing field": ("s\t1.wav\tdva", "3 fields, 4 expected"),
     "huge field": (f"s\t1.wav\t{'dva ' * 40_000}\tcs", "the field 'sentence' holds 160,000 letters"),
     "NUL": ("s\t1.wav\td\0va\tcs", "the field 'sentence' holds the letter NUL"),
-    "name too long": (f"s\t{'dva ' * 100}\tdva\tcs", "there is no audio file"),
-    "no name": ("s\t\tdva\tcs", "there is no audio file"),
-    "a folder for a name": ("s\t..\tdva\tcs", "there is no audio file"),
+    "name too long": (f"s\t{'dva ' * 100}\tdva\tcs", "File name too long"),
+    "no name": ("s\t\tdva\tcs", "is no file but a folder"),
+    "a folder for a name": ("s\t..\tdva\tcs", "is no file but a folder"),
 }
 
 
@@ -82,7 +83,7 @@ def test_a_bad_row_is_named_and_the_others_are_whole(case: str, tmp_path: Path, 
     row, problem = BAD_ROWS[case]
     corpus = table_of(tmp_path / "corpus", "\ns\t0.wav\tjedna\tcs\n", row, "\ns\t2.wav\ttři\tcs")
     assert texts_of(corpus, tmp_path / "data") == ["jedna", "tři"]
-    assert f"train.tsv:3: skipped: {problem}" in capsys.readouterr().err
+    assert re.search(rf"train\.tsv:3: skipped: .*{re.escape(problem)}", capsys.readouterr().err)
 
 
 def test_what_belongs_to_a_sentence_stays(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Multilingual LibriSpeech: both editions, the language from the folder's name, broken tables."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_the_language_can_be_given(tmp_path: Path):
         ("17_42_000003\ttwo\ttabs", "3 fields, 2 expected"),
         ("17_42_000003\tone\r17_42_000004\ttwo", "3 fields, 2 expected"),
         ("17_42_000003\tN\0UL", "the field 'text' holds the letter NUL"),
-        (f"17_42_{'0' * 300}\tname too long", "there is no audio file"),
+        (f"17_42_{'0' * 300}\tname too long", "File name too long"),
         ("17_42_\0\ttext", "the field 'id' holds the letter NUL"),
     ],
 )
@@ -50,7 +51,7 @@ def test_a_broken_line_is_named_and_counted(
     summaries = make_manifests(CORPUS, corpus.path, tmp_path / "data")
     assert [summary.num_utterances for summary in summaries] == [3, 1, 2]
     assert sum(summaries[0].skipped.values()) == 1
-    assert f"transcripts.txt:4: skipped: {problem}" in capsys.readouterr().err
+    assert re.search(rf"transcripts\.txt:4: skipped: .*{re.escape(problem)}", capsys.readouterr().err)
     with pytest.raises(InputError, match="1 of 4 unusable"):
         make_manifests(CORPUS, corpus.path, tmp_path / "data", overwrite=True, allow_skipped=0.0)
 

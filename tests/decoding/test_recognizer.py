@@ -101,7 +101,8 @@ def test_transcribes_examples(recognizer, tmp_path):
     utterances = []
     for i, waveform in enumerate(noises()):
         soundfile.write(tmp_path / f"{i}.flac", waveform, 16_000)
-        utterances.append(Utterance(f"u{i}", tmp_path / f"{i}.flac", "bb", "xyz", 1.0))
+        seconds = len(waveform) / 16_000
+        utterances.append(Utterance(f"u{i}", tmp_path / f"{i}.flac", "bb", "xyz", seconds))
     manifest = tmp_path / "bb" / "dev.jsonl"
     write_manifest(manifest, utterances)
     store = open_store(tmp_path / "cache", "bb", lambda: read_manifest(manifest), AudioLimits(16_000, 0.1, 30))

@@ -79,7 +79,7 @@ def test_one_name_is_one_run():
 
 
 def test_the_reference_arm_is_the_target_and_nothing_else():
-    (only,) = stages(REFERENCE_ARM)
+    (only,) = stages(REFERENCE_ARM.method)
     assert list(only.recipe.languages) == ["bb"]
     assert only.start is None
 
@@ -99,6 +99,19 @@ def test_pretraining_never_sees_the_target_and_is_the_start_of_finetuning():
     assert (*updates, second.recipe.training.learning_rate) == (7, 5, 0.1)
     assert second.recipe.training.warmup_updates == 3
     assert first.recipe.training.warmup_updates == recipe().training.warmup_updates != 3
+
+
+def test_warm_up_follows_the_updates_of_each_stage():
+    longer = {
+        "compare.pretrain_updates": 1200,
+        "compare.finetune_updates": 100,
+        "compare.finetune_warmup_updates": None,
+    }
+    first, second = find_arm("pretrain_finetune")(recipe().overridden(longer))
+    assert (first.recipe.training.warmup, second.recipe.training.warmup) == (300, 25)
+    given = recipe().overridden(longer | {"training.warmup_updates": 600, "compare.finetune_warmup_updates": 40})
+    first, second = find_arm("pretrain_finetune")(given)
+    assert (first.recipe.training.warmup, second.recipe.training.warmup) == (600, 40)
 
 
 def test_a_stage_starts_from_one_before_it():
@@ -129,7 +142,7 @@ def test_arms_that_leave_the_encoder_as_it_is(arm: str):
     if arm == "progressive":
         assert isinstance(second.recipe.encoder, ProgressiveSettings)
         assert [column.languages for column in second.recipe.encoder.columns] == [("aa", "cc"), ("bb",)]
-        assert second.recipe.training == stages(REFERENCE_ARM)[0].recipe.training
+        assert second.recipe.training == stages(REFERENCE_ARM.method)[0].recipe.training
     else:
         assert second.recipe.adapters is not None
         assert second.recipe.training.unfreezing.kind == "heads"
@@ -201,7 +214,7 @@ def test_an_arm_without_a_target_is_refused(arm: str):
         find_arm(arm)(recipe(target=None))
 
 
-@pytest.mark.parametrize("arm", sorted(ARMS.keys() - {REFERENCE_ARM}))
+@pytest.mark.parametrize("arm", sorted(ARMS.keys() - {REFERENCE_ARM.method}))
 def test_an_arm_with_help_is_refused_without_auxiliary_languages(arm: str):
     with pytest.raises(InputError, match="has no auxiliary language"):
         find_arm(arm)(recipe().overridden({"languages": {"bb": {}}}))

@@ -1,6 +1,8 @@
 """A comparison, stopped in the middle and started again; every test looks at the same one."""
 
 import json
+import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from typing import get_type_hints
 
 import jiwer
 import pytest
+from heard import Heard
 
 import speech_mtl.experiments.evaluate as evaluate_module
 import speech_mtl.experiments.train as train_module
@@ -23,7 +26,8 @@ from speech_mtl.experiments.provenance import commit
 from speech_mtl.runs import Run
 from speech_mtl.scoring.hypotheses import Model, read_test_sets
 from speech_mtl.scoring.results import ResultRow
-from speech_mtl.scoring.tables import comparison_table
+from speech_mtl.scoring.tables import comparison_table, read_rows
+from speech_mtl.screen import Screen
 
 
 @dataclass
@@ -90,7 +94,7 @@ def compared(
         patched.setattr(evaluate_module, "evaluate", counted_evaluate)
         with pytest.raises(KeyboardInterrupt):
             compare(recipe, done.folder)
-        done.rows_when_stopped = json.loads((done.folder / "comparison.json").read_text())
+        done.rows_when_stopped = read_rows(done.folder / "comparison.json", ResultRow)
         before = done.times()
         done.rows = list(compare(recipe, done.folder).rows)
         for name in done.stopped_at[0]:  # what was finished is as it was, to the file
@@ -123,11 +127,11 @@ def test_rows_are_written_as_soon_as_they_are_there(compared: Compared):
 
 
 def test_rows_have_all_fields_and_are_what_the_file_holds(compared: Compared):
-    assert json.loads((compared.folder / "comparison.json").read_text()) == compared.rows
+    assert read_rows(compared.folder / "comparison.json", ResultRow) == compared.rows
     for row in compared.rows:
         assert row.keys() == get_type_hints(ResultRow).keys()
         assert None not in row.values()
-    assert [(row["arm"], round(row["budget_s"], 3), row["split"]) for row in compared.rows] == [
+    assert [(row["arm"].name, round(row["budget_s"], 3), row["split"]) for row in compared.rows] == [
         (arm, budget_s, split)
         for budget_s in (3.6, 7.2)
         for arm in ("pretrain_finetune", "alone")
@@ -151,7 +155,7 @@ def test_numbers_equal_a_recount_from_the_hypotheses(compared: Compared):
 def test_updates_and_time_are_those_of_all_stages(compared: Compared):
     for row in compared.rows:
         names = [f"{row['arm']}-{row['budget_s'] / 60:g}min-seed0"]
-        names += ["pretrain-seed0"] if row["arm"] == "pretrain_finetune" else []
+        names += ["pretrain-seed0"] if row["arm"].name == "pretrain_finetune" else []
         progress = [Run(compared.folder / "runs" / name).progress() for name in names]
         assert row["num_updates"] == 2 * len(names)
         assert row["wall_time_s"] == round(sum(part.wall_time_s for part in progress), 1)
@@ -176,18 +180,45 @@ def test_the_page_shows_the_table_and_what_is_to_be_said_about_the_data(compared
 
 def test_a_run_is_evaluated_again_after_its_weights_or_its_test_set_have_changed(compared: Compared):
     run = Run(compared.folder / "runs" / "alone-0.06min-seed0")
-    manifest = compared.recipe.data.dir / "aa" / "test.jsonl"
+    manifest, part = compared.recipe.data.dir / "aa" / "test.jsonl", next(run.best_folder().rglob("*.safetensors"))
     saved = saved_evaluation
     assert saved(run, ("dev", "test")) == json.loads((run.path / "evaluation.json").read_text())
     assert saved(run, ("dev",)) is None
-    for path in (run.best_folder() / "x", manifest):
-        content = manifest.read_bytes()
+    for path, changed in (
+        (part, part.read_bytes() + b"x"),
+        (manifest, manifest.read_bytes().replace(b"abcd", b"abca")),
+    ):
+        content, status = path.read_bytes(), path.stat()
+        path.write_bytes(changed)
+        os.utime(path, ns=(0, 0))
+        assert saved(run, ("dev", "test")) is None, "whatever the file's date"
         path.write_bytes(content)
-        assert saved(run, ("dev", "test")) is None
-        (run.path / "evaluation.json").touch()
-        assert saved(run, ("dev", "test")) is not None
-    (run.best_folder() / "x").unlink()
-    (run.path / "evaluation.json").touch()
+        assert saved(run, ("dev", "test")) is not None, "content counts, not dates"
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_runs_made_from_other_transcripts_are_neither_taken_for_the_new_ones_nor_lost(compared: Compared):
+    manifest = compared.recipe.data.dir / "aa" / "train.jsonl"
+    content, before, screen = manifest.read_bytes(), compared.times(), Heard()
+    try:
+        manifest.write_bytes(content.replace(b'"text": "', b'"text": "a'))
+        with pytest.raises(InputError, match="was made from has changed since") as caught:
+            compare(compared.recipe, compared.folder)
+        assert re.search(r"train\.jsonl: text, id, speaker or labels of \d of \d used utt", caught.value.received)
+        assert "--out" in caught.value.action
+        assert "--accept-changes" in caught.value.action
+        assert list(compare(compared.recipe, compared.folder, screen, accept_changes=True).rows) == compared.rows
+    finally:
+        manifest.write_bytes(content)
+    assert any("accepted: " in line for line in screen.lines)
+    assert compared.times() == before
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(tiny_recipe: Recipe, tmp_path: Path):
+    (tmp_path / "comparison.md").write_text("mine")
+    with pytest.raises(InputError, match="is no output of `speech-mtl compare`, and not empty"):
+        compare(tiny_recipe, tmp_path)
+    assert (tmp_path / "comparison.md").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -224,10 +255,12 @@ def test_the_report_lies_beside_the_rows(compared: Compared):
     assert names >= {"comparison.json", "comparison.md", "efficiency.json", "hypotheses.jsonl", "provenance.json"}
     assert names >= {"report.html", "report.md", "plots", "runs"}
     assert "failures.json" not in names
-    equivalent = json.loads((compared.folder / "efficiency.json").read_text())
-    assert [(row["arm"], row["budget_s"]) for row in equivalent] == [
-        ("pretrain_finetune", row["budget_s"]) for row in compared.rows[::4]
+    arms = json.loads((compared.folder / "arms.json").read_text())
+    assert [(row["arm"], row["budget_s"]) for row in arms] == [
+        (arm, row["budget_s"]) for row in compared.rows[::4] for arm in ("alone", "pretrain_finetune")
     ]
+    worth = json.loads((compared.folder / "efficiency.json").read_text())
+    assert bool(worth) != ("auxiliary languages save cannot be said: " in (compared.folder / "report.md").read_text())
 
 
 def test_what_was_heard_is_that_of_the_runs(compared: Compared):
@@ -240,13 +273,34 @@ def test_what_was_heard_is_that_of_the_runs(compared: Compared):
             assert row["cer"] == pytest.approx(jiwer.cer(test_set.references, heard))
 
 
-@pytest.mark.parametrize("content", ["", "[{", "{}"])
-def test_a_half_written_evaluation_is_made_again(compared: Compared, content: str):
-    path = compared.folder / "runs" / "alone-0.06min-seed0" / "evaluation.json"
-    whole = path.read_text()
-    path.write_text(content)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("evaluation.json", b""),
+        ("evaluation.json", b"[{"),
+        ("evaluation.json", b'[{"cer": "much"}]'),
+        ("hypotheses/aa-test.jsonl", b'{"id": 1}'),
+        ("hypotheses/aa-test.jsonl", b"\xff"),
+    ],
+)
+def test_a_damaged_evaluation_is_made_again(compared: Compared, name: str, content: bytes):
+    path = compared.folder / "runs" / "alone-0.06min-seed0" / name
+    whole = path.read_bytes()
+    path.write_bytes(content)
     compare(compared.recipe, compared.folder)
-    assert path.read_text() == whole
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_log_is_named_once_and_stops_nothing(compared: Compared, capsys: pytest.CaptureFixture):
+    path = compared.folder / "runs" / "alone-0.06min-seed0" / "log.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    try:
+        rows = compare(compared.recipe, compared.folder, Screen()).rows
+    finally:
+        path.write_bytes(whole)
+    assert rows == compared.rows
+    assert capsys.readouterr().err.count("log.jsonl") == 1
 
 
 def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
@@ -277,7 +331,7 @@ def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
     assert (tmp_path / "out" / "report.html").is_file()
 
     monkeypatch.undo()
-    assert {row["arm"] for row in compare(recipe, tmp_path / "out").rows} == {"alone", "pretrain_finetune"}
+    assert {row["arm"].name for row in compare(recipe, tmp_path / "out").rows} == {"alone", "pretrain_finetune"}
     assert not (tmp_path / "out" / "failures.json").exists()
 
 
@@ -306,7 +360,7 @@ def test_side_by_side_gives_what_one_after_another_gives(tiny_recipe: Recipe, tm
     rows = compare(recipe, tmp_path / "two", num_jobs=2).rows
     assert {path.name for path in (tmp_path / "two" / "runs").glob("*/output.log")} == {"output.log"}
     alone = compare(recipe.overridden({"compare.arms": ["alone"]}), tmp_path / "one").rows
-    assert [row["cer"] for row in rows if row["arm"] == "alone"] == pytest.approx([row["cer"] for row in alone])
+    assert [row["cer"] for row in rows if row["arm"].name == "alone"] == pytest.approx([row["cer"] for row in alone])
 
 
 def test_a_transfer_map_of_two_languages(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
@@ -318,7 +372,7 @@ def test_a_transfer_map_of_two_languages(tiny_recipe: Recipe, tmp_path: Path, un
         }
     )
     rows = transfer(recipe, tmp_path / "out").rows
-    found = {(row["language"], row["arm"]) for row in rows if row["split"] == "test"}
+    found = {(row["language"], row["arm"].name) for row in rows if row["split"] == "test"}
     assert found == {
         ("aa", "alone"),
         ("bb", "alone"),

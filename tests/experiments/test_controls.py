@@ -1,15 +1,18 @@
 """What every control must hold to: it changes one thing of its arm, and shares no run with it."""
 
+from typing import Any
+
 import pytest
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS, Stage, find_arm
 from speech_mtl.experiments.controls import arms_and_controls, only
-from speech_mtl.scoring.results import REFERENCE_ARM, is_control
+from speech_mtl.scoring.results import REFERENCE_ARM, Arm
 from speech_mtl.settings import ControlSettings
 
-HELPED = sorted(ARMS.keys() - {REFERENCE_ARM})
+PLAIN = set(map(Arm, ARMS))
+HELPED = sorted(ARMS.keys() - {REFERENCE_ARM.method})
 
 
 def recipe(arms: list[str] | None = None, controls: dict[str, bool] | None = None) -> Recipe:
@@ -35,27 +38,28 @@ def with_all_controls() -> Recipe:
 
 
 def test_controls_are_off_by_default():
-    assert list(arms_and_controls(recipe())) == list(ARMS)
+    assert list(arms_and_controls(recipe())) == list(map(Arm, ARMS))
 
 
 @pytest.mark.parametrize("control", ControlSettings.model_fields)
 def test_every_switch_adds_arms_and_only_its_own(control: str):
     settings = recipe(controls={control: True})
-    added = arms_and_controls(settings).keys() - ARMS.keys()
+    added = arms_and_controls(settings).keys() - PLAIN
     assert added
     assert added == arms_and_controls(with_all_controls()).keys() & added
 
 
 def test_every_arm_with_help_has_every_control():
-    names = arms_and_controls(with_all_controls()).keys() - ARMS.keys()
+    names = {arm.name for arm in arms_and_controls(with_all_controls()).keys() - PLAIN}
     suffixes = ("noise", "shuffled", "without_aa", "without_cc")
     assert names == {"alone_equal_updates"} | {f"{arm}_{suffix}" for arm in HELPED for suffix in suffixes}
 
 
-def test_controls_are_told_from_arms_by_their_names():
+def test_controls_are_told_from_arms():
     """Leaving a language out is a way of training like others; the other controls are not to be used."""
-    for name in arms_and_controls(with_all_controls()):
-        assert is_control(name) == (name not in ARMS and "_without_" not in name)
+    for arm in arms_and_controls(with_all_controls()):
+        assert arm.is_control == (arm not in PLAIN and arm.control != "leave_one_out")
+        assert not arm.is_of_transfer_map
 
 
 def test_all_runs_of_all_arms_and_controls_have_names_of_their_own():
@@ -77,10 +81,10 @@ def test_every_stage_starts_from_one_of_its_own_control():
 
 
 @pytest.mark.parametrize("arm", HELPED)
-@pytest.mark.parametrize(("suffix", "what"), [("noise", "noise"), ("shuffled", "shuffled_transcripts")])
-def test_replaced_speech_is_that_of_the_auxiliaries_and_nothing_else_changes(arm: str, suffix: str, what: str):
+@pytest.mark.parametrize("what", ["noise", "shuffled_transcripts"])
+def test_replaced_speech_is_that_of_the_auxiliaries_and_nothing_else_changes(arm: str, what: Any):
     settings = with_all_controls()
-    changed, own = arms_and_controls(settings)[f"{arm}_{suffix}"](settings), find_arm(arm)(settings)
+    changed, own = arms_and_controls(settings)[Arm(arm, control=what)](settings), find_arm(arm)(settings)
     assert len(changed) == len(own)
     for control, stage in zip(changed, own, strict=True):
         for language, of_language in control.recipe.languages.items():
@@ -95,7 +99,7 @@ def test_replaced_speech_is_that_of_the_auxiliaries_and_nothing_else_changes(arm
 @pytest.mark.parametrize("arm", HELPED)
 def test_leaving_one_out_leaves_the_others(arm: str):
     settings = with_all_controls()
-    first = arms_and_controls(settings)[f"{arm}_without_aa"](settings)[0]
+    first = arms_and_controls(settings)[Arm(arm, control="leave_one_out", auxiliary="aa")](settings)[0]
     own = find_arm(arm)(settings)[0]
     assert first.recipe.languages.keys() == own.recipe.languages.keys() - {"aa"}
 
@@ -108,12 +112,14 @@ def test_only_one_is_one(arm: str):
 
 def test_equal_updates_are_those_of_the_longest_arm_and_never_stop_early():
     settings = recipe(["alone", "pretrain_finetune"], {"equal_updates": True})
-    (stage,) = arms_and_controls(settings)["alone_equal_updates"](settings)
+    (stage,) = arms_and_controls(settings)[Arm("alone", control="equal_updates")](settings)
     assert stage.recipe.training.num_updates == 140
     assert stage.recipe.training.patience * 30 >= 140
     assert list(stage.recipe.languages) == ["bb"]
     shorter = settings.overridden({"compare.pretrain_updates": 10})
-    assert arms_and_controls(shorter)["alone_equal_updates"](shorter)[0].recipe.training.num_updates == 100
+    assert (
+        arms_and_controls(shorter)[Arm("alone", control="equal_updates")](shorter)[0].recipe.training.num_updates == 100
+    )
 
 
 def test_there_is_nothing_to_leave_out_of_a_single_auxiliary():

@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from heard import Heard
 
 from speech_mtl.build import build_model
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.evaluate import evaluate, load_references
+from speech_mtl.experiments.evaluate import evaluate, evaluate_manifest, held_out_name, load_references
 from speech_mtl.runs import Run
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.tags import Tags
@@ -104,3 +105,35 @@ def test_an_empty_test_set_and_one_without_text_are_refused(run: Run):
     path.write_text("")
     with pytest.raises(InputError, match="is empty"):
         load_references(run.recipe(), "aa", "test", recognizer)
+
+
+def test_another_manifest_is_evaluated_and_own_results_stay(run: Run, tmp_path: Path):
+    evaluate(run)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    source = manifest_path(run.recipe().data.dir, "aa", "test")
+    held_out = [replace(u, audio=u.audio.resolve()) for u in read_manifest(source)][:2]
+    for name, shown in (("held out.jsonl", "held_out"), ("test.jsonl", "more-test")):
+        manifest = tmp_path / "more" / name
+        write_manifest(manifest, held_out)
+        row, found = evaluate_manifest(run, manifest, "aa")
+        assert (row["language"], row["split"], found, row["num_utterances"]) == ("aa", shown, shown, 2)
+        assert json.loads((run.path / f"evaluation-{shown}.json").read_text()) == [row]
+        lines = (run.path / "hypotheses" / f"aa-{shown}.jsonl").read_text().splitlines()
+        assert [json.loads(line)["id"] for line in lines] == [utterance.id for utterance in held_out]
+    assert {path: path.read_bytes() for path in before} == before
+    with pytest.raises(InputError, match="has several languages") as caught:
+        evaluate_manifest(run, tmp_path / "more" / "test.jsonl")
+    assert "aa, bb" in caught.value.expected
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("a/held.jsonl", "held"), ("a/x y/dev.jsonl", "x_y-dev"), ("a/\u017eena.jsonl", "\u017eena")]
+)
+def test_a_manifest_has_the_name_of_its_file_but_never_that_of_a_split(path: str, name: str):
+    assert held_out_name(Path(path)) == name
+
+
+def test_an_unfinished_run_is_told(run: Run):
+    screen = Heard()
+    evaluate(run, ["dev"], ["aa"], screen)
+    assert screen.lines[0].startswith(f"warning {run.path} is not finished: update 0 of 4")

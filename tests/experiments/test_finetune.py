@@ -67,6 +67,8 @@ def test_a_second_generation_starts_from_the_first(trained: Run, third: dict, ma
     ("language", "settings", "problem", "action"),
     [
         ("aa", {}, "has an output layer for aa already", "--replace-head"),
+        ("AAR", {}, "has an output layer for aa already", "--replace-head"),
+        ("a_a", {}, "Malformed language tag", "ISO 639"),
         ("cc", {"output_layer": "keep"}, "no output layer for cc that could be kept", "--keep-head"),
     ],
 )
@@ -99,10 +101,23 @@ def test_schedules_are_settings(tiny_recipe: Recipe, method: str):
     assert little == below
     assert above.num_updates == 2 * below.num_updates
     assert below.unfreezing.kind == above.unfreezing.kind == "all"
-    found = below.num_updates, below.learning_rate, below.warmup_updates
-    usual = TrainingSettings()
-    columns = 2400, usual.learning_rate, usual.warmup_updates
-    assert found == (columns if method == "progressive" else (1200, 1e-3, 200))
+    found = below.num_updates, below.learning_rate
+    assert found == ((2400, TrainingSettings().learning_rate) if method == "progressive" else (1200, 1e-3))
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "warmup"),
+    [
+        ("finetune", {"training.num_updates": 1200}, 200),
+        ("finetune", {"training.num_updates": 50}, 12),
+        ("adapters", {"training.num_updates": 250}, 62),
+        ("finetune", {"training.num_updates": 250, "training.warmup_updates": 100}, 100),
+        ("progressive", {"training.num_updates": 2400}, 600),
+        ("progressive", {"training.num_updates": 240}, 60),
+    ],
+)
+def test_warm_up_follows_the_updates(trained: Run, third: dict, method: str, changes: dict, warmup: int):
+    assert recipe_for(trained, third, changes, method=method).training.warmup == warmup
 
 
 @pytest.mark.parametrize(

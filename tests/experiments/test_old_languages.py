@@ -1,6 +1,5 @@
 """A comparison that keeps old languages: what was forgotten is measured, and in some arms it is nothing."""
 
-import json
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +9,8 @@ from speech_mtl.experiments import report
 from speech_mtl.experiments.compare import compare, comparison_text
 from speech_mtl.experiments.plan import plan_comparison
 from speech_mtl.scoring.figures import forgetting_rows
+from speech_mtl.scoring.results import ForgettingRow
+from speech_mtl.scoring.tables import read_rows
 
 FROZEN = ("adapters", "progressive")
 
@@ -34,14 +35,14 @@ def test_what_each_arm_forgets(
     plan = plan_comparison(recipe, folder / "out")
     assert plan.tested == plan.stages.keys(), "pretraining is tested, too"
     results = compare(recipe, folder / "out")
-    rows = json.loads((folder / "out" / "forgetting.json").read_text())
-    assert [(row["language"], row["arm"]) for row in rows] == [("bb", arm) for arm in recipe.compare.arms]
+    rows = read_rows(folder / "out" / "forgetting.json", ForgettingRow)
+    assert [(row["language"], row["arm"].name) for row in rows] == [("bb", arm) for arm in recipe.compare.arms]
     for row in rows:
-        if row["arm"] in FROZEN:
+        if row["arm"].name in FROZEN:
             assert (row["growth"], row["growth_low"], row["growth_high"], row["same"]) == (0, 0, 0, True)
         assert row["cer_before"] == pytest.approx(rows[0]["cer_before"], abs=1e-4), "one pretraining for all"
     assert "## What was forgotten" in (folder / "out" / "report.md").read_text()
-    sizes = {one.arm: one for one in results.summary.sizes}
+    sizes = {one.arm.name: one for one in results.summary.sizes}
     assert sizes["pretrain_finetune"].trained < sizes["pretrain_finetune"].total, "old output layers are not trained"
     assert sizes["adapters"].trained == sizes["adapters"].own < sizes["adapters"].total / 2
     assert sizes["progressive"].total > 2 * sizes["pretrain_finetune"].total * 0.8

@@ -7,7 +7,6 @@ import pytest
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.plan import plan_comparison, plan_transfer
-from speech_mtl.scoring.results import auxiliary_of
 
 
 def recipe(**compare: object) -> Recipe:
@@ -24,7 +23,7 @@ def recipe(**compare: object) -> Recipe:
 
 def test_every_cell_comes_once_the_smallest_budget_first():
     plan = plan_comparison(recipe(budgets_min=[3, 1], seeds=[1, 2]), Path("out"))
-    assert [(cell.budget_s, cell.seed, cell.arm) for cell in plan.cells] == [
+    assert [(cell.budget_s, cell.seed, cell.arm.name) for cell in plan.cells] == [
         (b, s, a) for b in (60.0, 180.0) for s in (1, 2) for a in ("alone", "pretrain_finetune")
     ]
 
@@ -53,13 +52,13 @@ def test_runs_come_after_those_they_start_from():
 def test_a_transfer_map_has_every_pair_and_alone():
     plan = plan_transfer(recipe(seeds=[0, 1]), Path("out"))
     for seed in (0, 1):
-        cells = [(cell.target, auxiliary_of(cell.arm)) for cell in plan.cells if cell.seed == seed]
+        cells = [(cell.target, cell.arm.auxiliary or None) for cell in plan.cells if cell.seed == seed]
         languages = ("aa", "bb", "cc")
         pairs = [(target, other if other != target else None) for target in languages for other in languages]
         assert sorted(cells, key=str) == sorted(pairs, key=str)
     for cell in plan.cells:
         first = plan.stages[cell.stages[0]].recipe
-        auxiliary = auxiliary_of(cell.arm)
+        auxiliary = cell.arm.auxiliary or None
         assert set(first.languages) == ({auxiliary} if auxiliary else {cell.target})
 
 

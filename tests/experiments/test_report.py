@@ -2,17 +2,29 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from speech_mtl.cli import main
 from speech_mtl.errors import InputError
 from speech_mtl.experiments import report
-from speech_mtl.experiments.provenance import command, commit, provenance
+from speech_mtl.experiments.arms import ARMS
+from speech_mtl.experiments.provenance import command, commit, portable, provenance
 from speech_mtl.experiments.report import Results
-from speech_mtl.scoring.hypotheses import Model, TestSet
+from speech_mtl.scoring.hypotheses import Model, TestSet, write_test_sets
+from speech_mtl.scoring.results import CONTROLS, Arm
+from speech_mtl.scoring.summary import Provenance
 
 REFERENCES = ["ab cd", "ef gh", "ij", "kl mn op"] * 5
+
+
+def row(arm: Arm, budget_s: float, language: str, cer: float) -> Any:
+    return {
+        **{"recipe": "r", "arm": arm, "budget_s": budget_s, "seed": 0, "language": language, "split": "test"},
+        **{"wer": 0.1, "cer": cer, "num_utterances": 20, "num_reference_words": 40},
+        **{"num_reference_characters": 100, "num_updates": 5, "num_parameters": 9, "wall_time_s": 2.0},
+    }
 
 
 def results() -> Results:
@@ -20,21 +32,21 @@ def results() -> Results:
     rows = []
     for arm, budget_s, wrong in (("alone", 600.0, 8), ("alone", 1200.0, 2), ("joint", 600.0, 4)):
         heard = ["x" + text[1:] if i < wrong else text for i, text in enumerate(REFERENCES)]
-        test_set.add(Model(arm, budget_s, 0), test_set.ids, heard)
-        rows.append(
-            {"recipe": "r", "arm": arm, "budget_s": budget_s, "seed": 0, "language": "cs", "split": "test"}
-            | {"wer": 0.1, "cer": wrong / 100, "num_utterances": 20, "num_reference_words": 40}
-            | {"num_reference_characters": 100, "num_updates": 5, "num_parameters": 9, "wall_time_s": 2.0}
-        )
+        test_set.add(Model(Arm(arm), budget_s, 0), test_set.ids, heard)
+        rows.append(row(Arm(arm), budget_s, "cs", wrong / 100))
     return Results("r", "About.", rows, [test_set], 200, provenance(6.0, {"0123456789ab": 2}))
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    found = results()
-    report.save(found, tmp_path, rows="comparison.json")
-    report.write_report(found, tmp_path)
+def saved(tmp_path: Path) -> Path:
+    report.save(results(), tmp_path, rows="comparison.json")
     return tmp_path
+
+
+@pytest.fixture
+def folder(saved: Path) -> Path:
+    report.write_report(report.load(saved), saved)
+    return saved
 
 
 def test_what_is_saved_is_loaded(folder: Path):
@@ -124,5 +136,150 @@ def test_commands_are_kept_once_each_and_in_order(folder: Path):
 
 
 def test_the_commit_is_that_of_this_code():
-    head = (Path(__file__).parents[2] / ".git" / "HEAD").exists()
+    head = (Path(__file__).parents[2] / ".git").exists()
     assert (commit() is not None) == head
+
+
+def results_of(arms: list[Arm], languages: tuple[str, ...] = ("cs",)) -> Results:
+    """Each arm has half of its utterances right, in every language."""
+    test_sets, rows = [], []
+    for language in languages:
+        made = TestSet(language, True, [str(i) for i in range(8)], [None] * 8, REFERENCES[:8])
+        for arm in arms:
+            made.add(Model(arm, 600.0, 0), made.ids, [text if i % 2 else "x" for i, text in enumerate(made.references)])
+            rows.append(row(arm, 600.0, language, 0.5))
+        test_sets.append(made)
+    return Results("r", "About.", rows, test_sets, 100, Provenance([], None, {}, "", "", 6.0))
+
+
+HOSTILE_VARIANTS = ("speech_only_first", "with_noise", "x_shuffled", "x_equal_updates", "x_without_de", "a:b", "alone")
+
+
+@pytest.mark.parametrize("variant", ["", *HOSTILE_VARIANTS])
+@pytest.mark.parametrize("method", [name for name in ARMS if name != "alone"])
+def test_the_kind_of_a_report_does_not_hang_on_names(tmp_path: Path, method: str, variant: str):
+    controls: Any = [control for control in CONTROLS if control != "leave_one_out"]
+    arms = [Arm("alone", variant), *(Arm(method, variant, control) for control in controls)]
+    arms.append(Arm(method, variant, "leave_one_out", "de"))
+    report.save(results_of(arms), tmp_path)
+    loaded = report.load(tmp_path)
+    assert [row["arm"] for row in loaded.rows] == arms
+    assert (loaded.is_transfer_map, loaded.has_tasks) == (False, bool(variant))
+    assert loaded.summary.transfer == []
+    assert {one.arm for one in loaded.summary.equivalent_hours if not one.arm.is_control} <= {arms[1], arms[-1]}
+    if variant:
+        gains = {one.arm: one.gain for one in loaded.summary.tasks}
+        assert gains.keys() == set(arms)
+        assert [arm for arm, gain in gains.items() if gain is None] == [arms[0]], "all against alone of that variant"
+
+
+def test_a_transfer_map_is_one_by_its_arms(tmp_path: Path):
+    report.save(results_of([Arm("alone"), Arm("joint", auxiliary="de"), Arm("joint", auxiliary="pl")]), tmp_path)
+    loaded = report.load(tmp_path)
+    assert (loaded.is_transfer_map, loaded.has_tasks) == (True, False)
+    assert {one.auxiliary for one in loaded.summary.transfer} == {"de", "pl"}
+
+
+def changed_json(path: Path, keys: tuple, value: object) -> None:
+    content = place = json.loads(path.read_text(encoding="utf-8"))
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "value"),
+    [
+        ("comparison.json", (0, "arm"), {}),
+        ("comparison.json", (0, "arm"), "nobody_knows"),
+        ("comparison.json", (0, "arm"), "joint_only_de"),
+        ("comparison.json", (0, "arm"), {"method": "alone", "variant": "other"}),
+        ("comparison.json", (0, "seed"), -1),
+        ("comparison.json", (0, "seed"), 2**40),
+        ("comparison.json", (0, "seed"), 3),
+        ("comparison.json", (0, "seed"), True),
+        ("comparison.json", (0, "budget_s"), float("nan")),
+        ("comparison.json", (0, "budget_s"), 0),
+        ("comparison.json", (0, "budget_s"), "600"),
+        ("comparison.json", (0, "num_utterances"), -20),
+        ("comparison.json", (0, "cer"), -0.5),
+        ("comparison.json", (0, "split"), "tset"),
+        ("comparison.json", (0, "language"), "de"),
+        ("comparison.json", (0, "task"), "emotion"),
+        ("comparison.json", (1, "budget_s"), 600.0),
+        ("provenance.json", ("commands",), "speech-mtl"),
+        ("provenance.json", ("commands", 0), None),
+        ("provenance.json", ("versions",), []),
+        ("provenance.json", ("wall_time_s",), float("inf")),
+        ("provenance.json", ("num_replications",), 0),
+        ("provenance.json", ("num_replications",), 10**9),
+        ("provenance.json", ("trained_by", "0123456789ab"), -1),
+        ("provenance.json", ("about",), None),
+    ],
+)
+def test_values_of_another_kind_are_refused_with_their_file(saved: Path, name: str, keys: tuple, value: object):
+    changed_json(saved / name, keys, value)
+    with pytest.raises(InputError, match=rf"{name}|hypotheses\.jsonl"):
+        report.load(saved)
+
+
+def test_rows_and_hypotheses_fit_one_another(saved: Path):
+    rows = json.loads((saved / "comparison.json").read_text())
+    for changed, problem in (
+        ([*rows, rows[0]], "a row comes twice"),
+        (rows[:2], "has no row of results"),
+        ([*rows, rows[0] | {"seed": 1}], "lack what they heard"),
+        ([*rows, rows[0] | {"language": "de"}], "a test set is missing"),
+    ):
+        (saved / "comparison.json").write_text(json.dumps(changed))
+        with pytest.raises(InputError, match=problem) as caught:
+            report.load(saved)
+        assert "run the comparison again" in caught.value.action
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        {"curves": 3},
+        {"curves": [{"arm": "joint", "task": "cs", "updates": [1], "losses": [], "weights": [1.0]}]},
+        {"curves": [{"arm": "joint", "task": "cs", "updates": [], "losses": [], "weights": []}]},
+        {"curves": [{"arm": "joint", "task": "cs", "updates": [1], "losses": [float("nan")], "weights": [1.0]}]},
+        {"sizes": [{"arm": "joint", "trained": -1, "total": 2, "own": 0}]},
+        {"labels": [{"arm": "joint", "task": "cs", "labelled": "many", "utterances": 2}]},
+        {"laterals": {}},
+        [],
+    ],
+)
+def test_damaged_curves_are_refused(saved: Path, curves: object):
+    (saved / "curves.json").write_text(json.dumps(curves))
+    with pytest.raises(InputError, match=r"curves\.json"):
+        report.load(saved)
+
+
+def test_old_languages_are_there_before_and_after(saved: Path):
+    made = results().test_sets[0]
+    write_test_sets(saved / report.OLD, [made])
+    with pytest.raises(InputError, match="is not there before and after"):
+        report.load(saved)
+
+
+def test_reports_do_not_tell_where_the_user_is_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    home, here = tmp_path / "home" / "jane.doe", tmp_path / "home" / "jane.doe" / "work"
+    here.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    typed = ["speech-mtl", "compare", f"{here}/recipes/x", f"data.dir={home}/data", "--out", str(here), f"x=[{home}]"]
+    monkeypatch.setattr("sys.argv", typed)
+    found = results()
+    report.save(found, here / "out")
+    report.write_report(found, here / "out")
+    for path in (path for path in (here / "out").rglob("*") if path.is_file()):
+        assert b"jane.doe" not in path.read_bytes(), path
+    assert report.earlier_commands(here / "out") == ["speech-mtl compare recipes/x data.dir=~/data --out . 'x=[~]'"]
+    assert portable(f"{home}-else {home}.bak /x{home}") == f"{home}-else {home}.bak /x{home}"
+
+    changed_json(here / "out" / "provenance.json", ("commands", 0), f"speech-mtl compare {home}/old")
+    assert report.load(here / "out").provenance.commands == ["speech-mtl compare ~/old"]

@@ -83,6 +83,12 @@ def test_a_head_for_as_many_other_tokens_is_new(trained: Run):
         np.testing.assert_array_equal(model.heads.heads[0].kernel, fresh.heads.heads[0].kernel)
 
 
+def test_a_language_by_another_tag_is_not_taken_for_a_new_one(trained: Run):
+    tokenizers = trained.tokenizers()
+    with pytest.raises(InputError, match="has the language aar, but calls it aa"):
+        started(trained, trained.recipe(), {"aar": tokenizers["aa"], "bb": tokenizers["bb"]})
+
+
 def test_a_recipe_may_ask_for_a_new_head(trained: Run):
     recipe = trained.recipe().overridden({"languages.aa.output_layer": "new", "init_from": str(trained.path)})
     model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in trained.tokenizers().items()})

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ def test_training_starts_from_another_run_even_if_killed_before_its_first_checkp
             "init_from": str(trained.path),
             "training.num_updates": 1,
             "training.learning_rate": 1e-7,
+            "training.final_learning_rate": 0.0,
         }
     )
     Run(tmp_path / "run").start(recipe, {name: trained.tokenizers()[name] for name in ("bb", "aa")})
@@ -101,7 +103,7 @@ def test_a_finished_run_is_left_alone(trained: Run):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"training.num_updates": 500}, "training.num_updates: 120 -> 500"),
+        ({"training.learning_rate": 1e-4}, "training.learning_rate: 0.01 -> 0.0001"),
         ({"data.alpha": 1.0}, "data.alpha: 0.5 -> 1.0"),
         ({"languages": {"aa": {}}, "target": "aa"}, "languages.bb.tokenizer.kind"),
         ({"languages.aa.budget_s": 5}, "languages.aa.budget_s: null -> 5.0"),
@@ -113,8 +115,157 @@ def test_another_recipe_in_the_folder_of_a_run_is_refused(trained: Run, change: 
     assert named in caught.value.received
 
 
-def test_what_a_comparison_consists_of_is_no_other_setting(trained: Run):
-    train(trained.recipe().overridden({"compare.budgets_min": [1, 2, 3], "about": "other words"}), trained.path)
+def test_what_has_no_bearing_on_the_weights_is_no_other_setting(trained: Run, tmp_path: Path):
+    """A setting that is refused here, or one that is not in the table and should be, shows."""
+    shutil.copytree(trained.path, tmp_path / "run")
+    moved = shutil.copytree(trained.recipe().data.dir, tmp_path / "moved")
+    changes = {
+        "name": "other",
+        "about": "other words",
+        "compare.budgets_min": [1, 2, 3],
+        "tune.num_trials": 3,
+        "data.cache_dir": str(tmp_path / "cache"),
+        "data.num_threads": 1,
+        "data.allow_skipped": 0.5,
+        "data.allow_leaks": 1.0,
+        "data.dir": str(moved),
+        "languages.aa.manifests": {"test": str(moved / "bb" / "test.jsonl"), "dev": str(moved / "aa" / "dev.jsonl")},
+    }
+    screen = Heard()
+    run = train(trained.recipe().overridden(changes), tmp_path / "run", screen)
+    assert screen.lines == [f"{run.path} is finished: nothing to train."]
+    assert not (tmp_path / "cache").exists(), "audio of the same sizes and dates is not decoded again"
+    assert run.recipe().data.dir == moved
+    assert evaluate(run, ["dev"], ["aa"])[0]["num_utterances"] == 6
+
+
+def test_a_run_of_a_version_that_wrote_nothing_down_is_taken_and_that_is_said(trained: Run, tmp_path: Path):
+    run = Run(shutil.copytree(trained.path, tmp_path / "run"))
+    run.made_from_path.unlink()
+    screen = Heard()
+    train(trained.recipe(), run.path, screen)
+    assert any("did not write down what a run was made from" in line for line in screen.lines)
+    with pytest.raises(InputError, match="holds a run with other settings"):
+        train(trained.recipe().overridden({"data.dir": str(tmp_path)}), run.path)
+
+
+def test_another_folder_is_refused_before_anything_is_read(tiny_recipe: Recipe, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "log.jsonl").write_text("my log")
+    with pytest.raises(InputError, match="is no run, and not empty"):
+        train(tiny_recipe.overridden({"data.dir": str(tmp_path / "nowhere")}), tmp_path / "mine")
+
+
+# --- Trained further
+
+
+@pytest.fixture
+def short(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
+    """A run of two updates."""
+    return train(tiny_recipe.overridden({"training.num_updates": 2, "training.warmup_updates": 1}), tmp_path / "short")
+
+
+def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short: Run, tmp_path: Path):
+    before, screen = losses(short), Heard()
+    recipe = short.recipe().overridden({"training.num_updates": 4})
+    rates = {}
+    with pytest.MonkeyPatch.context() as patched:
+        on_update = train_module._Training.on_update
+
+        def seen(self, update: int, loss: float, rate: float, norm: float) -> None:
+            rates[update] = rate
+            on_update(self, update, loss, rate, norm)
+
+        patched.setattr(train_module._Training, "on_update", seen)
+        train(recipe, short.path, screen)
+    assert f"warning {short.path}: training.num_updates: 2 -> 4" in screen.lines
+    assert "Going on from update 2." in screen.lines
+    assert losses(short)[:2] == before
+    assert list(rates) == [3, 4]
+    cosine = 1e-5 + (1e-2 - 1e-5) * (1 + np.cos(np.pi * (2 - 1) / (4 - 1))) / 2
+    assert rates[3] == pytest.approx(cosine)
+    assert short.recipe() == recipe
+    (change,) = json.loads(short.made_from_path.read_text())["changes"]
+    assert change == {"update": 2, "what": ["training.num_updates: 2 -> 4"]}
+    with pytest.raises(InputError, match="has been trained for more updates than that"):
+        train(recipe.overridden({"training.num_updates": 3}), short.path)
+    with pytest.raises(InputError, match="holds a run with other settings"):
+        train(recipe.overridden({"training.num_updates": 6}), short.path, of_plan=True)
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+    rates = {"training.learning_rate": 1e-9, "training.final_learning_rate": 1e-9}
+    recipe = tiny_recipe.overridden({**rates, "training.patience": 1, "training.num_updates": 8})
+    run = train(recipe, tmp_path / "run")
+    assert run.progress().stopped
+    assert run.progress().update == 4
+    screen = Heard()
+    train(recipe.overridden({"training.num_updates": 20}), run.path, screen)
+    assert run.progress().update == 4
+    assert "goes on with a larger training.patience" in screen.lines[-1]
+    train(recipe.overridden({"training.patience": 2}), run.path)
+    assert run.progress().update == 6
+
+
+# --- Speech that changes
+
+
+def test_a_run_whose_speech_has_changed_is_refused_or_goes_on_if_accepted(short: Run):
+    path = manifest_path(short.recipe().data.dir, "bb", "train")
+    path.write_text(path.read_text().replace('"abcd"', '"abca"', 1))
+    recipe = short.recipe().overridden({"training.num_updates": 4})
+    with pytest.raises(InputError, match="was made from has changed since") as caught:
+        train(recipe, short.path)
+    assert (
+        f"{path}: text, id, speaker or labels of 1 of 12 used utterances (the first in line 1)" in caught.value.received
+    )
+    assert short.recipe().training.num_updates == 2
+    train(recipe, short.path, accept_changes=True)
+    assert short.progress().update == 4
+    (change,) = json.loads(short.made_from_path.read_text())["changes"]
+    assert change["what"][1] == caught.value.received
+    train(recipe, short.path)
+
+
+def test_a_run_is_refused_if_the_one_it_started_from_has_other_weights(short: Run, tmp_path: Path):
+    recipe = short.recipe().overridden({"init_from": str(short.path)})
+    run = train(recipe, tmp_path / "second")
+    moved = Run(short.path.rename(tmp_path / "moved"))
+    recipe = recipe.overridden({"init_from": str(moved.path)})
+    train(recipe, run.path)
+    part = next(moved.best_folder().rglob("*.safetensors"))
+    part.write_bytes(part.read_bytes() + b"x")
+    with pytest.raises(InputError, match="was made from has changed since") as caught:
+        train(recipe, run.path)
+    assert caught.value.received == f"{moved.path}, from which it started, has other weights now"
+
+
+# --- Dev and test speech that is in training
+
+
+def test_dev_and_test_speech_in_training_is_told_and_refused(
+    tiny_recipe: Recipe, make_corpus: Callable, tmp_path: Path, untraced: None
+):
+    data_dir = make_corpus(num_train=30, num_test=30, data_dir=tmp_path / "leaky")
+    others = list(read_manifest(manifest_path(data_dir, "bb", "train")))[:5]
+    own = list(read_manifest(manifest_path(data_dir, "aa", "test")))
+    for number, other in enumerate(others):
+        copy = Path(shutil.copyfile(other.audio, data_dir / f"{number}.flac"))
+        own[number] = replace(own[number], audio=copy, duration_s=other.duration_s)
+    write_manifest(manifest_path(data_dir, "aa", "test"), own)
+    recipe = tiny_recipe.overridden({"data.dir": str(data_dir), "training.num_updates": 1})
+    with pytest.raises(InputError, match=r"aa: \d+ of 30 test utterances have audio that is in training") as caught:
+        train(recipe, tmp_path / "run")
+    assert "test.jsonl:1 is " in caught.value.received
+    assert not (tmp_path / "run").exists()
+    screen = Heard()
+    run = train(recipe.overridden({"data.allow_leaks": 1.0}), tmp_path / "run", screen)
+    assert any(re.match(r"warning aa: \d+ of 30 test utterances .* are in training: ", line) for line in screen.lines)
+    assert any(line.startswith("aa dev: all 2 speakers are in training too") for line in screen.lines)
+    screen = Heard()
+    evaluate(run, ["test"], ["aa"], screen)
+    assert any(re.match(r"warning aa: \d+ of 30 test utterances", line) for line in screen.lines)
+    assert any(line.startswith("aa test: all 2 speakers are in training too") for line in screen.lines)
 
 
 # --- Killed and started again
@@ -252,6 +403,7 @@ def test_one_bad_file_is_left_out_reported_and_counted(tiny_recipe: Recipe, tmp_
     bad_dev.audio.unlink()
     screen = Heard()
     run = train(tiny_recipe.overridden({"training.num_updates": 1}), tmp_path / "run", screen)
+    assert any(line.startswith("warning") and "Warm-up takes 2 of 1 updates" in line for line in screen.lines)
     assert any(line.startswith("aa: 11 utterances") and line.endswith("left out: 1 empty") for line in screen.lines)
     assert any(line.startswith("warning") and f"{train_path}:1: empty" in line for line in screen.lines)
     assert any(line.startswith("warning") and f"{bad_dev.source}: left out" in line for line in screen.lines)

@@ -44,6 +44,15 @@ def assert_equals_librosa(waveform: np.ndarray) -> None:
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("rate_hz", "num_mels", "fft_size"), [(16_000, 80, 512), (8_000, 20, 400), (44_100, 64, 2048), (1500, 8, 256)]
+)
+@pytest.mark.parametrize(("mel", "settings"), [("slaney", {}), ("htk", {"htk": True, "norm": None})])
+def test_mel_filters_are_those_of_librosa(rate_hz: int, num_mels: int, fft_size: int, mel: Any, settings: dict):
+    theirs = librosa.filters.mel(sr=rate_hz, n_fft=fft_size, n_mels=num_mels, **settings).T
+    np.testing.assert_array_equal(mel_filters(rate_hz, num_mels, fft_size, mel), theirs)
+
+
 def test_equals_librosa_on_noise():
     assert_equals_librosa(np.random.default_rng(0).normal(0, 0.1, 12_345).astype("float32"))
 
@@ -56,23 +65,6 @@ def test_equals_librosa_on_real_speech(human_corpora: Path):
     files = [next(human_corpora.rglob(f"*.{suffix}")) for suffix in ("mp3", "opus")]
     for path in files:
         assert_equals_librosa(read_audio(path, 16_000))
-
-
-@pytest.mark.parametrize(
-    ("sample_rate_hz", "fft_size", "num_mels"), [(16_000, 512, 80), (8000, 256, 23), (16_000, 400, 80)]
-)
-@pytest.mark.parametrize(("mel", "theirs"), [("slaney", {}), ("htk", {"htk": True, "norm": None})])
-def test_filters_equal_librosa(sample_rate_hz, fft_size, num_mels, mel, theirs):
-    expected = librosa.filters.mel(sr=sample_rate_hz, n_fft=fft_size, n_mels=num_mels, **theirs).T
-    ours = mel_filters(sample_rate_hz, fft_size, num_mels, mel)
-    assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6 * expected.max())
-
-
-def test_filters_below_1_khz_equal_librosa():
-    """A rate at which even the highest band lies in the linear part of the scale."""
-    expected = librosa.filters.mel(sr=1600, n_fft=256, n_mels=8).T
-    np.testing.assert_allclose(mel_filters(1600, 256, 8, "slaney"), expected, rtol=1e-5, atol=1e-6 * expected.max())
 
 
 def test_no_warning_of_empty_filters():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from speech_mtl.scoring.results import Arm
 from speech_mtl.scoring.summary import (
     ArmSize,
     ArmSummary,
@@ -12,6 +13,7 @@ from speech_mtl.scoring.summary import (
     Hours,
     LanguageError,
     LateralUse,
+    NotLearnt,
     Provenance,
     Recommendation,
     Summary,
@@ -32,7 +34,7 @@ def around(value: float, width: float = 0.1) -> Estimate:
 def arm_summary(arm: str, budget_s: float, cer: float, alone: float | None, seeds: tuple = (0, 1, 2)) -> ArmSummary:
     gain = None if arm == "alone" or alone is None else 1 - cer / alone
     return ArmSummary(
-        arm=arm,
+        arm=Arm(arm),
         budget_s=budget_s,
         seeds=list(seeds),
         cer=around(cer),
@@ -50,7 +52,7 @@ def arm_summary(arm: str, budget_s: float, cer: float, alone: float | None, seed
 def equivalent(arm: str, budget_s: float, *minutes: float, relations: str = "===") -> EquivalentHours:
     """Minutes alone, their low and high end; `relations` of the three."""
     ends = [Hours(relation, value / 60) for relation, value in zip(relations, minutes, strict=True)]  # type: ignore
-    return EquivalentHours(arm, budget_s, *ends)
+    return EquivalentHours(Arm(arm), budget_s, *ends)
 
 
 FULL = Summary(
@@ -75,22 +77,24 @@ FULL = Summary(
         equivalent("tiny", 600.0, 10.0, 10.0, 11.0, relations="<<="),
     ],
     worse=[
-        Worse("zh-CN", "joint", 2400.0, Estimate(-0.3, -0.41, -0.2), True),
-        Worse("zh-CN", "tiny", 600.0, Estimate(-0.02, -0.09, 0.05), False),
+        Worse("zh-CN", Arm("joint"), 2400.0, Estimate(-0.3, -0.41, -0.2), True),
+        Worse("zh-CN", Arm("tiny"), 600.0, Estimate(-0.02, -0.09, 0.05), False),
     ],
     languages=[
         *(
-            LanguageError("zh-CN", arm, budget_s, alone * factor, alone * factor * 0.95, alone * factor * 1.05)
+            LanguageError("zh-CN", Arm(arm), budget_s, alone * factor, alone * factor * 0.95, alone * factor * 1.05)
             for place, (budget_s, alone) in enumerate(ALONE.items())
             for arm, factor in ((arm, OF_ALONE[arm][place]) for arm in ARMS)
         ),
-        *(LanguageError(name, "joint", budget_s, 0.11, 0.1, 0.125) for name in ("de", "en") for budget_s in ALONE),
+        *(LanguageError(name, Arm("joint"), budget_s, 0.11, 0.1, 0.125) for name in ("de", "en") for budget_s in ALONE),
     ],
     examples=[
-        Example("best", "pretrain_finetune", 2400.0, 0, "ni3 hao3", "ni3 hao3", [("ni3", "ni3"), ("hao3", "hao3")]),
+        Example(
+            "best", Arm("pretrain_finetune"), 2400.0, 0, "ni3 hao3", "ni3 hao3", [("ni3", "ni3"), ("hao3", "hao3")]
+        ),
         Example(
             "median",
-            "pretrain_finetune",
+            Arm("pretrain_finetune"),
             2400.0,
             0,
             f"wo3 {HOSTILE} men5 *bold* | x_y",
@@ -105,7 +109,7 @@ FULL = Summary(
                 (None, "de5"),
             ],
         ),
-        Example("worst", "pretrain_finetune", 2400.0, 0, "zai4 jian4", "", [("zai4", None), ("jian4", None)]),
+        Example("worst", Arm("pretrain_finetune"), 2400.0, 0, "zai4 jian4", "", [("zai4", None), ("jian4", None)]),
     ],
     transfer=[
         TransferEntry("zh-CN", "de", Estimate(0.31, 0.22, 0.4)),
@@ -115,12 +119,15 @@ FULL = Summary(
     ],
     recommendations=[Recommendation("zh-CN", ["de", "en"], ["de"]), Recommendation("de", ["en"], ["en"])],
     forgotten=[
-        Forgotten("de", "pretrain_finetune", 600.0, [0, 1, 2], 0.32, 0.71, Estimate(1.22, 0.9, 1.6), False),
-        Forgotten("de", "progressive", 600.0, [0, 1, 2], 0.32, 0.32, Estimate(0.0, 0.0, 0.0), True),
+        Forgotten("de", Arm("pretrain_finetune"), 600.0, [0, 1, 2], 0.32, 0.71, Estimate(1.22, 0.9, 1.6), False),
+        Forgotten("de", Arm("progressive"), 600.0, [0, 1, 2], 0.32, 0.32, Estimate(0.0, 0.0, 0.0), True),
     ],
-    sizes=[ArmSize("alone", 1_116_304, 1_116_304, 4000), ArmSize("pretrain_finetune", 1_157_000, 2_273_162, 4100)],
+    sizes=[
+        ArmSize(Arm("alone"), 1_116_304, 1_116_304, 4000),
+        ArmSize(Arm("pretrain_finetune"), 1_157_000, 2_273_162, 4100),
+    ],
     laterals=[
-        LateralUse("zh-CN", "progressive", budget_s, into, "1: de, en", share)
+        LateralUse("zh-CN", Arm("progressive"), budget_s, into, "1: de, en", share)
         for budget_s, shares in ((600.0, (0.3, 0.12, 0.04)), (1200.0, (0.2, 0.1, 0.01)))
         for into, share in zip(("block 1", "block 2", "output"), shares, strict=True)
     ],
@@ -150,6 +157,22 @@ BARE = Summary(
     notes=["There is no arm with auxiliary languages."],
 )
 
+UNLEARNT = replace(
+    BARE,
+    arms=[
+        replace(arm_summary(arm, budget_s, 1.0, 1.0), cer=Estimate(1.0, 1.0, 1.0), reduction=nothing, p_value=p)
+        for budget_s in (600.0, 1200.0)
+        for arm, nothing, p in (("alone", None, None), ("joint", Estimate(0.0, 0.0, 0.0), 1.0))
+    ],
+    no_hours="no run has learnt. Train longer",
+    not_learnt=[NotLearnt("aa", Arm(arm), b, [0, 1, 2], 3) for b in (600.0, 1200.0) for arm in ("alone", "joint")],
+    notes=["Not learnt: alone and joint."],
+)
+"""All errors are 100 %."""
+
+FLAT = replace(UNLEARNT, no_hours="the curve of alone does not fall", not_learnt=[], arms=FULL.arms)
+"""No hours can be read off the curve of alone."""
+
 
 def crowded_summary() -> Summary:
     """Eight arms with long names, seven budgets from minutes to 100 hours, twelve languages."""
@@ -171,7 +194,7 @@ def crowded_summary() -> Summary:
             for j, a in enumerate(arms[1:])
         ],
         languages=[
-            LanguageError(name, a, b, cer[b, a] * (1 + 0.1 * k), cer[b, a], cer[b, a] * (1.2 + 0.1 * k))
+            LanguageError(name, Arm(a), b, cer[b, a] * (1 + 0.1 * k), cer[b, a], cer[b, a] * (1.2 + 0.1 * k))
             for b in budgets_s
             for k, name in enumerate(codes)
             for a in (arms if k == 0 else arms[1::2])

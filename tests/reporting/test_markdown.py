@@ -6,6 +6,7 @@ from made_up_summaries import HOSTILE
 
 from speech_mtl.reporting.markdown import escaped
 from speech_mtl.reporting.report import write_report
+from speech_mtl.scoring.results import Arm
 from speech_mtl.scoring.tables import markdown_table
 
 
@@ -110,9 +111,9 @@ def test_what_cannot_be_given_is_said(pages):
 
 
 def test_arm_names_do_not_break_tables(bare_summary, tmp_path):
-    arms = [replace(arm, arm="a|b") for arm in bare_summary.arms]
+    arms = [replace(arm, arm=Arm("a", "b|c")) for arm in bare_summary.arms]
     text = write_report(replace(bare_summary, arms=arms), tmp_path)[1].read_text(encoding="utf-8")
-    assert "| 0.1 min | a\\|b |" in text
+    assert "| 0.1 min | a:b\\|c |" in text
 
 
 def test_parameters_where_arms_differ(full):

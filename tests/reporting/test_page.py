@@ -6,10 +6,12 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from made_up_summaries import HOSTILE
+from made_up_summaries import HOSTILE, UNLEARNT
 
 from speech_mtl.reporting import page, report
 from speech_mtl.reporting.report import write_report
+from speech_mtl.scoring.results import Arm
+from speech_mtl.scoring.summary import NotLearnt
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -160,10 +162,44 @@ def test_every_text_is_escaped(bare_summary, tmp_path, field):
 
 
 def test_arm_names_are_escaped_in_plots_and_tables(bare_summary, tmp_path):
-    arms = [replace(arm, arm=HOSTILE) for arm in bare_summary.arms]
+    arms = [replace(arm, arm=Arm("a", HOSTILE)) for arm in bare_summary.arms]
     text = write_report(replace(bare_summary, arms=arms), tmp_path)[0].read_text(encoding="utf-8")
     assert HOSTILE not in text
     assert text.count("&lt;script&gt;alert(1)") >= 2
+
+
+WORST = "$x_1$ \\frac{ \x1b[31m\x00\u202e\ufffe ]]> --> </svg></script> {{ 7*7 }} a|b & _x_ [bold]" + "y" * 10_000
+
+
+def test_the_worst_of_names_leaves_every_file_well_formed(full_summary, tmp_path):
+    arm = Arm("joint", WORST)
+    arms, worth = (
+        [replace(one, arm=arm) for one in own[1:2]] for own in (full_summary.arms, full_summary.equivalent_hours)
+    )
+    summary = replace(
+        full_summary,
+        **dict.fromkeys(("recipe", "about", "language"), WORST),
+        arms=arms,
+        equivalent_hours=worth,
+        worse=[replace(one, arm=arm, language=WORST) for one in full_summary.worse],
+        languages=[replace(one, arm=arm, language=WORST) for one in full_summary.languages[:2]],
+        examples=[replace(one, pairs=[(WORST, WORST), (None, WORST)]) for one in full_summary.examples],
+        transfer=[replace(one, target=WORST) for one in full_summary.transfer],
+        forgotten=[],
+        laterals=[],
+        notes=[WORST],
+        provenance=replace(full_summary.provenance, commands=[WORST], hardware=WORST, trained_by={WORST: 1}),
+    )
+    for path in write_report(summary, tmp_path):
+        if path.suffix == ".png":
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not set("\x00\x1b\u202e\ufffe") & set(text), path
+        if path.suffix == ".svg":
+            ElementTree.fromstring(text)
+        if path.suffix == ".html":
+            Page(text)
+            assert text.count("</script>") == 1
 
 
 def test_comparison_table(texts):
@@ -207,6 +243,28 @@ def test_what_cannot_be_given_is_said(texts, full):
         assert words in said
         assert words not in " ".join(text for _, text in full.texts)
     assert "None" not in said
+
+
+def test_a_report_on_what_has_not_learnt_says_so_and_gives_no_factor(tmp_path):
+    said = " ".join(text for _, text in Page(write_report(UNLEARNT, tmp_path)[0].read_text(encoding="utf-8")).texts)
+    assert "How many hours auxiliary languages save cannot be said: no run has learnt. Train longer." in said
+    assert "Cannot be said: no arm has learnt." in said
+    assert "Not learnt: alone and joint." in said
+    assert "F =" not in said
+    assert not [word for word in ("nan", "inf", "saves", "costs", "harm") if word in said.lower().split()]
+    assert not (tmp_path / "plots" / "report-equivalent-hours.png").exists()
+
+
+def test_an_arm_that_has_not_learnt_has_a_row_without_hours(tmp_path, full_summary):
+    summary = replace(full_summary, not_learnt=[NotLearnt("zh-CN", Arm("middle"), 600.0, [0], 1)])
+    text = write_report(summary, tmp_path)[1].read_text(encoding="utf-8")
+    assert "| 10 min | middle | has not learnt | – | – |" in text
+
+
+def test_errors_where_alone_has_none_are_named(tmp_path, full_summary):
+    arms = [replace(arm, reduction=None) if arm.arm == Arm("joint") else arm for arm in full_summary.arms]
+    text = write_report(replace(full_summary, worse=[], arms=arms), tmp_path)[1].read_text(encoding="utf-8")
+    assert "These have errors where alone has none, so that there is no share of its errors: joint with 10 min" in text
 
 
 def test_no_negative_transfer_is_said(tmp_path, full_summary):

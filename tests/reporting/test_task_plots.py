@@ -11,6 +11,7 @@ from speech_mtl.reporting.markdown import render_markdown
 from speech_mtl.reporting.page import render_page
 from speech_mtl.reporting.plots import make_plots
 from speech_mtl.reporting.task_plots import draw_tasks
+from speech_mtl.scoring.results import Arm
 from speech_mtl.scoring.summary import (
     MEAN,
     WORST,
@@ -24,7 +25,7 @@ from speech_mtl.scoring.summary import (
 )
 
 SVG = "{http://www.w3.org/2000/svg}"
-ARMS = ("alone:small", "joint:small", "alone:large", "joint:large")
+ARMS = tuple(Arm(method, variant) for variant in ("small", "large") for method in ("alone", "joint"))
 METRICS = {
     "de": "character error rate",
     "zh-CN": "character error rate",
@@ -35,9 +36,9 @@ METRICS = {
 }
 
 
-def task_error(task: str, arm: str) -> TaskError:
+def task_error(task: str, arm: Arm) -> TaskError:
     value = 0.2 + 0.05 * ARMS.index(arm) + 0.01 * list(METRICS).index(task)
-    gain = None if arm.startswith("alone") else Estimate(0.1, -0.05 if "small" in arm else 0.02, 0.2)
+    gain = None if arm.method == "alone" else Estimate(0.1, -0.05 if arm.variant == "small" else 0.02, 0.2)
     seeds = [value - 0.01, value, value + 0.01]
     return TaskError(
         task, METRICS[task], arm, 600.0, [0, 1, 2], Estimate(value, value - 0.03, value + 0.04), seeds, gain
@@ -51,7 +52,10 @@ def summary() -> Summary:
         for arm in ARMS[1::2]
         for place, task in enumerate(("de", "zh-CN", "emotion"))
     ]
-    conflicts = [Conflict("joint:small", "de", "emotion", -0.25), Conflict("joint:small", "emotion", "de", 0.5)]
+    conflicts = [
+        Conflict(Arm("joint", "small"), "de", "emotion", -0.25),
+        Conflict(Arm("joint", "small"), "emotion", "de", 0.5),
+    ]
     return Summary(
         recipe="made up",
         about="Made up.",
@@ -67,7 +71,10 @@ def summary() -> Summary:
         tasks=[task_error(task, arm) for task in METRICS for arm in ARMS],
         curves=curves,
         conflicts=conflicts,
-        labels=[LabelCount("joint:small", "de", 1234, 2345), LabelCount("alone:small", "emotion", 7, 9)],
+        labels=[
+            LabelCount(Arm("joint", "small"), "de", 1234, 2345),
+            LabelCount(Arm("alone", "small"), "emotion", 7, 9),
+        ],
         notes=["A note."],
     )
 
@@ -122,6 +129,15 @@ def test_the_report_says_it_in_words_and_tables(summary):
     assert page.count("<svg") >= 4
 
 
+def test_names_that_begin_with_a_low_line_are_in_the_legend(summary: Summary):
+    hidden = replace(summary, curves=[replace(one, task=f"_{one.task}") for one in summary.curves])
+    assert {"_de", "_zh-CN", "_emotion"} <= set(texts(make_plots(hidden)["losses"].svg))
+
+
+def test_a_conflict_is_shown_that_was_seen_from_one_side_only(summary: Summary):
+    assert "emotion" in texts(make_plots(replace(summary, conflicts=summary.conflicts[:1]))["conflicts"].svg)
+
+
 def test_without_a_reference_nothing_is_promised(summary):
     bare = replace(summary, tasks=[replace(one, gain=None) for one in summary.tasks])
     assert make_report(bare, make_plots(bare)).answer.startswith("How tasks compare can be seen below")
@@ -139,7 +155,7 @@ def test_what_is_said_of_alone_is_left_out_where_alone_is_not_measured(summary: 
 def test_targets_of_variants_are_shown_one_by_one(summary: Summary):
     """Each variant has its own target here: tables and panels with every arm would be all but empty."""
     own = {"de": "small", "zh-CN": "large"}
-    tasks = [one for one in summary.tasks if one.arm.endswith(own.get(one.task, "none"))]
+    tasks = [one for one in summary.tasks if one.arm.variant == own.get(one.task)]
     apart = replace(summary, tasks=tasks, curves=[], conflicts=[], labels=[])
     plots = make_plots(apart)
     panels = draw_tasks(tasks).axes
@@ -165,7 +181,7 @@ def test_targets_of_variants_are_shown_one_by_one(summary: Summary):
     ],
 )
 def test_one_task_an_arm(pairs: list[tuple[str, str]], expected: bool):
-    errors = [TaskError(task, "accuracy", arm, 60.0, [0], Estimate(0, 0, 0), [0], None) for task, arm in pairs]
+    errors = [TaskError(task, "accuracy", Arm(arm), 60.0, [0], Estimate(0, 0, 0), [0], None) for task, arm in pairs]
     assert one_task_an_arm(errors) == expected
 
 
@@ -173,7 +189,7 @@ def test_a_language_is_shown_where_the_mean_of_languages_lacks_an_arm(summary: S
     """An arm with fewer languages than others has no mean that compares."""
     languages = [f"x{number}" for number in range(6)]
     others = [replace(one, task=name) for name in languages for one in summary.tasks if one.task == "de"]
-    fewer = [replace(others[0], arm="joint:related", task=name) for name in languages[2:4]]
+    fewer = [replace(others[0], arm=Arm("joint", "related"), task=name) for name in languages[2:4]]
     means = [one for one in summary.tasks if one.task in (MEAN, WORST)]
     titles = [axes.get_title() for axes in draw_tasks([*others, *fewer, *means]).axes if axes.get_visible()]
     assert titles == [MEAN, WORST, "x2"]

@@ -9,12 +9,13 @@ from matplotlib.lines import Line2D
 
 from speech_mtl.reporting import style
 from speech_mtl.reporting.trade_off import draw_trade_off, learnt_and_forgotten
+from speech_mtl.scoring.results import Arm
 from speech_mtl.scoring.summary import Estimate, Forgotten, Summary
 
 
 def forgotten(language: str, arm: str, budget_s: float, growth: float) -> Forgotten:
     return Forgotten(
-        language, arm, budget_s, [0], 0.4, 0.4 * (1 + growth), Estimate(growth, growth, growth), not growth
+        language, Arm(arm), budget_s, [0], 0.4, 0.4 * (1 + growth), Estimate(growth, growth, growth), not growth
     )
 
 
@@ -30,7 +31,7 @@ def summary(full_summary: Summary) -> Summary:
 
 
 def panels(summary: Summary) -> list[Axes]:
-    return draw_trade_off(summary, style.arm_styles(one.arm for one in summary.arms)).axes
+    return draw_trade_off(summary, style.arm_styles(one.arm.name for one in summary.arms)).axes
 
 
 def points(line: Line2D) -> np.ndarray:
@@ -45,7 +46,7 @@ def markers(axes: Axes) -> list[tuple[float, float]]:
 
 def test_an_arm_is_shown_with_all_old_languages_that_it_was_measured_in(summary: Summary):
     found = learnt_and_forgotten(summary)
-    assert [(one.learnt.arm, one.learnt.budget_s) for one in found] == [
+    assert [(one.learnt.arm.name, one.learnt.budget_s) for one in found] == [
         (arm, budget_s) for budget_s in (600.0, 1200.0, 2400.0) for arm in ("joint", "pretrain_finetune")
     ]
     assert [one.growth for one in found[:2]] == [[0.0, 0.0], [0.5, 0.9]]
@@ -63,7 +64,7 @@ def test_the_target_alone_is_a_line(summary: Summary):
     first, last = panels(summary)
     dashed = [points(line)[0, 0] for line in [*first.lines, *last.lines] if line.get_linestyle() == "--"]
     assert dashed == pytest.approx([25.0, 8.0])
-    without = replace(summary, arms=[one for one in summary.arms if one.arm != "alone"])
+    without = replace(summary, arms=[one for one in summary.arms if one.arm.name != "alone"])
     assert not [line for axes in panels(without) for line in axes.lines if line.get_linestyle() == "--"]
 
 

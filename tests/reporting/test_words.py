@@ -1,10 +1,11 @@
 from dataclasses import replace
 
 import pytest
-from made_up_summaries import BARE, FULL, arm_summary, equivalent
+from made_up_summaries import BARE, FLAT, FULL, UNLEARNT, arm_summary, equivalent
 
 from speech_mtl.reporting import words
-from speech_mtl.scoring.summary import Estimate, Hours, TransferEntry
+from speech_mtl.scoring.results import Arm
+from speech_mtl.scoring.summary import Estimate, Hours, TaskError, TransferEntry
 
 
 def test_numbers():
@@ -49,6 +50,12 @@ def test_amounts_of_speech():
             "saves",
         ),
         (equivalent("a", 600, 90, 80, 180), "90 min", "(80 min to 3.0 h)", "9.0", "(8.0–18)", "saves"),
+        (equivalent("a", 600, 10, 10, 10), "10 min", "(10–10 min)", "1.0", "(1.0–1.0)", "no difference"),
+        (equivalent("a", 600, 10, 10, 10.0000001), "10 min", "(10–10 min)", "1.0", "(1.0–1.00)", "no difference"),
+        (equivalent("a", 600, 10, 9.98, 10.02), "10 min", "(10–10 min)", "1.0", "(1.00–1.00)", "no difference"),
+        (equivalent("a", 600, 11, 10.02, 12), "11 min", "(10–12 min)", "1.1", "(1.00–1.2)", "not certain"),
+        (equivalent("a", 600, 9, 8, 9.98), "9.0 min", "(8.0–10 min)", "0.90", "(0.80–1.00)", "not certain"),
+        (equivalent("a", 600, 11, 10.1, 12), "11 min", "(10–12 min)", "1.1", "(1.01–1.2)", "saves"),
         (equivalent("a", 600, 80, 80, 80, relations=">>>"), "> 80 min", "", "> 8.0", "", "saves"),
         (equivalent("a", 600, 10, 10, 10, relations=">>>"), "> 10 min", "", "> 1.0", "", "saves"),
         (equivalent("a", 600, 10, 10, 10, relations="<<<"), "< 10 min", "", "< 1.0", "", "costs"),
@@ -90,6 +97,47 @@ def test_answer():
     )
 
 
+def test_no_difference_is_no_harm():
+    assert answer(equivalent("joint", 600, 10, 10, 10)) == (
+        "With auxiliary languages (joint), 10 minutes do what 10 minutes (10–10 min) do alone: F = 1.0 (1.0–1.0); no "
+        "difference."
+    )
+
+
+def test_the_reason_why_there_are_no_hours_is_the_answer():
+    for name in ("unlearnt", "flat"):
+        summary = {"unlearnt": UNLEARNT, "flat": FLAT}[name]
+        said = words.answer(summary)
+        assert said == f"How many hours auxiliary languages save cannot be said: {summary.no_hours}."
+        assert words.answer(replace(summary, transfer=FULL.transfer)) == said
+
+
+def task(arm: str, error: float, *gain: float) -> TaskError:
+    found = Estimate(*gain) if gain else None
+    return TaskError("de", "character error rate", Arm(arm), 600.0, [0], Estimate(error, error, error), [error], found)
+
+
+def test_answer_of_tasks():
+    reference = task("alone", 0.4)
+    for errors, expected in (
+        (
+            [task("a", 0.3, 0.25, 0.1, 0.4)],
+            "On de, a with 10 minutes has the largest gain: 25.0 % (10.0 to 40.0) fewer ",
+        ),
+        (
+            [task("a", 0.5, -0.25, -0.4, 0.1)],
+            "On de, no arm has fewer errors than alone. Certainly better: 0 of 1 that ",
+        ),
+        ([task("a", 0.4, 0.0, 0.0, 0.0)], "On de, there is no difference from alone. Certainly better: 0 of 1 that "),
+    ):
+        assert words.answer(replace(BARE, tasks=[reference, *errors])).startswith(expected)
+    failed = [task("alone", 1.0), task("a", 0.95, 0.05, 0.01, 0.09)]
+    assert words.answer(replace(BARE, tasks=failed)) == (
+        "On de, no arm has learnt: every error is 90 % or more. Train with more updates, or with a shorter warm-up."
+    )
+    assert words.answer(replace(BARE, tasks=[reference])).endswith("nothing was measured beside alone.")
+
+
 def test_the_best_way_is_the_one_worth_most_and_then_the_one_with_fewest_errors():
     beyond = [equivalent(arm, 600, 80, 80, 80, relations=">>>") for arm in ("joint", "pretrain_finetune")]
     assert "(pretrain_finetune, the best of 2" in answer(*beyond)
@@ -99,7 +147,7 @@ def test_the_best_way_is_the_one_worth_most_and_then_the_one_with_fewest_errors(
 
 
 def test_a_control_is_never_the_answer():
-    control = equivalent("joint_noise", 600, 80, 70, 90)
+    control = replace(equivalent("joint", 600, 80, 70, 90), arm=Arm("joint", control="noise"))
     assert "(joint)" in answer(control, equivalent("joint", 600, 15, 12, 18))
     assert answer(control) == "Only controls were measured: what auxiliary languages are worth cannot be said."
 

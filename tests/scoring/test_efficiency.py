@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 from speech_mtl.scoring.efficiency import equivalent_hours, hours_alone, monotone
+from speech_mtl.scoring.results import Arm
 from speech_mtl.scoring.summary import Hours
 
 HOURS = np.array([1.0, 2.0, 4.0, 8.0])
@@ -84,7 +85,7 @@ def test_an_interval_holds_the_value_and_shrinks_with_the_noise():
     for spread in (0.1, 0.02):
         helped = wanted + np.random.default_rng(1).normal(0, spread, 2000)
         found = equivalent_hours(
-            "joint", 3600.0, HOURS * 3600, (curve(*errors)[0], replicates(errors, spread)), (wanted, helped)
+            Arm("joint"), 3600.0, HOURS * 3600, (curve(*errors)[0], replicates(errors, spread)), (wanted, helped)
         )
         assert (found.hours.relation, found.hours.hours) == ("=", pytest.approx(3.0))
         assert found.low.hours < 3.0 < found.high.hours
@@ -100,9 +101,9 @@ def test_an_interval_that_reaches_beyond_the_measured_says_so():
     alone = (curve(*errors)[0], replicates(errors, 0.0))
     for wanted, ends in ((0.1, ("=", ">")), (0.4, ("<", "="))):
         helped = math.log(wanted) + np.random.default_rng(1).normal(0, 0.2, 2000)
-        found = equivalent_hours("joint", 3600.0, HOURS * 3600, alone, (math.log(wanted), helped))
+        found = equivalent_hours(Arm("joint"), 3600.0, HOURS * 3600, alone, (math.log(wanted), helped))
         assert (found.low.relation, found.high.relation) == ends
-    found = equivalent_hours("joint", 3600.0, HOURS * 3600, alone, (math.log(0.01), np.full(2000, math.log(0.01))))
+    found = equivalent_hours(Arm("joint"), 3600.0, HOURS * 3600, alone, (math.log(0.01), np.full(2000, math.log(0.01))))
     assert [found.hours, found.low, found.high] == [Hours(">", 8.0)] * 3
 
 
@@ -110,4 +111,4 @@ def test_one_measured_budget_only_says_more_or_less():
     alone = (np.log([0.3]), np.log(np.full((2000, 1), 0.3)))
     for wanted, beyond in ((0.2, Hours(">", 1.0)), (0.4, Hours("<", 1.0))):
         helped = (math.log(wanted), np.full(2000, math.log(wanted)))
-        assert equivalent_hours("joint", 600.0, np.array([3600.0]), alone, helped).hours == beyond
+        assert equivalent_hours(Arm("joint"), 600.0, np.array([3600.0]), alone, helped).hours == beyond

@@ -5,14 +5,15 @@ import pytest
 
 from speech_mtl.scoring.examples import aligned, find_examples
 from speech_mtl.scoring.hypotheses import Model, TestSet
+from speech_mtl.scoring.results import Arm
 
 REFERENCES = ["one two", "three four five", "six", "seven eight"]
 HEARD = {
-    Model("alone", 60.0, 0): ["one", "three", "six", "eleven"],
-    Model("joint", 60.0, 0): ["one two", "three four five", "nix", "seven ate"],
-    Model("joint", 60.0, 1): ["", "", "", ""],
-    Model("noisy", 60.0, 0): ["x", "x", "x", "x"],
-    Model("joint", 120.0, 0): REFERENCES,
+    Model(Arm("alone"), 60.0, 0): ["one", "three", "six", "eleven"],
+    Model(Arm("joint"), 60.0, 0): ["one two", "three four five", "nix", "seven ate"],
+    Model(Arm("joint"), 60.0, 1): ["", "", "", ""],
+    Model(Arm("noisy"), 60.0, 0): ["x", "x", "x", "x"],
+    Model(Arm("joint"), 120.0, 0): REFERENCES,
 }
 
 
@@ -22,7 +23,7 @@ def small_set() -> TestSet:
 
 
 def test_best_median_and_worst_at_the_smallest_budget_as_alone_and_the_best_arm_heard_them():
-    shown = [(e.title, e.arm, e.budget_s, e.seed, e.reference) for e in find_examples(small_set())]
+    shown = [(e.title, e.arm.name, e.budget_s, e.seed, e.reference) for e in find_examples(small_set())]
     assert shown == [
         (title, arm, 60.0, 0, reference)
         for title, reference in (("best", REFERENCES[1]), ("median", "six"), ("worst", "seven eight"))
@@ -38,8 +39,8 @@ def test_hypotheses_are_those_of_the_model():
 
 def test_alone_is_shown_by_itself_where_it_is_all():
     lonely = small_set()
-    lonely.hypotheses = {Model("alone", 60.0, 0): HEARD[Model("alone", 60.0, 0)]}
-    assert {example.arm for example in find_examples(lonely)} == {"alone"}
+    lonely.hypotheses = {Model(Arm("alone"), 60.0, 0): HEARD[Model(Arm("alone"), 60.0, 0)]}
+    assert {example.arm.name for example in find_examples(lonely)} == {"alone"}
     lonely.hypotheses = {}
     assert find_examples(lonely) == []
 

@@ -7,6 +7,7 @@ import pytest
 
 from speech_mtl.scoring.forgetting import before, what_was_forgotten
 from speech_mtl.scoring.hypotheses import Model, TestSet
+from speech_mtl.scoring.results import Arm
 
 REFERENCES = ["abcd", "efgh", "ijkl", "mnop"]
 
@@ -24,14 +25,14 @@ def wrong(number: int) -> list[str]:
     return [("x" + text[1:]) if i < number else text for i, text in enumerate(REFERENCES)]
 
 
-MODELS = [Model("pretrain_finetune", 600.0, seed) for seed in range(3)]
+MODELS = [Model(Arm("pretrain_finetune"), 600.0, seed) for seed in range(3)]
 
 
 def test_rates_are_means_over_seeds_and_growth_is_their_ratio():
     heard = {before(model): wrong(errors) for model, errors in zip(MODELS, (1, 2, 1), strict=True)}
     heard |= {model: wrong(errors) for model, errors in zip(MODELS, (2, 4, 3), strict=True)}
     (one,) = what_was_forgotten([made_up(heard)], 2000)
-    assert (one.language, one.arm, one.budget_s, one.seeds) == ("de", "pretrain_finetune", 600.0, [0, 1, 2])
+    assert (one.language, one.arm.name, one.budget_s, one.seeds) == ("de", "pretrain_finetune", 600.0, [0, 1, 2])
     assert (one.before, one.after) == (pytest.approx(4 / 3 / 16), pytest.approx(3 / 16))
     assert one.growth.value == pytest.approx(3 / (4 / 3) - 1)
     assert one.growth.low < one.growth.value < one.growth.high
@@ -63,7 +64,24 @@ def test_no_errors_before_count_as_half_of_one():
 
 
 def test_arms_and_budgets_are_apart():
-    other = Model("joint_finetune", 1200.0, 0)
+    other = Model(Arm("joint_finetune"), 1200.0, 0)
     heard = {before(MODELS[0]): wrong(1), MODELS[0]: wrong(2), before(other): wrong(2), other: wrong(2)}
     found = what_was_forgotten([made_up(heard)], 200)
-    assert [(one.arm, one.growth.value) for one in found] == [("pretrain_finetune", 1.0), ("joint_finetune", 0.0)]
+    assert [(one.arm.name, one.growth.value) for one in found] == [("pretrain_finetune", 1.0), ("joint_finetune", 0.0)]
+
+
+def test_the_same_runs_under_another_name_forget_the_same():
+    heard = {before(model): wrong(errors) for model, errors in zip(MODELS, (1, 2, 1), strict=True)}
+    heard |= {model: wrong(errors) for model, errors in zip(MODELS, (2, 4, 3), strict=True)}
+    again = {model._replace(arm=Arm(model.arm.method.replace("pretrain", "foo"))): own for model, own in heard.items()}
+    first, second = what_was_forgotten([made_up(heard | again)], 500)
+    assert (first.arm.name, second.arm.name) == ("pretrain_finetune", "foo_finetune")
+    assert first.growth == second.growth
+    assert first.growth.low < first.growth.high
+
+
+def test_a_language_without_reference_text_has_no_row():
+    heard = {before(MODELS[0]): wrong(1), MODELS[0]: wrong(2)}
+    silent = made_up(heard)
+    silent.references = [""] * 4
+    assert what_was_forgotten([silent], 100) == []

@@ -13,13 +13,15 @@ from speech_mtl.errors import InputError
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.significance import (
     MatchedPairs,
+    Seeds,
     blocks,
+    fewer,
     mapsswe,
     paired_p_value,
     percentile_interval,
     resampled_sums,
-    seed_spread,
-    with_seed_spread,
+    seed_deviations,
+    varied,
 )
 
 
@@ -36,14 +38,25 @@ def paired_errors(generator, num_utterances=60):
 
 
 def test_blocks_are_speakers_if_all_are_known():
-    kind, block_of = blocks(["b", "a", "b", "c"])
-    assert (kind, block_of.tolist()) == ("speaker", [0, 1, 0, 2])
+    drawn = blocks(["b", "a", "b", "c"], "1234")
+    assert (drawn.kind, drawn.of.tolist()) == ("speaker", [1, 0, 1, 2])
 
 
 @pytest.mark.parametrize("speakers", [["a", None, "b"], [None] * 3, ["a", "a", "a"], ["a", "", "b"]])
 def test_blocks_are_utterances_otherwise(speakers):
-    kind, block_of = blocks(speakers)
-    assert (kind, block_of.tolist()) == ("utterance", [0, 1, 2])
+    drawn = blocks(speakers, "123")
+    assert (drawn.kind, drawn.of.tolist()) == ("utterance", [0, 1, 2])
+
+
+def test_the_same_speakers_are_drawn_together_and_others_are_not():
+    one, other = blocks(["b", "a", "b"], "123"), blocks(["a", "a", "b", "b"], "4567")
+    assert one.seed == other.seed
+    assert one.seed != blocks(["a", "c", "a"], "123").seed
+    assert blocks([None] * 2, ["1", "2"]).seed == blocks(["x"] * 2, ["1", "2"]).seed != blocks([None] * 2, "13").seed
+    first, second = (
+        resampled_sums(np.eye(2)[drawn.of], drawn.of, 200, drawn.seed) / np.bincount(drawn.of) for drawn in (one, other)
+    )
+    assert np.array_equal(first, second)
 
 
 def test_replicates_are_distributed_as_all_resamples():
@@ -202,71 +215,188 @@ def test_p_values_of_equal_systems_are_uniform():
         assert within(np.mean(np.array(p_values) <= level), level, math.sqrt(level * (1 - level) / 400))
 
 
-def test_seed_spread_is_pooled_over_budgets():
-    cells = [[0.2, 0.3, 0.25], [0.1], [0.05, 0.06]]
-    logs = [np.log(cell) for cell in cells]
-    spread = seed_spread(cells, floor=1e-4)
-    assert spread is not None
-    sd, degrees_of_freedom = spread
-    assert degrees_of_freedom == 3
-    assert sd**2 == pytest.approx((2 * logs[0].var(ddof=1) + logs[2].var(ddof=1)) / 3)
-    # Rates ten times as large vary ten times as much, and by the same part of themselves.
-    assert seed_spread([[10 * rate for rate in cell] for cell in cells], floor=1e-4) == pytest.approx(spread)
+def test_fewer_errors_are_a_share_of_the_others_and_none_where_both_are_the_same():
+    own, other = np.array([0.1, 0.2, 0.0, 0.0, 0.1]), np.array([0.2, 0.1, 0.0, 0.4, 0.0])
+    assert fewer(own, other, 0.05).tolist() == pytest.approx([0.5, -1.0, 0.0, 1.0, -2.0])
 
 
-def test_seed_spread_needs_two_seeds_of_one_budget():
-    assert seed_spread([[0.2], [0.1]], floor=1e-4) is None
-    assert seed_spread([], floor=1e-4) is None
-    assert seed_spread([[0.2, 0.3], [], [0.4]], floor=1e-4) == seed_spread([[0.2, 0.3]], floor=1e-4)
+def seeds_of(rates, pool="alone", budget_s=600.0, first=0, runs=None) -> Seeds:
+    return Seeds(pool, budget_s, dict(enumerate(map(float, rates), first)), runs or (pool, budget_s, tuple(rates)))
 
 
-def test_a_rate_of_zero_stands_at_the_floor():
-    assert seed_spread([[0.0, 0.04]], floor=0.01) == pytest.approx((math.log(4) / math.sqrt(2), 1))
-    assert seed_spread([[0.0, 0.001]], floor=0.01) == (0.0, 1)
+def made_up_rates(*shape: int, spread: float = 0.15, common: float = 0.0, seed: int = 10) -> np.ndarray:
+    """Arms by seeds; `common`: what all arms of a seed have in common."""
+    generator = np.random.default_rng(seed)
+    effects = generator.normal(0, spread, shape) + common * generator.normal(size=shape[-1])
+    return 0.2 * np.exp(effects)
 
 
-def test_replicates_with_seed_spread_have_students_variance():
-    generator = np.random.default_rng(10)
-    test_set_chance = np.exp(generator.normal(-1, 0.05, 400_000))
-    both = np.log(with_seed_spread(test_set_chance, 0.12, 8, 3, generator))
-    training = 0.12**2 / 3 * 8 / (8 - 2)
-    assert np.var(both) == pytest.approx(0.05**2 + training, rel=0.02)
-    assert np.mean(both) == pytest.approx(-1, abs=0.001)
-    only_training = np.log(with_seed_spread(np.ones(400_000), 0.12, 8, 3, generator))
-    for level in (0.025, 0.25, 0.975):
-        expected = stats.t.ppf(level, 8) * 0.12 / math.sqrt(3)
-        assert np.quantile(only_training, level) == pytest.approx(expected, abs=0.002)
+def is_students(deviations: np.ndarray, scale: float, degrees_of_freedom: int) -> bool:
+    """Whether quantiles of deviations are those of Student's distribution times a scale, as far as chance allows."""
+    return all(
+        within(
+            np.mean(deviations <= scale * stats.t.ppf(level, degrees_of_freedom)),
+            level,
+            math.sqrt(level * (1 - level) / len(deviations)),
+        )
+        for level in (0.025, 0.25, 0.5, 0.8, 0.975)
+    )
 
 
-def test_no_spread_changes_nothing():
+def test_the_spread_of_seeds_is_pooled_over_budgets():
+    cells = [seeds_of([0.2, 0.3, 0.25]), seeds_of([0.1], budget_s=60.0), seeds_of([0.05, 0.06], budget_s=120.0)]
+    logs = [np.log(list(cell.rates.values())) for cell in cells]
+    sd = math.sqrt((2 * logs[0].var(ddof=1) + logs[2].var(ddof=1)) / 3)
+    for cell, deviations in zip(cells, seed_deviations(cells, 40_000, 0), strict=True):
+        assert is_students(deviations, sd / math.sqrt(len(cell.rates)), 3)
+
+
+def test_two_arms_with_the_same_seeds_have_the_interval_of_the_paired_t_test():
+    """scipy's interval of the mean difference of the logarithms."""
+    rates = made_up_rates(2, 4, spread=0.05, common=0.3)
+    theirs = stats.ttest_rel(*np.log(rates)).confidence_interval()
+    one, other = seed_deviations([seeds_of(rates[0]), seeds_of(rates[1], "joint")], 40_000, 0)
+    assert is_students(one - other, (theirs.high - theirs.low) / 2 / stats.t.ppf(0.975, 3), 3)
+    assert np.std(one - other) < 0.5 * np.std(one), "what the seeds have in common is gone"
+
+
+def test_pairs_are_pooled_over_budgets():
+    budgets, rates = (600.0, 1200.0, 2400.0), made_up_rates(3, 2, 3)
+    cells = [seeds_of(rates[i, j], arm, b) for i, b in enumerate(budgets) for j, arm in enumerate(("alone", "joint"))]
+    deviations = seed_deviations(cells, 40_000, 0)
+    differences = np.log(rates[:, 0] / rates[:, 1])
+    sd = math.sqrt(differences.var(axis=1, ddof=1).mean())
+    for i in range(3):
+        assert is_students(deviations[2 * i] - deviations[2 * i + 1], sd / math.sqrt(3), 6)
+    correlation = stats.spearmanr(deviations[0], deviations[2]).statistic
+    assert abs(correlation) < 4 / math.sqrt(40_000), "budgets are other runs"
+
+
+def test_variants_differ_by_the_rest_of_the_analysis_of_variance():
+    rates = made_up_rates(5, 4, spread=0.1, common=0.3)
+    deviations = seed_deviations([seeds_of(own, "multilingual") for own in rates], 40_000, 0)
+    logs = np.log(rates)
+    rest = logs - logs.mean(axis=0) - logs.mean(axis=1, keepdims=True) + logs.mean()
+    scale = math.sqrt(2 * np.sum(rest**2) / (4 * 3) / 4)
+    assert is_students(deviations[0] - deviations[1], scale, 12)
+    assert is_students(deviations[4] - deviations[2], scale, 12)
+    common = (logs.mean(axis=0) - logs.mean()).var(ddof=1) / 4 * 3
+    whole = common + np.sum(rest**2) / (4 * 3) * (1 - 1 / 5) / 4 * 12 / 10  # t has the variance df / (df - 2)
+    assert np.quantile(deviations[3], 0.5) == pytest.approx(0, abs=0.01)
+    assert np.var(deviations[3]) == pytest.approx(whole, rel=0.15)
+
+
+def test_the_same_runs_under_two_names_are_the_same_and_count_once():
+    cells = [seeds_of(own, "multilingual") for own in made_up_rates(3, 3)]
+    alone = seeds_of([0.4, 0.5, 0.45])
+    named_anew = alone._replace(pool="foo"), cells[1]._replace(), alone._replace(budget_s=900.0)
+    found = seed_deviations([alone, *cells, *named_anew], 1000, 0)
+    assert np.array_equal(found[4], found[0])
+    assert np.array_equal(found[5], found[2])
+    assert np.array_equal(found[6], found[0])
+    for one, other in zip(found, seed_deviations([alone, *cells], 1000, 0), strict=False):
+        assert is_near(one, other)
+
+
+def is_near(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool(
+        np.allclose(np.quantile(one, [0.1, 0.5, 0.9]), np.quantile(other, [0.1, 0.5, 0.9]), atol=0.2 * one.std())
+    )
+
+
+def test_other_seeds_are_no_pairs():
+    rates = made_up_rates(4)
+    same, shifted = ([seeds_of(rates), seeds_of(rates * 0.7, "joint", first=first)] for first in (0, 4))
+    one, other = seed_deviations(same, 40_000, 0)
+    assert np.allclose(one, other, atol=1e-12)
+    one, other = seed_deviations(shifted, 40_000, 0)
+    assert abs(stats.spearmanr(one, other).statistic) < 4 / math.sqrt(40_000)
+    assert is_students(one, np.log(rates).std(ddof=1) / 2, 3)
+
+
+def test_without_two_seeds_of_a_budget_nothing_is_known_of_their_spread():
+    cells = [seeds_of([0.2]), seeds_of([0.1], budget_s=60.0), seeds_of([0.3], "joint", first=1)]
+    assert not np.any(seed_deviations(cells, 100, 0))
+    assert seed_deviations([], 100, 0) == []
+
+
+def test_seeds_that_do_not_differ_change_nothing():
     replicates = np.random.default_rng(11).uniform(size=100)
-    assert np.array_equal(with_seed_spread(replicates, 0.0, 2, 3, np.random.default_rng(0)), replicates)
+    (deviations,) = seed_deviations([seeds_of([0.2, 0.2, 0.2])], 100, 0)
+    assert np.array_equal(varied(replicates, deviations), replicates)
 
 
 def test_one_degree_of_freedom_stays_finite():
-    huge = with_seed_spread(np.full(100_000, 0.3), 5.0, 1, 2, np.random.default_rng(12))
+    (deviations,) = seed_deviations([seeds_of([1e-3, 1.0])], 100_000, 0)
+    huge = varied(np.full(100_000, 0.3), deviations)
     assert huge.max() > 1e100
     assert np.isfinite(huge / huge[::-1]).all()
     assert np.isfinite(huge - huge[::-1]).all()
 
 
-def test_interval_with_seed_spread_covers_where_resampled_seeds_do_not():
+def share_covered(simulate, num_simulations: int = 300) -> float:
+    """How often the interval of a difference or mean of deviations holds the error of the simulated one."""
+    generator, covered = np.random.default_rng(13), 0
+    for number in range(num_simulations):
+        cells, error_of = simulate(generator)
+        low, high = percentile_interval(error_of(seed_deviations(cells, 1000, number)))
+        truth = error_of([np.log(list(cell.rates.values())).mean() - math.log(0.2) for cell in cells])
+        covered += low <= truth <= high
+    return covered / num_simulations
+
+
+@pytest.mark.parametrize("common", [0.0, 0.3])
+@pytest.mark.parametrize("pools", [("alone", "joint"), ("a", "a"), ("alone", "b", "b", "b", "b")])
+def test_a_difference_is_covered_whatever_seeds_have_in_common(pools, common):
+    """Three seeds of each arm, at two budgets."""
+
+    def simulate(generator):
+        cells = [
+            seeds_of(
+                0.2 * np.exp(generator.normal(0, 0.15, 3) + common * effects), pool, budget_s, runs=(place, budget_s)
+            )
+            for budget_s in (600.0, 1200.0)
+            for effects in [generator.normal(size=3)]
+            for place, pool in enumerate(pools)
+        ]
+        return cells, lambda found: found[0] - found[1]
+
+    share = share_covered(simulate)
+    assert share > 0.95 - 4 * math.sqrt(0.95 * 0.05 / 300)
+    if pools == ("alone", "joint"):
+        assert within(share, 0.95, math.sqrt(0.95 * 0.05 / 300)), "it is the paired t test"
+
+
+def test_means_are_covered_where_cells_lack_seeds():
+    """Two variants, of which one has a second budget, and the other fewer seeds."""
+
+    def simulate(generator):
+        sizes = ((600.0, 4), (600.0, 3), (1200.0, 4))
+        cells = [
+            seeds_of(0.2 * np.exp(generator.normal(0, 0.15, size)), "a", b, runs=i)
+            for i, (b, size) in enumerate(sizes, 1)
+        ]
+        return cells, lambda found: found[2]
+
+    assert share_covered(simulate) > 0.95 - 4 * math.sqrt(0.95 * 0.05 / 300)
+
+
+def test_resampled_seeds_cover_too_little():
     """Three seeds at each of four budgets; the true rate is that of the median training."""
-    generator, num_simulations = np.random.default_rng(13), 400
-    covered = resampled_covered = 0
-    for _ in range(num_simulations):
+
+    def simulate(generator):
         rates = 0.2 * np.exp(generator.normal(0, 0.15, (4, 3)))
-        spread = seed_spread(rates.tolist(), floor=1e-6)
-        assert spread is not None
-        center = np.full(1000, np.exp(np.log(rates[0]).mean()))
-        low, high = percentile_interval(with_seed_spread(center, *spread, 3, generator))
-        covered += low <= 0.2 <= high
-        drawn = np.exp(np.log(rates[0])[generator.integers(3, size=(1000, 3))].mean(axis=1))
+        return [seeds_of(own, budget_s=60.0 * i) for i, own in enumerate(rates, 1)], lambda found: found[0]
+
+    assert within(share_covered(simulate, 400), 0.95, math.sqrt(0.95 * 0.05 / 400))
+    generator, covered = np.random.default_rng(13), 0
+    for _ in range(400):
+        logs = generator.normal(0, 0.15, 3)
+        drawn = logs[generator.integers(3, size=(1000, 3))].mean(axis=1)
         assert len(np.unique(drawn.round(12))) <= 10
         low, high = percentile_interval(drawn)
-        resampled_covered += low <= 0.2 <= high
-    assert within(covered / num_simulations, 0.95, math.sqrt(0.95 * 0.05 / num_simulations))
-    assert resampled_covered / num_simulations < 0.85
+        covered += low <= 0 <= high
+    assert covered / 400 < 0.85
 
 
 def random_texts(source, count, num_words=30, words="abcd"):

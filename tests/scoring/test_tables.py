@@ -6,7 +6,7 @@ from made_up_rows import COMPARISON, COMPARISON_TABLE, EFFICIENCY, EVALUATION, E
 
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.error_rate import score
-from speech_mtl.scoring.results import ResultRow, evaluation_row
+from speech_mtl.scoring.results import Arm, ResultRow, evaluation_row
 from speech_mtl.scoring.tables import (
     arm_table,
     comparison_table,
@@ -90,7 +90,7 @@ def test_arm_table():
         return {
             "recipe": "x",
             "language": "cs",
-            "arm": "adapters",
+            "arm": Arm("adapters"),
             "budget_s": 600.0,
             "num_seeds": 3,
             **{"cer": 0.2, "cer_low": 0.15, "cer_high": 0.25},
@@ -100,7 +100,7 @@ def test_arm_table():
         }
 
     unknown = ("reduction", "reduction_low", "reduction_high", "num_trained", "num_parameters", "num_own")
-    lines = arm_table([row(), row(arm="alone", **dict.fromkeys(unknown))]).splitlines()
+    lines = arm_table([row(), row(arm=Arm("alone"), **dict.fromkeys(unknown))]).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert lines[2] == (
         "| 10 min | adapters | 3 | 20.0 (15.0–25.0) | 10.0 (−5.0 to 25.0) | 12,345 | 1,116,304 | 12,345 | 11 min |"
@@ -111,7 +111,7 @@ def test_arm_table():
 FORGETTING = {
     "recipe": "x",
     "language": "de",
-    "arm": "pretrain_finetune",
+    "arm": Arm("pretrain_finetune"),
     "budget_s": 600.0,
     "num_seeds": 3,
     "cer_before": 0.32,
@@ -124,7 +124,7 @@ FORGETTING = {
 
 
 def test_forgetting_table():
-    rows: Any = [FORGETTING, {**FORGETTING, "arm": "adapters", "cer_after": 0.32, "growth": 0.0, "same": True}]
+    rows: Any = [FORGETTING, {**FORGETTING, "arm": Arm("adapters"), "cer_after": 0.32, "growth": 0.0, "same": True}]
     lines = forgetting_table(rows).splitlines()[2:]
     assert lines[0] == "| 10 min | de | pretrain_finetune | 3 | 32.0 | 40.0 | 25.0, 10.0 to 50.0 |"
     assert lines[1] == "| 10 min | de | adapters | 3 | 32.0 | 32.0 | nothing forgotten |"

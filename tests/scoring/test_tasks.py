@@ -1,5 +1,7 @@
 """Every task side by side, on made-up models whose errors are known."""
 
+import math
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -8,17 +10,17 @@ import pytest
 
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.hypotheses import LabelErrors, Model, TestSet, read_test_sets, write_test_sets
-from speech_mtl.scoring.results import variant_arm
-from speech_mtl.scoring.summary import MEAN, WORST
+from speech_mtl.scoring.results import Arm
+from speech_mtl.scoring.summary import MEAN, WORST, Estimate
 from speech_mtl.scoring.tables import TASK_TABLE_GAIN, shown_error, shown_interval, task_error_table
 from speech_mtl.scoring.tasks import summarize_targets, task_errors
 
 SEEDS = (0, 1, 2)
-WRONG = {"joint:a": 2, "joint:b": 1, "alone:a": 4, "alone:b": 4}
+WRONG = {Arm("joint", "a"): 2, Arm("joint", "b"): 1, Arm("alone", "a"): 4, Arm("alone", "b"): 4}
 """Of every ten letters."""
 
 
-def made_up(language: str, factor: int = 1, arms: dict[str, int] = WRONG, size: int = 60) -> TestSet:
+def made_up(language: str, factor: int = 1, arms: dict[Arm, int] = WRONG, size: int = 60) -> TestSet:
     references = ["abcdefghij"] * size
     made = TestSet(
         language, True, [f"{language}{i}" for i in range(size)], [f"s{i % 12}" for i in range(size)], references
@@ -35,7 +37,7 @@ def made_up(language: str, factor: int = 1, arms: dict[str, int] = WRONG, size: 
     return made
 
 
-def errors_of(test_set: TestSet, arm: str) -> list[float]:
+def errors_of(test_set: TestSet, arm: Arm) -> list[float]:
     return [
         fmean(sum(a != b for a, b in zip(text, "abcdefghij", strict=True)) / 10 for text in test_set.hypotheses[model])
         for model in test_set.hypotheses
@@ -49,7 +51,7 @@ def sets() -> list[TestSet]:
 
 
 @pytest.fixture(scope="module")
-def found(sets) -> dict[tuple[str, str], Any]:
+def found(sets) -> dict[tuple[str, Arm], Any]:
     return {(one.task, one.arm): one for one in task_errors(sets, "alone", num_replications=500)}
 
 
@@ -77,25 +79,68 @@ def test_mean_and_worst_are_over_languages_seed_by_seed(sets, found):
 
 def test_labels_are_counted_where_they_are_known(found):
     wrong = sum(i % 3 == 0 for i in range(60) if i % 4)
-    assert found["emotion", "joint:a"].error.value == pytest.approx(wrong / 45)
-    assert found["age", "joint:a"].error.value == pytest.approx(4.0)
+    assert found["emotion", Arm("joint", "a")].error.value == pytest.approx(wrong / 45)
+    assert found["age", Arm("joint", "a")].error.value == pytest.approx(4.0)
 
 
 def test_gain_is_on_the_reference_of_the_same_variant(found):
     for variant in "ab":
-        arm, rival = variant_arm("joint", variant), variant_arm("alone", variant)
+        arm, rival = Arm("joint", variant), Arm("alone", variant)
         gain = found["cs", arm].gain
         assert gain.value == pytest.approx(1 - found["cs", arm].error.value / found["cs", rival].error.value)
         assert gain.low < gain.value < gain.high
         assert found["cs", rival].gain is None
-    assert found["cs", "joint:b"].gain.low > 0.3, "a quarter of the errors is a certain gain"
+    assert found["cs", Arm("joint", "b")].gain.low > 0.3, "a quarter of the errors is a certain gain"
 
 
 def test_gain_on_one_arm_with_its_variant(sets):
     found: dict[Any, Any] = {(o.task, o.arm): o for o in task_errors(sets, "joint:b", num_replications=200)}
-    assert found["cs", "joint:b"].gain is None
-    assert found["cs", "joint:a"].gain.value < 0
-    assert found["cs", "alone:b"].gain.value < -1
+    assert found["cs", Arm("joint", "b")].gain is None
+    assert found["cs", Arm("joint", "a")].gain.value < 0
+    assert found["cs", Arm("alone", "b")].gain.value < -1
+
+
+def test_the_same_runs_under_another_name_do_not_differ(sets):
+    again, others = [], (Arm("joint", "c"), Arm("foo"))
+    for one in sets:
+        named = [model for model in one.hypotheses if model.arm == Arm("joint", "a")]
+        hypotheses = {model._replace(arm=arm): one.hypotheses[model] for model in named for arm in others}
+        labels = {
+            task: own | {model._replace(arm=arm): own[model] for model in named for arm in others}
+            for task, own in one.label_errors.items()
+        }
+        again.append(replace(one, hypotheses=one.hypotheses | hypotheses, label_errors=labels))
+    found = {(one.task, one.arm): one for one in task_errors(again, "joint:a", num_replications=300)}
+    for (task, arm), one in found.items():
+        if arm in others:
+            assert one.error == found[task, Arm("joint", "a")].error
+            assert one.gain == Estimate(0, 0, 0)
+    assert {task for task, arm in found if arm == Arm("foo")} == {"cs", "zh-CN", MEAN, WORST, "emotion", "age"}
+
+
+def test_languages_with_other_speakers_are_drawn_by_themselves():
+    """The mean of two languages is more certain than each: their chances are not the same."""
+    sets = [made_up(language, arms={Arm("alone"): 4}) for language in ("cs", "de")]
+    sets[1].speakers = [f"other {name}" for name in sets[1].speakers]
+    for one in sets:
+        counts = [9 if i % 12 < 6 else 1 for i in range(60)]
+        heard = ["x" * count + "abcdefghij"[count:] for count in counts]
+        one.hypotheses = dict.fromkeys(one.hypotheses, heard)
+    found = {one.task: one.error for one in task_errors(sets, "alone", num_replications=2000)}
+    width = {task: error.high - error.low for task, error in found.items()}
+    assert width[MEAN] == pytest.approx(width["cs"] / math.sqrt(2), rel=0.15)
+    sets[1].speakers = sets[0].speakers
+    found = {one.task: one.error for one in task_errors(sets, "alone", num_replications=2000)}
+    assert found[MEAN] == found["cs"], "the same speakers are drawn together"
+
+
+def test_models_that_have_not_learnt_are_named():
+    wrong = {Arm("alone"): 4, Arm("joint"): 2}
+    silent = made_up("cs", arms=wrong)
+    silent.hypotheses |= {model: [""] * 60 for model in silent.hypotheses if model.arm == Arm("joint")}
+    summary = summarize_targets("made up", "", [], [silent, made_up("de", arms=wrong)], 200)
+    assert [(one.language, one.arm, one.seeds) for one in summary.not_learnt] == [("cs", Arm("joint"), [0, 1, 2])]
+    assert any("Not learnt" in note and "joint with 1 min." in note for note in summary.notes)
 
 
 def test_no_reference_no_gain(sets):
@@ -107,9 +152,9 @@ def test_a_single_language_has_no_mean(sets):
 
 
 def test_a_model_that_one_language_lacks_has_no_mean(sets):
-    less = made_up("fr", arms={"joint:a": 2, "alone:a": 4})
+    less = made_up("fr", arms={Arm("joint", "a"): 2, Arm("alone", "a"): 4})
     arms = {one.arm for one in task_errors([*sets, less], "alone", num_replications=200) if one.task == MEAN}
-    assert arms == {"joint:a", "alone:a"}
+    assert arms == {Arm("joint", "a"), Arm("alone", "a")}
 
 
 def test_shares_stay_shares(found):
@@ -124,17 +169,17 @@ def test_label_errors_survive_the_file(sets, tmp_path):
 
 
 def test_utterances_that_a_model_lacks_take_their_label_errors_along():
-    test_set = made_up("cs", arms={"alone:a": 4})
-    model = Model("joint:a", 60.0, 0)
+    test_set = made_up("cs", arms={Arm("alone", "a"): 4})
+    model = Model(Arm("joint", "a"), 60.0, 0)
     ids = test_set.ids[10:]
     test_set.add(model, ids, ["abcdefghij"] * 50, {"age": [(1.0, 1.0)] * 50})
     assert test_set.ids == ids
     assert {len(errors) for own in test_set.label_errors.values() for errors in own.values()} == {50}
-    kept = test_set.label_errors["emotion"][Model("alone:a", 60.0, 0)]
+    kept = test_set.label_errors["emotion"][Model(Arm("alone", "a"), 60.0, 0)]
     assert kept == [None if i % 4 == 0 else (float(i % 3 == 0), 1.0) for i in range(10, 60)]
 
 
-def made_up_tags(counted: dict[str, list[float]]) -> TestSet:
+def made_up_tags(counted: dict[Arm, list[float]]) -> TestSet:
     """By arm, what the errors of each utterance are counted against, which is 0 where nothing is to be said of it."""
     (size,) = {len(row) for row in counted.values()}
     ids = [f"u{i}" for i in range(size)]
@@ -145,20 +190,20 @@ def made_up_tags(counted: dict[str, list[float]]) -> TestSet:
 
 
 def test_a_model_that_says_no_tag_where_there_is_none_leaves_the_others_their_error():
-    test_set = made_up_tags({"alone": [0.0] * 12, "joint": [4.0] * 12})
+    test_set = made_up_tags({Arm("alone"): [0.0] * 12, Arm("joint"): [4.0] * 12})
     found = {one.arm: one.error.value for one in task_errors([test_set], "alone", 200) if one.task == "sounds"}
-    assert found == {"joint": pytest.approx(0.25)}
+    assert found == {Arm("joint"): pytest.approx(0.25)}
 
 
 def test_models_that_no_replicate_has_together_have_no_row():
     """Each says something of one utterance only."""
-    test_set = made_up_tags({f"arm{i}": [4.0 * (i == j) for j in range(12)] for i in range(12)})
+    test_set = made_up_tags({Arm(f"arm{i}"): [4.0 * (i == j) for j in range(12)] for i in range(12)})
     assert not [one for one in task_errors([test_set], "arm0", 100) if one.task == "sounds"]
 
 
 def test_summary_of_several_targets(sets):
-    summary = summarize_targets("made up", "", [], [made_up("cs", arms={"alone": 2, "joint": 4})], 200)
-    assert [(one.language, one.arm, one.certain) for one in summary.worse] == [("cs", "joint", True)]
+    summary = summarize_targets("made up", "", [], [made_up("cs", arms={Arm("alone"): 2, Arm("joint"): 4})], 200)
+    assert [(one.language, one.arm, one.certain) for one in summary.worse] == [("cs", Arm("joint"), True)]
     assert "speakers" in summary.notes[0]
     assert summary.arms == []
 
@@ -167,7 +212,7 @@ ROW = {
     "recipe": "x",
     "task": "cs",
     "metric": "character error rate",
-    "arm": "joint:a",
+    "arm": Arm("joint", "a"),
     "budget_s": 60.0,
     "num_seeds": 3,
     "error": 0.25,
@@ -190,7 +235,7 @@ def test_table_shows_figures_with_intervals():
 
 
 def test_table_of_chosen_tasks_and_arms_that_lack_one():
-    rows = [ROW, ROW | {"task": MEAN, "arm": "alone"}]
+    rows = [ROW, ROW | {"task": MEAN, "arm": Arm("alone")}]
     lines = task_error_table(rows, "mean_of_languages", "cs").splitlines()  # pyright: ignore[reportArgumentType]
     assert lines[0].startswith("| Speech | Arm | Seeds | mean of languages: CER % |")
     assert "| joint:a | 3 | – | – | 25.0 (20.0–31.0) |" in lines[2]
