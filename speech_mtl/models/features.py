@@ -61,14 +61,13 @@ class MelFeatures(keras.layers.Layer):
 class LogMel(MelFeatures):
     """Log-mel energies, normalised over each utterance.
 
-    Without the normalisation the values are those of `librosa.feature.melspectrogram(center=False)`, of which,
-    with the floor, the logarithm is taken.
+    Without the normalisation the values are the logarithms of `librosa.feature.melspectrogram(center=False)`, with the
+    floor.
 
     Taking out each band's mean takes out a constant channel (Atal 1974, "Effectiveness of linear prediction
-    characteristics of the speech wave for automatic speaker identification and verification", section V, for cepstra);
+    characteristics of the speech wave for automatic speaker identification and verification", for cepstra);
     taking out the variance too is that of Viikki and Laurila 1998, "Cepstral domain segmental feature vector
-    normalization for noise robust speech recognition", over the whole utterance. On words of a second, the variance of
-    a band says much of what is spoken.
+    normalization for noise robust speech recognition", over the whole utterance.
 
     Args:
         sample_rate_hz: Rate of the waveforms.

@@ -41,7 +41,7 @@ class LanguageHeads(keras.layers.Layer):
         dim: D, width of the encoder frames; by language where they differ.
         num_tokens: Size of the vocabulary of each language, blank included. Its order is that of `language_ids`.
         blank_bias: Bias of the blank at the start. From equal logits, training first learns to give blanks only (Zeyer,
-            Schlueter and Ney 2021, "Why does CTC result in peaky behavior?", section 4); a bias below 0 starts it
+            Schlueter and Ney 2021, "Why does CTC result in peaky behavior?"); a bias below 0 starts it
             elsewhere.
     """
 
