@@ -153,6 +153,7 @@ def main() -> None:
     parser.add_argument("--max-s", type=float, default=float("inf"), help="seconds after which all are stopped")
     parser.add_argument("settings", nargs="*", help="key=value of all trainings, over what the list says")
     arguments = parser.parse_intermixed_args()
+    ends = time.monotonic() + arguments.max_s
     out = arguments.out or ROOT / "benchmarks" / f"{arguments.list.stem}.json"
     runs = arguments.runs or Path("runs") / arguments.list.stem
     trainings = planned(arguments.list, runs, arguments.settings)
@@ -168,7 +169,8 @@ def main() -> None:
     decoding.join()
     try:
         with shared_gpu() as environment:
-            run(trainings, arguments.jobs, environment | _shares(arguments.jobs, runs), arguments.max_s, write)
+            environment |= _shares(arguments.jobs, runs)
+            run(trainings, arguments.jobs, environment, ends - time.monotonic(), write)
     finally:
         for one in trainings:
             one.stop()
