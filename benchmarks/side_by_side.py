@@ -168,8 +168,8 @@ def main() -> None:
     decoding.start()
     decoding.join()
     try:
-        with shared_gpu() as environment:
-            environment |= _shares(arguments.jobs, runs)
+        with shared_gpu() as shared:
+            environment = shared | _shares(arguments.jobs, runs)
             run(trainings, arguments.jobs, environment, ends - time.monotonic(), write)
     finally:
         for one in trainings:
