@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fuzz kill faults tables lock benchmark clean
+.PHONY: help setup demo test check fuzz kill faults tables lock benchmark gpu-experiments clean
 
 help:
 	@echo "make demo       the main job on a synthetic corpus, in minutes; results in runs/demo"
@@ -19,6 +19,7 @@ help:
 	@echo "make tables     writes the tables in READMEs anew from their JSON"
 	@echo "make lock       pins all packages anew"
 	@echo "make benchmark  speed beside PyTorch, in one run"
+	@echo "make gpu-experiments  the trainings of LIST side by side on one GPU, under JAX"
 
 setup: .venv/complete
 
@@ -74,6 +75,11 @@ benchmark: setup
 	$(BIN)/python -m benchmarks.training_run
 	$(BIN)/python -m benchmarks.significance
 	$(BIN)/python -m benchmarks.weighting
+
+LIST ?= benchmarks/gpu_experiments.yaml
+gpu-experiments: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python 'jax[cuda13]'
+	KERAS_BACKEND=jax $(BIN)/python -m benchmarks.side_by_side $(LIST)
 
 clean:
 	rm -rf .venv

@@ -16,16 +16,17 @@ from speech_mtl.files import write_text
 from speech_mtl.scoring.tables import markdown_table
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("keras", "numpy", "tensorflow", "torch")
+PACKAGES = ("keras", "numpy", "tensorflow", "jax", "torch")
 
 
 def provenance(name: str) -> dict:
     """Of the benchmark of this name: command, commit, versions and machine."""
+    changes = _git("status", "--porcelain", "--", "speech_mtl", "benchmarks/*.py")
     return {
         "command": f"python -m benchmarks.{name}",
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "speech_mtl", "benchmarks/*.py")),
+        "uncommitted_changes": changes is None or bool(changes),
         "versions": versions(PACKAGES),
         "cpu": processor(),
         "processors": os.cpu_count(),
@@ -60,5 +61,9 @@ def _about(result: dict, made_from: str) -> str:
     return f"`{result['command']}` on {result['date']}, {machine}; {versions}. Made from {made_from}."
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+def _git(*arguments: str) -> str | None:
+    """What git says; None outside a repository."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -56,7 +56,11 @@ def build_model(
         features=_features(recipe),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
         encoder=encoder,
-        heads=LanguageHeads({language: encoder.dim_of(language) for language in num_tokens}, num_tokens),
+        heads=LanguageHeads(
+            {language: encoder.dim_of(language) for language in num_tokens},
+            num_tokens,
+            blank_bias=recipe.training.blank_bias,
+        ),
         random=random,
         task_heads={name: _task_head(recipe, task, encoder.dim) for name, task in (tasks or {}).items()},
     )
@@ -136,7 +140,8 @@ def build_step(
 ) -> TrainStep:
     """The compiled step of a recipe's weighting and of its way to combine gradients; `update` tells which one it is."""
     if recipe.gradients is None:
-        return make_train_step(model, optimizer, objective, weighting.watches_last_layer)
+        room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
+        return make_train_step(model, optimizer, objective, weighting.watches_last_layer, room)
     settings = recipe.gradients.model_dump(exclude={"kind"})
     combining = COMBININGS[recipe.gradients.kind](**settings, seed=recipe.seed)
     return make_combining_step(model, optimizer, objective, lambda dots: combining.coefficients(dots, update()))
@@ -169,12 +174,23 @@ def build_optimizer(
         if id(variable) not in left
     }
     variables = [variable for variable in model.trainable_variables if id(variable) in groups]
+    muon_rate = settings.muon_learning_rate
     return FlatAdamW(
         variables,
         [groups[id(variable)] for variable in variables],
         weight_decay=settings.weight_decay,
         clip_norm=settings.clip_norm,
+        average_decay=settings.average_decay,
+        matrices=None if muon_rate is None else _block_matrices(model, variables),
+        muon_rate=1.0 if muon_rate is None else muon_rate / settings.learning_rate,
     )
+
+
+def _block_matrices(model: MultilingualModel, variables: Sequence[keras.Variable]) -> list[int]:
+    """Of each of the variables, how many matrices of a block it holds: queries, keys and values are three in one."""
+    blocks = {id(variable) for depth in model.depths()[1:-1] for variable in depth if len(variable.shape) == 2}
+    joined = "attention/project/kernel"
+    return [(3 if variable.path.endswith(joined) else 1) * (id(variable) in blocks) for variable in variables]
 
 
 def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callable[[int], np.ndarray]:
@@ -201,6 +217,7 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples]) -> TrainingPlan
         speeds=augment.speeds,
         noise_probability=augment.noise_probability,
         noise_snr_db=augment.noise_snr_db,
+        mixing=data.mixing,
         given_shares={i: share for i, share in shares if i in examples and share is not None},
     )
 

@@ -247,6 +247,8 @@ class DataSettings(Section):
     """Seconds of speech in a batch, padding included."""
     alpha: Fraction = 0.5
     """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
+    mixing: Literal["by_length", "every_language"] = "by_length"
+    """Whether a batch holds utterances of like length, or every language at its share; see `data.batching.MIXINGS`."""
     subset_seed: Seed = 0
     """Which utterances make up a budget, and which labels are kept; not the seed of a run, so that runs compare."""
     require_all_labels: Switch = False
@@ -264,12 +266,16 @@ class DataSettings(Section):
 Mels = Annotated[int, Field(strict=True, ge=1, le=512), _WHOLE]
 
 
-def _mel(hertz: float) -> float:
-    """Slaney's scale, as librosa has it."""
+def _mel(hertz: float, scale: str) -> float:
+    """The scales of `models.features`."""
+    if scale == "htk":
+        return 2595 * math.log10(1 + hertz / 700)
     return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
 
 
-def _hertz(mel: float) -> float:
+def _hertz(mel: float, scale: str) -> float:
+    if scale == "htk":
+        return 700 * (10 ** (mel / 2595) - 1)
     return mel * 200 / 3 if mel < 15 else 1000 * math.exp((mel - 15) * math.log(6.4) / 27)
 
 
@@ -285,6 +291,14 @@ class LogMelSettings(Section):
     """From the beginning of one window to that of the next."""
     fft_size: Annotated[int, Field(strict=True, ge=16, le=65_536), _WHOLE] = 512
     """Samples of the Fourier transform: at least those of a window."""
+    mel: Literal["slaney", "htk"] = "slaney"
+    """Scale and height of the bands; see `models.features.mel_filters`."""
+    floor: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-6
+    """Smallest energy of a band."""
+    floor_is: Literal["added", "cut"] = "added"
+    """Whether the floor is added to the energies, or stands for smaller ones."""
+    normalize: Literal["mean_variance", "mean", "none"] = "mean_variance"
+    """What is taken out of each band of an utterance."""
 
     def refuse_unfit(self, sample_rate_hz: int) -> None:
         """Looks whether every window fits the transform, no sample is left out, and every band has a frequency.
@@ -300,7 +314,8 @@ class LogMelSettings(Section):
             )
         if self.hop_s > self.window_s:
             raise ValueError("features.hop_s must be at most features.window_s, so that no sample is left out")
-        edges = [_hertz(_mel(sample_rate_hz / 2) * i / (self.num_mels + 1)) for i in range(self.num_mels + 2)]
+        top = _mel(sample_rate_hz / 2, self.mel)
+        edges = [_hertz(top * i / (self.num_mels + 1), self.mel) for i in range(self.num_mels + 2)]
         step = sample_rate_hz / self.fft_size
         if any((low // step + 1) * step >= high for low, high in zip(edges, edges[2:], strict=False)):
             raise ValueError(
@@ -377,6 +392,8 @@ class ConformerSettings(Section):
     """Of the convolutions that shorten the sequence."""
     dropout: Share = 0.1
     """Share of activations that are set to zero in training."""
+    zero_branches: Switch = False
+    """Whether the modules of a block add nothing at the start; see `models.layers.ConformerBlock`."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self):
@@ -590,10 +607,18 @@ class TrainingSettings(Section):
 
     With 200 of 3600, training of several languages together stays at a high error with some seeds (`recipes/human`).
     """
+    blank_bias: Annotated[float, Field(strict=True, ge=-100, le=100)] = 0.0
+    """Of new output layers at the start; below 0, blanks are less likely at first; see `models.heads.LanguageHeads`."""
     weight_decay: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.01
     """Of AdamW: weights shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0
     """Longer gradients are made this long."""
+    muon_learning_rate: Rate | None = None
+    """Peak of the matrices in the encoder's blocks, which Muon changes then, 0.02 for instance; it rises and falls with
+    `learning_rate`. None: AdamW changes all; see `training.optimizer.FlatAdamW`."""
+    average_decay: Share = 0.0
+    """Of a running mean of the weights, an update; looks at the dev sets and the run's end use it. 0: the weights as
+    they are; see `training.optimizer.FlatAdamW`."""
     evaluate_every: Count = 100
     """Updates between two looks at the dev sets; a checkpoint is written each time."""
     patience: Count = 10

@@ -6,6 +6,7 @@ from speech_mtl.build import build_model, build_optimizer, build_plan, build_sch
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split, training_examples
 from speech_mtl.models.encoders import ENCODERS
+from speech_mtl.models.features import LogMel, mel_filters
 from speech_mtl.training.unfreezing import All
 
 
@@ -30,30 +31,64 @@ def test_settings_reach_what_they_name(tiny_recipe: Recipe):
     recipe = tiny_recipe.overridden(
         {
             "features.num_mels": 24,
+            "features.normalize": "mean",
+            "features.mel": "htk",
+            "features.floor": 1e-3,
+            "features.floor_is": "cut",
+            "encoder.zero_branches": True,
             "augment.spec_augment": masks,
             "training": {"num_updates": 10, "learning_rate": 0.5, "final_learning_rate": 0.1, "warmup_updates": 2},
+            "training.blank_bias": -2.0,
+            "training.average_decay": 0.9,
         }
     )
     model = build_model(recipe, {"aa": 5})
     assert model.features.num_mels == 24
+    assert isinstance(model.features, LogMel)
+    assert (model.features.normalize, model.features.floor, model.features.floor_is) == ("mean", 1e-3, "cut")
+    np.testing.assert_array_equal(model.features.filters, mel_filters(16_000, 24, 512, "htk"))
+    assert not np.asarray(model.encoder.blocks[0].attention.out.kernel.value).any()
+    assert np.asarray(model.heads.heads[0].bias.value).tolist() == [-2.0, 0.0, 0.0, 0.0, 0.0]
     assert vars(model.augment).items() >= masks.items()
     optimizer = build_optimizer(model, recipe.training.model_copy(update={"weight_decay": 0.3, "clip_norm": 0.7}))
-    assert (optimizer.weight_decay, optimizer.clip_norm) == (0.3, 0.7)
+    assert (optimizer.weight_decay, optimizer.clip_norm, optimizer.average_decay) == (0.3, 0.7, 0.9)
     schedule = build_schedule(recipe.training, All(2))
     assert [schedule(0).tolist(), schedule(1).tolist(), schedule(2).tolist()] == [[0.25], [0.5], [0.5]]
     assert schedule(10) == pytest.approx([0.1])
 
 
 def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
-    recipe = tiny_recipe.overridden({"augment.speeds": [0.9, 1.1], "augment.noise_probability": 1.0, "data.batch_s": 4})
+    changes = {"augment.noise_probability": 1.0, "data.batch_s": 4, "data.mixing": "every_language"}
+    recipe = tiny_recipe.overridden({"augment.speeds": [0.9, 1.1], **changes})
     examples, model = {}, build_model(recipe, {"aa": 5, "bb": 5})
     for i, language in enumerate(recipe.languages):
         split = open_split(recipe, language, "train")
         examples[i] = training_examples(recipe, split, make_tokenizer(recipe, split), {}, model)
     plan = build_plan(recipe, examples)
+    assert plan.mixing == "every_language"
     batch = next(plan.batches())
     assert {draw.speed for draw in batch} <= {0.9, 1.1}
     assert all(draw.snr_db is not None and 10 <= draw.snr_db <= 30 for draw in batch)
     longest = max(plan.durations_s[draw.language][draw.example] / draw.speed for draw in batch)
     assert longest * len(batch) <= 4
     assert plan.durations_s[0] == pytest.approx(np.asarray(examples[0].num_samples) / 16_000)
+
+
+def test_muon_changes_the_matrices_of_the_blocks(tiny_recipe: Recipe):
+    recipe = tiny_recipe.overridden({"training.learning_rate": 4e-3, "training.muon_learning_rate": 0.02})
+    model = build_model(recipe, {"aa": 5, "bb": 6})
+    optimizer = build_optimizer(model, recipe.training)
+    assert optimizer.muon_rate == pytest.approx(5.0)
+    found = {v.path: n for v, n in zip(optimizer.weights, optimizer.matrices, strict=True) if n}
+    names = {path.partition("encoder/")[2].partition("/")[2]: number for path, number in found.items()}
+    assert names == {
+        "feed_forward_in/widen/kernel": 1,
+        "feed_forward_in/narrow/kernel": 1,
+        "attention/project/kernel": 3,
+        "attention/out/kernel": 1,
+        "convolution/gate/kernel": 1,
+        "convolution/out/kernel": 1,
+        "feed_forward_out/widen/kernel": 1,
+        "feed_forward_out/narrow/kernel": 1,
+    }
+    assert not any(build_optimizer(model, tiny_recipe.training).matrices), "AdamW changes all without the setting"

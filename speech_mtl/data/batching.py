@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 
@@ -36,8 +37,8 @@ class TrainingPlan:
     """Endless training batches: which examples, at which speed and with which noise, make up batch number n.
 
     Batches are made in pools of `pool_batches`: utterances are drawn language by language by their shares, each
-    language's in a new random order every time all have been taken; the pool is sorted by length, cut into batches of
-    `batch_s` seconds, and the batches shuffled.
+    language's in a new random order every time all have been taken; the pool is cut into batches of `batch_s` seconds,
+    how is up to `mixing`, and the batches shuffled.
     """
 
     durations_s: Mapping[int, np.ndarray]
@@ -49,6 +50,8 @@ class TrainingPlan:
     noise_probability: float = 0.0
     noise_snr_db: tuple[float, float] = (10.0, 30.0)
     pool_batches: int = 32
+    mixing: Literal["by_length", "every_language"] = "by_length"
+    """`by_length`: see `cut`. `every_language`: see `cut_every_language`."""
     given_shares: Mapping[int, float] = field(default_factory=dict)
     """Of the speech in batches, by language; the others have the rest, in proportion to (amount) ** alpha."""
 
@@ -88,7 +91,7 @@ class TrainingPlan:
             drawn.append((duration_s, Draw(language, example, speed, snr_db if noisy else None, seed)))
             spoken_s[place] += duration_s
             total_s += duration_s
-        batches = cut(drawn, self.batch_s)
+        batches = MIXINGS[self.mixing](drawn, self.batch_s)
         return [batches[i] for i in generator.permutation(len(batches))]
 
 
@@ -98,13 +101,46 @@ def _shuffled_forever(size: int, generator: np.random.Generator) -> Iterator[int
 
 
 def cut(drawn: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
-    """Sorts draws by length and cuts them into batches of at most `batch_s` seconds, padding included."""
-    batches: list[list[Draw]] = []
+    """Sorts draws by length and cuts them into batches of at most `batch_s` seconds, padding included.
+
+    There is little padding, but where languages differ in length, a batch has few of them.
+    """
+    return _filled(sorted(drawn, key=lambda pair: pair[0]), batch_s)
+
+
+def cut_every_language(drawn: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
+    """Batches of at most `batch_s` seconds, padding included, that each hold every language at its share of seconds.
+
+    Draws are ordered by their place in their own language, sorted by length: the share of its seconds that shorter
+    draws have. Batches are cut from that order, so that short words come with short sentences. A language of fewer
+    draws than there are batches is in some of them only.
+    """
+    by_language: dict[int, list[tuple[float, Draw]]] = {}
     for duration_s, draw in sorted(drawn, key=lambda pair: pair[0]):
-        if not batches or duration_s * (len(batches[-1]) + 1) > batch_s:
+        by_language.setdefault(draw.language, []).append((duration_s, draw))
+    placed = []
+    for own in by_language.values():
+        durations_s = np.array([duration_s for duration_s, _ in own])
+        places = (np.cumsum(durations_s) - durations_s / 2) / durations_s.sum()
+        placed += zip(places, own, strict=True)
+    return _filled([pair for _, pair in sorted(placed, key=lambda both: both[0])], batch_s)
+
+
+def _filled(ordered: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
+    """Cuts draws in the order given."""
+    batches: list[list[Draw]] = []
+    longest_s = 0.0
+    for duration_s, draw in ordered:
+        longest_s = max(longest_s, duration_s)
+        if not batches or longest_s * (len(batches[-1]) + 1) > batch_s:
             batches.append([])
+            longest_s = duration_s
         batches[-1].append(draw)
     return batches
+
+
+MIXINGS = {"by_length": cut, "every_language": cut_every_language}
+"""Ways to make batches of a pool, by the name that recipes give them."""
 
 
 def plan_evaluation(language: int, durations_s: np.ndarray, batch_s: float) -> list[list[Draw]]:

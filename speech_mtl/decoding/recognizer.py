@@ -109,15 +109,16 @@ class Recognizer:
         """
         language = self.own_name(language)
         language_id = self.language_id(language)
+        room = int(batch_s * self.sample_rate_hz)
         plan: list[list[Draw]] = plan_evaluation(language_id, examples.num_samples / self.sample_rate_hz, batch_s)
         filled: Iterable = batches(plan, {language_id: examples}, num_threads)
         for draws, batch in zip(plan, filled, strict=True):
             names = [ids[draw.example] for draw in draws]
-            yield from self._recognize(batch.waveforms, batch.num_samples, language, language_id, names)
+            yield from self._recognize(batch.waveforms, batch.num_samples, language, language_id, names, room)
 
-    def _recognize(self, waveforms, num_samples, language, language_id, ids) -> list[Hypothesis]:
+    def _recognize(self, waveforms, num_samples, language, language_id, ids, room=0) -> list[Hypothesis]:
         language_ids = np.full(len(waveforms), language_id, dtype=np.int32)
-        logits = self._forward(language)(waveforms, num_samples, language_ids)
+        logits = self._forward(language)(waveforms, num_samples, language_ids, room)
         tokenizer = self.tokenizers[language]
         decoded = enumerate(zip(ids, greedy(logits.values, logits.num_frames), strict=True))
         return [

@@ -294,7 +294,8 @@ class _Training:
 
     def evaluate(self) -> tuple[float, dict]:
         """The error that early stopping looks at, and all figures of a look."""
-        error, figures = self.look()
+        with self.optimizer.averaged():
+            error, figures = self.look()
         if self.conflicts:
             number = self.progress.update
             batch = next(batches(islice(self.plan.batches(number), 1), self.examples, num_threads=1))
@@ -351,7 +352,8 @@ class _Training:
         self.warn_of_plateau(progress.update)
         self.curve = []
         if better:
-            self.run.save_best(self.model, progress.update)
+            with self.optimizer.averaged():
+                self.run.save_best(self.model, progress.update)
         self.run.append_log(record)
         self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
 

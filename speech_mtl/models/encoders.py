@@ -35,6 +35,7 @@ class Conformer(Encoder):
         expansion: Width of the feed-forward modules, as a multiple of `dim`.
         channels: Width of the convolutional subsampling.
         dropout: Share of activations dropped in training.
+        zero_branches: Whether the modules of a block add nothing at the start; see `ConformerBlock`.
         random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
     """
@@ -48,16 +49,25 @@ class Conformer(Encoder):
         expansion: int = 4,
         channels: int = 16,
         dropout: float = 0.1,
+        zero_branches: bool = False,
         random: keras.random.SeedGenerator | None = None,
         parts: LanguageParts | None = None,
         name: str = "encoder",
     ):
         self.num_heads, self.kernel_size, self.expansion = num_heads, kernel_size, expansion
+        self.zero_branches = zero_branches
         super().__init__(num_layers, dim, channels, dropout, random, parts, name)
 
     def make_block(self, number: int, name: str) -> ConformerBlock:  # noqa: ARG002
         return ConformerBlock(
-            self.dim, self.num_heads, self.kernel_size, self.expansion, self.dropout, name, self.parts.low_rank
+            self.dim,
+            self.num_heads,
+            self.kernel_size,
+            self.expansion,
+            self.dropout,
+            name,
+            self.parts.low_rank,
+            self.zero_branches,
         )
 
     def context(self, mask, language_ids=None) -> FrameContext:

@@ -1,5 +1,7 @@
 """Waveform -> log-mel features, as a layer of the network."""
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import ops
@@ -16,13 +18,23 @@ class MelFeatures(keras.layers.Layer):
         num_mels: F, number of mel bands.
         window, hop: Length and step of the analysis window, in samples.
         fft_size: Length of the discrete Fourier transform, in samples.
+        mel: Scale and height of the bands; see `mel_filters`.
     """
 
-    def __init__(self, sample_rate_hz: int, num_mels: int, window: int, hop: int, fft_size: int, name: str):
+    def __init__(
+        self,
+        sample_rate_hz: int,
+        num_mels: int,
+        window: int,
+        hop: int,
+        fft_size: int,
+        name: str,
+        mel: Literal["slaney", "htk"] = "slaney",
+    ):
         super().__init__(name=name, trainable=False)
         self.sample_rate_hz, self.num_mels = sample_rate_hz, num_mels
         self.window, self.hop, self.fft_size = window, hop, fft_size
-        self.filters = mel_filters(sample_rate_hz, num_mels, fft_size)
+        self.filters = mel_filters(sample_rate_hz, num_mels, fft_size, mel)
         self.built = True
 
     def num_frames(self, num_samples):
@@ -47,19 +59,30 @@ class MelFeatures(keras.layers.Layer):
 
 
 class LogMel(MelFeatures):
-    """Log-mel energies, normalised to zero mean and unit variance over each utterance.
+    """Log-mel energies, normalised over each utterance.
 
-    Without the normalisation the values are those of `librosa.feature.melspectrogram(center=False)`, to which the floor
-    is added before the logarithm.
+    Without the normalisation the values are the logarithms of `librosa.feature.melspectrogram(center=False)`, with the
+    floor.
+
+    Taking out each band's mean takes out a constant channel (Atal 1974, "Effectiveness of linear prediction
+    characteristics of the speech wave for automatic speaker identification and verification", for cepstra);
+    taking out the variance too is that of Viikki and Laurila 1998, "Cepstral domain segmental feature vector
+    normalization for noise robust speech recognition", over the whole utterance.
 
     Args:
         sample_rate_hz: Rate of the waveforms.
         num_mels: F, number of mel bands.
         window_s, hop_s: Length and step of the analysis window, in seconds.
         fft_size: Length of the discrete Fourier transform, in samples.
-        floor: Added to the energies; 1e-6 is about the level of 16-bit quantisation noise.
-        normalize: Whether to normalise each utterance.
+        mel: Scale and height of the bands; see `mel_filters`.
+        floor: Smallest energy; 1e-6 is about the level of 16-bit quantisation noise under `slaney` filters.
+        floor_is: `added` to the energies, or where they are `cut` off.
+        normalize: `mean_variance` to zero mean and unit variance of each band, `mean` to zero mean and divided by
+            `TYPICAL_DEVIATION`, `none` to leave the logarithms as they are.
     """
+
+    TYPICAL_DEVIATION = np.float32(3.0)
+    """About that of the log energies of a band in speech, so that features have a size that networks are used to."""
 
     def __init__(
         self,
@@ -68,41 +91,72 @@ class LogMel(MelFeatures):
         window_s: float = 0.025,
         hop_s: float = 0.010,
         fft_size: int = 512,
+        mel: Literal["slaney", "htk"] = "slaney",
         floor: float = 1e-6,
-        normalize: bool = True,
+        floor_is: Literal["added", "cut"] = "added",
+        normalize: Literal["mean_variance", "mean", "none"] = "mean_variance",
         name: str = "features",
     ):
         window, hop = round(window_s * sample_rate_hz), round(hop_s * sample_rate_hz)
-        super().__init__(sample_rate_hz, num_mels, window, hop, fft_size, name)
-        self.floor, self.normalize = floor, normalize
+        super().__init__(sample_rate_hz, num_mels, window, hop, fft_size, name, mel)
+        self.floor, self.floor_is, self.normalize = floor, floor_is, normalize
 
     def scaled(self, energies, mask, num_frames):
-        features = ops.log(energies + self.floor)
-        if not self.normalize:
+        features = ops.log(energies + self.floor if self.floor_is == "added" else ops.maximum(energies, self.floor))
+        if self.normalize == "none":
             return features
         count = ops.maximum(ops.cast(num_frames, "float32"), 1.0)[:, None, None]
         centred = (features - ops.sum(features * mask, axis=1, keepdims=True) / count) * mask
+        if self.normalize == "mean":
+            return centred / self.TYPICAL_DEVIATION
         variance = ops.sum(centred * centred, axis=1, keepdims=True) / count
         return centred * ops.rsqrt(variance + np.float32(1e-5))
 
 
-def mel_filters(sample_rate_hz: int, num_mels: int, fft_size: int) -> np.ndarray:
-    """Triangles of equal area, evenly spaced on the mel scale from 0 Hz to half the rate: (bins, F) float32.
+_LINEAR_HZ, _LINEAR_MEL, _LOG_STEP = 1000.0, 15.0, np.log(6.4) / 27.0
+"""Slaney's scale is linear up to 1 kHz, which is mel 15; from there 27 mel make a factor of 6.4."""
+
+
+def _slaney_mel(hz: float) -> float:
+    if hz < _LINEAR_HZ:
+        return hz * _LINEAR_MEL / _LINEAR_HZ
+    return _LINEAR_MEL + float(np.log(hz / _LINEAR_HZ)) / _LOG_STEP
+
+
+def _slaney_hz(mel: np.ndarray) -> np.ndarray:
+    rising = _LINEAR_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _LINEAR_MEL) - _LINEAR_MEL))
+    return np.where(mel < _LINEAR_MEL, mel * _LINEAR_HZ / _LINEAR_MEL, rising)
+
+
+_SCALES = {
+    "slaney": (_slaney_mel, _slaney_hz),
+    "htk": (lambda hz: 2595.0 * np.log10(1.0 + hz / 700.0), lambda mel: 700.0 * (10.0 ** (mel / 2595.0) - 1.0)),
+}
+"""By name, Hz -> mel and mel -> Hz."""
+
+
+def mel_filters(
+    sample_rate_hz: int, num_mels: int, fft_size: int, mel: Literal["slaney", "htk"] = "slaney"
+) -> np.ndarray:
+    """Triangular filters over the bins of a Fourier transform, from 0 to half the sample rate: (bins, F) float32.
 
     Those of `librosa.filters.mel`, which takes a second to import.
 
-    Reference: Slaney 1998, "Auditory Toolbox", version 2: linear below 1000 Hz, logarithmic above.
+    Args:
+        sample_rate_hz: Rate of the waveforms.
+        num_mels: F, number of mel bands.
+        fft_size: Length of the discrete Fourier transform, in samples.
+        mel: `slaney`: bands of equal width below 1 kHz, and each with an area of 1 Hz (Slaney 1998, "Auditory Toolbox
+            version 2", `mfcc`). `htk`: mel = 2595 log10(1 + f / 700 Hz), each band with a height of 1 (Young et al.
+            2006, "The HTK Book", version 3.4, section 5.4).
     """
-    hz_per_mel, first_hz, factor = 200 / 3, 1000.0, np.log(6.4) / 27
-    first, highest_hz = first_hz / hz_per_mel, sample_rate_hz / 2
-    top = highest_hz / hz_per_mel if highest_hz < first_hz else first + np.log(highest_hz / first_hz) / factor
-    mels = np.linspace(0.0, top, num_mels + 2)
-    edges_hz = np.where(mels < first, mels * hz_per_mel, first_hz * np.exp(factor * (mels - first)))
-    lower, middle, upper = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
+    to_mel, to_hz = _SCALES[mel]
+    edges_hz = to_hz(np.linspace(0.0, to_mel(sample_rate_hz / 2), num_mels + 2))
     bins_hz = np.fft.rfftfreq(fft_size, 1 / sample_rate_hz)[:, None]
-    rising, falling = (bins_hz - lower) / (middle - lower), (upper - bins_hz) / (upper - middle)
+    rising = (bins_hz - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
+    falling = (edges_hz[2:] - bins_hz) / np.diff(edges_hz)[1:]
     triangles = np.maximum(0.0, np.minimum(rising, falling)).astype("float32")  # rounded here as librosa does
-    return (triangles * (2 / (upper - lower))).astype("float32")
+    return triangles if mel == "htk" else (triangles * (2.0 / (edges_hz[2:] - edges_hz[:-2]))).astype("float32")
 
 
 def frame_mask(num_frames, size):

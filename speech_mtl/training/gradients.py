@@ -19,6 +19,7 @@ def make_train_step(
     optimizer: FlatAdamW,
     objective: Objective | None = None,
     watch_last_layer: bool = False,
+    room: int = 0,
 ) -> TrainStep:
     """Compiles a step: the objective, its gradient, and the update of weights and optimiser, in place.
 
@@ -27,11 +28,13 @@ def make_train_step(
         optimizer: Of its weights.
         objective: The tasks; the transcripts alone if None.
         watch_last_layer: Whether to look at each task's gradient in the last layer that all share.
+        room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
 
     Raises:
         NotImplementedError: The Keras backend is neither TensorFlow nor JAX.
     """
-    return _backend().make_train_step(model, optimizer, objective or Objective(model.languages), watch_last_layer)
+    backend = _backend()
+    return backend.make_train_step(model, optimizer, objective or Objective(model.languages), watch_last_layer, room)
 
 
 def make_combining_step(
@@ -59,8 +62,10 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
     return _backend().make_products(model, objective)
 
 
-def make_forward(model: MultilingualModel, column: int | None = None) -> Callable[[Array, Array, Array], Logits]:
-    """Compiles the network without training: (waveforms, num_samples, language_ids) -> `Logits` of numpy arrays.
+def make_forward(model: MultilingualModel, column: int | None = None) -> Callable[..., Logits]:
+    """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Logits` of arrays.
+
+    The arrays are numpy's. For `room` see `make_train_step`.
 
     Args:
         model: The network.
@@ -71,8 +76,8 @@ def make_forward(model: MultilingualModel, column: int | None = None) -> Callabl
     """
     compiled = _backend().make_forward(model, column)
 
-    def forward(waveforms, num_samples, language_ids) -> Logits:
-        values, num_frames, labels = compiled(waveforms, num_samples, language_ids)
+    def forward(waveforms: Array, num_samples: Array, language_ids: Array, room: int = 0) -> Logits:
+        values, num_frames, labels = compiled(waveforms, num_samples, language_ids, room=room)
         told: Mapping[str, Array] = {task: ops.convert_to_numpy(array) for task, array in labels.items()}
         return Logits(ops.convert_to_numpy(values), ops.convert_to_numpy(num_frames), told)
 

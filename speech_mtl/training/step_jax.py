@@ -1,6 +1,6 @@
 """The functions of `gradients` under JAX, which compiles anew for every shape: batches are padded to a few."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
@@ -14,7 +14,7 @@ from speech_mtl.training.step import Combine, Rates, StepResult, TrainStep, rate
 
 
 def make_train_step(
-    model: MultilingualModel, optimizer: FlatAdamW, objective: Objective, watch_last_layer: bool
+    model: MultilingualModel, optimizer: FlatAdamW, objective: Objective, watch_last_layer: bool, room: int
 ) -> TrainStep:
     """See `gradients.make_train_step`."""
     network = _Network(model, optimizer.weights, objective)
@@ -29,7 +29,7 @@ def make_train_step(
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
         state = [v.value for v in optimizer.variables]
-        arguments = in_common_shapes(batch), rate_vector(rates), weights.astype(np.float32)
+        arguments = network.padded(batch, room), rate_vector(rates), weights.astype(np.float32)
         found, values, other, state = step(*network.values(), state, *arguments)
         network.assign(optimizer, values, other, state)
         return _result(found, len(batch.num_samples))
@@ -59,7 +59,7 @@ def make_combining_step(
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
         values, fixed, other = network.values()
-        found = differentiate(values, fixed, other, in_common_shapes(batch), weights.astype(np.float32))
+        found = differentiate(values, fixed, other, network.padded(batch), weights.astype(np.float32))
         losses, counts, total, rows, head_gradients, products, other = found
         coefficients = np.asarray(combine(np.asarray(products)), np.float32)
         state = [v.value for v in optimizer.variables]
@@ -81,7 +81,7 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
         return _products(_rows(pullback, list(range(len(encoder))), weights))
 
     def run(batch: Batch, weights: np.ndarray) -> np.ndarray:
-        return np.asarray(products(*network.values(), in_common_shapes(batch), weights.astype(np.float32)))
+        return np.asarray(products(*network.values(), network.padded(batch), weights.astype(np.float32)))
 
     return run
 
@@ -96,8 +96,10 @@ def make_forward(model: MultilingualModel, column: int | None) -> Callable:
         weights = values[:num_trainable], values[num_trainable:]
         return model.stateless_call(*weights, *inputs, training=False, column=column)[0]
 
-    def forward(*inputs):
-        padded = stateless([variable.value for variable in variables], *map(padded_to_common_shape, inputs))
+    def forward(*inputs, room):
+        shapes = _in_room(inputs[0].shape, room)
+        common = [_padded(array, shapes[: array.ndim]) for array in inputs]
+        padded = stateless([variable.value for variable in variables], *common)
         rows, num_frames = len(inputs[0]), padded.num_frames[: len(inputs[0])]
         size = int(num_frames.max())
         labels = {task: array[:rows] for task, array in padded.labels.items()}
@@ -123,6 +125,11 @@ class _Network:
     def values(self) -> tuple[list, list, list]:
         """Of the trained weights, the others, and the random state."""
         return tuple([v.value for v in variables] for variables in (self.trained, self.fixed, self.other))  # type: ignore[return-value]
+
+    def padded(self, batch: Batch, room: int = 0) -> Batch:
+        """A batch in one of few shapes, which adds nothing to losses or gradients."""
+        num_frames = int(self.model.num_encoder_frames(common_size(batch.waveforms.shape[1])))
+        return in_common_shapes(batch, room, max_tokens=num_frames if room else 0)
 
     def assign(self, optimizer: FlatAdamW, weights, other, state) -> None:
         """Sets all that a step changes."""
@@ -163,21 +170,43 @@ def _result(found, num_rows: int) -> StepResult:
     return StepResult(losses[:num_rows], counts[:num_rows], float(total), float(norm), products)
 
 
-def in_common_shapes(batch: Batch) -> Batch:
-    """A batch padded with rows and frames that change neither losses nor gradients."""
-    num_rows = common_size(len(batch.num_samples))
+def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
+    """A batch padded with rows, samples and tokens that change neither losses nor gradients.
+
+    Args:
+        batch: The batch.
+        room: Samples of the largest batch, padding included, if known; the shapes are fewer then.
+        max_tokens: Of an utterance in a batch of that length, if known: as many as it has encoder frames.
+    """
+    num_rows, num_samples = _in_room(batch.waveforms.shape, room)
+    num_tokens = max(batch.tokens.shape[1], max_tokens) if max_tokens else common_size(batch.tokens.shape[1])
     labels = {}
     for task, array in batch.labels.items():
         frames = common_size(array.shape[1]) if array.ndim == 3 else 0
-        sizes = [num_rows, *([frames] if frames else []), *array.shape[2 if frames else 1 :]]
-        padding = [(0, size - there) for size, there in zip(sizes, array.shape, strict=True)]
-        labels[task] = np.pad(array, padding, constant_values=np.nan)
-    return batch._replace(labels={}).mapped(padded_to_common_shape)._replace(labels=labels)
+        labels[task] = _padded(array, (num_rows, *([frames] if frames else [])), np.nan)
+    return Batch(
+        waveforms=_padded(batch.waveforms, (num_rows, num_samples)),
+        num_samples=_padded(batch.num_samples, (num_rows,)),
+        language_ids=_padded(batch.language_ids, (num_rows,)),
+        tokens=_padded(batch.tokens, (num_rows, num_tokens)),
+        num_tokens=_padded(batch.num_tokens, (num_rows,)),
+        labels=labels,
+    )
 
 
-def padded_to_common_shape(array: np.ndarray) -> np.ndarray:
-    """Pads an array with zeros so that a few shapes stand for all."""
-    return np.pad(array, [(0, common_size(size) - size) for size in array.shape])
+def _in_room(shape: Sequence[int], room: int) -> tuple[int, int]:
+    """Rows and samples to pad a batch to: as many rows as any batch whose samples are padded to the same size has."""
+    num_rows, num_samples = shape
+    size = common_size(num_samples)
+    shorter = size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3
+    most_rows = room // (shorter + 1)
+    return most_rows if num_rows <= most_rows else common_size(num_rows), size
+
+
+def _padded(array: np.ndarray, sizes: Sequence[int], value: float = 0) -> np.ndarray:
+    """Pads the first axes of an array to these sizes."""
+    padding = [(0, size - there) for size, there in zip(sizes, array.shape, strict=False)]
+    return np.pad(array, [*padding, *[(0, 0)] * (array.ndim - len(padding))], constant_values=value)
 
 
 def common_size(size: int) -> int:

@@ -18,9 +18,13 @@ VECTOR = tf.TensorSpec([None], tf.float32)
 
 
 def make_train_step(
-    model: MultilingualModel, optimizer: FlatAdamW, objective: Objective, watch_last_layer: bool
+    model: MultilingualModel,
+    optimizer: FlatAdamW,
+    objective: Objective,
+    watch_last_layer: bool,
+    room: int,  # noqa: ARG001
 ) -> TrainStep:
-    """See `gradients.make_train_step`."""
+    """See `gradients.make_train_step`. No size is fixed, so that nothing is padded to any `room`."""
     last = [variable.value for variable in model.encoder.last_layer.trainable_variables] if watch_last_layer else []
 
     @tf.function(input_signature=[_batch_spec(objective), VECTOR, VECTOR], jit_compile=False)
@@ -90,11 +94,15 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
 def make_forward(model: MultilingualModel, column: int | None) -> Callable:
     """The network without training, compiled."""
     specs = _batch_spec(Objective(model.languages))
-    return tf.function(
-        lambda *inputs: model(*inputs, training=False, column=column),
-        input_signature=[specs.waveforms, specs.num_samples, specs.language_ids],
-        jit_compile=False,
-    )
+
+    @tf.function(input_signature=[specs.waveforms, specs.num_samples, specs.language_ids], jit_compile=False)
+    def compiled(*inputs):
+        return model(*inputs, training=False, column=column)
+
+    def forward(waveforms, num_samples, language_ids, room):  # noqa: ARG001
+        return compiled(waveforms, num_samples, language_ids)
+
+    return forward
 
 
 def _evaluated(model: MultilingualModel, objective: Objective, batch: Batch):

@@ -7,7 +7,16 @@ import pytest
 from tiny_speech import LIMITS, everything, frames_of, loaded, opened
 
 from speech_mtl.data.audio import add_noise, change_speed
-from speech_mtl.data.batching import Draw, TrainingPlan, batches, collate, cut, padded_rows, plan_evaluation
+from speech_mtl.data.batching import (
+    Draw,
+    TrainingPlan,
+    batches,
+    collate,
+    cut,
+    cut_every_language,
+    padded_rows,
+    plan_evaluation,
+)
 from speech_mtl.data.examples import (
     Examples,
     Reading,
@@ -110,6 +119,63 @@ def test_batches_mix_languages_and_keep_to_their_size():
     assert np.mean([len({draw.language for draw in batch}) for batch in batches]) > 1.8
     true = [sum(plan.durations_s[d.language][d.example] / d.speed for d in batch) for batch in batches]
     assert sum(true) / sum(padded) > 0.9, "with little padding"
+
+
+def words_and_sentences(**kwargs: Any) -> TrainingPlan:
+    """A language of words of about a second, and two of sentences of three to six."""
+    generator = np.random.default_rng(0)
+    ranges = [(0.8, 2.0, 200), (2.7, 6.3, 80), (1.9, 4.1, 80)]
+    durations = {i: generator.uniform(low, high, size) for i, (low, high, size) in enumerate(ranges)}
+    return TrainingPlan(durations, **({"batch_s": 60.0, "alpha": 0.5, "seed": 0} | kwargs))
+
+
+def share_of(language: int, plan: TrainingPlan, batch: list[Draw]) -> float:
+    """Of the seconds of a batch."""
+    seconds = np.zeros(len(plan.durations_s))
+    for draw in batch:
+        seconds[draw.language] += plan.durations_s[draw.language][draw.example] / draw.speed
+    return seconds[language] / seconds.sum()
+
+
+def test_every_batch_holds_every_language_at_its_share():
+    plan = words_and_sentences(mixing="every_language", speeds=(0.9, 1.0, 1.1))
+    batches = first(plan, 200)
+    for language, share in plan.shares().items():
+        found = [share_of(language, plan, batch) for batch in batches]
+        assert np.mean(found) == pytest.approx(share, rel=0.05)
+        assert np.quantile(found, 0.05) > 0.6 * share
+        assert np.quantile(found, 0.95) < 1.4 * share
+    padded = [len(b) * max(plan.durations_s[d.language][d.example] / d.speed for d in b) for b in batches]
+    assert max(padded) <= 60.0
+    assert np.mean(padded) > 50.0
+    without = [share_of(0, plan, batch) for batch in first(words_and_sentences(), 200)]
+    assert np.mean(np.array(without) == 0) > 0.5, "sorted by length, words are by themselves"
+
+
+def test_every_language_uses_the_same_draws():
+    """Only how they are put together differs: the first pool holds the same ones."""
+    generator = np.random.default_rng(0)
+    drawn = [(float(generator.uniform(1, 4)), Draw(i % 3, i)) for i in range(200)]
+    ways = [[draw for batch in way(drawn, 20.0) for draw in batch] for way in (cut, cut_every_language)]
+    assert sorted(draw.example for draw in ways[0]) == sorted(draw.example for draw in ways[1]) == list(range(200))
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        [],
+        [(70.0, Draw(0, 0))],
+        [(70.0, Draw(0, 0)), (80.0, Draw(1, 1))],
+        [(9.0, Draw(i, i)) for i in range(5)],
+        [(1.0, Draw(0, i)) for i in range(500)] + [(8.0, Draw(1, 500))],
+    ],
+)
+def test_every_language_where_not_all_fit(drawn):
+    batches = cut_every_language(drawn, 20.0)
+    seconds = {draw.example: duration_s for duration_s, draw in drawn}
+    assert sorted(draw.example for batch in batches for draw in batch) == sorted(seconds)
+    assert all(len(b) == 1 or len(b) * max(seconds[d.example] for d in b) <= 20.0 for b in batches)
+    assert all(batches)
 
 
 def test_long_and_short_batches_are_shuffled():

@@ -281,6 +281,9 @@ def varied(tiny_recipe: Recipe) -> Recipe:
             "augment.noise_probability": 0.5,
             "data.batch_s": 3.0,
             "training.num_updates": 6,
+            "training.average_decay": 0.5,
+            "training.muon_learning_rate": 0.02,
+            "data.mixing": "every_language",
         }
     )
 
@@ -315,6 +318,22 @@ def assert_same_end(run: Run, reference: Run) -> None:
             for name, array in expected.items():
                 np.testing.assert_array_equal(received[name], array, err_msg=f"{path} {name}")
     assert timeless_log(run) == timeless_log(reference)
+
+
+def test_looks_and_the_end_have_the_running_mean_of_the_weights(varied: Recipe, tmp_path: Path, untraced: None):
+    recipe = varied.overridden({"training.select": "last", "training.num_updates": 4})
+    run = train(recipe, tmp_path / "run")
+    checkpoint, best = run.path / "checkpoints" / "000004", run.path / "best" / "000004"
+    means = load_part(checkpoint / "optimizer.safetensors")
+    recognizer = run.load()
+    for variable in recognizer.model.trainable_variables:
+        mean = means[f"mean/{variable.path}"].reshape(variable.shape)
+        np.testing.assert_array_equal(np.asarray(variable.value), mean)
+    last, mean = (load_part(folder / "heads" / "aa.safetensors")["bias"] for folder in (checkpoint, best))
+    assert not np.array_equal(last, mean)
+    score, _ = recognize(recognizer, "aa", load_references(recipe, "aa", "dev", recognizer), recipe.data)
+    logged = json.loads(run.log_path.read_text().splitlines()[-1])
+    assert logged["dev_cer"]["aa"] == pytest.approx(score.characters.rate)
 
 
 class Killed(BaseException):

@@ -34,7 +34,7 @@ def log_mel(waveform: np.ndarray, **kwargs) -> tuple[np.ndarray, np.ndarray]:
 
 
 def assert_equals_librosa(waveform: np.ndarray) -> None:
-    ours, num_frames = log_mel(waveform, normalize=False)
+    ours, num_frames = log_mel(waveform, normalize="none")
     theirs = librosa_log_mel(waveform)
     assert ours.shape == theirs.shape
     assert num_frames.tolist() == [len(theirs)]
@@ -47,9 +47,10 @@ def assert_equals_librosa(waveform: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("rate_hz", "num_mels", "fft_size"), [(16_000, 80, 512), (8_000, 20, 400), (44_100, 64, 2048), (1500, 8, 256)]
 )
-def test_mel_filters_are_those_of_librosa(rate_hz: int, num_mels: int, fft_size: int):
-    theirs = librosa.filters.mel(sr=rate_hz, n_fft=fft_size, n_mels=num_mels).T
-    np.testing.assert_array_equal(mel_filters(rate_hz, num_mels, fft_size), theirs)
+@pytest.mark.parametrize(("mel", "settings"), [("slaney", {}), ("htk", {"htk": True, "norm": None})])
+def test_mel_filters_are_those_of_librosa(rate_hz: int, num_mels: int, fft_size: int, mel: Any, settings: dict):
+    theirs = librosa.filters.mel(sr=rate_hz, n_fft=fft_size, n_mels=num_mels, **settings).T
+    np.testing.assert_array_equal(mel_filters(rate_hz, num_mels, fft_size, mel), theirs)
 
 
 def test_equals_librosa_on_noise():
@@ -95,15 +96,42 @@ def test_normalised_over_true_frames():
         np.testing.assert_allclose(row[:size], (plain - plain.mean(axis=0)) / plain.std(axis=0), atol=1e-3)
 
 
-def test_loudness_does_not_matter():
+@pytest.mark.parametrize("normalize", ["mean_variance", "mean"])
+def test_loudness_does_not_matter(normalize):
     waveform = np.random.default_rng(0).normal(0, 0.1, 8000).astype("float32")
-    np.testing.assert_allclose(log_mel(waveform)[0], log_mel(waveform * 4)[0], atol=0.01)
+    quiet, loud = (log_mel(waveform * factor, normalize=normalize)[0] for factor in (1, 4))
+    np.testing.assert_allclose(quiet, loud, atol=0.01)
+
+
+def test_the_mean_alone_is_taken_out():
+    generator = np.random.default_rng(0)
+    waveforms, lengths = generator.normal(0, 0.1, (2, 9000)).astype("float32"), np.array([4000, 9000], "int32")
+    features, num_frames = LogMel(num_mels=40, normalize="mean")(waveforms, lengths)
+    for row, size, length, waveform in zip(
+        *map(ops.convert_to_numpy, (features, num_frames)), lengths, waveforms, strict=True
+    ):
+        plain = librosa_log_mel(waveform[:length], num_mels=40)
+        np.testing.assert_allclose(row[:size] * 3, plain - plain.mean(axis=0), atol=1e-3)
+        assert not row[size:].any()
+
+
+def test_the_floor_is_added_or_cuts(speak):
+    waveform = speak("ab") * np.float32(0.01)
+    settings: Any = {"htk": True, "norm": None}
+    energies = librosa.feature.melspectrogram(
+        y=waveform, sr=16_000, n_fft=512, hop_length=160, win_length=400, center=False, n_mels=80, **settings
+    ).T
+    assert (energies < 1e-4).any()
+    assert (energies > 1e-4).any()
+    for floor_is, expected in {"added": energies + 1e-4, "cut": np.maximum(energies, 1e-4)}.items():
+        ours, _ = log_mel(waveform, mel="htk", floor=1e-4, floor_is=floor_is, normalize="none")
+        np.testing.assert_allclose(ours, np.log(expected), atol=1e-3)
 
 
 def test_other_window_and_hop():
     waveform = np.random.default_rng(0).normal(0, 0.1, 8000).astype("float32")
     ours, _ = log_mel(
-        waveform, sample_rate_hz=8000, num_mels=23, window_s=0.032, hop_s=0.0125, fft_size=256, normalize=False
+        waveform, sample_rate_hz=8000, num_mels=23, window_s=0.032, hop_s=0.0125, fft_size=256, normalize="none"
     )
     theirs = librosa.feature.melspectrogram(
         y=waveform, sr=8000, n_fft=256, hop_length=100, win_length=256, center=False, n_mels=23
@@ -115,13 +143,13 @@ def test_other_window_and_hop():
     "settings", [{}, {"sample_rate_hz": 8000, "num_mels": 23, "window_s": 0.032, "hop_s": 0.0125, "fft_size": 256}]
 )
 def test_a_click_is_loudest_in_the_frame_whose_time_is_nearest(settings: dict):
-    layer = LogMel(normalize=False, **settings)
+    layer = LogMel(normalize="none", **settings)
     size = layer.sample_rate_hz // 2
     times_s = layer.frame_time_s(np.arange(layer.num_frames(size)))
     for position in np.random.default_rng(0).integers(size // 10, size - size // 10, 20):
         waveform = np.zeros(size, "float32")
         waveform[position] = 1.0
-        features, _ = log_mel(waveform, normalize=False, **settings)
+        features, _ = log_mel(waveform, normalize="none", **settings)
         assert len(features) == len(times_s)
         distances_s = np.abs(times_s - position / layer.sample_rate_hz)
         assert distances_s[features.sum(axis=1).argmax()] == pytest.approx(distances_s.min(), abs=1e-9)

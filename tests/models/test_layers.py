@@ -204,3 +204,28 @@ def test_subsampling_equals_loops():
     expected = hidden.reshape(len(hidden), -1) @ value(layer.project.kernel) + value(layer.project.bias)
     assert len(expected) == ConvSubsampling.num_frames(13)
     np.testing.assert_allclose(ops.convert_to_numpy(layer(features))[0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_block_of_zero_branches_starts_as_the_normalisation_alone():
+    size, dim = 6, 8
+    block = ConformerBlock(dim, 2, 3, 2, no_dropout(), "block", zero_branches=True)
+    block.build((None, dim))
+    inputs = np.random.default_rng(0).normal(1, 2, (2 * size, dim)).astype("float32")
+    mask = np.ones((2, size), "float32")
+    context = FrameContext(mask, np.zeros((2, 1, 1, size), "float32"), rotary_angles(size, dim // 2))
+    theirs = keras.layers.LayerNormalization(epsilon=1e-5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(block(inputs, context)), ops.convert_to_numpy(theirs(inputs)), rtol=1e-4, atol=1e-5
+    )
+    zero = [v.path for v in block.trainable_variables if "kernel" in v.path and not value(v).any()]
+    assert len(zero) == 4, "nothing else starts at zero, so that gradients reach all after a step"
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 4, 15])
+def test_shifted_frames_make_the_depthwise_convolution(kernel_size):
+    module = ConvolutionModule(8, kernel_size, no_dropout(), "convolution")
+    module.build((None, 8))
+    randomise(module)
+    frames = np.random.default_rng(1).normal(size=(3, 7, 1, 8)).astype("float32")
+    ours, theirs = module.shifted(frames), module.depthwise(frames)
+    np.testing.assert_allclose(ops.convert_to_numpy(ours), ops.convert_to_numpy(theirs), rtol=1e-4, atol=1e-5)

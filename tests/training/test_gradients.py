@@ -157,16 +157,39 @@ def step_jax() -> Any:
     return step_jax
 
 
-def test_common_shapes_are_few_and_hold_what_was_there(step_jax):
-    sizes = set()
-    for size in range(1, 1000):
-        array = np.arange(1, size + 1)
-        padded = step_jax.padded_to_common_shape(array)
-        sizes.add(len(padded))
-        np.testing.assert_array_equal(padded[:size], array)
-        assert not padded[size:].any()
-        assert len(padded) < 1.5 * size
-    assert sorted(sizes) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
+def test_common_sizes_are_few_and_large_enough(step_jax):
+    sizes = {size: step_jax.common_size(size) for size in range(1, 1000)}
+    assert all(size <= common < 1.5 * size for size, common in sizes.items())
+    expected = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
+    assert sorted(set(sizes.values())) == expected
+
+
+@pytest.mark.parametrize("room", [960_000, 40_000])
+def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(step_jax, room):
+    """All batches that are as full as they can be, of any length."""
+    shapes = set()
+    for num_samples in range(500, room, 37):
+        num_rows = room // num_samples
+        waveforms, ones = np.zeros((num_rows, num_samples), np.int8), np.ones(num_rows, np.int32)
+        batch = Batch(waveforms, ones, ones, np.ones((num_rows, 7)), ones)
+        padded = step_jax.in_common_shapes(batch, room, max_tokens=9)
+        assert padded.tokens.shape == (len(padded.waveforms), 9)
+        assert all(there >= size for there, size in zip(padded.waveforms.shape, batch.waveforms.shape, strict=True))
+        assert padded.waveforms.size <= 1.5 * room
+        shapes.add(padded.waveforms.shape)
+    sizes = [size for _, size in shapes]
+    assert len(set(sizes)) == len(sizes)
+    assert len(shapes) <= 2 * np.log2(room / 500) + 2
+
+
+def test_batches_that_are_larger_than_the_room_fit_too(step_jax):
+    """Of utterances that are longer than a batch may be, or one more of them after rounding."""
+    for num_rows, num_samples in [(1, 5000), (3, 5000), (41, 100)]:
+        ones = np.ones(num_rows, np.int32)
+        batch = Batch(np.zeros((num_rows, num_samples)), ones, ones, np.ones((num_rows, 2)), ones)
+        padded = step_jax.in_common_shapes(batch, room=4000)
+        assert padded.waveforms.shape[0] >= num_rows
+        assert padded.num_tokens.sum() == num_rows
 
 
 def test_padding_to_common_shapes_changes_no_loss(batch, step_jax):

@@ -160,3 +160,82 @@ def test_finds_a_minimum():
         x, y = values(weights)
         apply(optimizer, [2 * (x - 1), 2 * (y - 2)], 0.1)
     np.testing.assert_allclose(np.concatenate(values(weights)), [1.0, 2.0], atol=0.02)
+
+
+def test_running_mean_equals_keras():
+    ours, theirs = make_weights(), make_weights()
+    optimizer = FlatAdamW(ours, weight_decay=0.0, clip_norm=1e9, average_decay=0.7)
+    reference = keras.optimizers.AdamW(
+        0.05, weight_decay=0.0, beta_1=0.9, beta_2=0.98, epsilon=1e-8, use_ema=True, ema_momentum=0.7
+    )
+    reference.build(theirs)
+    for step in range(STEPS):
+        apply(optimizer, gradients_of(step), 0.05)
+        reference.apply([ops.convert_to_tensor(gradient) for gradient in gradients_of(step)])
+    plain = values(ours)
+    with optimizer.averaged():
+        inside = values(ours)
+    reference.finalize_variable_values(theirs)
+    for mine, expected, before, after in zip(inside, values(theirs), plain, values(ours), strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
+        assert np.abs(mine - before).max() > 1e-3
+        np.testing.assert_array_equal(after, before)
+
+
+def test_running_mean_is_saved_with_the_state():
+    one, other = (FlatAdamW(make_weights(), average_decay=0.5) for _ in range(2))
+    apply(one, gradients_of(0), 0.1)
+    other.set_named_state(one.named_state())
+    with one.averaged(), other.averaged():
+        for mine, theirs in zip(values(one.weights), values(other.weights), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    with pytest.raises(KeyError, match="mean"):
+        other.set_named_state(FlatAdamW(make_weights()).named_state())
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 8), (8, 3)])
+def test_muon_equals_keras(shape):
+    generator = np.random.default_rng(0)
+    start = generator.normal(size=shape).astype("float32")
+    ours, theirs = (keras.Variable(start, name="kernel") for _ in range(2))
+    bias = keras.Variable(np.zeros(3, "float32"), name="bias")
+    optimizer = FlatAdamW([ours, bias], weight_decay=0.1, clip_norm=1e9, matrices=[1, 0], muon_rate=4.0)
+    factor = max(1.0, shape[1] / shape[0]) ** 0.5
+    # Ours is 4 times the learning rate and larger for wide matrices; their weight decay goes with the learning rate.
+    reference = keras.optimizers.Muon(
+        4 * 0.01 * factor,
+        weight_decay=0.1 / factor,
+        momentum=0.95,
+        rms_rate=None,  # pyright: ignore[reportArgumentType]
+        nesterov=True,
+        ns_steps=5,
+    )
+    reference.build([theirs])
+    for _ in range(STEPS):
+        gradient = generator.normal(size=shape).astype("float32")
+        apply(optimizer, [gradient, np.ones(3, "float32")], 0.01)
+        reference.apply([ops.convert_to_tensor(gradient)])
+        np.testing.assert_allclose(*values([ours, theirs]), rtol=1e-4, atol=1e-5)
+
+
+def test_muon_makes_singular_values_about_1():
+    """Of each matrix by itself, and the rest is AdamW's."""
+    generator = np.random.default_rng(0)
+    shapes = {"joined": (6, 18), "one": (6, 6), "bias": (6,), "other": (6, 6)}
+    start = {name: generator.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    gradients = [generator.normal(size=shape).astype("float32") for shape in shapes.values()]
+    ours, plain = ([keras.Variable(value, name=name) for name, value in start.items()] for _ in range(2))
+    apply(FlatAdamW(ours, weight_decay=0.0, clip_norm=1e9, matrices=[3, 1, 0, 0], muon_rate=2.0), gradients, 0.5)
+    apply(FlatAdamW(plain, weight_decay=0.0, clip_norm=1e9), gradients, 0.5)
+    joined, one, bias, other = (before - after for before, after in zip(start.values(), values(ours), strict=True))
+    matrices = [*np.split(joined, 3, axis=1), one]
+    for matrix, gradient in zip(matrices, [*np.split(gradients[0], 3, axis=1), gradients[1]], strict=True):
+        sizes = np.linalg.svd(matrix, compute_uv=False)
+        assert sizes.min() > 0.6
+        assert sizes.max() < 1.3
+        left, _, right = np.linalg.svd(gradient)
+        assert np.abs(matrix - left @ right).max() < 0.4, "in the gradient's own singular vectors"
+    for mine, theirs in zip(values(ours)[2:], values(plain)[2:], strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    assert np.abs(bias).min() > 0.4
+    assert np.abs(other).min() > 0.4
