@@ -311,7 +311,8 @@ class Run:
         if checkpoint is None:
             return Progress()
         progress, best = _read_progress(checkpoint / "progress.json"), _newest(self.path / "best")
-        if progress.best_update > (0 if best is None else int(best.name)):
+        was_killed = any((self.path / "best").glob("*.tmp"))  # while it wrote the same weights once more
+        if progress.best_update > (0 if best is None else int(best.name)) and not was_killed:
             raise self._lacks(f"best/{progress.best_update:06d}")
         return progress
 

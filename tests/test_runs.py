@@ -311,6 +311,15 @@ def test_weights_and_what_gives_them_their_sense_are_those_that_were_saved(tiny_
     run.load_best(model)
 
 
+def test_a_run_goes_on_that_was_killed_while_it_wrote_the_same_best_weights_again(
+    model: MultilingualModel, optimizer: FlatAdamW, run: Run
+):
+    run.save_best(model, 2)
+    run.save_checkpoint(model, optimizer, Progress(update=2, best_update=2))
+    (run.path / "best" / "000002").rename(run.path / "best" / "former.tmp")
+    assert run.progress().update == run.load_checkpoint(model, optimizer).update == 2
+
+
 def test_a_run_without_settings_best_weights_or_checkpoints_is_not_begun_anew(
     model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
 ):
