@@ -57,8 +57,9 @@ def report(path: Path, result: dict, *tables: Table) -> None:
 
 def _about(result: dict, made_from: str) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    machine = f"{result['processors']} processors, {result['cpu']}"
-    return f"`{result['command']}` on {result['date']}, {machine}; {versions}. Made from {made_from}."
+    machine = ", ".join(filter(None, [f"{result['processors']} processors", result["cpu"], result.get("accelerator")]))
+    about = f"{result['about']}\n\n" if "about" in result else ""
+    return f"{about}`{result['command']}` on {result['date']}, {machine}; {versions}. Made from {made_from}."
 
 
 def _git(*arguments: str) -> str | None:

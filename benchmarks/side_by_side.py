@@ -55,6 +55,8 @@ PLATEAU = 0.9
 class Experiments(Section):
     """What LIST says."""
 
+    about: str
+    """What is compared, on which speech: it stands above the table."""
     recipe: Path
     seeds: tuple[Seed, ...] = (0,)
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -158,7 +160,7 @@ def main() -> None:
     runs = arguments.runs or Path("runs") / arguments.list.stem
     trainings = planned(arguments.list, runs, arguments.settings)
     result = provenance(f"side_by_side {arguments.list}")
-    result |= {"accelerator": accelerator(), "jobs": arguments.jobs}
+    result |= {"about": _experiments(arguments.list).about, "accelerator": accelerator(), "jobs": arguments.jobs}
 
     def write() -> None:
         write_text(out, json.dumps(result | {"rows": [one.row() for one in trainings]}, indent=1) + "\n")
@@ -180,7 +182,7 @@ def main() -> None:
 
 def planned(path: Path, runs: Path, settings: Sequence[str] = ()) -> list[Training]:
     """The trainings of a list in the order in which they begin."""
-    listed = Experiments.model_validate(YAML(typ="safe", pure=True).load(path))
+    listed = _experiments(path)
     recipe, typed = load_recipe(listed.recipe), parsed_overrides(settings)
     trainings = []
     for seed in listed.seeds:
@@ -191,6 +193,10 @@ def planned(path: Path, runs: Path, settings: Sequence[str] = ()) -> list[Traini
             own = recipe.overridden({**given, **typed}, where=f"{path}: {name}")
             trainings.append(Training(name, seed, own, runs / f"{name}-{seed}", after))
     return trainings
+
+
+def _experiments(path: Path) -> Experiments:
+    return Experiments.model_validate(YAML(typ="safe", pure=True).load(path))
 
 
 def decode(recipes: Iterable[Recipe]) -> None:

@@ -12,6 +12,7 @@ from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 
 LIST = """
+about: tones
 recipe: {recipe}
 seeds: [3, 1]
 settings: {{training.num_updates: 6, training.warmup_updates: 3}}
