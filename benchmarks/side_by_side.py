@@ -34,13 +34,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ruamel.yaml import YAML
 
 from benchmarks.provenance import ROOT, Table, provenance, report
 from speech_mtl.config import Recipe, load_recipe, parsed_overrides
 from speech_mtl.files import write_text
-from speech_mtl.settings import Section, Seed
+from speech_mtl.settings import Seed
 
 TICK_S = 2.0
 """Seconds between two looks at the processes."""
@@ -52,8 +52,10 @@ PLATEAU = 0.9
 """Dev error above which a network has learnt nothing yet."""
 
 
-class Experiments(Section):
+class Experiments(BaseModel):
     """What LIST says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     about: str
     """What is compared, on which speech: it stands above the table."""
