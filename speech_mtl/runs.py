@@ -164,7 +164,7 @@ class Run:
         Raises:
             InputError: A task's file is missing or damaged.
         """
-        return {name: _read_task(self._task_path(name)) for name in self.recipe().tasks}
+        return {name: _read_task(self._task_path(name), name) for name in self.recipe().tasks}
 
     def write_labels(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Writes how many training utterances have a label of each language or task, and of how many."""
@@ -382,10 +382,15 @@ def _size(variable: keras.Variable) -> int:
     return int(np.prod(variable.shape))
 
 
-def _read_task(path: Path) -> Task:
+def _read_task(path: Path, name: str) -> Task:
     with unreadable("task", path, KeyError):
         kind = TASKS[read_json(path, _Kind, COPY_AGAIN)["kind"]]
-    return read_record(path, kind, COPY_AGAIN)
+    task = read_record(path, kind, COPY_AGAIN)
+    if task.name != name:
+        raise InputError(
+            f"{path} is that of another task", expected=repr(name), received=repr(task.name), action=COPY_AGAIN
+        )
+    return task
 
 
 def _loaded_like(path: Path, wanted: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -392,6 +392,7 @@ BAD_SIDE_FILES = {
         '{"kind": "classes", "name": "mood", "label": "mood", "classes": ["a", 7], "unseen": "refuse"}',
         '{"kind": "number", "name": "mood", "label": "mood", "mean": NaN, "deviation": 1}',
         '{"kind": "number", "name": "mood", "label": "mood", "mean": 1, "deviation": 0}',
+        '{"kind": "number", "name": "age", "label": "mood", "mean": 1, "deviation": 1}',
         '{"kind": "moods", "name": "mood"}',
         '{"kind": ["number"]}',
         "[1]",

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -84,16 +85,16 @@ def spoil_json(value: Any, random: Random) -> Any:
     for _ in range(random.choice((1, 1, 1, 2, 4))):
         holder, key = random.choice(places) if places else (None, None)
         if holder is None:
-            return random.choice(EXTREMES)
+            return deepcopy(random.choice(EXTREMES))
         way = random.randrange(6)
         if way < 3:
-            holder[key] = random.choice(EXTREMES)
+            holder[key] = deepcopy(random.choice(EXTREMES))
         elif way == 3 and isinstance(holder, dict):
             holder.pop(key, None)
         elif way == 4 and isinstance(holder, dict):
             holder[str(random.choice(EXTREMES))[:300]] = holder.get(key)
         elif isinstance(holder, list):
-            holder.insert(random.randrange(len(holder) + 1), random.choice(EXTREMES))
+            holder.insert(random.randrange(len(holder) + 1), deepcopy(random.choice(EXTREMES)))
         else:
             holder[key] = {"inner": holder.get(key)}
         places = list(_places(value))
