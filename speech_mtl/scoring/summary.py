@@ -17,7 +17,7 @@ LEARNT_BELOW = 0.9
 """Character error rate from which on a run has not learnt. An empty text has 1, and so has one of blanks only; a few
 frequent letters by chance have a little less."""
 
-REMEDY = "Train with more updates, or with a shorter warm-up"
+REMEDY = "Train with more updates, a longer warm-up or more speech"
 """What to do about it, as the beginning of a sentence."""
 
 

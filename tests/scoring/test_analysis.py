@@ -348,7 +348,7 @@ def test_where_nothing_has_learnt_there_are_no_hours_and_words_say_why(seeds: tu
     assert [(one.arm, one.budget_s, one.seeds) for one in found.not_learnt] == [
         (arm, budget_s, list(seeds)) for budget_s in BUDGETS for arm in (ALONE, JOINT)
     ]
-    assert any("alone with 10 min; joint with 10 min" in note and "shorter warm-up" in note for note in found.notes)
+    assert any("alone with 10 min; joint with 10 min" in note and "longer warm-up" in note for note in found.notes)
     assert_finite(found)
 
 
