@@ -133,7 +133,8 @@ def test_answer_of_tasks():
         assert words.answer(replace(BARE, tasks=[reference, *errors])).startswith(expected)
     failed = [task("alone", 1.0), task("a", 0.95, 0.05, 0.01, 0.09)]
     assert words.answer(replace(BARE, tasks=failed)) == (
-        "On de, no arm has learnt: every error is 90 % or more. Train with more updates, a longer warm-up or more speech."
+        "On de, no arm has learnt: every error is 90 % or more. "
+        "Train with more updates, a longer warm-up or more speech."
     )
     assert words.answer(replace(BARE, tasks=[reference])).endswith("nothing was measured beside alone.")
 
