@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from speech_mtl.config import Recipe
-from speech_mtl.data.batching import TrainingPlan
+from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
 from speech_mtl.errors import InputError
@@ -27,7 +27,7 @@ from speech_mtl.training.combining import COMBININGS
 from speech_mtl.training.gradients import make_combining_step, make_train_step
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.schedules import warmup_cosine
+from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
 from speech_mtl.training.step import TrainStep
 from speech_mtl.training.unfreezing import UNFREEZINGS, Unfreezing
 from speech_mtl.training.weighting import WEIGHTINGS, Weighting
@@ -193,21 +193,27 @@ def _block_matrices(model: MultilingualModel, variables: Sequence[keras.Variable
     return [(3 if variable.path.endswith(joined) else 1) * (id(variable) in blocks) for variable in variables]
 
 
-def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callable[[int], np.ndarray]:
-    """The learning rates of the groups of weights as a function of the update."""
-    rate = partial(
-        warmup_cosine,
-        peak=settings.learning_rate,
-        final=settings.final_learning_rate,
-        warmup_updates=settings.warmup,
-        num_updates=settings.num_updates,
-    )
-    return lambda update: rate(update) * unfreezing.factors(update)
+def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callable[[int, int], np.ndarray]:
+    """The learning rates of the groups of weights, by update and by the update after which training ends."""
+    ends = {"peak": settings.learning_rate, "final": settings.final_learning_rate, "warmup_updates": settings.warmup}
+    if settings.cooldown_updates:
+        rate = partial(warmup_cooldown, **ends, cooldown_updates=settings.cooldown_updates)
+        return lambda update, end: rate(update, num_updates=end) * unfreezing.factors(update)
+    rate = partial(warmup_cosine, **ends, num_updates=settings.num_updates)
+    return lambda update, _: rate(update) * unfreezing.factors(update)
 
 
-def build_plan(recipe: Recipe, examples: Mapping[int, Examples]) -> TrainingPlan:
-    """The training batches over the examples of all languages that are trained, by their place in the recipe."""
+def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None = None) -> TrainingPlan:
+    """The training batches over the examples of all languages that are trained, by their place in the recipe.
+
+    Args:
+        recipe: The settings.
+        examples: By language id.
+        end: The update after which training ends; None: that of the settings.
+    """
     data, augment = recipe.data, recipe.augment
+    end = recipe.training.num_updates if end is None else end
+    target = list(recipe.languages).index(str(recipe.target)) if data.ramp_to_target else 0
     shares = enumerate(settings.share for settings in recipe.languages.values())
     return TrainingPlan(
         {i: np.asarray(own.num_samples) / data.sample_rate_hz for i, own in examples.items()},
@@ -219,6 +225,7 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples]) -> TrainingPlan
         noise_snr_db=augment.noise_snr_db,
         mixing=data.mixing,
         given_shares={i: share for i, share in shares if i in examples and share is not None},
+        ramp=Ramp(target, end - recipe.training.cooldown_updates, end) if data.ramp_to_target else None,
     )
 
 

@@ -252,6 +252,16 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _ramp_has_an_end(self):
+        if not self.data.ramp_to_target:
+            return self
+        if self.target not in self.trained_languages:
+            raise ValueError("data.ramp_to_target needs a target that is a language, and trained")
+        if not self.training.cooldown_updates:
+            raise ValueError("data.ramp_to_target needs training.cooldown_updates, over which the share rises")
+        return self
+
+    @model_validator(mode="after")
     def _weights_have_tasks(self):
         given = self.weighting.weights if isinstance(self.weighting, FixedWeightingSettings) else {}
         names = [*self.languages, *self.tasks]

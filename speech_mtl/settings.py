@@ -249,6 +249,8 @@ class DataSettings(Section):
     """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
     mixing: Literal["by_length", "every_language"] = "by_length"
     """Whether a batch holds utterances of like length, or every language at its share; see `data.batching.MIXINGS`."""
+    ramp_to_target: Switch = False
+    """Whether the target's share of the speech rises to all of it over `training.cooldown_updates`."""
     subset_seed: Seed = 0
     """Which utterances make up a budget, and which labels are kept; not the seed of a run, so that runs compare."""
     require_all_labels: Switch = False
@@ -599,7 +601,7 @@ class TrainingSettings(Section):
     num_updates: Count = 2000
     """Most updates: training may stop before; see `patience`."""
     learning_rate: Rate = 2e-3
-    """Peak, reached after the warm-up; from there it falls along a half cosine to `final_learning_rate`."""
+    """Peak, reached after the warm-up; from there it falls to `final_learning_rate`, see `cooldown_updates`."""
     final_learning_rate: Annotated[float, Field(strict=True, ge=0, le=10)] = 1e-5
     """Of the last update."""
     warmup_updates: CountFromZero | None = None
@@ -607,6 +609,11 @@ class TrainingSettings(Section):
 
     With 200 of 3600, training of several languages together stays at a high error with some seeds (`recipes/human`).
     """
+    cooldown_updates: CountFromZero = 0
+    """Updates at the end over which the learning rate falls in a straight line; until then it stays at its peak.
+
+    They begin when the validation error no longer falls (`patience`), or else so as to end at `num_updates`. 0: the
+    rate falls along half a cosine from the warm-up to `num_updates`, wherever early stopping ends training."""
     blank_bias: Annotated[float, Field(strict=True, ge=-100, le=100)] = 0.0
     """Of new output layers at the start; below 0, blanks are less likely at first; see `models.heads.LanguageHeads`."""
     weight_decay: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.01
@@ -622,7 +629,7 @@ class TrainingSettings(Section):
     evaluate_every: Count = 100
     """Updates between two looks at the dev sets; a checkpoint is written each time."""
     patience: Count = 10
-    """Looks at the dev set without a better error after which training stops."""
+    """Looks at the dev set without a better error after which training stops, or `cooldown_updates` begin."""
     select: Literal["best", "last"] = "best"
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
     unfreezing: UnfreezingSettings = UnfreezeAllSettings()
@@ -640,6 +647,15 @@ class TrainingSettings(Section):
         if self.final_learning_rate > self.learning_rate:
             raise ValueError(
                 f"training.final_learning_rate must be at most training.learning_rate = {self.learning_rate:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _phases_fit(self):
+        if self.cooldown_updates and self.warmup + self.cooldown_updates > self.num_updates:
+            raise ValueError(
+                f"training.warmup_updates = {self.warmup} and training.cooldown_updates = {self.cooldown_updates} must "
+                f"together be at most training.num_updates = {self.num_updates}"
             )
         return self
 

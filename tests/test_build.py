@@ -5,6 +5,7 @@ from tiny_encoders import encoder_settings, feature_settings
 from speech_mtl.build import build_model, build_optimizer, build_plan, build_schedule
 from speech_mtl.config import Recipe
 from speech_mtl.corpora import make_tokenizer, open_split, training_examples
+from speech_mtl.data.batching import Ramp
 from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.features import LogMel, mel_filters
 from speech_mtl.training.unfreezing import All
@@ -53,8 +54,10 @@ def test_settings_reach_what_they_name(tiny_recipe: Recipe):
     optimizer = build_optimizer(model, recipe.training.model_copy(update={"weight_decay": 0.3, "clip_norm": 0.7}))
     assert (optimizer.weight_decay, optimizer.clip_norm, optimizer.average_decay) == (0.3, 0.7, 0.9)
     schedule = build_schedule(recipe.training, All(2))
-    assert [schedule(0).tolist(), schedule(1).tolist(), schedule(2).tolist()] == [[0.25], [0.5], [0.5]]
-    assert schedule(10) == pytest.approx([0.1])
+    assert [schedule(update, 10).tolist() for update in range(3)] == [[0.25], [0.5], [0.5]]
+    assert schedule(10, 10) == pytest.approx([0.1])
+    cooled = build_schedule(recipe.training.model_copy(update={"cooldown_updates": 4}), All(2))
+    assert [cooled(update, 7)[0] for update in range(1, 8)] == pytest.approx([0.5, 0.5, 0.5, 0.4, 0.3, 0.2, 0.1])
 
 
 def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
@@ -65,7 +68,11 @@ def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
         split = open_split(recipe, language, "train")
         examples[i] = training_examples(recipe, split, make_tokenizer(recipe, split), {}, model)
     plan = build_plan(recipe, examples)
-    assert plan.mixing == "every_language"
+    assert (plan.mixing, plan.ramp) == ("every_language", None)
+    ramp = {"target": "bb", "training.cooldown_updates": 1, "data.ramp_to_target": True}
+    ramped = recipe.overridden(ramp)
+    assert build_plan(ramped, examples).ramp == Ramp(1, ramped.training.num_updates - 1, ramped.training.num_updates)
+    assert build_plan(ramped, examples, end=40).ramp == Ramp(1, 39, 40)
     batch = next(plan.batches())
     assert {draw.speed for draw in batch} <= {0.9, 1.1}
     assert all(draw.snr_db is not None and 10 <= draw.snr_db <= 30 for draw in batch)

@@ -446,8 +446,8 @@ def test_optimizer_and_schedule_have_their_settings():
     assert defaults(FlatAdamW)["weight_decay"] == training.weight_decay
     assert defaults(FlatAdamW)["clip_norm"] == training.clip_norm
     schedule = build_schedule(training, All(2))
-    assert schedule(training.warmup) == [training.learning_rate]
-    assert schedule(training.num_updates) == [training.final_learning_rate]
+    assert schedule(training.warmup, training.num_updates) == [training.learning_rate]
+    assert schedule(training.num_updates, training.num_updates) == [training.final_learning_rate]
 
 
 def test_shares_go_with_the_languages_they_were_shared_with(tmp_path):

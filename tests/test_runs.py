@@ -245,7 +245,7 @@ def test_damaged_progress_is_an_input_error(model: MultilingualModel, optimizer:
     run.save_checkpoint(model, optimizer, Progress(update=2))
     path = run.path / "checkpoints" / "000002" / "progress.json"
     whole = json.loads(path.read_text())
-    damaged = [{"update": -3}, {"update": 1e3}, {"update": True}, {"wall_time_s": float("nan")}, {"stopped": 1}]
+    damaged = [{"update": -3}, {"update": 1e3}, {"update": True}, {"wall_time_s": float("nan")}, {"end": 1.5}]
     contents = [json.dumps({**whole, **change}).encode() for change in damaged]
     for content in (b"", b"{", b"[]", b'{"updates": 3}', b"\xff\xfe", *contents, None):
         if content is None:

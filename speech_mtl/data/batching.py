@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -30,6 +30,25 @@ class Draw:
     speed: float = 1.0
     snr_db: float | None = None
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """Batches over which the share of a language rises to all of the speech, from number `begins` to number `ends`.
+
+    Joint training that ends as fine-tuning: Choi et al. 2023, "Order matters in the presence of dataset imbalance for
+    multilingual learning", section 3, who change from all tasks to a mixture at once; here it is a straight line.
+    """
+
+    language: int
+    begins: int
+    ends: int
+
+    def passed(self, number: int, pool_batches: int) -> float:
+        """How much of it lies behind the end of the pool that begins with a batch; nothing before it begins."""
+        if number < self.begins:
+            return 0.0
+        return min(1.0, (number + pool_batches - self.begins) / max(1, self.ends - self.begins))
 
 
 @dataclass(frozen=True)
@@ -54,29 +73,39 @@ class TrainingPlan:
     """`by_length`: see `cut`. `every_language`: see `cut_every_language`."""
     given_shares: Mapping[int, float] = field(default_factory=dict)
     """Of the speech in batches, by language; the others have the rest, in proportion to (amount) ** alpha."""
+    ramp: Ramp | None = None
+    """Where batches end with one language alone."""
 
-    def shares(self) -> dict[int, float]:
-        """Of the speech in batches, by language."""
+    def shares(self, number: int = 0) -> dict[int, float]:
+        """Of the speech in batches, by language, in the pool that begins with a batch."""
         others = {i: durations.sum() ** self.alpha for i, durations in self.durations_s.items()}
         others = {i: weight for i, weight in others.items() if i not in self.given_shares}
         left = 1.0 - sum(self.given_shares.values())
-        return {
+        shares = {
             i: self.given_shares[i] if i in self.given_shares else left * others[i] / sum(others.values())
             for i in self.durations_s
         }
+        if self.ramp is None:
+            return shares
+        passed = self.ramp.passed(number, self.pool_batches)
+        return {i: (1 - passed) * share + passed * (i == self.ramp.language) for i, share in shares.items()}
 
     def batches(self, start: int = 0) -> Iterator[list[Draw]]:
         """The batches from number `start` on. Skipping costs no audio."""
         generator = np.random.default_rng(self.seed)
         queues = [_shuffled_forever(len(durations), generator) for durations in self.durations_s.values()]
-        pools = (self._pool(generator, queues) for _ in iter(int, 1))
-        for number, batch in enumerate(chain.from_iterable(pools)):
+        pool: deque[list[Draw]] = deque()
+        for number in count():
+            if not pool:
+                pool = self._pool(number, generator, queues)
+            batch = pool.popleft()
             if number >= start:
                 yield batch
 
-    def _pool(self, generator, queues) -> list[list[Draw]]:
+    def _pool(self, number: int, generator, queues) -> deque[list[Draw]]:
+        """The batches of the pool that begins with batch `number`."""
         target_s, total_s = self.batch_s * self.pool_batches, 0.0
-        languages, shares = list(self.durations_s), np.array(list(self.shares().values()))
+        languages, shares = list(self.durations_s), np.array(list(self.shares(number).values()))
         spoken_s = np.zeros(len(shares))
         drawn: list[tuple[float, Draw]] = []
         while total_s < target_s:
@@ -92,7 +121,7 @@ class TrainingPlan:
             spoken_s[place] += duration_s
             total_s += duration_s
         batches = MIXINGS[self.mixing](drawn, self.batch_s)
-        return [batches[i] for i in generator.permutation(len(batches))]
+        return deque(batches[i] for i in generator.permutation(len(batches)))
 
 
 def _shuffled_forever(size: int, generator: np.random.Generator) -> Iterator[int]:

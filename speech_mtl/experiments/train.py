@@ -1,6 +1,6 @@
 """Trains one run: from a recipe to a run folder. Started again, it goes on from the last checkpoint."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,7 @@ from speech_mtl.corpora import (
     skipped_by_reason,
     training_examples,
 )
-from speech_mtl.data.batching import batches
+from speech_mtl.data.batching import Draw, batches
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import read_manifest
@@ -190,7 +190,7 @@ def _leave(run: Run, screen: Screen) -> None:
     """Says that a run is finished."""
     progress = run.progress()
     more = f" It stopped early, at update {progress.update}: it goes on with a larger training.patience."
-    screen.say(f"{run.path} is finished: nothing to train." + (more if progress.stopped else ""))
+    screen.say(f"{run.path} is finished: nothing to train." + (more if progress.end is not None else ""))
     if lacks_laterals(run):
         recognizer = run.load()
         write_laterals(run, recognizer, _references(run.recipe(), recognizer, screen))
@@ -229,7 +229,6 @@ class _Training:
         known = tuple(name for name, (num_known, _) in self.counts.items() if num_known)
         self.objective = Objective(self.model.languages, tuple(self.tasks.values()), known)
         self.weighting = build_weighting(self.recipe, self.objective)
-        self.plan = build_plan(self.recipe, self.examples)
         self.look = DevLook(self.recipe, self.recognizer, self.references)
         self.conflicts = Conflicts(self.model, self.objective) if self.recipe.training.log_conflicts else None
         self.commit = commit()
@@ -260,7 +259,7 @@ class _Training:
             objective=self.objective,
             weighting=self.weighting,
             learning_rates=build_schedule(settings, build_unfreezing(self.model, settings)),
-            batches=lambda start: batches(self.plan.batches(start), self.examples, data.num_threads),
+            batches=lambda start: batches(self.planned(start), self.examples, data.num_threads),
             sources=self.sources,
             evaluate=self.evaluate,
             on_update=self.on_update,
@@ -269,6 +268,7 @@ class _Training:
             evaluate_every=settings.evaluate_every,
             patience=settings.patience,
             sample_rate_hz=data.sample_rate_hz,
+            cooldown_updates=settings.cooldown_updates,
             select_last=settings.select == "last",
         )
         title = f"Training {self.run.path.name}"
@@ -276,16 +276,21 @@ class _Training:
             progress = loop.run(progress)
         self.writer.flush()
         write_laterals(self.run, self.recognizer, self.references)
-        why = "no better error" if progress.stopped else "all updates done"
+        why = "all updates done" if progress.end is None else "no better error"
         self.screen.say(
             f"Finished after {progress.update} updates ({why}); best {error_name(self.recipe)}: "
             f"{error_figure(self.recipe, progress.best_error)}, at update {progress.best_update}."
         )
         return progress
 
+    def planned(self, start: int) -> Iterator[list[Draw]]:
+        """What is in the batches from a number on, by what is known of the end."""
+        end = self.progress.last_update(self.recipe.training.num_updates)
+        return build_plan(self.recipe, self.examples, end).batches(start)
+
     def sources(self, number: int, rows: Sequence[int]) -> list[str]:
         """`file:line` of the utterances in some rows of a batch."""
-        draws = next(self.plan.batches(number))
+        draws = next(self.planned(number))
         found = []
         for draw in (draws[row] for row in rows):
             position = int(self.examples[draw.language].positions[draw.example])
@@ -298,7 +303,7 @@ class _Training:
             error, figures = self.look()
         if self.conflicts:
             number = self.progress.update
-            batch = next(batches(islice(self.plan.batches(number), 1), self.examples, num_threads=1))
+            batch = next(batches(islice(self.planned(number), 1), self.examples, num_threads=1))
             figures["gradient_cosines"] = self.conflicts.cosines(batch, self.weighting.weights(number))
         return error, figures
 

@@ -13,3 +13,19 @@ def warmup_cosine(update: int, peak: float, final: float, warmup_updates: int, n
         return peak * (update + 1) / warmup_updates
     progress = (update - warmup_updates) / max(1, num_updates - warmup_updates)
     return final + (peak - final) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def warmup_cooldown(
+    update: int, peak: float, final: float, warmup_updates: int, cooldown_updates: int, num_updates: int
+) -> float:
+    """Rises linearly to the peak at `warmup_updates`, stays, and falls linearly to `final` over the last updates.
+
+    Where training ends need not be known until the cooldown begins, unlike with a cosine.
+
+    Reference: Hägele et al. 2024, "Scaling laws and compute-optimal training beyond fixed training durations", section
+    3. We differ in beginning the cooldown where the validation error no longer falls; see `trainer.Progress`.
+    """
+    if update < warmup_updates:
+        return peak * (update + 1) / warmup_updates
+    left = (num_updates - update) / max(1, cooldown_updates)
+    return final + (peak - final) * min(1.0, max(0.0, left))

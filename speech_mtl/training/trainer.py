@@ -1,4 +1,4 @@
-"""The loop: batch, step, log; now and then look at the dev sets and save; stop when the dev error no longer falls."""
+"""The loop: batch, step, log; now and then look at the dev sets and save; end when the dev error no longer falls."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,16 +30,23 @@ class Progress:
     wall_time_s: Annotated[Finite, Field(ge=0)] = 0.0
     waiting_s: Annotated[Finite, Field(ge=0)] = 0.0
     """Time that training waited for batches."""
-    stopped: bool = False
-    """Whether early stopping ended training."""
+    end: NotNegative | None = None
+    """The update after which early stopping ends training, a cooldown later than it saw that the error no longer fell.
+
+    None: that has not happened.
+    """
+
+    def last_update(self, num_updates: int) -> int:
+        """The update after which training ends, as far as is known."""
+        return num_updates if self.end is None else self.end
 
     def finished(self, num_updates: int) -> bool:
         """Whether nothing is left to do."""
-        return self.stopped or self.update >= num_updates
+        return self.update >= self.last_update(num_updates)
 
     def with_patience(self, patience: int) -> "Progress":
         """The same with another patience: training that stopped early goes on if it is larger."""
-        return replace(self, stopped=self.stopped and self.looks_without_gain >= patience)
+        return replace(self, end=self.end if self.looks_without_gain >= patience else None)
 
 
 @dataclass
@@ -120,8 +127,8 @@ class TrainingLoop:
         step: One update.
         objective: What it minimises.
         weighting: Gives the weights of the tasks.
-        learning_rates: By update.
-        batches: Batches from a number on.
+        learning_rates: By update, and by the update after which training ends.
+        batches: Batches from a number on, by the progress so far.
         sources: Where the utterances in some rows of a batch come from, by the batch's number, for messages.
         evaluate: The dev error that early stopping looks at, and all figures to log.
         on_update: Called after each update with (update, objective, largest learning rate, norm of the gradient).
@@ -129,7 +136,8 @@ class TrainingLoop:
             the error is the best so far. Saves.
         num_updates: Most updates.
         evaluate_every: Updates between looks.
-        patience: Looks without gain until training stops.
+        patience: Looks without gain until the cooldown begins.
+        cooldown_updates: Updates from there to the end.
         sample_rate_hz: Rate of the waveforms.
         select_last: Whether the last weights count as the best, whatever their dev error: never stops early.
     """
@@ -137,7 +145,7 @@ class TrainingLoop:
     step: TrainStep
     objective: Objective
     weighting: Weighting
-    learning_rates: Callable[[int], Rates]
+    learning_rates: Callable[[int, int], Rates]
     batches: Callable[[int], Iterator[Batch]]
     sources: Callable[[int, Sequence[int]], list[str]]
     evaluate: Callable[[], tuple[float, dict]]
@@ -147,6 +155,7 @@ class TrainingLoop:
     evaluate_every: int
     patience: int
     sample_rate_hz: int
+    cooldown_updates: int = 0
     select_last: bool = False
 
     def run(self, progress: Progress) -> Progress:
@@ -158,21 +167,25 @@ class TrainingLoop:
         if progress.finished(self.num_updates):
             return progress
         interval, clock = self._interval(), time.perf_counter()
+        end = progress.last_update(self.num_updates)
         stream = self.batches(progress.update)
-        while not progress.finished(self.num_updates):
+        while progress.update < end:
             asked = time.perf_counter()
             batch = next(stream)
             progress.waiting_s += time.perf_counter() - asked
-            rates = self.learning_rates(progress.update)
+            rates = self.learning_rates(progress.update, end)
             found = self._update(progress, batch, rates, interval)
             interval.training_s += time.perf_counter() - asked
             self.on_update(progress.update, found.objective, float(np.max(rates)), found.norm)
-            if progress.update % self.evaluate_every == 0 or progress.update == self.num_updates:
+            if progress.update % self.evaluate_every == 0 or progress.update == end:
                 better, figures = self._look(progress)
                 now = time.perf_counter()
                 progress.wall_time_s += now - clock
                 self.on_interval(progress, interval, figures, better)
                 interval, clock = self._interval(), now
+                if end != (end := progress.last_update(self.num_updates)):  # what comes now may be other speech
+                    stream.close()  # type: ignore[attr-defined]
+                    stream = self.batches(progress.update)
         stream.close()  # type: ignore[attr-defined]
         return progress
 
@@ -191,10 +204,13 @@ class TrainingLoop:
         error, figures = self.evaluate()
         better = self.select_last or error < progress.best_error
         if better:
-            progress.best_error, progress.best_update, progress.looks_without_gain = error, progress.update, 0
-        else:
+            progress.best_error, progress.best_update = error, progress.update
+            progress.looks_without_gain = 0 if progress.end is None else progress.looks_without_gain
+        elif progress.end is None:
             progress.looks_without_gain += 1
-            progress.stopped = progress.looks_without_gain >= self.patience
+            end = progress.update + self.cooldown_updates
+            if progress.looks_without_gain >= self.patience and end <= self.num_updates:
+                progress.end = end
         return better, figures
 
     def _refuse_non_finite(self, update: int, found: StepResult) -> None:

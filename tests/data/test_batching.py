@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -9,6 +10,7 @@ from tiny_speech import LIMITS, everything, frames_of, loaded, opened
 from speech_mtl.data.audio import add_noise, change_speed
 from speech_mtl.data.batching import (
     Draw,
+    Ramp,
     TrainingPlan,
     batches,
     collate,
@@ -93,6 +95,23 @@ def test_given_shares_leave_the_rest_to_the_others():
     for draw in (draw for batch in first(plan, 400) for draw in batch):
         seconds[draw.language] += plan.durations_s[draw.language][draw.example]
     np.testing.assert_allclose(seconds / seconds.sum(), list(plan.shares().values()), atol=0.02)
+
+
+@pytest.mark.parametrize("mixing", ["by_length", "every_language"])
+def test_a_ramp_ends_with_one_language_alone(mixing):
+    plain = plan_of((160, 40), alpha=1.0, pool_batches=4, mixing=mixing)
+    plan = replace(plain, ramp=Ramp(1, begins=100, ends=200))
+    assert first(plan, 100) == first(plain, 100), "nothing changes before it begins"
+    assert first(plan, 20, 150) == first(plan, 170)[150:]
+    seconds = np.zeros((250, 2))
+    for number, batch in enumerate(first(plan, 250)):
+        for draw in batch:
+            seconds[number, draw.language] += plan.durations_s[draw.language][draw.example]
+    assert not seconds[200:, 0].any()
+    start = plain.shares()[1]
+    for begins in (100, 125, 150, 175):  # the line is ahead by up to a pool
+        own = seconds[begins : begins + 25].sum(axis=0)
+        assert own[1] / own.sum() == pytest.approx(start + (1 - start) * (begins + 14.5 - 100) / 100, abs=0.08)
 
 
 def test_languages_that_are_not_trained_have_no_place_in_batches():

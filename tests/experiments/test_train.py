@@ -196,7 +196,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(tiny_recipe: Recipe
     rates = {"training.learning_rate": 1e-9, "training.final_learning_rate": 1e-9}
     recipe = tiny_recipe.overridden({**rates, "training.patience": 1, "training.num_updates": 8})
     run = train(recipe, tmp_path / "run")
-    assert run.progress().stopped
+    assert run.progress().end == run.progress().update
     assert run.progress().update == 4
     screen = Heard()
     train(recipe.overridden({"training.num_updates": 20}), run.path, screen)

@@ -1,9 +1,10 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
-from speech_mtl.training.schedules import warmup_cosine
+from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
 
 SETTINGS = {"peak": 2e-3, "final": 1e-5, "warmup_updates": 10, "num_updates": 110}
 
@@ -41,3 +42,10 @@ def test_without_warmup():
 def test_warmup_as_long_as_training():
     rates = [warmup_cosine(update, peak=1.0, final=0.0, warmup_updates=5, num_updates=5) for update in range(6)]
     assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+
+
+def test_a_cooldown_is_a_straight_line_at_the_end():
+    settings = {"peak": 1.0, "final": 0.2, "warmup_updates": 4, "cooldown_updates": 8, "num_updates": 20}
+    rates = [warmup_cooldown(update, **settings) for update in range(22)]
+    steps = [(0, 0.25), (3, 1.0), (12, 1.0), (20, 0.2), (21, 0.2)]
+    assert rates == pytest.approx(np.interp(range(22), *zip(*steps, strict=True)))

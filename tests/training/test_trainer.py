@@ -43,13 +43,14 @@ class Fake:
         self.errors = iter(errors)
         self.losses = losses or {}
         self.closed = False
+        self.ends: list[int] = []
         self.intervals: list[Interval] = []
         settings: dict[str, Any] = {"num_updates": 6, "evaluate_every": 2, "patience": 2} | kwargs
         self.loop = TrainingLoop(
             step=self.step,
             objective=OBJECTIVE,
             weighting=weighting or Equal(OBJECTIVE),
-            learning_rates=lambda update: 0.1 * update,
+            learning_rates=self.learning_rates,
             batches=self.batches,
             sources=self.sources,
             evaluate=self.evaluate,
@@ -58,6 +59,10 @@ class Fake:
             sample_rate_hz=16_000,
             **settings,
         )
+
+    def learning_rates(self, update, end):
+        self.ends.append(end)
+        return 0.1 * update
 
     def batches(self, start):
         self.calls.append(("batches", start))
@@ -108,7 +113,7 @@ def test_order_of_calls():
     )
     assert [saved.update for saved, *_ in fake.named("interval")] == [2, 4, 6]
     assert [better for *_, better in fake.named("interval")] == [True, True, True]
-    assert (progress.update, progress.best_error, progress.best_update, progress.stopped) == (6, 0.3, 6, False)
+    assert (progress.update, progress.best_error, progress.best_update, progress.end) == (6, 0.3, 6, None)
     assert fake.closed, "the batches' threads are let go"
 
 
@@ -122,18 +127,49 @@ def test_early_stopping():
     fake = Fake([0.5, 0.4, 0.4, 0.45, 0.1], num_updates=100)
     progress = fake.loop.run(Progress())
     assert progress.update == 8, "after two looks without gain; an equal error is none"
-    assert progress.stopped
+    assert progress.end == 8
     assert (progress.best_error, progress.best_update, progress.looks_without_gain) == (0.4, 4, 2)
     assert [better for *_, better in fake.named("interval")] == [True, True, False, False]
-    assert fake.named("interval")[-1][0].stopped, "what is saved last says that training is over"
+    assert fake.named("interval")[-1][0].end == 8, "what is saved last says that training is over"
     assert progress.finished(100)
+
+
+def test_the_cooldown_begins_when_the_error_no_longer_falls():
+    fake = Fake([0.5, 0.6, 0.7, 0.4, 0.3, 0.35, 0.2], num_updates=100, cooldown_updates=7)
+    progress = fake.loop.run(Progress())
+    assert fake.ends == [100] * 6 + [13] * 7, "two looks without gain, then seven updates"
+    assert [saved.update for saved, *_ in fake.named("interval")] == [2, 4, 6, 8, 10, 12, 13]
+    assert (progress.update, progress.end, progress.best_error, progress.best_update) == (13, 13, 0.2, 13)
+    assert fake.named("batches") == [(0,), (6,)], "what comes then may be other speech"
+    assert progress.with_patience(2).finished(100)
+    assert not progress.with_patience(3).finished(100), "with more patience training goes on"
+
+
+def test_a_cooldown_goes_on_where_it_was():
+    errors, settings = [0.5, 0.6, 0.7, 0.4, 0.3, 0.35], {"num_updates": 100, "cooldown_updates": 6}
+    whole, rest = Fake(errors, **settings), Fake(errors[4:], **settings)
+    expected = whole.loop.run(Progress())
+    saved = whole.named("interval")[3][0]
+    assert (saved.update, saved.end) == (8, 12)
+    final = rest.loop.run(replace(saved))
+    assert (final.update, final.end, final.best_error) == (expected.update, 12, expected.best_error)
+    assert rest.named("step") == whole.named("step")[8:]
+    assert rest.ends == whole.ends[8:]
+
+
+@pytest.mark.parametrize(("errors", "ends"), [([0.5, 0.6, 0.7, 0.4, 0.3], [10] * 10), ([0.5, 0.6, 0.7, 0.4, 0.3], [9] * 3)])
+def test_the_cooldown_is_within_the_number_of_updates(errors, ends):
+    fake = Fake(errors, num_updates=10, cooldown_updates=5 if len(ends) == 10 else 3)
+    progress = fake.loop.run(Progress())
+    assert fake.ends[-len(ends) :] == ends
+    assert progress.end == (None if len(ends) == 10 else 9)
 
 
 def test_the_last_weights_count_if_they_are_selected():
     fake = Fake([0.5, 0.6, 0.7], patience=1, select_last=True)
     progress = fake.loop.run(Progress())
     assert [better for *_, better in fake.named("interval")] == [True, True, True]
-    assert (progress.update, progress.best_error, progress.best_update, progress.stopped) == (6, 0.7, 6, False)
+    assert (progress.update, progress.best_error, progress.best_update, progress.end) == (6, 0.7, 6, None)
 
 
 def test_a_gain_starts_patience_anew():
@@ -159,10 +195,10 @@ def test_goes_on_where_it_was():
 def test_patience_is_remembered():
     fake = Fake([0.6, 0.7], num_updates=100)
     progress = fake.loop.run(Progress(update=4, best_error=0.5, best_update=2, looks_without_gain=1))
-    assert (progress.update, progress.stopped) == (6, True)
+    assert (progress.update, progress.end) == (6, 6)
 
 
-@pytest.mark.parametrize("progress", [Progress(update=6), Progress(update=2, stopped=True)])
+@pytest.mark.parametrize("progress", [Progress(update=6), Progress(update=2, end=2)])
 def test_nothing_left_to_do(progress):
     fake = Fake([])
     assert fake.loop.run(progress) is progress
@@ -242,4 +278,4 @@ def test_weights_go_to_the_step_and_what_it_found_to_the_weighting():
 def test_finished():
     assert Progress(update=5).finished(5)
     assert not Progress(update=4).finished(5)
-    assert Progress(update=4, stopped=True).finished(5)
+    assert Progress(update=4, end=4).finished(5)
