@@ -761,8 +761,6 @@ GradientSettings = Annotated[
 class ControlSettings(Section):
     """Further arms that tell what an effect comes from; see `experiments.controls`."""
 
-    equal_updates: Switch = False
-    """`alone` once more, with as many updates as the longest arm and no early stopping."""
     noise: Switch = False
     """Each arm with auxiliary languages once more, their training speech replaced by noise."""
     shuffled_transcripts: Switch = False
@@ -780,10 +778,13 @@ class CompareSettings(Section):
     """Ways of training that are compared; see `experiments.arms`."""
     seeds: Annotated[tuple[Seed, ...], Field(max_length=1000)] = (0,)
     """Every arm is trained once with each."""
+    protocol: Literal["equal_speech", "equal_target_updates", "equal_updates"] = "equal_speech"
+    """What is held equal: the target's speech, and each arm is trained until its validation error no longer falls; the
+    updates of target speech; or all updates. See `experiments.protocols`."""
     pretrain_updates: Count = 1000
-    """`num_updates` of the auxiliary languages' pretraining, in arms that pretrain."""
+    """`num_updates` of the stage before fine-tuning, in arms that have one."""
     finetune_updates: Count = 1000
-    """`num_updates` on the target after pretraining."""
+    """`num_updates` on the target after that, if the protocol is `equal_speech`."""
     finetune_learning_rate: Rate = 1e-3
     """Where the encoder stays as it is, `methods.FROZEN_RATE` times as high."""
     finetune_warmup_updates: CountFromZero | None = None

@@ -6,11 +6,12 @@ run is the one that is evaluated. To add an arm, write such a function under `@a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
+from speech_mtl.experiments import protocols
 from speech_mtl.experiments.methods import METHODS, beside, rate_factor
 from speech_mtl.settings import LanguageSettings
 
@@ -68,7 +69,8 @@ def find_arm(name: str) -> StagesOf:
 @arm
 def alone(recipe: Recipe) -> list[Stage]:
     """The target language and nothing else."""
-    return [Stage(_named("alone", recipe), target_only(recipe))]
+    only = target_only(recipe)
+    return [Stage(_named("alone", recipe), only.overridden(protocols.whole(only, alone=True)))]
 
 
 @arm
@@ -79,7 +81,17 @@ def joint(recipe: Recipe) -> list[Stage]:
     hidden layers", section 3.
     """
     auxiliaries_of(recipe)
-    return [Stage(_named("joint", recipe), recipe)]
+    return [Stage(_named("joint", recipe), recipe.overridden(protocols.whole(recipe, alone=False)))]
+
+
+@arm
+def joint_ramp(recipe: Recipe) -> list[Stage]:
+    """As `joint`, and over the cooldown the target's share of the speech rises to all of it.
+
+    Reference: as for `data.batching.Ramp`.
+    """
+    (stage,) = joint(recipe.overridden({"data.ramp_to_target": True}, where="compare.arms: joint_ramp"))
+    return [replace(stage, name=_named("joint_ramp", recipe))]
 
 
 @arm
@@ -99,16 +111,12 @@ def multilingual(recipe: Recipe) -> list[Stage]:
 def joint_finetune(recipe: Recipe) -> list[Stage]:
     """First target and auxiliary languages together; then the target alone, from that encoder and output layer.
 
-    Both stages together have as many updates as `pretrain_finetune`, so that arms differ in the speech and not in the
-    effort.
-
     Reference: Huang et al. 2013, section 3, followed by their section 4 on a language that was seen before.
     """
     auxiliaries_of(recipe)
-    first = Stage(
-        _named("joint_pretrain", recipe), recipe.overridden({"training.num_updates": recipe.compare.pretrain_updates})
-    )
-    return [first, _finetuning("joint_finetune", recipe, first)]
+    first = Stage(_named("joint_pretrain", recipe), recipe.overridden(protocols.first(recipe)))
+    effort = protocols.last(recipe, recipe.compare.finetune_updates, target_before=True)
+    return [first, _finetuning("joint_finetune", recipe, first, effort)]
 
 
 @arm
@@ -157,10 +165,12 @@ def rehearsal(recipe: Recipe) -> list[Stage]:
     first, last = pretrain_finetune(recipe)
     auxiliaries = auxiliaries_of(recipe)
     again = beside(len(auxiliaries), REHEARSED)
+    effort = protocols.last(recipe, recipe.compare.finetune_updates, share=1 - REHEARSED)
     languages = {name: own.model_copy(update=again) for name, own in auxiliaries.items()} | target_only(
         recipe
     ).languages
-    changed = last.recipe.overridden({"init_from": START, "languages": languages, "weighting": recipe.weighting})
+    more = {"init_from": START, "languages": languages, "weighting": recipe.weighting, **effort}
+    changed = last.recipe.overridden(more)
     return [first, Stage(_named("rehearsal", recipe), changed, first.name)]
 
 
@@ -186,14 +196,14 @@ def low_rank(recipe: Recipe) -> list[Stage]:
 def progressive(recipe: Recipe) -> list[Stage]:
     """First the auxiliary languages; then a column for the target, which listens to theirs.
 
-    The column starts from random weights: all of it is trained, with as many updates and as high a learning rate as
-    `alone` has.
+    The column starts from random weights: all of it is trained, with a learning rate as high as `alone` has, and in
+    comparisons of equal speech with as many updates.
 
     Reference: as for `models.progressive.ProgressiveEncoder`.
     """
     effort = {
         "training.unfreezing": {"kind": "all"},
-        "training.num_updates": recipe.training.num_updates,
+        **protocols.last(recipe, recipe.training.num_updates),
         "training.learning_rate": recipe.training.learning_rate,
         "training.warmup_updates": recipe.training.warmup_updates,
     }
@@ -204,12 +214,13 @@ def progressive(recipe: Recipe) -> list[Stage]:
 def middle(recipe: Recipe) -> list[Stage]:
     """As `joint`, with the lowest and the highest layer of the encoder for each language by itself."""
     auxiliaries_of(recipe)
-    return [Stage(_named("middle", recipe), recipe.overridden({"sharing.kind": "middle"}))]
+    (stage,) = joint(recipe.overridden({"sharing.kind": "middle"}))
+    return [replace(stage, name=_named("middle", recipe))]
 
 
 def _pretraining(recipe: Recipe) -> Stage:
     """The auxiliary languages, one run for all budgets."""
-    changes = {"target": None, "training.num_updates": recipe.compare.pretrain_updates}
+    changes = {"target": None, "data.ramp_to_target": False, **protocols.first(recipe)}
     return Stage(f"pretrain-seed{recipe.seed}", recipe.with_languages(auxiliaries_of(recipe), changes))
 
 
@@ -245,17 +256,16 @@ def _taught(recipe: Recipe, method: str, effort: Mapping[str, Any] | None = None
 def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, Any] | None = None) -> Stage:
     """The target alone, from the weights of a stage; where they are to be kept, with other output layers beside."""
     effort = {
-        "training.num_updates": recipe.compare.finetune_updates,
         "training.learning_rate": recipe.compare.finetune_learning_rate,
         "training.warmup_updates": recipe.compare.finetune_warmup,
+        **protocols.last(recipe, recipe.compare.finetune_updates),
     }
     languages = target_only(recipe).languages
     if recipe.compare.keep_auxiliaries:
         auxiliaries = auxiliaries_of(recipe)
         as_before = beside(len(auxiliaries))
         languages = {name: own.model_copy(update=as_before) for name, own in auxiliaries.items()} | languages
-    start = {"init_from": START} if recipe.compare.keep_auxiliaries or changes else {}
-    planned = recipe.with_languages(languages, {**effort, **start, **(changes or {})})
+    planned = recipe.with_languages(languages, {**effort, "init_from": START, **(changes or {})})
     rate = planned.training.learning_rate * rate_factor(planned)
     return Stage(_named(name, recipe), planned.overridden({"training.learning_rate": rate}), first.name)
 

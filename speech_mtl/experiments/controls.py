@@ -1,7 +1,5 @@
 """Controls: arms changed in one thing, to tell what an effect comes from. Each is one switch in `compare.controls`.
 
-equal_updates           alone once more, with as many updates as the longest arm and without early stopping: is it only
-                        the longer training?
 noise                   auxiliary speech replaced by noise: is it the sound of the other languages at all?
 shuffled_transcripts    auxiliary transcripts given to other utterances: is it what they say, or just hearing them?
 leave_one_out           each auxiliary language left out in turn: which one is it?
@@ -9,11 +7,10 @@ leave_one_out           each auxiliary language left out in turn: which one is i
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.arms import Stage, StagesOf, alone, auxiliaries_of, find_arm, target_of
+from speech_mtl.experiments.arms import Stage, StagesOf, auxiliaries_of, find_arm, target_of
 from speech_mtl.scoring.results import REFERENCE_ARM, Arm
 
 
@@ -27,8 +24,6 @@ def arms_and_controls(recipe: Recipe) -> dict[Arm, StagesOf]:
     controls = recipe.compare.controls
     helped = {arm: stages for arm, stages in arms.items() if arm != REFERENCE_ARM}
     found = dict(arms)
-    if controls.equal_updates:
-        found[replace(REFERENCE_ARM, control="equal_updates")] = partial(_alone_as_long_as, list(helped.values()))
     for arm, stages in helped.items():
         if controls.noise:
             found[replace(arm, control="noise")] = _replaced(stages, "noise", "noise")
@@ -95,14 +90,6 @@ def _replaced(arm: StagesOf, suffix: str, what: str) -> StagesOf:
         ]
 
     return replaced
-
-
-def _alone_as_long_as(arms: list[StagesOf], recipe: Recipe) -> list[Stage]:
-    """Alone with the updates of the longest of these arms, all stages together, and patience to the end."""
-    updates = max(sum(stage.recipe.training.num_updates for stage in arm(recipe)) for arm in [alone, *arms])
-    looks = -(-updates // recipe.training.evaluate_every)
-    (stage,) = alone(recipe.overridden({"training.num_updates": updates, "training.patience": looks + 1}))
-    return [replace(stage, name=stage.name.replace("alone", "alone_equal_updates", 1))]
 
 
 def _two_or_more(recipe: Recipe) -> list[str]:

@@ -11,7 +11,6 @@ from speech_mtl.scoring.error_rate import Score
 
 CONTROLS = {
     "": "",
-    "equal_updates": "_equal_updates",
     "noise": "_noise",
     "shuffled_transcripts": "_shuffled",
     "leave_one_out": "_without",
@@ -34,7 +33,7 @@ class Arm:
 
     method: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     variant: Annotated[str, Field(max_length=1000)] = ""
-    control: Literal["", "equal_updates", "noise", "shuffled_transcripts", "leave_one_out"] = ""
+    control: Literal["", "noise", "shuffled_transcripts", "leave_one_out"] = ""
     auxiliary: Annotated[str, Field(max_length=1000)] = ""
 
     @property

@@ -20,6 +20,7 @@ def recipe(budget_s: float = 60.0, seed: int = 0, target: str | None = "bb") -> 
             "target": target,
             "languages": {"aa": {"budget_s": 77}, "bb": {"budget_s": budget_s}, "cc": {}},
             "data": {"dir": "data"},
+            "training": {"cooldown_updates": 2},
             "compare": {
                 "pretrain_updates": 7,
                 "finetune_updates": 5,
@@ -53,8 +54,10 @@ def test_no_stage_sees_more_target_speech_than_the_budget(arm: str):
 def test_an_arm_leaves_speech_and_network_as_the_recipe_has_them(arm: str):
     """Dev and test manifests, features and encoder are those of every other arm: else arms could not be compared."""
     for stage in stages(arm):
-        for key in ("data", "features", "augment", "seed"):
+        for key in ("features", "augment", "seed"):
             assert getattr(stage.recipe, key) == getattr(recipe(), key)
+        ramp = {"ramp_to_target": arm == "joint_ramp"}
+        assert stage.recipe.data == recipe().data.model_copy(update=ramp)
         encoder = stage.recipe.encoder
         columns = encoder.columns if isinstance(encoder, ProgressiveSettings) else ()
         assert all(one == recipe().encoder for one in ([column.encoder for column in columns] or [encoder]))

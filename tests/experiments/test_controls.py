@@ -52,7 +52,7 @@ def test_every_switch_adds_arms_and_only_its_own(control: str):
 def test_every_arm_with_help_has_every_control():
     names = {arm.name for arm in arms_and_controls(with_all_controls()).keys() - PLAIN}
     suffixes = ("noise", "shuffled", "without_aa", "without_cc")
-    assert names == {"alone_equal_updates"} | {f"{arm}_{suffix}" for arm in HELPED for suffix in suffixes}
+    assert names == {f"{arm}_{suffix}" for arm in HELPED for suffix in suffixes}
 
 
 def test_controls_are_told_from_arms():
@@ -108,18 +108,6 @@ def test_leaving_one_out_leaves_the_others(arm: str):
 def test_only_one_is_one(arm: str):
     first = only(find_arm(arm), "cc")(recipe())[0]
     assert first.recipe.languages.keys() - {"bb"} == {"cc"}
-
-
-def test_equal_updates_are_those_of_the_longest_arm_and_never_stop_early():
-    settings = recipe(["alone", "pretrain_finetune"], {"equal_updates": True})
-    (stage,) = arms_and_controls(settings)[Arm("alone", control="equal_updates")](settings)
-    assert stage.recipe.training.num_updates == 140
-    assert stage.recipe.training.patience * 30 >= 140
-    assert list(stage.recipe.languages) == ["bb"]
-    shorter = settings.overridden({"compare.pretrain_updates": 10})
-    assert (
-        arms_and_controls(shorter)[Arm("alone", control="equal_updates")](shorter)[0].recipe.training.num_updates == 100
-    )
 
 
 def test_there_is_nothing_to_leave_out_of_a_single_auxiliary():

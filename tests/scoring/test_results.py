@@ -77,7 +77,6 @@ def test_names_are_those_of_tables():
     named: dict[str, Arm] = {
         "joint": Arm("joint"),
         "joint:small": Arm("joint", "small"),
-        "alone_equal_updates": Arm("alone", control="equal_updates"),
         "joint_noise:small": Arm("joint", "small", "noise"),
         "joint_shuffled": Arm("joint", control="shuffled_transcripts"),
         "joint_without_zh-CN": Arm("joint", control="leave_one_out", auxiliary="zh-CN"),

@@ -157,7 +157,9 @@ def test_a_cooldown_goes_on_where_it_was():
     assert rest.ends == whole.ends[8:]
 
 
-@pytest.mark.parametrize(("errors", "ends"), [([0.5, 0.6, 0.7, 0.4, 0.3], [10] * 10), ([0.5, 0.6, 0.7, 0.4, 0.3], [9] * 3)])
+@pytest.mark.parametrize(
+    ("errors", "ends"), [([0.5, 0.6, 0.7, 0.4, 0.3], [10] * 10), ([0.5, 0.6, 0.7, 0.4, 0.3], [9] * 3)]
+)
 def test_the_cooldown_is_within_the_number_of_updates(errors, ends):
     fake = Fake(errors, num_updates=10, cooldown_updates=5 if len(ends) == 10 else 3)
     progress = fake.loop.run(Progress())

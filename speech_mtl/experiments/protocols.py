@@ -1,0 +1,82 @@
+"""Protocols: what is held equal between the arms of a comparison. `compare.protocol` names one.
+
+equal_speech            each arm is trained until its validation error no longer falls: what is the speech worth?
+equal_target_updates    each arm has as many updates' worth of target speech as `alone`, whatever it has besides
+equal_updates           all stages of an arm have together as many updates as `alone`: what is the computing worth?
+
+Published comparisons are of the first kind; none counts auxiliary updates against the target.
+"""
+
+from typing import Any
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError
+
+
+def whole(recipe: Recipe, *, alone: bool) -> dict[str, Any]:
+    """Settings of how long the only stage of an arm is trained; `alone` if nothing but the target is in it."""
+    updates = recipe.training.num_updates
+    if recipe.compare.protocol == "equal_target_updates" and not alone:
+        # Over a ramp the share is the mean of its ends.
+        ramped = recipe.training.cooldown_updates * (1 - _share(recipe)) / 2 if recipe.data.ramp_to_target else 0.0
+        updates = round((updates - ramped) / _share(recipe))
+    return _effort(recipe, updates)
+
+
+def first(recipe: Recipe) -> dict[str, Any]:
+    """Settings of how long the stage before fine-tuning is trained."""
+    return _effort(recipe, recipe.compare.pretrain_updates)
+
+
+def last(recipe: Recipe, usual: int, *, target_before: bool = False, share: float = 1.0) -> dict[str, Any]:
+    """Settings of how long a stage after `first` is trained.
+
+    Args:
+        recipe: The settings.
+        usual: Updates at most if the protocol is `equal_speech`.
+        target_before: Whether the target was among the languages of the first stage.
+        share: Of the target in the speech of this stage.
+
+    Raises:
+        InputError: The first stage leaves nothing to this one.
+    """
+    compare, whole_updates = recipe.compare, recipe.training.num_updates
+    if compare.protocol == "equal_speech":
+        return _effort(recipe, usual)
+    counted = compare.pretrain_updates
+    if compare.protocol == "equal_target_updates":
+        counted = counted * _share(recipe) if target_before else 0.0
+        whole_updates /= share
+    if counted >= whole_updates:
+        raise InputError(
+            f"compare.protocol: {compare.protocol} leaves no updates to fine-tuning",
+            expected=f"compare.pretrain_updates below training.num_updates = {recipe.training.num_updates}",
+            received=f"compare.pretrain_updates: {compare.pretrain_updates}",
+            action="lower compare.pretrain_updates, raise training.num_updates, or set compare.protocol=equal_speech",
+        )
+    return _effort(recipe, round(whole_updates - counted))
+
+
+def _effort(recipe: Recipe, num_updates: int) -> dict[str, Any]:
+    """So many updates; all of them where numbers of updates are held equal."""
+    if recipe.compare.protocol == "equal_speech":
+        return {"training.num_updates": num_updates}
+    looks = -(-num_updates // recipe.training.evaluate_every)
+    return {"training.num_updates": num_updates, "training.patience": looks + 1}
+
+
+def _share(recipe: Recipe) -> float:
+    """The target's share of the speech in joint training.
+
+    Raises:
+        InputError: The recipe does not give it.
+    """
+    share = recipe.languages[str(recipe.target)].share
+    if share is None:
+        raise InputError(
+            "compare.protocol: equal_target_updates counts the target's share of the speech, which is not given",
+            expected=f"languages.{recipe.target}.share, such as 0.4",
+            received="null",
+            action=f"add languages.{recipe.target}.share=0.4, or choose another compare.protocol",
+        )
+    return share
