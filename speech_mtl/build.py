@@ -56,11 +56,7 @@ def build_model(
         features=_features(recipe),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
         encoder=encoder,
-        heads=LanguageHeads(
-            {language: encoder.dim_of(language) for language in num_tokens},
-            num_tokens,
-            blank_bias=recipe.training.blank_bias,
-        ),
+        heads=LanguageHeads({language: encoder.dim_of(language) for language in num_tokens}, num_tokens),
         random=random,
         task_heads={name: _task_head(recipe, task, encoder.dim) for name, task in (tasks or {}).items()},
     )
@@ -174,23 +170,13 @@ def build_optimizer(
         if id(variable) not in left
     }
     variables = [variable for variable in model.trainable_variables if id(variable) in groups]
-    muon_rate = settings.muon_learning_rate
     return FlatAdamW(
         variables,
         [groups[id(variable)] for variable in variables],
         weight_decay=settings.weight_decay,
         clip_norm=settings.clip_norm,
         average_decay=settings.average_decay,
-        matrices=None if muon_rate is None else _block_matrices(model, variables),
-        muon_rate=1.0 if muon_rate is None else muon_rate / settings.learning_rate,
     )
-
-
-def _block_matrices(model: MultilingualModel, variables: Sequence[keras.Variable]) -> list[int]:
-    """Of each of the variables, how many matrices of a block it holds: queries, keys and values are three in one."""
-    blocks = {id(variable) for depth in model.depths()[1:-1] for variable in depth if len(variable.shape) == 2}
-    joined = "attention/project/kernel"
-    return [(3 if variable.path.endswith(joined) else 1) * (id(variable) in blocks) for variable in variables]
 
 
 def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callable[[int, int], np.ndarray]:

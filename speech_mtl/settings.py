@@ -268,16 +268,12 @@ class DataSettings(Section):
 Mels = Annotated[int, Field(strict=True, ge=1, le=512), _WHOLE]
 
 
-def _mel(hertz: float, scale: str) -> float:
-    """The scales of `models.features`."""
-    if scale == "htk":
-        return 2595 * math.log10(1 + hertz / 700)
+def _mel(hertz: float) -> float:
+    """The scale of `models.features`."""
     return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
 
 
-def _hertz(mel: float, scale: str) -> float:
-    if scale == "htk":
-        return 700 * (10 ** (mel / 2595) - 1)
+def _hertz(mel: float) -> float:
     return mel * 200 / 3 if mel < 15 else 1000 * math.exp((mel - 15) * math.log(6.4) / 27)
 
 
@@ -293,12 +289,8 @@ class LogMelSettings(Section):
     """From the beginning of one window to that of the next."""
     fft_size: Annotated[int, Field(strict=True, ge=16, le=65_536), _WHOLE] = 512
     """Samples of the Fourier transform: at least those of a window."""
-    mel: Literal["slaney", "htk"] = "slaney"
-    """Scale and height of the bands; see `models.features.mel_filters`."""
     floor: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-6
-    """Smallest energy of a band."""
-    floor_is: Literal["added", "cut"] = "added"
-    """Whether the floor is added to the energies, or stands for smaller ones."""
+    """Added to the energy of each band."""
     normalize: Literal["mean_variance", "mean", "none"] = "mean_variance"
     """What is taken out of each band of an utterance."""
 
@@ -316,8 +308,8 @@ class LogMelSettings(Section):
             )
         if self.hop_s > self.window_s:
             raise ValueError("features.hop_s must be at most features.window_s, so that no sample is left out")
-        top = _mel(sample_rate_hz / 2, self.mel)
-        edges = [_hertz(top * i / (self.num_mels + 1), self.mel) for i in range(self.num_mels + 2)]
+        top = _mel(sample_rate_hz / 2)
+        edges = [_hertz(top * i / (self.num_mels + 1)) for i in range(self.num_mels + 2)]
         step = sample_rate_hz / self.fft_size
         if any((low // step + 1) * step >= high for low, high in zip(edges, edges[2:], strict=False)):
             raise ValueError(
@@ -614,15 +606,10 @@ class TrainingSettings(Section):
 
     They begin when the validation error no longer falls (`patience`), or else so as to end at `num_updates`. 0: the
     rate falls along half a cosine from the warm-up to `num_updates`, wherever early stopping ends training."""
-    blank_bias: Annotated[float, Field(strict=True, ge=-100, le=100)] = 0.0
-    """Of new output layers at the start; below 0, blanks are less likely at first; see `models.heads.LanguageHeads`."""
     weight_decay: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.01
     """Of AdamW: weights shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0
     """Longer gradients are made this long."""
-    muon_learning_rate: Rate | None = None
-    """Peak of the matrices in the encoder's blocks, which Muon changes then, 0.02 for instance; it rises and falls with
-    `learning_rate`. None: AdamW changes all; see `training.optimizer.FlatAdamW`."""
     average_decay: Share = 0.0
     """Of a running mean of the weights, an update; looks at the dev sets and the run's end use it. 0: the weights as
     they are; see `training.optimizer.FlatAdamW`."""
@@ -783,6 +770,9 @@ class CompareSettings(Section):
     updates of target speech; or all updates. See `experiments.protocols`."""
     pretrain_updates: Count = 1000
     """`num_updates` of the stage before fine-tuning, in arms that have one."""
+    pretrain_seed: Seed | None = None
+    """Of the auxiliary languages' pretraining: one run for all seeds. None: one for each, so that its spread is in the
+    intervals."""
     finetune_updates: Count = 1000
     """`num_updates` on the target after that, if the protocol is `equal_speech`."""
     finetune_learning_rate: Rate = 1e-3

@@ -90,6 +90,7 @@ def joint_ramp(recipe: Recipe) -> list[Stage]:
 
     Reference: as for `data.batching.Ramp`.
     """
+    target_of(recipe)
     (stage,) = joint(recipe.overridden({"data.ramp_to_target": True}, where="compare.arms: joint_ramp"))
     return [replace(stage, name=_named("joint_ramp", recipe))]
 
@@ -219,9 +220,10 @@ def middle(recipe: Recipe) -> list[Stage]:
 
 
 def _pretraining(recipe: Recipe) -> Stage:
-    """The auxiliary languages, one run for all budgets."""
-    changes = {"target": None, "data.ramp_to_target": False, **protocols.first(recipe)}
-    return Stage(f"pretrain-seed{recipe.seed}", recipe.with_languages(auxiliaries_of(recipe), changes))
+    """The auxiliary languages, one run for all budgets, and for all seeds if `compare.pretrain_seed` says so."""
+    seed = recipe.seed if recipe.compare.pretrain_seed is None else recipe.compare.pretrain_seed
+    changes = {"target": None, "data.ramp_to_target": False, "seed": seed, **protocols.first(recipe)}
+    return Stage(f"pretrain-seed{seed}", recipe.with_languages(auxiliaries_of(recipe), changes))
 
 
 def _unfrozen(recipe: Recipe, kind: str) -> list[Stage]:

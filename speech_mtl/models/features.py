@@ -18,23 +18,13 @@ class MelFeatures(keras.layers.Layer):
         num_mels: F, number of mel bands.
         window, hop: Length and step of the analysis window, in samples.
         fft_size: Length of the discrete Fourier transform, in samples.
-        mel: Scale and height of the bands; see `mel_filters`.
     """
 
-    def __init__(
-        self,
-        sample_rate_hz: int,
-        num_mels: int,
-        window: int,
-        hop: int,
-        fft_size: int,
-        name: str,
-        mel: Literal["slaney", "htk"] = "slaney",
-    ):
+    def __init__(self, sample_rate_hz: int, num_mels: int, window: int, hop: int, fft_size: int, name: str):
         super().__init__(name=name, trainable=False)
         self.sample_rate_hz, self.num_mels = sample_rate_hz, num_mels
         self.window, self.hop, self.fft_size = window, hop, fft_size
-        self.filters = mel_filters(sample_rate_hz, num_mels, fft_size, mel)
+        self.filters = mel_filters(sample_rate_hz, num_mels, fft_size)
         self.built = True
 
     def num_frames(self, num_samples):
@@ -74,9 +64,7 @@ class LogMel(MelFeatures):
         num_mels: F, number of mel bands.
         window_s, hop_s: Length and step of the analysis window, in seconds.
         fft_size: Length of the discrete Fourier transform, in samples.
-        mel: Scale and height of the bands; see `mel_filters`.
-        floor: Smallest energy; 1e-6 is about the level of 16-bit quantisation noise under `slaney` filters.
-        floor_is: `added` to the energies, or where they are `cut` off.
+        floor: Added to the energies; 1e-6 is about the level of 16-bit quantisation noise.
         normalize: `mean_variance` to zero mean and unit variance of each band, `mean` to zero mean and divided by
             `TYPICAL_DEVIATION`, `none` to leave the logarithms as they are.
     """
@@ -91,18 +79,16 @@ class LogMel(MelFeatures):
         window_s: float = 0.025,
         hop_s: float = 0.010,
         fft_size: int = 512,
-        mel: Literal["slaney", "htk"] = "slaney",
         floor: float = 1e-6,
-        floor_is: Literal["added", "cut"] = "added",
         normalize: Literal["mean_variance", "mean", "none"] = "mean_variance",
         name: str = "features",
     ):
         window, hop = round(window_s * sample_rate_hz), round(hop_s * sample_rate_hz)
-        super().__init__(sample_rate_hz, num_mels, window, hop, fft_size, name, mel)
-        self.floor, self.floor_is, self.normalize = floor, floor_is, normalize
+        super().__init__(sample_rate_hz, num_mels, window, hop, fft_size, name)
+        self.floor, self.normalize = floor, normalize
 
     def scaled(self, energies, mask, num_frames):
-        features = ops.log(energies + self.floor if self.floor_is == "added" else ops.maximum(energies, self.floor))
+        features = ops.log(energies + self.floor)
         if self.normalize == "none":
             return features
         count = ops.maximum(ops.cast(num_frames, "float32"), 1.0)[:, None, None]
@@ -128,35 +114,23 @@ def _slaney_hz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel < _LINEAR_MEL, mel * _LINEAR_HZ / _LINEAR_MEL, rising)
 
 
-_SCALES = {
-    "slaney": (_slaney_mel, _slaney_hz),
-    "htk": (lambda hz: 2595.0 * np.log10(1.0 + hz / 700.0), lambda mel: 700.0 * (10.0 ** (mel / 2595.0) - 1.0)),
-}
-"""By name, Hz -> mel and mel -> Hz."""
-
-
-def mel_filters(
-    sample_rate_hz: int, num_mels: int, fft_size: int, mel: Literal["slaney", "htk"] = "slaney"
-) -> np.ndarray:
+def mel_filters(sample_rate_hz: int, num_mels: int, fft_size: int) -> np.ndarray:
     """Triangular filters over the bins of a Fourier transform, from 0 to half the sample rate: (bins, F) float32.
 
-    Those of `librosa.filters.mel`, which takes a second to import.
+    Bands are of equal width below 1 kHz, and each has an area of 1 Hz (Slaney 1998, "Auditory Toolbox version 2",
+    `mfcc`). They are those of `librosa.filters.mel`, which takes a second to import.
 
     Args:
         sample_rate_hz: Rate of the waveforms.
         num_mels: F, number of mel bands.
         fft_size: Length of the discrete Fourier transform, in samples.
-        mel: `slaney`: bands of equal width below 1 kHz, and each with an area of 1 Hz (Slaney 1998, "Auditory Toolbox
-            version 2", `mfcc`). `htk`: mel = 2595 log10(1 + f / 700 Hz), each band with a height of 1 (Young et al.
-            2006, "The HTK Book", version 3.4, section 5.4).
     """
-    to_mel, to_hz = _SCALES[mel]
-    edges_hz = to_hz(np.linspace(0.0, to_mel(sample_rate_hz / 2), num_mels + 2))
+    edges_hz = _slaney_hz(np.linspace(0.0, _slaney_mel(sample_rate_hz / 2), num_mels + 2))
     bins_hz = np.fft.rfftfreq(fft_size, 1 / sample_rate_hz)[:, None]
     rising = (bins_hz - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
     falling = (edges_hz[2:] - bins_hz) / np.diff(edges_hz)[1:]
     triangles = np.maximum(0.0, np.minimum(rising, falling)).astype("float32")  # rounded here as librosa does
-    return triangles if mel == "htk" else (triangles * (2.0 / (edges_hz[2:] - edges_hz[:-2]))).astype("float32")
+    return (triangles * (2.0 / (edges_hz[2:] - edges_hz[:-2]))).astype("float32")
 
 
 def frame_mask(num_frames, size):

@@ -6,8 +6,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from speech_mtl.datatypes import BLANK
-
 FORBIDDEN = np.float32(-1e9)
 """Logit of a token beyond an utterance's own vocabulary."""
 
@@ -15,16 +13,14 @@ FORBIDDEN = np.float32(-1e9)
 class Head(keras.layers.Layer):
     """The output layer of one language: D -> V logits. Its weights are (V, D) and (V,)."""
 
-    def __init__(self, dim: int, num_tokens: int, name: str, blank_bias: float = 0.0):
+    def __init__(self, dim: int, num_tokens: int, name: str):
         super().__init__(name=name)
         self.dim = dim
-        self.blank_bias = blank_bias
         self.num_tokens = num_tokens
 
     def build(self, _shape=None):
         self.kernel = self.add_weight(shape=(self.num_tokens, self.dim), initializer="glorot_uniform", name="kernel")
         self.bias = self.add_weight(shape=(self.num_tokens,), initializer="zeros", name="bias")
-        self.bias.assign(np.where(np.arange(self.num_tokens) == BLANK, np.float32(self.blank_bias), np.float32(0)))
         self.built = True
 
 
@@ -40,22 +36,13 @@ class LanguageHeads(keras.layers.Layer):
     Args:
         dim: D, width of the encoder frames; by language where they differ.
         num_tokens: Size of the vocabulary of each language, blank included. Its order is that of `language_ids`.
-        blank_bias: Bias of the blank at the start. From equal logits, training first learns to give blanks only (Zeyer,
-            Schlueter and Ney 2021, "Why does CTC result in peaky behavior?"); a bias below 0 starts it
-            elsewhere.
     """
 
-    def __init__(
-        self,
-        dim: int | Mapping[str, int],
-        num_tokens: Mapping[str, int],
-        name: str = "heads",
-        blank_bias: float = 0.0,
-    ):
+    def __init__(self, dim: int | Mapping[str, int], num_tokens: Mapping[str, int], name: str = "heads"):
         super().__init__(name=name)
         self.languages = tuple(num_tokens)
         dims = dict.fromkeys(num_tokens, dim) if isinstance(dim, int) else dim
-        self.heads = [Head(dims[language], size, language, blank_bias) for language, size in num_tokens.items()]
+        self.heads = [Head(dims[language], size, language) for language, size in num_tokens.items()]
         sizes = np.array(list(num_tokens.values()))
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         columns = np.arange(sizes.max())

@@ -1,4 +1,4 @@
-"""AdamW over all weights laid end to end in one vector, and Muon for some of the matrices among them."""
+"""AdamW over all weights laid end to end in one vector."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +17,6 @@ class FlatAdamW:
     References: Kingma and Ba 2015, "Adam", algorithm 1; Loshchilov and Hutter 2019, "Decoupled weight decay
     regularization", algorithm 2; for the running mean of the weights, Polyak and Juditsky 1992, "Acceleration of
     stochastic approximation by averaging", with a decay as in Tarvainen and Valpola 2017, "Mean teachers", section 2.
-    For matrices, Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks": the momentum, all of
-    whose singular values are made about 1, times the square root of outputs / inputs where that is above 1.
 
     Args:
         variables: The weights to train. Their paths must be unique: the state is saved under them.
@@ -26,13 +24,7 @@ class FlatAdamW:
         weight_decay: Applied to matrices, not to biases and gains; multiplied by the learning rate.
         clip_norm: Largest norm of the gradient over all weights.
         average_decay: Of the running mean of the weights, an update: about the last 1 / (1 - decay) count. 0: none.
-        matrices: For each of the variables, of how many matrices side by side it consists that Muon changes; 0: AdamW.
-        muon_rate: The rate of those as a multiple of the learning rate.
     """
-
-    MUON_MOMENTUM = 0.95
-    NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-    """Coefficients of the quintic polynomial that takes singular values towards 1; five times."""
 
     def __init__(
         self,
@@ -44,20 +36,16 @@ class FlatAdamW:
         beta_2: float = 0.98,
         epsilon: float = 1e-8,
         average_decay: float = 0.0,
-        matrices: Sequence[int] | None = None,
-        muon_rate: float = 1.0,
     ):
         self.weights = variables
         self.average_decay = average_decay
         self.weight_decay, self.clip_norm = weight_decay, clip_norm
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        self.matrices, self.muon_rate = list(matrices or [0] * len(variables)), muon_rate
         self.sizes = [int(np.prod(variable.shape)) for variable in variables]
         self.decayed = np.concatenate(
             [np.full(size, len(v.shape) > 1, "float32") for v, size in zip(variables, self.sizes, strict=True)]
         )
         self.groups = np.repeat(np.array(groups or [0] * len(variables), "int32"), self.sizes)
-        self.in_muon = np.repeat(np.array(self.matrices) > 0, self.sizes)
         total = sum(self.sizes)
         self.vectors = {
             name: keras.Variable(np.zeros(total, "float32"), trainable=False, name=name)
@@ -107,51 +95,16 @@ class FlatAdamW:
         norm = ops.sqrt(ops.sum(gradient * gradient))
         gradient = gradient * ops.minimum(1.0, self.clip_norm / (norm + 1e-12))
         step = step + 1.0
-        beta_1 = np.where(self.in_muon, np.float32(self.MUON_MOMENTUM), np.float32(self.beta_1))
-        first = beta_1 * first + (1.0 - beta_1) * gradient
+        first = self.beta_1 * first + (1.0 - self.beta_1) * gradient
         second = self.beta_2 * second + (1.0 - self.beta_2) * gradient * gradient
         rate = ops.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
         update = rate * first / (ops.sqrt(second) + self.epsilon)
-        if self.in_muon.any():
-            update = ops.where(self.in_muon, self._orthogonal(beta_1 * first + (1.0 - beta_1) * gradient), update)
-            learning_rate = learning_rate * np.where(self.in_muon, np.float32(self.muon_rate), np.float32(1.0))
         update = update + self.weight_decay * self.decayed * flat
         flat = flat - learning_rate * update
         if mean:
             decay = ops.where(step > 1.0, self.average_decay, 0.0)
             mean = [decay * mean[0] + (1.0 - decay) * flat]
         return self._pieces(flat), [step, first, second, *mean], norm
-
-    def _orthogonal(self, momentum):
-        """The momentum with each of Muon's matrices made orthogonal, and what AdamW changes set to 0, as one vector.
-
-        Matrices of one shape are computed together, else each would be a dozen nodes of the graph.
-        """
-        pieces = dict(enumerate(self._pieces(momentum)))
-        columns: dict[tuple[int, ...], list] = {}
-        for place, parts in enumerate(self.matrices):
-            for part in ops.split(pieces[place], parts, axis=1) if parts else []:
-                columns.setdefault(tuple(part.shape), []).append((place, part))
-        made: dict[int, list] = {}
-        for (inputs, outputs), placed in columns.items():
-            scale = np.float32(max(1.0, outputs / inputs) ** 0.5)
-            orthogonal = self._newton_schulz(ops.stack([part for _, part in placed])) * scale
-            for i, (place, _) in enumerate(placed):
-                made.setdefault(place, []).append(orthogonal[i])
-        return self._flatten(
-            [ops.concatenate(made[i], axis=1) if i in made else ops.zeros_like(piece) for i, piece in pieces.items()]
-        )
-
-    def _newton_schulz(self, matrices):
-        """(N, P, Q) matrices -> those with the same singular vectors and singular values of about 1."""
-        wide = matrices.shape[1] <= matrices.shape[2]
-        current = matrices if wide else ops.transpose(matrices, (0, 2, 1))
-        current = current / (ops.sqrt(ops.sum(current * current, axis=(1, 2), keepdims=True)) + 1e-7)
-        a, b, c = self.NEWTON_SCHULZ
-        for _ in range(5):
-            square = ops.matmul(current, ops.transpose(current, (0, 2, 1)))
-            current = a * current + ops.matmul(b * square + c * ops.matmul(square, square), current)
-        return current if wide else ops.transpose(current, (0, 2, 1))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -104,6 +104,17 @@ def test_pretraining_never_sees_the_target_and_is_the_start_of_finetuning():
     assert first.recipe.training.warmup_updates == recipe().training.warmup_updates != 3
 
 
+def test_pretraining_may_be_one_run_for_all_seeds():
+    once = [
+        find_arm("pretrain_finetune")(recipe(60.0, seed).overridden({"compare.pretrain_seed": 4})) for seed in (0, 1)
+    ]
+    firsts, lasts = zip(*once, strict=True)
+    assert [first.name for first in firsts] == ["pretrain-seed4"] * 2
+    assert firsts[0].recipe.of_one_run() == firsts[1].recipe.of_one_run()
+    assert [first.recipe.seed for first in firsts] == [4, 4]
+    assert [last.recipe.seed for last in lasts] == [0, 1]
+
+
 def test_warm_up_follows_the_updates_of_each_stage():
     longer = {
         "compare.pretrain_updates": 1200,

@@ -22,7 +22,7 @@ def recipe(arms: list[str] | None = None, controls: dict[str, bool] | None = Non
             "target": "bb",
             "languages": {"aa": {}, "bb": {"budget_s": 60}, "cc": {}},
             "data": {"dir": "data"},
-            "training": {"num_updates": 100, "evaluate_every": 30, "patience": 2},
+            "training": {"num_updates": 100, "evaluate_every": 30, "patience": 2, "cooldown_updates": 10},
             "compare": {
                 "arms": arms or list(ARMS),
                 "controls": controls or {},

@@ -282,7 +282,6 @@ def varied(tiny_recipe: Recipe) -> Recipe:
             "data.batch_s": 3.0,
             "training.num_updates": 6,
             "training.average_decay": 0.5,
-            "training.muon_learning_rate": 0.02,
             "data.mixing": "every_language",
         }
     )

@@ -47,10 +47,9 @@ def assert_equals_librosa(waveform: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("rate_hz", "num_mels", "fft_size"), [(16_000, 80, 512), (8_000, 20, 400), (44_100, 64, 2048), (1500, 8, 256)]
 )
-@pytest.mark.parametrize(("mel", "settings"), [("slaney", {}), ("htk", {"htk": True, "norm": None})])
-def test_mel_filters_are_those_of_librosa(rate_hz: int, num_mels: int, fft_size: int, mel: Any, settings: dict):
-    theirs = librosa.filters.mel(sr=rate_hz, n_fft=fft_size, n_mels=num_mels, **settings).T
-    np.testing.assert_array_equal(mel_filters(rate_hz, num_mels, fft_size, mel), theirs)
+def test_mel_filters_are_those_of_librosa(rate_hz: int, num_mels: int, fft_size: int):
+    theirs = librosa.filters.mel(sr=rate_hz, n_fft=fft_size, n_mels=num_mels).T
+    np.testing.assert_array_equal(mel_filters(rate_hz, num_mels, fft_size), theirs)
 
 
 def test_equals_librosa_on_noise():
@@ -113,19 +112,6 @@ def test_the_mean_alone_is_taken_out():
         plain = librosa_log_mel(waveform[:length], num_mels=40)
         np.testing.assert_allclose(row[:size] * 3, plain - plain.mean(axis=0), atol=1e-3)
         assert not row[size:].any()
-
-
-def test_the_floor_is_added_or_cuts(speak):
-    waveform = speak("ab") * np.float32(0.01)
-    settings: Any = {"htk": True, "norm": None}
-    energies = librosa.feature.melspectrogram(
-        y=waveform, sr=16_000, n_fft=512, hop_length=160, win_length=400, center=False, n_mels=80, **settings
-    ).T
-    assert (energies < 1e-4).any()
-    assert (energies > 1e-4).any()
-    for floor_is, expected in {"added": energies + 1e-4, "cut": np.maximum(energies, 1e-4)}.items():
-        ours, _ = log_mel(waveform, mel="htk", floor=1e-4, floor_is=floor_is, normalize="none")
-        np.testing.assert_allclose(ours, np.log(expected), atol=1e-3)
 
 
 def test_other_window_and_hop():

@@ -110,13 +110,3 @@ def test_start_is_random_and_follows_the_seed():
 
     np.testing.assert_array_equal(start(), start())
     assert len(np.unique(start())) > 80
-
-
-def test_blank_bias_decides_how_likely_blanks_are_at_first():
-    heads = LanguageHeads(DIM, SIZES, blank_bias=-2.0)
-    heads.build()
-    silence = np.zeros((3, 1, DIM), "float32")
-    probabilities = ops.convert_to_numpy(ops.softmax(heads(silence, np.arange(3, dtype="int32")), axis=-1))[:, 0]
-    sizes = np.array(list(SIZES.values()))
-    np.testing.assert_allclose(probabilities[:, 0], np.exp(-2.0) / (np.exp(-2.0) + sizes - 1), rtol=1e-5)
-    np.testing.assert_allclose(probabilities[:, 1], 1 / (np.exp(-2.0) + sizes - 1), rtol=1e-5)
