@@ -84,8 +84,8 @@ def _refuse_segments(path: Path) -> None:
             f"{path}: utterances that are parts of recordings",
             expected="an audio file for each utterance, for a manifest names whole files",
             received="a file segments",
-            action="cut the recordings, as `sox RECORDING.wav UTTERANCE.wav trim START =END` does, name the new files in "
-            "wav.scp by the ids of the utterances, and remove segments",
+            action="cut the recordings, as `sox RECORDING.wav UTTERANCE.wav trim START =END` does, give the new files "
+            "in wav.scp the ids of the utterances, and remove segments",
         )
 
 
@@ -159,16 +159,16 @@ def _record(
     row = rows["wav.scp"]
     name = row.cells["value"]
     _refuse_no_path(row.source, name)
-    top = os.path.abspath(corpus)
-    audio = Path(os.path.abspath(os.path.join(top, name)))  # of the path as written: what is linked may lie elsewhere
+    top = Path(os.path.normpath(corpus.absolute()))
+    audio = Path(os.path.normpath(top / name))  # by its letters: what is linked may lie elsewhere
     if not audio.is_relative_to(top):
         return Unusable(row.source, "audio outside the corpus", f"the path {name!r} leads out of {corpus}")
-    if not os.path.lexists(audio) and os.path.lexists(os.path.join(os.path.dirname(top), name)):
+    if not os.path.lexists(audio) and os.path.lexists(top.parent / name):
         raise InputError(
             f"{row.source}: a path that begins above the corpus",
             expected=f"a path relative to {corpus}",
             received=name,
-            action=f"give the folder above, {os.path.dirname(top)}",
+            action=f"give the folder above, {top.parent}",
         )
     return Record(id, audio, rows["text"].cells["value"], speaker, row.source, labels)
 

@@ -609,6 +609,9 @@ class TrainingSettings(Section):
     """
     blank_bias: Annotated[float, Field(strict=True, ge=-100, le=100)] = 0.0
     """Of new output layers at the start; below 0, blanks are less likely at first; see `models.heads.LanguageHeads`."""
+    copy_output_rows: Switch = False
+    """Whether new output layers begin with the rows, of blank and letters for instance, that those of `init_from` have
+    for the same tokens; see `experiments.output_rows`."""
     weight_decay: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.01
     """Of AdamW: weights shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0
