@@ -110,12 +110,10 @@ def _of_the_same_frames(
     has_own = recipe.sharing.kind != "whole_encoder"
     if f"columns/{column}" in new or (has_own and f"own/{language}" in new):
         return {}
-    there = source.recipe().encoder
-    groups = (
-        [one.languages for one in there.columns] if isinstance(there, ProgressiveSettings) else [source.tokenizers()]
-    )
-    tokenizers = source.tokenizers()
-    return {other: tokenizers[other] for other in groups[column] if other in tokenizers}
+    there, tokenizers = source.recipe().encoder, source.tokenizers()
+    if isinstance(there, ProgressiveSettings):
+        return {other: own for other, own in tokenizers.items() if other in there.columns[column].languages}
+    return tokenizers
 
 
 def _named_as_here(arrays: dict[str, dict[str, np.ndarray]], recipe: Recipe) -> dict[str, dict[str, np.ndarray]]:
