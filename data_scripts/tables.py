@@ -82,6 +82,20 @@ def read_table(path: Path, *, delimiter: str = "\t", quoted: bool = False, colum
     return Table(path, columns, _checked(rows, columns))
 
 
+def read_keyed_table(path: Path) -> Table:
+    """Reads a table without header whose lines are a `key`, then blanks or tabs, then a `value`: the rest, or nothing.
+
+    Raises:
+        InputError: It is missing or not UTF-8, or a line is longer than a table's.
+    """
+    lines = ((where, line.strip(" \t\r\n")) for where, line in read_lines(path, MEND_TABLE))
+    cells = ((where, [*re.split("[ \t]+", line, maxsplit=1), ""][:2]) for where, line in lines if line)
+    return Table(path, KEYED, _checked(cells, KEYED))
+
+
+KEYED = ("key", "value")
+
+
 def read_json_table(path: Path) -> Table:
     """Reads a table with one JSON object a line; its columns are all keys of all lines.
 

@@ -606,6 +606,9 @@ class TrainingSettings(Section):
 
     They begin when the validation error no longer falls (`patience`), or else so as to end at `num_updates`. 0: the
     rate falls along half a cosine from the warm-up to `num_updates`, wherever early stopping ends training."""
+    copy_output_rows: Switch = True
+    """Whether new output layers begin with the rows, of blank and letters for instance, that those of `init_from` have
+    for the same tokens; see `experiments.output_rows`."""
     weight_decay: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.01
     """Of AdamW: weights shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0

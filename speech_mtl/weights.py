@@ -61,9 +61,19 @@ def set_part(part: Part, arrays: Mapping[str, np.ndarray], path: Path) -> None:
     Raises:
         InputError: A weight is missing, left over, or of another shape.
     """
-    for name in sorted(part.keys() | arrays.keys()):
-        wanted = tuple(part[name].shape) if name in part else None
-        found = arrays[name].shape if name in arrays else None
+    refuse_other_shapes({name: tuple(variable.shape) for name, variable in part.items()}, arrays, path)
+    for name, variable in part.items():
+        variable.assign(arrays[name])
+
+
+def refuse_other_shapes(shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Looks whether arrays from a file are what is wanted, by name.
+
+    Raises:
+        InputError: One is missing, left over, or of another shape.
+    """
+    for name in sorted(shapes.keys() | arrays.keys()):
+        wanted, found = shapes.get(name), arrays[name].shape if name in arrays else None
         if wanted != found:
             raise InputError(
                 f"{path} does not fit the network: {name}",
@@ -71,8 +81,6 @@ def set_part(part: Part, arrays: Mapping[str, np.ndarray], path: Path) -> None:
                 received=f"shape {found}" if found is not None else "no such weight",
                 action="use the encoder settings and vocabularies that the weights were trained with",
             )
-    for name, variable in part.items():
-        variable.assign(arrays[name])
 
 
 def save_part(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

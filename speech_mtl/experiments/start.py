@@ -1,6 +1,6 @@
 """Starts a network from a trained run: which weights it takes over, which are new, and which are left out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import numpy as np
 from speech_mtl.config import Recipe
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, printable
+from speech_mtl.experiments.output_rows import copy_rows, old_heads
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.runs import Run
 from speech_mtl.settings import ProgressiveSettings, Section
@@ -29,12 +30,15 @@ class PartOrigin:
         state: `kept`, `new` or `left out`.
         reason: Why it is not kept, or how.
         weights: Names of its weights, with their shapes.
+        rows: Of a new output layer, the tokens whose rows are copied, each with the languages from whose output layers;
+            None where copying was not asked for, or for what is no such layer.
     """
 
     part: str
     state: str
     reason: str
     weights: dict[str, tuple[int, ...]]
+    rows: dict[str, tuple[str, ...]] | None = None
 
     def __str__(self) -> str:
         group, _, name = self.part.partition("/")
@@ -43,7 +47,15 @@ class PartOrigin:
             shown = f"{what} {int(name) + 1}"
         else:
             shown = f"own layers of {name}" if group == "own" else name or group
-        return f"{shown} {self.state}" + (f": {self.reason}" if self.reason else "")
+        return f"{shown} {self.state}" + (f": {self.reason}" if self.reason else "") + self._shown_rows()
+
+    def _shown_rows(self) -> str:
+        if self.rows is None:
+            return ""
+        if not self.rows:
+            return ", no rows copied, for layers below it are new"
+        tokens = ", ".join("space" if token == " " else token for token in self.rows)
+        return f", {len(self.rows):,} of {self.weights['bias'][0]:,} rows copied ({printable(tokens, 200)})"
 
 
 def start_from(
@@ -55,6 +67,8 @@ def start_from(
 ) -> list[PartOrigin]:
     """Sets a network's encoder to that of a trained run, and the heads whose vocabulary or labels are the same.
 
+    With `training.copy_output_rows`, new output layers take over the rows of tokens that the run's have.
+
     Raises:
         InputError: It is no run or has no weights, or its features or its encoder are others.
     """
@@ -65,19 +79,41 @@ def start_from(
     reasons, there = dict(_reasons_for_new(source, recipe, tokenizers, tasks or {})), source.recipe()
     may_be_new = (name for name in parts.keys() - arrays if name.startswith("own/") or name in _last_column(recipe))
     reasons |= {name: "the run has no such layers" for name in may_be_new if not _has_layers(there, name)}
-    origins = []
+    origins, rows = [], {}
+    for language in tokenizers if recipe.training.copy_output_rows else ():
+        if (name := f"heads/{language}") in reasons:
+            others = _of_the_same_frames(source, recipe, model, reasons, language)
+            heads = old_heads(folder, others, parts[name])
+            rows[name] = copy_rows(parts[name], tokenizers[language].vocabulary, heads, language)
     for name, part in parts.items():
         if name not in reasons:
             path = part_path(folder, name)
             set_part(part, arrays.get(name) or load_part(path), path)
         shapes = {key: tuple(variable.shape) for key, variable in part.items()}
         reason = reasons.get(name, COPIED if name in copied else "")
-        origins.append(PartOrigin(name, NEW if name in reasons else KEPT, reason, shapes))
+        origins.append(PartOrigin(name, NEW if name in reasons else KEPT, reason, shapes, rows.get(name)))
     for name in sorted(arrays.keys() - parts.keys()):
         shapes = {key: array.shape for key, array in arrays[name].items()}
         origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
     source.refuse_changed_best()
     return origins
+
+
+def _of_the_same_frames(
+    source: Run, recipe: Recipe, model: MultilingualModel, new: Container[str], language: str
+) -> dict[str, Tokenizer]:
+    """The run's languages whose output layers see frames like those of a language; none where its layers are new.
+
+    Adapters that are new do not matter: at first they change nothing.
+    """
+    column = model.column_of(language)
+    has_own = recipe.sharing.kind != "whole_encoder"
+    if f"columns/{column}" in new or (has_own and f"own/{language}" in new):
+        return {}
+    there, tokenizers = source.recipe().encoder, source.tokenizers()
+    if isinstance(there, ProgressiveSettings):
+        return {other: own for other, own in tokenizers.items() if other in there.columns[column].languages}
+    return tokenizers
 
 
 def _named_as_here(arrays: dict[str, dict[str, np.ndarray]], recipe: Recipe) -> dict[str, dict[str, np.ndarray]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data_scripts.tables import Row, Unusable, read_json_table, read_table
+from data_scripts.tables import Row, Unusable, read_json_table, read_keyed_table, read_table
 from speech_mtl.errors import InputError
 
 LETTERS = "ab1 \",;|'\\\u2028\u00e9\ufeff#\x1c\x85"
@@ -102,6 +102,21 @@ def test_a_bad_line_of_json_takes_no_other_with_it(line: str, tmp_path: Path):
     assert isinstance(second, Unusable)
     assert second.source == f"{tmp_path / 'a.jsonl'}:2"
     assert isinstance(third, Row)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_keyed_lines_give_back_what_was_written(seed: int, end: str, tmp_path: Path):
+    generator = random.Random(seed)
+    rows = [
+        [first, f"{second} \t{third}".strip(" \t")] for first, second, third in cells(seed, LETTERS.replace(" ", ""))
+    ]
+    lines = [first + generator.choice([" ", "\t", " \t "]) + rest for first, rest in rows]
+    (tmp_path / "a").write_bytes(end.join([*lines[:5], "", *lines[5:]]).encode())
+    assert [list(row.cells.values()) for row in read_keyed_table(tmp_path / "a").rows if isinstance(row, Row)] == rows
+    (tmp_path / "a").write_bytes(end.join([*lines[:2], "key va\0lue", *lines[2:]]).encode())
+    bad = [row for row in read_keyed_table(tmp_path / "a").rows if isinstance(row, Unusable)]
+    assert [(one.source, one.reason) for one in bad] == [(f"{tmp_path / 'a'}:3", "NUL in a field")]
 
 
 def test_lines_of_which_none_is_json_are_refused_with_the_first(tmp_path: Path):

@@ -43,7 +43,7 @@ def tiny_corpus(name: str, tmp_path: Path) -> TinyCorpus:
 
 
 def test_the_scripts_are_found():
-    assert {"audiofolder", "common_voice", "mls"} <= set(CORPUS_SCRIPTS)
+    assert {"audiofolder", "common_voice", "kaldi", "mls"} <= set(CORPUS_SCRIPTS)
     assert {"synthetic", *CORPUS_SCRIPTS} <= set(COMMANDS)
 
 

@@ -76,8 +76,28 @@ def audiofolder(folder: Path) -> TinyCorpus:
     return TinyCorpus(folder, "en", DURATIONS_S, {"ann"})
 
 
+def kaldi(folder: Path) -> TinyCorpus:
+    """`data/train/{wav.scp,text,utt2spk,spk2gender,spk2age}`, each in another order, and so on."""
+    for split, durations_s in DURATIONS_S.items():
+        ids = [f"spk{number}-{split}" for number in range(len(durations_s))]
+        for number, duration_s in enumerate(durations_s):
+            write_tone(folder / "audio" / split / f"{number}.wav", duration_s)
+        tables = {
+            "wav.scp": [f"{id} audio/{split}/{number}.wav" for number, id in enumerate(ids)],
+            "text": [f"{id} sentensi namba {id[3]}" for id in reversed(ids)],
+            "utt2spk": [f"{id}\tspk{id[3]}" for id in sorted(ids, key=lambda id: (int(id[3]) + 1) % 3)],
+            "spk2gender": [f"spk{number} {'mf'[number % 2]}" for number in range(len(ids))],
+            "spk2age": [f"spk{number} {number + 20}" for number in range(len(ids))],
+        }
+        for name, lines in tables.items():
+            (folder / "data" / split).mkdir(parents=True, exist_ok=True)
+            (folder / "data" / split / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return TinyCorpus(folder, "sw", DURATIONS_S, {"spk0", "spk1", "spk2"})
+
+
 TINY_CORPORA: dict[str, Callable[[Path], TinyCorpus]] = {
     "audiofolder": audiofolder,
     "common_voice": common_voice,
+    "kaldi": kaldi,
     "mls": mls,
 }

@@ -177,11 +177,11 @@ def readmes(whole: Whole, folder: Path, random: Random) -> Trial:
 @target
 def tables(whole: Whole, folder: Path, random: Random) -> Trial:
     """A corpus's table, from which a script makes a manifest that training can read."""
-    from data_scripts import audiofolder, common_voice, mls
+    from data_scripts import audiofolder, common_voice, kaldi, mls
     from data_scripts.command_line import make_manifests
     from speech_mtl.screen import Screen
 
-    script = random.choice((audiofolder, common_voice, mls))
+    script = random.choice((audiofolder, common_voice, kaldi, mls))
     if script is common_voice:
         place = "de/train.tsv"
         content = "client_id\tpath\tsentence\n" + "".join(f"s\t{i}.wav\tder Satz {i}\n" for i in range(8))
@@ -189,6 +189,15 @@ def tables(whole: Whole, folder: Path, random: Random) -> Trial:
     elif script is mls:
         place, content = "train/transcripts.txt", "".join(f"1_2_{i}\tder Satz {i}\n" for i in range(8))
         clips = [f"train/audio/1/2/1_2_{i}.flac" for i in range(8)]
+    elif script is kaldi:
+        tables = {"wav.scp": "{0}.wav", "text": "der Satz {0}", "utt2spk": "s{0}", "spk2age": "2{0}"}
+        whole_tables = {name: "".join(f"s{i} {cell.format(i)}\n" for i in range(8)) for name, cell in tables.items()}
+        for name, written in whole_tables.items():
+            (folder / "corpus" / "train").mkdir(parents=True, exist_ok=True)
+            (folder / "corpus" / "train" / name).write_text(written)
+        name = random.choice(sorted(tables))
+        place, content = f"train/{name}", whole_tables[name]
+        clips = [f"{i}.wav" for i in range(8)]
     else:
         lines = [json.dumps({"file_name": f"{i}.wav", "text": f"der Satz {i}"}) for i in range(8)]
         place, content = "train/metadata.jsonl", "\n".join(lines) + "\n"
