@@ -322,6 +322,7 @@ class _Training:
             **figures,
             "best_dev_error": progress.best_error,
             "losses": self.curve,
+            "audio_s": round(interval.audio_s, 2),
             "audio_s_per_s": round(interval.audio_s / interval.training_s, 1),
             "waiting_share": round(progress.waiting_s / progress.wall_time_s, 4),
             "wall_time_s": round(progress.wall_time_s, 1),

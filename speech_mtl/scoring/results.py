@@ -1,7 +1,7 @@
 """The rows of result files: what `evaluation.json` and `comparison.json` hold, and what tables are made of."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
@@ -68,6 +68,15 @@ class Arm:
         return self.method if len(fields) == 1 else fields
 
 
+PROTOCOLS = {
+    "equal_speech": "each arm trained until its validation error stopped falling",
+    "equal_target_updates": "each arm sees the target's speech for the same number of updates' worth of audio",
+    "equal_updates": "all arms have the same number of updates, all stages together",
+}
+"""The values of `compare.protocol`: what arms have in common, so that they can be compared."""
+
+Protocol = Literal["equal_speech", "equal_target_updates", "equal_updates"]
+
 REFERENCE_ARM = Arm("alone")
 """The arm that the others are measured against: the target language and nothing else."""
 
@@ -126,6 +135,22 @@ class EvaluationRow(MeasuredRow):
     character_insertions: NotNegative
 
 
+class StageRow(TypedDict):
+    """One run of several that a model comes from. Models share runs, as pretraining: these have the same name.
+
+    Attributes:
+        run: Its name.
+        num_updates: Optimizer steps.
+        audio_s: Seconds of training speech in all its batches; None where the log does not tell.
+        stopped: Whether early stopping ended it, and not the number of updates.
+    """
+
+    run: str
+    num_updates: NotNegative
+    audio_s: Amount | None
+    stopped: bool
+
+
 class ResultRow(MeasuredRow):
     """A row of a comparison: one trained model on one language's split.
 
@@ -134,9 +159,11 @@ class ResultRow(MeasuredRow):
         arm: The way of training.
         budget_s: Seconds of target speech that the model was trained with.
         seed: Random seed of the run.
-        num_updates: Optimizer steps.
+        num_updates: Optimizer steps, all stages together.
         num_parameters: Trainable parameters of the model.
         wall_time_s: Duration of the training.
+        audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
+        stages: The runs that it comes from, in order. Files of earlier versions lack it, and `audio_s`.
     """
 
     recipe: str
@@ -146,6 +173,8 @@ class ResultRow(MeasuredRow):
     num_updates: NotNegative
     num_parameters: NotNegative
     wall_time_s: Amount
+    audio_s: NotRequired[Amount | None]
+    stages: NotRequired[list[StageRow]]
 
 
 class TaskRow(TypedDict):
@@ -189,7 +218,18 @@ AnyResultRow = Annotated[
 """A row of `comparison.json`."""
 
 
-class TaskErrorRow(TypedDict):
+class FigureRow(TypedDict):
+    """What rows of figures say of how they came about; those of earlier versions say nothing. See `summary.Effort`."""
+
+    protocol: NotRequired[Protocol]
+    num_updates: NotRequired[Amount]
+    shared_updates: NotRequired[Amount]
+    audio_s: NotRequired[Amount | None]
+    num_runs: NotRequired[NotNegative]
+    num_not_stopped: NotRequired[NotNegative]
+
+
+class TaskErrorRow(FigureRow):
     """A row of `tasks.json`: one task in an arm, over seeds; see `summary.TaskError`. Ends are of 95 % intervals."""
 
     recipe: str
@@ -224,7 +264,7 @@ class LateralRow(TypedDict):
     share: Amount
 
 
-class ArmRow(TypedDict):
+class ArmRow(FigureRow):
     """A row of `arms.json`: an arm at a budget, over seeds; see `summary.ArmSummary`.
 
     Attributes:
@@ -314,7 +354,7 @@ class EquivalentRow(TypedDict):
     factor: Number
 
 
-class EfficiencyRow(TypedDict):
+class EfficiencyRow(FigureRow):
     """A row of `efficiency.json`: what an arm's hours are worth; see `summary.EquivalentHours`.
 
     Attributes:

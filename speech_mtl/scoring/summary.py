@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from speech_mtl.files import NotNegative
-from speech_mtl.scoring.results import Amount, Arm, Budget, Number, SavedArm
+from speech_mtl.scoring.results import Amount, Arm, Budget, Number, Protocol, Rate, SavedArm, Seed
 
 MEAN, WORST = "mean of languages", "worst language"
 """What is a task beside the languages where there are several."""
@@ -63,6 +63,73 @@ class ArmSummary:
     num_updates: float
     num_parameters: int
     wall_time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What an arm took at a budget: mean over its cells, which are its seeds, and its targets where there are several.
+
+    Attributes:
+        arm: The way of training.
+        budget_s: Seconds of target speech.
+        num_updates: Optimizer steps of all stages.
+        shared_updates: Those of them in runs that other cells come from, too, as pretraining: they were made once.
+        audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
+        num_runs: How many runs the cells come from.
+        num_not_stopped: How many of these were not ended by early stopping: their error might still have been falling.
+    """
+
+    arm: Arm
+    budget_s: float
+    num_updates: float
+    shared_updates: float
+    audio_s: float | None
+    num_runs: int
+    num_not_stopped: int
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """The validation error that early stopping looked at, by update, in one run.
+
+    Attributes:
+        run: Its name.
+        arm: The first arm that needs it.
+        budget_s: Seconds of target speech; None where the target is not in it: pretraining.
+        seed: Of all random draws.
+        of: Whose error: a language, or the mean of several.
+        first: Updates with the target in the runs that it goes on from.
+        updates: When; of many looks at the dev set, some.
+        errors: Character error rates.
+        best: The update whose weights were taken.
+        stopped: Whether early stopping ended it.
+    """
+
+    run: str
+    arm: SavedArm
+    budget_s: Budget | None
+    seed: Seed
+    of: str
+    first: NotNegative
+    updates: list[NotNegative]
+    errors: list[Rate]
+    best: NotNegative
+    stopped: bool
+
+    @property
+    def error(self) -> float:
+        """Of the weights that were taken."""
+        return self.errors[self.updates.index(self.best)]
+
+
+@dataclass(frozen=True, slots=True)
+class AfterPretraining:
+    """A model's test error beside the validation error of the pretraining that it comes from."""
+
+    arm: Arm
+    budget_s: float
+    pretraining: float
+    cer: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +436,10 @@ class Summary:
         curves: Losses and weights of tasks by update, of the first seed at the largest budget.
         conflicts: Between tasks' gradients, of the same runs, where they were logged.
         labels: How many labels the same runs had.
+        protocol: What arms have in common; "" if unknown.
+        efforts: What each arm took at each budget; empty for results of earlier versions.
+        learning: Validation errors by update, of every run.
+        after_pretraining: Test errors beside those of pretraining, of every model that comes from some.
         notes: What could not be given, and why; what the reader has to know about the intervals.
         provenance: Where it comes from; None if unknown.
     """
@@ -396,5 +467,9 @@ class Summary:
     curves: list[TaskCurve] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     labels: list[LabelCount] = field(default_factory=list)
+    protocol: Protocol | Literal[""] = ""
+    efforts: list[Effort] = field(default_factory=list)
+    learning: list[LearningCurve] = field(default_factory=list)
+    after_pretraining: list[AfterPretraining] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provenance: Provenance | None = None
