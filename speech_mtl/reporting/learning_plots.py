@@ -95,7 +95,7 @@ def draw_pretraining(curves: Sequence[LearningCurve]) -> Figure:
 
 def draw_after_pretraining(points: Sequence[AfterPretraining]) -> Figure:
     """A panel for each amount of speech, a colour for each arm whatever its variant."""
-    budgets_s = sorted({one.budget_s for one in points})[:MOST_PANELS]
+    budgets_s = sorted({one.budget_s for one in points})
     figure, places = _grid(len(budgets_s), "Validation error of pretraining, %")
     styles = {name: look._replace(line="") for name, look in style.arm_styles(o.arm.base.name for o in points).items()}
     for axes, budget_s in zip(places, budgets_s, strict=True):
