@@ -155,7 +155,7 @@ class Results:
         after = after_pretraining(self.rows, self.learning, self.test_sets[0].language)
         training = {
             "protocol": self.protocol,
-            "efforts": efforts(self.rows),
+            "efforts": efforts(self.rows, self.protocol),
             "learning": list(self.learning),
             "after_pretraining": after if len(self.test_sets) == 1 else [],
         }

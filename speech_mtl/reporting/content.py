@@ -16,13 +16,12 @@ from speech_mtl.reporting.blocks import (
     Section,
     Table,
 )
-from speech_mtl.scoring.results import PROTOCOLS, REFERENCE_ARM
+from speech_mtl.scoring.results import PROTOCOLS, REFERENCE_ARM, Effort
 from speech_mtl.scoring.significance import two_sided
 from speech_mtl.scoring.summary import (
     LEARNT_BELOW,
     ArmSize,
     ArmSummary,
-    Effort,
     LabelCount,
     Recommendation,
     Summary,
@@ -33,6 +32,7 @@ from speech_mtl.scoring.tables import (
     EFFORT,
     MISSING,
     TASK_TABLE_GAIN,
+    effort_texts,
     percent,
     protocol_text,
     short_metric,
@@ -116,14 +116,13 @@ def _task_table(errors: Sequence[TaskError], summary: Summary) -> Table:
     heads = ["Speech", "Arm"]
     for task, metric in metrics.items():
         heads += [f"{task}: {short_metric(metric)}", TASK_TABLE_GAIN]
-    efforts = {(one.arm, one.budget_s): one for one in summary.efforts}
-    heads += EFFORT if efforts else []
+    heads += EFFORT if summary.efforts else []
     rows = []
     for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in errors):
         cells = [_speech_cell(budget_s), Cell(arm.name)]
         for task in metrics:
             cells += _task_cells(found.get((budget_s, arm, task)))
-        rows.append(cells + (_effort(efforts.get((arm, budget_s))) if efforts else []))
+        rows.append([*cells, *(_effort(summary.efforts.get((arm, budget_s))) if summary.efforts else ())])
     note = (
         f"Test split; in brackets the {words.INTERVAL}. Fewer errors: than {summary.reference}, paired. Errors are "
         f"characters, classes, tags or deviations.{_how_trained(summary)}"
@@ -160,12 +159,8 @@ def _error_against_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Bl
     if not summary.arms:
         return [Paragraph("No arm was measured.")]
     heads = ["Target speech", "Arm", "Seeds", "CER %", "WER %", "CER reduced by %"]
-    efforts = {(one.arm, one.budget_s): one for one in summary.efforts}
-    heads += ["p, bootstrap", "p, MAPSSWE", *(EFFORT if efforts else EFFORT[:1]), "Training"]
-    rows = [
-        _comparison_row(one, summary.arms, _effort(efforts.get((one.arm, one.budget_s))) if efforts else None)
-        for one in summary.arms
-    ]
+    heads += ["p, bootstrap", "p, MAPSSWE", *(EFFORT if summary.efforts else EFFORT[:1]), "Training"]
+    rows = [_comparison_row(one, summary) for one in summary.arms]
     sizes = {one.arm: one for one in summary.sizes}
     if _sizes_differ(summary):
         heads += ["Parameters trained", "Parameters", "The target's own"]
@@ -218,31 +213,26 @@ def _protocol(summary: Summary) -> list[Block]:
     return [Paragraph(protocol_text(summary.protocol))] if summary.protocol else []
 
 
-def _comparison_row(one: ArmSummary, arms: Sequence[ArmSummary], effort: Sequence[Cell] | None) -> list[Cell]:
-    rivals = [other.cer.value for other in arms if other.budget_s == one.budget_s]
+def _comparison_row(one: ArmSummary, summary: Summary) -> list[Cell]:
+    rivals = [other.cer.value for other in summary.arms if other.budget_s == one.budget_s]
     strong = len(rivals) > 1 and one.cer.value == min(rivals)
+    updates = Cell(f"{one.num_updates:,.0f}", one.num_updates)
     return [
         _speech_cell(one.budget_s),
         Cell(one.arm.name),
         Cell(", ".join(map(str, one.seeds)) if len(one.seeds) <= 5 else f"{len(one.seeds)} seeds", len(one.seeds)),
         Cell(percent(one.cer.value), one.cer.value, words.interval(one.cer), strong),
         Cell(percent(one.wer.value), one.wer.value, words.interval(one.wer)),
-        *_against_alone(one, arms),
-        *(effort or [Cell(f"{one.num_updates:,.0f}", one.num_updates)]),
+        *_against_alone(one, summary.arms),
+        *(_effort(summary.efforts.get((one.arm, one.budget_s))) if summary.efforts else [updates]),
         Cell(words.waiting(one.wall_time_s), one.wall_time_s),
     ]
 
 
 def _effort(one: Effort | None) -> list[Cell]:
-    """What stands under `EFFORT`."""
-    if one is None:
-        return [Cell(MISSING)] * len(EFFORT)
-    shared = f"({one.shared_updates:,.0f} shared)" if one.shared_updates else ""
-    return [
-        Cell(f"{one.num_updates:,.0f}", one.num_updates, shared),
-        Cell(MISSING) if one.audio_s is None else Cell(words.waiting(one.audio_s), one.audio_s),
-        Cell(f"{one.num_not_stopped} of {one.num_runs}", one.num_not_stopped / one.num_runs),
-    ]
+    one = one or {}
+    values = one.get("num_updates"), one.get("audio_s"), one.get("num_not_stopped")
+    return [Cell(text, value) for text, value in zip(effort_texts(one), values, strict=True)]
 
 
 def _against_alone(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:

@@ -1,14 +1,14 @@
 """Rows and curves of a comparison -> what its arms took, and what their pretraining was worth."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from statistics import fmean
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from speech_mtl.scoring.results import Arm, ResultRow, StageRow
-from speech_mtl.scoring.summary import AfterPretraining, Effort, LearningCurve
+from speech_mtl.scoring.results import Arm, Effort, Protocol, ResultRow, StageRow
+from speech_mtl.scoring.summary import AfterPretraining, LearningCurve
 
 
-def efforts(rows: Sequence[ResultRow]) -> list[Effort]:
+def efforts(rows: Sequence[ResultRow], protocol: Protocol | Literal[""] = "") -> dict[tuple[Arm, float], Effort]:
     """What every arm took at every budget, in the order of the rows; nothing of rows of earlier versions."""
     cells: dict[tuple[Arm, float], dict[tuple, list[StageRow]]] = {}
     for row in rows:
@@ -16,23 +16,21 @@ def efforts(rows: Sequence[ResultRow]) -> list[Effort]:
             cell = row["seed"], *(stage["run"] for stage in stages)
             cells.setdefault((row["arm"], row["budget_s"]), {})[cell] = stages
     used = Counter(stage["run"] for own in cells.values() for stages in own.values() for stage in stages)
-    shared = {run for run, number in used.items() if number > 1}
-    return [_effort(*key, list(own.values()), shared) for key, own in cells.items()]
+    known: Effort = {"protocol": protocol} if protocol else {}
+    return {key: known | _effort(list(own.values()), used) for key, own in cells.items()}
 
 
-def _effort(arm: Arm, budget_s: float, cells: Sequence[Sequence[StageRow]], shared: Collection[str]) -> Effort:
+def _effort(cells: Sequence[Sequence[StageRow]], used: Mapping[str, int]) -> Effort:
     runs = {stage["run"]: stage for stages in cells for stage in stages}
-    audio_s = [[stage["audio_s"] for stage in stages] for stages in cells]
-    known = [sum(own for own in cell if own is not None) for cell in audio_s if None not in cell]
-    return Effort(
-        arm=arm,
-        budget_s=budget_s,
-        num_updates=fmean(sum(stage["num_updates"] for stage in stages) for stages in cells),
-        shared_updates=fmean(sum(s["num_updates"] for s in stages if s["run"] in shared) for stages in cells),
-        audio_s=fmean(known) if len(known) == len(cells) else None,
-        num_runs=len(runs),
-        num_not_stopped=sum(not stage["stopped"] for stage in runs.values()),
-    )
+    audio_s = [stage["audio_s"] for stages in cells for stage in stages if stage["audio_s"] is not None]
+    shared = [stage["num_updates"] for stages in cells for stage in stages if used[stage["run"]] > 1]
+    return {
+        "num_updates": round(sum(stage["num_updates"] for stages in cells for stage in stages) / len(cells), 1),
+        "shared_updates": round(sum(shared) / len(cells), 1),
+        "audio_s": round(sum(audio_s) / len(cells), 1) if len(audio_s) == sum(map(len, cells)) else None,
+        "num_runs": len(runs),
+        "num_not_stopped": sum(not stage["stopped"] for stage in runs.values()),
+    }
 
 
 def after_pretraining(

@@ -1,10 +1,9 @@
 """A summary -> the files of figures that stand beside a report, and that READMEs show as tables."""
 
-from collections.abc import Callable
 from typing import overload
 
 from speech_mtl.files import json_text
-from speech_mtl.scoring.results import Arm, ArmRow, EfficiencyRow, EquivalentRow, FigureRow, ForgettingRow, TaskErrorRow
+from speech_mtl.scoring.results import Arm, ArmRow, EfficiencyRow, Effort, EquivalentRow, ForgettingRow, TaskErrorRow
 from speech_mtl.scoring.summary import EquivalentHours, Hours, Summary
 
 
@@ -22,7 +21,7 @@ def figures_of(summary: Summary) -> dict[str, str]:
 
 def arm_rows(summary: Summary) -> list[ArmRow]:
     """Every arm at every budget, rounded, so that they stay the same on every machine."""
-    sizes, training = {one.arm: one for one in summary.sizes}, _training(summary)
+    sizes = {one.arm: one for one in summary.sizes}
     return [
         {
             "recipe": summary.recipe,
@@ -40,7 +39,7 @@ def arm_rows(summary: Summary) -> list[ArmRow]:
             "num_parameters": sizes[one.arm].total if one.arm in sizes else None,
             "num_own": sizes[one.arm].own if one.arm in sizes else None,
             "wall_time_s": round(one.wall_time_s, 1),
-            **training(one.arm, one.budget_s),
+            **_effort(summary, one.arm, one.budget_s),
         }
         for one in summary.arms
     ]
@@ -48,7 +47,7 @@ def arm_rows(summary: Summary) -> list[ArmRow]:
 
 def task_rows(summary: Summary) -> list[TaskErrorRow]:
     """Errors of every task, rounded, so that they stay the same on every machine."""
-    training = _training(summary)
+
     return [
         {
             "recipe": summary.recipe,
@@ -63,7 +62,7 @@ def task_rows(summary: Summary) -> list[TaskErrorRow]:
             "gain": _rounded(one.gain and one.gain.value),
             "gain_low": _rounded(one.gain and one.gain.low),
             "gain_high": _rounded(one.gain and one.gain.high),
-            **training(one.arm, one.budget_s),
+            **_effort(summary, one.arm, one.budget_s),
         }
         for one in summary.tasks
     ]
@@ -91,7 +90,6 @@ def forgetting_rows(summary: Summary) -> list[ForgettingRow]:
 
 def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
     """Equivalent hours, rounded, so that they stay the same on every machine."""
-    training = _training(summary)
 
     def row(found: EquivalentHours, hours: Hours) -> EquivalentRow:
         return {
@@ -109,29 +107,14 @@ def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
             "hours_alone": row(found, found.hours),
             "low": row(found, found.low),
             "high": row(found, found.high),
-            **training(found.arm, found.budget_s),
+            **_effort(summary, found.arm, found.budget_s),
         }
         for found in summary.equivalent_hours
     ]
 
 
-def _training(summary: Summary) -> Callable[[Arm, float], FigureRow]:
-    """By arm and budget what its rows say of how they came about; nothing in results of earlier versions."""
-    efforts = {(one.arm, one.budget_s): one for one in summary.efforts}
-
-    def of(arm: Arm, budget_s: float) -> FigureRow:
-        told: FigureRow = {"protocol": summary.protocol} if summary.protocol else {}
-        if one := efforts.get((arm, budget_s)):
-            told |= {
-                "num_updates": round(one.num_updates, 1),
-                "shared_updates": round(one.shared_updates, 1),
-                "audio_s": one.audio_s and round(one.audio_s, 1),
-                "num_runs": one.num_runs,
-                "num_not_stopped": one.num_not_stopped,
-            }
-        return told
-
-    return of
+def _effort(summary: Summary, arm: Arm, budget_s: float) -> Effort:
+    return summary.efforts.get((arm, budget_s), Effort())
 
 
 @overload

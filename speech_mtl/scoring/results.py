@@ -218,18 +218,29 @@ AnyResultRow = Annotated[
 """A row of `comparison.json`."""
 
 
-class FigureRow(TypedDict):
-    """What rows of figures say of how they came about; those of earlier versions say nothing. See `summary.Effort`."""
+class Effort(TypedDict, total=False):
+    """What an arm took at a budget: mean over seeds, and over targets where there are several.
 
-    protocol: NotRequired[Protocol]
-    num_updates: NotRequired[Amount]
-    shared_updates: NotRequired[Amount]
-    audio_s: NotRequired[Amount | None]
-    num_runs: NotRequired[NotNegative]
-    num_not_stopped: NotRequired[NotNegative]
+    Rows of figures hold it, too. Those of earlier versions do not.
+
+    Attributes:
+        protocol: What all arms have in common; missing where it is unknown.
+        num_updates: Optimizer steps of all stages.
+        shared_updates: Those of them in runs that other arms, budgets or seeds come from, too, as pretraining.
+        audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
+        num_runs: How many runs there are.
+        num_not_stopped: How many of these early stopping did not end: their error might still have been falling.
+    """
+
+    protocol: Protocol
+    num_updates: Amount
+    shared_updates: Amount
+    audio_s: Amount | None
+    num_runs: NotNegative
+    num_not_stopped: NotNegative
 
 
-class TaskErrorRow(FigureRow):
+class TaskErrorRow(Effort):
     """A row of `tasks.json`: one task in an arm, over seeds; see `summary.TaskError`. Ends are of 95 % intervals."""
 
     recipe: str
@@ -264,7 +275,7 @@ class LateralRow(TypedDict):
     share: Amount
 
 
-class ArmRow(FigureRow):
+class ArmRow(Effort):
     """A row of `arms.json`: an arm at a budget, over seeds; see `summary.ArmSummary`.
 
     Attributes:
@@ -354,7 +365,7 @@ class EquivalentRow(TypedDict):
     factor: Number
 
 
-class EfficiencyRow(FigureRow):
+class EfficiencyRow(Effort):
     """A row of `efficiency.json`: what an arm's hours are worth; see `summary.EquivalentHours`.
 
     Attributes:

@@ -3,12 +3,12 @@
 Rates are fractions, not percent; intervals cover 95 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from speech_mtl.files import NotNegative
-from speech_mtl.scoring.results import Amount, Arm, Budget, Number, Protocol, Rate, SavedArm, Seed
+from speech_mtl.scoring.results import Amount, Arm, Budget, Effort, Number, Protocol, Rate, SavedArm, Seed
 
 MEAN, WORST = "mean of languages", "worst language"
 """What is a task beside the languages where there are several."""
@@ -63,29 +63,6 @@ class ArmSummary:
     num_updates: float
     num_parameters: int
     wall_time_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """What an arm took at a budget: mean over its cells, which are its seeds, and its targets where there are several.
-
-    Attributes:
-        arm: The way of training.
-        budget_s: Seconds of target speech.
-        num_updates: Optimizer steps of all stages.
-        shared_updates: Those of them in runs that other cells come from, too, as pretraining: they were made once.
-        audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
-        num_runs: How many runs the cells come from.
-        num_not_stopped: How many of these were not ended by early stopping: their error might still have been falling.
-    """
-
-    arm: Arm
-    budget_s: float
-    num_updates: float
-    shared_updates: float
-    audio_s: float | None
-    num_runs: int
-    num_not_stopped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,7 +445,7 @@ class Summary:
     conflicts: list[Conflict] = field(default_factory=list)
     labels: list[LabelCount] = field(default_factory=list)
     protocol: Protocol | Literal[""] = ""
-    efforts: list[Effort] = field(default_factory=list)
+    efforts: Mapping[tuple[Arm, float], Effort] = field(default_factory=dict)
     learning: list[LearningCurve] = field(default_factory=list)
     after_pretraining: list[AfterPretraining] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

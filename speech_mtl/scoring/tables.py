@@ -14,9 +14,9 @@ from speech_mtl.scoring.results import (
     Arm,
     ArmRow,
     EfficiencyRow,
+    Effort,
     EquivalentRow,
     EvaluationRow,
-    FigureRow,
     ForgettingRow,
     GenerationRow,
     Protocol,
@@ -32,7 +32,7 @@ TASK_TABLE_GAIN = "fewer errors by %"
 """Head of the columns that compare with the reference arm."""
 
 EFFORT = ["Updates", "Audio", "Runs not stopped early"]
-"""Heads of the columns that say what an arm took; see `summary.Effort`."""
+"""Heads of the columns that `effort_texts` makes."""
 
 CER = "character error rate"
 """The figure of transcripts as a task."""
@@ -123,7 +123,7 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
         line = [duration(budget_s), arm.name, str(max(row["num_seeds"] for row in own if row))]
         for row in own:
             line += [MISSING, MISSING] if row is None else [_task_figure(row), _gain(row)]
-        lines.append(line + (_effort(next(row for row in own if row)) if shows_effort else []))
+        lines.append(line + (effort_texts(next(row for row in own if row)) if shows_effort else []))
     return markdown_table(heads, lines, num_text_columns=2) + _caption(rows)
 
 
@@ -226,25 +226,25 @@ def arm_table(rows: Sequence[ArmRow]) -> str:
                 reduced,
                 *(MISSING if count is None else f"{count:,}" for count in counts),
                 duration(row["wall_time_s"]),
-                *(_effort(row) if shows_effort else ()),
+                *(effort_texts(row) if shows_effort else ()),
             ]
         )
     return markdown_table(heads, lines, num_text_columns=2) + _caption(rows)
 
 
-def _effort(row: FigureRow) -> list[str]:
-    """What stands under `EFFORT`."""
+def effort_texts(row: Effort) -> list[str]:
+    """What an arm took, for people."""
     if "num_updates" not in row:
         return [MISSING] * len(EFFORT)
     shared, audio_s = row.get("shared_updates"), row.get("audio_s")
     return [
         f"{row['num_updates']:,.0f}" + (f" ({shared:,.0f} shared)" if shared else ""),
-        MISSING if audio_s is None else duration(audio_s),
+        MISSING if audio_s is None else duration(audio_s) if audio_s < 3600 else f"{audio_s / 3600:,.1f} h",
         f"{row.get('num_not_stopped')} of {row.get('num_runs')}",
     ]
 
 
-def _caption(rows: Sequence[FigureRow]) -> str:
+def _caption(rows: Sequence[Effort]) -> str:
     """Below a table: how its rows came about, as far as they say so."""
     sentences = dict.fromkeys(protocol_text(row["protocol"]) for row in rows if "protocol" in row)
     return "\n\n" + escaped(" ".join(sentences)) if sentences else ""

@@ -14,7 +14,7 @@ from speech_mtl.reporting.learning_plots import MOST_PANELS, MOST_SERIES, draw_a
 from speech_mtl.reporting.plots import make_plots
 from speech_mtl.reporting.style import PAPER
 from speech_mtl.scoring.results import Arm
-from speech_mtl.scoring.summary import AfterPretraining, Effort, LearningCurve, Summary
+from speech_mtl.scoring.summary import AfterPretraining, LearningCurve, Summary
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -117,10 +117,9 @@ def test_any_errors_can_be_drawn(bare_summary: Summary, errors: list[float]):
 
 def test_tables_say_what_arms_took(full_summary: Summary):
     arms = [one for one in full_summary.arms if one.budget_s == 600.0]
-    efforts = [
-        Effort(arms[1].arm, 600.0, 3400.0, 1200.0, 15_000.0, 6, 2),
-        Effort(arms[2].arm, 600.0, 9.0, 0, None, 3, 0),
-    ]
+    keys = ("num_updates", "shared_updates", "audio_s", "num_runs", "num_not_stopped")
+    took: Any = [dict(zip(keys, one, strict=True)) for one in ((3400.0, 1200.0, 15_000.0, 6, 2), (9.0, 0, None, 3, 0))]
+    efforts = {(arms[1].arm, 600.0): took[0], (arms[2].arm, 600.0): took[1]}
     whole = replace(full_summary, arms=arms, efforts=efforts, protocol="equal_speech")
     plots = make_plots(whole)
     blocks = make_report(whole, plots).sections[0].blocks

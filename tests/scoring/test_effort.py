@@ -8,7 +8,7 @@ from made_up_rows import row
 
 from speech_mtl.scoring.effort import after_pretraining, efforts
 from speech_mtl.scoring.results import Arm
-from speech_mtl.scoring.summary import AfterPretraining, Effort, LearningCurve
+from speech_mtl.scoring.summary import AfterPretraining, LearningCurve
 
 PRETRAINING = {"pretrain-0": (100, 500.0, True), "pretrain-1": (140, 700.0, False)}
 
@@ -36,12 +36,16 @@ del ROWS[-1]["stages"], ROWS[-1]["audio_s"]
 
 
 def test_efforts_are_means_over_seeds_with_every_run_counted_once():
-    assert efforts(ROWS) == [
-        Effort(Arm("alone"), 60.0, 40.0, 0.0, None, 2, 1),
-        Effort(Arm("joint"), 60.0, (180 + 180) / 2, 100 / 2, (900 + 800) / 2, 4, 2),
-        Effort(Arm("joint"), 120.0, 190.0, 100.0, 910.0, 2, 0),
-    ]
-    assert efforts(ROWS[-1:]) == []
+    keys = ("num_updates", "shared_updates", "audio_s", "num_runs", "num_not_stopped")
+    assert {
+        (arm.name, budget_s): tuple(one[key] for key in keys) for (arm, budget_s), one in efforts(ROWS).items()
+    } == {
+        ("alone", 60.0): (40.0, 0.0, None, 2, 1),
+        ("joint", 60.0): ((180 + 180) / 2, 100 / 2, (900 + 800) / 2, 4, 2),
+        ("joint", 120.0): (190.0, 100.0, 910.0, 2, 0),
+    }
+    assert [one.get("protocol") for one in efforts(ROWS, "equal_speech").values()] == ["equal_speech"] * 3
+    assert efforts(ROWS[-1:], "equal_speech") == {}
 
 
 def curve(run: str, error: float, budget_s: float | None = None) -> LearningCurve:
