@@ -37,9 +37,7 @@ del ROWS[-1]["stages"], ROWS[-1]["audio_s"]
 
 def test_efforts_are_means_over_seeds_with_every_run_counted_once():
     keys = ("num_updates", "shared_updates", "audio_s", "num_runs", "num_not_stopped")
-    assert {
-        (arm.name, budget_s): tuple(one[key] for key in keys) for (arm, budget_s), one in efforts(ROWS).items()
-    } == {
+    assert {(arm.name, budget_s): tuple(map(one.get, keys)) for (arm, budget_s), one in efforts(ROWS).items()} == {
         ("alone", 60.0): (40.0, 0.0, None, 2, 1),
         ("joint", 60.0): ((180 + 180) / 2, 100 / 2, (900 + 800) / 2, 4, 2),
         ("joint", 120.0): (190.0, 100.0, 910.0, 2, 0),
