@@ -44,6 +44,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
 from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.scoring.results import Amount, Rate
 from speech_mtl.tasks import TASKS, Task
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
@@ -75,6 +76,8 @@ class LogRecord(TypedDict):
     train_loss: NotRequired[dict[str, Finite]]
     weight: NotRequired[dict[str, Finite]]
     gradient_cosines: NotRequired[dict[str, dict[str, Finite]]]
+    dev_cer: NotRequired[dict[str, Rate]]
+    audio_s: NotRequired[Amount]
     commit: NotRequired[str | None]
 
 

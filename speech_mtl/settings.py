@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from speech_mtl.errors import printable
+from speech_mtl.scoring.results import Protocol
 
 
 def _whole(value: Any) -> Any:
@@ -768,7 +769,7 @@ class CompareSettings(Section):
     """Ways of training that are compared; see `experiments.arms`."""
     seeds: Annotated[tuple[Seed, ...], Field(max_length=1000)] = (0,)
     """Every arm is trained once with each."""
-    protocol: Literal["equal_speech", "equal_target_updates", "equal_updates"] = "equal_speech"
+    protocol: Protocol = "equal_speech"
     """What is held equal: the target's speech, and each arm is trained until its validation error no longer falls; the
     updates of target speech; or all updates. See `experiments.protocols`."""
     pretrain_updates: Count = 1000

@@ -15,6 +15,7 @@ from speech_mtl.experiments.gather import (
     evaluated_rows,
     gather_curves,
     gather_laterals,
+    gather_learning,
     gather_old_languages,
     gather_sizes,
     gather_test_sets,
@@ -30,7 +31,7 @@ from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.runs import Run
 from speech_mtl.scoring.figures import arm_rows, task_rows
-from speech_mtl.scoring.tables import arm_table, comparison_table, escaped, task_error_table
+from speech_mtl.scoring.tables import arm_table, comparison_table, escaped, protocol_text, task_error_table
 from speech_mtl.screen import Screen
 
 MOST_ARMS_ACROSS = 5
@@ -95,7 +96,7 @@ def comparison_text(results: report.Results) -> str:
         f"# {recipe}: {escaped(one.language)}\n\n{about}{comparison_table(results.rows, one.language)}"
         for one in results.test_sets
     ]
-    return "\n\n".join(tables)
+    return "\n\n".join([*tables, *([protocol_text(results.protocol)] if results.protocol else [])])
 
 
 @dataclass
@@ -198,7 +199,7 @@ class _Comparison:
         self._write_failures()
         cells = [c for c in self.plan.cells if set(c.stages) <= self.ended and not set(c.stages) & set(self.failures)]
         distinct = {(cell.stages[-1], cell.arm): cell for cell in cells}.values()  # targets may share a run
-        rows = [row for cell in distinct for row in cell_rows(self.recipe.name, self.plan, cell)]
+        rows = [row for cell in distinct for row in cell_rows(self.recipe.name, self.plan, cell, self._warn_once)]
         if not rows:
             return None
         names = dict.fromkeys(name for cell in cells for name in cell.stages)
@@ -214,12 +215,14 @@ class _Comparison:
             num_replications=self.recipe.compare.num_replications,
             provenance=origin,
             reference=self.recipe.compare.reference,
+            protocol=self.recipe.compare.protocol,
             old=gather_old_languages(self.plan, cells),
             curves=curves,
             conflicts=conflicts,
             labels=labels,
             laterals=gather_laterals(self.plan, cells, self._warn_once),
             sizes=gather_sizes(self.plan, cells, self._warn_once),
+            learning=gather_learning(self.plan, cells, self._warn_once),
         )
         report.save(results, self.folder, rows=report.ROWS[0])
         write_text(self.folder / "comparison.md", comparison_text(results) + "\n")

@@ -1,5 +1,6 @@
 """What finished cells found: their rows, and what their models heard."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -8,19 +9,22 @@ from typing import Any, TypeVar
 
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.errors import InputError
+from speech_mtl.experiments.dev_look import mean_of
 from speech_mtl.experiments.evaluate import Recognised, saved_hypotheses, saved_task_rows
 from speech_mtl.experiments.laterals import saved_laterals
 from speech_mtl.experiments.plan import Cell, Plan, old_languages
 from speech_mtl.runs import Run
 from speech_mtl.scoring.forgetting import before
 from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.results import Arm, EvaluationRow, ResultRow, TaskResultRow, TaskRow
-from speech_mtl.scoring.summary import ArmSize, Conflict, LabelCount, LateralUse, TaskCurve
+from speech_mtl.scoring.results import Arm, EvaluationRow, ResultRow, StageRow, TaskResultRow, TaskRow
+from speech_mtl.scoring.summary import ArmSize, Conflict, LabelCount, LateralUse, LearningCurve, TaskCurve
 from speech_mtl.scoring.tables import read_rows
 
 UNKNOWN = "unknown"
 """Stands for the commit of runs that were trained outside a repository or by an early version."""
 
+MOST_POINTS = 60
+"""Of a learning curve, so that files stay small."""
 
 Warn = Callable[[str], None]
 """Takes what is wrong with a file that only tells of a run: its results stay, and what the file tells is left out."""
@@ -42,10 +46,12 @@ def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
         return otherwise
 
 
-def cell_rows(recipe_name: str, plan: Plan, cell: Cell) -> Iterator[ResultRow]:
+def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[ResultRow]:
     """The rows of a finished cell: its transcripts, then its other tasks."""
     runs = [Run(plan.run_path(name)) for name in cell.stages]
     progress, num_parameters = [run.progress() for run in runs], runs[-1].num_parameters()
+    stages = [_stage_row(run, warn) for run in runs]
+    audio_s = [stage["audio_s"] for stage in stages if stage["audio_s"] is not None]
 
     def result(row: EvaluationRow | TaskRow, measured: Mapping[str, Any]) -> ResultRow:
         return {
@@ -63,6 +69,8 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell) -> Iterator[ResultRow]:
             "num_updates": sum(part.update for part in progress),
             "num_parameters": num_parameters,
             "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
+            "audio_s": round(sum(audio_s), 1) if len(audio_s) == len(stages) else None,
+            "stages": stages,
         }
 
     for row in evaluated_rows(runs[-1]):
@@ -73,6 +81,18 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell) -> Iterator[ResultRow]:
             **{key: row[key] for key in ("task", "metric", "num_labelled", "value", "errors", "counted")},
         }
         yield told
+
+
+def _stage_row(run: Run, warn: Warn) -> StageRow:
+    progress, records = run.progress(), _told(run.log, [], warn)
+    audio_s = [record["audio_s"] for record in records if "audio_s" in record]
+    known = len(audio_s) == len(records) > 0
+    return {
+        "run": run.path.name,
+        "num_updates": progress.update,
+        "audio_s": round(sum(audio_s), 1) if known else None,
+        "stopped": progress.end is not None,
+    }
 
 
 def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
@@ -135,6 +155,42 @@ def gather_curves(
         )
         labels += [LabelCount(arm, task, *pair) for task, pair in _told(run.labels, {}, warn).items()]
     return curves, conflicts, labels
+
+
+def gather_learning(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[LearningCurve]:
+    """The validation error by update of every run, once each, however many cells come from it."""
+    curves: dict[str, LearningCurve] = {}
+    for cell in cells:
+        first = 0
+        for stage in plan.line(plan.stages[cell.stages[-1]]):
+            run, recipe = Run(plan.run_path(stage.name)), stage.recipe
+            progress, has_target = run.progress(), cell.target in recipe.trained_languages
+            if stage.name not in curves:
+                looks = _told(run.log, [], warn)
+                points = [(look["update"], fmean(cers.values())) for look in looks if (cers := look.get("dev_cer"))]
+                updates, errors = _thinned(points, progress.best_update)
+                if progress.best_update in updates:
+                    curves[stage.name] = LearningCurve(
+                        run=stage.name,
+                        arm=cell.arm,
+                        budget_s=cell.budget_s if has_target else None,
+                        seed=recipe.seed,
+                        of=recipe.target or mean_of(recipe.trained_languages),
+                        first=first,
+                        updates=updates,
+                        errors=errors,
+                        best=progress.best_update,
+                        stopped=progress.end is not None,
+                    )
+            first += progress.update * has_target
+    return list(curves.values())
+
+
+def _thinned(points: Sequence[tuple[int, float]], best: int) -> tuple[list[int], list[float]]:
+    """At most `MOST_POINTS`, the last and the best among them."""
+    step = math.ceil(len(points) / (MOST_POINTS - 1))
+    kept = [(u, e) for place, (u, e) in enumerate(reversed(points)) if place % step == 0 or u == best][::-1]
+    return [update for update, _ in kept], [round(error, 4) for _, error in kept]
 
 
 def gather_laterals(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[LateralUse]:

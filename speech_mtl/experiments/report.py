@@ -3,7 +3,7 @@
 FOLDER/comparison.json (committed as results.json)   a list of rows, one for each model, language and split
 FOLDER/hypotheses.jsonl                              what every model heard in the target's test set
 FOLDER/provenance.json                               the recipe in a few words, and how the results came about
-FOLDER/curves.json                                   what training said of tasks, and of networks
+FOLDER/curves.json                                   validation errors by update; what training said of tasks, networks
 FOLDER/old_languages.jsonl                           what was heard in languages from before the target was learnt
 FOLDER/arms.json                                     errors of every arm with intervals, parameters and time
 FOLDER/efficiency.json                               equivalent hours
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -28,16 +28,18 @@ from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS
 from speech_mtl.experiments.provenance import portable
 from speech_mtl.files import NotNegative, json_text, read_json, read_text, write_text
+from speech_mtl.scoring.effort import after_pretraining, efforts
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.figures import figures_of
 from speech_mtl.scoring.forgetting import before
 from speech_mtl.scoring.hypotheses import AGAIN, Model, TestSet, read_test_sets, write_test_sets
-from speech_mtl.scoring.results import REFERENCE_ARM, Amount, AnyResultRow, ResultRow, measured_row
+from speech_mtl.scoring.results import REFERENCE_ARM, Amount, AnyResultRow, Protocol, ResultRow, measured_row
 from speech_mtl.scoring.summary import (
     ArmSize,
     Conflict,
     LabelCount,
     LateralUse,
+    LearningCurve,
     Provenance,
     Summary,
     TaskCurve,
@@ -59,6 +61,7 @@ class Curves(TypedDict, total=False):
     labels: list[LabelCount]
     laterals: list[LateralUse]
     sizes: list[ArmSize]
+    learning: list[LearningCurve]
 
 
 class Origin(TypedDict):
@@ -68,6 +71,7 @@ class Origin(TypedDict):
     about: str
     num_replications: Annotated[int, Field(ge=1, le=1_000_000)]
     reference: NotRequired[str]
+    protocol: NotRequired[Protocol]
     commands: list[str]
     commit: str | None
     versions: dict[str, str]
@@ -95,6 +99,8 @@ class Results:
         labels: How many labels of them training had.
         laterals: What progressive networks listen to.
         sizes: How many parameters each arm has.
+        learning: Validation errors by update, of every run.
+        protocol: What arms have in common; "" where it is unknown, as in files of earlier versions.
     """
 
     recipe: str
@@ -110,6 +116,8 @@ class Results:
     labels: Sequence[LabelCount] = field(default_factory=list)
     laterals: Sequence[LateralUse] = field(default_factory=list)
     sizes: Sequence[ArmSize] = field(default_factory=list)
+    learning: Sequence[LearningCurve] = field(default_factory=list)
+    protocol: Protocol | Literal[""] = ""
 
     @property
     def has_tasks(self) -> bool:
@@ -144,7 +152,14 @@ class Results:
             found = replace(found, reference=self.reference, tasks=errors, **told)
         forgotten = what_was_forgotten(self.old, self.num_replications)
         structure = {"laterals": list(self.laterals), "sizes": list(self.sizes)}
-        return replace(found, provenance=self.provenance, forgotten=forgotten, **structure)
+        after = after_pretraining(self.rows, self.learning, self.test_sets[0].language)
+        training = {
+            "protocol": self.protocol,
+            "efforts": efforts(self.rows, self.protocol),
+            "learning": list(self.learning),
+            "after_pretraining": after if len(self.test_sets) == 1 else [],
+        }
+        return replace(found, provenance=self.provenance, forgotten=forgotten, **structure, **training)
 
 
 def refuse_foreign_target(folder: Path) -> None:
@@ -178,7 +193,9 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
     origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
     if results.has_tasks:
         origin["reference"] = results.reference
-    if results.has_tasks or results.laterals or results.sizes:
+    if results.protocol:
+        origin["protocol"] = results.protocol
+    if results.has_tasks or results.laterals or results.sizes or results.learning:
         told = {name: list(getattr(results, name)) for name in Curves.__annotations__}
         write_text(folder / "curves.json", json_text(told, indent=None))
     how = {name: getattr(results.provenance, name) for name in Provenance.__slots__}
@@ -210,7 +227,7 @@ def load(folder: Path) -> Results:
     _check_old_languages(folder / OLD, old)
     _check_curves(curves, told)
     origin = _read_origin(folder / "provenance.json")
-    about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications", "reference")}
+    about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications", "reference", "protocol")}
     return Results(**about, **told, rows=rows, test_sets=test_sets, old=old, provenance=Provenance(**origin))
 
 
@@ -250,7 +267,7 @@ def refuse_drift(results: Results, folder: Path) -> None:
 
 
 def _read_origin(path: Path) -> dict:
-    origin = {"reference": REFERENCE_ARM.name, "trained_by": {}, **read_json(path, Origin, AGAIN)}
+    origin = {"reference": REFERENCE_ARM.name, "protocol": "", "trained_by": {}, **read_json(path, Origin, AGAIN)}
     return origin | {"commands": list(map(portable, origin["commands"]))}
 
 
@@ -337,6 +354,13 @@ def _check_curves(path: Path, told: Curves) -> None:
                 f"{path}: the curve of {curve.task} in {curve.arm} is not whole",
                 "a loss and a weight for each update",
                 f"{len(curve.updates)} updates, {len(curve.losses)} losses, {len(curve.weights)} weights",
+            )
+    for one in told.get("learning", ()):
+        if len(one.updates) != len(one.errors) or one.best not in one.updates:
+            raise _unfit(
+                f"{path}: the curve of {one.run} is not whole",
+                f"an error for each update, and one for update {one.best}",
+                f"{len(one.updates)} updates, {len(one.errors)} errors",
             )
 
 

@@ -16,20 +16,32 @@ from speech_mtl.reporting.blocks import (
     Section,
     Table,
 )
-from speech_mtl.scoring.results import REFERENCE_ARM
+from speech_mtl.scoring.results import PROTOCOLS, REFERENCE_ARM, Effort
 from speech_mtl.scoring.significance import two_sided
 from speech_mtl.scoring.summary import (
     LEARNT_BELOW,
     ArmSize,
     ArmSummary,
     LabelCount,
-    Provenance,
     Recommendation,
     Summary,
     TaskError,
     one_task_an_arm,
 )
-from speech_mtl.scoring.tables import MISSING, TASK_TABLE_GAIN, percent, short_metric, shown_error, shown_interval
+from speech_mtl.scoring.tables import (
+    EFFORT,
+    MISSING,
+    TASK_TABLE_GAIN,
+    effort_texts,
+    percent,
+    protocol_text,
+    short_metric,
+    shown_error,
+    shown_interval,
+)
+
+LEARNING = ("learning-curves", "pretraining", "after-pretraining")
+"""Plots of how the runs were trained."""
 
 LONG_TABLE = 12
 """Rows above which a table that repeats a plot is folded."""
@@ -54,11 +66,13 @@ def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
         sections.append(Section("What was forgotten", _forgotten(summary, plots)))
     if "laterals" in plots:
         sections.append(Section("What a new column listens to", [plots["laterals"]]))
+    if curves := [plots[name] for name in LEARNING if name in plots]:
+        sections.append(Section("Learning curves", curves))
     if summary.examples or not summary.tasks:
         sections.append(Section("Examples", _examples(summary)))
     sections += [
         Section("Notes", [Bullets(summary.notes)] if summary.notes else [Paragraph("There is nothing to note.")]),
-        Section("How it was made", _provenance(summary.provenance)),
+        Section("How it was made", _provenance(summary)),
     ]
     return Report(
         title=f"Recipe {summary.recipe}, {_what(summary)}",
@@ -90,27 +104,28 @@ def _subtitle(summary: Summary) -> str:
 def _tasks(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     tasks = list(dict.fromkeys(one.task for one in summary.tasks))
     together = [[task] for task in tasks] if one_task_an_arm(summary.tasks) else [tasks]
-    tables = [_task_table([one for one in summary.tasks if one.task in own], summary.reference) for own in together]
+    tables = [_task_table([one for one in summary.tasks if one.task in own], summary) for own in together]
     labels = [_labels(summary)] if summary.labels else []
     shown = [plots[name] for name in ("weights", "losses", "conflicts") if name in plots]
-    return [plots["tasks"], *tables, *labels, *shown]
+    return [plots["tasks"], *tables, *_protocol(summary), *labels, *shown]
 
 
-def _task_table(errors: Sequence[TaskError], reference: str) -> Table:
+def _task_table(errors: Sequence[TaskError], summary: Summary) -> Table:
     metrics = {one.task: one.metric for one in errors}
     found = {(one.budget_s, one.arm, one.task): one for one in errors}
     heads = ["Speech", "Arm"]
     for task, metric in metrics.items():
         heads += [f"{task}: {short_metric(metric)}", TASK_TABLE_GAIN]
+    heads += EFFORT if summary.efforts else []
     rows = []
     for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in errors):
         cells = [_speech_cell(budget_s), Cell(arm.name)]
         for task in metrics:
             cells += _task_cells(found.get((budget_s, arm, task)))
-        rows.append(cells)
+        rows.append([*cells, *(_effort(summary.efforts.get((arm, budget_s))) if summary.efforts else ())])
     note = (
-        f"Test split; in brackets the {words.INTERVAL}. Fewer errors: than {reference}, paired. Errors are characters, "
-        "classes, tags or deviations."
+        f"Test split; in brackets the {words.INTERVAL}. Fewer errors: than {summary.reference}, paired. Errors are "
+        f"characters, classes, tags or deviations.{_how_trained(summary)}"
     )
     which = "each task" if len(metrics) > 1 else next(iter(metrics))
     return Table(f"Errors of {which} by arm", heads, rows, num_text_columns=2, note=note)
@@ -144,15 +159,15 @@ def _error_against_hours(summary: Summary, plots: Mapping[str, Plot]) -> list[Bl
     if not summary.arms:
         return [Paragraph("No arm was measured.")]
     heads = ["Target speech", "Arm", "Seeds", "CER %", "WER %", "CER reduced by %"]
-    heads += ["p, bootstrap", "p, MAPSSWE", "Updates", "Training"]
-    rows = [_comparison_row(one, summary.arms) for one in summary.arms]
+    heads += ["p, bootstrap", "p, MAPSSWE", *(EFFORT if summary.efforts else EFFORT[:1]), "Training"]
+    rows = [_comparison_row(one, summary) for one in summary.arms]
     sizes = {one.arm: one for one in summary.sizes}
     if _sizes_differ(summary):
         heads += ["Parameters trained", "Parameters", "The target's own"]
         rows = [[*row, *_sizes(sizes.get(one.arm))] for row, one in zip(rows, summary.arms, strict=True)]
     title = "Error rates of every arm at every amount of target speech"
     table = Table(title, heads, rows, num_text_columns=2, note=_how_compared(summary))
-    return [plots["data-efficiency"], table]
+    return [plots["data-efficiency"], table, *_protocol(summary)]
 
 
 def _sizes_differ(summary: Summary) -> bool:
@@ -180,23 +195,44 @@ def _how_compared(summary: Summary) -> str:
         f" lowest CER at that amount. p: chance of so large a difference from {REFERENCE_ARM} if there were none,"
         " two-sided, by the paired bootstrap, and by the matched-pairs test on words (MAPSSWE), there the largest of"
         f" the seeds, unless some have more errors than alone and some fewer. Updates"
-        f" and training time: all stages, mean over seeds.{size}"
+        f" and training time: all stages, mean over seeds.{size}{_how_trained(summary)}"
     )
 
 
-def _comparison_row(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:
-    rivals = [other.cer.value for other in arms if other.budget_s == one.budget_s]
+def _how_trained(summary: Summary) -> str:
+    """What has to be known of the columns `EFFORT`."""
+    if not summary.efforts:
+        return ""
+    return (
+        " Shared: updates in runs that other rows come from, too. Audio: training speech that all stages processed, as"
+        " often as they did. Runs not stopped early took all their updates: their error might still have been falling."
+    )
+
+
+def _protocol(summary: Summary) -> list[Block]:
+    return [Paragraph(protocol_text(summary.protocol))] if summary.protocol else []
+
+
+def _comparison_row(one: ArmSummary, summary: Summary) -> list[Cell]:
+    rivals = [other.cer.value for other in summary.arms if other.budget_s == one.budget_s]
     strong = len(rivals) > 1 and one.cer.value == min(rivals)
+    updates = Cell(f"{one.num_updates:,.0f}", one.num_updates)
     return [
         _speech_cell(one.budget_s),
         Cell(one.arm.name),
         Cell(", ".join(map(str, one.seeds)) if len(one.seeds) <= 5 else f"{len(one.seeds)} seeds", len(one.seeds)),
         Cell(percent(one.cer.value), one.cer.value, words.interval(one.cer), strong),
         Cell(percent(one.wer.value), one.wer.value, words.interval(one.wer)),
-        *_against_alone(one, arms),
-        Cell(f"{one.num_updates:,.0f}", one.num_updates),
+        *_against_alone(one, summary.arms),
+        *(_effort(summary.efforts.get((one.arm, one.budget_s))) if summary.efforts else [updates]),
         Cell(words.waiting(one.wall_time_s), one.wall_time_s),
     ]
+
+
+def _effort(one: Effort | None) -> list[Cell]:
+    one = one or {}
+    values = one.get("num_updates"), one.get("audio_s"), one.get("num_not_stopped")
+    return [Cell(text, value) for text, value in zip(effort_texts(one), values, strict=True)]
 
 
 def _against_alone(one: ArmSummary, arms: Sequence[ArmSummary]) -> list[Cell]:
@@ -338,6 +374,7 @@ def _transfer(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
     blocks: list[Block] = [
         plots["transfer"],
         Table("How much each auxiliary language helps each target", heads, rows, 2, folded=len(rows) > LONG_TABLE),
+        *_protocol(summary),
     ]
     if summary.recommendations:
         blocks += [
@@ -369,8 +406,8 @@ def _examples(summary: Summary) -> list[Block]:
     return blocks
 
 
-def _provenance(provenance: Provenance | None) -> list[Block]:
-    if provenance is None:
+def _provenance(summary: Summary) -> list[Block]:
+    if (provenance := summary.provenance) is None:
         return [Paragraph("Unknown: commands, versions and machine were not recorded.")]
     trained_by = ", ".join(f"{number} by {commit}" for commit, number in provenance.trained_by.items())
     facts = [
@@ -380,6 +417,7 @@ def _provenance(provenance: Provenance | None) -> list[Block]:
         ("Hardware", provenance.hardware or "unknown"),
         ("Finished", provenance.finished or "unknown"),
         ("Training, all together", words.waiting(provenance.wall_time_s)),
+        *([("Protocol", f"{summary.protocol}: {PROTOCOLS[summary.protocol]}")] if summary.protocol else []),
     ]
     commands = Commands(provenance.commands) if provenance.commands else Paragraph("The commands are not known.")
     return [commands, Facts(facts)]

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from speech_mtl.reporting import matrices, style, words
 from speech_mtl.reporting.blocks import Plot
+from speech_mtl.reporting.learning_plots import make_learning_plots
 from speech_mtl.reporting.style import INK, PAPER, WIDTH, ArmStyle
 from speech_mtl.reporting.task_plots import make_task_plots
 from speech_mtl.reporting.trade_off import TRADE_OFF, draw_trade_off, learnt_and_forgotten
@@ -50,6 +51,7 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
             title = "How much each layer listens to columns that were trained before"
             plots.append(style.saved("laterals", title, matrices.LATERALS, matrices.draw_laterals(summary.laterals)))
         plots += make_task_plots(summary)
+        plots += make_learning_plots(summary)
     return {plot.name: plot for plot in plots}
 
 

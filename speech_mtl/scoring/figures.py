@@ -3,7 +3,7 @@
 from typing import overload
 
 from speech_mtl.files import json_text
-from speech_mtl.scoring.results import ArmRow, EfficiencyRow, EquivalentRow, ForgettingRow, TaskErrorRow
+from speech_mtl.scoring.results import Arm, ArmRow, EfficiencyRow, Effort, EquivalentRow, ForgettingRow, TaskErrorRow
 from speech_mtl.scoring.summary import EquivalentHours, Hours, Summary
 
 
@@ -39,6 +39,7 @@ def arm_rows(summary: Summary) -> list[ArmRow]:
             "num_parameters": sizes[one.arm].total if one.arm in sizes else None,
             "num_own": sizes[one.arm].own if one.arm in sizes else None,
             "wall_time_s": round(one.wall_time_s, 1),
+            **_effort(summary, one.arm, one.budget_s),
         }
         for one in summary.arms
     ]
@@ -61,6 +62,7 @@ def task_rows(summary: Summary) -> list[TaskErrorRow]:
             "gain": _rounded(one.gain and one.gain.value),
             "gain_low": _rounded(one.gain and one.gain.low),
             "gain_high": _rounded(one.gain and one.gain.high),
+            **_effort(summary, one.arm, one.budget_s),
         }
         for one in summary.tasks
     ]
@@ -105,9 +107,14 @@ def efficiency_rows(summary: Summary) -> list[EfficiencyRow]:
             "hours_alone": row(found, found.hours),
             "low": row(found, found.low),
             "high": row(found, found.high),
+            **_effort(summary, found.arm, found.budget_s),
         }
         for found in summary.equivalent_hours
     ]
+
+
+def _effort(summary: Summary, arm: Arm, budget_s: float) -> Effort:
+    return summary.efforts.get((arm, budget_s), Effort())
 
 
 @overload

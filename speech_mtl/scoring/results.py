@@ -1,7 +1,7 @@
 """The rows of result files: what `evaluation.json` and `comparison.json` hold, and what tables are made of."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
@@ -67,6 +67,15 @@ class Arm:
         return self.method if len(fields) == 1 else fields
 
 
+PROTOCOLS = {
+    "equal_speech": "each arm trained until its validation error stopped falling",
+    "equal_target_updates": "each arm has as many updates of the target's speech as alone, whatever it has besides",
+    "equal_updates": "each arm has as many updates as alone, all its stages together",
+}
+"""The values of `compare.protocol`: what arms have in common, so that they can be compared."""
+
+Protocol = Literal["equal_speech", "equal_target_updates", "equal_updates"]
+
 REFERENCE_ARM = Arm("alone")
 """The arm that the others are measured against: the target language and nothing else."""
 
@@ -125,6 +134,22 @@ class EvaluationRow(MeasuredRow):
     character_insertions: NotNegative
 
 
+class StageRow(TypedDict):
+    """One run of several that a model comes from. Models share runs, as pretraining: these have the same name.
+
+    Attributes:
+        run: Its name.
+        num_updates: Optimizer steps.
+        audio_s: Seconds of training speech in all its batches; None where the log does not tell.
+        stopped: Whether early stopping ended it, and not the number of updates.
+    """
+
+    run: str
+    num_updates: NotNegative
+    audio_s: Amount | None
+    stopped: bool
+
+
 class ResultRow(MeasuredRow):
     """A row of a comparison: one trained model on one language's split.
 
@@ -133,9 +158,11 @@ class ResultRow(MeasuredRow):
         arm: The way of training.
         budget_s: Seconds of target speech that the model was trained with.
         seed: Random seed of the run.
-        num_updates: Optimizer steps.
+        num_updates: Optimizer steps, all stages together.
         num_parameters: Trainable parameters of the model.
         wall_time_s: Duration of the training.
+        audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
+        stages: The runs that it comes from, in order. Files of earlier versions lack it, and `audio_s`.
     """
 
     recipe: str
@@ -145,6 +172,8 @@ class ResultRow(MeasuredRow):
     num_updates: NotNegative
     num_parameters: NotNegative
     wall_time_s: Amount
+    audio_s: NotRequired[Amount | None]
+    stages: NotRequired[list[StageRow]]
 
 
 class TaskRow(TypedDict):
@@ -188,7 +217,29 @@ AnyResultRow = Annotated[
 """A row of `comparison.json`."""
 
 
-class TaskErrorRow(TypedDict):
+class Effort(TypedDict, total=False):
+    """What an arm took at a budget: mean over seeds, and over targets where there are several.
+
+    Rows of figures hold it, too. Those of earlier versions do not.
+
+    Attributes:
+        protocol: What all arms have in common; missing where it is unknown.
+        num_updates: Optimizer steps of all stages.
+        shared_updates: Those of them in runs that other arms, budgets or seeds come from, too, as pretraining.
+        audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
+        num_runs: How many runs there are.
+        num_not_stopped: How many of these early stopping did not end: their error might still have been falling.
+    """
+
+    protocol: Protocol
+    num_updates: Amount
+    shared_updates: Amount
+    audio_s: Amount | None
+    num_runs: NotNegative
+    num_not_stopped: NotNegative
+
+
+class TaskErrorRow(Effort):
     """A row of `tasks.json`: one task in an arm, over seeds; see `summary.TaskError`. Ends are of 95 % intervals."""
 
     recipe: str
@@ -223,7 +274,7 @@ class LateralRow(TypedDict):
     share: Amount
 
 
-class ArmRow(TypedDict):
+class ArmRow(Effort):
     """A row of `arms.json`: an arm at a budget, over seeds; see `summary.ArmSummary`.
 
     Attributes:
@@ -313,7 +364,7 @@ class EquivalentRow(TypedDict):
     factor: Number
 
 
-class EfficiencyRow(TypedDict):
+class EfficiencyRow(Effort):
     """A row of `efficiency.json`: what an arm's hours are worth; see `summary.EquivalentHours`.
 
     Attributes:

@@ -3,12 +3,12 @@
 Rates are fractions, not percent; intervals cover 95 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from speech_mtl.files import NotNegative
-from speech_mtl.scoring.results import Amount, Arm, Budget, Number, SavedArm
+from speech_mtl.scoring.results import Amount, Arm, Budget, Effort, Number, Protocol, Rate, SavedArm, Seed
 
 MEAN, WORST = "mean of languages", "worst language"
 """What is a task beside the languages where there are several."""
@@ -63,6 +63,50 @@ class ArmSummary:
     num_updates: float
     num_parameters: int
     wall_time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """The validation error that early stopping looked at, by update, in one run.
+
+    Attributes:
+        run: Its name.
+        arm: The first arm that needs it.
+        budget_s: Seconds of target speech; None where the target is not in it: pretraining.
+        seed: Of all random draws.
+        of: Whose error: a language, or the mean of several.
+        first: Updates with the target in the runs that it goes on from.
+        updates: When; of many looks at the dev set, some.
+        errors: Character error rates.
+        best: The update whose weights were taken.
+        stopped: Whether early stopping ended it.
+    """
+
+    run: str
+    arm: SavedArm
+    budget_s: Budget | None
+    seed: Seed
+    of: str
+    first: NotNegative
+    updates: list[NotNegative]
+    errors: list[Rate]
+    best: NotNegative
+    stopped: bool
+
+    @property
+    def error(self) -> float:
+        """Of the weights that were taken."""
+        return self.errors[self.updates.index(self.best)]
+
+
+@dataclass(frozen=True, slots=True)
+class AfterPretraining:
+    """A model's test error beside the validation error of the pretraining that it comes from."""
+
+    arm: Arm
+    budget_s: float
+    pretraining: float
+    cer: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +413,10 @@ class Summary:
         curves: Losses and weights of tasks by update, of the first seed at the largest budget.
         conflicts: Between tasks' gradients, of the same runs, where they were logged.
         labels: How many labels the same runs had.
+        protocol: What arms have in common; "" if unknown.
+        efforts: What each arm took at each budget; empty for results of earlier versions.
+        learning: Validation errors by update, of every run.
+        after_pretraining: Test errors beside those of pretraining, of every model that comes from some.
         notes: What could not be given, and why; what the reader has to know about the intervals.
         provenance: Where it comes from; None if unknown.
     """
@@ -396,5 +444,9 @@ class Summary:
     curves: list[TaskCurve] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     labels: list[LabelCount] = field(default_factory=list)
+    protocol: Protocol | Literal[""] = ""
+    efforts: Mapping[tuple[Arm, float], Effort] = field(default_factory=dict)
+    learning: list[LearningCurve] = field(default_factory=list)
+    after_pretraining: list[AfterPretraining] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provenance: Provenance | None = None

@@ -9,14 +9,17 @@ from typing import Any
 from speech_mtl.errors import InputError, printable
 from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.scoring.results import (
+    PROTOCOLS,
     REFERENCE_ARM,
     Arm,
     ArmRow,
     EfficiencyRow,
+    Effort,
     EquivalentRow,
     EvaluationRow,
     ForgettingRow,
     GenerationRow,
+    Protocol,
     ResultRow,
     TaskErrorRow,
     TaskRow,
@@ -27,6 +30,9 @@ MISSING = "–"
 
 TASK_TABLE_GAIN = "fewer errors by %"
 """Head of the columns that compare with the reference arm."""
+
+EFFORT = ["Updates", "Audio", "Runs not stopped early"]
+"""Heads of the columns that `effort_texts` makes."""
 
 CER = "character error rate"
 """The figure of transcripts as a task."""
@@ -107,6 +113,8 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
     heads = ["Speech", "Arm", "Seeds"]
     for task in wanted:
         heads += [f"{task}: {short_metric(metrics[task])}", TASK_TABLE_GAIN]
+    shows_effort = any("num_updates" in row for row in rows)
+    heads += EFFORT if shows_effort else []
     lines = []
     for budget_s, arm in dict.fromkeys((row["budget_s"], row["arm"]) for row in rows):
         own = [found.get((budget_s, arm, task)) for task in wanted]
@@ -115,8 +123,8 @@ def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
         line = [duration(budget_s), arm.name, str(max(row["num_seeds"] for row in own if row))]
         for row in own:
             line += [MISSING, MISSING] if row is None else [_task_figure(row), _gain(row)]
-        lines.append(line)
-    return markdown_table(heads, lines, num_text_columns=2)
+        lines.append(line + (effort_texts(next(row for row in own if row)) if shows_effort else []))
+    return markdown_table(heads, lines, num_text_columns=2) + _caption(rows)
 
 
 def short_metric(metric: str) -> str:
@@ -200,6 +208,8 @@ def arm_table(rows: Sequence[ArmRow]) -> str:
         "The target's own",
         "Training",
     ]
+    shows_effort = any("num_updates" in row for row in rows)
+    heads += EFFORT if shows_effort else []
     lines = []
     for row in rows:
         counts = [row["num_trained"], row["num_parameters"], row["num_own"]]
@@ -216,9 +226,33 @@ def arm_table(rows: Sequence[ArmRow]) -> str:
                 reduced,
                 *(MISSING if count is None else f"{count:,}" for count in counts),
                 duration(row["wall_time_s"]),
+                *(effort_texts(row) if shows_effort else ()),
             ]
         )
-    return markdown_table(heads, lines, num_text_columns=2)
+    return markdown_table(heads, lines, num_text_columns=2) + _caption(rows)
+
+
+def effort_texts(row: Effort) -> list[str]:
+    """What an arm took, for people."""
+    if "num_updates" not in row:
+        return [MISSING] * len(EFFORT)
+    shared, audio_s = row.get("shared_updates"), row.get("audio_s")
+    return [
+        f"{row['num_updates']:,.0f}" + (f" ({shared:,.0f} shared)" if shared else ""),
+        MISSING if audio_s is None else duration(audio_s) if audio_s < 3600 else f"{audio_s / 3600:,.1f} h",
+        f"{row.get('num_not_stopped')} of {row.get('num_runs')}",
+    ]
+
+
+def _caption(rows: Sequence[Effort]) -> str:
+    """Below a table: how its rows came about, as far as they say so."""
+    sentences = dict.fromkeys(protocol_text(row["protocol"]) for row in rows if "protocol" in row)
+    return "\n\n" + escaped(" ".join(sentences)) if sentences else ""
+
+
+def protocol_text(protocol: Protocol) -> str:
+    """What arms have in common, in a sentence."""
+    return f"Protocol {protocol}: {PROTOCOLS[protocol]}."
 
 
 def efficiency_table(rows: Sequence[EfficiencyRow]) -> str:
@@ -233,7 +267,7 @@ def efficiency_table(rows: Sequence[EfficiencyRow]) -> str:
         for measured, low, high in (hours, factors):
             line += [measured, f"{low} to {high}"]
         lines.append(line)
-    return markdown_table(heads, lines, num_text_columns=2)
+    return markdown_table(heads, lines, num_text_columns=2) + _caption(rows)
 
 
 def _bounded(row: EquivalentRow, text: str) -> str:

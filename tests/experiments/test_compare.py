@@ -6,7 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import get_type_hints
 
 import jiwer
@@ -41,6 +43,8 @@ class Compared:
     evaluated: list[str] = field(default_factory=list)
     stopped_at: tuple[list[str], list[str]] = ([], [])
     rows_when_stopped: list[ResultRow] = field(default_factory=list)
+    audio_s: dict[str, float] = field(default_factory=dict)
+    """Of the batches that each run was given."""
 
     def times(self) -> dict[Path, int]:
         """When each file of the runs was written."""
@@ -78,13 +82,20 @@ def compared(
     done = Compared(recipe, folder / "out")
     with pytest.MonkeyPatch.context() as patched:
         finish, evaluate = train_module._Training.finish, evaluate_module.evaluate
+        batches = train_module.batches
 
         def counted_finish(training):
             if done.trained.count("alone-0.06min-seed0") == 1 and not done.stopped_at[0]:
                 done.stopped_at = (list(done.trained), list(done.evaluated))
                 raise KeyboardInterrupt
             done.trained.append(training.run.path.name)
+            patched.setattr(train_module, "batches", partial(counted_batches, training.run.path.name))
             return finish(training)
+
+        def counted_batches(name, *arguments, **keywords):
+            for batch in batches(*arguments, **keywords):
+                done.audio_s[name] = done.audio_s.get(name, 0.0) + batch.num_samples.sum() / recipe.data.sample_rate_hz
+                yield batch
 
         def counted_evaluate(run, *arguments, **keywords):
             done.evaluated.append(run.path.name)
@@ -159,6 +170,27 @@ def test_updates_and_time_are_those_of_all_stages(compared: Compared):
         progress = [Run(compared.folder / "runs" / name).progress() for name in names]
         assert row["num_updates"] == 2 * len(names)
         assert row["wall_time_s"] == round(sum(part.wall_time_s for part in progress), 1)
+
+
+def test_audio_is_that_of_the_batches_of_all_stages(compared: Compared):
+    for row in compared.rows:
+        stages = row.get("stages", [])
+        pretrained = ["pretrain-seed0"] * (row["arm"].name == "pretrain_finetune")
+        assert [stage["run"] for stage in stages] == [*pretrained, f"{row['arm']}-{row['budget_s'] / 60:g}min-seed0"]
+        assert [stage["num_updates"] for stage in stages] == [2] * len(stages)
+        assert row.get("audio_s") == pytest.approx(sum(compared.audio_s[stage["run"]] for stage in stages), abs=0.11)
+
+
+def test_curves_are_those_of_the_log_and_the_protocol_is_that_of_the_recipe(compared: Compared):
+    curves = json.loads((compared.folder / "curves.json").read_text())["learning"]
+    assert Counter(one["run"] for one in curves) == Counter(set(compared.trained))
+    for one in curves:
+        (look,) = map(json.loads, (compared.folder / "runs" / one["run"] / "log.jsonl").read_text().splitlines())
+        assert one["errors"] == [round(fmean(look["dev_cer"].values()), 4)]
+        assert (one["updates"], one["best"], one["stopped"]) == ([2], 2, False)
+        assert (one["budget_s"] is None) == (one["run"] == "pretrain-seed0")
+    assert json.loads((compared.folder / "provenance.json").read_text())["protocol"] == "equal_speech"
+    assert "Learning curves" in (compared.folder / "report.md").read_text()
 
 
 def test_budgets_are_nested_and_equal_across_arms(compared: Compared):
@@ -299,7 +331,10 @@ def test_a_damaged_log_is_named_once_and_stops_nothing(compared: Compared, capsy
         rows = compare(compared.recipe, compared.folder, Screen()).rows
     finally:
         path.write_bytes(whole)
-    assert rows == compared.rows
+    unknown = [row | {"audio_s": None, "stages": None} for row in rows]
+    assert unknown == [row | {"audio_s": None, "stages": None} for row in compared.rows]
+    lost = [(row["arm"].name, round(row["budget_s"], 1)) for row in rows if row.get("audio_s") is None]
+    assert lost == [("alone", 3.6)] * 2
     assert capsys.readouterr().err.count("log.jsonl") == 1
 
 

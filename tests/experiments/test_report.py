@@ -1,6 +1,7 @@
 """A folder of results: written, read back, refused when it is not whole, and kept in step with its figures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from speech_mtl.cli import main
 from speech_mtl.errors import InputError
 from speech_mtl.experiments import report
 from speech_mtl.experiments.arms import ARMS
+from speech_mtl.experiments.compare import comparison_text
 from speech_mtl.experiments.provenance import command, commit, portable, provenance
 from speech_mtl.experiments.report import Results
 from speech_mtl.scoring.error_rate import score
+from speech_mtl.scoring.figures import figures_of
 from speech_mtl.scoring.hypotheses import Model, TestSet, write_test_sets
 from speech_mtl.scoring.results import CONTROLS, Arm, measured_row
-from speech_mtl.scoring.summary import Provenance
+from speech_mtl.scoring.summary import LearningCurve, Provenance
 
 REFERENCES = ["ab cd", "ef gh", "ij", "kl mn op"] * 5
 
@@ -146,6 +149,46 @@ def test_results_that_do_not_say_what_trained_their_runs_can_be_read(folder: Pat
     assert report.load(folder).provenance.trained_by == {}
 
 
+def test_the_protocol_is_kept_and_that_of_earlier_versions_is_unknown(saved: Path):
+    assert "protocol" not in json.loads((saved / "provenance.json").read_text())
+    assert (report.load(saved).protocol, report.load(saved).summary.protocol) == ("", "")
+    named = replace(results(), protocol="equal_speech")
+    report.save(named, saved, rows="comparison.json")
+    report.write_report(report.load(saved), saved)
+    assert report.load(saved).protocol == "equal_speech"
+    sentence = "equal_speech: each arm trained until its validation error stopped falling"
+    assert (saved / "report.md").read_text().count(sentence) == 2, "below the table and in the facts"
+    assert sentence in comparison_text(named)
+    changed_json(saved / "provenance.json", ("protocol",), "equal_luck")
+    with pytest.raises(InputError, match=r"provenance\.json: the field 'protocol' is not right"):
+        report.load(saved)
+
+
+def test_effort_and_pretraining_come_from_rows_and_curves(tmp_path: Path):
+    found = results()
+    for number, row in enumerate(found.rows):
+        own: Any = {"run": f"own-{number}", "num_updates": 5, "audio_s": 30.0, "stopped": True}
+        start: Any = {"run": "pretrain", "num_updates": 7, "audio_s": 70.0, "stopped": False}
+        row.update(audio_s=100.0, stages=[start, own])
+    learning = [LearningCurve("pretrain", Arm("joint"), None, 0, "de", 0, [7], [0.4], 7, False)]
+    report.save(replace(found, learning=learning, protocol="equal_updates"), tmp_path)
+    summary = report.load(tmp_path).summary
+    took = {
+        "protocol": "equal_updates",
+        "num_updates": 12,
+        "shared_updates": 7,
+        "audio_s": 100.0,
+        "num_runs": 2,
+        "num_not_stopped": 1,
+    }
+    assert summary.efforts == {(row["arm"], row["budget_s"]): took for row in found.rows}
+    assert summary.learning == learning
+    assert [(one.arm, one.budget_s, one.pretraining, one.cer) for one in summary.after_pretraining] == [
+        (row["arm"], row["budget_s"], 0.4, row["cer"]) for row in found.rows
+    ]
+    assert all(took.items() <= row.items() for row in json.loads(figures_of(summary)["arms.json"]))
+
+
 def test_commands_are_kept_once_each_and_in_order(folder: Path):
     assert report.earlier_commands(folder) == [command()]
     assert provenance(1.0, {}, ["first", command()]).commands == ["first", command()]
@@ -229,6 +272,9 @@ def changed_json(path: Path, keys: tuple, value: object) -> None:
         ("comparison.json", (0, "language"), "de"),
         ("comparison.json", (0, "task"), "emotion"),
         ("comparison.json", (1, "budget_s"), 600.0),
+        ("comparison.json", (0, "audio_s"), -1.0),
+        ("comparison.json", (0, "stages"), [{"run": "x", "num_updates": 5, "audio_s": None}]),
+        ("comparison.json", (0, "stages"), [{"run": "x", "num_updates": -5, "audio_s": None, "stopped": True}]),
         ("provenance.json", ("commands",), "speech-mtl"),
         ("provenance.json", ("commands", 0), None),
         ("provenance.json", ("versions",), []),
@@ -259,6 +305,18 @@ def test_rows_and_hypotheses_fit_one_another(saved: Path):
         assert "run the comparison again" in caught.value.action
 
 
+LEARNING = {
+    **{"run": "alone", "arm": "alone", "budget_s": 600.0, "seed": 0, "of": "cs", "first": 0},
+    **{"updates": [10, 20], "errors": [0.5, 0.4], "best": 20, "stopped": True},
+}
+
+
+def test_a_learning_curve_is_read(saved: Path):
+    (saved / "curves.json").write_text(json.dumps({"learning": [LEARNING]}))
+    (curve,) = report.load(saved).learning
+    assert curve == LearningCurve("alone", Arm("alone"), 600.0, 0, "cs", 0, [10, 20], [0.5, 0.4], 20, True)
+
+
 @pytest.mark.parametrize(
     "curves",
     [
@@ -269,6 +327,11 @@ def test_rows_and_hypotheses_fit_one_another(saved: Path):
         {"sizes": [{"arm": "joint", "trained": -1, "total": 2, "own": 0}]},
         {"labels": [{"arm": "joint", "task": "cs", "labelled": "many", "utterances": 2}]},
         {"laterals": {}},
+        {"learning": [LEARNING | {"errors": [0.5]}]},
+        {"learning": [LEARNING | {"best": 15}]},
+        {"learning": [LEARNING | {"errors": [0.5, -0.1]}]},
+        {"learning": [LEARNING | {"budget_s": 0}]},
+        {"learning": [LEARNING | {"stopped": "yes"}]},
         [],
     ],
 )

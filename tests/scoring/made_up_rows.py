@@ -29,6 +29,8 @@ def row(arm, budget_s, seed, cer, wer: float | None = 0.5, language="cs", split=
         "num_updates": 10,
         "num_parameters": 1000,
         "wall_time_s": 1.5,
+        "audio_s": 30.0,
+        "stages": [{"run": f"{arm}-{budget_s}-{seed}", "num_updates": 10, "audio_s": 30.0, "stopped": True}],
     }
 
 

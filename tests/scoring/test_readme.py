@@ -38,7 +38,8 @@ def example_of(kind: type) -> dict[str, object]:
     """A row with a value of the right type in every field."""
     values = {str: "text", int: 3, float: 0.5, bool: False, list[str]: ["cs"], Arm: Arm("joint", "a")}
     hints = {key: [hint, *get_args(hint)] for key, hint in get_type_hints(kind).items()}
-    return {key: "dev" if key == "split" else next(values[h] for h in own if h in values) for key, own in hints.items()}
+    chosen = {"split": "dev", "protocol": "equal_speech"}
+    return {key: chosen.get(key) or next(values[h] for h in own if h in values) for key, own in hints.items()}
 
 
 @pytest.fixture
