@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from speech_mtl.reporting import matrices, style, words
 from speech_mtl.reporting.blocks import Plot
+from speech_mtl.reporting.prolonged import PROLONGED, draw_prolonged
 from speech_mtl.reporting.style import INK, PAPER, WIDTH, ArmStyle
 from speech_mtl.reporting.task_plots import make_task_plots
 from speech_mtl.reporting.trade_off import TRADE_OFF, draw_trade_off, learnt_and_forgotten
@@ -36,6 +37,9 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
             plots.append(
                 style.saved("equivalent-hours", title, FACTORS, draw_factors(summary.equivalent_hours, styles))
             )
+        if any(one.seconds for one in summary.predictions):
+            title = "Character error rate with more speech than was measured, by arm"
+            plots.append(style.saved("more-speech", title, PROLONGED, draw_prolonged(summary, styles)))
         if summary.languages and summary.arms and not summary.tasks:
             title = "Character error rate by language, arm and budget"
             scales = "" if _one_scale(summary.languages) else " Each amount of speech has a scale of its own."
