@@ -96,8 +96,8 @@ def _refuse_too_far(amounts_s: Sequence[float], given: Sequence[Prediction]) -> 
             least, most = min(one.seconds[0] for one in given), max(one.seconds[-1] for one in given)
             raise InputError(
                 f"{duration(amount_s)} of speech is too far from what was measured: where a floor begins is not known",
-                expected=f"{duration(least)} to {duration(most)}: a {REACH}th of the smallest budget to {REACH} times the "
-                "largest",
+                expected=f"{duration(least)} to {duration(most)}: a {REACH}th of the smallest amount to {REACH} times "
+                "the largest",
                 received=f"{amount_s / 60:g} minutes",
                 action="choose an amount in between, or compare with budgets that are nearer to it",
             )

@@ -34,8 +34,8 @@ def predicted(predictions: Sequence[Prediction], amounts_s: Sequence[float], err
     given = [one for one in predictions if one.seconds]
     refused = [f"{one.arm}: nothing is predicted, since {one.why_not}." for one in predictions if not one.seconds]
     refused += [
-        f"{_short(error)} % is below the floor of {one.arm}, {percent(one.floor.value)} % {words.interval(one.floor)}:"
-        " as the curve goes, no amount of speech is enough."
+        f"{shown_target(error)} is below the floor of {one.arm}, {percent(one.floor.value)} %"
+        f" {words.interval(one.floor)}: as the curve goes, no amount of speech is enough."
         for one in given
         for error in errors
         if one.floor and error < one.floor.low
@@ -45,7 +45,7 @@ def predicted(predictions: Sequence[Prediction], amounts_s: Sequence[float], err
         return reasons
     heads = ["Arm", "Measured with", *(f"CER % with {words.speech(amount)}" for amount in amounts_s)]
     for error in errors:
-        heads += [f"Speech for {_short(error)} %", "More than measured"]
+        heads += [f"Speech for {shown_target(error)}", "More than measured"]
     rows = [
         [
             Cell(one.arm.name),
@@ -72,13 +72,17 @@ def needed_least(predictions: Sequence[Prediction], error: float) -> Paragraph:
     )
     amount = f"{words.alone_text(least.hours, spelled=True)} {words.alone_interval(least)}".rstrip()
     if least.hours.relation == ">":
-        return Paragraph(f"For {_short(error)} %, {amount} of speech is needed with every arm: more is not predicted.")
+        who = "every arm" if len(given) > 1 else arm
+        return Paragraph(
+            f"For {shown_target(error)}, {who} needs {amount} of speech, beyond which nothing is predicted."
+        )
     among = f", the least of {len(given)} arms" if len(given) > 1 else ""
-    return Paragraph(f"For {_short(error)} %, {arm} needs {amount} of speech{among}.")
+    return Paragraph(f"For {shown_target(error)}, {arm} needs {amount} of speech{among}.")
 
 
-def _short(error: float) -> str:
-    return f"{100 * error:.4g}"
+def shown_target(error: float) -> str:
+    """An error as it was asked for."""
+    return f"{100 * error:.4g} %"
 
 
 def _error_cell(one: Prediction, amount_s: float) -> Cell:

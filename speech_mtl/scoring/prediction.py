@@ -36,8 +36,6 @@ half-normal distribution. One seed does not show how seeds vary: as much as runs
 _NUM_FLOORS, _NUM_POWERS, _NUM_SCATTERS, _NUM_CURVES, _NUM_AMOUNTS = 40, 50, 8, 10_000, 81
 
 _TAIL = 0.025
-_CLIPPED_VARIANCE = 0.913
-"""Variance of a standard normal number that is clipped to its 95 % interval."""
 
 
 def predictions(sampled: "Bootstrap") -> list[Prediction]:
@@ -55,8 +53,9 @@ def predict(sampled: "Bootstrap", arm: Arm) -> Prediction:
     measured = {b: own for (one, b), own in sorted(sampled.cer.items(), key=lambda item: item[0][1]) if one == arm}
     learnt = {budget_s: own for budget_s, own in measured.items() if own.learnt}
     if len(learnt) < MIN_BUDGETS:
-        found = "no budget" if not learnt else ", ".join(map(duration, learnt))
-        return Prediction(arm, list(learnt), why_not=f"it has learnt with {found} only, and three budgets are needed")
+        found = f"only {' and '.join(map(duration, learnt))}" if learnt else "no amount"
+        why_not = f"it has learnt with {found} of speech, and {MIN_BUDGETS} amounts are needed"
+        return Prediction(arm, list(learnt), why_not=why_not)
     logs = np.log(np.maximum([own.replicates for own in learnt.values()], sampled.smallest))
     means = [own.mean for own in learnt.values()]
     if why_not := _does_not_fall(list(learnt), means, logs):
@@ -87,10 +86,13 @@ def _does_not_fall(budgets_s: list[float], means: list[float], logs: np.ndarray)
 
 
 def covariance(replicates: np.ndarray) -> np.ndarray:
-    """Of (H, R) replicates, (H, H), as of a normal distribution with the same 95 % intervals: what few seeds say of
-    their spread has tails without a variance."""
+    """Of (H, R) replicates, (H, H): that of a normal distribution with their correlations and 95 % intervals. Where few
+    seeds say how seeds vary, the tails have no variance."""
     low, high = np.quantile(replicates, (_TAIL, 1 - _TAIL), axis=1, keepdims=True)
-    return np.cov(np.clip(replicates, low, high)) / _CLIPPED_VARIANCE
+    middle = np.clip(replicates, low, high)
+    deviations = middle.std(axis=1, keepdims=True)
+    wanted = (high - low) / (ndtri(1 - _TAIL) - ndtri(_TAIL))
+    return np.cov(middle * np.divide(wanted, deviations, out=np.zeros_like(wanted), where=deviations > 0))
 
 
 class Curves:
