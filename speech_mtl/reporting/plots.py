@@ -25,7 +25,9 @@ LANGUAGES = "Bars: mean over seeds. Thin lines: from the smallest to the largest
 
 def make_plots(summary: Summary) -> dict[str, Plot]:
     """Every plot that the summary has figures for, by name."""
-    styles = style.arm_styles([one.arm.name for one in [*summary.arms, *summary.languages, *summary.equivalent_hours]])
+    styles = style.arm_styles(
+        [one.arm.name for one in [*summary.arms, *summary.languages, *summary.equivalent_hours, *summary.predictions]]
+    )
     plots: list[Plot] = []
     with style.drawing():
         if summary.arms:

@@ -33,11 +33,11 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
         found = [error_with(one, place) for place in places]
         middles, lows, highs = ([100 * getattr(each, end) for each in found] for end in ("value", "low", "high"))
         cers = {arm.budget_s: 100 * arm.cer.value for arm in summary.arms if arm.arm == one.arm}
-        measured = [cers[budget_s] for budget_s in one.budgets_s]
-        errors += [*lows, *highs, *measured]
+        measured = {budget_s: cer for budget_s, cer in cers.items() if budget_s in one.budgets_s}
+        errors += [*lows, *highs, *measured.values()]
         axes.fill_between(places, lows, highs, color=look["color"], alpha=0.14, linewidth=0)
         axes.plot(places, middles, color=look["color"], linestyle=styles[one.arm.name].line)
-        axes.plot(one.budgets_s, measured, linestyle="", **look)
+        axes.plot(list(measured), list(measured.values()), linestyle="", **look)
         axes.plot([], [], linestyle=styles[one.arm.name].line, label=style.shortened(one.arm.name), **look)
     axes.set(xscale="log", xlabel="Target speech", xlim=(budgets_s[0] / 1.12, 1.12 * max(amounts_to_show(given))))
     ticks = style.apart([*budgets_s, *amounts_to_show(given)])

@@ -84,7 +84,7 @@ def test_the_errors_that_amounts_give():
 def test_an_error_below_the_floor():
     text = ask(1, of=results({"alone": (320, 120, 80, 72, 70, 70, 70)}, seeds=(0, 1, 2)))
     assert "| below the floor | – |" in text
-    assert "- 1 % is below the floor of alone, 1" in text
+    assert "- 1 % is below the floor of alone, 15.5 % (12" in text
     assert "For 1 %, alone needs more than 42.67 hours of speech, beyond which nothing is predicted." in text
 
 
