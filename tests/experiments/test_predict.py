@@ -124,7 +124,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         monkeypatch.setattr(sys, "argv", ["speech-mtl", "predict", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
-        return int(ended.value.code or 0), *capsys.readouterr()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
 
     return run
 

@@ -60,7 +60,7 @@ def full(texts):
 
 
 def test_files(tmp_path, full_summary):
-    names = ("data-efficiency", "equivalent-hours", "languages", "transfer", "forgetting", "laterals")
+    names = ("data-efficiency", "equivalent-hours", "more-speech", "languages", "transfer", "forgetting", "laterals")
     expected = ["comparison 1.html", "comparison 1.md"]
     expected += [f"plots/comparison 1-{name}.{suffix}" for name in names for suffix in ("png", "svg")]
     paths = write_report(full_summary, tmp_path / "new", stem="comparison 1")
