@@ -469,6 +469,36 @@ def report(
 
 
 @app.command()
+def predict(
+    comparison: Annotated[
+        Path, typer.Argument(metavar="COMPARISON", help="Output of compare or transfer, or a recipe with results.")
+    ],
+    error: Annotated[
+        list[float] | None, typer.Option(metavar="PERCENT", help="A character error rate to reach; several if need be.")
+    ] = None,
+    minutes: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="MINUTES",
+            help="An amount of target speech; several if need be. With neither: twice and four times the largest.",
+        ),
+    ] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="Only these arms; all if not given.")] = None,
+    language: Annotated[str | None, typer.Option("--language", "-l", help="The target, if there are several.")] = None,
+) -> None:
+    """Print how much target speech an error needs, and what errors other amounts would give, with intervals.
+
+    The curve of each arm is prolonged, up to four times the largest budget; it takes three budgets or more. Example:
+
+    speech-mtl predict recipes/human --error 10 --error 5
+    """
+    from speech_mtl.experiments.predict import prediction_text
+    from speech_mtl.experiments.report import load
+
+    _print_markdown(prediction_text(load(comparison), error or [], minutes or [], arm or [], language))
+
+
+@app.command()
 def tables(
     readmes: Annotated[
         list[Path] | None, typer.Argument(metavar="[README]...", help="README.md and recipes/*/README.md if not given.")

@@ -16,6 +16,7 @@ from speech_mtl.reporting.blocks import (
     Section,
     Table,
 )
+from speech_mtl.reporting.predicted import more_speech
 from speech_mtl.scoring.results import PROTOCOLS, REFERENCE_ARM, Effort
 from speech_mtl.scoring.significance import two_sided
 from speech_mtl.scoring.summary import (
@@ -57,6 +58,8 @@ def make_report(summary: Summary, plots: Mapping[str, Plot]) -> Report:
         sections.append(Section("Error against hours", _error_against_hours(summary, plots)))
         if beside_alone:
             sections.append(Section("How many hours other languages save", _equivalent_hours(summary, plots)))
+    if summary.predictions:
+        sections.append(Section("How much more speech?", more_speech(summary, plots)))
     if beside_alone:
         sections.append(Section("Which got worse", _worse(summary)))
     sections.append(Section("Error of each language", _languages(summary, plots)))

@@ -34,11 +34,12 @@ def render_markdown(report: Report, images: Mapping[str, str]) -> str:
     pieces.append(f"> {escaped(report.about)}")
     for section in report.sections:
         pieces.append(f"## {escaped(section.title)}")
-        pieces += [_rendered(block, images) for block in section.blocks]
+        pieces += [render_block(block, images) for block in section.blocks]
     return "\n\n".join(pieces) + "\n"
 
 
-def _rendered(block: Block, images: Mapping[str, str]) -> str:
+def render_block(block: Block, images: Mapping[str, str]) -> str:
+    """The text of one block."""
     match block:
         case Table():
             return _table(block)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from speech_mtl.reporting import matrices, style, words
 from speech_mtl.reporting.blocks import Plot
 from speech_mtl.reporting.learning_plots import make_learning_plots
+from speech_mtl.reporting.prolonged import PROLONGED, draw_prolonged
 from speech_mtl.reporting.style import INK, PAPER, WIDTH, ArmStyle
 from speech_mtl.reporting.task_plots import make_task_plots
 from speech_mtl.reporting.trade_off import TRADE_OFF, draw_trade_off, learnt_and_forgotten
@@ -25,7 +26,9 @@ LANGUAGES = "Bars: mean over seeds. Thin lines: from the smallest to the largest
 
 def make_plots(summary: Summary) -> dict[str, Plot]:
     """Every plot that the summary has figures for, by name."""
-    styles = style.arm_styles([one.arm.name for one in [*summary.arms, *summary.languages, *summary.equivalent_hours]])
+    styles = style.arm_styles(
+        [one.arm.name for one in [*summary.arms, *summary.languages, *summary.equivalent_hours, *summary.predictions]]
+    )
     plots: list[Plot] = []
     with style.drawing():
         if summary.arms:
@@ -37,6 +40,9 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
             plots.append(
                 style.saved("equivalent-hours", title, FACTORS, draw_factors(summary.equivalent_hours, styles))
             )
+        if any(one.seconds for one in summary.predictions):
+            title = "Character error rate with more speech than was measured, by arm"
+            plots.append(style.saved("more-speech", title, PROLONGED, draw_prolonged(summary, styles)))
         if summary.languages and summary.arms and not summary.tasks:
             title = "Character error rate by language, arm and budget"
             scales = "" if _one_scale(summary.languages) else " Each amount of speech has a scale of its own."

@@ -10,6 +10,7 @@ from speech_mtl.scoring.summary import (
     EquivalentHours,
     Estimate,
     Hours,
+    NeededHours,
     Summary,
     TaskError,
     TransferEntry,
@@ -69,8 +70,8 @@ def alone_text(hours: Hours, spelled: bool = False) -> str:
     return f"{sign} {speech(seconds, spelled)}"
 
 
-def alone_interval(equivalent: EquivalentHours) -> str:
-    """The interval of the hours alone, in brackets; empty where nothing more is known than the bound itself."""
+def alone_interval(equivalent: EquivalentHours | NeededHours) -> str:
+    """The interval of the hours, in brackets; empty where nothing more is known than the bound itself."""
     if _only_a_bound(equivalent):
         return ""
     ends = [alone_text(end) for end in (equivalent.low, equivalent.high)]
@@ -94,11 +95,11 @@ def factor_interval(equivalent: EquivalentHours) -> str:
     return f"({low}–{high})" if _exact(equivalent) else f"({low} to {high})"
 
 
-def _only_a_bound(equivalent: EquivalentHours) -> bool:
+def _only_a_bound(equivalent: EquivalentHours | NeededHours) -> bool:
     return equivalent.hours.relation != "=" and equivalent.low == equivalent.high
 
 
-def _exact(equivalent: EquivalentHours) -> bool:
+def _exact(equivalent: EquivalentHours | NeededHours) -> bool:
     return equivalent.low.relation == equivalent.high.relation == "="
 
 

@@ -12,6 +12,7 @@ from speech_mtl.scoring.efficiency import equivalent_hours
 from speech_mtl.scoring.error_rate import errors_by_utterance, lengths_by_utterance
 from speech_mtl.scoring.examples import find_examples
 from speech_mtl.scoring.hypotheses import Model, TestSet
+from speech_mtl.scoring.prediction import predictions
 from speech_mtl.scoring.results import REFERENCE_ARM, Arm, ResultRow
 from speech_mtl.scoring.significance import (
     Seeds,
@@ -200,6 +201,7 @@ def summarize(
         languages=language_errors(rows),
         examples=find_examples(test_set),
         no_hours=no_hours,
+        predictions=predictions(sampled),
         not_learnt=failed,
         notes=_notes(sampled)
         + ([] if no_hours else _rises(sampled))

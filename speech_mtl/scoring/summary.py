@@ -144,6 +144,36 @@ class EquivalentHours:
 
 
 @dataclass(frozen=True, slots=True)
+class Prediction:
+    """The curve of an arm's error, prolonged to amounts of speech that were not measured.
+
+    Attributes:
+        arm: The way of training.
+        budgets_s: Seconds of speech with which it has learnt, rising.
+        seconds: Amounts from well below the smallest of them to well beyond the largest.
+        errors: The predicted character error rate at each of them, never rising.
+        floor: What no amount of speech goes below.
+        why_not: Why there is no curve, in words.
+    """
+
+    arm: Arm
+    budgets_s: list[float]
+    seconds: list[float] = field(default_factory=list)
+    errors: list[Estimate] = field(default_factory=list)
+    floor: Estimate | None = None
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NeededHours:
+    """Hours of target speech after which an error is expected, and their interval."""
+
+    hours: Hours
+    low: Hours
+    high: Hours
+
+
+@dataclass(frozen=True, slots=True)
 class Worse:
     """An arm that has more errors than alone: negative transfer.
 
@@ -399,6 +429,7 @@ class Summary:
         arms: Every arm at every budget, by budget, `alone` first.
         equivalent_hours: Of every arm but alone that has learnt, where the curve of alone allows it.
         no_hours: Why there are none, in words; empty where there are some, or where that can be seen.
+        predictions: The curves of arms prolonged, where one was measured at three budgets or more.
         not_learnt: Runs that have not learnt.
         worse: Negative transfer, certain cases first.
         languages: Test errors of all languages that the arms recognise.
@@ -435,6 +466,7 @@ class Summary:
     transfer: list[TransferEntry] = field(default_factory=list)
     recommendations: list[Recommendation] = field(default_factory=list)
     no_hours: str = ""
+    predictions: list[Prediction] = field(default_factory=list)
     not_learnt: list[NotLearnt] = field(default_factory=list)
     forgotten: list[Forgotten] = field(default_factory=list)
     laterals: list[LateralUse] = field(default_factory=list)

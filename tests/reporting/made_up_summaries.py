@@ -14,6 +14,7 @@ from speech_mtl.scoring.summary import (
     LanguageError,
     LateralUse,
     NotLearnt,
+    Prediction,
     Provenance,
     Recommendation,
     Summary,
@@ -55,6 +56,13 @@ def equivalent(arm: str, budget_s: float, *minutes: float, relations: str = "===
     return EquivalentHours(Arm(arm), budget_s, *ends)
 
 
+def prediction(arm: str) -> Prediction:
+    """Errors that fall with the root of the speech."""
+    seconds = [150.0 * 2**place for place in range(7)]
+    errors = [around(ALONE[600.0] * OF_ALONE[arm][0] * (amount / 600) ** -0.5, 0.3) for amount in seconds]
+    return Prediction(Arm(arm), list(ALONE), seconds, errors, Estimate(0.02, 0.0, 0.05))
+
+
 FULL = Summary(
     recipe="human",
     about="Human speech, one speaker a language: of new speakers nothing is said.",
@@ -75,6 +83,11 @@ FULL = Summary(
         equivalent("pretrain_finetune", 1200.0, 34.0, 28.0, 40.0, relations="==>"),
         equivalent("pretrain_finetune", 2400.0, 40.0, 40.0, 40.0, relations=">>>"),
         equivalent("tiny", 600.0, 10.0, 10.0, 11.0, relations="<<="),
+    ],
+    predictions=[
+        prediction("alone"),
+        prediction("pretrain_finetune"),
+        Prediction(Arm("joint"), list(ALONE), why_not="its error rises"),
     ],
     worse=[
         Worse("zh-CN", Arm("joint"), 2400.0, Estimate(-0.3, -0.41, -0.2), True),

@@ -60,7 +60,7 @@ def full(texts):
 
 
 def test_files(tmp_path, full_summary):
-    names = ("data-efficiency", "equivalent-hours", "languages", "transfer", "forgetting", "laterals")
+    names = ("data-efficiency", "equivalent-hours", "more-speech", "languages", "transfer", "forgetting", "laterals")
     expected = ["comparison 1.html", "comparison 1.md"]
     expected += [f"plots/comparison 1-{name}.{suffix}" for name in names for suffix in ("png", "svg")]
     paths = write_report(full_summary, tmp_path / "new", stem="comparison 1")
@@ -104,6 +104,7 @@ def test_order(full):
     assert full.said("h2") == [
         "Error against hours",
         "How many hours other languages save",
+        "How much more speech?",
         "Which got worse",
         "Error of each language",
         "Which language helps which",
@@ -265,6 +266,12 @@ def test_errors_where_alone_has_none_are_named(tmp_path, full_summary):
     arms = [replace(arm, reduction=None) if arm.arm == Arm("joint") else arm for arm in full_summary.arms]
     text = write_report(replace(full_summary, worse=[], arms=arms), tmp_path)[1].read_text(encoding="utf-8")
     assert "These have errors where alone has none, so that there is no share of its errors: joint with 10 min" in text
+
+
+def test_more_speech_is_predicted_or_refused(texts):
+    assert "nothing is predicted, since its error rises" in texts["full"]
+    assert "Speech for 5 %" in texts["full"]
+    assert "How much more speech" not in texts["bare"]
 
 
 def test_no_negative_transfer_is_said(tmp_path, full_summary):

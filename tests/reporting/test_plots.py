@@ -36,10 +36,11 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_a_plot_for_all_there_is(full, full_summary, bare_summary):
-    assert list(full) == ["data-efficiency", "equivalent-hours", "languages", "transfer", "forgetting", "laterals"]
+    names = ["data-efficiency", "equivalent-hours", "more-speech", "languages", "transfer", "forgetting", "laterals"]
+    assert list(full) == names
     assert all(plot.png.startswith(b"\x89PNG") for plot in full.values())
     assert list(plots.make_plots(bare_summary)) == ["data-efficiency"]
-    only_map = replace(full_summary, arms=[], equivalent_hours=[], laterals=[])
+    only_map = replace(full_summary, arms=[], equivalent_hours=[], predictions=[], laterals=[])
     assert list(plots.make_plots(only_map)) == ["transfer"]
     assert plots.make_plots(replace(only_map, transfer=[])) == {}
 
@@ -55,6 +56,13 @@ def test_curve_has_ticks_at_the_measured_budgets(full):
     assert texts(full["data-efficiency"])[:4] == ["10", "20", "40", "Target speech, minutes"]
     assert {"alone", "joint", "pretrain_finetune"} < set(texts(full["data-efficiency"]))
     assert "Character error rate, % (logarithmic)" in texts(full["data-efficiency"])
+
+
+def test_prolonged_curves_reach_four_times_the_largest_budget(full):
+    shown = texts(full["more-speech"])
+    assert shown[:6] == ["10 min", "20 min", "40 min", "80 min", "2.667 h", "Target speech"]
+    assert {"alone", "pretrain_finetune", "5 %", "2 %"} < set(shown)
+    assert "joint" not in shown
 
 
 def test_curve_in_hours(full_summary):
