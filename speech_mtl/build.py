@@ -182,8 +182,8 @@ def build_optimizer(
 def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callable[[int, int], np.ndarray]:
     """The learning rates of the groups of weights, by update and by the update after which training ends."""
     ends = {"peak": settings.learning_rate, "final": settings.final_learning_rate, "warmup_updates": settings.warmup}
-    if settings.cooldown_updates:
-        rate = partial(warmup_cooldown, **ends, cooldown_updates=settings.cooldown_updates)
+    if settings.cooldown:
+        rate = partial(warmup_cooldown, **ends, cooldown_updates=settings.cooldown)
         return lambda update, end: rate(update, num_updates=end) * unfreezing.factors(update)
     rate = partial(warmup_cosine, **ends, num_updates=settings.num_updates)
     return lambda update, _: rate(update) * unfreezing.factors(update)
@@ -211,7 +211,7 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None
         noise_snr_db=augment.noise_snr_db,
         mixing=data.mixing,
         given_shares={i: share for i, share in shares if i in examples and share is not None},
-        ramp=Ramp(target, end - recipe.training.cooldown_updates, end) if data.ramp_to_target else None,
+        ramp=Ramp(target, end - recipe.training.cooldown, end) if data.ramp_to_target else None,
     )
 
 

@@ -257,7 +257,7 @@ class Recipe(Section):
             return self
         if self.target not in self.trained_languages:
             raise ValueError("data.ramp_to_target needs a target that is a language, and trained")
-        if not self.training.cooldown_updates:
+        if not self.training.cooldown:
             raise ValueError("data.ramp_to_target needs training.cooldown_updates, over which the share rises")
         return self
 
@@ -285,7 +285,8 @@ class Recipe(Section):
     def of_one_run(self, but: Sequence[str] = ()) -> dict[str, Any]:
         """The settings that have a bearing on one run, as plain values by dotted key; not those of these patterns."""
         values = self.model_dump(mode="json")
-        values["training"]["warmup_updates"] = self.training.warmup  # alike, whether given or not
+        phases = {"warmup_updates": self.training.warmup, "cooldown_updates": self.training.cooldown}
+        values["training"] |= phases  # alike, whether given or not
         return {
             key: value
             for key, value in _by_dotted_key(values).items()

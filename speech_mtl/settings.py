@@ -292,7 +292,7 @@ class LogMelSettings(Section):
     """Samples of the Fourier transform: at least those of a window."""
     floor: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-6
     """Added to the energy of each band."""
-    normalize: Literal["mean_variance", "mean", "none"] = "mean_variance"
+    normalize: Literal["mean_variance", "mean", "none"] = "mean"
     """What is taken out of each band of an utterance."""
 
     def refuse_unfit(self, sample_rate_hz: int) -> None:
@@ -387,7 +387,7 @@ class ConformerSettings(Section):
     """Of the convolutions that shorten the sequence."""
     dropout: Share = 0.1
     """Share of activations that are set to zero in training."""
-    zero_branches: Switch = False
+    zero_branches: Switch = True
     """Whether the modules of a block add nothing at the start; see `models.layers.ConformerBlock`."""
 
     @model_validator(mode="after")
@@ -579,13 +579,8 @@ UnfreezingSettings = Annotated[
 ]
 
 
-WARMUP, FINETUNE_WARMUP = 600, 200
-"""Most updates of warm-up where none are given; from random weights, and from trained ones."""
-
-
-def usual_warmup(num_updates: int, most: int = WARMUP) -> int:
-    """Updates of warm-up where none are given: a quarter of all, and at most `most`."""
-    return min(most, num_updates // 4)
+WARMUP, COOLDOWN = 200, 600
+"""Most updates of either where none are given; else a quarter of all."""
 
 
 class TrainingSettings(Section):
@@ -598,15 +593,13 @@ class TrainingSettings(Section):
     final_learning_rate: Annotated[float, Field(strict=True, ge=0, le=10)] = 1e-5
     """Of the last update."""
     warmup_updates: CountFromZero | None = None
-    """Updates until the peak of the learning rate. None: a quarter of `num_updates`, and at most 600.
-
-    With 200 of 3600, training of several languages together stays at a high error with some seeds (`recipes/human`).
-    """
-    cooldown_updates: CountFromZero = 0
+    """Updates until the peak of the learning rate. None: a quarter of `num_updates`, and at most 200."""
+    cooldown_updates: CountFromZero | None = None
     """Updates at the end over which the learning rate falls in a straight line; until then it stays at its peak.
 
-    They begin when the validation error no longer falls (`patience`), or else so as to end at `num_updates`. 0: the
-    rate falls along half a cosine from the warm-up to `num_updates`, wherever early stopping ends training."""
+    They begin when the validation error no longer falls (`patience`), or else so as to end at `num_updates`. None: a
+    quarter of `num_updates`, and at most 600. 0: the rate falls along half a cosine from the warm-up to `num_updates`,
+    wherever early stopping ends training."""
     copy_output_rows: Switch = True
     """Whether new output layers begin with the rows, of blank and letters for instance, that those of `init_from` have
     for the same tokens; see `experiments.output_rows`."""
@@ -614,12 +607,12 @@ class TrainingSettings(Section):
     """Of AdamW: weights shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0
     """Longer gradients are made this long."""
-    average_decay: Share = 0.0
+    average_decay: Share = 0.99
     """Of a running mean of the weights, an update; looks at the dev sets and the run's end use it. 0: the weights as
     they are; see `training.optimizer.FlatAdamW`."""
     evaluate_every: Count = 100
     """Updates between two looks at the dev sets; a checkpoint is written each time."""
-    patience: Count = 10
+    patience: Count = 5
     """Looks at the dev set without a better error after which training stops, or `cooldown_updates` begin."""
     select: Literal["best", "last"] = "best"
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
@@ -631,7 +624,12 @@ class TrainingSettings(Section):
     @property
     def warmup(self) -> int:
         """Updates until the peak of the learning rate, given or not."""
-        return self.warmup_updates if self.warmup_updates is not None else usual_warmup(self.num_updates)
+        return self.warmup_updates if self.warmup_updates is not None else min(WARMUP, self.num_updates // 4)
+
+    @property
+    def cooldown(self) -> int:
+        """Updates over which the learning rate falls at the end, given or not; 0: along a cosine."""
+        return self.cooldown_updates if self.cooldown_updates is not None else min(COOLDOWN, self.num_updates // 4)
 
     @model_validator(mode="after")
     def _rate_falls(self):
@@ -643,9 +641,9 @@ class TrainingSettings(Section):
 
     @model_validator(mode="after")
     def _phases_fit(self):
-        if self.cooldown_updates and self.warmup + self.cooldown_updates > self.num_updates:
+        if self.cooldown and self.warmup + self.cooldown > self.num_updates:
             raise ValueError(
-                f"training.warmup_updates = {self.warmup} and training.cooldown_updates = {self.cooldown_updates} must "
+                f"training.warmup_updates = {self.warmup} and training.cooldown_updates = {self.cooldown} must "
                 f"together be at most training.num_updates = {self.num_updates}"
             )
         return self
@@ -798,7 +796,7 @@ class CompareSettings(Section):
     def finetune_warmup(self) -> int:
         """Updates of warm-up on the target, given or not."""
         given = self.finetune_warmup_updates
-        return given if given is not None else usual_warmup(self.finetune_updates, FINETUNE_WARMUP)
+        return given if given is not None else min(WARMUP, self.finetune_updates // 4)
 
 
 class TuneSettings(Section):

@@ -11,7 +11,7 @@ from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.methods import beside, find_method, rate_factor
 from speech_mtl.runs import Run
-from speech_mtl.settings import FINETUNE_WARMUP, ProgressiveSettings, TrainingSettings, usual_warmup
+from speech_mtl.settings import ProgressiveSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,7 @@ def finetuning_recipe(
     split = open_split(recipe, new.language, "train", wrap)
     minutes = float(split.store.num_samples[split.positions].sum()) / recipe.data.sample_rate_hz / 60
     schedule = schedule_for(minutes, new.method, rate_factor(recipe))
-    recipe = recipe.overridden({**schedule, **added, **(overrides or {})})
-    if recipe.training.warmup_updates is None and new.method != "progressive":
-        warmup_updates = usual_warmup(recipe.training.num_updates, FINETUNE_WARMUP)
-        return recipe.overridden({"training.warmup_updates": warmup_updates})
-    return recipe
+    return recipe.overridden({**schedule, **added, **(overrides or {})})
 
 
 def schedule_for(minutes: float, method: str = "finetune", factor: float = 1.0) -> dict[str, Any]:

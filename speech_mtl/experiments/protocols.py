@@ -18,7 +18,7 @@ def whole(recipe: Recipe, *, alone: bool) -> dict[str, Any]:
     updates = recipe.training.num_updates
     if recipe.compare.protocol == "equal_target_updates" and not alone:
         # Over a ramp the share is the mean of its ends.
-        ramped = recipe.training.cooldown_updates * (1 - _share(recipe)) / 2 if recipe.data.ramp_to_target else 0.0
+        ramped = recipe.training.cooldown * (1 - _share(recipe)) / 2 if recipe.data.ramp_to_target else 0.0
         updates = round((updates - ramped) / _share(recipe))
     return _effort(recipe, updates)
 

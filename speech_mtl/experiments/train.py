@@ -147,8 +147,9 @@ def taken_up(
     """
     there, known = run.recipe(), run.made_from_path.is_file()
     free = [TEST_MANIFESTS, *(PLACES if known else ()), *(LENGTH if further else ())]
-    if further and recipe.training.warmup_updates is None and recipe.training.num_updates != there.training.num_updates:
-        free.append("training.warmup_updates")  # it follows from the number of updates
+    if further and recipe.training.num_updates != there.training.num_updates:  # from which these follow
+        phases = ("warmup_updates", "cooldown_updates")
+        free += [f"training.{name}" for name in phases if getattr(recipe.training, name) is None]
     if other := changed_settings(there.of_one_run(free), recipe.of_one_run(free)):
         raise _another_recipe(run, other)
     recipe = recipe.overridden({"languages": {name: recipe.languages[name] for name in there.languages}})
@@ -268,7 +269,7 @@ class _Training:
             evaluate_every=settings.evaluate_every,
             patience=settings.patience,
             sample_rate_hz=data.sample_rate_hz,
-            cooldown_updates=settings.cooldown_updates,
+            cooldown_updates=settings.cooldown,
             select_last=settings.select == "last",
         )
         title = f"Training {self.run.path.name}"

@@ -49,7 +49,7 @@ class Conformer(Encoder):
         expansion: int = 4,
         channels: int = 16,
         dropout: float = 0.1,
-        zero_branches: bool = False,
+        zero_branches: bool = True,
         random: keras.random.SeedGenerator | None = None,
         parts: LanguageParts | None = None,
         name: str = "encoder",

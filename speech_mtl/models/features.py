@@ -80,7 +80,7 @@ class LogMel(MelFeatures):
         hop_s: float = 0.010,
         fft_size: int = 512,
         floor: float = 1e-6,
-        normalize: Literal["mean_variance", "mean", "none"] = "mean_variance",
+        normalize: Literal["mean_variance", "mean", "none"] = "mean",
         name: str = "features",
     ):
         window, hop = round(window_s * sample_rate_hz), round(hop_s * sample_rate_hz)

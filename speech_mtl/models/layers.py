@@ -252,7 +252,7 @@ class ConformerBlock(keras.layers.Layer):
         dropout: Dropout,
         name: str,
         addition: Addition = nothing_added,
-        zero_branches: bool = False,
+        zero_branches: bool = True,
     ):
         super().__init__(name=name)
         self.zero_branches = zero_branches

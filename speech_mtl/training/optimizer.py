@@ -17,6 +17,7 @@ class FlatAdamW:
     References: Kingma and Ba 2015, "Adam", algorithm 1; Loshchilov and Hutter 2019, "Decoupled weight decay
     regularization", algorithm 2; for the running mean of the weights, Polyak and Juditsky 1992, "Acceleration of
     stochastic approximation by averaging", with a decay as in Tarvainen and Valpola 2017, "Mean teachers", section 2.
+    We differ in a decay that rises to it, so that the random weights of the start are soon forgotten.
 
     Args:
         variables: The weights to train. Their paths must be unique: the state is saved under them.
@@ -102,7 +103,7 @@ class FlatAdamW:
         update = update + self.weight_decay * self.decayed * flat
         flat = flat - learning_rate * update
         if mean:
-            decay = ops.where(step > 1.0, self.average_decay, 0.0)
+            decay = ops.minimum(self.average_decay, (step - 1.0) / (step + 9.0))
             mean = [decay * mean[0] + (1.0 - decay) * flat]
         return self._pieces(flat), [step, first, second, *mean], norm
 
