@@ -74,6 +74,7 @@ benchmark: setup
 	$(BIN)/python -m benchmarks.number_of_languages
 	$(BIN)/python -m benchmarks.training_run
 	$(BIN)/python -m benchmarks.significance
+	$(BIN)/python -m benchmarks.prediction
 	$(BIN)/python -m benchmarks.weighting
 
 LIST ?= benchmarks/gpu_experiments.yaml

@@ -36,7 +36,7 @@ def test_beginning(full):
 
 def test_images_are_there(full, pages):
     images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", full)
-    names = ["data-efficiency", "equivalent-hours", "languages", "transfer", "forgetting", "laterals"]
+    names = ["data-efficiency", "equivalent-hours", "more-speech", "languages", "transfer", "forgetting", "laterals"]
     assert images == [f"plots/report-{name}.png" for name in names]
     assert all((pages["full"].parent / name).stat().st_size > 5000 for name in images)
 
