@@ -105,7 +105,8 @@ def multilingual(recipe: Recipe) -> list[Stage]:
     """
     auxiliaries_of(recipe)
     longest = max(recipe.languages, key=lambda language: recipe.languages[language].budget_s or 0.0)
-    return [Stage(_named("multilingual", recipe.overridden({"target": longest})), recipe.overridden({"target": None}))]
+    all_alike = {"target": None, "data.ramp_to_target": False, **protocols.whole(recipe, alone=True)}
+    return [Stage(_named("multilingual", recipe.overridden({"target": longest})), recipe.overridden(all_alike))]
 
 
 @arm

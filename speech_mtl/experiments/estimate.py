@@ -21,8 +21,8 @@ from speech_mtl.training.gradients import make_forward
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.trainer import Progress
 
-BYTES_PER_PARAMETER = 16
-"""In a run folder: the best weights, and a checkpoint with its weights and the optimiser's two moments."""
+BYTES_PER_PARAMETER = 20
+"""In a run folder: the best weights, and a checkpoint with its weights, their mean, and the optimiser's two moments."""
 NUM_TOKENS, NUM_STEPS = 50, 4
 """The vocabulary and the number of the steps that are timed."""
 REPORT_S = 5.0

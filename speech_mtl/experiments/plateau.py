@@ -9,9 +9,13 @@ from speech_mtl.config import Recipe
 from speech_mtl.files import parse_json, read_text
 from speech_mtl.runs import Run
 from speech_mtl.scoring.error_rate import Score
+from speech_mtl.settings import TrainingSettings
 
 MOST_RIGHT = 0.05
 """Share of the characters that is right on the plateau, at most: now and then the most frequent one comes out."""
+
+USUAL = 500
+"""Updates after which trainings have left it, as a rule."""
 
 
 def is_on_plateau(score: Score) -> bool:
@@ -20,15 +24,20 @@ def is_on_plateau(score: Score) -> bool:
 
 
 def plateau_text(languages: Sequence[str], recipe: Recipe) -> str:
-    """What is wrong with these languages, and what to change in the recipe."""
-    training = recipe.training
+    """What is wrong with these languages, and what to change in the recipe.
+
+    What helps is measured in `benchmarks/gpu_experiments.md`: branches that begin at zero most of all.
+    """
+    training, usual = recipe.training, TrainingSettings().learning_rate
+    begins = "" if getattr(recipe.encoder, "zero_branches", True) else "encoder.zero_branches=true, "
+    given = training.learning_rate
+    rate = "" if given == usual else f" the usual learning rate (training.learning_rate={usual:g}, now {given:g}),"
     return (
         f"{', '.join(languages)}: less than {MOST_RIGHT:.0%} of the characters are right, as at the beginning of every "
-        "training with CTC, when almost only blanks come out. What helps: more updates "
+        f"training with CTC, when almost only blanks come out. What helps: {begins}more updates "
         f"(training.num_updates={max(2000, 2 * training.num_updates)}, now {training.num_updates}), a longer warm-up "
-        f"(training.warmup_updates={max(200, 2 * training.warmup)}, now {training.warmup}), a higher "
-        f"learning rate (training.learning_rate={2 * training.learning_rate:g}, now {training.learning_rate:g}), or "
-        "more speech."
+        f"(training.warmup_updates={max(200, 2 * training.warmup)}, now {training.warmup}),{rate} "
+        "or more speech."
     )
 
 

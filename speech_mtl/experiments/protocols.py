@@ -14,7 +14,7 @@ from speech_mtl.errors import InputError
 
 
 def whole(recipe: Recipe, *, alone: bool) -> dict[str, Any]:
-    """Settings of how long the only stage of an arm is trained; `alone` if nothing but the target is in it."""
+    """Settings of how long the only stage of an arm is trained; not `alone` if other speech than its own is in it."""
     updates = recipe.training.num_updates
     if recipe.compare.protocol == "equal_target_updates" and not alone:
         # Over a ramp the share is the mean of its ends.

@@ -39,7 +39,7 @@ from speech_mtl.experiments.event_file import EventFile
 from speech_mtl.experiments.held_out import look_at_splits, tell_speakers, trained_by, trained_splits
 from speech_mtl.experiments.laterals import lacks_laterals, write_laterals
 from speech_mtl.experiments.made_from import Now, history, refuse_changes, write_made_from
-from speech_mtl.experiments.plateau import plateau_text
+from speech_mtl.experiments.plateau import USUAL, plateau_text
 from speech_mtl.experiments.provenance import commit
 from speech_mtl.experiments.start import kept_tokenizer, start_from
 from speech_mtl.files import json_text, write_text
@@ -365,8 +365,10 @@ class _Training:
         self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
 
     def warn_of_plateau(self, update: int) -> None:
-        """Says once, when warm-up is over, that the network still puts out only blanks."""
-        if self.look.on_plateau and not self.warned and update >= self.recipe.training.warmup:
+        """Says once, when warm-up is over and others have left it, that the network still puts out only blanks."""
+        training = self.recipe.training
+        late = max(training.warmup, min(USUAL, training.num_updates // 2))
+        if self.look.on_plateau and not self.warned and update >= late:
             self.screen.warn(f"update {update}: {plateau_text(self.look.on_plateau, self.recipe)}")
             self.warned = True
 

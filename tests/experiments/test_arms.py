@@ -122,7 +122,7 @@ def test_warm_up_follows_the_updates_of_each_stage():
         "compare.finetune_warmup_updates": None,
     }
     first, second = find_arm("pretrain_finetune")(recipe().overridden(longer))
-    assert (first.recipe.training.warmup, second.recipe.training.warmup) == (300, 25)
+    assert (first.recipe.training.warmup, second.recipe.training.warmup) == (200, 25)
     given = recipe().overridden(longer | {"training.warmup_updates": 600, "compare.finetune_warmup_updates": 40})
     first, second = find_arm("pretrain_finetune")(given)
     assert (first.recipe.training.warmup, second.recipe.training.warmup) == (600, 40)
@@ -185,7 +185,7 @@ def test_every_way_of_unfreezing_is_an_arm():
         there = stages("pretrain_finetune")[1].recipe
         rate = there.training.learning_rate * (FROZEN_RATE if kind == "heads" else 1)
         assert second.recipe.training.learning_rate == rate
-        same = {"training.unfreezing": {}, "training.learning_rate": there.training.learning_rate, "init_from": None}
+        same = {"training.unfreezing": {}, "training.learning_rate": there.training.learning_rate}
         assert second.recipe.overridden(same) == there
 
 

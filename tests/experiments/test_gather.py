@@ -112,7 +112,8 @@ def test_a_log_whose_looks_differ_gives_the_curves_that_there_are(plan: Plan):
 
 def trained_run(folder: Path, name: str, errors: list[dict[str, float]], stopped: bool, best: int) -> None:
     """A run that looked at its dev sets every ten updates; its best weights are those of a look."""
-    run, progress = Run(folder / name), Progress(update=10 * len(errors), best_update=best, stopped=stopped)
+    run, progress = Run(folder / name), Progress(update=10 * len(errors), best_update=best)
+    progress.end = progress.update if stopped else None
     looks = [json_text({"update": 10 * number, "dev_cer": cers}, indent=None) for number, cers in enumerate(errors, 1)]
     write_text(run.log_path, "".join(looks))
     write_text(run.path / "checkpoints" / f"{progress.update:06d}" / "progress.json", json_text(progress))

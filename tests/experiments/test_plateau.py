@@ -47,13 +47,17 @@ def test_hardly_any_character_is_right(hypotheses: list[str], expected: bool):
 
 def test_the_remedy_names_settings_and_their_values(tiny_recipe: Recipe):
     recipe = tiny_recipe.overridden(
-        {"training.num_updates": 3000, "training.warmup_updates": 600, "training.learning_rate": 1e-3}
+        {"training.num_updates": 3000, "training.warmup_updates": 600, "training.learning_rate": 5e-3}
     )
     text = plateau_text(["aa", "bb"], recipe)
     assert text.startswith("aa, bb: less than 5% of the characters are right")
     for setting in ("training.num_updates=6000, now 3000", "training.warmup_updates=1200, now 600"):
         assert setting in text
-    assert "training.learning_rate=0.002, now 0.001" in text
+    assert "training.learning_rate=0.002, now 0.005" in text
+    assert "zero_branches" not in text
+    other = recipe.overridden({"encoder.zero_branches": False, "training.learning_rate": 2e-3})
+    assert "encoder.zero_branches=true" in plateau_text(["aa"], other)
+    assert "learning_rate" not in plateau_text(["aa"], other)
 
 
 def test_training_says_so_once_when_warm_up_is_over(

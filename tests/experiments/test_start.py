@@ -65,7 +65,8 @@ def test_every_weight_of_both_runs_is_in_the_report(trained: Run):
 
 def test_a_head_for_another_vocabulary_is_new(trained: Run):
     other = CharacterTokenizer.from_texts(["abcde"], "aa")
-    model, origins = started(trained, trained.recipe(), {"aa": other, "bb": trained.tokenizers()["bb"]})
+    recipe = trained.recipe().overridden({"training.copy_output_rows": False})
+    model, origins = started(trained, recipe, {"aa": other, "bb": trained.tokenizers()["bb"]})
     assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
     assert origins[1].reason == "the run's vocabulary is another"
     fresh = build_model(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
@@ -74,10 +75,11 @@ def test_a_head_for_another_vocabulary_is_new(trained: Run):
 
 def test_a_head_for_as_many_other_tokens_is_new(trained: Run):
     there = trained.tokenizers()["aa"].vocabulary
+    recipe = trained.recipe().overridden({"training.copy_output_rows": False})
     for tokens in (["a", "b", "c", "z"], list(reversed(there[1:]))):
         other = CharacterTokenizer("aa", (there[0], *tokens))
         assert len(other) == len(there)
-        model, origins = started(trained, trained.recipe(), {"aa": other, "bb": trained.tokenizers()["bb"]})
+        model, origins = started(trained, recipe, {"aa": other, "bb": trained.tokenizers()["bb"]})
         assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
         fresh = build_model(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
         np.testing.assert_array_equal(model.heads.heads[0].kernel, fresh.heads.heads[0].kernel)
