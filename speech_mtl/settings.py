@@ -334,13 +334,16 @@ FeatureSettings = Annotated[
 
 
 class SpecAugmentSettings(Section):
-    """See `models.augment.SpecAugment`."""
+    """See `models.augment.SpecAugment`.
 
-    num_time_masks: Few = 2
+    Off unless masks are asked for: small networks learn more slowly with masks over bands, and no better.
+    """
+
+    num_time_masks: Few = 0
     """Parts of an utterance that are blanked."""
     max_time_share: Share = 0.1
     """Longest mask, as a share of the utterance."""
-    num_frequency_masks: Few = 2
+    num_frequency_masks: Few = 0
     """Ranges of bands that are blanked."""
     max_mels: Few = 20
     """Widest mask, in bands."""

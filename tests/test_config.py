@@ -335,12 +335,13 @@ def test_no_number_of_a_variant_becomes_null(tmp_path):
         copy.overridden(copy.compare.variants["x"], where="compare.variants.x")
 
 
-def test_warm_up_is_compared_as_it_is_in_the_end():
+def test_warm_up_and_cooldown_are_compared_as_they_are_in_the_end():
     recipe = Recipe.model_validate({"name": "x", "languages": {"cs": {}}, "data": {"dir": "d"}})
     assert recipe.training.warmup_updates is None
-    given = recipe.overridden({"training.warmup_updates": 500})
+    given = recipe.overridden({"training.warmup_updates": 200, "training.cooldown_updates": 500})
     assert given.of_one_run() == recipe.of_one_run()
-    assert recipe.overridden({"training.warmup_updates": 501}).of_one_run() != recipe.of_one_run()
+    for key, other in (("warmup_updates", 201), ("cooldown_updates", 0)):
+        assert recipe.overridden({f"training.{key}": other}).of_one_run() != recipe.of_one_run()
 
 
 def test_overrides_that_are_none(tmp_path):

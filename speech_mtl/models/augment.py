@@ -19,9 +19,9 @@ class SpecAugment(keras.layers.Layer):
 
     def __init__(
         self,
-        num_time_masks: int = 2,
+        num_time_masks: int = 0,
         max_time_share: float = 0.1,
-        num_frequency_masks: int = 2,
+        num_frequency_masks: int = 0,
         max_mels: int = 20,
         random: keras.random.SeedGenerator | None = None,
         name: str = "spec_augment",

@@ -16,7 +16,9 @@ NUM_FRAMES[::2] = 29
 
 def masked(seed: int = 0, num_frames: np.ndarray = NUM_FRAMES, **kwargs) -> np.ndarray:
     """(B, T, F): True where the layer has set a one to zero; it must leave all else as it is."""
-    layer = SpecAugment(**kwargs, random=keras.random.SeedGenerator(seed))
+    layer = SpecAugment(
+        **{"num_time_masks": 2, "num_frequency_masks": 2} | kwargs, random=keras.random.SeedGenerator(seed)
+    )
     output = ops.convert_to_numpy(layer(np.ones((B, T, F), "float32"), num_frames, training=True))
     assert np.isin(output, [0.0, 1.0]).all()
     return np.equal(output, 0.0)
@@ -30,7 +32,7 @@ def runs(row: np.ndarray) -> list[int]:
 
 def test_only_zeros_are_set():
     features = np.random.default_rng(0).normal(size=(B, T, F)).astype("float32")
-    layer = SpecAugment(max_mels=5, random=keras.random.SeedGenerator(3))
+    layer = SpecAugment(2, 0.1, 2, max_mels=5, random=keras.random.SeedGenerator(3))
     output = ops.convert_to_numpy(layer(features, NUM_FRAMES, training=True))
     changed = output != features
     assert 0.01 < changed.mean() < 0.6
@@ -82,7 +84,7 @@ def test_no_frames_at_all():
 def test_off_when_not_training():
     features = np.random.default_rng(0).normal(size=(2, T, F)).astype("float32")
     for kwargs in ({}, {"training": False}):
-        output = SpecAugment()(features, NUM_FRAMES[:2], **kwargs)
+        output = SpecAugment(2, 0.1, 2)(features, NUM_FRAMES[:2], **kwargs)
         np.testing.assert_array_equal(ops.convert_to_numpy(output), features)
 
 
@@ -100,7 +102,7 @@ def test_seed_decides():
 
 
 def test_each_call_draws_anew():
-    layer = SpecAugment(max_mels=5, random=keras.random.SeedGenerator(3))
+    layer = SpecAugment(2, 0.1, 2, max_mels=5, random=keras.random.SeedGenerator(3))
     ones = np.ones((4, T, F), "float32")
     first, second = (ops.convert_to_numpy(layer(ones, NUM_FRAMES[:4], training=True)) for _ in range(2))
     assert (first != second).any()

@@ -27,7 +27,9 @@ RECIPE = Recipe.model_validate(
         "languages": {"aa": {}, "bb": {}},
         "data": {"dir": "nowhere"},
         "features": {"num_mels": 20},
-        "augment": {"spec_augment": {"num_time_masks": 1, "max_time_share": 0.05, "max_mels": 2}},
+        "augment": {
+            "spec_augment": {"num_time_masks": 1, "max_time_share": 0.05, "num_frequency_masks": 2, "max_mels": 2}
+        },
         "encoder": {
             "kind": "conformer",
             "num_layers": 1,
@@ -37,6 +39,7 @@ RECIPE = Recipe.model_validate(
             "expansion": 2,
             "channels": 4,
             "dropout": 0.05,
+            "zero_branches": False,  # every weight has a gradient at once
         },
         "training": {"weight_decay": 0.0, "clip_norm": 5.0},
     }
