@@ -1,12 +1,14 @@
-"""Many trainings side by side on one GPU, and their dev errors as they go.
+"""Many trainings side by side on one machine, and their dev errors as they go.
 
 python -m benchmarks.side_by_side LIST [--jobs 15] [--out benchmarks/NAME-OF-LIST.json] [--runs runs/NAME-OF-LIST]
 
-Small networks leave a GPU idle between launches; several processes fill it. LIST is a YAML file:
+Small networks leave a GPU idle between launches; several processes fill it. Where there is none, each has an equal share
+of the processors. LIST is a YAML file:
 
     recipe: recipes/human
     seeds: [0, 1]
     settings: {training.num_updates: 1800}    # of all trainings
+    below: [0.45, 0.4]                        # dev errors: how long each takes to get there; may be missing
     trainings:
       baseline: {}                            # a name, and what else is set
       mean: {features.normalize: mean}
@@ -29,7 +31,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import accumulate, product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,7 @@ class Experiments(BaseModel):
     recipe: Path
     seeds: tuple[Seed, ...] = (0,)
     settings: dict[str, Any] = Field(default_factory=dict)
+    below: tuple[float, ...] = ()
     trainings: dict[str, dict[str, Any]]
 
     @model_validator(mode="after")
@@ -135,9 +138,15 @@ class Training:
     def row(self) -> dict:
         """What the result file says of it."""
         logged = list(_looks(self.run / "log.jsonl"))
+        heard_s = accumulate(one["audio_s"] for one in logged)
         looks = [
-            {"update": one["update"], "dev_error": _mean(one["dev_cer"].values()), "wall_time_s": one["wall_time_s"]}
-            for one in logged
+            {
+                "update": one["update"],
+                "dev_error": _mean(one["dev_cer"].values()),
+                "audio_s": round(audio_s, 1),
+                "wall_time_s": one["wall_time_s"],
+            }
+            for one, audio_s in zip(logged, heard_s, strict=True)
         ]
         row = {"name": self.name, "seed": self.seed, "state": self.state, "looks": looks}
         if self.state == "failed":
@@ -148,7 +157,7 @@ class Training:
 
 def main() -> None:
     """Trains what LIST names, and writes and prints the dev errors."""
-    about = "Many trainings side by side on one GPU, and their dev errors."
+    about = "Many trainings side by side, and their dev errors."
     parser = argparse.ArgumentParser(prog="python -m benchmarks.side_by_side", description=about)
     parser.add_argument("list", type=Path)
     parser.add_argument("--jobs", type=int, default=15, help="trainings at a time")
@@ -160,9 +169,9 @@ def main() -> None:
     ends = time.monotonic() + arguments.max_s
     out = arguments.out or ROOT / "benchmarks" / f"{arguments.list.stem}.json"
     runs = arguments.runs or Path("runs") / arguments.list.stem
-    trainings = planned(arguments.list, runs, arguments.settings)
+    trainings, listed = planned(arguments.list, runs, arguments.settings), _experiments(arguments.list)
     result = provenance(f"side_by_side {arguments.list}")
-    result |= {"about": _experiments(arguments.list).about, "accelerator": accelerator(), "jobs": arguments.jobs}
+    result |= {"about": listed.about, "accelerator": accelerator(), "jobs": arguments.jobs}
 
     def write() -> None:
         write_text(out, json.dumps(result | {"rows": [one.row() for one in trainings]}, indent=1) + "\n")
@@ -179,7 +188,7 @@ def main() -> None:
         for one in trainings:
             one.stop()
         rows = [one.row() for one in trainings]
-        report(out, result | {"rows": rows}, table(rows))
+        report(out, result | {"rows": rows}, table(rows), *([time_table(rows, listed.below)] if listed.below else []))
 
 
 def planned(path: Path, runs: Path, settings: Sequence[str] = ()) -> list[Training]:
@@ -303,6 +312,8 @@ def _shares(jobs: int, runs: Path) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": str((runs / "compiled").absolute()),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
         "OMP_NUM_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)),
+        "TF_NUM_INTEROP_THREADS": "1",
     }
 
 
@@ -318,6 +329,20 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
         lines.append([name, *cells, ", ".join(map(str, left)), ", ".join(str(max(one, default=0)) for one in own)])
     title = f"Dev error in % after so many updates; first look below {PLATEAU:.0%} and last update, by seed"
     return Table(title, ("Training", *map(str, updates), f"below {PLATEAU:.0%}", "updates"), lines)
+
+
+def time_table(rows: Sequence[Mapping[str, Any]], below: Sequence[float]) -> Table:
+    """What the first look below each dev error had taken: means over the seeds; of a seed that got there."""
+    lines = []
+    for name, error in product(dict.fromkeys(row["name"] for row in rows), below):
+        own = [row["looks"] for row in rows if row["name"] == name]
+        there = [next((look for look in looks if look["dev_error"] < error), None) for looks in own]
+        found = [look for look in there if look]
+        spent = [_mean(look[key] for look in found) for key in ("update", "audio_s", "wall_time_s")] if found else []
+        cells = [f"{spent[0]:.0f}", f"{spent[1] / 60:.0f}", f"{spent[2] / 60:.1f}"] if spent else ["-"] * 3
+        lines.append([name, f"{error:.0%}", *cells, f"{len(found)} of {len(own)}"])
+    title = "Until the dev error was below"
+    return Table(title, ("Training", "below", "updates", "minutes of audio", "minutes", "seeds that got there"), lines)
 
 
 def _cell(errors: Sequence[float]) -> str:

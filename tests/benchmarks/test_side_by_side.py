@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import side_by_side
-from benchmarks.side_by_side import Training, planned, run, table
+from benchmarks.side_by_side import Training, planned, run, table, time_table
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 
@@ -110,9 +110,28 @@ def test_rows_hold_what_is_logged_so_far(tmp_path, tiny_recipe):
     one = Training("a", 0, tiny_recipe, tmp_path / "a")
     assert one.row()["looks"] == []
     one.run.mkdir()
-    look = {"update": 300, "dev_cer": {"aa": 0.5, "bb": 1.0}, "wall_time_s": 7.5, "audio_s_per_s": 9.0}
-    (one.run / "log.jsonl").write_text(json.dumps(look) + "\n" + json.dumps(look)[:20], encoding="utf-8")
-    assert one.row()["looks"] == [{"update": 300, "dev_error": 0.75, "wall_time_s": 7.5}]
+    look = {"update": 300, "dev_cer": {"aa": 0.5, "bb": 1.0}, "wall_time_s": 7.5, "audio_s": 90.0}
+    lines = [look, look | {"update": 600, "wall_time_s": 15.0, "audio_s": 91.0}, look]
+    (one.run / "log.jsonl").write_text("\n".join(map(json.dumps, lines))[:-20], encoding="utf-8")
+    first = {"update": 300, "dev_error": 0.75, "audio_s": 90.0, "wall_time_s": 7.5}
+    assert one.row()["looks"] == [first, first | {"update": 600, "audio_s": 181.0, "wall_time_s": 15.0}]
+
+
+def test_times_are_those_of_the_first_look_below():
+    def row(name: str, *errors: float) -> dict:
+        looks = enumerate(errors, 1)
+        return {
+            "name": name,
+            "looks": [{"update": n, "dev_error": e, "audio_s": 60 * n, "wall_time_s": 6 * n} for n, e in looks],
+        }
+
+    rows = [row("a", 0.5, 0.4, 0.3), row("a", 0.3, 0.4, 0.2), row("b", 0.5), row("a", 0.9)]
+    assert time_table(rows, [0.4, 0.25]).lines == [
+        ["a", "40%", "2", "2", "0.2", "2 of 3"],
+        ["a", "25%", "3", "3", "0.3", "1 of 3"],
+        ["b", "40%", "-", "-", "-", "0 of 1"],
+        ["b", "25%", "-", "-", "-", "0 of 1"],
+    ]
 
 
 def test_table():
