@@ -2,8 +2,8 @@
 
 python -m benchmarks.side_by_side LIST [--jobs 15] [--out benchmarks/NAME-OF-LIST.json] [--runs runs/NAME-OF-LIST]
 
-Small networks leave a GPU idle between launches; several processes fill it. Where there is none, each has an equal share
-of the processors. LIST is a YAML file:
+Small networks leave a GPU idle between launches; several processes fill it. Where there is none, each has an equal
+share of the processors. LIST is a YAML file:
 
     recipe: recipes/human
     seeds: [0, 1]
