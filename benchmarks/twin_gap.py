@@ -1,0 +1,350 @@
+"""Does the network learn as well here as its twin in plain PyTorch? Both trained on the same batches.
+
+python -m benchmarks.twin_gap [--jobs 2] [--updates 600] [--seeds 0 1 2] [--out benchmarks/twin_gap.json]
+
+Recipe, speech, batches, schedule, decoding and validation set are the same; `ROWS` says what is not. Ours is trained by
+`speech_mtl.experiments.train`, the twin by the loop here, which takes its batches from the same plan. Dropout and
+SpecAugment have the same settings, but each backend draws by itself.
+
+Each training is a process with one thread; the first seed of all rows comes first. Its row is written when it ends:
+started again, the command trains what is missing.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.contestants import import_tensorflow, twin_settings
+from benchmarks.provenance import ROOT, Table, provenance, report
+from speech_mtl.config import Recipe, load_recipe
+from speech_mtl.datatypes import Batch
+from speech_mtl.files import write_text
+
+if TYPE_CHECKING:
+    from benchmarks.pytorch_twin import Twin
+    from speech_mtl.build import TrainingPlan
+    from speech_mtl.data.examples import Examples
+    from speech_mtl.data.tokenizer import Tokenizer
+    from speech_mtl.decoding.recognizer import Recognizer
+    from speech_mtl.models.multitask import MultilingualModel
+
+BUDGET_S = 600.0
+LOOKS = 4
+SETTINGS: dict[str, Any] = {
+    "data.batch_s": 30.0,
+    "data.num_threads": 1,
+    "training.learning_rate": 2e-3,
+    "training.final_learning_rate": 1e-5,
+    "training.blank_bias": 0.0,
+    "training.muon_learning_rate": None,
+    "training.average_decay": 0.0,
+    "encoder.zero_branches": False,
+    "features.normalize": "mean_variance",
+}
+"""Of all rows, whatever the recipe's own are."""
+
+ZERO = {"encoder.zero_branches": True}
+ZERO_MEAN = {**ZERO, "features.normalize": "mean"}
+UNMASKED = {"augment.spec_augment.num_time_masks": 0, "augment.spec_augment.num_frequency_masks": 0}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of training.
+
+    Attributes:
+        who: `product` or `twin`.
+        init: What decides the first weights: `ours`, those of `build_model`; `pytorch`, the defaults of its layers.
+        settings: What differs from `SETTINGS`.
+        intermediate: Whether the twin has a second loss, after half of the blocks.
+    """
+
+    who: str
+    init: str = "ours"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    intermediate: bool = False
+
+
+ROWS = {
+    "product": Row("product"),
+    "twin": Row("twin"),
+    "twin-pytorch_start": Row("twin", "pytorch"),
+    "product-zero": Row("product", settings=ZERO),
+    "twin-zero": Row("twin", settings=ZERO),
+    "product-zero-mean": Row("product", settings=ZERO_MEAN),
+    "twin-zero-mean": Row("twin", settings=ZERO_MEAN),
+    "twin-pytorch_start-zero-mean": Row("twin", "pytorch", ZERO_MEAN),
+    "twin-zero-mean-intermediate_ctc": Row("twin", settings=ZERO_MEAN, intermediate=True),
+    "twin-zero-mean-no_spec_augment": Row("twin", settings={**ZERO_MEAN, **UNMASKED}),
+}
+"""By name."""
+
+PAIRS = (
+    ("twin", "product"),
+    ("twin-zero", "product-zero"),
+    ("twin-zero-mean", "product-zero-mean"),
+    ("twin", "twin-pytorch_start"),
+    ("twin-zero-mean", "twin-pytorch_start-zero-mean"),
+    ("twin", "twin-zero"),
+    ("twin-zero", "twin-zero-mean"),
+    ("twin-zero-mean", "twin-zero-mean-intermediate_ctc"),
+    ("twin-zero-mean", "twin-zero-mean-no_spec_augment"),
+)
+"""Rows that differ in one thing."""
+
+
+def main() -> None:
+    """Trains what is missing, and writes and prints the errors."""
+    about = "Trains the network and its PyTorch twin on the same batches."
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.twin_gap", description=about)
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, each with one thread")
+    parser.add_argument("--updates", type=int, default=600)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "human")
+    parser.add_argument("--runs", type=Path, default=Path("runs/twin_gap"), help="folder of our runs")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "twin_gap.json", help="result file")
+    parser.add_argument("rows", nargs="*", default=list(ROWS), help="which to train; all if none is named")
+    given = parser.parse_intermixed_args()
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    rows = [row for row in _written(given.out) if row["updates"] == given.updates]
+    there = {(row["name"], row["seed"]) for row in rows}
+    wanted = [(name, seed) for seed in given.seeds for name in given.rows if (name, seed) not in there]
+    recipe = load_recipe(given.recipe)
+    result = provenance("twin_gap") | {"about": ABOUT.format(recipe=recipe.name, updates=given.updates)}
+
+    def write() -> dict:
+        rows.sort(key=lambda row: (row["seed"], list(ROWS).index(row["name"])))
+        write_text(given.out, json.dumps(result | {"rows": rows}, indent=1) + "\n")
+        return result | {"rows": rows}
+
+    try:
+        with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+            trainings = [
+                pool.submit(trained, name, seed, of_row(recipe, ROWS[name], seed, given.updates), given.runs)
+                for name, seed in wanted
+            ]
+            for training in as_completed(trainings):
+                rows.append(row := training.result())
+                print(f"{row['name']}, seed {row['seed']}: {row['looks'][-1]['dev_error']:.1%}", flush=True)
+                write()
+    finally:
+        report(given.out, write(), errors_table(rows), pairs_table(rows))
+
+
+ABOUT = (
+    "Validation CER of the network and of its twin in PyTorch, of `recipes/{recipe}`: its target alone, ten minutes, "
+    "{updates} updates of 30 s, the same batches. Dropout and SpecAugment are drawn by each backend itself."
+)
+
+
+def _written(path: Path) -> list[dict]:
+    return json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+
+
+def of_row(recipe: Recipe, row: Row, seed: int, updates: int) -> Recipe:
+    """The recipe that a row trains with."""
+    from speech_mtl.experiments.arms import target_of, target_only
+
+    length = {
+        "seed": seed,
+        "training.num_updates": updates,
+        "training.warmup_updates": updates // 4,
+        "training.evaluate_every": updates // LOOKS,
+        "training.patience": LOOKS,
+        f"languages.{target_of(recipe)}.budget_s": BUDGET_S,
+    }
+    return target_only(recipe).overridden({**SETTINGS, **length, **row.settings})
+
+
+def trained(name: str, seed: int, recipe: Recipe, runs: Path) -> dict:
+    """Trains one row in this process, and gives what the result file says of it."""
+    import_tensorflow(num_threads=1)
+    row, began = ROWS[name], time.perf_counter()
+    train = train_product if row.who == "product" else train_twin
+    looks = train(recipe, row, runs / str(recipe.training.num_updates) / f"{name}-{seed}")
+    return {
+        "name": name,
+        "who": row.who,
+        "init": row.init,
+        "features": recipe.features.normalize,
+        "zero_branches": recipe.encoder.zero_branches,
+        "settings": dict(row.settings) | ({"intermediate_ctc": True} if row.intermediate else {}),
+        "seed": seed,
+        "looks": looks,
+        "updates": recipe.training.num_updates,
+        "audio_s": round(Prepared(recipe).audio_s(), 1),
+        "wall_time_s": round(time.perf_counter() - began, 1),
+    }
+
+
+class Prepared:
+    """What a training of one language starts with, made as `speech_mtl.experiments.train` makes it."""
+
+    model: "MultilingualModel"
+    tokenizers: dict[str, "Tokenizer"]
+    examples: dict[int, "Examples"]
+    plan: "TrainingPlan"
+
+    def __init__(self, recipe: Recipe):
+        from speech_mtl.build import build_model, build_plan
+        from speech_mtl.corpora import make_tokenizer, open_split, training_examples
+
+        (language,) = recipe.languages
+        split = open_split(recipe, language, "train")
+        tokenizer = make_tokenizer(recipe, split)
+        self.recipe, self.tokenizers = recipe, {language: tokenizer}
+        self.model = build_model(recipe, {language: len(tokenizer)})
+        self.examples = {0: training_examples(recipe, split, tokenizer, {}, self.model)}
+        self.plan = build_plan(recipe, self.examples)
+
+    def batches(self) -> Iterator[Batch]:
+        """Those of all updates."""
+        from speech_mtl.data.batching import batches
+
+        draws = islice(self.plan.batches(), self.recipe.training.num_updates)
+        return batches(draws, self.examples, self.recipe.data.num_threads)
+
+    def audio_s(self) -> float:
+        """Seconds of speech in them, without padding."""
+        draws = islice(self.plan.batches(), self.recipe.training.num_updates)
+        return sum(float(self.plan.durations_s[0][draw.example]) / draw.speed for batch in draws for draw in batch)
+
+    def recognizer(self, twin: "Twin") -> "Recognizer":
+        """One that decodes with the twin in the place of our network."""
+        from speech_mtl.decoding.recognizer import Recognizer
+
+        class OfTwin(Recognizer):
+            def _forward(self, language: str) -> Callable:  # noqa: ARG002
+                return forward_of(twin)
+
+        return OfTwin(self.model, self.tokenizers, self.recipe.data.sample_rate_hz)
+
+
+def forward_of(twin: "Twin") -> Callable:
+    """The twin as a function of arrays, as `speech_mtl.training.gradients.make_forward` makes one of our network."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from speech_mtl.datatypes import Logits
+
+    def forward(waveforms: np.ndarray, num_samples: np.ndarray, language_ids: np.ndarray, _room: int) -> Logits:
+        inputs = torch.from_numpy(waveforms), torch.from_numpy(num_samples).long(), torch.from_numpy(language_ids)
+        twin.eval()
+        with torch.no_grad():
+            logits, num_frames = twin(*inputs)
+        twin.train()
+        return Logits(logits.numpy(), num_frames.numpy(), {})
+
+    return forward
+
+
+def train_product(recipe: Recipe, _row: Row, run: Path) -> list[dict]:
+    """Looks at the validation set while our network trains."""
+    from speech_mtl.experiments.train import train
+
+    train(recipe, run)
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
+    return [_look(one["update"], one["dev_cer"], one["losses"]) for one in records]
+
+
+def train_twin(recipe: Recipe, row: Row, _run: Path | None = None) -> list[dict]:
+    """Looks at the validation set while the twin trains."""
+    return [look for look, _ in twin_training(recipe, row)]
+
+
+def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
+    """Trains the twin; at each look at the validation set gives it and the twin, whose weights go on changing."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.pytorch_twin import make_train_step
+    from speech_mtl.build import build_schedule, build_unfreezing
+    from speech_mtl.experiments.dev_look import DevLook
+    from speech_mtl.experiments.evaluate import load_references
+
+    torch.set_num_threads(1)
+    prepared, training = Prepared(recipe), recipe.training
+    twin = new_twin(prepared, row)
+    recognizer = prepared.recognizer(twin)
+    references = {name: load_references(recipe, name, "dev", recognizer) for name in recipe.languages}
+    look_at = DevLook(recipe, recognizer, references)
+    step = make_train_step(twin, training.weight_decay, training.clip_norm)
+    rates, losses = build_schedule(training, build_unfreezing(prepared.model, training)), []
+    for update, batch in enumerate(prepared.batches()):
+        found, _ = step(batch, float(rates(update)[0]))
+        losses.append(float(found.sum() / batch.num_tokens.sum()))
+        if (update + 1) % training.evaluate_every == 0 or update + 1 == training.num_updates:
+            yield _look(update + 1, look_at()[1]["dev_cer"], losses), twin
+            losses = []
+
+
+def new_twin(prepared: Prepared, row: Row) -> "Twin":
+    """The twin before its first update."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.pytorch_twin import Twin, TwinSettings, copy_weights
+
+    recipe, model = prepared.recipe, prepared.model
+    torch.manual_seed(recipe.seed)
+    settings, sizes = TwinSettings(**twin_settings(recipe)), {name: len(t) for name, t in prepared.tokenizers.items()}
+    twin = Twin(settings, sizes, model.features.filters, row.intermediate)
+    if row.init == "ours":
+        copy_weights(twin, {variable.path: variable.numpy() for variable in model.trainable_variables})
+    return twin
+
+
+def _look(update: int, cers: Mapping[str, float], losses: Sequence[float]) -> dict:
+    """A look, and the mean loss in nats a token of the updates since the one before."""
+    (error,) = cers.values()
+    return {"update": update, "dev_error": round(error, 5), "train_loss": round(float(np.mean(losses)), 4)}
+
+
+def errors_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Errors at each look: means over the seeds, and each seed at the end."""
+    updates = sorted({look["update"] for row in rows for look in row["looks"]})
+    lines = []
+    for name in ROWS:
+        if not (own := [row for row in rows if row["name"] == name]):
+            continue
+        means = [_percent(np.mean([_error(row, update) for row in own])) for update in updates]
+        ends = ", ".join(_percent(row["looks"][-1]["dev_error"]) for row in own)
+        loss = f"{np.mean([row['looks'][-1]['train_loss'] for row in own]):.2f}"
+        lines.append([name, *means, ends, loss, f"{np.mean([row['audio_s'] for row in own]) / 60:.0f}"])
+    title = "Validation CER in % after so many updates, mean of the seeds; each seed's at the end; speech in training"
+    heads = "Training", *map(str, updates), "at the end, by seed", "training loss", "audio min"
+    return Table(title, heads, lines)
+
+
+def pairs_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """How far rows that differ in one thing are apart at the end, on the seeds that both have."""
+    ends = {(row["name"], row["seed"]): row["looks"][-1]["dev_error"] for row in rows}
+    lines = []
+    for first, second in PAIRS:
+        seeds = sorted({seed for name, seed in ends if name == first} & {seed for name, seed in ends if name == second})
+        if not seeds:
+            continue
+        ours, others = (np.array([ends[name, seed] for seed in seeds]) for name in (first, second))
+        each = ", ".join(f"{100 * change:+.0f} %" for change in others / ours - 1)
+        lines.append([first, second, f"{100 * (others.mean() / ours.mean() - 1):+.1f} %", each])
+    title = "Relative difference of the second from the first at the end: of the means, and by seed"
+    return Table(title, ("First", "Second", "difference", "by seed"), lines, num_text_columns=2)
+
+
+def _error(row: Mapping[str, Any], update: int) -> float:
+    return next(look["dev_error"] for look in row["looks"] if look["update"] == update)
+
+
+def _percent(error: Any) -> str:
+    return f"{100 * error:.1f}"
+
+
+if __name__ == "__main__":
+    main()
