@@ -7,7 +7,8 @@ Recipe, speech, batches, schedule, decoding and validation set are the same; `RO
 SpecAugment have the same settings, but each backend draws by itself.
 
 Each training is a process with one thread; the first seed of all rows comes first. Its row is written when it ends:
-started again, the command trains what is missing.
+started again, the command trains what is missing. Besides, the first updates are made by both without anything random,
+from the same weights: their losses show whether both compute the same.
 """
 
 import argparse
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 BUDGET_S = 600.0
 LOOKS = 4
+NUM_FIRST = 50
+"""Updates that both make without anything random."""
 SETTINGS: dict[str, Any] = {
     "data.batch_s": 30.0,
     "data.num_threads": 1,
@@ -54,8 +57,10 @@ SETTINGS: dict[str, Any] = {
 """Of all rows, whatever the recipe's own are."""
 
 ZERO = {"encoder.zero_branches": True}
-ZERO_MEAN = {**ZERO, "features.normalize": "mean"}
+MEAN = {"features.normalize": "mean"}
+ZERO_MEAN = {**ZERO, **MEAN}
 UNMASKED = {"augment.spec_augment.num_time_masks": 0, "augment.spec_augment.num_frequency_masks": 0}
+NOTHING_RANDOM = {**UNMASKED, "encoder.dropout": 0.0}
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ ROWS = {
     "product-zero-mean": Row("product", settings=ZERO_MEAN),
     "twin-zero-mean": Row("twin", settings=ZERO_MEAN),
     "twin-pytorch_start-zero-mean": Row("twin", "pytorch", ZERO_MEAN),
+    "twin-mean": Row("twin", settings=MEAN),
+    "twin-pytorch_start-mean": Row("twin", "pytorch", MEAN),
     "twin-zero-mean-intermediate_ctc": Row("twin", settings=ZERO_MEAN, intermediate=True),
     "twin-zero-mean-no_spec_augment": Row("twin", settings={**ZERO_MEAN, **UNMASKED}),
 }
@@ -94,6 +101,7 @@ PAIRS = (
     ("twin-zero", "product-zero"),
     ("twin-zero-mean", "product-zero-mean"),
     ("twin", "twin-pytorch_start"),
+    ("twin-mean", "twin-pytorch_start-mean"),
     ("twin-zero-mean", "twin-pytorch_start-zero-mean"),
     ("twin", "twin-zero"),
     ("twin-zero", "twin-zero-mean"),
@@ -116,7 +124,9 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", default=list(ROWS), help="which to train; all if none is named")
     given = parser.parse_intermixed_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    rows = [row for row in _written(given.out) if row["updates"] == given.updates]
+    written = json.loads(given.out.read_text("utf-8")) if given.out.is_file() else {}
+    rows = [row for row in written.get("rows", []) if row["updates"] == given.updates]
+    first = written.get("first_updates", [])
     there = {(row["name"], row["seed"]) for row in rows}
     wanted = [(name, seed) for seed in given.seeds for name in given.rows if (name, seed) not in there]
     recipe = load_recipe(given.recipe)
@@ -124,11 +134,16 @@ def main() -> None:
 
     def write() -> dict:
         rows.sort(key=lambda row: (row["seed"], list(ROWS).index(row["name"])))
-        write_text(given.out, json.dumps(result | {"rows": rows}, indent=1) + "\n")
-        return result | {"rows": rows}
+        write_text(given.out, json.dumps(result | {"first_updates": first, "rows": rows}, indent=1) + "\n")
+        return result | {"first_updates": first, "rows": rows}
 
     try:
-        with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        with ProcessPoolExecutor(
+            given.jobs, get_context("spawn"), import_tensorflow, initargs=(1,), max_tasks_per_child=1
+        ) as pool:
+            if not first:
+                plain = of_row(recipe, Row("product", settings=NOTHING_RANDOM), given.seeds[0], given.updates)
+                first += pool.submit(first_updates, plain, NUM_FIRST).result()
             trainings = [
                 pool.submit(trained, name, seed, of_row(recipe, ROWS[name], seed, given.updates), given.runs)
                 for name, seed in wanted
@@ -138,17 +153,13 @@ def main() -> None:
                 print(f"{row['name']}, seed {row['seed']}: {row['looks'][-1]['dev_error']:.1%}", flush=True)
                 write()
     finally:
-        report(given.out, write(), errors_table(rows), pairs_table(rows))
+        report(given.out, write(), errors_table(rows), pairs_table(rows), first_table(first))
 
 
 ABOUT = (
     "Validation CER of the network and of its twin in PyTorch, of `recipes/{recipe}`: its target alone, ten minutes, "
     "{updates} updates of 30 s, the same batches. Dropout and SpecAugment are drawn by each backend itself."
 )
-
-
-def _written(path: Path) -> list[dict]:
-    return json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
 
 
 def of_row(recipe: Recipe, row: Row, seed: int, updates: int) -> Recipe:
@@ -168,7 +179,6 @@ def of_row(recipe: Recipe, row: Row, seed: int, updates: int) -> Recipe:
 
 def trained(name: str, seed: int, recipe: Recipe, runs: Path) -> dict:
     """Trains one row in this process, and gives what the result file says of it."""
-    import_tensorflow(num_threads=1)
     row, began = ROWS[name], time.perf_counter()
     train = train_product if row.who == "product" else train_twin
     looks = train(recipe, row, runs / str(recipe.training.num_updates) / f"{name}-{seed}")
@@ -286,6 +296,28 @@ def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
             losses = []
 
 
+def first_updates(recipe: Recipe, number: int) -> list[dict]:
+    """Makes the first updates of a recipe with both; of each gives both losses, a token, and norms of the gradient."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.pytorch_twin import make_train_step as make_twin_step
+    from speech_mtl.build import build_optimizer, build_schedule, build_unfreezing
+    from speech_mtl.training.gradients import make_train_step
+
+    torch.set_num_threads(1)
+    prepared, training, found = Prepared(recipe), recipe.training, []
+    twin_step = make_twin_step(new_twin(prepared, Row("twin")), training.weight_decay, training.clip_norm)
+    step = make_train_step(prepared.model, build_optimizer(prepared.model, training))
+    rates = build_schedule(training, build_unfreezing(prepared.model, training))
+    for update, batch in enumerate(islice(prepared.batches(), number)):
+        ours, (losses, norm) = step(batch, rates(update), np.ones(1)), twin_step(batch, float(rates(update)[0]))
+        values = {"product": (ours.losses.sum(), ours.norm), "twin": (losses.sum(), norm)}
+        num_tokens = float(batch.num_tokens.sum())
+        of_each = {who: {"loss": float(loss) / num_tokens, "norm": length} for who, (loss, length) in values.items()}
+        found.append({"update": update + 1, **of_each})
+    return found
+
+
 def new_twin(prepared: Prepared, row: Row) -> "Twin":
     """The twin before its first update."""
     import torch  # pyright: ignore[reportMissingImports]
@@ -336,6 +368,21 @@ def pairs_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         lines.append([first, second, f"{100 * (others.mean() / ours.mean() - 1):+.1f} %", each])
     title = "Relative difference of the second from the first at the end: of the means, and by seed"
     return Table(title, ("First", "Second", "difference", "by seed"), lines, num_text_columns=2)
+
+
+def first_table(updates: Sequence[Mapping[str, Any]]) -> Table:
+    """How far the two are apart in the first updates."""
+    lines = []
+    for start in range(0, len(updates), 10):
+        part = updates[start : start + 10]
+        largest = [max(abs(one["product"][key] / one["twin"][key] - 1) for one in part) for key in ("loss", "norm")]
+        losses = [f"{np.mean([one[who]['loss'] for one in part]):.4f}" for who in ("product", "twin")]
+        lines.append([f"{part[0]['update']}-{part[-1]['update']}", *losses, *(f"{value:.1e}" for value in largest)])
+    heads = "Updates", "loss, product", "loss, twin", "largest difference", "of the gradient's norm"
+    title = (
+        "The same updates without dropout and SpecAugment: mean loss a token; largest relative difference in an update"
+    )
+    return Table(title, heads, lines)
 
 
 def _error(row: Mapping[str, Any], update: int) -> float:
