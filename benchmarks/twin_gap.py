@@ -179,15 +179,15 @@ def of_row(recipe: Recipe, row: Row, seed: int, updates: int) -> Recipe:
 
 def trained(name: str, seed: int, recipe: Recipe, runs: Path) -> dict:
     """Trains one row in this process, and gives what the result file says of it."""
-    row, began = ROWS[name], time.perf_counter()
+    row, began, values = ROWS[name], time.perf_counter(), recipe.of_one_run()
     train = train_product if row.who == "product" else train_twin
     looks = train(recipe, row, runs / str(recipe.training.num_updates) / f"{name}-{seed}")
     return {
         "name": name,
         "who": row.who,
         "init": row.init,
-        "features": recipe.features.normalize,
-        "zero_branches": recipe.encoder.zero_branches,
+        "features": values["features.normalize"],
+        "zero_branches": values["encoder.zero_branches"],
         "settings": dict(row.settings) | ({"intermediate_ctc": True} if row.intermediate else {}),
         "seed": seed,
         "looks": looks,
