@@ -8,7 +8,8 @@ SpecAugment have the same settings, but each backend draws by itself.
 
 Each training is a process with one thread; the first seed of all rows comes first. Its row is written when it ends:
 started again, the command trains what is missing. Besides, the first updates are made by both without anything random,
-from the same weights: their losses show whether both compute the same.
+from the same weights: their losses show whether both compute the same. And of each start is told how much of what
+the blocks put out differs from frame to frame.
 """
 
 import argparse
@@ -69,7 +70,9 @@ class Row:
 
     Attributes:
         who: `product` or `twin`.
-        init: What decides the first weights: `ours`, those of `build_model`; `pytorch`, the defaults of its layers.
+        init: What decides the first weights: `ours`, those of `build_model`; `scaled`, the same with the projection of
+            the subsampling times the root of the width, as Vaswani et al. 2017, section 3.4, scale what goes into the
+            first block; `pytorch`, the defaults of its layers.
         settings: What differs from `SETTINGS`.
         intermediate: Whether the twin has a second loss, after half of the blocks.
     """
@@ -91,10 +94,15 @@ ROWS = {
     "twin-pytorch_start-zero-mean": Row("twin", "pytorch", ZERO_MEAN),
     "twin-mean": Row("twin", settings=MEAN),
     "twin-pytorch_start-mean": Row("twin", "pytorch", MEAN),
+    "twin-scaled-mean": Row("twin", "scaled", MEAN),
+    "twin-scaled-zero-mean": Row("twin", "scaled", ZERO_MEAN),
     "twin-zero-mean-intermediate_ctc": Row("twin", settings=ZERO_MEAN, intermediate=True),
     "twin-zero-mean-no_spec_augment": Row("twin", settings={**ZERO_MEAN, **UNMASKED}),
 }
 """By name."""
+
+STARTS = ("twin", "twin-zero", "twin-pytorch_start", "twin-scaled-mean")
+"""Rows whose first weights are looked at."""
 
 PAIRS = (
     ("twin", "product"),
@@ -103,7 +111,11 @@ PAIRS = (
     ("twin", "twin-pytorch_start"),
     ("twin-mean", "twin-pytorch_start-mean"),
     ("twin-zero-mean", "twin-pytorch_start-zero-mean"),
+    ("twin-mean", "twin-scaled-mean"),
+    ("twin-zero-mean", "twin-scaled-zero-mean"),
     ("twin", "twin-zero"),
+    ("twin-mean", "twin-zero-mean"),
+    ("twin", "twin-mean"),
     ("twin-zero", "twin-zero-mean"),
     ("twin-zero-mean", "twin-zero-mean-intermediate_ctc"),
     ("twin-zero-mean", "twin-zero-mean-no_spec_augment"),
@@ -126,7 +138,7 @@ def main() -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     written = json.loads(given.out.read_text("utf-8")) if given.out.is_file() else {}
     rows = [row for row in written.get("rows", []) if row["updates"] == given.updates]
-    first = written.get("first_updates", [])
+    before = {"first_updates": written.get("first_updates", []), "starts": written.get("starts", [])}
     there = {(row["name"], row["seed"]) for row in rows}
     wanted = [(name, seed) for seed in given.seeds for name in given.rows if (name, seed) not in there]
     recipe = load_recipe(given.recipe)
@@ -134,16 +146,23 @@ def main() -> None:
 
     def write() -> dict:
         rows.sort(key=lambda row: (row["seed"], list(ROWS).index(row["name"])))
-        write_text(given.out, json.dumps(result | {"first_updates": first, "rows": rows}, indent=1) + "\n")
-        return result | {"first_updates": first, "rows": rows}
+        write_text(given.out, json.dumps(result | before | {"rows": rows}, indent=1) + "\n")
+        return result | before | {"rows": rows}
 
     try:
         with ProcessPoolExecutor(
             given.jobs, get_context("spawn"), import_tensorflow, initargs=(1,), max_tasks_per_child=1
         ) as pool:
-            if not first:
+            if not before["first_updates"]:
                 plain = of_row(recipe, Row("product", settings=NOTHING_RANDOM), given.seeds[0], given.updates)
-                first += pool.submit(first_updates, plain, NUM_FIRST).result()
+                before["first_updates"] = pool.submit(first_updates, plain, NUM_FIRST).result()
+            known = {start["name"] for start in before["starts"]}
+            starts = [
+                pool.submit(start_of, name, of_row(recipe, ROWS[name], given.seeds[0], given.updates))
+                for name in STARTS
+                if name not in known
+            ]
+            before["starts"] += [start.result() for start in starts]
             trainings = [
                 pool.submit(trained, name, seed, of_row(recipe, ROWS[name], seed, given.updates), given.runs)
                 for name, seed in wanted
@@ -153,7 +172,8 @@ def main() -> None:
                 print(f"{row['name']}, seed {row['seed']}: {row['looks'][-1]['dev_error']:.1%}", flush=True)
                 write()
     finally:
-        report(given.out, write(), errors_table(rows), pairs_table(rows), first_table(first))
+        tables = first_table(before["first_updates"]), starts_table(before["starts"])
+        report(given.out, write(), errors_table(rows), pairs_table(rows), *tables)
 
 
 ABOUT = (
@@ -318,6 +338,29 @@ def first_updates(recipe: Recipe, number: int) -> list[dict]:
     return found
 
 
+def start_of(name: str, recipe: Recipe) -> dict:
+    """Of the first batch, the share of the frames' energy that differs from frame to frame, before any update."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.pytorch_twin import as_tensors
+
+    prepared = Prepared(recipe)
+    twin, batch = new_twin(prepared, ROWS[name]).eval(), as_tensors(next(prepared.batches()))
+    with torch.no_grad():
+        features, num_frames = twin.features(batch.waveforms, batch.num_samples)
+        subsampled = twin.encoder.subsampling(features)
+        end, middle, num_frames = twin.encoder(features, num_frames)
+    parts = {"subsampled": subsampled, "middle": middle, "end": end}
+    shares = {part: _varying(frames.numpy(), num_frames.numpy()) for part, frames in parts.items()}
+    return {"name": name, "rms": float(subsampled.square().mean().sqrt()), **shares}
+
+
+def _varying(frames: np.ndarray, num_frames: np.ndarray) -> float:
+    """Of (B, E, D) frames: their variance over the frames of an utterance, as a share of their mean square."""
+    utterances = [row[:size] for row, size in zip(frames, num_frames, strict=True)]
+    return float(np.mean([own.var(axis=0).sum() / np.square(own).mean(axis=0).sum() for own in utterances]))
+
+
 def new_twin(prepared: Prepared, row: Row) -> "Twin":
     """The twin before its first update."""
     import torch  # pyright: ignore[reportMissingImports]
@@ -328,8 +371,11 @@ def new_twin(prepared: Prepared, row: Row) -> "Twin":
     torch.manual_seed(recipe.seed)
     settings, sizes = TwinSettings(**twin_settings(recipe)), {name: len(t) for name, t in prepared.tokenizers.items()}
     twin = Twin(settings, sizes, model.features.filters, row.intermediate)
-    if row.init == "ours":
+    if row.init != "pytorch":
         copy_weights(twin, {variable.path: variable.numpy() for variable in model.trainable_variables})
+    if row.init == "scaled":
+        with torch.no_grad():
+            twin.encoder.subsampling.project.weight *= settings.dim**0.5
     return twin
 
 
@@ -382,6 +428,18 @@ def first_table(updates: Sequence[Mapping[str, Any]]) -> Table:
     title = (
         "The same updates without dropout and SpecAugment: mean loss a token; largest relative difference in an update"
     )
+    return Table(title, heads, lines)
+
+
+def starts_table(starts: Sequence[Mapping[str, Any]]) -> Table:
+    """How much of a frame is its own at the start."""
+    parts = "subsampled", "middle", "end"
+    lines = [
+        [one["name"], f"{one['rms']:.2f}", *(f"{100 * one[part]:.0f} %" for part in parts)]
+        for one in sorted(starts, key=lambda one: STARTS.index(one["name"]))
+    ]
+    heads = "Start", "size of subsampled frames", "subsampled", "after half of the blocks", "after all"
+    title = "Before any update: root mean square of what enters the blocks; share of the energy that varies over time"
     return Table(title, heads, lines)
 
 

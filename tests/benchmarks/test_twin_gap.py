@@ -88,6 +88,30 @@ def test_the_first_updates_are_the_same_without_anything_random(recipe, untraced
     assert line == ["0-1", "2.0000", "2.0000", "0.0e+00", "0.0e+00"]
 
 
+def test_a_scaled_start_is_ours_but_for_what_enters_the_blocks(recipe):
+    torch = pytest.importorskip("torch", reason="the twin needs benchmarks/requirements.txt")
+    prepared = twin_gap.Prepared(of_row(recipe, Row("twin"), 0, UPDATES))
+    ours, scaled = (twin_gap.new_twin(prepared, Row("twin", init)).state_dict() for init in ("ours", "scaled"))
+    name = "encoder.subsampling.project.weight"
+    torch.testing.assert_close(scaled.pop(name), 4.0 * ours.pop(name))  # a width of 16
+    assert all(torch.equal(value, scaled[name]) for name, value in ours.items())
+
+
+def test_what_varies_at_the_start(recipe):
+    pytest.importorskip("torch", reason="the twin needs benchmarks/requirements.txt")
+    own = of_row(recipe, Row("twin"), 0, UPDATES)
+    start = twin_gap.start_of("twin", own)
+    assert 0 < start["end"] < 1
+    assert start["middle"] == start["subsampled"], "half of one block is none"
+    assert start["rms"] > 0
+
+
+def test_a_share_that_varies_over_time():
+    frames = np.array([[[1.0, 0.0], [-1.0, 2.0], [9.0, 9.0]], [[3.0, 3.0], [0.0, 0.0], [0.0, 0.0]]])
+    # The first row: variances 1 and 1, mean squares 1 and 2; the second has one true frame.
+    assert twin_gap._varying(frames, np.array([2, 1])) == pytest.approx((2 / 3 + 0) / 2)
+
+
 def row_of(name, seed, errors):
     looks = [{"update": 10 * i, "dev_error": error, "train_loss": 1.0} for i, error in enumerate(errors, start=1)]
     return {"name": name, "seed": seed, "updates": 20, "looks": looks, "audio_s": 60.0}
@@ -109,7 +133,11 @@ def test_rows_of_pairs_are_there_and_differ_in_one_thing():
 
 
 def test_what_is_written_is_not_trained_again(recipe, tmp_path, monkeypatch):
-    trained, out = [], tmp_path / "gap.json"
+    trained, started, out = [], [], tmp_path / "gap.json"
+
+    def start_once(name, _recipe):
+        started.append(name)
+        return {"name": name, "rms": 1.0, "subsampled": 0.5, "middle": 0.4, "end": 0.3}
 
     def train_one(name, seed, recipe, _runs):
         trained.append((name, seed, recipe.training.num_updates, recipe.seed))
@@ -118,7 +146,9 @@ def test_what_is_written_is_not_trained_again(recipe, tmp_path, monkeypatch):
         return row_of(name, seed, [1.0, 0.5])
 
     monkeypatch.setattr(twin_gap, "trained", train_one)
-    monkeypatch.setattr(twin_gap, "first_updates", lambda *_: [])
+    step = {"loss": 2.0, "norm": 1.0}
+    monkeypatch.setattr(twin_gap, "first_updates", lambda *_: [{"update": 1, "product": step, "twin": step}])
+    monkeypatch.setattr(twin_gap, "start_of", start_once)
     monkeypatch.setattr(twin_gap, "ProcessPoolExecutor", lambda jobs, *_, **__: ThreadPoolExecutor(jobs))
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
 
@@ -135,4 +165,5 @@ def test_what_is_written_is_not_trained_again(recipe, tmp_path, monkeypatch):
     assert [name for name, *_ in trained] == [name for name in ROWS if name not in ("twin", "product")]
     rows = json.loads(out.read_text("utf-8"))["rows"]
     assert [row["name"] for row in rows] == list(ROWS)
+    assert started == list(twin_gap.STARTS), "once"
     assert "| twin-zero " in out.with_suffix(".md").read_text("utf-8")
