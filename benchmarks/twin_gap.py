@@ -97,6 +97,7 @@ ROWS = {
     "twin-scaled-mean": Row("twin", "scaled", MEAN),
     "twin-scaled-zero-mean": Row("twin", "scaled", ZERO_MEAN),
     "twin-zero-mean-intermediate_ctc": Row("twin", settings=ZERO_MEAN, intermediate=True),
+    "product-zero-mean-no_spec_augment": Row("product", settings={**ZERO_MEAN, **UNMASKED}),
     "twin-zero-mean-no_spec_augment": Row("twin", settings={**ZERO_MEAN, **UNMASKED}),
 }
 """By name."""
@@ -108,6 +109,7 @@ PAIRS = (
     ("twin", "product"),
     ("twin-zero", "product-zero"),
     ("twin-zero-mean", "product-zero-mean"),
+    ("twin-zero-mean-no_spec_augment", "product-zero-mean-no_spec_augment"),
     ("twin", "twin-pytorch_start"),
     ("twin-mean", "twin-pytorch_start-mean"),
     ("twin-zero-mean", "twin-pytorch_start-zero-mean"),
@@ -167,10 +169,13 @@ def main() -> None:
                 pool.submit(trained, name, seed, of_row(recipe, ROWS[name], seed, given.updates), given.runs)
                 for name, seed in wanted
             ]
-            for training in as_completed(trainings):
-                rows.append(row := training.result())
-                print(f"{row['name']}, seed {row['seed']}: {row['looks'][-1]['dev_error']:.1%}", flush=True)
-                write()
+            try:
+                for training in as_completed(trainings):
+                    rows.append(row := training.result())
+                    print(f"{row['name']}, seed {row['seed']}: {row['looks'][-1]['dev_error']:.1%}", flush=True)
+                    write()
+            finally:
+                pool.shutdown(cancel_futures=True)
     finally:
         tables = first_table(before["first_updates"]), starts_table(before["starts"])
         report(given.out, write(), errors_table(rows), pairs_table(rows), *tables)
