@@ -103,9 +103,9 @@ def import_tensorflow(num_threads: int) -> None:
 
 
 def twin_settings(recipe: Recipe) -> dict:
-    """A recipe's settings as the twin's `TwinSettings` takes them; its features and its start are the default ones."""
+    """A recipe's settings as the twin's `TwinSettings` takes them; it gets its mel filters themselves."""
     sections = (recipe.encoder, recipe.features, recipe.augment.spec_augment)
-    left_out = {"kind", "zero_branches", "floor", "normalize"}
+    left_out = {"kind"}
     values = {key: value for section in sections for key, value in section.model_dump(exclude=left_out).items()}
     return {**values, "sample_rate_hz": recipe.data.sample_rate_hz}
 

@@ -1,7 +1,8 @@
-"""The same network and training step in plain PyTorch, for comparison of speed. Knows nothing of Keras.
+"""The same network and training step in plain PyTorch, to compare speed and errors. Knows nothing of Keras.
 
 Written as one would write it for PyTorch: fused attention, layer normalisation and optimiser, channels first. The same
-operations as in `speech_mtl.models`, in the same order; `tests/benchmarks` checks that both compute the same.
+operations as in `speech_mtl.models`, in the same order; `tests/benchmarks` checks that both compute the same. Its
+first weights are PyTorch's own, or ours; see `copy_weights`.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,11 +27,14 @@ class TwinSettings:
     expansion: int
     channels: int
     dropout: float
+    zero_branches: bool
     sample_rate_hz: int
     num_mels: int
     window_s: float
     hop_s: float
     fft_size: int
+    floor: float
+    normalize: str
     num_time_masks: int
     max_time_share: float
     num_frequency_masks: int
@@ -43,8 +47,9 @@ def frame_mask(num_frames: Tensor, size: int) -> Tensor:
 
 
 class LogMel(nn.Module):
-    """Log-mel energies, normalised over each utterance."""
+    """Log-mel energies, normalised over each utterance as in `speech_mtl.models.features.LogMel`."""
 
+    TYPICAL_DEVIATION = 3.0
     window: Tensor
     filters: Tensor
 
@@ -52,7 +57,8 @@ class LogMel(nn.Module):
         super().__init__()
         self.window_size = round(settings.window_s * settings.sample_rate_hz)
         self.hop = round(settings.hop_s * settings.sample_rate_hz)
-        self.fft_size = settings.fft_size
+        self.fft_size, self.normalize = settings.fft_size, settings.normalize
+        self.floor = settings.floor
         self.register_buffer("window", torch.hann_window(self.window_size))
         self.register_buffer("filters", torch.from_numpy(filters))
 
@@ -63,11 +69,15 @@ class LogMel(nn.Module):
             waveforms, self.fft_size, self.hop, self.window_size, self.window, center=False, return_complex=True
         )
         energies = torch.view_as_real(spectrum).square().sum(-1).mT @ self.filters
-        features = torch.log(energies + 1e-6)
+        features = torch.log(energies + self.floor)
         num_frames = ((num_samples - self.fft_size) // self.hop + 1).clamp(min=0)
         mask = frame_mask(num_frames, features.shape[1])[:, :, None]
+        if self.normalize == "none":
+            return features * mask, num_frames
         count = num_frames.clamp(min=1)[:, None, None]
         centred = (features - (features * mask).sum(1, keepdim=True) / count) * mask
+        if self.normalize == "mean":
+            return centred / self.TYPICAL_DEVIATION, num_frames
         variance = centred.square().sum(1, keepdim=True) / count
         return centred * torch.rsqrt(variance + 1e-5), num_frames
 
@@ -94,9 +104,9 @@ class SpecAugment(nn.Module):
 
 def _bands(size: int, num_masks: int, length: Tensor, max_width: Tensor) -> Tensor:
     """(B, size): whether a position lies in one of the masks."""
-    widths = torch.rand(len(length), num_masks) * (max_width + 1.0)
-    starts = (torch.rand(len(length), num_masks) * (length - widths).clamp(min=0.0)).floor()
-    ends = starts + widths.floor()
+    widths = (torch.rand(len(length), num_masks) * (max_width.floor() + 1.0)).floor()
+    starts = (torch.rand(len(length), num_masks) * ((length - widths).clamp(min=0.0) + 1.0)).floor()
+    ends = starts + widths
     positions = torch.arange(size)[None, :, None]
     return ((positions >= starts[:, None]) & (positions < ends[:, None])).any(2)
 
@@ -197,6 +207,10 @@ class ConformerBlock(nn.Module):
         self.convolution = ConvolutionModule(dim, settings.kernel_size, dropout)
         self.feed_forward_out = FeedForward(dim, settings.expansion, dropout)
         self.norm = nn.LayerNorm(dim)
+        if settings.zero_branches:
+            ends = self.feed_forward_in.narrow, self.attention.out, self.convolution.out, self.feed_forward_out.narrow
+            for parameter in (parameter for end in ends for parameter in end.parameters()):
+                nn.init.zeros_(parameter)
 
     def forward(self, hidden: Tensor, mask: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
         """(B, E, D) -> (B, E, D)."""
@@ -216,15 +230,17 @@ class Conformer(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.blocks = nn.ModuleList([ConformerBlock(settings) for _ in range(settings.num_layers)])
 
-    def forward(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, F) and (B,) -> (B, E, D) and (B,)."""
+    def forward(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, F) and (B,) -> (B, E, D), the same after half of the blocks, and (B,)."""
         hidden = self.dropout(self.subsampling(features))
         num_frames = ConvSubsampling.num_frames(num_frames).clamp(min=0)
         mask = frame_mask(num_frames, hidden.shape[1])
         cosines, sines = rotary_angles(hidden.shape[1], self.width)
-        for block in self.blocks:
+        middle = hidden
+        for number, block in enumerate(self.blocks, start=1):
             hidden = block(hidden, mask, cosines, sines)
-        return hidden, num_frames
+            middle = hidden if number == len(self.blocks) // 2 else middle
+        return hidden, middle, num_frames
 
 
 class LanguageHeads(nn.Module):
@@ -235,8 +251,9 @@ class LanguageHeads(nn.Module):
     def __init__(self, dim: int, num_tokens: list[int]):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(len(num_tokens), max(num_tokens), dim))
-        self.bias = nn.Parameter(torch.zeros(len(num_tokens), max(num_tokens)))
-        nn.init.xavier_uniform_(self.weight)
+        self.bias = nn.Parameter(torch.empty(len(num_tokens), max(num_tokens)))
+        for parameter in self.parameters():  # as `nn.Linear`
+            nn.init.uniform_(parameter, -(dim**-0.5), dim**-0.5)
         columns = torch.arange(max(num_tokens))
         self.register_buffer("forbidden", columns >= torch.tensor(num_tokens)[:, None])
 
@@ -247,20 +264,34 @@ class LanguageHeads(nn.Module):
 
 
 class Twin(nn.Module):
-    """Waveforms -> logits, as `speech_mtl.models.multitask.MultilingualModel`."""
+    """Waveforms -> logits, as `speech_mtl.models.multitask.MultilingualModel`.
 
-    def __init__(self, settings: TwinSettings, num_tokens: Mapping[str, int], filters: np.ndarray):
+    Args:
+        settings: Of the network.
+        num_tokens: Size of each language's vocabulary, blank included.
+        filters: (bins, F) of the mel bands.
+        intermediate: Whether half of the blocks have output layers of their own (Lee and Watanabe 2021, "Intermediate
+            loss regularization for CTC-based speech recognition"; there, both share theirs). Only training uses them.
+    """
+
+    def __init__(
+        self, settings: TwinSettings, num_tokens: Mapping[str, int], filters: np.ndarray, intermediate: bool = False
+    ):
         super().__init__()
         self.features = LogMel(settings, filters)
         self.augment = SpecAugment(settings)
         self.encoder = Conformer(settings)
         self.heads = LanguageHeads(settings.dim, list(num_tokens.values()))
+        self.middle_heads = LanguageHeads(settings.dim, list(num_tokens.values())) if intermediate else None
+
+    def encode(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, S) and (B,) -> (B, E, D) frames, those after half of the blocks, and (B,) how many are true."""
+        features, num_frames = self.features(waveforms, num_samples)
+        return self.encoder(self.augment(features, num_frames), num_frames)
 
     def forward(self, waveforms: Tensor, num_samples: Tensor, language_ids: Tensor) -> tuple[Tensor, Tensor]:
         """(B, S), (B,) and (B,) -> (B, E, V) logits and (B,) true frames."""
-        features, num_frames = self.features(waveforms, num_samples)
-        features = self.augment(features, num_frames)
-        frames, num_frames = self.encoder(features, num_frames)
+        frames, _, num_frames = self.encode(waveforms, num_samples)
         return self.heads(frames, language_ids), num_frames
 
 
@@ -276,10 +307,15 @@ def as_tensors(batch: Batch) -> Batch:
     return tensors.mapped(lambda tensor: tensor if tensor.is_floating_point() else tensor.long())
 
 
+MIDDLE_WEIGHT = 0.3
+"""Of the loss after half of the blocks, where there is one: that of Lee and Watanabe 2021, section 3."""
+
+
 def make_train_step(twin: Twin, weight_decay: float, clip_norm: float) -> Callable:
     """(batch, learning rate) -> (loss of each utterance, norm of the gradient), as `contestants.Step`."""
-    matrices = [parameter for parameter in twin.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in twin.parameters() if parameter.ndim <= 1]
+    named = [(name.endswith("bias") or parameter.ndim == 1, parameter) for name, parameter in twin.named_parameters()]
+    matrices = [parameter for is_vector, parameter in named if not is_vector]
+    vectors = [parameter for is_vector, parameter in named if is_vector]
     optimizer = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}],
         lr=0.0,
@@ -292,9 +328,14 @@ def make_train_step(twin: Twin, weight_decay: float, clip_norm: float) -> Callab
         tensors = as_tensors(batch)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        logits, num_frames = twin(*tensors[:3])
-        losses = ctc_loss(logits, num_frames, tensors.tokens, tensors.num_tokens)
-        (losses.sum() / tensors.num_tokens.sum().clamp(min=1)).backward()
+        frames, middle, num_frames = twin.encode(tensors.waveforms, tensors.num_samples)
+        of_tokens = num_frames, tensors.tokens, tensors.num_tokens
+        losses = ctc_loss(twin.heads(frames, tensors.language_ids), *of_tokens)
+        total = losses.sum()
+        if twin.middle_heads is not None:
+            after_half = ctc_loss(twin.middle_heads(middle, tensors.language_ids), *of_tokens)
+            total = (1.0 - MIDDLE_WEIGHT) * total + MIDDLE_WEIGHT * after_half.sum()
+        (total / tensors.num_tokens.sum().clamp(min=1)).backward()
         norm = nn.utils.clip_grad_norm_(twin.parameters(), clip_norm)
         optimizer.step()
         optimizer.zero_grad()

@@ -63,6 +63,29 @@ def test_logits_and_losses_are_ours(model, twin, batch):
     np.testing.assert_allclose(losses.numpy(), our_losses.numpy(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("normalize", ["mean_variance", "mean", "none"])
+def test_features_are_ours(recipe, normalize, batch):
+    recipe = recipe.overridden({"features.normalize": normalize, "features.floor": 1e-3})
+    ours = build_model(recipe, CASE.vocabularies).features
+    settings = pytorch_twin.TwinSettings(**twin_settings(recipe))
+    its, num_frames = pytorch_twin.LogMel(settings, ours.filters)(*pytorch_twin.as_tensors(batch)[:2])
+    features, true = ours(batch.waveforms, batch.num_samples)
+    assert num_frames.tolist() == true.numpy().tolist()
+    np.testing.assert_allclose(its.numpy(), features.numpy(), atol=1e-3)
+
+
+def test_zero_branches_add_nothing_at_the_start(recipe, batch):
+    settings = pytorch_twin.TwinSettings(**twin_settings(recipe.overridden({"encoder.zero_branches": True})))
+    encoder = pytorch_twin.Conformer(settings)
+    features, num_frames = torch.randn(2, 60, settings.num_mels), torch.tensor([60, 40])
+    with torch.no_grad():
+        hidden, _, _ = encoder.eval()(features, num_frames)
+        expected = encoder.subsampling(features)
+        for _ in encoder.blocks:
+            expected = torch.nn.functional.layer_norm(expected, expected.shape[-1:])
+    torch.testing.assert_close(hidden, expected)
+
+
 def test_training_takes_the_same_path(recipe, model, twin, batch):
     training = recipe.training
     our_step = make_train_step(model, build_optimizer(model, training))
@@ -74,8 +97,33 @@ def test_training_takes_the_same_path(recipe, model, twin, batch):
         assert norm == pytest.approx(ours.norm, rel=1e-3)
 
 
+def test_the_second_loss_is_that_of_the_frames_after_half_of_the_blocks(recipe, model, batch, monkeypatch):
+    settings = pytorch_twin.TwinSettings(**twin_settings(recipe))
+
+    def gradients(weight):
+        monkeypatch.setattr(pytorch_twin, "MIDDLE_WEIGHT", weight)
+        torch.manual_seed(0)
+        twin = pytorch_twin.Twin(settings, CASE.vocabularies, model.features.filters, intermediate=True)
+        monkeypatch.setattr(torch.optim.AdamW, "step", lambda _: None)
+        monkeypatch.setattr(torch.optim.AdamW, "zero_grad", lambda _: None)
+        losses, _ = pytorch_twin.make_train_step(twin, 0.0, 1e9)(batch, 1e-3)
+        named = twin.named_parameters()
+        return losses, {name: parameter.grad for name, parameter in named if parameter.grad is not None}
+
+    (losses, last), (same, middle), (_, both) = gradients(0.0), gradients(1.0), gradients(0.3)
+    np.testing.assert_array_equal(losses, same)
+    for name, gradient in both.items():
+        torch.testing.assert_close(gradient, 0.7 * last[name] + 0.3 * middle[name], rtol=1e-3, atol=1e-5)
+    norms = {name: float(gradient.norm()) for name, gradient in middle.items()}
+    assert norms["heads.weight"] == norms["encoder.blocks.1.norm.weight"] == 0, "two blocks: the second is above"
+    assert norms["middle_heads.weight"] > 0
+    assert norms["encoder.blocks.0.norm.weight"] > 0
+    assert float(last["middle_heads.weight"].norm()) == 0
+
+
 def test_augmentation_hides_bands_of_true_frames():
-    settings = pytorch_twin.TwinSettings(**twin_settings(CASE.recipe))
+    masks = {"num_time_masks": 2, "num_frequency_masks": 2}
+    settings = pytorch_twin.TwinSettings(**twin_settings(CASE.recipe.overridden({"augment.spec_augment": masks})))
     torch.manual_seed(0)
     features = torch.ones(64, 100, settings.num_mels)
     hidden = pytorch_twin.SpecAugment(settings)(features, torch.full((64,), 50)) == 0

@@ -1,0 +1,460 @@
+"""Does the network learn as well here as its twin in plain PyTorch? Both trained on the same batches.
+
+python -m benchmarks.twin_gap [--jobs 2] [--updates 600] [--seeds 0 1 2] [--out benchmarks/twin_gap.json]
+
+Recipe, speech, batches, schedule, decoding and validation set are the same; `ROWS` says what is not. Ours is trained by
+`speech_mtl.experiments.train`, the twin by the loop here, which takes its batches from the same plan. Dropout and
+SpecAugment have the same settings, but each backend draws by itself.
+
+Each training is a process with one thread; the first seed of all rows comes first. Its row is written when it ends:
+started again, the command trains what is missing. Besides, the first updates are made by both without anything random,
+from the same weights: their losses show whether both compute the same. And of each start is told how much of what
+the blocks put out differs from frame to frame.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.contestants import import_tensorflow, twin_settings
+from benchmarks.provenance import ROOT, Table, provenance, report
+from speech_mtl.config import Recipe, load_recipe
+from speech_mtl.datatypes import Batch
+from speech_mtl.files import write_text
+
+if TYPE_CHECKING:
+    from benchmarks.pytorch_twin import Twin
+    from speech_mtl.build import TrainingPlan
+    from speech_mtl.data.examples import Examples
+    from speech_mtl.data.tokenizer import Tokenizer
+    from speech_mtl.decoding.recognizer import Recognizer
+    from speech_mtl.models.multitask import MultilingualModel
+
+BUDGET_S = 600.0
+LOOKS = 4
+NUM_FIRST = 50
+"""Updates that both make without anything random."""
+SETTINGS: dict[str, Any] = {
+    "data.batch_s": 30.0,
+    "data.num_threads": 1,
+    "training.learning_rate": 2e-3,
+    "training.final_learning_rate": 1e-5,
+    "training.cooldown_updates": 0,
+    "training.average_decay": 0.0,
+    "augment.spec_augment": {"num_time_masks": 2, "num_frequency_masks": 2},
+    "encoder.zero_branches": False,
+    "features.normalize": "mean_variance",
+}
+"""Of all rows, whatever the recipe's own are."""
+
+ZERO = {"encoder.zero_branches": True}
+MEAN = {"features.normalize": "mean"}
+ZERO_MEAN = {**ZERO, **MEAN}
+UNMASKED = {"augment.spec_augment.num_time_masks": 0, "augment.spec_augment.num_frequency_masks": 0}
+NOTHING_RANDOM = {**UNMASKED, "encoder.dropout": 0.0}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of training.
+
+    Attributes:
+        who: `product` or `twin`.
+        init: What decides the first weights: `ours`, those of `build_model`; `scaled`, the same with the projection of
+            the subsampling times the root of the width, as Vaswani et al. 2017, section 3.4, scale what goes into the
+            first block; `pytorch`, the defaults of its layers.
+        settings: What differs from `SETTINGS`.
+        intermediate: Whether the twin has a second loss, after half of the blocks.
+    """
+
+    who: str
+    init: str = "ours"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    intermediate: bool = False
+
+
+ROWS = {
+    "product": Row("product"),
+    "twin": Row("twin"),
+    "twin-pytorch_start": Row("twin", "pytorch"),
+    "product-zero": Row("product", settings=ZERO),
+    "twin-zero": Row("twin", settings=ZERO),
+    "product-zero-mean": Row("product", settings=ZERO_MEAN),
+    "twin-zero-mean": Row("twin", settings=ZERO_MEAN),
+    "twin-pytorch_start-zero-mean": Row("twin", "pytorch", ZERO_MEAN),
+    "twin-mean": Row("twin", settings=MEAN),
+    "twin-pytorch_start-mean": Row("twin", "pytorch", MEAN),
+    "twin-scaled-mean": Row("twin", "scaled", MEAN),
+    "twin-scaled-zero-mean": Row("twin", "scaled", ZERO_MEAN),
+    "twin-zero-mean-intermediate_ctc": Row("twin", settings=ZERO_MEAN, intermediate=True),
+    "product-zero-mean-no_spec_augment": Row("product", settings={**ZERO_MEAN, **UNMASKED}),
+    "twin-zero-mean-no_spec_augment": Row("twin", settings={**ZERO_MEAN, **UNMASKED}),
+}
+"""By name."""
+
+STARTS = ("twin", "twin-zero", "twin-pytorch_start", "twin-scaled-mean")
+"""Rows whose first weights are looked at."""
+
+PAIRS = (
+    ("twin", "product"),
+    ("twin-zero", "product-zero"),
+    ("twin-zero-mean", "product-zero-mean"),
+    ("twin-zero-mean-no_spec_augment", "product-zero-mean-no_spec_augment"),
+    ("twin", "twin-pytorch_start"),
+    ("twin-mean", "twin-pytorch_start-mean"),
+    ("twin-zero-mean", "twin-pytorch_start-zero-mean"),
+    ("twin-mean", "twin-scaled-mean"),
+    ("twin-zero-mean", "twin-scaled-zero-mean"),
+    ("twin", "twin-zero"),
+    ("twin-mean", "twin-zero-mean"),
+    ("twin", "twin-mean"),
+    ("twin-zero", "twin-zero-mean"),
+    ("twin-zero-mean", "twin-zero-mean-intermediate_ctc"),
+    ("twin-zero-mean", "twin-zero-mean-no_spec_augment"),
+)
+"""Rows that differ in one thing."""
+
+
+def main() -> None:
+    """Trains what is missing, and writes and prints the errors."""
+    about = "Trains the network and its PyTorch twin on the same batches."
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.twin_gap", description=about)
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, each with one thread")
+    parser.add_argument("--updates", type=int, default=600)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "human")
+    parser.add_argument("--runs", type=Path, default=Path("runs/twin_gap"), help="folder of our runs")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "twin_gap.json", help="result file")
+    parser.add_argument("rows", nargs="*", default=list(ROWS), help="which to train; all if none is named")
+    given = parser.parse_intermixed_args()
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    written = json.loads(given.out.read_text("utf-8")) if given.out.is_file() else {}
+    rows = [row for row in written.get("rows", []) if row["updates"] == given.updates]
+    before = {"first_updates": written.get("first_updates", []), "starts": written.get("starts", [])}
+    there = {(row["name"], row["seed"]) for row in rows}
+    wanted = [(name, seed) for seed in given.seeds for name in given.rows if (name, seed) not in there]
+    recipe = load_recipe(given.recipe)
+    result = provenance("twin_gap") | {"about": ABOUT.format(recipe=recipe.name, updates=given.updates)}
+
+    def write() -> dict:
+        rows.sort(key=lambda row: (row["seed"], list(ROWS).index(row["name"])))
+        write_text(given.out, json.dumps(result | before | {"rows": rows}, indent=1) + "\n")
+        return result | before | {"rows": rows}
+
+    try:
+        with ProcessPoolExecutor(
+            given.jobs, get_context("spawn"), import_tensorflow, initargs=(1,), max_tasks_per_child=1
+        ) as pool:
+            if not before["first_updates"]:
+                plain = of_row(recipe, Row("product", settings=NOTHING_RANDOM), given.seeds[0], given.updates)
+                before["first_updates"] = pool.submit(first_updates, plain, NUM_FIRST).result()
+            known = {start["name"] for start in before["starts"]}
+            starts = [
+                pool.submit(start_of, name, of_row(recipe, ROWS[name], given.seeds[0], given.updates))
+                for name in STARTS
+                if name not in known
+            ]
+            before["starts"] += [start.result() for start in starts]
+            trainings = [
+                pool.submit(trained, name, seed, of_row(recipe, ROWS[name], seed, given.updates), given.runs)
+                for name, seed in wanted
+            ]
+            try:
+                for training in as_completed(trainings):
+                    rows.append(row := training.result())
+                    print(f"{row['name']}, seed {row['seed']}: {row['looks'][-1]['dev_error']:.1%}", flush=True)
+                    write()
+            finally:
+                pool.shutdown(cancel_futures=True)
+    finally:
+        tables = first_table(before["first_updates"]), starts_table(before["starts"])
+        report(given.out, write(), errors_table(rows), pairs_table(rows), *tables)
+
+
+ABOUT = (
+    "Validation CER of the network and of its twin in PyTorch, of `recipes/{recipe}`: its target alone, ten minutes, "
+    "{updates} updates of 30 s, the same batches. Dropout and SpecAugment are drawn by each backend itself."
+)
+
+
+def of_row(recipe: Recipe, row: Row, seed: int, updates: int) -> Recipe:
+    """The recipe that a row trains with."""
+    from speech_mtl.experiments.arms import target_of, target_only
+
+    length = {
+        "seed": seed,
+        "training.num_updates": updates,
+        "training.warmup_updates": updates // 4,
+        "training.evaluate_every": updates // LOOKS,
+        "training.patience": LOOKS,
+        f"languages.{target_of(recipe)}.budget_s": BUDGET_S,
+    }
+    return target_only(recipe).overridden({**SETTINGS, **length, **row.settings})
+
+
+def trained(name: str, seed: int, recipe: Recipe, runs: Path) -> dict:
+    """Trains one row in this process, and gives what the result file says of it."""
+    row, began, values = ROWS[name], time.perf_counter(), recipe.of_one_run()
+    train = train_product if row.who == "product" else train_twin
+    looks = train(recipe, row, runs / str(recipe.training.num_updates) / f"{name}-{seed}")
+    return {
+        "name": name,
+        "who": row.who,
+        "init": row.init,
+        "features": values["features.normalize"],
+        "zero_branches": values["encoder.zero_branches"],
+        "settings": dict(row.settings) | ({"intermediate_ctc": True} if row.intermediate else {}),
+        "seed": seed,
+        "looks": looks,
+        "updates": recipe.training.num_updates,
+        "audio_s": round(Prepared(recipe).audio_s(), 1),
+        "wall_time_s": round(time.perf_counter() - began, 1),
+    }
+
+
+class Prepared:
+    """What a training of one language starts with, made as `speech_mtl.experiments.train` makes it."""
+
+    model: "MultilingualModel"
+    tokenizers: dict[str, "Tokenizer"]
+    examples: dict[int, "Examples"]
+    plan: "TrainingPlan"
+
+    def __init__(self, recipe: Recipe):
+        from speech_mtl.build import build_model, build_plan
+        from speech_mtl.corpora import make_tokenizer, open_split, training_examples
+
+        (language,) = recipe.languages
+        split = open_split(recipe, language, "train")
+        tokenizer = make_tokenizer(recipe, split)
+        self.recipe, self.tokenizers = recipe, {language: tokenizer}
+        self.model = build_model(recipe, {language: len(tokenizer)})
+        self.examples = {0: training_examples(recipe, split, tokenizer, {}, self.model)}
+        self.plan = build_plan(recipe, self.examples)
+
+    def batches(self) -> Iterator[Batch]:
+        """Those of all updates."""
+        from speech_mtl.data.batching import batches
+
+        draws = islice(self.plan.batches(), self.recipe.training.num_updates)
+        return batches(draws, self.examples, self.recipe.data.num_threads)
+
+    def audio_s(self) -> float:
+        """Seconds of speech in them, without padding."""
+        draws = islice(self.plan.batches(), self.recipe.training.num_updates)
+        return sum(float(self.plan.durations_s[0][draw.example]) / draw.speed for batch in draws for draw in batch)
+
+    def recognizer(self, twin: "Twin") -> "Recognizer":
+        """One that decodes with the twin in the place of our network."""
+        from speech_mtl.decoding.recognizer import Recognizer
+
+        class OfTwin(Recognizer):
+            def _forward(self, language: str) -> Callable:  # noqa: ARG002
+                return forward_of(twin)
+
+        return OfTwin(self.model, self.tokenizers, self.recipe.data.sample_rate_hz)
+
+
+def forward_of(twin: "Twin") -> Callable:
+    """The twin as a function of arrays, as `speech_mtl.training.gradients.make_forward` makes one of our network."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from speech_mtl.datatypes import Logits
+
+    def forward(waveforms: np.ndarray, num_samples: np.ndarray, language_ids: np.ndarray, _room: int) -> Logits:
+        inputs = torch.from_numpy(waveforms), torch.from_numpy(num_samples).long(), torch.from_numpy(language_ids)
+        twin.eval()
+        with torch.no_grad():
+            logits, num_frames = twin(*inputs)
+        twin.train()
+        return Logits(logits.numpy(), num_frames.numpy(), {})
+
+    return forward
+
+
+def train_product(recipe: Recipe, _row: Row, run: Path) -> list[dict]:
+    """Looks at the validation set while our network trains."""
+    from speech_mtl.experiments.train import train
+
+    train(recipe, run)
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
+    return [_look(one["update"], one["dev_cer"], one["losses"]) for one in records]
+
+
+def train_twin(recipe: Recipe, row: Row, _run: Path | None = None) -> list[dict]:
+    """Looks at the validation set while the twin trains."""
+    return [look for look, _ in twin_training(recipe, row)]
+
+
+def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
+    """Trains the twin; at each look at the validation set gives it and the twin, whose weights go on changing."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.pytorch_twin import make_train_step
+    from speech_mtl.build import build_schedule, build_unfreezing
+    from speech_mtl.experiments.dev_look import DevLook
+    from speech_mtl.experiments.evaluate import load_references
+
+    torch.set_num_threads(1)
+    prepared, training = Prepared(recipe), recipe.training
+    twin = new_twin(prepared, row)
+    recognizer = prepared.recognizer(twin)
+    references = {name: load_references(recipe, name, "dev", recognizer) for name in recipe.languages}
+    look_at = DevLook(recipe, recognizer, references)
+    step = make_train_step(twin, training.weight_decay, training.clip_norm)
+    rates, losses = build_schedule(training, build_unfreezing(prepared.model, training)), []
+    for update, batch in enumerate(prepared.batches()):
+        found, _ = step(batch, float(rates(update)[0]))
+        losses.append(float(found.sum() / batch.num_tokens.sum()))
+        if (update + 1) % training.evaluate_every == 0 or update + 1 == training.num_updates:
+            yield _look(update + 1, look_at()[1]["dev_cer"], losses), twin
+            losses = []
+
+
+def first_updates(recipe: Recipe, number: int) -> list[dict]:
+    """Makes the first updates of a recipe with both; of each gives both losses, a token, and norms of the gradient."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.pytorch_twin import make_train_step as make_twin_step
+    from speech_mtl.build import build_optimizer, build_schedule, build_unfreezing
+    from speech_mtl.training.gradients import make_train_step
+
+    torch.set_num_threads(1)
+    prepared, training, found = Prepared(recipe), recipe.training, []
+    twin_step = make_twin_step(new_twin(prepared, Row("twin")), training.weight_decay, training.clip_norm)
+    step = make_train_step(prepared.model, build_optimizer(prepared.model, training))
+    rates = build_schedule(training, build_unfreezing(prepared.model, training))
+    for update, batch in enumerate(islice(prepared.batches(), number)):
+        ours, (losses, norm) = step(batch, rates(update), np.ones(1)), twin_step(batch, float(rates(update)[0]))
+        values = {"product": (ours.losses.sum(), ours.norm), "twin": (losses.sum(), norm)}
+        num_tokens = float(batch.num_tokens.sum())
+        of_each = {who: {"loss": float(loss) / num_tokens, "norm": length} for who, (loss, length) in values.items()}
+        found.append({"update": update + 1, **of_each})
+    return found
+
+
+def start_of(name: str, recipe: Recipe) -> dict:
+    """Of the first batch, the share of the frames' energy that differs from frame to frame, before any update."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.pytorch_twin import as_tensors
+
+    prepared = Prepared(recipe)
+    twin, batch = new_twin(prepared, ROWS[name]).eval(), as_tensors(next(prepared.batches()))
+    with torch.no_grad():
+        features, num_frames = twin.features(batch.waveforms, batch.num_samples)
+        subsampled = twin.encoder.subsampling(features)
+        end, middle, num_frames = twin.encoder(features, num_frames)
+    parts = {"subsampled": subsampled, "middle": middle, "end": end}
+    shares = {part: _varying(frames.numpy(), num_frames.numpy()) for part, frames in parts.items()}
+    return {"name": name, "rms": float(subsampled.square().mean().sqrt()), **shares}
+
+
+def _varying(frames: np.ndarray, num_frames: np.ndarray) -> float:
+    """Of (B, E, D) frames: their variance over the frames of an utterance, as a share of their mean square."""
+    utterances = [row[:size] for row, size in zip(frames, num_frames, strict=True)]
+    return float(np.mean([own.var(axis=0).sum() / np.square(own).mean(axis=0).sum() for own in utterances]))
+
+
+def new_twin(prepared: Prepared, row: Row) -> "Twin":
+    """The twin before its first update."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.pytorch_twin import Twin, TwinSettings, copy_weights
+
+    recipe, model = prepared.recipe, prepared.model
+    torch.manual_seed(recipe.seed)
+    settings, sizes = TwinSettings(**twin_settings(recipe)), {name: len(t) for name, t in prepared.tokenizers.items()}
+    twin = Twin(settings, sizes, model.features.filters, row.intermediate)
+    if row.init != "pytorch":
+        copy_weights(twin, {variable.path: variable.numpy() for variable in model.trainable_variables})
+    if row.init == "scaled":
+        with torch.no_grad():
+            twin.encoder.subsampling.project.weight *= settings.dim**0.5
+    return twin
+
+
+def _look(update: int, cers: Mapping[str, float], losses: Sequence[float]) -> dict:
+    """A look, and the mean loss in nats a token of the updates since the one before."""
+    (error,) = cers.values()
+    return {"update": update, "dev_error": round(error, 5), "train_loss": round(float(np.mean(losses)), 4)}
+
+
+def errors_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Errors at each look: means over the seeds, and each seed at the end."""
+    updates = sorted({look["update"] for row in rows for look in row["looks"]})
+    lines = []
+    for name in ROWS:
+        if not (own := [row for row in rows if row["name"] == name]):
+            continue
+        means = [_percent(np.mean([_error(row, update) for row in own])) for update in updates]
+        ends = ", ".join(_percent(row["looks"][-1]["dev_error"]) for row in own)
+        loss = f"{np.mean([row['looks'][-1]['train_loss'] for row in own]):.2f}"
+        lines.append([name, *means, ends, loss, f"{np.mean([row['audio_s'] for row in own]) / 60:.0f}"])
+    title = "Validation CER in % after so many updates, mean of the seeds; each seed's at the end; speech in training"
+    heads = "Training", *map(str, updates), "at the end, by seed", "training loss", "audio min"
+    return Table(title, heads, lines)
+
+
+def pairs_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """How far rows that differ in one thing are apart at the end, on the seeds that both have."""
+    ends = {(row["name"], row["seed"]): row["looks"][-1]["dev_error"] for row in rows}
+    lines = []
+    for first, second in PAIRS:
+        seeds = sorted({seed for name, seed in ends if name == first} & {seed for name, seed in ends if name == second})
+        if not seeds:
+            continue
+        ours, others = (np.array([ends[name, seed] for seed in seeds]) for name in (first, second))
+        each = ", ".join(f"{100 * change:+.0f} %" for change in others / ours - 1)
+        lines.append([first, second, f"{100 * (others.mean() / ours.mean() - 1):+.1f} %", each])
+    title = "Relative difference of the second from the first at the end: of the means, and by seed"
+    return Table(title, ("First", "Second", "difference", "by seed"), lines, num_text_columns=2)
+
+
+def first_table(updates: Sequence[Mapping[str, Any]]) -> Table:
+    """How far the two are apart in the first updates."""
+    lines = []
+    for start in range(0, len(updates), 10):
+        part = updates[start : start + 10]
+        largest = [max(abs(one["product"][key] / one["twin"][key] - 1) for one in part) for key in ("loss", "norm")]
+        losses = [f"{np.mean([one[who]['loss'] for one in part]):.4f}" for who in ("product", "twin")]
+        lines.append([f"{part[0]['update']}-{part[-1]['update']}", *losses, *(f"{value:.1e}" for value in largest)])
+    heads = "Updates", "loss, product", "loss, twin", "largest difference", "of the gradient's norm"
+    title = (
+        "The same updates without dropout and SpecAugment: mean loss a token; largest relative difference in an update"
+    )
+    return Table(title, heads, lines)
+
+
+def starts_table(starts: Sequence[Mapping[str, Any]]) -> Table:
+    """How much of a frame is its own at the start."""
+    parts = "subsampled", "middle", "end"
+    lines = [
+        [one["name"], f"{one['rms']:.2f}", *(f"{100 * one[part]:.0f} %" for part in parts)]
+        for one in sorted(starts, key=lambda one: STARTS.index(one["name"]))
+    ]
+    heads = "Start", "size of subsampled frames", "subsampled", "after half of the blocks", "after all"
+    title = "Before any update: root mean square of what enters the blocks; share of the energy that varies over time"
+    return Table(title, heads, lines)
+
+
+def _error(row: Mapping[str, Any], update: int) -> float:
+    return next(look["dev_error"] for look in row["looks"] if look["update"] == update)
+
+
+def _percent(error: Any) -> str:
+    return f"{100 * error:.1f}"
+
+
+if __name__ == "__main__":
+    main()
