@@ -14,6 +14,8 @@ share of the processors. LIST is a YAML file:
       mean: {features.normalize: mean}
       after_mean: {init_from: mean}           # starts when `mean` of the same seed has ended well
 
+LIST may also be the folder of a recipe: then `speech-mtl compare` runs so, into the folder of the runs.
+
 Each is one `speech-mtl train` in a process of its own, in the order of the list, the first seed of all of them first.
 Started again, finished ones are not trained again, and others go on from their checkpoints. Rows are written while
 trainings run, so that nothing is lost where the time ends. Only dev errors are looked at.
@@ -40,7 +42,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ruamel.yaml import YAML
 
 from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.config import Recipe, load_recipe, parsed_overrides
+from speech_mtl.config import RECIPE, Recipe, load_recipe, parsed_overrides
 from speech_mtl.files import write_text
 from speech_mtl.settings import Seed
 
@@ -169,6 +171,8 @@ def main() -> None:
     ends = time.monotonic() + arguments.max_s
     out = arguments.out or ROOT / "benchmarks" / f"{arguments.list.stem}.json"
     runs = arguments.runs or Path("runs") / arguments.list.stem
+    if (arguments.list / RECIPE).is_file():
+        sys.exit(compare(arguments.list, runs, arguments.jobs, arguments.max_s, arguments.settings))
     trainings, listed = planned(arguments.list, runs, arguments.settings), _experiments(arguments.list)
     result = provenance(f"side_by_side {arguments.list}")
     result |= {"about": listed.about, "accelerator": accelerator(), "jobs": arguments.jobs}
@@ -189,6 +193,19 @@ def main() -> None:
             one.stop()
         rows = [one.row() for one in trainings]
         report(out, result | {"rows": rows}, table(rows), *([time_table(rows, listed.below)] if listed.below else []))
+
+
+def compare(recipe: Path, runs: Path, jobs: int, max_s: float, settings: Sequence[str] = ()) -> int:
+    """Runs a comparison, so many of its runs at a time, until it has ended or the time has; returns its exit status."""
+    command = [sys.executable, "-m", "speech_mtl.cli", "compare", str(recipe), *settings]
+    with shared_gpu() as shared:
+        environment = {**os.environ, **_shares(jobs, runs), **shared}
+        process = subprocess.Popen([*command, "--jobs", str(jobs), "--out", str(runs)], env=environment)
+        try:
+            return process.wait(None if max_s == float("inf") else max_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # what is trained is saved, and the same command goes on
+            return process.wait()
 
 
 def planned(path: Path, runs: Path, settings: Sequence[str] = ()) -> list[Training]:

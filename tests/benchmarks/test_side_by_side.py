@@ -2,6 +2,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ trainings:
   plain: {{}}
   long: {{training.num_updates: 9}}
   after_long: {{init_from: long, training.warmup_updates: 1}}
+"""
+
+
+WAITING = """
+import sys, time
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(130)
 """
 
 
@@ -145,3 +155,18 @@ def test_table():
         ["b", "90.0", "", "-", "300"],
         ["c", "", "", "-", "0"],
     ]
+
+
+@pytest.mark.parametrize(("program", "max_s", "status"), [("import sys; sys.exit(7)", 60.0, 7), (WAITING, 3.0, 130)])
+def test_a_comparison_ends_with_its_status_or_is_stopped_as_by_ctrl_c(
+    tmp_path, monkeypatch, capfd, program, max_s, status
+):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" "$TF_NUM_INTRAOP_THREADS"\nexec {sys.executable} -c \'{program}\'\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(side_by_side, "shared_gpu", lambda: nullcontext({}))
+    monkeypatch.setattr(side_by_side.sys, "executable", str(python))
+    monkeypatch.setattr(side_by_side.os, "cpu_count", lambda: 8)
+    assert side_by_side.compare(Path("recipes/own"), tmp_path, 4, max_s, ["target=cs"]) == status
+    words = capfd.readouterr().out.split()
+    assert words == f"-m speech_mtl.cli compare recipes/own target=cs --jobs 4 --out {tmp_path} 2".split()
