@@ -47,8 +47,8 @@ STOPPED = 130
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 ARMS = (
-    "alone, joint, multilingual, joint_finetune, pretrain_finetune, heads, heads_first, gradual, layerwise, rehearsal, "
-    "adapters, low_rank, progressive, middle"
+    "alone, joint, joint_ramp, multilingual, joint_finetune, pretrain_finetune, heads, heads_first, gradual, "
+    "layerwise, rehearsal, adapters, low_rank, progressive, middle"
 )
 """Those of `experiments.arms`, whose import takes longer than a help text may."""
 

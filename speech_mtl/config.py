@@ -257,8 +257,12 @@ class Recipe(Section):
             return self
         if self.target not in self.trained_languages:
             raise ValueError("data.ramp_to_target needs a target that is a language, and trained")
-        if not self.training.cooldown:
-            raise ValueError("data.ramp_to_target needs training.cooldown_updates, over which the share rises")
+        cooldown, num_updates = self.training.cooldown, self.training.num_updates
+        if not 0 < cooldown <= num_updates:
+            raise ValueError(
+                "data.ramp_to_target needs training.cooldown_updates, over which the share rises: 1 to "
+                f"training.num_updates = {num_updates}, not {cooldown}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -642,15 +642,6 @@ class TrainingSettings(Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _phases_fit(self):
-        if self.cooldown and self.warmup + self.cooldown > self.num_updates:
-            raise ValueError(
-                f"training.warmup_updates = {self.warmup} and training.cooldown_updates = {self.cooldown} must "
-                f"together be at most training.num_updates = {self.num_updates}"
-            )
-        return self
-
 
 class EqualWeightingSettings(Section):
     """Every task counts alike."""

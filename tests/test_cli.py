@@ -361,7 +361,7 @@ def test_finetune_teaches_another_language(command: Command, run_path: Path, mak
     code, out, err = command("finetune", run_path, "-l", "cc", *manifests, "training.num_updates=2")
     assert code == 0, err
     new = tmp_path / "copy-cc"
-    assert f"Next: speech-mtl evaluate {new}" in out
+    assert f"The run is in {new}" in out
     assert "encoder kept; aa kept; bb kept; cc new: the run has no such language" in err
     code, out, err = command("evaluate", new, "--split", "test", "--quiet")
     assert [line.split(" | ")[0] for line in out.splitlines()[2:5]] == ["| aa", "| bb", "| cc"]

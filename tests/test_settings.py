@@ -140,11 +140,12 @@ def test_what_a_name_is():
 
 
 @pytest.mark.parametrize(
-    ("updates", "warmup"), [(1, 0), (7, 1), (50, 12), (250, 62), (2000, 500), (2400, 600), (10**6, 600)]
+    ("updates", "warmup"), [(1, 0), (7, 1), (50, 12), (250, 62), (700, 175), (2400, 200), (10**6, 200)]
 )
 def test_warm_up_follows_the_number_of_updates(updates: int, warmup: int):
     assert TrainingSettings(num_updates=updates).warmup == warmup
-    assert CompareSettings(finetune_updates=updates).finetune_warmup == min(200, warmup)
+    assert CompareSettings(finetune_updates=updates).finetune_warmup == warmup
+    assert TrainingSettings(num_updates=updates).cooldown == min(600, updates // 4)
     assert TrainingSettings(num_updates=updates, warmup_updates=3).warmup == 3
     assert CompareSettings(finetune_updates=updates, finetune_warmup_updates=0).finetune_warmup == 0
 

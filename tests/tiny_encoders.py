@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-SIZES = {"conformer": {"num_heads": 2, "kernel_size": 5, "expansion": 2, "channels": 4}, "recurrent": {"channels": 4}}
+SIZES = {
+    # With branches that begin at zero, weights inside them would have no gradient at first.
+    "conformer": {"num_heads": 2, "kernel_size": 5, "expansion": 2, "channels": 4, "zero_branches": False},
+    "recurrent": {"channels": 4},
+}
 _FOLDER = tempfile.TemporaryDirectory(prefix="tiny-encoders-")
 
 

@@ -437,6 +437,11 @@ def _report_warmup(settings: TrainingSettings, screen: Screen) -> None:
             f"Warm-up takes {settings.warmup} of {settings.num_updates} updates, more than a quarter: the learning "
             "rate is low for much of the training. Where training.warmup_updates is null, it is a quarter or less."
         )
+    if settings.cooldown_updates and settings.cooldown_updates > settings.num_updates / 2:
+        screen.warn(
+            f"The cooldown takes {settings.cooldown_updates} of {settings.num_updates} updates, more than half. Where "
+            "training.cooldown_updates is null, it is a quarter or less."
+        )
 
 
 def _report_speech(recipe, splits, examples, references, counts, recognizer: Recognizer, screen: Screen) -> None:

@@ -20,12 +20,12 @@ def warmup_cooldown(
 ) -> float:
     """Rises linearly to the peak at `warmup_updates`, stays, and falls linearly to `final` over the last updates.
 
-    Where training ends need not be known until the cooldown begins, unlike with a cosine.
+    Where training ends need not be known until the cooldown begins, unlike with a cosine. Where there are too few
+    updates for both, the lower of the two counts.
 
     Reference: Hägele et al. 2024, "Scaling laws and compute-optimal training beyond fixed training durations", section
     3. We differ in beginning the cooldown where the validation error no longer falls; see `trainer.Progress`.
     """
-    if update < warmup_updates:
-        return peak * (update + 1) / warmup_updates
     left = (num_updates - update) / max(1, cooldown_updates)
-    return final + (peak - final) * min(1.0, max(0.0, left))
+    rising = peak * (update + 1) / warmup_updates if update < warmup_updates else peak
+    return min(rising, final + (peak - final) * min(1.0, max(0.0, left)))

@@ -161,7 +161,8 @@ def test_another_folder_is_refused_before_anything_is_read(tiny_recipe: Recipe, 
 @pytest.fixture
 def short(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
     """A run of two updates."""
-    return train(tiny_recipe.overridden({"training.num_updates": 2, "training.warmup_updates": 1}), tmp_path / "short")
+    cosine = {"training.num_updates": 2, "training.warmup_updates": 1, "training.cooldown_updates": 0}
+    return train(tiny_recipe.overridden(cosine), tmp_path / "short")
 
 
 def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short: Run, tmp_path: Path):
@@ -194,7 +195,8 @@ def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short:
 
 def test_a_run_that_stopped_early_goes_on_with_more_patience(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
     rates = {"training.learning_rate": 1e-9, "training.final_learning_rate": 1e-9}
-    recipe = tiny_recipe.overridden({**rates, "training.patience": 1, "training.num_updates": 8})
+    at_once = {"training.patience": 1, "training.cooldown_updates": 0, "training.num_updates": 8}
+    recipe = tiny_recipe.overridden(rates | at_once)
     run = train(recipe, tmp_path / "run")
     assert run.progress().end == run.progress().update
     assert run.progress().update == 4

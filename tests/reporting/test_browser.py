@@ -94,7 +94,7 @@ def press(page, head: str):
 def test_plots_are_drawn(show, name):
     page = show(name)
     boxes = [plot.bounding_box() for plot in page.locator("svg").all()]
-    assert len(boxes) == {"full": 6, "bare": 1, "crowded": 6}[name]
+    assert len(boxes) == {"full": 7, "bare": 1, "crowded": 7}[name]
     assert all(box["width"] > 300 and box["height"] > 100 for box in boxes)
     drawn = page.evaluate("[...document.querySelectorAll('svg')].map((svg) => svg.querySelector('g').getBBox().width)")
     assert all(width > 300 for width in drawn)

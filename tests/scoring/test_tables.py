@@ -110,7 +110,7 @@ def test_arm_table():
     known = {"num_updates": 3000.0, "shared_updates": 1200.0, "audio_s": 9000.0, "num_runs": 6, "num_not_stopped": 2}
     own = known | {"shared_updates": 0.0, "audio_s": None, "protocol": "equal_updates"}
     table, caption = arm_table([row(**known), row(**own), row()]).split("\n\n")
-    assert caption == "Protocol equal_updates: all arms have the same number of updates, all stages together."
+    assert caption == "Protocol equal_updates: each arm has as many updates as alone, all its stages together."
     head, _, *lines = table.splitlines()
     assert head.endswith("| Training | Updates | Audio | Runs not stopped early |")
     assert [line.split(" | ", 9)[9] for line in lines] == [

@@ -49,3 +49,9 @@ def test_a_cooldown_is_a_straight_line_at_the_end():
     rates = [warmup_cooldown(update, **settings) for update in range(22)]
     steps = [(0, 0.25), (3, 1.0), (12, 1.0), (20, 0.2), (21, 0.2)]
     assert rates == pytest.approx(np.interp(range(22), *zip(*steps, strict=True)))
+
+
+def test_too_few_updates_for_both():
+    settings = {"peak": 1.0, "final": 0.0, "warmup_updates": 8, "cooldown_updates": 8, "num_updates": 8}
+    rates = [warmup_cooldown(update, **settings) for update in range(9)]
+    assert rates == pytest.approx([1 / 8, 2 / 8, 3 / 8, 4 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 0])

@@ -53,6 +53,7 @@ RECIPE = Recipe.model_validate(
             "expansion": 2,
             "channels": 4,
             "dropout": 0.0,
+            "zero_branches": False,  # every weight has a gradient at once
         },
     }
 )
