@@ -54,6 +54,7 @@ OWN_PARTS = {
 def tiny_encoder(kind: str, **own: Any) -> Any:
     accepted = inspect.signature(ENCODERS[kind]).parameters
     sizes = TINY | ({"dir": whisper_folder(2, 16, 20)} if kind == "whisper" else {})
+    sizes |= {"zero_branches": False}  # else weights inside them have no gradient at first
     arguments = {name: value for name, value in sizes.items() if name in accepted}
     return ENCODERS[kind](**arguments, parts=LanguageParts(LANGUAGES, **own))
 
