@@ -67,7 +67,8 @@ def model(request) -> MultilingualModel:
     kind = kind or (request.param if request.param in ENCODERS else "conformer")
     encoder = tiny_encoder(kind, **OWN_PARTS.get(own, {}))
     heads = LanguageHeads(encoder.dim, dict(zip(LANGUAGES, (5, 7), strict=True)))
-    model = MultilingualModel(LogMel(num_mels=20), SpecAugment(2, 0.1, 2, random=random), encoder, heads, random)
+    features = LogMel(num_mels=20, normalize="mean_variance")  # of a size that float32 resolves, for noise too
+    model = MultilingualModel(features, SpecAugment(2, 0.1, 2, random=random), encoder, heads, random)
     generator = np.random.default_rng(0)
     for variable in model.trainable_variables:
         if variable.path.endswith("/up"):  # which starts at zero
