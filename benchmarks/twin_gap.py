@@ -314,7 +314,7 @@ def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
     step = make_train_step(twin, training.weight_decay, training.clip_norm)
     rates, losses = build_schedule(training, build_unfreezing(prepared.model, training)), []
     for update, batch in enumerate(prepared.batches()):
-        found, _ = step(batch, float(rates(update)[0]))
+        found, _ = step(batch, float(rates(update, training.num_updates)[0]))
         losses.append(float(found.sum() / batch.num_tokens.sum()))
         if (update + 1) % training.evaluate_every == 0 or update + 1 == training.num_updates:
             yield _look(update + 1, look_at()[1]["dev_cer"], losses), twin
@@ -335,7 +335,8 @@ def first_updates(recipe: Recipe, number: int) -> list[dict]:
     step = make_train_step(prepared.model, build_optimizer(prepared.model, training))
     rates = build_schedule(training, build_unfreezing(prepared.model, training))
     for update, batch in enumerate(islice(prepared.batches(), number)):
-        ours, (losses, norm) = step(batch, rates(update), np.ones(1)), twin_step(batch, float(rates(update)[0]))
+        rate = rates(update, training.num_updates)
+        ours, (losses, norm) = step(batch, rate, np.ones(1)), twin_step(batch, float(rate[0]))
         values = {"product": (ours.losses.sum(), ours.norm), "twin": (losses.sum(), norm)}
         num_tokens = float(batch.num_tokens.sum())
         of_each = {who: {"loss": float(loss) / num_tokens, "norm": length} for who, (loss, length) in values.items()}

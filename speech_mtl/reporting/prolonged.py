@@ -1,5 +1,7 @@
 """The plot of arms' curves, prolonged beyond what was measured."""
 
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from speech_mtl.reporting import style, words
@@ -28,7 +30,11 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
         axes.text(*place, shown_target(error), transform=axes.get_yaxis_transform(), ha="right", va="bottom")
     errors = [100 * error for error in targets(summary)]
     for one in given:
-        look = {"color": styles[one.arm.name].colour, "marker": styles[one.arm.name].marker, "markeredgecolor": PAPER}
+        look: dict[str, Any] = {
+            "color": styles[one.arm.name].colour,
+            "marker": styles[one.arm.name].marker,
+            "markeredgecolor": PAPER,
+        }
         places = [one.budgets_s[0], *(place for place in one.seconds if place > one.budgets_s[0])]
         found = [error_with(one, place) for place in places]
         middles, lows, highs = ([100 * getattr(each, end) for each in found] for end in ("value", "low", "high"))

@@ -16,9 +16,8 @@ NUM_FRAMES[::2] = 29
 
 def masked(seed: int = 0, num_frames: np.ndarray = NUM_FRAMES, **kwargs) -> np.ndarray:
     """(B, T, F): True where the layer has set a one to zero; it must leave all else as it is."""
-    layer = SpecAugment(
-        **{"num_time_masks": 2, "num_frequency_masks": 2} | kwargs, random=keras.random.SeedGenerator(seed)
-    )
+    masks: dict[str, Any] = {"num_time_masks": 2, "num_frequency_masks": 2} | kwargs
+    layer = SpecAugment(**masks, random=keras.random.SeedGenerator(seed))
     output = ops.convert_to_numpy(layer(np.ones((B, T, F), "float32"), num_frames, training=True))
     assert np.isin(output, [0.0, 1.0]).all()
     return np.equal(output, 0.0)

@@ -146,8 +146,8 @@ def test_the_cooldown_begins_when_the_error_no_longer_falls():
 
 
 def test_a_cooldown_goes_on_where_it_was():
-    errors, settings = [0.5, 0.6, 0.7, 0.4, 0.3, 0.35], {"num_updates": 100, "cooldown_updates": 6}
-    whole, rest = Fake(errors, **settings), Fake(errors[4:], **settings)
+    errors = [0.5, 0.6, 0.7, 0.4, 0.3, 0.35]
+    whole, rest = (Fake(own, num_updates=100, cooldown_updates=6) for own in (errors, errors[4:]))
     expected = whole.loop.run(Progress())
     saved = whole.named("interval")[3][0]
     assert (saved.update, saved.end) == (8, 12)
