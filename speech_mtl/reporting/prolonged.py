@@ -30,11 +30,8 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
         axes.text(*place, shown_target(error), transform=axes.get_yaxis_transform(), ha="right", va="bottom")
     errors = [100 * error for error in targets(summary)]
     for one in given:
-        look: dict[str, Any] = {
-            "color": styles[one.arm.name].colour,
-            "marker": styles[one.arm.name].marker,
-            "markeredgecolor": PAPER,
-        }
+        own = styles[one.arm.name]
+        look: dict[str, Any] = {"color": own.colour, "marker": own.marker, "markeredgecolor": PAPER}
         places = [one.budgets_s[0], *(place for place in one.seconds if place > one.budgets_s[0])]
         found = [error_with(one, place) for place in places]
         middles, lows, highs = ([100 * getattr(each, end) for each in found] for end in ("value", "low", "high"))
@@ -42,9 +39,9 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
         measured = {budget_s: cer for budget_s, cer in cers.items() if budget_s in one.budgets_s}
         errors += [*lows, *highs, *measured.values()]
         axes.fill_between(places, lows, highs, color=look["color"], alpha=0.14, linewidth=0)
-        axes.plot(places, middles, color=look["color"], linestyle=styles[one.arm.name].line)
+        axes.plot(places, middles, color=look["color"], linestyle=own.line)
         axes.plot(list(measured), list(measured.values()), linestyle="", **look)
-        axes.plot([], [], linestyle=styles[one.arm.name].line, label=style.shortened(one.arm.name), **look)
+        axes.plot([], [], linestyle=own.line, label=style.shortened(one.arm.name), **look)
     axes.set(xscale="log", xlabel="Target speech", xlim=(budgets_s[0] / 1.12, 1.12 * max(amounts_to_show(given))))
     ticks = style.apart([*budgets_s, *amounts_to_show(given)])
     style.set_ticks(axes.xaxis, ticks, [words.speech(tick) for tick in ticks])
