@@ -25,7 +25,8 @@ trainings:
 
 
 WAITING = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     time.sleep(60)
 except KeyboardInterrupt:
@@ -157,7 +158,9 @@ def test_table():
     ]
 
 
-@pytest.mark.parametrize(("program", "max_s", "status"), [("import sys; sys.exit(7)", 60.0, 7), (WAITING, 3.0, 130)])
+@pytest.mark.parametrize(
+    ("program", "max_s", "status"), [("import sys; sys.exit(7)", 60.0, 7), (WAITING, 3.0, 130)], ids=["ends", "waits"]
+)
 def test_a_comparison_ends_with_its_status_or_is_stopped_as_by_ctrl_c(
     tmp_path, monkeypatch, capfd, program, max_s, status
 ):
