@@ -9,7 +9,7 @@ L languages.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Array = Any
 """An array of numpy, or of the Keras backend."""
@@ -21,6 +21,15 @@ TRANSCRIPT = "transcript"
 """What the transcript is called among labels."""
 
 SPLITS = ("train", "dev", "test")
+
+PROTOCOLS = {
+    "equal_speech": "each arm trained until its validation error stopped falling",
+    "equal_target_updates": "each arm has as many updates of the target's speech as alone, whatever it has besides",
+    "equal_updates": "each arm has as many updates as alone, all its stages together",
+}
+"""The values of `compare.protocol`: what arms have in common, so that they can be compared."""
+
+Protocol = Literal["equal_speech", "equal_target_updates", "equal_updates"]
 
 
 @dataclass(frozen=True, slots=True)

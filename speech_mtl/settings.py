@@ -24,8 +24,8 @@ from pydantic import (
     model_validator,
 )
 
+from speech_mtl.datatypes import Protocol
 from speech_mtl.errors import printable
-from speech_mtl.scoring.results import Protocol
 
 
 def _whole(value: Any) -> Any:
@@ -583,7 +583,12 @@ UnfreezingSettings = Annotated[
 
 
 WARMUP, COOLDOWN = 200, 600
-"""Most updates of either where none are given; else a quarter of all."""
+"""Most updates of either where none are given."""
+
+
+def _phase(given: int | None, num_updates: int, most: int) -> int:
+    """Updates of a warm-up or cooldown: as given, else a quarter of all, and at most `most`."""
+    return min(most, num_updates // 4) if given is None else given
 
 
 class TrainingSettings(Section):
@@ -627,12 +632,12 @@ class TrainingSettings(Section):
     @property
     def warmup(self) -> int:
         """Updates until the peak of the learning rate, given or not."""
-        return self.warmup_updates if self.warmup_updates is not None else min(WARMUP, self.num_updates // 4)
+        return _phase(self.warmup_updates, self.num_updates, WARMUP)
 
     @property
     def cooldown(self) -> int:
         """Updates over which the learning rate falls at the end, given or not; 0: along a cosine."""
-        return self.cooldown_updates if self.cooldown_updates is not None else min(COOLDOWN, self.num_updates // 4)
+        return _phase(self.cooldown_updates, self.num_updates, COOLDOWN)
 
     @model_validator(mode="after")
     def _rate_falls(self):
@@ -789,8 +794,7 @@ class CompareSettings(Section):
     @property
     def finetune_warmup(self) -> int:
         """Updates of warm-up on the target, given or not."""
-        given = self.finetune_warmup_updates
-        return given if given is not None else min(WARMUP, self.finetune_updates // 4)
+        return _phase(self.finetune_warmup_updates, self.finetune_updates, WARMUP)
 
 
 class TuneSettings(Section):

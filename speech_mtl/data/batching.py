@@ -36,8 +36,9 @@ class Draw:
 class Ramp:
     """Batches over which the share of a language rises to all of the speech, from number `begins` to number `ends`.
 
-    Joint training that ends as fine-tuning: Choi et al. 2023, "Order matters in the presence of dataset imbalance for
-    multilingual learning", section 3, who change from all tasks to a mixture at once; here it is a straight line.
+    Joint training that ends as fine-tuning. Reference: Choi et al. 2023, "Order matters in the presence of dataset
+    imbalance for multilingual learning". We differ: they pretrain on rich tasks and change to a mixture at once; here
+    all are trained together, and the share rises in a straight line to one of them alone.
     """
 
     language: int

@@ -24,6 +24,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from speech_mtl.config import RECIPE
+from speech_mtl.datatypes import Protocol
 from speech_mtl.errors import InputError
 from speech_mtl.experiments.arms import ARMS
 from speech_mtl.experiments.provenance import portable
@@ -33,7 +34,7 @@ from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.figures import figures_of
 from speech_mtl.scoring.forgetting import before
 from speech_mtl.scoring.hypotheses import AGAIN, Model, TestSet, read_test_sets, write_test_sets
-from speech_mtl.scoring.results import REFERENCE_ARM, Amount, AnyResultRow, Protocol, ResultRow, measured_row
+from speech_mtl.scoring.results import REFERENCE_ARM, Amount, AnyResultRow, ResultRow, measured_row
 from speech_mtl.scoring.summary import (
     ArmSize,
     Conflict,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from speech_mtl.datatypes import PROTOCOLS
 from speech_mtl.reporting import words
 from speech_mtl.reporting.blocks import (
     Alignment,
@@ -17,7 +18,7 @@ from speech_mtl.reporting.blocks import (
     Table,
 )
 from speech_mtl.reporting.predicted import more_speech
-from speech_mtl.scoring.results import PROTOCOLS, REFERENCE_ARM, Effort
+from speech_mtl.scoring.results import REFERENCE_ARM, Effort
 from speech_mtl.scoring.significance import two_sided
 from speech_mtl.scoring.summary import (
     LEARNT_BELOW,

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from speech_mtl.scoring.results import Arm, Effort, Protocol, ResultRow, StageRow
+from speech_mtl.datatypes import Protocol
+from speech_mtl.scoring.results import Arm, Effort, ResultRow, StageRow
 from speech_mtl.scoring.summary import AfterPretraining, LearningCurve
 
 

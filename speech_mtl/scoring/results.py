@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from speech_mtl.datatypes import Protocol
 from speech_mtl.files import NotNegative
 from speech_mtl.scoring.error_rate import Score
 
@@ -66,15 +67,6 @@ class Arm:
         fields = {name: value for name, value in vars(self).items() if value}
         return self.method if len(fields) == 1 else fields
 
-
-PROTOCOLS = {
-    "equal_speech": "each arm trained until its validation error stopped falling",
-    "equal_target_updates": "each arm has as many updates of the target's speech as alone, whatever it has besides",
-    "equal_updates": "each arm has as many updates as alone, all its stages together",
-}
-"""The values of `compare.protocol`: what arms have in common, so that they can be compared."""
-
-Protocol = Literal["equal_speech", "equal_target_updates", "equal_updates"]
 
 REFERENCE_ARM = Arm("alone")
 """The arm that the others are measured against: the target language and nothing else."""

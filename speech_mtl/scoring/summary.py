@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from speech_mtl.datatypes import Protocol
 from speech_mtl.files import NotNegative
-from speech_mtl.scoring.results import Amount, Arm, Budget, Effort, Number, Protocol, Rate, SavedArm, Seed
+from speech_mtl.scoring.results import Amount, Arm, Budget, Effort, Number, Rate, SavedArm, Seed
 
 MEAN, WORST = "mean of languages", "worst language"
 """What is a task beside the languages where there are several."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from speech_mtl.datatypes import PROTOCOLS, Protocol
 from speech_mtl.errors import InputError, printable
 from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.scoring.results import (
-    PROTOCOLS,
     REFERENCE_ARM,
     Arm,
     ArmRow,
@@ -19,7 +19,6 @@ from speech_mtl.scoring.results import (
     EvaluationRow,
     ForgettingRow,
     GenerationRow,
-    Protocol,
     ResultRow,
     TaskErrorRow,
     TaskRow,
