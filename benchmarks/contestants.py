@@ -54,7 +54,7 @@ def ours(case: Case, num_threads: int) -> Prepared:
     """speech_mtl on TensorFlow."""
     stopwatch = Stopwatch()
     import_tensorflow(num_threads)
-    from speech_mtl.build import build_model, build_optimizer, build_step, build_weighting
+    from speech_mtl.run.build import build_model, build_optimizer, build_step, build_weighting
     from speech_mtl.training.objective import Objective
     from speech_mtl.training.trainer import update_once
 

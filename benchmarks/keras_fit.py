@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from benchmarks.contestants import LEARNING_RATE, Case
-from speech_mtl.build import build_model
 from speech_mtl.datatypes import BLANK, Batch
+from speech_mtl.run.build import build_model
 from speech_mtl.training.losses import ctc_loss
 
 

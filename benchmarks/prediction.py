@@ -15,14 +15,14 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.experiments.report import load
-from speech_mtl.scoring.analysis import Bootstrap, bootstrap, over_seeds
-from speech_mtl.scoring.hypotheses import Model, TestSet
-from speech_mtl.scoring.prediction import MIN_BUDGETS, REACH, error_with, predict
-from speech_mtl.scoring.results import Arm
-from speech_mtl.scoring.significance import resampled_sums
-from speech_mtl.scoring.summary import Estimate
 from speech_mtl.scoring.tables import duration, percent
+from speech_mtl.study.results import load
+from speech_mtl.study.statistics.analysis import Bootstrap, bootstrap, over_seeds
+from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
+from speech_mtl.study.statistics.rows import Arm
+from speech_mtl.study.statistics.significance import resampled_sums
+from speech_mtl.study.statistics.summary import Estimate
 
 NUM_REPLICATIONS = 1000
 NUM_UTTERANCES = 300

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.markdown import Markdown
 
-from speech_mtl.experiments.provenance import processor, versions
 from speech_mtl.files import write_text
+from speech_mtl.run.provenance import processor, versions
 from speech_mtl.scoring.tables import markdown_table
 
 ROOT = Path(__file__).parent.parent

@@ -233,7 +233,7 @@ def decode(recipes: Iterable[Recipe]) -> None:
     from speech_mtl.backend import load_backend
 
     load_backend()
-    from speech_mtl.corpora import open_split
+    from speech_mtl.run.speech import open_split
 
     opened = set()
     for recipe in recipes:

@@ -40,8 +40,8 @@ def _measured(recipe: Recipe, run_path: Path) -> dict[str, float]:
     from speech_mtl.backend import load_backend
 
     load_backend()
-    from speech_mtl.corpora import open_split
-    from speech_mtl.experiments.train import train
+    from speech_mtl.run.speech import open_split
+    from speech_mtl.run.train import train
 
     figures = {"import_s": round(time.perf_counter() - STARTED, 1)}
     began = time.perf_counter()

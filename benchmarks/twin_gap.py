@@ -3,7 +3,7 @@
 python -m benchmarks.twin_gap [--jobs 2] [--updates 600] [--seeds 0 1 2] [--out benchmarks/twin_gap.json]
 
 Recipe, speech, batches, schedule, decoding and validation set are the same; `ROWS` says what is not. Ours is trained by
-`speech_mtl.experiments.train`, the twin by the loop here, which takes its batches from the same plan. Dropout and
+`speech_mtl.run.train`, the twin by the loop here, which takes its batches from the same plan. Dropout and
 SpecAugment have the same settings, but each backend draws by itself.
 
 Each training is a process with one thread; the first seed of all rows comes first. Its row is written when it ends:
@@ -34,11 +34,11 @@ from speech_mtl.files import write_text
 
 if TYPE_CHECKING:
     from benchmarks.pytorch_twin import Twin
-    from speech_mtl.build import TrainingPlan
     from speech_mtl.data.examples import Examples
     from speech_mtl.data.tokenizer import Tokenizer
     from speech_mtl.decoding.recognizer import Recognizer
     from speech_mtl.models.multitask import MultilingualModel
+    from speech_mtl.run.build import TrainingPlan
 
 BUDGET_S = 600.0
 LOOKS = 4
@@ -189,7 +189,7 @@ ABOUT = (
 
 def of_row(recipe: Recipe, row: Row, seed: int, updates: int) -> Recipe:
     """The recipe that a row trains with."""
-    from speech_mtl.experiments.arms import target_of, target_only
+    from speech_mtl.study.arms import target_of, target_only
 
     length = {
         "seed": seed,
@@ -223,7 +223,7 @@ def trained(name: str, seed: int, recipe: Recipe, runs: Path) -> dict:
 
 
 class Prepared:
-    """What a training of one language starts with, made as `speech_mtl.experiments.train` makes it."""
+    """What a training of one language starts with, made as `speech_mtl.run.train` makes it."""
 
     model: "MultilingualModel"
     tokenizers: dict[str, "Tokenizer"]
@@ -231,8 +231,8 @@ class Prepared:
     plan: "TrainingPlan"
 
     def __init__(self, recipe: Recipe):
-        from speech_mtl.build import build_model, build_plan
-        from speech_mtl.corpora import make_tokenizer, open_split, training_examples
+        from speech_mtl.run.build import build_model, build_plan
+        from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
 
         (language,) = recipe.languages
         split = open_split(recipe, language, "train")
@@ -284,7 +284,7 @@ def forward_of(twin: "Twin") -> Callable:
 
 def train_product(recipe: Recipe, _row: Row, run: Path) -> list[dict]:
     """Looks at the validation set while our network trains."""
-    from speech_mtl.experiments.train import train
+    from speech_mtl.run.train import train
 
     train(recipe, run)
     records = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
@@ -301,9 +301,9 @@ def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
     import torch  # pyright: ignore[reportMissingImports]
 
     from benchmarks.pytorch_twin import make_train_step
-    from speech_mtl.build import build_schedule, build_unfreezing
-    from speech_mtl.experiments.dev_look import DevLook
-    from speech_mtl.experiments.evaluate import load_references
+    from speech_mtl.run.build import build_schedule, build_unfreezing
+    from speech_mtl.run.evaluate import load_references
+    from speech_mtl.run.validation import DevLook
 
     torch.set_num_threads(1)
     prepared, training = Prepared(recipe), recipe.training
@@ -326,7 +326,7 @@ def first_updates(recipe: Recipe, number: int) -> list[dict]:
     import torch  # pyright: ignore[reportMissingImports]
 
     from benchmarks.pytorch_twin import make_train_step as make_twin_step
-    from speech_mtl.build import build_optimizer, build_schedule, build_unfreezing
+    from speech_mtl.run.build import build_optimizer, build_schedule, build_unfreezing
     from speech_mtl.training.gradients import make_train_step
 
     torch.set_num_threads(1)

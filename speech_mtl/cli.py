@@ -17,7 +17,7 @@ from speech_mtl.screen import escape_what_cannot_be_shown
 
 if TYPE_CHECKING:
     from speech_mtl.config import Recipe
-    from speech_mtl.runs import Run
+    from speech_mtl.run.folder import Run
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
@@ -50,7 +50,7 @@ ARMS = (
     "alone, joint, joint_ramp, multilingual, joint_finetune, pretrain_finetune, heads, heads_first, gradual, "
     "layerwise, rehearsal, adapters, low_rank, progressive, middle"
 )
-"""Those of `experiments.arms`, whose import takes longer than a help text may."""
+"""Those of `study.arms`, whose import takes longer than a help text may."""
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, or a folder with a recipe.yaml.")]
 Overrides = Annotated[
@@ -137,7 +137,7 @@ def train(
 
     settings = _load_recipe(recipe, overrides)
     load_backend()
-    from speech_mtl.experiments.train import train as train_run
+    from speech_mtl.run.train import train as train_run
     from speech_mtl.screen import Screen
 
     path = out or Path("runs") / settings.name
@@ -148,7 +148,7 @@ def train(
 
 def _print_next(run: "Run", usual: str) -> None:
     """What to do after training: look at the errors, or train again where nothing was learnt."""
-    from speech_mtl.experiments.plateau import plateau_text, stuck_languages
+    from speech_mtl.run.plateau import plateau_text, stuck_languages
 
     stuck = stuck_languages(run)
     print(f"Next: train again. {plateau_text(stuck, run.recipe())}" if stuck else f"Next: {usual}")
@@ -196,9 +196,9 @@ def finetune(
         )
     changes = parsed_overrides(overrides or [])
     _load_backend_for(run)
-    from speech_mtl.experiments.finetune import NewLanguage, finetuning_recipe
-    from speech_mtl.experiments.train import train as train_run
-    from speech_mtl.runs import Run
+    from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
+    from speech_mtl.run.folder import Run
+    from speech_mtl.run.train import train as train_run
     from speech_mtl.screen import Screen
 
     screen = Screen(quiet)
@@ -243,9 +243,9 @@ def evaluate(
             action="leave --split out, and call it once for each language",
         )
     _load_backend_for(run)
-    from speech_mtl.experiments.evaluate import evaluate as evaluate_run
-    from speech_mtl.experiments.evaluate import evaluate_manifest
-    from speech_mtl.runs import Run
+    from speech_mtl.run.evaluate import evaluate as evaluate_run
+    from speech_mtl.run.evaluate import evaluate_manifest
+    from speech_mtl.run.folder import Run
     from speech_mtl.screen import Screen
 
     name = "evaluation"
@@ -268,9 +268,9 @@ def forgetting(
     Example: speech-mtl forgetting runs/own-cs-pl --split dev
     """
     _load_backend_for(run)
-    from speech_mtl.experiments.lineage import write_forgetting
-    from speech_mtl.runs import Run
+    from speech_mtl.run.folder import Run
     from speech_mtl.screen import Screen
+    from speech_mtl.study.lineage import write_forgetting
 
     path = write_forgetting(Run(run), split, screen=Screen(quiet))
     _print_markdown(path.read_text(encoding="utf-8").rstrip())
@@ -298,8 +298,8 @@ def transcribe(
     Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
     """
     _load_backend_for(run)
-    from speech_mtl.experiments.transcribe import audio_files, label_texts, transcribe_files
-    from speech_mtl.runs import Run
+    from speech_mtl.run.folder import Run
+    from speech_mtl.run.transcribe import audio_files, label_texts, transcribe_files
     from speech_mtl.screen import Screen
 
     screen, tasks = Screen(), Run(run).tasks() if labels else {}
@@ -381,13 +381,13 @@ def _comparison(
 
     settings = _load_recipe(recipe, overrides)
     load_backend()
-    from speech_mtl.experiments import compare as comparisons
-    from speech_mtl.experiments import plan as plans
     from speech_mtl.screen import Screen
+    from speech_mtl.study import compare as comparisons
+    from speech_mtl.study import plan as plans
 
     path = out or Path("runs") / f"{kind}-{settings.name}"
     if dry_run:
-        from speech_mtl.experiments.estimate import estimate_text
+        from speech_mtl.study.estimate import estimate_text
 
         planned = (plans.plan_comparison if kind == "compare" else plans.plan_transfer)(settings, path)
         _print_markdown(estimate_text(planned, jobs))
@@ -418,8 +418,8 @@ def tune(
 
     settings = _load_recipe(recipe, overrides)
     load_backend()
-    from speech_mtl.experiments import tune as searches
     from speech_mtl.screen import Screen
+    from speech_mtl.study import tune as searches
 
     path = out or Path("runs") / f"tune-{settings.name}"
     tuned = searches.tune(settings, path, Screen(quiet), jobs, engine, accept_changes)
@@ -447,7 +447,7 @@ def report(
 
     Example: speech-mtl report runs/human --to recipes/human
     """
-    from speech_mtl.experiments import report as reports
+    from speech_mtl.study import results as reports
 
     if to and (check or len(folders) > 1):
         raise InputError(
@@ -492,8 +492,8 @@ def predict(
 
     speech-mtl predict recipes/human --error 10 --error 5
     """
-    from speech_mtl.experiments.predict import prediction_text
-    from speech_mtl.experiments.report import load
+    from speech_mtl.study.predict import prediction_text
+    from speech_mtl.study.results import load
 
     _print_markdown(prediction_text(load(comparison), error or [], minutes or [], arm or [], language))
 
@@ -510,7 +510,7 @@ def tables(
     Example: speech-mtl tables recipes/human/README.md
     """
     from speech_mtl.files import read_text, write_text
-    from speech_mtl.scoring.readme import render_readme
+    from speech_mtl.study.report.readme import render_readme
 
     for path in readmes or [Path("README.md"), *sorted(Path("recipes").glob("*/README.md"))]:
         text = render_readme(path)

@@ -66,7 +66,7 @@ UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num
 """Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
 
 PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
-"""Where speech and weights lie. What lies there has a bearing: `experiments.made_from` tells whether it is the same."""
+"""Where speech and weights lie. What lies there has a bearing: `run.made_from` tells whether it is the same."""
 
 TEST_MANIFESTS = "languages.*.manifests.test"
 """Where test speech lies: it has no bearing on what is trained, but on what comparisons find."""

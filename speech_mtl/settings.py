@@ -243,7 +243,7 @@ class DataSettings(Section):
     allow_skipped: Share = 0.01
     """Largest share of a manifest's utterances that may be unusable."""
     allow_leaks: Fraction = 0.01
-    """Largest share of a dev or test split whose audio may be in training; see `experiments.held_out`."""
+    """Largest share of a dev or test split whose audio may be in training; see `run.held_out`."""
     batch_s: Annotated[float, Field(strict=True, ge=1e-3, le=1e5)] = 60.0
     """Seconds of speech in a batch, padding included."""
     alpha: Fraction = 0.5
@@ -610,7 +610,7 @@ class TrainingSettings(Section):
     wherever early stopping ends training."""
     copy_output_rows: Switch = True
     """Whether new output layers begin with the rows, of blank and letters for instance, that those of `init_from` have
-    for the same tokens; see `experiments.output_rows`."""
+    for the same tokens; see `run.output_rows`."""
     weight_decay: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.01
     """Of AdamW: weights shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0
@@ -747,7 +747,7 @@ GradientSettings = Annotated[
 
 
 class ControlSettings(Section):
-    """Further arms that tell what an effect comes from; see `experiments.controls`."""
+    """Further arms that tell what an effect comes from; see `study.controls`."""
 
     noise: Switch = False
     """Each arm with auxiliary languages once more, their training speech replaced by noise."""
@@ -763,12 +763,12 @@ class CompareSettings(Section):
     budgets_min: Annotated[tuple[Positive, ...], Field(max_length=1000)] = (10.0,)
     """Minutes of target speech, nested."""
     arms: Annotated[tuple[Word, ...], Field(max_length=1000)] = ("alone", "joint")
-    """Ways of training that are compared; see `experiments.arms`."""
+    """Ways of training that are compared; see `study.arms`."""
     seeds: Annotated[tuple[Seed, ...], Field(max_length=1000)] = (0,)
     """Every arm is trained once with each."""
     protocol: Protocol = "equal_speech"
     """What is held equal: the target's speech, and each arm is trained until its validation error no longer falls; the
-    updates of target speech; or all updates. See `experiments.protocols`."""
+    updates of target speech; or all updates. See `study.protocols`."""
     pretrain_updates: Count = 1000
     """`num_updates` of the stage before fine-tuning, in arms that have one."""
     pretrain_seed: Seed | None = None
@@ -798,7 +798,7 @@ class CompareSettings(Section):
 
 
 class TuneSettings(Section):
-    """What `speech-mtl tune` searches; see `experiments.tune`."""
+    """What `speech-mtl tune` searches; see `study.tune`."""
 
     sampler: Literal["grid", "bayes"] = "grid"
     """All combinations of the weights, or Bayesian optimisation between their ends."""

@@ -1,6 +1,7 @@
 """What all tests share: a quiet, small backend, and corpora whose speech is tones, which a tiny network can learn."""
 
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -10,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ import soundfile
 from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path, write_manifest
 from speech_mtl.datatypes import SPLITS, Utterance
+
+if TYPE_CHECKING:
+    from speech_mtl.run.folder import Run
 
 LETTERS = "abcd"
 TONE_S, GAP_S = 0.16, 0.06
@@ -157,3 +161,51 @@ def value_and_gradients() -> Callable:
         return np.asarray(value), [np.asarray(gradient) for gradient in gradients]
 
     return {"tensorflow": tensorflow, "jax": jax}[keras.backend.backend()]
+
+
+@pytest.fixture(scope="session")
+def _trained_once() -> dict[str, "Run"]:
+    """By name, runs that several tests look at."""
+    return {}
+
+
+@pytest.fixture
+def trained(
+    _trained_once: dict[str, "Run"],
+    tiny_recipe: Recipe,
+    make_corpus: Callable,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Run":
+    """A run that has learnt the tones of two languages, which use the same tones for different letters."""
+    if "run" not in _trained_once:
+        from speech_mtl.run.train import train
+
+        folder = tmp_path_factory.mktemp("trained")
+        recipe = tiny_recipe.overridden(
+            {
+                "target": None,
+                "data.dir": str(make_corpus(num_train=30, num_dev=6, data_dir=folder / "data")),
+                "data.cache_dir": str(folder / "cache"),
+                "encoder.dim": 32,
+                "training.num_updates": 120,
+                "training.warmup_updates": 20,
+                "training.evaluate_every": 60,
+            }
+        )
+        _trained_once["run"] = train(recipe, folder / "run")
+    return _trained_once["run"]
+
+
+@pytest.fixture
+def with_settings(trained: "Run", tmp_path: Path) -> "Callable[..., Run]":
+    """`with_settings(name, changes)`: a copy of `trained` that says it was trained with other settings."""
+
+    from speech_mtl.run.folder import Run
+
+    def make(name: str, changes: dict[str, Any]) -> Run:
+        run = Run(tmp_path / name)
+        shutil.copytree(trained.path, run.path)
+        run.settings_path.write_text(trained.recipe().overridden(changes).to_yaml(), encoding="utf-8")
+        return run
+
+    return make

@@ -22,11 +22,11 @@ import speech_mtl.cli as cli
 from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import ErrorCounts
-from speech_mtl.experiments.arms import ARMS
-from speech_mtl.runs import Run
+from speech_mtl.run.folder import Run
 from speech_mtl.scoring.error_rate import Score
-from speech_mtl.scoring.results import evaluation_row
+from speech_mtl.scoring.rows import evaluation_row
 from speech_mtl.screen import Screen
+from speech_mtl.study.arms import ARMS
 
 PROJECT = Path(cli.__file__).parents[1]
 
@@ -335,7 +335,7 @@ def test_what_the_system_refuses(
     def full(_path: Path) -> str:
         raise OSError(number, os.strerror(number), "runs/x/log.jsonl")
 
-    monkeypatch.setattr("speech_mtl.scoring.readme.render_readme", full)
+    monkeypatch.setattr("speech_mtl.study.report.readme.render_readme", full)
     message = refused("tables", readme)
     assert "runs/x/log.jsonl cannot be used" in message
     assert os.strerror(number) in message
@@ -383,7 +383,7 @@ def test_finetune_from_within_the_folder_of_a_run(
         trained.append(path)
         return Run(path)
 
-    monkeypatch.setattr("speech_mtl.experiments.train.train", train)
+    monkeypatch.setattr("speech_mtl.run.train.train", train)
     manifests = third_language(make_corpus, tmp_path)
     for folder, name in ((run_path, "."), (run_path / "best", "..")):
         monkeypatch.chdir(folder)
@@ -546,7 +546,7 @@ def test_what_is_not_the_users_fault(
     def failing(_path: Path) -> str:
         raise error
 
-    monkeypatch.setattr("speech_mtl.scoring.readme.render_readme", failing)
+    monkeypatch.setattr("speech_mtl.study.report.readme.render_readme", failing)
     ended = command("tables", readme)
     assert (ended.code, ended.out) == (code, "")
     assert said in ended.err

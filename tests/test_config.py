@@ -439,7 +439,7 @@ def test_settings_are_arguments_with_the_same_defaults():
 
 
 def test_optimizer_and_schedule_have_their_settings():
-    from speech_mtl.build import build_schedule
+    from speech_mtl.run.build import build_schedule
     from speech_mtl.training.optimizer import FlatAdamW
     from speech_mtl.training.unfreezing import All
 

@@ -10,10 +10,10 @@ import pytest
 
 import speech_mtl
 from speech_mtl.config import load_recipe
-from speech_mtl.experiments.compare import compare
-from speech_mtl.experiments.evaluate import evaluate
-from speech_mtl.experiments.plan import plan_comparison
-from speech_mtl.experiments.train import train
+from speech_mtl.run.evaluate import evaluate
+from speech_mtl.run.train import train
+from speech_mtl.study.compare import compare
+from speech_mtl.study.plan import plan_comparison
 
 PROJECT = Path(speech_mtl.__file__).parents[1]
 RECIPES = sorted(path.parent for path in PROJECT.glob("recipes/*/recipe.yaml"))

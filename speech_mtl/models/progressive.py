@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from speech_mtl.models.encoder import Encoder, named
@@ -162,16 +161,8 @@ class ProgressiveEncoder(keras.layers.Layer):
 
     def call(self, features, num_frames, language_ids=None, training=False, column=None):  # noqa: ARG002
         """As `Encoder.call`; `column` is the highest one that is run, whose frames come out. None: the last one."""
-        hidden, num_frames, size, _ = self._run(features, num_frames, training, column)
+        hidden, num_frames, size = self._run(features, num_frames, training, column)
         return ops.reshape(hidden[-1], (-1, size, hidden[-1].shape[-1])), num_frames
-
-    def lateral_shares(self, features, num_frames) -> list[dict[int, float]]:
-        """How much the last column listens, at each height from the bottom, to each earlier one.
-
-        The root mean square over true frames of what a connection adds, as a share of that of the column's own.
-        """
-        *_, heard = self._run(features, num_frames, training=False, column=None)
-        return [{j: float(ops.convert_to_numpy(share)) for j, share in own.items()} for own in heard]
 
     def _run(self, features, num_frames, training, column):
         num_features, num_frames = num_frames, ops.maximum(self.num_frames(num_frames), 0)
@@ -182,20 +173,12 @@ class ProgressiveEncoder(keras.layers.Layer):
             frames = own.dropout(own.subsampled(features, num_features, None), training=trained[k])
             contexts.append(own.context(frame_mask(num_frames, ops.shape(frames)[1])))
             hidden.append(ops.reshape(frames, (-1, own.dim)))
-        mask = ops.reshape(contexts[0].mask, (-1, 1))
-        shares, last = [], len(columns) - 1
         for i in range(self.height + 1):
             earlier = [ops.stop_gradient(frames) for frames in hidden]
             for k, own in enumerate(columns):
                 if self.laterals[k]:
                     added = self.laterals[k][i].contributions(earlier)
-                    if k == last:
-                        shares.append({j: _share(part, hidden[k], mask) for j, part in added.items()})
                     hidden[k] = hidden[k] + sum(added.values())
                 if i < self.height:
                     hidden[k] = own.blocks[i](hidden[k], contexts[k], training=trained[k])
-        return hidden, num_frames, ops.shape(contexts[0].mask)[1], shares
-
-
-def _share(part, whole, mask):
-    return ops.sqrt(ops.sum(part * part * mask) / ops.maximum(ops.sum(whole * whole * mask), np.float32(1e-12)))
+        return hidden, num_frames, ops.shape(contexts[0].mask)[1]

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the twin needs benchmarks/requireme
 from benchmarks import pytorch_twin  # noqa: E402
 from benchmarks.contestants import Case, twin_settings  # noqa: E402
 from benchmarks.speech_like import Shape, batches  # noqa: E402
-from speech_mtl.build import build_model, build_optimizer  # noqa: E402
+from speech_mtl.run.build import build_model, build_optimizer  # noqa: E402
 from speech_mtl.training.gradients import make_train_step  # noqa: E402
 from speech_mtl.training.losses import ctc_loss  # noqa: E402
 

@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks import twin_gap
 from benchmarks.twin_gap import PAIRS, ROWS, Row, errors_table, of_row, pairs_table
-from speech_mtl.build import build_optimizer
 from speech_mtl.data import batching
-from speech_mtl.experiments import train
-from speech_mtl.runs import Run
+from speech_mtl.run import train
+from speech_mtl.run.build import build_optimizer
+from speech_mtl.run.folder import Run
 
 UPDATES = 8
 

@@ -12,8 +12,8 @@ from transformers_whisper import CONFIG, EXPECTED, LAYERS, MELS, D, features, wr
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.train import train
 from speech_mtl.models.whisper import WhisperEncoder
+from speech_mtl.run.train import train
 from speech_mtl.settings import WhisperSettings
 
 pytest.importorskip("keras_hub")

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from speech_mtl.build import build_model, build_optimizer
 from speech_mtl.config import Recipe
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import Lateral
+from speech_mtl.run.build import build_model, build_optimizer
 from speech_mtl.training.gradients import make_forward, make_train_step
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -182,19 +182,6 @@ def test_columns_that_are_switched_off_are_not_heard(tiny_recipe: Recipe):
         for variable in deaf.parts()[name].values():
             variable.assign(np.array(variable) + 0.1)
     np.testing.assert_array_equal(heard(deaf, "cc"), before)
-
-
-def test_shares_say_what_is_listened_to(tiny_recipe: Recipe):
-    model = model_of(recipe_of(tiny_recipe))
-    batch = batch_of("cc")
-    features, num_frames = model.features(batch.waveforms, batch.num_samples)
-    shares = model.encoder.lateral_shares(features, num_frames)
-    assert [set(own) for own in shares] == [{0, 1}] * 3
-    assert all(share > 0 for own in shares for share in own.values())
-    model.encoder.laterals[2][1].alphas[0].assign([0.0])
-    for bias in (model.encoder.laterals[2][1].down[0].bias,):
-        bias.assign(np.zeros(bias.shape))
-    assert model.encoder.lateral_shares(features, num_frames)[1][0] == 0
 
 
 @pytest.mark.parametrize(

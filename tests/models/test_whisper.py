@@ -13,9 +13,9 @@ from tiny_encoders import encoder_settings, whisper_folder
 
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.experiments.evaluate import evaluate
-from speech_mtl.experiments.train import train
 from speech_mtl.models.whisper import WhisperEncoder, WhisperFeatures
+from speech_mtl.run.evaluate import evaluate
+from speech_mtl.run.train import train
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from speech_mtl import settings
-from speech_mtl.build import build_model, build_optimizer, build_unfreezing
 from speech_mtl.config import Recipe
+from speech_mtl.run.build import build_model, build_optimizer, build_unfreezing
 from speech_mtl.training.unfreezing import UNFREEZINGS, All, Gradual, Heads, HeadsFirst, Layerwise, Unfreezing
 
 DEPTHS = 5

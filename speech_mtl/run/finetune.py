@@ -1,0 +1,190 @@
+"""A trained run and speech of a language -> the recipe that trains the language from that run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from speech_mtl.config import Recipe
+from speech_mtl.data.languages import find_language
+from speech_mtl.errors import InputError
+from speech_mtl.run.folder import Run
+from speech_mtl.run.methods import beside, find_method, rate_factor
+from speech_mtl.run.speech import Wrap, open_split, silent
+from speech_mtl.settings import ProgressiveSettings, TrainingSettings
+
+
+@dataclass(frozen=True)
+class NewLanguage:
+    """What a run is to learn.
+
+    Attributes:
+        language: BCP 47 tag.
+        manifests: By split, where its speech is; other splits lie in the `data.dir` of the run.
+        tokenizer: Kind of its tokeniser. None: the run's own for a language that it has, else characters.
+        method: How; see `methods`.
+        output_layer: What to do with one that the run has already: None refuses.
+        rehearse: Share of the speech in batches that is of the run's other languages; 0 for none.
+    """
+
+    language: str
+    manifests: Mapping[str, Path] = field(default_factory=dict)
+    tokenizer: str | None = None
+    method: str = "finetune"
+    output_layer: str | None = None
+    rehearse: float = 0.0
+
+
+def finetuning_recipe(
+    run: Run, new: NewLanguage, overrides: Mapping[str, Any] | None = None, wrap: Wrap = silent
+) -> Recipe:
+    """The settings that train a language from a run's encoder, with the run's other languages beside it.
+
+    Learning rate, updates and schedule are those of `schedule_for` the amount of speech, wherever `overrides` do not
+    say otherwise.
+
+    Raises:
+        InputError: It is no trained run, has the language already, cannot learn it in this way, or the new speech
+            cannot be read.
+    """
+    there = run.recipe()
+    run.best_folder()
+    method = find_method(new.method)
+    new = replace(new, language=find_language(new.language, there.languages) or new.language)
+    _refuse_method(run, there, new)
+    _refuse_unasked(run, new, list(there.languages))
+    kind, added = _tokenizer_kind(run, new), method(there, new.language)
+    others = {language: settings for language, settings in there.languages.items() if language != new.language}
+    as_before = beside(len(others), new.rehearse)
+    languages = {language: settings.model_dump(mode="json") | as_before for language, settings in others.items()}
+    languages[new.language] = {
+        "tokenizer": {"kind": kind},
+        "manifests": {split: str(path) for split, path in new.manifests.items()},
+        "output_layer": new.output_layer if new.language in there.languages else None,
+    }
+    recipe = there.overridden(
+        {
+            "name": f"{there.name}-{new.language}",
+            "target": new.language,
+            "languages": languages,
+            "tasks": {},
+            "weighting": {},
+            "gradients": None,
+            "init_from": str(run.path),
+            **schedule_for(0, new.method),
+            **added,
+            **(overrides or {}),
+        }
+    )
+    split = open_split(recipe, new.language, "train", wrap)
+    minutes = float(split.store.num_samples[split.positions].sum()) / recipe.data.sample_rate_hz / 60
+    schedule = schedule_for(minutes, new.method, rate_factor(recipe))
+    return recipe.overridden({**schedule, **added, **(overrides or {})})
+
+
+def schedule_for(minutes: float, method: str = "finetune", factor: float = 1.0) -> dict[str, Any]:
+    """How to train on so much speech: settings by dotted key, whatever those of the run were.
+
+    Everything is trained at once: with 10 and with 40 minutes of Mandarin no way of unfreezing had fewer errors
+    (`recipes/transfer/README.md`). A column starts from random weights: it takes longer, with rate and warm-up as for
+    any new network. That more speech takes more updates is experience, and was not measured.
+
+    Args:
+        minutes: Of the new language.
+        method: How it is learnt; see `methods`.
+        factor: Of the learning rate; see `methods.rate_factor`. A column has its own rate.
+    """
+    if method == "progressive":
+        rate, num_updates = TrainingSettings().learning_rate, 2400 if minutes < 60 else 4800
+    else:
+        rate, num_updates = 1e-3 * factor, 1200 if minutes < 60 else 2400
+    return {
+        "training.unfreezing": {"kind": "all"},
+        "training.learning_rate": rate,
+        "training.warmup_updates": None,
+        "training.num_updates": num_updates,
+    }
+
+
+def _refuse_unasked(run: Run, new: NewLanguage, known: list[str]) -> None:
+    is_known = new.language in known
+    if is_known and new.output_layer is None:
+        raise InputError(
+            f"{run.path} has an output layer for {new.language} already",
+            expected="a language other than " + ", ".join(known),
+            received=f"--language {new.language}",
+            action="--replace-head makes a new output layer, --keep-head trains the one that is there",
+        )
+    if not is_known and new.output_layer == "keep":
+        raise InputError(
+            f"{run.path} has no output layer for {new.language} that could be kept",
+            expected="one of " + ", ".join(known),
+            received=f"--language {new.language} --keep-head",
+            action="leave --keep-head out",
+        )
+    if new.rehearse and known == [new.language]:
+        raise InputError(
+            f"{run.path} has no other language to rehearse",
+            expected="a run of several languages",
+            received=f"--rehearse {new.rehearse:g}",
+            action="leave --rehearse out",
+        )
+
+
+def _tokenizer_kind(run: Run, new: NewLanguage) -> str:
+    """What is asked for, or else what the run has for the language."""
+    tokenizers = run.tokenizers()
+    own = tokenizers[new.language].kind if new.language in tokenizers else "character"
+    if new.output_layer == "keep" and new.tokenizer not in (None, own):
+        raise InputError(
+            f"The output layer that {run.path} has for {new.language} is one of other tokens",
+            expected=f"--tokenizer {own} with --keep-head",
+            received=f"--tokenizer {new.tokenizer} --keep-head",
+            action="leave --tokenizer out, or take --replace-head, which makes a new output layer",
+        )
+    return new.tokenizer or own
+
+
+def _refuse_method(run: Run, there: Recipe, new: NewLanguage) -> None:
+    """What columns cannot do: each language is in one of them, and only those of the last one are trained."""
+    if new.method == "progressive":
+        _refuse_new_column(run, there, new)
+    elif isinstance(there.encoder, ProgressiveSettings):
+        _refuse_in_columns(run, there.encoder.columns[-1].languages, new)
+    else:
+        return
+    if new.rehearse:
+        raise InputError(
+            f"Earlier columns stay as they are: no language of {run.path} is heard again",
+            expected="no --rehearse: what earlier columns have learnt is not forgotten",
+            received=f"--rehearse {new.rehearse:g} --method {new.method}",
+            action="leave --rehearse out",
+        )
+
+
+def _refuse_new_column(run: Run, there: Recipe, new: NewLanguage) -> None:
+    if new.language in there.languages:
+        raise InputError(
+            f"{run.path} has {new.language} already, and a column is for a new language",
+            expected="a language other than " + ", ".join(there.languages),
+            received=f"--language {new.language} --method progressive",
+            action="leave --method out to train what is there",
+        )
+    if there.adapters is not None or there.sharing.kind != "whole_encoder":
+        raise InputError(
+            f"{run.path} has layers of each language's own, which a network of columns cannot have",
+            expected="a run without adapters and with sharing.kind: whole_encoder",
+            received="--method progressive",
+            action="choose another --method",
+        )
+
+
+def _refuse_in_columns(run: Run, trained: Sequence[str], new: NewLanguage) -> None:
+    if new.method == "finetune" and new.language in trained:
+        return
+    raise InputError(
+        f"{run.path} is progressive: its columns learn no other language",
+        expected="--method progressive for a new language, or one of the last column: " + ", ".join(trained),
+        received=f"--language {new.language} --method {new.method}",
+        action="--method progressive adds a column for a new language",
+    )

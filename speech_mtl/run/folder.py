@@ -1,0 +1,478 @@
+"""What a run leaves on disk: save, resume, load. Weights lie by name, one file a part; nothing is unpickled.
+
+RUN/settings.yaml               all settings, defaults written out
+RUN/format.json                 written first: the version of all this, and of the package that wrote it
+RUN/made_from.json              digests of the speech, weights and code that it was made from
+RUN/tokenizers/LANGUAGE.json    tasks/NAME.json
+RUN/labels.json                 how many training utterances have a label of each task, and of how many
+RUN/parameters.json             how many there are, are trained, and belong to each language
+RUN/start.json                  of a run that started from another: each weight as kept, new or left out
+RUN/checkpoints/000500/         where training goes on from; the newest one is kept
+    encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors
+    optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
+    contents.json               digests of these files, and what they mean nothing without; see `contents`
+    in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
+RUN/best/000400/                the weights with the lowest dev error, without the optimiser
+RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
+RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
+RUN/evaluated.json              digests of what that was made from
+"""
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import NotRequired, TypeVar
+
+import keras
+import numpy as np
+from filelock import FileLock, Timeout
+from typing_extensions import TypedDict
+
+from speech_mtl import __version__
+from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
+from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
+from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.errors import InputError
+from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
+from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.run.build import build_model
+from speech_mtl.run.contents import refuse_changed, write_contents
+from speech_mtl.run.weights import COPY_AGAIN, load_part, load_weights, save_part, save_weights, unreadable
+from speech_mtl.scoring.rows import Amount, Rate
+from speech_mtl.tasks import TASKS, Task
+from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.trainer import Progress
+from speech_mtl.training.weighting import Weighting
+
+_Read = TypeVar("_Read")
+
+_NUMBER = re.compile("[0-9]{1,12}")
+"""Names of folders that hold the state after so many updates."""
+
+
+class _Kind(TypedDict):
+    kind: str
+
+
+class ParameterCounts(TypedDict):
+    """How many numbers a network has: in all, trained, and of each language alone."""
+
+    total: NotNegative
+    trained: NotNegative
+    own: dict[str, NotNegative]
+
+
+class LogRecord(TypedDict):
+    """What reports show of a line of the log: a look at the dev sets."""
+
+    update: NotNegative
+    train_loss: NotRequired[dict[str, Finite]]
+    weight: NotRequired[dict[str, Finite]]
+    gradient_cosines: NotRequired[dict[str, dict[str, Finite]]]
+    dev_cer: NotRequired[dict[str, Rate]]
+    audio_s: NotRequired[Amount]
+    commit: NotRequired[str | None]
+
+
+LEAVE_OUT = "remove the file: the report does without it; or copy the run again"
+"""What to do about a damaged file that only tells of a run."""
+
+
+class Run:
+    """A run folder."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.settings_path = path / RUN_SETTINGS
+        self.format_path = path / MARK
+        self.log_path = path / "log.jsonl"
+        self.labels_path = path / "labels.json"
+        self.start_path = path / "start.json"
+        self.parameters_path = path / "parameters.json"
+        self.made_from_path = path / "made_from.json"
+        self.evaluated_path = path / "evaluated.json"
+
+    def exists(self) -> bool:
+        """Whether training was ever started here.
+
+        Raises:
+            InputError: It was, and its settings are gone.
+        """
+        if self.settings_path.is_file():
+            return True
+        if self.has_checkpoint() or self.has_best():
+            raise InputError(
+                f"{self.path} holds weights, and no settings",
+                expected=str(self.settings_path),
+                received="a folder" if self.settings_path.is_dir() else "nothing at that path",
+                action=COPY_AGAIN,
+            )
+        return False
+
+    def recipe(self) -> Recipe:
+        """The settings that the run was started with.
+
+        Raises:
+            InputError: The folder is no run, or one of another version.
+        """
+        refuse_no_run(self.path)
+        self._refuse_other_format()
+        return load_recipe(self.settings_path)
+
+    def _refuse_other_format(self) -> None:
+        """A folder without a file about it is of the first format, which had none."""
+        if not self.format_path.is_file():
+            return
+        record = read_json(self.format_path, Mark, COPY_AGAIN)
+        if record["format"] != FORMAT:
+            raise InputError(
+                f"{self.path} is of another version",
+                expected=f"a run folder in format {FORMAT}, which speech-mtl {__version__} writes",
+                received=f"{self.format_path}: format {record['format']}, written by speech-mtl {record['speech_mtl']}",
+                action=f"use speech-mtl {record['speech_mtl']} for it, or train it again in another folder",
+            )
+
+    def start(
+        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task] | None = None
+    ) -> None:
+        """Writes what a run begins with. The settings come last: they say that the rest is there."""
+        claim_folder(self.path, "run")
+        for language, tokenizer in tokenizers.items():
+            tokenizer.save(self.path / "tokenizers" / f"{language}.json")
+        for name, task in (tasks or {}).items():
+            write_text(self._task_path(name), json_text({"kind": task.kind, **task.to_json()}))
+        self.write_settings(recipe)
+
+    def write_settings(self, recipe: Recipe) -> None:
+        """Writes all settings."""
+        write_text(self.settings_path, recipe.to_yaml())
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """By language, in the order of the recipe's languages."""
+        return {
+            language: load_tokenizer(self.path / "tokenizers" / f"{language}.json", language)
+            for language in self.recipe().languages
+        }
+
+    def tasks(self) -> dict[str, Task]:
+        """What the run predicts besides transcripts, by name, in the order of the recipe.
+
+        Raises:
+            InputError: A task's file is missing or damaged.
+        """
+        return {name: _read_task(self._task_path(name), name) for name in self.recipe().tasks}
+
+    def write_labels(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Writes how many training utterances have a label of each language or task, and of how many."""
+        write_text(self.labels_path, json_text({name: list(pair) for name, pair in counts.items()}))
+
+    def labels(self) -> dict[str, tuple[int, int]]:
+        """What `write_labels` wrote; nothing for a run of an earlier version."""
+        if not self.labels_path.is_file():
+            return {}
+        return read_json(self.labels_path, dict[str, tuple[NotNegative, NotNegative]], LEAVE_OUT)
+
+    def write_parameters(self, model: MultilingualModel, optimizer: FlatAdamW) -> None:
+        """Writes how many parameters there are, how many are trained, and how many each language has for itself."""
+        own = {language: sum(_size(v) for v in model.weights_of(language)) for language in model.languages}
+        total = sum(_size(variable) for part in model.parts().values() for variable in part.values())
+        counts: ParameterCounts = {"total": total, "trained": sum(optimizer.sizes), "own": own}
+        write_text(self.parameters_path, json_text(counts))
+
+    def parameters(self) -> ParameterCounts | None:
+        """What `write_parameters` wrote; None for a run of an earlier version."""
+        return read_json(self.parameters_path, ParameterCounts, LEAVE_OUT) if self.parameters_path.is_file() else None
+
+    def _task_path(self, name: str) -> Path:
+        return self.path / "tasks" / f"{name}.json"
+
+    def append_log(self, record: dict) -> None:
+        """Adds a line to the log."""
+        with self.log_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def log(self) -> list[LogRecord]:
+        """The lines of the log; none for a run that has not looked at its dev sets.
+
+        Raises:
+            InputError: A line is damaged.
+        """
+        if not self.log_path.is_file():
+            return []
+        return [record for _, record in read_json_lines(self.log_path, LogRecord, LEAVE_OUT)]
+
+    def trim_log(self, update: int) -> None:
+        """Takes what comes after an update off the log: training that was stopped before it saved is done again."""
+        if not self.log_path.is_file():
+            return
+        lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        kept = [line for line in lines if _logged_update(line) <= update]
+        if kept != lines:
+            write_text(self.log_path, "".join(kept))
+
+    def commits(self) -> set[str | None]:
+        """Of the code that trained here; None for a part of the training whose commit is not known.
+
+        Raises:
+            InputError: A line of the log is damaged.
+        """
+        return {record.get("commit") for record in self.log()}
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes from training here. The system frees the lock of a process that ends in any way.
+
+        Raises:
+            InputError: Another process trains here.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise InputError(
+                f"Another process trains in {self.path}",
+                expected="one process in a run folder",
+                received=f"a lock on {lock.lock_file}",
+                action="wait until it has ended, or choose another folder with --out",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is a state from which training can go on."""
+        return _newest(self.path / "checkpoints") is not None
+
+    def save_checkpoint(
+        self, model: MultilingualModel, optimizer: FlatAdamW, progress: Progress, weighting: Weighting | None = None
+    ) -> None:
+        """Saves all that is needed to go on from here, then removes the older checkpoint."""
+        folder = self.path / "checkpoints" / f"{progress.update:06d}"
+
+        def write(temporary: Path) -> None:
+            save_weights(temporary, model.parts())
+            save_part(temporary / "optimizer.safetensors", optimizer.named_state())
+            if weighting and (state := weighting.state()):
+                save_part(temporary / "weighting.safetensors", state)
+            save_part(temporary / "random.safetensors", {"state": np.asarray(model.random.state)})
+            (temporary / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
+            self._write_contents(temporary)
+
+        _write_folder(folder, write)
+
+    def save_best(self, model: MultilingualModel, update: int) -> None:
+        """Saves the weights as the best so far, then removes the former best."""
+
+        def write(temporary: Path) -> None:
+            save_weights(temporary, model.parts())
+            self._write_contents(temporary)
+
+        _write_folder(self.path / "best" / f"{update:06d}", write)
+
+    def _write_contents(self, folder: Path) -> None:
+        """Writes what weights are saved as; in a folder without settings, as estimates have, they are no run's."""
+        if self.settings_path.is_file():
+            write_contents(folder, self.path, self.recipe())
+
+    def load_checkpoint(
+        self, model: MultilingualModel, optimizer: FlatAdamW, weighting: Weighting | None = None
+    ) -> Progress:
+        """Sets all that changes in training to the newest checkpoint; a fresh start if there is none."""
+        folder = _newest(self.path / "checkpoints")
+        progress = self._progress(folder)
+        if folder is None and self.has_best():
+            raise self._lacks("checkpoints/UPDATE")
+        if folder is None:
+            return progress
+        load_weights(folder, model.parts())
+        _set_optimizer(folder / "optimizer.safetensors", optimizer)
+        if weighting and (state := weighting.state()):
+            weighting.set_state(_loaded_like(folder / "weighting.safetensors", state))
+        state = {"state": np.asarray(model.random.state)}
+        model.random.state.assign(_loaded_like(folder / "random.safetensors", state)["state"])
+        refuse_changed(folder, self.path, self.recipe())
+        return progress
+
+    def progress(self) -> Progress:
+        """How far the newest checkpoint is, without loading its weights; another process may train here meanwhile."""
+        return _of_newest(self.path / "checkpoints", self._progress)
+
+    def _progress(self, checkpoint: Path | None) -> Progress:
+        """How far a checkpoint is; a fresh start if there is none.
+
+        Raises:
+            InputError: The best weights that it knows of are gone.
+        """
+        if checkpoint is None:
+            return Progress()
+        progress, best = _read_progress(checkpoint / "progress.json"), _newest(self.path / "best")
+        was_killed = any((self.path / "best").glob("*.tmp"))  # while it wrote the same weights once more
+        if progress.best_update > (0 if best is None else int(best.name)) and not was_killed:
+            raise self._lacks(f"best/{progress.best_update:06d}")
+        return progress
+
+    def _lacks(self, folder: str) -> InputError:
+        return InputError(
+            f"{self.path} lacks what its training left",
+            expected=f"a folder {folder} with weights",
+            received="no such folder",
+            action=COPY_AGAIN,
+        )
+
+    def load_best(self, model: MultilingualModel) -> None:
+        """Sets the weights to those with the lowest dev error; another process may train here meanwhile.
+
+        Raises:
+            InputError: No weights have been saved yet.
+        """
+
+        def load(_: Path | None) -> None:
+            load_weights(self.best_folder(), model.parts())
+            self.refuse_changed_best()
+
+        _of_newest(self.path / "best", load)
+
+    def refuse_changed_best(self) -> None:
+        """Looks whether the best weights, their tokenisers and settings are as they were saved.
+
+        Raises:
+            InputError: They are not.
+        """
+        refuse_changed(self.best_folder(), self.path, self.recipe())
+
+    def has_best(self) -> bool:
+        """Whether weights have been saved."""
+        return _newest(self.path / "best") is not None
+
+    def best_folder(self) -> Path:
+        """Where the best weights lie.
+
+        Raises:
+            InputError: No weights have been saved yet.
+        """
+        folder = _newest(self.path / "best")
+        if folder is None:
+            raise InputError(
+                f"{self.path} has no trained weights yet",
+                expected="a folder best/UPDATE with encoder.safetensors",
+                received="none",
+                action="run `speech-mtl train` on it until its first look at the validation set",
+            )
+        return folder
+
+    def num_parameters(self) -> int:
+        """Numbers in the best weights, those that stay as they are included."""
+        parts = self.best_folder().rglob("*.safetensors")
+        return sum(array.size for path in parts for array in load_part(path).values())
+
+    def load(self) -> Recognizer:
+        """The recogniser with the best weights."""
+        recipe, tokenizers, tasks = self.recipe(), self.tokenizers(), self.tasks()
+        model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
+        self.load_best(model)
+        return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
+
+
+def _size(variable: keras.Variable) -> int:
+    return int(np.prod(variable.shape))
+
+
+def _read_task(path: Path, name: str) -> Task:
+    with unreadable("task", path, KeyError):
+        kind = TASKS[read_json(path, _Kind, COPY_AGAIN)["kind"]]
+    task = read_record(path, kind, COPY_AGAIN)
+    if task.name != name:
+        raise InputError(
+            f"{path} is that of another task", expected=repr(name), received=repr(task.name), action=COPY_AGAIN
+        )
+    return task
+
+
+def _loaded_like(path: Path, wanted: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a file, which must have these names and shapes.
+
+    Raises:
+        InputError: They have not, or the file cannot be read.
+    """
+    found = load_part(path)
+    shapes = [{name: np.shape(array) for name, array in arrays.items()} for arrays in (wanted, found)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"{path} does not fit the run's settings",
+            expected=str(shapes[0]),
+            received=str(shapes[1]),
+            action=COPY_AGAIN,
+        )
+    return found
+
+
+def _set_optimizer(path: Path, optimizer: FlatAdamW) -> None:
+    try:
+        optimizer.set_named_state(load_part(path))
+    except KeyError as error:
+        raise InputError(
+            f"{path} does not fit the network",
+            expected=f"a state named {error}",
+            received="no such state",
+            action="go on with the version of speech-mtl that began the run, or train in another folder",
+        ) from None
+
+
+def _read_progress(path: Path) -> Progress:
+    return read_record(path, Progress, COPY_AGAIN)
+
+
+def _logged_update(line: str) -> float:
+    """The update of a line of the log; infinite for one that was cut off while it was written."""
+    try:
+        return json.loads(line)["update"] if line.endswith("\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Writes a folder under a temporary name, renames it, and removes its older siblings.
+
+    A folder whose name is a number is whole at every moment, wherever the process is killed.
+    """
+    temporary = folder.with_name(f"{folder.name}.tmp")
+    _remove_folder(temporary)
+    temporary.mkdir(parents=True)
+    write(temporary)
+    _remove_folder(folder)
+    temporary.rename(folder)
+    for sibling in folder.parent.iterdir():
+        if sibling != folder and (_NUMBER.fullmatch(sibling.name) or sibling.suffix == ".tmp"):
+            _remove_folder(sibling)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Removes a folder if it is there, under another name first, so that half of it never passes for the whole."""
+    former = folder.with_name("former.tmp")
+    shutil.rmtree(former, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(former)
+        shutil.rmtree(former, ignore_errors=True)
+
+
+def _newest(folder: Path) -> Path | None:
+    finished = [path for path in folder.glob("*") if _NUMBER.fullmatch(path.name) and path.is_dir()]
+    return max(finished, key=lambda path: int(path.name), default=None)
+
+
+def _of_newest(folder: Path, read: Callable[[Path | None], _Read]) -> _Read:
+    """What is read of the newest folder: once more where a newer one has taken its place, and it is gone."""
+    newest = _newest(folder)
+    try:
+        return read(newest)
+    except InputError:
+        if _newest(folder) == newest:
+            raise
+        return _of_newest(folder, read)

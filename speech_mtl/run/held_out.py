@@ -1,0 +1,180 @@
+"""Looks whether dev and test speech is in training, of any language: before training, and when a run is evaluated.
+
+The same audio makes errors too low: it is named, and refused above `data.allow_leaks`. The same sentence by the same
+speaker, and the same speakers, can be meant so, as with isolated words: they are named.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from speech_mtl.config import Recipe
+from speech_mtl.data.examples import utterances_at
+from speech_mtl.data.leaks import same_audio, same_sentence, speakers_line
+from speech_mtl.data.text import normalize
+from speech_mtl.datatypes import Utterance
+from speech_mtl.errors import InputError
+from speech_mtl.run.folder import Run
+from speech_mtl.run.made_from import training_digests
+from speech_mtl.run.speech import Split, open_split
+from speech_mtl.screen import Screen
+
+MOST_NAMED = 3
+"""Utterances that a message names."""
+
+FEW = 20
+"""With fewer utterances a split is a trial of the machinery: what is in training is named, and not refused."""
+
+SAME_SENTENCE = "other audio of the same text and speaker, or text and length where no speaker is known"
+
+ANY_LANGUAGE = "und"
+"""Whose rules sentences of all languages are compared by."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Speech of a manifest that training uses: positions and digests of the audio."""
+
+    language: str
+    manifest: Path
+    positions: np.ndarray
+    digests: np.ndarray
+
+    def utterances(self) -> Iterable[Utterance]:
+        """What the manifest says of them; nothing if it is gone."""
+        return utterances_at(self.manifest, self.positions) if self.manifest.is_file() else ()
+
+
+def trained_splits(splits: Iterable[Split]) -> list[Trained]:
+    """Training speech that is open."""
+    return [Trained(s.language, s.manifest, s.positions, s.store.digests[s.positions]) for s in splits]
+
+
+def trained_by(run: Run) -> list[Trained]:
+    """The training speech of a run and of those that it started from, as far as it is written down."""
+    return [Trained(*one) for one in training_digests(run)]
+
+
+def look_at_splits(recipe: Recipe, training: Sequence[Trained], screen: Screen, splits: Sequence[Split] = ()) -> None:
+    """Looks at all dev and test splits of a recipe; those that training does not need may be missing.
+
+    Args:
+        recipe: The settings.
+        training: The speech of all its languages, and of runs that it starts from.
+        screen: What is found is told there.
+        splits: Those that are open.
+
+    Raises:
+        InputError: More of a split than `data.allow_leaks` is in training.
+    """
+    opened = {(split.language, split.split): split for split in splits}
+    for language in recipe.languages:
+        for name in ("dev", "test"):
+            if (language, name) not in opened and recipe.manifest(language, name).is_file():
+                try:
+                    opened[language, name] = open_split(recipe, language, name, screen.progress)
+                except InputError as error:
+                    screen.warn(f"{language} {name}: not compared with training: {error.problem}")
+    look(list(opened.values()), training, recipe.data.allow_leaks, screen)
+
+
+def look(
+    held_out: Sequence[Split],
+    training: Sequence[Trained],
+    allowed: float | None,
+    screen: Screen,
+    told: set[str] | None = None,
+) -> None:
+    """Tells what of some splits is in training.
+
+    Args:
+        held_out: The splits.
+        training: What training uses.
+        allowed: Largest share of a split whose audio may be in training; None for any.
+        screen: What is found is told there.
+        told: What has been told, and is not told again.
+
+    Raises:
+        InputError: A split has more.
+    """
+    told = set() if told is None else told
+    sentences = same_sentence(
+        chain.from_iterable(utterances_at(split.manifest, split.positions) for split in held_out),
+        chain.from_iterable(one.utterances() for one in training),
+        lambda utterance: normalize(utterance.text or "", ANY_LANGUAGE),
+    )
+    for split in held_out:
+        number = len(split.positions)
+        audio, texts = _same_audio(split, training), _of_manifest(sentences, split.manifest)
+        if allowed is not None and number >= FEW and len(audio) > max(1, allowed * number):
+            raise _too_many(split, audio, allowed)
+        both, only = audio.keys() & texts.keys(), {a: b for a, b in texts.items() if a not in audio}
+        of_audio = "audio and text" if len(both) == len(audio) else "the same audio"
+        for found, what in ((audio, of_audio), (only, SAME_SENTENCE)):
+            counted = f"{len(found)} of {number} {split.split} utterances ({what}) are in training"
+            line = f"{split.language}: {counted}: {_named(found)}"
+            if found and line not in told:
+                told.add(line)
+                screen.warn(line)
+
+
+def tell_speakers(
+    held_out: Sequence[Split], training: Sequence[Trained], screen: Screen, told: set[str] | None = None
+) -> None:
+    """Tells whether splits have speakers of training: then their errors say nothing about new speakers.
+
+    Args:
+        held_out: The splits.
+        training: What training uses.
+        screen: What is found is told there.
+        told: What has been told, and is not told again.
+    """
+    told = set() if told is None else told
+    known: dict[str, set[str | None]] = {}
+    for split in held_out:
+        if split.language not in known:
+            own = (one.utterances() for one in training if one.language == split.language)
+            known[split.language] = {utterance.speaker for utterance in chain.from_iterable(own)}
+        speakers = [utterance.speaker for utterance in utterances_at(split.manifest, split.positions)]
+        line = speakers_line(speakers, known[split.language])
+        if line and (name := f"{split.language} {split.split}") not in told:
+            told.add(name)
+            screen.say(f"{name}: {line}, so its errors are not those of new speakers")
+
+
+def _same_audio(split: Split, training: Sequence[Trained]) -> dict[str, str]:
+    """By line of a split's manifest, the first line of training that has its audio."""
+    found: dict[int, str] = {}
+    for one in training:
+        places = same_audio(split.store.digests[split.positions], one.digests)
+        for position, place in zip(split.positions.tolist(), places.tolist(), strict=True):
+            if place >= 0:
+                found.setdefault(position, _line(one.manifest, int(one.positions[place])))
+    return {_line(split.manifest, position): found[position] for position in sorted(found)}
+
+
+def _of_manifest(lines: Mapping[str, str], manifest: Path) -> dict[str, str]:
+    return {line: other for line, other in lines.items() if line.rpartition(":")[0] == str(manifest)}
+
+
+def _line(manifest: Path, position: int) -> str:
+    """`file:line`, as `read_manifest` names it."""
+    return f"{manifest}:{position + 1}"
+
+
+def _named(pairs: Mapping[str, str]) -> str:
+    named = [f"{line} is {other}" for line, other in list(pairs.items())[:MOST_NAMED]]
+    return ", ".join(named) + (", ..." if len(pairs) > MOST_NAMED else "")
+
+
+def _too_many(split: Split, pairs: Mapping[str, str], allowed: float) -> InputError:
+    counted = f"{len(pairs)} of {len(split.positions)} {split.split} utterances"
+    return InputError(
+        f"{split.language}: {counted} have audio that is in training",
+        expected=f"at most {allowed:.0%} of a dev or test split in the training speech of any language",
+        received=_named(pairs),
+        action="take these lines out of one of the manifests, or set data.allow_leaks=1 to go on with them",
+    )

@@ -1,0 +1,331 @@
+"""What a run and its evaluation were made from, so that it shows when transcripts, audio, weights or code change.
+
+Of every utterance that was used there is a digest of its line in the manifest, without the place of its audio, and one
+of its decoded samples: a corpus may move, and its files may get other dates. Sizes and dates of the files only tell
+whether the samples have to be looked at again.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from typing_extensions import TypedDict
+
+from speech_mtl import __version__
+from speech_mtl.config import Recipe
+from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.store import file_state
+from speech_mtl.datatypes import Utterance
+from speech_mtl.errors import InputError
+from speech_mtl.files import NotNegative, read_json, write_text
+from speech_mtl.run.folder import Run
+from speech_mtl.run.provenance import code_digest
+from speech_mtl.run.speech import Split, Wrap, open_split, silent
+
+ACCEPT = "--accept-changes"
+"""The option of the command line that goes on in spite of changes."""
+
+EVALUATING = ("data", "decoding", "models", "scoring", "tasks")
+"""The parts of the package on which an evaluation rests."""
+
+
+class Source(TypedDict):
+    """What was used of a manifest. Arrays are written in hexadecimal, little-endian."""
+
+    manifest: str
+    num_lines: NotNegative
+    """All utterances of the manifest, used or not."""
+    all_lines: str
+    """Digest of what the manifest says of them."""
+    positions: str
+    """(N,) uint32, which were used."""
+    skipped: list[NotNegative]
+    """Which could not be."""
+    lines: str
+    """(N,) uint64, digests of what the manifest says of them."""
+    audio: str
+    """(N,) uint64, digests of their samples; see `WaveformStore`."""
+    files: str
+    """Digest of the sizes and dates of the audio files, those of the skipped ones included."""
+
+
+class Change(TypedDict):
+    """What became different before training went on."""
+
+    update: NotNegative
+    what: list[str]
+
+
+class MadeFrom(TypedDict):
+    """The content of `made_from.json`."""
+
+    speech_mtl: str
+    code: str
+    start: str | None
+    """Digest of the weights that training started from, which are another run's."""
+    speech: dict[str, Source]
+    """By language and split, as `cs train`."""
+    changes: list[Change]
+
+
+class Evaluated(TypedDict):
+    """The content of `evaluated.json`: what the last evaluation was of."""
+
+    code: str
+    weights: str
+    speech: dict[str, Source]
+
+
+def made_from(run: Run) -> MadeFrom | None:
+    """What a run was made from; None for a run of a version that did not write it down.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = run.made_from_path
+    action = "remove the file: the run is then taken as it is"
+    return read_json(path, MadeFrom, action) if path.is_file() else None
+
+
+def write_made_from(run: Run, recipe: Recipe, splits: Iterable[Split], changes: Sequence[Change] = ()) -> None:
+    """Writes what a run is made from, from here on."""
+    start = Run(recipe.init_from) if recipe.init_from else None
+    record: MadeFrom = {
+        "speech_mtl": __version__,
+        "code": code_digest(),
+        "start": weights_digest(start) if start and start.has_best() else None,
+        "speech": sources(splits),
+        "changes": list(changes),
+    }
+    write_text(run.made_from_path, json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def history(run: Run, what: Sequence[str]) -> list[Change]:
+    """The changes that a run has seen before, and these, now that its training goes on."""
+    record = made_from(run)
+    return [*(record["changes"] if record else []), {"update": run.progress().update, "what": list(what)}]
+
+
+def sources(splits: Iterable[Split]) -> dict[str, Source]:
+    """By language and split, what is used of them."""
+    return {f"{split.language} {split.split}": _source(split) for split in splits}
+
+
+def training_digests(run: Run) -> Iterator[tuple[str, Path, np.ndarray, np.ndarray]]:
+    """Language, manifest, positions and audio digests of the speech that trained a run and those it started from."""
+    seen: set[Path] = set()
+    while run.exists() and run.path.resolve() not in seen:
+        seen.add(run.path.resolve())
+        recipe, record = run.recipe(), made_from(run)
+        for name, source in (record["speech"] if record else {}).items():
+            language, split = name.rsplit(" ", 1)
+            if split == "train":
+                positions, _, digests = _unpacked(source)
+                yield language, recipe.manifest(language, split), positions, digests
+        if recipe.init_from is None:
+            return
+        run = Run(recipe.init_from)
+
+
+def weights_digest(run: Run) -> str:
+    """Of a run's best weights, with the tokenisers and tasks that give them their sense.
+
+    Raises:
+        InputError: There are none.
+    """
+    best, digest = run.best_folder(), hashlib.sha256()
+    sense = [*(run.path / "tokenizers").glob("*.json"), *(run.path / "tasks").glob("*.json")]
+    for folder, paths in ((best, best.rglob("*.safetensors")), (run.path, sense)):
+        for path in sorted(paths):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+@dataclass
+class Now:
+    """Manifests and audio as they are now. Each is looked at once: many runs are made from the same.
+
+    Attributes:
+        wrap: Shows a bar over audio that has to be decoded.
+        notes: What could not be compared or does not matter, by run.
+    """
+
+    wrap: Wrap = silent
+    notes: list[str] = field(default_factory=list)
+    _lines: dict[Path, tuple[np.ndarray, list[Path]]] = field(default_factory=dict)
+    _states: dict[Path, tuple[int, int, int] | None] = field(default_factory=dict)
+    _opened: dict[tuple, Split] = field(default_factory=dict)
+    _weights: dict[Path, str] = field(default_factory=dict)
+
+    def changes_since(self, run: Run, recipe: Recipe) -> list[str]:
+        """What a run was made from and is another now; the recipe says where it lies."""
+        self.notes += self.other_code(run)
+        record = made_from(run)
+        if record is None:
+            return []
+        return [*self.speech_changes(record["speech"], recipe), *self.start_changes(run, recipe)]
+
+    def start_changes(self, run: Run, recipe: Recipe) -> list[str]:
+        """Says so if the run that a run started from has other weights now."""
+        record, start = made_from(run), recipe.init_from
+        if not (record and record["start"] and start and Run(start).has_best()):
+            return []
+        if start not in self._weights:
+            self._weights[start] = weights_digest(Run(start))
+        same = self._weights[start] == record["start"]
+        return [] if same else [f"{start}, from which it started, has other weights now"]
+
+    def other_code(self, run: Run) -> list[str]:
+        """Says so if other code trained a run, or nobody knows which."""
+        record = made_from(run)
+        if record is None:
+            return ["begun by a version that did not write down what a run was made from"]
+        same = record["code"] == code_digest()
+        return [] if same else [f"trained by other code, speech-mtl {record['speech_mtl']}; this is {__version__}"]
+
+    def is_as_evaluated(self, evaluated: Evaluated, run: Run, wanted: Iterable[tuple[str, str]]) -> bool:
+        """Whether an evaluation is of the weights, manifests, audio and code that there are now."""
+        if evaluated["code"] != code_digest(EVALUATING) or evaluated["weights"] != weights_digest(run):
+            return False
+        recipe, speech = run.recipe(), evaluated["speech"]
+        if [f"{language} {split}" for language, split in wanted] != list(speech):
+            return False
+        return all(recipe.manifest(*name.rsplit(" ", 1)).is_file() for name in speech) and not self.speech_changes(
+            speech, recipe
+        )
+
+    def speech_changes(self, speech: dict[str, Source], recipe: Recipe) -> list[str]:
+        """What is another of the speech that was used; the recipe says where it lies."""
+        found = (self._change(source, recipe, *name.rsplit(" ", 1)) for name, source in speech.items())
+        return [change for change in found if change]
+
+    def _change(self, source: Source, recipe: Recipe, language: str, split: str) -> str | None:
+        """What is another in one manifest and its audio."""
+        if language not in recipe.languages:
+            raise _damaged(f"speech of {language}")
+        positions, recorded, digests = _unpacked(source)
+        manifest = recipe.manifest(language, split)
+        if not manifest.is_file():
+            self.notes.append(f"not compared with the speech it was made from: there is no {manifest}")
+            return None
+        lines, audio = self._read(manifest)
+        if len(lines) != source["num_lines"]:
+            return f"{manifest} has {len(lines)} utterances and had {source['num_lines']}"
+        if where := _first(lines[positions] != recorded, positions):
+            return f"{manifest}: text, id, speaker or labels of {where} differ"
+        if _total(lines) != source["all_lines"]:
+            self.notes.append(f"{manifest} has changed, in utterances that were not used")
+        looked_at = [audio[position] for position in sorted({*positions.tolist(), *source["skipped"]})]
+        states = [self._state(path) for path in looked_at]
+        if _states_digest(states) == source["files"]:
+            return None
+        if None in states and not source["skipped"]:
+            self.notes.append(f"not compared with the audio it was made from: {manifest} names files that are gone")
+            return None
+        opened = self._open(recipe, language, split)
+        if where := _first(opened.store.digests[positions] != digests, positions):
+            return f"{manifest}: the audio of {where} differs"
+        if len(opened.positions) != len(positions):
+            return f"{manifest}: {len(opened.positions)} utterances can be used, and {len(positions)} were"
+        return None
+
+    def _read(self, manifest: Path) -> tuple[np.ndarray, list[Path]]:
+        if manifest not in self._lines:
+            pairs = [(_line_digest(utterance), utterance.audio) for utterance in read_manifest(manifest)]
+            self._lines[manifest] = np.array([line for line, _ in pairs], np.uint64), [audio for _, audio in pairs]
+        return self._lines[manifest]
+
+    def _state(self, audio: Path) -> tuple[int, int, int] | None:
+        if audio not in self._states:
+            self._states[audio] = file_state(audio)
+        return self._states[audio]
+
+    def _open(self, recipe: Recipe, language: str, split: str) -> Split:
+        key = recipe.manifest(language, split), recipe.budget_s(language, split)
+        if key not in self._opened:
+            self._opened[key] = open_split(recipe, language, split, self.wrap)
+        return self._opened[key]
+
+
+def refuse_changes(run: Run, changes: Sequence[str], accept: bool) -> None:
+    """Stops where what a run was made from has changed, unless that is accepted.
+
+    Raises:
+        InputError: Something has changed.
+    """
+    if changes and not accept:
+        raise InputError(
+            f"What {run.path} was made from has changed since",
+            expected="the manifests, the audio and the weights that it was made from",
+            received="; ".join(changes),
+            action=f"train again, with --out in another folder or after removing {run.path}; or keep what was trained, "
+            f"with {ACCEPT}",
+        )
+
+
+def _source(split: Split) -> Source:
+    positions, store = split.positions, split.store
+    looked_at = {*positions.tolist(), *store.skipped}
+    lines = np.zeros(len(store.num_samples), np.uint64)
+    states: list[tuple[int, int, int] | None] = []
+    for position, utterance in enumerate(read_manifest(split.manifest)):
+        lines[position] = _line_digest(utterance)
+        if position in looked_at:
+            states.append(file_state(utterance.audio))
+    return {
+        "manifest": str(split.manifest),
+        "num_lines": len(lines),
+        "all_lines": _total(lines),
+        "positions": positions.astype("<u4").tobytes().hex(),
+        "skipped": sorted(store.skipped),
+        "lines": lines[positions].astype("<u8").tobytes().hex(),
+        "audio": store.digests[positions].astype("<u8").tobytes().hex(),
+        "files": _states_digest(states),
+    }
+
+
+def _total(lines: np.ndarray) -> str:
+    return hashlib.sha256(lines.astype("<u8").tobytes()).hexdigest()[:16]
+
+
+def _line_digest(utterance: Utterance) -> int:
+    told = utterance.id, utterance.language, utterance.text, utterance.speaker, dict(utterance.labels)
+    text = json.dumps([*told, round(utterance.duration_s, 4)], sort_keys=True)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+
+
+def _states_digest(states: Sequence[tuple[int, int, int] | None]) -> str:
+    return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
+
+
+def _unpacked(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions, and the digests of lines and audio."""
+    kinds = {"positions": "<u4", "lines": "<u8", "audio": "<u8"}
+    try:
+        positions, lines, audio = (np.frombuffer(bytes.fromhex(source[key]), kind) for key, kind in kinds.items())
+    except ValueError as error:
+        raise _damaged(str(error)) from None
+    places = [*positions.tolist(), *source["skipped"]]
+    if not len(positions) == len(lines) == len(audio) or max(places, default=-1) >= source["num_lines"]:
+        raise _damaged(f"{len(positions)} positions, {len(lines)} lines, {len(audio)} digests")
+    return positions, lines, audio
+
+
+def _damaged(received: str) -> InputError:
+    return InputError(
+        "The record of what a run was made from is damaged",
+        expected="utterances of the run's languages, with as many digests as positions",
+        received=received,
+        action="remove made_from.json and evaluated.json from the run's folder: the run is then taken as it is",
+    )
+
+
+def _first(differs: np.ndarray, positions: np.ndarray) -> str:
+    """How many utterances differ, and where the first is; nothing if none does."""
+    number = int(np.count_nonzero(differs))
+    line = int(positions[int(np.argmax(differs))]) + 1 if number else 0
+    return f"{number} of {len(positions)} used utterances (the first in line {line})" if number else ""

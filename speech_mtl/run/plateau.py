@@ -1,0 +1,57 @@
+"""Training that has not left the plateau at which CTC begins: blanks come out, and hardly anything else."""
+
+from collections.abc import Sequence
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from speech_mtl.config import Recipe
+from speech_mtl.files import parse_json, read_text
+from speech_mtl.run.folder import Run
+from speech_mtl.scoring.error_rate import Score
+from speech_mtl.settings import TrainingSettings
+
+MOST_RIGHT = 0.05
+"""Share of the characters that is right on the plateau, at most: now and then the most frequent one comes out."""
+
+USUAL = 500
+"""Updates after which trainings have left it, as a rule."""
+
+
+def is_on_plateau(score: Score) -> bool:
+    """Whether hardly any character of a set is right."""
+    return score.characters.hits <= MOST_RIGHT * score.characters.num_reference
+
+
+def plateau_text(languages: Sequence[str], recipe: Recipe) -> str:
+    """What is wrong with these languages, and what to change in the recipe.
+
+    What helps is measured in `benchmarks/gpu_experiments.md`: branches that begin at zero most of all.
+    """
+    training, usual = recipe.training, TrainingSettings().learning_rate
+    begins = "" if getattr(recipe.encoder, "zero_branches", True) else "encoder.zero_branches=true, "
+    given = training.learning_rate
+    rate = "" if given == usual else f" the usual learning rate (training.learning_rate={usual:g}, now {given:g}),"
+    return (
+        f"{', '.join(languages)}: less than {MOST_RIGHT:.0%} of the characters are right, as at the beginning of every "
+        f"training with CTC, when almost only blanks come out. What helps: {begins}more updates "
+        f"(training.num_updates={max(2000, 2 * training.num_updates)}, now {training.num_updates}), a longer warm-up "
+        f"(training.warmup_updates={max(200, 2 * training.warmup)}, now {training.warmup}),{rate} "
+        "or more speech."
+    )
+
+
+class Look(TypedDict):
+    """Of a line of a run's log, what is read here."""
+
+    on_plateau: NotRequired[list[str]]
+
+
+def stuck_languages(run: Run) -> list[str]:
+    """The languages that were on the plateau at the last look at the validation sets; see `train`.
+
+    Raises:
+        InputError: The log is damaged.
+    """
+    lines = read_text(run.log_path).splitlines() if run.log_path.is_file() else []
+    return parse_json(lines[-1], Look, f"{run.log_path}:{len(lines)}").get("on_plateau", []) if lines else []

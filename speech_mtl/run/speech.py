@@ -1,0 +1,217 @@
+"""The speech that a recipe names: opened, cut to its budget, tokenised, and reported on."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from speech_mtl.config import Recipe
+from speech_mtl.data.examples import (
+    Examples,
+    Reading,
+    load_examples,
+    parts_to_decode,
+    refuse_many,
+    utterances_at,
+    within_budget,
+)
+from speech_mtl.data.labels import Removal, make_task
+from speech_mtl.data.languages import is_form_of
+from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
+from speech_mtl.data.store import WaveformStore, open_store
+from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class
+from speech_mtl.datatypes import TRANSCRIPT, Utterance
+from speech_mtl.errors import InputError
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.run.build import audio_limits
+from speech_mtl.tasks import TASKS, Task
+
+Wrap = Callable[[Iterable, str], Iterable]
+"""Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
+
+
+def silent(items: Iterable, _title: str) -> Iterable:
+    """A `Wrap` that shows nothing."""
+    return items
+
+
+@dataclass(frozen=True)
+class Split:
+    """One manifest of a recipe, decoded.
+
+    Attributes:
+        language: BCP 47 tag.
+        split: `train`, `dev` or `test`.
+        manifest: Its file.
+        store: Its decoded audio.
+        positions: The utterances that are used: all usable ones, or those within the language's budget.
+    """
+
+    language: str
+    split: str
+    manifest: Path
+    store: WaveformStore
+    positions: np.ndarray
+
+
+def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -> Split:
+    """Opens a split of a recipe's language, and decodes its audio if that has not been done yet.
+
+    Raises:
+        InputError: There is no such manifest, or it is broken or of another language, or too much of its audio cannot
+            be used, or the budget is more than there is or less than one utterance.
+    """
+    manifest, budget_s = recipe.manifest(language, split), recipe.budget_s(language, split)
+    store = _opened(recipe, language, split, budget_s, wrap)
+    positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed)
+    if budget_s is not None and len(positions) == 0:
+        raise InputError(
+            f"A budget of {budget_s:g} seconds of {language} holds no utterance of {manifest}",
+            expected="a budget as long as the first utterance drawn, or longer",
+            received=f"languages.{language}.budget_s: {budget_s:g}",
+            action="raise budget_s, or compare.budgets_min in a comparison",
+        )
+    return Split(language, split, manifest, store, positions)
+
+
+def _opened(recipe: Recipe, language: str, split: str, budget_s: float | None, wrap: Wrap) -> WaveformStore:
+    """The decoded audio of a manifest: all of it, or as much as a budget needs."""
+    data, manifest, name = recipe.data, recipe.manifest(language, split), f"{language}-{split}"
+
+    def progress(utterances: Iterable[Utterance]) -> Iterable[Utterance]:
+        return wrap(utterances, f"Decoding {name}")
+
+    def opened(part: np.ndarray | None = None) -> WaveformStore:
+        utterances, limits = partial(_of_language, recipe, language, manifest), audio_limits(data)
+        store = open_store(data.cache_dir, name, utterances, limits, data.num_threads, progress, part)
+        num_read = len(store.num_samples if part is None else part)
+        refuse_many(manifest, list(store.skipped.values()), num_read, data.allow_skipped)
+        return store
+
+    if budget_s is not None:
+        durations_s = np.array([utterance.duration_s for utterance in read_manifest(manifest)])
+        for part in parts_to_decode(durations_s, budget_s, data.subset_seed):
+            if (store := opened(part)).num_samples.sum() >= budget_s * data.sample_rate_hz:
+                return store
+    return opened()
+
+
+def _of_language(recipe: Recipe, language: str, manifest: Path) -> Iterator[Utterance]:
+    """The utterances of a manifest.
+
+    Raises:
+        InputError: One is of another language.
+    """
+    allowed = recipe.languages[language].manifest_languages
+    for utterance in read_manifest(manifest):
+        if utterance.language not in allowed and not is_form_of(utterance.language, language):
+            raise InputError(
+                f"{utterance.source}: the language is another than that of the recipe",
+                expected=language,
+                received=utterance.language,
+                action="make the manifest with --language, or allow it by "
+                f"languages.{language}.manifest_languages=[{utterance.language}]",
+            )
+        yield utterance
+
+
+def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:
+    """The utterances that training uses, with the labels that it uses."""
+    return utterances_at(split.manifest, split.positions, removal(recipe, split.language))
+
+
+def removal(recipe: Recipe, language: str) -> Removal:
+    """Which labels of a language's training speech count as unknown."""
+    kept = {task.label or name: task.keep_labels for name, task in recipe.tasks.items()}
+    return Removal({TRANSCRIPT: recipe.languages[language].keep_transcripts, **kept}, recipe.data.subset_seed)
+
+
+def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
+    """The tokeniser of a language, made from the transcripts that training uses and no others.
+
+    Raises:
+        InputError: No transcript is known.
+    """
+    kind = recipe.languages[split.language].tokenizer.kind
+    texts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text is not None)
+    first = next(texts, None)
+    if first is None:
+        raise InputError(
+            f"{split.manifest}: no utterance of {split.language} has a transcript",
+            expected="at least one text that is not null",
+            received=f"{len(split.positions)} utterances without",
+            action="add transcripts, or take the language out of the recipe",
+        )
+    return tokenizer_class(kind).from_texts(chain([first], texts), split.language)
+
+
+def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:
+    """Checks that a tokeniser made from other transcripts knows all letters of these.
+
+    Raises:
+        InputError: It does not; with the letters and in how many transcripts they are.
+    """
+    missing: Counter[str] = Counter()
+    for utterance in training_utterances(recipe, split):
+        missing.update(tokenizer.unknown(utterance.text or ""))
+    if missing:
+        raise InputError(
+            f"{split.manifest}: the output layer that {split.language} keeps has no token for some letters",
+            expected="letters among " + " ".join(tokenizer.vocabulary),
+            received=", ".join(f"{letter!r} in {number} transcripts" for letter, number in missing.most_common()),
+            action=f"make a new output layer: languages.{split.language}.output_layer=new, or --replace-head",
+        )
+
+
+def make_tasks(recipe: Recipe, splits: Sequence[Split]) -> dict[str, Task]:
+    """The tasks of a recipe besides transcripts, made from the labels that training uses and no others.
+
+    Raises:
+        InputError: No utterance has a label for a task, or one has a label of another kind.
+    """
+    tasks = {}
+    for name, settings in recipe.tasks.items():
+        utterances = (utterance for split in splits for utterance in training_utterances(recipe, split))
+        own = settings.model_dump(exclude={"kind", "label", "keep_labels", "pooling"})
+        tasks[name] = make_task(TASKS[settings.kind], name, settings.label or name, utterances, **own)
+    return tasks
+
+
+def training_examples(
+    recipe: Recipe, split: Split, tokenizer: Tokenizer, tasks: Mapping[str, Task], model: MultilingualModel
+) -> Examples:
+    """What a language's training split offers; in a control, without its sound or its sense.
+
+    Raises:
+        InputError: More utterances than `data.allow_skipped` cannot be used, or nothing is known of any.
+    """
+    data, shortest = recipe.data, 1.0 / max(recipe.augment.speeds)
+    reading = Reading(
+        tokenizer,
+        model.num_encoder_frames,
+        model.frame_times_s,
+        tuple(tasks.values()),
+        removal(recipe, split.language),
+        data.require_all_labels,
+        shortest,
+        data.allow_skipped,
+    )
+    examples = load_examples(split.manifest, split.store, split.positions, reading)
+    control = recipe.languages[split.language].replace
+    if control == "noise":
+        return with_noise(examples)
+    if control == "shuffled_transcripts":
+        return with_shuffled_transcripts(
+            split.manifest, examples, model.num_encoder_frames, data.subset_seed, shortest, data.allow_skipped
+        )
+    return examples
+
+
+def skipped_by_reason(examples: Examples) -> dict[str, int]:
+    """How many utterances are left out, and why."""
+    return dict(Counter(skip.reason for skip in examples.skipped))

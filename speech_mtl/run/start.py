@@ -1,0 +1,258 @@
+"""Starts a network from a trained run: which weights it takes over, which are new, and which are left out."""
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from speech_mtl.config import Recipe
+from speech_mtl.data.languages import find_language
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.errors import InputError, printable
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.run.folder import Run
+from speech_mtl.run.output_rows import copy_rows, old_heads
+from speech_mtl.run.weights import Part, load_part, part_names, part_path, set_part
+from speech_mtl.settings import ProgressiveSettings, Section
+from speech_mtl.tasks import Task
+
+KEPT, NEW, LEFT_OUT = "kept", "new", "left out"
+COPIED = "copies of layers that the run shares"
+
+
+@dataclass(frozen=True)
+class PartOrigin:
+    """Where a part of a network comes from.
+
+    Attributes:
+        part: Its name; see `MultilingualModel.parts`.
+        state: `kept`, `new` or `left out`.
+        reason: Why it is not kept, or how.
+        weights: Names of its weights, with their shapes.
+        rows: Of a new output layer, the tokens whose rows are copied, each with the languages from whose output layers;
+            None where copying was not asked for, or for what is no such layer.
+    """
+
+    part: str
+    state: str
+    reason: str
+    weights: dict[str, tuple[int, ...]]
+    rows: dict[str, tuple[str, ...]] | None = None
+
+    def __str__(self) -> str:
+        group, _, name = self.part.partition("/")
+        if group in ("columns", "laterals"):
+            what = "column" if group == "columns" else "connections into column"
+            shown = f"{what} {int(name) + 1}"
+        else:
+            shown = f"own layers of {name}" if group == "own" else name or group
+        return f"{shown} {self.state}" + (f": {self.reason}" if self.reason else "") + self._shown_rows()
+
+    def _shown_rows(self) -> str:
+        if self.rows is None:
+            return ""
+        if not self.rows:
+            return ", no rows copied, for layers below it are new"
+        tokens = ", ".join("space" if token == " " else token for token in self.rows)
+        return f", {len(self.rows):,} of {self.weights['bias'][0]:,} rows copied ({printable(tokens, 200)})"
+
+
+def start_from(
+    source: Run,
+    recipe: Recipe,
+    model: MultilingualModel,
+    tokenizers: Mapping[str, Tokenizer],
+    tasks: Mapping[str, Task] | None = None,
+) -> list[PartOrigin]:
+    """Sets a network's encoder to that of a trained run, and the heads whose vocabulary or labels are the same.
+
+    With `training.copy_output_rows`, new output layers take over the rows of tokens that the run's have.
+
+    Raises:
+        InputError: It is no run or has no weights, or its features or its encoder are others.
+    """
+    _refuse_other_features(source, recipe)
+    folder, parts = source.best_folder(), model.parts()
+    arrays = _named_as_here({name: load_part(part_path(folder, name)) for name in part_names(folder)}, recipe)
+    copied = _copy_shared_layers(arrays, parts)
+    reasons, there = dict(_reasons_for_new(source, recipe, tokenizers, tasks or {})), source.recipe()
+    may_be_new = (name for name in parts.keys() - arrays if name.startswith("own/") or name in _last_column(recipe))
+    reasons |= {name: "the run has no such layers" for name in may_be_new if not _has_layers(there, name)}
+    origins, rows = [], {}
+    for language in tokenizers if recipe.training.copy_output_rows else ():
+        if (name := f"heads/{language}") in reasons:
+            others = _of_the_same_frames(source, recipe, model, reasons, language)
+            heads = old_heads(folder, others, parts[name])
+            rows[name] = copy_rows(parts[name], tokenizers[language].vocabulary, heads, language)
+    for name, part in parts.items():
+        if name not in reasons:
+            path = part_path(folder, name)
+            set_part(part, arrays.get(name) or load_part(path), path)
+        shapes = {key: tuple(variable.shape) for key, variable in part.items()}
+        reason = reasons.get(name, COPIED if name in copied else "")
+        origins.append(PartOrigin(name, NEW if name in reasons else KEPT, reason, shapes, rows.get(name)))
+    for name in sorted(arrays.keys() - parts.keys()):
+        shapes = {key: array.shape for key, array in arrays[name].items()}
+        origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
+    source.refuse_changed_best()
+    return origins
+
+
+def _of_the_same_frames(
+    source: Run, recipe: Recipe, model: MultilingualModel, new: Container[str], language: str
+) -> dict[str, Tokenizer]:
+    """The run's languages whose output layers see frames like those of a language; none where its layers are new.
+
+    Adapters that are new do not matter: at first they change nothing.
+    """
+    column = model.column_of(language)
+    has_own = recipe.sharing.kind != "whole_encoder"
+    if f"columns/{column}" in new or (has_own and f"own/{language}" in new):
+        return {}
+    there, tokenizers = source.recipe().encoder, source.tokenizers()
+    if isinstance(there, ProgressiveSettings):
+        return {other: own for other, own in tokenizers.items() if other in there.columns[column].languages}
+    return tokenizers
+
+
+def _named_as_here(arrays: dict[str, dict[str, np.ndarray]], recipe: Recipe) -> dict[str, dict[str, np.ndarray]]:
+    """An encoder becomes the first column of a progressive one."""
+    if isinstance(recipe.encoder, ProgressiveSettings) and "encoder" in arrays:
+        arrays["columns/0"] = arrays.pop("encoder")
+    return arrays
+
+
+def _last_column(recipe: Recipe) -> list[str]:
+    """The parts that a progressive encoder trains."""
+    if not isinstance(recipe.encoder, ProgressiveSettings):
+        return []
+    last = len(recipe.encoder.columns) - 1
+    return [f"columns/{last}", f"laterals/{last}"]
+
+
+def _has_layers(there: Recipe, part: str) -> bool:
+    """Whether a run has a part for one language or of one column by its recipe: if so, the file must be there."""
+    group, _, name = part.partition("/")
+    if group == "own":
+        return name in _languages_with_layers(there)
+    if group == "columns":
+        return int(name) < len(_columns(there))
+    heard = there.encoder.heard() if isinstance(there.encoder, ProgressiveSettings) else []
+    return any(heard[int(name) : int(name) + 1])
+
+
+def _languages_with_layers(recipe: Recipe) -> tuple[str, ...]:
+    """Those that have layers or adapters in the encoder for themselves."""
+    if recipe.adapters is not None and recipe.adapters.languages is not None:
+        return recipe.adapters.languages
+    has_some = recipe.adapters is not None or recipe.sharing.kind != "whole_encoder"
+    return tuple(recipe.languages) if has_some else ()
+
+
+def _copy_shared_layers(arrays: dict[str, dict[str, np.ndarray]], parts: Mapping[str, Part]) -> set[str]:
+    """Gives each language the layers that are its own here and shared in the run; returns the parts that got some."""
+    copied, used, there = set(), set(), arrays.get("encoder", {})
+    for name, part in parts.items():
+        group, _, language = name.partition("/")
+        shared = {key: key.replace(f"/{language}/", "/", 1) for key in part}
+        if group == "own" and name not in arrays and there.keys() >= set(shared.values()):
+            arrays[name] = {key: there[other] for key, other in shared.items()}
+            copied.add(name)
+            used |= set(shared.values())
+    left = {key: array for key, array in there.items() if key not in used}
+    if used:
+        arrays.pop("encoder")
+        arrays |= {"encoder": left} if left else {}
+    return copied
+
+
+def _reasons_for_new(
+    source: Run, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task]
+) -> Iterator[tuple[str, str]]:
+    """The parts that are not taken over, and why."""
+    there, labels = source.tokenizers(), source.tasks()
+    for language, tokenizer in tokenizers.items():
+        if language not in there:
+            _refuse_other_tag(source, there, language)
+            yield f"heads/{language}", "the run has no such language"
+        elif recipe.languages[language].output_layer == "new":
+            yield f"heads/{language}", "the recipe asks for a new output layer"
+        elif there[language].vocabulary != tokenizer.vocabulary:
+            yield f"heads/{language}", "the run's vocabulary is another"
+    for name, task in tasks.items():
+        if name not in labels:
+            yield f"tasks/{name}", "the run has no such task"
+        elif labels[name].to_json() != task.to_json():
+            yield f"tasks/{name}", "the run's labels are others"
+        elif _head_of(source.recipe(), labels[name]) != _head_of(recipe, task):
+            yield f"tasks/{name}", "the run's head is another"
+
+
+def _refuse_other_tag(source: Run, there: Mapping[str, Tokenizer], language: str) -> None:
+    """Raises an InputError if the run has the language by a tag of another form."""
+    if (other := find_language(language, there)) is not None:
+        raise InputError(
+            f"{source.path} has the language {language}, but calls it {other}",
+            expected=f"languages.{other}",
+            received=f"languages.{language}",
+            action=f"call it {other} in the recipe, too, so that its output layer is found",
+        )
+
+
+def _head_of(recipe: Recipe, task: Task) -> tuple[str, str | None]:
+    """What kind of head a task has, and how it pools; its weights may have the same shapes as those of another."""
+    return task.kind, getattr(recipe.tasks[task.name], "pooling", None)
+
+
+def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
+    """The tokeniser of an output layer that is to be kept.
+
+    Raises:
+        InputError: The run has none for the language.
+    """
+    if source is None:
+        raise ValueError("a recipe without init_from keeps no output layer")
+    tokenizers = Run(source).tokenizers()
+    if language in tokenizers:
+        return tokenizers[language]
+    raise InputError(
+        f"{source} has no output layer for the language {language!r}, which is to be kept",
+        expected="one of " + ", ".join(tokenizers),
+        received=f"languages.{language}, not trained or with output_layer: keep",
+        action="leave the language out, or train a new output layer for it",
+    )
+
+
+def _refuse_other_features(source: Run, recipe: Recipe) -> None:
+    there, pairs = source.recipe(), {}
+    several = isinstance(recipe.encoder, ProgressiveSettings)
+    for k, (one, other) in enumerate(zip(_columns(there), _columns(recipe), strict=False)):
+        section = f"encoder.columns.{k}.encoder" if several else "encoder"
+        # Dropout and the folder of a public encoder have no weights of their own: the run's are taken over.
+        without = {"dropout", "dir"}
+        pairs |= _settings(section, one.model_dump(exclude=without), other.model_dump(exclude=without))
+    pairs |= _settings("features", there.features.model_dump(), recipe.features.model_dump())
+    pairs["data.sample_rate_hz"] = there.data.sample_rate_hz, recipe.data.sample_rate_hz
+    if there.sharing.kind != "whole_encoder":  # shared layers can be copied for each language, but not the reverse
+        pairs |= _settings("sharing", there.sharing.model_dump(), recipe.sharing.model_dump())
+    if len(_columns(there)) > len(_columns(recipe)):
+        pairs["encoder.columns"] = len(_columns(there)), len(_columns(recipe))
+    changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    if changed:
+        raise InputError(
+            f"{source.path} was trained with other settings: {', '.join(changed)}",
+            expected="; ".join(f"{key}: {pair[0]}" for key, pair in changed.items()),
+            received="; ".join(f"{key}: {pair[1]}" for key, pair in changed.items()),
+            action=f"take these settings from {source.settings_path}, or train without init_from",
+        )
+
+
+def _columns(recipe: Recipe) -> list[Section]:
+    """The encoders of a progressive network, or the only one."""
+    encoder = recipe.encoder
+    return [column.encoder for column in encoder.columns] if isinstance(encoder, ProgressiveSettings) else [encoder]
+
+
+def _settings(section: str, there: Mapping, here: Mapping) -> dict[str, tuple]:
+    return {f"{section}.{key}": (there.get(key), here.get(key)) for key in {**there, **here}}

@@ -1,0 +1,104 @@
+"""What a look at the dev sets sees while a run trains."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+from speech_mtl.config import Recipe
+from speech_mtl.datatypes import Batch
+from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.run.evaluate import References, label_errors, recognize, task_score
+from speech_mtl.run.plateau import is_on_plateau
+from speech_mtl.scoring.error_rate import TaskScore
+from speech_mtl.tasks import TASKS
+from speech_mtl.training.gradients import make_products
+from speech_mtl.training.objective import Objective
+
+MOST_NAMED = 4
+"""Languages that a line names."""
+
+
+def error_name(recipe: Recipe) -> str:
+    """What the error that early stopping looks at is of; of a task, the figure that is reported."""
+    if recipe.target in recipe.tasks:
+        return f"validation {TASKS[recipe.tasks[recipe.target].kind].metric} of {recipe.target}"
+    languages = [recipe.target] if recipe.target else recipe.trained_languages
+    return "validation character error rate, " + mean_of(languages)
+
+
+def error_figure(recipe: Recipe, error: float) -> str:
+    """Its value."""
+    if recipe.target in recipe.tasks:
+        return f"{TASKS[recipe.tasks[recipe.target].kind].score(error):.3g}"
+    return f"{error:.1%}"
+
+
+def mean_of(languages: Sequence[str]) -> str:
+    """What a mean error is of: `cs`, or `mean of cs and de`."""
+    if len(languages) == 1:
+        return languages[0]
+    if len(languages) > MOST_NAMED:
+        return f"mean of {len(languages)} languages"
+    return f"mean of {', '.join(languages[:-1])} and {languages[-1]}"
+
+
+class DevLook:
+    """Recognises the dev sets and counts the errors of all tasks.
+
+    Args:
+        recipe: The settings.
+        recognizer: With the weights as they are.
+        references: By language, the dev sets.
+
+    Attributes:
+        on_plateau: The languages of which, at the last look, almost nothing was right; see `plateau`.
+    """
+
+    def __init__(self, recipe: Recipe, recognizer: Recognizer, references: Mapping[str, References]):
+        self.recipe = recipe
+        self.recognizer = recognizer
+        self.references = references
+        self.on_plateau: list[str] = []
+
+    def __call__(self) -> tuple[float, dict]:
+        """The error that early stopping looks at, that of the target or the mean of all languages; and all figures."""
+        cers, tasks, self.on_plateau = {}, self.recognizer.tasks, []
+        totals = dict.fromkeys(tasks, TaskScore())
+        for language, references in self.references.items():
+            score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data)
+            cers[language] = score.characters.rate
+            if is_on_plateau(score) and self.recipe.languages[language].replace is None:
+                self.on_plateau.append(language)
+            for name, task in tasks.items():
+                totals[name] += task_score(label_errors(task, references, hypotheses))
+        errors = {name: total.error for name, total in totals.items()}
+        figures = {"dev_cer": cers, **({"dev_error": errors} if errors else {})}
+        if self.on_plateau:
+            figures["on_plateau"] = self.on_plateau
+        if self.recipe.target in errors:
+            error = errors[self.recipe.target]
+            return float("inf") if error is None else error, figures
+        return float(np.mean(list(cers.values()))), figures
+
+
+class Conflicts:
+    """How the gradients of the tasks lie to one another in the encoder."""
+
+    def __init__(self, model: MultilingualModel, objective: Objective):
+        self.random = model.random.state
+        self.names = objective.names
+        self.products = make_products(model, objective)
+
+    def cosines(self, batch: Batch, weights: np.ndarray) -> dict[str, dict[str, float]]:
+        """Between the tasks that the batch has anything of. Looking on changes nothing, the random state included."""
+        before = keras.ops.copy(self.random.value)
+        products = self.products(batch, weights)
+        self.random.assign(before)
+        lengths = np.sqrt(np.diag(products))
+        seen = [(i, name) for i, name in enumerate(self.names) if lengths[i] > 0]
+        return {
+            name: {other: round(float(products[i, j] / (lengths[i] * lengths[j])), 4) for j, other in seen}
+            for i, name in seen
+        }

@@ -1,0 +1,115 @@
+"""The rows of result files: what `evaluation.json` and `comparison.json` hold, and what tables are made of."""
+
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from speech_mtl.files import NotNegative
+from speech_mtl.scoring.error_rate import Score
+
+Rate = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
+"""Errors per reference word or character, in files."""
+
+Number = Annotated[float, Field(gt=-1e12, lt=1e12, allow_inf_nan=False)]
+"""Any other figure in files."""
+
+Amount = Annotated[float, Field(ge=0, lt=1e12, allow_inf_nan=False)]
+"""A figure in files that is not negative."""
+
+Budget = Annotated[float, Field(ge=1e-3, lt=1e9, allow_inf_nan=False)]
+"""Seconds of speech, in files."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""Of random draws, in files."""
+
+Tested = Annotated[str, Field(pattern="^(train|dev|test)$")]
+"""A split, in files."""
+
+
+class MeasuredRow(TypedDict):
+    """What both kinds of row say about one language's split.
+
+    Attributes:
+        language: BCP 47 tag.
+        split: `train`, `dev` or `test`.
+        num_utterances: Utterances scored.
+        num_reference_words: Words in their references.
+        num_reference_characters: Characters in their references.
+        wer: Word errors per reference word (not percent); None without reference words.
+        cer: Character errors per reference character (not percent); None without reference characters.
+    """
+
+    language: str
+    split: Tested
+    num_utterances: NotNegative
+    num_reference_words: NotNegative
+    num_reference_characters: NotNegative
+    wer: Rate | None
+    cer: Rate | None
+
+
+class EvaluationRow(MeasuredRow):
+    """A row of an evaluation: the measured split and its kinds of errors."""
+
+    word_substitutions: NotNegative
+    word_deletions: NotNegative
+    word_insertions: NotNegative
+    character_substitutions: NotNegative
+    character_deletions: NotNegative
+    character_insertions: NotNegative
+
+
+class TaskRow(TypedDict):
+    """What a run makes of one task besides transcripts in one language's split.
+
+    Attributes:
+        task: Its name.
+        metric: Name of the figure in `value`.
+        value: Accuracy, F1 or mean absolute error; None if no label is known.
+        errors: Wrong classes, deviations, or wrong tags; see `tasks.Task.errors`. Rows can be added up.
+        counted: What errors are counted against.
+        num_labelled: Utterances of which anything is known.
+    """
+
+    task: str
+    metric: str
+    language: str
+    split: Tested
+    num_utterances: NotNegative
+    num_labelled: NotNegative
+    value: Number | None
+    errors: Amount
+    counted: Amount
+
+
+def measured_row(language: str, split: str, score: Score) -> MeasuredRow:
+    """The part of a row that a score decides."""
+    words, characters = score.words, score.characters
+    return {
+        "language": language,
+        "split": split,
+        "num_utterances": score.num_utterances,
+        "num_reference_words": words.num_reference,
+        "num_reference_characters": characters.num_reference,
+        "wer": words.rate if words.num_reference else None,
+        "cer": characters.rate if characters.num_reference else None,
+    }
+
+
+def evaluation_row(language: str, split: str, score: Score) -> EvaluationRow:
+    """The row of an evaluation that a score makes."""
+    words, characters = score.words, score.characters
+    return {
+        **measured_row(language, split, score),
+        "word_substitutions": words.substitutions,
+        "word_deletions": words.deletions,
+        "word_insertions": words.insertions,
+        "character_substitutions": characters.substitutions,
+        "character_deletions": characters.deletions,
+        "character_insertions": characters.insertions,
+    }
+
+
+LabelErrors = tuple[Amount, Amount] | None
+"""Errors of one utterance in a task, and what they are counted against; None where its label is unknown."""

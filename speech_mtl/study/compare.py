@@ -1,0 +1,256 @@
+"""With and without auxiliary languages: runs the cells of a plan, gathers their errors, and writes the report."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError
+from speech_mtl.files import json_text, write_text
+from speech_mtl.folders import claim_folder, refuse_foreign_folder
+from speech_mtl.run.folder import Run
+from speech_mtl.run.made_from import Now
+from speech_mtl.run.provenance import provenance
+from speech_mtl.scoring.tables import escaped
+from speech_mtl.screen import Screen
+from speech_mtl.study.engines import ThisProcess, open_engine, threads_per_job
+from speech_mtl.study.gather import (
+    cell_rows,
+    evaluated_rows,
+    gather_curves,
+    gather_learning,
+    gather_old_languages,
+    gather_sizes,
+    gather_test_sets,
+    trained_by,
+)
+from speech_mtl.study.held_out import look_at_plan
+from speech_mtl.study.plan import Plan, open_speech, plan_comparison, plan_transfer
+from speech_mtl.study.report.figures import arm_rows, task_rows
+from speech_mtl.study.report.tables import arm_table, comparison_table, protocol_text, task_error_table
+from speech_mtl.study.results import ROWS, Results, earlier_commands, save, write_report
+from speech_mtl.study.run_stage import is_done, run_stage
+from speech_mtl.study.scheduler import Job, run_jobs
+
+MOST_ARMS_ACROSS = 5
+"""With more, the table has a line for each arm and no columns."""
+
+
+def compare(
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen | None = None,
+    num_jobs: int = 1,
+    engine: str = "local",
+    accept_changes: bool = False,
+) -> Results:
+    """Trains and tests every cell, and writes rows, equivalent hours and the report; see `study.results`.
+
+    A finished run is neither trained nor evaluated again, and a stopped comparison goes on where it was. A run that
+    fails does not stop the others.
+
+    Args:
+        recipe: The settings; see `compare` there.
+        folder: Output folder; the runs lie in its folder `runs`.
+        screen: Where progress is shown.
+        num_jobs: Runs side by side.
+        engine: Where they run; see `study.engines`.
+        accept_changes: Whether to keep runs whose speech or first weights have changed since.
+
+    Raises:
+        InputError: Bad settings or speech, dev or test speech in training, a folder that holds something else, or runs
+            made from what has changed since; or some runs failed, after all others have been done and reported on.
+    """
+    plan, shown = plan_comparison(recipe, folder), screen or Screen(quiet=True)
+    return _Comparison("compare", recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
+
+
+def transfer(
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen | None = None,
+    num_jobs: int = 1,
+    engine: str = "local",
+    accept_changes: bool = False,
+) -> Results:
+    """Measures how much each language helps each other one, as `compare` measures its arms.
+
+    Raises:
+        InputError: As for `compare`.
+    """
+    plan, shown = plan_transfer(recipe, folder), screen or Screen(quiet=True)
+    return _Comparison("transfer", recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
+
+
+def comparison_text(results: Results) -> str:
+    """The tables, with what has to be said about the data."""
+    about = f"{escaped(results.about)}\n\n" if results.about else ""
+    recipe = escaped(results.recipe)
+    if results.has_tasks:
+        return f"# {recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
+    if len(results.test_sets) == 1 and len({row["arm"] for row in results.rows}) > MOST_ARMS_ACROSS:
+        return f"# {recipe}: {escaped(results.summary.language)}\n\n{about}{arm_table(arm_rows(results.summary))}"
+    tables = [
+        f"# {recipe}: {escaped(one.language)}\n\n{about}{comparison_table(results.rows, one.language)}"
+        for one in results.test_sets
+    ]
+    return "\n\n".join([*tables, *([protocol_text(results.protocol)] if results.protocol else [])])
+
+
+@dataclass
+class _Comparison:
+    """A plan while it is carried out."""
+
+    kind: str
+    recipe: Recipe
+    folder: Path
+    plan: Plan
+    screen: Screen
+    accept_changes: bool = False
+    ended: set[str] = field(default_factory=set)
+    failures: dict[str, BaseException] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)
+
+    def run(self, num_jobs: int, engine_name: str) -> Results:
+        refuse_foreign_folder(self.folder, self.kind)
+        look_at_plan(self.plan, open_speech(self.plan, self.screen.progress), self.screen)
+        claim_folder(self.folder, self.kind)
+        with open_engine(engine_name, num_jobs) as engine:
+            here = isinstance(engine, ThisProcess)
+            jobs = self._jobs(self.screen if here else None)
+            if jobs:
+                self.screen.say(
+                    f"Each run has {threads_per_job(num_jobs)} of the processors: with another number (--jobs), the "
+                    "same seed gives losses and weights that differ in the last digits."
+                )
+            with self._bar(shown=not here) as tick:
+                run_jobs(jobs, engine, self._on_start, self._on_end, tick)
+        results = self._write()
+        if results:
+            self.screen.say(f"The report is {write_report(results, self.folder)[0]}")
+        self._raise_failures()
+        if results is None:
+            raise RuntimeError("A comparison without failures must have results")
+        return results
+
+    def _jobs(self, screen: Screen | None) -> dict[str, Job]:
+        """What is still to be done."""
+        tested, now, accept = self.plan.tested, Now(self.screen.progress), self.accept_changes
+        for name, stage in self.plan.stages.items():
+            if is_done(stage.recipe, self.plan.run_path(name), name in tested, now, accept):
+                self.ended.add(name)
+        for note, number in Counter(now.notes).items():
+            self.screen.warn(f"{number} of {len(self.plan.stages)} runs: {note}")
+        if self.ended:
+            self.screen.say(f"{len(self.ended)} of {len(self.plan.stages)} runs are finished already.")
+        return {
+            name: Job(
+                run_stage,
+                (stage.recipe, self.plan.run_path(name), name in tested, Path.cwd(), screen, accept),
+                None if stage.start in self.ended else stage.start,
+            )
+            for name, stage in self.plan.stages.items()
+            if name not in self.ended
+        }
+
+    @contextlib.contextmanager
+    def _bar(self, shown: bool) -> Iterator:
+        """One bar over the updates of all runs, for runs that show none themselves."""
+        if not shown:
+            yield lambda: None
+            return
+        with self.screen.training("All runs", self.plan.num_updates(), 0) as show:
+            yield lambda: show(sum(self._num_updates(name) for name in self.plan.stages))
+
+    def _num_updates(self, name: str) -> int:
+        """Updates that are done, or will never have to be."""
+        if name in self.ended:
+            return self.plan.stages[name].recipe.training.num_updates
+        return Run(self.plan.run_path(name)).progress().update
+
+    def _on_start(self, name: str) -> None:
+        number = list(self.plan.stages).index(name) + 1
+        cells = [str(cell) for cell in self.plan.cells if name in cell.stages]
+        purpose = cells[0] if len(cells) == 1 else f"for {len(cells)} cells"
+        self.screen.say(f"[{number}/{len(self.plan.stages)}] {name}: {purpose}")
+
+    def _on_end(self, name: str, error: BaseException | None) -> None:
+        self.ended.add(name)
+        if error is not None:
+            self.failures[name] = error
+            self.screen.warn(f"{name} failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        elif any(cell.stages[-1] == name for cell in self.plan.cells):
+            self.screen.say(f"{name}: {self._test_error(name)}")
+            self._write()
+
+    def _test_error(self, name: str) -> str:
+        targets = [cell.target for cell in self.plan.cells if cell.stages[-1] == name]
+        rows = evaluated_rows(Run(self.plan.run_path(name)))
+        tested = [row for row in rows if row["split"] == "test" and row["language"] in targets]
+        return "on the test set, " + "; ".join(
+            f"{row['language']}: character error rate {row['cer']:.1%}, word error rate {row['wer']:.1%}"
+            for row in tested
+        )
+
+    def _write(self) -> Results | None:
+        """Writes what the finished cells give, and which runs failed; None if no cell is finished."""
+        self._write_failures()
+        cells = [c for c in self.plan.cells if set(c.stages) <= self.ended and not set(c.stages) & set(self.failures)]
+        distinct = {(cell.stages[-1], cell.arm): cell for cell in cells}.values()  # targets may share a run
+        rows = [row for cell in distinct for row in cell_rows(self.recipe.name, self.plan, cell, self._warn_once)]
+        if not rows:
+            return None
+        names = dict.fromkeys(name for cell in cells for name in cell.stages)
+        runs = [Run(self.plan.run_path(name)) for name in names]
+        wall_time_s = sum(run.progress().wall_time_s for run in runs)
+        origin = provenance(wall_time_s, trained_by(runs, self._warn_once), earlier_commands(self.folder))
+        curves, conflicts, labels = gather_curves(self.plan, cells, self._warn_once)
+        results = Results(
+            recipe=self.recipe.name,
+            about=self.recipe.about.strip(),
+            rows=rows,
+            test_sets=gather_test_sets(self.plan, cells),
+            num_replications=self.recipe.compare.num_replications,
+            provenance=origin,
+            reference=self.recipe.compare.reference,
+            protocol=self.recipe.compare.protocol,
+            old=gather_old_languages(self.plan, cells),
+            curves=curves,
+            conflicts=conflicts,
+            labels=labels,
+            sizes=gather_sizes(self.plan, cells, self._warn_once),
+            learning=gather_learning(self.plan, cells, self._warn_once),
+        )
+        save(results, self.folder, rows=ROWS[0])
+        write_text(self.folder / "comparison.md", comparison_text(results) + "\n")
+        return results
+
+    def _warn_once(self, message: str) -> None:
+        """Results are gathered after every run: what is said once is enough."""
+        if message not in self.warned:
+            self.warned.add(message)
+            self.screen.warn(message)
+
+    def _write_failures(self) -> None:
+        path = self.folder / "failures.json"
+        if not self.failures:
+            path.unlink(missing_ok=True)
+            return
+        listed = [{"run": name, "message": str(error)} for name, error in self.failures.items()]
+        write_text(path, json_text(listed))
+
+    def _raise_failures(self) -> None:
+        ours = [error for error in self.failures.values() if not isinstance(error, InputError | OSError)]
+        if ours:
+            raise ours[0]
+        if self.failures:
+            name, error = next(iter(self.failures.items()))
+            raise InputError(
+                f"{len(self.failures)} of {len(self.plan.stages)} runs failed",
+                expected="all runs done",
+                received=f"{name}: {error}",
+                action=f"see {self.folder / 'failures.json'}, mend the cause, and run the same command again: what is "
+                "finished is not repeated",
+            )

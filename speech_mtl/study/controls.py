@@ -1,0 +1,104 @@
+"""Controls: arms changed in one thing, to tell what an effect comes from. Each is one switch in `compare.controls`.
+
+noise                   auxiliary speech replaced by noise: is it the sound of the other languages at all?
+shuffled_transcripts    auxiliary transcripts given to other utterances: is it what they say, or just hearing them?
+leave_one_out           each auxiliary language left out in turn: which one is it?
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from speech_mtl.config import Recipe
+from speech_mtl.errors import InputError
+from speech_mtl.study.arms import Stage, StagesOf, auxiliaries_of, find_arm, target_of
+from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
+
+
+def arms_and_controls(recipe: Recipe) -> dict[Arm, StagesOf]:
+    """The arms that a recipe compares and the controls it asks for, in the order in which they are run.
+
+    Raises:
+        InputError: An arm is unknown, or there is no auxiliary language to control for.
+    """
+    arms = {Arm(name): find_arm(name) for name in recipe.compare.arms}
+    controls = recipe.compare.controls
+    helped = {arm: stages for arm, stages in arms.items() if arm != REFERENCE_ARM}
+    found = dict(arms)
+    for arm, stages in helped.items():
+        if controls.noise:
+            found[replace(arm, control="noise")] = _replaced(stages, "noise", "noise")
+        if controls.shuffled_transcripts:
+            control = replace(arm, control="shuffled_transcripts")
+            found[control] = _replaced(stages, "shuffled", "shuffled_transcripts")
+        if controls.leave_one_out:
+            for left in _two_or_more(recipe):
+                found[replace(arm, control="leave_one_out", auxiliary=left)] = without(stages, left)
+    return found
+
+
+def without(arm: StagesOf, language: str) -> StagesOf:
+    """An arm that does not have one of the auxiliary languages."""
+    return _changed(
+        arm, f"without_{language}", lambda recipe: _with_auxiliaries(recipe, lambda other: other != language)
+    )
+
+
+def only(arm: StagesOf, language: str) -> StagesOf:
+    """An arm with a single auxiliary language."""
+    return _changed(arm, f"only_{language}", lambda recipe: _with_auxiliaries(recipe, lambda other: other == language))
+
+
+def renamed(arm: StagesOf, suffix: str) -> StagesOf:
+    """An arm whose stages have names of their own: they share no run with the arm itself."""
+    return _changed(arm, suffix, lambda recipe: recipe)
+
+
+def _changed(arm: StagesOf, suffix: str, change: Callable[[Recipe], Recipe]) -> StagesOf:
+    """An arm on a changed recipe, with stages of other names."""
+
+    def changed(recipe: Recipe) -> list[Stage]:
+        return [
+            replace(stage, name=f"{stage.name}-{suffix}", start=stage.start and f"{stage.start}-{suffix}")
+            for stage in arm(change(recipe))
+        ]
+
+    return changed
+
+
+def _with_auxiliaries(recipe: Recipe, wanted: Callable[[str], bool]) -> Recipe:
+    target = target_of(recipe)
+    languages = {name: settings for name, settings in recipe.languages.items() if name == target or wanted(name)}
+    return recipe.with_languages(languages)
+
+
+def _replaced(arm: StagesOf, suffix: str, what: str) -> StagesOf:
+    """An arm whose auxiliary speech is not what it says.
+
+    A stage of auxiliary languages alone runs to its end: their dev error, on true speech, has nothing to tell it.
+    """
+
+    def change(recipe: Recipe) -> Recipe:
+        others = {name: s.model_copy(update={"replace": what}) for name, s in auxiliaries_of(recipe).items()}
+        return recipe.overridden({"languages": recipe.languages | others})
+
+    def replaced(recipe: Recipe) -> list[Stage]:
+        return [
+            replace(stage, recipe=stage.recipe.overridden({"training.select": "last"}))
+            if stage.recipe.target is None
+            else stage
+            for stage in _changed(arm, suffix, change)(recipe)
+        ]
+
+    return replaced
+
+
+def _two_or_more(recipe: Recipe) -> list[str]:
+    auxiliaries = list(auxiliaries_of(recipe))
+    if len(auxiliaries) < 2:
+        raise InputError(
+            "compare.controls.leave_one_out has nothing to leave",
+            expected="at least two auxiliary languages",
+            received=", ".join(auxiliaries),
+            action="add a language, or switch the control off: without its only auxiliary the arm would be alone",
+        )
+    return auxiliaries

@@ -1,0 +1,234 @@
+"""What a plan will take: time and disk, measured and not guessed, before anything is trained."""
+
+import time
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from speech_mtl.config import Recipe
+from speech_mtl.data.examples import parts_to_decode
+from speech_mtl.data.manifest import read_manifest
+from speech_mtl.datatypes import SPLITS, Batch
+from speech_mtl.run.build import build_model, build_optimizer, build_step, build_weighting
+from speech_mtl.run.folder import Run
+from speech_mtl.scoring.tables import duration, markdown_table
+from speech_mtl.study.plan import Plan
+from speech_mtl.study.run_stage import SPLITS as TESTED
+from speech_mtl.training.gradients import make_forward
+from speech_mtl.training.objective import Objective
+from speech_mtl.training.trainer import Progress
+
+BYTES_PER_PARAMETER = 20
+"""In a run folder: the best weights, and a checkpoint with its weights, their mean, and the optimiser's two moments."""
+NUM_TOKENS, NUM_STEPS = 50, 4
+"""The vocabulary and the number of the steps that are timed."""
+REPORT_S = 5.0
+"""What the report takes in the end."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run takes.
+
+    Attributes:
+        name: Its stage.
+        updates_done: By the newest checkpoint.
+        num_updates: At most.
+        left_s: Seconds until it is trained and tested, at most: early stopping may end training before.
+    """
+
+    name: str
+    updates_done: int
+    num_updates: int
+    left_s: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What the parts of a run take, in seconds.
+
+    Attributes:
+        start: Making the network and compiling a step, before the first update.
+        update: One update.
+        open: Making the network and compiling it for recognition.
+        recognise: A second of speech.
+        save: A checkpoint and the best weights.
+    """
+
+    start: float
+    update: float
+    open: float
+    recognise: float
+    save: float
+
+
+def costs(plan: Plan) -> tuple[list[Cost], int, str]:
+    """What each run of a plan takes.
+
+    Returns:
+        The runs, the bytes that they fill, and how an update was timed.
+    """
+    speeds: dict[str, Speed] = {}
+    found, num_parameters, updates_s, seen = [], 0, [], _seen(plan)
+    for name, stage in plan.stages.items():
+        recipe, progress = stage.recipe, Run(plan.run_path(name)).progress()
+        kind = _kind(recipe)
+        if kind not in speeds:
+            speeds[kind], num_parameters = _tried(recipe)
+        most, speed = recipe.training.num_updates, speeds[kind]
+        left = 0 if progress.finished(most) else most - progress.update
+        training_s = left * seen[0] if seen else _training_s(recipe, speed, left)
+        left_s = training_s + (name in plan.tested) * _testing_s(recipe, speed) if left else 0.0
+        found.append(Cost(name, progress.update, most if left else progress.update, left_s))
+        updates_s.append(speed.update)
+    how = "measured now by steps on noise"
+    if seen:
+        updates_s, how = [seen[0]], f"measured in {seen[1]} of these runs"
+    rates = dict.fromkeys(f"{update_s:.2f}" for update_s in (min(updates_s), max(updates_s)))
+    return found, num_parameters * BYTES_PER_PARAMETER * len(found), f"{' to '.join(rates)} s an update, {how}"
+
+
+def _seen(plan: Plan) -> tuple[float, int] | None:
+    """Seconds an update took, looks at validation sets included, in runs of this plan that were begun; and how many."""
+    runs = [run for name in plan.stages if (run := Run(plan.run_path(name))).exists() and run.progress().best_update]
+    progress = [run.progress() for run in runs]
+    return (sum(p.wall_time_s for p in progress) / sum(p.update for p in progress), len(runs)) if runs else None
+
+
+def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
+    """The plan as Markdown: every run, what is left of it, and the sums of time and disk.
+
+    Raises:
+        InputError: A manifest is missing or broken.
+    """
+    import_s = time.process_time()  # of this process until here
+    runs, run_bytes, source = costs(plan)
+    lines = [[c.name, f"{c.updates_done} of {c.num_updates}", _state(c), duration(c.left_s)] for c in runs]
+    finished = sum(c.left_s == 0 for c in runs)
+    left_s = sum(c.left_s for c in runs) + import_s + REPORT_S
+    at_best_s = left_s if num_jobs == 1 else sum(c.left_s for c in runs) / num_jobs + 2 * import_s + REPORT_S
+    side_by_side = f"; at best {duration(at_best_s)} with {num_jobs} jobs" if num_jobs > 1 else ""
+    return "\n".join(
+        [
+            markdown_table(["Run", "Updates", "State", "Time left"], lines, num_text_columns=1),
+            "",
+            f"{len(plan.cells)} cells need {len(runs)} runs: {finished} finished, {len(runs) - finished} to do.",
+            f"Time: about {duration(left_s)} one after another at {source}{side_by_side}. Validation and tests are in "
+            "it, decoding speech for the first time is not. Early stopping may end runs before.",
+            f"Disk: {_megabytes(run_bytes)} for the runs, {_megabytes(decoded_bytes(plan))} for decoded speech, which "
+            "may be there already.",
+        ]
+    )
+
+
+def _state(cost: Cost) -> str:
+    return "finished" if not cost.left_s else "to go on" if cost.updates_done else "to do"
+
+
+def _kind(recipe: Recipe) -> str:
+    """What decides on how long an update takes: runs of one kind are timed once."""
+    training = {"unfreezing": recipe.training.unfreezing.model_dump(mode="json")}
+    names = ("encoder", "features", "sharing", "adapters", "gradients", "weighting", "tasks")
+    sections = recipe.model_dump(mode="json", include=set(names)) | training
+    batches = recipe.data.batch_s, sorted(recipe.languages), sorted(recipe.trained_languages)
+    return repr((sections, batches))
+
+
+def _training_s(recipe: Recipe, speed: Speed, num_updates: int) -> float:
+    """From the start of a run to its last look at the validation sets."""
+    looks = -(-num_updates // recipe.training.evaluate_every)
+    languages = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
+    spoken_s = sum(float(_durations_s(recipe, language, "dev").sum()) for language in languages if language)
+    look_s = spoken_s * speed.recognise + speed.save
+    return speed.start + speed.open + num_updates * speed.update + looks * look_s
+
+
+def _testing_s(recipe: Recipe, speed: Speed) -> float:
+    """Of a trained run: what `evaluate` takes."""
+    spoken_s = sum(float(_durations_s(recipe, *one).sum()) for one in product(recipe.languages, TESTED))
+    return speed.open + spoken_s * speed.recognise
+
+
+def _durations_s(recipe: Recipe, language: str, split: str) -> np.ndarray:
+    return np.array([utterance.duration_s for utterance in read_manifest(recipe.manifest(language, split))])
+
+
+def _tried(recipe: Recipe) -> tuple[Speed, int]:
+    """By a few steps on noise, on this machine, with utterances as long as those of the recipe; and its parameters."""
+    clock = [time.perf_counter()]
+
+    def passed() -> float:
+        clock.append(time.perf_counter())
+        return clock[-1] - clock[-2]
+
+    # Labels are not read: without the tasks' heads, which take next to no time, and without weights that name them.
+    weightless = {"weighting": {}} if recipe.weighting.kind == "fixed" else {}
+    plain = recipe.overridden({"tasks": {}, "target": None, **weightless})
+    model = build_model(plain, dict.fromkeys(plain.languages, NUM_TOKENS))
+    built_s, batch = passed(), _noise(plain)
+    optimizer = build_optimizer(model, plain.training, plain.trained_languages)
+    objective = Objective(model.languages)
+    weighting = build_weighting(plain, objective)
+    step, weights = build_step(plain, model, optimizer, objective, weighting, lambda: 0), np.ones(len(plain.languages))
+    passed()
+    times = [(step(batch, 1e-4, weights), passed())[1] for _ in range(1 + NUM_STEPS)]
+    update_s = float(np.median(times[1:]))
+    forward, inputs = make_forward(model), (batch.waveforms, batch.num_samples, batch.language_ids)
+    passed()
+    recognised = [(forward(*inputs), passed())[1] for _ in range(1 + NUM_STEPS)]
+    recognise_s = float(np.median(recognised[1:]))
+    with TemporaryDirectory() as folder:
+        passed()
+        run = Run(Path(folder))
+        run.save_checkpoint(model, optimizer, Progress())
+        run.save_best(model, 0)
+        save_s = passed()
+    speed = Speed(
+        start=built_s + times[0] - update_s,
+        update=update_s,
+        open=built_s + recognised[0] - recognise_s,
+        recognise=recognise_s / (batch.waveforms.size / plain.data.sample_rate_hz),
+        save=save_s,
+    )
+    return speed, model.count_params()
+
+
+def _noise(recipe: Recipe) -> Batch:
+    """A batch of noise with utterances and transcripts of mean length."""
+    spoken = [u for name in recipe.trained_languages for u in read_manifest(recipe.manifest(name, "train"))]
+    duration_s = float(np.mean([utterance.duration_s for utterance in spoken]))
+    num_tokens = max(1, int(np.mean([len(utterance.text or "") for utterance in spoken])))
+    rows, samples = max(1, int(recipe.data.batch_s / duration_s)), int(duration_s * recipe.data.sample_rate_hz)
+    generator = np.random.default_rng(0)
+    trained = [i for i, name in enumerate(recipe.languages) if name in recipe.trained_languages]
+    return Batch(
+        waveforms=generator.normal(0, 0.1, (rows, samples)).astype(np.float32),
+        num_samples=np.full(rows, samples, np.int32),
+        language_ids=np.resize(np.array(trained, np.int32), rows),
+        tokens=generator.integers(1, NUM_TOKENS, (rows, num_tokens)).astype(np.int32),
+        num_tokens=np.full(rows, num_tokens, np.int32),
+    )
+
+
+def decoded_bytes(plan: Plan) -> int:
+    """Of the speech that the plan's runs decode, 16 bits a sample."""
+    data = next(iter(plan.stages.values())).recipe.data
+    durations_s: dict[Path, np.ndarray] = {}
+    stores_s: dict[tuple[Path, int], float] = {}
+    for recipe in (stage.recipe for stage in plan.stages.values()):
+        for language, split in product(recipe.languages, SPLITS):
+            manifest, budget_s = recipe.manifest(language, split), recipe.budget_s(language, split)
+            if manifest not in durations_s:
+                durations_s[manifest] = np.array([utterance.duration_s for utterance in read_manifest(manifest)])
+            own = durations_s[manifest]
+            if budget_s is not None:
+                own = own[next(parts_to_decode(own, budget_s, data.subset_seed), slice(None))]
+            stores_s[manifest, len(own)] = float(own.sum())
+    return int(2 * sum(stores_s.values()) * data.sample_rate_hz)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"

@@ -1,0 +1,230 @@
+"""What finished cells found: their rows, and what their models heard."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any, TypeVar
+
+from speech_mtl.data.manifest import read_manifest
+from speech_mtl.errors import InputError
+from speech_mtl.run.evaluate import Recognised, saved_hypotheses, saved_task_rows
+from speech_mtl.run.folder import Run
+from speech_mtl.run.validation import mean_of
+from speech_mtl.scoring.rows import EvaluationRow, TaskRow
+from speech_mtl.scoring.tables import read_rows
+from speech_mtl.study.plan import Cell, Plan, old_languages
+from speech_mtl.study.statistics.forgetting import before
+from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.rows import Arm, ResultRow, StageRow, TaskResultRow
+from speech_mtl.study.statistics.summary import ArmSize, Conflict, LabelCount, LearningCurve, TaskCurve
+
+UNKNOWN = "unknown"
+"""Stands for the commit of runs that were trained outside a repository or by an early version."""
+
+MOST_POINTS = 60
+"""Of a learning curve, so that files stay small."""
+
+Warn = Callable[[str], None]
+"""Takes what is wrong with a file that only tells of a run: its results stay, and what the file tells is left out."""
+
+_T = TypeVar("_T")
+
+
+def evaluated_rows(run: Run) -> list[EvaluationRow]:
+    """What `evaluate` wrote."""
+    return read_rows(run.path / "evaluation.json", EvaluationRow)
+
+
+def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
+    """What a file tells of a run; where it is damaged, that is said, and what stands for it is given."""
+    try:
+        return read()
+    except InputError as error:
+        warn(f"{error.problem}; left out of the report. To mend it: {error.action}")
+        return otherwise
+
+
+def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[ResultRow]:
+    """The rows of a finished cell: its transcripts, then its other tasks."""
+    runs = [Run(plan.run_path(name)) for name in cell.stages]
+    progress, num_parameters = [run.progress() for run in runs], runs[-1].num_parameters()
+    stages = [_stage_row(run, warn) for run in runs]
+    audio_s = [stage["audio_s"] for stage in stages if stage["audio_s"] is not None]
+
+    def result(row: EvaluationRow | TaskRow, measured: Mapping[str, Any]) -> ResultRow:
+        return {
+            "recipe": recipe_name,
+            "arm": cell.arm,
+            "budget_s": cell.budget_s,
+            "seed": cell.seed,
+            "language": row["language"],
+            "split": row["split"],
+            "wer": measured.get("wer"),
+            "cer": measured.get("cer"),
+            "num_utterances": row["num_utterances"],
+            "num_reference_words": measured.get("num_reference_words", 0),
+            "num_reference_characters": measured.get("num_reference_characters", 0),
+            "num_updates": sum(part.update for part in progress),
+            "num_parameters": num_parameters,
+            "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
+            "audio_s": round(sum(audio_s), 1) if len(audio_s) == len(stages) else None,
+            "stages": stages,
+        }
+
+    for row in evaluated_rows(runs[-1]):
+        yield result(row, row)
+    for row in saved_task_rows(runs[-1]):
+        told: TaskResultRow = {  # pyright: ignore[reportAssignmentType]
+            **result(row, {}),
+            **{key: row[key] for key in ("task", "metric", "num_labelled", "value", "errors", "counted")},
+        }
+        yield told
+
+
+def _stage_row(run: Run, warn: Warn) -> StageRow:
+    progress, records = run.progress(), _told(run.log, [], warn)
+    audio_s = [record["audio_s"] for record in records if "audio_s" in record]
+    known = len(audio_s) == len(records) > 0
+    return {
+        "run": run.path.name,
+        "num_updates": progress.update,
+        "audio_s": round(sum(audio_s), 1) if known else None,
+        "stopped": progress.end is not None,
+    }
+
+
+def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
+    """What the models of the cells heard in their targets' test splits, one set for each target."""
+    test_sets: dict[str, TestSet] = {}
+    for cell in cells:
+        _add(test_sets, Run(plan.run_path(cell.stages[-1])), cell.target, Model(cell.arm, cell.budget_s, cell.seed))
+    return list(test_sets.values())
+
+
+def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
+    """What the runs of the cells, and those they started from, heard in languages besides the target."""
+    test_sets: dict[str, TestSet] = {}
+    for cell in cells:
+        last = plan.stages[cell.stages[-1]]
+        for language in old_languages(last):
+            model = Model(cell.arm, cell.budget_s, cell.seed)
+            _add(test_sets, Run(plan.run_path(str(last.start))), language, before(model))
+            _add(test_sets, Run(plan.run_path(last.name)), language, model)
+    return list(test_sets.values())
+
+
+def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -> None:
+    """Adds what a run heard in a language's test split."""
+    records = [one for one in saved_hypotheses(run, language, "test") if one["reference"] is not None]
+    if language not in test_sets:
+        test_sets[language] = _empty_test_set(run, language, records)
+    ids, heard = ([record[key] for record in records] for key in ("id", "hypothesis"))
+    tasks = {name: task.metric for name, task in run.tasks().items()}
+    test_sets[language].metrics |= tasks
+    errors = {name: [record.get("label_errors", {})[name] for record in records] for name in tasks}
+    test_sets[language].add(model, ids, heard, errors)
+
+
+def gather_curves(
+    plan: Plan, cells: Sequence[Cell], warn: Warn
+) -> tuple[list[TaskCurve], list[Conflict], list[LabelCount]]:
+    """Losses and weights of tasks by update, the cosines of their gradients, and how many labels they had.
+
+    Of each arm at the largest budget and with its first seed; of several targets, only of runs that are for all.
+    """
+    largest = max((cell.budget_s for cell in cells), default=0.0)
+    for_all = len({cell.target for cell in cells}) > 1
+    chosen: dict[Arm, Run] = {}
+    for cell in cells:
+        target = plan.stages[cell.stages[-1]].recipe.target
+        if cell.budget_s == largest and not (for_all and target is not None):
+            chosen.setdefault(cell.arm, Run(plan.run_path(cell.stages[-1])))
+    curves, conflicts, labels = [], [], []
+    for arm, run in chosen.items():
+        records = [record for record in _told(run.log, [], warn) if "weight" in record]
+        for task in dict.fromkeys(task for record in records for task in record.get("weight", {})):
+            known = [
+                (one["update"], one.get("train_loss", {}).get(task), one.get("weight", {}).get(task)) for one in records
+            ]
+            updates, losses, weights = map(list, zip(*(one for one in known if one[2] is not None), strict=True))
+            curves.append(TaskCurve(arm, task, updates, losses, weights))
+        conflicts += _mean_cosines(
+            arm, [record["gradient_cosines"] for record in records if "gradient_cosines" in record]
+        )
+        labels += [LabelCount(arm, task, *pair) for task, pair in _told(run.labels, {}, warn).items()]
+    return curves, conflicts, labels
+
+
+def gather_learning(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[LearningCurve]:
+    """The validation error by update of every run, once each, however many cells come from it."""
+    curves: dict[str, LearningCurve] = {}
+    for cell in cells:
+        first = 0
+        for stage in plan.line(plan.stages[cell.stages[-1]]):
+            run, recipe = Run(plan.run_path(stage.name)), stage.recipe
+            progress, has_target = run.progress(), cell.target in recipe.trained_languages
+            if stage.name not in curves:
+                looks = _told(run.log, [], warn)
+                points = [(look["update"], fmean(cers.values())) for look in looks if (cers := look.get("dev_cer"))]
+                updates, errors = _thinned(points, progress.best_update)
+                if progress.best_update in updates:
+                    curves[stage.name] = LearningCurve(
+                        run=stage.name,
+                        arm=cell.arm,
+                        budget_s=cell.budget_s if has_target else None,
+                        seed=recipe.seed,
+                        of=recipe.target or mean_of(recipe.trained_languages),
+                        first=first,
+                        updates=updates,
+                        errors=errors,
+                        best=progress.best_update,
+                        stopped=progress.end is not None,
+                    )
+            first += progress.update * has_target
+    return list(curves.values())
+
+
+def _thinned(points: Sequence[tuple[int, float]], best: int) -> tuple[list[int], list[float]]:
+    """At most `MOST_POINTS`, the last and the best among them."""
+    step = math.ceil(len(points) / (MOST_POINTS - 1))
+    kept = [(u, e) for place, (u, e) in enumerate(reversed(points)) if place % step == 0 or u == best][::-1]
+    return [update for update, _ in kept], [round(error, 4) for _, error in kept]
+
+
+def gather_sizes(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[ArmSize]:
+    """How many parameters each arm trains and has, at the largest budget."""
+    sizes: dict[Arm, ArmSize] = {}
+    for cell in sorted(cells, key=lambda cell: -cell.budget_s):
+        counts = _told(Run(plan.run_path(cell.stages[-1])).parameters, None, warn)
+        if counts is not None and cell.target in counts["own"] and cell.arm not in sizes:
+            sizes[cell.arm] = ArmSize(cell.arm, counts["trained"], counts["total"], counts["own"][cell.target])
+    order = list(dict.fromkeys(cell.arm for cell in cells))
+    return sorted(sizes.values(), key=lambda one: order.index(one.arm))
+
+
+def trained_by(runs: Iterable[Run], warn: Warn) -> dict[str, int]:
+    """How many runs each commit trained, or helped to train."""
+    commits = (commit for run in runs for commit in _told(run.commits, {None}, warn))
+    return dict(sorted(Counter(commit or UNKNOWN for commit in commits).items()))
+
+
+def _mean_cosines(arm: Arm, looks: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:
+    values: dict[tuple[str, str], list[float]] = {}
+    for look in looks:
+        for task, others in look.items():
+            for other, cosine in others.items():
+                values.setdefault((task, other), []).append(cosine)
+    return [Conflict(arm, *pair, round(fmean(cosines), 4)) for pair, cosines in values.items() if pair[0] != pair[1]]
+
+
+def _empty_test_set(run: Run, language: str, records: Sequence[Recognised]) -> TestSet:
+    manifest = run.recipe().manifest(language, "test")
+    speakers = {utterance.id: utterance.speaker for utterance in read_manifest(manifest)}
+    return TestSet(
+        language=language,
+        spaced=run.tokenizers()[language].spaced,
+        ids=[record["id"] for record in records],
+        speakers=[speakers.get(record["id"]) for record in records],
+        references=[record["reference"] or "" for record in records],
+    )

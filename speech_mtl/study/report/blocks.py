@@ -1,0 +1,141 @@
+"""What a report is made of. The page and the Markdown show the same blocks in the same order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from speech_mtl.study.statistics.summary import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        text: What is read.
+        value: What is sorted by; None: by the text in a text column, last in a column of numbers.
+        aside: What stands behind the text, less prominent: an interval.
+        strong: Whether it stands out.
+    """
+
+    text: str
+    value: float | None = None
+    aside: str = ""
+    strong: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.aside}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that readers can sort.
+
+    Attributes:
+        title: For those who do not see it.
+        heads: One a column.
+        rows: As many cells each.
+        num_text_columns: The first columns hold texts, the others numbers.
+        note: Below it: how to read it.
+        folded: Whether readers open it themselves: a long table of what a plot shows.
+    """
+
+    kind: ClassVar = "table"
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    num_text_columns: int
+    note: str = ""
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A drawn plot.
+
+    Attributes:
+        name: Of its files.
+        title: For those who do not see it.
+        caption: Below it: how to read it.
+        svg: A whole SVG file, in the ink and paper of `style`.
+        png: The same as pixels.
+    """
+
+    kind: ClassVar = "plot"
+    name: str
+    title: str
+    caption: str
+    svg: str
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A few sentences."""
+
+    kind: ClassVar = "paragraph"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """A list."""
+
+    kind: ClassVar = "bullets"
+    items: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names and what they stand for."""
+
+    kind: ClassVar = "facts"
+    pairs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What was typed."""
+
+    kind: ClassVar = "commands"
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """What was said and heard, word by word."""
+
+    kind: ClassVar = "alignment"
+    heading: str
+    language: str
+    example: Example
+
+
+Block = Table | Plot | Paragraph | Bullets | Facts | Commands | Alignment
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what stands under it."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole report.
+
+    Attributes:
+        title: What it is about.
+        subtitle: Recipe, target, date.
+        answer: The result in plain words.
+        about: What has to be said about the data.
+        sections: Everything else.
+    """
+
+    title: str
+    subtitle: str
+    answer: str
+    about: str
+    sections: Sequence[Section]

@@ -1,0 +1,124 @@
+"""READMEs that show tables of results: each is made afresh from the JSON file that it names."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from speech_mtl.errors import InputError
+from speech_mtl.files import read_text
+from speech_mtl.scoring.rows import EvaluationRow
+from speech_mtl.scoring.tables import evaluation_table, read_rows
+from speech_mtl.study.report.tables import (
+    arm_table,
+    comparison_table,
+    efficiency_table,
+    forgetting_table,
+    generation_table,
+    task_error_table,
+)
+from speech_mtl.study.statistics.rows import (
+    ArmRow,
+    EfficiencyRow,
+    ForgettingRow,
+    GenerationRow,
+    ResultRow,
+    TaskErrorRow,
+)
+
+
+class TableKind(NamedTuple):
+    """A kind of table that a README can show."""
+
+    row: type
+    render: Callable[..., str]
+    takes_language: bool = False
+    takes_tasks: bool = False
+
+    def takes(self, num_words: int) -> bool:
+        """Whether so many words may come after the kind."""
+        return self.takes_tasks or num_words <= self.takes_language
+
+
+TABLE_KINDS = {
+    "evaluation": TableKind(EvaluationRow, evaluation_table),
+    "comparison": TableKind(ResultRow, comparison_table, takes_language=True),
+    "arms": TableKind(ArmRow, arm_table),
+    "efficiency": TableKind(EfficiencyRow, efficiency_table),
+    "tasks": TableKind(TaskErrorRow, task_error_table, takes_tasks=True),
+    "forgetting": TableKind(ForgettingRow, forgetting_table),
+    "generations": TableKind(GenerationRow, generation_table),
+}
+
+_BLOCK_START = re.compile(r"<!-- results:(.*)-->")
+_BLOCK_END = "<!-- end results -->"
+_MEANT = re.compile(r"<!--\W*(end\W*)?results?\b", re.IGNORECASE)
+"""A line that someone wrote as one of the two."""
+
+
+def render_readme(path: Path) -> str:
+    """The text of a README with every result table in it made afresh from its rows; nothing is written.
+
+    A table stands between the lines `<!-- results: PATH.json KIND -->` and `<!-- end results -->`. PATH is relative
+    to the README. KIND is one of `TABLE_KINDS`; `comparison` may be followed by its target language, and `tasks` by the
+    names of tasks.
+
+    Raises:
+        InputError: There is no such file or it is not UTF-8, a block is malformed, not begun or not ended, its kind is
+            unknown, or its JSON file lies elsewhere, is missing or does not hold rows of that kind.
+    """
+    rendered: list[str] = []
+    block_start = 0
+    for number, line in enumerate(read_text(path, "give a README in UTF-8").split("\n"), 1):
+        match, ends = _BLOCK_START.fullmatch(line.strip()), line.strip() == _BLOCK_END
+        if _MEANT.match(line.strip()) and not match and not ends:
+            raise _malformed(f"{path}:{number}", line.strip())
+        if ends and not block_start:
+            raise InputError(
+                f"{path}:{number}: no table begins before its end",
+                expected="<!-- results: PATH.json KIND --> before it",
+                received=line.strip(),
+                action="remove this line, or write the other one before the table",
+            )
+        if block_start and (match or ends):
+            if match:
+                break
+            block_start = 0
+        if not block_start:
+            rendered.append(line)
+        if match:
+            rendered += ["", _render_block(path.parent, match[1].split(), f"{path}:{number}"), ""]
+            block_start = number
+    if block_start:
+        raise InputError(
+            f"{path}:{block_start}: this table has no end",
+            expected=f"the line {_BLOCK_END} before the next table and the end of the file",
+            received="no such line",
+            action="add it after the table",
+        )
+    return "\n".join(rendered)
+
+
+def _render_block(folder: Path, words: list[str], where: str) -> str:
+    kind = TABLE_KINDS.get(words[1]) if len(words) > 1 else None
+    if kind is None or not kind.takes(len(words) - 2) or not words[0].isprintable():
+        raise _malformed(where, " ".join(words))
+    path = folder / words[0]
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(
+            f"{where}: the rows lie elsewhere",
+            expected=f"a file in {folder.resolve()} or in a folder of it",
+            received=words[0],
+            action="put the file there, and name it by its path from the README",
+        )
+    return kind.render(read_rows(path, kind.row, where), *words[2:])
+
+
+def _malformed(where: str, received: str) -> InputError:
+    return InputError(
+        f"{where}: malformed results comment",
+        expected=f"<!-- results: PATH.json KIND -->, KIND being one of {', '.join(TABLE_KINDS)}; after comparison "
+        f"may come a language, after tasks any tasks; or {_BLOCK_END}",
+        received=received,
+        action="mend the comment",
+    )

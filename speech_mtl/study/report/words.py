@@ -1,0 +1,228 @@
+"""Figures as people read them, and the sentence that answers the question."""
+
+from collections.abc import Sequence
+
+from speech_mtl.scoring.tables import CER, MINUTES_BELOW_S, percent
+from speech_mtl.study.statistics.rows import REFERENCE_ARM
+from speech_mtl.study.statistics.summary import (
+    LEARNT_BELOW,
+    MEAN,
+    REMEDY,
+    EquivalentHours,
+    Estimate,
+    Hours,
+    NeededHours,
+    Summary,
+    TaskError,
+    TransferEntry,
+    one_task_an_arm,
+)
+
+HOUR_S = 3600
+INTERVAL = "95\u00a0% interval"
+
+
+def interval(estimate: Estimate, joiner: str = "–") -> str:
+    """The interval in percent, in brackets. Where ends may be negative, `joiner` is better a word."""
+    return f"({percent(estimate.low)}{joiner}{percent(estimate.high)})"
+
+
+def chance(p: float) -> str:
+    """A p value."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def rounded(value: float) -> str:
+    """Two digits, more where they stand before the point or tell a number from 1: `0.96`, `1.02`, `1.9`, `104`."""
+    if 1e-9 < abs(value - 1) < 0.05:
+        return f"{value:.2f}"
+    return f"{value:.0f}" if value >= 9.95 else f"{value:#.2g}" if value >= 0.1 else f"{value:.1g}"
+
+
+def speech(seconds: float, spelled: bool = False) -> str:
+    """An amount of speech as it was asked for: `10 min` or `10 minutes`."""
+    number, unit = (
+        (seconds / HOUR_S, "hour") if seconds >= MINUTES_BELOW_S or seconds == HOUR_S else (seconds / 60, "minute")
+    )
+    if not spelled:
+        return f"{number:.4g} {'h' if unit == 'hour' else 'min'}"
+    return f"{number:.4g} {unit}{'' if number == 1 else 's'}"
+
+
+def waiting(seconds: float) -> str:
+    """How long something took."""
+    if seconds < 60:
+        return f"{rounded(seconds)} s"
+    return f"{rounded(seconds / 60)} min" if seconds < MINUTES_BELOW_S else f"{rounded(seconds / HOUR_S)} h"
+
+
+def alone_text(hours: Hours, spelled: bool = False) -> str:
+    """Hours alone with their unit: `19 min`, `> 80 min`, `more than 80 minutes`.
+
+    A bound is a budget that was measured and so is not rounded.
+    """
+    seconds = hours.hours * HOUR_S
+    if hours.relation == "=":
+        in_hours = seconds >= MINUTES_BELOW_S
+        unit = ("hours" if in_hours else "minutes") if spelled else ("h" if in_hours else "min")
+        return f"{rounded(seconds / (HOUR_S if in_hours else 60))} {unit}"
+    sign = {"<": "less than", ">": "more than"}[hours.relation] if spelled else hours.relation
+    return f"{sign} {speech(seconds, spelled)}"
+
+
+def alone_interval(equivalent: EquivalentHours | NeededHours) -> str:
+    """The interval of the hours, in brackets; empty where nothing more is known than the bound itself."""
+    if _only_a_bound(equivalent):
+        return ""
+    ends = [alone_text(end) for end in (equivalent.low, equivalent.high)]
+    (low, low_unit), (high, high_unit) = (end.rsplit(" ", 1) for end in ends)
+    if low_unit != high_unit:
+        return f"({ends[0]} to {ends[1]})"
+    return f"({low}–{high} {low_unit})" if _exact(equivalent) else f"({low} to {high} {low_unit})"
+
+
+def factor_text(equivalent: EquivalentHours, hours: Hours) -> str:
+    """F: `1.9`, `> 8.0`."""
+    number = rounded(equivalent.factor(hours))
+    return number if hours.relation == "=" else f"{hours.relation} {number}"
+
+
+def factor_interval(equivalent: EquivalentHours) -> str:
+    """The interval of F, in brackets; empty where nothing more is known than the bound itself."""
+    if _only_a_bound(equivalent):
+        return ""
+    low, high = (factor_text(equivalent, end) for end in (equivalent.low, equivalent.high))
+    return f"({low}–{high})" if _exact(equivalent) else f"({low} to {high})"
+
+
+def _only_a_bound(equivalent: EquivalentHours | NeededHours) -> bool:
+    return equivalent.hours.relation != "=" and equivalent.low == equivalent.high
+
+
+def _exact(equivalent: EquivalentHours | NeededHours) -> bool:
+    return equivalent.low.relation == equivalent.high.relation == "="
+
+
+def saving(equivalent: EquivalentHours) -> str:
+    """Whether speech is saved: `saves`, `costs`, `no difference`, or `not certain` where the interval holds F = 1.
+
+    F is 1 where it is shown as 1.00.
+    """
+    low, high = equivalent.factor(equivalent.low), equivalent.factor(equivalent.high)
+    near = 0.005
+    if low >= 1 + near or (equivalent.low.relation == ">" and low > 1 - near):
+        return "saves"
+    if high <= 1 - near or (equivalent.high.relation == "<" and high < 1 + near):
+        return "costs"
+    return "no difference" if _exact(equivalent) and 1 - near < low <= high < 1 + near else "not certain"
+
+
+def answer(summary: Summary) -> str:
+    """One or two sentences: what the smallest and the largest budget are worth in the arm that is best at the smallest.
+
+    Of several tasks, which arm gains most on the reference. Without equivalent hours, the largest effect in the
+    transfer map; without that, why nothing can be said.
+    """
+    if summary.tasks:
+        return _tasks_answer(summary)
+    if not summary.equivalent_hours:
+        if summary.transfer and not summary.no_hours:
+            return _transfer_answer(summary.transfer)
+        return f"How many hours auxiliary languages save cannot be said: {what_is_missing(summary)}."
+    offered = [equivalent for equivalent in summary.equivalent_hours if not equivalent.arm.is_control]
+    if not offered:
+        return "Only controls were measured: what auxiliary languages are worth cannot be said."
+    smallest = min(equivalent.budget_s for equivalent in offered)
+    there = [equivalent for equivalent in offered if equivalent.budget_s == smallest]
+    errors = {(arm.arm, arm.budget_s): arm.cer.value for arm in summary.arms}
+    best = min(there, key=lambda one: (_rank(one.hours), errors.get((one.arm, one.budget_s), 0.0)))
+    among = f", the best of {len(there)} ways tried at this amount" if len(there) > 1 else ""
+    sentence = f"With auxiliary languages ({best.arm}{among}), {_worth(best)}."
+    largest = max((e for e in offered if e.arm == best.arm), key=lambda one: one.budget_s)
+    return sentence if largest is best else f"{sentence} Trained the same way, {_worth(largest)}."
+
+
+def _rank(hours: Hours) -> tuple[int, float]:
+    return (">", "=", "<").index(hours.relation), -hours.hours
+
+
+def _worth(equivalent: EquivalentHours) -> str:
+    relation = equivalent.hours.relation
+    alone = f"{alone_text(equivalent.hours, spelled=True)} {alone_interval(equivalent)}".rstrip()
+    limit = {"=": "", ">": ", the most that was measured", "<": ", the least that was measured"}[relation]
+    factor = f"{factor_text(equivalent, equivalent.hours)} {factor_interval(equivalent)}".rstrip()
+    verdict = {
+        "saves": "",
+        "costs": "; here they do harm",
+        "no difference": "; no difference",
+        "not certain": "; the interval holds F = 1, so this may be chance",
+    }[saving(equivalent)]
+    amount = speech(equivalent.budget_s, spelled=True)
+    does = "does" if amount.startswith("1 ") else "do"
+    return (
+        f"{amount} {does} {'what ' if relation == '=' else ''}{alone} do alone{limit}:"
+        f" F {'= ' if relation == '=' else ''}{factor}{verdict}"
+    )
+
+
+def what_is_missing(summary: Summary) -> str:
+    """Why there are no equivalent hours."""
+    if summary.no_hours:
+        return summary.no_hours
+    arms = {one.arm for one in summary.arms}
+    if not arms:
+        return "no arm was measured"
+    if REFERENCE_ARM not in arms:
+        return f"{REFERENCE_ARM} was not measured"
+    if arms == {REFERENCE_ARM}:
+        return f"only {REFERENCE_ARM} was measured"
+    return "what was measured does not allow it" + ("; the notes say why" if summary.notes else "")
+
+
+def _tasks_answer(summary: Summary) -> str:
+    """Which arm is best for the first of: each target, the mean of all languages, the target language."""
+    tasks = list(dict.fromkeys(one.task for one in summary.tasks))
+    if not one_task_an_arm(summary.tasks):
+        tasks = [MEAN if MEAN in tasks else tasks[0]]
+    measured = {task: [one for one in summary.tasks if one.task == task] for task in tasks}
+    answers = [_task_answer(task, own, summary.reference) for task, own in measured.items() if any(o.gain for o in own)]
+    if not answers:
+        return f"How tasks compare can be seen below; nothing was measured beside {summary.reference}."
+    return " ".join(answers)
+
+
+def _task_answer(task: str, errors: Sequence[TaskError], reference: str) -> str:
+    where = f"the {task}" if task == MEAN else task
+    if all(one.metric == CER and one.error.value >= LEARNT_BELOW for one in errors):
+        return f"On {where}, no arm has learnt: every error is {100 * LEARNT_BELOW:g} % or more. {REMEDY}."
+    beside = [(one, one.gain) for one in errors if one.gain]
+    largest, gain = max(beside, key=lambda pair: pair[1].value)
+    certain = [gain for _, gain in beside if gain.low > 0]
+    worse = [gain for _, gain in beside if gain.high < 0]
+    amount = f" with {speech(largest.budget_s, spelled=True)}" if largest.budget_s else ""
+    change = f"{percent(gain.value)} % {interval(gain, ' to ')} fewer errors than {reference}"
+    best = f"{largest.arm}{amount} has the largest gain: {change}" if gain.value > 0 else _no_gain(beside, reference)
+    return (
+        f"On {where}, {best}. Certainly better: {len(certain)} of {len(beside)} that were measured beside it; "
+        f"certainly worse: {len(worse)}."
+    )
+
+
+def _no_gain(beside: Sequence[tuple[TaskError, Estimate]], reference: str) -> str:
+    if any(gain.value for _, gain in beside):
+        return f"no arm has fewer errors than {reference}"
+    return f"there is no difference from {reference}"
+
+
+def _transfer_answer(transfer: list[TransferEntry]) -> str:
+    best = max(transfer, key=lambda entry: entry.reduction.value)
+    change = f"{percent(best.reduction.value)} % {interval(best.reduction, ' to ')}"
+    gain = (
+        f"{best.target} gains most from {best.auxiliary}, which lowers its character error rate by {change}."
+        if best.reduction.value > 0
+        else "None of the auxiliary languages lowers the error of any target."
+    )
+    helpful = sum(entry.reduction.low > 0 for entry in transfer)
+    harmful = sum(entry.reduction.high < 0 for entry in transfer)
+    pairs = "1 pair" if len(transfer) == 1 else f"{len(transfer)} pairs"
+    return f"{gain} Certain gains: {helpful} of {pairs} of languages; certain losses: {harmful}."

@@ -1,0 +1,370 @@
+"""A folder of results: what `compare` and `transfer` write, and the report that is made of it.
+
+FOLDER/comparison.json (committed as results.json)   a list of rows, one for each model, language and split
+FOLDER/hypotheses.jsonl                              what every model heard in the target's test set
+FOLDER/provenance.json                               the recipe in a few words, and how the results came about
+FOLDER/curves.json                                   validation errors by update; what training said of tasks, networks
+FOLDER/old_languages.jsonl                           what was heard in languages from before the target was learnt
+FOLDER/arms.json                                     errors of every arm with intervals, parameters and time
+FOLDER/efficiency.json                               equivalent hours
+FOLDER/forgetting.json                               errors in those languages, before and after
+FOLDER/tasks.json                                    errors of every task by arm, where there are several
+FOLDER/report.html, report.md, plots/                for people
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from speech_mtl.config import RECIPE
+from speech_mtl.datatypes import Protocol
+from speech_mtl.errors import InputError
+from speech_mtl.files import NotNegative, json_text, read_json, read_text, write_text
+from speech_mtl.run.provenance import Provenance, portable
+from speech_mtl.scoring.error_rate import score
+from speech_mtl.scoring.rows import Amount, measured_row
+from speech_mtl.scoring.tables import read_rows
+from speech_mtl.study.arms import ARMS
+from speech_mtl.study.report.figures import figures_of
+from speech_mtl.study.statistics.effort import after_pretraining, efforts
+from speech_mtl.study.statistics.forgetting import before
+from speech_mtl.study.statistics.hypotheses import AGAIN, Model, TestSet, read_test_sets, write_test_sets
+from speech_mtl.study.statistics.rows import REFERENCE_ARM, AnyResultRow, ResultRow
+from speech_mtl.study.statistics.summary import (
+    ArmSize,
+    Conflict,
+    LabelCount,
+    LearningCurve,
+    Summary,
+    TaskCurve,
+)
+
+ROWS = ("comparison.json", "results.json")
+"""What the rows may be called: as `compare` writes them, and beside a recipe."""
+
+
+OLD = "old_languages.jsonl"
+
+
+class Curves(TypedDict, total=False):
+    """What `curves.json` holds; files of earlier versions lack some."""
+
+    curves: list[TaskCurve]
+    conflicts: list[Conflict]
+    labels: list[LabelCount]
+    sizes: list[ArmSize]
+    learning: list[LearningCurve]
+
+
+class Origin(TypedDict):
+    """What `provenance.json` holds; files of earlier versions lack some."""
+
+    recipe: str
+    about: str
+    num_replications: Annotated[int, Field(ge=1, le=1_000_000)]
+    reference: NotRequired[str]
+    protocol: NotRequired[Protocol]
+    commands: list[str]
+    commit: str | None
+    versions: dict[str, str]
+    hardware: str
+    finished: str
+    wall_time_s: Amount
+    trained_by: NotRequired[dict[str, NotNegative]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that a report is made of.
+
+    Attributes:
+        recipe: Its name.
+        about: What has to be said about the data.
+        rows: Of all finished cells.
+        test_sets: One for each target language.
+        num_replications: Of the bootstrap.
+        provenance: How they came about.
+        reference: The arm that the table of tasks measures against.
+        old: For each language from before the target was learnt, what was heard before and after.
+        curves: Losses and weights of tasks.
+        conflicts: Cosines of their gradients.
+        labels: How many labels of them training had.
+        sizes: How many parameters each arm has.
+        learning: Validation errors by update, of every run.
+        protocol: What arms have in common; "" where it is unknown, as in files of earlier versions.
+    """
+
+    recipe: str
+    about: str
+    rows: Sequence[ResultRow]
+    test_sets: Sequence[TestSet]
+    num_replications: int
+    provenance: Provenance
+    reference: str = REFERENCE_ARM.name
+    old: Sequence[TestSet] = field(default_factory=list)
+    curves: Sequence[TaskCurve] = field(default_factory=list)
+    conflicts: Sequence[Conflict] = field(default_factory=list)
+    labels: Sequence[LabelCount] = field(default_factory=list)
+    sizes: Sequence[ArmSize] = field(default_factory=list)
+    learning: Sequence[LearningCurve] = field(default_factory=list)
+    protocol: Protocol | Literal[""] = ""
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether there is more to compare than one target's arms: several targets, variants, or other tasks."""
+        if self.is_transfer_map:
+            return False
+        return len(self.test_sets) > 1 or any("task" in row or row["arm"].variant for row in self.rows)
+
+    @property
+    def is_transfer_map(self) -> bool:
+        """Whether they say which language helps which."""
+        return any(row["arm"].is_of_transfer_map for row in self.rows)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The figures, with their intervals; they take seconds."""
+        from speech_mtl.study.statistics.analysis import summarize
+        from speech_mtl.study.statistics.forgetting import what_was_forgotten
+        from speech_mtl.study.statistics.tasks import summarize_targets, task_errors
+        from speech_mtl.study.statistics.transfer import summarize_transfer
+
+        measured = self.recipe, self.about, self.rows
+        if self.is_transfer_map:
+            found = summarize_transfer(*measured, self.test_sets, self.num_replications)
+        elif len(self.test_sets) > 1:
+            found = summarize_targets(*measured, self.test_sets, self.num_replications)
+        else:
+            found = summarize(*measured, self.test_sets[0], self.num_replications)
+        if self.has_tasks:
+            errors = task_errors(self.test_sets, self.reference, self.num_replications)
+            told = {"curves": list(self.curves), "conflicts": list(self.conflicts), "labels": list(self.labels)}
+            found = replace(found, reference=self.reference, tasks=errors, **told)
+        forgotten = what_was_forgotten(self.old, self.num_replications)
+        structure = {"sizes": list(self.sizes)}
+        after = after_pretraining(self.rows, self.learning, self.test_sets[0].language)
+        training = {
+            "protocol": self.protocol,
+            "efforts": efforts(self.rows, self.protocol),
+            "learning": list(self.learning),
+            "after_pretraining": after if len(self.test_sets) == 1 else [],
+        }
+        return replace(found, provenance=self.provenance, forgotten=forgotten, **structure, **training)
+
+
+def refuse_foreign_target(folder: Path) -> None:
+    """Looks whether a folder may be given results and a report: a recipe's, one that has some, or a new one.
+
+    Raises:
+        InputError: It holds something else.
+    """
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if names and not {RECIPE, ROWS[1]} & set(names):
+        raise InputError(
+            f"{folder} is no folder for a report, and not empty",
+            expected=f"a new or empty folder, or one with a {RECIPE} or {ROWS[1]}",
+            received=", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else ""),
+            action="choose another folder with --to: nothing in this one was touched",
+        )
+
+
+def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
+    """Writes what a report is made of.
+
+    Args:
+        results: All of it.
+        folder: Where to.
+        rows: What the file of rows is called.
+    """
+    write_text(folder / rows, json_text(list(results.rows)))
+    write_test_sets(folder / "hypotheses.jsonl", results.test_sets)
+    if results.old:
+        write_test_sets(folder / OLD, results.old)
+    origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
+    if results.has_tasks:
+        origin["reference"] = results.reference
+    if results.protocol:
+        origin["protocol"] = results.protocol
+    if results.has_tasks or results.sizes or results.learning:
+        told = {name: list(getattr(results, name)) for name in Curves.__annotations__}
+        write_text(folder / "curves.json", json_text(told, indent=None))
+    how = {name: getattr(results.provenance, name) for name in Provenance.__slots__}
+    write_text(folder / "provenance.json", json_text(origin | how))
+
+
+def load(folder: Path) -> Results:
+    """Reads what `save` and `compare` wrote.
+
+    Raises:
+        InputError: A file is missing, was not written to its end, holds something else, or does not fit the others.
+    """
+    found = [folder / name for name in ROWS if (folder / name).is_file()]
+    if not found:
+        raise InputError(
+            f"There are no results in {folder}",
+            expected="a folder with " + " or ".join(ROWS),
+            received="no such file" if folder.is_dir() else "no such folder",
+            action="give the output folder of `speech-mtl compare`, or of a recipe with results",
+        )
+    rows = read_rows(found[0], AnyResultRow)  # pyright: ignore[reportArgumentType]
+    test_sets = read_test_sets(folder / "hypotheses.jsonl")
+    old = read_test_sets(folder / OLD) if (folder / OLD).is_file() else []
+    curves = folder / "curves.json"
+    told = read_json(curves, Curves, AGAIN) if curves.is_file() else Curves()
+    _check_rows(found[0], rows, test_sets)
+    _check_models(folder / "hypotheses.jsonl", rows, test_sets)
+    _check_errors(found[0], rows, test_sets)
+    _check_old_languages(folder / OLD, old)
+    _check_curves(curves, told)
+    origin = _read_origin(folder / "provenance.json")
+    about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications", "reference", "protocol")}
+    return Results(**about, **told, rows=rows, test_sets=test_sets, old=old, provenance=Provenance(**origin))
+
+
+def earlier_commands(folder: Path) -> list[str]:
+    """The commands that worked on the results of a folder before; none if there are no results yet."""
+    path = folder / "provenance.json"
+    return _read_origin(path)["commands"] if path.is_file() else []
+
+
+def write_report(results: Results, folder: Path) -> list[Path]:
+    """Writes the report, its plots and the figures behind it; returns their paths, those for people first."""
+    from speech_mtl.study.report.write import write_report as write_page
+
+    summary = results.summary
+    figures = figures_of(summary)
+    for name, text in figures.items():
+        write_text(folder / name, text)
+    return [*write_page(summary, folder), *(folder / name for name in figures)]
+
+
+def refuse_drift(results: Results, folder: Path) -> None:
+    """Compares the figures in a folder with what the results beside them give.
+
+    Raises:
+        InputError: One is missing or differs.
+    """
+    for name, text in figures_of(results.summary).items():
+        path = folder / name
+        if path.is_file() and read_text(path) == text:
+            continue
+        raise InputError(
+            f"{path} differs from the results that lie beside it",
+            expected="figures as `speech-mtl report` computes them",
+            received="another text" if path.is_file() else "no such file",
+            action=f"speech-mtl report {folder}",
+        )
+
+
+def _read_origin(path: Path) -> dict:
+    origin = {"reference": REFERENCE_ARM.name, "protocol": "", "trained_by": {}, **read_json(path, Origin, AGAIN)}
+    return origin | {"commands": list(map(portable, origin["commands"]))}
+
+
+def _check_rows(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
+    """Refuses rows of unknown arms, and rows that come twice.
+
+    A language that is one of several targets has a row of every target's run that recognises it.
+    """
+    for number, row in enumerate(rows):
+        if row["arm"].method not in ARMS:
+            raise _unfit(
+                f"{path}: row {number + 1} is of an arm that is not known here",
+                "a method out of " + ", ".join(sorted(ARMS)),
+                f"{row['arm'].method}; names with more in them are of an earlier version",
+            )
+    keys = ("arm", "budget_s", "seed", "language", "split", "task")
+    for key, number in Counter(tuple(row.get(name) for name in keys) for row in rows).items():
+        if number > 1 and len(test_sets) == 1:
+            raise _unfit(f"{path}: a row comes twice", "one for each " + ", ".join(keys), ", ".join(map(str, key)))
+
+
+def _check_models(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
+    """Refuses hypotheses of models without a row, and rows without hypotheses as far as there must be some."""
+    measured: dict[str, set[Model]] = {test_set.language: set() for test_set in test_sets}
+    for row in rows:
+        if row["split"] == "test" and "task" not in row:
+            model = Model(row["arm"], row["budget_s"], row["seed"])
+            if row["language"] in measured:
+                measured[row["language"]].add(model)
+            elif model.arm.base == REFERENCE_ARM:  # it is tested on its target and nothing else
+                raise _unfit(f"{path}: a test set is missing", f"that of {row['language']}", ", ".join(measured))
+    for test_set in test_sets:
+        heard, wanted = set(test_set.hypotheses), measured[test_set.language]
+        if surplus := heard - wanted:
+            raise _unfit(
+                f"{path}: what was heard in {test_set.language} has no row of results", _named(wanted), _named(surplus)
+            )
+        if len(test_sets) == 1 and (missing := wanted - heard):
+            raise _unfit(
+                f"{path}: models with results lack what they heard in {test_set.language}",
+                _named(missing),
+                _named(heard),
+            )
+
+
+def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
+    """Refuses rows whose errors are others than those of what was heard, where all utterances are there.
+
+    Of several targets, a model may have rows of several runs, of which one was the source of what was heard.
+    """
+    whole = {test_set.language: test_set for test_set in test_sets if not test_set.num_left_out}
+    tested: dict[tuple[str, Model], list[tuple[int, Mapping[str, Any]]]] = {}
+    for number, row in enumerate(rows, 1):
+        model = Model(row["arm"], row["budget_s"], row["seed"])
+        if row["split"] == "test" and "task" not in row and row["language"] in whole:
+            tested.setdefault((row["language"], model), []).append((number, row))
+    for (language, model), ((number, row), *others) in tested.items():
+        heard = whole[language].hypotheses.get(model)
+        if heard is None or others:
+            continue
+        counted = measured_row(language, "test", score(whole[language].references, heard, whole[language].spaced))
+        for name, value in counted.items():
+            if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):  # pyright: ignore[reportArgumentType]
+                raise _unfit(f"{path}: row {number}: {name} is not that of what was heard", f"{value}", f"{row[name]}")
+
+
+def _check_old_languages(path: Path, test_sets: Sequence[TestSet]) -> None:
+    for test_set in test_sets:
+        models = set(test_set.hypotheses)
+        after = {model for model in models if not model.before}
+        if not after or models != after | set(map(before, after)):
+            raise _unfit(
+                f"{path}: {test_set.language} is not there before and after",
+                "every model with the network that it started from",
+                _named(models),
+            )
+
+
+def _check_curves(path: Path, told: Curves) -> None:
+    for curve in told.get("curves", ()):
+        lengths = {len(curve.updates), len(curve.losses), len(curve.weights)}
+        if len(lengths) > 1 or 0 in lengths:
+            raise _unfit(
+                f"{path}: the curve of {curve.task} in {curve.arm} is not whole",
+                "a loss and a weight for each update",
+                f"{len(curve.updates)} updates, {len(curve.losses)} losses, {len(curve.weights)} weights",
+            )
+    for one in told.get("learning", ()):
+        if len(one.updates) != len(one.errors) or one.best not in one.updates:
+            raise _unfit(
+                f"{path}: the curve of {one.run} is not whole",
+                f"an error for each update, and one for update {one.best}",
+                f"{len(one.updates)} updates, {len(one.errors)} errors",
+            )
+
+
+def _named(models: Iterable[Model]) -> str:
+    names = sorted(map(str, models))
+    return "; ".join(names[:5]) + (f"; and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"
+
+
+def _unfit(problem: str, expected: str, received: str) -> InputError:
+    return InputError(problem, expected=expected, received=received, action=AGAIN)

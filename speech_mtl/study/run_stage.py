@@ -1,0 +1,82 @@
+"""One run of a comparison: what an engine calls, in this process or in another.
+
+A process that an engine starts imports this file first: what takes seconds is imported where it is used.
+"""
+
+import contextlib
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speech_mtl.backend import load_backend
+from speech_mtl.config import Recipe
+from speech_mtl.screen import Screen
+
+if TYPE_CHECKING:
+    from speech_mtl.run.made_from import Now
+
+SPLITS = ("dev", "test")
+"""On which runs are evaluated."""
+
+
+def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_changes: bool = False) -> bool:
+    """Whether nothing is left to do for a run.
+
+    Args:
+        recipe: Its settings.
+        path: Its folder.
+        is_tested: Whether it is evaluated.
+        now: The speech as it is now.
+        accept_changes: Whether a run counts as done whose speech has changed since.
+
+    Raises:
+        InputError: The folder holds a run with other settings, something else, or a run that was made from other
+            speech.
+    """
+    from speech_mtl.folders import refuse_foreign_folder
+    from speech_mtl.run.evaluate import saved_evaluation
+    from speech_mtl.run.folder import Run
+    from speech_mtl.run.train import is_finished, taken_up
+
+    refuse_foreign_folder(path, "run")
+    run = Run(path)
+    if not run.exists():
+        return False
+    taken_up(run, recipe, now, accept_changes)
+    return is_finished(run) and (not is_tested or saved_evaluation(run, SPLITS, now) is not None)
+
+
+def run_stage(
+    recipe: Recipe, path: Path, is_tested: bool, folder: Path, screen: Screen | None, accept_changes: bool = False
+) -> None:
+    """Trains one run and evaluates it, unless that has been done: what an engine calls, here or in another process.
+
+    Args:
+        recipe: Its settings.
+        path: Its folder.
+        is_tested: Whether it is evaluated.
+        folder: The current folder of the comparison, which relative paths start from.
+        screen: Where progress is shown; None: in the file `output.log` of the run.
+        accept_changes: Whether to go on with a run whose speech has changed since.
+    """
+    os.chdir(folder)
+    load_backend()
+    import keras
+
+    from speech_mtl.folders import claim_folder
+    from speech_mtl.run.evaluate import evaluate, saved_evaluation
+    from speech_mtl.run.train import train
+
+    claim_folder(path, "run")  # before the log of its output lies there
+    keras.backend.clear_session(free_memory=True)
+    with contextlib.nullcontext(screen) if screen else Screen.to_file(path / "output.log") as shown:
+        try:
+            run = train(recipe, path, shown, accept_changes=accept_changes, of_plan=True)
+            if is_tested and saved_evaluation(run, SPLITS) is None:
+                evaluate(run, SPLITS, screen=shown, compare_with_training=False)
+        except Exception:
+            if screen is None:
+                for line in traceback.format_exc().splitlines():
+                    shown.say(line)
+            raise

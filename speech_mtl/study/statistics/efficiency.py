@@ -1,0 +1,96 @@
+"""Equivalent hours: how much target speech alone reaches the error that h hours reach with auxiliary languages.
+
+The curve of the arm `alone` is known at its budgets only. Between two of them the error is taken to fall as a power of
+the hours: a straight line between the points on logarithmic axes (Hestness et al. 2017, "Deep learning scaling is
+predictable, empirically", section 3). Beyond them nothing is said but "more" or "less".
+"""
+
+import numpy as np
+
+from speech_mtl.study.statistics.rows import Arm
+from speech_mtl.study.statistics.significance import CONFIDENCE
+from speech_mtl.study.statistics.summary import EquivalentHours, Hours
+
+
+def monotone(errors: np.ndarray) -> np.ndarray:
+    """The nearest curves, by squares, that never rise: isotonic regression of each row.
+
+    By the min-max formula (Robertson, Wright and Dykstra 1988, "Order restricted statistical inference", section 1.4),
+    which is quick for many short curves.
+
+    Args:
+        errors: (R, H) by budget, the smallest first.
+
+    Returns:
+        (R, H).
+    """
+    num_budgets = errors.shape[1]
+    columns = []
+    for i in range(num_budgets):
+        ends = range(i + 1, num_budgets + 1)
+        largest = [np.max([errors[:, start:end].mean(axis=1) for end in ends], axis=0) for start in range(i + 1)]
+        columns.append(np.min(largest, axis=0))
+    return np.stack(columns, axis=1)
+
+
+def hours_alone(hours: np.ndarray, log_errors: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The hours at which each curve reaches an error; the fewest, where it is flat there.
+
+    Args:
+        hours: (H,) rising.
+        log_errors: (R, H) curves; made `monotone` first.
+        wanted: (R,) logarithm of the error to reach.
+
+    Returns:
+        (R,) hours; 0 where even the first point of the curve is lower, infinite where even its last is higher.
+    """
+    curves, log_hours = monotone(log_errors), np.log(hours)
+    found = np.where(wanted > curves[:, 0], -np.inf, np.inf)
+    found[wanted == curves[:, 0]] = log_hours[0]
+    for i in range(len(hours) - 2, -1, -1):
+        left, right = curves[:, i], curves[:, i + 1]
+        inside = (left > wanted) & (wanted >= right)
+        share = (left[inside] - wanted[inside]) / (left[inside] - right[inside])
+        found[inside] = log_hours[i] + share * (log_hours[i + 1] - log_hours[i])
+    return np.exp(found)
+
+
+def equivalent_hours(
+    arm: Arm,
+    budget_s: float,
+    budgets_alone_s: np.ndarray,
+    alone: tuple[np.ndarray, np.ndarray],
+    helped: tuple[float, np.ndarray],
+) -> EquivalentHours:
+    """What one arm's budget is worth, with the bootstrap's interval.
+
+    An arm that has the same error as alone at its own budget is worth that, whether or not the curve rises there.
+
+    Args:
+        arm: Which one.
+        budget_s: Seconds of target speech it had.
+        budgets_alone_s: (H,) measured budgets of the arm alone, rising.
+        alone: Log errors alone: measured (H,) and replicates (R, H).
+        helped: Log error of the arm: measured, and replicates (R,), drawn together with those of alone.
+    """
+    hours = np.asarray(budgets_alone_s) / 3600
+
+    def worth(curves: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        found = hours_alone(hours, curves, wanted)
+        for own in np.flatnonzero(np.asarray(budgets_alone_s) == budget_s):
+            found[wanted == curves[:, own]] = hours[own]
+        return found
+
+    measured = worth(np.asarray(alone[0])[None], np.array([helped[0]]))[0]
+    # Percentiles that are members of the sample: between a number and infinity there is no mean.
+    tail = (1 - CONFIDENCE) / 2
+    replicates = np.sort(worth(alone[1], helped[1]))
+    low = replicates[int(np.floor(tail * (len(replicates) - 1)))]
+    high = replicates[int(np.ceil((1 - tail) * (len(replicates) - 1)))]
+    return EquivalentHours(arm, budget_s, *(_within(value, hours) for value in (measured, low, high)))
+
+
+def _within(value: float, hours: np.ndarray) -> Hours:
+    if value == 0:
+        return Hours("<", float(hours[0]))
+    return Hours(">", float(hours[-1])) if np.isinf(value) else Hours("=", float(value))

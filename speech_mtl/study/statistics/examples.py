@@ -1,0 +1,59 @@
+"""Utterances to look at: the best, the median and the worst of what was heard, aligned with what was said."""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import jiwer
+
+from speech_mtl.scoring.error_rate import errors_by_utterance
+from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.rows import REFERENCE_ARM
+from speech_mtl.study.statistics.summary import Example
+
+
+def find_examples(test_set: TestSet) -> list[Example]:
+    """Three utterances at the smallest budget, each as the arm alone and as the best other arm heard it.
+
+    They are ranked by the share of wrong characters that the other arm has; of equals the longest counts as the best
+    and as the worst, since a short one says less.
+    """
+    models = _shown(test_set)
+    if not models:
+        return []
+    _, errors = errors_by_utterance(test_set.references, test_set.hypotheses[models[-1]], test_set.spaced)
+    sizes = [len(reference) for reference in test_set.references]
+    spoken = [i for i, size in enumerate(sizes) if size]
+    ranked = sorted(spoken, key=lambda i: (errors[i] / sizes[i], -sizes[i]))
+    worst = max(spoken, key=lambda i: (errors[i] / sizes[i], sizes[i]))
+    chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": worst}
+    return [_example(test_set, title, model, i) for title, i in chosen.items() for model in models]
+
+
+def _shown(test_set: TestSet) -> list[Model]:
+    """Alone and the arm with the fewest errors, at the smallest budget with its first seed; one if that is all."""
+    smallest = min((model.budget_s for model in test_set.hypotheses), default=0.0)
+    models = [model for model in test_set.hypotheses if model.budget_s == smallest]
+    alone = [model for model in models if model.arm == REFERENCE_ARM][:1]
+    helped = [model for model in models if model.arm != REFERENCE_ARM and model.seed == models[0].seed]
+
+    def num_errors(model: Model) -> int:
+        return sum(errors_by_utterance(test_set.references, test_set.hypotheses[model], test_set.spaced)[1])
+
+    return alone + sorted(helped, key=num_errors)[:1]
+
+
+def _example(test_set: TestSet, title: str, model: Model, i: int) -> Example:
+    reference, hypothesis = test_set.references[i], test_set.hypotheses[model][i]
+    return Example(title, *model[:3], reference, hypothesis, aligned(reference, hypothesis, test_set.spaced))
+
+
+def aligned(reference: str, hypothesis: str, spaced: bool = True) -> list[tuple[str | None, str | None]]:
+    """Pairs (said, heard) word by word, in languages without spaces by character; None where nothing stands."""
+    process = jiwer.process_words if spaced else jiwer.process_characters
+    output = process([reference], [hypothesis])
+    pairs: list[tuple[str | None, str | None]] = []
+    for chunk in output.alignments[0]:
+        said: Sequence[str] = output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]
+        heard: Sequence[str] = output.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]
+        pairs += zip_longest(said, heard)
+    return pairs

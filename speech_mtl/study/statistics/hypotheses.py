@@ -1,0 +1,249 @@
+"""What every model of a comparison made of the same test set: the file `hypotheses.jsonl`, from which intervals, tests
+and examples are made. Its first line says what the columns are, each other line is an utterance."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, NamedTuple, NotRequired
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+from typing_extensions import TypedDict
+
+from speech_mtl.errors import InputError
+from speech_mtl.files import NotNegative, json_text, read_json_lines, replacing
+from speech_mtl.scoring.rows import Budget, LabelErrors, Seed
+from speech_mtl.study.statistics.rows import SavedArm
+
+AGAIN = "run the comparison again: finished runs are not repeated, and the file is made anew"
+"""What to do about a damaged file of a comparison."""
+
+
+class Model(NamedTuple):
+    """Which model of a comparison: an arm at a budget with a seed; `before`: the network that it started from."""
+
+    arm: SavedArm
+    budget_s: Budget
+    seed: Seed
+    before: bool = False
+
+    def __str__(self) -> str:
+        return f"{'what came before ' if self.before else ''}{self.arm} at {self.budget_s:g} s, seed {self.seed}"
+
+
+@dataclass
+class TestSet:
+    """A language's test split and what each model heard in it.
+
+    Attributes:
+        language: BCP 47 tag.
+        spaced: Whether spaces separate words; see `Tokenizer.spaced`.
+        ids: (N,) of the utterances.
+        speakers: (N,) who speaks; None where unknown.
+        references: (N,) what was said, normalised.
+        hypotheses: By model, (N,) what was heard.
+        num_left_out: Utterances of the first model that not every other one has; they are left out.
+        metrics: Of tasks besides transcripts, by name, the figure that is reported.
+        label_errors: By such a task and by model, (N,) errors.
+    """
+
+    __test__ = False  # pytest takes it for a test by its name
+
+    language: str
+    spaced: bool
+    ids: list[str]
+    speakers: list[str | None]
+    references: list[str]
+    hypotheses: dict[Model, list[str]] = field(default_factory=dict)
+    num_left_out: int = 0
+    metrics: dict[str, str] = field(default_factory=dict)
+    label_errors: dict[str, dict[Model, list[LabelErrors]]] = field(default_factory=dict)
+
+    def add(
+        self,
+        model: Model,
+        ids: Sequence[str],
+        hypotheses: Iterable[str],
+        label_errors: Mapping[str, Sequence[LabelErrors]] | None = None,
+    ) -> None:
+        """Adds what a model heard. Utterances that not all models have are left out of the set, and counted.
+
+        Args:
+            model: Which one.
+            ids: Of its utterances.
+            hypotheses: What it heard in them.
+            label_errors: By task, its errors in them.
+
+        Raises:
+            InputError: The model has no utterance in common with the others.
+        """
+        heard = dict(zip(ids, hypotheses, strict=True))
+        kept = [i for i, name in enumerate(self.ids) if name in heard]
+        if not kept:
+            raise InputError(
+                f"The models of {self.language} have no test utterance in common",
+                expected="hypotheses of the same test set from every arm",
+                received=f"{model}: other ids than the arms before it",
+                action="evaluate all runs on one test manifest: run the comparison again",
+            )
+        if len(kept) < len(self.ids):
+            self.num_left_out += len(self.ids) - len(kept)
+            self.ids = [self.ids[i] for i in kept]
+            self.speakers = [self.speakers[i] for i in kept]
+            self.references = [self.references[i] for i in kept]
+            self.hypotheses = {name: [texts[i] for i in kept] for name, texts in self.hypotheses.items()}
+            for own in self.label_errors.values():
+                own |= {name: [errors[i] for i in kept] for name, errors in own.items()}
+        self.hypotheses[model] = [heard[name] for name in self.ids]
+        for task, errors in (label_errors or {}).items():
+            by_id = dict(zip(ids, errors, strict=True))
+            self.label_errors.setdefault(task, {})[model] = [by_id[name] for name in self.ids]
+
+
+def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
+    """Writes test sets one after another. A hypothesis that equals its reference is written as true."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for test_set in test_sets:
+            head = {
+                "language": test_set.language,
+                "spaced": test_set.spaced,
+                "models": list(map(_saved, test_set.hypotheses)),
+                "num_utterances": len(test_set.ids),
+                "num_left_out": test_set.num_left_out,
+            }
+            if test_set.label_errors:
+                head["tasks"] = {
+                    task: {"metric": test_set.metrics[task], "models": list(map(_saved, own))}
+                    for task, own in test_set.label_errors.items()
+                }
+            file.write(json_text(head, indent=None))
+            columns = list(test_set.hypotheses.values())
+            for i, reference in enumerate(test_set.references):
+                heard = [True if texts[i] == reference else texts[i] for texts in columns]
+                line = {"id": test_set.ids[i], "speaker": test_set.speakers[i], "reference": reference, "heard": heard}
+                if test_set.label_errors:
+                    line["errors"] = [[_rounded(e[i]) for e in own.values()] for own in test_set.label_errors.values()]
+                file.write(json_text(line, indent=None))
+
+
+def _right(value: bool) -> bool:
+    if not value:
+        raise ValueError("true for a hypothesis that is right, or a text")
+    return value
+
+
+class _SavedTask(TypedDict):
+    metric: str
+    models: Annotated[list[Model], Field(min_length=1)]
+
+
+class _Head(TypedDict):
+    language: Annotated[str, Field(min_length=1)]
+    spaced: bool
+    models: list[Model]
+    num_utterances: NotNegative
+    num_left_out: NotNegative
+    tasks: NotRequired[dict[str, _SavedTask]]
+
+
+class _Line(TypedDict):
+    id: str
+    speaker: str | None
+    reference: str
+    heard: list[Annotated[bool, AfterValidator(_right)] | str]
+    errors: NotRequired[list[list[LabelErrors]]]
+
+
+_Read = Annotated[
+    Annotated[_Head, Tag("test_set")] | Annotated[_Line, Tag("utterance")],
+    Discriminator(lambda value: "test_set" if isinstance(value, dict) and "models" in value else "utterance"),
+]
+
+
+def read_test_sets(path: Path) -> list[TestSet]:
+    """Reads what `write_test_sets` wrote.
+
+    Raises:
+        InputError: The file is missing, was not written to its end, or holds something else; or a language, a model
+            or an utterance comes twice.
+    """
+    test_sets: list[TestSet] = []
+    lines = read_json_lines(path, _Read, AGAIN)  # pyright: ignore[reportArgumentType]
+    for where, head in lines:
+        if "models" not in head:
+            raise _not_as_written(where, "a line that begins a test set, with its models", "an utterance")
+        test_set = _begun(where, head)
+        _refuse_twice(where, "the test set of", [one.language for one in test_sets] + [test_set.language])
+        last = where
+        for last, line in islice(lines, head["num_utterances"]):
+            _append(last, test_set, line)
+        if len(test_set.ids) < head["num_utterances"]:
+            missing = head["num_utterances"] - len(test_set.ids)
+            raise _not_as_written(last, f"{head['num_utterances']:,} utterances", f"the end: {missing:,} are missing")
+        _refuse_twice(where, f"in the test set of {test_set.language} the utterance", test_set.ids)
+        test_sets.append(test_set)
+    if not test_sets:
+        raise _not_as_written(f"{path}:1", "a test set", "an empty file")
+    return test_sets
+
+
+def _begun(where: str, head: _Head) -> TestSet:
+    tasks = head.get("tasks", {})
+    for models in (head["models"], *(own["models"] for own in tasks.values())):
+        _refuse_twice(where, "the model", models)
+    return TestSet(
+        language=head["language"],
+        spaced=head["spaced"],
+        ids=[],
+        speakers=[],
+        references=[],
+        hypotheses={model: [] for model in head["models"]},
+        num_left_out=head["num_left_out"],
+        metrics={task: own["metric"] for task, own in tasks.items()},
+        label_errors={task: {model: [] for model in own["models"]} for task, own in tasks.items()},
+    )
+
+
+def _append(where: str, test_set: TestSet, line: _Line | _Head) -> None:
+    """Adds what an utterance's line says."""
+    if "models" in line:
+        raise _not_as_written(where, "an utterance", f"the test set of {line['language']}: some are missing before it")
+    errors = line.get("errors", [])
+    expected = [len(test_set.hypotheses), *map(len, test_set.label_errors.values())]
+    if [len(line["heard"]), *map(len, errors)] != expected:
+        raise _not_as_written(
+            where,
+            f"{expected[0]} hypotheses, and errors of {expected[1:]} models in tasks, as the test set begins",
+            f"{len(line['heard'])} hypotheses, and errors of {[len(own) for own in errors]}",
+        )
+    test_set.ids.append(line["id"])
+    test_set.speakers.append(line["speaker"])
+    test_set.references.append(line["reference"])
+    for texts, heard in zip(test_set.hypotheses.values(), line["heard"], strict=True):
+        texts.append(heard if isinstance(heard, str) else line["reference"])
+    for own, found in zip(test_set.label_errors.values(), errors, strict=True):
+        for column, pair in zip(own.values(), found, strict=True):
+            column.append(pair)
+
+
+def _refuse_twice(where: str, what: str, found: Sequence) -> None:
+    one, number = next(iter(Counter(found).most_common(1)), ("", 0))
+    if number > 1:
+        raise InputError(
+            f"{where}: {what} {one} comes twice", expected="each once", received=f"{number} times", action=AGAIN
+        )
+
+
+def _not_as_written(where: str, expected: str, received: str) -> InputError:
+    return InputError(
+        f"{where}: not as `speech-mtl compare` wrote it", expected=expected, received=received, action=AGAIN
+    )
+
+
+def _saved(model: Model) -> list:
+    return list(model if model.before else model[:3])
+
+
+def _rounded(errors: LabelErrors) -> list[float] | None:
+    return None if errors is None else [round(part, 4) for part in errors]

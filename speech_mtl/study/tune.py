@@ -1,0 +1,362 @@
+"""Searches weights of tasks on the dev set: a grid, or Bayesian optimisation by Optuna, one ordinary run a trial.
+
+FOLDER/study.log                 Optuna's own record, from which a stopped search goes on
+FOLDER/runs/trial-000/           the run of a trial
+FOLDER/tune.json, tune.md        what was tried, and the best
+FOLDER/plots/                    error by trial, and by weight
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import count, product
+from math import prod
+from pathlib import Path
+from textwrap import fill
+from typing import Any, TypedDict
+
+from speech_mtl.config import Recipe, changed_settings
+from speech_mtl.errors import InputError, require
+from speech_mtl.files import json_text, replacing, write_text
+from speech_mtl.folders import claim_folder, refuse_foreign_folder
+from speech_mtl.run.folder import Run
+from speech_mtl.run.held_out import look_at_splits, trained_splits
+from speech_mtl.run.made_from import Now, refuse_changes
+from speech_mtl.run.speech import open_split
+from speech_mtl.run.validation import error_figure, error_name
+from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
+from speech_mtl.screen import Screen
+from speech_mtl.settings import EqualWeightingSettings, FixedWeightingSettings
+from speech_mtl.study.engines import Engine, ThisProcess, open_engine
+from speech_mtl.study.run_stage import run_stage
+
+SETTINGS = "settings"
+"""Name of the study's note of all settings that bear on a trial."""
+SEARCH = "search"
+"""Name of the note of earlier versions: how and where weights are searched."""
+
+
+class TrialRow(TypedDict):
+    """A trial: its weights, those that the recipe gives included, the dev error they led to, and how long that took."""
+
+    trial: int
+    weights: dict[str, float]
+    dev_error: float | None
+    num_updates: int
+    wall_time_s: float
+
+
+class Tuned(TypedDict):
+    """The content of `tune.json`. A trial without a dev error failed."""
+
+    recipe: str
+    about: str
+    sampler: str
+    trials: list[TrialRow]
+    best: TrialRow | None
+
+
+def tune(
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen | None = None,
+    num_jobs: int = 1,
+    engine: str = "local",
+    accept_changes: bool = False,
+) -> Tuned:
+    """Trains a run for each trial and records its dev error. A stopped search goes on where it was.
+
+    References: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization", section 4 (the sampler of `bayes`);
+    Akiba et al. 2019, "Optuna".
+
+    Args:
+        recipe: The settings; see `tune` there.
+        folder: Output folder.
+        screen: Where progress is shown.
+        num_jobs: Trials side by side.
+        engine: Where they run; see `study.engines`.
+        accept_changes: Whether to keep trials whose speech has changed since.
+
+    Raises:
+        InputError: Optuna is missing, the search space makes no sense, the recipe has a strategy of its own, the folder
+            holds another search or something else, speech has changed since, or all trials failed.
+    """
+    if find_spec("optuna") is None:
+        raise require("optuna", extra="tune", purpose="speech-mtl tune")
+    _check_space(recipe)
+    _refuse_other_strategies(recipe)
+    screen = screen or Screen(quiet=True)
+    refuse_foreign_folder(folder, "tune")
+    _refuse_other_speech(recipe, folder, accept_changes, screen)
+    claim_folder(folder, "tune")
+    search = _Search(recipe, folder, screen, _open_study(recipe, folder), accept_changes)
+    with open_engine(engine, num_jobs) as opened:
+        search.run(opened)
+    tuned = search.write()
+    if tuned["best"] is None:
+        raise InputError(
+            "All trials failed",
+            expected="a trial that is trained to its end",
+            received="; ".join(dict.fromkeys(search.failures)),
+            action="mend the cause, and search in another folder",
+        )
+    write_plots(search.study, folder / "plots", tuned)
+    return tuned
+
+
+def tuned_text(tuned: Tuned, recipe: Recipe) -> str:
+    """The trials as Markdown, the best first."""
+    names = list(tuned["trials"][0]["weights"]) if tuned["trials"] else []
+    ranked = sorted(tuned["trials"], key=lambda row: float("inf") if row["dev_error"] is None else row["dev_error"])
+    lines = [
+        [
+            str(row["trial"]),
+            *(f"{row['weights'][name]:.3g}" for name in names),
+            MISSING if row["dev_error"] is None else error_figure(recipe, row["dev_error"]),
+            str(row["num_updates"]),
+        ]
+        for row in ranked
+    ]
+    table = markdown_table(["Trial", *(f"weight of {name}" for name in names), error_name(recipe), "Updates"], lines, 1)
+    about = f"{escaped(tuned['about'])}\n\n" if tuned["about"] else ""
+    return f"{about}Trials, the best on the validation set first, 1 seed each:\n\n{table}"
+
+
+def best_weighting(tuned: Tuned) -> str:
+    """The best weights as a setting on the command line."""
+    best = tuned["best"]
+    weights = ", ".join(f"{name}: {weight:g}" for name, weight in best["weights"].items()) if best else ""
+    return f"weighting={{kind: fixed, weights: {{{weights}}}}}"
+
+
+@dataclass
+class _Search:
+    """A search while it is carried out."""
+
+    recipe: Recipe
+    folder: Path
+    screen: Screen
+    study: Any
+    accept_changes: bool = False
+    failures: list[str] = field(default_factory=list)
+
+    def run(self, engine: Engine) -> None:
+        """Runs trials until there are as many as asked for."""
+        shown = self.screen if isinstance(engine, ThisProcess) else None
+        trials, running = self._trials(), dict[Future, int]()
+        for number, searched in trials:
+            weights = _given_weights(self.recipe) | searched
+            self.screen.say(f"Trial {number}: " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items()))
+            recipe = self.recipe.overridden({"weighting": {"kind": "fixed", "weights": weights}})
+            path, accept = _run_path(self.folder, number), self.accept_changes
+            future = engine.submit(run_stage, recipe, path, False, Path.cwd(), shown, accept)
+            running[future] = number
+            while len(running) >= engine.num_jobs:
+                self._end_one(running)
+        while running:
+            self._end_one(running)
+
+    def _trials(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Those that were begun before, then new ones: their numbers and the weights that are searched."""
+        from optuna.trial import TrialState
+
+        for begun in self.study.get_trials(states=[TrialState.RUNNING]):
+            yield begun.number, dict(begun.params)
+        wanted = _num_trials(self.recipe)
+        for _ in count():
+            if sum(trial.state != TrialState.WAITING for trial in self.study.trials) >= wanted:
+                return
+            trial = self.study.ask()
+            yield trial.number, {name: _suggested(trial, self.recipe, name) for name in self.recipe.tune.weights}
+
+    def _end_one(self, running: dict[Future, int]) -> None:
+        from optuna.trial import TrialState
+
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            number, error = running.pop(future), future.exception()
+            if error is None:
+                found = Run(_run_path(self.folder, number)).progress().best_error
+                self.study.tell(number, found)
+                self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_figure(self.recipe, found)}")
+            elif isinstance(error, InputError):
+                self.failures.append(error.problem)
+                self.study.tell(number, state=TrialState.FAIL)
+                self.screen.warn(f"trial {number} failed: {error.problem}")
+            else:
+                raise error
+        self.write()
+
+    def write(self) -> Tuned:
+        """Writes what has been found so far."""
+        rows = [self._row(trial) for trial in self.study.trials if trial.state.is_finished()]
+        known = [row for row in rows if row["dev_error"] is not None]
+        best = min(known, key=lambda row: row["dev_error"] or 0.0, default=None)
+        tuned: Tuned = {
+            "recipe": self.recipe.name,
+            "about": self.recipe.about.strip(),
+            "sampler": self.recipe.tune.sampler,
+            "trials": rows,
+            "best": best,
+        }
+        write_text(self.folder / "tune.json", json_text(tuned))
+        write_text(self.folder / "tune.md", tuned_text(tuned, self.recipe) + "\n")
+        return tuned
+
+    def _row(self, trial) -> TrialRow:
+        progress = Run(_run_path(self.folder, trial.number)).progress()
+        weights = _given_weights(self.recipe) | trial.params
+        return {
+            "trial": trial.number,
+            "weights": {name: float(f"{weight:.5g}") for name, weight in weights.items()},
+            "dev_error": None if trial.value is None else round(trial.value, 5),
+            "num_updates": progress.update,
+            "wall_time_s": round(progress.wall_time_s, 1),
+        }
+
+
+def _run_path(folder: Path, number: int) -> Path:
+    return folder / "runs" / f"trial-{number:03d}"
+
+
+def _refuse_other_speech(recipe: Recipe, folder: Path, accept_changes: bool, screen: Screen) -> None:
+    """Dev and test speech must not be in training, and trials of other speech cannot be compared.
+
+    Raises:
+        InputError: They are, or there are some.
+    """
+    splits = [open_split(recipe, language, "train", screen.progress) for language in recipe.trained_languages]
+    look_at_splits(recipe, trained_splits(splits), screen)
+    now = Now(screen.progress)
+    for run in map(Run, sorted((folder / "runs").glob("trial-*"))):
+        if run.exists():
+            refuse_changes(run, now.changes_since(run, recipe), accept_changes)
+
+
+def _given_weights(recipe: Recipe) -> dict[str, float]:
+    """Those that the recipe gives; of tasks that are searched, they do not count."""
+    return dict(recipe.weighting.weights) if isinstance(recipe.weighting, FixedWeightingSettings) else {}
+
+
+def _space(recipe: Recipe) -> dict[str, list[float]]:
+    """By task, the weights to try, each once."""
+    return {name: list(dict.fromkeys(values)) for name, values in recipe.tune.weights.items()}
+
+
+def _num_trials(recipe: Recipe) -> int:
+    settings = recipe.tune
+    return prod(map(len, _space(recipe).values())) if settings.sampler == "grid" else settings.num_trials
+
+
+def _suggested(trial, recipe: Recipe, name: str) -> float:
+    values = _space(recipe)[name]
+    if recipe.tune.sampler == "grid":
+        return trial.suggest_categorical(name, values)
+    return trial.suggest_float(name, min(values), max(values), log=True)
+
+
+def _check_space(recipe: Recipe) -> None:
+    settings, names = recipe.tune, [*recipe.languages, *recipe.tasks]
+    unknown = [name for name in settings.weights if name not in names]
+    narrow = [name for name, values in _space(recipe).items() if len(values) < 2]
+    if settings.weights and not unknown and not narrow:
+        return
+    raise InputError(
+        "tune.weights is not right",
+        expected="for at least one of "
+        + ", ".join(names)
+        + " two or more weights: values of a grid, or ends of a range",
+        received=str({name: list(values) for name, values in settings.weights.items()}),
+        action="set it in the recipe, or as tune.weights='{" + names[0] + ": [0.5, 1, 2]}'",
+    )
+
+
+def _refuse_other_strategies(recipe: Recipe) -> None:
+    if isinstance(recipe.weighting, EqualWeightingSettings | FixedWeightingSettings):
+        return
+    raise InputError(
+        "tune searches fixed weights, and the recipe has another strategy",
+        expected="weighting.kind: equal, or fixed with the weights of tasks that are not searched",
+        received=f"weighting.kind: {recipe.weighting.kind}",
+        action="search with 'weighting={kind: equal}', or train with the recipe's strategy",
+    )
+
+
+def _open_study(recipe: Recipe, folder: Path):
+    """The study of a folder, made if there is none.
+
+    Raises:
+        InputError: The folder holds another search.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("optuna").propagate = False
+    folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name="weights",
+        storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))),
+        load_if_exists=True,
+    )
+    # A sampler's stream starts afresh in every process: the trials that are there would be drawn once more.
+    seed = (recipe.seed + len(study.trials)) % 2**32
+    study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    _begin_or_go_on(study, recipe, folder)
+    return study
+
+
+def _begin_or_go_on(study, recipe: Recipe, folder: Path) -> None:
+    """Notes the settings in a new study; refuses one of other settings, as far as it has a note of them."""
+    excluded = {"about": True, "compare": True, "tune": {"num_trials"}}
+    there, here = study.user_attrs.get(SETTINGS), recipe.model_dump(mode="json", exclude=excluded)
+    if there is None and SEARCH in study.user_attrs:
+        there, here = {"tune": study.user_attrs[SEARCH]}, {"tune": here["tune"]}
+    if there is None:
+        space = _space(recipe)
+        for values in product(*space.values()) if recipe.tune.sampler == "grid" else ():
+            study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
+        study.set_user_attr(SETTINGS, here)
+    elif changed := changed_settings(there, here):
+        raise InputError(
+            f"{folder} holds another search, or one with other settings",
+            expected="the settings it was begun with, so that its trials can be compared",
+            received="; ".join(changed),
+            action="choose another folder with --out, or go back to those settings",
+        )
+
+
+def write_plots(study, folder: Path, tuned: Tuned) -> None:
+    """Optuna's plots of a search: the error by trial, and by each weight; with what has to be said about the data."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.text import Text
+    from optuna.visualization import matplotlib as drawn
+
+    from speech_mtl.study.report.style import shown
+
+    # A `$` in a name is a `$`; and Optuna calls its matplotlib plots experimental.
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, draw, title in (
+            ("history", drawn.plot_optimization_history, "validation error of trial after trial"),
+            ("weights", drawn.plot_slice, "validation error of trials by weight"),
+        ):
+            draw(study, target_name="validation error")
+            figure = pyplot.gcf()
+            for axes in figure.axes:
+                axes.set_title("")
+            figure.suptitle(f"{tuned['recipe']}: {title}, 1 seed each")
+            figure.text(0, -0.01, fill(tuned["about"], 100), fontsize=8, verticalalignment="top")
+            for text in figure.findobj(Text):
+                text.set_text(shown(text.get_text()))
+            for kind in ("png", "svg"):
+                with replacing(folder / f"{name}.{kind}") as temporary:
+                    figure.savefig(temporary, format=kind, dpi=150, bbox_inches="tight")
+            pyplot.close("all")

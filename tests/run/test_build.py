@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from tiny_encoders import encoder_settings, feature_settings
+
+from speech_mtl.config import Recipe
+from speech_mtl.data.batching import Ramp
+from speech_mtl.models.encoders import ENCODERS
+from speech_mtl.models.features import LogMel
+from speech_mtl.run.build import build_model, build_optimizer, build_plan, build_schedule
+from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
+from speech_mtl.training.unfreezing import All
+
+
+def test_every_encoder_has_settings_that_build_it(tiny_recipe: Recipe):
+    for kind, encoder in ENCODERS.items():
+        recipe = tiny_recipe.overridden({"encoder": encoder_settings(kind), "features": feature_settings(kind)})
+        model = build_model(recipe, {"aa": 5, "bb": 3})
+        assert type(model.encoder) is encoder
+        assert (model.encoder.dim, model.languages) == (16, ("aa", "bb"))
+        assert [head.num_tokens for head in model.heads.heads] == [5, 3]
+
+
+def test_the_seed_decides_the_weights(tiny_recipe: Recipe):
+    models = [build_model(tiny_recipe.overridden({"seed": seed}), {"aa": 5}) for seed in (1, 1, 2)]
+    kernels = [np.array(model.heads.heads[0].kernel) for model in models]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_settings_reach_what_they_name(tiny_recipe: Recipe):
+    masks = {"num_time_masks": 3, "max_time_share": 0.2, "num_frequency_masks": 1, "max_mels": 5}
+    recipe = tiny_recipe.overridden(
+        {
+            "features.num_mels": 24,
+            "features.normalize": "mean",
+            "features.floor": 1e-3,
+            "encoder.zero_branches": True,
+            "augment.spec_augment": masks,
+            "training": {"num_updates": 10, "learning_rate": 0.5, "final_learning_rate": 0.1, "warmup_updates": 2},
+            "training.average_decay": 0.9,
+        }
+    )
+    model = build_model(recipe, {"aa": 5})
+    assert model.features.num_mels == 24
+    assert isinstance(model.features, LogMel)
+    assert (model.features.normalize, model.features.floor) == ("mean", 1e-3)
+    assert not np.asarray(model.encoder.blocks[0].attention.out.kernel.value).any()
+    assert vars(model.augment).items() >= masks.items()
+    optimizer = build_optimizer(model, recipe.training.model_copy(update={"weight_decay": 0.3, "clip_norm": 0.7}))
+    assert (optimizer.weight_decay, optimizer.clip_norm, optimizer.average_decay) == (0.3, 0.7, 0.9)
+    schedule = build_schedule(recipe.training, All(2))
+    assert [schedule(update, 10).tolist() for update in range(3)] == [[0.25], [0.5], [0.5]]
+    assert schedule(10, 10) == pytest.approx([0.1])
+    cooled = build_schedule(recipe.training.model_copy(update={"cooldown_updates": 4}), All(2))
+    assert [cooled(update, 7)[0] for update in range(1, 8)] == pytest.approx([0.5, 0.5, 0.5, 0.4, 0.3, 0.2, 0.1])
+
+
+def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
+    changes = {"augment.noise_probability": 1.0, "data.batch_s": 4, "data.mixing": "every_language"}
+    recipe = tiny_recipe.overridden({"augment.speeds": [0.9, 1.1], **changes})
+    examples, model = {}, build_model(recipe, {"aa": 5, "bb": 5})
+    for i, language in enumerate(recipe.languages):
+        split = open_split(recipe, language, "train")
+        examples[i] = training_examples(recipe, split, make_tokenizer(recipe, split), {}, model)
+    plan = build_plan(recipe, examples)
+    assert (plan.mixing, plan.ramp) == ("every_language", None)
+    ramp = {"target": "bb", "training.cooldown_updates": 1, "data.ramp_to_target": True}
+    ramped = recipe.overridden(ramp)
+    assert build_plan(ramped, examples).ramp == Ramp(1, ramped.training.num_updates - 1, ramped.training.num_updates)
+    assert build_plan(ramped, examples, end=40).ramp == Ramp(1, 39, 40)
+    batch = next(plan.batches())
+    assert {draw.speed for draw in batch} <= {0.9, 1.1}
+    assert all(draw.snr_db is not None and 10 <= draw.snr_db <= 30 for draw in batch)
+    longest = max(plan.durations_s[draw.language][draw.example] / draw.speed for draw in batch)
+    assert longest * len(batch) <= 4
+    assert plan.durations_s[0] == pytest.approx(np.asarray(examples[0].num_samples) / 16_000)

@@ -1,0 +1,127 @@
+"""What was used is known again wherever it lies, and every change of it is found."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from speech_mtl.config import Recipe
+from speech_mtl.data.manifest import manifest_path
+from speech_mtl.errors import InputError
+from speech_mtl.run.made_from import Now, Source, sources
+from speech_mtl.run.speech import open_split
+
+Speech = dict[str, Source]
+
+
+@pytest.fixture
+def recipe(tiny_recipe: Recipe) -> Recipe:
+    """A budget of part of the speech."""
+    return tiny_recipe.overridden({"languages": {"aa": {"budget_s": 3.6}}})
+
+
+@pytest.fixture
+def speech(recipe: Recipe) -> Speech:
+    return sources([open_split(recipe, "aa", split) for split in ("train", "dev")])
+
+
+def lines_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def write(path: Path, lines: list[dict]) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def used(recipe: Recipe) -> list[int]:
+    return open_split(recipe, "aa", "train").positions.tolist()
+
+
+def test_nothing_has_changed_where_nothing_has(recipe: Recipe, speech: Speech):
+    now = Now()
+    assert now.speech_changes(speech, recipe) == []
+    assert now.notes == []
+
+
+def test_the_record_survives_json(recipe: Recipe, speech: Speech):
+    assert Now().speech_changes(json.loads(json.dumps(speech)), recipe) == []
+
+
+@pytest.mark.parametrize("copy", [shutil.copy2, shutil.copyfile])
+def test_a_corpus_may_move_and_get_other_dates(recipe: Recipe, speech: Speech, tmp_path: Path, copy: Callable):
+    moved = shutil.copytree(recipe.data.dir, tmp_path / "moved", copy_function=copy)
+    path = manifest_path(moved, "aa", "train")
+    write(path, [line | {"audio": str((path.parent / line["audio"]).resolve())} for line in lines_of(path)])
+    now = Now()
+    assert now.speech_changes(speech, recipe.overridden({"data.dir": str(moved)})) == []
+    assert now.notes == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"text": "dcba"}, {"text": None}, {"id": "other"}, {"speaker": "x"}, {"labels": {"mood": "sad"}}]
+)
+def test_another_word_about_a_used_utterance_is_found(recipe: Recipe, speech: Speech, change: dict):
+    path, position = manifest_path(recipe.data.dir, "aa", "train"), used(recipe)[1]
+    lines, status = lines_of(path), path.stat()
+    lines[position] |= change
+    write(path, lines)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    (found,) = Now().speech_changes(speech, recipe)
+    counted = f"1 of {len(used(recipe))} used utterances (the first in line {position + 1})"
+    assert found == f"{path}: text, id, speaker or labels of {counted} differ"
+
+
+def test_other_words_about_utterances_that_were_not_used_are_only_noted(recipe: Recipe, speech: Speech):
+    path = manifest_path(recipe.data.dir, "aa", "train")
+    lines = [line if i in used(recipe) else line | {"text": "dcba"} for i, line in enumerate(lines_of(path))]
+    write(path, lines)
+    now = Now()
+    assert now.speech_changes(speech, recipe) == []
+    assert now.notes == [f"{path} has changed, in utterances that were not used"]
+
+
+def test_more_or_fewer_utterances_are_found(recipe: Recipe, speech: Speech):
+    path = manifest_path(recipe.data.dir, "aa", "dev")
+    write(path, lines_of(path)[:-1])
+    assert Now().speech_changes(speech, recipe) == [f"{path} has 2 utterances and had 3"]
+
+
+def test_audio_of_other_content_is_found_and_of_the_same_content_is_not(recipe: Recipe, speech: Speech):
+    path, position = manifest_path(recipe.data.dir, "aa", "train"), used(recipe)[0]
+    audio = path.parent / lines_of(path)[position]["audio"]
+    samples, rate = soundfile.read(audio, dtype="int16")
+    soundfile.write(audio, samples, rate, format="WAV")  # the same samples in a file of another kind and size
+    assert Now().speech_changes(speech, recipe) == []
+    soundfile.write(audio, np.roll(samples, 7), rate, format="WAV")
+    (found,) = Now().speech_changes(speech, recipe)
+    assert f"the audio of 1 of {len(used(recipe))} used utterances (the first in line {position + 1}) differs" in found
+
+
+def test_what_is_gone_is_noted(recipe: Recipe, speech: Speech):
+    shutil.rmtree(recipe.data.dir / "aa" / "audio")
+    manifest_path(recipe.data.dir, "aa", "dev").unlink()
+    now = Now()
+    assert now.speech_changes(speech, recipe) == []
+    assert [note.split(":")[0] for note in now.notes] == [
+        "not compared with the audio it was made from",
+        "not compared with the speech it was made from",
+    ]
+
+
+@pytest.mark.parametrize(
+    "damage", [{"lines": "xyz"}, {"audio": ""}, {"positions": "ffffffff"}, {"skipped": [99]}, {"lines": "00"}]
+)
+def test_a_damaged_record_is_refused(recipe: Recipe, speech: Speech, damage: dict):
+    speech["aa train"] |= damage  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="is damaged"):
+        Now().speech_changes(speech, recipe)
+
+
+def test_a_record_of_another_language_is_refused(recipe: Recipe, speech: Speech):
+    with pytest.raises(InputError, match="is damaged"):
+        Now().speech_changes({"cc train": speech["aa train"]}, recipe)

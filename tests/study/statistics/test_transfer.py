@@ -1,0 +1,45 @@
+"""The transfer map, on made-up models."""
+
+from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.rows import Arm
+from speech_mtl.study.statistics.transfer import summarize_transfer
+
+
+def made_up(wrong: dict[str, int], target: str = "cs") -> TestSet:
+    """Of every ten letters so many are wrong, by auxiliary language; "" for none."""
+    ids = [f"{target}{i}" for i in range(40)]
+    made = TestSet(target, True, ids, [None] * 40, ["abcdefghij"] * 40)
+    for auxiliary, number in wrong.items():
+        arm = Arm("joint", auxiliary=auxiliary) if auxiliary else Arm("alone")
+        counts = [max(0, min(10, number + (i % 3 - 1))) for i in range(40)]
+        made.add(Model(arm, 60.0, 0), ids, ["x" * count + "abcdefghij"[count:] for count in counts])
+    return made
+
+
+def test_what_helps_is_recommended_best_first():
+    found = summarize_transfer("x", "", [], [made_up({"": 6, "de": 4, "pl": 2, "en": 8})], 300)
+    assert (found.recommendations[0].auxiliaries, found.recommendations[0].certain) == (["pl", "de"], ["pl", "de"])
+    assert [(one.arm, one.certain) for one in found.worse] == [(Arm("joint", auxiliary="en"), True)]
+    assert found.no_hours == ""
+
+
+def test_the_same_runs_do_not_differ_from_alone():
+    (entry,) = summarize_transfer("x", "", [], [made_up({"": 5, "de": 5})], 300).transfer
+    assert (entry.reduction.value, entry.reduction.low, entry.reduction.high) == (0, 0, 0)
+
+
+def test_where_nothing_has_learnt_nothing_is_recommended():
+    test_set = made_up({"": 10, "de": 10, "pl": 10})
+    test_set.hypotheses[Model(Arm("alone"), 60.0, 0)] = [""] * 40
+    found = summarize_transfer("x", "", [], [test_set], 300)
+    assert found.no_hours.startswith("no run has learnt")
+    assert found.recommendations[0].auxiliaries == found.worse == []
+    assert all(entry.reduction.value > 0 for entry in found.transfer), "chance, which is no help"
+
+
+def test_where_alone_has_no_error_words_say_so():
+    sets = [made_up({"": 5, "de": 4}), made_up({"": 0, "cs": 4}, "de")]
+    sets[1].hypotheses[Model(Arm("alone"), 60.0, 0)] = list(sets[1].references)
+    found = summarize_transfer("x", "", [], sets, 300)
+    assert [(entry.target, entry.auxiliary) for entry in found.transfer] == [("cs", "de")]
+    assert any("Alone has no error in de with 1 min" in note for note in found.notes)

@@ -1,0 +1,54 @@
+"""A comparison that keeps old languages: what was forgotten is measured, and in some arms it is nothing."""
+
+from collections.abc import Callable
+
+import pytest
+
+from speech_mtl.config import Recipe
+from speech_mtl.scoring.tables import read_rows
+from speech_mtl.study import results as report
+from speech_mtl.study.compare import compare, comparison_text
+from speech_mtl.study.plan import plan_comparison
+from speech_mtl.study.report.figures import forgetting_rows
+from speech_mtl.study.statistics.rows import ForgettingRow
+
+FROZEN = ("adapters", "progressive")
+
+
+def test_what_each_arm_forgets(
+    tiny_recipe: Recipe, make_corpus: Callable, tmp_path_factory, untraced: None, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path_factory.mktemp("old")
+    recipe = tiny_recipe.overridden(
+        {
+            "data.dir": str(make_corpus(data_dir=folder / "data")),
+            "data.cache_dir": str(folder / "cache"),
+            "training": {"num_updates": 2, "evaluate_every": 2, "learning_rate": 0.05},
+            "compare.budgets_min": [0.06],
+            "compare.arms": ["pretrain_finetune", "rehearsal", *FROZEN],
+            "compare.finetune_learning_rate": 0.05,
+            "compare.keep_auxiliaries": True,
+            "compare.num_replications": 200,
+        }
+    )
+    assert recipe.target == "aa"
+    plan = plan_comparison(recipe, folder / "out")
+    assert plan.tested == plan.stages.keys(), "pretraining is tested, too"
+    results = compare(recipe, folder / "out")
+    rows = read_rows(folder / "out" / "forgetting.json", ForgettingRow)
+    assert [(row["language"], row["arm"].name) for row in rows] == [("bb", arm) for arm in recipe.compare.arms]
+    for row in rows:
+        if row["arm"].name in FROZEN:
+            assert (row["growth"], row["growth_low"], row["growth_high"], row["same"]) == (0, 0, 0, True)
+        assert row["cer_before"] == pytest.approx(rows[0]["cer_before"], abs=1e-4), "one pretraining for all"
+    assert "## What was forgotten" in (folder / "out" / "report.md").read_text()
+    sizes = {one.arm.name: one for one in results.summary.sizes}
+    assert sizes["pretrain_finetune"].trained < sizes["pretrain_finetune"].total, "old output layers are not trained"
+    assert sizes["adapters"].trained == sizes["adapters"].own < sizes["adapters"].total / 2
+    assert sizes["progressive"].total > 2 * sizes["pretrain_finetune"].total * 0.8
+    loaded = report.load(folder / "out")
+    assert forgetting_rows(loaded.summary) == rows == forgetting_rows(results.summary)
+    report.refuse_drift(loaded, folder / "out")
+    monkeypatch.setattr("speech_mtl.study.compare.MOST_ARMS_ACROSS", 3)
+    lines = comparison_text(results).splitlines()
+    assert [line.split(" | ")[1] for line in lines if line.startswith("| 0.06 min")] == list(recipe.compare.arms)
