@@ -1,4 +1,4 @@
-"""The structure of the package, counted: modules, lines, files on an utterance's way, sizes, knowledge of members.
+"""The structure of the package in numbers, for each commit that was counted.
 
     python -m benchmarks.structure                                    writes the row of this tree
     python -m benchmarks.structure --tree CLONE --label before        the same of a clone at another commit
@@ -21,6 +21,7 @@ from pathlib import Path
 from benchmarks.provenance import ROOT, Table
 from speech_mtl.files import write_text
 
+ABOUT = "modules, lines, the files that an utterance passes, sizes, and who knows the members of registries."
 MOST_LINES = 320
 """Of a module."""
 
@@ -291,7 +292,7 @@ def main() -> None:
     row = {"commit": commit, **counted(tree / "speech_mtl"), "utterance": traced(tree)}
     rows = {**result["rows"], options.label: row}
     tables = [_table(rows), *(table for label, one in rows.items() for table in _lists(label, one))]
-    about = f"# structure\n\n`make structure`: {__doc__.splitlines()[0]} Made from {path.name}."
+    about = f"# structure\n\n`make structure`: {ABOUT} Made from {path.name}."
     text = "\n\n".join([about, *map(str, tables)]) + "\n"
     write_text(path, json.dumps({"rows": rows}, indent=1) + "\n")
     write_text(path.with_suffix(".md"), text)
