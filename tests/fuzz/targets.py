@@ -1,5 +1,6 @@
 """What is fuzzed: for each kind of input, whole ones to spoil, and the code that reads them."""
 
+import gzip
 import io
 import json
 import shutil
@@ -155,12 +156,19 @@ def run_folders(whole: Whole, folder: Path, random: Random) -> Trial:
 def result_files(whole: Whole, folder: Path, random: Random) -> Trial:
     """What a report is made of, in which one file is damaged."""
     source = random.choice([path.parent for path in sorted(PROJECT.glob("recipes/*/results.json"))])
-    names = ["results.json", "hypotheses.jsonl", "provenance.json", "curves.json", "old_languages.jsonl"]
-    present = [name for name in names if (source / name).is_file()]
-    for name in present:
-        shutil.copy(source / name, folder)
-    spoilt = folder / random.choice(present)
-    spoilt.write_bytes(spoil_json_text(spoilt.read_text(encoding="utf-8"), random))
+    for name in ("results.json", "provenance.json", "curves.json"):
+        if (source / name).is_file():
+            shutil.copy(source / name, folder)
+    for path in source.glob("*.jsonl.gz"):
+        if random.random() < 0.5:
+            shutil.copy(path, folder)
+        else:
+            (folder / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    spoilt = random.choice(sorted(folder.iterdir()))
+    if spoilt.suffix == ".gz":
+        spoilt.write_bytes(spoil_bytes(spoilt.read_bytes(), random))
+    else:
+        spoilt.write_bytes(spoil_json_text(spoilt.read_text(encoding="utf-8"), random))
     return lambda: replace(report.load(folder), num_replications=100).summary
 
 
