@@ -30,7 +30,7 @@ class Network(Protocol):
         """The same as a function of all weights; gives the variables that are not trained, too."""
         ...
 
-    def num_encoder_frames(self, num_samples):
+    def num_encoder_frames(self, num_samples) -> Array:
         """Encoder frames made of so many samples."""
         ...
 
@@ -60,8 +60,10 @@ class Loss(Protocol):
 class Optimizer(Protocol):
     """What a step needs of an optimiser; see `training.optimizer`."""
 
-    weights: Sequence[Variable]
-    """What it trains."""
+    @property
+    def weights(self) -> Sequence[Variable]:
+        """What it trains."""
+        ...
 
     @property
     def variables(self) -> Sequence[Variable]:
@@ -95,11 +97,14 @@ class StepResult(NamedTuple):
 Rates = float | np.ndarray
 """Learning rates: (G,) of the groups of weights, or one for all."""
 
-TrainStep = Callable[[Batch, Rates, np.ndarray], StepResult]
-"""(batch, learning rates, weights of the tasks (T,)) -> what it found."""
+Pending = Callable[[], StepResult]
+"""Waits for a step that has begun, and gives what it found."""
 
-Combine = Callable[[np.ndarray], np.ndarray]
-"""(T, T) inner products of the tasks' weighted gradients -> (T,) how often each goes into the step."""
+TrainStep = Callable[[Batch, Rates, np.ndarray, int], Pending]
+"""Begins a step: (batch, learning rates, weights of the tasks (T,), number of the update)."""
+
+Combine = Callable[[np.ndarray, int], np.ndarray]
+"""((T, T) inner products of the tasks' weighted gradients, number of the update) -> (T,) how often each counts."""
 
 Products = Callable[[Batch, np.ndarray], np.ndarray]
 """(batch, weights of the tasks (T,)) -> (T, T) inner products of their weighted gradients in the shared weights."""
