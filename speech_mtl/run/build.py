@@ -8,7 +8,6 @@ import numpy as np
 
 from speech_mtl.backend import compile_combining_step, compile_step
 from speech_mtl.backend.step import TrainStep
-from speech_mtl.config import Recipe
 from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
@@ -23,7 +22,10 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.models.task_heads import TaskHead
 from speech_mtl.models.whisper import WhisperFeatures
-from speech_mtl.settings import DataSettings, LowRankAdapterSettings, ProgressiveSettings, TrainingSettings
+from speech_mtl.settings.data import DataSettings
+from speech_mtl.settings.network import LowRankAdapterSettings, ProgressiveSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.combining import COMBININGS
 from speech_mtl.training.objective import Objective

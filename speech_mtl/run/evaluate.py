@@ -11,7 +11,6 @@ from typing import NotRequired
 import numpy as np
 from typing_extensions import TypedDict
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import Examples, damaged_words, utterances_at
 from speech_mtl.data.labels import encode, make_column
 from speech_mtl.datatypes import SPLITS, Hypothesis
@@ -29,7 +28,8 @@ from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluation_row
 from speech_mtl.scoring.tables import evaluation_table, read_rows, task_table, write_results
 from speech_mtl.screen import Screen
-from speech_mtl.settings import DataSettings
+from speech_mtl.settings.data import DataSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import Task
 
 LONGEST_NAME = 100

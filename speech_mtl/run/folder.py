@@ -30,13 +30,14 @@ from filelock import FileLock, Timeout
 from typing_extensions import TypedDict
 
 from speech_mtl import __version__
-from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
 from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.run.weights import COPY_AGAIN, unreadable
 from speech_mtl.scoring.rows import Amount, Rate
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import RUN_SETTINGS, load_recipe, refuse_no_run
 from speech_mtl.tasks import TASKS, Task
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import ParameterCounts

@@ -14,7 +14,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.speech import TrainingSpeech
 from speech_mtl.run.validation import Validation
-from speech_mtl.settings import TrainingSettings
+from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.progress import Interval, Progress
 from speech_mtl.training.state import TrainState

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from speech_mtl.backend.step import StepResult
-from speech_mtl.config import Recipe
 from speech_mtl.run.event_file import EventFile
 from speech_mtl.run.folder import Run
 from speech_mtl.run.plateau import USUAL, plateau_text
 from speech_mtl.run.provenance import commit
 from speech_mtl.run.validation import error_figure, error_name, mean_of
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import Task
 from speech_mtl.training.progress import Interval, Progress
 

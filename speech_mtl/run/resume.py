@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from speech_mtl.config import LENGTH, PLACES, TEST_MANIFESTS, Recipe, changed_settings
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import Now, refuse_changes
+from speech_mtl.settings.dotted import changed_settings
+from speech_mtl.settings.recipe import LENGTH, PLACES, TEST_MANIFESTS, Recipe
 
 
 def taken_up(

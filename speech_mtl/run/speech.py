@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.batching import Draw, batches
 from speech_mtl.data.examples import (
     Examples,
@@ -30,6 +29,7 @@ from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import audio_limits, build_plan
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import TASKS, Task
 
 Wrap = Callable[[Iterable, str], Iterable]

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.tokenizer import Tokenizer
@@ -41,7 +40,8 @@ from speech_mtl.run.speech import (
 from speech_mtl.run.start import kept_tokenizer, start_from
 from speech_mtl.run.validation import Conflicts, DevLook, Validation
 from speech_mtl.screen import Screen
-from speech_mtl.settings import TrainingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.state import TrainState

@@ -13,7 +13,7 @@ from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
-from speech_mtl.settings import DataSettings
+from speech_mtl.settings.data import DataSettings
 from speech_mtl.tasks import Task
 
 SUFFIXES = (

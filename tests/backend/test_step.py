@@ -6,11 +6,11 @@ import pytest
 
 from speech_mtl.backend import compile_forward, compile_step, ctc_loss
 from speech_mtl.backend.step import StepResult
-from speech_mtl.config import Recipe
 from speech_mtl.data.batching import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.ctc import greedy
 from speech_mtl.run.build import build_model, build_optimizer
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.objective import Objective
 
 ops: Any = keras.ops  # whose annotations admit strings and None

@@ -13,12 +13,12 @@ from speech_mtl.backend import (
     compile_step,
 )
 from speech_mtl.backend.step import shared_positions
-from speech_mtl.config import Recipe
 from speech_mtl.data.batching import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.frame_tags import FrameTags
 from speech_mtl.tasks.number import Number

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
@@ -25,6 +24,7 @@ from speech_mtl.run.checkpoint import Checkpoints, load_recognizer, num_paramete
 from speech_mtl.run.contents import CONTENTS
 from speech_mtl.run.folder import Run
 from speech_mtl.run.weights import COPY_AGAIN, load_part, save_part
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.progress import Progress

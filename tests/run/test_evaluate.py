@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from heard import Heard
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_model
@@ -22,6 +21,7 @@ from speech_mtl.run.evaluate import (
 )
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_tokenizer, open_split
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.tags import Tags
 

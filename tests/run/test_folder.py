@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
 from speech_mtl.run.folder import FORMAT, LEAVE_OUT, Run
 from speech_mtl.run.weights import COPY_AGAIN
+from speech_mtl.settings.recipe import Recipe
 
 TOKENIZERS = {"aa": CharacterTokenizer.from_texts(["abc"], "aa"), "bb": CharacterTokenizer.from_texts(["xy"], "bb")}
 

@@ -12,7 +12,7 @@ from speech_mtl.backend.step import StepResult
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.run.loop import Training
-from speech_mtl.settings import TrainingSettings
+from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.progress import Interval, Progress
 from speech_mtl.training.weighting import Equal, Weighting

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
@@ -14,6 +13,7 @@ from speech_mtl.run.build import build_model
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import audio_files, label_texts, transcribe_files
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import Classes, FrameTags, Number
 
 

@@ -15,7 +15,6 @@ import pytest
 from heard import Heard
 
 import speech_mtl.run.evaluate as evaluate_module
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.run.evaluate import saved_evaluation
 from speech_mtl.run.folder import Run
@@ -24,6 +23,7 @@ from speech_mtl.run.provenance import commit
 from speech_mtl.run.speech import TrainingSpeech, open_split
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.compare import compare, transfer
 from speech_mtl.study.gather import UNKNOWN
 from speech_mtl.study.plan import plan_comparison

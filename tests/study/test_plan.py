@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import plan_comparison, plan_transfer
 
 
