@@ -147,7 +147,7 @@ def _losses(model: Network, objective: Loss, batch: Batch):
 
 
 def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
-    """Losses and counts as of `Loss.losses`, and the (T, P) gradient of what each task adds to the objective.
+    """Losses and counts as of `Objective.losses`, and the (T, P) gradient of what each task adds to the objective.
 
     An utterance has one language, so each language goes through the network by itself: that costs one pass of the batch
     whatever the number of languages, and one more backwards for each other task.
