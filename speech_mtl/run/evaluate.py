@@ -17,6 +17,7 @@ from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, read_json_lines, write_text
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import look, tell_speakers, trained_by
 from speech_mtl.run.made_from import EVALUATING, Evaluated, Now, sources, weights_digest
@@ -210,7 +211,7 @@ class _Evaluation:
 
     def __init__(self, run: Run, screen: Screen):
         self.run, self.screen = run, screen
-        self.recipe, self.recognizer = run.recipe(), run.load()
+        self.recipe, self.recognizer = run.recipe(), load_recognizer(run)
         self.rows: list[EvaluationRow] = []
         self.task_rows: list[TaskRow] = []
         self.splits: list[Split] = []

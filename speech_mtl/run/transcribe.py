@@ -11,6 +11,7 @@ import numpy as np
 from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.tasks import Task
@@ -55,7 +56,7 @@ def transcribe_files(run: Run, files: Iterable[Path], language: str) -> Iterator
         InputError: The run is not trained, or the language has no output layer.
     """
     data = run.recipe().data
-    recognizer = run.load()
+    recognizer = load_recognizer(run)
     recognizer.language_id(language)
     for path in files:
         try:

@@ -17,6 +17,7 @@ from mutations import EXTREMES, spoil_bytes, spoil_head, spoil_json, spoil_json_
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.run.build import build_optimizer, build_weighting
+from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_tasks, make_tokenizer, open_split
@@ -27,6 +28,7 @@ from speech_mtl.study import results as report
 from speech_mtl.study.plan import plan_comparison
 from speech_mtl.study.report.readme import render_readme
 from speech_mtl.training.objective import Objective
+from speech_mtl.training.state import TrainState
 
 PROJECT = Path(__file__).parents[2]
 Trial = Callable[[], object]
@@ -141,10 +143,10 @@ def run_folders(whole: Whole, folder: Path, random: Random) -> Trial:
         path.write_bytes(spoil_json_text(content.decode(), random))
 
     def read() -> None:
-        recognizer, recipe = run.load(), run.recipe()
+        recognizer, recipe = load_recognizer(run), run.recipe()
         objective = Objective(recognizer.model.languages, tuple(recognizer.tasks.values()))
         optimizer = build_optimizer(recognizer.model, recipe.training)
-        run.load_checkpoint(recognizer.model, optimizer, build_weighting(recipe, objective))
+        Checkpoints(run).load(TrainState(recognizer.model, optimizer, build_weighting(recipe, objective)))
         for reads in (run.labels, run.parameters, run.commits):
             reads()
         run.trim_log(10**6)
