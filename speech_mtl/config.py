@@ -27,6 +27,7 @@ from speech_mtl.settings import (
     CompareSettings,
     ConformerSettings,
     DataSettings,
+    DecodingSettings,
     EncoderSettings,
     EqualWeightingSettings,
     FeatureSettings,
@@ -34,6 +35,7 @@ from speech_mtl.settings import (
     FixedWeightingSettings,
     GradientSettings,
     GradNormSettings,
+    GreedyDecodingSettings,
     LanguageName,
     LanguageSettings,
     LogMelSettings,
@@ -62,7 +64,7 @@ RUN_SETTINGS = "settings.yaml"
 """What the recipe of a run is called in its folder; see `runs`."""
 
 
-UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*")
+UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*", "decoding.*")
 """Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
 
 PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
@@ -108,6 +110,8 @@ class Recipe(Section):
     adapters: AdapterSettings | None = None
     """Small layers in the encoder that each language has for itself. None: there are none."""
     training: TrainingSettings = TrainingSettings()
+    decoding: DecodingSettings = GreedyDecodingSettings()
+    """How a trained network turns speech into text. While it trains, the validation sets are decoded greedily."""
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()
     seed: Seed = 0

@@ -746,6 +746,16 @@ GradientSettings = Annotated[
 ]
 
 
+class GreedyDecodingSettings(Section):
+    """See `decoding.greedy.Greedy`."""
+
+    kind: Literal["greedy"] = "greedy"
+
+
+DecodingSettings = GreedyDecodingSettings
+"""Of one decoder; of several their union, told apart by `kind`."""
+
+
 class ControlSettings(Section):
     """Further arms that tell what an effect comes from; see `study.controls`."""
 

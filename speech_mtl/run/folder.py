@@ -41,10 +41,11 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
 from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
+from speech_mtl.run.build import build_decoder, build_model
 from speech_mtl.run.contents import refuse_changed, write_contents
 from speech_mtl.run.weights import COPY_AGAIN, load_part, load_weights, save_part, save_weights, unreadable
 from speech_mtl.scoring.rows import Amount, Rate
+from speech_mtl.settings import DecodingSettings
 from speech_mtl.tasks import TASKS, Task
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
@@ -372,12 +373,13 @@ class Run:
         parts = self.best_folder().rglob("*.safetensors")
         return sum(array.size for path in parts for array in load_part(path).values())
 
-    def load(self) -> Recognizer:
-        """The recogniser with the best weights."""
+    def load(self, decoding: DecodingSettings | None = None) -> Recognizer:
+        """The recogniser with the best weights, which decodes as the run's own settings tell or as these do."""
         recipe, tokenizers, tasks = self.recipe(), self.tokenizers(), self.tasks()
         model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
         self.load_best(model)
-        return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
+        decoder = build_decoder(decoding or recipe.decoding)
+        return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks, decoder)
 
 
 def _size(variable: keras.Variable) -> int:

@@ -19,7 +19,7 @@ import speech_mtl.run.evaluate as evaluate_module
 import speech_mtl.run.train as train_module
 from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.run.evaluate import saved_evaluation
+from speech_mtl.run.evaluated import saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.provenance import commit
 from speech_mtl.run.speech import open_split
