@@ -103,6 +103,7 @@ def test_another_decoder_gets_true_frames_and_its_tokens_get_their_times(recogni
     other = Recognizer(recognizer.model, recognizer.tokenizers, 16_000, make_decoder=Fixed)
     hypotheses = other.transcribe(noises(), "bb")
     decoder = other.decoders["bb"]
+    assert isinstance(decoder, Fixed)
     assert (decoder.language, decoder.vocabulary) == ("bb", ("<blank>", "w", "x", "y", "z"))
     for hypothesis, waveform, given in zip(hypotheses, noises(), decoder.given, strict=True):
         assert given.shape == (recognizer.model.num_encoder_frames(len(waveform)), 5)
