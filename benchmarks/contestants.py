@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks import speech_like
 from benchmarks.stopwatch import Seconds, Stopwatch
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import Batch
+from speech_mtl.settings.recipe import Recipe
 
 LEARNING_RATE = 1e-3
 

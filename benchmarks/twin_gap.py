@@ -28,9 +28,10 @@ import numpy as np
 
 from benchmarks.contestants import import_tensorflow, twin_settings
 from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.datatypes import Batch
 from speech_mtl.files import write_text
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import load_recipe
 
 if TYPE_CHECKING:
     from benchmarks.pytorch_twin import Twin

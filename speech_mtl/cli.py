@@ -17,8 +17,8 @@ from speech_mtl.errors import InputError, printable, unusable_file
 from speech_mtl.screen import escape_what_cannot_be_shown
 
 if TYPE_CHECKING:
-    from speech_mtl.config import Recipe
     from speech_mtl.run.folder import Run
+    from speech_mtl.settings.recipe import Recipe
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
@@ -113,7 +113,7 @@ def welcome(
 
 def _load_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
     """The settings; says so if the recipe is one that comes with the package."""
-    from speech_mtl.config import find_recipe, load_recipe
+    from speech_mtl.settings.recipe_file import find_recipe, load_recipe
 
     found = find_recipe(recipe)
     if not recipe.exists():
@@ -124,7 +124,7 @@ def _load_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
 def _load_backend_for(run: Path) -> None:
     """Imports Keras if there is a run to use it for."""
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import refuse_no_run
+    from speech_mtl.settings.recipe_file import refuse_no_run
 
     refuse_no_run(run)
     load_backend()
@@ -193,8 +193,8 @@ def finetune(
 
     Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
     """
-    from speech_mtl.config import parsed_overrides
     from speech_mtl.data.languages import canonical
+    from speech_mtl.settings.dotted import parsed_overrides
 
     if replace_head and keep_head:
         raise InputError(
@@ -580,10 +580,10 @@ def list_settings(
 
     Example: speech-mtl settings rate
     """
-    from speech_mtl.config import all_settings
-    from speech_mtl.listing import listing
+    from speech_mtl.settings.listing import all_settings, listing
+    from speech_mtl.settings.recipe import Recipe
 
-    found = [setting for setting in all_settings() if setting.matches(word)]
+    found = [setting for setting in all_settings(Recipe) if setting.matches(word)]
     if not found:
         raise InputError(
             f"No setting has {word!r} in its key or description",

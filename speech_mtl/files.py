@@ -1,6 +1,6 @@
 """Files: written whole or not at all, and checked once when they are read, whoever wrote them.
 
-Every text, JSON, JSON-lines and YAML file that the package reads comes through here. What is not as it should be is an
+Every text, JSON and JSON-lines file that the package reads comes through here. What is not as it should be is an
 `InputError` that names the file, the line and the field.
 """
 
@@ -19,7 +19,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from speech_mtl.errors import InputError, brief
-from speech_mtl.yaml12 import Lines, parse_yaml
 
 MOST_BYTES = 1 << 28
 """Of a file that is read as a whole: beyond it, it is not one of ours, and would fill the memory."""
@@ -208,20 +207,6 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         raise _Twice(next(name for name in names if names.count(name) > 1))
-
-
-def read_yaml(path: Path, action: str = MAKE_AGAIN, lines: Lines | None = None) -> Any:
-    """Reads a YAML 1.2 file; see `yaml12`.
-
-    Args:
-        path: The file.
-        action: What the user can do about a bad one.
-        lines: Is filled with the lines of all values.
-
-    Raises:
-        InputError: It is missing, not UTF-8, or not YAML of the kind that is read here; with the line.
-    """
-    return parse_yaml(read_text(path, action), lambda line: f"{path}:{line}", action, lines)
 
 
 @lru_cache(maxsize=64)

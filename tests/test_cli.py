@@ -19,7 +19,6 @@ import typer
 
 import speech_mtl
 import speech_mtl.cli as cli
-from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.decoding.writers import WRITERS
@@ -27,6 +26,8 @@ from speech_mtl.run.folder import Run
 from speech_mtl.scoring.error_rate import Score
 from speech_mtl.scoring.rows import evaluation_row
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study.arms import ARMS
 
 PROJECT = Path(cli.__file__).parents[1]

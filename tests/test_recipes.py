@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import speech_mtl
-from speech_mtl.config import load_recipe
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study.compare import compare
 from speech_mtl.study.plan import plan_comparison
 

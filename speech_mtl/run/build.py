@@ -6,7 +6,6 @@ from functools import partial
 import keras
 import numpy as np
 
-from speech_mtl.config import COMMAND_LINE, Recipe, parsed_overrides
 from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
@@ -23,13 +22,12 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.models.task_heads import TaskHead
 from speech_mtl.models.whisper import WhisperFeatures
-from speech_mtl.settings import (
-    DataSettings,
-    DecodingSettings,
-    LowRankAdapterSettings,
-    ProgressiveSettings,
-    TrainingSettings,
-)
+from speech_mtl.settings.data import DataSettings
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.dotted import COMMAND_LINE, parsed_overrides
+from speech_mtl.settings.network import LowRankAdapterSettings, ProgressiveSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.combining import COMBININGS
 from speech_mtl.training.gradients import make_combining_step, make_train_step

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import Examples, damaged_words, utterances_at
 from speech_mtl.data.labels import encode, make_column
 from speech_mtl.datatypes import SPLITS, Hypothesis
@@ -25,7 +24,9 @@ from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluation_row
 from speech_mtl.scoring.tables import escaped, evaluation_table, task_table, write_results
 from speech_mtl.screen import Screen
-from speech_mtl.settings import DataSettings, DecodingSettings
+from speech_mtl.settings.data import DataSettings
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import Task
 
 LONGEST_NAME = 100

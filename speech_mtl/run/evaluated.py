@@ -8,7 +8,6 @@ from typing import Any, NotRequired
 import numpy as np
 from typing_extensions import TypedDict
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_json, read_json_lines, write_text
@@ -18,7 +17,8 @@ from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow
 from speech_mtl.scoring.tables import read_rows
-from speech_mtl.settings import DecodingSettings
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import Task
 
 EVALUATING = ("data", "decoding", "models", "scoring", "tasks")

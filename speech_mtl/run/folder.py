@@ -34,7 +34,6 @@ from filelock import FileLock, Timeout
 from typing_extensions import TypedDict
 
 from speech_mtl import __version__
-from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -45,7 +44,9 @@ from speech_mtl.run.build import build_decoder, build_model
 from speech_mtl.run.contents import refuse_changed, write_contents
 from speech_mtl.run.weights import COPY_AGAIN, load_part, load_weights, save_part, save_weights, unreadable
 from speech_mtl.scoring.rows import Amount, Rate
-from speech_mtl.settings import DecodingSettings
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import RUN_SETTINGS, load_recipe, refuse_no_run
 from speech_mtl.tasks import TASKS, Task
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress

@@ -15,7 +15,6 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from speech_mtl import __version__
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.store import file_state
 from speech_mtl.datatypes import Utterance
@@ -24,6 +23,7 @@ from speech_mtl.files import NotNegative, read_json, write_text
 from speech_mtl.run.folder import Run
 from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
+from speech_mtl.settings.recipe import Recipe
 
 ACCEPT = "--accept-changes"
 """The option of the command line that goes on in spite of changes."""

@@ -7,9 +7,10 @@ write such a function under `@method`; `tests/run/test_methods.py` finds it by i
 from collections.abc import Callable
 from typing import Any
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.settings import ProgressiveSettings, UnfreezeHeadsSettings
+from speech_mtl.settings.network import ProgressiveSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import UnfreezeHeadsSettings
 
 Method = Callable[[Recipe, str], dict[str, Any]]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import (
     Examples,
     Reading,
@@ -29,6 +28,7 @@ from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import audio_limits
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import TASKS, Task
 
 Wrap = Callable[[Iterable, str], Iterable]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.errors import InputError, printable
@@ -14,7 +13,9 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.folder import Run
 from speech_mtl.run.output_rows import copy_rows, old_heads
 from speech_mtl.run.weights import Part, load_part, part_names, part_path, set_part
-from speech_mtl.settings import ProgressiveSettings, Section
+from speech_mtl.settings.network import ProgressiveSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.section import Section
 from speech_mtl.tasks import Task
 
 KEPT, NEW, LEFT_OUT = "kept", "new", "left out"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.config import LENGTH, PLACES, TEST_MANIFESTS, Recipe, changed_settings
 from speech_mtl.data.batching import Draw, batches
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import is_registered
@@ -45,7 +44,9 @@ from speech_mtl.run.speech import (
 from speech_mtl.run.start import kept_tokenizer, start_from
 from speech_mtl.run.validation import Conflicts, DevLook, error_figure, error_name, mean_of
 from speech_mtl.screen import Screen
-from speech_mtl.settings import TrainingSettings
+from speech_mtl.settings.dotted import changed_settings
+from speech_mtl.settings.recipe import LENGTH, PLACES, TEST_MANIFESTS, Recipe
+from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.trainer import Interval, Progress, TrainingLoop

@@ -13,7 +13,8 @@ from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
-from speech_mtl.settings import DataSettings, DecodingSettings
+from speech_mtl.settings.data import DataSettings
+from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.tasks import Task
 
 SUFFIXES = (

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.evaluate import References, label_errors, recognize, task_score
 from speech_mtl.run.plateau import is_on_plateau
 from speech_mtl.scoring.error_rate import TaskScore
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import TASKS
 from speech_mtl.training.gradients import make_products
 from speech_mtl.training.objective import Objective

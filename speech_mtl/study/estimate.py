@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import parts_to_decode
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.datatypes import SPLITS, Batch
 from speech_mtl.run.build import build_model, build_optimizer, build_step, build_weighting
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.tables import duration, markdown_table
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import Plan
 from speech_mtl.study.run_stage import SPLITS as TESTED
 from speech_mtl.training.gradients import make_forward

@@ -7,10 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from unicodedata import normalize
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import Stage, StagesOf, find_arm, target_of
 from speech_mtl.study.controls import arms_and_controls, only, renamed
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm

@@ -23,7 +23,6 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from speech_mtl.config import RECIPE
 from speech_mtl.datatypes import Protocol
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, json_text, read_json, read_text, write_text
@@ -31,6 +30,7 @@ from speech_mtl.run.provenance import Provenance, portable
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.rows import Amount, measured_row
 from speech_mtl.scoring.tables import read_rows
+from speech_mtl.settings.recipe_file import RECIPE
 from speech_mtl.study.arms import ARMS
 from speech_mtl.study.report.figures import figures_of
 from speech_mtl.study.statistics.effort import after_pretraining, efforts

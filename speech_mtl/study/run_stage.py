@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speech_mtl.backend import load_backend
-from speech_mtl.config import Recipe
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     from speech_mtl.run.made_from import Now

@@ -18,7 +18,6 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, TypedDict
 
-from speech_mtl.config import Recipe, changed_settings
 from speech_mtl.errors import InputError, require
 from speech_mtl.files import json_text, replacing, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
@@ -29,7 +28,9 @@ from speech_mtl.run.speech import open_split
 from speech_mtl.run.validation import error_figure, error_name
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
-from speech_mtl.settings import EqualWeightingSettings, FixedWeightingSettings
+from speech_mtl.settings.dotted import changed_settings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import EqualWeightingSettings, FixedWeightingSettings
 from speech_mtl.study.engines import Engine, ThisProcess, open_engine
 from speech_mtl.study.run_stage import run_stage
 

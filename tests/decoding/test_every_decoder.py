@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, logsumexp
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.decoder import Decoder
 from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.run.build import build_decoder
+from speech_mtl.settings.recipe import Recipe
 
 VOCABULARY = ("<blank>", "a", "b")
 

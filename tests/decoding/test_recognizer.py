@@ -5,7 +5,6 @@ import pytest
 import soundfile
 from scipy.special import log_softmax
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import Reading, load_examples
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.store import AudioLimits, open_store
@@ -17,6 +16,7 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_model
 from speech_mtl.run.folder import Run
+from speech_mtl.settings.recipe import Recipe
 
 ENCODER = {
     "kind": "conformer",

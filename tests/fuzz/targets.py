@@ -13,7 +13,6 @@ import numpy as np
 import soundfile
 from mutations import EXTREMES, spoil_bytes, spoil_head, spoil_json, spoil_json_text, spoil_lines
 
-from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.run.build import build_optimizer, build_weighting
@@ -21,6 +20,8 @@ from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_tasks, make_tokenizer, open_split
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study import results as report
 from speech_mtl.study.plan import plan_comparison
 from speech_mtl.study.report.readme import render_readme

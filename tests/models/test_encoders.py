@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from tiny_encoders import whisper_folder
 
-from speech_mtl import config, settings
 from speech_mtl.datatypes import Batch
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoders import ENCODERS
@@ -16,6 +15,7 @@ from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.settings import network as settings
 from speech_mtl.training.losses import ctc_loss
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -271,8 +271,3 @@ def test_settings_are_the_arguments(kind):
     for name, field in fields.items():
         assert field.is_required() == (arguments[name] is inspect.Parameter.empty)
         assert field.is_required() or field.default == arguments[name]
-
-
-@pytest.mark.parametrize("kind", sorted(ENCODERS))
-def test_kind_is_known_to_messages(kind):
-    assert kind in config._KINDS

@@ -10,11 +10,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from transformers_whisper import CONFIG, EXPECTED, LAYERS, MELS, D, features, write_model
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.models.whisper import WhisperEncoder
 from speech_mtl.run.train import train
-from speech_mtl.settings import WhisperSettings
+from speech_mtl.settings.network import WhisperSettings
+from speech_mtl.settings.recipe import Recipe
 
 pytest.importorskip("keras_hub")
 

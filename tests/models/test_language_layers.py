@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.models import language_layers
 from speech_mtl.models.language_layers import Adapter, LanguageParts, LowRank, OwnBlock, by_language
 from speech_mtl.models.layers import FrameContext, RecurrentBlock
 from speech_mtl.run.build import build_model
+from speech_mtl.settings.recipe import Recipe
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model
+from speech_mtl.settings.recipe import Recipe
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

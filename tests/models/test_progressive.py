@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import Lateral
 from speech_mtl.run.build import build_model, build_optimizer
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.gradients import make_forward, make_train_step
 
 ops: Any = keras.ops  # whose annotations admit strings and None

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.special
 
-from speech_mtl import settings
 from speech_mtl.models.task_heads import POOLINGS, AttentionPooling, MeanPooling, TaskHead, TaskHeads
+from speech_mtl.settings import tasks as settings
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

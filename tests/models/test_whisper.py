@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from tiny_encoders import encoder_settings, whisper_folder
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.models.whisper import WhisperEncoder, WhisperFeatures
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe import Recipe
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

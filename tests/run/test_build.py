@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from tiny_encoders import encoder_settings, feature_settings
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.batching import Ramp
 from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.features import LogMel
 from speech_mtl.run.build import build_model, build_optimizer, build_plan, build_schedule
 from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.unfreezing import All
 
 

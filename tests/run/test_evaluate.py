@@ -10,7 +10,6 @@ from typing import Literal
 import pytest
 from heard import Heard
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.decoding.decoder import Decoded
 from speech_mtl.decoding.greedy import Greedy
@@ -21,7 +20,8 @@ from speech_mtl.run.evaluate import LONGEST_NAME, evaluate, evaluate_manifest, h
 from speech_mtl.run.evaluated import hypotheses_path, saved_evaluation, saved_hypotheses
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_tokenizer, open_split
-from speech_mtl.settings import GreedyDecodingSettings
+from speech_mtl.settings.decoding import GreedyDecodingSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.tags import Tags
 

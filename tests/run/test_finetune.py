@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
@@ -15,7 +14,8 @@ from speech_mtl.run.build import build_model, build_optimizer
 from speech_mtl.run.finetune import NewLanguage, finetuning_recipe, schedule_for
 from speech_mtl.run.folder import Run
 from speech_mtl.run.train import train
-from speech_mtl.settings import TrainingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import TrainingSettings
 
 FEW_UPDATES = {"training.num_updates": 2, "training.evaluate_every": 2}
 

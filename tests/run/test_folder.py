@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
@@ -23,6 +22,7 @@ from speech_mtl.run.build import build_model, build_optimizer
 from speech_mtl.run.contents import CONTENTS
 from speech_mtl.run.folder import FORMAT, LEAVE_OUT, Run
 from speech_mtl.run.weights import COPY_AGAIN, load_part, save_part
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress

@@ -10,7 +10,6 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_encoders import encoder_settings, feature_settings
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
 from speech_mtl.errors import InputError
@@ -20,6 +19,7 @@ from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
 from speech_mtl.run.folder import Run
 from speech_mtl.run.start import PartOrigin, start_from
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe import Recipe
 
 OLD = {"aa": "a b", "bb": "bc", "dd": "d"}
 """The letters of an old run's languages."""

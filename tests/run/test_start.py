@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from heard import Heard
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
@@ -20,6 +19,7 @@ from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
 from speech_mtl.run.start import PartOrigin, start_from
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import TASKS, Task
 
 

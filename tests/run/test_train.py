@@ -13,7 +13,6 @@ import pytest
 from heard import Heard
 
 import speech_mtl.run.train as train_module
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -22,6 +21,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.train import train
 from speech_mtl.run.weights import load_part
+from speech_mtl.settings.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

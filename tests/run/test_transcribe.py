@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_model
 from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import Classes, FrameTags, Number
 
 

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.run.methods import FROZEN_RATE
-from speech_mtl.settings import ProgressiveSettings
+from speech_mtl.settings.network import ProgressiveSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import ARMS, Stage, find_arm
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
 from speech_mtl.training.unfreezing import UNFREEZINGS

@@ -17,7 +17,6 @@ from heard import Heard
 
 import speech_mtl.run.evaluate as evaluate_module
 import speech_mtl.run.train as train_module
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.run.evaluated import saved_evaluation
 from speech_mtl.run.folder import Run
@@ -25,6 +24,7 @@ from speech_mtl.run.provenance import commit
 from speech_mtl.run.speech import open_split
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.compare import compare, transfer
 from speech_mtl.study.gather import UNKNOWN
 from speech_mtl.study.plan import plan_comparison

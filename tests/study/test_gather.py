@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.files import json_text, write_text
 from speech_mtl.run.folder import Run
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import Stage
 from speech_mtl.study.gather import (
     MOST_POINTS,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.scoring.tables import read_rows
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import results as report
 from speech_mtl.study.compare import compare, comparison_text
 from speech_mtl.study.plan import plan_comparison

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.settings import GreedyDecodingSettings
+from speech_mtl.settings.decoding import GreedyDecodingSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import Stage
 from speech_mtl.study.plan import _alike, plan_comparison, plan_transfer
 

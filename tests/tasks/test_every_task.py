@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from speech_mtl import config, settings
+from speech_mtl.settings import tasks as settings
 from speech_mtl.tasks import TASKS
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.frame_tags import ENDS, FrameTags, Segments
@@ -319,11 +319,6 @@ def test_settings_are_the_arguments(kind):
     for name, value in arguments.items():
         task = TASKS[kind].from_labels("mood", "feeling", CASES[kind].labels, **{name: value})
         assert task.to_json()[name] == value
-
-
-@every_kind
-def test_kind_is_known_to_messages(kind):
-    assert kind in config._KINDS
 
 
 def test_accuracy_equals_sklearn():

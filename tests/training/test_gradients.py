@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.batching import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.run.build import build_model, build_optimizer
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.gradients import make_forward, make_train_step
 from speech_mtl.training.losses import ctc_loss
 from speech_mtl.training.objective import Objective

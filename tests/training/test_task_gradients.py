@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from tiny_encoders import encoder_settings, feature_settings
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.batching import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.frame_tags import FrameTags
 from speech_mtl.tasks.number import Number

@@ -6,9 +6,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from speech_mtl import settings
-from speech_mtl.config import Recipe
 from speech_mtl.run.build import build_model, build_optimizer, build_unfreezing
+from speech_mtl.settings import training as settings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.unfreezing import UNFREEZINGS, All, Gradual, Heads, HeadsFirst, Layerwise, Unfreezing
 
 DEPTHS = 5

@@ -67,7 +67,7 @@ def parse_yaml(text: str, where: Callable[[int], str], action: str, lines: Lines
 
 
 def yaml_text(value: object) -> str:
-    """Plain values as a YAML text that `read_yaml` gives back."""
+    """Plain values as a YAML text that `parse_yaml` gives back."""
     stream = io.StringIO()
     writer = YAML(typ="safe", pure=True)
     writer.Representer = _Representer

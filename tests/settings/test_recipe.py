@@ -3,17 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl import settings
-from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.errors import InputError
-from speech_mtl.settings import (
-    ConformerSettings,
-    LanguageSettings,
-    LogMelSettings,
-    PinyinTokenizerSettings,
-    RecurrentSettings,
-    SpecAugmentSettings,
-)
+from speech_mtl.settings.data import DataSettings, LanguageSettings, PinyinTokenizerSettings, SpecAugmentSettings
+from speech_mtl.settings.network import ConformerSettings, LogMelSettings, RecurrentSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import load_recipe
+from speech_mtl.settings.training import TrainingSettings
 
 SMALLEST = "name: x\nlanguages: {cs: {}}\ndata: {dir: data/x}\n"
 
@@ -435,7 +430,7 @@ def test_settings_are_arguments_with_the_same_defaults():
     arguments = defaults(SpecAugment)
     assert arguments.items() >= SpecAugmentSettings().model_dump().items()
     assert arguments.keys() - SpecAugmentSettings.model_fields.keys() == {"random", "name"}
-    assert settings.DataSettings(dir=Path("d")).sample_rate_hz == defaults(LogMel)["sample_rate_hz"]
+    assert DataSettings(dir=Path("d")).sample_rate_hz == defaults(LogMel)["sample_rate_hz"]
 
 
 def test_optimizer_and_schedule_have_their_settings():
@@ -443,7 +438,7 @@ def test_optimizer_and_schedule_have_their_settings():
     from speech_mtl.training.optimizer import FlatAdamW
     from speech_mtl.training.unfreezing import All
 
-    training = settings.TrainingSettings()
+    training = TrainingSettings()
     assert defaults(FlatAdamW)["weight_decay"] == training.weight_decay
     assert defaults(FlatAdamW)["clip_norm"] == training.clip_norm
     schedule = build_schedule(training, All(2))

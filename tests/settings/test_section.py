@@ -10,16 +10,11 @@ import librosa
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from speech_mtl.config import Recipe  # noqa: F401 is a section, too
-from speech_mtl.settings import (
-    CompareSettings,
-    FilePath,
-    LanguageName,
-    LogMelSettings,
-    Name,
-    Section,
-    TrainingSettings,
-)
+from speech_mtl.settings.network import LogMelSettings
+from speech_mtl.settings.recipe import Recipe  # noqa: F401 is a section, too
+from speech_mtl.settings.section import FilePath, LanguageName, Name, Section
+from speech_mtl.settings.study import CompareSettings
+from speech_mtl.settings.training import TrainingSettings
 
 
 def sections(section: type[Section] = Section) -> Iterator[type[Section]]:

@@ -7,9 +7,9 @@ from random import Random
 import pytest
 from ruamel.yaml import YAML
 
-from speech_mtl import yaml12
 from speech_mtl.errors import InputError
-from speech_mtl.yaml12 import Lines, parse_yaml, yaml_text
+from speech_mtl.settings import yaml12
+from speech_mtl.settings.yaml12 import Lines, parse_yaml, yaml_text
 
 
 def parsed(text: str, lines: Lines | None = None):

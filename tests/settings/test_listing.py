@@ -1,10 +1,10 @@
-from speech_mtl.config import Recipe, all_settings
-from speech_mtl.listing import listing
-from speech_mtl.settings import Section
+from speech_mtl.settings.listing import all_settings, listing
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.section import Section
 
 
 def test_every_setting_is_listed_with_what_it_does():
-    listed = {setting.key.rpartition(".")[2] for setting in all_settings()}
+    listed = {setting.key.rpartition(".")[2] for setting in all_settings(Recipe)}
     whole = {"languages", "tasks", "columns"}
     plain = {
         name
@@ -14,7 +14,7 @@ def test_every_setting_is_listed_with_what_it_does():
     }
     assert len(plain) > 80
     assert plain - whole <= listed
-    assert [setting.key for setting in all_settings() if not setting.about] == []
+    assert [setting.key for setting in all_settings(Recipe) if not setting.about] == []
 
 
 def _all(section: type[Section]) -> list[type[Section]]:
@@ -22,36 +22,38 @@ def _all(section: type[Section]) -> list[type[Section]]:
 
 
 def test_kinds_are_alternatives():
-    kinds = {setting.key: setting.values for setting in all_settings() if setting.key.endswith(".kind")}
+    kinds = {setting.key: setting.values for setting in all_settings(Recipe) if setting.key.endswith(".kind")}
     assert kinds["encoder.kind"] == "conformer | recurrent | whisper | progressive"
     assert kinds["tasks.TASK.kind"] == "classes | number | tags | frame_tags"
-    widths = {setting.kind: setting.default for setting in all_settings() if setting.key == "encoder.dim"}
+    widths = {setting.kind: setting.default for setting in all_settings(Recipe) if setting.key == "encoder.dim"}
     assert widths == {"encoder.kind=conformer": "144", "encoder.kind=recurrent": "256"}
 
 
 def test_a_setting_has_its_values_default_and_description():
-    text = listing([setting for setting in all_settings() if setting.matches("Warmup_Updates")], 80)
+    text = listing([setting for setting in all_settings(Recipe) if setting.matches("Warmup_Updates")], 80)
     start = "      0 to 100,000,000, or null. Updates until the peak of the learning rate."
     assert text.splitlines()[:2] == ["training", "  training.warmup_updates=null"]
     assert text.splitlines()[2].startswith(start)
     assert "compare.finetune_warmup_updates=null" in text
-    assert max(len(line) for line in listing(all_settings(), 80).splitlines() if line.startswith("      ")) <= 80
-    found = {setting.key: (setting.values, setting.default) for setting in all_settings()}
+    assert max(len(line) for line in listing(all_settings(Recipe), 80).splitlines() if line.startswith("      ")) <= 80
+    found = {setting.key: (setting.values, setting.default) for setting in all_settings(Recipe)}
     assert found["data.dir"] == ("path", None)
     assert found["augment.noise_snr_db"] == ("[-50 to 100, -50 to 100]", "[10.0, 30.0]")
     assert found["training.select"] == ("best | last", '"best"')
     assert found["languages.LANGUAGE.manifests"] == ("{train | dev | test: path}", "{}")
     assert found["data.allow_skipped"] == ("0 to less than 1", "0.01")
-    assert len(listing(all_settings(), 100).split("\n\n")) == len({(s.section, s.kind) for s in all_settings()})
+    assert len(listing(all_settings(Recipe), 100).split("\n\n")) == len(
+        {(s.section, s.kind) for s in all_settings(Recipe)}
+    )
 
 
 def test_defaults_can_be_typed():
     recipe = Recipe.model_validate({"name": "x", "languages": {"cs": {}}, "data": {"dir": "d"}})
-    from speech_mtl.config import parsed_overrides
+    from speech_mtl.settings.dotted import parsed_overrides
 
     typed = [
         f"{setting.key}={setting.default}"
-        for setting in all_settings()
+        for setting in all_settings(Recipe)
         if setting.default is not None and setting.kind in ("", "encoder.kind=conformer", "features.kind=log_mel")
         if not any(part.isupper() for part in setting.key.split(".")) and setting.default != "null"
     ]

@@ -1,68 +1,45 @@
-"""A recipe: all settings of a run or a comparison. A YAML file of these is checked once, here, when it is loaded.
+"""A recipe: all settings of a run or a comparison, checked once and then frozen."""
 
-What comes out is frozen. The settings themselves are in `settings.py`.
-"""
-
-import difflib
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from speech_mtl.data.languages import canonical
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
-from speech_mtl.errors import InputError, brief
-from speech_mtl.files import read_yaml
-from speech_mtl.listing import Setting, list_settings
-from speech_mtl.settings import (
+from speech_mtl.errors import InputError
+from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings
+from speech_mtl.settings.decoding import DecodingSettings, GreedyDecodingSettings
+from speech_mtl.settings.dotted import by_dotted_key, plain, set_value
+from speech_mtl.settings.mistakes import Place, input_error
+from speech_mtl.settings.network import (
     AdapterSettings,
-    AugmentSettings,
-    CompareSettings,
     ConformerSettings,
-    DataSettings,
-    DecodingSettings,
     EncoderSettings,
-    EqualWeightingSettings,
     FeatureSettings,
-    FilePath,
+    LogMelSettings,
+    LowRankAdapterSettings,
+    ProgressiveSettings,
+    SharingSettings,
+)
+from speech_mtl.settings.section import FilePath, LanguageName, Name, Section, Seed, Text, Word
+from speech_mtl.settings.study import CompareSettings, TuneSettings
+from speech_mtl.settings.tasks import TaskSettings
+from speech_mtl.settings.training import (
+    EqualWeightingSettings,
     FixedWeightingSettings,
     GradientSettings,
     GradNormSettings,
-    GreedyDecodingSettings,
-    LanguageName,
-    LanguageSettings,
-    LogMelSettings,
-    LowRankAdapterSettings,
-    Name,
-    ProgressiveSettings,
-    Section,
-    Seed,
-    SharingSettings,
-    TaskSettings,
-    Text,
     TrainingSettings,
-    TuneSettings,
     UnfreezeHeadsSettings,
     WeightingSettings,
-    Word,
 )
-from speech_mtl.yaml12 import Lines, parse_yaml, yaml_text
-
-Place = tuple[str | int, ...]
-"""Keys and numbers that lead to a setting."""
-
-COMMAND_LINE = "the command line"
-
-RUN_SETTINGS = "settings.yaml"
-"""What the recipe of a run is called in its folder; see `runs`."""
-
+from speech_mtl.settings.yaml12 import yaml_text
 
 UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*", "decoding.*")
 """Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
@@ -75,9 +52,6 @@ TEST_MANIFESTS = "languages.*.manifests.test"
 
 LENGTH = ("training.num_updates", "training.patience")
 """How long a run trains: it can be trained further."""
-
-RECIPE = "recipe.yaml"
-"""What the file of a recipe is called in its folder."""
 
 
 class Recipe(Section):
@@ -277,6 +251,18 @@ class Recipe(Section):
             raise ValueError(f"weighting.weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
         return self
 
+    @classmethod
+    def checked(cls, values: dict, where: Callable[[Place], str]) -> "Recipe":
+        """Plain values as a recipe; `where` each was given, for messages.
+
+        Raises:
+            InputError: A key is unknown, or a value fails its check.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise input_error(error, cls, where) from None
+
     @property
     def trained_languages(self) -> tuple[str, ...]:
         """The languages whose speech training uses."""
@@ -297,7 +283,7 @@ class Recipe(Section):
         values["training"] |= phases  # alike, whether given or not
         return {
             key: value
-            for key, value in _by_dotted_key(values).items()
+            for key, value in by_dotted_key(values).items()
             if not any(fnmatchcase(key, pattern) for pattern in (*UNTRAINED, *but))
         }
 
@@ -325,245 +311,9 @@ class Recipe(Section):
         """A copy in which each dotted key has its new value; `where` these come from, for messages."""
         values = self.model_dump(mode="json")
         for key, value in overrides.items():
-            _set(values, key, _plain(value), where)
-        return _checked(values, lambda _: where)
+            set_value(values, key, plain(value), where)
+        return Recipe.checked(values, lambda _: where)
 
     def to_yaml(self) -> str:
         """All settings, defaults written out, as YAML that `load_recipe` reads back."""
         return yaml_text(self.model_dump(mode="json"))  # the order of languages is that of `language_ids`
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with the package, by their path in a checkout, such as `recipes/own`."""
-    package = Path(__file__).parent
-    installed = sorted(package.glob(f"recipes/*/{RECIPE}"))
-    return {
-        f"recipes/{path.parent.name}": path for path in installed or sorted(package.parent.glob(f"recipes/*/{RECIPE}"))
-    }
-
-
-def find_recipe(path: Path) -> Path:
-    """The file of a recipe: that file, that in the folder, or, where nothing is there, the one that comes with us.
-
-    Raises:
-        InputError: There is none.
-    """
-    here, shipped = path / RECIPE if path.is_dir() else path, shipped_recipes()
-    if here.is_file():
-        return here
-    named = (path.parent if path.name == RECIPE else path).as_posix()
-    if named in shipped and not path.is_dir():
-        return shipped[named]
-    raise InputError(
-        f"There is no recipe {here}",
-        expected="a YAML file, or a folder with a recipe.yaml; these come with speech-mtl: " + ", ".join(shipped),
-        received="nothing at that path",
-        action="name one of these, or copy one and change it",
-    )
-
-
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Reads and checks a recipe.
-
-    Args:
-        path: A YAML 1.2 file, or a folder that holds `recipe.yaml`; see `find_recipe`.
-        overrides: `key=value` with dotted keys; the value is YAML.
-
-    Raises:
-        InputError: No such file, not YAML, an unknown key or a value that fails its check.
-    """
-    path, lines = find_recipe(path), {}
-    values = read_yaml(path, "mend it, or start from one of the recipes that come with speech-mtl", lines)
-    if not isinstance(values, dict):
-        raise InputError(
-            f"{path} holds no settings",
-            expected="a mapping with at least the keys name, languages and data",
-            received=type(values).__name__,
-            action="start from one of the recipes that come with speech-mtl, such as recipes/own",
-        )
-    typed = parsed_overrides(overrides or [])
-    for key, value in typed.items():
-        _set(values, key, value, COMMAND_LINE)
-    return _checked(values, lambda place: _where(place, path, lines, typed))
-
-
-def _where(place: Place, path: Path, lines: Lines, typed: Mapping[str, Any]) -> str:
-    """Where a setting was given: the line of a recipe, or the command line."""
-    keys = [tuple(key.split(".")) for key in typed]
-    if place and any(key[: len(place)] == place or place[: len(key)] == key for key in keys):
-        return COMMAND_LINE
-    known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in lines), None)
-    return f"{path}:{lines[known]}" if known else str(path)
-
-
-def refuse_no_run(folder: Path) -> None:
-    """Looks whether a folder is a run, which takes no time; what reads a run imports Keras first.
-
-    Raises:
-        InputError: It is none.
-    """
-    if (folder / RUN_SETTINGS).is_file():
-        return
-    raise InputError(
-        f"{folder} is not a run",
-        expected=f"a folder with a {RUN_SETTINGS}, which `speech-mtl train` writes",
-        received="no such file" if folder.is_dir() else "no such folder",
-        action="give the folder that training named at its end",
-    )
-
-
-def parsed_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """Settings as they are typed, `key=value` with dotted keys, by key.
-
-    Raises:
-        InputError: One has no value, or a value is not YAML.
-    """
-    values = {}
-    for override in overrides:
-        key, sign, value = override.partition("=")
-        if not sign or not value.strip():
-            raise InputError(
-                f"The setting {override!r} on {COMMAND_LINE} has no value",
-                expected="key=value, such as training.num_updates=500",
-                received=override,
-                action="add the value; null stands for none, and '' for an empty text",
-            )
-        values[key] = parse_yaml(value, lambda _, key=key: f"{key} on {COMMAND_LINE}", "quote the value")
-    return values
-
-
-def changed_settings(there: dict, here: dict) -> list[str]:
-    """What differs between two nested settings, `dotted.key: value there -> value here`."""
-    old, new = _by_dotted_key(there), _by_dotted_key(here)
-    return [
-        f"{key}: {_short(old.get(key))} -> {_short(new.get(key))}" for key in new | old if old.get(key) != new.get(key)
-    ]
-
-
-def _by_dotted_key(values: dict, prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one dictionary."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _by_dotted_key(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 120 else text[:117] + "..."
-
-
-def _plain(value: Any) -> Any:
-    """Settings as a recipe's YAML has them."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-
-
-def _set(values: dict, key: str, value: Any, where: str) -> None:
-    """Sets a dotted key; `where` it comes from, for messages.
-
-    Raises:
-        InputError: A part of the key is empty, or leads into a value that has no parts.
-    """
-    *parents, last = parts = key.split(".")
-    if "" in parts or len(parts) > MOST_PARTS:
-        raise InputError(
-            f"{where}: {key!r} is no key of a setting",
-            expected=f"1 to {MOST_PARTS} names with dots between them, such as training.num_updates",
-            received=key,
-            action="`speech-mtl settings` lists all keys",
-        )
-    for i, parent in enumerate(parents, 1):
-        if values.get(parent) is None:
-            values[parent] = {}
-        if not isinstance(values[parent], dict):
-            raise InputError(
-                f"{where}: {key} leads into {'.'.join(parts[:i])}, which has no keys of its own",
-                expected="the key of a whole value: lists are given as a whole",
-                received=f"{key}, where {'.'.join(parts[:i])} is {brief(values[parent])}",
-                action=f"set {'.'.join(parts[:i])}",
-            )
-        values = values[parent]
-    values[last] = value
-
-
-MOST_PARTS = 20
-"""Of a dotted key."""
-
-
-def _checked(values: dict, where: Callable[[Place], str]) -> Recipe:
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise _input_error(error, where) from None
-
-
-def _input_error(error: ValidationError, where: Callable[[Place], str]) -> InputError:
-    """The first problem that pydantic found, in our four parts."""
-    first = error.errors(include_url=False)[0]
-    place = _place(first["loc"])
-    key = ".".join(map(str, place)) or "the recipe"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        return InputError(
-            f"{where(place)}: unknown key {key!r}{more}",
-            expected="one of " + ", ".join(_known_keys(place[:-1])),
-            received=key,
-            action=f"did you mean {near}?" if (near := _near(place)) else "remove the key",
-        )
-    expected = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "union_tag_invalid":
-        expected = "one of the kinds " + str(first.get("ctx", {}).get("expected_tags"))
-    return InputError(
-        f"{where(place)}: {key} is not right{more}",
-        expected=expected,
-        received="nothing" if first["type"] == "missing" else brief(first["input"]),
-        action=f"change {key}",
-    )
-
-
-def _place(location: Place) -> Place:
-    """Where pydantic found a problem, without the kinds and the sign for keys that it puts there."""
-    parts = location[:-1] if location[-1:] == ("[key]",) else location
-    named = zip(("", *parts), parts, strict=False)
-    return tuple(part for before, part in named if before in _HOLD_NAMES or part not in _KINDS)
-
-
-_HOLD_NAMES = ("tasks", "languages", "variants")
-"""What holds names that a user gives, which may be those of kinds."""
-
-
-def _kinds(section: type[Section]) -> set[str]:
-    """The kinds of a settings class and all that are made from it."""
-    own = {section.model_fields["kind"].default} if "kind" in section.model_fields else set()
-    return own.union(*map(_kinds, section.__subclasses__()))
-
-
-_KINDS = _kinds(Section)
-"""What pydantic puts into the path of a setting that comes in several kinds."""
-
-
-@cache
-def all_settings() -> list[Setting]:
-    """Every setting of a recipe, in its order."""
-    return list_settings(Recipe.model_json_schema())
-
-
-def _known_keys(place: Place) -> list[str]:
-    """The keys that the section at a place has; of every kind where there are several."""
-    paths = [setting.key.split(".") for setting in all_settings()]
-    inside = [path for path in paths if len(path) > len(place) and all(map(_stands_for, path, place))]
-    return sorted({path[len(place)] for path in inside})
-
-
-def _stands_for(part: str, given: str | int) -> bool:
-    return part.isupper() or part == given
-
-
-def _near(place: Place) -> str:
-    """Keys that an unknown one may have meant: of that name in other sections, and of a name like it in its own."""
-    *section, last = map(str, place)
-    elsewhere = dict.fromkeys(one.key for one in all_settings() if one.key.rpartition(".")[2] == last)
-    near = difflib.get_close_matches(last[:100], _known_keys(place[:-1]), n=1)
-    return " or ".join(map(repr, [*list(elsewhere)[:3], *(".".join([*section, one]) for one in near)]))

@@ -1,10 +1,13 @@
-"""All settings with their values, defaults and descriptions, found in the JSON schema of a recipe."""
+"""All settings with their values, defaults and descriptions, found in its JSON schema."""
 
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+from pydantic import BaseModel
 
 NAMED = {"languages": "LANGUAGE", "tasks": "TASK"}
 """What stands for the names that a user gives, in the keys of settings."""
@@ -38,8 +41,10 @@ class Setting:
         return word.casefold() in f"{self.key} {self.kind} {self.about}".casefold()
 
 
-def list_settings(schema: Mapping[str, Any]) -> list[Setting]:
-    """The settings in a JSON schema, in its order."""
+@cache
+def all_settings(section: type[BaseModel]) -> list[Setting]:
+    """Every setting of a section and of those in it, in their order."""
+    schema = section.model_json_schema()
     return list(_Walk(schema["$defs"]).section(schema, "", ""))
 
 
