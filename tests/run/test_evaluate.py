@@ -5,10 +5,11 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pytest
 from heard import Heard
+from pydantic import BaseModel
 
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.decoding.decoder import Decoded
@@ -20,7 +21,6 @@ from speech_mtl.run.evaluate import LONGEST_NAME, evaluate, evaluate_manifest, h
 from speech_mtl.run.evaluated import hypotheses_path, saved_evaluation, saved_hypotheses
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_tokenizer, open_split
-from speech_mtl.settings.decoding import GreedyDecodingSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.tags import Tags
@@ -184,8 +184,10 @@ class Backwards(Greedy):
         return Decoded(found.tokens[::-1], found.score)
 
 
-class BackwardsSettings(GreedyDecodingSettings):
-    kind: Literal["backwards"] = "backwards"  # pyright: ignore[reportIncompatibleVariableOverride]
+class BackwardsSettings(BaseModel):
+    """No `Section`: all of these that there are in a process are taken for settings."""
+
+    kind: str = "backwards"
     strength: int = 3
 
 
@@ -201,12 +203,13 @@ def test_another_decoder_is_told_and_its_results_are_never_those_of_the_usual_on
     assert "Decoding" not in (run.path / "evaluation.md").read_text()
     texts = [record["hypothesis"] for record in saved_hypotheses(run, "aa", "test")]
 
-    other = evaluate(run, splits, decoding=BackwardsSettings())
+    settings: Any = BackwardsSettings()
+    other = evaluate(run, splits, decoding=settings)
     assert saved_evaluation(run, splits) is None, "they are of another decoder"
     assert other != usual
     assert [record["hypothesis"] for record in saved_hypotheses(run, "aa", "test")] == [text[::-1] for text in texts]
     assert (run.path / "evaluation.md").read_text().endswith("\n\nDecoding: kind=backwards, strength=3\n")
-    asked = run.recipe().model_copy(update={"decoding": BackwardsSettings()})
+    asked = run.recipe().model_copy(update={"decoding": settings})
     monkeypatch.setattr(run, "recipe", lambda: asked)
     assert saved_evaluation(run, splits) == other
     asked = run.recipe().model_copy(update={"decoding": BackwardsSettings(strength=4)})
