@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from speech_mtl import __version__
-from speech_mtl.decoding.writers import SUBTITLES, WRITERS, find_writer
+from speech_mtl.decoding.writers import WRITERS, find_writer
 from speech_mtl.errors import InputError, printable, unusable_file
 from speech_mtl.screen import escape_what_cannot_be_shown
 
@@ -324,7 +324,6 @@ def transcribe(
 
     Example: speech-mtl transcribe runs/human --language zh-CN FOLDER --format srt --out subtitles
     """
-    write = find_writer(form)
     _load_backend_for(run)
     from speech_mtl.files import write_text
     from speech_mtl.run.build import decoding_with
@@ -334,13 +333,7 @@ def transcribe(
 
     screen, tasks = Screen(), Run(run).tasks() if labels else {}
     found, refused = audio_files(files), 0
-    if form in SUBTITLES and out is None and len(found) > 1:
-        raise InputError(
-            f"Subtitles of {len(found)} files cannot stand in one file",
-            expected="one file, or --out with a folder for the subtitles",
-            received=f"--format {form} without --out",
-            action="add --out FOLDER, or give one file",
-        )
+    write = find_writer(form, labels, 1 if out else len(found))
     paths = transcript_paths(found, out, form) if out else {}
     decoding = decoding_with(Run(run).recipe(), changes or [])
     is_shown = out is None and sys.stdout.isatty()  # lines show it themselves

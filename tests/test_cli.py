@@ -191,7 +191,7 @@ def test_transcripts_that_cannot_stand_side_by_side_are_refused_before_any_is_ma
     for name in ("a.wav", "a.flac"):
         soundfile.write(tmp_path / name, speak("abc"), 16_000)
     files = tmp_path / "a.wav", tmp_path / "a.flac"
-    assert "Subtitles of 2 files" in refused("transcribe", run_path, "-l", "aa", *files, "--format", "srt")
+    assert "srt holds one recording a file" in refused("transcribe", run_path, "-l", "aa", *files, "--format", "srt")
     assert "would replace another" in refused("transcribe", run_path, "-l", "aa", *files, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert "no format 'doc'" in refused("transcribe", run_path, "-l", "aa", *files, "--format", "doc")

@@ -18,7 +18,8 @@ class Greedy(Decoder):
 
     def decode(self, log_probabilities: np.ndarray) -> Decoded:
         path, best = log_probabilities.argmax(axis=1), log_probabilities.max(axis=1)
-        firsts, lasts = (np.flatnonzero(np.diff(path, **{end: -1})).tolist() for end in ("prepend", "append"))
+        firsts = np.flatnonzero(np.diff(path, prepend=-1)).tolist()
+        lasts = np.flatnonzero(np.diff(path, append=-1)).tolist()
         tokens = tuple(
             DecodedToken(int(path[first]), first, last, float(best[first : last + 1].mean()))
             for first, last in zip(firsts, lasts, strict=True)

@@ -81,27 +81,36 @@ def vtt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
     return "".join(["WEBVTT\n\n", *cues])
 
 
+LABELLED: dict[str, Writer] = {"tsv": tsv, "json": json_lines}
+"""Formats that have a place for labels."""
+
 SUBTITLES: dict[str, Writer] = {"srt": srt, "vtt": vtt}
 """Formats of one recording a file, as their times have no other."""
 
-WRITERS: dict[str, Writer] = {"tsv": tsv, "txt": txt, "json": json_lines, "ctm": ctm, **SUBTITLES}
+WRITERS: dict[str, Writer] = {**LABELLED, "txt": txt, "ctm": ctm, **SUBTITLES}
 """Every format, by its name and the ending of its files; the first is the usual one."""
 
 
-def find_writer(name: str) -> Writer:
-    """The writer of a format.
+def find_writer(name: str, labels: bool = False, num_recordings_a_file: int = 1) -> Writer:
+    """The writer of a format that is to hold labels, and so many recordings in one file.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: There is none of that name, or it cannot hold them.
     """
     if name not in WRITERS:
-        raise InputError(
-            f"There is no format {name!r}",
-            expected="one of " + ", ".join(WRITERS),
-            received=f"--format {name}",
-            action="name one of these formats",
-        )
-    return WRITERS[name]
+        fitting, problem = WRITERS.keys(), f"There is no format {name!r}"
+    elif labels and name not in LABELLED:
+        fitting, problem = LABELLED.keys(), f"The format {name} has no place for labels"
+    elif num_recordings_a_file > 1 and name in SUBTITLES:
+        fitting, problem = WRITERS.keys() - SUBTITLES, f"The format {name} holds one recording a file"
+    else:
+        return WRITERS[name]
+    raise InputError(
+        problem,
+        expected="one of " + ", ".join(one for one in WRITERS if one in fitting),
+        received=f"--format {name}" + " --labels" * labels + f" for {num_recordings_a_file} recordings",
+        action="name one of these formats; --out FOLDER writes a file for each recording",
+    )
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import Task
 
-EVALUATING = ("data", "decoding", "models", "scoring", "tasks")
+EVALUATING = ("backend", "data", "decoding", "models", "scoring", "tasks")
 """The parts of the package on which an evaluation rests."""
 
 

@@ -89,11 +89,11 @@ def transcript_paths(files: Sequence[Path], folder: Path, ending: str) -> dict[P
         other = taken.setdefault(normalize("NFC", str(target)).casefold(), path)
         if absolute[other] != there or os.path.lexists(target):
             raise InputError(
-                f"The transcript of {path} would replace another",
+                f"The transcript of {path} would replace another file",
                 expected="a new place for the transcript of each file",
                 received=f"{target}, which "
                 + ("is there already" if absolute[other] == there else f"is that of {other}"),
-                action="choose another folder with --out, or transcribe these files one after another",
+                action="choose another folder with --out, or rename or remove one of these files",
             )
         found[path] = target
     return found

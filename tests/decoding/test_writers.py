@@ -65,10 +65,25 @@ def test_names_that_are_no_text_are_written(name: str):
     assert len(text.encode().splitlines()) == len(text.split("\n")) - 1
 
 
+@for_every_format
+def test_a_format_has_a_place_for_labels_and_for_several_recordings_or_is_refused(name: str):
+    assert find_writer(name) is WRITERS[name]
+    has_labels = "calm" in WRITERS[name]([recognised("abc")], [LABELS])
+    cases: list[tuple[bool, dict[str, Any]]] = [(has_labels, {"labels": True})]
+    cases.append((name not in SUBTITLES, {"num_recordings_a_file": 2}))
+    for keeps, arguments in cases:
+        if keeps:
+            assert find_writer(name, **arguments) is WRITERS[name]
+        else:
+            with pytest.raises(InputError, match=f"format {name} h") as caught:
+                find_writer(name, **arguments)
+            assert name not in caught.value.expected
+
+
 def test_an_unknown_format_is_named_with_those_there_are():
     with pytest.raises(InputError, match="no format 'doc'") as caught:
         find_writer("doc")
-    assert caught.value.expected == "one of tsv, txt, json, ctm, srt, vtt"
+    assert caught.value.expected == "one of tsv, json, txt, ctm, srt, vtt"
 
 
 def test_txt_is_the_text():
