@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from speech_mtl import __version__
-from speech_mtl.errors import InputError, cell, printable, unusable_file
+from speech_mtl.decoding.writers import WRITERS, find_writer
+from speech_mtl.errors import InputError, printable, unusable_file
 from speech_mtl.screen import escape_what_cannot_be_shown
 
 if TYPE_CHECKING:
@@ -69,6 +70,14 @@ ComparisonOverrides = Annotated[
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `speech-mtl train` wrote.")]
+Decoding = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of decoding to change, such as decoding.kind=greedy; several times if need be.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
 
 Jobs = Annotated[
@@ -227,6 +236,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Other speech, in one language: what was found in the run's own dev and test stays."),
     ] = None,
+    changes: Decoding = None,
     quiet: Quiet = False,
 ) -> None:
     """Print word and character error rates of a run by language and split.
@@ -243,16 +253,18 @@ def evaluate(
             action="leave --split out, and call it once for each language",
         )
     _load_backend_for(run)
+    from speech_mtl.run.build import decoding_with
     from speech_mtl.run.evaluate import evaluate as evaluate_run
     from speech_mtl.run.evaluate import evaluate_manifest
     from speech_mtl.run.folder import Run
     from speech_mtl.screen import Screen
 
-    name = "evaluation"
+    name, decoding = "evaluation", decoding_with(Run(run).recipe(), changes or [])
     if manifest:
-        name += "-" + evaluate_manifest(Run(run), manifest, language[0] if language else None, Screen(quiet))[1]
+        one = language[0] if language else None
+        name += "-" + evaluate_manifest(Run(run), manifest, one, Screen(quiet), decoding)[1]
     else:
-        evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
+        evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet), decoding=decoding)
     _print_markdown((run / f"{name}.md").read_text(encoding="utf-8").rstrip())
     print(f"The tables are in {run}/{name}.md and .json, what was recognised in {run}/hypotheses/")
 
@@ -289,29 +301,53 @@ def transcribe(
         ),
     ],
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
-    labels: Annotated[bool, typer.Option("--labels", help="Print what the run's other tasks say, too.")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="Write what the run's other tasks predict, too.")] = False,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="|".join(WRITERS),
+            help=" ".join(f"{name}: {(own.__doc__ or name).splitlines()[0]}" for name, own in WRITERS.items()),
+        ),
+    ] = next(iter(WRITERS)),
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write a file for each recording there; else to standard output."),
+    ] = None,
+    changes: Decoding = None,
 ) -> None:
     """Print what is said in audio files, one line a file.
 
     A file that cannot be recognised is named on standard error, and the exit code is then 2.
 
     Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
+
+    Example: speech-mtl transcribe runs/human --language zh-CN FOLDER --format srt --out subtitles
     """
     _load_backend_for(run)
+    from speech_mtl.files import write_text
+    from speech_mtl.run.build import decoding_with
     from speech_mtl.run.folder import Run
-    from speech_mtl.run.transcribe import audio_files, label_texts, transcribe_files
+    from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
     from speech_mtl.screen import Screen
 
     screen, tasks = Screen(), Run(run).tasks() if labels else {}
     found, refused = audio_files(files), 0
-    shown = found if sys.stdout.isatty() else screen.progress(found, "Transcribing")  # lines show it themselves
-    for path, told in transcribe_files(Run(run), shown, language):
+    write = find_writer(form, labels, 1 if out else len(found))
+    paths = transcript_paths(found, out, form) if out else {}
+    decoding = decoding_with(Run(run).recipe(), changes or [])
+    is_shown = out is None and sys.stdout.isatty()  # lines show it themselves
+    shown = found if is_shown else screen.progress(found, "Transcribing")
+    for path, told in transcribe_files(Run(run), shown, language, decoding):
         if isinstance(told, InputError):
             refused += 1
             screen.warn(f"{told.problem}: {told.received}")
+        elif out:
+            write_text(paths[path], write([told], [label_values(tasks, told)]))
         else:
-            line = [str(path), told.text, *label_texts(tasks, told)]
-            print("\t".join(map(cell, line)), flush=True)
+            print(write([told], [label_values(tasks, told)]), end="", flush=True)
+    if out and refused < len(found):
+        print(f"The transcripts are in {out}")
     if refused:
         raise InputError(
             f"{refused} of {len(found)} files could not be transcribed",

@@ -144,7 +144,7 @@ def _backend() -> ModuleType:
 @cache
 def _module(name: str) -> ModuleType:
     """Cached: TensorFlow traces calls of the functions here, and cannot look into an import."""
-    return import_module(f"speech_mtl.backend.{name}")
+    return import_module(f"speech_mtl.backend.{name}_backend")
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from speech_mtl.backend.step import TrainStep
 from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
+from speech_mtl.decoding.decoder import Decoder
+from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoder import Encoder
@@ -23,6 +25,8 @@ from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.models.task_heads import TaskHead
 from speech_mtl.models.whisper import WhisperFeatures
 from speech_mtl.settings.data import DataSettings
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.dotted import COMMAND_LINE, parsed_overrides
 from speech_mtl.settings.network import LowRankAdapterSettings, ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings
@@ -211,6 +215,28 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None
         given_shares={i: share for i, share in shares if i in examples and share is not None},
         ramp=Ramp(target, end - recipe.training.cooldown, end) if data.ramp_to_target else None,
     )
+
+
+def build_decoder(settings: DecodingSettings) -> Callable[[Sequence[str], str], Decoder]:
+    """Makes the decoder of a language from its vocabulary and its tag."""
+    return partial(DECODERS[settings.kind], **settings.model_dump(exclude={"kind"}))
+
+
+def decoding_with(recipe: Recipe, overrides: Sequence[str]) -> DecodingSettings:
+    """How the run of a recipe decodes, with changes as they are typed, `decoding.key=value`.
+
+    Raises:
+        InputError: A change is not right, or is one of another setting, which a trained run cannot change.
+    """
+    changes = parsed_overrides(overrides)
+    if others := [key for key in changes if key.partition(".")[0] != "decoding"]:
+        raise InputError(
+            f"{others[0]} cannot be changed for a trained run",
+            expected="a setting of decoding, such as decoding.kind=greedy",
+            received=f"--set {others[0]}",
+            action="`speech-mtl settings decoding` lists them; train another run to change others",
+        )
+    return recipe.overridden(changes, COMMAND_LINE).decoding
 
 
 def audio_limits(data: DataSettings) -> AudioLimits:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
+from speech_mtl.run.build import build_decoder, build_model
 from speech_mtl.run.contents import refuse_changed, write_contents
 from speech_mtl.run.folder import NUMBER, Run, newest, of_newest
 from speech_mtl.run.weights import (
@@ -23,6 +23,7 @@ from speech_mtl.run.weights import (
     save_part,
     save_weights,
 )
+from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
 
@@ -114,12 +115,13 @@ def num_parameters(run: Run) -> int:
     return sum(array.size for path in parts for array in load_part(path).values())
 
 
-def load_recognizer(run: Run) -> Recognizer:
-    """The recogniser with the best weights of a run."""
+def load_recognizer(run: Run, decoding: DecodingSettings | None = None) -> Recognizer:
+    """The recogniser with the best weights of a run, which decodes by its own settings or by these."""
     recipe, tokenizers, tasks = run.recipe(), run.tokenizers(), run.tasks()
     model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
     Checkpoints(run).load_best(model)
-    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
+    decoder = build_decoder(decoding or recipe.decoding)
+    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks, decoder)
 
 
 def _remove(folder: Path) -> None:

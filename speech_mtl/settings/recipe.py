@@ -14,6 +14,7 @@ from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings
+from speech_mtl.settings.decoding import DecodingSettings, GreedyDecodingSettings
 from speech_mtl.settings.dotted import by_dotted_key, plain, set_value
 from speech_mtl.settings.mistakes import Place, input_error
 from speech_mtl.settings.network import (
@@ -40,7 +41,7 @@ from speech_mtl.settings.training import (
 )
 from speech_mtl.settings.yaml12 import yaml_text
 
-UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*")
+UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*", "decoding.*")
 """Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
 
 PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
@@ -83,6 +84,8 @@ class Recipe(Section):
     adapters: AdapterSettings | None = None
     """Small layers in the encoder that each language has for itself. None: there are none."""
     training: TrainingSettings = TrainingSettings()
+    decoding: DecodingSettings = GreedyDecodingSettings()
+    """How a trained network turns speech into text. While it trains, the validation sets are decoded greedily."""
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()
     seed: Seed = 0

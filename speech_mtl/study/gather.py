@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import num_parameters
-from speech_mtl.run.evaluate import Recognised, saved_hypotheses, saved_task_rows
+from speech_mtl.run.evaluated import Recognised, saved_hypotheses, saved_task_rows
 from speech_mtl.run.folder import Run
 from speech_mtl.run.validation import mean_of
 from speech_mtl.scoring.rows import EvaluationRow, TaskRow

@@ -250,8 +250,9 @@ def _free_name(stage: Stage, stages: Iterable[str]) -> str:
 
 
 def _alike(one: Stage, other: Stage) -> bool:
-    """Whether two are the same run, whatever they are called."""
-    return one.start == other.start and one.recipe.of_one_run() == other.recipe.of_one_run()
+    """Whether two are the same run, evaluated in the same way, whatever they are called."""
+    pairs = [(stage.start, stage.recipe.of_one_run(), stage.recipe.decoding) for stage in (one, other)]
+    return pairs[0] == pairs[1]
 
 
 def _started(stage: Stage, runs: Path) -> Stage:

@@ -35,7 +35,7 @@ def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_chan
             speech.
     """
     from speech_mtl.folders import refuse_foreign_folder
-    from speech_mtl.run.evaluate import saved_evaluation
+    from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.folder import Run
     from speech_mtl.run.resume import is_finished, taken_up
 
@@ -65,7 +65,8 @@ def run_stage(
     import keras
 
     from speech_mtl.folders import claim_folder
-    from speech_mtl.run.evaluate import evaluate, saved_evaluation
+    from speech_mtl.run.evaluate import evaluate
+    from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.train import train
 
     claim_folder(path, "run")  # before the log of its output lies there

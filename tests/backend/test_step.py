@@ -8,7 +8,7 @@ from speech_mtl.backend import compile_forward, compile_step, ctc_loss
 from speech_mtl.backend.step import StepResult
 from speech_mtl.data.batching import padded_rows
 from speech_mtl.datatypes import Batch
-from speech_mtl.decoding.ctc import greedy
+from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.run.build import build_model, build_optimizer
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.objective import Objective
@@ -83,7 +83,7 @@ def as_the_step_sees(batch: Batch) -> Batch:
     """The batch in the shape in which the backend draws random numbers for it."""
     if keras.backend.backend() != "jax":
         return batch
-    from speech_mtl.backend.jax import in_common_shapes
+    from speech_mtl.backend.jax_backend import in_common_shapes
 
     return in_common_shapes(batch)
 
@@ -141,7 +141,8 @@ def test_training(batch, monkeypatch, value_and_gradients):
     assert learnt.max() < 0.3
     assert isinstance(logits.values, np.ndarray)
     assert logits.labels == {}
-    decoded = [tokens for tokens, _ in greedy(logits.values, logits.num_frames)]
+    greedy, true = Greedy([], "aa"), zip(logits.values, logits.num_frames, strict=True)
+    decoded = [[token.number for token in greedy.decode(values[:size]).tokens] for values, size in true]
     assert decoded == [row[:size].tolist() for row, size in zip(batch.tokens, batch.num_tokens, strict=True)]
 
     # The compiled network is the network.
@@ -154,7 +155,7 @@ def test_training(batch, monkeypatch, value_and_gradients):
 def under_jax() -> Any:
     """The seam's module for JAX, whatever the backend of the tests is."""
     pytest.importorskip("jax", reason="needs the extra `jax`")
-    from speech_mtl.backend import jax
+    from speech_mtl.backend import jax_backend as jax
 
     return jax
 

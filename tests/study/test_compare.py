@@ -16,7 +16,7 @@ from heard import Heard
 
 import speech_mtl.run.evaluate as evaluate_module
 from speech_mtl.errors import InputError
-from speech_mtl.run.evaluate import saved_evaluation
+from speech_mtl.run.evaluated import saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.loop import Training
 from speech_mtl.run.provenance import commit
