@@ -379,6 +379,19 @@ def test_a_checkpoint_of_another_shape_is_an_input_error(
         assert largest in caught.value.expected, kind
 
 
+@pytest.mark.parametrize("kind", sorted(kind for kind, own in WEIGHTINGS.items() if own.remembered))
+def test_the_state_of_a_weighting_is_restored_on_resume(
+    kind: str, model: MultilingualModel, optimizer: FlatAdamW, run: Run
+):
+    objective = Objective(model.languages, ())
+    before, resumed = WEIGHTINGS[kind](objective), WEIGHTINGS[kind](objective)
+    before.set_state({name: np.nan_to_num(array) + 3 for name, array in before.state().items()})
+    run.save_checkpoint(model, optimizer, Progress(update=2), before)
+    run.load_checkpoint(model, optimizer, resumed)
+    for name, array in before.state().items():
+        np.testing.assert_array_equal(resumed.state()[name], array, err_msg=name)
+
+
 BAD_SIDE_FILES = {
     "labels.json": ['{"aa": [1]}', '{"aa": [1, -2]}', '{"aa": ["1", 2]}', "[]", "{"],
     "parameters.json": [
