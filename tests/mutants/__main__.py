@@ -12,12 +12,13 @@ PROJECT = Path(__file__).parents[2]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="only faults whose name, symbol or tests hold this text")
+    parser.add_argument("--only", nargs="*", help="only faults whose name, symbol or tests hold one of these texts")
     parser.add_argument("--list", action="store_true", help="only look whether they can all be planted")
     parser.add_argument("--trust", action="store_true", help="do not run the tests without a fault first")
     parser.add_argument("--out", type=Path, help="a Markdown file for the table")
     options = parser.parse_args()
-    chosen = [one for one in FAULTS if options.only in " ".join((one.name, one.symbol, *one.tests))]
+    texts = options.only or [""]
+    chosen = [one for one in FAULTS if any(text in " ".join((one.name, one.symbol, *one.tests)) for text in texts)]
     stale = []
     for mutant in chosen:
         try:

@@ -5,10 +5,10 @@ it. So files may move; where a text has changed, `Stale` says where else it stan
 """
 
 import ast
+import multiprocessing
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,9 +17,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 COPIED = ("speech_mtl", "tests", "data_scripts", "benchmarks", "recipes", "docs")
+PRELOADED = ("pytest", "scipy.optimize", "scipy.special", "jiwer", "pydantic", "soundfile", "typer", "keras")
+"""Imported once, in a process from which that of each fault is forked: they take most of the time of a short test."""
+ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_NUM_INTRAOP_THREADS": "2",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "2",
+    "PYTHONDONTWRITEBYTECODE": "",
+}
+"""Of the backend as `tests/conftest.py` sets it, before it is imported; and byte code is kept from fault to fault."""
 LONGEST_S = 1200
 """Of the tests of one fault: a fault that makes them hang is found, too."""
+
+
+_planted_at = [0]
+"""Seconds that the last faulty module has as its time."""
 
 
 class Mutant(NamedTuple):
@@ -69,6 +86,7 @@ def place(package: Path, mutant: Mutant) -> Place:
     found = [
         Place(path, start + at, start + at + len(mutant.text))
         for path in sorted(package.rglob("*.py"))
+        if mutant.text in path.read_text(encoding="utf-8")  # others need not be parsed
         for start, source in _symbols(path, mutant.symbol)
         for at in _positions(source, mutant.text)
     ]
@@ -109,7 +127,8 @@ def _positions(source: str, text: str) -> list[int]:
 
 def _elsewhere(package: Path, text: str) -> Iterator[str]:
     for path in sorted(package.rglob("*.py")):
-        for name, node in _named(ast.parse(source := path.read_text(encoding="utf-8"))):
+        source = path.read_text(encoding="utf-8")
+        for name, node in _named(ast.parse(source)) if text in source else ():
             if isinstance(node, ast.FunctionDef) and text in (ast.get_source_segment(source, node) or ""):
                 yield f"{path.relative_to(package)}: {name}"
 
@@ -136,11 +155,16 @@ def planted(package: Path, mutant: Mutant) -> Iterator[None]:
     before = path.read_text(encoding="utf-8")
     after = before[:start] + mutant.replacement + before[end:]
     compile(after, str(path), "exec")
+    written = path.stat().st_mtime
     path.write_text(after, encoding="utf-8")
+    # Byte code is told from its source by size and whole seconds, and a fault may change neither.
+    _planted_at[0] = max(_planted_at[0], int(written)) + 1
+    os.utime(path, (_planted_at[0], _planted_at[0]))
     try:
         yield
     finally:
         path.write_text(before, encoding="utf-8")
+        os.utime(path, (written, written))
 
 
 @contextmanager
@@ -163,47 +187,44 @@ def failing_test(folder: Path, tests: Sequence[Path]) -> str:
     Raises:
         RuntimeError: pytest could not run them at all.
     """
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+    os.environ |= ENVIRONMENT
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
     files = [str(path.relative_to(folder)) for path in tests]
-    # Byte code is told from its source by size and seconds, and a fault may change neither.
-    variables = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        ended = subprocess.run(
-            [*command, *files],
-            cwd=folder,
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"took longer than {LONGEST_S} s"
-    if ended.returncode == 0:
+    with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8", errors="replace") as output:
+        process = context.Process(target=_run_pytest, args=(folder, files, output.name))
+        process.start()
+        process.join(LONGEST_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            return f"took longer than {LONGEST_S} s"
+        text = output.read()
+    failed = re.search(r"^(?:FAILED|ERROR) (?:\S*/)?(\S+?\.py(?:::[^\s\[]+)?)", text, re.M)
+    if process.exitcode == 0:
         return ""
-    failed = re.search(r"^(?:FAILED|ERROR) (?:\S*/)?(\S+?\.py(?:::[^\s\[]+)?)", ended.stdout, re.M)
-    if ended.returncode in (1, 2) and failed:
+    if process.exitcode in (1, 2) and failed:
         return failed[1]
-    raise RuntimeError(f"pytest ended with code {ended.returncode}:\n{ended.stdout[-3000:]}{ended.stderr[-3000:]}")
+    raise RuntimeError(f"pytest ended with code {process.exitcode}:\n{text[-6000:]}")
 
 
-def refuse_other_package(folder: Path) -> None:
-    """Looks whether the tests of a copy import the package of that copy.
-
-    Raises:
-        RuntimeError: They import another one, in which no fault is.
-    """
-    program = "import speech_mtl; print(speech_mtl.__file__)"
-    found = subprocess.run(
-        [sys.executable, "-B", "-c", program],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    if folder.resolve() not in Path(found.stdout.strip()).resolve().parents:
-        raise RuntimeError(f"Tests in {folder} import {found.stdout.strip()}: faults would not be seen")
+def _run_pytest(folder: Path, files: Sequence[str], output: str) -> None:
+    """Of a new process: ends with the exit code of pytest, or 70 if the tests imported another package."""
+    sys.path.insert(0, str(folder))
+    os.environ["PYTHONPATH"] = str(folder)
+    os.chdir(folder)
+    file = os.open(output, os.O_WRONLY)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    code = int(pytest.main([*options, *files]))
+    package = sys.modules.get("speech_mtl")
+    if package is not None and not Path(str(package.__file__)).resolve().is_relative_to(folder.resolve()):
+        print(f"These tests import {package.__file__}: faults would not be seen")
+        code = 70
+    sys.stdout.flush()
+    os._exit(code)  # threads of a backend need not end
 
 
 def outcomes(folder: Path, mutants: Iterable[Mutant], check_first: bool = True) -> Iterator[Outcome]:
@@ -217,7 +238,6 @@ def outcomes(folder: Path, mutants: Iterable[Mutant], check_first: bool = True) 
     Raises:
         RuntimeError: A test fails without a fault.
     """
-    refuse_other_package(folder)
     passed: set[Path] = set()
     for mutant in mutants:
         tests = matching_tests(folder / "tests", mutant)

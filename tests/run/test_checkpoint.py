@@ -346,6 +346,19 @@ def test_a_checkpoint_of_another_shape_is_an_input_error(
         assert largest in caught.value.problem, kind
 
 
+@pytest.mark.parametrize("kind", sorted(kind for kind, own in WEIGHTINGS.items() if own.remembered))
+def test_the_state_of_a_weighting_is_restored_on_resume(
+    kind: str, model: MultilingualModel, optimizer: FlatAdamW, run: Run
+):
+    objective = Objective(model.languages, ())
+    before, resumed = WEIGHTINGS[kind](objective), WEIGHTINGS[kind](objective)
+    before.set_state({name: np.nan_to_num(array) + 3 for name, array in before.state().items()})
+    Checkpoints(run).save(TrainState(model, optimizer, before), Progress(update=2))
+    Checkpoints(run).load(TrainState(model, optimizer, resumed))
+    for name, array in before.state().items():
+        np.testing.assert_array_equal(resumed.state()[name], array, err_msg=name)
+
+
 def test_a_full_disk_is_what_the_system_says(model: MultilingualModel, run: Run, tmp_path: Path):
     """`safetensors` makes an error of its own of it."""
     command = "import numpy, pathlib; from speech_mtl.run.weights import save_part"

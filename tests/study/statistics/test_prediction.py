@@ -1,5 +1,7 @@
 """Prolonged curves against SciPy's fit, brute force, and made-up comparisons whose curves are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -155,6 +157,17 @@ def test_the_more_is_known_the_narrower_the_interval():
     one_seed = error_with(predict(falling(0.4, 0.24, 0.144, seeds=1), ALONE), 4800)
     assert one_seed is not None
     assert one_seed.high / one_seed.low > few_ends.high / few_ends.low
+
+
+def test_one_seed_leaves_a_wider_interval_than_the_same_replicates_of_three():
+    """Runs with one seed do not show how seeds vary: a typical variance is added."""
+    three = falling(0.3, 0.2, 0.13, 0.09)
+    cer = {key: Measured(own.by_seed[:1], own.replicates) for key, own in three.cer.items()}
+    one = replace(three, cer=cer)
+    narrow, wide = (error_with(predict(found, ALONE), 9600.0) for found in (three, one))
+    assert narrow is not None
+    assert wide is not None
+    assert wide.high / wide.low > 1.05 * narrow.high / narrow.low
 
 
 def test_errors_never_rise_and_have_a_floor():
