@@ -267,7 +267,7 @@ class Prepared:
 
 
 def forward_of(twin: "Twin") -> Callable:
-    """The twin as a function of arrays, as `speech_mtl.training.gradients.make_forward` makes one of our network."""
+    """The twin as a function of arrays, as `speech_mtl.backend.compile_forward` makes one of our network."""
     import torch  # pyright: ignore[reportMissingImports]
 
     from speech_mtl.datatypes import Logits
@@ -327,13 +327,14 @@ def first_updates(recipe: Recipe, number: int) -> list[dict]:
     import torch  # pyright: ignore[reportMissingImports]
 
     from benchmarks.pytorch_twin import make_train_step as make_twin_step
+    from speech_mtl.backend import compile_step
     from speech_mtl.run.build import build_optimizer, build_schedule, build_unfreezing
-    from speech_mtl.training.gradients import make_train_step
+    from speech_mtl.training.objective import Objective
 
     torch.set_num_threads(1)
     prepared, training, found = Prepared(recipe), recipe.training, []
     twin_step = make_twin_step(new_twin(prepared, Row("twin")), training.weight_decay, training.clip_norm)
-    step = make_train_step(prepared.model, build_optimizer(prepared.model, training))
+    step = compile_step(prepared.model, build_optimizer(prepared.model, training), Objective(prepared.model.languages))
     rates = build_schedule(training, build_unfreezing(prepared.model, training))
     for update, batch in enumerate(islice(prepared.batches(), number)):
         rate = rates(update, training.num_updates)

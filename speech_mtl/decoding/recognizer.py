@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from scipy.special import log_softmax
 
+from speech_mtl.backend import compile_forward
 from speech_mtl.data.batching import Draw, batches, padded_rows, plan_evaluation
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import find_language
@@ -16,7 +17,6 @@ from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.tasks import Task
-from speech_mtl.training.gradients import make_forward
 
 DECODERS: dict[str, type[Decoder]] = {one.kind: one for one in (Greedy,)}
 """Every decoder, by the `kind` that recipes name it with."""
@@ -54,7 +54,7 @@ class Recognizer:
         """The network up to the column that the language was trained with."""
         column = self.model.column_of(language)
         if column not in self._forwards:
-            self._forwards[column] = make_forward(self.model, column)
+            self._forwards[column] = compile_forward(self.model, column)
         return self._forwards[column]
 
     def language_id(self, language: str) -> int:

@@ -6,6 +6,8 @@ from functools import partial
 import keras
 import numpy as np
 
+from speech_mtl.backend import compile_combining_step, compile_step
+from speech_mtl.backend.step import TrainStep
 from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
@@ -30,11 +32,9 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.tasks import Task
 from speech_mtl.training.combining import COMBININGS
-from speech_mtl.training.gradients import make_combining_step, make_train_step
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
-from speech_mtl.training.step import TrainStep
 from speech_mtl.training.unfreezing import UNFREEZINGS, Unfreezing
 from speech_mtl.training.weighting import WEIGHTINGS, Weighting
 
@@ -143,10 +143,11 @@ def build_step(
     """The compiled step of a recipe's weighting and of its way to combine gradients; `update` tells which one it is."""
     if recipe.gradients is None:
         room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
-        return make_train_step(model, optimizer, objective, weighting.watches_last_layer, room)
+        watched = model.encoder.last_layer.trainable_variables if weighting.watches_last_layer else ()
+        return compile_step(model, optimizer, objective, watched, room)
     settings = recipe.gradients.model_dump(exclude={"kind"})
     combining = COMBININGS[recipe.gradients.kind](**settings, seed=recipe.seed)
-    return make_combining_step(model, optimizer, objective, lambda dots: combining.coefficients(dots, update()))
+    return compile_combining_step(model, optimizer, objective, lambda dots: combining.coefficients(dots, update()))
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from speech_mtl.backend import compile_products
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.models.multitask import MultilingualModel
@@ -13,7 +14,6 @@ from speech_mtl.run.plateau import is_on_plateau
 from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import TASKS
-from speech_mtl.training.gradients import make_products
 from speech_mtl.training.objective import Objective
 
 MOST_NAMED = 4
@@ -89,7 +89,7 @@ class Conflicts:
     def __init__(self, model: MultilingualModel, objective: Objective):
         self.random = model.random.state
         self.names = objective.names
-        self.products = make_products(model, objective)
+        self.products = compile_products(model, objective)
 
     def cosines(self, batch: Batch, weights: np.ndarray) -> dict[str, dict[str, float]]:
         """Between the tasks that the batch has anything of. Looking on changes nothing, the random state included."""

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from speech_mtl.backend import compile_forward
 from speech_mtl.data.examples import parts_to_decode
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.datatypes import SPLITS, Batch
@@ -17,7 +18,6 @@ from speech_mtl.scoring.tables import duration, markdown_table
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import Plan
 from speech_mtl.study.run_stage import SPLITS as TESTED
-from speech_mtl.training.gradients import make_forward
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.trainer import Progress
 
@@ -176,7 +176,7 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
     passed()
     times = [(step(batch, 1e-4, weights), passed())[1] for _ in range(1 + NUM_STEPS)]
     update_s = float(np.median(times[1:]))
-    forward, inputs = make_forward(model), (batch.waveforms, batch.num_samples, batch.language_ids)
+    forward, inputs = compile_forward(model), (batch.waveforms, batch.num_samples, batch.language_ids)
     passed()
     recognised = [(forward(*inputs), passed())[1] for _ in range(1 + NUM_STEPS)]
     recognise_s = float(np.median(recognised[1:]))

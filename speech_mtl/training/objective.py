@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
+from speech_mtl.backend import ctc_loss
 from speech_mtl.datatypes import Batch, Logits
 from speech_mtl.models.features import frame_mask
 from speech_mtl.tasks import Task
-from speech_mtl.training.losses import ctc_loss
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from speech_mtl.backend.step import Rates, StepResult, TrainStep
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative
 from speech_mtl.training.objective import Objective, Observed
-from speech_mtl.training.step import Rates, StepResult, TrainStep
 from speech_mtl.training.weighting import Weighting
 
 MOST_NAMED = 8

@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch", reason="the twin needs benchmarks/requireme
 from benchmarks import pytorch_twin  # noqa: E402
 from benchmarks.contestants import Case, twin_settings  # noqa: E402
 from benchmarks.speech_like import Shape, batches  # noqa: E402
+from speech_mtl.backend import compile_step, ctc_loss  # noqa: E402
 from speech_mtl.run.build import build_model, build_optimizer  # noqa: E402
-from speech_mtl.training.gradients import make_train_step  # noqa: E402
-from speech_mtl.training.losses import ctc_loss  # noqa: E402
+from speech_mtl.training.objective import Objective  # noqa: E402
 
 CASE = Case("small")
 PLAIN = {
@@ -88,7 +88,7 @@ def test_zero_branches_add_nothing_at_the_start(recipe, batch):
 
 def test_training_takes_the_same_path(recipe, model, twin, batch):
     training = recipe.training
-    our_step = make_train_step(model, build_optimizer(model, training))
+    our_step = compile_step(model, build_optimizer(model, training), Objective(model.languages))
     twin_step = pytorch_twin.make_train_step(twin, training.weight_decay, training.clip_norm)
     for _ in range(3):
         ours = our_step(batch, 1e-4, np.ones(CASE.num_languages))

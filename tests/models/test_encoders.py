@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny_encoders import whisper_folder
 
+from speech_mtl.backend import ctc_loss
 from speech_mtl.datatypes import Batch
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoders import ENCODERS
@@ -16,7 +17,6 @@ from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.settings import network as settings
-from speech_mtl.training.losses import ctc_loss
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

@@ -56,9 +56,9 @@ def own_block() -> OwnBlock:
     return layer
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "another"])
-def test_own_blocks_see_their_languages_utterances(own_block: OwnBlock, monkeypatch, backend: str):
-    monkeypatch.setattr(language_layers.keras.backend, "backend", lambda: backend)
+@pytest.mark.parametrize("uses_xla", [False, True])
+def test_own_blocks_see_their_languages_utterances(own_block: OwnBlock, monkeypatch, uses_xla: bool):
+    monkeypatch.setattr(language_layers, "uses_xla", lambda: uses_xla)
     inputs = frames()
     found = ops.convert_to_numpy(own_block(flat(inputs), context())).reshape(inputs.shape)
     for row, language_id in enumerate(IDS):

@@ -7,13 +7,14 @@ import keras
 import numpy as np
 import pytest
 
+from speech_mtl.backend import compile_forward, compile_step
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import Lateral
 from speech_mtl.run.build import build_model, build_optimizer
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.training.gradients import make_forward, make_train_step
+from speech_mtl.training.objective import Objective
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -53,7 +54,7 @@ def batch_of(language: str) -> Batch:
 
 def heard(model: MultilingualModel, language: str) -> np.ndarray:
     batch = batch_of(language)
-    forward = make_forward(model, model.column_of(language))
+    forward = compile_forward(model, model.column_of(language))
     return np.asarray(forward(batch.waveforms, batch.num_samples, batch.language_ids).values)
 
 
@@ -113,7 +114,7 @@ def test_training_a_column_leaves_earlier_languages_as_they_were_to_the_bit(tiny
     before = {language: heard(model, language) for language in NUM_TOKENS}
     parts = {name: {key: np.array(v) for key, v in part.items()} for name, part in model.parts().items()}
     optimizer = build_optimizer(model, recipe.training, recipe.trained_languages)
-    step = make_train_step(model, optimizer)
+    step = compile_step(model, optimizer, Objective(model.languages))
     for _ in range(3):
         step(batch_of("cc"), 0.05, np.ones(3))
     for language in ("aa", "bb"):

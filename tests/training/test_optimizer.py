@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from speech_mtl.backend.step import rate_vector
 from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import rate_vector
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

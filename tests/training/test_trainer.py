@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from speech_mtl.backend.step import StepResult
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.training.objective import Objective, Observed
-from speech_mtl.training.step import StepResult
 from speech_mtl.training.trainer import Interval, Progress, TrainingLoop
 from speech_mtl.training.weighting import Equal, Weighting
 

@@ -1,24 +1,38 @@
-"""The functions of `gradients` under JAX, which compiles anew for every shape: batches are padded to a few."""
+"""The functions of the seam under JAX, which compiles anew for every shape: batches are padded to a few."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 import numpy as np
+from keras import ops
 
-from speech_mtl.datatypes import Batch
-from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.training.objective import Objective
-from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import Combine, Rates, StepResult, TrainStep, rate_vector, shared_positions
+from speech_mtl.backend.step import (
+    Combine,
+    Forward,
+    Loss,
+    Network,
+    Optimizer,
+    Products,
+    Rates,
+    StepResult,
+    TrainStep,
+    Variable,
+    rate_vector,
+    shared_positions,
+    size_of,
+)
+from speech_mtl.datatypes import BLANK, Batch
+
+USES_XLA = True
 
 
-def make_train_step(
-    model: MultilingualModel, optimizer: FlatAdamW, objective: Objective, watch_last_layer: bool, room: int
+def compile_step(
+    model: Network, optimizer: Optimizer, objective: Loss, watched: Sequence[Variable], room: int
 ) -> TrainStep:
-    """See `gradients.make_train_step`."""
+    """Batches are padded to one of the shapes that a `room` has."""
     network = _Network(model, optimizer.weights, objective)
-    last = network.positions_of(model.encoder.last_layer.trainable_variables) if watch_last_layer else []
+    last = network.positions_of(watched)
 
     @jax.jit
     def step(values, fixed, other, state, batch, learning_rates, weights):
@@ -37,12 +51,11 @@ def make_train_step(
     return run
 
 
-def make_combining_step(
-    model: MultilingualModel, optimizer: FlatAdamW, objective: Objective, combine: Combine
-) -> TrainStep:
-    """See `gradients.make_combining_step`."""
+def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+    """Each task costs a pass backwards."""
     network = _Network(model, optimizer.weights, objective)
     inside, outside = shared_positions(model, optimizer.weights)
+    ends = np.cumsum([size_of(optimizer.weights[i]) for i in inside])[:-1]
 
     @jax.jit
     def differentiate(values, fixed, other, batch, weights):
@@ -52,7 +65,7 @@ def make_combining_step(
 
     @jax.jit
     def apply(values, state, rows, head_gradients, coefficients, learning_rates):
-        pieces = jnp.split(coefficients @ rows, np.cumsum([optimizer.sizes[i] for i in inside])[:-1])
+        pieces = jnp.split(coefficients @ rows, ends)
         gradients = dict(zip([*inside, *outside], [*pieces, *head_gradients], strict=True))
         ordered = [gradients[i].reshape(value.shape) for i, value in enumerate(values)]
         return optimizer.updated(values, ordered, state, learning_rates)
@@ -70,8 +83,8 @@ def make_combining_step(
     return run
 
 
-def make_products(model: MultilingualModel, objective: Objective) -> Callable[[Batch, np.ndarray], np.ndarray]:
-    """See `gradients.make_products`."""
+def compile_products(model: Network, objective: Loss) -> Products:
+    """Each task costs a pass backwards."""
     encoder = model.shared_weights
     network = _Network(model, encoder, objective)
 
@@ -86,8 +99,8 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
     return run
 
 
-def make_forward(model: MultilingualModel, column: int | None) -> Callable:
-    """The network without training, compiled."""
+def compile_forward(model: Network, column: int | None) -> Forward:
+    """Batches are padded to one of the shapes that a `room` has."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     num_trainable = len(model.trainable_variables)
 
@@ -96,7 +109,8 @@ def make_forward(model: MultilingualModel, column: int | None) -> Callable:
         weights = values[:num_trainable], values[num_trainable:]
         return model.stateless_call(*weights, *inputs, training=False, column=column)[0]
 
-    def forward(*inputs, room):
+    def forward(waveforms, num_samples, language_ids, room):
+        inputs = waveforms, num_samples, language_ids
         shapes = _in_room(inputs[0].shape, room)
         common = [_padded(array, shapes[: array.ndim]) for array in inputs]
         padded = stateless([variable.value for variable in variables], *common)
@@ -109,16 +123,22 @@ def make_forward(model: MultilingualModel, column: int | None) -> Callable:
     return forward
 
 
+def ctc_loss(logits, num_frames, tokens, num_tokens):
+    """That of Keras, and 0 for rows without tokens."""
+    loss = ops.ctc_loss(tokens, logits, num_tokens, num_frames, mask_index=BLANK)
+    return ops.where(num_tokens > 0, loss, ops.zeros_like(loss))
+
+
 class _Network:
     """A network as a function of the weights that are trained, those that are not, and its random state."""
 
-    def __init__(self, model: MultilingualModel, trained: list, objective: Objective):
+    def __init__(self, model: Network, trained: Sequence[Variable], objective: Loss):
         self.model, self.objective, self.trained = model, objective, trained
         self.positions = {id(variable): i for i, variable in enumerate(trained)}
         self.fixed = [v for v in model.trainable_variables if id(v) not in self.positions]
         self.other = model.non_trainable_variables
 
-    def positions_of(self, variables: list) -> list[int]:
+    def positions_of(self, variables: Sequence[Variable]) -> list[int]:
         """Where these stand among the trained weights."""
         return [self.positions[id(variable)] for variable in variables]
 
@@ -131,7 +151,7 @@ class _Network:
         num_frames = int(self.model.num_encoder_frames(common_size(batch.waveforms.shape[1])))
         return in_common_shapes(batch, room, max_tokens=num_frames if room else 0)
 
-    def assign(self, optimizer: FlatAdamW, weights, other, state) -> None:
+    def assign(self, optimizer: Optimizer, weights, other, state) -> None:
         """Sets all that a step changes."""
         variables = [*self.trained, *self.other, *optimizer.variables]
         for variable, value in zip(variables, [*weights, *other, *state], strict=True):

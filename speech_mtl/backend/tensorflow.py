@@ -1,35 +1,49 @@
-"""The functions of `gradients` under TensorFlow.
+"""The functions of the seam under TensorFlow.
 
 No size of a batch is fixed, so that a function is traced once and not for each shape. XLA would compile for each shape.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from speech_mtl.backend.step import (
+    Combine,
+    Forward,
+    Loss,
+    Network,
+    Optimizer,
+    Products,
+    Rates,
+    StepResult,
+    TrainStep,
+    Variable,
+    rate_vector,
+    shared_positions,
+    size_of,
+)
 from speech_mtl.datatypes import Batch
-from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.training.objective import Objective
-from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import Combine, Rates, StepResult, TrainStep, rate_vector, shared_positions
 
-VECTOR = tf.TensorSpec([None], tf.float32)
+USES_XLA = False
+
+VECTOR, INTEGERS = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
+WAVEFORMS = tf.TensorSpec([None, None], tf.float32)
 
 
-def make_train_step(
-    model: MultilingualModel,
-    optimizer: FlatAdamW,
-    objective: Objective,
-    watch_last_layer: bool,
+def compile_step(
+    model: Network,
+    optimizer: Optimizer,
+    objective: Loss,
+    watched: Sequence[Variable],
     room: int,  # noqa: ARG001
 ) -> TrainStep:
-    """See `gradients.make_train_step`. No size is fixed, so that nothing is padded to any `room`."""
-    last = [variable.value for variable in model.encoder.last_layer.trainable_variables] if watch_last_layer else []
+    """No size is fixed, so that nothing is padded to any `room`."""
+    last = [variable.value for variable in watched]
 
     @tf.function(input_signature=[_batch_spec(objective), VECTOR, VECTOR], jit_compile=False)
     def step(batch: Batch, learning_rates, weights):
-        with tf.GradientTape(persistent=watch_last_layer) as tape:
+        with tf.GradientTape(persistent=bool(last)) as tape:
             losses, counts, by_task = _evaluated(model, objective, batch)
             total = tf.tensordot(weights, by_task, 1)
         values = [variable.value for variable in optimizer.weights]
@@ -46,14 +60,12 @@ def make_train_step(
     return run
 
 
-def make_combining_step(
-    model: MultilingualModel, optimizer: FlatAdamW, objective: Objective, combine: Combine
-) -> TrainStep:
-    """See `gradients.make_combining_step`."""
+def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+    """Each language goes through the network by itself."""
     inside, outside = shared_positions(model, optimizer.weights)
     ordered = [optimizer.weights[i] for i in (*inside, *outside)]
-    shapes, sizes = [variable.shape for variable in ordered], [optimizer.sizes[i] for i in (*inside, *outside)]
-    num_shared = sum(optimizer.sizes[i] for i in inside)
+    shapes, sizes = [variable.shape for variable in ordered], [size_of(variable) for variable in ordered]
+    num_shared = sum(sizes[: len(inside)])
 
     @tf.function(input_signature=[_batch_spec(objective), VECTOR], jit_compile=False)
     def differentiate(batch: Batch, weights):
@@ -79,8 +91,8 @@ def make_combining_step(
     return run
 
 
-def make_products(model: MultilingualModel, objective: Objective) -> Callable[[Batch, np.ndarray], np.ndarray]:
-    """See `gradients.make_products`."""
+def compile_products(model: Network, objective: Loss) -> Products:
+    """Each language goes through the network by itself."""
 
     @tf.function(input_signature=[_batch_spec(objective), VECTOR], jit_compile=False)
     def products(batch: Batch, weights):
@@ -91,31 +103,47 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
     return lambda batch, weights: products(batch, weights.astype(np.float32)).numpy()
 
 
-def make_forward(model: MultilingualModel, column: int | None) -> Callable:
-    """The network without training, compiled."""
-    specs = _batch_spec(Objective(model.languages))
+def compile_forward(model: Network, column: int | None) -> Forward:
+    """No size is fixed."""
 
-    @tf.function(input_signature=[specs.waveforms, specs.num_samples, specs.language_ids], jit_compile=False)
+    @tf.function(input_signature=[WAVEFORMS, INTEGERS, INTEGERS], jit_compile=False)
     def compiled(*inputs):
         return model(*inputs, training=False, column=column)
 
-    def forward(waveforms, num_samples, language_ids, room):  # noqa: ARG001
-        return compiled(waveforms, num_samples, language_ids)
-
-    return forward
+    return lambda waveforms, num_samples, language_ids, _room: compiled(waveforms, num_samples, language_ids)
 
 
-def _evaluated(model: MultilingualModel, objective: Objective, batch: Batch):
+def ctc_loss(logits, num_frames, tokens, num_tokens):
+    """The sparse kernel: without a GPU several times faster than the dense one behind `keras.ops.ctc_loss`."""
+    real = num_tokens > 0
+    # The kernel refuses rows without tokens: they get a token and a frame, and their loss is set to 0 afterwards.
+    tokens = tf.where(real[:, None], tf.pad(tokens, [[0, 0], [0, 1]]), 1)
+    mask = tf.sequence_mask(tf.where(real, num_tokens, 1), tf.shape(tokens)[1])
+    labels = tf.SparseTensor(tf.where(mask), tf.boolean_mask(tokens, mask), tf.shape(tokens, out_type=tf.int64))
+    # The blank of the kernel is the last class; ours is the first.
+    rolled = tf.transpose(tf.roll(logits, -1, axis=2), (1, 0, 2))
+    loss, _ = tf.raw_ops.CTCLoss(
+        inputs=rolled,
+        labels_indices=labels.indices,
+        labels_values=labels.values - 1,
+        sequence_length=tf.where(real, num_frames, 1),
+        ctc_merge_repeated=True,
+        ignore_longer_outputs_than_inputs=True,
+    )
+    return tf.where(real, loss, 0.0)
+
+
+def _evaluated(model: Network, objective: Loss, batch: Batch):
     losses, counts = _losses(model, objective, batch)
     return losses, counts, objective.by_task(losses, counts, batch.language_ids)
 
 
-def _losses(model: MultilingualModel, objective: Objective, batch: Batch):
+def _losses(model: Network, objective: Loss, batch: Batch):
     return objective.losses(model(batch.waveforms, batch.num_samples, batch.language_ids, training=True), batch)
 
 
-def _by_language(model: MultilingualModel, objective: Objective, batch: Batch, values: list):
-    """Losses and counts as of `Objective.losses`, and the (T, P) gradient of what each task adds to the objective.
+def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
+    """Losses and counts as of `Loss.losses`, and the (T, P) gradient of what each task adds to the objective.
 
     An utterance has one language, so each language goes through the network by itself: that costs one pass of the batch
     whatever the number of languages, and one more backwards for each other task.
@@ -162,7 +190,7 @@ def _rows(tape: tf.GradientTape, outputs, values: list):
     return tf.map_fn(row, tf.range(tf.size(outputs)), fn_output_signature=tf.float32, parallel_iterations=1)
 
 
-def _update(optimizer: FlatAdamW, gradients: list, learning_rates):
+def _update(optimizer: Optimizer, gradients: list, learning_rates):
     """Sets weights and state to those after a step; returns the norm of the gradient."""
     weights, state = optimizer.weights, optimizer.variables
     new_weights, new_state, norm = optimizer.updated(
@@ -173,16 +201,16 @@ def _update(optimizer: FlatAdamW, gradients: list, learning_rates):
     return norm
 
 
-def _batch_spec(objective: Objective) -> Batch:
+def _batch_spec(objective: Loss) -> Batch:
     labels = {
         task.name: tf.TensorSpec([None, *([None] if task.over_frames else []), *task.shape], tf.float32)
         for task in objective.tasks
     }
     return Batch(
-        waveforms=tf.TensorSpec([None, None], tf.float32),
-        num_samples=tf.TensorSpec([None], tf.int32),
-        language_ids=tf.TensorSpec([None], tf.int32),
+        waveforms=WAVEFORMS,
+        num_samples=INTEGERS,
+        language_ids=INTEGERS,
         tokens=tf.TensorSpec([None, None], tf.int32),
-        num_tokens=tf.TensorSpec([None], tf.int32),
+        num_tokens=INTEGERS,
         labels=labels,
     )

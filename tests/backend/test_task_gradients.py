@@ -7,6 +7,12 @@ import numpy as np
 import pytest
 from tiny_encoders import encoder_settings, feature_settings
 
+from speech_mtl.backend import (
+    compile_combining_step,
+    compile_products,
+    compile_step,
+)
+from speech_mtl.backend.step import shared_positions
 from speech_mtl.data.batching import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.models.encoders import ENCODERS
@@ -17,14 +23,8 @@ from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.frame_tags import FrameTags
 from speech_mtl.tasks.number import Number
 from speech_mtl.tasks.tags import Tags
-from speech_mtl.training.gradients import (
-    make_combining_step,
-    make_products,
-    make_train_step,
-)
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import shared_positions
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -138,7 +138,7 @@ def test_products_are_those_of_the_weighted_tasks_gradients(batch, gradients_of,
     rows = gradients_of(model, batch, model.encoder.trainable_variables)
     assert (np.linalg.norm(rows, axis=1) > 1e-3).all()
     assert (rows @ rows.T < 0).any(), "some tasks conflict"
-    products = make_products(model, OBJECTIVE)
+    products = compile_products(model, OBJECTIVE)
     assert_same_products(products(batch, WEIGHTS), WEIGHTS[:, None] * rows)
     without_age = batch._replace(labels={**batch.labels, "age": np.full(4, NAN, "float32")})
     rows[3] = 0.0
@@ -150,7 +150,7 @@ def test_a_language_that_is_not_in_the_batch_has_no_gradient(batch, gradients_of
     only = Batch(*(array[:2] for array in batch[:-1]), labels={name: array[:2] for name, array in batch.labels.items()})
     rows = gradients_of(model, only, model.encoder.trainable_variables)
     assert [bool(row.any()) for row in rows[:2]] == [True, False]
-    assert_same_products(make_products(model, OBJECTIVE)(only, ONES), rows)
+    assert_same_products(compile_products(model, OBJECTIVE)(only, ONES), rows)
 
 
 def test_watching_the_last_layer(batch, gradients_of, untraced):
@@ -158,8 +158,10 @@ def test_watching_the_last_layer(batch, gradients_of, untraced):
     watching, plain = make_model(), make_model()
     rows = gradients_of(watching, batch, watching.encoder.last_layer.trainable_variables)
     assert (np.linalg.norm(rows, axis=1) > 1e-3).all()
-    found = make_train_step(watching, make_optimizer(watching), OBJECTIVE, watch_last_layer=True)(batch, 0.1, WEIGHTS)
-    expected = make_train_step(plain, make_optimizer(plain), OBJECTIVE)(batch, 0.1, WEIGHTS)
+    found = compile_step(
+        watching, make_optimizer(watching), OBJECTIVE, watched=watching.encoder.last_layer.trainable_variables
+    )(batch, 0.1, WEIGHTS)
+    expected = compile_step(plain, make_optimizer(plain), OBJECTIVE)(batch, 0.1, WEIGHTS)
     assert_same_products(found.products, rows)
     assert expected.products.size == 0
     assert found.norm == pytest.approx(expected.norm, rel=1e-5)
@@ -198,7 +200,7 @@ def test_a_step_descends_the_weighted_objective(batch, gradients_of, untraced):
     logits = model(*batch[:3], training=True)
     losses, counts = (ops.convert_to_numpy(part) for part in OBJECTIVE.losses(logits, batch))
     parts = ops.convert_to_numpy(OBJECTIVE.by_task(losses, counts, batch.language_ids))
-    found = make_train_step(model, make_optimizer(model), OBJECTIVE)(batch, 0.1, WEIGHTS)
+    found = compile_step(model, make_optimizer(model), OBJECTIVE)(batch, 0.1, WEIGHTS)
     np.testing.assert_allclose(found.losses, losses, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(found.counts, counts)
     assert found.objective == pytest.approx(WEIGHTS @ parts, rel=1e-4)
@@ -228,7 +230,7 @@ def test_coefficients_count_in_the_encoder_and_not_in_heads(batch, gradients_of,
     shared = np.concatenate([np.full(old.size, i in inside) for i, old in enumerate(before)])
     coefficients = np.array([1.0, -0.5, 0.0, 2.0, 0.0, 1.5])
     seen: list[np.ndarray] = []
-    step = make_combining_step(model, make_optimizer(model), OBJECTIVE, lambda p: seen.append(p) or coefficients)
+    step = compile_combining_step(model, make_optimizer(model), OBJECTIVE, lambda p: seen.append(p) or coefficients)
     found = step(batch, 0.1, WEIGHTS)
     assert_same_products(seen[0], WEIGHTS[:, None] * rows[:, shared])
     np.testing.assert_array_equal(found.products, seen[0])
@@ -249,8 +251,8 @@ def test_combining_by_ones_is_the_plain_step(batch):
         asked.append(products)
         return ONES
 
-    step = make_combining_step(combining, make_optimizer(combining), OBJECTIVE, ones)
-    expected_step = make_train_step(plain, make_optimizer(plain), OBJECTIVE)
+    step = compile_combining_step(combining, make_optimizer(combining), OBJECTIVE, ones)
+    expected_step = compile_step(plain, make_optimizer(plain), OBJECTIVE)
     rows = [0, 2, 3]
     smaller = Batch(*(array[rows] for array in batch[:-1]), labels={n: a[rows] for n, a in batch.labels.items()})
     smaller = smaller._replace(waveforms=np.pad(smaller.waveforms, ((0, 0), (0, 1000))))

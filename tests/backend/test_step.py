@@ -4,15 +4,14 @@ import keras
 import numpy as np
 import pytest
 
+from speech_mtl.backend import compile_forward, compile_step, ctc_loss
+from speech_mtl.backend.step import StepResult
 from speech_mtl.data.batching import padded_rows
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.run.build import build_model, build_optimizer
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.training.gradients import make_forward, make_train_step
-from speech_mtl.training.losses import ctc_loss
 from speech_mtl.training.objective import Objective
-from speech_mtl.training.step import StepResult
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -52,7 +51,7 @@ class Training:
     def __init__(self):
         self.model = build_model(RECIPE, NUM_TOKENS)
         self.optimizer = build_optimizer(self.model, RECIPE.training)
-        self.step = make_train_step(self.model, self.optimizer)
+        self.step = compile_step(self.model, self.optimizer, Objective(self.model.languages))
         self.curve: list[tuple[list[float], float]] = []
 
     def update(self, batch: Batch, rate: float = 1e-2) -> StepResult:
@@ -84,7 +83,7 @@ def as_the_step_sees(batch: Batch) -> Batch:
     """The batch in the shape in which the backend draws random numbers for it."""
     if keras.backend.backend() != "jax":
         return batch
-    from speech_mtl.training.step_jax import in_common_shapes
+    from speech_mtl.backend.jax import in_common_shapes
 
     return in_common_shapes(batch)
 
@@ -135,7 +134,7 @@ def test_training(batch, monkeypatch, value_and_gradients):
     first.update(batch.mapped(lambda array: array[:2]), 0.0)
     if keras.backend.backend() == "tensorflow":
         assert len(traces) == 2
-    forward = make_forward(model)
+    forward = compile_forward(model)
     logits = forward(*batch[:3])
     learnt = ops.convert_to_numpy(ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens))
     assert sum(first.curve[0][0]) > 15
@@ -153,30 +152,30 @@ def test_training(batch, monkeypatch, value_and_gradients):
 
 
 @pytest.fixture
-def step_jax() -> Any:
-    """The module of the JAX step, whatever the backend of the tests is."""
+def under_jax() -> Any:
+    """The seam's module for JAX, whatever the backend of the tests is."""
     pytest.importorskip("jax", reason="needs the extra `jax`")
-    from speech_mtl.training import step_jax
+    from speech_mtl.backend import jax
 
-    return step_jax
+    return jax
 
 
-def test_common_sizes_are_few_and_large_enough(step_jax):
-    sizes = {size: step_jax.common_size(size) for size in range(1, 1000)}
+def test_common_sizes_are_few_and_large_enough(under_jax):
+    sizes = {size: under_jax.common_size(size) for size in range(1, 1000)}
     assert all(size <= common < 1.5 * size for size, common in sizes.items())
     expected = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
     assert sorted(set(sizes.values())) == expected
 
 
 @pytest.mark.parametrize("room", [960_000, 40_000])
-def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(step_jax, room):
+def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(under_jax, room):
     """All batches that are as full as they can be, of any length."""
     shapes = set()
     for num_samples in range(500, room, 37):
         num_rows = room // num_samples
         waveforms, ones = np.zeros((num_rows, num_samples), np.int8), np.ones(num_rows, np.int32)
         batch = Batch(waveforms, ones, ones, np.ones((num_rows, 7)), ones)
-        padded = step_jax.in_common_shapes(batch, room, max_tokens=9)
+        padded = under_jax.in_common_shapes(batch, room, max_tokens=9)
         assert padded.tokens.shape == (len(padded.waveforms), 9)
         assert all(there >= size for there, size in zip(padded.waveforms.shape, batch.waveforms.shape, strict=True))
         assert padded.waveforms.size <= 1.5 * room
@@ -186,18 +185,18 @@ def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(step_jax, ro
     assert len(shapes) <= 2 * np.log2(room / 500) + 2
 
 
-def test_batches_that_are_larger_than_the_room_fit_too(step_jax):
+def test_batches_that_are_larger_than_the_room_fit_too(under_jax):
     """Of utterances that are longer than a batch may be, or one more of them after rounding."""
     for num_rows, num_samples in [(1, 5000), (3, 5000), (41, 100)]:
         ones = np.ones(num_rows, np.int32)
         batch = Batch(np.zeros((num_rows, num_samples)), ones, ones, np.ones((num_rows, 2)), ones)
-        padded = step_jax.in_common_shapes(batch, room=4000)
+        padded = under_jax.in_common_shapes(batch, room=4000)
         assert padded.waveforms.shape[0] >= num_rows
         assert padded.num_tokens.sum() == num_rows
 
 
-def test_padding_to_common_shapes_changes_no_loss(batch, step_jax):
-    padded, model = step_jax.in_common_shapes(batch), build_model(RECIPE, NUM_TOKENS)
+def test_padding_to_common_shapes_changes_no_loss(batch, under_jax):
+    padded, model = under_jax.in_common_shapes(batch), build_model(RECIPE, NUM_TOKENS)
     assert (len(batch.num_samples), len(padded.num_samples)) == (3, 3)
     padded = padded.mapped(lambda array: np.pad(array, [(0, 1)] + [(0, 0)] * (array.ndim - 1)))
 
@@ -213,4 +212,4 @@ def test_unknown_backend(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     nothing: Any = None
     with pytest.raises(NotImplementedError, match="torch"):
-        make_train_step(nothing, nothing)
+        compile_step(nothing, nothing, nothing)
