@@ -338,7 +338,7 @@ def first_updates(recipe: Recipe, number: int) -> list[dict]:
     rates = build_schedule(training, build_unfreezing(prepared.model, training))
     for update, batch in enumerate(islice(prepared.batches(), number)):
         rate = rates(update, training.num_updates)
-        ours, (losses, norm) = step(batch, rate, np.ones(1)), twin_step(batch, float(rate[0]))
+        ours, (losses, norm) = step(batch, rate, np.ones(1), update)(), twin_step(batch, float(rate[0]))
         values = {"product": (ours.losses.sum(), ours.norm), "twin": (losses.sum(), norm)}
         num_tokens = float(batch.num_tokens.sum())
         of_each = {who: {"loss": float(loss) / num_tokens, "norm": length} for who, (loss, length) in values.items()}

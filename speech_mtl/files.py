@@ -5,12 +5,15 @@ Every text, JSON and JSON-lines file that the package reads comes through here. 
 """
 
 import codecs
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 from uuid import uuid4
@@ -144,16 +147,28 @@ def _arguments(kind: type) -> Any:
 def read_lines(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str]]:
     """Reads a text file in UTF-8 a line at a time; gives each, with its line end, after its `file:line`.
 
-    Lines end where a line feed does; a byte order mark is left out.
+    Lines end where a line feed does; a byte order mark is left out. A name that ends in `.gz` is a compressed file.
 
     Raises:
-        InputError: It is missing or not UTF-8, or a line is too long; with the line.
+        InputError: It is missing, damaged or not UTF-8, or a line is too long; with the line.
     """
     if not path.is_file():
         raise InputError(f"There is no file {path}", expected="a file", received="nothing at that path", action=action)
-    with path.open("rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(MOST_LINE_BYTES), b""), 1):
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rb") as file:
+        for number in count(1):
             where = f"{path}:{number}"
+            try:
+                line = file.readline(MOST_LINE_BYTES)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise InputError(
+                    f"{where}: not a whole gzip file",
+                    expected="a file as gzip writes it",
+                    received=str(error),
+                    action=action,
+                ) from None
+            if not line:
+                return
             if len(line) == MOST_LINE_BYTES:
                 raise InputError(
                     f"{where}: too long a line",

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -137,6 +138,12 @@ def _backend() -> ModuleType:
     name = keras.backend.backend()
     if name not in BACKENDS:
         raise NotImplementedError(f"Training runs on the backends {' and '.join(BACKENDS)}. Received: {name}")
+    return _module(name)
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    """Cached: TensorFlow traces calls of the functions here, and cannot look into an import."""
     return import_module(f"speech_mtl.backend.{name}")
 
 

@@ -1,6 +1,7 @@
 """The functions of the seam under JAX, which compiles anew for every shape: batches are padded to a few."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
@@ -13,6 +14,7 @@ from speech_mtl.backend.step import (
     Loss,
     Network,
     Optimizer,
+    Pending,
     Products,
     Rates,
     StepResult,
@@ -30,23 +32,27 @@ USES_XLA = True
 def compile_step(
     model: Network, optimizer: Optimizer, objective: Loss, watched: Sequence[Variable], room: int
 ) -> TrainStep:
-    """Batches are padded to one of the shapes that a `room` has."""
+    """Batches are padded to one of the shapes that a `room` has.
+
+    The step takes over the memory of what it changes: no second set of weights and state is held. Until its results
+    are assigned, which is at once, the variables are empty.
+    """
     network = _Network(model, optimizer.weights, objective)
     last = network.positions_of(watched)
 
-    @jax.jit
+    @partial(jax.jit, donate_argnames=("values", "other", "state"))
     def step(values, fixed, other, state, batch, learning_rates, weights):
         by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
         products = _products(_rows(pullback, last, jnp.ones_like(weights))) if last else jnp.zeros((0, 0))
         values, state, norm = optimizer.updated(values, pullback(weights)[0], state, learning_rates)
         return (losses, counts, jnp.dot(weights, by_task), norm, products), values, other, state
 
-    def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
+    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
         state = [v.value for v in optimizer.variables]
         arguments = network.padded(batch, room), rate_vector(rates), weights.astype(np.float32)
         found, values, other, state = step(*network.values(), state, *arguments)
         network.assign(optimizer, values, other, state)
-        return _result(found, len(batch.num_samples))
+        return partial(_read, found, len(batch.num_samples))
 
     return run
 
@@ -63,22 +69,22 @@ def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss
         rows, summed = _rows(pullback, inside, weights), pullback(weights)[0]
         return losses, counts, jnp.dot(weights, by_task), rows, [summed[i] for i in outside], _products(rows), other
 
-    @jax.jit
+    @partial(jax.jit, donate_argnames=("values", "state"))
     def apply(values, state, rows, head_gradients, coefficients, learning_rates):
         pieces = jnp.split(coefficients @ rows, ends)
         gradients = dict(zip([*inside, *outside], [*pieces, *head_gradients], strict=True))
         ordered = [gradients[i].reshape(value.shape) for i, value in enumerate(values)]
         return optimizer.updated(values, ordered, state, learning_rates)
 
-    def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
+    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
         values, fixed, other = network.values()
         found = differentiate(values, fixed, other, network.padded(batch), weights.astype(np.float32))
         losses, counts, total, rows, head_gradients, products, other = found
-        coefficients = np.asarray(combine(np.asarray(products)), np.float32)
+        coefficients = np.asarray(combine(np.asarray(products), update), np.float32)
         state = [v.value for v in optimizer.variables]
         values, state, norm = apply(values, state, rows, head_gradients, coefficients, rate_vector(rates))
         network.assign(optimizer, values, other, state)
-        return _result((losses, counts, total, norm, products), len(batch.num_samples))
+        return partial(_read, (losses, counts, total, norm, products), len(batch.num_samples))
 
     return run
 
@@ -185,7 +191,7 @@ def _products(rows):
     return rows @ rows.T
 
 
-def _result(found, num_rows: int) -> StepResult:
+def _read(found, num_rows: int) -> StepResult:
     losses, counts, total, norm, products = (np.asarray(part) for part in found)
     return StepResult(losses[:num_rows], counts[:num_rows], float(total), float(norm), products)
 

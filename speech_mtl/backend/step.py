@@ -5,56 +5,16 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from speech_mtl.datatypes import Array, Batch, Logits
+from speech_mtl.datatypes import Array, Batch
 
 Variable = Any
 """A `keras.Variable`."""
 
+Network = Any
+"""A `models.multitask.MultilingualModel`; it stands above this module."""
 
-class Network(Protocol):
-    """What is trained; see `models.multitask.MultilingualModel`."""
-
-    trainable_variables: list[Variable]
-    non_trainable_variables: list[Variable]
-
-    @property
-    def shared_weights(self) -> list[Variable]:
-        """Those that all tasks share."""
-        ...
-
-    def __call__(self, waveforms, num_samples, language_ids, training=False, column=None) -> Logits:
-        """The logits of a batch."""
-        ...
-
-    def stateless_call(self, trainable, non_trainable, *inputs, **options) -> tuple[Logits, list]:
-        """The same as a function of all weights; gives the variables that are not trained, too."""
-        ...
-
-    def num_encoder_frames(self, num_samples):
-        """Encoder frames made of so many samples."""
-        ...
-
-
-class Loss(Protocol):
-    """What is minimised; see `training.objective.Objective`."""
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """In the order of `language_ids`."""
-        ...
-
-    @property
-    def tasks(self) -> tuple[Any, ...]:
-        """All tasks but the transcripts."""
-        ...
-
-    def losses(self, logits: Logits, batch: Batch) -> tuple[Array, Array]:
-        """(B, 1 + K) sums of losses, and (B, 1 + K) numbers of entries."""
-        ...
-
-    def by_task(self, losses, counts, language_ids) -> Array:
-        """(T,) what each task adds at a weight of 1."""
-        ...
+Loss = Any
+"""A `training.objective.Objective`, likewise."""
 
 
 class Optimizer(Protocol):
@@ -79,8 +39,8 @@ class StepResult(NamedTuple):
     """What a step found.
 
     Attributes:
-        losses: (B, 1 + K), see `Loss.losses`.
-        counts: (B, 1 + K), see `Loss.losses`.
+        losses: (B, 1 + K), see `Objective.losses`.
+        counts: (B, 1 + K), see `Objective.losses`.
         objective: The weighted sum that was minimised.
         norm: Of the whole gradient.
         products: (T, T) inner products of the tasks' gradients: of the weighted tasks in the encoder for a step that
@@ -97,11 +57,14 @@ class StepResult(NamedTuple):
 Rates = float | np.ndarray
 """Learning rates: (G,) of the groups of weights, or one for all."""
 
-TrainStep = Callable[[Batch, Rates, np.ndarray], StepResult]
-"""(batch, learning rates, weights of the tasks (T,)) -> what it found."""
+Pending = Callable[[], StepResult]
+"""Waits for a step that has begun, and gives what it found."""
 
-Combine = Callable[[np.ndarray], np.ndarray]
-"""(T, T) inner products of the tasks' weighted gradients -> (T,) how often each goes into the step."""
+TrainStep = Callable[[Batch, Rates, np.ndarray, int], Pending]
+"""Begins a step: (batch, learning rates, weights of the tasks (T,), number of the update)."""
+
+Combine = Callable[[np.ndarray, int], np.ndarray]
+"""((T, T) inner products of the tasks' weighted gradients, number of the update) -> (T,) how often each counts."""
 
 Products = Callable[[Batch, np.ndarray], np.ndarray]
 """(batch, weights of the tasks (T,)) -> (T, T) inner products of their weighted gradients in the shared weights."""

@@ -4,6 +4,7 @@ No size of a batch is fixed, so that a function is traced once and not for each 
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,7 @@ from speech_mtl.backend.step import (
     Loss,
     Network,
     Optimizer,
+    Pending,
     Products,
     Rates,
     StepResult,
@@ -52,10 +54,8 @@ def compile_step(
         norm = _update(optimizer, gradients, learning_rates)
         return losses, counts, total, norm, tf.matmul(rows, rows, transpose_b=True)
 
-    def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
-        found = step(batch, rate_vector(rates), weights.astype(np.float32))
-        losses, counts, total, norm, products = (part.numpy() for part in found)
-        return StepResult(losses, counts, float(total), float(norm), products)
+    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
+        return partial(_read, step(batch, rate_vector(rates), weights.astype(np.float32)))
 
     return run
 
@@ -81,12 +81,11 @@ def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss
         by_position = dict(zip([*inside, *outside], parts, strict=True))
         return _update(optimizer, [by_position[i] for i in range(len(by_position))], learning_rates)
 
-    def run(batch: Batch, rates: Rates, weights: np.ndarray) -> StepResult:
+    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
         losses, counts, total, rows, heads, products = differentiate(batch, weights.astype(np.float32))
-        found = products.numpy()
-        coefficients = tf.constant(combine(found), tf.float32)
+        coefficients = tf.constant(combine(products.numpy(), update), tf.float32)
         norm = apply(rows, heads, coefficients, rate_vector(rates))
-        return StepResult(losses.numpy(), counts.numpy(), float(total), float(norm), found)
+        return partial(_read, (losses, counts, total, norm, products))
 
     return run
 
@@ -133,6 +132,11 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return tf.where(real, loss, 0.0)
 
 
+def _read(found) -> StepResult:
+    losses, counts, total, norm, products = (part.numpy() for part in found)
+    return StepResult(losses, counts, float(total), float(norm), products)
+
+
 def _evaluated(model: Network, objective: Loss, batch: Batch):
     losses, counts = _losses(model, objective, batch)
     return losses, counts, objective.by_task(losses, counts, batch.language_ids)
@@ -143,7 +147,7 @@ def _losses(model: Network, objective: Loss, batch: Batch):
 
 
 def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
-    """Losses and counts as of `Loss.losses`, and the (T, P) gradient of what each task adds to the objective.
+    """Losses and counts as of `Objective.losses`, and the (T, P) gradient of what each task adds to the objective.
 
     An utterance has one language, so each language goes through the network by itself: that costs one pass of the batch
     whatever the number of languages, and one more backwards for each other task.

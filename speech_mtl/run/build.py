@@ -35,6 +35,7 @@ from speech_mtl.training.combining import COMBININGS
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
+from speech_mtl.training.state import TrainState
 from speech_mtl.training.unfreezing import UNFREEZINGS, Unfreezing
 from speech_mtl.training.weighting import WEIGHTINGS, Weighting
 
@@ -132,22 +133,16 @@ def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:
     return WEIGHTINGS[recipe.weighting.kind](objective, **settings, seed=recipe.seed)
 
 
-def build_step(
-    recipe: Recipe,
-    model: MultilingualModel,
-    optimizer: FlatAdamW,
-    objective: Objective,
-    weighting: Weighting,
-    update: Callable[[], int],
-) -> TrainStep:
-    """The compiled step of a recipe's weighting and of its way to combine gradients; `update` tells which one it is."""
+def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> TrainStep:
+    """The compiled step of a recipe's weighting and of its way to combine gradients."""
+    model, optimizer = state.model, state.optimizer
     if recipe.gradients is None:
         room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
-        watched = model.encoder.last_layer.trainable_variables if weighting.watches_last_layer else ()
+        watched = model.encoder.last_layer.trainable_variables if state.weighting.watches_last_layer else ()
         return compile_step(model, optimizer, objective, watched, room)
     settings = recipe.gradients.model_dump(exclude={"kind"})
     combining = COMBININGS[recipe.gradients.kind](**settings, seed=recipe.seed)
-    return compile_combining_step(model, optimizer, objective, lambda dots: combining.coefficients(dots, update()))
+    return compile_combining_step(model, optimizer, objective, combining.coefficients)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:

@@ -15,6 +15,7 @@ from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluated import hypotheses_path, write_evaluated, write_hypotheses
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import look, tell_speakers, trained_by
@@ -217,7 +218,7 @@ class _Evaluation:
     def __init__(self, run: Run, screen: Screen | None, decoding: DecodingSettings | None):
         self.run, self.screen, self.recipe = run, screen or Screen(quiet=True), run.recipe()
         self.decoding = decoding or self.recipe.decoding
-        self.recognizer = run.load(self.decoding)
+        self.recognizer = load_recognizer(run, self.decoding)
         self.rows: list[EvaluationRow] = []
         self.task_rows: list[TaskRow] = []
         self.splits: list[Split] = []

@@ -10,6 +10,7 @@ from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.errors import InputError, printable
 from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.run.output_rows import copy_rows, old_heads
 from speech_mtl.run.weights import Part, load_part, part_names, part_path, set_part
@@ -96,7 +97,7 @@ def start_from(
     for name in sorted(arrays.keys() - parts.keys()):
         shapes = {key: array.shape for key, array in arrays[name].items()}
         origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
-    source.refuse_changed_best()
+    Checkpoints(source).refuse_changed_best()
     return origins
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.settings.decoding import DecodingSettings
@@ -60,7 +61,7 @@ def transcribe_files(
         InputError: The run is not trained, or the language has no output layer.
     """
     data = run.recipe().data
-    recognizer = run.load(decoding)
+    recognizer = load_recognizer(run, decoding)
     recognizer.language_id(language)
     for path in files:
         try:

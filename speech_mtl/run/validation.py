@@ -11,10 +11,12 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.evaluate import References, label_errors, recognize, task_score
 from speech_mtl.run.plateau import is_on_plateau
+from speech_mtl.run.speech import TrainingSpeech
 from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks import TASKS
 from speech_mtl.training.objective import Objective
+from speech_mtl.training.state import TrainState
 
 MOST_NAMED = 4
 """Languages that a line names."""
@@ -51,36 +53,60 @@ class DevLook:
         recipe: The settings.
         recognizer: With the weights as they are.
         references: By language, the dev sets.
-
-    Attributes:
-        on_plateau: The languages of which, at the last look, almost nothing was right; see `plateau`.
     """
 
     def __init__(self, recipe: Recipe, recognizer: Recognizer, references: Mapping[str, References]):
         self.recipe = recipe
         self.recognizer = recognizer
         self.references = references
-        self.on_plateau: list[str] = []
 
     def __call__(self) -> tuple[float, dict]:
         """The error that early stopping looks at, that of the target or the mean of all languages; and all figures."""
-        cers, tasks, self.on_plateau = {}, self.recognizer.tasks, []
+        cers, tasks, on_plateau = {}, self.recognizer.tasks, []
         totals = dict.fromkeys(tasks, TaskScore())
         for language, references in self.references.items():
             score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data)
             cers[language] = score.characters.rate
             if is_on_plateau(score) and self.recipe.languages[language].replace is None:
-                self.on_plateau.append(language)
+                on_plateau.append(language)
             for name, task in tasks.items():
                 totals[name] += task_score(label_errors(task, references, hypotheses))
         errors = {name: total.error for name, total in totals.items()}
         figures = {"dev_cer": cers, **({"dev_error": errors} if errors else {})}
-        if self.on_plateau:
-            figures["on_plateau"] = self.on_plateau
+        if on_plateau:
+            figures["on_plateau"] = on_plateau
         if self.recipe.target in errors:
             error = errors[self.recipe.target]
             return float("inf") if error is None else error, figures
         return float(np.mean(list(cers.values()))), figures
+
+
+class Validation:
+    """What a training is stopped by, and what is logged of it now and then; it changes nothing.
+
+    Args:
+        state: The training's; the mean of the weights is validated, if there is one.
+        look: Recognises the dev sets.
+        speech: What it trains on.
+        conflicts: How the tasks' gradients lie to one another; None if nobody asked.
+    """
+
+    def __init__(self, state: TrainState, look: DevLook, speech: TrainingSpeech, conflicts: "Conflicts | None" = None):
+        self.state, self.look, self.speech, self.conflicts = state, look, speech, conflicts
+
+    def __call__(self, update: int, end: int) -> tuple[float, dict]:
+        """The error that early stopping looks at, and all figures.
+
+        Args:
+            update: How many are done.
+            end: The update after which training ends, as far as is known.
+        """
+        with self.state.optimizer.averaged():
+            error, figures = self.look()
+        if self.conflicts:
+            batch, weights = self.speech.batch(update, end), self.state.weighting.weights(update)
+            figures["gradient_cosines"] = self.conflicts.cosines(batch, weights)
+        return error, figures
 
 
 class Conflicts:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.errors import InputError
+from speech_mtl.run.checkpoint import num_parameters
 from speech_mtl.run.evaluated import Recognised, saved_hypotheses, saved_task_rows
 from speech_mtl.run.folder import Run
 from speech_mtl.run.validation import mean_of
@@ -48,7 +49,7 @@ def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
 def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[ResultRow]:
     """The rows of a finished cell: its transcripts, then its other tasks."""
     runs = [Run(plan.run_path(name)) for name in cell.stages]
-    progress, num_parameters = [run.progress() for run in runs], runs[-1].num_parameters()
+    progress, size = [run.progress() for run in runs], num_parameters(runs[-1])
     stages = [_stage_row(run, warn) for run in runs]
     audio_s = [stage["audio_s"] for stage in stages if stage["audio_s"] is not None]
 
@@ -66,7 +67,7 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[
             "num_reference_words": measured.get("num_reference_words", 0),
             "num_reference_characters": measured.get("num_reference_characters", 0),
             "num_updates": sum(part.update for part in progress),
-            "num_parameters": num_parameters,
+            "num_parameters": size,
             "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
             "audio_s": round(sum(audio_s), 1) if len(audio_s) == len(stages) else None,
             "stages": stages,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import Now
@@ -78,7 +79,7 @@ def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple
     """By generation and language the error in the manifests of the last run; and what was heard, then and first."""
     recipe, rates, test_sets = line[-1].recipe(), {}, {}
     for number, run in enumerate(line):
-        recognizer = run.load(recipe.decoding)
+        recognizer = load_recognizer(run, recipe.decoding)
         languages = [language for language in run.recipe().languages if language in recipe.languages]
         for language in screen.progress(languages, f"Recognising with {run.path.name}"):
             references = load_references(recipe, language, split, recognizer)

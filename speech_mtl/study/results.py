@@ -10,6 +10,8 @@ FOLDER/efficiency.json                               equivalent hours
 FOLDER/forgetting.json                               errors in those languages, before and after
 FOLDER/tasks.json                                    errors of every task by arm, where there are several
 FOLDER/report.html, report.md, plots/                for people
+
+Beside a recipe, what was heard is compressed: `hypotheses.jsonl.gz`, `old_languages.jsonl.gz`.
 """
 
 import math
@@ -50,7 +52,7 @@ ROWS = ("comparison.json", "results.json")
 """What the rows may be called: as `compare` writes them, and beside a recipe."""
 
 
-OLD = "old_languages.jsonl"
+HEARD, OLD = "hypotheses.jsonl", "old_languages.jsonl"
 
 
 class Curves(TypedDict, total=False):
@@ -184,9 +186,12 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
         rows: What the file of rows is called.
     """
     write_text(folder / rows, json_text(list(results.rows)))
-    write_test_sets(folder / "hypotheses.jsonl", results.test_sets)
-    if results.old:
-        write_test_sets(folder / OLD, results.old)
+    for name, test_sets in ((HEARD, results.test_sets), (OLD, results.old)):
+        plain, compressed = folder / name, folder / f"{name}.gz"
+        path, other = (compressed, plain) if rows == ROWS[1] else (plain, compressed)
+        if test_sets:
+            write_test_sets(path, test_sets)
+            other.unlink(missing_ok=True)
     origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
     if results.has_tasks:
         origin["reference"] = results.reference
@@ -214,18 +219,24 @@ def load(folder: Path) -> Results:
             action="give the output folder of `speech-mtl compare`, or of a recipe with results",
         )
     rows = read_rows(found[0], AnyResultRow)  # pyright: ignore[reportArgumentType]
-    test_sets = read_test_sets(folder / "hypotheses.jsonl")
-    old = read_test_sets(folder / OLD) if (folder / OLD).is_file() else []
+    heard, old_path = _plain_or_compressed(folder / HEARD), _plain_or_compressed(folder / OLD)
+    test_sets = read_test_sets(heard)
+    old = read_test_sets(old_path) if old_path.is_file() else []
     curves = folder / "curves.json"
     told = read_json(curves, Curves, AGAIN) if curves.is_file() else Curves()
     _check_rows(found[0], rows, test_sets)
-    _check_models(folder / "hypotheses.jsonl", rows, test_sets)
+    _check_models(heard, rows, test_sets)
     _check_errors(found[0], rows, test_sets)
-    _check_old_languages(folder / OLD, old)
+    _check_old_languages(old_path, old)
     _check_curves(curves, told)
     origin = _read_origin(folder / "provenance.json")
     about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications", "reference", "protocol")}
     return Results(**about, **told, rows=rows, test_sets=test_sets, old=old, provenance=Provenance(**origin))
+
+
+def _plain_or_compressed(path: Path) -> Path:
+    compressed = path.with_name(f"{path.name}.gz")
+    return compressed if compressed.is_file() else path
 
 
 def earlier_commands(folder: Path) -> list[str]:

@@ -37,7 +37,7 @@ def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_chan
     from speech_mtl.folders import refuse_foreign_folder
     from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.folder import Run
-    from speech_mtl.run.train import is_finished, taken_up
+    from speech_mtl.run.resume import is_finished, taken_up
 
     refuse_foreign_folder(path, "run")
     run = Run(path)

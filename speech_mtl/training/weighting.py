@@ -35,6 +35,11 @@ class Weighting(ABC):
         self.size = len(objective.names)
         self.learned = objective.learned
 
+    @property
+    def observes(self) -> bool:
+        """Whether the weights of an update depend on what the one before it showed."""
+        return type(self).observe is not Weighting.observe
+
     @abstractmethod
     def weights(self, update: int) -> np.ndarray:
         """(T,) lambda of an update."""

@@ -55,7 +55,7 @@ class Training:
         self.curve: list[tuple[list[float], float]] = []
 
     def update(self, batch: Batch, rate: float = 1e-2) -> StepResult:
-        found = self.step(batch, rate, np.ones(len(NUM_TOKENS)))
+        found = self.step(batch, rate, np.ones(len(NUM_TOKENS)), len(self.curve))()
         self.curve.append((found.losses[:, 0].tolist(), found.norm))
         return found
 

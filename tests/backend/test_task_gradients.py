@@ -160,8 +160,8 @@ def test_watching_the_last_layer(batch, gradients_of, untraced):
     assert (np.linalg.norm(rows, axis=1) > 1e-3).all()
     found = compile_step(
         watching, make_optimizer(watching), OBJECTIVE, watched=watching.encoder.last_layer.trainable_variables
-    )(batch, 0.1, WEIGHTS)
-    expected = compile_step(plain, make_optimizer(plain), OBJECTIVE)(batch, 0.1, WEIGHTS)
+    )(batch, 0.1, WEIGHTS, 3)()
+    expected = compile_step(plain, make_optimizer(plain), OBJECTIVE)(batch, 0.1, WEIGHTS, 3)()
     assert_same_products(found.products, rows)
     assert expected.products.size == 0
     assert found.norm == pytest.approx(expected.norm, rel=1e-5)
@@ -200,7 +200,7 @@ def test_a_step_descends_the_weighted_objective(batch, gradients_of, untraced):
     logits = model(*batch[:3], training=True)
     losses, counts = (ops.convert_to_numpy(part) for part in OBJECTIVE.losses(logits, batch))
     parts = ops.convert_to_numpy(OBJECTIVE.by_task(losses, counts, batch.language_ids))
-    found = compile_step(model, make_optimizer(model), OBJECTIVE)(batch, 0.1, WEIGHTS)
+    found = compile_step(model, make_optimizer(model), OBJECTIVE)(batch, 0.1, WEIGHTS, 3)()
     np.testing.assert_allclose(found.losses, losses, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(found.counts, counts)
     assert found.objective == pytest.approx(WEIGHTS @ parts, rel=1e-4)
@@ -230,8 +230,10 @@ def test_coefficients_count_in_the_encoder_and_not_in_heads(batch, gradients_of,
     shared = np.concatenate([np.full(old.size, i in inside) for i, old in enumerate(before)])
     coefficients = np.array([1.0, -0.5, 0.0, 2.0, 0.0, 1.5])
     seen: list[np.ndarray] = []
-    step = compile_combining_step(model, make_optimizer(model), OBJECTIVE, lambda p: seen.append(p) or coefficients)
-    found = step(batch, 0.1, WEIGHTS)
+    step = compile_combining_step(
+        model, make_optimizer(model), OBJECTIVE, lambda products, _: seen.append(products) or coefficients
+    )
+    found = step(batch, 0.1, WEIGHTS, 3)()
     assert_same_products(seen[0], WEIGHTS[:, None] * rows[:, shared])
     np.testing.assert_array_equal(found.products, seen[0])
     total = np.where(shared, (coefficients * WEIGHTS) @ rows, WEIGHTS @ rows)
@@ -247,7 +249,8 @@ def test_combining_by_ones_is_the_plain_step(batch):
     combining, plain = make_model(), make_model()
     asked: list[np.ndarray] = []
 
-    def ones(products: np.ndarray) -> np.ndarray:
+    def ones(products: np.ndarray, update: int) -> np.ndarray:
+        assert update == len(asked)
         asked.append(products)
         return ONES
 
@@ -256,9 +259,9 @@ def test_combining_by_ones_is_the_plain_step(batch):
     rows = [0, 2, 3]
     smaller = Batch(*(array[rows] for array in batch[:-1]), labels={n: a[rows] for n, a in batch.labels.items()})
     smaller = smaller._replace(waveforms=np.pad(smaller.waveforms, ((0, 0), (0, 1000))))
-    for part in (batch, smaller):
+    for number, part in enumerate((batch, smaller)):
         before = arrays(combining.trainable_variables)
-        found, expected = (one(part, 0.3, WEIGHTS) for one in (step, expected_step))
+        found, expected = (one(part, 0.3, WEIGHTS, number)() for one in (step, expected_step))
         np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-3, atol=1e-5)
         np.testing.assert_array_equal(found.counts, expected.counts)
         assert found.objective == pytest.approx(expected.objective, rel=1e-3)

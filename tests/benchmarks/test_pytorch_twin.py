@@ -90,8 +90,8 @@ def test_training_takes_the_same_path(recipe, model, twin, batch):
     training = recipe.training
     our_step = compile_step(model, build_optimizer(model, training), Objective(model.languages))
     twin_step = pytorch_twin.make_train_step(twin, training.weight_decay, training.clip_norm)
-    for _ in range(3):
-        ours = our_step(batch, 1e-4, np.ones(CASE.num_languages))
+    for update in range(3):
+        ours = our_step(batch, 1e-4, np.ones(CASE.num_languages), update)()
         losses, norm = twin_step(batch, 1e-4)
         np.testing.assert_allclose(losses, ours.losses[:, 0], rtol=1e-3)
         assert norm == pytest.approx(ours.norm, rel=1e-3)

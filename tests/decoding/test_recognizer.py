@@ -15,6 +15,7 @@ from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_model
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.settings.recipe import Recipe
 
@@ -127,7 +128,7 @@ def test_no_time_is_outside_the_recording(recognizer):
 
 def test_tokens_lie_where_their_tones_do(trained: Run, speak: Callable):
     """A tone lasts 160 ms, the pause before it 60 ms."""
-    recognizer = trained.load()
+    recognizer = load_recognizer(trained)
     texts = ["abcd", "dcab", "bdca", "cbad"]
     hypotheses = recognizer.transcribe([speak(text) for text in texts], "aa")
     right = [(h, text) for h, text in zip(hypotheses, texts, strict=True) if h.text == text]

@@ -12,6 +12,7 @@ from transformers_whisper import CONFIG, EXPECTED, LAYERS, MELS, D, features, wr
 
 from speech_mtl.errors import InputError
 from speech_mtl.models.whisper import WhisperEncoder
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.train import train
 from speech_mtl.settings.network import WhisperSettings
 from speech_mtl.settings.recipe import Recipe
@@ -52,7 +53,7 @@ def test_a_run_starts_from_it(tiny_recipe: Recipe, tmp_path: Path, untraced: Non
             "training.unfreezing": {"kind": "heads"},
         }
     )
-    subsampling = train(recipe, tmp_path / "run").load().model.encoder.subsampling
+    subsampling = load_recognizer(train(recipe, tmp_path / "run")).model.encoder.subsampling
     np.testing.assert_array_equal(np.array(subsampling.first.bias), arrays["model.encoder.conv1.bias"])
 
 

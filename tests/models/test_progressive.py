@@ -115,8 +115,8 @@ def test_training_a_column_leaves_earlier_languages_as_they_were_to_the_bit(tiny
     parts = {name: {key: np.array(v) for key, v in part.items()} for name, part in model.parts().items()}
     optimizer = build_optimizer(model, recipe.training, recipe.trained_languages)
     step = compile_step(model, optimizer, Objective(model.languages))
-    for _ in range(3):
-        step(batch_of("cc"), 0.05, np.ones(3))
+    for update in range(3):
+        step(batch_of("cc"), 0.05, np.ones(3), update)()
     for language in ("aa", "bb"):
         np.testing.assert_array_equal(heard(model, language), before[language])
     assert np.abs(heard(model, "cc") - before["cc"]).max() > 1e-3

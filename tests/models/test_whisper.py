@@ -13,6 +13,7 @@ from tiny_encoders import encoder_settings, whisper_folder
 
 from speech_mtl.errors import InputError
 from speech_mtl.models.whisper import WhisperEncoder, WhisperFeatures
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe
@@ -69,7 +70,7 @@ def test_a_run_starts_from_the_public_encoder(tiny_recipe: Recipe, tmp_path: Pat
     run = train(whisper_recipe(tiny_recipe, **changes), tmp_path / "run")
     fresh = WhisperEncoder(whisper_folder())
     fresh.build((None, None, 80))
-    trained = run.load().model.encoder
+    trained = load_recognizer(run).model.encoder
     pairs = list(zip(fresh.trainable_variables, trained.trainable_variables, strict=True))
     assert len(pairs) > 10
     assert all(np.array_equal(np.array(one), np.array(other)) for one, other in pairs) == frozen

@@ -17,6 +17,7 @@ from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_model, decoding_with
+from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import LONGEST_NAME, evaluate, evaluate_manifest, held_out_name, load_references
 from speech_mtl.run.evaluated import hypotheses_path, saved_evaluation, saved_hypotheses
 from speech_mtl.run.folder import Run
@@ -34,7 +35,9 @@ def run(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
     tokenizers = {split.language: make_tokenizer(recipe, split) for split in splits}
     run = Run(tmp_path / "run")
     run.start(recipe, tokenizers)
-    run.save_best(build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}), 1)
+    Checkpoints(run).save_best(
+        build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}), 1
+    )
     return run
 
 
@@ -92,7 +95,7 @@ def test_labels_that_training_has_not_are_counted(run: Run):
     ]
     path = manifest_path(run.recipe().data.dir, "aa", "dev")
     write_manifest(path, [replace(u, labels=own) for u, own in zip(read_manifest(path), labels, strict=True)])
-    recognizer = run.load()
+    recognizer = load_recognizer(run)
     tasks = [Classes("mood", "mood", ["glad", "sad"], "unknown"), Tags("sounds", "sounds", ["music"], "unknown")]
     recognizer.tasks = {task.name: task for task in tasks}
     references = load_references(run.recipe(), "aa", "dev", recognizer)
@@ -107,7 +110,7 @@ def test_an_empty_test_set_and_one_without_text_are_refused(run: Run):
     path = manifest_path(run.recipe().data.dir, "aa", "test")
     lines = [json.loads(line) | {"text": " - "} for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    recognizer = run.load()
+    recognizer = load_recognizer(run)
     with pytest.raises(InputError, match="no transcript has any text"):
         load_references(run.recipe(), "aa", "test", recognizer)
     path.write_text("")

@@ -15,6 +15,7 @@ from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model
+from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
 from speech_mtl.run.folder import Run
 from speech_mtl.run.start import PartOrigin, start_from
@@ -39,7 +40,7 @@ def run_of(path: Path, recipe: Recipe, changes: Mapping[str, Any], letters: Mapp
     for head in model.heads.heads:
         head.bias.assign(np.random.default_rng(3).normal(size=head.num_tokens))
     run.start(recipe, tokenizers)
-    run.save_best(model, 1)
+    Checkpoints(run).save_best(model, 1)
     return run
 
 
@@ -185,6 +186,6 @@ def test_finetuning_takes_the_setting_and_reports_the_rows(tiny_recipe: Recipe, 
     after = train(finetuning_recipe(run, new, {**still, "training.evaluate_every": 1, **COPY}), tmp_path / "after")
     rows = next(row for row in json.loads(after.start_path.read_text()) if row["part"] == "heads/cc")["rows"]
     assert rows == {token: ["aa", "bb"] for token in ("<blank>", *"abcd")}
-    for key, array in weights(after.load().model, "cc").items():
+    for key, array in weights(load_recognizer(after).model, "cc").items():
         for token, row in zip(after.tokenizers()["cc"].vocabulary, array, strict=True):
             np.testing.assert_allclose(row, searched(run, token, key, ["aa", "bb"])[1], atol=1e-6)

@@ -96,7 +96,7 @@ def test_a_report_can_be_written_elsewhere_with_all_it_is_made_of(
     there = tmp_path / "there"
     assert run("report", str(folder), "--to", str(there), monkeypatch=monkeypatch) == 0
     names = {path.name for path in there.iterdir()}
-    made = {"results.json", "hypotheses.jsonl", "provenance.json", "efficiency.json", "arms.json"}
+    made = {"results.json", "hypotheses.jsonl.gz", "provenance.json", "efficiency.json", "arms.json"}
     assert names == made | {"report.html", "report.md", "plots"}
     assert report.load(there) == report.load(folder)
     assert run("report", str(there), "--check", monkeypatch=monkeypatch) == 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from speech_mtl.backend.step import rate_vector
-from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.optimizer import FlatAdamW, FlatOptimizer
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -28,7 +28,7 @@ def rate_of(step: int) -> float:
     return 0.05 / (step + 1)
 
 
-def apply(optimizer: FlatAdamW, gradients: list[np.ndarray], rate: float | np.ndarray) -> float:
+def apply(optimizer: FlatOptimizer, gradients: list[np.ndarray], rate: float | np.ndarray) -> float:
     weights, state = optimizer.weights, optimizer.variables
     new, new_state, norm = optimizer.updated(
         [w.value for w in weights], gradients, [s.value for s in state], rate_vector(rate)
@@ -190,3 +190,26 @@ def test_running_mean_is_saved_with_the_state():
             np.testing.assert_array_equal(mine, theirs)
     with pytest.raises(KeyError, match="mean"):
         other.set_named_state(FlatAdamW(make_weights()).named_state())
+
+
+class Momentum(FlatOptimizer):
+    """Another optimiser is a class of this size."""
+
+    moments = ("velocity",)
+
+    def direction(self, step, gradient, flat, moments):  # noqa: ARG002
+        velocity = 0.9 * moments[0] + gradient
+        return velocity, [velocity]
+
+
+def test_another_member_needs_its_direction_only():
+    ours, theirs = make_weights(), make_weights()
+    optimizer = Momentum(ours, clip_norm=2.0)
+    reference = keras.optimizers.SGD(0.05, momentum=0.9, global_clipnorm=2.0)
+    reference.build(theirs)
+    for step in range(STEPS):
+        apply(optimizer, gradients_of(step), 0.05)
+        reference.apply([ops.convert_to_tensor(gradient) for gradient in gradients_of(step)])
+        for mine, other in zip(values(ours), values(theirs), strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+    assert set(optimizer.named_state()) == {"step", *(f"velocity/{weight.path}" for weight in ours)}

@@ -122,7 +122,7 @@ def test_goes_on_from_its_state(kind, start):
 def test_what_depends_on_batches_has_a_state(kind):
     moved = make(kind)
     run(moved, made_up_batches())
-    assert bool(moved.state()) == (moved.weights(30) != make(kind).weights(30)).any()
+    assert bool(moved.state()) == moved.observes == (moved.weights(30) != make(kind).weights(30)).any()
 
 
 @every_kind

@@ -1,12 +1,15 @@
 """What every model of a comparison made of the same test set: the file `hypotheses.jsonl`, from which intervals, tests
 and examples are made. Its first line says what the columns are, each other line is an utterance."""
 
+import gzip
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple, NotRequired
+from typing import Annotated, NamedTuple, NotRequired, TextIO
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from typing_extensions import TypedDict
@@ -102,8 +105,11 @@ class TestSet:
 
 
 def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
-    """Writes test sets one after another. A hypothesis that equals its reference is written as true."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    """Writes test sets one after another, compressed where `path` ends in `.gz`: the same sets give the same bytes.
+
+    A hypothesis that equals its reference is written as true.
+    """
+    with replacing(path) as temporary, _text_file(temporary, compressed=path.suffix == ".gz") as file:
         for test_set in test_sets:
             head = {
                 "language": test_set.language,
@@ -125,6 +131,14 @@ def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
                 if test_set.label_errors:
                     line["errors"] = [[_rounded(e[i]) for e in own.values()] for own in test_set.label_errors.values()]
                 file.write(json_text(line, indent=None))
+
+
+@contextmanager
+def _text_file(path: Path, compressed: bool) -> Iterator[TextIO]:
+    with path.open("wb") as raw:
+        file = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if compressed else raw
+        with TextIOWrapper(file, encoding="utf-8") as text:  # pyright: ignore[reportArgumentType]
+            yield text
 
 
 def _right(value: bool) -> bool:
