@@ -116,7 +116,7 @@ def num_parameters(run: Run) -> int:
 
 
 def load_recognizer(run: Run, decoding: DecodingSettings | None = None) -> Recognizer:
-    """The recogniser with the best weights of a run, which decodes by its own settings or by these."""
+    """The recogniser with the best weights of a run, which decodes as the run's own settings tell or as these do."""
     recipe, tokenizers, tasks = run.recipe(), run.tokenizers(), run.tasks()
     model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
     Checkpoints(run).load_best(model)

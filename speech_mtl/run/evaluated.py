@@ -89,7 +89,7 @@ def _made_with(run: Run, decoding: DecodingSettings) -> MadeWith:
 
 
 def hypotheses_path(run: Run, language: str, split: str) -> Path:
-    """Where `evaluate` writes what was heard; in another manifest under a name that no tag and split make up."""
+    """Where `evaluate` writes what was recognised; of another manifest under a name that no tag and split make up."""
     separator = "-" if split in SPLITS else "_"
     return run.path / "hypotheses" / f"{language}{separator}{split}.jsonl"
 
@@ -99,8 +99,8 @@ class Recognised(TypedDict):
 
     Attributes:
         id: Of the utterance.
-        reference: What was said, normalised; None if unknown.
-        hypothesis: What was heard.
+        reference: The transcript, normalised; None if unknown.
+        hypothesis: What was recognised.
         label_errors: By task.
     """
 
@@ -138,7 +138,7 @@ def write_hypotheses(
     tasks: Mapping[str, Task],
     errors: Mapping[str, Sequence[LabelErrors]],
 ) -> None:
-    """Writes what was said and what was heard, a JSON line an utterance; of tasks, also their errors."""
+    """Writes references and hypotheses, a JSON line an utterance; of tasks, also their errors."""
     lines = []
     for i, (reference, h) in enumerate(zip(references, hypotheses, strict=True)):
         record = {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}
