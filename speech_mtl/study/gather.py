@@ -14,10 +14,9 @@ from speech_mtl.run.validation import mean_of
 from speech_mtl.scoring.rows import EvaluationRow, TaskRow
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.study.plan import Cell, Plan, old_languages
-from speech_mtl.study.statistics.forgetting import before
-from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
 from speech_mtl.study.statistics.rows import Arm, ResultRow, StageRow, TaskResultRow
-from speech_mtl.study.statistics.summary import ArmSize, Conflict, LabelCount, LearningCurve, TaskCurve
+from speech_mtl.study.statistics.training import ArmSize, Conflict, LabelCount, LearningCurve, TaskCurve, Training
 
 UNKNOWN = "unknown"
 """Stands for the commit of runs that were trained outside a repository or by an early version."""
@@ -124,6 +123,12 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -
     test_sets[language].metrics |= tasks
     errors = {name: [record.get("label_errors", {})[name] for record in records] for name in tasks}
     test_sets[language].add(model, ids, heard, errors)
+
+
+def gather_training(plan: Plan, cells: Sequence[Cell], warn: Warn) -> Training:
+    """What the runs of the cells told of their training."""
+    sizes, learning = gather_sizes(plan, cells, warn), gather_learning(plan, cells, warn)
+    return Training(*gather_curves(plan, cells, warn), sizes, learning)
 
 
 def gather_curves(

@@ -32,6 +32,11 @@ class Model(NamedTuple):
         return f"{'what came before ' if self.before else ''}{self.arm} at {self.budget_s:g} s, seed {self.seed}"
 
 
+def before(model: Model) -> Model:
+    """Stands for the network that a model of a comparison started from."""
+    return model._replace(before=True)
+
+
 @dataclass
 class TestSet:
     """A language's test split and what each model heard in it.
