@@ -275,32 +275,26 @@ def _count(number: int | None) -> Cell:
     return NOTHING if number is None else Cell(f"{number:,}", number)
 
 
-def _updates(effort: Effort | None) -> Cell:
-    if effort is None:
-        return NOTHING
+def _updates(effort: Effort) -> Cell:
     shared = f" ({effort.shared_updates:,.0f} shared)" if effort.shared_updates else ""
     return Cell(f"{effort.num_updates:,.0f}{shared}", effort.num_updates)
 
 
-def _audio(effort: Effort | None) -> Cell:
-    if effort is None or effort.audio_s is None:
-        return NOTHING
-    return Cell(words.waiting(effort.audio_s), effort.audio_s)
-
-
-def _not_stopped(effort: Effort | None) -> Cell:
-    if effort is None or effort.num_runs is None:
+def _not_stopped(effort: Effort) -> Cell:
+    if effort.num_runs is None:
         return NOTHING
     return Cell(f"{effort.num_not_stopped} of {effort.num_runs}", effort.num_not_stopped)
 
 
+def _waiting(seconds: float | None) -> Cell:
+    return NOTHING if seconds is None else Cell(words.waiting(seconds), seconds)
+
+
 _EFFORT: Columns = {
-    "Updates": lambda one: _updates(one.effort),
-    "Audio": lambda one: _audio(one.effort),
-    "Runs not stopped early": lambda one: _not_stopped(one.effort),
-    "Training": lambda one: (
-        Cell(words.waiting(one.effort.wall_time_s), one.effort.wall_time_s) if one.effort else NOTHING
-    ),
+    "Updates": lambda one: _updates(one.effort) if one.effort else NOTHING,
+    "Audio": lambda one: _waiting(one.effort and one.effort.audio_s),
+    "Runs not stopped early": lambda one: _not_stopped(one.effort) if one.effort else NOTHING,
+    "Training": lambda one: _waiting(one.effort and one.effort.wall_time_s),
 }
 
 
