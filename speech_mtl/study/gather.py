@@ -1,4 +1,4 @@
-"""What finished cells found: their rows, and what their models heard."""
+"""What finished cells found: their rows, and the hypotheses of their models."""
 
 import math
 from collections import Counter
@@ -94,7 +94,7 @@ def _stage_row(run: Run, warn: Warn) -> StageRow:
 
 
 def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
-    """What the models of the cells heard in their targets' test splits, one set for each target."""
+    """The hypotheses of the cells' models in their targets' test splits, one set for each target."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
         _add(test_sets, Run(plan.run_path(cell.stages[-1])), cell.target, Model(cell.arm, cell.budget_s, cell.seed))
@@ -102,7 +102,7 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 
 def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
-    """What the runs of the cells, and those they started from, heard in languages besides the target."""
+    """What the runs of the cells, and those they started from, recognised in languages besides the target."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
         last = plan.stages[cell.stages[-1]]
@@ -114,7 +114,7 @@ def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 
 def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -> None:
-    """Adds what a run heard in a language's test split."""
+    """Adds the hypotheses of a run in a language's test split."""
     records = [one for one in saved_hypotheses(run, language, "test") if one["reference"] is not None]
     if language not in test_sets:
         test_sets[language] = _empty_test_set(run, language, records)

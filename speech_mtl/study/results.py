@@ -1,10 +1,10 @@
 """A folder of results: what `compare` and `transfer` write, and the report that is made of it.
 
 FOLDER/comparison.json (committed as results.json)   a list of rows, one for each model, language and split
-FOLDER/hypotheses.jsonl                              what every model heard in the target's test set
+FOLDER/hypotheses.jsonl                              hypotheses of every model in the target's test set
 FOLDER/provenance.json                               the recipe in a few words, and how the results came about
 FOLDER/curves.json                                   validation errors by update; what training said of tasks, networks
-FOLDER/old_languages.jsonl                           what was heard in languages from before the target was learnt
+FOLDER/old_languages.jsonl                           hypotheses in languages from before the target was learnt
 FOLDER/arms.json                                     errors of every arm with intervals, parameters and time
 FOLDER/efficiency.json                               equivalent hours
 FOLDER/forgetting.json                               errors in those languages, before and after
@@ -212,20 +212,20 @@ def _check_models(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[Tes
         heard, wanted = set(test_set.hypotheses), measured[test_set.language]
         if surplus := heard - wanted:
             raise _unfit(
-                f"{path}: what was heard in {test_set.language} has no row of results", _named(wanted), _named(surplus)
+                f"{path}: hypotheses in {test_set.language} have no row of results", _named(wanted), _named(surplus)
             )
         if len(test_sets) == 1 and (missing := wanted - heard):
             raise _unfit(
-                f"{path}: models with results lack what they heard in {test_set.language}",
+                f"{path}: models with results lack hypotheses in {test_set.language}",
                 _named(missing),
                 _named(heard),
             )
 
 
 def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
-    """Refuses rows whose errors are others than those of what was heard, where all utterances are there.
+    """Refuses rows whose errors are others than those of the hypotheses, where all utterances are there.
 
-    Of several targets, a model may have rows of several runs, of which one was the source of what was heard.
+    Of several targets, a model may have rows of several runs, of which one is the source of the hypotheses.
     """
     whole = {test_set.language: test_set for test_set in test_sets if not test_set.num_left_out}
     tested: dict[tuple[str, Model], list[tuple[int, Mapping[str, Any]]]] = {}
@@ -240,7 +240,7 @@ def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[Tes
         counted = measured_row(language, "test", score(whole[language].references, heard, whole[language].spaced))
         for name, value in counted.items():
             if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):  # pyright: ignore[reportArgumentType]
-                raise _unfit(f"{path}: row {number}: {name} is not that of what was heard", f"{value}", f"{row[name]}")
+                raise _unfit(f"{path}: row {number}: {name} is not that of the hypotheses", f"{value}", f"{row[name]}")
 
 
 def _check_old_languages(path: Path, test_sets: Sequence[TestSet]) -> None:

@@ -299,8 +299,8 @@ def test_rows_and_hypotheses_fit_one_another(saved: Path):
     rows = json.loads((saved / "comparison.json").read_text())
     for changed, problem in (
         ([*rows, rows[0]], "a row comes twice"),
-        (rows[:2], "has no row of results"),
-        ([*rows, rows[0] | {"seed": 1}], "lack what they heard"),
+        (rows[:2], "have no row of results"),
+        ([*rows, rows[0] | {"seed": 1}], "lack hypotheses"),
         ([*rows, rows[0] | {"language": "de"}], "a test set is missing"),
     ):
         (saved / "comparison.json").write_text(json.dumps(changed))

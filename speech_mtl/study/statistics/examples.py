@@ -35,7 +35,7 @@ class Example:
 
 
 def find_examples(test_set: TestSet) -> list[Example]:
-    """Three utterances at the smallest budget, each as the arm alone and as the best other arm heard it.
+    """Three utterances at the smallest budget, each as the arm alone and the best other arm recognised it.
 
     They are ranked by the share of wrong characters that the other arm has; of equals the longest counts as the best
     and as the worst, since a short one says less.

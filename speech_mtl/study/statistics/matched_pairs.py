@@ -58,8 +58,8 @@ def mapsswe(
 
     Args:
         references: (N,) texts in normalised form; empty ones are allowed.
-        hypotheses_a: (N,) what system A heard.
-        hypotheses_b: (N,) what system B heard.
+        hypotheses_a: (N,) of system A.
+        hypotheses_b: (N,) of system B.
         spaced: Whether spaces separate words (`Tokenizer.spaced`). If not, characters are taken for words, as in
             `score`.
         min_correct: How many words in a row, right in both, end a segment.
