@@ -88,7 +88,7 @@ def comparison_text(results: Results) -> str:
     summary = results.summary
     if summary.tasks:
         table = tasks_table(summary.tasks)
-    elif summary.transfer:
+    elif summary.transfer or not summary.arms:  # a map whose first targets are not finished may have no pair yet
         table = transfer_table(summary.transfer)
     else:
         short = len({one.arm for one in summary.arms}) <= MOST_ARMS_ACROSS
