@@ -1,4 +1,4 @@
-"""What finished cells found: their rows, and what their models heard."""
+"""What finished cells found: their rows, and the hypotheses of their models."""
 
 import math
 from collections import Counter
@@ -15,10 +15,9 @@ from speech_mtl.run.validation import mean_of
 from speech_mtl.scoring.rows import EvaluationRow, TaskRow
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.study.plan import Cell, Plan, old_languages
-from speech_mtl.study.statistics.forgetting import before
-from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
 from speech_mtl.study.statistics.rows import Arm, ResultRow, StageRow, TaskResultRow
-from speech_mtl.study.statistics.summary import ArmSize, Conflict, LabelCount, LearningCurve, TaskCurve
+from speech_mtl.study.statistics.training import ArmSize, Conflict, LabelCount, LearningCurve, TaskCurve, Training
 
 UNKNOWN = "unknown"
 """Stands for the commit of runs that were trained outside a repository or by an early version."""
@@ -96,7 +95,7 @@ def _stage_row(run: Run, warn: Warn) -> StageRow:
 
 
 def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
-    """What the models of the cells heard in their targets' test splits, one set for each target."""
+    """The hypotheses of the cells' models in their targets' test splits, one set for each target."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
         _add(test_sets, Run(plan.run_path(cell.stages[-1])), cell.target, Model(cell.arm, cell.budget_s, cell.seed))
@@ -104,7 +103,7 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 
 def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
-    """What the runs of the cells, and those they started from, heard in languages besides the target."""
+    """What the runs of the cells, and those they started from, recognised in languages besides the target."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
         last = plan.stages[cell.stages[-1]]
@@ -116,7 +115,7 @@ def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 
 def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -> None:
-    """Adds what a run heard in a language's test split."""
+    """Adds the hypotheses of a run in a language's test split."""
     records = [one for one in saved_hypotheses(run, language, "test") if one["reference"] is not None]
     if language not in test_sets:
         test_sets[language] = _empty_test_set(run, language, records)
@@ -125,6 +124,12 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -
     test_sets[language].metrics |= tasks
     errors = {name: [record.get("label_errors", {})[name] for record in records] for name in tasks}
     test_sets[language].add(model, ids, heard, errors)
+
+
+def gather_training(plan: Plan, cells: Sequence[Cell], warn: Warn) -> Training:
+    """What the runs of the cells told of their training."""
+    sizes, learning = gather_sizes(plan, cells, warn), gather_learning(plan, cells, warn)
+    return Training(*gather_curves(plan, cells, warn), sizes, learning)
 
 
 def gather_curves(

@@ -1,5 +1,6 @@
 """Language after language: the runs that a run descends from, and what was forgotten on the way."""
 
+from dataclasses import astuple
 from pathlib import Path
 
 from speech_mtl.errors import InputError
@@ -9,10 +10,12 @@ from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import Now
 from speech_mtl.screen import Screen
-from speech_mtl.study.report.tables import generation_table
-from speech_mtl.study.statistics.forgetting import before, what_was_forgotten
-from speech_mtl.study.statistics.hypotheses import Model, TestSet
-from speech_mtl.study.statistics.rows import Arm, GenerationRow
+from speech_mtl.study.report.markdown import render_block
+from speech_mtl.study.report.tables import generations_table
+from speech_mtl.study.statistics.forgetting import what_was_forgotten
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
+from speech_mtl.study.statistics.rows import Arm
+from speech_mtl.study.statistics.summary import Estimate, Generation
 
 
 def generations(run: Run) -> list[Run]:
@@ -71,7 +74,7 @@ def write_forgetting(run: Run, split: str, num_replications: int = 10_000, scree
     rows = _rows(line, rates, test_sets, split, num_replications)
     write_text(run.path / "forgetting.json", json_text(rows))
     path = run.path / "forgetting.md"
-    write_text(path, generation_table(rows) + "\n")
+    write_text(path, render_block(generations_table(rows), {}) + "\n")
     return path
 
 
@@ -113,23 +116,12 @@ def _rows(
     test_sets: list[TestSet],
     split: str,
     num_replications: int,
-) -> list[GenerationRow]:
+) -> list[Generation]:
     forgotten = {(one.arm, one.language): one for one in what_was_forgotten(test_sets, num_replications)}
-    rows: list[GenerationRow] = []
+    rows = []
     for (number, language), rate in rates.items():
-        lost = forgotten.get((_model(number).arm, language))
-        rows.append(
-            {
-                "generation": number + 1,
-                "run": str(line[number].path),
-                "learnt": list(line[number].recipe().trained_languages),
-                "language": language,
-                "split": split,
-                "cer": round(rate, 4),
-                "growth": None if lost is None else round(lost.growth.value, 4),
-                "growth_low": None if lost is None else round(lost.growth.low, 4),
-                "growth_high": None if lost is None else round(lost.growth.high, 4),
-                "same": lost is None or lost.same,
-            }
-        )
+        run, lost = line[number], forgotten.get((_model(number).arm, language))
+        growth = lost and Estimate(*(round(end, 4) for end in astuple(lost.growth)))
+        told = round(rate, 4), growth, lost is None or lost.same
+        rows.append(Generation(number + 1, str(run.path), list(run.recipe().trained_languages), language, split, *told))
     return rows

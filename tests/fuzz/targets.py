@@ -171,7 +171,12 @@ def result_files(whole: Whole, folder: Path, random: Random) -> Trial:
         spoilt.write_bytes(spoil_bytes(spoilt.read_bytes(), random))
     else:
         spoilt.write_bytes(spoil_json_text(spoilt.read_text(encoding="utf-8"), random))
-    return lambda: replace(report.load(folder), num_replications=100).summary
+    return lambda: _summed_up(folder)
+
+
+def _summed_up(folder: Path) -> object:
+    found = report.load(folder)
+    return replace(found, origin=replace(found.origin, num_replications=100)).summary
 
 
 @target

@@ -19,7 +19,7 @@ from speech_mtl.study.gather import (
 )
 from speech_mtl.study.plan import Cell, Plan
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import ArmSize, LabelCount, LearningCurve, TaskCurve
+from speech_mtl.study.statistics.training import ArmSize, LabelCount, LearningCurve, TaskCurve
 from speech_mtl.training.progress import Progress
 
 LOG = {"update": 2, "train_loss": {"aa": 1.0}, "weight": {"aa": 1.0}, "losses": [1.0], "commit": "0123456789ab"}

@@ -35,9 +35,14 @@ class Model(NamedTuple):
         return f"{'what came before ' if self.before else ''}{self.arm} at {self.budget_s:g} s, seed {self.seed}"
 
 
+def before(model: Model) -> Model:
+    """Stands for the network that a model of a comparison started from."""
+    return model._replace(before=True)
+
+
 @dataclass
 class TestSet:
-    """A language's test split and what each model heard in it.
+    """A language's test split and the hypotheses of each model.
 
     Attributes:
         language: BCP 47 tag.
@@ -45,7 +50,7 @@ class TestSet:
         ids: (N,) of the utterances.
         speakers: (N,) who speaks; None where unknown.
         references: (N,) what was said, normalised.
-        hypotheses: By model, (N,) what was heard.
+        hypotheses: By model, (N,) texts.
         num_left_out: Utterances of the first model that not every other one has; they are left out.
         metrics: Of tasks besides transcripts, by name, the figure that is reported.
         label_errors: By such a task and by model, (N,) errors.
@@ -70,12 +75,12 @@ class TestSet:
         hypotheses: Iterable[str],
         label_errors: Mapping[str, Sequence[LabelErrors]] | None = None,
     ) -> None:
-        """Adds what a model heard. Utterances that not all models have are left out of the set, and counted.
+        """Adds the hypotheses of a model. Utterances that not all models have are left out of the set, and counted.
 
         Args:
             model: Which one.
             ids: Of its utterances.
-            hypotheses: What it heard in them.
+            hypotheses: Its texts of them.
             label_errors: By task, its errors in them.
 
         Raises:

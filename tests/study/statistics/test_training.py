@@ -6,20 +6,23 @@ from typing import Any
 import pytest
 from made_up_rows import row
 
-from speech_mtl.study.statistics.effort import after_pretraining, efforts
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import AfterPretraining, LearningCurve
+from speech_mtl.study.statistics.training import AfterPretraining, Effort, LearningCurve, after_pretraining, efforts
 
 PRETRAINING = {"pretrain-0": (100, 500.0, True), "pretrain-1": (140, 700.0, False)}
 
 
 def model(arm: str, budget_s: float, seed: int, own: tuple, start: str = "", **changes: Any) -> Any:
     runs = {start: PRETRAINING[start]} if start else {}
-    stages = [
+    stages: list[dict[str, Any]] = [
         dict(zip(("run", "num_updates", "audio_s", "stopped"), (name, *took), strict=True))
         for name, took in {**runs, f"{arm}-{budget_s}-{seed}": own}.items()
     ]
-    return row(arm, budget_s, seed, 0.1 * (seed + 1)) | {"stages": stages} | changes
+    return (
+        row(arm, budget_s, seed, 0.1 * (seed + 1))
+        | {"stages": stages, "num_updates": sum(one["num_updates"] for one in stages)}
+        | changes
+    )
 
 
 ROWS = [
@@ -37,13 +40,15 @@ del ROWS[-1]["stages"], ROWS[-1]["audio_s"]
 
 def test_efforts_are_means_over_seeds_with_every_run_counted_once():
     keys = ("num_updates", "shared_updates", "audio_s", "num_runs", "num_not_stopped")
-    assert {(arm.name, budget_s): tuple(map(one.get, keys)) for (arm, budget_s), one in efforts(ROWS).items()} == {
+    found = {(arm.name, b): tuple(getattr(one, key) for key in keys) for (arm, b), one in efforts(ROWS).items()}
+    assert found == {
+        ("old", 60.0): (10.0, None, None, None, None),
         ("alone", 60.0): (40.0, 0.0, None, 2, 1),
         ("joint", 60.0): ((180 + 180) / 2, 100 / 2, (900 + 800) / 2, 4, 2),
         ("joint", 120.0): (190.0, 100.0, 910.0, 2, 0),
     }
-    assert [one.get("protocol") for one in efforts(ROWS, "equal_speech").values()] == ["equal_speech"] * 3
-    assert efforts(ROWS[-1:], "equal_speech") == {}
+    assert {one.protocol for one in efforts(ROWS, "equal_speech").values()} == {"equal_speech"}
+    assert efforts(ROWS[-1:])[Arm("old"), 60.0] == Effort(10.0, 1.5), "an earlier version told no more"
 
 
 def curve(run: str, error: float, budget_s: float | None = None) -> LearningCurve:

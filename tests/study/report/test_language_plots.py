@@ -4,25 +4,17 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
+from made_up_rows import origin
 
 from speech_mtl.study.report.blocks import Table
 from speech_mtl.study.report.content import make_report
+from speech_mtl.study.report.language_plots import draw_tasks
 from speech_mtl.study.report.markdown import render_markdown
 from speech_mtl.study.report.page import render_page
 from speech_mtl.study.report.plots import make_plots
-from speech_mtl.study.report.task_plots import draw_tasks
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import (
-    MEAN,
-    WORST,
-    Conflict,
-    Estimate,
-    LabelCount,
-    Summary,
-    TaskCurve,
-    TaskError,
-    one_task_an_arm,
-)
+from speech_mtl.study.statistics.summary import MEAN, WORST, Estimate, Summary, TaskError, one_task_an_arm
+from speech_mtl.study.statistics.training import Conflict, LabelCount, TaskCurve, Training
 
 SVG = "{http://www.w3.org/2000/svg}"
 ARMS = tuple(Arm(method, variant) for variant in ("small", "large") for method in ("alone", "joint"))
@@ -57,24 +49,19 @@ def summary() -> Summary:
         Conflict(Arm("joint", "small"), "emotion", "de", 0.5),
     ]
     return Summary(
-        recipe="made up",
-        about="Made up.",
+        origin=origin(1000),
         language="de, zh-CN",
         resampled="speaker",
         num_resampled=12,
-        num_replications=1000,
-        arms=[],
-        equivalent_hours=[],
-        worse=[],
-        languages=[],
-        examples=[],
         tasks=[task_error(task, arm) for task in METRICS for arm in ARMS],
-        curves=curves,
-        conflicts=conflicts,
-        labels=[
-            LabelCount(Arm("joint", "small"), "de", 1234, 2345),
-            LabelCount(Arm("alone", "small"), "emotion", 7, 9),
-        ],
+        training=Training(
+            curves=curves,
+            conflicts=conflicts,
+            labels=[
+                LabelCount(Arm("joint", "small"), "de", 1234, 2345),
+                LabelCount(Arm("alone", "small"), "emotion", 7, 9),
+            ],
+        ),
         notes=["A note."],
     )
 
@@ -84,10 +71,11 @@ def texts(svg: str) -> list[str]:
 
 
 def test_there_is_a_plot_for_all_there_is(summary):
-    assert list(make_plots(summary)) == ["tasks", "weights", "losses", "conflicts"]
-    assert list(make_plots(replace(summary, conflicts=[], curves=[]))) == ["tasks"]
-    still = [replace(one, weights=[1.0] * 3) for one in summary.curves]
-    assert list(make_plots(replace(summary, curves=still))) == ["tasks", "losses", "conflicts"]
+    assert list(make_plots(summary)) == ["tasks", "conflicts", "weights", "losses"]
+    assert list(make_plots(replace(summary, training=Training()))) == ["tasks"]
+    still = [replace(one, weights=[1.0] * 3) for one in summary.training.curves]
+    still = replace(summary, training=replace(summary.training, curves=still))
+    assert list(make_plots(still)) == ["tasks", "conflicts", "losses"]
 
 
 def test_every_task_arm_and_variant_is_named(summary):
@@ -117,7 +105,7 @@ def test_the_report_says_it_in_words_and_tables(summary):
     assert report.title == "Recipe made up, all languages"
     assert "3 seeds" in report.subtitle
     assert "the mean of languages, joint:small with 10 minutes has the largest gain: 10.0 %" in report.answer
-    assert "Certainly better: 1 of 2" in report.answer
+    assert "Significantly better: 1 of 2" in report.answer
     assert "## Each task" in text
     assert "| 10 min | joint:large |" in text
     assert "**10.0** (2.0 to 20.0)" in text
@@ -130,12 +118,15 @@ def test_the_report_says_it_in_words_and_tables(summary):
 
 
 def test_names_that_begin_with_a_low_line_are_in_the_legend(summary: Summary):
-    hidden = replace(summary, curves=[replace(one, task=f"_{one.task}") for one in summary.curves])
+    curves = [replace(one, task=f"_{one.task}") for one in summary.training.curves]
+    hidden = replace(summary, training=Training(curves=curves))
     assert {"_de", "_zh-CN", "_emotion"} <= set(texts(make_plots(hidden)["losses"].svg))
 
 
 def test_a_conflict_is_shown_that_was_seen_from_one_side_only(summary: Summary):
-    assert "emotion" in texts(make_plots(replace(summary, conflicts=summary.conflicts[:1]))["conflicts"].svg)
+    assert "emotion" in texts(
+        make_plots(replace(summary, training=Training(conflicts=summary.training.conflicts[:1])))["conflicts"].svg
+    )
 
 
 def test_without_a_reference_nothing_is_promised(summary):
@@ -156,7 +147,7 @@ def test_targets_of_variants_are_shown_one_by_one(summary: Summary):
     """Each variant has its own target here: tables and panels with every arm would be all but empty."""
     own = {"de": "small", "zh-CN": "large"}
     tasks = [one for one in summary.tasks if one.arm.variant == own.get(one.task)]
-    apart = replace(summary, tasks=tasks, curves=[], conflicts=[], labels=[])
+    apart = replace(summary, tasks=tasks, training=Training())
     plots = make_plots(apart)
     panels = draw_tasks(tasks).axes
     assert [[label.get_text() for label in axes.get_yticklabels()] for axes in panels] == [["small"], ["large"]]
