@@ -30,7 +30,7 @@ from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
 from speech_mtl.settings.dotted import changed_settings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.training import EqualWeightingSettings, FixedWeightingSettings
+from speech_mtl.settings.training import Equal, FixedWeightingSettings
 from speech_mtl.study.engines import Engine, ThisProcess, open_engine
 from speech_mtl.study.run_stage import run_stage
 
@@ -276,7 +276,7 @@ def _check_space(recipe: Recipe) -> None:
 
 
 def _refuse_other_strategies(recipe: Recipe) -> None:
-    if isinstance(recipe.weighting, EqualWeightingSettings | FixedWeightingSettings):
+    if isinstance(recipe.weighting, (Equal, FixedWeightingSettings)):
         return
     raise InputError(
         "tune searches fixed weights, and the recipe has another strategy",

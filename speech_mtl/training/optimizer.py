@@ -30,13 +30,13 @@ class FlatAdamW:
     def __init__(
         self,
         variables: list[keras.Variable],
-        groups: Sequence[int] | None = None,
-        weight_decay: float = 0.01,
-        clip_norm: float = 1.0,
+        groups: Sequence[int] | None,
+        weight_decay: float,
+        clip_norm: float,
+        average_decay: float,
         beta_1: float = 0.9,
         beta_2: float = 0.98,
         epsilon: float = 1e-8,
-        average_decay: float = 0.0,
     ):
         self.weights = variables
         self.average_decay = average_decay

@@ -20,7 +20,7 @@ pytest.importorskip("keras_hub")
 
 
 def frames_of(folder: Path) -> np.ndarray:
-    encoder = WhisperEncoder(folder)
+    encoder = WhisperEncoder(folder, 0.0)
     encoder.build((None, None, MELS))
     frames, _ = encoder(features(), np.array([features().shape[1]], "int32"))
     return np.array(frames)[0]
@@ -92,5 +92,5 @@ def _with(**changes: Any):
 def test_what_cannot_be_loaded_is_refused(tmp_path: Path, damage, received: str):
     damage(write_model(tmp_path))
     with pytest.raises(InputError, match=r"encoder\.dir: .* holds no model that can be loaded") as caught:
-        WhisperEncoder(tmp_path)
+        WhisperEncoder(tmp_path, 0.0)
     assert re.search(received, caught.value.received)

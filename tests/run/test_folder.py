@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from usual import usual
 
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
@@ -23,10 +24,10 @@ from speech_mtl.run.contents import CONTENTS
 from speech_mtl.run.folder import FORMAT, LEAVE_OUT, Run
 from speech_mtl.run.weights import COPY_AGAIN, load_part, save_part
 from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import WeightingSettings
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
-from speech_mtl.training.weighting import WEIGHTINGS
 
 TOKENIZERS = {"aa": CharacterTokenizer.from_texts(["abc"], "aa"), "bb": CharacterTokenizer.from_texts(["xy"], "bb")}
 
@@ -359,7 +360,7 @@ def test_a_checkpoint_of_another_shape_is_an_input_error(
 ):
     objective = Objective(model.languages, ())
     for kind in ("uncertainty", "random", "ctc_dro"):
-        weighting = WEIGHTINGS[kind](objective)
+        weighting = usual(WeightingSettings.kinds()[kind], objective)
         run.save_checkpoint(model, optimizer, Progress(update=2), weighting)
         folder = run.path / "checkpoints" / "000002"
         files = ["random"] + ["weighting"] * bool(weighting.state())
