@@ -1,7 +1,6 @@
 """Encoders: (B, T, F) features -> (B, E, D) encoder frames. Shared by all languages.
 
-To add one, write a subclass of `Encoder`, enter it in `ENCODERS`, and give it a settings class of the same `kind` in
-`settings`. The conformance test `tests/models/test_encoders.py` finds it by itself.
+To add one, write a subclass of `Encoder`, and a kind of `EncoderSettings` that names it.
 """
 
 from typing import ClassVar
@@ -18,7 +17,6 @@ from speech_mtl.models.layers import (
     RecurrentBlock,
     rotary_angles,
 )
-from speech_mtl.models.whisper import WhisperEncoder
 
 
 class Conformer(Encoder):
@@ -42,14 +40,14 @@ class Conformer(Encoder):
 
     def __init__(
         self,
-        num_layers: int = 6,
-        dim: int = 144,
-        num_heads: int = 4,
-        kernel_size: int = 15,
-        expansion: int = 4,
-        channels: int = 16,
-        dropout: float = 0.1,
-        zero_branches: bool = True,
+        num_layers: int,
+        dim: int,
+        num_heads: int,
+        kernel_size: int,
+        expansion: int,
+        channels: int,
+        dropout: float,
+        zero_branches: bool,
         random: keras.random.SeedGenerator | None = None,
         parts: LanguageParts | None = None,
         name: str = "encoder",
@@ -96,11 +94,11 @@ class RecurrentEncoder(Encoder):
 
     def __init__(
         self,
-        num_layers: int = 3,
-        dim: int = 256,
-        cell: str = "lstm",
-        channels: int = 16,
-        dropout: float = 0.1,
+        num_layers: int,
+        dim: int,
+        cell: str,
+        channels: int,
+        dropout: float,
         random: keras.random.SeedGenerator | None = None,
         parts: LanguageParts | None = None,
         name: str = "encoder",
@@ -114,7 +112,3 @@ class RecurrentEncoder(Encoder):
         cell = self.CELLS[self.cell](self.dim // 2, return_sequences=True, name=self.cell)
         # What comes from the subsampling has been dropped from already.
         return RecurrentBlock(cell, self.dim, self.dropout if number else None, name)
-
-
-ENCODERS = {"conformer": Conformer, "recurrent": RecurrentEncoder, "whisper": WhisperEncoder}
-"""Every encoder, by the `kind` that recipes name it with."""

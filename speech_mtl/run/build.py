@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,31 +17,31 @@ from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoder import Encoder
-from speech_mtl.models.encoders import ENCODERS
-from speech_mtl.models.features import LogMel, MelFeatures
+from speech_mtl.models.features import MelFeatures
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.models.task_heads import TaskHead
-from speech_mtl.models.whisper import WhisperFeatures
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.dotted import COMMAND_LINE, parsed_overrides
-from speech_mtl.settings.network import LowRankAdapterSettings, ProgressiveSettings
+from speech_mtl.settings.network import ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.section import Kinds
 from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.tasks import Task
-from speech_mtl.training.combining import COMBININGS
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
 from speech_mtl.training.state import TrainState
-from speech_mtl.training.unfreezing import UNFREEZINGS, Unfreezing
-from speech_mtl.training.weighting import WEIGHTINGS, Weighting
+from speech_mtl.training.unfreezing import Unfreezing
+from speech_mtl.training.weighting import Weighting
 
-FEATURES = {"log_mel": LogMel, "whisper": WhisperFeatures}
-"""What makes features of waveforms, by the `kind` that recipes name it with."""
+
+def made(settings: Kinds, **more: Any) -> Any:
+    """What a section of several kinds chooses, made with its settings and `more` arguments."""
+    return settings.member()(**settings.arguments(), **more)
 
 
 def build_model(
@@ -86,7 +87,7 @@ def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
 
 
 def _features(recipe: Recipe) -> MelFeatures:
-    return FEATURES[recipe.features.kind](recipe.data.sample_rate_hz, **recipe.features.model_dump(exclude={"kind"}))
+    return made(recipe.features, sample_rate_hz=recipe.data.sample_rate_hz)
 
 
 def _encoder(
@@ -95,27 +96,16 @@ def _encoder(
     settings = recipe.encoder
     if not isinstance(settings, ProgressiveSettings):
         parts = _language_parts(recipe, languages)
-        return ENCODERS[settings.kind](**settings.model_dump(exclude={"kind"}), random=random, parts=parts)
-    columns = [
-        ENCODERS[one.encoder.kind](**one.encoder.model_dump(exclude={"kind"}), random=random, name=f"column_{k}")
-        for k, one in enumerate(settings.columns)
-    ]
+        return made(settings, random=random, parts=parts)
+    columns = [made(one.encoder, random=random, name=f"column_{k}") for k, one in enumerate(settings.columns)]
     own = [column.languages for column in settings.columns]
     return ProgressiveEncoder(columns, own, settings.heard(), settings.lateral_size)
 
 
 def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
-    sharing, adapters = recipe.sharing, recipe.adapters
-    num_layers = recipe.encoder.num_layers
-    num_bottom = {"middle": sharing.num_own, "nothing": num_layers + 1}.get(sharing.kind, 0)
-    num_top = sharing.num_own if sharing.kind in ("bottom", "middle") else 0
-    if adapters is None:
-        return LanguageParts(languages, num_bottom, num_top)
-    if isinstance(adapters, LowRankAdapterSettings):
-        return LanguageParts(
-            languages, low_rank=adapters.rank, low_rank_alpha=adapters.alpha, added_to=adapters.languages
-        )
-    return LanguageParts(languages, adapter_size=adapters.size, added_to=adapters.languages)
+    if recipe.adapters is not None:
+        return made(recipe.adapters, languages=languages)
+    return LanguageParts(languages, *recipe.sharing.own(recipe.encoder.num_layers))
 
 
 def _task_head(recipe: Recipe, task: Task, dim: int) -> TaskHead:
@@ -129,8 +119,7 @@ def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:
     Raises:
         InputError: All weights are 0.
     """
-    settings = recipe.weighting.model_dump(exclude={"kind"})
-    return WEIGHTINGS[recipe.weighting.kind](objective, **settings, seed=recipe.seed)
+    return made(recipe.weighting, objective=objective, seed=recipe.seed)
 
 
 def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> TrainStep:
@@ -140,15 +129,13 @@ def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> Train
         room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
         watched = model.encoder.last_layer.trainable_variables if state.weighting.watches_last_layer else ()
         return compile_step(model, optimizer, objective, watched, room)
-    settings = recipe.gradients.model_dump(exclude={"kind"})
-    combining = COMBININGS[recipe.gradients.kind](**settings, seed=recipe.seed)
+    combining = made(recipe.gradients, seed=recipe.seed)
     return compile_combining_step(model, optimizer, objective, combining.coefficients)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:
     """Which layers are trained, and when."""
-    own = settings.unfreezing.model_dump(exclude={"kind"})
-    return UNFREEZINGS[settings.unfreezing.kind](len(model.depths()), **own)
+    return made(settings.unfreezing, num_depths=len(model.depths()))
 
 
 def build_optimizer(

@@ -1,9 +1,9 @@
 """Settings of the data: languages, where their speech lies, how it is batched and augmented."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from speech_mtl.settings.section import (
     WHOLE,
@@ -11,38 +11,31 @@ from speech_mtl.settings.section import (
     FilePath,
     Fraction,
     Kept,
+    Kinds,
     Seconds,
     Section,
     Seed,
     Share,
     Switch,
     Word,
-    kind_or,
 )
 
-
-class CharacterTokenizerSettings(Section):
-    """Characters of the normalised transcript."""
-
-    kind: Literal["character"] = "character"
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
 
 
-class PinyinTokenizerSettings(Section):
-    """Mandarin as pinyin: letters and tone digits."""
-
-    kind: Literal["pinyin"] = "pinyin"
+class TokenizerSettings(Kinds):
+    """What transcripts are made of for the network."""
 
 
-TokenizerSettings = Annotated[
-    Annotated[CharacterTokenizerSettings, Tag("character")] | Annotated[PinyinTokenizerSettings, Tag("pinyin")],
-    Discriminator(kind_or("character")),
-]
+Character = TokenizerSettings.plain("character")
+Pinyin = TokenizerSettings.plain("pinyin")
 
 
 class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
-    tokenizer: TokenizerSettings = CharacterTokenizerSettings()
+    tokenizer: TokenizerSettings = Character()
     """What transcripts are made of for the network: characters, or pinyin for Mandarin."""
     budget_s: Seconds | None = None
     """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
@@ -98,6 +91,19 @@ class DataSettings(Section):
     num_threads: Annotated[int, Field(strict=True, ge=1, le=256), WHOLE] = 2
     """Threads that prepare batches."""
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """A share that rises needs a target to rise for, and an end."""
+        if not self.ramp_to_target:
+            return
+        if recipe.target not in recipe.trained_languages:
+            raise ValueError("data.ramp_to_target needs a target that is a language, and trained")
+        cooldown, num_updates = recipe.training.cooldown, recipe.training.num_updates
+        if not 0 < cooldown <= num_updates:
+            raise ValueError(
+                "data.ramp_to_target needs training.cooldown_updates, over which the share rises: 1 to "
+                f"training.num_updates = {num_updates}, not {cooldown}"
+            )
+
     @model_validator(mode="after")
     def _durations_rise(self):
         if not self.min_duration_s < self.max_duration_s:
@@ -137,6 +143,13 @@ class AugmentSettings(Section):
     """Share of utterances to which white noise is added."""
     noise_snr_db: tuple[Decibels, Decibels] = (10.0, 30.0)
     """Range of the signal-to-noise ratio."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Masks are at most as wide as the features."""
+        if self.spec_augment.max_mels > recipe.features.num_mels:
+            raise ValueError(
+                f"augment.spec_augment.max_mels must be at most features.num_mels = {recipe.features.num_mels}"
+            )
 
     @field_validator("noise_snr_db")
     @classmethod

@@ -3,14 +3,15 @@
 import json
 import math
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from speech_mtl.settings.section import (
     WHOLE,
     Few,
     FilePath,
+    Kinds,
     LanguageName,
     Layers,
     Positive,
@@ -18,8 +19,10 @@ from speech_mtl.settings.section import (
     Share,
     Size,
     Switch,
-    kind_or,
 )
+
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
 
 Mels = Annotated[int, Field(strict=True, ge=1, le=512), WHOLE]
 
@@ -33,12 +36,16 @@ def _hertz(mel: float) -> float:
     return mel * 200 / 3 if mel < 15 else 1000 * math.exp((mel - 15) * math.log(6.4) / 27)
 
 
-class LogMelSettings(Section):
-    """See `models.features.LogMel`."""
+class FeatureSettings(Kinds):
+    """What the encoder gets of the waveform."""
 
-    kind: Literal["log_mel"] = "log_mel"
     num_mels: Mels = 80
     """Bands on the mel scale."""
+
+
+class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:LogMel"):
+    """See `models.features.LogMel`."""
+
     window_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.025
     """Length of the analysis window."""
     hop_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.010
@@ -50,12 +57,9 @@ class LogMelSettings(Section):
     normalize: Literal["mean_variance", "mean", "none"] = "mean"
     """What is taken out of each band of an utterance."""
 
-    def refuse_unfit(self, sample_rate_hz: int) -> None:
-        """Looks whether every window fits the transform, no sample is left out, and every band has a frequency.
-
-        Raises:
-            ValueError: One does not; says how to change it.
-        """
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Every window fits the transform, no sample is left out, and every band has a frequency."""
+        sample_rate_hz = recipe.data.sample_rate_hz
         window = round(self.window_s * sample_rate_hz)
         if window > self.fft_size:
             raise ValueError(
@@ -74,24 +78,34 @@ class LogMelSettings(Section):
             )
 
 
-class WhisperFeatureSettings(Section):
+class WhisperFeatureSettings(FeatureSettings, kind="whisper", makes="models.whisper:WhisperFeatures"):
     """See `models.whisper.WhisperFeatures`."""
 
-    kind: Literal["whisper"] = "whisper"
     num_mels: Mels = 80
     """As many as the trained model has."""
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """The rate is the one that it was trained with."""
+        if recipe.data.sample_rate_hz != 16_000:
+            raise ValueError("features.kind: whisper knows speech at 16 kHz only: set data.sample_rate_hz=16000")
 
-FeatureSettings = Annotated[
-    Annotated[LogMelSettings, Tag("log_mel")] | Annotated[WhisperFeatureSettings, Tag("whisper")],
-    Discriminator(kind_or("log_mel")),
-]
+
+class EncoderSettings(Kinds):
+    """What makes encoder frames of features."""
+
+    has_attention: ClassVar[bool] = False
+    if TYPE_CHECKING:
+        num_layers: int
 
 
-class ConformerSettings(Section):
+class OneEncoderSettings(EncoderSettings):
+    """An encoder that can be a column of a progressive one."""
+
+
+class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.encoders:Conformer"):
     """See `models.encoders.Conformer`."""
 
-    kind: Literal["conformer"] = "conformer"
+    has_attention = True
     num_layers: Layers = 6
     """Blocks."""
     dim: Size = 144
@@ -116,10 +130,9 @@ class ConformerSettings(Section):
         return self
 
 
-class RecurrentSettings(Section):
+class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.encoders:RecurrentEncoder"):
     """See `models.encoders.RecurrentEncoder`."""
 
-    kind: Literal["recurrent"] = "recurrent"
     num_layers: Layers = 3
     """Recurrent layers."""
     dim: Size = 256
@@ -138,31 +151,27 @@ class RecurrentSettings(Section):
         return self
 
 
-class WhisperSettings(Section):
+class WhisperSettings(OneEncoderSettings, kind="whisper", makes="models.whisper:WhisperEncoder"):
     """See `models.whisper.WhisperEncoder`."""
 
-    kind: Literal["whisper"] = "whisper"
     dir: FilePath
     """Folder of the trained model; relative to the folder in which the command runs."""
     dropout: Share = 0.0
     """Share of activations that are set to zero in training."""
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """The features are the ones that it was trained with."""
+        if not isinstance(recipe.features, WhisperFeatureSettings):
+            raise ValueError("encoder.kind: whisper knows its own features only: set features={kind: whisper}")
+
     @cached_property
-    def num_layers(self) -> int:
+    def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Blocks of the trained model."""
         try:
             config = json.loads((self.dir / "config.json").read_text(encoding="utf-8"))
             return int(config["encoder_layers"] if "model_type" in config else config["config"]["num_layers"])
         except (OSError, ValueError, KeyError, TypeError):
             raise ValueError(f"encoder.dir: {self.dir} holds no model of KerasHub or Transformers") from None
-
-
-OneEncoderSettings = Annotated[
-    Annotated[ConformerSettings, Tag("conformer")]
-    | Annotated[RecurrentSettings, Tag("recurrent")]
-    | Annotated[WhisperSettings, Tag("whisper")],
-    Discriminator(kind_or("conformer")),
-]
 
 
 class ColumnSettings(Section):
@@ -176,17 +185,34 @@ class ColumnSettings(Section):
     """Numbers of the earlier columns, from 0, that it listens to. None: all."""
 
 
-class ProgressiveSettings(Section):
+class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.progressive:ProgressiveEncoder"):
     """See `models.progressive.ProgressiveEncoder`. Only the last column is trained; others come from `init_from`."""
 
-    kind: Literal["progressive"] = "progressive"
     columns: Annotated[tuple[ColumnSettings, ...], Field(min_length=1, max_length=100)]
     """From the first one trained to the last."""
     lateral_size: Size = 32
     """Width of what a column takes from each earlier one."""
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Every language has a column, and what is trained is in the last one."""
+        for column in self.columns:
+            column.encoder.refuse_unfit(recipe)
+        if len({isinstance(column.encoder, WhisperSettings) for column in self.columns}) > 1:
+            raise ValueError(
+                "encoder.kind: whisper knows its own features only: all of encoder.columns must be whisper"
+            )
+        named = [language for column in self.columns for language in column.languages]
+        if len(set(named)) < len(named) or not set(recipe.languages) <= set(named):
+            raise ValueError("every language must be in one of encoder.columns, and none in two")
+        if not set(recipe.trained_languages) <= set(self.columns[-1].languages):
+            raise ValueError("only languages of the last of encoder.columns can be trained; others need train: false")
+        if len(self.columns) > 1 and recipe.init_from is None:
+            raise ValueError("the first of encoder.columns come from a trained run: set init_from")
+        if recipe.tasks or recipe.adapters is not None or recipe.sharing.kind != "whole_encoder":
+            raise ValueError("a progressive encoder goes with neither tasks nor adapters nor sharing")
+
     @property
-    def num_layers(self) -> int:
+    def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Blocks of every column."""
         return self.columns[-1].encoder.num_layers
 
@@ -203,15 +229,6 @@ class ProgressiveSettings(Section):
         return self
 
 
-EncoderSettings = Annotated[
-    Annotated[ConformerSettings, Tag("conformer")]
-    | Annotated[RecurrentSettings, Tag("recurrent")]
-    | Annotated[WhisperSettings, Tag("whisper")]
-    | Annotated[ProgressiveSettings, Tag("progressive")],
-    Discriminator(kind_or("conformer")),
-]
-
-
 class SharingSettings(Section):
     """Which layers of the encoder all languages share; output layers never are."""
 
@@ -220,33 +237,56 @@ class SharingSettings(Section):
     num_own: Layers = 1
     """Layers at either end that each language has for itself: blocks, and at the bottom first the subsampling."""
 
+    def own(self, num_layers: int) -> tuple[int, int]:
+        """Layers that each language has for itself at the bottom and at the top of an encoder of so many blocks."""
+        bottom = {"middle": self.num_own, "nothing": num_layers + 1}.get(self.kind, 0)
+        return bottom, self.num_own if self.kind in ("bottom", "middle") else 0
 
-class AdapterSection(Section):
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Something is left to share, unless nothing is wanted."""
+        num_layers = recipe.encoder.num_layers
+        bottom, top = self.own(num_layers)
+        if self.kind != "nothing" and max(bottom - 1, 0) + top >= num_layers:
+            raise ValueError(f"sharing.num_own leaves none of the encoder's {num_layers} blocks to share")
+
+
+class AdapterSettings(Kinds):
     """What both kinds of adapters have."""
 
     languages: Annotated[tuple[LanguageName, ...], Field(max_length=1000)] | None = None
     """Those that have some. None: all."""
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """They are added to one encoder, for languages that there are."""
+        if recipe.sharing.kind != "whole_encoder":
+            raise ValueError("adapters are added to a shared encoder: sharing.kind must be whole_encoder")
+        if self.languages is not None and not (self.languages and set(self.languages) <= set(recipe.languages)):
+            raise ValueError("adapters.languages must be some of the recipe's languages")
 
-class BottleneckAdapterSettings(AdapterSection):
+
+class BottleneckAdapterSettings(AdapterSettings, kind="bottleneck", makes="models.language_layers:LanguageParts"):
     """See `models.language_layers.Adapter`."""
 
-    kind: Literal["bottleneck"] = "bottleneck"
     size: Size = 32
     """Width of the adapter."""
 
+    def arguments(self) -> dict[str, Any]:
+        return {"adapter_size": self.size, "added_to": self.languages}
 
-class LowRankAdapterSettings(AdapterSection):
+
+class LowRankAdapterSettings(AdapterSettings, kind="low_rank", makes="models.language_layers:LanguageParts"):
     """See `models.language_layers.LowRank`."""
 
-    kind: Literal["low_rank"] = "low_rank"
     rank: Size = 8
     """Of the two matrices whose product is added."""
     alpha: Positive = 16.0
     """What is added is multiplied by alpha / rank."""
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """There is attention to add them to."""
+        super().refuse_unfit(recipe)
+        if not recipe.encoder.has_attention:
+            raise ValueError("adapters of the kind low_rank are added to attention, which this encoder has not")
 
-AdapterSettings = Annotated[
-    Annotated[BottleneckAdapterSettings, Tag("bottleneck")] | Annotated[LowRankAdapterSettings, Tag("low_rank")],
-    Discriminator(kind_or("bottleneck")),
-]
+    def arguments(self) -> dict[str, Any]:
+        return {"low_rank": self.rank, "low_rank_alpha": self.alpha, "added_to": self.languages}

@@ -23,20 +23,15 @@ from speech_mtl.settings.network import (
     EncoderSettings,
     FeatureSettings,
     LogMelSettings,
-    LowRankAdapterSettings,
-    ProgressiveSettings,
     SharingSettings,
 )
 from speech_mtl.settings.section import FilePath, LanguageName, Name, Section, Seed, Text, Word
 from speech_mtl.settings.study import CompareSettings, TuneSettings
 from speech_mtl.settings.tasks import TaskSettings
 from speech_mtl.settings.training import (
-    EqualWeightingSettings,
-    FixedWeightingSettings,
+    Equal,
     GradientSettings,
-    GradNormSettings,
     TrainingSettings,
-    UnfreezeHeadsSettings,
     WeightingSettings,
 )
 from speech_mtl.settings.yaml12 import yaml_text
@@ -70,7 +65,7 @@ class Recipe(Section):
     """By BCP 47 tag, such as cs or zh-CN."""
     tasks: Annotated[dict[Name, TaskSettings], Field(default_factory=dict, max_length=1000)]
     """What is predicted besides transcripts, by a name of its own."""
-    weighting: WeightingSettings = EqualWeightingSettings()
+    weighting: WeightingSettings = Equal()
     """lambda of each language and task in the objective; see `training.objective`."""
     gradients: GradientSettings | None = None
     """How the tasks' gradients are combined in the encoder. None: they are added up."""
@@ -154,71 +149,6 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _something_is_shared(self):
-        sharing, num_layers = self.sharing, self.encoder.num_layers
-        own = {"bottom": sharing.num_own, "middle": 2 * sharing.num_own - 1}.get(sharing.kind, 0)
-        if own >= num_layers:
-            raise ValueError(f"sharing.num_own leaves none of the encoder's {num_layers} blocks to share")
-        if self.adapters is not None and sharing.kind != "whole_encoder":
-            raise ValueError("adapters are added to a shared encoder: sharing.kind must be whole_encoder")
-        adapted = self.adapters.languages if self.adapters is not None else None
-        if adapted is not None and not (adapted and set(adapted) <= set(self.languages)):
-            raise ValueError("adapters.languages must be some of the recipe's languages")
-        if isinstance(self.adapters, LowRankAdapterSettings) and not isinstance(self.encoder, ConformerSettings):
-            raise ValueError("adapters of the kind low_rank are added to attention, which this encoder has not")
-        return self
-
-    @model_validator(mode="after")
-    def _encoder_has_its_features(self):
-        columns = self.encoder.columns if isinstance(self.encoder, ProgressiveSettings) else ()
-        kinds = {column.encoder.kind for column in columns} or {self.encoder.kind}
-        if "whisper" in kinds and (self.features.kind != "whisper" or kinds != {"whisper"}):
-            raise ValueError("encoder.kind: whisper knows its own features only: set features={kind: whisper}")
-        if self.features.kind == "whisper" and self.data.sample_rate_hz != 16_000:
-            raise ValueError("features.kind: whisper knows speech at 16 kHz only: set data.sample_rate_hz=16000")
-        return self
-
-    @model_validator(mode="after")
-    def _features_fit(self):
-        if isinstance(self.features, LogMelSettings):
-            self.features.refuse_unfit(self.data.sample_rate_hz)
-        if self.augment.spec_augment.max_mels > self.features.num_mels:
-            raise ValueError(
-                f"augment.spec_augment.max_mels must be at most features.num_mels = {self.features.num_mels}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _columns_have_languages(self):
-        if not isinstance(self.encoder, ProgressiveSettings):
-            return self
-        named = [language for column in self.encoder.columns for language in column.languages]
-        if len(set(named)) < len(named) or not set(self.languages) <= set(named):
-            raise ValueError("every language must be in one of encoder.columns, and none in two")
-        if not set(self.trained_languages) <= set(self.encoder.columns[-1].languages):
-            raise ValueError("only languages of the last of encoder.columns can be trained; others need train: false")
-        if len(self.encoder.columns) > 1 and self.init_from is None:
-            raise ValueError("the first of encoder.columns come from a trained run: set init_from")
-        if self.tasks or self.adapters is not None or self.sharing.kind != "whole_encoder":
-            raise ValueError("a progressive encoder goes with neither tasks nor adapters nor sharing")
-        return self
-
-    @model_validator(mode="after")
-    def _shared_layers_are_trained_for_those_who_look(self):
-        trains = ["gradients"] if self.gradients is not None else []
-        trains += ["weighting.kind: gradnorm"] if isinstance(self.weighting, GradNormSettings) else []
-        if len(trains) > 1:
-            raise ValueError("weighting.kind: gradnorm looks at gradients that are added up, so gradients must be null")
-        if trains and isinstance(self.training.unfreezing, UnfreezeHeadsSettings):
-            raise ValueError(
-                f"{trains[0]} looks at gradients in the encoder, which training.unfreezing leaves as it is"
-            )
-        looks = [*trains, *(["training.log_conflicts"] if self.training.log_conflicts else [])]
-        if looks and self.sharing.kind == "nothing":
-            raise ValueError(f"{looks[0]} looks at gradients in shared layers, and sharing.kind leaves none")
-        return self
-
-    @model_validator(mode="after")
     def _shares_leave_something(self):
         shares = [self.languages[name].share for name in self.trained_languages]
         given = [share for share in shares if share is not None]
@@ -230,25 +160,10 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _ramp_has_an_end(self):
-        if not self.data.ramp_to_target:
-            return self
-        if self.target not in self.trained_languages:
-            raise ValueError("data.ramp_to_target needs a target that is a language, and trained")
-        cooldown, num_updates = self.training.cooldown, self.training.num_updates
-        if not 0 < cooldown <= num_updates:
-            raise ValueError(
-                "data.ramp_to_target needs training.cooldown_updates, over which the share rises: 1 to "
-                f"training.num_updates = {num_updates}, not {cooldown}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _weights_have_tasks(self):
-        given = self.weighting.weights if isinstance(self.weighting, FixedWeightingSettings) else {}
-        names = [*self.languages, *self.tasks]
-        if unknown := [name for name in given if name not in names]:
-            raise ValueError(f"weighting.weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
+    def _sections_fit(self):
+        for name in type(self).model_fields:
+            if isinstance(section := getattr(self, name), Section):
+                section.refuse_unfit(self)
         return self
 
     @classmethod
@@ -301,11 +216,8 @@ class Recipe(Section):
         trained = [name for name, settings in languages.items() if settings.train]
         if set(trained) != set(self.trained_languages):
             languages = {name: settings.model_copy(update={"share": None}) for name, settings in languages.items()}
-        changes = {"languages": languages, **(changes or {})}
-        if isinstance(self.weighting, FixedWeightingSettings):
-            names = (*languages, *self.tasks)
-            changes["weighting.weights"] = {n: w for n, w in self.weighting.weights.items() if n in names}
-        return self.overridden(changes)
+        weighting = self.weighting.of([*languages, *self.tasks])
+        return self.overridden({"languages": languages, "weighting": weighting, **(changes or {})})
 
     def overridden(self, overrides: Mapping[str, Any], where: str = "the settings") -> "Recipe":
         """A copy in which each dotted key has its new value; `where` these come from, for messages."""

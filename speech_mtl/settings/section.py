@@ -2,13 +2,28 @@
 
 import os
 import re
-from collections.abc import Callable
+from importlib import import_module
+from inspect import get_annotations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, Unpack
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    create_model,
+)
+from pydantic_core import CoreSchema
 
 from speech_mtl.errors import printable
+
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
 
 
 def _whole(value: Any) -> Any:
@@ -137,11 +152,63 @@ class Section(BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants", use_attribute_docstrings=True
     )
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Looks whether it can do what the other settings of a recipe ask of it.
 
-def kind_or(default: str) -> Callable[[Any], str]:
-    """Finds the kind of a section that comes in several; `default` where none is named."""
+        Raises:
+            ValueError: It cannot; says which setting to change.
+        """
 
-    def kind_of(value: Any) -> str:
-        return value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)
 
-    return kind_of
+class Kinds(Section):
+    """A section that comes in several kinds: its subclasses of a `kind`; the first of them if none is named.
+
+    Attributes:
+        makes: The class that a kind stands for, as `module:class` of the package: settings import none of it.
+    """
+
+    makes: ClassVar[str]
+    kind: Word = ""
+
+    def __init_subclass__(cls, kind: str = "", makes: str = "", **config: Unpack[ConfigDict]):
+        super().__init_subclass__(**config)
+        if kind:
+            cls.__annotations__ = {"kind": Literal[kind], **get_annotations(cls)}
+            cls.kind, cls.makes = kind, makes
+
+    @classmethod
+    def kinds(cls) -> dict[str, type[Self]]:
+        """Its kinds by name."""
+        own = cls.model_fields["kind"].default
+        found = {own: cls} if own else {}
+        for one in cls.__subclasses__():
+            found |= one.kinds()
+        return found
+
+    @classmethod
+    def plain(cls, kind: str, makes: str = "") -> type[Self]:
+        """A kind without settings of its own."""
+        return create_model(f"{kind}_{cls.__name__}", __base__=cls, __cls_kwargs__={"kind": kind, "makes": makes})
+
+    def arguments(self) -> dict[str, Any]:
+        """Its settings, as what it makes takes them."""
+        return self.model_dump(exclude={"kind"})
+
+    @classmethod
+    def member(cls) -> Any:
+        """What it makes."""
+        module, name = cls.makes.split(":")
+        return getattr(import_module(f"speech_mtl.{module}"), name)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        kinds = cls.kinds()
+        if cls in kinds.values() or not kinds:
+            return handler(source)
+        usual = next(iter(kinds))
+        tagged = [Annotated[one, Tag(kind)] for kind, one in kinds.items()]
+
+        def kind_of(value: Any) -> str:
+            return value.get("kind", usual) if isinstance(value, dict) else getattr(value, "kind", usual)
+
+        return handler.generate_schema(Annotated[Union[*tagged], Discriminator(kind_of)])

@@ -1,13 +1,15 @@
 """Settings of training: updates and rates, and how languages and tasks are weighed."""
 
-from typing import Annotated, Literal
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from speech_mtl.settings.section import (
     Count,
     CountFromZero,
     Kept,
+    Kinds,
     Positive,
     Rate,
     Section,
@@ -15,54 +17,54 @@ from speech_mtl.settings.section import (
     Switch,
     Weight,
     Word,
-    kind_or,
 )
 
-
-class UnfreezeAllSettings(Section):
-    """See `training.unfreezing.All`."""
-
-    kind: Literal["all"] = "all"
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
 
 
-class UnfreezeHeadsSettings(Section):
-    """See `training.unfreezing.Heads`."""
+class UnfreezingSettings(Kinds):
+    """Which layers are trained, when, and how fast."""
 
-    kind: Literal["heads"] = "heads"
+    leaves_encoder: ClassVar[bool] = False
+    """Whether the encoder stays as it is."""
 
 
-class UnfreezeHeadsFirstSettings(Section):
+UnfreezeAll = UnfreezingSettings.plain("all", "training.unfreezing:All")
+UnfreezeHeads = UnfreezingSettings.plain("heads", "training.unfreezing:Heads")
+UnfreezeHeads.leaves_encoder = True
+
+
+class UnfreezeHeadsFirstSettings(UnfreezingSettings, kind="heads_first", makes="training.unfreezing:HeadsFirst"):
     """See `training.unfreezing.HeadsFirst`."""
 
-    kind: Literal["heads_first"] = "heads_first"
     num_updates: Count = 200
     """Updates until the encoder is trained, too."""
 
 
-class UnfreezeGradualSettings(Section):
+class UnfreezeGradualSettings(UnfreezingSettings, kind="gradual", makes="training.unfreezing:Gradual"):
     """See `training.unfreezing.Gradual`."""
 
-    kind: Literal["gradual"] = "gradual"
     num_updates: Count = 100
     """Updates until the next layer is trained, too."""
 
 
-class UnfreezeLayerwiseSettings(Section):
+class UnfreezeLayerwiseSettings(UnfreezingSettings, kind="layerwise", makes="training.unfreezing:Layerwise"):
     """See `training.unfreezing.Layerwise`."""
 
-    kind: Literal["layerwise"] = "layerwise"
     decay: Kept = 0.8
     """Rate of a layer, as a share of that of the layer above."""
 
 
-UnfreezingSettings = Annotated[
-    Annotated[UnfreezeAllSettings, Tag("all")]
-    | Annotated[UnfreezeHeadsSettings, Tag("heads")]
-    | Annotated[UnfreezeHeadsFirstSettings, Tag("heads_first")]
-    | Annotated[UnfreezeGradualSettings, Tag("gradual")]
-    | Annotated[UnfreezeLayerwiseSettings, Tag("layerwise")],
-    Discriminator(kind_or("all")),
-]
+def _refuse_nothing_shared(recipe: "Recipe", who: str) -> None:
+    if recipe.sharing.kind == "nothing":
+        raise ValueError(f"{who} looks at gradients in shared layers, and sharing.kind leaves none")
+
+
+def _refuse_no_gradients(recipe: "Recipe", who: str) -> None:
+    if recipe.training.unfreezing.leaves_encoder:
+        raise ValueError(f"{who} looks at gradients in the encoder, which training.unfreezing leaves as it is")
+    _refuse_nothing_shared(recipe, who)
 
 
 WARMUP = 200
@@ -110,7 +112,7 @@ class TrainingSettings(Section):
     """Looks at the dev set without a better error after which training stops, or `cooldown_updates` begin."""
     select: Literal["best", "last"] = "best"
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
-    unfreezing: UnfreezingSettings = UnfreezeAllSettings()
+    unfreezing: UnfreezingSettings = UnfreezeAll()
     """Which layers are trained, when, and how fast; for training that starts from another run."""
     log_conflicts: Switch = False
     """Whether each look at the dev sets logs the cosines between the tasks' gradients in the encoder."""
@@ -125,6 +127,11 @@ class TrainingSettings(Section):
         """Updates over which the learning rate falls at the end, given or not; 0: along a cosine."""
         return phase(self.cooldown_updates, self.num_updates, COOLDOWN)
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """What is logged is there."""
+        if self.log_conflicts:
+            _refuse_nothing_shared(recipe, "training.log_conflicts")
+
     @model_validator(mode="after")
     def _rate_falls(self):
         if self.final_learning_rate > self.learning_rate:
@@ -134,24 +141,36 @@ class TrainingSettings(Section):
         return self
 
 
-class EqualWeightingSettings(Section):
-    """Every task counts alike."""
+class WeightingSettings(Kinds):
+    """lambda of each language and task in the objective."""
 
-    kind: Literal["equal"] = "equal"
+    def of(self, names: Collection[str]) -> Self:  # noqa: ARG002
+        """The same without what concerns other languages and tasks."""
+        return self
 
 
-class FixedWeightingSettings(Section):
-    """Weights that are given here."""
+Equal = WeightingSettings.plain("equal", "training.weighting:Equal")
 
-    kind: Literal["fixed"] = "fixed"
+
+class FixedWeightingSettings(WeightingSettings, kind="fixed", makes="training.weighting:Fixed"):
+    """See `training.weighting.Fixed`."""
+
     weights: dict[Word, Weight] = {}
     """lambda of languages and tasks, by name; 1 for those that are not named."""
 
+    def of(self, names: Collection[str]) -> Self:
+        return self.model_copy(update={"weights": {name: w for name, w in self.weights.items() if name in names}})
 
-class UncertaintyWeightingSettings(Section):
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """There is a language or task for each weight."""
+        names = [*recipe.languages, *recipe.tasks]
+        if unknown := [name for name in self.weights if name not in names]:
+            raise ValueError(f"weighting.weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
+
+
+class UncertaintyWeightingSettings(WeightingSettings, kind="uncertainty", makes="training.weighting:Uncertainty"):
     """See `training.weighting.Uncertainty`."""
 
-    kind: Literal["uncertainty"] = "uncertainty"
     learning_rate: Rate = 0.01
     """Of the weights."""
     min_weight: Kept = 0.25
@@ -160,20 +179,20 @@ class UncertaintyWeightingSettings(Section):
     """Of any task."""
 
 
-class DynamicWeightAverageSettings(Section):
+class DynamicWeightAverageSettings(
+    WeightingSettings, kind="dynamic_weight_average", makes="training.weighting:DynamicWeightAverage"
+):
     """See `training.weighting.DynamicWeightAverage`."""
 
-    kind: Literal["dynamic_weight_average"] = "dynamic_weight_average"
     temperature: Positive = 2.0
     """1 follows the losses closely, large values make the weights equal."""
     period: Count = 100
     """Updates between changes of the weights."""
 
 
-class GradNormSettings(Section):
+class GradNormSettings(WeightingSettings, kind="gradnorm", makes="training.weighting:GradNorm"):
     """See `training.weighting.GradNorm`."""
 
-    kind: Literal["gradnorm"] = "gradnorm"
     alpha: Annotated[float, Field(strict=True, ge=0, le=100)] = 1.5
     """How hard tasks that learn slowly are pulled."""
     learning_rate: Rate = 0.025
@@ -181,17 +200,19 @@ class GradNormSettings(Section):
     start_updates: Count = 50
     """Updates over which the losses at the start are measured, with equal weights."""
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """The gradients that it looks at are there, and added up."""
+        if recipe.gradients is not None:
+            raise ValueError("weighting.kind: gradnorm looks at gradients that are added up, so gradients must be null")
+        _refuse_no_gradients(recipe, "weighting.kind: gradnorm")
 
-class RandomWeightsSettings(Section):
-    """See `training.weighting.RandomWeights`."""
 
-    kind: Literal["random"] = "random"
+RandomWeights = WeightingSettings.plain("random", "training.weighting:RandomWeights")
 
 
-class CtcDroSettings(Section):
+class CtcDroSettings(WeightingSettings, kind="ctc_dro", makes="training.weighting:CtcDro"):
     """See `training.weighting.CtcDro`."""
 
-    kind: Literal["ctc_dro"] = "ctc_dro"
     step_size: Positive = 1e-4
     """How fast languages with a high loss gain weight."""
     smoothing: Positive = 0.5
@@ -200,33 +221,19 @@ class CtcDroSettings(Section):
     """Seconds of speech that a loss is scaled to."""
 
 
-WeightingSettings = Annotated[
-    Annotated[EqualWeightingSettings, Tag("equal")]
-    | Annotated[FixedWeightingSettings, Tag("fixed")]
-    | Annotated[UncertaintyWeightingSettings, Tag("uncertainty")]
-    | Annotated[DynamicWeightAverageSettings, Tag("dynamic_weight_average")]
-    | Annotated[GradNormSettings, Tag("gradnorm")]
-    | Annotated[RandomWeightsSettings, Tag("random")]
-    | Annotated[CtcDroSettings, Tag("ctc_dro")],
-    Discriminator(kind_or("equal")),
-]
+class GradientSettings(Kinds):
+    """How the tasks' gradients are combined in the encoder."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """There are gradients to combine."""
+        _refuse_no_gradients(recipe, "gradients")
 
 
-class PCGradSettings(Section):
-    """See `training.combining.PCGrad`."""
-
-    kind: Literal["pcgrad"] = "pcgrad"
+PCGrad = GradientSettings.plain("pcgrad", "training.combining:PCGrad")
 
 
-class CAGradSettings(Section):
+class CAGradSettings(GradientSettings, kind="cagrad", makes="training.combining:CAGrad"):
     """See `training.combining.CAGrad`."""
 
-    kind: Literal["cagrad"] = "cagrad"
     radius: Share = 0.4
     """How far the common direction may lie from the mean gradient, as a share of its length."""
-
-
-GradientSettings = Annotated[
-    Annotated[PCGradSettings, Tag("pcgrad")] | Annotated[CAGradSettings, Tag("cagrad")],
-    Discriminator(kind_or("pcgrad")),
-]

@@ -6,8 +6,8 @@ from math import prod
 from pathlib import Path
 
 from speech_mtl.errors import InputError
+from speech_mtl.settings.dotted import changed_settings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.recipe_file import changed_settings
 
 SETTINGS = "settings"
 """Name of the study's note of all settings that bear on a trial."""

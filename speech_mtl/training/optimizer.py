@@ -38,9 +38,9 @@ class FlatOptimizer(ABC):
     def __init__(
         self,
         variables: list[keras.Variable],
-        groups: Sequence[int] | None = None,
-        clip_norm: float = 1.0,
-        average_decay: float = 0.0,
+        groups: Sequence[int] | None,
+        clip_norm: float,
+        average_decay: float,
     ):
         self.weights = variables
         self.clip_norm, self.average_decay = clip_norm, average_decay
@@ -153,13 +153,13 @@ class FlatAdamW(FlatOptimizer):
     def __init__(
         self,
         variables: list[keras.Variable],
-        groups: Sequence[int] | None = None,
-        weight_decay: float = 0.01,
-        clip_norm: float = 1.0,
+        groups: Sequence[int] | None,
+        weight_decay: float,
+        clip_norm: float,
+        average_decay: float,
         beta_1: float = 0.9,
         beta_2: float = 0.98,
         epsilon: float = 1e-8,
-        average_decay: float = 0.0,
     ):
         super().__init__(variables, groups, clip_norm, average_decay)
         self.weight_decay = weight_decay

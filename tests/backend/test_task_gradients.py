@@ -15,9 +15,9 @@ from speech_mtl.backend import (
 from speech_mtl.backend.step import shared_positions
 from speech_mtl.data.batching import padded_rows
 from speech_mtl.datatypes import Batch
-from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model
+from speech_mtl.settings.network import OneEncoderSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.frame_tags import FrameTags
@@ -95,7 +95,7 @@ def make_model(recipe: Recipe = RECIPE) -> MultilingualModel:
 
 def make_optimizer(model: MultilingualModel) -> FlatAdamW:
     """A large epsilon makes the first step a smooth function of the gradient; the usual one takes its sign."""
-    return FlatAdamW(model.trainable_variables, weight_decay=0.0, clip_norm=1e9, epsilon=1.0)
+    return FlatAdamW(model.trainable_variables, None, weight_decay=0.0, clip_norm=1e9, average_decay=0.0, epsilon=1.0)
 
 
 def arrays(variables: list) -> list[np.ndarray]:
@@ -169,7 +169,7 @@ def test_watching_the_last_layer(batch, gradients_of, untraced):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", sorted(ENCODERS))
+@pytest.mark.parametrize("kind", sorted(OneEncoderSettings.kinds()))
 def test_every_task_has_a_gradient_in_the_last_layer(kind, batch, gradients_of):
     shallow, model = (
         make_model(

@@ -21,7 +21,7 @@ pytest.importorskip("keras_hub")
 
 
 def frames_of(folder: Path) -> np.ndarray:
-    encoder = WhisperEncoder(folder)
+    encoder = WhisperEncoder(folder, 0.0)
     encoder.build((None, None, MELS))
     frames, _ = encoder(features(), np.array([features().shape[1]], "int32"))
     return np.array(frames)[0]
@@ -35,7 +35,8 @@ def test_frames_equal_transformers(tmp_path: Path, form: dict[str, Any]):
 
 
 def test_layers_are_counted_before_anything_is_loaded(tmp_path: Path):
-    assert WhisperSettings(dir=write_model(tmp_path)).num_layers == LAYERS
+    settings = WhisperSettings.model_validate({"dir": write_model(tmp_path)})
+    assert settings.num_layers == LAYERS
 
 
 def test_a_run_starts_from_it(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
@@ -93,5 +94,5 @@ def _with(**changes: Any):
 def test_what_cannot_be_loaded_is_refused(tmp_path: Path, damage, received: str):
     damage(write_model(tmp_path))
     with pytest.raises(InputError, match=r"encoder\.dir: .* holds no model that can be loaded") as caught:
-        WhisperEncoder(tmp_path)
+        WhisperEncoder(tmp_path, 0.0)
     assert re.search(received, caught.value.received)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from usual import usual
 
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
@@ -25,11 +26,12 @@ from speech_mtl.run.contents import CONTENTS
 from speech_mtl.run.folder import Run
 from speech_mtl.run.weights import COPY_AGAIN, load_part, save_part
 from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import WeightingSettings
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
-from speech_mtl.training.weighting import WEIGHTINGS, Equal
+from speech_mtl.training.weighting import Equal
 
 TOKENIZERS = {"aa": CharacterTokenizer.from_texts(["abc"], "aa"), "bb": CharacterTokenizer.from_texts(["xy"], "bb")}
 EQUAL = Equal(Objective(("aa", "bb")))
@@ -326,7 +328,7 @@ def test_a_checkpoint_of_another_shape_is_an_input_error(
 ):
     objective = Objective(model.languages, ())
     for kind in ("uncertainty", "random", "ctc_dro"):
-        weighting = WEIGHTINGS[kind](objective)
+        weighting = usual(WeightingSettings.kinds()[kind], objective)
         Checkpoints(run).save(TrainState(model, optimizer, weighting), Progress(update=2))
         folder = run.path / "checkpoints" / "000002"
         files = ["random"] + ["weighting"] * bool(weighting.state())
@@ -346,12 +348,14 @@ def test_a_checkpoint_of_another_shape_is_an_input_error(
         assert largest in caught.value.problem, kind
 
 
-@pytest.mark.parametrize("kind", sorted(kind for kind, own in WEIGHTINGS.items() if own.remembered))
+@pytest.mark.parametrize(
+    "kind", sorted(kind for kind, own in WeightingSettings.kinds().items() if own.member().remembered)
+)
 def test_the_state_of_a_weighting_is_restored_on_resume(
     kind: str, model: MultilingualModel, optimizer: FlatAdamW, run: Run
 ):
     objective = Objective(model.languages, ())
-    before, resumed = WEIGHTINGS[kind](objective), WEIGHTINGS[kind](objective)
+    before, resumed = (usual(WeightingSettings.kinds()[kind], objective) for _ in range(2))
     before.set_state({name: np.nan_to_num(array) + 3 for name, array in before.state().items()})
     Checkpoints(run).save(TrainState(model, optimizer, before), Progress(update=2))
     Checkpoints(run).load(TrainState(model, optimizer, resumed))

@@ -1,11 +1,10 @@
-import inspect
 from pathlib import Path
 
 import pytest
 
 from speech_mtl.errors import InputError
-from speech_mtl.settings.data import DataSettings, LanguageSettings, PinyinTokenizerSettings, SpecAugmentSettings
-from speech_mtl.settings.network import ConformerSettings, LogMelSettings, RecurrentSettings
+from speech_mtl.settings.data import LanguageSettings, Pinyin
+from speech_mtl.settings.network import ConformerSettings, RecurrentSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.settings.training import TrainingSettings
@@ -264,7 +263,7 @@ def test_overrides(tmp_path):
     )
     assert recipe.training.num_updates == 8, "the last one counts"
     assert list(recipe.languages) == ["cs", "zh-CN"]
-    assert recipe.languages["zh-CN"].tokenizer == PinyinTokenizerSettings()
+    assert recipe.languages["zh-CN"].tokenizer == Pinyin()
     assert recipe.encoder == RecurrentSettings(dim=32)
     assert recipe.augment.speeds == (1.0,)
     assert recipe.about == "a = b"
@@ -415,32 +414,11 @@ def test_frozen():
         recipe.seed = 5
 
 
-def defaults(callable_) -> dict:
-    return {name: parameter.default for name, parameter in inspect.signature(callable_).parameters.items()}
-
-
-def test_settings_are_arguments_with_the_same_defaults():
-    """A default stands in the class and in its settings; here they are held together. Encoders: test_encoders.py."""
-    from speech_mtl.models.augment import SpecAugment
-    from speech_mtl.models.features import LogMel
-
-    arguments = defaults(LogMel)
-    assert arguments.items() >= LogMelSettings().model_dump(exclude={"kind"}).items()
-    assert arguments.keys() - LogMelSettings.model_fields.keys() == {"sample_rate_hz", "name"}
-    arguments = defaults(SpecAugment)
-    assert arguments.items() >= SpecAugmentSettings().model_dump().items()
-    assert arguments.keys() - SpecAugmentSettings.model_fields.keys() == {"random", "name"}
-    assert DataSettings(dir=Path("d")).sample_rate_hz == defaults(LogMel)["sample_rate_hz"]
-
-
-def test_optimizer_and_schedule_have_their_settings():
+def test_the_schedule_has_its_settings():
     from speech_mtl.run.build import build_schedule
-    from speech_mtl.training.optimizer import FlatAdamW
     from speech_mtl.training.unfreezing import All
 
     training = TrainingSettings()
-    assert defaults(FlatAdamW)["weight_decay"] == training.weight_decay
-    assert defaults(FlatAdamW)["clip_norm"] == training.clip_norm
     schedule = build_schedule(training, All(2))
     assert schedule(training.warmup, training.num_updates) == [training.learning_rate]
     assert schedule(training.num_updates, training.num_updates) == [training.final_learning_rate]

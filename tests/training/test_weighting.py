@@ -1,31 +1,33 @@
-"""What the package relies on in any weighting, which it finds in `WEIGHTINGS` by itself; and each by its paper."""
+"""What the package relies on in any weighting, which it finds by itself; and each by its paper."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.numpy
+from usual import usual
 
 from speech_mtl.errors import InputError
-from speech_mtl.settings import training as settings
+from speech_mtl.settings.training import (
+    CtcDroSettings,
+    DynamicWeightAverageSettings,
+    GradNormSettings,
+    UncertaintyWeightingSettings,
+    WeightingSettings,
+)
 from speech_mtl.tasks.classes import Classes
 from speech_mtl.tasks.number import Number
 from speech_mtl.training.objective import Objective, Observed
-from speech_mtl.training.weighting import (
-    WEIGHTINGS,
-    CtcDro,
-    DynamicWeightAverage,
-    Equal,
-    Fixed,
-    GradNorm,
-    RandomWeights,
-    Uncertainty,
-    Weighting,
-)
+from speech_mtl.training.weighting import Fixed, RandomWeights, Weighting
 
+KINDS = WeightingSettings.kinds()
+Uncertainty = partial(usual, UncertaintyWeightingSettings)
+DynamicWeightAverage = partial(usual, DynamicWeightAverageSettings)
+GradNorm = partial(usual, GradNormSettings)
+CtcDro = partial(usual, CtcDroSettings)
 OBJECTIVE = Objective(("aa", "bb"), (Classes("mood", "mood", ["sad", "happy"]), Number("age", "age", 40.0, 10.0)))
 TWO = Objective(("aa",), (Classes("mood", "mood", ["sad", "happy"]),))
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -36,11 +38,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 """What a strategy needs, or needs to change within a few updates."""
 
-every_kind = pytest.mark.parametrize("kind", sorted(WEIGHTINGS))
+every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
 
 
 def make(kind: str, seed: int = 0) -> Weighting:
-    return WEIGHTINGS[kind](OBJECTIVE, **ARGUMENTS.get(kind, {}), seed=seed)
+    return usual(KINDS[kind], OBJECTIVE, **ARGUMENTS.get(kind, {}), seed=seed)
 
 
 def seen(sums: Sequence[float], counts: Sequence[float] | None = None, **arrays: Sequence[float]) -> Observed:
@@ -129,7 +131,7 @@ def test_what_depends_on_batches_has_a_state(kind):
 def test_what_training_has_nothing_of_has_no_part(kind):
     """The others have the weights that they have without it."""
     tasks = (*OBJECTIVE.tasks, Number("size", "size", 40.0, 10.0))
-    partly = WEIGHTINGS[kind](Objective(("aa", "xx", "bb"), tasks, known=OBJECTIVE.names), **ARGUMENTS.get(kind, {}))
+    partly = usual(KINDS[kind], Objective(("aa", "xx", "bb"), tasks, known=OBJECTIVE.names), **ARGUMENTS.get(kind, {}))
     batches = made_up_batches()
     found = run(partly, [Observed(*(np.insert(array, [1, 4], 0.0) for array in vars(one).values())) for one in batches])
     np.testing.assert_allclose(found[:, [0, 2, 3, 4]], run(make(kind), batches), rtol=1e-12)
@@ -146,31 +148,11 @@ def test_who_reads_the_norms_of_gradients_says_so(kind):
     """They cost a gradient for each task in every update."""
     without = [replace(batch, norms=None) for batch in made_up_batches()]
     same = np.array_equal(run(make(kind), without), run(make(kind), made_up_batches()))
-    assert WEIGHTINGS[kind].watches_last_layer == (not same)
-
-
-@every_kind
-def test_settings_are_the_arguments(kind):
-    """The settings class of the kind has the constructor's arguments, with the same defaults."""
-    union, *_ = get_args(settings.WeightingSettings)
-    by_kind = {get_args(one)[0].model_fields["kind"].default: get_args(one)[0] for one in get_args(union)}
-    assert sorted(by_kind) == sorted(WEIGHTINGS)
-    parameters = inspect.signature(WEIGHTINGS[kind]).parameters
-    arguments = {name: one.default for name, one in parameters.items() if name not in ("objective", "seed")}
-    given = by_kind[kind]().model_dump(exclude={"kind"})
-    assert given.keys() == arguments.keys()
-    optional = {name: value for name, value in arguments.items() if value is not inspect.Parameter.empty}
-    assert {name: given[name] for name in optional} == optional
-    assert WEIGHTINGS[kind](OBJECTIVE, **given, seed=1).weights(0).shape == (4,)
-
-
-@every_kind
-def test_kind_is_its_name(kind):
-    assert WEIGHTINGS[kind].kind == kind
+    assert KINDS[kind].member().watches_last_layer == (not same)
 
 
 def test_equal():
-    assert Equal(OBJECTIVE).weights(5).tolist() == [1.0] * 4
+    assert make("equal").weights(5).tolist() == [1.0] * 4
 
 
 def test_fixed():
