@@ -302,7 +302,7 @@ def transcribe(
     from speech_mtl.run.transcribe import audio_files, label_texts, transcribe_files
     from speech_mtl.screen import Screen
 
-    screen, tasks = Screen(), Run(run).tasks() if labels else {}
+    screen, tasks = Screen(), Run(run).labelled() if labels else {}
     found, refused = audio_files(files), 0
     shown = found if sys.stdout.isatty() else screen.progress(found, "Transcribing")  # lines show it themselves
     for path, told in transcribe_files(Run(run), shown, language):

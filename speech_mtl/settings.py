@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from speech_mtl.datatypes import Protocol
+from speech_mtl.datatypes import TOP, Protocol
 from speech_mtl.errors import printable
 
 
@@ -172,7 +172,24 @@ class LanguageSettings(Section):
 
 
 class TaskSection(Section):
-    """What all kinds of tasks have; see `tasks.Task`."""
+    """What all kinds of tasks have; see `targets.target.Target`."""
+
+    at: Word = "top"
+    """Which frames its head gets: `top`, those that come out of the encoder, or what a block gives, `block_0` the
+    lowest."""
+
+
+class CtcTaskSettings(TaskSection):
+    """The transcripts once more, with output layers of their own that are not used to recognise speech.
+
+    Reference: Lee and Watanabe 2021, "Intermediate loss regularization for CTC-based speech recognition".
+    """
+
+    kind: Literal["ctc"] = "ctc"
+
+
+class LabelTaskSection(TaskSection):
+    """A task that has labels; see `targets.target.LabelTarget`."""
 
     label: Word | None = None
     """Name of its labels in the manifests, there `labels.NAME`, or `language` or `speaker`. None: the task's name."""
@@ -180,14 +197,14 @@ class TaskSection(Section):
     """Share of the training labels, chosen at random, that training sees; the others count as unknown."""
 
 
-class PooledTaskSection(TaskSection):
+class PooledTaskSection(LabelTaskSection):
     """A task whose head sees the whole utterance at once."""
 
     pooling: Literal["attention", "mean"] = "attention"
-    """How encoder frames become one; see `models.task_heads`."""
+    """How encoder frames become one; see `models.heads`."""
 
 
-class UnseenSection(TaskSection):
+class UnseenSection(LabelTaskSection):
     """A task whose labels are names."""
 
     unseen: Literal["refuse", "unknown"] = "refuse"
@@ -195,25 +212,25 @@ class UnseenSection(TaskSection):
 
 
 class ClassesTaskSettings(PooledTaskSection, UnseenSection):
-    """One of several classes; see `tasks.classes`."""
+    """One of several classes; see `targets.classes`."""
 
     kind: Literal["classes"] = "classes"
 
 
 class NumberTaskSettings(PooledTaskSection):
-    """A number; see `tasks.number`."""
+    """A number; see `targets.number`."""
 
     kind: Literal["number"] = "number"
 
 
 class TagsTaskSettings(PooledTaskSection, UnseenSection):
-    """Several yes or no labels at once; see `tasks.tags`."""
+    """Several yes or no labels at once; see `targets.tags`."""
 
     kind: Literal["tags"] = "tags"
 
 
 class FrameTagsTaskSettings(UnseenSection):
-    """Several yes or no labels of every frame; see `tasks.frame_tags`."""
+    """Several yes or no labels of every frame; see `targets.frame_tags`."""
 
     kind: Literal["frame_tags"] = "frame_tags"
 
@@ -222,7 +239,8 @@ TaskSettings = Annotated[
     Annotated[ClassesTaskSettings, Tag("classes")]
     | Annotated[NumberTaskSettings, Tag("number")]
     | Annotated[TagsTaskSettings, Tag("tags")]
-    | Annotated[FrameTagsTaskSettings, Tag("frame_tags")],
+    | Annotated[FrameTagsTaskSettings, Tag("frame_tags")]
+    | Annotated[CtcTaskSettings, Tag("ctc")],
     Discriminator(_kind("classes")),
 ]
 
@@ -372,7 +390,31 @@ class AugmentSettings(Section):
         return ends
 
 
-class ConformerSettings(Section):
+class EncoderSection(Section):
+    """What all kinds of encoders have."""
+
+    def taps(self) -> tuple[str, ...]:
+        """The frames that a head can be at; see `models.encoder.Encoder`."""
+        return (*(f"block_{i}" for i in range(self.num_layers)), TOP)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def tap_of(self, _language: str) -> str:
+        """The frames that a language is recognised from."""
+        return TOP
+
+    def encoders(self) -> dict[str, "EncoderSection"]:
+        """The stacks of blocks that it is made of, by the key of their settings."""
+        return {"encoder": self}
+
+    def parts(self) -> dict[str, str]:
+        """The parts of its weights, without those of one language; of each stack of blocks, the tap at its end."""
+        return {"encoder": TOP}
+
+    def new_parts(self) -> tuple[str, ...]:
+        """The parts that a run it starts from need not have."""
+        return ()
+
+
+class ConformerSettings(EncoderSection):
     """See `models.encoders.Conformer`."""
 
     kind: Literal["conformer"] = "conformer"
@@ -400,7 +442,7 @@ class ConformerSettings(Section):
         return self
 
 
-class RecurrentSettings(Section):
+class RecurrentSettings(EncoderSection):
     """See `models.encoders.RecurrentEncoder`."""
 
     kind: Literal["recurrent"] = "recurrent"
@@ -422,7 +464,7 @@ class RecurrentSettings(Section):
         return self
 
 
-class WhisperSettings(Section):
+class WhisperSettings(EncoderSection):
     """See `models.whisper.WhisperEncoder`."""
 
     kind: Literal["whisper"] = "whisper"
@@ -460,7 +502,7 @@ class ColumnSettings(Section):
     """Numbers of the earlier columns, from 0, that it listens to. None: all."""
 
 
-class ProgressiveSettings(Section):
+class ProgressiveSettings(EncoderSection):
     """See `models.progressive.ProgressiveEncoder`. Only the last column is trained; others come from `init_from`."""
 
     kind: Literal["progressive"] = "progressive"
@@ -473,6 +515,23 @@ class ProgressiveSettings(Section):
     def num_layers(self) -> int:
         """Blocks of every column."""
         return self.columns[-1].encoder.num_layers
+
+    def taps(self) -> tuple[str, ...]:
+        return (*(f"column_{k}" for k in range(len(self.columns))), TOP)
+
+    def tap_of(self, language: str) -> str:
+        return f"column_{next(k for k, one in enumerate(self.columns) if language in one.languages)}"
+
+    def encoders(self) -> dict[str, EncoderSection]:
+        return {f"encoder.columns.{k}.encoder": one.encoder for k, one in enumerate(self.columns)}
+
+    def parts(self) -> dict[str, str]:
+        laterals = [f"laterals/{k}" for k, heard in enumerate(self.heard()) if heard]
+        return {f"columns/{k}": f"column_{k}" for k in range(len(self.columns))} | dict.fromkeys(laterals, "")
+
+    def new_parts(self) -> tuple[str, ...]:
+        last = len(self.columns) - 1
+        return f"columns/{last}", f"laterals/{last}"
 
     def heard(self) -> list[tuple[int, ...]]:
         """By column, the earlier ones that it listens to."""

@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from speech_mtl.data.batching import Draw, batches, padded_rows, plan_evaluation
+from speech_mtl.data.batching import Draw, batches, plan_evaluation
+from speech_mtl.data.columns import padded_rows
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import Hypothesis, Logits
+from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs
 from speech_mtl.decoding.ctc import greedy
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.tasks import Task
+from speech_mtl.targets import LabelTarget
 from speech_mtl.training.gradients import make_forward
 
 
@@ -31,21 +32,23 @@ class Recognizer:
         model: MultilingualModel,
         tokenizers: Mapping[str, Tokenizer],
         sample_rate_hz: int,
-        tasks: Mapping[str, Task] | None = None,
+        tasks: Mapping[str, LabelTarget] | None = None,
     ):
         self.model = model
         self.tokenizers = tokenizers
         self.sample_rate_hz = sample_rate_hz
         self.tasks = dict(tasks or {})
-        self._forwards: dict[int, Callable] = {}
+        self._forwards: dict[tuple[str, ...], Callable] = {}
         self._min_samples = next(n for n in range(10**6) if model.num_encoder_frames(n) >= 1)
 
     def _forward(self, language: str) -> Callable:
-        """The network up to the column that the language was trained with."""
-        column = self.model.column_of(language)
-        if column not in self._forwards:
-            self._forwards[column] = make_forward(self.model, column)
-        return self._forwards[column]
+        """As much of the network as the language needs, compiled once for all languages that need the same."""
+        targets = (TRANSCRIPT, *self.tasks)
+        taps = self.model.taps((language,), targets)
+        if taps not in self._forwards:
+            alike = [one for one in self.model.languages if self.model.taps((one,), targets) == taps]
+            self._forwards[taps] = make_forward(self.model, alike, targets)
+        return self._forwards[taps]
 
     def language_id(self, language: str) -> int:
         """Which of the model's output layers belongs to a language.
@@ -118,18 +121,18 @@ class Recognizer:
 
     def _recognize(self, waveforms, num_samples, language, language_id, ids, room=0) -> list[Hypothesis]:
         language_ids = np.full(len(waveforms), language_id, dtype=np.int32)
-        logits = self._forward(language)(waveforms, num_samples, language_ids, room)
+        outputs = self._forward(language)(waveforms, num_samples, language_ids, room)
         tokenizer = self.tokenizers[language]
-        decoded = enumerate(zip(ids, greedy(logits.values, logits.num_frames), strict=True))
+        decoded = enumerate(zip(ids, greedy(outputs.values[TRANSCRIPT], outputs.num_frames), strict=True))
         return [
-            Hypothesis(name, language, tokenizer.normalize(tokenizer.decode(tokens)), score, self._labels(logits, row))
+            Hypothesis(name, language, tokenizer.normalize(tokenizer.decode(tokens)), score, self._labels(outputs, row))
             for row, (name, (tokens, score)) in decoded
         ]
 
-    def _labels(self, logits: Logits, row: int) -> dict[str, np.ndarray]:
+    def _labels(self, outputs: Outputs, row: int) -> dict[str, np.ndarray]:
         """What the heads of the tasks say of one row, without its padding."""
-        size = int(logits.num_frames[row])
+        size = int(outputs.num_frames[row])
         return {
-            name: logits.labels[name][row][:size] if task.over_frames else logits.labels[name][row]
+            name: outputs.values[name][row][:size] if task.over_frames else outputs.values[name][row]
             for name, task in self.tasks.items()
         }

@@ -1,16 +1,17 @@
 """Encoders: (B, T, F) features -> (B, E, D) encoder frames. Shared by all languages.
 
-To add one, write a subclass of `Encoder`, enter it in `ENCODERS`, and give it a settings class of the same `kind` in
-`settings`. The conformance test `tests/models/test_encoders.py` finds it by itself.
+To add one, write a subclass of `BlockEncoder`, enter it in `ENCODERS`, and give it a settings class of the same `kind`
+in `settings`. The conformance test `tests/models/test_encoders.py` finds it by itself.
 """
 
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
-from speech_mtl.models.encoder import Encoder
+from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.layers import (
     ConformerBlock,
@@ -18,10 +19,11 @@ from speech_mtl.models.layers import (
     RecurrentBlock,
     rotary_angles,
 )
+from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.models.whisper import WhisperEncoder
 
 
-class Conformer(Encoder):
+class Conformer(BlockEncoder):
     """Convolution-augmented Transformer.
 
     Reference: Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech Recognition". For what we do
@@ -76,7 +78,7 @@ class Conformer(Encoder):
         return FrameContext(mask, attention_bias, rotation, language_ids)
 
 
-class RecurrentEncoder(Encoder):
+class RecurrentEncoder(BlockEncoder):
     """Bidirectional LSTM or GRU layers over convolutional subsampling.
 
     Reference: Graves, Mohamed and Hinton 2013, "Speech recognition with deep recurrent neural networks", section 3.
@@ -116,5 +118,25 @@ class RecurrentEncoder(Encoder):
         return RecurrentBlock(cell, self.dim, self.dropout if number else None, name)
 
 
-ENCODERS = {"conformer": Conformer, "recurrent": RecurrentEncoder, "whisper": WhisperEncoder}
+def make_progressive(
+    columns: Sequence[Mapping[str, Any]],
+    lateral_size: int,
+    random: keras.random.SeedGenerator | None = None,
+    parts: LanguageParts | None = None,  # noqa: ARG001
+) -> ProgressiveEncoder:
+    """A `ProgressiveEncoder` of columns that each have settings of an `encoder`, and the columns that it `hears`."""
+    encoders = [
+        ENCODERS[own["kind"]](**{k: v for k, v in own.items() if k != "kind"}, random=random, name=f"column_{number}")
+        for number, own in enumerate(column["encoder"] for column in columns)
+    ]
+    hears = [range(k) if one["hears"] is None else one["hears"] for k, one in enumerate(columns)]
+    return ProgressiveEncoder(encoders, hears, lateral_size)
+
+
+ENCODERS: dict[str, Callable[..., Any]] = {
+    "conformer": Conformer,
+    "recurrent": RecurrentEncoder,
+    "whisper": WhisperEncoder,
+    "progressive": make_progressive,
+}
 """Every encoder, by the `kind` that recipes name it with."""

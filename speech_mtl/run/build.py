@@ -10,19 +10,19 @@ from speech_mtl.config import Recipe
 from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.models.augment import SpecAugment
-from speech_mtl.models.encoder import Encoder
 from speech_mtl.models.encoders import ENCODERS
 from speech_mtl.models.features import LogMel, MelFeatures
-from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.models.progressive import ProgressiveEncoder
-from speech_mtl.models.task_heads import TaskHead
 from speech_mtl.models.whisper import WhisperFeatures
-from speech_mtl.settings import DataSettings, LowRankAdapterSettings, ProgressiveSettings, TrainingSettings
-from speech_mtl.tasks import Task
+from speech_mtl.settings import DataSettings, LowRankAdapterSettings, TrainingSettings
+from speech_mtl.targets import LabelTarget
+from speech_mtl.targets.ctc import Ctc
+from speech_mtl.targets.target import Target
 from speech_mtl.training.combining import COMBININGS
 from speech_mtl.training.gradients import make_combining_step, make_train_step
 from speech_mtl.training.objective import Objective
@@ -36,29 +36,39 @@ FEATURES = {"log_mel": LogMel, "whisper": WhisperFeatures}
 """What makes features of waveforms, by the `kind` that recipes name it with."""
 
 
-def build_model(
-    recipe: Recipe, num_tokens: Mapping[str, int], tasks: Mapping[str, Task] | None = None
-) -> MultilingualModel:
+def build_targets(
+    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, LabelTarget]
+) -> dict[str, Target]:
+    """All that a recipe's network predicts, by name; the transcripts come first."""
+    taps = {language: recipe.encoder.tap_of(language) for language in tokenizers}
+    targets: dict[str, Target] = {TRANSCRIPT: Ctc(TRANSCRIPT, tokenizers, at=taps)}
+    for name, settings in recipe.tasks.items():
+        placed = settings.model_dump(include={"at", "pooling"})
+        targets[name] = labelled[name].placed(**placed) if name in labelled else Ctc(name, tokenizers, **placed)
+    return targets
+
+
+def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualModel:
     """The network of a recipe, with random weights that its seed decides.
 
     Args:
         recipe: The settings.
-        num_tokens: Size of each language's vocabulary, blank included.
-        tasks: What is predicted besides transcripts.
+        targets: What is predicted.
 
     Raises:
         InputError: A public encoder cannot be loaded, or cannot encode utterances as long as the recipe allows.
     """
     keras.utils.set_random_seed(recipe.seed)
-    random = keras.random.SeedGenerator(recipe.seed)
-    encoder = _encoder(recipe, list(num_tokens), random)
+    random, languages = keras.random.SeedGenerator(recipe.seed), list(recipe.languages)
+    settings = recipe.encoder.model_dump(exclude={"kind"})
+    encoder = ENCODERS[recipe.encoder.kind](**settings, random=random, parts=_language_parts(recipe, languages))
     model = MultilingualModel(
         features=_features(recipe),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
         encoder=encoder,
-        heads=LanguageHeads({language: encoder.dim_of(language) for language in num_tokens}, num_tokens),
+        heads={name: target.head(encoder.widths, languages) for name, target in targets.items()},
         random=random,
-        task_heads={name: _task_head(recipe, task, encoder.dim) for name, task in (tasks or {}).items()},
+        languages=languages,
     )
     _refuse_longer_speech(recipe, model)
     return model
@@ -82,21 +92,6 @@ def _features(recipe: Recipe) -> MelFeatures:
     return FEATURES[recipe.features.kind](recipe.data.sample_rate_hz, **recipe.features.model_dump(exclude={"kind"}))
 
 
-def _encoder(
-    recipe: Recipe, languages: Sequence[str], random: keras.random.SeedGenerator
-) -> Encoder | ProgressiveEncoder:
-    settings = recipe.encoder
-    if not isinstance(settings, ProgressiveSettings):
-        parts = _language_parts(recipe, languages)
-        return ENCODERS[settings.kind](**settings.model_dump(exclude={"kind"}), random=random, parts=parts)
-    columns = [
-        ENCODERS[one.encoder.kind](**one.encoder.model_dump(exclude={"kind"}), random=random, name=f"column_{k}")
-        for k, one in enumerate(settings.columns)
-    ]
-    own = [column.languages for column in settings.columns]
-    return ProgressiveEncoder(columns, own, settings.heard(), settings.lateral_size)
-
-
 def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
     sharing, adapters = recipe.sharing, recipe.adapters
     num_layers = recipe.encoder.num_layers
@@ -109,11 +104,6 @@ def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
             languages, low_rank=adapters.rank, low_rank_alpha=adapters.alpha, added_to=adapters.languages
         )
     return LanguageParts(languages, adapter_size=adapters.size, added_to=adapters.languages)
-
-
-def _task_head(recipe: Recipe, task: Task, dim: int) -> TaskHead:
-    pooling = getattr(recipe.tasks[task.name], "pooling", None)
-    return TaskHead(dim, task.num_outputs, pooling, name=task.name)
 
 
 def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:

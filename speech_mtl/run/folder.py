@@ -41,11 +41,12 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
 from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
+from speech_mtl.run.build import build_model, build_targets
 from speech_mtl.run.contents import refuse_changed, write_contents
 from speech_mtl.run.weights import COPY_AGAIN, load_part, load_weights, save_part, save_weights, unreadable
 from speech_mtl.scoring.rows import Amount, Rate
-from speech_mtl.tasks import TASKS, Task
+from speech_mtl.targets import TARGETS, LabelTarget
+from speech_mtl.targets.target import Target
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
 from speech_mtl.training.weighting import Weighting
@@ -139,13 +140,13 @@ class Run:
             )
 
     def start(
-        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task] | None = None
+        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, LabelTarget] | None = None
     ) -> None:
         """Writes what a run begins with. The settings come last: they say that the rest is there."""
         claim_folder(self.path, "run")
         for language, tokenizer in tokenizers.items():
             tokenizer.save(self.path / "tokenizers" / f"{language}.json")
-        for name, task in (tasks or {}).items():
+        for name, task in (labelled or {}).items():
             write_text(self._task_path(name), json_text({"kind": task.kind, **task.to_json()}))
         self.write_settings(recipe)
 
@@ -160,13 +161,17 @@ class Run:
             for language in self.recipe().languages
         }
 
-    def tasks(self) -> dict[str, Task]:
-        """What the run predicts besides transcripts, by name, in the order of the recipe.
+    def labelled(self) -> dict[str, LabelTarget]:
+        """The targets of the run that have labels, by name, in the order of the recipe.
 
         Raises:
             InputError: A task's file is missing or damaged.
         """
-        return {name: _read_task(self._task_path(name), name) for name in self.recipe().tasks}
+        return {name: _read_task(self._task_path(name), name) for name in self.recipe().labelled}
+
+    def targets(self) -> dict[str, Target]:
+        """All that the run predicts, by name."""
+        return build_targets(self.recipe(), self.tokenizers(), self.labelled())
 
     def write_labels(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Writes how many training utterances have a label of each language or task, and of how many."""
@@ -374,19 +379,19 @@ class Run:
 
     def load(self) -> Recognizer:
         """The recogniser with the best weights."""
-        recipe, tokenizers, tasks = self.recipe(), self.tokenizers(), self.tasks()
-        model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
+        recipe, tokenizers, labelled = self.recipe(), self.tokenizers(), self.labelled()
+        model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
         self.load_best(model)
-        return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
+        return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, labelled)
 
 
 def _size(variable: keras.Variable) -> int:
     return int(np.prod(variable.shape))
 
 
-def _read_task(path: Path, name: str) -> Task:
+def _read_task(path: Path, name: str) -> LabelTarget:
     with unreadable("task", path, KeyError):
-        kind = TASKS[read_json(path, _Kind, COPY_AGAIN)["kind"]]
+        kind = TARGETS[read_json(path, _Kind, COPY_AGAIN)["kind"]]
     task = read_record(path, kind, COPY_AGAIN)
     if task.name != name:
         raise InputError(

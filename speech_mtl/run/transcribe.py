@@ -13,7 +13,7 @@ from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.settings import DataSettings
-from speech_mtl.tasks import Task
+from speech_mtl.targets import LabelTarget
 
 SUFFIXES = (
     *("aac", "aif", "aifc", "aiff", "amr", "au", "caf", "flac", "gsm", "m4a", "mp3", "mp4", "nist", "oga", "ogg"),
@@ -65,7 +65,7 @@ def transcribe_files(run: Run, files: Iterable[Path], language: str) -> Iterator
             yield path, error
 
 
-def label_texts(tasks: Mapping[str, Task], hypothesis: Hypothesis) -> list[str]:
+def label_texts(tasks: Mapping[str, LabelTarget], hypothesis: Hypothesis) -> list[str]:
     """What the tasks besides transcripts say, as `emotion=calm`; of those over frames nothing."""
     return [
         f"{name}={json.dumps(task.decode(hypothesis.labels[name]), ensure_ascii=False)}".replace('"', "")

@@ -1,13 +1,13 @@
 """What needs gradients or a compiler, for the backend at hand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from types import ModuleType
 
 import keras
 import numpy as np
 from keras import ops
 
-from speech_mtl.datatypes import Array, Batch, Logits
+from speech_mtl.datatypes import Array, Batch, Outputs
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
@@ -17,7 +17,7 @@ from speech_mtl.training.step import Combine, TrainStep
 def make_train_step(
     model: MultilingualModel,
     optimizer: FlatAdamW,
-    objective: Objective | None = None,
+    objective: Objective,
     watch_last_layer: bool = False,
     room: int = 0,
 ) -> TrainStep:
@@ -26,15 +26,14 @@ def make_train_step(
     Args:
         model: The network.
         optimizer: Of its weights.
-        objective: The tasks; the transcripts alone if None.
+        objective: The tasks.
         watch_last_layer: Whether to look at each task's gradient in the last layer that all share.
         room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
 
     Raises:
         NotImplementedError: The Keras backend is neither TensorFlow nor JAX.
     """
-    backend = _backend()
-    return backend.make_train_step(model, optimizer, objective or Objective(model.languages), watch_last_layer, room)
+    return _backend().make_train_step(model, optimizer, objective, watch_last_layer, room)
 
 
 def make_combining_step(
@@ -62,24 +61,27 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
     return _backend().make_products(model, objective)
 
 
-def make_forward(model: MultilingualModel, column: int | None = None) -> Callable[..., Logits]:
-    """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Logits` of arrays.
+def make_forward(
+    model: MultilingualModel, languages: Collection[str] | None = None, targets: Collection[str] | None = None
+) -> Callable[..., Outputs]:
+    """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Outputs` of arrays.
 
     The arrays are numpy's. For `room` see `make_train_step`.
 
     Args:
         model: The network.
-        column: Of a progressive network, the highest column to run; None for the last one.
+        languages: Those that batches may have; None for all.
+        targets: What is asked for; None for all.
 
     Raises:
         NotImplementedError: The Keras backend is neither TensorFlow nor JAX.
     """
-    compiled = _backend().make_forward(model, column)
+    compiled = _backend().make_forward(model, languages, targets)
 
-    def forward(waveforms: Array, num_samples: Array, language_ids: Array, room: int = 0) -> Logits:
-        values, num_frames, labels = compiled(waveforms, num_samples, language_ids, room=room)
-        told: Mapping[str, Array] = {task: ops.convert_to_numpy(array) for task, array in labels.items()}
-        return Logits(ops.convert_to_numpy(values), ops.convert_to_numpy(num_frames), told)
+    def forward(waveforms: Array, num_samples: Array, language_ids: Array, room: int = 0) -> Outputs:
+        values, num_frames = compiled(waveforms, num_samples, language_ids, room=room)
+        arrays = {name: ops.convert_to_numpy(array) for name, array in values.items()}
+        return Outputs(arrays, ops.convert_to_numpy(num_frames))
 
     return forward
 

@@ -14,8 +14,8 @@ class StepResult(NamedTuple):
     """What a step found.
 
     Attributes:
-        losses: (B, 1 + K), see `Objective.losses`.
-        counts: (B, 1 + K), see `Objective.losses`.
+        losses: (B, C), see `Objective.losses`.
+        counts: (B, C), see `Objective.losses`.
         objective: The weighted sum that was minimised.
         norm: Of the whole gradient.
         products: (T, T) inner products of the tasks' gradients: of the weighted tasks in the encoder for a step that

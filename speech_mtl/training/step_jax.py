@@ -1,12 +1,13 @@
 """The functions of `gradients` under JAX, which compiles anew for every shape: batches are padded to a few."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 import numpy as np
 
-from speech_mtl.datatypes import Batch
+from speech_mtl.datatypes import Batch, Tokens
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
@@ -86,7 +87,9 @@ def make_products(model: MultilingualModel, objective: Objective) -> Callable[[B
     return run
 
 
-def make_forward(model: MultilingualModel, column: int | None) -> Callable:
+def make_forward(
+    model: MultilingualModel, languages: Collection[str] | None, targets: Collection[str] | None
+) -> Callable:
     """The network without training, compiled."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     num_trainable = len(model.trainable_variables)
@@ -94,7 +97,7 @@ def make_forward(model: MultilingualModel, column: int | None) -> Callable:
     @jax.jit
     def stateless(values, *inputs):
         weights = values[:num_trainable], values[num_trainable:]
-        return model.stateless_call(*weights, *inputs, training=False, column=column)[0]
+        return model.stateless_call(*weights, *inputs, training=False, languages=languages, targets=targets)[0]
 
     def forward(*inputs, room):
         shapes = _in_room(inputs[0].shape, room)
@@ -102,9 +105,8 @@ def make_forward(model: MultilingualModel, column: int | None) -> Callable:
         padded = stateless([variable.value for variable in variables], *common)
         rows, num_frames = len(inputs[0]), padded.num_frames[: len(inputs[0])]
         size = int(num_frames.max())
-        labels = {task: array[:rows] for task, array in padded.labels.items()}
-        labels = {task: array[:, :size] if array.ndim == 3 else array for task, array in labels.items()}
-        return padded.values[:rows, :size], num_frames, labels
+        values = {name: array[:rows] for name, array in padded.values.items()}
+        return {name: array[:, :size] if array.ndim == 3 else array for name, array in values.items()}, num_frames
 
     return forward
 
@@ -143,9 +145,9 @@ class _Network:
         def by_task(values):
             given = dict(zip(map(id, [*self.trained, *self.fixed]), [*values, *fixed], strict=True))
             trainable = [given[id(v)] for v in self.model.trainable_variables]
-            inputs = (batch.waveforms, batch.num_samples, batch.language_ids)
-            logits, new_other = self.model.stateless_call(trainable, other, *inputs, training=True)
-            losses, counts = self.objective.losses(logits, batch)
+            inputs, asked = batch[:3], {"languages": self.objective.trained, "targets": self.objective.columns}
+            outputs, new_other = self.model.stateless_call(trainable, other, *inputs, training=True, **asked)
+            losses, counts = self.objective.losses(outputs, batch)
             return self.objective.by_task(losses, counts, batch.language_ids), (losses, counts, new_other)
 
         return jax.vjp(by_task, values, has_aux=True)
@@ -179,18 +181,19 @@ def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
         max_tokens: Of an utterance in a batch of that length, if known: as many as it has encoder frames.
     """
     num_rows, num_samples = _in_room(batch.waveforms.shape, room)
-    num_tokens = max(batch.tokens.shape[1], max_tokens) if max_tokens else common_size(batch.tokens.shape[1])
-    labels = {}
-    for task, array in batch.labels.items():
-        frames = common_size(array.shape[1]) if array.ndim == 3 else 0
-        labels[task] = _padded(array, (num_rows, *([frames] if frames else [])), np.nan)
+
+    def filled(values: Any) -> Any:
+        if isinstance(values, Tokens):
+            size = values.ids.shape[1]
+            size = max(size, max_tokens) if max_tokens else common_size(size)
+            return Tokens(_padded(values.ids, (num_rows, size)), _padded(values.sizes, (num_rows,)))
+        return _padded(values, (num_rows, *map(common_size, values.shape[1:2] if values.ndim == 3 else ())), np.nan)
+
     return Batch(
         waveforms=_padded(batch.waveforms, (num_rows, num_samples)),
         num_samples=_padded(batch.num_samples, (num_rows,)),
         language_ids=_padded(batch.language_ids, (num_rows,)),
-        tokens=_padded(batch.tokens, (num_rows, num_tokens)),
-        num_tokens=_padded(batch.num_tokens, (num_rows,)),
-        labels=labels,
+        targets={name: filled(values) for name, values in batch.targets.items()},
     )
 
 

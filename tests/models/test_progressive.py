@@ -6,13 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from made_up_targets import model_of
 
 from speech_mtl.config import Recipe
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import Lateral
-from speech_mtl.run.build import build_model, build_optimizer
+from speech_mtl.run.build import build_optimizer
 from speech_mtl.training.gradients import make_forward, make_train_step
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -40,7 +41,7 @@ def recipe_of(tiny_recipe: Recipe, dims: tuple[int, ...] = (16, 12, 20), hears: 
 
 
 def model_of(recipe: Recipe) -> MultilingualModel:
-    return build_model(recipe, {name: NUM_TOKENS[name] for name in recipe.languages})
+    return model_of(recipe, {name: NUM_TOKENS[name] for name in recipe.languages})
 
 
 def batch_of(language: str) -> Batch:

@@ -10,7 +10,7 @@ from heard import Heard
 from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.errors import InputError
-from speech_mtl.run.build import build_model
+from speech_mtl.run.build import build_model, build_targets
 from speech_mtl.run.evaluate import (
     LONGEST_NAME,
     evaluate,
@@ -21,8 +21,8 @@ from speech_mtl.run.evaluate import (
 )
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_tokenizer, open_split
-from speech_mtl.tasks.classes import Classes
-from speech_mtl.tasks.tags import Tags
+from speech_mtl.targets.classes import Classes
+from speech_mtl.targets.tags import Tags
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def run(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
     tokenizers = {split.language: make_tokenizer(recipe, split) for split in splits}
     run = Run(tmp_path / "run")
     run.start(recipe, tokenizers)
-    run.save_best(build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}), 1)
+    run.save_best(build_model(recipe, build_targets(recipe, tokenizers, {})), 1)
     return run
 
 

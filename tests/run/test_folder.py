@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_targets import model_of
 
 from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
@@ -19,7 +20,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run import folder as runs
-from speech_mtl.run.build import build_model, build_optimizer
+from speech_mtl.run.build import build_model, build_optimizer, build_targets
 from speech_mtl.run.contents import CONTENTS
 from speech_mtl.run.folder import FORMAT, LEAVE_OUT, Run
 from speech_mtl.run.weights import COPY_AGAIN, load_part, save_part
@@ -33,7 +34,7 @@ TOKENIZERS = {"aa": CharacterTokenizer.from_texts(["abc"], "aa"), "bb": Characte
 
 @pytest.fixture
 def model(tiny_recipe: Recipe) -> MultilingualModel:
-    return build_model(tiny_recipe, {language: len(tokenizer) for language, tokenizer in TOKENIZERS.items()})
+    return build_model(tiny_recipe, build_targets(tiny_recipe, TOKENIZERS, {}))
 
 
 @pytest.fixture
@@ -299,7 +300,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("named", CHANGES)
 def test_weights_and_what_gives_them_their_sense_are_those_that_were_saved(tiny_recipe: Recipe, run: Run, named: str):
-    model = build_model(tiny_recipe, {"aa": 4, "bb": 4})
+    model = model_of(tiny_recipe, {"aa": 4, "bb": 4})
     run.start(tiny_recipe, {name: CharacterTokenizer.from_texts(["ab"], name) for name in ("aa", "bb")})
     run.save_best(model, 2)
     run.load_best(model)

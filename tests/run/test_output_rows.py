@@ -15,7 +15,7 @@ from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
+from speech_mtl.run.build import build_model, build_targets
 from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
 from speech_mtl.run.folder import Run
 from speech_mtl.run.start import PartOrigin, start_from
@@ -35,7 +35,7 @@ def run_of(path: Path, recipe: Recipe, changes: Mapping[str, Any], letters: Mapp
     """A run with random weights and biases."""
     recipe = with_languages(recipe, changes, letters)
     run, tokenizers = Run(path), tokenizers_of(letters)
-    model = build_model(recipe, {language: len(own) for language, own in tokenizers.items()})
+    model = build_model(recipe, build_targets(recipe, tokenizers, {}))
     for head in model.heads.heads:
         head.bias.assign(np.random.default_rng(3).normal(size=head.num_tokens))
     run.start(recipe, tokenizers)
@@ -52,7 +52,7 @@ def started(
 ) -> tuple[MultilingualModel, dict[str, PartOrigin]]:
     changes = {"seed": seed, **changes, "init_from": str(run.path)}
     recipe = with_languages(run.recipe(), changes, dict.fromkeys(tokenizers, ""))
-    model = build_model(recipe, {language: len(own) for language, own in tokenizers.items()})
+    model = build_model(recipe, build_targets(recipe, tokenizers, {}))
     return model, {origin.part: origin for origin in start_from(run, recipe, model, tokenizers)}
 
 

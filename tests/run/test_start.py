@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from heard import Heard
+from made_up_targets import model_of
 
 from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import read_manifest, write_manifest
@@ -15,12 +16,11 @@ from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
+from speech_mtl.run.build import build_model, build_targets
 from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
 from speech_mtl.run.start import PartOrigin, start_from
 from speech_mtl.run.train import train
-from speech_mtl.tasks import TASKS, Task
 
 
 def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
@@ -32,7 +32,7 @@ def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, fl
 def started(run: Run, recipe: Recipe, tokenizers: dict[str, Tokenizer]) -> tuple[MultilingualModel, list[PartOrigin]]:
     """A fresh network after it took over what it can, and where its parts come from."""
     recipe = recipe.overridden({"languages": {language: {} for language in tokenizers}, "target": None, "seed": 5})
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()})
+    model = build_model(recipe, build_targets(recipe, tokenizers, {}))
     return model, start_from(run, recipe, model, tokenizers)
 
 
@@ -69,7 +69,7 @@ def test_a_head_for_another_vocabulary_is_new(trained: Run):
     model, origins = started(trained, recipe, {"aa": other, "bb": trained.tokenizers()["bb"]})
     assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
     assert origins[1].reason == "the run's vocabulary is another"
-    fresh = build_model(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
+    fresh = model_of(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
     np.testing.assert_array_equal(model.heads.heads[0].kernel, fresh.heads.heads[0].kernel)
 
 
@@ -81,7 +81,7 @@ def test_a_head_for_as_many_other_tokens_is_new(trained: Run):
         assert len(other) == len(there)
         model, origins = started(trained, recipe, {"aa": other, "bb": trained.tokenizers()["bb"]})
         assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
-        fresh = build_model(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
+        fresh = model_of(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
         np.testing.assert_array_equal(model.heads.heads[0].kernel, fresh.heads.heads[0].kernel)
 
 
@@ -93,7 +93,7 @@ def test_a_language_by_another_tag_is_not_taken_for_a_new_one(trained: Run):
 
 def test_a_recipe_may_ask_for_a_new_head(trained: Run):
     recipe = trained.recipe().overridden({"languages.aa.output_layer": "new", "init_from": str(trained.path)})
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in trained.tokenizers().items()})
+    model = build_model(recipe, build_targets(recipe, trained.tokenizers(), {}))
     origins = start_from(trained, recipe, model, trained.tokenizers())
     assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
 
@@ -122,7 +122,7 @@ def test_other_features_and_encoders_are_refused_by_name(trained: Run, tmp_path:
 
 def start_with(run: Run, changes: dict) -> tuple[MultilingualModel, dict[str, PartOrigin]]:
     recipe = run.recipe().overridden({"seed": 5, **changes})
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in run.tokenizers().items()})
+    model = build_model(recipe, build_targets(recipe, run.tokenizers(), {}))
     return model, {origin.part: origin for origin in start_from(run, recipe, model, run.tokenizers())}
 
 
@@ -167,7 +167,7 @@ def untrained(trained: Run, path: Path, changes: dict) -> Run:
     """A run of other settings, with random weights."""
     recipe = trained.recipe().overridden({"init_from": str(trained.path), **changes})
     run, tokenizers = Run(path), trained.tokenizers()
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()}, run_tasks(recipe))
+    model = build_model(recipe, build_targets(recipe, tokenizers, run_tasks(recipe)))
     run.start(recipe, tokenizers, run_tasks(recipe))
     run.save_best(model, 1)
     return run
@@ -255,7 +255,7 @@ def test_a_task_head_is_kept_where_kind_pooling_and_labels_are_the_same(
     run = untrained(trained, tmp_path / "run", {"tasks": {"loud": there}})
     recipe = run.recipe().overridden({"tasks": {"loud": here}})
     tasks, tokenizers = run_tasks(recipe), run.tokenizers()
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()}, tasks)
+    model = build_model(recipe, build_targets(recipe, tokenizers, tasks))
     (origin,) = (one for one in start_from(run, recipe, model, tokenizers, tasks) if one.part == "tasks/loud")
     assert (origin.state, origin.reason) == ("new" if reason else "kept", reason)
 

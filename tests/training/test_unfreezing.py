@@ -5,10 +5,11 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from made_up_targets import model_of
 
 from speech_mtl import settings
 from speech_mtl.config import Recipe
-from speech_mtl.run.build import build_model, build_optimizer, build_unfreezing
+from speech_mtl.run.build import build_optimizer, build_unfreezing
 from speech_mtl.training.unfreezing import UNFREEZINGS, All, Gradual, Heads, HeadsFirst, Layerwise, Unfreezing
 
 DEPTHS = 5
@@ -62,7 +63,7 @@ def test_no_layer_is_faster_or_earlier_than_the_one_above_it(kind: str):
 @pytest.mark.parametrize("kind", EVERY)
 def test_the_optimiser_has_the_weights_that_are_ever_trained(kind: str, tiny_recipe: Recipe):
     recipe = tiny_recipe.overridden({"training.unfreezing": {"kind": kind}, "encoder.num_layers": 3})
-    model = build_model(recipe, {"aa": 5, "bb": 4})
+    model = model_of(recipe, {"aa": 5, "bb": 4})
     way = build_unfreezing(model, recipe.training)
     assert way.num_depths == 5, "subsampling, three blocks, heads"
     wanted = {id(v) for depth, vs in enumerate(model.depths()) if way.group(depth) is not None for v in vs}

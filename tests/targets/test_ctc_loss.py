@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from speech_mtl.training.losses import ctc_loss
+from speech_mtl.targets.ctc_loss import ctc_loss
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
