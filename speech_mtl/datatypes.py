@@ -61,7 +61,7 @@ class Utterance:
 
     def label(self, name: str) -> Any:
         """What is known under a name: an entry of `labels`, or the utterance's own transcript, language or speaker."""
-        own = {"language": self.language, "speaker": self.speaker} | self.labels
+        own = {"language": self.language, "speaker": self.speaker, **self.labels}
         return self.text if name == TRANSCRIPT else own.get(name)
 
     def without(self, names: Collection[str]) -> "Utterance":

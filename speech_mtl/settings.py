@@ -7,7 +7,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -401,6 +401,10 @@ class EncoderSection(Section):
         """The frames that a language is recognised from."""
         return TOP
 
+    def trainable(self) -> tuple[str, ...] | None:
+        """The languages that can be trained further; None: any."""
+        return None
+
     def encoders(self) -> dict[str, "EncoderSection"]:
         """The stacks of blocks that it is made of, by the key of their settings."""
         return {"encoder": self}
@@ -521,6 +525,17 @@ class ProgressiveSettings(EncoderSection):
 
     def tap_of(self, language: str) -> str:
         return f"column_{next(k for k, one in enumerate(self.columns) if language in one.languages)}"
+
+    def trainable(self) -> tuple[str, ...] | None:
+        return self.columns[-1].languages
+
+    @classmethod
+    def beside(cls, encoder: EncoderSection, languages: Sequence[str], language: str) -> dict[str, Any]:
+        """Settings of an encoder that some languages were trained with, and of one like its last beside it."""
+        if not isinstance(encoder, cls):
+            encoder = cls.model_validate({"columns": [{"languages": languages, "encoder": encoder.model_dump()}]})
+        added = encoder.columns[-1].model_copy(update={"languages": (language,), "hears": None})
+        return encoder.model_copy(update={"columns": (*encoder.columns, added)}).model_dump(mode="json")
 
     def encoders(self) -> dict[str, EncoderSection]:
         return {f"encoder.columns.{k}.encoder": one.encoder for k, one in enumerate(self.columns)}

@@ -1,7 +1,7 @@
 """Encoders: (B, T, F) features -> (B, E, D) encoder frames. Shared by all languages.
 
-To add one, write a subclass of `BlockEncoder`, enter it in `ENCODERS`, and give it a settings class of the same `kind`
-in `settings`. The conformance test `tests/models/test_encoders.py` finds it by itself.
+To add one, write a subclass of `BlockEncoder`, enter it in `BLOCK_ENCODERS`, and give it a settings class of the same
+`kind` in `settings`. The conformance test `tests/models/test_encoders.py` finds it by itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from speech_mtl.models.encoder import BlockEncoder
+from speech_mtl.models.encoder import BlockEncoder, Encoder
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.layers import (
     ConformerBlock,
@@ -118,6 +118,14 @@ class RecurrentEncoder(BlockEncoder):
         return RecurrentBlock(cell, self.dim, self.dropout if number else None, name)
 
 
+BLOCK_ENCODERS: dict[str, Callable[..., BlockEncoder]] = {
+    "conformer": Conformer,
+    "recurrent": RecurrentEncoder,
+    "whisper": WhisperEncoder,
+}
+"""Every encoder that is one stack of blocks, by the `kind` that recipes name it with."""
+
+
 def make_progressive(
     columns: Sequence[Mapping[str, Any]],
     lateral_size: int,
@@ -126,17 +134,14 @@ def make_progressive(
 ) -> ProgressiveEncoder:
     """A `ProgressiveEncoder` of columns that each have settings of an `encoder`, and the columns that it `hears`."""
     encoders = [
-        ENCODERS[own["kind"]](**{k: v for k, v in own.items() if k != "kind"}, random=random, name=f"column_{number}")
+        BLOCK_ENCODERS[own["kind"]](
+            **{k: v for k, v in own.items() if k != "kind"}, random=random, name=f"column_{number}"
+        )
         for number, own in enumerate(column["encoder"] for column in columns)
     ]
     hears = [range(k) if one["hears"] is None else one["hears"] for k, one in enumerate(columns)]
     return ProgressiveEncoder(encoders, hears, lateral_size)
 
 
-ENCODERS: dict[str, Callable[..., Any]] = {
-    "conformer": Conformer,
-    "recurrent": RecurrentEncoder,
-    "whisper": WhisperEncoder,
-    "progressive": make_progressive,
-}
+ENCODERS: dict[str, Callable[..., Encoder]] = {**BLOCK_ENCODERS, "progressive": make_progressive}
 """Every encoder, by the `kind` that recipes name it with."""

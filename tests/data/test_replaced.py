@@ -140,7 +140,7 @@ def test_transcripts_move_among_utterances_of_similar_duration(many):
     examples.targets["again"] = examples.targets[TRANSCRIPT] = TokenColumn(own, np.arange(len(examples) + 1))
     shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
     rank = np.argsort(np.argsort(examples.num_samples, kind="stable"))
-    found, again = (np.concatenate([one.of(i, 0, 1.0) for i in own]) for one in shuffled.targets.values())
+    found, again = (np.concatenate([one.of(i, 0, 1.0) for i in own.tolist()]) for one in shuffled.targets.values())
     np.testing.assert_array_equal(again, found, "all that is read of a transcript is exchanged with it")
     np.testing.assert_array_equal(rank[found] // GROUP_SIZE, rank // GROUP_SIZE)
     assert abs(np.corrcoef(rank[found] % GROUP_SIZE, rank % GROUP_SIZE)[0, 1]) < 0.35

@@ -19,7 +19,7 @@ from speech_mtl.data.manifest import read_manifest
 from speech_mtl.run.build import build_optimizer, build_weighting
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
-from speech_mtl.run.speech import make_tasks, make_tokenizer, open_split
+from speech_mtl.run.speech import make_labelled, make_tokenizer, open_split
 from speech_mtl.run.train import train
 from speech_mtl.study import results as report
 from speech_mtl.study.plan import plan_comparison
@@ -98,7 +98,7 @@ def manifests(whole: Whole, folder: Path, random: Random) -> Trial:
     def read() -> None:
         split = open_split(recipe, "aa", "train")
         make_tokenizer(recipe, split)
-        make_tasks(recipe, [split])
+        make_labelled(recipe, [split])
 
     return read
 
@@ -140,7 +140,7 @@ def run_folders(whole: Whole, folder: Path, random: Random) -> Trial:
 
     def read() -> None:
         recognizer, recipe = run.load(), run.recipe()
-        objective = Objective(recognizer.model.languages, tuple(recognizer.tasks.values()))
+        objective = Objective(recognizer.model.languages, tuple(run.targets().values()))
         optimizer = build_optimizer(recognizer.model, recipe.training)
         run.load_checkpoint(recognizer.model, optimizer, build_weighting(recipe, objective))
         for reads in (run.labels, run.parameters, run.commits):

@@ -5,25 +5,26 @@ from tiny_encoders import encoder_settings, feature_settings
 
 from speech_mtl.config import Recipe
 from speech_mtl.data.batching import Ramp
-from speech_mtl.models.encoders import ENCODERS
+from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.models.encoders import BLOCK_ENCODERS
 from speech_mtl.models.features import LogMel
-from speech_mtl.run.build import build_optimizer, build_plan, build_schedule
+from speech_mtl.run.build import build_optimizer, build_plan, build_schedule, build_targets
 from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
 from speech_mtl.training.unfreezing import All
 
 
 def test_every_encoder_has_settings_that_build_it(tiny_recipe: Recipe):
-    for kind, encoder in ENCODERS.items():
+    for kind, encoder in BLOCK_ENCODERS.items():
         recipe = tiny_recipe.overridden({"encoder": encoder_settings(kind), "features": feature_settings(kind)})
         model = model_of(recipe, {"aa": 5, "bb": 3})
         assert type(model.encoder) is encoder
         assert (model.encoder.dim, model.languages) == (16, ("aa", "bb"))
-        assert [head.num_tokens for head in model.heads.heads] == [5, 3]
+        assert [one.num_tokens for one in model.heads[TRANSCRIPT].output_layers.values()] == [5, 3]
 
 
 def test_the_seed_decides_the_weights(tiny_recipe: Recipe):
     models = [model_of(tiny_recipe.overridden({"seed": seed}), {"aa": 5}) for seed in (1, 1, 2)]
-    kernels = [np.array(model.heads.heads[0].kernel) for model in models]
+    kernels = [np.array(model.heads[TRANSCRIPT].output_layers["aa"].kernel) for model in models]
     np.testing.assert_array_equal(kernels[0], kernels[1])
     assert not np.array_equal(kernels[0], kernels[2])
 
@@ -62,7 +63,9 @@ def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
     examples, model = {}, model_of(recipe, {"aa": 5, "bb": 5})
     for i, language in enumerate(recipe.languages):
         split = open_split(recipe, language, "train")
-        examples[i] = training_examples(recipe, split, make_tokenizer(recipe, split), {}, model)
+        examples[i] = training_examples(
+            recipe, split, build_targets(recipe, {language: make_tokenizer(recipe, split)}, {}), model
+        )
     plan = build_plan(recipe, examples)
     assert (plan.mixing, plan.ramp) == ("every_language", None)
     ramp = {"target": "bb", "training.cooldown_updates": 1, "data.ramp_to_target": True}

@@ -96,7 +96,7 @@ def test_labels_that_training_has_not_are_counted(run: Run):
     recognizer.tasks = {task.name: task for task in tasks}
     references = load_references(run.recipe(), "aa", "dev", recognizer)
     assert references.num_unseen == {"mood": 1, "sounds": 2}
-    assert {name: column.num_labelled for name, column in references.examples.labels.items()} == {
+    assert {name: column.num_known for name, column in references.examples.targets.items()} == {
         "mood": 1,
         "sounds": 1,
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_targets import model_of
+from made_up_targets import model_of, objective_of
 
 from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
@@ -24,7 +24,6 @@ from speech_mtl.run.build import build_model, build_optimizer, build_targets
 from speech_mtl.run.contents import CONTENTS
 from speech_mtl.run.folder import FORMAT, LEAVE_OUT, Run
 from speech_mtl.run.weights import COPY_AGAIN, load_part, save_part
-from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.trainer import Progress
 from speech_mtl.training.weighting import WEIGHTINGS
@@ -358,7 +357,7 @@ def test_weights_that_are_not_numbers_are_an_input_error(model: MultilingualMode
 def test_a_checkpoint_of_another_shape_is_an_input_error(
     model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
 ):
-    objective = Objective(model.languages, ())
+    objective = objective_of(model)
     for kind in ("uncertainty", "random", "ctc_dro"):
         weighting = WEIGHTINGS[kind](objective)
         run.save_checkpoint(model, optimizer, Progress(update=2), weighting)
@@ -404,7 +403,7 @@ BAD_SIDE_FILES = {
 @pytest.mark.parametrize("name", BAD_SIDE_FILES)
 def test_damaged_side_files_are_input_errors(run: Run, tiny_recipe: Recipe, name: str):
     run.start(tiny_recipe.overridden({"tasks": {"mood": {}}}), TOKENIZERS)
-    read = {"labels.json": run.labels, "parameters.json": run.parameters, "tasks/mood.json": run.tasks}[name]
+    read = {"labels.json": run.labels, "parameters.json": run.parameters, "tasks/mood.json": run.labelled}[name]
     for content in BAD_SIDE_FILES[name]:
         write_text(run.path / name, content)
         with pytest.raises(InputError, match=name) as caught:

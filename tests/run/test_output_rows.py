@@ -13,6 +13,7 @@ from tiny_encoders import encoder_settings, feature_settings
 from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model, build_targets
@@ -36,7 +37,7 @@ def run_of(path: Path, recipe: Recipe, changes: Mapping[str, Any], letters: Mapp
     recipe = with_languages(recipe, changes, letters)
     run, tokenizers = Run(path), tokenizers_of(letters)
     model = build_model(recipe, build_targets(recipe, tokenizers, {}))
-    for head in model.heads.heads:
+    for head in model.heads[TRANSCRIPT].output_layers.values():
         head.bias.assign(np.random.default_rng(3).normal(size=head.num_tokens))
     run.start(recipe, tokenizers)
     run.save_best(model, 1)
@@ -52,8 +53,9 @@ def started(
 ) -> tuple[MultilingualModel, dict[str, PartOrigin]]:
     changes = {"seed": seed, **changes, "init_from": str(run.path)}
     recipe = with_languages(run.recipe(), changes, dict.fromkeys(tokenizers, ""))
-    model = build_model(recipe, build_targets(recipe, tokenizers, {}))
-    return model, {origin.part: origin for origin in start_from(run, recipe, model, tokenizers)}
+    targets = build_targets(recipe, tokenizers, {})
+    model = build_model(recipe, targets)
+    return model, {origin.part: origin for origin in start_from(run, recipe, model, targets)}
 
 
 def weights(model: MultilingualModel, language: str) -> dict[str, np.ndarray]:

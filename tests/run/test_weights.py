@@ -7,6 +7,7 @@ import pytest
 from made_up_targets import model_of
 
 from speech_mtl.config import Recipe
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.run.weights import load_part, load_weights, save_part, save_weights
 
@@ -38,8 +39,8 @@ def test_heads_are_loaded_by_name_in_another_order(tiny_recipe: Recipe, tmp_path
     save_weights(tmp_path, model.parts())
     other = model_of(tiny_recipe.overridden({"seed": 9}), {"bb": 4, "aa": 5})
     load_weights(tmp_path, other.parts())
-    heads = {head.name: head for head in other.heads.heads}
-    for head in model.heads.heads:
+    heads = other.heads[TRANSCRIPT].output_layers
+    for head in model.heads[TRANSCRIPT].output_layers.values():
         np.testing.assert_array_equal(np.array(heads[head.name].kernel), np.array(head.kernel))
 
 

@@ -1,4 +1,4 @@
-"""What the package relies on in any kind of target that has labels. It finds new ones in `TARGETS` by itself; each needs a `Case` here."""
+"""What the package relies on in any target of labels. It finds new ones in `TARGETS` by itself; each needs a `Case`."""
 
 import inspect
 import json

@@ -12,7 +12,7 @@ from tiny_encoders import encoder_settings, feature_settings
 from speech_mtl.config import Recipe
 from speech_mtl.data.columns import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
-from speech_mtl.models.encoders import ENCODERS
+from speech_mtl.models.encoders import BLOCK_ENCODERS
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.targets.classes import Classes
 from speech_mtl.targets.frame_tags import FrameTags
@@ -168,7 +168,7 @@ def test_watching_the_last_layer(batch, gradients_of, untraced):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", sorted(ENCODERS))
+@pytest.mark.parametrize("kind", sorted(BLOCK_ENCODERS))
 def test_every_task_has_a_gradient_in_the_last_layer(kind, batch, gradients_of):
     shallow, model = (
         make_model(

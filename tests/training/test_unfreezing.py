@@ -9,6 +9,7 @@ from made_up_targets import model_of
 
 from speech_mtl import settings
 from speech_mtl.config import Recipe
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.run.build import build_optimizer, build_unfreezing
 from speech_mtl.training.unfreezing import UNFREEZINGS, All, Gradual, Heads, HeadsFirst, Layerwise, Unfreezing
 
@@ -69,7 +70,7 @@ def test_the_optimiser_has_the_weights_that_are_ever_trained(kind: str, tiny_rec
     wanted = {id(v) for depth, vs in enumerate(model.depths()) if way.group(depth) is not None for v in vs}
     optimizer = build_optimizer(model, recipe.training)
     assert {id(variable) for variable in optimizer.weights} == wanted
-    left = {id(v) for v in model.heads.heads[0].trainable_variables}
+    left = {id(v) for v in model.heads[TRANSCRIPT].output_layers["aa"].trainable_variables}
     optimizer = build_optimizer(model, recipe.training, ["bb"])
     assert {id(variable) for variable in optimizer.weights} == wanted - left
 
