@@ -8,7 +8,7 @@ RUN/labels.json                 how many training utterances have a label of eac
 RUN/parameters.json             how many there are, are trained, and belong to each language
 RUN/start.json                  of a run that started from another: each weight as kept, new or left out
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
-    encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors
+    encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors or, of CTC, tasks/NAME/LANGUAGE.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
     contents.json               digests of these files, and what they mean nothing without; see `contents`
     in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
