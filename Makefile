@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fuzz kill faults tables lock benchmark gpu-experiments clean
+.PHONY: help setup demo test check fuzz kill faults mutants structure losses tables lock benchmark gpu-experiments clean
 
 help:
 	@echo "make demo       the main job on a synthetic corpus, in minutes; results in runs/demo"
@@ -15,6 +15,9 @@ help:
 	@echo "make fuzz       3,000 spoilt inputs: each is read, or refused with a message"
 	@echo "make kill       100 runs stopped on the way: each ends as if it had not been"
 	@echo "make faults     inputs that failed once, in the folder FAULTS"
+	@echo "make mutants    faults planted one at a time in the package: each must fail a test"
+	@echo "make structure  counts modules, lines, and files on an utterance's way: benchmarks/structure.md"
+	@echo "make losses     trains recipes/synthetic: the same seed gives the losses in benchmarks/same_losses.json"
 	@echo "make setup      only the virtual environment .venv, from requirements.lock"
 	@echo "make tables     writes the tables in READMEs anew from their JSON"
 	@echo "make lock       pins all packages anew"
@@ -59,6 +62,16 @@ kill: setup
 
 faults: setup
 	$(BIN)/python -m pytest -n auto -m faults tests/faults --faults-out tests/faults/results.md
+
+mutants: setup
+	$(BIN)/python tests/mutants --out tests/mutants/results.md
+
+structure: setup
+	$(BIN)/python -m benchmarks.structure
+
+losses: setup
+	recipes/synthetic/prepare.sh
+	$(BIN)/python -m benchmarks.same_losses
 
 tables: setup
 	$(BIN)/speech-mtl tables

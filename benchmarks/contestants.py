@@ -10,9 +10,9 @@ import numpy as np
 
 from benchmarks import speech_like
 from benchmarks.stopwatch import Seconds, Stopwatch
-from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import Batch
+from speech_mtl.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     from speech_mtl.targets.target import Target
@@ -66,22 +66,22 @@ def ours(case: Case, num_threads: int) -> Prepared:
     stopwatch = Stopwatch()
     import_tensorflow(num_threads)
     from speech_mtl.run.build import build_model, build_optimizer, build_step, build_weighting
+    from speech_mtl.run.loop import observe
     from speech_mtl.training.objective import Objective
-    from speech_mtl.training.trainer import update_once
+    from speech_mtl.training.state import TrainState
 
     importing = stopwatch.lap()
     targets, updates = case.targets, count()
     model = build_model(case.recipe, targets)
     optimizer = build_optimizer(model, case.recipe.training)
     objective = Objective(model.languages, tuple(targets.values()))
-    weighting, number = build_weighting(case.recipe, objective), [0]
-    compiled = build_step(case.recipe, model, optimizer, objective, weighting, update=lambda: number[0])
+    weighting = build_weighting(case.recipe, objective)
+    compiled = build_step(case.recipe, TrainState(model, optimizer, weighting), objective)
 
     def step(batch: Batch, learning_rate: float) -> tuple[np.ndarray, float]:
-        number[0] = next(updates)
-        found = update_once(
-            compiled, objective, weighting, number[0], batch, learning_rate, speech_like.SAMPLE_RATE_HZ
-        ).found
+        number = next(updates)
+        found = compiled(batch, learning_rate, weighting.weights(number), number)()
+        observe(objective, weighting, found, batch, speech_like.SAMPLE_RATE_HZ)
         return found.losses[:, 0], found.norm
 
     return Prepared(step, importing, stopwatch.lap())

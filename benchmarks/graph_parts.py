@@ -10,9 +10,9 @@ from keras import ops
 
 from benchmarks.contestants import LEARNING_RATE, Case
 from benchmarks.stopwatch import Stopwatch
+from speech_mtl.backend import ctc_loss
 from speech_mtl.datatypes import BLANK, TRANSCRIPT, Batch
 from speech_mtl.run.build import build_model, build_optimizer
-from speech_mtl.targets.ctc_loss import ctc_loss
 
 
 def measured_parts(case: Case, batch: Batch) -> dict:

@@ -6,9 +6,9 @@ import keras
 from keras import ops
 
 from benchmarks.contestants import LEARNING_RATE, Case
+from speech_mtl.backend import ctc_loss
 from speech_mtl.datatypes import BLANK, TRANSCRIPT, Batch
 from speech_mtl.run.build import build_model
-from speech_mtl.targets.ctc_loss import ctc_loss
 
 
 class FitModel(keras.Model):

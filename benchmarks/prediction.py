@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.provenance import ROOT, Table, provenance, report
 from speech_mtl.scoring.tables import duration, percent
 from speech_mtl.study.results import load
-from speech_mtl.study.statistics.analysis import Bootstrap, bootstrap, over_seeds
+from speech_mtl.study.statistics.bootstrap import Bootstrap, bootstrap, over_seeds
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
 from speech_mtl.study.statistics.rows import Arm

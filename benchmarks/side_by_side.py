@@ -42,9 +42,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ruamel.yaml import YAML
 
 from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.config import RECIPE, Recipe, load_recipe, parsed_overrides
 from speech_mtl.files import write_text
-from speech_mtl.settings import Seed
+from speech_mtl.settings.dotted import parsed_overrides
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import RECIPE, load_recipe
+from speech_mtl.settings.section import Seed
 
 TICK_S = 2.0
 """Seconds between two looks at the processes."""

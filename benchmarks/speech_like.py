@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Tokens
+from speech_mtl.settings.recipe import Recipe
 
 SAMPLE_RATE_HZ = 16_000
 

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.config import Recipe, load_recipe
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import load_recipe
 
 STARTED = time.perf_counter()
 

@@ -28,9 +28,10 @@ import numpy as np
 
 from benchmarks.contestants import import_tensorflow, twin_settings
 from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.files import write_text
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import load_recipe
 
 if TYPE_CHECKING:
     from benchmarks.pytorch_twin import Twin
@@ -267,7 +268,7 @@ class Prepared:
 
 
 def forward_of(twin: "Twin") -> Callable:
-    """The twin as a function of arrays, as `speech_mtl.training.gradients.make_forward` makes one of our network."""
+    """The twin as a function of arrays, as `speech_mtl.backend.compile_forward` makes one of our network."""
     import torch  # pyright: ignore[reportMissingImports]
 
     from speech_mtl.datatypes import Outputs
@@ -327,19 +328,19 @@ def first_updates(recipe: Recipe, number: int) -> list[dict]:
     import torch  # pyright: ignore[reportMissingImports]
 
     from benchmarks.pytorch_twin import make_train_step as make_twin_step
+    from speech_mtl.backend import compile_step
     from speech_mtl.run.build import build_optimizer, build_schedule, build_unfreezing
-    from speech_mtl.training.gradients import make_train_step
     from speech_mtl.training.objective import Objective
 
     torch.set_num_threads(1)
     prepared, training, found = Prepared(recipe), recipe.training, []
     twin_step = make_twin_step(new_twin(prepared, Row("twin")), training.weight_decay, training.clip_norm)
     objective = Objective(prepared.model.languages, tuple(prepared.targets.values()))
-    step = make_train_step(prepared.model, build_optimizer(prepared.model, training), objective)
+    step = compile_step(prepared.model, build_optimizer(prepared.model, training), objective)
     rates = build_schedule(training, build_unfreezing(prepared.model, training))
     for update, batch in enumerate(islice(prepared.batches(), number)):
         rate = rates(update, training.num_updates)
-        ours, (losses, norm) = step(batch, rate, np.ones(1)), twin_step(batch, float(rate[0]))
+        ours, (losses, norm) = step(batch, rate, np.ones(1), update)(), twin_step(batch, float(rate[0]))
         values = {"product": (ours.losses.sum(), ours.norm), "twin": (losses.sum(), norm)}
         num_tokens = float(batch.targets[TRANSCRIPT].sizes.sum())
         of_each = {who: {"loss": float(loss) / num_tokens, "norm": length} for who, (loss, length) in values.items()}

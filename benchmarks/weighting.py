@@ -19,15 +19,14 @@ FIRST = "equal"
 
 def main() -> None:
     """Measures, writes the result file, and prints it."""
-    from speech_mtl.training.combining import COMBININGS
-    from speech_mtl.training.weighting import WEIGHTINGS
+    from speech_mtl.settings.training import GradientSettings, WeightingSettings
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.weighting", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "weighting.json")
     parser.add_argument("--max-s", type=float, default=12 * Plan.max_s, help="seconds to spend on each row")
     arguments = parser.parse_args()
     result = provenance("weighting")
-    rows = _measured(list(WEIGHTINGS), list(COMBININGS), Plan(max_s=arguments.max_s))
+    rows = _measured(list(WeightingSettings.kinds()), list(GradientSettings.kinds()), Plan(max_s=arguments.max_s))
     result |= {"size": "small", "batch": str(SHAPES[0]), "num_threads": 1, "rows": rows}
     report(arguments.out, result, _table(rows))
 

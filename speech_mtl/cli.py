@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from speech_mtl import __version__
-from speech_mtl.errors import InputError, cell, printable, unusable_file
+from speech_mtl.decoding.writers import WRITERS, find_writer
+from speech_mtl.errors import InputError, printable, unusable_file
 from speech_mtl.screen import escape_what_cannot_be_shown
 
 if TYPE_CHECKING:
-    from speech_mtl.config import Recipe
     from speech_mtl.run.folder import Run
+    from speech_mtl.settings.recipe import Recipe
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.
@@ -69,6 +70,14 @@ ComparisonOverrides = Annotated[
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `speech-mtl train` wrote.")]
+Decoding = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of decoding to change, such as decoding.kind=greedy; several times if need be.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
 
 Jobs = Annotated[
@@ -104,7 +113,7 @@ def welcome(
 
 def _load_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
     """The settings; says so if the recipe is one that comes with the package."""
-    from speech_mtl.config import find_recipe, load_recipe
+    from speech_mtl.settings.recipe_file import find_recipe, load_recipe
 
     found = find_recipe(recipe)
     if not recipe.exists():
@@ -115,7 +124,7 @@ def _load_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
 def _load_backend_for(run: Path) -> None:
     """Imports Keras if there is a run to use it for."""
     from speech_mtl.backend import load_backend
-    from speech_mtl.config import refuse_no_run
+    from speech_mtl.settings.recipe_file import refuse_no_run
 
     refuse_no_run(run)
     load_backend()
@@ -184,8 +193,8 @@ def finetune(
 
     Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
     """
-    from speech_mtl.config import parsed_overrides
     from speech_mtl.data.languages import canonical
+    from speech_mtl.settings.dotted import parsed_overrides
 
     if replace_head and keep_head:
         raise InputError(
@@ -227,6 +236,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Other speech, in one language: what was found in the run's own dev and test stays."),
     ] = None,
+    changes: Decoding = None,
     quiet: Quiet = False,
 ) -> None:
     """Print word and character error rates of a run by language and split.
@@ -243,16 +253,18 @@ def evaluate(
             action="leave --split out, and call it once for each language",
         )
     _load_backend_for(run)
+    from speech_mtl.run.build import decoding_with
     from speech_mtl.run.evaluate import evaluate as evaluate_run
     from speech_mtl.run.evaluate import evaluate_manifest
     from speech_mtl.run.folder import Run
     from speech_mtl.screen import Screen
 
-    name = "evaluation"
+    name, decoding = "evaluation", decoding_with(Run(run).recipe(), changes or [])
     if manifest:
-        name += "-" + evaluate_manifest(Run(run), manifest, language[0] if language else None, Screen(quiet))[1]
+        one = language[0] if language else None
+        name += "-" + evaluate_manifest(Run(run), manifest, one, Screen(quiet), decoding)[1]
     else:
-        evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet))
+        evaluate_run(Run(run), split or ("dev", "test"), language, Screen(quiet), decoding=decoding)
     _print_markdown((run / f"{name}.md").read_text(encoding="utf-8").rstrip())
     print(f"The tables are in {run}/{name}.md and .json, what was recognised in {run}/hypotheses/")
 
@@ -289,29 +301,53 @@ def transcribe(
         ),
     ],
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
-    labels: Annotated[bool, typer.Option("--labels", help="Print what the run's other tasks say, too.")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="Write what the run's other tasks predict, too.")] = False,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="|".join(WRITERS),
+            help=" ".join(f"{name}: {(own.__doc__ or name).splitlines()[0]}" for name, own in WRITERS.items()),
+        ),
+    ] = next(iter(WRITERS)),
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write a file for each recording there; else to standard output."),
+    ] = None,
+    changes: Decoding = None,
 ) -> None:
     """Print what is said in audio files, one line a file.
 
     A file that cannot be recognised is named on standard error, and the exit code is then 2.
 
     Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
+
+    Example: speech-mtl transcribe runs/human --language zh-CN FOLDER --format srt --out subtitles
     """
     _load_backend_for(run)
+    from speech_mtl.files import write_text
+    from speech_mtl.run.build import decoding_with
     from speech_mtl.run.folder import Run
-    from speech_mtl.run.transcribe import audio_files, label_texts, transcribe_files
+    from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
     from speech_mtl.screen import Screen
 
     screen, tasks = Screen(), Run(run).labelled() if labels else {}
     found, refused = audio_files(files), 0
-    shown = found if sys.stdout.isatty() else screen.progress(found, "Transcribing")  # lines show it themselves
-    for path, told in transcribe_files(Run(run), shown, language):
+    write = find_writer(form, labels, 1 if out else len(found))
+    paths = transcript_paths(found, out, form) if out else {}
+    decoding = decoding_with(Run(run).recipe(), changes or [])
+    is_shown = out is None and sys.stdout.isatty()  # lines show it themselves
+    shown = found if is_shown else screen.progress(found, "Transcribing")
+    for path, told in transcribe_files(Run(run), shown, language, decoding):
         if isinstance(told, InputError):
             refused += 1
             screen.warn(f"{told.problem}: {told.received}")
+        elif out:
+            write_text(paths[path], write([told], [label_values(tasks, told)]))
         else:
-            line = [str(path), told.text, *label_texts(tasks, told)]
-            print("\t".join(map(cell, line)), flush=True)
+            print(write([told], [label_values(tasks, told)]), end="", flush=True)
+    if out and refused < len(found):
+        print(f"The transcripts are in {out}")
     if refused:
         raise InputError(
             f"{refused} of {len(found)} files could not be transcribed",
@@ -537,10 +573,10 @@ def list_settings(
 
     Example: speech-mtl settings rate
     """
-    from speech_mtl.config import all_settings
-    from speech_mtl.listing import listing
+    from speech_mtl.settings.listing import all_settings, listing
+    from speech_mtl.settings.recipe import Recipe
 
-    found = [setting for setting in all_settings() if setting.matches(word)]
+    found = [setting for setting in all_settings(Recipe) if setting.matches(word)]
     if not found:
         raise InputError(
             f"No setting has {word!r} in its key or description",

@@ -112,16 +112,34 @@ class Outputs(NamedTuple):
     num_frames: Array
 
 
+class Token(NamedTuple):
+    """A recognised token.
+
+    Attributes:
+        text: As the vocabulary of its language has it.
+        start_s: Seconds from the start of the recording.
+        end_s: Seconds from the start of the recording.
+        log_probability: Mean over its encoder frames.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    log_probability: float
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """What the recogniser heard in one utterance.
+    """What was recognised in one utterance.
 
     Attributes:
         id: The utterance's id.
         language: Whose output layer was used.
         text: The recognised text, in the tokeniser's normalised form.
-        score: Mean log-probability per encoder frame of the best path.
+        score: Mean log-probability per encoder frame.
         labels: By other target, what its head says: (K,), or (E, K) over frames.
+        tokens: What the text is made of.
+        spaced: Whether spaces separate the words of the text.
     """
 
     id: str
@@ -129,6 +147,8 @@ class Hypothesis:
     text: str
     score: float
     labels: Mapping[str, Array] = field(default_factory=dict)
+    tokens: tuple[Token, ...] = ()
+    spaced: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,19 @@
 """Files: written whole or not at all, and checked once when they are read, whoever wrote them.
 
-Every text, JSON, JSON-lines and YAML file that the package reads comes through here. What is not as it should be is an
+Every text, JSON and JSON-lines file that the package reads comes through here. What is not as it should be is an
 `InputError` that names the file, the line and the field.
 """
 
 import codecs
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 from uuid import uuid4
@@ -19,7 +22,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from speech_mtl.errors import InputError, brief
-from speech_mtl.yaml12 import Lines, parse_yaml
 
 MOST_BYTES = 1 << 28
 """Of a file that is read as a whole: beyond it, it is not one of ours, and would fill the memory."""
@@ -145,16 +147,28 @@ def _arguments(kind: type) -> Any:
 def read_lines(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str]]:
     """Reads a text file in UTF-8 a line at a time; gives each, with its line end, after its `file:line`.
 
-    Lines end where a line feed does; a byte order mark is left out.
+    Lines end where a line feed does; a byte order mark is left out. A name that ends in `.gz` is a compressed file.
 
     Raises:
-        InputError: It is missing or not UTF-8, or a line is too long; with the line.
+        InputError: It is missing, damaged or not UTF-8, or a line is too long; with the line.
     """
     if not path.is_file():
         raise InputError(f"There is no file {path}", expected="a file", received="nothing at that path", action=action)
-    with path.open("rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(MOST_LINE_BYTES), b""), 1):
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rb") as file:
+        for number in count(1):
             where = f"{path}:{number}"
+            try:
+                line = file.readline(MOST_LINE_BYTES)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise InputError(
+                    f"{where}: not a whole gzip file",
+                    expected="a file as gzip writes it",
+                    received=str(error),
+                    action=action,
+                ) from None
+            if not line:
+                return
             if len(line) == MOST_LINE_BYTES:
                 raise InputError(
                     f"{where}: too long a line",
@@ -208,20 +222,6 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         raise _Twice(next(name for name in names if names.count(name) > 1))
-
-
-def read_yaml(path: Path, action: str = MAKE_AGAIN, lines: Lines | None = None) -> Any:
-    """Reads a YAML 1.2 file; see `yaml12`.
-
-    Args:
-        path: The file.
-        action: What the user can do about a bad one.
-        lines: Is filled with the lines of all values.
-
-    Raises:
-        InputError: It is missing, not UTF-8, or not YAML of the kind that is read here; with the line.
-    """
-    return parse_yaml(read_text(path, action), lambda line: f"{path}:{line}", action, lines)
 
 
 @lru_cache(maxsize=64)

@@ -8,9 +8,9 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from speech_mtl import __version__
-from speech_mtl.config import RUN_SETTINGS
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
+from speech_mtl.settings.recipe_file import RUN_SETTINGS
 
 FORMAT = 1
 """Of run folders: raised whenever a folder of before would be misread."""

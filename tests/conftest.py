@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path, write_manifest
 from speech_mtl.datatypes import SPLITS, Utterance
+from speech_mtl.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     from speech_mtl.run.folder import Run

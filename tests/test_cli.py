@@ -19,13 +19,15 @@ import typer
 
 import speech_mtl
 import speech_mtl.cli as cli
-from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import ErrorCounts
+from speech_mtl.decoding.writers import WRITERS
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.error_rate import Score
 from speech_mtl.scoring.rows import evaluation_row
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study.arms import ARMS
 
 PROJECT = Path(cli.__file__).parents[1]
@@ -167,6 +169,40 @@ def test_transcribe_prints_what_can_be_recognised_and_names_the_rest(
     assert f"warning {folder}/empty.wav cannot be transcribed: the audio file {folder}/empty.wav is empty\n" in err
     assert f"warning {folder}/*.flac cannot be transcribed: there is no audio file {folder}/*.flac\n" in err
     assert "Error: 2 of 4 files could not be transcribed\n" in err
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_goes_to_standard_output_or_into_a_folder(
+    command: Command, run_path: Path, speak: Callable, tmp_path: Path, name: str
+):
+    soundfile.write(tmp_path / "a.wav", speak("abc"), 16_000)
+    arguments = ("transcribe", run_path, "-l", "aa", tmp_path / "a.wav", "--format", name)
+    code, out, err = command(*arguments)
+    assert (code, err) == (0, "")
+    folder = tmp_path / "out"
+    assert command(*arguments, "--out", folder) == (0, f"The transcripts are in {folder}\n", "")
+    assert (folder / f"a.{name}").read_text(encoding="utf-8") == out
+    assert [path.name for path in folder.iterdir()] == [f"a.{name}"]
+
+
+def test_transcripts_that_cannot_stand_side_by_side_are_refused_before_any_is_made(
+    refused: Callable[..., str], run_path: Path, speak: Callable, tmp_path: Path
+):
+    for name in ("a.wav", "a.flac"):
+        soundfile.write(tmp_path / name, speak("abc"), 16_000)
+    files = tmp_path / "a.wav", tmp_path / "a.flac"
+    assert "srt holds one recording a file" in refused("transcribe", run_path, "-l", "aa", *files, "--format", "srt")
+    assert "would replace another" in refused("transcribe", run_path, "-l", "aa", *files, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert "no format 'doc'" in refused("transcribe", run_path, "-l", "aa", *files, "--format", "doc")
+
+
+def test_how_a_run_decodes_can_be_set(command: Command, refused: Callable[..., str], run_path: Path, tmp_path: Path):
+    ended = command("evaluate", run_path, "--split", "test", "--quiet", "--set", "decoding.kind=greedy")
+    assert (ended.code, ended.err) == (0, "")
+    for name, *others in (("evaluate",), ("transcribe", "-l", "aa", tmp_path / "a.wav")):
+        assert "decoding.kind is not right" in refused(name, run_path, *others, "--set", "decoding.kind=none")
+        assert "data.batch_s cannot be changed" in refused(name, run_path, *others, "--set", "data.batch_s=1")
 
 
 def test_transcripts_can_be_piped_into_what_stops_reading(run_path: Path, speak: Callable, tmp_path: Path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from speech_mtl.config import shipped_recipes
+from speech_mtl.settings.recipe_file import shipped_recipes
 
 PROJECT = Path(__file__).parents[1]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import speech_mtl
-from speech_mtl.config import load_recipe
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study.compare import compare
 from speech_mtl.study.plan import plan_comparison
 
@@ -147,3 +147,20 @@ def test_a_script_trains_and_evaluates_each_language_and_can_be_repeated(script:
         evaluated = sorted(line for line in lines if " evaluate " in line)
         expected = sorted(f"speech-mtl evaluate {run} --language {language}" for language, run in runs.items())
         assert evaluated == (expected if first else [])
+
+
+def test_plots_are_kept_once_and_only_where_a_readme_shows_them():
+    pages = [PROJECT / "README.md", *PROJECT.glob("docs/*.md"), *PROJECT.glob("recipes/*/README.md")]
+    links = {
+        (page.parent / link).resolve()
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    }
+    assert not [link for link in links if not link.exists()]
+    listed = subprocess.run(["git", "ls-files", "recipes"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not in a git repository")
+    kept = {(PROJECT / name).resolve() for name in listed.stdout.splitlines()}
+    plots = {path for path in kept if path.suffix in (".png", ".svg")}
+    assert plots == {link for link in links if link.suffix in (".png", ".svg") and PROJECT / "recipes" in link.parents}
+    assert not [path for path in kept if path.name in ("report.html", "report.md") or path.suffix == ".jsonl"]

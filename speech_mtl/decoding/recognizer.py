@@ -1,20 +1,26 @@
 """A trained network that turns speech into text."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from scipy.special import log_softmax
 
+from speech_mtl.backend import compile_forward
 from speech_mtl.data.batching import Draw, batches, plan_evaluation
 from speech_mtl.data.columns import padded_rows
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs
-from speech_mtl.decoding.ctc import greedy
+from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs, Token
+from speech_mtl.decoding.decoder import Decoded, Decoder
+from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.targets import LabelTarget
-from speech_mtl.training.gradients import make_forward
+from speech_mtl.targets.target import LabelTarget
+
+DECODERS: dict[str, type[Decoder]] = {one.kind: one for one in (Greedy,)}
+"""Every decoder, by the `kind` that recipes name it with."""
 
 
 class Recognizer:
@@ -25,6 +31,7 @@ class Recognizer:
         tokenizers: By language, in the order of the model's languages.
         sample_rate_hz: Rate of the waveforms.
         tasks: What the model predicts besides transcripts, by name.
+        make_decoder: Makes the decoder of a language from its vocabulary and its tag.
     """
 
     def __init__(
@@ -33,13 +40,16 @@ class Recognizer:
         tokenizers: Mapping[str, Tokenizer],
         sample_rate_hz: int,
         tasks: Mapping[str, LabelTarget] | None = None,
+        make_decoder: Callable[[Sequence[str], str], Decoder] = Greedy,
     ):
         self.model = model
         self.tokenizers = tokenizers
         self.sample_rate_hz = sample_rate_hz
         self.tasks = dict(tasks or {})
+        self.decoders = {name: make_decoder(own.vocabulary, name) for name, own in tokenizers.items()}
         self._forwards: dict[tuple[str, ...], Callable] = {}
-        self._min_samples = next(n for n in range(10**6) if model.num_encoder_frames(n) >= 1)
+        self._min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
+        self._frame_step_s = float(np.diff(model.frame_times_s(second))[0])
 
     def _forward(self, language: str) -> Callable:
         """As much of the network as the language needs, compiled once for all languages that need the same."""
@@ -47,7 +57,7 @@ class Recognizer:
         taps = self.model.taps((language,), targets)
         if taps not in self._forwards:
             alike = [one for one in self.model.languages if self.model.taps((one,), targets) == taps]
-            self._forwards[taps] = make_forward(self.model, alike, targets)
+            self._forwards[taps] = compile_forward(self.model, alike, targets)
         return self._forwards[taps]
 
     def language_id(self, language: str) -> int:
@@ -122,12 +132,26 @@ class Recognizer:
     def _recognize(self, waveforms, num_samples, language, language_id, ids, room=0) -> list[Hypothesis]:
         language_ids = np.full(len(waveforms), language_id, dtype=np.int32)
         outputs = self._forward(language)(waveforms, num_samples, language_ids, room)
-        tokenizer = self.tokenizers[language]
-        decoded = enumerate(zip(ids, greedy(outputs.values[TRANSCRIPT], outputs.num_frames), strict=True))
-        return [
-            Hypothesis(name, language, tokenizer.normalize(tokenizer.decode(tokens)), score, self._labels(outputs, row))
-            for row, (name, (tokens, score)) in decoded
-        ]
+        tokenizer, decoder = self.tokenizers[language], self.decoders[language]
+        hypotheses = []
+        for row, name in enumerate(ids):
+            true = outputs.values[TRANSCRIPT][row, : outputs.num_frames[row], : len(tokenizer)]
+            found = decoder.decode(log_softmax(true, axis=1))
+            text = tokenizer.normalize(tokenizer.decode([token.number for token in found.tokens]))
+            tokens = self._timed(found, tokenizer.vocabulary, int(num_samples[row]))
+            labels = self._labels(outputs, row)
+            hypotheses.append(Hypothesis(name, language, text, found.score, labels, tokens, tokenizer.spaced))
+        return hypotheses
+
+    def _timed(self, found: Decoded, vocabulary: Sequence[str], num_samples: int) -> tuple[Token, ...]:
+        """Tokens with their times: a frame begins half a step before its middle, and ends half a step after it."""
+        middles_s, half = self.model.frame_times_s(num_samples), self._frame_step_s / 2
+        starts_s = np.maximum(middles_s - half, 0.0).tolist()
+        ends_s = np.minimum(middles_s + half, num_samples / self.sample_rate_hz).tolist()
+        return tuple(
+            Token(vocabulary[number], starts_s[first], ends_s[last], log_probability)
+            for number, first, last, log_probability in found.tokens
+        )
 
     def _labels(self, outputs: Outputs, row: int) -> dict[str, np.ndarray]:
         """What the heads of the tasks say of one row, without its padding."""

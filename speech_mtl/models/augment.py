@@ -19,10 +19,10 @@ class SpecAugment(keras.layers.Layer):
 
     def __init__(
         self,
-        num_time_masks: int = 0,
-        max_time_share: float = 0.1,
-        num_frequency_masks: int = 0,
-        max_mels: int = 20,
+        num_time_masks: int,
+        max_time_share: float,
+        num_frequency_masks: int,
+        max_mels: int,
         random: keras.random.SeedGenerator | None = None,
         name: str = "spec_augment",
     ):

@@ -1,17 +1,15 @@
 """Encoders: (B, T, F) features -> (B, E, D) encoder frames. Shared by all languages.
 
-To add one, write a subclass of `BlockEncoder`, enter it in `BLOCK_ENCODERS`, and give it a settings class of the same
-`kind` in `settings`. The conformance test `tests/models/test_encoders.py` finds it by itself.
+To add one, write a subclass of `BlockEncoder`, and a kind of `OneEncoderSettings` that names it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
-from speech_mtl.models.encoder import BlockEncoder, Encoder
+from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.layers import (
     ConformerBlock,
@@ -19,8 +17,6 @@ from speech_mtl.models.layers import (
     RecurrentBlock,
     rotary_angles,
 )
-from speech_mtl.models.progressive import ProgressiveEncoder
-from speech_mtl.models.whisper import WhisperEncoder
 
 
 class Conformer(BlockEncoder):
@@ -44,14 +40,14 @@ class Conformer(BlockEncoder):
 
     def __init__(
         self,
-        num_layers: int = 6,
-        dim: int = 144,
-        num_heads: int = 4,
-        kernel_size: int = 15,
-        expansion: int = 4,
-        channels: int = 16,
-        dropout: float = 0.1,
-        zero_branches: bool = True,
+        num_layers: int,
+        dim: int,
+        num_heads: int,
+        kernel_size: int,
+        expansion: int,
+        channels: int,
+        dropout: float,
+        zero_branches: bool,
         random: keras.random.SeedGenerator | None = None,
         parts: LanguageParts | None = None,
         name: str = "encoder",
@@ -98,11 +94,11 @@ class RecurrentEncoder(BlockEncoder):
 
     def __init__(
         self,
-        num_layers: int = 3,
-        dim: int = 256,
-        cell: str = "lstm",
-        channels: int = 16,
-        dropout: float = 0.1,
+        num_layers: int,
+        dim: int,
+        cell: str,
+        channels: int,
+        dropout: float,
         random: keras.random.SeedGenerator | None = None,
         parts: LanguageParts | None = None,
         name: str = "encoder",
@@ -116,32 +112,3 @@ class RecurrentEncoder(BlockEncoder):
         cell = self.CELLS[self.cell](self.dim // 2, return_sequences=True, name=self.cell)
         # What comes from the subsampling has been dropped from already.
         return RecurrentBlock(cell, self.dim, self.dropout if number else None, name)
-
-
-BLOCK_ENCODERS: dict[str, Callable[..., BlockEncoder]] = {
-    "conformer": Conformer,
-    "recurrent": RecurrentEncoder,
-    "whisper": WhisperEncoder,
-}
-"""Every encoder that is one stack of blocks, by the `kind` that recipes name it with."""
-
-
-def make_progressive(
-    columns: Sequence[Mapping[str, Any]],
-    lateral_size: int,
-    random: keras.random.SeedGenerator | None = None,
-    parts: LanguageParts | None = None,  # noqa: ARG001
-) -> ProgressiveEncoder:
-    """A `ProgressiveEncoder` of columns that each have settings of an `encoder`, and the columns that it `hears`."""
-    encoders = [
-        BLOCK_ENCODERS[own["kind"]](
-            **{k: v for k, v in own.items() if k != "kind"}, random=random, name=f"column_{number}"
-        )
-        for number, own in enumerate(column["encoder"] for column in columns)
-    ]
-    hears = [range(k) if one["hears"] is None else one["hears"] for k, one in enumerate(columns)]
-    return ProgressiveEncoder(encoders, hears, lateral_size)
-
-
-ENCODERS: dict[str, Callable[..., Encoder]] = {**BLOCK_ENCODERS, "progressive": make_progressive}
-"""Every encoder, by the `kind` that recipes name it with."""

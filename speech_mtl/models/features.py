@@ -74,13 +74,13 @@ class LogMel(MelFeatures):
 
     def __init__(
         self,
-        sample_rate_hz: int = 16_000,
-        num_mels: int = 80,
-        window_s: float = 0.025,
-        hop_s: float = 0.010,
-        fft_size: int = 512,
-        floor: float = 1e-6,
-        normalize: Literal["mean_variance", "mean", "none"] = "mean",
+        sample_rate_hz: int,
+        num_mels: int,
+        window_s: float,
+        hop_s: float,
+        fft_size: int,
+        floor: float,
+        normalize: Literal["mean_variance", "mean", "none"],
         name: str = "features",
     ):
         window, hop = round(window_s * sample_rate_hz), round(hop_s * sample_rate_hz)

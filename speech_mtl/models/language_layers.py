@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from speech_mtl.backend import uses_xla
 from speech_mtl.models.layers import ConvSubsampling, FrameContext
 
 _Layer = TypeVar("_Layer", bound="PerLanguage")
@@ -79,15 +80,15 @@ class OwnBlock(PerLanguage):
 def by_language(members: Sequence[Any], language_ids, run: Callable[[Any, Take], Any]):
     """What each utterance's member makes of it, in the order of the batch.
 
-    Under TensorFlow a member sees the utterances of its language only, so that the cost does not grow with the number
-    of languages. Other backends compile for fixed shapes: there every member sees all, and the rest is thrown away.
+    A member sees the utterances of its language only, so that the cost does not grow with the number of languages. XLA
+    compiles for fixed shapes: there every member sees all, and the rest is thrown away.
 
     Args:
         members: In the order of `language_ids`.
         language_ids: (B,).
         run: What a member makes of its rows.
     """
-    if keras.backend.backend() == "tensorflow":
+    if not uses_xla():
         rows = [ops.nonzero(ops.equal(language_ids, i))[0] for i in range(len(members))]
         outputs = [_of_rows(own, partial(run, member)) for member, own in zip(members, rows, strict=True)]
         return ops.take(ops.concatenate(outputs, axis=0), ops.argsort(ops.concatenate(rows)), axis=0)

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from speech_mtl.backend import uses_xla
+
 
 class FrameContext(NamedTuple):
     """What a block needs to know of a batch besides its frames.
@@ -210,7 +212,7 @@ class ConvolutionModule(keras.layers.Layer):
         hidden, gate = ops.split(self.gate(self.norm(inputs)), 2, axis=-1)
         hidden = ops.reshape(hidden * ops.sigmoid(gate), (-1, ops.shape(context.mask)[1], 1, self.dim))
         hidden = hidden * context.mask[:, :, None, None]  # else padding would leak in from the right
-        hidden = self.depthwise(hidden) if keras.backend.backend() == "tensorflow" else self.shifted(hidden)
+        hidden = self.shifted(hidden) if uses_xla() else self.depthwise(hidden)
         hidden = ops.reshape(hidden, (-1, self.dim))
         hidden = ops.silu(self.norm_inner(hidden))
         return self.dropout(self.out(hidden), training=training)

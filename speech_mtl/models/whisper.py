@@ -28,7 +28,7 @@ class WhisperFeatures(MelFeatures):
         num_mels: F, number of mel bands.
     """
 
-    def __init__(self, sample_rate_hz: int = 16_000, num_mels: int = 80, name: str = "features"):
+    def __init__(self, sample_rate_hz: int, num_mels: int, name: str = "features"):
         super().__init__(sample_rate_hz, num_mels, window=400, hop=160, fft_size=400, name=name)
 
     def scaled(self, energies, mask, num_frames):  # noqa: ARG002
@@ -131,7 +131,7 @@ class WhisperEncoder(BlockEncoder):
     def __init__(
         self,
         dir: Path | str,
-        dropout: float = 0.0,
+        dropout: float,
         random: keras.random.SeedGenerator | None = None,
         parts: LanguageParts | None = None,
         name: str = "encoder",

@@ -2,38 +2,47 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 
-from speech_mtl.config import Recipe
+from speech_mtl.backend import compile_combining_step, compile_step
+from speech_mtl.backend.step import TrainStep
 from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.decoding.decoder import Decoder
+from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
 from speech_mtl.models.augment import SpecAugment
-from speech_mtl.models.encoders import ENCODERS
-from speech_mtl.models.features import LogMel, MelFeatures
+from speech_mtl.models.encoder import Encoder
+from speech_mtl.models.features import MelFeatures
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.models.whisper import WhisperFeatures
-from speech_mtl.settings import DataSettings, LowRankAdapterSettings, TrainingSettings
-from speech_mtl.targets import LabelTarget
+from speech_mtl.models.progressive import ProgressiveEncoder
+from speech_mtl.settings.data import DataSettings
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.dotted import COMMAND_LINE, parsed_overrides
+from speech_mtl.settings.network import ProgressiveSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.section import Kinds
+from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.targets.ctc import Ctc
-from speech_mtl.targets.target import Target
-from speech_mtl.training.combining import COMBININGS
-from speech_mtl.training.gradients import make_combining_step, make_train_step
+from speech_mtl.targets.target import LabelTarget, Target
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
-from speech_mtl.training.step import TrainStep
-from speech_mtl.training.unfreezing import UNFREEZINGS, Unfreezing
-from speech_mtl.training.weighting import WEIGHTINGS, Weighting
+from speech_mtl.training.state import TrainState
+from speech_mtl.training.unfreezing import Unfreezing
+from speech_mtl.training.weighting import Weighting
 
-FEATURES = {"log_mel": LogMel, "whisper": WhisperFeatures}
-"""What makes features of waveforms, by the `kind` that recipes name it with."""
+
+def made(settings: Kinds, **more: Any) -> Any:
+    """What a section of several kinds chooses, made with its settings and `more` arguments."""
+    return settings.member()(**settings.arguments(), **more)
 
 
 def build_targets(
@@ -43,7 +52,7 @@ def build_targets(
     taps = {language: recipe.encoder.tap_of(language) for language in tokenizers}
     targets: dict[str, Target] = {TRANSCRIPT: Ctc(TRANSCRIPT, tokenizers, at=taps)}
     for name, settings in recipe.tasks.items():
-        placed = settings.model_dump(include={"at", "pooling"})
+        placed = settings.placed()
         targets[name] = labelled[name].placed(**placed) if name in labelled else Ctc(name, tokenizers, **placed)
     return targets
 
@@ -60,8 +69,7 @@ def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualMo
     """
     keras.utils.set_random_seed(recipe.seed)
     random, languages = keras.random.SeedGenerator(recipe.seed), list(recipe.languages)
-    settings = recipe.encoder.model_dump(exclude={"kind"})
-    encoder = ENCODERS[recipe.encoder.kind](**settings, random=random, parts=_language_parts(recipe, languages))
+    encoder = _encoder(recipe, languages, random)
     model = MultilingualModel(
         features=_features(recipe),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
@@ -89,21 +97,21 @@ def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
 
 
 def _features(recipe: Recipe) -> MelFeatures:
-    return FEATURES[recipe.features.kind](recipe.data.sample_rate_hz, **recipe.features.model_dump(exclude={"kind"}))
+    return made(recipe.features, sample_rate_hz=recipe.data.sample_rate_hz)
+
+
+def _encoder(recipe: Recipe, languages: Sequence[str], random: keras.random.SeedGenerator) -> Encoder:
+    settings = recipe.encoder
+    if not isinstance(settings, ProgressiveSettings):
+        return made(settings, random=random, parts=_language_parts(recipe, languages))
+    columns = [made(one.encoder, random=random, name=f"column_{k}") for k, one in enumerate(settings.columns)]
+    return ProgressiveEncoder(columns, settings.heard(), settings.lateral_size)
 
 
 def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
-    sharing, adapters = recipe.sharing, recipe.adapters
-    num_layers = recipe.encoder.num_layers
-    num_bottom = {"middle": sharing.num_own, "nothing": num_layers + 1}.get(sharing.kind, 0)
-    num_top = sharing.num_own if sharing.kind in ("bottom", "middle") else 0
-    if adapters is None:
-        return LanguageParts(languages, num_bottom, num_top)
-    if isinstance(adapters, LowRankAdapterSettings):
-        return LanguageParts(
-            languages, low_rank=adapters.rank, low_rank_alpha=adapters.alpha, added_to=adapters.languages
-        )
-    return LanguageParts(languages, adapter_size=adapters.size, added_to=adapters.languages)
+    if recipe.adapters is not None:
+        return made(recipe.adapters, languages=languages)
+    return LanguageParts(languages, *recipe.sharing.own(recipe.encoder.num_layers))
 
 
 def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:
@@ -112,31 +120,23 @@ def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:
     Raises:
         InputError: All weights are 0.
     """
-    settings = recipe.weighting.model_dump(exclude={"kind"})
-    return WEIGHTINGS[recipe.weighting.kind](objective, **settings, seed=recipe.seed)
+    return made(recipe.weighting, objective=objective, seed=recipe.seed)
 
 
-def build_step(
-    recipe: Recipe,
-    model: MultilingualModel,
-    optimizer: FlatAdamW,
-    objective: Objective,
-    weighting: Weighting,
-    update: Callable[[], int],
-) -> TrainStep:
-    """The compiled step of a recipe's weighting and of its way to combine gradients; `update` tells which one it is."""
+def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> TrainStep:
+    """The compiled step of a recipe's weighting and of its way to combine gradients."""
+    model, optimizer = state.model, state.optimizer
     if recipe.gradients is None:
         room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
-        return make_train_step(model, optimizer, objective, weighting.watches_last_layer, room)
-    settings = recipe.gradients.model_dump(exclude={"kind"})
-    combining = COMBININGS[recipe.gradients.kind](**settings, seed=recipe.seed)
-    return make_combining_step(model, optimizer, objective, lambda dots: combining.coefficients(dots, update()))
+        watched = model.encoder.last_layer.trainable_variables if state.weighting.watches_last_layer else ()
+        return compile_step(model, optimizer, objective, watched, room)
+    combining = made(recipe.gradients, seed=recipe.seed)
+    return compile_combining_step(model, optimizer, objective, combining.coefficients)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:
     """Which layers are trained, and when."""
-    own = settings.unfreezing.model_dump(exclude={"kind"})
-    return UNFREEZINGS[settings.unfreezing.kind](len(model.depths()), **own)
+    return made(settings.unfreezing, num_depths=len(model.depths()))
 
 
 def build_optimizer(
@@ -203,6 +203,28 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None
         given_shares={i: share for i, share in shares if i in examples and share is not None},
         ramp=Ramp(target, end - recipe.training.cooldown, end) if data.ramp_to_target else None,
     )
+
+
+def build_decoder(settings: DecodingSettings) -> Callable[[Sequence[str], str], Decoder]:
+    """Makes the decoder of a language from its vocabulary and its tag."""
+    return partial(DECODERS[settings.kind], **settings.model_dump(exclude={"kind"}))
+
+
+def decoding_with(recipe: Recipe, overrides: Sequence[str]) -> DecodingSettings:
+    """How the run of a recipe decodes, with changes as they are typed, `decoding.key=value`.
+
+    Raises:
+        InputError: A change is not right, or is one of another setting, which a trained run cannot change.
+    """
+    changes = parsed_overrides(overrides)
+    if others := [key for key in changes if key.partition(".")[0] != "decoding"]:
+        raise InputError(
+            f"{others[0]} cannot be changed for a trained run",
+            expected="a setting of decoding, such as decoding.kind=greedy",
+            received=f"--set {others[0]}",
+            action="`speech-mtl settings decoding` lists them; train another run to change others",
+        )
+    return recipe.overridden(changes, COMMAND_LINE).decoding
 
 
 def audio_limits(data: DataSettings) -> AudioLimits:

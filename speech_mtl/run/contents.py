@@ -11,9 +11,9 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
+from speech_mtl.settings.recipe import Recipe
 
 CONTENTS = "contents.json"
 """What the record is called in its folder."""

@@ -1,34 +1,33 @@
 """Recognises a split and counts the errors."""
 
 import hashlib
-import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NotRequired
 
 import numpy as np
-from typing_extensions import TypedDict
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import Examples, damaged_words, utterances_at
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, read_json, read_json_lines, write_text
+from speech_mtl.files import json_text, write_text
+from speech_mtl.run.checkpoint import load_recognizer
+from speech_mtl.run.evaluated import hypotheses_path, write_evaluated, write_hypotheses
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import look, tell_speakers, trained_by
-from speech_mtl.run.made_from import EVALUATING, Evaluated, Now, sources, weights_digest
 from speech_mtl.run.plateau import is_on_plateau, plateau_text
-from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluation_row
-from speech_mtl.scoring.tables import evaluation_table, read_rows, task_table, write_results
+from speech_mtl.scoring.tables import escaped, evaluation_table, task_table, write_results
 from speech_mtl.screen import Screen
-from speech_mtl.settings import DataSettings
-from speech_mtl.targets import LabelTarget
+from speech_mtl.settings.data import DataSettings
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.targets.target import LabelTarget
 
 LONGEST_NAME = 100
 """Bytes of what another manifest is called: names of files are made of it, which may have 255."""
@@ -125,6 +124,7 @@ def evaluate(
     languages: Iterable[str] | None = None,
     screen: Screen | None = None,
     compare_with_training: bool = True,
+    decoding: DecodingSettings | None = None,
 ) -> list[EvaluationRow]:
     """Evaluates a run's best weights, and writes tables and hypotheses into its folder.
 
@@ -134,6 +134,7 @@ def evaluate(
         languages: Which languages; all of the run if None.
         screen: Where progress is shown.
         compare_with_training: Whether to tell what of the speech, and which speakers, are in training.
+        decoding: How hypotheses are found; as the run's settings tell if None.
 
     Returns:
         One row per language and split.
@@ -141,7 +142,7 @@ def evaluate(
     Raises:
         InputError: The run is not trained, a language has no output layer, or a split cannot be read.
     """
-    evaluation = _Evaluation(run, screen or Screen(quiet=True))
+    evaluation = _Evaluation(run, screen, decoding)
     splits = _known(splits)
     languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, languages or evaluation.recipe.languages)))
     run.evaluated_path.unlink(missing_ok=True)
@@ -151,12 +152,16 @@ def evaluate(
     if compare_with_training:
         evaluation.compare_with_training()
     evaluation.write("")
-    write_text(run.evaluated_path, json.dumps(evaluation.made_from(), ensure_ascii=False) + "\n")
+    write_evaluated(run, evaluation.decoding, evaluation.splits)
     return evaluation.rows
 
 
 def evaluate_manifest(
-    run: Run, manifest: Path, language: str | None = None, screen: Screen | None = None
+    run: Run,
+    manifest: Path,
+    language: str | None = None,
+    screen: Screen | None = None,
+    decoding: DecodingSettings | None = None,
 ) -> tuple[EvaluationRow, str]:
     """Evaluates a run on a manifest that is none of its own, and leaves what it found in its own splits as it is.
 
@@ -165,14 +170,15 @@ def evaluate_manifest(
         manifest: The speech.
         language: Whose output layer to use; the run's only one if None.
         screen: Where progress is shown.
+        decoding: How hypotheses are found; as the run's settings tell if None.
 
     Returns:
-        The row, whose split is `held_out_name`; and that name, which the files have in theirs.
+        The row, whose split is `held_out_name`; and LANGUAGE_NAME, which the files have in their names.
 
     Raises:
         InputError: The run is not trained or has several languages, or the manifest cannot be read.
     """
-    evaluation = _Evaluation(run, screen or Screen(quiet=True))
+    evaluation = _Evaluation(run, screen, decoding)
     known, name = list(evaluation.recipe.languages), held_out_name(manifest)
     if language is None and len(known) > 1:
         raise InputError(
@@ -187,31 +193,33 @@ def evaluate_manifest(
     recipe = evaluation.recipe.overridden({"languages": evaluation.recipe.languages | {language: there}})
     evaluation.add(recipe, language, "test", name)
     evaluation.compare_with_training()
-    evaluation.write(f"-{name}")
-    return evaluation.rows[0], name
+    evaluation.write(f"-{language}_{name}")
+    return evaluation.rows[0], f"{language}_{name}"
 
 
 def held_out_name(manifest: Path) -> str:
-    """What the split of another manifest is called: as the file, or as folder and file where that is called `test`."""
-    parts = [manifest.resolve().parent.name, manifest.stem] if manifest.stem in SPLITS else [manifest.stem]
-    name = re.sub(r"[^\w.-]+", "_", "-".join(parts))
-    if len(name.encode()) <= LONGEST_NAME:
-        return name
-    start = name.encode()[: LONGEST_NAME - 9].decode(errors="ignore")
-    return f"{start}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    """What the split of another manifest is called: as the file, or as folder and file where that is called `test`.
+
+    A digest of where it lies keeps manifests of the same name apart.
+    """
+    path = manifest.resolve()
+    name = f"{path.parent.name}-{path.stem}" if path.stem in SPLITS else path.stem
+    start = re.sub(r"[^\w.-]+", "_", name).encode()[:LONGEST_NAME].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
 
 class _Evaluation:
     """Rows and hypotheses of a run while they are found."""
 
-    def __init__(self, run: Run, screen: Screen):
-        self.run, self.screen = run, screen
-        self.recipe, self.recognizer = run.recipe(), run.load()
+    def __init__(self, run: Run, screen: Screen | None, decoding: DecodingSettings | None):
+        self.run, self.screen, self.recipe = run, screen or Screen(quiet=True), run.recipe()
+        self.decoding = decoding or self.recipe.decoding
+        self.recognizer = load_recognizer(run, self.decoding)
         self.rows: list[EvaluationRow] = []
         self.task_rows: list[TaskRow] = []
         self.splits: list[Split] = []
         self.stuck: list[str] = []
-        _tell_unfinished(run, screen)
+        _tell_unfinished(run, self.screen)
 
     def add(self, recipe: Recipe, language: str, split: str, name: str) -> None:
         """Recognises a split, and writes its hypotheses under a name."""
@@ -220,7 +228,7 @@ class _Evaluation:
         counts, hypotheses = recognize(self.recognizer, language, references, recipe.data)
         tasks = self.recognizer.tasks
         errors = {task_name: label_errors(task, references, hypotheses) for task_name, task in tasks.items()}
-        write_hypotheses(hypotheses_path(self.run, language, name), references, hypotheses, tasks, errors)
+        write_hypotheses(hypotheses_path(self.run, language, name), references.texts, hypotheses, tasks, errors)
         self.rows.append(evaluation_row(language, name, counts))
         if is_on_plateau(counts):
             self.stuck.append(f"{language} ({name})")
@@ -234,17 +242,15 @@ class _Evaluation:
         tell_speakers(held_out, training, self.screen)
 
     def write(self, suffix: str) -> None:
-        """Writes rows and tables."""
-        table = evaluation_table(self.rows) + (f"\n\n{task_table(self.task_rows)}" if self.task_rows else "")
+        """Writes rows and tables; these tell the decoder where it is another than usual."""
+        tables = [evaluation_table(self.rows), *([task_table(self.task_rows)] if self.task_rows else [])]
+        if self.decoding != Recipe.model_fields["decoding"].default:
+            settings = self.decoding.model_dump(mode="json").items()
+            tables.append("Decoding: " + escaped(", ".join(f"{key}={value}" for key, value in settings)))
         write_text(self.run.path / f"tasks{suffix}.json", json_text(self.task_rows))
-        write_results(self.run.path, f"evaluation{suffix}", self.rows, table)
+        write_results(self.run.path, f"evaluation{suffix}", self.rows, "\n\n".join(tables))
         if self.stuck:
             self.screen.warn(plateau_text(self.stuck, self.recipe))
-
-    def made_from(self) -> Evaluated:
-        """What the rows were made from."""
-        weights, code = weights_digest(self.run), code_digest(EVALUATING)
-        return {"code": code, "weights": weights, "speech": sources(self.splits)}
 
 
 def _tell_unfinished(run: Run, screen: Screen) -> None:
@@ -277,12 +283,6 @@ def _task_rows(
     ]
 
 
-def saved_task_rows(run: Run) -> list[TaskRow]:
-    """What `evaluate` wrote about tasks besides transcripts; nothing for a run of an earlier version."""
-    path = run.path / "tasks.json"
-    return read_rows(path, TaskRow) if path.is_file() else []
-
-
 def _known(splits: Iterable[str]) -> list[str]:
     splits = list(splits)
     for split in splits:
@@ -296,75 +296,11 @@ def _known(splits: Iterable[str]) -> list[str]:
     return splits
 
 
-def saved_evaluation(run: Run, splits: Sequence[str], now: Now | None = None) -> list[EvaluationRow] | None:
-    """What `evaluate` wrote for all languages and these splits; None if it would find something else today.
-
-    That is told by content: of weights and tokenisers, of manifests and audio, and of the code that recognises.
-    """
-    wanted = [(language, split) for language in run.recipe().languages for split in splits]
-    path, tasks = run.path / "evaluation.json", [run.path / "tasks.json"] if run.recipe().labelled else []
-    if not all(one.is_file() for one in (path, *(hypotheses_path(run, *pair) for pair in wanted), *tasks)):
-        return None
-    try:
-        evaluated = read_json(run.evaluated_path, Evaluated)
-        rows = read_rows(path, EvaluationRow)
-        same = (now or Now()).is_as_evaluated(evaluated, run, wanted)
-        saved_task_rows(run)
-        for pair in wanted:
-            saved_hypotheses(run, *pair)
-    except InputError:  # none by this version, or a damaged one: the run is evaluated again
-        return None
-    return rows if same and [(row["language"], row["split"]) for row in rows] == wanted else None
-
-
-def hypotheses_path(run: Run, language: str, split: str) -> Path:
-    """Where `evaluate` writes what was heard; in another manifest under a name that no tag and split make up."""
-    separator = "-" if split in SPLITS else "_"
-    return run.path / "hypotheses" / f"{language}{separator}{split}.jsonl"
-
-
 def report_damaged(examples: Examples, screen: Screen) -> None:
     """Says in how many transcripts letters seem to be lost, and in which ones first."""
     if examples.damaged:
         first = "; ".join(examples.damaged[:3]) + (" ..." if len(examples.damaged) > 3 else "")
         screen.warn(f"letters seem to be lost in {len(examples.damaged)} transcripts, by a wrong encoding: {first}")
-
-
-class Recognised(TypedDict):
-    """A line of a run's hypotheses.
-
-    Attributes:
-        id: Of the utterance.
-        reference: What was said, normalised; None if unknown.
-        hypothesis: What was heard.
-        label_errors: By task.
-    """
-
-    id: str
-    reference: str | None
-    hypothesis: str
-    label_errors: NotRequired[dict[str, LabelErrors]]
-
-
-def saved_hypotheses(run: Run, language: str, split: str) -> list[Recognised]:
-    """What `write_hypotheses` wrote.
-
-    Raises:
-        InputError: The file is missing or damaged, or lacks a task.
-    """
-    path = hypotheses_path(run, language, split)
-    action = "evaluate the run again"
-    found, tasks = [], run.recipe().labelled.keys()
-    for where, record in read_json_lines(path, Recognised, action):
-        if missing := tasks - record.get("label_errors", {}).keys():
-            raise InputError(
-                f"{where}: errors of tasks are missing",
-                expected="label_errors of " + ", ".join(tasks),
-                received="none of " + ", ".join(missing),
-                action=action,
-            )
-        found.append(record)
-    return found
 
 
 def report_skipped(references: References, screen: Screen) -> None:
@@ -375,21 +311,3 @@ def report_skipped(references: References, screen: Screen) -> None:
     for task, number in references.num_unseen.items():
         if number:
             screen.warn(f"{task}: {number} labels name classes or tags that training has not; these are left out")
-
-
-def write_hypotheses(
-    path: Path,
-    references: References,
-    hypotheses: Sequence[Hypothesis],
-    tasks: Mapping[str, LabelTarget],
-    errors: Mapping[str, Sequence[LabelErrors]],
-) -> None:
-    """Writes what was said and what was heard, a JSON line an utterance; of tasks, also their errors."""
-    lines = []
-    for i, (reference, h) in enumerate(zip(references.texts, hypotheses, strict=True)):
-        record = {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}
-        if tasks:
-            record["labels"] = {n: t.decode(np.asarray(h.labels[n])) for n, t in tasks.items() if not t.over_frames}
-            record["label_errors"] = {name: own[i] for name, own in errors.items()}
-        lines.append(json.dumps(record, ensure_ascii=False))
-    write_text(path, "\n".join(lines) + "\n")

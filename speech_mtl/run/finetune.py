@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.run.methods import beside, find_method, rate_factor
 from speech_mtl.run.speech import Wrap, open_split, silent
-from speech_mtl.settings import TrainingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import TrainingSettings
 
 
 @dataclass(frozen=True)

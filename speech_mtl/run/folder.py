@@ -1,4 +1,4 @@
-"""What a run leaves on disk: save, resume, load. Weights lie by name, one file a part; nothing is unpickled.
+"""What a run leaves on disk, and what of it is read as it is. Weights and the state of training: see `checkpoint`.
 
 RUN/settings.yaml               all settings, defaults written out
 RUN/format.json                 written first: the version of all this, and of the package that wrote it
@@ -15,58 +15,43 @@ RUN/checkpoints/000500/         where training goes on from; the newest one is k
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
 RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
-RUN/evaluated.json              digests of what that was made from
+RUN/evaluated.json              digests of what that was made from, and how it was decoded
 """
 
 import json
 import math
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import NotRequired, TypeVar
 
-import keras
-import numpy as np
 from filelock import FileLock, Timeout
 from typing_extensions import TypedDict
 
 from speech_mtl import __version__
-from speech_mtl.config import RUN_SETTINGS, Recipe, load_recipe, refuse_no_run
 from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
-from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
 from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
-from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model, build_targets
-from speech_mtl.run.contents import refuse_changed, write_contents
-from speech_mtl.run.weights import COPY_AGAIN, load_part, load_weights, save_part, save_weights, unreadable
+from speech_mtl.run.build import build_targets
+from speech_mtl.run.weights import COPY_AGAIN, unreadable
 from speech_mtl.scoring.rows import Amount, Rate
-from speech_mtl.targets import TARGETS, LabelTarget
-from speech_mtl.targets.target import Target
-from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.trainer import Progress
-from speech_mtl.training.weighting import Weighting
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import RUN_SETTINGS, load_recipe, refuse_no_run
+from speech_mtl.settings.tasks import LabelTaskSection
+from speech_mtl.targets.target import LabelTarget, Target
+from speech_mtl.training.progress import Progress
+from speech_mtl.training.state import ParameterCounts
 
 _Read = TypeVar("_Read")
 
-_NUMBER = re.compile("[0-9]{1,12}")
+NUMBER = re.compile("[0-9]{1,12}")
 """Names of folders that hold the state after so many updates."""
 
 
 class _Kind(TypedDict):
     kind: str
-
-
-class ParameterCounts(TypedDict):
-    """How many numbers a network has: in all, trained, and of each language alone."""
-
-    total: NotNegative
-    trained: NotNegative
-    own: dict[str, NotNegative]
 
 
 class LogRecord(TypedDict):
@@ -98,6 +83,8 @@ class Run:
         self.parameters_path = path / "parameters.json"
         self.made_from_path = path / "made_from.json"
         self.evaluated_path = path / "evaluated.json"
+        self.checkpoints = path / "checkpoints"
+        self.best = path / "best"
 
     def exists(self) -> bool:
         """Whether training was ever started here.
@@ -183,11 +170,8 @@ class Run:
             return {}
         return read_json(self.labels_path, dict[str, tuple[NotNegative, NotNegative]], LEAVE_OUT)
 
-    def write_parameters(self, model: MultilingualModel, optimizer: FlatAdamW) -> None:
+    def write_parameters(self, counts: ParameterCounts) -> None:
         """Writes how many parameters there are, how many are trained, and how many each language has for itself."""
-        own = {language: sum(_size(v) for v in model.weights_of(language)) for language in model.languages}
-        total = sum(_size(variable) for part in model.parts().values() for variable in part.values())
-        counts: ParameterCounts = {"total": total, "trained": sum(optimizer.sizes), "own": own}
         write_text(self.parameters_path, json_text(counts))
 
     def parameters(self) -> ParameterCounts | None:
@@ -253,63 +237,13 @@ class Run:
 
     def has_checkpoint(self) -> bool:
         """Whether there is a state from which training can go on."""
-        return _newest(self.path / "checkpoints") is not None
-
-    def save_checkpoint(
-        self, model: MultilingualModel, optimizer: FlatAdamW, progress: Progress, weighting: Weighting | None = None
-    ) -> None:
-        """Saves all that is needed to go on from here, then removes the older checkpoint."""
-        folder = self.path / "checkpoints" / f"{progress.update:06d}"
-
-        def write(temporary: Path) -> None:
-            save_weights(temporary, model.parts())
-            save_part(temporary / "optimizer.safetensors", optimizer.named_state())
-            if weighting and (state := weighting.state()):
-                save_part(temporary / "weighting.safetensors", state)
-            save_part(temporary / "random.safetensors", {"state": np.asarray(model.random.state)})
-            (temporary / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
-            self._write_contents(temporary)
-
-        _write_folder(folder, write)
-
-    def save_best(self, model: MultilingualModel, update: int) -> None:
-        """Saves the weights as the best so far, then removes the former best."""
-
-        def write(temporary: Path) -> None:
-            save_weights(temporary, model.parts())
-            self._write_contents(temporary)
-
-        _write_folder(self.path / "best" / f"{update:06d}", write)
-
-    def _write_contents(self, folder: Path) -> None:
-        """Writes what weights are saved as; in a folder without settings, as estimates have, they are no run's."""
-        if self.settings_path.is_file():
-            write_contents(folder, self.path, self.recipe())
-
-    def load_checkpoint(
-        self, model: MultilingualModel, optimizer: FlatAdamW, weighting: Weighting | None = None
-    ) -> Progress:
-        """Sets all that changes in training to the newest checkpoint; a fresh start if there is none."""
-        folder = _newest(self.path / "checkpoints")
-        progress = self._progress(folder)
-        if folder is None and self.has_best():
-            raise self._lacks("checkpoints/UPDATE")
-        if folder is None:
-            return progress
-        load_weights(folder, model.parts())
-        _set_optimizer(folder / "optimizer.safetensors", optimizer)
-        if weighting and (state := weighting.state()):
-            weighting.set_state(_loaded_like(folder / "weighting.safetensors", state))
-        state = {"state": np.asarray(model.random.state)}
-        model.random.state.assign(_loaded_like(folder / "random.safetensors", state)["state"])
-        refuse_changed(folder, self.path, self.recipe())
-        return progress
+        return newest(self.checkpoints) is not None
 
     def progress(self) -> Progress:
         """How far the newest checkpoint is, without loading its weights; another process may train here meanwhile."""
-        return _of_newest(self.path / "checkpoints", self._progress)
+        return of_newest(self.checkpoints, self.progress_of)
 
-    def _progress(self, checkpoint: Path | None) -> Progress:
+    def progress_of(self, checkpoint: Path | None) -> Progress:
         """How far a checkpoint is; a fresh start if there is none.
 
         Raises:
@@ -317,13 +251,14 @@ class Run:
         """
         if checkpoint is None:
             return Progress()
-        progress, best = _read_progress(checkpoint / "progress.json"), _newest(self.path / "best")
-        was_killed = any((self.path / "best").glob("*.tmp"))  # while it wrote the same weights once more
+        progress, best = read_record(checkpoint / "progress.json", Progress, COPY_AGAIN), newest(self.best)
+        was_killed = any(self.best.glob("*.tmp"))  # while it wrote the same weights once more
         if progress.best_update > (0 if best is None else int(best.name)) and not was_killed:
-            raise self._lacks(f"best/{progress.best_update:06d}")
+            raise self.lacks(f"best/{progress.best_update:06d}")
         return progress
 
-    def _lacks(self, folder: str) -> InputError:
+    def lacks(self, folder: str) -> InputError:
+        """What is wrong with a run from which a folder of weights is gone."""
         return InputError(
             f"{self.path} lacks what its training left",
             expected=f"a folder {folder} with weights",
@@ -331,30 +266,9 @@ class Run:
             action=COPY_AGAIN,
         )
 
-    def load_best(self, model: MultilingualModel) -> None:
-        """Sets the weights to those with the lowest dev error; another process may train here meanwhile.
-
-        Raises:
-            InputError: No weights have been saved yet.
-        """
-
-        def load(_: Path | None) -> None:
-            load_weights(self.best_folder(), model.parts())
-            self.refuse_changed_best()
-
-        _of_newest(self.path / "best", load)
-
-    def refuse_changed_best(self) -> None:
-        """Looks whether the best weights, their tokenisers and settings are as they were saved.
-
-        Raises:
-            InputError: They are not.
-        """
-        refuse_changed(self.best_folder(), self.path, self.recipe())
-
     def has_best(self) -> bool:
         """Whether weights have been saved."""
-        return _newest(self.path / "best") is not None
+        return newest(self.best) is not None
 
     def best_folder(self) -> Path:
         """Where the best weights lie.
@@ -362,7 +276,7 @@ class Run:
         Raises:
             InputError: No weights have been saved yet.
         """
-        folder = _newest(self.path / "best")
+        folder = newest(self.best)
         if folder is None:
             raise InputError(
                 f"{self.path} has no trained weights yet",
@@ -372,66 +286,16 @@ class Run:
             )
         return folder
 
-    def num_parameters(self) -> int:
-        """Numbers in the best weights, those that stay as they are included."""
-        parts = self.best_folder().rglob("*.safetensors")
-        return sum(array.size for path in parts for array in load_part(path).values())
-
-    def load(self) -> Recognizer:
-        """The recogniser with the best weights."""
-        recipe, tokenizers, labelled = self.recipe(), self.tokenizers(), self.labelled()
-        model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
-        self.load_best(model)
-        return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, labelled)
-
-
-def _size(variable: keras.Variable) -> int:
-    return int(np.prod(variable.shape))
-
 
 def _read_task(path: Path, name: str) -> LabelTarget:
     with unreadable("task", path, KeyError):
-        kind = TARGETS[read_json(path, _Kind, COPY_AGAIN)["kind"]]
+        kind = LabelTaskSection.kinds()[read_json(path, _Kind, COPY_AGAIN)["kind"]].member()
     task = read_record(path, kind, COPY_AGAIN)
     if task.name != name:
         raise InputError(
             f"{path} is that of another task", expected=repr(name), received=repr(task.name), action=COPY_AGAIN
         )
     return task
-
-
-def _loaded_like(path: Path, wanted: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of a file, which must have these names and shapes.
-
-    Raises:
-        InputError: They have not, or the file cannot be read.
-    """
-    found = load_part(path)
-    shapes = [{name: np.shape(array) for name, array in arrays.items()} for arrays in (wanted, found)]
-    if shapes[0] != shapes[1]:
-        raise InputError(
-            f"{path} does not fit the run's settings",
-            expected=str(shapes[0]),
-            received=str(shapes[1]),
-            action=COPY_AGAIN,
-        )
-    return found
-
-
-def _set_optimizer(path: Path, optimizer: FlatAdamW) -> None:
-    try:
-        optimizer.set_named_state(load_part(path))
-    except KeyError as error:
-        raise InputError(
-            f"{path} does not fit the network",
-            expected=f"a state named {error}",
-            received="no such state",
-            action="go on with the version of speech-mtl that began the run, or train in another folder",
-        ) from None
-
-
-def _read_progress(path: Path) -> Progress:
-    return read_record(path, Progress, COPY_AGAIN)
 
 
 def _logged_update(line: str) -> float:
@@ -442,42 +306,18 @@ def _logged_update(line: str) -> float:
         return math.inf
 
 
-def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Writes a folder under a temporary name, renames it, and removes its older siblings.
-
-    A folder whose name is a number is whole at every moment, wherever the process is killed.
-    """
-    temporary = folder.with_name(f"{folder.name}.tmp")
-    _remove_folder(temporary)
-    temporary.mkdir(parents=True)
-    write(temporary)
-    _remove_folder(folder)
-    temporary.rename(folder)
-    for sibling in folder.parent.iterdir():
-        if sibling != folder and (_NUMBER.fullmatch(sibling.name) or sibling.suffix == ".tmp"):
-            _remove_folder(sibling)
-
-
-def _remove_folder(folder: Path) -> None:
-    """Removes a folder if it is there, under another name first, so that half of it never passes for the whole."""
-    former = folder.with_name("former.tmp")
-    shutil.rmtree(former, ignore_errors=True)
-    if folder.is_dir():
-        folder.rename(former)
-        shutil.rmtree(former, ignore_errors=True)
-
-
-def _newest(folder: Path) -> Path | None:
-    finished = [path for path in folder.glob("*") if _NUMBER.fullmatch(path.name) and path.is_dir()]
+def newest(folder: Path) -> Path | None:
+    """The folder in another one whose name is the highest number; None if there is none."""
+    finished = [path for path in folder.glob("*") if NUMBER.fullmatch(path.name) and path.is_dir()]
     return max(finished, key=lambda path: int(path.name), default=None)
 
 
-def _of_newest(folder: Path, read: Callable[[Path | None], _Read]) -> _Read:
+def of_newest(folder: Path, read: Callable[[Path | None], _Read]) -> _Read:
     """What is read of the newest folder: once more where a newer one has taken its place, and it is gone."""
-    newest = _newest(folder)
+    number = newest(folder)
     try:
-        return read(newest)
+        return read(number)
     except InputError:
-        if _newest(folder) == newest:
+        if newest(folder) == number:
             raise
-        return _of_newest(folder, read)
+        return of_newest(folder, read)

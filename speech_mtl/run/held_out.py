@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import utterances_at
 from speech_mtl.data.leaks import same_audio, same_sentence, speakers_line
 from speech_mtl.data.text import normalize
@@ -21,6 +20,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import training_digests
 from speech_mtl.run.speech import Split, open_split
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
 
 MOST_NAMED = 3
 """Utterances that a message names."""

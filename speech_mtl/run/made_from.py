@@ -1,4 +1,4 @@
-"""What a run and its evaluation were made from, so that it shows when transcripts, audio, weights or code change.
+"""What a run was made from, so that it shows when transcripts, audio, weights or code change.
 
 Of every utterance that was used there is a digest of its line in the manifest, without the place of its audio, and one
 of its decoded samples: a corpus may move, and its files may get other dates. Sizes and dates of the files only tell
@@ -15,7 +15,6 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from speech_mtl import __version__
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.store import file_state
 from speech_mtl.datatypes import Utterance
@@ -24,12 +23,10 @@ from speech_mtl.files import NotNegative, read_json, write_text
 from speech_mtl.run.folder import Run
 from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
+from speech_mtl.settings.recipe import Recipe
 
 ACCEPT = "--accept-changes"
 """The option of the command line that goes on in spite of changes."""
-
-EVALUATING = ("data", "decoding", "models", "scoring", "tasks")
-"""The parts of the package on which an evaluation rests."""
 
 
 class Source(TypedDict):
@@ -69,14 +66,6 @@ class MadeFrom(TypedDict):
     speech: dict[str, Source]
     """By language and split, as `cs train`."""
     changes: list[Change]
-
-
-class Evaluated(TypedDict):
-    """The content of `evaluated.json`: what the last evaluation was of."""
-
-    code: str
-    weights: str
-    speech: dict[str, Source]
 
 
 def made_from(run: Run) -> MadeFrom | None:
@@ -186,17 +175,6 @@ class Now:
             return ["begun by a version that did not write down what a run was made from"]
         same = record["code"] == code_digest()
         return [] if same else [f"trained by other code, speech-mtl {record['speech_mtl']}; this is {__version__}"]
-
-    def is_as_evaluated(self, evaluated: Evaluated, run: Run, wanted: Iterable[tuple[str, str]]) -> bool:
-        """Whether an evaluation is of the weights, manifests, audio and code that there are now."""
-        if evaluated["code"] != code_digest(EVALUATING) or evaluated["weights"] != weights_digest(run):
-            return False
-        recipe, speech = run.recipe(), evaluated["speech"]
-        if [f"{language} {split}" for language, split in wanted] != list(speech):
-            return False
-        return all(recipe.manifest(*name.rsplit(" ", 1)).is_file() for name in speech) and not self.speech_changes(
-            speech, recipe
-        )
 
     def speech_changes(self, speech: dict[str, Source], recipe: Recipe) -> list[str]:
         """What is another of the speech that was used; the recipe says where it lies."""

@@ -7,9 +7,9 @@ write such a function under `@method`; `tests/run/test_methods.py` finds it by i
 from collections.abc import Callable
 from typing import Any
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.settings import ProgressiveSettings, UnfreezeHeadsSettings
+from speech_mtl.settings.network import ProgressiveSettings
+from speech_mtl.settings.recipe import Recipe
 
 Method = Callable[[Recipe, str], dict[str, Any]]
 
@@ -71,7 +71,7 @@ def progressive(there: Recipe, language: str) -> dict[str, Any]:
 
 def rate_factor(recipe: Recipe) -> float:
     """How many times as high the learning rate is for what a recipe trains as for a whole encoder."""
-    return FROZEN_RATE if isinstance(recipe.training.unfreezing, UnfreezeHeadsSettings) else 1.0
+    return FROZEN_RATE if recipe.training.unfreezing.leaves_encoder else 1.0
 
 
 def beside(num_languages: int, rehearse: float = 0.0) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from speech_mtl.config import Recipe
 from speech_mtl.files import parse_json, read_text
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.error_rate import Score
-from speech_mtl.settings import TrainingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import TrainingSettings
 
 MOST_RIGHT = 0.05
 """Share of the characters that is right on the plateau, at most: now and then the most frequent one comes out."""

@@ -1,15 +1,15 @@
 """The speech that a recipe names: opened, cut to its budget, tokenised, and reported on."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.config import Recipe
+from speech_mtl.data.batching import Draw, batches
 from speech_mtl.data.examples import (
     Examples,
     Reading,
@@ -25,12 +25,12 @@ from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.store import WaveformStore, open_store
 from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class
-from speech_mtl.datatypes import TRANSCRIPT, Utterance
+from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import audio_limits
-from speech_mtl.targets import TARGETS, LabelTarget
-from speech_mtl.targets.target import Target
+from speech_mtl.run.build import audio_limits, build_plan
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.targets.target import LabelTarget, Target
 
 Wrap = Callable[[Iterable, str], Iterable]
 """Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
@@ -58,6 +58,40 @@ class Split:
     manifest: Path
     store: WaveformStore
     positions: np.ndarray
+
+
+@dataclass(frozen=True)
+class TrainingSpeech:
+    """The training speech of a run as batches; which ones depends on the seed, and on where training ends.
+
+    Attributes:
+        recipe: The settings.
+        splits: By language id.
+        examples: By language id.
+    """
+
+    recipe: Recipe
+    splits: Mapping[int, Split]
+    examples: Mapping[int, Examples]
+
+    def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
+        """Those from a number on; `end` is the update after which training ends."""
+        yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads)
+
+    def batch(self, number: int, end: int) -> Batch:
+        """One of them."""
+        return next(batches(islice(self._planned(number, end), 1), self.examples, num_threads=1))
+
+    def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
+        """`file:line` of the utterances in some rows of a batch."""
+        draws, found = next(self._planned(number, end)), []
+        for draw in (draws[row] for row in rows):
+            position = int(self.examples[draw.language].positions[draw.example])
+            found.append(next(islice(read_manifest(self.splits[draw.language].manifest), position, None)).source)
+        return found
+
+    def _planned(self, start: int, end: int) -> Iterator[list[Draw]]:
+        return build_plan(self.recipe, self.examples, end).batches(start)
 
 
 def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -> Split:
@@ -178,9 +212,9 @@ def make_labelled(recipe: Recipe, splits: Sequence[Split]) -> dict[str, LabelTar
     targets = {}
     for name, settings in recipe.labelled.items():
         utterances = (utterance for split in splits for utterance in training_utterances(recipe, split))
-        own = settings.model_dump(exclude={"kind", "label", "keep_labels", "at", "pooling"})
-        kind = TARGETS[settings.kind]  # pyright: ignore[reportAttributeAccessIssue]
-        targets[name] = kind.from_utterances(name, settings.label or name, utterances, **own)
+        targets[name] = settings.member().from_utterances(
+            name, settings.label or name, utterances, **settings.arguments()
+        )
     return targets
 
 

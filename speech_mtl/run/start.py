@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError, printable
 from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.run.output_rows import copy_rows, old_heads
 from speech_mtl.run.weights import Part, load_part, part_names, part_path, set_part
-from speech_mtl.targets import LabelTarget
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
-from speech_mtl.targets.target import Target
+from speech_mtl.targets.target import LabelTarget, Target
 
 KEPT, NEW, LEFT_OUT = "kept", "new", "left out"
 COPIED = "copies of layers that the run shares"
@@ -95,7 +95,7 @@ def start_from(
     for name in sorted(arrays.keys() - parts.keys()):
         shapes = {key: array.shape for key, array in arrays[name].items()}
         origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
-    source.refuse_changed_best()
+    Checkpoints(source).refuse_changed_best()
     return origins
 
 

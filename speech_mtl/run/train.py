@@ -1,17 +1,11 @@
 """Trains one run: from a recipe to a run folder. Started again, it goes on from the last checkpoint."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import islice
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from speech_mtl.config import LENGTH, PLACES, TEST_MANIFESTS, Recipe, changed_settings
-from speech_mtl.data.batching import Draw, batches
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import is_registered
-from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.recognizer import Recognizer
@@ -21,22 +15,23 @@ from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.build import (
     build_model,
     build_optimizer,
-    build_plan,
     build_schedule,
     build_step,
     build_targets,
     build_unfreezing,
     build_weighting,
 )
+from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.evaluate import References, load_references, report_damaged, report_skipped
-from speech_mtl.run.event_file import EventFile
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import look_at_splits, tell_speakers, trained_by, trained_splits
-from speech_mtl.run.made_from import Now, history, refuse_changes, write_made_from
-from speech_mtl.run.plateau import USUAL, plateau_text
-from speech_mtl.run.provenance import commit
+from speech_mtl.run.loop import Training
+from speech_mtl.run.made_from import Now, history, write_made_from
+from speech_mtl.run.observer import RunObserver
+from speech_mtl.run.resume import is_finished, taken_up
 from speech_mtl.run.speech import (
     Split,
+    TrainingSpeech,
     make_labelled,
     make_tokenizer,
     open_split,
@@ -45,12 +40,13 @@ from speech_mtl.run.speech import (
     training_examples,
 )
 from speech_mtl.run.start import kept_tokenizer, start_from
-from speech_mtl.run.validation import Conflicts, DevLook, error_figure, error_name, mean_of
+from speech_mtl.run.validation import Conflicts, DevLook, Validation
 from speech_mtl.screen import Screen
-from speech_mtl.settings import TrainingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.targets.target import Target
 from speech_mtl.training.objective import Objective
-from speech_mtl.training.trainer import Interval, Progress, TrainingLoop
+from speech_mtl.training.state import TrainState
 
 
 def train(
@@ -124,68 +120,46 @@ def train(
         run.write_labels(counts)
         _report_speech(recipe, splits, examples, references, counts, recognizer, screen)
         _report_warmup(recipe.training, screen)
-        _Training(run, recipe, targets, recognizer, splits, examples, references, counts, screen).finish()
+        known = tuple(name for name, (num_known, _) in counts.items() if num_known)
+        objective = Objective(model.languages, tuple(targets.values()), known, recipe.trained_languages)
+        _train(run, recipe, recognizer, objective, TrainingSpeech(recipe, splits, examples), references, screen)
     return run
 
 
-def taken_up(
-    run: Run, recipe: Recipe, now: Now, accept_changes: bool = False, further: bool = False
-) -> tuple[Recipe, list[str]]:
-    """Looks whether a run is of a recipe and of the speech that there is, and writes settings that may change anew.
-
-    Args:
-        run: The run.
-        recipe: The settings that are asked for.
-        now: The speech as it is now; what does not stop the run is noted there.
-        accept_changes: Whether to go on if what it was made from has changed.
-        further: Whether it may be trained for another number of updates.
-
-    Returns:
-        The settings, with languages in the order of the run; and what is another from here on.
-
-    Raises:
-        InputError: The run has other settings, or what it was made from has changed.
-    """
-    there, known = run.recipe(), run.made_from_path.is_file()
-    free = [TEST_MANIFESTS, *(PLACES if known else ()), *(LENGTH if further else ())]
-    if further and recipe.training.num_updates != there.training.num_updates:  # from which these follow
-        phases = ("warmup_updates", "cooldown_updates")
-        free += [f"training.{name}" for name in phases if getattr(recipe.training, name) is None]
-    if other := changed_settings(there.of_one_run(free), recipe.of_one_run(free)):
-        raise _another_recipe(run, other)
-    recipe = recipe.overridden({"languages": {name: recipe.languages[name] for name in there.languages}})
-    longer = _longer(run, there, recipe) if further else []
-    changes = now.changes_since(run, recipe)
-    refuse_changes(run, changes, accept_changes)
-    now.notes += [*longer, *(f"accepted: {change}" for change in changes)]
-    if there.of_run() != recipe.of_run():
-        with run.lock():
-            run.write_settings(recipe)
-    return recipe, [*longer, *changes, *now.other_code(run)]
-
-
-def is_finished(run: Run) -> bool:
-    """Whether a run has been trained to its end."""
-    training = run.recipe().training
-    return run.progress().with_patience(training.patience).finished(training.num_updates)
-
-
-def _longer(run: Run, there: Recipe, recipe: Recipe) -> list[str]:
-    """What differs in how long a run is trained.
-
-    Raises:
-        InputError: It has been trained for longer than is asked for.
-    """
-    wanted, done = recipe.training.num_updates, run.progress().update
-    if wanted < there.training.num_updates and wanted < done:
-        raise InputError(
-            f"{run.path} has been trained for more updates than that",
-            expected=f"training.num_updates of {done} or more",
-            received=f"training.num_updates: {wanted}",
-            action=f"choose another folder with --out, or set training.num_updates={there.training.num_updates}",
-        )
-    pairs = ({key: getattr(one.training, key.partition(".")[2]) for key in LENGTH} for one in (there, recipe))
-    return changed_settings(*pairs)
+def _train(
+    run: Run,
+    recipe: Recipe,
+    recognizer: Recognizer,
+    objective: Objective,
+    speech: TrainingSpeech,
+    references: Mapping[str, References],
+    screen: Screen,
+) -> None:
+    """Trains from where the run stands until the end."""
+    model, settings, checkpoints = recognizer.model, recipe.training, Checkpoints(run)
+    optimizer = build_optimizer(model, settings, recipe.trained_languages)
+    state = TrainState(model, optimizer, build_weighting(recipe, objective))
+    conflicts = Conflicts(model, objective) if settings.log_conflicts else None
+    training = Training(
+        settings=settings,
+        sample_rate_hz=recipe.data.sample_rate_hz,
+        state=state,
+        objective=objective,
+        step=build_step(recipe, state, objective),
+        rates=build_schedule(settings, build_unfreezing(model, settings)),
+        speech=speech,
+        validation=Validation(state, DevLook(recipe, recognizer, references), speech, conflicts),
+        checkpoints=checkpoints,
+    )
+    run.write_parameters(state.num_parameters())
+    progress = checkpoints.load(state).with_patience(settings.patience)
+    run.trim_log(progress.update)
+    if progress.update:
+        screen.say(f"Going on from update {progress.update}.")
+    else:
+        checkpoints.save(state, progress)
+    with screen.training(f"Training {run.path.name}", settings.num_updates, progress.update) as show:
+        training.run(progress, RunObserver(run, recipe, objective.names, recognizer.tasks, screen, show))
 
 
 def _leave(run: Run, screen: Screen) -> None:
@@ -203,173 +177,6 @@ def _look_at_held_out(
     earlier = trained_by(Run(recipe.init_from)) if recipe.init_from else []
     look_at_splits(recipe, [*own, *earlier], screen, looked_at)
     tell_speakers(looked_at, own, screen)
-
-
-@dataclass
-class _Training:
-    """The objects of one run while it trains."""
-
-    run: Run
-    recipe: Recipe
-    targets: dict[str, Target]
-    recognizer: Recognizer
-    splits: dict[int, Split]
-    examples: dict[int, Examples]
-    references: dict[str, References]
-    counts: dict[str, tuple[int, int]]
-    """By language and task: how many utterances have a transcript or label, and of how many."""
-    screen: Screen
-    progress: Progress = field(default_factory=Progress)
-    curve: list[float] = field(default_factory=list)
-    """Losses of the updates since the last look at the dev sets."""
-
-    def __post_init__(self):
-        self.model, self.tasks = self.recognizer.model, self.recognizer.tasks
-        self.optimizer = build_optimizer(self.model, self.recipe.training, self.recipe.trained_languages)
-        known = tuple(name for name, (num_known, _) in self.counts.items() if num_known)
-        targets, trained = tuple(self.targets.values()), self.recipe.trained_languages
-        self.objective = Objective(self.model.languages, targets, known, trained)
-        self.weighting = build_weighting(self.recipe, self.objective)
-        self.look = DevLook(self.recipe, self.recognizer, self.references)
-        self.conflicts = Conflicts(self.model, self.objective) if self.recipe.training.log_conflicts else None
-        self.commit = commit()
-        self.run.write_parameters(self.model, self.optimizer)
-        self.writer = EventFile(self.run.path / "tensorboard")
-        self.warned = False
-        self.show: Callable = lambda *_update, **_figures: None
-
-    def finish(self) -> Progress:
-        """Trains until the end."""
-        settings, data = self.recipe.training, self.recipe.data
-        loaded = self.run.load_checkpoint(self.model, self.optimizer, self.weighting)
-        self.progress = progress = loaded.with_patience(settings.patience)
-        self.run.trim_log(progress.update)
-        if progress.update:
-            self.screen.say(f"Going on from update {progress.update}.")
-        else:
-            self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
-        loop = TrainingLoop(
-            step=build_step(
-                self.recipe,
-                self.model,
-                self.optimizer,
-                self.objective,
-                self.weighting,
-                update=lambda: self.progress.update,
-            ),
-            objective=self.objective,
-            weighting=self.weighting,
-            learning_rates=build_schedule(settings, build_unfreezing(self.model, settings)),
-            batches=lambda start: batches(self.planned(start), self.examples, data.num_threads),
-            sources=self.sources,
-            evaluate=self.evaluate,
-            on_update=self.on_update,
-            on_interval=self.on_interval,
-            num_updates=settings.num_updates,
-            evaluate_every=settings.evaluate_every,
-            patience=settings.patience,
-            sample_rate_hz=data.sample_rate_hz,
-            cooldown_updates=settings.cooldown,
-            select_last=settings.select == "last",
-        )
-        title = f"Training {self.run.path.name}"
-        with self.screen.training(title, settings.num_updates, progress.update) as self.show:
-            progress = loop.run(progress)
-        self.writer.flush()
-        why = "all updates done" if progress.end is None else "no better error"
-        self.screen.say(
-            f"Finished after {progress.update} updates ({why}); best {error_name(self.recipe)}: "
-            f"{error_figure(self.recipe, progress.best_error)}, at update {progress.best_update}."
-        )
-        return progress
-
-    def planned(self, start: int) -> Iterator[list[Draw]]:
-        """What is in the batches from a number on, by what is known of the end."""
-        end = self.progress.last_update(self.recipe.training.num_updates)
-        return build_plan(self.recipe, self.examples, end).batches(start)
-
-    def sources(self, number: int, rows: Sequence[int]) -> list[str]:
-        """`file:line` of the utterances in some rows of a batch."""
-        draws = next(self.planned(number))
-        found = []
-        for draw in (draws[row] for row in rows):
-            position = int(self.examples[draw.language].positions[draw.example])
-            found.append(next(islice(read_manifest(self.splits[draw.language].manifest), position, None)).source)
-        return found
-
-    def evaluate(self) -> tuple[float, dict]:
-        """The error that early stopping looks at, and all figures of a look."""
-        with self.optimizer.averaged():
-            error, figures = self.look()
-        if self.conflicts:
-            number = self.progress.update
-            batch = next(batches(islice(self.planned(number), 1), self.examples, num_threads=1))
-            figures["gradient_cosines"] = self.conflicts.cosines(batch, self.weighting.weights(number))
-        return error, figures
-
-    def on_update(self, update: int, loss: float, rate: float, norm: float) -> None:
-        """Shows one update, and writes it to TensorBoard."""
-        self.show(update, loss=loss, rate=rate)
-        for name, value in (("loss", loss), ("learning_rate", rate), ("gradient_norm", norm)):
-            self.writer.add_scalar(f"train/{name}", value, update)
-        self.curve.append(round(loss, 6))
-
-    def on_interval(self, progress: Progress, interval: Interval, figures: dict, better: bool) -> None:
-        """Logs a look at the dev sets, and saves."""
-        names = self.objective.names
-        losses = {name: round(loss, 5) for name, loss in zip(names, interval.losses(), strict=True) if loss is not None}
-        trained = (*self.recipe.trained_languages, *self.recipe.tasks)
-        weights = {n: round(weight, 5) for n, weight in zip(names, interval.weights(), strict=True) if n in trained}
-        record = {
-            "update": progress.update,
-            "train_loss": losses,
-            **({"weight": weights} if len(weights) > 1 else {}),
-            **figures,
-            "best_dev_error": progress.best_error,
-            "losses": self.curve,
-            "audio_s": round(interval.audio_s, 2),
-            "audio_s_per_s": round(interval.audio_s / interval.training_s, 1),
-            "waiting_share": round(progress.waiting_s / progress.wall_time_s, 4),
-            "wall_time_s": round(progress.wall_time_s, 1),
-            "commit": self.commit,
-        }
-        for language, cer in figures["dev_cer"].items():
-            self.writer.add_scalar(f"dev/cer/{language}", cer, progress.update)
-        for name, error in figures.get("dev_error", {}).items():
-            if error is not None:
-                self.writer.add_scalar(f"dev/error/{name}", error, progress.update)
-        for name, loss in losses.items():
-            self.writer.add_scalar(f"train/loss/{name}", loss, progress.update)
-            self.writer.add_scalar(f"train/weight/{name}", weights[name], progress.update)
-        self.writer.flush()
-        best = f"best {error_name(self.recipe)}: {error_figure(self.recipe, progress.best_error)}"
-        self.show(progress.update, best=best, audio_s_per_s=record["audio_s_per_s"])
-        cers = figures["dev_cer"]
-        others = "".join(
-            f"; {self.tasks[name].metric} of {name}: {self.tasks[name].score(value):.3g}"
-            for name, value in figures.get("dev_error", {}).items()
-            if value is not None
-        )
-        self.screen.say(
-            f"update {progress.update}: training loss {np.mean(self.curve):.2f}; validation character error rate, "
-            f"{mean_of(list(cers))}: {np.mean(list(cers.values())):.1%}{others}"
-            + ("; the best so far" if better else "")
-        )
-        self.warn_of_plateau(progress.update)
-        self.curve = []
-        if better:
-            with self.optimizer.averaged():
-                self.run.save_best(self.model, progress.update)
-        self.run.append_log(record)
-        self.run.save_checkpoint(self.model, self.optimizer, progress, self.weighting)
-
-    def warn_of_plateau(self, update: int) -> None:
-        """Says once, when warm-up is over and others have left it, that the network still puts out only blanks."""
-        training = self.recipe.training
-        late = max(training.warmup, min(USUAL, training.num_updates // 2))
-        if self.look.on_plateau and not self.warned and update >= late:
-            self.screen.warn(f"update {update}: {plateau_text(self.look.on_plateau, self.recipe)}")
-            self.warned = True
 
 
 def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, Tokenizer]:
@@ -392,16 +199,6 @@ def _references(recipe: Recipe, recognizer: Recognizer, screen: Screen) -> dict[
     return {language: load_references(recipe, language, "dev", recognizer, screen.progress) for language in looked_at}
 
 
-def _another_recipe(run: Run, changed: Sequence[str]) -> InputError:
-    """Names what differs."""
-    return InputError(
-        f"{run.path} holds a run with other settings",
-        expected="the settings it was started with, so that training can go on",
-        received="; ".join(changed),
-        action="choose another folder with --out, or go back to those settings",
-    )
-
-
 def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:
     """Of a task that is the target; without labels no weights would be the best."""
     dev = [own.examples for own in references.values()]
@@ -421,10 +218,9 @@ def _label_counts(
     """By language and task: how many utterances have a transcript or label, and of how many."""
     found = {}
     for name, target in targets.items():
-        known = {split.language: examples[i].targets[name].num_known for i, split in splits.items()}
-        sizes = {split.language: len(examples[i]) for i, split in splits.items()}
-        pairs = {language: (known[language], sizes[language]) for language in known}
-        found |= pairs if target.by_language else {name: (sum(known.values()), sum(sizes.values()))}
+        pairs = {split.language: (examples[i].targets[name].num_known, len(examples[i])) for i, split in splits.items()}
+        known, sizes = zip(*pairs.values(), strict=True)
+        found |= pairs if target.by_language else {name: (sum(known), sum(sizes))}
     return found
 
 

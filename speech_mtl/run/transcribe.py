@@ -1,19 +1,22 @@
 """Recognises audio files that are in no manifest."""
 
 import glob
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
 from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
-from speech_mtl.settings import DataSettings
-from speech_mtl.targets import LabelTarget
+from speech_mtl.settings.data import DataSettings
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.targets.target import LabelTarget
 
 SUFFIXES = (
     *("aac", "aif", "aifc", "aiff", "amr", "au", "caf", "flac", "gsm", "m4a", "mp3", "mp4", "nist", "oga", "ogg"),
@@ -43,19 +46,22 @@ def _audio_under(folder: Path) -> list[Path]:
     return sorted(path for path in files if path.suffix.lower().removeprefix(".") in SUFFIXES)
 
 
-def transcribe_files(run: Run, files: Iterable[Path], language: str) -> Iterator[tuple[Path, Hypothesis | InputError]]:
+def transcribe_files(
+    run: Run, files: Iterable[Path], language: str, decoding: DecodingSettings | None = None
+) -> Iterator[tuple[Path, Hypothesis | InputError]]:
     """Yields for each file what is said in it, or why it cannot be recognised, as soon as that is known.
 
     Args:
         run: The run.
         files: One is read after another, and no more than one is held.
         language: Whose output layer to use.
+        decoding: How hypotheses are found; as the run's settings tell if None.
 
     Raises:
         InputError: The run is not trained, or the language has no output layer.
     """
     data = run.recipe().data
-    recognizer = run.load()
+    recognizer = load_recognizer(run, decoding)
     recognizer.language_id(language)
     for path in files:
         try:
@@ -65,13 +71,33 @@ def transcribe_files(run: Run, files: Iterable[Path], language: str) -> Iterator
             yield path, error
 
 
-def label_texts(tasks: Mapping[str, LabelTarget], hypothesis: Hypothesis) -> list[str]:
-    """What the tasks besides transcripts say, as `emotion=calm`; of those over frames nothing."""
-    return [
-        f"{name}={json.dumps(task.decode(hypothesis.labels[name]), ensure_ascii=False)}".replace('"', "")
-        for name, task in tasks.items()
-        if not task.over_frames
-    ]
+def label_values(tasks: Mapping[str, LabelTarget], hypothesis: Hypothesis) -> dict[str, Any]:
+    """What the tasks besides transcripts predict, by name; of those over frames nothing."""
+    return {name: task.decode(hypothesis.labels[name]) for name, task in tasks.items() if not task.over_frames}
+
+
+def transcript_paths(files: Sequence[Path], folder: Path, ending: str) -> dict[Path, Path]:
+    """Where the transcript of each file goes: into a folder, below which files lie as they do below their common one.
+
+    Raises:
+        InputError: Two files would have their transcripts in the same place, or something lies there already.
+    """
+    absolute = {path: Path(os.path.abspath(path)) for path in files}  # noqa: PTH100 resolve() follows links
+    common = os.path.commonpath([path.parent for path in absolute.values()]) if files else ""
+    found, taken = {}, {}
+    for path, there in absolute.items():
+        target = (folder / there.relative_to(common)).with_suffix(f".{ending}")
+        other = taken.setdefault(normalize("NFC", str(target)).casefold(), path)
+        if absolute[other] != there or os.path.lexists(target):
+            raise InputError(
+                f"The transcript of {path} would replace another file",
+                expected="a new place for the transcript of each file",
+                received=f"{target}, which "
+                + ("is there already" if absolute[other] == there else f"is that of {other}"),
+                action="choose another folder with --out, or rename or remove one of these files",
+            )
+        found[path] = target
+    return found
 
 
 def _read(path: Path, data: DataSettings) -> np.ndarray:

@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from speech_mtl.config import Recipe
+from speech_mtl.backend import compile_products
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.evaluate import References, label_errors, recognize, task_score
 from speech_mtl.run.plateau import is_on_plateau
+from speech_mtl.run.speech import TrainingSpeech
 from speech_mtl.scoring.error_rate import TaskScore
-from speech_mtl.targets import TARGETS
-from speech_mtl.training.gradients import make_products
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.objective import Objective
+from speech_mtl.training.state import TrainState
 
 MOST_NAMED = 4
 """Languages that a line names."""
@@ -23,7 +24,7 @@ MOST_NAMED = 4
 def error_name(recipe: Recipe) -> str:
     """What the error that early stopping looks at is of; of a task, the figure that is reported."""
     if recipe.target in recipe.tasks:
-        return f"validation {TARGETS[recipe.tasks[recipe.target].kind].metric} of {recipe.target}"
+        return f"validation {recipe.tasks[recipe.target].member().metric} of {recipe.target}"
     languages = [recipe.target] if recipe.target else recipe.trained_languages
     return "validation character error rate, " + mean_of(languages)
 
@@ -31,7 +32,7 @@ def error_name(recipe: Recipe) -> str:
 def error_figure(recipe: Recipe, error: float) -> str:
     """Its value."""
     if recipe.target in recipe.tasks:
-        return f"{TARGETS[recipe.tasks[recipe.target].kind].score(error):.3g}"
+        return f"{recipe.tasks[recipe.target].member().score(error):.3g}"
     return f"{error:.1%}"
 
 
@@ -51,36 +52,60 @@ class DevLook:
         recipe: The settings.
         recognizer: With the weights as they are.
         references: By language, the dev sets.
-
-    Attributes:
-        on_plateau: The languages of which, at the last look, almost nothing was right; see `plateau`.
     """
 
     def __init__(self, recipe: Recipe, recognizer: Recognizer, references: Mapping[str, References]):
         self.recipe = recipe
         self.recognizer = recognizer
         self.references = references
-        self.on_plateau: list[str] = []
 
     def __call__(self) -> tuple[float, dict]:
         """The error that early stopping looks at, that of the target or the mean of all languages; and all figures."""
-        cers, tasks, self.on_plateau = {}, self.recognizer.tasks, []
+        cers, tasks, on_plateau = {}, self.recognizer.tasks, []
         totals = dict.fromkeys(tasks, TaskScore())
         for language, references in self.references.items():
             score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data)
             cers[language] = score.characters.rate
             if is_on_plateau(score) and self.recipe.languages[language].replace is None:
-                self.on_plateau.append(language)
+                on_plateau.append(language)
             for name, task in tasks.items():
                 totals[name] += task_score(label_errors(task, references, hypotheses))
         errors = {name: total.error for name, total in totals.items()}
         figures = {"dev_cer": cers, **({"dev_error": errors} if errors else {})}
-        if self.on_plateau:
-            figures["on_plateau"] = self.on_plateau
+        if on_plateau:
+            figures["on_plateau"] = on_plateau
         if self.recipe.target in errors:
             error = errors[self.recipe.target]
             return float("inf") if error is None else error, figures
         return float(np.mean(list(cers.values()))), figures
+
+
+class Validation:
+    """What a training is stopped by, and what is logged of it now and then; it changes nothing.
+
+    Args:
+        state: The training's; the mean of the weights is validated, if there is one.
+        look: Recognises the dev sets.
+        speech: What it trains on.
+        conflicts: How the tasks' gradients lie to one another; None if nobody asked.
+    """
+
+    def __init__(self, state: TrainState, look: DevLook, speech: TrainingSpeech, conflicts: "Conflicts | None" = None):
+        self.state, self.look, self.speech, self.conflicts = state, look, speech, conflicts
+
+    def __call__(self, update: int, end: int) -> tuple[float, dict]:
+        """The error that early stopping looks at, and all figures.
+
+        Args:
+            update: How many are done.
+            end: The update after which training ends, as far as is known.
+        """
+        with self.state.optimizer.averaged():
+            error, figures = self.look()
+        if self.conflicts:
+            batch, weights = self.speech.batch(update, end), self.state.weighting.weights(update)
+            figures["gradient_cosines"] = self.conflicts.cosines(batch, weights)
+        return error, figures
 
 
 class Conflicts:
@@ -89,7 +114,7 @@ class Conflicts:
     def __init__(self, model: MultilingualModel, objective: Objective):
         self.random = model.random.state
         self.names = objective.names
-        self.products = make_products(model, objective)
+        self.products = compile_products(model, objective)
 
     def cosines(self, batch: Batch, weights: np.ndarray) -> dict[str, dict[str, float]]:
         """Between the tasks that the batch has anything of. Looking on changes nothing, the random state included."""

@@ -66,7 +66,12 @@ def set_part(part: Part, arrays: Mapping[str, np.ndarray], path: Path) -> None:
         variable.assign(arrays[name])
 
 
-def refuse_other_shapes(shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[str, np.ndarray], path: Path) -> None:
+def refuse_other_shapes(
+    shapes: Mapping[str, tuple[int, ...]],
+    arrays: Mapping[str, np.ndarray],
+    path: Path,
+    action: str = "use the encoder settings and vocabularies that the weights were trained with",
+) -> None:
     """Looks whether arrays from a file are what is wanted, by name.
 
     Raises:
@@ -79,7 +84,7 @@ def refuse_other_shapes(shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[s
                 f"{path} does not fit the network: {name}",
                 expected=f"shape {wanted}" if wanted is not None else "no such weight",
                 received=f"shape {found}" if found is not None else "no such weight",
-                action="use the encoder settings and vocabularies that the weights were trained with",
+                action=action,
             )
 
 

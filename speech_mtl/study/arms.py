@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.run.methods import METHODS, beside, rate_factor
-from speech_mtl.settings import LanguageSettings
+from speech_mtl.settings.data import LanguageSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import protocols
 
 

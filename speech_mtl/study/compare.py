@@ -3,10 +3,9 @@
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
@@ -15,24 +14,24 @@ from speech_mtl.run.made_from import Now
 from speech_mtl.run.provenance import provenance
 from speech_mtl.scoring.tables import escaped
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.engines import ThisProcess, open_engine, threads_per_job
 from speech_mtl.study.gather import (
     cell_rows,
     evaluated_rows,
-    gather_curves,
-    gather_learning,
     gather_old_languages,
-    gather_sizes,
     gather_test_sets,
+    gather_training,
     trained_by,
 )
 from speech_mtl.study.held_out import look_at_plan
 from speech_mtl.study.plan import Plan, open_speech, plan_comparison, plan_transfer
-from speech_mtl.study.report.figures import arm_rows, task_rows
-from speech_mtl.study.report.tables import arm_table, comparison_table, protocol_text, task_error_table
+from speech_mtl.study.report.markdown import render_block
+from speech_mtl.study.report.tables import arms_table, comparison_table, tasks_table, transfer_table
 from speech_mtl.study.results import ROWS, Results, earlier_commands, save, write_report
 from speech_mtl.study.run_stage import is_done, run_stage
 from speech_mtl.study.scheduler import Job, run_jobs
+from speech_mtl.study.statistics.rows import Origin
 
 MOST_ARMS_ACROSS = 5
 """With more, the table has a line for each arm and no columns."""
@@ -85,18 +84,17 @@ def transfer(
 
 
 def comparison_text(results: Results) -> str:
-    """The tables, with what has to be said about the data."""
-    about = f"{escaped(results.about)}\n\n" if results.about else ""
-    recipe = escaped(results.recipe)
-    if results.has_tasks:
-        return f"# {recipe}\n\n{about}{task_error_table(task_rows(results.summary))}"
-    if len(results.test_sets) == 1 and len({row["arm"] for row in results.rows}) > MOST_ARMS_ACROSS:
-        return f"# {recipe}: {escaped(results.summary.language)}\n\n{about}{arm_table(arm_rows(results.summary))}"
-    tables = [
-        f"# {recipe}: {escaped(one.language)}\n\n{about}{comparison_table(results.rows, one.language)}"
-        for one in results.test_sets
-    ]
-    return "\n\n".join([*tables, *([protocol_text(results.protocol)] if results.protocol else [])])
+    """The main table, with what has to be said about the data."""
+    summary = results.summary
+    if summary.tasks:
+        table = tasks_table(summary.tasks)
+    elif summary.transfer or not summary.arms:  # a map whose first targets are not finished may have no pair yet
+        table = transfer_table(summary.transfer)
+    else:
+        short = len({one.arm for one in summary.arms}) <= MOST_ARMS_ACROSS
+        table = (comparison_table if short else arms_table)(summary.arms)
+    title = f"# {escaped(summary.origin.recipe)}: {escaped(summary.language)}"
+    return "\n\n".join(filter(None, [title, escaped(summary.origin.about), render_block(table, {})]))
 
 
 @dataclass
@@ -205,23 +203,22 @@ class _Comparison:
         names = dict.fromkeys(name for cell in cells for name in cell.stages)
         runs = [Run(self.plan.run_path(name)) for name in names]
         wall_time_s = sum(run.progress().wall_time_s for run in runs)
-        origin = provenance(wall_time_s, trained_by(runs, self._warn_once), earlier_commands(self.folder))
-        curves, conflicts, labels = gather_curves(self.plan, cells, self._warn_once)
-        results = Results(
+        how = provenance(wall_time_s, trained_by(runs, self._warn_once), earlier_commands(self.folder))
+        compared = self.recipe.compare
+        origin = Origin(
+            **asdict(how),
             recipe=self.recipe.name,
             about=self.recipe.about.strip(),
-            rows=rows,
+            num_replications=compared.num_replications,
+            reference=compared.reference,
+            protocol=compared.protocol,
+        )
+        results = Results(
+            origin,
+            rows,
             test_sets=gather_test_sets(self.plan, cells),
-            num_replications=self.recipe.compare.num_replications,
-            provenance=origin,
-            reference=self.recipe.compare.reference,
-            protocol=self.recipe.compare.protocol,
             old=gather_old_languages(self.plan, cells),
-            curves=curves,
-            conflicts=conflicts,
-            labels=labels,
-            sizes=gather_sizes(self.plan, cells, self._warn_once),
-            learning=gather_learning(self.plan, cells, self._warn_once),
+            training=gather_training(self.plan, cells, self._warn_once),
         )
         save(results, self.folder, rows=ROWS[0])
         write_text(self.folder / "comparison.md", comparison_text(results) + "\n")

@@ -8,8 +8,8 @@ leave_one_out           each auxiliary language left out in turn: which one is i
 from collections.abc import Callable
 from dataclasses import replace
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import Stage, StagesOf, auxiliaries_of, find_arm, target_of
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 

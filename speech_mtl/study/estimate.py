@@ -8,19 +8,21 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from speech_mtl.config import Recipe
+from speech_mtl.backend import compile_forward
 from speech_mtl.data.examples import parts_to_decode
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import SPLITS, TRANSCRIPT, Batch, Tokens
 from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets, build_weighting
+from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.tables import duration, markdown_table
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import Plan
 from speech_mtl.study.run_stage import SPLITS as TESTED
-from speech_mtl.training.gradients import make_forward
 from speech_mtl.training.objective import Objective
-from speech_mtl.training.trainer import Progress
+from speech_mtl.training.progress import Progress
+from speech_mtl.training.state import TrainState
 
 BYTES_PER_PARAMETER = 20
 """In a run folder: the best weights, and a checkpoint with its weights, their mean, and the optimiser's two moments."""
@@ -173,20 +175,20 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
     built_s, batch = passed(), _noise(plain)
     optimizer = build_optimizer(model, plain.training, plain.trained_languages)
     objective = Objective(model.languages, tuple(targets.values()), trained=plain.trained_languages)
-    weighting = build_weighting(plain, objective)
-    step, weights = build_step(plain, model, optimizer, objective, weighting, lambda: 0), np.ones(len(plain.languages))
+    state = TrainState(model, optimizer, build_weighting(plain, objective))
+    step, weights = build_step(plain, state, objective), np.ones(len(plain.languages))
     passed()
-    times = [(step(batch, 1e-4, weights), passed())[1] for _ in range(1 + NUM_STEPS)]
+    times = [(step(batch, 1e-4, weights, update)(), passed())[1] for update in range(1 + NUM_STEPS)]
     update_s = float(np.median(times[1:]))
-    forward, inputs = make_forward(model, plain.trained_languages), batch[:3]
+    forward, inputs = compile_forward(model, plain.trained_languages), batch[:3]
     passed()
     recognised = [(forward(*inputs), passed())[1] for _ in range(1 + NUM_STEPS)]
     recognise_s = float(np.median(recognised[1:]))
     with TemporaryDirectory() as folder:
         passed()
-        run = Run(Path(folder))
-        run.save_checkpoint(model, optimizer, Progress())
-        run.save_best(model, 0)
+        checkpoints = Checkpoints(Run(Path(folder)))
+        checkpoints.save(state, Progress())
+        checkpoints.save_best(model, 0)
         save_s = passed()
     speed = Speed(
         start=built_s + times[0] - update_s,

@@ -1,4 +1,4 @@
-"""What finished cells found: their rows, and what their models heard."""
+"""What finished cells found: their rows, and the hypotheses of their models."""
 
 import math
 from collections import Counter
@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.errors import InputError
-from speech_mtl.run.evaluate import Recognised, saved_hypotheses, saved_task_rows
+from speech_mtl.run.checkpoint import num_parameters
+from speech_mtl.run.evaluated import Recognised, saved_hypotheses, saved_task_rows
 from speech_mtl.run.folder import Run
 from speech_mtl.run.validation import mean_of
 from speech_mtl.scoring.rows import EvaluationRow, TaskRow
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.study.plan import Cell, Plan, old_languages
-from speech_mtl.study.statistics.forgetting import before
-from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
 from speech_mtl.study.statistics.rows import Arm, ResultRow, StageRow, TaskResultRow
-from speech_mtl.study.statistics.summary import ArmSize, Conflict, LabelCount, LearningCurve, TaskCurve
+from speech_mtl.study.statistics.training import ArmSize, Conflict, LabelCount, LearningCurve, TaskCurve, Training
 
 UNKNOWN = "unknown"
 """Stands for the commit of runs that were trained outside a repository or by an early version."""
@@ -48,7 +48,7 @@ def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
 def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[ResultRow]:
     """The rows of a finished cell: its transcripts, then its other tasks."""
     runs = [Run(plan.run_path(name)) for name in cell.stages]
-    progress, num_parameters = [run.progress() for run in runs], runs[-1].num_parameters()
+    progress, size = [run.progress() for run in runs], num_parameters(runs[-1])
     stages = [_stage_row(run, warn) for run in runs]
     audio_s = [stage["audio_s"] for stage in stages if stage["audio_s"] is not None]
 
@@ -66,7 +66,7 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[
             "num_reference_words": measured.get("num_reference_words", 0),
             "num_reference_characters": measured.get("num_reference_characters", 0),
             "num_updates": sum(part.update for part in progress),
-            "num_parameters": num_parameters,
+            "num_parameters": size,
             "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
             "audio_s": round(sum(audio_s), 1) if len(audio_s) == len(stages) else None,
             "stages": stages,
@@ -95,7 +95,7 @@ def _stage_row(run: Run, warn: Warn) -> StageRow:
 
 
 def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
-    """What the models of the cells heard in their targets' test splits, one set for each target."""
+    """The hypotheses of the cells' models in their targets' test splits, one set for each target."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
         _add(test_sets, Run(plan.run_path(cell.stages[-1])), cell.target, Model(cell.arm, cell.budget_s, cell.seed))
@@ -103,7 +103,7 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 
 def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
-    """What the runs of the cells, and those they started from, heard in languages besides the target."""
+    """What the runs of the cells, and those they started from, recognised in languages besides the target."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
         last = plan.stages[cell.stages[-1]]
@@ -115,7 +115,7 @@ def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 
 def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -> None:
-    """Adds what a run heard in a language's test split."""
+    """Adds the hypotheses of a run in a language's test split."""
     records = [one for one in saved_hypotheses(run, language, "test") if one["reference"] is not None]
     if language not in test_sets:
         test_sets[language] = _empty_test_set(run, language, records)
@@ -124,6 +124,12 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -
     test_sets[language].metrics |= tasks
     errors = {name: [record.get("label_errors", {})[name] for record in records] for name in tasks}
     test_sets[language].add(model, ids, heard, errors)
+
+
+def gather_training(plan: Plan, cells: Sequence[Cell], warn: Warn) -> Training:
+    """What the runs of the cells told of their training."""
+    sizes, learning = gather_sizes(plan, cells, warn), gather_learning(plan, cells, warn)
+    return Training(*gather_curves(plan, cells, warn), sizes, learning)
 
 
 def gather_curves(

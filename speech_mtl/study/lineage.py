@@ -1,17 +1,21 @@
 """Language after language: the runs that a run descends from, and what was forgotten on the way."""
 
+from dataclasses import astuple
 from pathlib import Path
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import Now
 from speech_mtl.screen import Screen
-from speech_mtl.study.report.tables import generation_table
-from speech_mtl.study.statistics.forgetting import before, what_was_forgotten
-from speech_mtl.study.statistics.hypotheses import Model, TestSet
-from speech_mtl.study.statistics.rows import Arm, GenerationRow
+from speech_mtl.study.report.markdown import render_block
+from speech_mtl.study.report.tables import generations_table
+from speech_mtl.study.statistics.forgetting import what_was_forgotten
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
+from speech_mtl.study.statistics.rows import Arm
+from speech_mtl.study.statistics.summary import Estimate, Generation
 
 
 def generations(run: Run) -> list[Run]:
@@ -70,7 +74,7 @@ def write_forgetting(run: Run, split: str, num_replications: int = 10_000, scree
     rows = _rows(line, rates, test_sets, split, num_replications)
     write_text(run.path / "forgetting.json", json_text(rows))
     path = run.path / "forgetting.md"
-    write_text(path, generation_table(rows) + "\n")
+    write_text(path, render_block(generations_table(rows), {}) + "\n")
     return path
 
 
@@ -78,7 +82,7 @@ def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple
     """By generation and language the error in the manifests of the last run; and what was heard, then and first."""
     recipe, rates, test_sets = line[-1].recipe(), {}, {}
     for number, run in enumerate(line):
-        recognizer = run.load()
+        recognizer = load_recognizer(run, recipe.decoding)
         languages = [language for language in run.recipe().languages if language in recipe.languages]
         for language in screen.progress(languages, f"Recognising with {run.path.name}"):
             references = load_references(recipe, language, split, recognizer)
@@ -112,23 +116,12 @@ def _rows(
     test_sets: list[TestSet],
     split: str,
     num_replications: int,
-) -> list[GenerationRow]:
+) -> list[Generation]:
     forgotten = {(one.arm, one.language): one for one in what_was_forgotten(test_sets, num_replications)}
-    rows: list[GenerationRow] = []
+    rows = []
     for (number, language), rate in rates.items():
-        lost = forgotten.get((_model(number).arm, language))
-        rows.append(
-            {
-                "generation": number + 1,
-                "run": str(line[number].path),
-                "learnt": list(line[number].recipe().trained_languages),
-                "language": language,
-                "split": split,
-                "cer": round(rate, 4),
-                "growth": None if lost is None else round(lost.growth.value, 4),
-                "growth_low": None if lost is None else round(lost.growth.low, 4),
-                "growth_high": None if lost is None else round(lost.growth.high, 4),
-                "same": lost is None or lost.same,
-            }
-        )
+        run, lost = line[number], forgotten.get((_model(number).arm, language))
+        growth = lost and Estimate(*(round(end, 4) for end in astuple(lost.growth)))
+        told = round(rate, 4), growth, lost is None or lost.same
+        rows.append(Generation(number + 1, str(run.path), list(run.recipe().trained_languages), language, split, *told))
     return rows

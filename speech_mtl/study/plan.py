@@ -7,10 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from unicodedata import normalize
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import Stage, StagesOf, find_arm, target_of
 from speech_mtl.study.controls import arms_and_controls, only, renamed
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
@@ -250,8 +250,9 @@ def _free_name(stage: Stage, stages: Iterable[str]) -> str:
 
 
 def _alike(one: Stage, other: Stage) -> bool:
-    """Whether two are the same run, whatever they are called."""
-    return one.start == other.start and one.recipe.of_one_run() == other.recipe.of_one_run()
+    """Whether two are the same run, evaluated in the same way, whatever they are called."""
+    pairs = [(stage.start, stage.recipe.of_one_run(), stage.recipe.decoding) for stage in (one, other)]
+    return pairs[0] == pairs[1]
 
 
 def _started(stage: Stage, runs: Path) -> Stage:

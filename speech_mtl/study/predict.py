@@ -8,8 +8,9 @@ from speech_mtl.study.report.blocks import Paragraph
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.predicted import amounts_to_show, needed_least, predicted
 from speech_mtl.study.results import Results
-from speech_mtl.study.statistics.analysis import bootstrap, how_drawn
+from speech_mtl.study.statistics.bootstrap import bootstrap
 from speech_mtl.study.statistics.hypotheses import TestSet
+from speech_mtl.study.statistics.notes import how_drawn
 from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
 from speech_mtl.study.statistics.summary import Prediction
 
@@ -32,7 +33,7 @@ def prediction_text(
     _refuse_beyond("--error", errors, 100, "a character error rate in percent, above 0 and below 100")
     _refuse_beyond("--minutes", minutes, float("inf"), "an amount of target speech above 0")
     test_set = _test_set(results.test_sets, language)
-    sampled = bootstrap(test_set, results.num_replications)
+    sampled = bootstrap(test_set, results.origin.num_replications)
     known = {arm.name: arm for arm, _ in sampled.cer}
     if unknown := [name for name in arms if name not in known]:
         raise InputError(
@@ -44,12 +45,12 @@ def prediction_text(
     predictions = [predict(sampled, arm) for name, arm in known.items() if not arms or name in arms]
     given = [one for one in predictions if one.seconds]
     if not given:
-        raise _nothing_to_prolong(predictions, f"{test_set.language} in recipe {results.recipe}")
+        raise _nothing_to_prolong(predictions, f"{test_set.language} in recipe {results.origin.recipe}")
     amounts_s = [60 * amount for amount in minutes] or ([] if errors else amounts_to_show(given))
     _refuse_too_far(amounts_s, given)
     shares = [error / 100 for error in errors]
     blocks = [
-        Paragraph(f"Recipe {results.recipe}, target {test_set.language}. {results.about.strip()}"),
+        Paragraph(f"Recipe {results.origin.recipe}, target {test_set.language}. {results.origin.about.strip()}"),
         *(needed_least(given, share) for share in shares),
         *predicted(predictions, amounts_s, shares),
         Paragraph(how_drawn(sampled, "the test set")),

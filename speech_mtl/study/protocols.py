@@ -9,8 +9,8 @@ Published comparisons are of the first kind; none counts auxiliary updates again
 
 from typing import Any
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
+from speech_mtl.settings.recipe import Recipe
 
 
 def whole(recipe: Recipe, *, alone: bool) -> dict[str, Any]:

@@ -1,83 +1,46 @@
 """A folder of results: what `compare` and `transfer` write, and the report that is made of it.
 
 FOLDER/comparison.json (committed as results.json)   a list of rows, one for each model, language and split
-FOLDER/hypotheses.jsonl                              what every model heard in the target's test set
+FOLDER/hypotheses.jsonl                              hypotheses of every model in the target's test set
 FOLDER/provenance.json                               the recipe in a few words, and how the results came about
 FOLDER/curves.json                                   validation errors by update; what training said of tasks, networks
-FOLDER/old_languages.jsonl                           what was heard in languages from before the target was learnt
+FOLDER/old_languages.jsonl                           hypotheses in languages from before the target was learnt
 FOLDER/arms.json                                     errors of every arm with intervals, parameters and time
 FOLDER/efficiency.json                               equivalent hours
 FOLDER/forgetting.json                               errors in those languages, before and after
 FOLDER/tasks.json                                    errors of every task by arm, where there are several
 FOLDER/report.html, report.md, plots/                for people
+
+Beside a recipe, what was heard is compressed: `hypotheses.jsonl.gz`, `old_languages.jsonl.gz`.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Any
 
-from pydantic import Field
-from typing_extensions import TypedDict
-
-from speech_mtl.config import RECIPE
-from speech_mtl.datatypes import Protocol
 from speech_mtl.errors import InputError
-from speech_mtl.files import NotNegative, json_text, read_json, read_text, write_text
-from speech_mtl.run.provenance import Provenance, portable
+from speech_mtl.files import json_text, read_json, read_text, write_text
+from speech_mtl.run.provenance import portable
 from speech_mtl.scoring.error_rate import score
-from speech_mtl.scoring.rows import Amount, measured_row
+from speech_mtl.scoring.rows import measured_row
 from speech_mtl.scoring.tables import read_rows
+from speech_mtl.settings.recipe_file import RECIPE
 from speech_mtl.study.arms import ARMS
-from speech_mtl.study.report.figures import figures_of
-from speech_mtl.study.statistics.effort import after_pretraining, efforts
-from speech_mtl.study.statistics.forgetting import before
-from speech_mtl.study.statistics.hypotheses import AGAIN, Model, TestSet, read_test_sets, write_test_sets
-from speech_mtl.study.statistics.rows import REFERENCE_ARM, AnyResultRow, ResultRow
-from speech_mtl.study.statistics.summary import (
-    ArmSize,
-    Conflict,
-    LabelCount,
-    LearningCurve,
-    Summary,
-    TaskCurve,
-)
+from speech_mtl.study.statistics.hypotheses import AGAIN, Model, TestSet, before, read_test_sets, write_test_sets
+from speech_mtl.study.statistics.rows import REFERENCE_ARM, AnyResultRow, Origin, ResultRow
+from speech_mtl.study.statistics.summary import Summary
+from speech_mtl.study.statistics.training import Training
 
 ROWS = ("comparison.json", "results.json")
 """What the rows may be called: as `compare` writes them, and beside a recipe."""
 
 
-OLD = "old_languages.jsonl"
-
-
-class Curves(TypedDict, total=False):
-    """What `curves.json` holds; files of earlier versions lack some."""
-
-    curves: list[TaskCurve]
-    conflicts: list[Conflict]
-    labels: list[LabelCount]
-    sizes: list[ArmSize]
-    learning: list[LearningCurve]
-
-
-class Origin(TypedDict):
-    """What `provenance.json` holds; files of earlier versions lack some."""
-
-    recipe: str
-    about: str
-    num_replications: Annotated[int, Field(ge=1, le=1_000_000)]
-    reference: NotRequired[str]
-    protocol: NotRequired[Protocol]
-    commands: list[str]
-    commit: str | None
-    versions: dict[str, str]
-    hardware: str
-    finished: str
-    wall_time_s: Amount
-    trained_by: NotRequired[dict[str, NotNegative]]
+HEARD, OLD, CURVES, ORIGIN = "hypotheses.jsonl", "old_languages.jsonl", "curves.json", "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -85,78 +48,40 @@ class Results:
     """All that a report is made of.
 
     Attributes:
-        recipe: Its name.
-        about: What has to be said about the data.
+        origin: What was compared, and how it came about.
         rows: Of all finished cells.
         test_sets: One for each target language.
-        num_replications: Of the bootstrap.
-        provenance: How they came about.
-        reference: The arm that the table of tasks measures against.
-        old: For each language from before the target was learnt, what was heard before and after.
-        curves: Losses and weights of tasks.
-        conflicts: Cosines of their gradients.
-        labels: How many labels of them training had.
-        sizes: How many parameters each arm has.
-        learning: Validation errors by update, of every run.
-        protocol: What arms have in common; "" where it is unknown, as in files of earlier versions.
+        old: For each language from before the target was learnt, the hypotheses before and after.
+        training: What the runs told of their training.
     """
 
-    recipe: str
-    about: str
+    origin: Origin
     rows: Sequence[ResultRow]
     test_sets: Sequence[TestSet]
-    num_replications: int
-    provenance: Provenance
-    reference: str = REFERENCE_ARM.name
     old: Sequence[TestSet] = field(default_factory=list)
-    curves: Sequence[TaskCurve] = field(default_factory=list)
-    conflicts: Sequence[Conflict] = field(default_factory=list)
-    labels: Sequence[LabelCount] = field(default_factory=list)
-    sizes: Sequence[ArmSize] = field(default_factory=list)
-    learning: Sequence[LearningCurve] = field(default_factory=list)
-    protocol: Protocol | Literal[""] = ""
-
-    @property
-    def has_tasks(self) -> bool:
-        """Whether there is more to compare than one target's arms: several targets, variants, or other tasks."""
-        if self.is_transfer_map:
-            return False
-        return len(self.test_sets) > 1 or any("task" in row or row["arm"].variant for row in self.rows)
-
-    @property
-    def is_transfer_map(self) -> bool:
-        """Whether they say which language helps which."""
-        return any(row["arm"].is_of_transfer_map for row in self.rows)
+    training: Training = field(default_factory=Training)
 
     @cached_property
     def summary(self) -> Summary:
         """The figures, with their intervals; they take seconds."""
         from speech_mtl.study.statistics.analysis import summarize
-        from speech_mtl.study.statistics.forgetting import what_was_forgotten
-        from speech_mtl.study.statistics.tasks import summarize_targets, task_errors
-        from speech_mtl.study.statistics.transfer import summarize_transfer
 
-        measured = self.recipe, self.about, self.rows
-        if self.is_transfer_map:
-            found = summarize_transfer(*measured, self.test_sets, self.num_replications)
-        elif len(self.test_sets) > 1:
-            found = summarize_targets(*measured, self.test_sets, self.num_replications)
-        else:
-            found = summarize(*measured, self.test_sets[0], self.num_replications)
-        if self.has_tasks:
-            errors = task_errors(self.test_sets, self.reference, self.num_replications)
-            told = {"curves": list(self.curves), "conflicts": list(self.conflicts), "labels": list(self.labels)}
-            found = replace(found, reference=self.reference, tasks=errors, **told)
-        forgotten = what_was_forgotten(self.old, self.num_replications)
-        structure = {"sizes": list(self.sizes)}
-        after = after_pretraining(self.rows, self.learning, self.test_sets[0].language)
-        training = {
-            "protocol": self.protocol,
-            "efforts": efforts(self.rows, self.protocol),
-            "learning": list(self.learning),
-            "after_pretraining": after if len(self.test_sets) == 1 else [],
-        }
-        return replace(found, provenance=self.provenance, forgotten=forgotten, **structure, **training)
+        return summarize(self.origin, self.rows, self.test_sets, self.training, self.old)
+
+
+def figures_of(summary: Summary) -> dict[str, str]:
+    """The files of figures that stand beside a report, by name: rounded, so that all machines give the same."""
+    figures = {
+        "efficiency.json": summary.equivalent_hours,
+        "arms.json": summary.arms,
+        "tasks.json": summary.tasks,
+        "forgetting.json": summary.forgotten,
+    }
+    return {
+        name: json_text(json.loads(json_text(records), parse_float=lambda number: round(float(number), 6)))
+        for name, records in figures.items()
+        if records or name == "efficiency.json"
+    }
 
 
 def refuse_foreign_target(folder: Path) -> None:
@@ -184,19 +109,15 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
         rows: What the file of rows is called.
     """
     write_text(folder / rows, json_text(list(results.rows)))
-    write_test_sets(folder / "hypotheses.jsonl", results.test_sets)
-    if results.old:
-        write_test_sets(folder / OLD, results.old)
-    origin = {"recipe": results.recipe, "about": results.about, "num_replications": results.num_replications}
-    if results.has_tasks:
-        origin["reference"] = results.reference
-    if results.protocol:
-        origin["protocol"] = results.protocol
-    if results.has_tasks or results.sizes or results.learning:
-        told = {name: list(getattr(results, name)) for name in Curves.__annotations__}
-        write_text(folder / "curves.json", json_text(told, indent=None))
-    how = {name: getattr(results.provenance, name) for name in Provenance.__slots__}
-    write_text(folder / "provenance.json", json_text(origin | how))
+    for name, test_sets in ((HEARD, results.test_sets), (OLD, results.old)):
+        plain, compressed = folder / name, folder / f"{name}.gz"
+        path, other = (compressed, plain) if rows == ROWS[1] else (plain, compressed)
+        if test_sets:
+            write_test_sets(path, test_sets)
+            other.unlink(missing_ok=True)
+    if results.training != Training():
+        write_text(folder / CURVES, json_text(results.training, indent=None))
+    write_text(folder / ORIGIN, json_text(results.origin))
 
 
 def load(folder: Path) -> Results:
@@ -214,24 +135,26 @@ def load(folder: Path) -> Results:
             action="give the output folder of `speech-mtl compare`, or of a recipe with results",
         )
     rows = read_rows(found[0], AnyResultRow)  # pyright: ignore[reportArgumentType]
-    test_sets = read_test_sets(folder / "hypotheses.jsonl")
-    old = read_test_sets(folder / OLD) if (folder / OLD).is_file() else []
-    curves = folder / "curves.json"
-    told = read_json(curves, Curves, AGAIN) if curves.is_file() else Curves()
+    heard, old_path = _plain_or_compressed(folder / HEARD), _plain_or_compressed(folder / OLD)
+    test_sets = read_test_sets(heard)
+    old = read_test_sets(old_path) if old_path.is_file() else []
+    training = read_json(folder / CURVES, Training, AGAIN) if (folder / CURVES).is_file() else Training()
     _check_rows(found[0], rows, test_sets)
-    _check_models(folder / "hypotheses.jsonl", rows, test_sets)
+    _check_models(heard, rows, test_sets)
     _check_errors(found[0], rows, test_sets)
-    _check_old_languages(folder / OLD, old)
-    _check_curves(curves, told)
-    origin = _read_origin(folder / "provenance.json")
-    about = {key: origin.pop(key) for key in ("recipe", "about", "num_replications", "reference", "protocol")}
-    return Results(**about, **told, rows=rows, test_sets=test_sets, old=old, provenance=Provenance(**origin))
+    _check_old_languages(old_path, old)
+    _check_curves(folder / CURVES, training)
+    return Results(_read_origin(folder / ORIGIN), rows, test_sets, old, training)
+
+
+def _plain_or_compressed(path: Path) -> Path:
+    compressed = path.with_name(f"{path.name}.gz")
+    return compressed if compressed.is_file() else path
 
 
 def earlier_commands(folder: Path) -> list[str]:
     """The commands that worked on the results of a folder before; none if there are no results yet."""
-    path = folder / "provenance.json"
-    return _read_origin(path)["commands"] if path.is_file() else []
+    return _read_origin(folder / ORIGIN).commands if (folder / ORIGIN).is_file() else []
 
 
 def write_report(results: Results, folder: Path) -> list[Path]:
@@ -263,9 +186,9 @@ def refuse_drift(results: Results, folder: Path) -> None:
         )
 
 
-def _read_origin(path: Path) -> dict:
-    origin = {"reference": REFERENCE_ARM.name, "protocol": "", "trained_by": {}, **read_json(path, Origin, AGAIN)}
-    return origin | {"commands": list(map(portable, origin["commands"]))}
+def _read_origin(path: Path) -> Origin:
+    origin = read_json(path, Origin, AGAIN)
+    return replace(origin, commands=list(map(portable, origin.commands)))
 
 
 def _check_rows(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
@@ -300,20 +223,20 @@ def _check_models(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[Tes
         heard, wanted = set(test_set.hypotheses), measured[test_set.language]
         if surplus := heard - wanted:
             raise _unfit(
-                f"{path}: what was heard in {test_set.language} has no row of results", _named(wanted), _named(surplus)
+                f"{path}: hypotheses in {test_set.language} have no row of results", _named(wanted), _named(surplus)
             )
         if len(test_sets) == 1 and (missing := wanted - heard):
             raise _unfit(
-                f"{path}: models with results lack what they heard in {test_set.language}",
+                f"{path}: models with results lack hypotheses in {test_set.language}",
                 _named(missing),
                 _named(heard),
             )
 
 
 def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
-    """Refuses rows whose errors are others than those of what was heard, where all utterances are there.
+    """Refuses rows whose errors are others than those of the hypotheses, where all utterances are there.
 
-    Of several targets, a model may have rows of several runs, of which one was the source of what was heard.
+    Of several targets, a model may have rows of several runs, of which one is the source of the hypotheses.
     """
     whole = {test_set.language: test_set for test_set in test_sets if not test_set.num_left_out}
     tested: dict[tuple[str, Model], list[tuple[int, Mapping[str, Any]]]] = {}
@@ -328,7 +251,7 @@ def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[Tes
         counted = measured_row(language, "test", score(whole[language].references, heard, whole[language].spaced))
         for name, value in counted.items():
             if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):  # pyright: ignore[reportArgumentType]
-                raise _unfit(f"{path}: row {number}: {name} is not that of what was heard", f"{value}", f"{row[name]}")
+                raise _unfit(f"{path}: row {number}: {name} is not that of the hypotheses", f"{value}", f"{row[name]}")
 
 
 def _check_old_languages(path: Path, test_sets: Sequence[TestSet]) -> None:
@@ -343,8 +266,8 @@ def _check_old_languages(path: Path, test_sets: Sequence[TestSet]) -> None:
             )
 
 
-def _check_curves(path: Path, told: Curves) -> None:
-    for curve in told.get("curves", ()):
+def _check_curves(path: Path, told: Training) -> None:
+    for curve in told.curves:
         lengths = {len(curve.updates), len(curve.losses), len(curve.weights)}
         if len(lengths) > 1 or 0 in lengths:
             raise _unfit(
@@ -352,7 +275,7 @@ def _check_curves(path: Path, told: Curves) -> None:
                 "a loss and a weight for each update",
                 f"{len(curve.updates)} updates, {len(curve.losses)} losses, {len(curve.weights)} weights",
             )
-    for one in told.get("learning", ()):
+    for one in told.learning:
         if len(one.updates) != len(one.errors) or one.best not in one.updates:
             raise _unfit(
                 f"{path}: the curve of {one.run} is not whole",

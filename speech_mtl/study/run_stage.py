@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speech_mtl.backend import load_backend
-from speech_mtl.config import Recipe
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     from speech_mtl.run.made_from import Now
@@ -35,9 +35,9 @@ def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_chan
             speech.
     """
     from speech_mtl.folders import refuse_foreign_folder
-    from speech_mtl.run.evaluate import saved_evaluation
+    from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.folder import Run
-    from speech_mtl.run.train import is_finished, taken_up
+    from speech_mtl.run.resume import is_finished, taken_up
 
     refuse_foreign_folder(path, "run")
     run = Run(path)
@@ -65,7 +65,8 @@ def run_stage(
     import keras
 
     from speech_mtl.folders import claim_folder
-    from speech_mtl.run.evaluate import evaluate, saved_evaluation
+    from speech_mtl.run.evaluate import evaluate
+    from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.train import train
 
     claim_folder(path, "run")  # before the log of its output lies there

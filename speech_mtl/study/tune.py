@@ -6,19 +6,16 @@ FOLDER/tune.json, tune.md        what was tried, and the best
 FOLDER/plots/                    error by trial, and by weight
 """
 
-import logging
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import count, product
-from math import prod
+from itertools import count
 from pathlib import Path
 from textwrap import fill
 from typing import Any, TypedDict
 
-from speech_mtl.config import Recipe, changed_settings
 from speech_mtl.errors import InputError, require
 from speech_mtl.files import json_text, replacing, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
@@ -29,14 +26,11 @@ from speech_mtl.run.speech import open_split
 from speech_mtl.run.validation import error_figure, error_name
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
-from speech_mtl.settings import EqualWeightingSettings, FixedWeightingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import Equal, FixedWeightingSettings
 from speech_mtl.study.engines import Engine, ThisProcess, open_engine
 from speech_mtl.study.run_stage import run_stage
-
-SETTINGS = "settings"
-"""Name of the study's note of all settings that bear on a trial."""
-SEARCH = "search"
-"""Name of the note of earlier versions: how and where weights are searched."""
+from speech_mtl.study.search import check_space, num_trials, open_study, suggested
 
 
 class TrialRow(TypedDict):
@@ -86,13 +80,13 @@ def tune(
     """
     if find_spec("optuna") is None:
         raise require("optuna", extra="tune", purpose="speech-mtl tune")
-    _check_space(recipe)
+    check_space(recipe)
     _refuse_other_strategies(recipe)
     screen = screen or Screen(quiet=True)
     refuse_foreign_folder(folder, "tune")
     _refuse_other_speech(recipe, folder, accept_changes, screen)
     claim_folder(folder, "tune")
-    search = _Search(recipe, folder, screen, _open_study(recipe, folder), accept_changes)
+    search = _Search(recipe, folder, screen, open_study(recipe, folder), accept_changes)
     with open_engine(engine, num_jobs) as opened:
         search.run(opened)
     tuned = search.write()
@@ -165,12 +159,12 @@ class _Search:
 
         for begun in self.study.get_trials(states=[TrialState.RUNNING]):
             yield begun.number, dict(begun.params)
-        wanted = _num_trials(self.recipe)
+        wanted = num_trials(self.recipe)
         for _ in count():
             if sum(trial.state != TrialState.WAITING for trial in self.study.trials) >= wanted:
                 return
             trial = self.study.ask()
-            yield trial.number, {name: _suggested(trial, self.recipe, name) for name in self.recipe.tune.weights}
+            yield trial.number, {name: suggested(trial, self.recipe, name) for name in self.recipe.tune.weights}
 
     def _end_one(self, running: dict[Future, int]) -> None:
         from optuna.trial import TrialState
@@ -241,41 +235,8 @@ def _given_weights(recipe: Recipe) -> dict[str, float]:
     return dict(recipe.weighting.weights) if isinstance(recipe.weighting, FixedWeightingSettings) else {}
 
 
-def _space(recipe: Recipe) -> dict[str, list[float]]:
-    """By task, the weights to try, each once."""
-    return {name: list(dict.fromkeys(values)) for name, values in recipe.tune.weights.items()}
-
-
-def _num_trials(recipe: Recipe) -> int:
-    settings = recipe.tune
-    return prod(map(len, _space(recipe).values())) if settings.sampler == "grid" else settings.num_trials
-
-
-def _suggested(trial, recipe: Recipe, name: str) -> float:
-    values = _space(recipe)[name]
-    if recipe.tune.sampler == "grid":
-        return trial.suggest_categorical(name, values)
-    return trial.suggest_float(name, min(values), max(values), log=True)
-
-
-def _check_space(recipe: Recipe) -> None:
-    settings, names = recipe.tune, [*recipe.languages, *recipe.tasks]
-    unknown = [name for name in settings.weights if name not in names]
-    narrow = [name for name, values in _space(recipe).items() if len(values) < 2]
-    if settings.weights and not unknown and not narrow:
-        return
-    raise InputError(
-        "tune.weights is not right",
-        expected="for at least one of "
-        + ", ".join(names)
-        + " two or more weights: values of a grid, or ends of a range",
-        received=str({name: list(values) for name, values in settings.weights.items()}),
-        action="set it in the recipe, or as tune.weights='{" + names[0] + ": [0.5, 1, 2]}'",
-    )
-
-
 def _refuse_other_strategies(recipe: Recipe) -> None:
-    if isinstance(recipe.weighting, EqualWeightingSettings | FixedWeightingSettings):
+    if isinstance(recipe.weighting, (Equal, FixedWeightingSettings)):
         return
     raise InputError(
         "tune searches fixed weights, and the recipe has another strategy",
@@ -283,51 +244,6 @@ def _refuse_other_strategies(recipe: Recipe) -> None:
         received=f"weighting.kind: {recipe.weighting.kind}",
         action="search with 'weighting={kind: equal}', or train with the recipe's strategy",
     )
-
-
-def _open_study(recipe: Recipe, folder: Path):
-    """The study of a folder, made if there is none.
-
-    Raises:
-        InputError: The folder holds another search.
-    """
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("optuna").propagate = False
-    folder.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name="weights",
-        storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))),
-        load_if_exists=True,
-    )
-    # A sampler's stream starts afresh in every process: the trials that are there would be drawn once more.
-    seed = (recipe.seed + len(study.trials)) % 2**32
-    study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-    _begin_or_go_on(study, recipe, folder)
-    return study
-
-
-def _begin_or_go_on(study, recipe: Recipe, folder: Path) -> None:
-    """Notes the settings in a new study; refuses one of other settings, as far as it has a note of them."""
-    excluded = {"about": True, "compare": True, "tune": {"num_trials"}}
-    there, here = study.user_attrs.get(SETTINGS), recipe.model_dump(mode="json", exclude=excluded)
-    if there is None and SEARCH in study.user_attrs:
-        there, here = {"tune": study.user_attrs[SEARCH]}, {"tune": here["tune"]}
-    if there is None:
-        space = _space(recipe)
-        for values in product(*space.values()) if recipe.tune.sampler == "grid" else ():
-            study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
-        study.set_user_attr(SETTINGS, here)
-    elif changed := changed_settings(there, here):
-        raise InputError(
-            f"{folder} holds another search, or one with other settings",
-            expected="the settings it was begun with, so that its trials can be compared",
-            received="; ".join(changed),
-            action="choose another folder with --out, or go back to those settings",
-        )
 
 
 def write_plots(study, folder: Path, tuned: Tuned) -> None:

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
+from speech_mtl.backend import ctc_loss
 from speech_mtl.data.columns import FrameTimes, TokenColumn, min_frames
 from speech_mtl.data.examples import Unusable
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TOP, TRANSCRIPT, Array, Tokens, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.models.heads import LanguageHeads
-from speech_mtl.targets.ctc_loss import ctc_loss
 from speech_mtl.targets.target import Target
 
 

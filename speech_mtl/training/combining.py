@@ -1,12 +1,11 @@
 """Ways to combine the tasks' gradients in the shared encoder: one method a class.
 
 All of them look only at the inner products of the gradients and give how often each goes into the step: what they do
-is arithmetic on T x T numbers. To add one, write a subclass of `Combining`, enter it in `COMBININGS`, and give it a
-settings class of the same `kind` in `settings`. `tests/training/test_combining.py` finds it by itself.
+is arithmetic on T x T numbers. To add one, write a subclass of `Combining`, and a kind of
+`GradientSettings` that names it. `tests/training/test_combining.py` finds it by itself.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import numpy as np
 
@@ -17,8 +16,6 @@ class Combining(ABC):
     Args:
         seed: Of a method that draws.
     """
-
-    kind: ClassVar[str]
 
     def __init__(self, seed: int = 0):
         self.seed = seed
@@ -49,8 +46,6 @@ class PCGrad(Combining):
     others in random order. What each task is left with is added up.
     """
 
-    kind: ClassVar = "pcgrad"
-
     def combine(self, products: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         size = len(products)
         total = np.zeros(size)
@@ -75,9 +70,7 @@ class CAGrad(Combining):
         seed: Not used: nothing is drawn.
     """
 
-    kind: ClassVar = "cagrad"
-
-    def __init__(self, radius: float = 0.4, seed: int = 0):
+    def __init__(self, radius: float, seed: int = 0):
         super().__init__(seed)
         self.radius = radius
 
@@ -104,7 +97,3 @@ class CAGrad(Combining):
         found = minimize(dual, mean, jac=slope, bounds=[(0.0, 1.0)] * size, constraints=[simplex], method="SLSQP")
         shares = np.clip(found.x, 0.0, 1.0)
         return size * (mean + self.radius * shares / length(shares))
-
-
-COMBININGS: dict[str, type[Combining]] = {method.kind: method for method in (PCGrad, CAGrad)}
-"""Every method, by the `kind` that recipes name it with."""

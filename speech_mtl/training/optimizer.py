@@ -1,58 +1,67 @@
-"""AdamW over all weights laid end to end in one vector."""
+"""Optimisers, over all weights laid end to end in one vector: one method a class.
 
-from collections.abc import Iterator, Sequence
+One that treats each of a Conformer's 200 weights by itself adds thousands of nodes to the graph, which TensorFlow takes
+seconds to trace and optimise before the first step; see `benchmarks/`. To add one, write a subclass of `FlatOptimizer`
+with its `direction`, and let `run.build.build_optimizer` make it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
+from speech_mtl.backend.step import size_of
+from speech_mtl.datatypes import Array
 
-class FlatAdamW:
-    """Adam with decoupled weight decay and clipping by the global norm, as a handful of operations on one long vector.
 
-    An optimiser that treats each of a Conformer's 200 weights by itself adds thousands of nodes to the graph, which
-    TensorFlow takes seconds to trace and optimise before the first step; see `benchmarks/`.
+class FlatOptimizer(ABC):
+    """What all have: groups of weights with their own rates, clipping by the global norm, and the mean of the weights.
 
-    References: Kingma and Ba 2015, "Adam", algorithm 1; Loshchilov and Hutter 2019, "Decoupled weight decay
-    regularization", algorithm 2; for the running mean of the weights, Polyak and Juditsky 1992, "Acceleration of
-    stochastic approximation by averaging", with a decay as in Tarvainen and Valpola 2017, "Mean teachers", section 2.
-    We differ in a decay that rises to it, so that the random weights of the start are soon forgotten.
+    References: for the running mean, Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging",
+    with a decay as in Tarvainen and Valpola 2017, "Mean teachers", section 2. We differ in a decay that rises to it, so
+    that the random weights of the start are soon forgotten.
 
     Args:
         variables: The weights to train. Their paths must be unique: the state is saved under them.
         groups: For each of them, the group whose learning rate it has; see `unfreezing`. None: one for all.
-        weight_decay: Applied to matrices, not to biases and gains; multiplied by the learning rate.
         clip_norm: Largest norm of the gradient over all weights.
         average_decay: Of the running mean of the weights, an update: about the last 1 / (1 - decay) count. 0: none.
     """
 
+    moments: ClassVar[tuple[str, ...]]
+    """Names of the vectors that it keeps, zeros at first."""
+
     def __init__(
         self,
         variables: list[keras.Variable],
-        groups: Sequence[int] | None = None,
-        weight_decay: float = 0.01,
-        clip_norm: float = 1.0,
-        beta_1: float = 0.9,
-        beta_2: float = 0.98,
-        epsilon: float = 1e-8,
-        average_decay: float = 0.0,
+        groups: Sequence[int] | None,
+        clip_norm: float,
+        average_decay: float,
     ):
         self.weights = variables
-        self.average_decay = average_decay
-        self.weight_decay, self.clip_norm = weight_decay, clip_norm
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        self.sizes = [int(np.prod(variable.shape)) for variable in variables]
-        self.decayed = np.concatenate(
-            [np.full(size, len(v.shape) > 1, "float32") for v, size in zip(variables, self.sizes, strict=True)]
-        )
+        self.clip_norm, self.average_decay = clip_norm, average_decay
+        self.sizes = [size_of(variable) for variable in variables]
         self.groups = np.repeat(np.array(groups or [0] * len(variables), "int32"), self.sizes)
-        total = sum(self.sizes)
         self.vectors = {
-            name: keras.Variable(np.zeros(total, "float32"), trainable=False, name=name)
-            for name in ("first", "second", *(["mean"] if average_decay else []))
+            name: keras.Variable(np.zeros(sum(self.sizes), "float32"), trainable=False, name=name)
+            for name in (*self.moments, *(["mean"] if average_decay else []))
         }
         self.step = keras.Variable(np.zeros((), "float32"), trainable=False, name="step")
+
+    @abstractmethod
+    def direction(self, step, gradient, flat, moments) -> tuple[Array, list[Array]]:
+        """A pure function: (what is taken off the weights at a learning rate of 1, new moments), all (P,).
+
+        Args:
+            step: The number of this step, from 1.
+            gradient: After clipping.
+            flat: The weights.
+            moments: In the order of their names.
+        """
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -67,7 +76,7 @@ class FlatAdamW:
             named |= {f"{kind}/{v.path}": piece for v, piece in zip(self.weights, pieces, strict=True)}
         return named
 
-    def set_named_state(self, named: dict[str, np.ndarray]) -> None:
+    def set_named_state(self, named: Mapping[str, np.ndarray]) -> None:
         """Sets the state by name.
 
         Raises:
@@ -86,7 +95,7 @@ class FlatAdamW:
         `learning_rates` (G,) are those of the groups. Where it is 0, weights do not change at all, and the
         gradient counts as 0.
         """
-        step, first, second, *mean = state
+        step, moments, mean = state[0] + 1.0, state[1 : 1 + len(self.moments)], state[1 + len(self.moments) :]
         gradient = self._flatten(gradients)
         flat = self._flatten(weights)
         learning_rate = learning_rates[0]
@@ -95,17 +104,12 @@ class FlatAdamW:
             gradient = ops.where(learning_rate > 0, gradient, 0.0)
         norm = ops.sqrt(ops.sum(gradient * gradient))
         gradient = gradient * ops.minimum(1.0, self.clip_norm / (norm + 1e-12))
-        step = step + 1.0
-        first = self.beta_1 * first + (1.0 - self.beta_1) * gradient
-        second = self.beta_2 * second + (1.0 - self.beta_2) * gradient * gradient
-        rate = ops.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
-        update = rate * first / (ops.sqrt(second) + self.epsilon)
-        update = update + self.weight_decay * self.decayed * flat
+        update, moments = self.direction(step, gradient, flat, moments)
         flat = flat - learning_rate * update
         if mean:
             decay = ops.minimum(self.average_decay, (step - 1.0) / (step + 9.0))
             mean = [decay * mean[0] + (1.0 - decay) * flat]
-        return self._pieces(flat), [step, first, second, *mean], norm
+        return self._pieces(flat), [step, *moments, *mean], norm
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -131,3 +135,42 @@ class FlatAdamW:
 
     def _flatten(self, tensors):
         return ops.concatenate([ops.reshape(tensor, (-1,)) for tensor in tensors], axis=0)
+
+
+class FlatAdamW(FlatOptimizer):
+    """Adam with decoupled weight decay.
+
+    References: Kingma and Ba 2015, "Adam", algorithm 1; Loshchilov and Hutter 2019, "Decoupled weight decay
+    regularization", algorithm 2.
+
+    Args:
+        variables: See `FlatOptimizer`, also for `groups`, `clip_norm` and `average_decay`.
+        weight_decay: Applied to matrices, not to biases and gains; multiplied by the learning rate.
+    """
+
+    moments: ClassVar = ("first", "second")
+
+    def __init__(
+        self,
+        variables: list[keras.Variable],
+        groups: Sequence[int] | None,
+        weight_decay: float,
+        clip_norm: float,
+        average_decay: float,
+        beta_1: float = 0.9,
+        beta_2: float = 0.98,
+        epsilon: float = 1e-8,
+    ):
+        super().__init__(variables, groups, clip_norm, average_decay)
+        self.weight_decay = weight_decay
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        matrices = np.array([len(variable.shape) > 1 for variable in variables], "float32")
+        self.decayed = np.repeat(matrices, self.sizes)
+
+    def direction(self, step, gradient, flat, moments):
+        first, second = moments
+        first = self.beta_1 * first + (1.0 - self.beta_1) * gradient
+        second = self.beta_2 * second + (1.0 - self.beta_2) * gradient * gradient
+        rate = ops.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
+        update = rate * first / (ops.sqrt(second) + self.epsilon)
+        return update + self.weight_decay * self.decayed * flat, [first, second]

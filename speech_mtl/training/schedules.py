@@ -24,7 +24,7 @@ def warmup_cooldown(
     updates for both, the lower of the two counts.
 
     Reference: Hägele et al. 2024, "Scaling laws and compute-optimal training beyond fixed training durations", section
-    3. We differ in beginning the cooldown where the validation error no longer falls; see `trainer.Progress`.
+    3. We differ in beginning the cooldown where the validation error no longer falls; see `progress.Progress`.
     """
     left = (num_updates - update) / max(1, cooldown_updates)
     rising = peak * (update + 1) / warmup_updates if update < warmup_updates else peak

@@ -4,12 +4,11 @@ Layers are numbered by depth: 0 is what the encoder sees features with, then com
 top, and last whatever belongs to one language or task: output layers, adapters. A way sorts depths into groups, and
 gives each group a factor of the learning rate at every update; a group whose factor is 0 does not change at all.
 
-To add one, write a subclass of `Unfreezing`, enter it in `UNFREEZINGS`, and give it a settings class of the same `kind`
-in `settings`. `tests/training/test_unfreezing.py` finds it by itself.
+To add one, write a subclass of `Unfreezing`, and a kind of `UnfreezingSettings`
+that names it. `tests/training/test_unfreezing.py` finds it by itself.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import numpy as np
 
@@ -20,8 +19,6 @@ class Unfreezing(ABC):
     Args:
         num_depths: Depths of the network; the last one is that of the heads.
     """
-
-    kind: ClassVar[str]
 
     def __init__(self, num_depths: int):
         self.num_depths = num_depths
@@ -41,8 +38,6 @@ class Unfreezing(ABC):
 class All(Unfreezing):
     """All layers from the first update on, all at the same rate."""
 
-    kind: ClassVar = "all"
-
     def group(self, depth: int) -> int | None:  # noqa: ARG002
         return 0
 
@@ -52,8 +47,6 @@ class All(Unfreezing):
 
 class Heads(Unfreezing):
     """Only what belongs to one language or task; what they share stays as it is, to the bit."""
-
-    kind: ClassVar = "heads"
 
     def group(self, depth: int) -> int | None:
         return 0 if self._is_head(depth) else None
@@ -73,9 +66,7 @@ class HeadsFirst(Unfreezing):
         num_updates: Of the heads alone.
     """
 
-    kind: ClassVar = "heads_first"
-
-    def __init__(self, num_depths: int, num_updates: int = 200):
+    def __init__(self, num_depths: int, num_updates: int):
         super().__init__(num_depths)
         self.num_updates = num_updates
 
@@ -97,9 +88,7 @@ class Gradual(Unfreezing):
         num_updates: After which each next layer is trained, too.
     """
 
-    kind: ClassVar = "gradual"
-
-    def __init__(self, num_depths: int, num_updates: int = 100):
+    def __init__(self, num_depths: int, num_updates: int):
         super().__init__(num_depths)
         self.num_updates = num_updates
 
@@ -118,15 +107,9 @@ class Layerwise(Unfreezing):
         decay: The rate of a layer as a share of that of the layer above.
     """
 
-    kind: ClassVar = "layerwise"
-
-    def __init__(self, num_depths: int, decay: float = 0.8):
+    def __init__(self, num_depths: int, decay: float):
         super().__init__(num_depths)
         self.decay = decay
 
     def factors(self, update: int) -> np.ndarray:  # noqa: ARG002
         return self.decay ** (self.num_depths - 1.0 - np.arange(self.num_depths))
-
-
-UNFREEZINGS = {way.kind: way for way in (All, Heads, HeadsFirst, Gradual, Layerwise)}
-"""Every way, by the `kind` that recipes name it with."""

@@ -1,8 +1,8 @@
 """Weights of the tasks while training goes on: one strategy a class, the paper in its first lines.
 
 A weighting gives the weights lambda of an update and is then told what the batch showed. All of it is arithmetic on T
-numbers outside the compiled step. To add one, write a subclass of `Weighting`, enter it in `WEIGHTINGS`, and give it a
-settings class of the same `kind` in `settings`. `tests/training/test_weighting.py` finds it by itself.
+numbers outside the compiled step. To add one, write a subclass of `Weighting`, and a kind of
+`WeightingSettings` that names it. `tests/training/test_weighting.py` finds it by itself.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,6 @@ class Weighting(ABC):
         seed: Of a strategy that draws.
     """
 
-    kind: ClassVar[str]
     watches_last_layer: ClassVar[bool] = False
     """Whether it needs `Observed.norms`."""
     remembered: ClassVar[tuple[str, ...]] = ()
@@ -34,6 +33,11 @@ class Weighting(ABC):
         self.seed = seed
         self.size = len(objective.names)
         self.learned = objective.learned
+
+    @property
+    def observes(self) -> bool:
+        """Whether the weights of an update depend on what the one before it showed."""
+        return type(self).observe is not Weighting.observe
 
     @abstractmethod
     def weights(self, update: int) -> np.ndarray:
@@ -61,8 +65,6 @@ class Weighting(ABC):
 class Equal(Weighting):
     """Every task counts alike: lambda = 1."""
 
-    kind: ClassVar = "equal"
-
     def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
         return np.ones(self.size)
 
@@ -80,8 +82,6 @@ class Fixed(Weighting):
     Raises:
         InputError: All weights are 0.
     """
-
-    kind: ClassVar = "fixed"
 
     def __init__(self, objective: Objective, weights: Mapping[str, float], seed: int = 0):
         super().__init__(objective, seed)
@@ -113,15 +113,14 @@ class Uncertainty(Weighting):
         max_weight: Largest exp(-s).
     """
 
-    kind: ClassVar = "uncertainty"
     remembered: ClassVar = ("log_variances",)
 
     def __init__(
         self,
         objective: Objective,
-        learning_rate: float = 0.01,
-        min_weight: float = 0.25,
-        max_weight: float = 4.0,
+        learning_rate: float,
+        min_weight: float,
+        max_weight: float,
         seed: int = 0,
     ):
         super().__init__(objective, seed)
@@ -151,10 +150,9 @@ class DynamicWeightAverage(Weighting):
         period: Updates.
     """
 
-    kind: ClassVar = "dynamic_weight_average"
     remembered: ClassVar = ("sums", "counts", "means", "num_updates")
 
-    def __init__(self, objective: Objective, temperature: float = 2.0, period: int = 100, seed: int = 0):
+    def __init__(self, objective: Objective, temperature: float, period: int, seed: int = 0):
         super().__init__(objective, seed)
         self.temperature, self.period = temperature, period
         self.sums, self.counts = np.zeros(self.size), np.zeros(self.size)
@@ -193,16 +191,15 @@ class GradNorm(Weighting):
         start_updates: Updates that L_i(0) is measured over, with equal weights.
     """
 
-    kind: ClassVar = "gradnorm"
     watches_last_layer: ClassVar = True
     remembered: ClassVar = ("current", "start_sums", "start_counts", "num_updates")
 
     def __init__(
         self,
         objective: Objective,
-        alpha: float = 1.5,
-        learning_rate: float = 0.025,
-        start_updates: int = 50,
+        alpha: float,
+        learning_rate: float,
+        start_updates: int,
         seed: int = 0,
     ):
         super().__init__(objective, seed)
@@ -252,8 +249,6 @@ class RandomWeights(Weighting):
     average and learning rates can be compared.
     """
 
-    kind: ClassVar = "random"
-
     def weights(self, update: int) -> np.ndarray:
         draws = np.random.default_rng([self.seed, update]).standard_normal(np.count_nonzero(self.learned))
         return self._of_all(_softmax_weights(draws))
@@ -276,15 +271,14 @@ class CtcDro(Weighting):
         duration_s: Seconds of speech that a loss is scaled to.
     """
 
-    kind: ClassVar = "ctc_dro"
     remembered: ClassVar = ("shares", "sums", "seconds")
 
     def __init__(
         self,
         objective: Objective,
-        step_size: float = 1e-4,
-        smoothing: float = 0.5,
-        duration_s: float = 50.0,
+        step_size: float,
+        smoothing: float,
+        duration_s: float,
         seed: int = 0,
     ):
         super().__init__(objective, seed)
@@ -319,10 +313,3 @@ def _softmax_weights(values: np.ndarray) -> np.ndarray:
     """Softmax, times the number of values: 1 on average."""
     powers = np.exp(values - values.max())
     return len(values) * (powers / powers.sum())
-
-
-WEIGHTINGS: dict[str, type[Weighting]] = {
-    strategy.kind: strategy
-    for strategy in (Equal, Fixed, Uncertainty, DynamicWeightAverage, GradNorm, RandomWeights, CtcDro)
-}
-"""Every strategy, by the `kind` that recipes name it with."""

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import side_by_side
 from benchmarks.side_by_side import Training, planned, run, table, time_table
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
+from speech_mtl.settings.recipe import Recipe
 
 LIST = """
 about: tones

@@ -98,6 +98,15 @@ def test_given_shares_leave_the_rest_to_the_others():
     np.testing.assert_allclose(seconds / seconds.sum(), list(plan.shares().values()), atol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("number", "pool_batches", "passed"),
+    [(0, 8, 0.0), (96, 8, 0.0), (100, 10, 0.1), (150, 10, 0.6), (190, 10, 1.0), (195, 32, 1.0), (300, 10, 1.0)],
+)
+def test_a_ramp_rises_in_a_straight_line_to_its_end(number: int, pool_batches: int, passed: float):
+    """What counts is where a pool ends; one that begins before the ramp has none of it."""
+    assert Ramp(1, begins=100, ends=200).passed(number, pool_batches) == pytest.approx(passed)
+
+
 @pytest.mark.parametrize("mixing", ["by_length", "every_language"])
 def test_a_ramp_ends_with_one_language_alone(mixing):
     plain = plan_of((160, 40), alpha=1.0, pool_batches=4, mixing=mixing)

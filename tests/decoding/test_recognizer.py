@@ -1,17 +1,23 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import soundfile
+from scipy.special import log_softmax
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import Reading, load_examples
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
-from speech_mtl.decoding.ctc import greedy
+from speech_mtl.decoding.decoder import Decoded, DecodedToken, Decoder
+from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_model, build_targets
+from speech_mtl.run.checkpoint import load_recognizer
+from speech_mtl.run.folder import Run
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
 
 ENCODER = {
@@ -61,10 +67,11 @@ def test_transcribes_with_the_named_language(recognizer, language):
     assert set("".join(h.text for h in hypotheses)) <= set({"aa": "abc", "bb": "xyzw"}[language])
     for waveform, hypothesis in zip(noises(), hypotheses, strict=True):
         ids = np.array([["aa", "bb"].index(language)], "int32")
-        outputs = recognizer.model(waveform[None], np.array([len(waveform)], "int32"), ids)
-        ((tokens, score),) = greedy(np.array(outputs.values[TRANSCRIPT]), np.array(outputs.num_frames))
-        assert hypothesis.text == recognizer.tokenizers[language].decode(tokens)
-        assert hypothesis.score == pytest.approx(score, abs=1e-4)
+        values, num_frames = recognizer.model(waveform[None], np.array([len(waveform)], "int32"), ids)
+        found = Greedy([], language).decode(log_softmax(np.array(values[TRANSCRIPT])[0], axis=1))
+        assert hypothesis.text == recognizer.tokenizers[language].decode([token.number for token in found.tokens])
+        assert hypothesis.text == "".join(token.text for token in hypothesis.tokens)
+        assert hypothesis.score == pytest.approx(found.score, abs=1e-4)
         assert hypothesis.score < 0
 
 
@@ -74,6 +81,63 @@ def test_neighbours_change_nothing(recognizer):
     assert [h.text for h in together] == [h.text for h in alone]
     assert [h.score for h in together] == pytest.approx([h.score for h in alone], abs=1e-4)
     assert [h.id for h in together] == ["0", "1", "2"]
+    for one, other in zip(together, alone, strict=True):
+        assert [token[:3] for token in one.tokens] == [token[:3] for token in other.tokens]
+        assert one.tokens[-1].end_s <= len(noises()[int(one.id)]) / 16_000
+
+
+class Fixed(Decoder):
+    """Finds tokens in given frames, and keeps what it was given."""
+
+    def __init__(self, vocabulary, language):
+        super().__init__(vocabulary, language)
+        self.given: list[np.ndarray] = []
+
+    def decode(self, log_probabilities: np.ndarray) -> Decoded:
+        self.given.append(log_probabilities)
+        last = len(log_probabilities) - 1
+        return Decoded(
+            (DecodedToken(1, 0, 0, -0.1), DecodedToken(2, 3, 5, -0.2), DecodedToken(1, last, last, -0.3)), -1
+        )
+
+
+def test_another_decoder_gets_true_frames_and_its_tokens_get_their_times(recognizer):
+    other = Recognizer(recognizer.model, recognizer.tokenizers, 16_000, make_decoder=Fixed)
+    hypotheses = other.transcribe(noises(), "bb")
+    decoder = other.decoders["bb"]
+    assert isinstance(decoder, Fixed)
+    assert (decoder.language, decoder.vocabulary) == ("bb", ("<blank>", "w", "x", "y", "z"))
+    for hypothesis, waveform, given in zip(hypotheses, noises(), decoder.given, strict=True):
+        assert given.shape == (recognizer.model.num_encoder_frames(len(waveform)), 5)
+        np.testing.assert_allclose(np.exp(given).sum(axis=1), 1, rtol=1e-5)
+        middles_s = recognizer.model.frame_times_s(len(waveform))
+        assert [token.text for token in hypothesis.tokens] == ["w", "x", "w"]
+        expected = [(middles_s[i] - 0.02, middles_s[j] + 0.02) for i, j in ((0, 0), (3, 5), (-1, -1))]
+        assert [token[1:3] for token in hypothesis.tokens] == [pytest.approx(pair) for pair in expected]
+        assert [token.log_probability for token in hypothesis.tokens] == [-0.1, -0.2, -0.3]
+        assert (hypothesis.text, hypothesis.score) == ("wxw", -1)
+
+
+def test_no_time_is_outside_the_recording(recognizer):
+    other = Recognizer(recognizer.model, recognizer.tokenizers, 16_000, make_decoder=Fixed)
+    half_s = other._frame_step_s / 2
+    other._frame_step_s = 10.0
+    (hypothesis,) = other.transcribe([noises()[0]], "bb")
+    assert half_s == pytest.approx(0.02)
+    assert [token[1:3] for token in hypothesis.tokens] == [(0.0, 1.0)] * 3
+
+
+def test_tokens_lie_where_their_tones_do(trained: Run, speak: Callable):
+    """A tone lasts 160 ms, the pause before it 60 ms."""
+    recognizer = load_recognizer(trained)
+    texts = ["abcd", "dcab", "bdca", "cbad"]
+    hypotheses = recognizer.transcribe([speak(text) for text in texts], "aa")
+    right = [(h, text) for h, text in zip(hypotheses, texts, strict=True) if h.text == text]
+    assert len(right) > 1
+    for hypothesis, _ in right:
+        for number, token in enumerate(hypothesis.tokens):
+            tone_s = 0.06 + number * 0.22
+            assert tone_s - 0.1 < token.start_s < token.end_s < tone_s + 0.16 + 0.1
 
 
 def test_unknown_language(recognizer):

@@ -1,5 +1,6 @@
 """What is fuzzed: for each kind of input, whole ones to spoil, and the code that reads them."""
 
+import gzip
 import io
 import json
 import shutil
@@ -13,18 +14,21 @@ import numpy as np
 import soundfile
 from mutations import EXTREMES, spoil_bytes, spoil_head, spoil_json, spoil_json_text, spoil_lines
 
-from speech_mtl.config import Recipe, load_recipe
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.run.build import build_optimizer, build_weighting
+from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_labelled, make_tokenizer, open_split
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study import results as report
 from speech_mtl.study.plan import plan_comparison
 from speech_mtl.study.report.readme import render_readme
 from speech_mtl.training.objective import Objective
+from speech_mtl.training.state import TrainState
 
 PROJECT = Path(__file__).parents[2]
 Trial = Callable[[], object]
@@ -139,10 +143,10 @@ def run_folders(whole: Whole, folder: Path, random: Random) -> Trial:
         path.write_bytes(spoil_json_text(content.decode(), random))
 
     def read() -> None:
-        recognizer, recipe = run.load(), run.recipe()
+        recognizer, recipe = load_recognizer(run), run.recipe()
         objective = Objective(recognizer.model.languages, tuple(run.targets().values()))
         optimizer = build_optimizer(recognizer.model, recipe.training)
-        run.load_checkpoint(recognizer.model, optimizer, build_weighting(recipe, objective))
+        Checkpoints(run).load(TrainState(recognizer.model, optimizer, build_weighting(recipe, objective)))
         for reads in (run.labels, run.parameters, run.commits):
             reads()
         run.trim_log(10**6)
@@ -154,13 +158,25 @@ def run_folders(whole: Whole, folder: Path, random: Random) -> Trial:
 def result_files(whole: Whole, folder: Path, random: Random) -> Trial:
     """What a report is made of, in which one file is damaged."""
     source = random.choice([path.parent for path in sorted(PROJECT.glob("recipes/*/results.json"))])
-    names = ["results.json", "hypotheses.jsonl", "provenance.json", "curves.json", "old_languages.jsonl"]
-    present = [name for name in names if (source / name).is_file()]
-    for name in present:
-        shutil.copy(source / name, folder)
-    spoilt = folder / random.choice(present)
-    spoilt.write_bytes(spoil_json_text(spoilt.read_text(encoding="utf-8"), random))
-    return lambda: replace(report.load(folder), num_replications=100).summary
+    for name in ("results.json", "provenance.json", "curves.json"):
+        if (source / name).is_file():
+            shutil.copy(source / name, folder)
+    for path in source.glob("*.jsonl.gz"):
+        if random.random() < 0.5:
+            shutil.copy(path, folder)
+        else:
+            (folder / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    spoilt = random.choice(sorted(folder.iterdir()))
+    if spoilt.suffix == ".gz":
+        spoilt.write_bytes(spoil_bytes(spoilt.read_bytes(), random))
+    else:
+        spoilt.write_bytes(spoil_json_text(spoilt.read_text(encoding="utf-8"), random))
+    return lambda: _summed_up(folder)
+
+
+def _summed_up(folder: Path) -> object:
+    found = report.load(folder)
+    return replace(found, origin=replace(found.origin, num_replications=100)).summary
 
 
 @target

@@ -18,10 +18,10 @@ from random import Random
 
 import numpy as np
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError, unusable_file
 from speech_mtl.run.train import train
 from speech_mtl.run.weights import load_part
+from speech_mtl.settings.recipe import Recipe
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 REFUSALS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from speech_mtl.models.augment import SpecAugment
+from speech_mtl.settings.data import SpecAugmentSettings
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -17,7 +18,7 @@ NUM_FRAMES[::2] = 29
 def masked(seed: int = 0, num_frames: np.ndarray = NUM_FRAMES, **kwargs) -> np.ndarray:
     """(B, T, F): True where the layer has set a one to zero; it must leave all else as it is."""
     masks: dict[str, Any] = {"num_time_masks": 2, "num_frequency_masks": 2} | kwargs
-    layer = SpecAugment(**masks, random=keras.random.SeedGenerator(seed))
+    layer = SpecAugment(**(SpecAugmentSettings().model_dump() | masks), random=keras.random.SeedGenerator(seed))
     output = ops.convert_to_numpy(layer(np.ones((B, T, F), "float32"), num_frames, training=True))
     assert np.isin(output, [0.0, 1.0]).all()
     return np.equal(output, 0.0)
@@ -83,7 +84,7 @@ def test_no_frames_at_all():
 def test_off_when_not_training():
     features = np.random.default_rng(0).normal(size=(2, T, F)).astype("float32")
     for kwargs in ({}, {"training": False}):
-        output = SpecAugment(2, 0.1, 2)(features, NUM_FRAMES[:2], **kwargs)
+        output = SpecAugment(2, 0.1, 2, 20)(features, NUM_FRAMES[:2], **kwargs)
         np.testing.assert_array_equal(ops.convert_to_numpy(output), features)
 
 

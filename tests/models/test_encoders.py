@@ -1,23 +1,21 @@
-"""What the package relies on in any encoder of blocks. It finds new ones in `BLOCK_ENCODERS` by itself."""
+"""What the package relies on in any encoder. It finds new ones by itself."""
 
-import inspect
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import pytest
 from made_up_targets import tokens as targets_of
 from tiny_encoders import whisper_folder
+from usual import usual
 
-from speech_mtl import config, settings
+from speech_mtl.backend import ctc_loss
 from speech_mtl.datatypes import TOP, TRANSCRIPT, Batch
 from speech_mtl.models.augment import SpecAugment
-from speech_mtl.models.encoders import BLOCK_ENCODERS
-from speech_mtl.models.features import LogMel
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.targets.ctc_loss import ctc_loss
+from speech_mtl.settings.network import LogMelSettings, OneEncoderSettings
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -41,6 +39,7 @@ class Results(NamedTuple):
     gradients: dict[str, np.ndarray]
 
 
+KINDS = OneEncoderSettings.kinds()
 LANGUAGES: tuple[str, ...] = ("cs", "zh")
 OWN_PARTS = {
     "bottom": {"num_top": 1},
@@ -53,25 +52,27 @@ OWN_PARTS = {
 
 
 def tiny_encoder(kind: str, **own: Any) -> Any:
-    accepted = inspect.signature(BLOCK_ENCODERS[kind]).parameters
+    accepted = KINDS[kind].model_fields
     sizes = TINY | ({"dir": whisper_folder(2, 16, 20)} if kind == "whisper" else {})
     sizes |= {"zero_branches": False}  # else weights inside them have no gradient at first
     arguments = {name: value for name, value in sizes.items() if name in accepted}
-    return BLOCK_ENCODERS[kind](**arguments, parts=LanguageParts(LANGUAGES, **own))
+    return usual(KINDS[kind], **arguments, parts=LanguageParts(LANGUAGES, **own))
 
 
-@pytest.fixture(scope="module", params=[*sorted(BLOCK_ENCODERS), *OWN_PARTS, "recurrent with bottom"])
+@pytest.fixture(scope="module", params=[*sorted(KINDS), *OWN_PARTS, "recurrent with bottom"])
 def model(request) -> MultilingualModel:
     keras.utils.set_random_seed(0)
     random = keras.random.SeedGenerator(0)
     kind, _, own = request.param.rpartition(" with ")
-    kind = kind or (request.param if request.param in BLOCK_ENCODERS else "conformer")
+    kind = kind or (request.param if request.param in KINDS else "conformer")
     encoder = tiny_encoder(kind, **OWN_PARTS.get(own, {}))
     sizes: dict[str, int] = dict(zip(LANGUAGES, (5, 7), strict=True))
     own = {name: name for name in LANGUAGES}
     heads = {TRANSCRIPT: LanguageHeads(LANGUAGES, sizes, own, dict.fromkeys(LANGUAGES, TOP), encoder.widths)}
-    features = LogMel(num_mels=20, normalize="mean_variance")  # of a size that float32 resolves, for noise too
-    model = MultilingualModel(features, SpecAugment(2, 0.1, 2, random=random), encoder, heads, random, LANGUAGES)
+    features = usual(
+        LogMelSettings, sample_rate_hz=16_000, num_mels=20, normalize="mean_variance"
+    )  # of a size that float32 resolves, for noise too
+    model = MultilingualModel(features, SpecAugment(2, 0.1, 2, 20, random=random), encoder, heads, random, LANGUAGES)
     generator = np.random.default_rng(0)
     for variable in model.trainable_variables:
         if variable.path.endswith("/up"):  # which starts at zero
@@ -278,26 +279,3 @@ def test_names_of_weights_are_unique_and_lie_below_the_encoder(model):
     paths = [variable.path for variable in model.encoder.trainable_variables]
     assert len(set(paths)) == len(paths)
     assert all(path.startswith(f"{model.encoder.path}/") for path in paths)
-
-
-@pytest.mark.parametrize("kind", sorted(BLOCK_ENCODERS))
-def test_settings_are_the_arguments(kind):
-    """The encoder's settings class has the constructor's arguments, with the same defaults."""
-    union, *_ = get_args(settings.OneEncoderSettings)
-    by_kind = {section.model_fields["kind"].default: section for section in get_args(union)}
-    assert sorted(by_kind) == sorted(BLOCK_ENCODERS)
-    arguments = {
-        name: parameter.default
-        for name, parameter in inspect.signature(BLOCK_ENCODERS[kind]).parameters.items()
-        if name not in ("random", "parts", "name")
-    }
-    fields = {name: field for name, field in by_kind[kind].model_fields.items() if name != "kind"}
-    assert fields.keys() == arguments.keys()
-    for name, field in fields.items():
-        assert field.is_required() == (arguments[name] is inspect.Parameter.empty)
-        assert field.is_required() or field.default == arguments[name]
-
-
-@pytest.mark.parametrize("kind", sorted(BLOCK_ENCODERS))
-def test_kind_is_known_to_messages(kind):
-    assert kind in config._KINDS

@@ -1,4 +1,5 @@
 import inspect
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -6,9 +7,13 @@ import keras
 import librosa
 import numpy as np
 import pytest
+from usual import usual
 
 from speech_mtl.data.audio import read_audio
 from speech_mtl.models.features import LogMel, frame_mask, mel_filters
+from speech_mtl.settings.network import LogMelSettings
+
+layer_of = partial(usual, LogMelSettings, sample_rate_hz=16_000)
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -29,7 +34,7 @@ def librosa_log_mel(waveform: np.ndarray, num_mels: int = 80) -> np.ndarray:
 
 
 def log_mel(waveform: np.ndarray, **kwargs) -> tuple[np.ndarray, np.ndarray]:
-    features, num_frames = LogMel(**kwargs)(waveform[None], np.array([len(waveform)], "int32"))
+    features, num_frames = layer_of(**kwargs)(waveform[None], np.array([len(waveform)], "int32"))
     return ops.convert_to_numpy(features)[0], ops.convert_to_numpy(num_frames)
 
 
@@ -68,22 +73,22 @@ def test_equals_librosa_on_real_speech(human_corpora: Path):
 
 def test_no_warning_of_empty_filters():
     """With the defaults no mel filter is empty."""
-    assert LogMel().filters.max(axis=0).min() > 0
-    assert LogMel().filters.shape == (257, 80)
+    assert layer_of().filters.max(axis=0).min() > 0
+    assert layer_of().filters.shape == (257, 80)
 
 
 @pytest.mark.parametrize("num_samples", [512, 513, 671, 672, 673, 16_000])
 def test_num_frames(num_samples):
     features, num_frames = log_mel(np.ones(num_samples, "float32"))
-    assert len(features) == num_frames[0] == LogMel().num_frames(num_samples)
-    assert LogMel().num_frames(num_samples) == len(range(0, num_samples - 512 + 1, 160))
+    assert len(features) == num_frames[0] == layer_of().num_frames(num_samples)
+    assert layer_of().num_frames(num_samples) == len(range(0, num_samples - 512 + 1, 160))
 
 
 def test_normalised_over_true_frames():
     generator = np.random.default_rng(0)
     lengths = np.array([4000, 9000, 300], "int32")
     waveforms = generator.normal(0, 0.1, (3, 9000)).astype("float32")  # beyond the true lengths there is noise too
-    features, num_frames = LogMel(num_mels=40, normalize="mean_variance")(waveforms, lengths)
+    features, num_frames = layer_of(num_mels=40, normalize="mean_variance")(waveforms, lengths)
     features, num_frames = ops.convert_to_numpy(features), ops.convert_to_numpy(num_frames)
     assert num_frames.tolist() == [22, 54, 0]
     for row, size in zip(features, num_frames, strict=True):
@@ -105,7 +110,7 @@ def test_loudness_does_not_matter(normalize):
 def test_the_mean_alone_is_taken_out():
     generator = np.random.default_rng(0)
     waveforms, lengths = generator.normal(0, 0.1, (2, 9000)).astype("float32"), np.array([4000, 9000], "int32")
-    features, num_frames = LogMel(num_mels=40, normalize="mean")(waveforms, lengths)
+    features, num_frames = layer_of(num_mels=40, normalize="mean")(waveforms, lengths)
     for row, size, length, waveform in zip(
         *map(ops.convert_to_numpy, (features, num_frames)), lengths, waveforms, strict=True
     ):
@@ -129,7 +134,7 @@ def test_other_window_and_hop():
     "settings", [{}, {"sample_rate_hz": 8000, "num_mels": 23, "window_s": 0.032, "hop_s": 0.0125, "fft_size": 256}]
 )
 def test_a_click_is_loudest_in_the_frame_whose_time_is_nearest(settings: dict):
-    layer = LogMel(normalize="none", **settings)
+    layer = layer_of(normalize="none", **settings)
     size = layer.sample_rate_hz // 2
     times_s = layer.frame_time_s(np.arange(layer.num_frames(size)))
     for position in np.random.default_rng(0).integers(size // 10, size - size // 10, 20):
@@ -147,5 +152,5 @@ def test_frame_mask():
 
 
 def test_nothing_to_train():
-    assert LogMel().trainable_variables == []
+    assert layer_of().trainable_variables == []
     assert list(inspect.signature(LogMel.call).parameters) == ["self", "waveforms", "num_samples"]

@@ -10,17 +10,18 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from transformers_whisper import CONFIG, EXPECTED, LAYERS, MELS, D, features, write_model
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.models.whisper import WhisperEncoder
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.train import train
-from speech_mtl.settings import WhisperSettings
+from speech_mtl.settings.network import WhisperSettings
+from speech_mtl.settings.recipe import Recipe
 
 pytest.importorskip("keras_hub")
 
 
 def frames_of(folder: Path) -> np.ndarray:
-    encoder = WhisperEncoder(folder)
+    encoder = WhisperEncoder(folder, 0.0)
     encoder.build((None, None, MELS))
     frames, _ = encoder(features(), np.array([features().shape[1]], "int32"))
     return np.array(frames)[0]
@@ -34,7 +35,8 @@ def test_frames_equal_transformers(tmp_path: Path, form: dict[str, Any]):
 
 
 def test_layers_are_counted_before_anything_is_loaded(tmp_path: Path):
-    assert WhisperSettings(dir=write_model(tmp_path)).num_layers == LAYERS
+    settings = WhisperSettings.model_validate({"dir": write_model(tmp_path)})
+    assert settings.num_layers == LAYERS
 
 
 def test_a_run_starts_from_it(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
@@ -52,7 +54,7 @@ def test_a_run_starts_from_it(tiny_recipe: Recipe, tmp_path: Path, untraced: Non
             "training.unfreezing": {"kind": "heads"},
         }
     )
-    subsampling = train(recipe, tmp_path / "run").load().model.encoder.subsampling
+    subsampling = load_recognizer(train(recipe, tmp_path / "run")).model.encoder.subsampling
     np.testing.assert_array_equal(np.array(subsampling.first.bias), arrays["model.encoder.conv1.bias"])
 
 
@@ -92,5 +94,5 @@ def _with(**changes: Any):
 def test_what_cannot_be_loaded_is_refused(tmp_path: Path, damage, received: str):
     damage(write_model(tmp_path))
     with pytest.raises(InputError, match=r"encoder\.dir: .* holds no model that can be loaded") as caught:
-        WhisperEncoder(tmp_path)
+        WhisperEncoder(tmp_path, 0.0)
     assert re.search(received, caught.value.received)

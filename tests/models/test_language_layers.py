@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from made_up_targets import model_of
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models import language_layers
 from speech_mtl.models.language_layers import Adapter, LanguageParts, LowRank, OwnBlock, by_language
 from speech_mtl.models.layers import FrameContext, RecurrentBlock
+from speech_mtl.settings.recipe import Recipe
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -57,9 +57,9 @@ def own_block() -> OwnBlock:
     return layer
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "another"])
-def test_own_blocks_see_their_languages_utterances(own_block: OwnBlock, monkeypatch, backend: str):
-    monkeypatch.setattr(language_layers.keras.backend, "backend", lambda: backend)
+@pytest.mark.parametrize("uses_xla", [False, True])
+def test_own_blocks_see_their_languages_utterances(own_block: OwnBlock, monkeypatch, uses_xla: bool):
+    monkeypatch.setattr(language_layers, "uses_xla", lambda: uses_xla)
     inputs = frames()
     found = ops.convert_to_numpy(own_block(flat(inputs), context())).reshape(inputs.shape)
     for row, language_id in enumerate(IDS):

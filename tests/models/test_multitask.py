@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from made_up_targets import model_of
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.settings.recipe import Recipe
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from made_up_targets import model_of, tokens, transcripts
 
-from speech_mtl.config import Recipe
+from speech_mtl.backend import compile_forward, compile_step
 from speech_mtl.datatypes import TOP, TRANSCRIPT, Batch
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import Lateral
 from speech_mtl.run.build import build_optimizer
-from speech_mtl.training.gradients import make_forward, make_train_step
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.objective import Objective
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -54,7 +54,7 @@ def batch_of(language: str) -> Batch:
 
 def heard(model: MultilingualModel, language: str) -> np.ndarray:
     batch = batch_of(language)
-    return np.asarray(make_forward(model, [language])(*batch[:3]).values[TRANSCRIPT])
+    return np.asarray(compile_forward(model, [language])(*batch[:3]).values[TRANSCRIPT])
 
 
 def added(lateral: Lateral, earlier: list[np.ndarray]) -> np.ndarray:
@@ -116,9 +116,9 @@ def test_training_a_column_leaves_earlier_languages_as_they_were_to_the_bit(tiny
     parts = {name: {key: np.array(v) for key, v in part.items()} for name, part in model.parts().items()}
     optimizer = build_optimizer(model, recipe.training, recipe.trained_languages)
     objective = Objective(model.languages, (transcripts(model.languages),), trained=("cc",))
-    step = make_train_step(model, optimizer, objective)
-    for _ in range(3):
-        step(batch_of("cc"), 0.05, np.ones(3))
+    step = compile_step(model, optimizer, objective)
+    for update in range(3):
+        step(batch_of("cc"), 0.05, np.ones(3), update)()
     for language in ("aa", "bb"):
         np.testing.assert_array_equal(heard(model, language), before[language])
     assert np.abs(heard(model, "cc") - before["cc"]).max() > 1e-3

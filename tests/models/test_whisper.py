@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 from tiny_encoders import encoder_settings, whisper_folder
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.models.whisper import WhisperEncoder, WhisperFeatures
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe import Recipe
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
 
 def features_of(waveform: np.ndarray) -> np.ndarray:
-    features, _ = WhisperFeatures()(waveform[None], np.array([len(waveform)], "int32"))
+    features, _ = WhisperFeatures(16_000, 80)(waveform[None], np.array([len(waveform)], "int32"))
     return ops.convert_to_numpy(features)[0]
 
 
@@ -52,7 +53,7 @@ def test_frames_equal_keras_hub():
     backbone = keras_hub.models.Backbone.from_preset(str(folder))
     theirs = keras.Model(backbone.input["encoder_features"], backbone.output["encoder_sequence_output"])
     features = np.random.default_rng(0).normal(size=(1, 40, 80)).astype("float32")
-    encoder = WhisperEncoder(folder)
+    encoder = WhisperEncoder(folder, 0.0)
     encoder.build((None, None, 80))
     frames, num_frames = encoder(features, np.array([40], "int32"))
     assert np.array(num_frames).tolist() == [20]
@@ -67,9 +68,9 @@ def whisper_recipe(tiny_recipe: Recipe, **changes: Any) -> Recipe:
 def test_a_run_starts_from_the_public_encoder(tiny_recipe: Recipe, tmp_path: Path, untraced: None, frozen: bool):
     changes = {"training.unfreezing": {"kind": "heads"}} if frozen else {}
     run = train(whisper_recipe(tiny_recipe, **changes), tmp_path / "run")
-    fresh = WhisperEncoder(whisper_folder())
+    fresh = WhisperEncoder(whisper_folder(), 0.0)
     fresh.build((None, None, 80))
-    trained = run.load().model.encoder
+    trained = load_recognizer(run).model.encoder
     pairs = list(zip(fresh.trainable_variables, trained.trainable_variables, strict=True))
     assert len(pairs) > 10
     assert all(np.array_equal(np.array(one), np.array(other)) for one, other in pairs) == frozen
@@ -111,4 +112,4 @@ def test_a_damaged_model_is_refused(tmp_path: Path):
     pytest.importorskip("keras_hub")
     (tmp_path / "config.json").write_text(json.dumps({"config": {"num_layers": 1}}))
     with pytest.raises(InputError, match=r"encoder\.dir: .* holds no model that can be loaded"):
-        WhisperEncoder(tmp_path)
+        WhisperEncoder(tmp_path, 0.0)

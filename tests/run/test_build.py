@@ -3,21 +3,21 @@ import pytest
 from made_up_targets import model_of
 from tiny_encoders import encoder_settings, feature_settings
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.batching import Ramp
 from speech_mtl.datatypes import TRANSCRIPT
-from speech_mtl.models.encoders import BLOCK_ENCODERS
 from speech_mtl.models.features import LogMel
 from speech_mtl.run.build import build_optimizer, build_plan, build_schedule, build_targets
 from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
+from speech_mtl.settings.network import OneEncoderSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.unfreezing import All
 
 
 def test_every_encoder_has_settings_that_build_it(tiny_recipe: Recipe):
-    for kind, encoder in BLOCK_ENCODERS.items():
+    for kind, encoder in OneEncoderSettings.kinds().items():
         recipe = tiny_recipe.overridden({"encoder": encoder_settings(kind), "features": feature_settings(kind)})
         model = model_of(recipe, {"aa": 5, "bb": 3})
-        assert type(model.encoder) is encoder
+        assert type(model.encoder) is encoder.member()
         assert (model.encoder.dim, model.languages) == (16, ("aa", "bb"))
         assert [one.num_tokens for one in model.heads[TRANSCRIPT].output_layers.values()] == [5, 3]
 

@@ -1,26 +1,34 @@
 """Evaluation of a run whose weights are random: what is counted and written does not depend on them."""
 
 import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from heard import Heard
+from pydantic import BaseModel
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
+from speech_mtl.decoding.decoder import Decoded
+from speech_mtl.decoding.greedy import Greedy
+from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
-from speech_mtl.run.build import build_model, build_targets
+from speech_mtl.run.build import build_model, build_targets, decoding_with
+from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import (
     LONGEST_NAME,
     evaluate,
     evaluate_manifest,
     held_out_name,
-    hypotheses_path,
     load_references,
 )
+from speech_mtl.run.evaluated import hypotheses_path, saved_evaluation, saved_hypotheses
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_tokenizer, open_split
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.classes import Classes
 from speech_mtl.targets.tags import Tags
 
@@ -33,7 +41,7 @@ def run(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
     tokenizers = {split.language: make_tokenizer(recipe, split) for split in splits}
     run = Run(tmp_path / "run")
     run.start(recipe, tokenizers)
-    run.save_best(build_model(recipe, build_targets(recipe, tokenizers, {})), 1)
+    Checkpoints(run).save_best(build_model(recipe, build_targets(recipe, tokenizers, {})), 1)
     return run
 
 
@@ -91,7 +99,7 @@ def test_labels_that_training_has_not_are_counted(run: Run):
     ]
     path = manifest_path(run.recipe().data.dir, "aa", "dev")
     write_manifest(path, [replace(u, labels=own) for u, own in zip(read_manifest(path), labels, strict=True)])
-    recognizer = run.load()
+    recognizer = load_recognizer(run)
     tasks = [Classes("mood", "mood", ["glad", "sad"], "unknown"), Tags("sounds", "sounds", ["music"], "unknown")]
     recognizer.tasks = {task.name: task for task in tasks}
     references = load_references(run.recipe(), "aa", "dev", recognizer)
@@ -106,7 +114,7 @@ def test_an_empty_test_set_and_one_without_text_are_refused(run: Run):
     path = manifest_path(run.recipe().data.dir, "aa", "test")
     lines = [json.loads(line) | {"text": " - "} for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    recognizer = run.load()
+    recognizer = load_recognizer(run)
     with pytest.raises(InputError, match="no transcript has any text"):
         load_references(run.recipe(), "aa", "test", recognizer)
     path.write_text("")
@@ -123,9 +131,10 @@ def test_another_manifest_is_evaluated_and_own_results_stay(run: Run, tmp_path: 
         manifest = tmp_path / "more" / name
         write_manifest(manifest, held_out)
         row, found = evaluate_manifest(run, manifest, "aa")
-        assert (row["language"], row["split"], found, row["num_utterances"]) == ("aa", shown, shown, 2)
-        assert json.loads((run.path / f"evaluation-{shown}.json").read_text()) == [row]
-        lines = (run.path / "hypotheses" / f"aa_{shown}.jsonl").read_text().splitlines()
+        assert (row["language"], row["split"][:-9], row["num_utterances"]) == ("aa", shown, 2)
+        assert found == f"aa_{row['split']}"
+        assert json.loads((run.path / f"evaluation-{found}.json").read_text()) == [row]
+        lines = (run.path / "hypotheses" / f"{found}.jsonl").read_text().splitlines()
         assert [json.loads(line)["id"] for line in lines] == [utterance.id for utterance in held_out]
     assert {path: path.read_bytes() for path in before} == before
     with pytest.raises(InputError, match="has several languages") as caught:
@@ -133,17 +142,34 @@ def test_another_manifest_is_evaluated_and_own_results_stay(run: Run, tmp_path: 
     assert "aa, bb" in caught.value.expected
 
 
+def test_manifests_of_one_name_and_languages_of_one_manifest_stay_apart(run: Run, tmp_path: Path):
+    source = manifest_path(run.recipe().data.dir, "aa", "test")
+    utterances = [replace(u, audio=u.audio.resolve()) for u in read_manifest(source)]
+    found = []
+    for place, size, language in (("a", 1, "aa"), ("b", 2, "aa"), ("b", 2, "bb")):
+        manifest = tmp_path / place / "held.jsonl"
+        write_manifest(manifest, [replace(u, language=language) for u in utterances[:size]])
+        found.append(evaluate_manifest(run, manifest, language))
+    for row, name in found:
+        assert json.loads((run.path / f"evaluation-{name}.json").read_text()) == [row]
+        assert len((run.path / "hypotheses" / f"{name}.jsonl").read_text().splitlines()) == row["num_utterances"]
+        assert f"| {row['language']} | {row['split']} | {row['num_utterances']} |" in (
+            run.path / f"evaluation-{name}.md"
+        ).read_text().replace("\\", "")
+
+
 @pytest.mark.parametrize(
     ("path", "name"), [("a/held.jsonl", "held"), ("a/x y/dev.jsonl", "x_y-dev"), ("a/\u017eena.jsonl", "\u017eena")]
 )
 def test_a_manifest_has_the_name_of_its_file_but_never_that_of_a_split(path: str, name: str):
-    assert held_out_name(Path(path)) == name
+    assert re.fullmatch(rf"{name}-[0-9a-f]{{8}}", held_out_name(Path(path)))
+    assert held_out_name(Path(path).absolute()) == held_out_name(Path(path)) != held_out_name("other" / Path(path))
 
 
 def test_names_of_manifests_are_short_and_stay_apart(run: Run):
     names = [held_out_name(Path("\u017e" * 120 + end)) for end in ("a.jsonl", "b.jsonl")]
     assert len(set(names)) == 2
-    assert all(len(name.encode()) <= LONGEST_NAME for name in names)
+    assert all(len(name.encode()) <= LONGEST_NAME + 9 for name in names)
     assert hypotheses_path(run, "zh", "CN-test") != hypotheses_path(run, "zh-CN", "test")
 
 
@@ -151,3 +177,71 @@ def test_an_unfinished_run_is_told(run: Run):
     screen = Heard()
     evaluate(run, ["dev"], ["aa"], screen)
     assert screen.lines[0].startswith(f"warning {run.path} is not finished: update 0 of 4")
+
+
+class Backwards(Greedy):
+    """Another decoder: the tokens in the wrong order."""
+
+    def __init__(self, vocabulary, language, strength: int):
+        super().__init__(vocabulary, language)
+        assert strength == 3
+
+    def decode(self, log_probabilities):
+        found = super().decode(log_probabilities)
+        return Decoded(found.tokens[::-1], found.score)
+
+
+class BackwardsSettings(BaseModel):
+    """No `Section`: all of these that there are in a process are taken for settings."""
+
+    kind: str = "backwards"
+    strength: int = 3
+
+
+def test_another_decoder_is_told_and_its_results_are_never_those_of_the_usual_one(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(DECODERS, "backwards", Backwards)
+    run, splits = Run(tmp_path / "copy"), ("dev", "test")
+    shutil.copytree(trained.path, run.path)
+    assert saved_evaluation(run, splits) is None
+    usual = evaluate(run, splits)
+    assert saved_evaluation(run, splits) == usual
+    assert "Decoding" not in (run.path / "evaluation.md").read_text()
+    texts = [record["hypothesis"] for record in saved_hypotheses(run, "aa", "test")]
+
+    settings: Any = BackwardsSettings()
+    other = evaluate(run, splits, decoding=settings)
+    assert saved_evaluation(run, splits) is None, "they are of another decoder"
+    assert other != usual
+    assert [record["hypothesis"] for record in saved_hypotheses(run, "aa", "test")] == [text[::-1] for text in texts]
+    assert (run.path / "evaluation.md").read_text().endswith("\n\nDecoding: kind=backwards, strength=3\n")
+    asked = run.recipe().model_copy(update={"decoding": settings})
+    monkeypatch.setattr(run, "recipe", lambda: asked)
+    assert saved_evaluation(run, splits) == other
+    asked = run.recipe().model_copy(update={"decoding": BackwardsSettings(strength=4)})
+    assert saved_evaluation(run, splits) is None, "another setting of the same decoder"
+
+
+def test_a_record_that_knows_no_decoder_is_not_trusted(trained: Run, tmp_path: Path):
+    run = Run(tmp_path / "copy")
+    shutil.copytree(trained.path, run.path)
+    evaluate(run, ["dev"])
+    record = json.loads(run.evaluated_path.read_text())
+    assert record.pop("decoder") == {"kind": "greedy"}
+    run.evaluated_path.write_text(json.dumps(record))
+    assert saved_evaluation(run, ["dev"]) is None
+
+
+def test_only_how_a_trained_run_decodes_can_be_changed(run: Run):
+    assert decoding_with(run.recipe(), ["decoding.kind=greedy"]) == run.recipe().decoding
+    assert decoding_with(run.recipe(), ["decoding={kind: greedy}"]) == run.recipe().decoding
+    for change, problem in (
+        ("seed=1", "seed cannot be changed"),
+        ("decodingx=1", "decodingx cannot be changed"),
+        ("decoding.kind=none", r"decoding\.kind is not right"),
+        ("decoding.width=8", r"unknown key 'decoding\.width'"),
+        ("decoding.kind", "has no value"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            decoding_with(run.recipe(), [change])

@@ -7,9 +7,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from speech_mtl.config import Recipe
 from speech_mtl.run.event_file import EventFile
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe import Recipe
 
 
 def test_tensorboard_reads_what_all_starts_wrote(tmp_path: Path):

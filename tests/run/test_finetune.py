@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from made_up_targets import model_of
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_optimizer
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.finetune import NewLanguage, finetuning_recipe, schedule_for
 from speech_mtl.run.folder import Run
 from speech_mtl.run.train import train
-from speech_mtl.settings import TrainingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import TrainingSettings
 
 FEW_UPDATES = {"training.num_updates": 2, "training.evaluate_every": 2}
 
@@ -41,7 +42,7 @@ def test_the_new_language_is_trained_and_the_others_stay(trained: Run, third: di
     assert recipe.manifest("aa", "test") == trained.recipe().manifest("aa", "test")
     assert recipe.training.num_updates == 2, "what is asked for counts"
     run = train(recipe, tmp_path / "run")
-    old, new = trained.load(), run.load()
+    old, new = load_recognizer(trained), load_recognizer(run)
     assert new.model.languages == ("aa", "bb", "cc")
     for name in ("heads/aa", "heads/bb"):
         for key, variable in old.model.parts()[name].items():
@@ -61,7 +62,7 @@ def test_a_second_generation_starts_from_the_first(trained: Run, third: dict, ma
     new = NewLanguage("dd", {split: manifest_path(folder, "dd", split) for split in ("train", "dev")})
     second = train(finetuning_recipe(first, new, FEW_UPDATES), tmp_path / "second")
     assert second.recipe().init_from == first.path
-    assert list(second.load().tokenizers) == ["aa", "bb", "cc", "dd"]
+    assert list(load_recognizer(second).tokenizers) == ["aa", "bb", "cc", "dd"]
 
 
 @pytest.mark.parametrize(

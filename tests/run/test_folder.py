@@ -1,44 +1,18 @@
-"""What a run leaves on disk: saved and loaded by name, whole wherever the process is killed, refused if damaged."""
+"""What a run leaves on disk besides its weights, and how it is read."""
 
-import errno
-import itertools
 import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
-from made_up_targets import model_of, objective_of
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
-from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run import folder as runs
-from speech_mtl.run.build import build_model, build_optimizer, build_targets
-from speech_mtl.run.contents import CONTENTS
 from speech_mtl.run.folder import FORMAT, LEAVE_OUT, Run
-from speech_mtl.run.weights import COPY_AGAIN, load_part, save_part
-from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.trainer import Progress
-from speech_mtl.training.weighting import WEIGHTINGS
+from speech_mtl.run.weights import COPY_AGAIN
+from speech_mtl.settings.recipe import Recipe
 
 TOKENIZERS = {"aa": CharacterTokenizer.from_texts(["abc"], "aa"), "bb": CharacterTokenizer.from_texts(["xy"], "bb")}
-
-
-@pytest.fixture
-def model(tiny_recipe: Recipe) -> MultilingualModel:
-    return build_model(tiny_recipe, build_targets(tiny_recipe, TOKENIZERS, {}))
-
-
-@pytest.fixture
-def optimizer(model: MultilingualModel, tiny_recipe: Recipe) -> FlatAdamW:
-    return build_optimizer(model, tiny_recipe.training)
 
 
 @pytest.fixture
@@ -46,19 +20,6 @@ def run(tiny_recipe: Recipe, tmp_path: Path) -> Run:
     run = Run(tmp_path / "run")
     run.start(tiny_recipe, TOKENIZERS)
     return run
-
-
-def fill(model: MultilingualModel, optimizer: FlatAdamW, value: float) -> None:
-    """Sets every number that a checkpoint holds."""
-    for variable in [*model.trainable_variables, *optimizer.variables]:
-        variable.assign(np.full(variable.shape, value, "float32"))
-    model.random.state.assign(np.array([int(value), 7]))
-
-
-def values(model: MultilingualModel, optimizer: FlatAdamW) -> set[float]:
-    """All different numbers in weights and optimiser, and the random state."""
-    arrays = [np.asarray(v) for v in [*model.trainable_variables, *optimizer.variables]]
-    return {float(x) for array in arrays for x in np.unique(array)} | {float(np.asarray(model.random.state)[0])}
 
 
 def test_the_log_says_which_commits_trained(run: Run):
@@ -78,147 +39,6 @@ def test_a_second_process_is_kept_from_a_run_that_is_being_trained(run: Run):
         pass
 
 
-# --- Killed at any operation on the disk
-
-_EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "open"}
-_armed: list[int] = []
-"""Operations that are still allowed; empty: all are."""
-
-
-class Killed(BaseException):
-    """The process is gone: nothing it would do on the disk afterwards happens."""
-
-
-def _audit(event: str, arguments: tuple) -> None:
-    if not _armed or event not in _EVENTS:
-        return
-    if event == "open" and not (isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")):
-        return
-    if _armed[0] == 0:
-        raise Killed(event)
-    _armed[0] -= 1
-
-
-sys.addaudithook(_audit)  # cannot be taken off again; it does nothing unless armed
-
-
-@contextmanager
-def killed_after(operations: int) -> Iterator[list[bool]]:
-    """Kills its block at an operation that changes the disk; gives a list that holds True if that came to pass."""
-    happened: list[bool] = []
-    _armed.append(operations)
-    try:
-        yield happened
-    except Killed:
-        happened.append(True)
-    finally:
-        _armed.clear()
-
-
-@pytest.mark.parametrize("second", [4, 2], ids=["next", "same again"])
-def test_a_checkpoint_is_whole_wherever_writing_it_is_killed(
-    model: MultilingualModel, optimizer: FlatAdamW, tiny_recipe: Recipe, tmp_path: Path, second: int
-):
-    """A second one with the same number is what a run writes that goes on from the start."""
-    for operations in itertools.count():
-        run = Run(tmp_path / str(operations))
-        run.write_settings(tiny_recipe)
-        fill(model, optimizer, 2)
-        run.save_checkpoint(model, optimizer, Progress(update=2))
-        fill(model, optimizer, 4)
-        with killed_after(operations) as killed:
-            run.save_checkpoint(model, optimizer, Progress(update=second, looks_without_gain=1))
-        fill(model, optimizer, 0)
-        progress = run.load_checkpoint(model, optimizer)
-        written = 4.0 if progress.looks_without_gain else 2.0
-        nothing_left = second == 2 and not run.has_checkpoint()  # then training starts anew
-        assert values(model, optimizer) == {0.0} if nothing_left else {written}
-        run.save_checkpoint(model, optimizer, Progress(update=6))  # what lies about is no hindrance
-        assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["000006"]
-        if not killed:
-            assert written == 4.0
-            assert operations > 10
-            break
-
-
-def test_the_best_weights_are_whole_wherever_writing_them_is_killed(
-    model: MultilingualModel, optimizer: FlatAdamW, tiny_recipe: Recipe, tmp_path: Path
-):
-    for operations in itertools.count():
-        run = Run(tmp_path / str(operations))
-        run.write_settings(tiny_recipe)
-        fill(model, optimizer, 2)
-        run.save_best(model, 2)
-        fill(model, optimizer, 4)
-        with killed_after(operations) as killed:
-            run.save_best(model, 4)
-        fill(model, optimizer, 0)
-        run.load_best(model)
-        (value,) = {float(x) for v in model.trainable_variables for x in np.unique(np.asarray(v))}
-        assert value == (4.0 if run.best_folder().name == "000004" else 2.0)
-        if not killed:
-            assert value == 4.0
-            assert operations > 10
-            break
-
-
-# --- Saved and loaded
-
-
-def test_a_checkpoint_holds_everything_to_the_last_bit(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
-    generator = np.random.default_rng(0)
-    everything = [*model.trainable_variables, *optimizer.variables]
-    for variable in everything:
-        variable.assign(generator.standard_normal(variable.shape).astype("float32"))
-    model.random.state.assign(np.array([3, 11]))
-    before = [np.array(variable) for variable in everything]
-    progress = Progress(6, 0.25, 4, 1, 12.5, 0.5)
-    run.save_best(model, 4)
-    run.save_checkpoint(model, optimizer, progress)
-    fill(model, optimizer, 0)
-    assert run.load_checkpoint(model, optimizer) == progress == run.progress()
-    for variable, array in zip(everything, before, strict=True):
-        np.testing.assert_array_equal(np.array(variable), array)
-    assert np.array(model.random.state).tolist() == [3, 11]
-
-
-def test_nothing_that_is_trained_is_left_out(model: MultilingualModel, run: Run):
-    run.save_best(model, 1)
-    assert run.num_parameters() == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    saved = {path.name for path in run.best_folder().rglob("*.safetensors")}
-    assert saved == {"encoder.safetensors", "aa.safetensors", "bb.safetensors"}
-
-
-def test_what_another_process_has_just_replaced_is_looked_for_again(
-    model: MultilingualModel, optimizer: FlatAdamW, run: Run, monkeypatch: pytest.MonkeyPatch
-):
-    fill(model, optimizer, 2)
-    run.save_checkpoint(model, optimizer, Progress(update=2))
-    run.save_best(model, 2)
-    read, load = runs._read_progress, runs.load_weights
-
-    def read_late(path: Path) -> Progress:
-        if path.parent.name == "000002":
-            run.save_checkpoint(model, optimizer, Progress(update=4))
-        return read(path)
-
-    def load_late(folder: Path, parts: dict) -> None:
-        if folder.name == "000002":
-            fill(model, optimizer, 4)
-            run.save_best(model, 4)
-            fill(model, optimizer, 0)
-        load(folder, parts)
-
-    monkeypatch.setattr(runs, "_read_progress", read_late)
-    monkeypatch.setattr(runs, "load_weights", load_late)
-    assert run.progress() == Progress(update=4)
-    run.load_best(model)
-    assert {float(x) for v in model.trainable_variables for x in np.unique(np.asarray(v))} == {4.0}
-
-
-# --- The log
-
-
 @pytest.mark.parametrize(("update", "kept"), [(0, []), (2, [2]), (3, [2]), (4, [2, 4]), (6, [2, 4, 6]), (8, [2, 4, 6])])
 def test_what_was_logged_after_the_checkpoint_is_taken_off(run: Run, update: int, kept: list[int]):
     for logged in (2, 4, 6):
@@ -236,147 +56,6 @@ def test_a_whole_log_is_not_written_anew(run: Run):
     before = run.log_path.stat()
     run.trim_log(2)
     assert run.log_path.stat().st_ino == before.st_ino
-
-
-# --- Damaged
-
-
-def test_damaged_progress_is_an_input_error(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
-    run.save_checkpoint(model, optimizer, Progress(update=2))
-    path = run.path / "checkpoints" / "000002" / "progress.json"
-    whole = json.loads(path.read_text())
-    damaged = [{"update": -3}, {"update": 1e3}, {"update": True}, {"wall_time_s": float("nan")}, {"end": 1.5}]
-    contents = [json.dumps({**whole, **change}).encode() for change in damaged]
-    for content in (b"", b"{", b"[]", b'{"updates": 3}', b"\xff\xfe", *contents, None):
-        if content is None:
-            path.unlink()
-        else:
-            path.write_bytes(content)
-        for read in (run.progress, lambda: run.load_checkpoint(model, optimizer)):
-            with pytest.raises(InputError, match=r"progress\.json") as caught:
-                read()
-            assert COPY_AGAIN in caught.value.action
-
-
-@pytest.mark.parametrize("part", ["encoder.safetensors", "heads/bb.safetensors"])
-def test_damaged_weights_are_an_input_error(model: MultilingualModel, run: Run, part: str):
-    run.save_best(model, 2)
-    path = run.best_folder() / part
-    whole = path.read_bytes()
-    for content in (b"", whole[: len(whole) // 2], b"\xff" * 99, None):
-        if content is None:
-            path.unlink()
-        else:
-            path.write_bytes(content)
-        with pytest.raises(InputError, match=f"{part} cannot be read"):
-            run.load_best(model)
-
-
-def exchange(one: Path, other: Path) -> None:
-    content = one.read_bytes()
-    one.write_bytes(other.read_bytes())
-    other.write_bytes(content)
-
-
-def halve(path: Path) -> None:
-    save_part(path, {name: array.astype("float16") for name, array in load_part(path).items()})
-
-
-def edit(path: Path, one: str, other: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert one in text
-    write_text(path, text.replace(one, other))
-
-
-CHANGES = {
-    "heads/aa.safetensors": lambda run: exchange(*sorted(run.best_folder().glob("heads/*"))),
-    "encoder.safetensors": lambda run: halve(run.best_folder() / "encoder.safetensors"),
-    "tokenizers/aa.json": lambda run: edit(run.path / "tokenizers" / "aa.json", '"b"', '"c"'),
-    "features.hop_s": lambda run: edit(run.settings_path, "hop_s: 0.01", "hop_s: 0.012"),
-}
-"""By what the message names."""
-
-
-@pytest.mark.parametrize("named", CHANGES)
-def test_weights_and_what_gives_them_their_sense_are_those_that_were_saved(tiny_recipe: Recipe, run: Run, named: str):
-    model = model_of(tiny_recipe, {"aa": 4, "bb": 4})
-    run.start(tiny_recipe, {name: CharacterTokenizer.from_texts(["ab"], name) for name in ("aa", "bb")})
-    run.save_best(model, 2)
-    run.load_best(model)
-    CHANGES[named](run)
-    with pytest.raises(InputError, match="no longer as it was trained") as caught:
-        run.load_best(model)
-    assert named in caught.value.received
-    (run.best_folder() / CONTENTS).unlink()  # as the message says
-    run.load_best(model)
-
-
-def test_a_run_goes_on_that_was_killed_while_it_wrote_the_same_best_weights_again(
-    model: MultilingualModel, optimizer: FlatAdamW, run: Run
-):
-    run.save_best(model, 2)
-    run.save_checkpoint(model, optimizer, Progress(update=2, best_update=2))
-    (run.path / "best" / "000002").rename(run.path / "best" / "former.tmp")
-    assert run.progress().update == run.load_checkpoint(model, optimizer).update == 2
-
-
-def test_a_run_without_settings_best_weights_or_checkpoints_is_not_begun_anew(
-    model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
-):
-    run.save_best(model, 2)
-    run.save_checkpoint(model, optimizer, Progress(update=4, best_update=2))
-    (run.path / "best" / "²").mkdir()  # a digit for Python, and no number
-    assert run.progress().update == 4
-    run.settings_path.unlink()
-    with pytest.raises(InputError, match="holds weights, and no settings"):
-        run.exists()
-    shutil.rmtree(run.path / "checkpoints")
-    with pytest.raises(InputError, match="lacks what its training left"):
-        run.load_checkpoint(model, optimizer)
-    run.write_settings(tiny_recipe)
-    run.load_best(model)  # enough for recognising
-    run.save_checkpoint(model, optimizer, Progress(update=4, best_update=2))
-    shutil.rmtree(run.path / "best")
-    with pytest.raises(InputError, match="lacks what its training left") as caught:
-        run.load_checkpoint(model, optimizer)
-    assert "best/000002" in caught.value.expected
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_not_numbers_are_an_input_error(model: MultilingualModel, run: Run, value: float):
-    run.save_best(model, 2)
-    path = run.best_folder() / "heads" / "bb.safetensors"
-    arrays = load_part(path)
-    arrays["bias"][1] = value
-    save_part(path, arrays)
-    with pytest.raises(InputError, match=r"bb\.safetensors are not numbers: bias") as caught:
-        run.load_best(model)
-    assert caught.value.received.startswith(f"1 of {arrays['bias'].size} ")
-
-
-def test_a_checkpoint_of_another_shape_is_an_input_error(
-    model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
-):
-    objective = objective_of(model)
-    for kind in ("uncertainty", "random", "ctc_dro"):
-        weighting = WEIGHTINGS[kind](objective)
-        run.save_checkpoint(model, optimizer, Progress(update=2), weighting)
-        folder = run.path / "checkpoints" / "000002"
-        files = ["random"] + ["weighting"] * bool(weighting.state())
-        for name in files:
-            path = folder / f"{name}.safetensors"
-            whole = load_part(path)
-            for damaged in ({}, {key: np.zeros(17, array.dtype) for key, array in whole.items()}):
-                save_part(path, damaged)
-                with pytest.raises(InputError, match=f"{name}.safetensors does not fit the run's settings"):
-                    run.load_checkpoint(model, optimizer, weighting)
-            save_part(path, whole)
-        state = optimizer.named_state()
-        largest = max(state, key=lambda name: state[name].size)
-        save_part(folder / "optimizer.safetensors", {**state, largest: state[largest][:-1]})
-        with pytest.raises(InputError, match=r"optimizer\.safetensors does not fit") as caught:
-            run.load_checkpoint(model, optimizer, weighting)
-        assert largest in caught.value.expected, kind
 
 
 BAD_SIDE_FILES = {
@@ -411,29 +90,6 @@ def test_damaged_side_files_are_input_errors(run: Run, tiny_recipe: Recipe, name
         assert caught.value.action in (COPY_AGAIN, LEAVE_OUT)
 
 
-def test_a_full_disk_is_what_the_system_says(model: MultilingualModel, run: Run, tmp_path: Path):
-    """`safetensors` makes an error of its own of it."""
-    command = "import numpy, pathlib; from speech_mtl.run.weights import save_part"
-    command += f"; path = pathlib.Path({str(tmp_path)!r}, 'w')"
-    command += "; save_part(path, {'a': numpy.zeros(100_000)})"
-    limited = ["bash", "-c", 'ulimit -f 12; exec "$0" -c "$1"', sys.executable, command]
-    ended = subprocess.run(limited, capture_output=True, text=True, check=False)
-    assert ended.stderr.splitlines()[-1].startswith(f"OSError: [Errno {errno.EFBIG}] ")
-    assert str(tmp_path / "w") in ended.stderr.splitlines()[-1]
-    assert not list(tmp_path.glob(".*.tmp"))
-
-
-def test_an_optimizer_of_another_network_is_an_input_error(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
-    run.save_checkpoint(model, optimizer, Progress(update=2))
-    path = run.path / "checkpoints" / "000002" / "optimizer.safetensors"
-    state = optimizer.named_state()
-    missing = sorted(state)[0]
-    save_part(path, {name: value for name, value in state.items() if name != missing})
-    with pytest.raises(InputError, match=r"optimizer\.safetensors does not fit") as caught:
-        run.load_checkpoint(model, optimizer)
-    assert missing in caught.value.expected
-
-
 def test_what_is_no_run_says_so(tmp_path: Path):
     with pytest.raises(InputError, match="is not a run") as caught:
         Run(tmp_path / "nothing").recipe()
@@ -451,13 +107,6 @@ def test_a_run_of_another_version_is_refused(run: Run, tiny_recipe: Recipe):
         run.recipe()
     run.format_path.unlink()
     assert run.recipe() == tiny_recipe, "the first format had no such file"
-
-
-def test_a_run_without_weights_says_so(run: Run):
-    with pytest.raises(InputError, match="has no trained weights yet"):
-        run.load()
-    assert run.progress() == Progress()
-    assert not run.has_checkpoint()
 
 
 def test_settings_and_tokenizers_come_back(run: Run, tiny_recipe: Recipe):

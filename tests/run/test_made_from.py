@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.errors import InputError
 from speech_mtl.run.made_from import Now, Source, sources
 from speech_mtl.run.speech import open_split
+from speech_mtl.settings.recipe import Recipe
 
 Speech = dict[str, Source]
 

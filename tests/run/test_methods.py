@@ -10,6 +10,7 @@ import pytest
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
 from speech_mtl.run.folder import Run
 from speech_mtl.run.methods import METHODS, find_method
@@ -36,7 +37,8 @@ def test_a_method_can_be_repeated_for_language_after_language(
     for language in ("cc", "dd"):
         runs.append(taught(runs[-1], language, method, make_corpus, tmp_path))
     heard = [
-        {language: run.load().transcribe(waveforms, language) for language in run.recipe().languages} for run in runs
+        {language: load_recognizer(run).transcribe(waveforms, language) for language in run.recipe().languages}
+        for run in runs
     ]
     assert [list(languages) for languages in heard] == [["aa", "bb"], ["aa", "bb", "cc"], ["aa", "bb", "cc", "dd"]]
     for before, after in pairwise(heard):
@@ -45,7 +47,7 @@ def test_a_method_can_be_repeated_for_language_after_language(
             assert same or method == "finetune", language
     logits = []
     for run in runs:
-        model = run.load().model
+        model = load_recognizer(run).model
         inputs = np.stack([waveforms[0][:3000]]), np.array([3000], "int32"), np.array([1], "int32")
         logits.append(np.array(model(*inputs, languages=("bb",)).values[TRANSCRIPT])[..., :5])
     assert np.array_equal(logits[0], logits[1]) == np.array_equal(logits[1], logits[2]) == (method != "finetune")

@@ -10,17 +10,18 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_encoders import encoder_settings, feature_settings
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model, build_targets
+from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
 from speech_mtl.run.folder import Run
 from speech_mtl.run.start import PartOrigin, start_from
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe import Recipe
 
 OLD = {"aa": "a b", "bb": "bc", "dd": "d"}
 """The letters of an old run's languages."""
@@ -40,7 +41,7 @@ def run_of(path: Path, recipe: Recipe, changes: Mapping[str, Any], letters: Mapp
     for head in model.heads[TRANSCRIPT].output_layers.values():
         head.bias.assign(np.random.default_rng(3).normal(size=head.num_tokens))
     run.start(recipe, tokenizers)
-    run.save_best(model, 1)
+    Checkpoints(run).save_best(model, 1)
     return run
 
 
@@ -187,6 +188,6 @@ def test_finetuning_takes_the_setting_and_reports_the_rows(tiny_recipe: Recipe, 
     after = train(finetuning_recipe(run, new, {**still, "training.evaluate_every": 1, **COPY}), tmp_path / "after")
     rows = next(row for row in json.loads(after.start_path.read_text()) if row["part"] == "heads/cc")["rows"]
     assert rows == {token: ["aa", "bb"] for token in ("<blank>", *"abcd")}
-    for key, array in weights(after.load().model, "cc").items():
+    for key, array in weights(load_recognizer(after).model, "cc").items():
         for token, row in zip(after.tokenizers()["cc"].vocabulary, array, strict=True):
             np.testing.assert_allclose(row, searched(run, token, key, ["aa", "bb"])[1], atol=1e-6)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import speech_mtl.run.train as training
-from speech_mtl.config import Recipe
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.plateau import is_on_plateau, plateau_text, stuck_languages
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.data import examples as examples_module
 from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
@@ -16,6 +15,7 @@ from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.run.evaluate import load_references
 from speech_mtl.run.speech import Split, make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.targets.target import Target
 

@@ -10,7 +10,6 @@ import pytest
 from heard import Heard
 from made_up_targets import model_of
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
@@ -18,11 +17,13 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model, build_targets
+from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
 from speech_mtl.run.start import PartOrigin, start_from
 from speech_mtl.run.train import train
-from speech_mtl.targets import TARGETS, LabelTarget
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.targets.target import LabelTarget
 
 
 def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
@@ -51,7 +52,7 @@ def test_heads_are_found_by_name_whatever_the_order(trained: Run, untraced: None
     expected = {"encoder": "kept", **{f"heads/{name}": "new" if name == "cc" else "kept" for name in languages}}
     left = {} if "aa" in languages else {"heads/aa": "left out"}
     assert told(origins) == expected | left
-    recognizer, original = Recognizer(model, tokenizers, 16_000), trained.load()
+    recognizer, original = Recognizer(model, tokenizers, 16_000), load_recognizer(trained)
     for language in {"aa", "bb"}.intersection(languages):
         assert heard(trained, recognizer, language) == heard(trained, original, language)
 
@@ -60,7 +61,7 @@ def test_every_weight_of_both_runs_is_in_the_report(trained: Run):
     tokenizers = {"bb": trained.tokenizers()["bb"], "cc": CharacterTokenizer.from_texts(["xyz"], "cc")}
     model, origins = started(trained, trained.recipe(), tokenizers)
     listed = {(origin.part, name): shape for origin in origins for name, shape in origin.weights.items()}
-    for part, variables in {**trained.load().model.parts(), **model.parts()}.items():
+    for part, variables in {**load_recognizer(trained).model.parts(), **model.parts()}.items():
         for name, variable in variables.items():
             assert listed.pop((part, name)) == tuple(variable.shape)
     assert not listed
@@ -140,11 +141,11 @@ def test_own_layers_begin_as_copies_of_shared_ones(trained: Run):
     assert "encoder" not in origins
     assert origins["own/aa"].reason == "copies of layers that the run shares"
     assert str(origins["own/aa"]).startswith("own layers of aa kept: copies")
-    shared = trained.load().model.parts()["encoder"]
+    shared = load_recognizer(trained).model.parts()["encoder"]
     for name, variable in model.parts()["own/bb"].items():
         np.testing.assert_array_equal(np.array(variable), np.array(shared[name.replace("/bb/", "/", 1)]))
     recognizer = Recognizer(model, trained.tokenizers(), 16_000)
-    assert heard(trained, recognizer, "bb") == heard(trained, trained.load(), "bb")
+    assert heard(trained, recognizer, "bb") == heard(trained, load_recognizer(trained), "bb")
 
 
 @pytest.mark.parametrize("adapters", [{"kind": "bottleneck"}, {"kind": "low_rank"}])
@@ -155,18 +156,18 @@ def test_adapters_are_new_and_at_first_change_nothing(trained: Run, adapters: di
         "own/bb": "new",
     }
     recognizer = Recognizer(model, trained.tokenizers(), 16_000)
-    assert heard(trained, recognizer, "aa") == heard(trained, trained.load(), "aa")
+    assert heard(trained, recognizer, "aa") == heard(trained, load_recognizer(trained), "aa")
 
 
 def test_trained_adapters_leave_the_shared_encoder_and_others_as_they_are(trained: Run, tmp_path: Path):
     changes = {"adapters": {"kind": "bottleneck", "size": 4}, "training.unfreezing": {"kind": "heads"}}
     run = train(kept_beside(trained, **changes), tmp_path / "run")
-    before, after = trained.load().model.parts(), run.load().model.parts()
+    before, after = load_recognizer(trained).model.parts(), load_recognizer(run).model.parts()
     for name in ("encoder", "heads/aa"):
         assert all(np.array_equal(before[name][key], after[name][key]) for key in before[name])
     assert not any(np.any(variable) for key, variable in after["own/aa"].items() if key.endswith("/up"))
     assert all(np.any(variable) for key, variable in after["own/bb"].items() if key.endswith("/up"))
-    assert heard(trained, run.load(), "aa") == heard(trained, trained.load(), "aa")
+    assert heard(trained, load_recognizer(run), "aa") == heard(trained, load_recognizer(trained), "aa")
     _, origins = start_with(run, {"adapters": changes["adapters"]})
     assert all(origin.state == "kept" for origin in origins.values())
 
@@ -177,7 +178,7 @@ def untrained(trained: Run, path: Path, changes: dict) -> Run:
     run, tokenizers = Run(path), trained.tokenizers()
     model = build_model(recipe, build_targets(recipe, tokenizers, run_tasks(recipe)))
     run.start(recipe, tokenizers, run_tasks(recipe))
-    run.save_best(model, 1)
+    Checkpoints(run).save_best(model, 1)
     return run
 
 
@@ -185,7 +186,7 @@ def run_tasks(recipe: Recipe) -> dict[str, LabelTarget]:
     """The tasks of a recipe, each of two classes or tags."""
     told = {name: "classes" if own.kind == "classes" else "tags" for name, own in recipe.tasks.items()}
     return {
-        name: TARGETS[recipe.tasks[name].kind](**{"name": name, "label": name, key: ["a", "b"]})
+        name: recipe.tasks[name].member()(**{"name": name, "label": name, key: ["a", "b"]})
         for name, key in told.items()
     }
 
@@ -288,11 +289,11 @@ def kept_beside(trained: Run, **changes: object) -> Recipe:
 
 def test_a_language_that_is_not_trained_keeps_its_head_to_the_bit(trained: Run, tmp_path: Path):
     run = train(kept_beside(trained), tmp_path / "run")
-    before, after = trained.load().model.parts(), run.load().model.parts()
+    before, after = load_recognizer(trained).model.parts(), load_recognizer(run).model.parts()
     for name, same in (("heads/aa", True), ("heads/bb", False), ("encoder", False)):
         pairs = [(np.array(before[name][key]), np.array(after[name][key])) for key in before[name]]
         assert all(np.array_equal(*pair) for pair in pairs) == same, name
-    assert run.load().model.languages == ("aa", "bb")
+    assert load_recognizer(run).model.languages == ("aa", "bb")
     (record,) = map(json.loads, run.log_path.read_text().splitlines())
     assert record["train_loss"].keys() == {"bb"}
     assert "weight" not in record, "there is one task"
@@ -300,7 +301,7 @@ def test_a_language_that_is_not_trained_keeps_its_head_to_the_bit(trained: Run, 
 
 def test_with_heads_only_the_encoder_stays_to_the_bit(trained: Run, tmp_path: Path):
     run = train(kept_beside(trained, **{"training.unfreezing": {"kind": "heads"}}), tmp_path / "run")
-    before, after = trained.load().model.parts(), run.load().model.parts()
+    before, after = load_recognizer(trained).model.parts(), load_recognizer(run).model.parts()
     for name, same in (("heads/aa", True), ("heads/bb", False), ("encoder", True)):
         pairs = [(np.array(before[name][key]), np.array(after[name][key])) for key in before[name]]
         assert all(np.array_equal(*pair) for pair in pairs) == same, name

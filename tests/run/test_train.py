@@ -13,15 +13,19 @@ import pytest
 from heard import Heard
 
 import speech_mtl.run.train as train_module
-from speech_mtl.config import Recipe
+from speech_mtl.backend.step import StepResult
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
+from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import evaluate, load_references, recognize
 from speech_mtl.run.folder import Run
+from speech_mtl.run.observer import RunObserver
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.train import train
+from speech_mtl.run.validation import Validation
 from speech_mtl.run.weights import load_part
+from speech_mtl.settings.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def errors(run: Run, recognizer: Recognizer, language: str, head: str) -> float:
 
 
 def test_each_language_is_recognised_by_its_own_head_only(trained: Run):
-    recognizer = trained.load()
+    recognizer = load_recognizer(trained)
     for language, other in (("aa", "bb"), ("bb", "aa")):
         own, wrong = errors(trained, recognizer, language, language), errors(trained, recognizer, language, other)
         assert own < 0.15
@@ -62,7 +66,7 @@ def test_training_starts_from_another_run_even_if_killed_before_its_first_checkp
     run = train(recipe, tmp_path / "run", screen)
     assert any("encoder kept; bb kept; aa kept" in line for line in screen.lines)
     assert json.loads(run.log_path.read_text())["dev_cer"]["bb"] == pytest.approx(
-        errors(trained, trained.load(), "bb", "bb"), abs=0.05
+        errors(trained, load_recognizer(trained), "bb", "bb"), abs=0.05
     )
 
 
@@ -170,13 +174,13 @@ def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short:
     recipe = short.recipe().overridden({"training.num_updates": 4})
     rates = {}
     with pytest.MonkeyPatch.context() as patched:
-        on_update = train_module._Training.on_update
+        on_update = RunObserver.on_update
 
-        def seen(self, update: int, loss: float, rate: float, norm: float) -> None:
+        def seen(self, update: int, found: StepResult, rate: float) -> None:
             rates[update] = rate
-            on_update(self, update, loss, rate, norm)
+            on_update(self, update, found, rate)
 
-        patched.setattr(train_module._Training, "on_update", seen)
+        patched.setattr(RunObserver, "on_update", seen)
         train(recipe, short.path, screen)
     assert f"warning {short.path}: training.num_updates: 2 -> 4" in screen.lines
     assert "Going on from update 2." in screen.lines
@@ -326,7 +330,7 @@ def test_looks_and_the_end_have_the_running_mean_of_the_weights(varied: Recipe, 
     run = train(recipe, tmp_path / "run")
     checkpoint, best = run.path / "checkpoints" / "000004", run.path / "best" / "000004"
     means = load_part(checkpoint / "optimizer.safetensors")
-    recognizer = run.load()
+    recognizer = load_recognizer(run)
     for variable in recognizer.model.trainable_variables:
         mean = means[f"mean/{variable.path}"].reshape(variable.shape)
         np.testing.assert_array_equal(np.asarray(variable.value), mean)
@@ -349,12 +353,12 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
 
     def life(update: int, owner: object, name: str, after: bool = False) -> None:
         """Trains until a function is called at or after an update."""
-        original, on_update = getattr(owner, name), train_module._Training.on_update
+        original, on_update = getattr(owner, name), RunObserver.on_update
         done = [0]
 
-        def counting(self, number: int, *figures: float) -> None:
+        def counting(self, number: int, *found) -> None:
             done[0] = number
-            on_update(self, number, *figures)
+            on_update(self, number, *found)
 
         def deadly(*arguments) -> object:
             if done[0] < update:
@@ -364,7 +368,7 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
             raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr(train_module._Training, "on_update", counting)
+            patched.setattr(RunObserver, "on_update", counting)
             patched.setattr(owner, name, deadly)
             with pytest.raises(Killed):
                 train(varied, run.path)
@@ -372,13 +376,13 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
     life(2, Run, "append_log", after=True)  # logged, but not saved
     assert [json.loads(line)["update"] for line in run.log_path.read_text().splitlines()] == [2]
     assert run.progress().update == 0
-    life(4, Run, "save_checkpoint")
+    life(4, Checkpoints, "save")
     assert run.progress().update == 2
     with run.log_path.open("a") as file:
         file.write('{"update": 4, "los')  # cut off in the middle of a line
     (run.path / "checkpoints" / "000004.tmp" / "heads").mkdir(parents=True)
     (run.path / "checkpoints" / "000004.tmp" / "encoder.safetensors").write_bytes(b"half")
-    life(5, train_module._Training, "evaluate")
+    life(5, Validation, "__call__")
     assert run.progress().update == 4
     screen = Heard()
     train(varied, run.path, screen)
@@ -453,13 +457,13 @@ def test_utterances_whose_loss_is_no_number_are_named(
     def build_failing_step(*arguments, **keywords):
         step, number = build_step(*arguments, **keywords), itertools.count()
 
-        def failing(batch, rate, weights):
-            found = step(batch, rate, weights)
+        def failing(*begun):
+            batch, found = begun[0], step(*begun)()
             if next(number) == 2:
                 for row in range(0, len(found.losses), 2):
                     found.losses[row] = np.nan
                     bad.append((batch.language_ids[row], batch.waveforms[row, : batch.num_samples[row]]))
-            return found
+            return lambda: found
 
         return failing
 

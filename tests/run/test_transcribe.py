@@ -7,12 +7,13 @@ import pytest
 import soundfile
 from made_up_targets import model_of
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
+from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
-from speech_mtl.run.transcribe import audio_files, label_texts, transcribe_files
+from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets import Classes, FrameTags, Number
 
 
@@ -20,7 +21,7 @@ from speech_mtl.targets import Classes, FrameTags, Number
 def run(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
     run = Run(tmp_path / "run")
     run.start(tiny_recipe, {language: CharacterTokenizer.from_texts(["abcd"], language) for language in ("aa", "bb")})
-    run.save_best(model_of(tiny_recipe, {"aa": 5, "bb": 5}), 1)
+    Checkpoints(run).save_best(model_of(tiny_recipe, {"aa": 5, "bb": 5}), 1)
     return run
 
 
@@ -123,4 +124,33 @@ def test_labels_are_told_as_words():
         "sounds": FrameTags("sounds", "sounds", ["voiced"]),
     }
     labels = {"emotion": np.array([0.1, 0.4]), "age": np.array([0.5]), "sounds": np.ones((7, 1))}
-    assert label_texts(tasks, Hypothesis("x", "aa", "abc", -1.0, labels)) == ["emotion=angry", "age=35.0"]
+    assert label_values(tasks, Hypothesis("x", "aa", "abc", -1.0, labels)) == {"emotion": "angry", "age": 35.0}
+
+
+def test_transcripts_lie_in_their_folder_as_the_files_do_in_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    out = Path("out")
+    one = [Path("a/x.y.wav"), tmp_path / "a" / "z.wav", Path("a/../a/z.wav")]
+    assert transcript_paths(one, out, "srt") == dict(
+        zip(one, [out / "x.y.srt", out / "z.srt", out / "z.srt"], strict=True)
+    )
+    several = [Path("a/1.wav"), Path("b/c/1.wav"), Path("b/1.wav")]
+    assert list(transcript_paths(several, out, "txt").values()) == [out / "a/1.txt", out / "b/c/1.txt", out / "b/1.txt"]
+    assert transcript_paths([], out, "txt") == {}
+    odd = [Path("a" * 300 + ".wav"), Path("a\0b.wav"), Path("*.wav"), Path("/"), Path()]
+    assert len(transcript_paths(odd, out, "txt")) == len(odd)
+
+
+@pytest.mark.parametrize("names", [("x.wav", "x.mp3"), ("X.wav", "x.mp3"), ("\u00e9.wav", "e\u0301.flac")])
+def test_transcripts_of_two_files_never_take_one_place(names: tuple[str, str]):
+    with pytest.raises(InputError, match="would replace another") as caught:
+        transcript_paths(list(map(Path, names)), Path("out"), "srt")
+    assert f"is that of {names[0]}" in caught.value.received
+
+
+def test_transcripts_that_are_there_are_not_replaced(tmp_path: Path):
+    (tmp_path / "x.srt").write_text("mended by hand")
+    with pytest.raises(InputError, match="would replace another") as caught:
+        transcript_paths([Path("x.wav")], tmp_path, "srt")
+    assert "x.srt, which is there already" in caught.value.received
+    assert list(transcript_paths([Path("x.wav")], tmp_path, "vtt").values()) == [tmp_path / "x.vtt"]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made_up_targets import model_of
 
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.run.weights import load_part, load_weights, save_part, save_weights
+from speech_mtl.settings.recipe import Recipe
 
 
 def test_every_shape_comes_back(tmp_path: Path):

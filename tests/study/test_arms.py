@@ -4,13 +4,13 @@ import itertools
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
 from speech_mtl.run.methods import FROZEN_RATE
-from speech_mtl.settings import ProgressiveSettings
+from speech_mtl.settings.network import ProgressiveSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import UnfreezingSettings
 from speech_mtl.study.arms import ARMS, Stage, find_arm
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
-from speech_mtl.training.unfreezing import UNFREEZINGS
 
 
 def recipe(budget_s: float = 60.0, seed: int = 0, target: str | None = "bb") -> Recipe:
@@ -178,7 +178,7 @@ def test_arms_that_add_adapters_refuse_a_recipe_that_has_some(arm: str, kind: st
 
 
 def test_every_way_of_unfreezing_is_an_arm():
-    for kind in UNFREEZINGS.keys() - {"all"}:
+    for kind in UnfreezingSettings.kinds().keys() - {"all"}:
         first, second = stages(kind)
         assert first == stages("pretrain_finetune")[0]
         assert second.recipe.training.unfreezing.kind == kind

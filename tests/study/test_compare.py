@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import get_type_hints
@@ -16,19 +15,21 @@ import pytest
 from heard import Heard
 
 import speech_mtl.run.evaluate as evaluate_module
-import speech_mtl.run.train as train_module
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.run.evaluate import saved_evaluation
+from speech_mtl.run.evaluated import saved_evaluation
 from speech_mtl.run.folder import Run
+from speech_mtl.run.loop import Training
 from speech_mtl.run.provenance import commit
-from speech_mtl.run.speech import open_split
+from speech_mtl.run.speech import TrainingSpeech, open_split
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.compare import compare, transfer
 from speech_mtl.study.gather import UNKNOWN
 from speech_mtl.study.plan import plan_comparison
+from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import comparison_table
+from speech_mtl.study.results import load
 from speech_mtl.study.statistics.hypotheses import Model, read_test_sets
 from speech_mtl.study.statistics.rows import ResultRow
 
@@ -82,19 +83,20 @@ def compared(
     )
     done = Compared(recipe, folder / "out")
     with pytest.MonkeyPatch.context() as patched:
-        finish, evaluate = train_module._Training.finish, evaluate_module.evaluate
-        batches = train_module.batches
+        finish, evaluate = Training.run, evaluate_module.evaluate
+        batches = TrainingSpeech.batches
 
-        def counted_finish(training):
+        def counted_finish(training, *arguments):
             if done.trained.count("alone-0.06min-seed0") == 1 and not done.stopped_at[0]:
                 done.stopped_at = (list(done.trained), list(done.evaluated))
                 raise KeyboardInterrupt
-            done.trained.append(training.run.path.name)
-            patched.setattr(train_module, "batches", partial(counted_batches, training.run.path.name))
-            return finish(training)
+            name = training.checkpoints.run.path.name
+            done.trained.append(name)
+            patched.setattr(TrainingSpeech, "batches", lambda *own: counted_batches(name, *own))
+            return finish(training, *arguments)
 
-        def counted_batches(name, *arguments, **keywords):
-            for batch in batches(*arguments, **keywords):
+        def counted_batches(name, *arguments):
+            for batch in batches(*arguments):
                 done.audio_s[name] = done.audio_s.get(name, 0.0) + batch.num_samples.sum() / recipe.data.sample_rate_hz
                 yield batch
 
@@ -102,7 +104,7 @@ def compared(
             done.evaluated.append(run.path.name)
             return evaluate(run, *arguments, **keywords)
 
-        patched.setattr(train_module._Training, "finish", counted_finish)
+        patched.setattr(Training, "run", counted_finish)
         patched.setattr(evaluate_module, "evaluate", counted_evaluate)
         with pytest.raises(KeyboardInterrupt):
             compare(recipe, done.folder)
@@ -208,7 +210,7 @@ def test_budgets_are_nested_and_equal_across_arms(compared: Compared):
 def test_the_page_shows_the_table_and_what_is_to_be_said_about_the_data(compared: Compared):
     text = (compared.folder / "comparison.md").read_text()
     assert text.startswith("# tiny: aa\n\nTones.\n\n| Target speech | alone: CER % |")
-    assert comparison_table(compared.rows, "aa") in text
+    assert render_block(comparison_table(load(compared.folder).summary.arms), {}) in text
 
 
 def test_a_run_is_evaluated_again_after_its_weights_or_its_test_set_have_changed(compared: Compared):
@@ -290,7 +292,7 @@ def test_the_report_lies_beside_the_rows(compared: Compared):
     assert "failures.json" not in names
     arms = json.loads((compared.folder / "arms.json").read_text())
     assert [(row["arm"], row["budget_s"]) for row in arms] == [
-        (arm, row["budget_s"]) for row in compared.rows[::4] for arm in ("alone", "pretrain_finetune")
+        (arm, round(row["budget_s"], 6)) for row in compared.rows[::4] for arm in ("alone", "pretrain_finetune")
     ]
     worth = json.loads((compared.folder / "efficiency.json").read_text())
     assert bool(worth) != ("auxiliary languages save cannot be said: " in (compared.folder / "report.md").read_text())
@@ -349,14 +351,14 @@ def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
             "compare.num_replications": 200,
         }
     )
-    finish = train_module._Training.finish
+    finish = Training.run
 
-    def fails_in_pretraining(training):
-        if training.run.path.name == "pretrain-seed0":
+    def fails_in_pretraining(training, *arguments):
+        if training.checkpoints.run.path.name == "pretrain-seed0":
             raise InputError("The loss is no number", expected="one", received="nan", action="lower the rate")
-        return finish(training)
+        return finish(training, *arguments)
 
-    monkeypatch.setattr(train_module._Training, "finish", fails_in_pretraining)
+    monkeypatch.setattr(Training, "run", fails_in_pretraining)
     with pytest.raises(InputError, match="2 of 3 runs failed") as caught:
         compare(recipe, tmp_path / "out")
     assert "The loss is no number" in caught.value.received
@@ -377,12 +379,13 @@ def test_a_fault_of_ours_is_raised_after_the_others_are_done(
     recipe = tiny_recipe.overridden(
         {"training": {"num_updates": 2, "evaluate_every": 2}, "compare.num_replications": 200}
     )
-    finish = train_module._Training.finish
+    finish = Training.run
 
-    def fails_alone(training):
-        return 1 / 0 if training.run.path.name.startswith("alone") else finish(training)
+    def fails_alone(training, *arguments):
+        name = training.checkpoints.run.path.name
+        return 1 / 0 if name.startswith("alone") else finish(training, *arguments)
 
-    monkeypatch.setattr(train_module._Training, "finish", fails_alone)
+    monkeypatch.setattr(Training, "run", fails_alone)
     with pytest.raises(ZeroDivisionError):
         compare(recipe, tmp_path / "out")
     assert {row["arm"] for row in json.loads((tmp_path / "out" / "comparison.json").read_text())} == {"joint"}

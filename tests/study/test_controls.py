@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.settings import ControlSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.study import ControlSettings
 from speech_mtl.study.arms import ARMS, Stage, find_arm
 from speech_mtl.study.controls import arms_and_controls, only
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm

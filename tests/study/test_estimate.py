@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.data import examples
 from speech_mtl.run.folder import Run
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import estimate
 from speech_mtl.study.compare import compare
 from speech_mtl.study.estimate import BYTES_PER_PARAMETER, costs, decoded_bytes, estimate_text

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.files import json_text, write_text
 from speech_mtl.run.folder import Run
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import Stage
 from speech_mtl.study.gather import (
     MOST_POINTS,
@@ -19,8 +19,8 @@ from speech_mtl.study.gather import (
 )
 from speech_mtl.study.plan import Cell, Plan
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import ArmSize, LabelCount, LearningCurve, TaskCurve
-from speech_mtl.training.trainer import Progress
+from speech_mtl.study.statistics.training import ArmSize, LabelCount, LearningCurve, TaskCurve
+from speech_mtl.training.progress import Progress
 
 LOG = {"update": 2, "train_loss": {"aa": 1.0}, "weight": {"aa": 1.0}, "losses": [1.0], "commit": "0123456789ab"}
 

@@ -16,7 +16,7 @@ from speech_mtl.study.lineage import write_forgetting
 def growth(path: Path) -> dict[tuple[int, str], float | None]:
     """By generation and language."""
     rows = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    return {(row["generation"], row["language"]): row["growth"] for row in rows}
+    return {(row["generation"], row["language"]): row["growth"] and row["growth"]["value"] for row in rows}
 
 
 def respelt(run: Run, language: str) -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.errors import InputError
-from speech_mtl.study.plan import plan_comparison, plan_transfer
+from speech_mtl.settings.decoding import GreedyDecodingSettings
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.study.arms import Stage
+from speech_mtl.study.plan import _alike, plan_comparison, plan_transfer
 
 
 def recipe(**compare: object) -> Recipe:
@@ -33,6 +35,14 @@ def test_a_shared_run_is_there_once():
     assert sum(name.startswith("pretrain-") for name in plan.stages) == 2
     assert len(plan.stages) == 2 + len(plan.cells)
     assert plan.num_updates() == sum(stage.recipe.training.num_updates for stage in plan.stages.values())
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_runs_that_decode_in_other_ways_are_others():
+    """Each is evaluated once, in its own way."""
+    one, other = Stage("one", recipe()), GreedyDecodingSettings.model_construct(kind="other")  # pyright: ignore[reportArgumentType]
+    assert _alike(one, Stage("two", recipe()))
+    assert not _alike(one, Stage("two", recipe().model_copy(update={"decoding": other})))
 
 
 def test_what_starts_from_another_run_names_its_folder():

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from speech_mtl.study import results as report
 from speech_mtl.study.predict import prediction_text
 from speech_mtl.study.results import Results
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
-from speech_mtl.study.statistics.rows import Arm
+from speech_mtl.study.statistics.rows import Arm, Origin
 
 WRONG = {"alone": (160, 80, 40), "joint": (80, 60, 50), "heads": (40, 80, 120), "rehearsal": (100, 50)}
 """Letters of 400 that are wrong with 10, 20, 40 minutes and so on."""
@@ -47,7 +47,9 @@ def results(wrong: dict[str, tuple[int, ...]] = WRONG, language: str = "cs", see
                 **{"num_updates": 5, "num_parameters": 9, "wall_time_s": 2.0},
             }
         )
-    return Results("r", "Sixteen speakers read.", rows, [test_set], 300, provenance(6.0, {}))
+    how = asdict(provenance(6.0, {}))
+    origin = Origin(**how, recipe="r", about="Sixteen speakers read.", num_replications=300)
+    return Results(origin, rows, [test_set])
 
 
 def ask(*errors: float, minutes: tuple[float, ...] = (), arms: tuple[str, ...] = (), of: Results | None = None) -> str:

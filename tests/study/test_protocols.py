@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.errors import InputError
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import ARMS, REHEARSED, Stage, find_arm
 
 SHARE, COOLDOWN = 0.4, 50

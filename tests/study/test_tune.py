@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.config import Recipe, parsed_overrides
 from speech_mtl.errors import InputError
+from speech_mtl.settings.dotted import parsed_overrides
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import tune as searches
 from speech_mtl.study.tune import best_weighting, tune, tuned_text
-from speech_mtl.training.trainer import Progress
+from speech_mtl.training.progress import Progress
 
 optuna = pytest.importorskip("optuna")
 JournalStorage = optuna.storages.JournalStorage

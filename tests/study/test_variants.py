@@ -8,10 +8,10 @@ from unicodedata import normalize
 
 import pytest
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.errors import InputError
-from speech_mtl.settings import ConformerSettings
+from speech_mtl.settings.network import ConformerSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import results as report
 from speech_mtl.study.compare import compare, comparison_text
 from speech_mtl.study.plan import plan_comparison

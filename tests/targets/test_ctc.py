@@ -7,14 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.backend import ctc_loss
 
-from speech_mtl.config import Recipe
 from speech_mtl.data.examples import Unusable
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Outputs, Tokens, Utterance
 from speech_mtl.run.train import train
 from speech_mtl.targets.ctc import Ctc
-from speech_mtl.targets.ctc_loss import ctc_loss
 from speech_mtl.training.objective import Objective
 
 ops: Any = keras.ops  # whose annotations admit strings and None

@@ -10,7 +10,7 @@ import pytest
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.targets import TARGETS
+from speech_mtl.settings.tasks import LabelTaskSection
 from speech_mtl.targets.classes import Classes
 from speech_mtl.targets.frame_tags import FrameTags
 from speech_mtl.targets.number import Number

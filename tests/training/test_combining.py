@@ -1,16 +1,15 @@
-"""What the package relies on in any way to combine gradients, found in `COMBININGS`; and each by its paper."""
-
-import inspect
-from typing import get_args
+"""What the package relies on in any way to combine gradients, found by itself; and each by its paper."""
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from usual import usual
 
-from speech_mtl import config, settings
-from speech_mtl.training.combining import COMBININGS, CAGrad, PCGrad
+from speech_mtl.settings.training import CAGradSettings, GradientSettings
+from speech_mtl.training.combining import PCGrad
 
-every_kind = pytest.mark.parametrize("kind", sorted(COMBININGS))
+KINDS = GradientSettings.kinds()
+every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
 
 
 def gradients(size: int, seed: int, width: int = 6) -> np.ndarray:
@@ -23,18 +22,18 @@ def gradients(size: int, seed: int, width: int = 6) -> np.ndarray:
 def test_a_task_without_gradient_has_no_part(kind):
     """And the others' coefficients are as if it was not there."""
     rows = gradients(3, 0)
-    expected = COMBININGS[kind]().coefficients(rows @ rows.T, 4)
+    expected = usual(KINDS[kind]).coefficients(rows @ rows.T, 4)
     assert expected.shape == (3,)
     filled = np.insert(rows, [0, 1, 3], 0.0, axis=0)
-    found = COMBININGS[kind]().coefficients((filled @ filled.T).astype("float32"), 4)
+    found = usual(KINDS[kind]).coefficients((filled @ filled.T).astype("float32"), 4)
     assert found[[0, 2, 5]].tolist() == [0.0, 0.0, 0.0]
     np.testing.assert_allclose(found[[1, 3, 4]], expected, rtol=1e-4)
-    assert COMBININGS[kind]().coefficients(np.zeros((4, 4)), 0).tolist() == [0.0] * 4
+    assert usual(KINDS[kind]).coefficients(np.zeros((4, 4)), 0).tolist() == [0.0] * 4
 
 
 @every_kind
 def test_one_task_keeps_its_gradient_in_direction(kind):
-    found = COMBININGS[kind]().coefficients(np.diag([0.0, 9.0]), 0)
+    found = usual(KINDS[kind]).coefficients(np.diag([0.0, 9.0]), 0)
     assert found[0] == 0.0
     assert found[1] >= 1.0 - 1e-9
 
@@ -43,7 +42,7 @@ def test_one_task_keeps_its_gradient_in_direction(kind):
 def test_coefficients_do_not_depend_on_the_scale(kind):
     for seed in range(5):
         rows = gradients(4, seed)
-        one, other = (COMBININGS[kind]().coefficients(s * rows @ rows.T, 1) for s in (1.0, 1e-6))
+        one, other = (usual(KINDS[kind]).coefficients(s * rows @ rows.T, 1) for s in (1.0, 1e-6))
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
@@ -51,7 +50,7 @@ def test_coefficients_do_not_depend_on_the_scale(kind):
 def test_same_update_and_seed_same_coefficients(kind):
     rows = gradients(5, 1)
     products, before = rows @ rows.T, rows @ rows.T
-    one, again = (COMBININGS[kind](seed=2).coefficients(products, 3) for _ in range(2))
+    one, again = (usual(KINDS[kind], seed=2).coefficients(products, 3) for _ in range(2))
     np.testing.assert_array_equal(one, again)
     np.testing.assert_array_equal(products, before)
 
@@ -62,21 +61,8 @@ def test_two_conflicting_tasks_are_hurt_less_than_by_their_sum(kind, seed):
     rows = gradients(2, seed)
     rows[1] -= 1.5 * rows[1] @ rows[0] / (rows[0] @ rows[0]) * rows[0] * (rows[1] @ rows[0] > 0)
     assert rows[0] @ rows[1] < 0
-    step = COMBININGS[kind]().coefficients(rows @ rows.T, seed) @ rows
+    step = usual(KINDS[kind]).coefficients(rows @ rows.T, seed) @ rows
     assert (rows @ step).min() > (rows @ rows.sum(axis=0)).min()
-
-
-@every_kind
-def test_settings_are_the_arguments(kind):
-    """The settings class of the kind has the constructor's arguments, with the same defaults."""
-    union, *_ = get_args(settings.GradientSettings)
-    by_kind = {get_args(one)[0].model_fields["kind"].default: get_args(one)[0] for one in get_args(union)}
-    assert sorted(by_kind) == sorted(COMBININGS)
-    parameters = inspect.signature(COMBININGS[kind]).parameters
-    arguments = {name: one.default for name, one in parameters.items() if name != "seed"}
-    assert by_kind[kind]().model_dump(exclude={"kind"}) == arguments
-    assert COMBININGS[kind].kind == kind
-    assert kind in config._KINDS
 
 
 def pcgrad_on_vectors(rows: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -139,7 +125,7 @@ def test_cagrad_helps_the_worst_task_most(size, radius):
     for seed in range(6):
         rows = gradients(size, seed, width=3)
         mean = rows.mean(axis=0)
-        step = CAGrad(radius).coefficients(rows @ rows.T, 0) @ rows / size
+        step = usual(CAGradSettings, radius=radius).coefficients(rows @ rows.T, 0) @ rows / size
         assert np.linalg.norm(step - mean) <= radius * np.linalg.norm(mean) * (1 + 1e-6)
         tried = (random_steps(mean, radius, generator) @ rows.T).min(axis=1)
         worst, scale = (rows @ step).min(), np.linalg.norm(mean) * np.linalg.norm(rows, axis=1).max()
@@ -161,18 +147,18 @@ def test_cagrad_equals_the_problem_solved_directly(size):
         ]
         start = np.append(mean, (rows @ mean).min())
         found = minimize(lambda x: -x[-1], start, constraints=bounds, method="SLSQP", options={"ftol": 1e-10})
-        step = CAGrad(0.4).coefficients(rows @ rows.T, 0) @ rows / size
+        step = usual(CAGradSettings, radius=0.4).coefficients(rows @ rows.T, 0) @ rows / size
         assert found.success
         assert (rows @ step).min() == pytest.approx(-found.fun, abs=2e-3)
 
 
 def test_cagrad_of_radius_zero_is_the_sum():
     rows = gradients(4, 0)
-    assert CAGrad(0.0).coefficients(rows @ rows.T, 0).tolist() == [1.0] * 4
+    assert usual(CAGradSettings, radius=0.0).coefficients(rows @ rows.T, 0).tolist() == [1.0] * 4
 
 
 def test_cagrad_where_the_gradients_cancel():
     """There is no mean to stay close to."""
     rows = np.array([[1.0, 2.0], [-1.0, -2.0]])
-    assert np.isfinite(CAGrad().coefficients(rows @ rows.T, 0)).all()
-    np.testing.assert_allclose(CAGrad().coefficients(rows @ rows.T, 0) @ rows, 0.0, atol=1e-9)
+    assert np.isfinite(usual(CAGradSettings).coefficients(rows @ rows.T, 0)).all()
+    np.testing.assert_allclose(usual(CAGradSettings).coefficients(rows @ rows.T, 0) @ rows, 0.0, atol=1e-9)

@@ -1,14 +1,16 @@
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from speech_mtl.training.optimizer import FlatAdamW
-from speech_mtl.training.step import rate_vector
+from speech_mtl.backend.step import rate_vector
+from speech_mtl.training.optimizer import FlatAdamW, FlatOptimizer
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
+flat_adamw = partial(FlatAdamW, groups=None, weight_decay=0.01, clip_norm=1.0, average_decay=0.0)
 
 SHAPES = {"kernel": (4, 3), "bias": (3,), "convolution": (3, 2, 2), "gain": (5,)}
 STEPS = 6
@@ -28,7 +30,7 @@ def rate_of(step: int) -> float:
     return 0.05 / (step + 1)
 
 
-def apply(optimizer: FlatAdamW, gradients: list[np.ndarray], rate: float | np.ndarray) -> float:
+def apply(optimizer: FlatOptimizer, gradients: list[np.ndarray], rate: float | np.ndarray) -> float:
     weights, state = optimizer.weights, optimizer.variables
     new, new_state, norm = optimizer.updated(
         [w.value for w in weights], gradients, [s.value for s in state], rate_vector(rate)
@@ -45,7 +47,7 @@ def values(weights: list[keras.Variable]) -> list[np.ndarray]:
 @pytest.mark.parametrize("clip_norm", [1e9, 1.0])
 def test_equals_keras(clip_norm):
     ours, theirs = make_weights(), make_weights()
-    optimizer = FlatAdamW(ours, weight_decay=0.1, clip_norm=clip_norm)
+    optimizer = flat_adamw(ours, weight_decay=0.1, clip_norm=clip_norm)
     reference = keras.optimizers.AdamW(
         0.05, weight_decay=0.1, beta_1=0.9, beta_2=0.98, epsilon=1e-8, global_clipnorm=clip_norm
     )
@@ -62,7 +64,7 @@ def test_equals_keras(clip_norm):
 def test_equals_formula():
     """Loshchilov and Hutter 2019, algorithm 2, weight by weight in float64."""
     ours = make_weights()
-    optimizer = FlatAdamW(ours, weight_decay=0.1, clip_norm=2.0, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
+    optimizer = flat_adamw(ours, weight_decay=0.1, clip_norm=2.0, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
     weights = [w.astype("float64") for w in values(ours)]
     first, second = ([np.zeros_like(w) for w in weights] for _ in range(2))
     for step in range(STEPS):
@@ -86,7 +88,7 @@ def test_equals_formula():
 def test_only_matrices_decay():
     weights = make_weights()
     before = values(weights)
-    apply(FlatAdamW(weights, weight_decay=0.5), [np.zeros(shape, "float32") for shape in SHAPES.values()], 0.1)
+    apply(flat_adamw(weights, weight_decay=0.5), [np.zeros(shape, "float32") for shape in SHAPES.values()], 0.1)
     for name, old, new in zip(SHAPES, before, values(weights), strict=True):
         factor = 0.95 if name in ("kernel", "convolution") else 1.0
         np.testing.assert_allclose(new, old * factor, rtol=1e-6, err_msg=name)
@@ -95,8 +97,8 @@ def test_only_matrices_decay():
 def test_groups_have_learning_rates_of_their_own():
     """As if each group had an optimiser of its own, where nothing is clipped."""
     ours, alone = make_weights(), make_weights()
-    optimizer = FlatAdamW(ours, [0, 1, 1, 0], weight_decay=0.1, clip_norm=1e9)
-    apart = [FlatAdamW([alone[i] for i in group], weight_decay=0.1, clip_norm=1e9) for group in ((0, 3), (1, 2))]
+    optimizer = flat_adamw(ours, groups=[0, 1, 1, 0], weight_decay=0.1, clip_norm=1e9)
+    apart = [flat_adamw([alone[i] for i in group], weight_decay=0.1, clip_norm=1e9) for group in ((0, 3), (1, 2))]
     for step in range(STEPS):
         gradients = gradients_of(step)
         apply(optimizer, gradients, np.array([0.05, 0.01]))
@@ -109,7 +111,7 @@ def test_groups_have_learning_rates_of_their_own():
 def test_a_group_whose_rate_is_0_does_not_change_and_has_no_part_in_the_norm():
     weights = make_weights()
     before = values(weights)
-    optimizer = FlatAdamW(weights, [0, 1, 1, 0], weight_decay=0.5)
+    optimizer = flat_adamw(weights, groups=[0, 1, 1, 0], weight_decay=0.5)
     gradients = gradients_of(0)
     norm = apply(optimizer, gradients, np.array([0.0, 0.1]))
     assert norm == pytest.approx(np.sqrt(sum((gradients[i] ** 2).sum() for i in (1, 2))), rel=1e-5)
@@ -122,7 +124,7 @@ def test_a_group_whose_rate_is_0_does_not_change_and_has_no_part_in_the_norm():
 def test_state_goes_by_name():
     """Saved from one order of weights and set in another, training goes on alike."""
     first = make_weights()
-    optimizer = FlatAdamW(first)
+    optimizer = flat_adamw(first)
     for step in range(3):
         apply(optimizer, gradients_of(step), rate_of(step))
     named = optimizer.named_state()
@@ -133,7 +135,7 @@ def test_state_goes_by_name():
     second = [make_weights()[i] for i in order]
     for weight, i in zip(second, order, strict=True):
         weight.assign(values(first)[i])
-    other = FlatAdamW(second)
+    other = flat_adamw(second)
     other.set_named_state(named)
     for name, array in other.named_state().items():
         np.testing.assert_array_equal(array, named[name], err_msg=name)
@@ -146,7 +148,7 @@ def test_state_goes_by_name():
 
 
 def test_missing_state():
-    optimizer = FlatAdamW(make_weights())
+    optimizer = flat_adamw(make_weights())
     named = optimizer.named_state()
     del named["second/gain"]
     with pytest.raises(KeyError, match="second/gain"):
@@ -155,7 +157,7 @@ def test_missing_state():
 
 def test_finds_a_minimum():
     weights = [keras.Variable(np.array([start], "float32"), name=name) for name, start in (("x", 5.0), ("y", -3.0))]
-    optimizer = FlatAdamW(weights, clip_norm=1e9)
+    optimizer = flat_adamw(weights, clip_norm=1e9)
     for _ in range(200):
         x, y = values(weights)
         apply(optimizer, [2 * (x - 1), 2 * (y - 2)], 0.1)
@@ -166,7 +168,7 @@ def test_finds_a_minimum():
 def test_running_mean_equals_formula(decay):
     """Tarvainen and Valpola 2017, section 2, with a decay that rises as that of `tf.train.ExponentialMovingAverage`."""
     ours = make_weights()
-    optimizer = FlatAdamW(ours, clip_norm=1e9, average_decay=decay)
+    optimizer = flat_adamw(ours, clip_norm=1e9, average_decay=decay)
     mean = [np.zeros_like(weight) for weight in values(ours)]
     for step in range(STEPS):
         apply(optimizer, gradients_of(step), 0.05)
@@ -182,11 +184,34 @@ def test_running_mean_equals_formula(decay):
 
 
 def test_running_mean_is_saved_with_the_state():
-    one, other = (FlatAdamW(make_weights(), average_decay=0.5) for _ in range(2))
+    one, other = (flat_adamw(make_weights(), average_decay=0.5) for _ in range(2))
     apply(one, gradients_of(0), 0.1)
     other.set_named_state(one.named_state())
     with one.averaged(), other.averaged():
         for mine, theirs in zip(values(one.weights), values(other.weights), strict=True):
             np.testing.assert_array_equal(mine, theirs)
     with pytest.raises(KeyError, match="mean"):
-        other.set_named_state(FlatAdamW(make_weights()).named_state())
+        other.set_named_state(flat_adamw(make_weights()).named_state())
+
+
+class Momentum(FlatOptimizer):
+    """Another optimiser is a class of this size."""
+
+    moments = ("velocity",)
+
+    def direction(self, step, gradient, flat, moments):  # noqa: ARG002
+        velocity = 0.9 * moments[0] + gradient
+        return velocity, [velocity]
+
+
+def test_another_member_needs_its_direction_only():
+    ours, theirs = make_weights(), make_weights()
+    optimizer = Momentum(ours, None, clip_norm=2.0, average_decay=0.0)
+    reference = keras.optimizers.SGD(0.05, momentum=0.9, global_clipnorm=2.0)
+    reference.build(theirs)
+    for step in range(STEPS):
+        apply(optimizer, gradients_of(step), 0.05)
+        reference.apply([ops.convert_to_tensor(gradient) for gradient in gradients_of(step)])
+        for mine, other in zip(values(ours), values(theirs), strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+    assert set(optimizer.named_state()) == {"step", *(f"velocity/{weight.path}" for weight in ours)}

@@ -1,36 +1,23 @@
-"""What training relies on in any way of unfreezing. It finds new ones in `UNFREEZINGS` by itself."""
-
-import inspect
-from typing import get_args
+"""What training relies on in any way of unfreezing. It finds new ones by itself."""
 
 import numpy as np
 import pytest
 from made_up_targets import model_of
+from usual import usual
 
-from speech_mtl import settings
-from speech_mtl.config import Recipe
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.run.build import build_optimizer, build_unfreezing
-from speech_mtl.training.unfreezing import UNFREEZINGS, All, Gradual, Heads, HeadsFirst, Layerwise, Unfreezing
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import UnfreezingSettings
+from speech_mtl.training.unfreezing import All, Gradual, Heads, HeadsFirst, Layerwise, Unfreezing
 
 DEPTHS = 5
 LATE = 10**6
-EVERY = sorted(UNFREEZINGS)
+EVERY = sorted(UnfreezingSettings.kinds())
 
 
 def made(kind: str) -> Unfreezing:
-    return UNFREEZINGS[kind](DEPTHS)
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_settings_are_the_arguments(kind: str):
-    """The settings class has the constructor's arguments, with the same defaults."""
-    union, *_ = get_args(settings.UnfreezingSettings)
-    by_kind = {section.model_fields["kind"].default: section for section in get_args(union)}
-    assert sorted(by_kind) == EVERY
-    parameters = inspect.signature(UNFREEZINGS[kind]).parameters
-    arguments = {name: parameter.default for name, parameter in parameters.items() if name != "num_depths"}
-    assert by_kind[kind]().model_dump(exclude={"kind"}) == arguments
+    return usual(UnfreezingSettings.kinds()[kind], DEPTHS)
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -1,42 +1,37 @@
-"""What the package relies on in any weighting, which it finds in `WEIGHTINGS` by itself; and each by its paper."""
+"""What the package relies on in any weighting, which it finds by itself; and each by its paper."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.numpy
 from made_up_targets import transcripts
+from usual import usual
 
-from speech_mtl import config, settings
 from speech_mtl.errors import InputError
+from speech_mtl.settings.training import (
+    CtcDroSettings,
+    DynamicWeightAverageSettings,
+    GradNormSettings,
+    UncertaintyWeightingSettings,
+    WeightingSettings,
+)
 from speech_mtl.targets.classes import Classes
 from speech_mtl.targets.number import Number
 from speech_mtl.training.objective import Objective, Observed
-from speech_mtl.training.weighting import (
-    WEIGHTINGS,
-    CtcDro,
-    DynamicWeightAverage,
-    Equal,
-    Fixed,
-    GradNorm,
-    RandomWeights,
-    Uncertainty,
-    Weighting,
-)
+from speech_mtl.training.weighting import Fixed, RandomWeights, Weighting
 
-OBJECTIVE = Objective(
-    ("aa", "bb"), (transcripts(), Classes("mood", "mood", ["sad", "happy"]), Number("age", "age", 40.0, 10.0))
-)
-TWO = Objective(
-    ("aa",),
-    (
-        transcripts(["aa"]),
-        Classes("mood", "mood", ["sad", "happy"]),
-    ),
-)
+KINDS = WeightingSettings.kinds()
+Uncertainty = partial(usual, UncertaintyWeightingSettings)
+DynamicWeightAverage = partial(usual, DynamicWeightAverageSettings)
+GradNorm = partial(usual, GradNormSettings)
+CtcDro = partial(usual, CtcDroSettings)
+MOOD, AGE = Classes("mood", "mood", ["sad", "happy"]), Number("age", "age", 40.0, 10.0)
+OBJECTIVE = Objective(("aa", "bb"), (transcripts(), MOOD, AGE))
+TWO = Objective(("aa",), (transcripts(["aa"]), MOOD))
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "fixed": {"weights": {"bb": 0.5, "age": 2.0}},
     "dynamic_weight_average": {"period": 4},
@@ -45,11 +40,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 """What a strategy needs, or needs to change within a few updates."""
 
-every_kind = pytest.mark.parametrize("kind", sorted(WEIGHTINGS))
+every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
 
 
 def make(kind: str, seed: int = 0) -> Weighting:
-    return WEIGHTINGS[kind](OBJECTIVE, **ARGUMENTS.get(kind, {}), seed=seed)
+    return usual(KINDS[kind], OBJECTIVE, **ARGUMENTS.get(kind, {}), seed=seed)
 
 
 def seen(sums: Sequence[float], counts: Sequence[float] | None = None, **arrays: Sequence[float]) -> Observed:
@@ -131,14 +126,14 @@ def test_goes_on_from_its_state(kind, start):
 def test_what_depends_on_batches_has_a_state(kind):
     moved = make(kind)
     run(moved, made_up_batches())
-    assert bool(moved.state()) == (moved.weights(30) != make(kind).weights(30)).any()
+    assert bool(moved.state()) == moved.observes == (moved.weights(30) != make(kind).weights(30)).any()
 
 
 @every_kind
 def test_what_training_has_nothing_of_has_no_part(kind):
     """The others have the weights that they have without it."""
     tasks = (*OBJECTIVE.targets, Number("size", "size", 40.0, 10.0))
-    partly = WEIGHTINGS[kind](Objective(("aa", "xx", "bb"), tasks, known=OBJECTIVE.names), **ARGUMENTS.get(kind, {}))
+    partly = usual(KINDS[kind], Objective(("aa", "xx", "bb"), tasks, known=OBJECTIVE.names), **ARGUMENTS.get(kind, {}))
     batches = made_up_batches()
     found = run(partly, [Observed(*(np.insert(array, [1, 4], 0.0) for array in vars(one).values())) for one in batches])
     np.testing.assert_allclose(found[:, [0, 2, 3, 4]], run(make(kind), batches), rtol=1e-12)
@@ -155,32 +150,11 @@ def test_who_reads_the_norms_of_gradients_says_so(kind):
     """They cost a gradient for each task in every update."""
     without = [replace(batch, norms=None) for batch in made_up_batches()]
     same = np.array_equal(run(make(kind), without), run(make(kind), made_up_batches()))
-    assert WEIGHTINGS[kind].watches_last_layer == (not same)
-
-
-@every_kind
-def test_settings_are_the_arguments(kind):
-    """The settings class of the kind has the constructor's arguments, with the same defaults."""
-    union, *_ = get_args(settings.WeightingSettings)
-    by_kind = {get_args(one)[0].model_fields["kind"].default: get_args(one)[0] for one in get_args(union)}
-    assert sorted(by_kind) == sorted(WEIGHTINGS)
-    parameters = inspect.signature(WEIGHTINGS[kind]).parameters
-    arguments = {name: one.default for name, one in parameters.items() if name not in ("objective", "seed")}
-    given = by_kind[kind]().model_dump(exclude={"kind"})
-    assert given.keys() == arguments.keys()
-    optional = {name: value for name, value in arguments.items() if value is not inspect.Parameter.empty}
-    assert {name: given[name] for name in optional} == optional
-    assert WEIGHTINGS[kind](OBJECTIVE, **given, seed=1).weights(0).shape == (4,)
-
-
-@every_kind
-def test_kind_is_known_to_messages(kind):
-    assert kind in config._KINDS
-    assert WEIGHTINGS[kind].kind == kind
+    assert KINDS[kind].member().watches_last_layer == (not same)
 
 
 def test_equal():
-    assert Equal(OBJECTIVE).weights(5).tolist() == [1.0] * 4
+    assert make("equal").weights(5).tolist() == [1.0] * 4
 
 
 def test_fixed():

@@ -1,19 +1,21 @@
 """A summary -> plots. Matplotlib is slow to import: import this module where it is needed."""
 
 from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from speech_mtl.study.report import matrices, style, words
+from speech_mtl.study.report import language_plots, style, training_plots, words
 from speech_mtl.study.report.blocks import Plot
-from speech_mtl.study.report.learning_plots import make_learning_plots
-from speech_mtl.study.report.prolonged import PROLONGED, draw_prolonged
+from speech_mtl.study.report.predicted import amounts_to_show, shown_target, targets
 from speech_mtl.study.report.style import INK, PAPER, WIDTH, ArmStyle
-from speech_mtl.study.report.task_plots import make_task_plots
-from speech_mtl.study.report.trade_off import TRADE_OFF, draw_trade_off, learnt_and_forgotten
 from speech_mtl.study.report.words import INTERVAL
-from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, LanguageError, Summary
+from speech_mtl.study.statistics.prediction import error_with
+from speech_mtl.study.statistics.rows import REFERENCE_ARM
+from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Summary
+from speech_mtl.study.statistics.training import ArmAtBudget
 
 CURVE = f"Lines: mean over seeds. Bands: {INTERVAL}. Small dots: each seed. Lower is better."
 ONE_BUDGET = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower is better."
@@ -21,7 +23,15 @@ FACTORS = (
     "F: hours alone that reach the same error, per hour with auxiliary languages. Right of 1 these save speech, left of"
     f" it they cost some. Bars: {INTERVAL}. Hollow markers and arrows: beyond what was measured alone."
 )
-LANGUAGES = "Bars: mean over seeds. Thin lines: from the smallest to the largest seed. A missing bar was not measured."
+PROLONGED = (
+    f"Markers: measured, mean over seeds. Lines: the curve through them. Bands: {INTERVAL} of what would be measured"
+    " with as many seeds. Right of the dashed line nothing was measured. Dotted: the errors of the table."
+)
+TRADE_OFF = (
+    f"Markers: mean over seeds, and over old languages. Across: error in the target, with its {INTERVAL}. Up: by how"
+    " much errors in old languages have grown, from the one that lost least to the one that lost most. Dashed: the"
+    " target alone. Best is far left, and at the bottom."
+)
 
 
 def make_plots(summary: Summary) -> dict[str, Plot]:
@@ -37,24 +47,16 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
             plots.append(style.saved("data-efficiency", title, caption, draw_curve(summary.arms, styles)))
         if summary.equivalent_hours:
             title = "What an hour with auxiliary languages is worth in hours alone, by arm and budget"
-            plots.append(
-                style.saved("equivalent-hours", title, FACTORS, draw_factors(summary.equivalent_hours, styles))
-            )
+            figure = draw_factors(summary.equivalent_hours, styles)
+            plots.append(style.saved("equivalent-hours", title, FACTORS, figure))
         if any(one.seconds for one in summary.predictions):
             title = "Character error rate with more speech than was measured, by arm"
             plots.append(style.saved("more-speech", title, PROLONGED, draw_prolonged(summary, styles)))
-        if summary.languages and summary.arms and not summary.tasks:
-            title = "Character error rate by language, arm and budget"
-            scales = "" if _one_scale(summary.languages) else " Each amount of speech has a scale of its own."
-            plots.append(style.saved("languages", title, LANGUAGES + scales, draw_languages(summary.languages, styles)))
-        if summary.transfer:
-            title = "How much each auxiliary language helps each target"
-            plots.append(style.saved("transfer", title, matrices.TRANSFER, matrices.draw_transfer(summary.transfer)))
+        plots += language_plots.make_plots(summary, styles)
         if learnt_and_forgotten(summary):
             title = "What is learnt against what is forgotten, by arm"
             plots.append(style.saved("forgetting", title, TRADE_OFF, draw_trade_off(summary, styles)))
-        plots += make_task_plots(summary)
-        plots += make_learning_plots(summary)
+        plots += training_plots.make_plots(summary)
     return {plot.name: plot for plot in plots}
 
 
@@ -176,58 +178,78 @@ def _draw_factor(axes: Axes, one: EquivalentHours, row: int, arm: ArmStyle) -> N
     axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center_baseline")
 
 
-def draw_languages(errors: Sequence[LanguageError], styles: dict[str, ArmStyle]) -> Figure:
-    """A bar for each language and arm; side by side all budgets, or of more than three the smallest and the largest."""
-    budgets_s = sorted({one.budget_s for one in errors})
-    if len(budgets_s) > 3:
-        budgets_s = [budgets_s[0], budgets_s[-1]]
-    languages = list(dict.fromkeys(one.language for one in errors))
-    arms = list(dict.fromkeys(one.arm.name for one in errors))
-    bars = [(language, arm) for language in languages for arm in arms if _measured(errors, language, arm)]
-    row_of = {bar: place + 0.7 * languages.index(bar[0]) for place, bar in enumerate(bars)}
-    height = 0.16 * (max(row_of.values()) + 1)
-    figure = Figure(figsize=(WIDTH, 0.9 + height), layout="constrained")
-    panels = figure.subplots(1, len(budgets_s), sharex=_one_scale(errors), sharey=True, squeeze=False)[0]
-    for axes, budget_s in zip(panels, budgets_s, strict=True):
-        for one in errors:
-            if one.budget_s == budget_s:
-                _draw_bar(axes, one, row_of[one.language, one.arm.name], styles[one.arm.name])
-        axes.set_title(f"{words.speech(budget_s)} of target speech" if len(budgets_s) < 3 else words.speech(budget_s))
-        axes.title.set_fontsize(8.5)
-        axes.set_xlim(left=0)
-        axes.grid(visible=False, axis="y")
-        axes.yaxis.set_tick_params(length=0)
-    _name_languages(panels[0], languages, row_of)
-    figure.supxlabel("Character error rate, %", fontsize=8.5)
-    for name in arms:
-        arm = styles[name]
-        panels[0].plot([], [], color=arm.colour, marker=arm.marker, linewidth=4, label=style.shortened(name))
-    style.legend(figure, panels[0])
+def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
+    """Error against target speech, from the smallest budget to as far as is predicted."""
+    given = [one for one in summary.predictions if one.seconds]
+    budgets_s = sorted({budget_s for one in given for budget_s in one.budgets_s})
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axvline(budgets_s[-1], color=INK, linestyle="--", linewidth=1)
+    for error in targets(summary):
+        axes.axhline(100 * error, color=INK, linestyle=":", linewidth=1)
+        place = (0.995, 100 * error)
+        axes.text(*place, shown_target(error), transform=axes.get_yaxis_transform(), ha="right", va="bottom")
+    errors = [100 * error for error in targets(summary)]
+    for one in given:
+        own = styles[one.arm.name]
+        look: dict[str, Any] = {"color": own.colour, "marker": own.marker, "markeredgecolor": PAPER}
+        places = [one.budgets_s[0], *(place for place in one.seconds if place > one.budgets_s[0])]
+        found = [error_with(one, place) for place in places]
+        middles, lows, highs = ([100 * getattr(each, end) for each in found] for end in ("value", "low", "high"))
+        cers = {arm.budget_s: 100 * arm.cer.value for arm in summary.arms if arm.arm == one.arm}
+        measured = {budget_s: cer for budget_s, cer in cers.items() if budget_s in one.budgets_s}
+        errors += [*lows, *highs, *measured.values()]
+        axes.fill_between(places, lows, highs, color=look["color"], alpha=0.14, linewidth=0)
+        axes.plot(places, middles, color=look["color"], linestyle=own.line)
+        axes.plot(list(measured), list(measured.values()), linestyle="", **look)
+        axes.plot([], [], linestyle=own.line, label=style.shortened(one.arm.name), **look)
+    axes.set(xscale="log", xlabel="Target speech", xlim=(budgets_s[0] / 1.12, 1.12 * max(amounts_to_show(given))))
+    ticks = style.apart([*budgets_s, *amounts_to_show(given)])
+    style.set_ticks(axes.xaxis, ticks, [words.speech(tick) for tick in ticks])
+    style.scale_errors(axes, "y", errors)
+    style.legend(figure, axes)
     return figure
 
 
-def _measured(errors: Sequence[LanguageError], language: str, arm: str) -> bool:
-    return any((one.language, one.arm.name) == (language, arm) for one in errors)
+class TradeOff(NamedTuple):
+    """An arm at a budget: what it learnt, and by what share the error of each old language has grown."""
+
+    learnt: ArmSummary
+    growth: list[float]
 
 
-def _one_scale(errors: Sequence[LanguageError]) -> bool:
-    """Whether bars of all budgets can be read on one scale."""
-    largest: dict[float, float] = {}
-    for one in errors:
-        largest[one.budget_s] = max(one.highest, largest.get(one.budget_s, 0.0))
-    return max(largest.values()) <= 3 * min(largest.values())
+def learnt_and_forgotten(summary: Summary) -> list[TradeOff]:
+    """Every arm and budget that has old languages."""
+    growth: dict[ArmAtBudget, list[float]] = {}
+    for one in summary.forgotten:
+        growth.setdefault((one.arm, one.budget_s), []).append(one.growth.value)
+    return [TradeOff(one, growth[one.arm, one.budget_s]) for one in summary.arms if (one.arm, one.budget_s) in growth]
 
 
-def _name_languages(axes: Axes, languages: Sequence[str], row_of: dict[tuple[str, str], float]) -> None:
-    middles = []
-    for language in languages:
-        rows = [row for (other, _), row in row_of.items() if other == language]
-        middles.append((rows[0] + rows[-1]) / 2)
-    style.set_ticks(axes.yaxis, middles, [style.shortened(language, 16) for language in languages])
-    axes.set_ylim(max(row_of.values()) + 0.8, -0.8)
+def draw_trade_off(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
+    """A panel for each budget, or of more than two for the smallest and the largest."""
+    found = learnt_and_forgotten(summary)
+    budgets_s = sorted({one.learnt.budget_s for one in found})
+    budgets_s = budgets_s if len(budgets_s) < 3 else [budgets_s[0], budgets_s[-1]]
+    shown = style.panels(len(budgets_s), 2.6, head=0.3, most_columns=1)
+    for axes, budget_s in zip(shown.axes, budgets_s, strict=True):
+        alone = [one.cer.value for one in summary.arms if (one.arm, one.budget_s) == (REFERENCE_ARM, budget_s)]
+        _draw_panel(axes, [one for one in found if one.learnt.budget_s == budget_s], alone, styles)
+        axes.set_title(f"{words.speech(budget_s)} of {summary.language}", fontsize=8.5)
+    return style.name_styles(shown, {o.learnt.arm.name: styles[o.learnt.arm.name] for o in found}, linestyle="-")
 
 
-def _draw_bar(axes: Axes, one: LanguageError, row: float, arm: ArmStyle) -> None:
-    axes.barh(row, 100 * one.cer, height=0.55, color=arm.colour, alpha=0.45)
-    axes.plot([100 * one.lowest, 100 * one.highest], [row, row], color=INK, linewidth=0.9)
-    axes.plot(100 * one.cer, row, marker=arm.marker, color=arm.colour, markersize=4, markeredgewidth=0)
+def _draw_panel(axes: Axes, found: list[TradeOff], alone: list[float], styles: dict[str, ArmStyle]) -> None:
+    for learnt, growth in found:
+        look = styles[learnt.arm.name]
+        shares, cer = [100 * share for share in growth], learnt.cer
+        place, height = 100 * cer.value, fmean(shares)
+        axes.plot([100 * cer.low, 100 * cer.high], [height] * 2, color=look.colour, linewidth=1.8, alpha=0.4)
+        axes.plot([place] * 2, [min(shares), max(shares)], color=look.colour, linewidth=1.8, alpha=0.4)
+        axes.plot(place, height, marker=look.marker, color=look.colour, zorder=3)
+    for cer in alone:
+        axes.axvline(100 * cer, color=INK, linestyle="--", linewidth=1)
+    ends = [end for one in found for end in (one.learnt.cer.low, one.learnt.cer.high)]
+    style.scale_errors(axes, "x", [100 * end for end in [*ends, *alone]])
+    axes.set_ylabel("More errors in old languages, %")
+    axes.margins(y=0.12)

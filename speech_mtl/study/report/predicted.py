@@ -1,20 +1,14 @@
 """How much more speech an arm needs: a section of the report, and what `speech-mtl predict` prints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from speech_mtl.scoring.tables import MISSING, percent
 from speech_mtl.study.report import words
-from speech_mtl.study.report.blocks import Block, Bullets, Cell, Paragraph, Plot, Table
+from speech_mtl.study.report.blocks import Block, Bullets, Cell, Paragraph, Table
 from speech_mtl.study.statistics.prediction import REACH, error_with, hours_for
 from speech_mtl.study.statistics.summary import Hours, NeededHours, Prediction, Summary
 
 ROUND_ERRORS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-
-
-def more_speech(summary: Summary, plots: Mapping[str, Plot]) -> list[Block]:
-    """The section of a summary with predictions."""
-    shown = [plots["more-speech"]] if "more-speech" in plots else []
-    return [*shown, *predicted(summary.predictions, amounts_to_show(summary.predictions), targets(summary))]
 
 
 def amounts_to_show(predictions: Sequence[Prediction]) -> list[float]:

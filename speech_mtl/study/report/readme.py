@@ -9,45 +9,35 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import read_text
 from speech_mtl.scoring.rows import EvaluationRow
 from speech_mtl.scoring.tables import evaluation_table, read_rows
+from speech_mtl.study.report.blocks import Table
+from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import (
-    arm_table,
+    arms_table,
     comparison_table,
-    efficiency_table,
     forgetting_table,
-    generation_table,
-    task_error_table,
+    generations_table,
+    hours_table,
+    tasks_table,
 )
-from speech_mtl.study.statistics.rows import (
-    ArmRow,
-    EfficiencyRow,
-    ForgettingRow,
-    GenerationRow,
-    ResultRow,
-    TaskErrorRow,
-)
+from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Forgotten, Generation, TaskError
 
 
 class TableKind(NamedTuple):
-    """A kind of table that a README can show."""
+    """A kind of table that a README can show: the type of its records, and what makes a table of them."""
 
-    row: type
-    render: Callable[..., str]
-    takes_language: bool = False
+    record: type
+    make: Callable[..., Table | str]
     takes_tasks: bool = False
-
-    def takes(self, num_words: int) -> bool:
-        """Whether so many words may come after the kind."""
-        return self.takes_tasks or num_words <= self.takes_language
 
 
 TABLE_KINDS = {
     "evaluation": TableKind(EvaluationRow, evaluation_table),
-    "comparison": TableKind(ResultRow, comparison_table, takes_language=True),
-    "arms": TableKind(ArmRow, arm_table),
-    "efficiency": TableKind(EfficiencyRow, efficiency_table),
-    "tasks": TableKind(TaskErrorRow, task_error_table, takes_tasks=True),
-    "forgetting": TableKind(ForgettingRow, forgetting_table),
-    "generations": TableKind(GenerationRow, generation_table),
+    "comparison": TableKind(ArmSummary, comparison_table),
+    "arms": TableKind(ArmSummary, arms_table),
+    "efficiency": TableKind(EquivalentHours, hours_table),
+    "tasks": TableKind(TaskError, tasks_table, takes_tasks=True),
+    "forgetting": TableKind(Forgotten, forgetting_table),
+    "generations": TableKind(Generation, generations_table),
 }
 
 _BLOCK_START = re.compile(r"<!-- results:(.*)-->")
@@ -60,8 +50,7 @@ def render_readme(path: Path) -> str:
     """The text of a README with every result table in it made afresh from its rows; nothing is written.
 
     A table stands between the lines `<!-- results: PATH.json KIND -->` and `<!-- end results -->`. PATH is relative
-    to the README. KIND is one of `TABLE_KINDS`; `comparison` may be followed by its target language, and `tasks` by the
-    names of tasks.
+    to the README. KIND is one of `TABLE_KINDS`; `tasks` may be followed by names of tasks.
 
     Raises:
         InputError: There is no such file or it is not UTF-8, a block is malformed, not begun or not ended, its kind is
@@ -101,7 +90,7 @@ def render_readme(path: Path) -> str:
 
 def _render_block(folder: Path, words: list[str], where: str) -> str:
     kind = TABLE_KINDS.get(words[1]) if len(words) > 1 else None
-    if kind is None or not kind.takes(len(words) - 2) or not words[0].isprintable():
+    if kind is None or (words[2:] and not kind.takes_tasks) or not words[0].isprintable():
         raise _malformed(where, " ".join(words))
     path = folder / words[0]
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -111,14 +100,15 @@ def _render_block(folder: Path, words: list[str], where: str) -> str:
             received=words[0],
             action="put the file there, and name it by its path from the README",
         )
-    return kind.render(read_rows(path, kind.row, where), *words[2:])
+    table = kind.make(read_rows(path, kind.record, where), *words[2:])
+    return table if isinstance(table, str) else render_block(table, {})
 
 
 def _malformed(where: str, received: str) -> InputError:
     return InputError(
         f"{where}: malformed results comment",
-        expected=f"<!-- results: PATH.json KIND -->, KIND being one of {', '.join(TABLE_KINDS)}; after comparison "
-        f"may come a language, after tasks any tasks; or {_BLOCK_END}",
+        expected=f"<!-- results: PATH.json KIND -->, KIND being one of {', '.join(TABLE_KINDS)}; after tasks "
+        f"may come any tasks; or {_BLOCK_END}",
         received=received,
         action="mend the comment",
     )

@@ -3,7 +3,7 @@
 import math
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import count
@@ -67,6 +67,13 @@ _SETTINGS: dict[Any, Any] = {
     "savefig.facecolor": PAPER,
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
 }
+
+
+class Panels(NamedTuple):
+    """A figure and its panels."""
+
+    figure: Figure
+    axes: list[Axes]
 
 
 class ArmStyle(NamedTuple):
@@ -202,3 +209,23 @@ def apart(values: Sequence[float], fraction: float = 0.07) -> list[float]:
         if not kept or math.log(value / kept[-1]) >= gap:
             kept.append(value)
     return kept
+
+
+def panels(num_panels: int, height: float, head: float = 0.5, most_columns: int = 2, **shared: Any) -> Panels:
+    """A figure of a number of panels, each so many inches high; `head` is what stands above and below all."""
+    columns = min(most_columns, num_panels)
+    rows = math.ceil(num_panels / columns)
+    figure = Figure(figsize=(WIDTH, head + height * rows), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False, **shared)
+    for axes in places.flat[num_panels:]:
+        axes.set_visible(False)
+    return Panels(figure, list(places.flat[:num_panels]))
+
+
+def name_styles(shown: Panels, styles: Mapping[str, ArmStyle], **changes: Any) -> Figure:
+    """Names styles above the panels."""
+    for name, look in styles.items():
+        drawn = {"color": look.colour, "linestyle": look.line, "marker": look.marker, **changes}
+        shown.axes[0].plot([], [], label=shortened(name), **drawn)
+    legend(shown.figure, shown.axes[0])
+    return shown.figure

@@ -1,299 +1,317 @@
-"""Rows of comparisons -> Markdown tables: arms, equivalent hours, tasks, forgetting."""
+"""Records of comparisons -> tables. Reports, READMEs and the terminal show the same ones."""
 
-from collections.abc import Iterable, Sequence
-from statistics import fmean
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
-from speech_mtl.datatypes import PROTOCOLS, Protocol
+from speech_mtl.datatypes import PROTOCOLS
 from speech_mtl.errors import InputError
-from speech_mtl.scoring.tables import (
-    MISSING,
-    duration,
-    escaped,
-    markdown_table,
-    percent,
-    short_metric,
-    shown_error,
-    shown_interval,
+from speech_mtl.scoring.tables import MISSING, percent, short_metric, shown_error, shown_interval
+from speech_mtl.study.report import words
+from speech_mtl.study.report.blocks import Cell, Table
+from speech_mtl.study.statistics.rows import REFERENCE_ARM
+from speech_mtl.study.statistics.summary import (
+    ArmSummary,
+    EquivalentHours,
+    Estimate,
+    Forgotten,
+    Generation,
+    NotLearnt,
+    TaskError,
+    Tried,
+    two_sided,
 )
-from speech_mtl.study.statistics.rows import (
-    REFERENCE_ARM,
-    Arm,
-    ArmRow,
-    EfficiencyRow,
-    Effort,
-    EquivalentRow,
-    ForgettingRow,
-    GenerationRow,
-    ResultRow,
-    TaskErrorRow,
-)
+from speech_mtl.study.statistics.training import Effort
 
-TASK_TABLE_GAIN = "fewer errors by %"
-"""Head of the columns that compare with the reference arm."""
+NOTHING = Cell(MISSING)
+T = TypeVar("T")
+Columns = Mapping[str, Callable[[T], Cell]]
+"""What stands in a column, by its head."""
 
 
-EFFORT = ["Updates", "Audio", "Runs not stopped early"]
-"""Heads of the columns that `effort_texts` makes."""
+def make_table(
+    title: str,
+    heads: Iterable[str],
+    rows: Sequence[Sequence[Cell]],
+    num_text_columns: int,
+    note: str = "",
+    folded: bool = False,
+) -> Table:
+    """Makes a table of which columns of numbers without any value are left out."""
+    heads = list(heads)
+    kept = [i for i in range(len(heads)) if i < num_text_columns or any(row[i] != NOTHING for row in rows)]
+    shown = [[row[i] for i in kept] for row in rows]
+    return Table(title, [heads[i] for i in kept], shown, num_text_columns, note, folded)
 
 
-def task_error_table(rows: Sequence[TaskErrorRow], *tasks: str) -> str:
-    """Renders the tasks of a comparison: one line per budget and arm, one column per task with its 95 % interval.
+def lines(columns: Columns[T], records: Iterable[T]) -> list[list[Cell]]:
+    """A line of cells for each record."""
+    return [[cell(record) for cell in columns.values()] for record in records]
 
-    Accuracy and F1 are shown as such, errors as errors; in brackets the interval, then by how many percent the error is
-    lower than the reference's, with its interval. Arms without any of the tasks are left out.
+
+def arms_table(arms: Sequence[ArmSummary]) -> Table:
+    """Errors of every arm at every budget, tests against alone, and what they took."""
+    least = {one.budget_s: min(other.cer.value for other in arms if other.budget_s == one.budget_s) for one in arms}
+    measured = {one.budget_s for one in arms if one.arm == REFERENCE_ARM}
+
+    def cer(one: ArmSummary) -> Cell:
+        rivals = sum(other.budget_s == one.budget_s for other in arms)
+        return _rate(one.cer, strong=rivals > 1 and one.cer.value == least[one.budget_s])
+
+    def reduced(one: ArmSummary) -> Cell:
+        if one.arm == REFERENCE_ARM:
+            return Cell("reference")
+        if one.budget_s not in measured:
+            return Cell(f"{REFERENCE_ARM} not measured")
+        return change(one.reduction) if one.reduction else Cell("not given")
+
+    columns: Columns[ArmSummary] = {
+        **_SPEECH_AND_ARM,
+        "Seeds": lambda one: _seeds(one.seeds),
+        "CER %": cer,
+        "WER %": lambda one: _rate(one.wer),
+        "CER reduced by %": reduced,
+        "p, bootstrap": lambda one: NOTHING if one.p_value is None else Cell(words.chance(one.p_value), one.p_value),
+        "p, MAPSSWE": lambda one: _mapsswe(one.mapsswe_z),
+        **_EFFORT,
+        "Parameters trained": lambda one: _count(one.size and one.size.trained),
+        "Parameters": lambda one: _count(one.size and one.size.total),
+        "The target's own": lambda one: _count(one.size and one.size.own),
+    }
+    note = (
+        f"Test split, mean over seeds. CER and WER: character and word error rate. In brackets: {words.INTERVAL}. Bold:"
+        f" lowest CER at that amount. {REFERENCE_ARM}: the monolingual baseline. p: chance of so large a difference"
+        " from it if there were none, two-sided, by the paired bootstrap, and by the matched-pairs test on words"
+        " (MAPSSWE), there the largest of the seeds, unless some have more errors than alone and some fewer."
+        f"{_how_trained(one.effort for one in arms)}"
+    )
+    if any(one.size for one in arms):
+        note += (
+            " Parameters: of the last run at the largest amount of target speech those that it changes, all, and those"
+            " that only the target has: its output layer, adapters, layers of its own."
+        )
+    title = "Error rates of every arm at every amount of target speech"
+    return make_table(title, columns, lines(columns, arms), 2, note)
+
+
+def comparison_table(arms: Sequence[ArmSummary]) -> Table:
+    """The same in short: a line for each budget, for each arm its CER and by how much it is lower than alone's."""
+    found = {(one.budget_s, one.arm): one for one in arms}
+    names = dict.fromkeys(one.arm for one in sorted(arms, key=lambda one: one.arm != REFERENCE_ARM))
+    heads, rows = ["Target speech"], []
+    for arm in names:
+        heads += [f"{arm}: CER %", "reduced by %"]
+    for budget_s in sorted({one.budget_s for one in arms}):
+        own = [found.get((budget_s, arm)) for arm in names]
+        cells = [[_rate(one.cer), change(one.reduction)] if one else [NOTHING] * 2 for one in own]
+        rows.append([speech_cell(budget_s), *(cell for pair in cells for cell in pair)])
+    seeds = " to ".join(map(str, sorted({len(one.seeds) for one in arms})))
+    note = (
+        f"Character error rate on the test split, mean over seeds ({seeds} of them). In brackets: {words.INTERVAL}."
+        f" {REFERENCE_ARM}: the monolingual baseline.{_protocols(one.effort for one in arms)}"
+    )
+    return make_table("Character error rates by amount of target speech", heads, rows, 1, note)
+
+
+def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt] = ()) -> Table:
+    """Hours alone that reach the error of an arm, and their ratio F."""
+    columns: Columns[EquivalentHours] = {
+        **_SPEECH_AND_ARM,
+        "In short": lambda one: Cell(words.saving(one)),
+        "Hours alone with the same CER": lambda one: Cell(
+            words.alone_text(one.hours), one.hours.hours, words.alone_interval(one)
+        ),
+        "F": lambda one: Cell(words.factor_text(one, one.hours), one.factor(one.hours), words.factor_interval(one)),
+    }
+    note = (
+        f"F: hours alone per hour with auxiliary languages. In brackets: {words.INTERVAL}. Hours between measured"
+        " amounts are read off the curve of alone. A bound, < or >, stands where the curve would have to be prolonged."
+        " Not significant: the interval holds F = 1."
+    )
+    shown = {(one.arm, one.budget_s) for one in found}
+    rows = lines(columns, found) + [
+        [speech_cell(one.budget_s), Cell(one.arm.name), Cell("has not learnt"), NOTHING, NOTHING]
+        for one in not_learnt
+        if one.arm != REFERENCE_ARM and (one.arm, one.budget_s) not in shown
+    ]
+    rows.sort(key=lambda row: row[0].value or 0.0)
+    return make_table("Hours alone that do what an arm does", columns, rows, 3, note)
+
+
+def tasks_table(errors: Sequence[TaskError], *tasks: str) -> Table:
+    """Errors of tasks: a line for each budget and arm, for each task its figure and what it gains on the reference.
 
     Args:
-        rows: Of all tasks.
+        errors: Of all tasks.
         tasks: Which ones, in this order; all if none is named. `_` may stand for a space.
 
     Raises:
-        InputError: There are no rows of a task.
+        InputError: There are no results of a task.
     """
-    known = {row["task"].replace(" ", "_"): row["task"] for row in rows}
-    if unknown := [task for task in tasks if task not in known]:
+    known = {one.task.replace(" ", "_"): one.task for one in errors}
+    if unknown := [task for task in tasks if task.replace(" ", "_") not in known]:
         raise InputError(
             f"There are no results of {', '.join(unknown)}",
             expected="some of " + " ".join(known),
             received=" ".join(tasks),
             action="correct the names of tasks after the kind of the table",
         )
-    wanted = [known[task] for task in tasks] or list(known.values())
-    found = {(row["budget_s"], row["arm"], row["task"]): row for row in rows}
-    metrics = {row["task"]: row["metric"] for row in rows}
-    heads = ["Speech", "Arm", "Seeds"]
+    wanted = [known[task.replace(" ", "_")] for task in tasks] or list(known.values())
+    metrics = {one.task: one.metric for one in errors}
+    found = {(one.budget_s, one.arm, one.task): one for one in errors}
+    heads, rows = ["Speech", "Arm", "Seeds"], []
     for task in wanted:
-        heads += [f"{task}: {short_metric(metrics[task])}", TASK_TABLE_GAIN]
-    shows_effort = any("num_updates" in row for row in rows)
-    heads += EFFORT if shows_effort else []
-    lines = []
-    for budget_s, arm in dict.fromkeys((row["budget_s"], row["arm"]) for row in rows):
+        heads += [f"{task}: {short_metric(metrics[task])}", "fewer errors by %"]
+    for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in errors):
         own = [found.get((budget_s, arm, task)) for task in wanted]
-        if not any(own):
-            continue
-        line = [duration(budget_s), arm.name, str(max(row["num_seeds"] for row in own if row))]
-        for row in own:
-            line += [MISSING, MISSING] if row is None else [_task_figure(row), _gain(row)]
-        lines.append(line + (effort_texts(next(row for row in own if row)) if shows_effort else []))
-    return markdown_table(heads, lines, num_text_columns=2) + _caption(rows)
+        if first := next(filter(None, own), None):
+            cells = [speech_cell(budget_s), Cell(arm.name), _seeds(first.seeds)]
+            rows.append([*cells, *(cell for one in own for cell in _task_cells(one)), *lines(_EFFORT, [first])[0]])
+    reference = ", ".join(dict.fromkeys(one.reference for one in errors))
+    note = (
+        f"Test split, mean over seeds. In brackets: {words.INTERVAL}. Fewer errors: than {reference}, paired; bold:"
+        f" significant. Errors are characters, classes, tags or deviations.{_how_trained(one.effort for one in errors)}"
+    )
+    which = "each task" if len(wanted) > 1 else wanted[0]
+    return make_table(f"Errors of {which} by arm", [*heads, *_EFFORT], rows, 2, note)
 
 
-def _task_figure(row: TaskErrorRow) -> str:
-    return f"{shown_error(row['metric'], row['error'])} {shown_interval(row['metric'], row['low'], row['high'])}"
+def _task_cells(one: TaskError | None) -> list[Cell]:
+    if one is None:
+        return [NOTHING, NOTHING]
+    interval = shown_interval(one.metric, one.error.low, one.error.high)
+    gain = change(one.gain, strong=one.gain is not None and one.gain.significant)
+    return [Cell(shown_error(one.metric, one.error.value), one.error.value, interval), gain]
 
 
-def _gain(row: TaskErrorRow) -> str:
-    if row["gain"] is None:
-        return MISSING
-    return f"{percent(row['gain'])} ({percent(row['gain_low'])} to {percent(row['gain_high'])})"
+def transfer_table(tried: Sequence[Tried], folded: bool = False) -> Table:
+    """The transfer map: a line a pair."""
+    columns: Columns[Tried] = {
+        "Target": lambda one: Cell(one.language),
+        "Auxiliary": lambda one: Cell(one.arm.auxiliary),
+        "CER reduced by %": lambda one: change(one.reduction),
+    }
+    return make_table(
+        "How much each auxiliary language helps each target", columns, lines(columns, tried), 2, folded=folded
+    )
 
 
-def comparison_table(rows: Sequence[ResultRow], language: str | None = None) -> str:
-    """Renders a comparison: one line per budget of target speech, on the target language's test split.
-
-    Each arm has its CER and WER, with several seeds their mean and in brackets the smallest and the largest. The arm
-    `alone` comes first, the others in the order of their rows; these have the relative reduction of the mean CER
-    against it, which is negative where they are worse.
-
-    Args:
-        rows: Rows of any languages and splits.
-        language: The target language. None: the one language that the arm `alone` was tested on.
-
-    Raises:
-        InputError: The target language is not given and cannot be told from the rows, has no test rows, or has two
-            rows of one budget, arm and seed.
-    """
-    cells = _comparison_cells(rows, language or _target_language(rows))
-    arms = list(dict.fromkeys([REFERENCE_ARM, *(arm for _, arm in cells)]))
-    heads = ["Target speech"]
-    for arm in arms:
-        heads += [f"{arm}: CER %", "WER %"] if arm == REFERENCE_ARM else [f"{arm}: CER %", "reduced by %", "WER %"]
-    lines = []
-    for budget_s in sorted({budget_s for budget_s, _ in cells}):
-        alone_cer = _values(cells.get((budget_s, REFERENCE_ARM), ()), "cer")
-        line = [duration(budget_s)]
-        for arm in arms:
-            cell = cells.get((budget_s, arm), ())
-            cer = _values(cell, "cer")
-            line.append(_spread(cer))
-            if arm != REFERENCE_ARM:
-                line.append(_reduction(alone_cer, cer))
-            line.append(_spread(_values(cell, "wer")))
-        lines.append(line)
-    return markdown_table(heads, lines, num_text_columns=1)
+def forgetting_table(forgotten: Sequence[Forgotten]) -> Table:
+    """Errors in old languages before and after the target was learnt."""
+    columns: Columns[Forgotten] = {
+        "Target speech": lambda one: speech_cell(one.budget_s),
+        "Language": lambda one: Cell(one.language),
+        "Arm": lambda one: Cell(one.arm.name),
+        "Seeds": lambda one: _seeds(one.seeds),
+        "CER before %": lambda one: Cell(percent(one.before), one.before),
+        "CER after %": lambda one: Cell(percent(one.after), one.after),
+        "More errors, %": lambda one: Cell("none: all the same", 0.0) if one.same else change(one.growth),
+    }
+    note = (
+        "Test errors in languages that were there before the target was learnt, by the output layers they had then:"
+        f" mean over seeds. In brackets: {words.INTERVAL}. All the same: every utterance was recognised as before."
+    )
+    rows = lines(columns, sorted(forgotten, key=lambda one: (one.budget_s, one.language)))
+    return make_table("Errors in old languages before and after", columns, rows, 3, note)
 
 
-def arm_table(rows: Sequence[ArmRow]) -> str:
-    """Renders arms: one line per budget and arm, in the order of the rows, with 95 % intervals in brackets."""
-    heads = [
-        "Target speech",
-        "Arm",
-        "Seeds",
-        "CER %",
-        "reduced by %",
-        "Parameters trained",
-        "Parameters",
-        "The target's own",
-        "Training",
-    ]
-    shows_effort = any("num_updates" in row for row in rows)
-    heads += EFFORT if shows_effort else []
-    lines = []
+def generations_table(rows: Sequence[Generation]) -> Table:
+    """What a line of runs recognises: a line for each run, a column for each language."""
+    runs: dict[int, dict[str, Generation]] = {}
     for row in rows:
-        counts = [row["num_trained"], row["num_parameters"], row["num_own"]]
-        reduced = MISSING
-        if row["reduction"] is not None:
-            ends = f"{percent(row['reduction_low'])} to {percent(row['reduction_high'])}"
-            reduced = f"{percent(row['reduction'])} ({ends})"
-        lines.append(
-            [
-                duration(row["budget_s"]),
-                row["arm"].name,
-                str(row["num_seeds"]),
-                f"{percent(row['cer'])} ({percent(row['cer_low'])}–{percent(row['cer_high'])})",
-                reduced,
-                *(MISSING if count is None else f"{count:,}" for count in counts),
-                duration(row["wall_time_s"]),
-                *(effort_texts(row) if shows_effort else ()),
-            ]
+        runs.setdefault(row.generation, {})[row.language] = row
+
+    def cell(one: Generation | None) -> Cell:
+        if one is None:
+            return NOTHING
+        growth = "" if one.growth is None else f"({percent(one.growth.value)}, {words.interval(one.growth, ' to ')[1:]}"
+        return Cell(percent(one.cer), one.cer, "(nothing forgotten)" if growth and one.same else growth)
+
+    languages = list(dict.fromkeys(row.language for row in rows))
+    cells = []
+    for run in runs.values():
+        first = next(iter(run.values()))
+        cells.append([Cell(first.run), Cell(", ".join(first.learnt)), *(cell(run.get(name)) for name in languages)])
+    heads = ["Run", "Learnt", *(f"{name}: CER %" for name in languages)]
+    note = f"In brackets: by how many percent the errors have grown since the language was learnt; {words.INTERVAL}."
+    return make_table("Errors of a line of runs", heads, cells, 2, note)
+
+
+def speech_cell(budget_s: float) -> Cell:
+    """An amount of speech."""
+    return Cell(words.speech(budget_s), budget_s)
+
+
+_SPEECH_AND_ARM: Columns = {
+    "Target speech": lambda one: speech_cell(one.budget_s),
+    "Arm": lambda one: Cell(one.arm.name),
+}
+
+
+def _seeds(seeds: Sequence[int]) -> Cell:
+    return Cell(", ".join(map(str, seeds)) if len(seeds) <= 5 else f"{len(seeds)} seeds", len(seeds))
+
+
+def _rate(estimate: Estimate, strong: bool = False) -> Cell:
+    return Cell(percent(estimate.value), estimate.value, words.interval(estimate), strong)
+
+
+def change(estimate: Estimate | None, strong: bool = False) -> Cell:
+    """A difference in percent, with its interval."""
+    if estimate is None:
+        return NOTHING
+    return Cell(percent(estimate.value), estimate.value, words.interval(estimate, " to "), strong)
+
+
+def _mapsswe(by_seed: Sequence[float]) -> Cell:
+    if not by_seed:
+        return NOTHING
+    if min(by_seed) < 0 < max(by_seed):
+        return Cell("seeds disagree", 1.0)
+    largest = max(map(two_sided, by_seed))
+    return Cell(words.chance(largest), largest)
+
+
+def _count(number: int | None) -> Cell:
+    return NOTHING if number is None else Cell(f"{number:,}", number)
+
+
+def _updates(effort: Effort) -> Cell:
+    shared = f" ({effort.shared_updates:,.0f} shared)" if effort.shared_updates else ""
+    return Cell(f"{effort.num_updates:,.0f}{shared}", effort.num_updates)
+
+
+def _not_stopped(effort: Effort) -> Cell:
+    if effort.num_runs is None:
+        return NOTHING
+    return Cell(f"{effort.num_not_stopped} of {effort.num_runs}", effort.num_not_stopped)
+
+
+def _waiting(seconds: float | None) -> Cell:
+    return NOTHING if seconds is None else Cell(words.waiting(seconds), seconds)
+
+
+_EFFORT: Columns = {
+    "Updates": lambda one: _updates(one.effort) if one.effort else NOTHING,
+    "Audio": lambda one: _waiting(one.effort and one.effort.audio_s),
+    "Runs not stopped early": lambda one: _not_stopped(one.effort) if one.effort else NOTHING,
+    "Training": lambda one: _waiting(one.effort and one.effort.wall_time_s),
+}
+
+
+def _how_trained(efforts: Iterable[Effort | None]) -> str:
+    """What has to be known of the columns `_EFFORT`."""
+    efforts = [one for one in efforts if one]
+    told = " Updates and training time: all stages, mean over seeds." if efforts else ""
+    if any(one.num_runs is not None for one in efforts):
+        told += (
+            " Shared: updates in runs that other rows come from, too. Audio: training speech that all stages processed,"
+            " as often as they did. Runs not stopped early took all their updates: their error might still have been"
+            " falling."
         )
-    return markdown_table(heads, lines, num_text_columns=2) + _caption(rows)
+    return told + _protocols(efforts)
 
 
-def effort_texts(row: Effort) -> list[str]:
-    """What an arm took, for people."""
-    if "num_updates" not in row:
-        return [MISSING] * len(EFFORT)
-    shared, audio_s = row.get("shared_updates"), row.get("audio_s")
-    return [
-        f"{row['num_updates']:,.0f}" + (f" ({shared:,.0f} shared)" if shared else ""),
-        MISSING if audio_s is None else duration(audio_s) if audio_s < 3600 else f"{audio_s / 3600:,.1f} h",
-        f"{row.get('num_not_stopped')} of {row.get('num_runs')}",
-    ]
-
-
-def _caption(rows: Sequence[Effort]) -> str:
-    """Below a table: how its rows came about, as far as they say so."""
-    sentences = dict.fromkeys(protocol_text(row["protocol"]) for row in rows if "protocol" in row)
-    return "\n\n" + escaped(" ".join(sentences)) if sentences else ""
-
-
-def protocol_text(protocol: Protocol) -> str:
+def _protocols(efforts: Iterable[Effort | None]) -> str:
     """What arms have in common, in a sentence."""
-    return f"Protocol {protocol}: {PROTOCOLS[protocol]}."
-
-
-def efficiency_table(rows: Sequence[EfficiencyRow]) -> str:
-    """Renders equivalent hours: one line per arm and budget, with the intervals of the hours and of their ratio F."""
-    heads = ["Target speech", "Arm", "Worth, alone", "95 % interval", "F", "95 % interval"]
-    lines = []
-    for row in sorted(rows, key=lambda row: (row["budget_s"], row["arm"].name)):
-        ends = [row["hours_alone"], row["low"], row["high"]]
-        hours = [_bounded(end, duration(end["hours"] * 3600)) for end in ends]
-        factors = [_bounded(end, f"{end['factor']:.2f}") for end in ends]
-        line = [duration(row["budget_s"]), row["arm"].name]
-        for measured, low, high in (hours, factors):
-            line += [measured, f"{low} to {high}"]
-        lines.append(line)
-    return markdown_table(heads, lines, num_text_columns=2) + _caption(rows)
-
-
-def _bounded(row: EquivalentRow, text: str) -> str:
-    return {"<": "less than ", ">": "more than ", "=": ""}[row["relation"]] + text
-
-
-def forgetting_table(rows: Sequence[ForgettingRow]) -> str:
-    """Renders errors in old languages before and after the target was learnt: one line per row, in their order."""
-    heads = ["Target speech", "Language", "Arm", "Seeds", "CER before %", "CER after %", "More errors, %"]
-    lines = [
-        [
-            duration(row["budget_s"]),
-            row["language"],
-            row["arm"].name,
-            str(row["num_seeds"]),
-            percent(row["cer_before"]),
-            percent(row["cer_after"]),
-            _growth(row),
-        ]
-        for row in rows
-    ]
-    return markdown_table(heads, lines, num_text_columns=3)
-
-
-def generation_table(rows: Sequence[GenerationRow]) -> str:
-    """Renders what a line of runs recognises: a line for each run, a column for each language.
-
-    In brackets by how many percent the errors have grown since the language was learnt, with the interval.
-    """
-    languages = list(dict.fromkeys(row["language"] for row in rows))
-    cells = {(row["generation"], row["language"]): row for row in rows}
-    lines = []
-    for number in dict.fromkeys(row["generation"] for row in rows):
-        first = next(row for row in rows if row["generation"] == number)
-        found = [cells.get((number, language)) for language in languages]
-        lines.append([first["run"], ", ".join(first["learnt"]), *map(_generation_cell, found)])
-    return markdown_table(["Run", "Learnt", *(f"{name}: CER %" for name in languages)], lines, num_text_columns=2)
-
-
-def _generation_cell(row: GenerationRow | None) -> str:
-    if row is None:
-        return MISSING
-    return percent(row["cer"]) + ("" if row["growth"] is None else f" ({_growth(row)})")
-
-
-def _growth(row: ForgettingRow | GenerationRow) -> str:
-    if row["same"]:
-        return "nothing forgotten"
-    return f"{percent(row['growth'])}, {percent(row['growth_low'])} to {percent(row['growth_high'])}"
-
-
-def _target_language(rows: Iterable[ResultRow]) -> str:
-    found = sorted({row["language"] for row in rows if row["arm"] == REFERENCE_ARM and row["split"] == "test"})
-    if len(found) != 1:
-        raise InputError(
-            "The target language of the comparison cannot be told from its rows",
-            expected=f"test rows of one language in the arm {REFERENCE_ARM}",
-            received=", ".join(found) or "none",
-            action="name the target language",
-        )
-    return found[0]
-
-
-def _comparison_cells(rows: Iterable[ResultRow], language: str) -> dict[tuple[float, Arm], list[ResultRow]]:
-    """The target language's test rows by budget and arm: one row a seed."""
-    cells: dict[tuple[float, Arm], list[ResultRow]] = {}
-    for row in rows:
-        if row["language"] != language or row["split"] != "test" or "task" in row:
-            continue
-        cell = cells.setdefault((row["budget_s"], row["arm"]), [])
-        if any(other["seed"] == row["seed"] for other in cell):
-            raise InputError(
-                f"Two results of {language} for one budget, arm and seed",
-                expected="one test row for each",
-                received=f"budget_s {row['budget_s']}, arm {row['arm']}, seed {row['seed']} twice",
-                action="put only one comparison of one recipe into a table",
-            )
-        cell.append(row)
-    if not cells:
-        raise InputError(
-            f"The comparison has no results of {language}",
-            expected=f"rows with the language {language} and the split test",
-            received="none",
-            action="name the target language of the comparison",
-        )
-    return cells
-
-
-def _values(cell: Iterable[ResultRow], rate: str) -> list[float]:
-    return [row[rate] for row in cell if row[rate] is not None]
-
-
-def _spread(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return percent(values[0] if values else None)
-    return f"{percent(fmean(values))} ({percent(min(values))}–{percent(max(values))})"
-
-
-def _reduction(alone: Sequence[float], other: Sequence[float]) -> str:
-    if not alone or not other or fmean(alone) == 0:
-        return MISSING
-    return percent((fmean(alone) - fmean(other)) / fmean(alone))
+    known = dict.fromkeys(one.protocol for one in efforts if one and one.protocol)
+    return "".join(f" Protocol {protocol}: {PROTOCOLS[protocol]}." for protocol in known)

@@ -14,7 +14,7 @@ from speech_mtl.study.statistics.summary import (
     NeededHours,
     Summary,
     TaskError,
-    TransferEntry,
+    Tried,
     one_task_an_arm,
 )
 
@@ -104,17 +104,18 @@ def _exact(equivalent: EquivalentHours | NeededHours) -> bool:
 
 
 def saving(equivalent: EquivalentHours) -> str:
-    """Whether speech is saved: `saves`, `costs`, `no difference`, or `not certain` where the interval holds F = 1.
+    """Whether speech is saved: `saves`, `costs`, `no difference`, or `not significant` where the interval holds F = 1.
 
     F is 1 where it is shown as 1.00.
     """
     low, high = equivalent.factor(equivalent.low), equivalent.factor(equivalent.high)
     near = 0.005
-    if low >= 1 + near or (equivalent.low.relation == ">" and low > 1 - near):
+    least, most = equivalent.low.relation, equivalent.high.relation
+    if (least == "=" and low >= 1 + near) or (least == ">" and low > 1 - near):
         return "saves"
-    if high <= 1 - near or (equivalent.high.relation == "<" and high < 1 + near):
+    if (most == "=" and high <= 1 - near) or (most == "<" and high < 1 + near):
         return "costs"
-    return "no difference" if _exact(equivalent) and 1 - near < low <= high < 1 + near else "not certain"
+    return "no difference" if _exact(equivalent) and 1 - near < low <= high < 1 + near else "not significant"
 
 
 def answer(summary: Summary) -> str:
@@ -155,7 +156,7 @@ def _worth(equivalent: EquivalentHours) -> str:
         "saves": "",
         "costs": "; here they do harm",
         "no difference": "; no difference",
-        "not certain": "; the interval holds F = 1, so this may be chance",
+        "not significant": "; the interval holds F = 1, so this may be chance",
     }[saving(equivalent)]
     amount = speech(equivalent.budget_s, spelled=True)
     does = "does" if amount.startswith("1 ") else "do"
@@ -185,9 +186,11 @@ def _tasks_answer(summary: Summary) -> str:
     if not one_task_an_arm(summary.tasks):
         tasks = [MEAN if MEAN in tasks else tasks[0]]
     measured = {task: [one for one in summary.tasks if one.task == task] for task in tasks}
-    answers = [_task_answer(task, own, summary.reference) for task, own in measured.items() if any(o.gain for o in own)]
+    answers = [
+        _task_answer(task, own, summary.origin.reference) for task, own in measured.items() if any(o.gain for o in own)
+    ]
     if not answers:
-        return f"How tasks compare can be seen below; nothing was measured beside {summary.reference}."
+        return f"How tasks compare can be seen below; nothing was measured beside {summary.origin.reference}."
     return " ".join(answers)
 
 
@@ -197,14 +200,14 @@ def _task_answer(task: str, errors: Sequence[TaskError], reference: str) -> str:
         return f"On {where}, no arm has learnt: every error is {100 * LEARNT_BELOW:g} % or more. {REMEDY}."
     beside = [(one, one.gain) for one in errors if one.gain]
     largest, gain = max(beside, key=lambda pair: pair[1].value)
-    certain = [gain for _, gain in beside if gain.low > 0]
+    better = [gain for _, gain in beside if gain.low > 0]
     worse = [gain for _, gain in beside if gain.high < 0]
     amount = f" with {speech(largest.budget_s, spelled=True)}" if largest.budget_s else ""
     change = f"{percent(gain.value)} % {interval(gain, ' to ')} fewer errors than {reference}"
     best = f"{largest.arm}{amount} has the largest gain: {change}" if gain.value > 0 else _no_gain(beside, reference)
     return (
-        f"On {where}, {best}. Certainly better: {len(certain)} of {len(beside)} that were measured beside it; "
-        f"certainly worse: {len(worse)}."
+        f"On {where}, {best}. Significantly better: {len(better)} of {len(beside)} that were measured beside it; "
+        f"significantly worse: {len(worse)}."
     )
 
 
@@ -214,15 +217,15 @@ def _no_gain(beside: Sequence[tuple[TaskError, Estimate]], reference: str) -> st
     return f"there is no difference from {reference}"
 
 
-def _transfer_answer(transfer: list[TransferEntry]) -> str:
+def _transfer_answer(transfer: Sequence[Tried]) -> str:
     best = max(transfer, key=lambda entry: entry.reduction.value)
     change = f"{percent(best.reduction.value)} % {interval(best.reduction, ' to ')}"
     gain = (
-        f"{best.target} gains most from {best.auxiliary}, which lowers its character error rate by {change}."
+        f"{best.language} gains most from {best.arm.auxiliary}, which lowers its character error rate by {change}."
         if best.reduction.value > 0
         else "None of the auxiliary languages lowers the error of any target."
     )
     helpful = sum(entry.reduction.low > 0 for entry in transfer)
     harmful = sum(entry.reduction.high < 0 for entry in transfer)
     pairs = "1 pair" if len(transfer) == 1 else f"{len(transfer)} pairs"
-    return f"{gain} Certain gains: {helpful} of {pairs} of languages; certain losses: {harmful}."
+    return f"{gain} Significant gains: {helpful} of {pairs} of languages; significant losses: {harmful}."

@@ -1,18 +1,41 @@
-"""Utterances to look at: the best, the median and the worst of what was heard, aligned with what was said."""
+"""Utterances to look at: the best, the median and the worst hypothesis, aligned with its reference."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import jiwer
 
 from speech_mtl.scoring.error_rate import errors_by_utterance
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
-from speech_mtl.study.statistics.rows import REFERENCE_ARM
-from speech_mtl.study.statistics.summary import Example
+from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One utterance as it was recognised.
+
+    Attributes:
+        title: Why it is shown: `best`, `median`, `worst`.
+        arm: Whose hypothesis it is.
+        budget_s: With how much target speech.
+        seed: And which seed.
+        reference: What was said.
+        hypothesis: What was recognised.
+        pairs: The alignment word by word: (reference or None, hypothesis or None), equal where right.
+    """
+
+    title: str
+    arm: Arm
+    budget_s: float
+    seed: int
+    reference: str
+    hypothesis: str
+    pairs: list[tuple[str | None, str | None]]
 
 
 def find_examples(test_set: TestSet) -> list[Example]:
-    """Three utterances at the smallest budget, each as the arm alone and as the best other arm heard it.
+    """Three utterances at the smallest budget, each as the arm alone and the best other arm recognised it.
 
     They are ranked by the share of wrong characters that the other arm has; of equals the longest counts as the best
     and as the worst, since a short one says less.

@@ -5,23 +5,12 @@ from statistics import fmean
 
 import numpy as np
 
-from speech_mtl.study.statistics.analysis import character_errors
-from speech_mtl.study.statistics.hypotheses import Model, TestSet
-from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.significance import (
-    Seeds,
-    blocks,
-    percentile_interval,
-    resampled_sums,
-    seed_deviations,
-    varied,
-)
+from speech_mtl.scoring.error_rate import lengths_by_utterance
+from speech_mtl.study.statistics.bootstrap import resampled_texts, seeds_of
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
+from speech_mtl.study.statistics.significance import Seeds, percentile_interval, seed_deviations, varied
 from speech_mtl.study.statistics.summary import Estimate, Forgotten
-
-
-def before(model: Model) -> Model:
-    """Stands for the network that a model of a comparison started from."""
-    return model._replace(before=True)
+from speech_mtl.study.statistics.training import ArmAtBudget
 
 
 def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int = 10_000) -> list[Forgotten]:
@@ -40,41 +29,29 @@ def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int = 10_
 
 def _of_language(test_set: TestSet, num_replications: int) -> list[Forgotten]:
     later = [model for model in test_set.hypotheses if not model.before and before(model) in test_set.hypotheses]
-    models = [*later, *map(before, later)]
-    errors, lengths = character_errors(test_set, models)
-    if not lengths.sum():
+    num_characters = sum(lengths_by_utterance(test_set.references, test_set.spaced)[1])
+    if not num_characters:
         return []
-    drawn = blocks(test_set.speakers, test_set.references)
-    columns = np.column_stack([errors, lengths])
-    sums = resampled_sums(columns, drawn.of, num_replications, drawn.seed)
-    sums = sums[sums[:, -1] > 0]
-    floor = 0.5 / lengths.sum()
-    rates = dict(zip(models, map(float, columns.sum(axis=0)[:-1] / lengths.sum()), strict=True))
-    replicates = dict(zip(models, (sums[:, :-1] / sums[:, -1:]).T, strict=True))
-    cells: dict[tuple[Arm, float], list[Model]] = {}
-    for model in later:
-        cells.setdefault((model.arm, model.budget_s), []).append(model)
+    sampled = resampled_texts(test_set, [*later, *map(before, later)], num_replications)[1]
+    cells = {key: [Model(*key, seed) for seed in seeds] for key, seeds in seeds_of(later).items()}
+    rates = {model: max(rate, 0.5 / num_characters) for model, rate in sampled.rates.items()}
 
-    def seeds_of(key: tuple[Arm, float]) -> Seeds:
-        pairs = {model.seed: (model, before(model)) for model in cells[key]}
-        ratios = {s: max(rates[after], floor) / max(rates[first], floor) for s, (after, first) in pairs.items()}
-        heard = frozenset((s, *(replicates[model].tobytes() for model in pair)) for s, pair in pairs.items())
-        return Seeds(key, key[1], ratios, heard)
+    def seeds_of_cell(key: ArmAtBudget) -> Seeds:
+        ratios = {model.seed: rates[model] / rates[before(model)] for model in cells[key]}
+        pairs = [(model, before(model)) for model in cells[key]]
+        runs = frozenset((a.seed, sampled.replicates[a].tobytes(), sampled.replicates[b].tobytes()) for a, b in pairs)
+        return Seeds(key, key[1], ratios, runs)
 
-    deviations = seed_deviations(list(map(seeds_of, cells)), len(sums), generator_seed=3)
+    num_drawn = len(next(iter(sampled.replicates.values()), ()))
+    deviations = seed_deviations(list(map(seeds_of_cell, cells)), num_drawn, generator_seed=3)
     found = []
-    for ((arm, budget_s), own), deviation in zip(cells.items(), deviations, strict=True):
+    for (key, own), deviation in zip(cells.items(), deviations, strict=True):
         old = [before(model) for model in own]
-        ratios = np.maximum(_mean(replicates, own), floor) / np.maximum(_mean(replicates, old), floor)
-        interval = percentile_interval(varied(ratios, deviation) - 1)
-        after, first = (fmean(max(rates[model], floor) for model in models) for models in (own, old))
-        same = all(test_set.hypotheses[one] == test_set.hypotheses[other] for one, other in zip(own, old, strict=True))
-        figures = fmean(rates[model] for model in old), fmean(rates[model] for model in own)
-        seeds, growth = [model.seed for model in own], Estimate(after / first - 1, *interval)
-        found.append(Forgotten(test_set.language, arm, budget_s, seeds, *figures, growth, same))
+        now, then = (np.maximum(sampled.mean(models), 0.5 / num_characters) for models in (own, old))
+        growth = fmean(rates[model] for model in own) / fmean(rates[model] for model in old) - 1
+        interval = percentile_interval(varied(now / then, deviation) - 1)
+        same = all(test_set.hypotheses[model] == test_set.hypotheses[before(model)] for model in own)
+        first, last = (fmean(sampled.rates[model] for model in models) for models in (old, own))
+        seeds = [model.seed for model in own]
+        found.append(Forgotten(test_set.language, *key, seeds, first, last, Estimate(growth, *interval), same))
     return found
-
-
-def _mean(replicates: dict[Model, np.ndarray], models: Sequence[Model]) -> np.ndarray:
-    in_order = sorted(models)  # one order gives one last digit
-    return np.mean([replicates[model] for model in in_order], axis=0)

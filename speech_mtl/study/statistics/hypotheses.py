@@ -1,12 +1,15 @@
 """What every model of a comparison made of the same test set: the file `hypotheses.jsonl`, from which intervals, tests
 and examples are made. Its first line says what the columns are, each other line is an utterance."""
 
+import gzip
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple, NotRequired
+from typing import Annotated, NamedTuple, NotRequired, TextIO
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from typing_extensions import TypedDict
@@ -32,9 +35,14 @@ class Model(NamedTuple):
         return f"{'what came before ' if self.before else ''}{self.arm} at {self.budget_s:g} s, seed {self.seed}"
 
 
+def before(model: Model) -> Model:
+    """Stands for the network that a model of a comparison started from."""
+    return model._replace(before=True)
+
+
 @dataclass
 class TestSet:
-    """A language's test split and what each model heard in it.
+    """A language's test split and the hypotheses of each model.
 
     Attributes:
         language: BCP 47 tag.
@@ -42,7 +50,7 @@ class TestSet:
         ids: (N,) of the utterances.
         speakers: (N,) who speaks; None where unknown.
         references: (N,) what was said, normalised.
-        hypotheses: By model, (N,) what was heard.
+        hypotheses: By model, (N,) texts.
         num_left_out: Utterances of the first model that not every other one has; they are left out.
         metrics: Of tasks besides transcripts, by name, the figure that is reported.
         label_errors: By such a task and by model, (N,) errors.
@@ -67,12 +75,12 @@ class TestSet:
         hypotheses: Iterable[str],
         label_errors: Mapping[str, Sequence[LabelErrors]] | None = None,
     ) -> None:
-        """Adds what a model heard. Utterances that not all models have are left out of the set, and counted.
+        """Adds the hypotheses of a model. Utterances that not all models have are left out of the set, and counted.
 
         Args:
             model: Which one.
             ids: Of its utterances.
-            hypotheses: What it heard in them.
+            hypotheses: Its texts of them.
             label_errors: By task, its errors in them.
 
         Raises:
@@ -102,8 +110,11 @@ class TestSet:
 
 
 def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
-    """Writes test sets one after another. A hypothesis that equals its reference is written as true."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    """Writes test sets one after another, compressed where `path` ends in `.gz`: the same sets give the same bytes.
+
+    A hypothesis that equals its reference is written as true.
+    """
+    with replacing(path) as temporary, _text_file(temporary, compressed=path.suffix == ".gz") as file:
         for test_set in test_sets:
             head = {
                 "language": test_set.language,
@@ -125,6 +136,14 @@ def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
                 if test_set.label_errors:
                     line["errors"] = [[_rounded(e[i]) for e in own.values()] for own in test_set.label_errors.values()]
                 file.write(json_text(line, indent=None))
+
+
+@contextmanager
+def _text_file(path: Path, compressed: bool) -> Iterator[TextIO]:
+    with path.open("wb") as raw:
+        file = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if compressed else raw
+        with TextIOWrapper(file, encoding="utf-8") as text:  # pyright: ignore[reportArgumentType]
+            yield text
 
 
 def _right(value: bool) -> bool:

@@ -6,18 +6,14 @@ the generalization error across scales"). Three or four budgets can hardly tell 
 fitted: all curves on a grid are weighed by how well they fit, and what is given holds over all of them.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.special import ndtri
 
 from speech_mtl.scoring.tables import duration, percent
+from speech_mtl.study.statistics.bootstrap import Bootstrap
 from speech_mtl.study.statistics.rows import Arm
 from speech_mtl.study.statistics.significance import percentile_interval
 from speech_mtl.study.statistics.summary import Estimate, Hours, NeededHours, Prediction
-
-if TYPE_CHECKING:
-    from speech_mtl.study.statistics.analysis import Bootstrap
 
 MIN_BUDGETS = 3
 """How many budgets a curve needs."""
@@ -38,7 +34,7 @@ _NUM_FLOORS, _NUM_POWERS, _NUM_SCATTERS, _NUM_CURVES, _NUM_AMOUNTS = 40, 50, 8, 
 _TAIL = 0.025
 
 
-def predictions(sampled: "Bootstrap") -> list[Prediction]:
+def predictions(sampled: Bootstrap) -> list[Prediction]:
     """The curve of every arm, or why there is none; empty where no arm was measured at three budgets."""
     budgets: dict[Arm, list[float]] = {}
     for arm, budget_s in sorted(sampled.cer, key=lambda key: key[1]):
@@ -48,7 +44,7 @@ def predictions(sampled: "Bootstrap") -> list[Prediction]:
     return [predict(sampled, arm) for arm in budgets]
 
 
-def predict(sampled: "Bootstrap", arm: Arm) -> Prediction:
+def predict(sampled: Bootstrap, arm: Arm) -> Prediction:
     """The curve of one arm through the budgets at which it has learnt, or why there is none."""
     measured = {b: own for (one, b), own in sorted(sampled.cer.items(), key=lambda item: item[0][1]) if one == arm}
     learnt = {budget_s: own for budget_s, own in measured.items() if own.learnt}
@@ -70,7 +66,7 @@ def predict(sampled: "Bootstrap", arm: Arm) -> Prediction:
 
 
 def _does_not_fall(budgets_s: list[float], means: list[float], logs: np.ndarray) -> str:
-    """Says so where the last budget has not certainly fewer errors than the first, or any more than one before it."""
+    """Says so where the last budget has not significantly fewer errors than the first, or any more than one before."""
     last = len(means) - 1
     pairs = [(i, j) for j in range(last + 1) for i in range(j) if percentile_interval(logs[j] - logs[i])[0] > 0]
     if percentile_interval(logs[last] - logs[0])[1] >= 0:
@@ -78,7 +74,7 @@ def _does_not_fall(budgets_s: list[float], means: list[float], logs: np.ndarray)
     if not pairs:
         return ""
     i, j = pairs[-1]
-    how = "rises" if means[j] > means[i] else "does not certainly fall"
+    how = "rises" if means[j] > means[i] else "does not significantly fall"
     return (
         f"its error {how}, from {percent(means[i])} % with {duration(budgets_s[i])} of speech to {percent(means[j])} % "
         f"with {duration(budgets_s[j])}"

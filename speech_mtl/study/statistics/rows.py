@@ -8,13 +8,13 @@ from typing_extensions import TypedDict
 
 from speech_mtl.datatypes import Protocol
 from speech_mtl.files import NotNegative
+from speech_mtl.run.provenance import Provenance
 from speech_mtl.scoring.rows import (
     Amount,
     Budget,
     MeasuredRow,
     Number,
     Seed,
-    Tested,
 )
 
 CONTROLS = {
@@ -143,152 +143,24 @@ AnyResultRow = Annotated[
 """A row of `comparison.json`."""
 
 
-class Effort(TypedDict, total=False):
-    """What an arm took at a budget: mean over seeds, and over targets where there are several.
-
-    Rows of figures hold it, too. Those of earlier versions do not.
-
-    Attributes:
-        protocol: What all arms have in common; missing where it is unknown.
-        num_updates: Optimizer steps of all stages.
-        shared_updates: Those of them in runs that other arms, budgets or seeds come from, too, as pretraining.
-        audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
-        num_runs: How many runs there are.
-        num_not_stopped: How many of these early stopping did not end: their error might still have been falling.
-    """
-
-    protocol: Protocol
-    num_updates: Amount
-    shared_updates: Amount
-    audio_s: Amount | None
-    num_runs: NotNegative
-    num_not_stopped: NotNegative
+SavedProtocol = Literal["", Protocol]
+"""What arms have in common; "" where it is unknown, as in files of earlier versions."""
 
 
-class TaskErrorRow(Effort):
-    """A row of `tasks.json`: one task in an arm, over seeds; see `summary.TaskError`. Ends are of 95 % intervals."""
-
-    recipe: str
-    task: str
-    metric: str
-    arm: SavedArm
-    budget_s: Budget
-    num_seeds: NotNegative
-    error: Number
-    low: Number
-    high: Number
-    gain: Number | None
-    gain_low: Number | None
-    gain_high: Number | None
-
-
-class ArmRow(Effort):
-    """A row of `arms.json`: an arm at a budget, over seeds; see `summary.ArmSummary`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin(Provenance):
+    """What was compared and how: `provenance.json`.
 
     Attributes:
-        recipe: The recipe that was compared.
-        language: The target language.
-        arm: The way of training.
-        budget_s: Seconds of target speech.
-        num_seeds: How many were run.
-        cer: Mean character error rate, on the test split, with its interval.
-        reduction: By what share of alone's errors it has fewer, with the interval; None for alone.
-        num_trained: Parameters that the last run at the largest budget changes; None for runs of an earlier version.
-        num_parameters: All of its parameters.
-        num_own: Those that no other language shares with the target.
-        wall_time_s: Duration of training, all stages, mean over seeds.
+        recipe: Its name.
+        about: What has to be said about the data.
+        num_replications: Of the bootstrap.
+        reference: Name of the arm that the table of tasks measures against.
+        protocol: What arms have in common.
     """
 
     recipe: str
-    language: str
-    arm: SavedArm
-    budget_s: Budget
-    num_seeds: NotNegative
-    cer: Amount
-    cer_low: Amount
-    cer_high: Amount
-    reduction: Number | None
-    reduction_low: Number | None
-    reduction_high: Number | None
-    num_trained: NotNegative | None
-    num_parameters: NotNegative | None
-    num_own: NotNegative | None
-    wall_time_s: Amount
-
-
-class ForgettingRow(TypedDict):
-    """A row of `forgetting.json`: an old language before and after an arm, over seeds; see `summary.Forgotten`."""
-
-    recipe: str
-    language: str
-    arm: SavedArm
-    budget_s: Budget
-    num_seeds: NotNegative
-    cer_before: Amount
-    cer_after: Amount
-    growth: Number
-    growth_low: Number
-    growth_high: Number
-    same: bool
-
-
-class GenerationRow(TypedDict):
-    """A row of a run's own `forgetting.json`: a language in one of the runs that it descends from.
-
-    Attributes:
-        generation: From 1, the oldest.
-        run: Its folder.
-        learnt: The languages that it was trained on.
-        language: The language that is tested.
-        split: `dev` or `test`, of the youngest run's manifests.
-        cer: Character error rate.
-        growth: By what share the errors have grown since the language was there first in the same tokens; None there.
-        same: Whether everything that was heard is the same as then.
-    """
-
-    generation: NotNegative
-    run: str
-    learnt: list[str]
-    language: str
-    split: Tested
-    cer: Amount
-    growth: Number | None
-    growth_low: Number | None
-    growth_high: Number | None
-    same: bool
-
-
-class EquivalentRow(TypedDict):
-    """Hours alone that reach an arm's error; see `summary.Hours`.
-
-    Attributes:
-        relation: `=`, or `<` and `>` beyond the measured budgets.
-        hours: Of target speech alone.
-        factor: Hours alone per hour with auxiliary languages.
-    """
-
-    relation: Literal["<", "=", ">"]
-    hours: Amount
-    factor: Number
-
-
-class EfficiencyRow(Effort):
-    """A row of `efficiency.json`: what an arm's hours are worth; see `summary.EquivalentHours`.
-
-    Attributes:
-        recipe: The recipe that was compared.
-        language: The target language.
-        arm: The way of training.
-        budget_s: Seconds of target speech that the arm had.
-        hours_alone: Measured.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-    """
-
-    recipe: str
-    language: str
-    arm: SavedArm
-    budget_s: Budget
-    hours_alone: EquivalentRow
-    low: EquivalentRow
-    high: EquivalentRow
+    about: str
+    num_replications: Annotated[int, Field(ge=1, le=1_000_000)]
+    reference: str = REFERENCE_ARM.name
+    protocol: SavedProtocol = ""

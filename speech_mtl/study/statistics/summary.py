@@ -1,17 +1,18 @@
-"""What a comparison found: the records that `analysis` makes, `reporting` shows, and `efficiency.json` keeps.
+"""The results of a comparison: records that `analysis` makes, tables and plots show, and JSON files keep as they are.
 
 Rates are fractions, not percent; intervals cover 95 %.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from speech_mtl.datatypes import Protocol
 from speech_mtl.files import NotNegative
-from speech_mtl.run.provenance import Provenance
-from speech_mtl.scoring.rows import Budget, Number, Rate, Seed
-from speech_mtl.study.statistics.rows import Arm, Effort, SavedArm
+from speech_mtl.scoring.rows import Amount, Budget, Number, Rate, Seed, Tested
+from speech_mtl.study.statistics.examples import Example
+from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm, Origin, SavedArm
+from speech_mtl.study.statistics.training import AfterPretraining, ArmSize, Effort, Training
 
 MEAN, WORST = "mean of languages", "worst language"
 """What is a task beside the languages where there are several."""
@@ -24,20 +25,31 @@ REMEDY = "Train with more updates, a longer warm-up or more speech"
 """What to do about it, as the beginning of a sentence."""
 
 
+def two_sided(z: float) -> float:
+    """Returns the chance of a standard normal number at least as far from zero."""
+    return math.erfc(abs(z) / math.sqrt(2))
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A figure and its interval."""
 
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
+
+    @property
+    def significant(self) -> bool:
+        """Whether the whole interval is on one side of zero."""
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, slots=True)
 class ArmSummary:
-    """One arm at one budget, over its seeds, on the target's test split.
+    """One arm at one budget, over its seeds, on the target's test split: a row of `arms.json`.
 
     Attributes:
+        language: The target language.
         arm: The way of training.
         budget_s: Seconds of target speech.
         seeds: The seeds that were run.
@@ -49,67 +61,22 @@ class ArmSummary:
         p_value: Two-sided, of the paired bootstrap against alone: chance of so large a difference if there were none.
         mapsswe_z: Of the matched-pairs test on words, one for each seed that both arms have; positive where this arm
             has fewer errors than alone.
-        num_updates: Optimizer steps of all stages, mean over seeds.
-        num_parameters: Trainable parameters.
-        wall_time_s: Duration of training, all stages, mean over seeds.
+        effort: What it took.
+        size: Parameters; None for runs of an earlier version.
     """
 
-    arm: Arm
-    budget_s: float
-    seeds: list[int]
+    language: str
+    arm: SavedArm
+    budget_s: Budget
+    seeds: list[Seed]
     cer: Estimate
     wer: Estimate
-    cer_by_seed: list[float]
+    cer_by_seed: list[Rate]
     reduction: Estimate | None
-    p_value: float | None
-    mapsswe_z: list[float]
-    num_updates: float
-    num_parameters: int
-    wall_time_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class LearningCurve:
-    """The validation error that early stopping looked at, by update, in one run.
-
-    Attributes:
-        run: Its name.
-        arm: The first arm that needs it.
-        budget_s: Seconds of target speech; None where the target is not in it: pretraining.
-        seed: Of all random draws.
-        of: Whose error: a language, or the mean of several.
-        first: Updates with the target in the runs that it goes on from.
-        updates: When; of many looks at the dev set, some.
-        errors: Character error rates.
-        best: The update whose weights were taken.
-        stopped: Whether early stopping ended it.
-    """
-
-    run: str
-    arm: SavedArm
-    budget_s: Budget | None
-    seed: Seed
-    of: str
-    first: NotNegative
-    updates: list[NotNegative]
-    errors: list[Rate]
-    best: NotNegative
-    stopped: bool
-
-    @property
-    def error(self) -> float:
-        """Of the weights that were taken."""
-        return self.errors[self.updates.index(self.best)]
-
-
-@dataclass(frozen=True, slots=True)
-class AfterPretraining:
-    """A model's test error beside the validation error of the pretraining that it comes from."""
-
-    arm: Arm
-    budget_s: float
-    pretraining: float
-    cer: float
+    p_value: Rate | None
+    mapsswe_z: list[Number]
+    effort: Effort
+    size: ArmSize | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +87,12 @@ class Hours:
     """
 
     relation: Literal["<", "=", ">"]
-    hours: float
+    hours: Amount
 
 
 @dataclass(frozen=True, slots=True)
 class EquivalentHours:
-    """What an arm's hours are worth: the hours alone with the same CER, and their ratio F.
+    """What an arm's hours are worth: the hours alone with the same CER, and their ratio F; a row of `efficiency.json`.
 
     Attributes:
         arm: An arm with auxiliary languages.
@@ -135,8 +102,8 @@ class EquivalentHours:
         high: Upper end.
     """
 
-    arm: Arm
-    budget_s: float
+    arm: SavedArm
+    budget_s: Budget
     hours: Hours
     low: Hours
     high: Hours
@@ -177,22 +144,22 @@ class NeededHours:
 
 
 @dataclass(frozen=True, slots=True)
-class Worse:
-    """An arm that has more errors than alone: negative transfer.
+class Tried:
+    """By how much of alone's CER that of another arm is lower: negative transfer where it is not.
 
     Attributes:
         language: The target language.
         arm: What was tried.
         budget_s: Seconds of target speech.
-        reduction: Of the CER, negative.
-        certain: Whether the whole interval is below zero.
+        reduction: Of the CER.
+        learnt: Whether it or alone has learnt.
     """
 
     language: str
     arm: Arm
     budget_s: float
     reduction: Estimate
-    certain: bool
+    learnt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,49 +190,57 @@ class LanguageError:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """An old language's test error before and after an arm learnt the target: mean over seeds.
+    """An old language's test error before and after an arm learnt the target: a row of `forgetting.json`.
 
     Attributes:
         language: Whose output layer stayed.
         arm: The way of training.
         budget_s: Seconds of target speech.
         seeds: The seeds that were run.
-        before: Character error rate of the networks that the arm's runs started from.
+        before: Character error rate of the networks that the arm's runs started from, mean over seeds.
         after: That of the arm's runs.
         growth: By what share of `before` the errors have grown; 0 where nothing was forgotten.
-        same: Whether everything that was heard before and after is the same.
+        same: Whether all hypotheses before and after are the same.
     """
 
     language: str
-    arm: Arm
-    budget_s: float
-    seeds: list[int]
-    before: float
-    after: float
+    arm: SavedArm
+    budget_s: Budget
+    seeds: list[Seed]
+    before: Rate
+    after: Rate
     growth: Estimate
     same: bool
 
 
 @dataclass(frozen=True, slots=True)
-class ArmSize:
-    """How many parameters the last run of an arm has at its largest budget.
+class Generation:
+    """A language in one of the runs that a run descends from: a row of that run's `forgetting.json`.
 
     Attributes:
-        arm: The way of training.
-        trained: Those that it changes.
-        total: All.
-        own: Those that no other language shares with the target.
+        generation: From 1, the oldest.
+        run: Its folder.
+        learnt: The languages that it was trained on.
+        language: The language that is tested.
+        split: `dev` or `test`, of the youngest run's manifests.
+        cer: Character error rate.
+        growth: By what share the errors have grown since the language was there first in the same tokens; None there.
+        same: Whether all hypotheses are the same as then.
     """
 
-    arm: SavedArm
-    trained: NotNegative
-    total: NotNegative
-    own: NotNegative
+    generation: NotNegative
+    run: str
+    learnt: list[str]
+    language: str
+    split: Tested
+    cer: Amount
+    growth: Estimate | None
+    same: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
-    """The test error of one task in the runs of an arm at a budget.
+    """The test error of one task in the runs of an arm at a budget: a row of `tasks.json`.
 
     Attributes:
         task: A language, whose transcripts are the task; the mean or the worst of all languages; or another task.
@@ -276,16 +251,20 @@ class TaskError:
         error: Mean over seeds; 1 - accuracy or 1 - F1 where these are the figure.
         by_seed: Error of each seed.
         gain: By how much of the reference arm's error this one is lower; None where there is no other.
+        reference: Name of that arm.
+        effort: What the arm took; None where its rows are not known.
     """
 
     task: str
     metric: str
-    arm: Arm
-    budget_s: float
-    seeds: list[int]
+    arm: SavedArm
+    budget_s: Budget
+    seeds: list[Seed]
     error: Estimate
-    by_seed: list[float]
+    by_seed: list[Number]
     gain: Estimate | None
+    reference: str = REFERENCE_ARM.name
+    effort: Effort | None = None
 
 
 def one_task_an_arm(errors: Sequence[TaskError]) -> bool:
@@ -295,147 +274,45 @@ def one_task_an_arm(errors: Sequence[TaskError]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskCurve:
-    """The loss and weight of a task while a run was trained, at each look at the dev sets.
-
-    Attributes:
-        arm: The way of training.
-        task: A language or another task.
-        updates: When.
-        losses: Mean training loss since the look before, in the task's own unit; None where nothing of it came.
-        weights: Mean lambda since the look before.
-    """
-
-    arm: SavedArm
-    task: str
-    updates: list[NotNegative]
-    losses: list[Number | None]
-    weights: list[Number]
-
-
-@dataclass(frozen=True, slots=True)
-class LabelCount:
-    """How many utterances an arm was trained on, and of how many a task's label was known."""
-
-    arm: SavedArm
-    task: str
-    labelled: NotNegative
-    utterances: NotNegative
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """How the gradients of two tasks lie to one another in the encoder of an arm: the mean cosine over training."""
-
-    arm: SavedArm
-    task: str
-    other: str
-    cosine: Number
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One utterance as it was recognised.
-
-    Attributes:
-        title: Why it is shown: `best`, `median`, `worst`.
-        arm: Who recognised it.
-        budget_s: With how much target speech.
-        seed: And which seed.
-        reference: What was said.
-        hypothesis: What was heard.
-        pairs: The alignment word by word: (said or None, heard or None), equal where right.
-    """
-
-    title: str
-    arm: Arm
-    budget_s: float
-    seed: int
-    reference: str
-    hypothesis: str
-    pairs: list[tuple[str | None, str | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class TransferEntry:
-    """How much one auxiliary language helps one target: the relative reduction of the CER."""
-
-    target: str
-    auxiliary: str
-    reduction: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """The auxiliary languages that help a target, best first; `certain`: whose interval is wholly above zero."""
-
-    target: str
-    auxiliaries: list[str]
-    certain: list[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Summary:
     """A whole comparison of one target language, or a transfer map of several.
 
     Attributes:
-        recipe: Its name.
-        about: What has to be said about the data.
-        language: The target language; of a transfer map the first one.
+        origin: What was compared, and how it came about.
+        language: The target language, or several.
         resampled: `speaker` or `utterance`: what the bootstrap draws.
         num_resampled: How many of them the test split has.
-        num_replications: Of the bootstrap.
-        arms: Every arm at every budget, by budget, `alone` first.
+        arms: Of one target, every arm at every budget, by budget, `alone` first.
         equivalent_hours: Of every arm but alone that has learnt, where the curve of alone allows it.
         no_hours: Why there are none, in words; empty where there are some, or where that can be seen.
         predictions: The curves of arms prolonged, where one was measured at three budgets or more.
         not_learnt: Runs that have not learnt.
-        worse: Negative transfer, certain cases first.
+        worse: Negative transfer, significant cases first.
         languages: Test errors of all languages that the arms recognise.
         examples: Alignments.
         transfer: The transfer map, empty if none was measured.
-        recommendations: From the transfer map, one for each target.
         forgotten: Errors in old languages before and after the target was learnt, where they were kept.
-        sizes: How many parameters each arm trains and has.
-        reference: What `tasks` are measured against.
         tasks: Errors of every task, if there are several.
-        curves: Losses and weights of tasks by update, of the first seed at the largest budget.
-        conflicts: Between tasks' gradients, of the same runs, where they were logged.
-        labels: How many labels the same runs had.
-        protocol: What arms have in common; "" if unknown.
-        efforts: What each arm took at each budget; empty for results of earlier versions.
-        learning: Validation errors by update, of every run.
+        training: What the runs told of their training.
         after_pretraining: Test errors beside those of pretraining, of every model that comes from some.
         notes: What could not be given, and why; what the reader has to know about the intervals.
-        provenance: Where it comes from; None if unknown.
     """
 
-    recipe: str
-    about: str
+    origin: Origin
     language: str
     resampled: str
     num_resampled: int
-    num_replications: int
-    arms: list[ArmSummary]
-    equivalent_hours: list[EquivalentHours]
-    worse: list[Worse]
-    languages: list[LanguageError]
-    examples: list[Example]
-    transfer: list[TransferEntry] = field(default_factory=list)
-    recommendations: list[Recommendation] = field(default_factory=list)
+    arms: list[ArmSummary] = field(default_factory=list)
+    equivalent_hours: list[EquivalentHours] = field(default_factory=list)
+    worse: list[Tried] = field(default_factory=list)
+    languages: list[LanguageError] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    transfer: list[Tried] = field(default_factory=list)
     no_hours: str = ""
     predictions: list[Prediction] = field(default_factory=list)
     not_learnt: list[NotLearnt] = field(default_factory=list)
     forgotten: list[Forgotten] = field(default_factory=list)
-    sizes: list[ArmSize] = field(default_factory=list)
-    reference: str = "alone"
     tasks: list[TaskError] = field(default_factory=list)
-    curves: list[TaskCurve] = field(default_factory=list)
-    conflicts: list[Conflict] = field(default_factory=list)
-    labels: list[LabelCount] = field(default_factory=list)
-    protocol: Protocol | Literal[""] = ""
-    efforts: Mapping[tuple[Arm, float], Effort] = field(default_factory=dict)
-    learning: list[LearningCurve] = field(default_factory=list)
+    training: Training = field(default_factory=Training)
     after_pretraining: list[AfterPretraining] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    provenance: Provenance | None = None

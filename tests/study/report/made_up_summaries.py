@@ -2,29 +2,36 @@
 
 from dataclasses import replace
 
-from speech_mtl.run.provenance import Provenance
-from speech_mtl.study.statistics.rows import Arm
+from speech_mtl.study.statistics.examples import Example
+from speech_mtl.study.statistics.rows import Arm, Origin
 from speech_mtl.study.statistics.summary import (
-    ArmSize,
     ArmSummary,
     EquivalentHours,
     Estimate,
-    Example,
     Forgotten,
     Hours,
     LanguageError,
     NotLearnt,
     Prediction,
-    Recommendation,
     Summary,
-    TransferEntry,
-    Worse,
+    Tried,
 )
+from speech_mtl.study.statistics.training import ArmSize, Effort, Training
 
 HOSTILE = "<script>alert(1)</script>"
 ARMS = ("alone", "joint", "pretrain_finetune")
 ALONE = {600.0: 0.25, 1200.0: 0.15, 2400.0: 0.08}
 OF_ALONE = {"alone": (1.0, 1.0, 1.0), "joint": (0.8, 0.9, 1.3), "pretrain_finetune": (0.62, 0.66, 0.7)}
+
+
+SIZES = {
+    "alone": ArmSize(Arm("alone"), 1_116_304, 1_116_304, 4000),
+    "pretrain_finetune": ArmSize(Arm("pretrain_finetune"), 1_157_000, 2_273_162, 4100),
+}
+
+
+def tried(target: str, auxiliary: str, *reduction: float) -> Tried:
+    return Tried(target, Arm("joint", auxiliary=auxiliary), 600.0, Estimate(*reduction))
 
 
 def around(value: float, width: float = 0.1) -> Estimate:
@@ -34,6 +41,7 @@ def around(value: float, width: float = 0.1) -> Estimate:
 def arm_summary(arm: str, budget_s: float, cer: float, alone: float | None, seeds: tuple = (0, 1, 2)) -> ArmSummary:
     gain = None if arm == "alone" or alone is None else 1 - cer / alone
     return ArmSummary(
+        language="zh-CN",
         arm=Arm(arm),
         budget_s=budget_s,
         seeds=list(seeds),
@@ -43,9 +51,8 @@ def arm_summary(arm: str, budget_s: float, cer: float, alone: float | None, seed
         reduction=None if gain is None else Estimate(gain, gain - 0.1, gain + 0.1),
         p_value=None if gain is None else 0.0,
         mapsswe_z=[] if gain is None else [2.6, 1.3, 3.5][: len(seeds)],
-        num_updates=3400.0,
-        num_parameters=1116304,
-        wall_time_s=1526.1,
+        effort=Effort(3400.0, 1526.1),
+        size=SIZES.get(arm),
     )
 
 
@@ -63,12 +70,20 @@ def prediction(arm: str) -> Prediction:
 
 
 FULL = Summary(
-    recipe="human",
-    about="Human speech, one speaker a language: of new speakers nothing is said.",
+    origin=Origin(
+        recipe="human",
+        about="Human speech, one speaker a language: of new speakers nothing is said.",
+        num_replications=1000,
+        commands=["speech-mtl compare recipes/human --out runs/human", f"echo '{HOSTILE}' ```"],
+        commit="f9c491a-dirty",
+        versions={"Python": "3.11.2", "keras": "3.15.0"},
+        hardware="2 cores, 8 GB",
+        finished="2026-11-21T12:55:44+00:00",
+        wall_time_s=54321.0,
+    ),
     language="zh-CN",
     resampled="utterance",
     num_resampled=800,
-    num_replications=1000,
     arms=[
         arm_summary(arm, budget_s, alone * OF_ALONE[arm][place], alone)
         for place, (budget_s, alone) in enumerate(ALONE.items())
@@ -89,8 +104,8 @@ FULL = Summary(
         Prediction(Arm("joint"), list(ALONE), why_not="its error rises"),
     ],
     worse=[
-        Worse("zh-CN", Arm("joint"), 2400.0, Estimate(-0.3, -0.41, -0.2), True),
-        Worse("zh-CN", Arm("tiny"), 600.0, Estimate(-0.02, -0.09, 0.05), False),
+        Tried("zh-CN", Arm("joint"), 2400.0, Estimate(-0.3, -0.41, -0.2)),
+        Tried("zh-CN", Arm("tiny"), 600.0, Estimate(-0.02, -0.09, 0.05)),
     ],
     languages=[
         *(
@@ -124,43 +139,25 @@ FULL = Summary(
         Example("worst", Arm("pretrain_finetune"), 2400.0, 0, "zai4 jian4", "", [("zai4", None), ("jian4", None)]),
     ],
     transfer=[
-        TransferEntry("zh-CN", "de", Estimate(0.31, 0.22, 0.4)),
-        TransferEntry("zh-CN", "en", Estimate(0.12, -0.03, 0.2)),
-        TransferEntry("de", "zh-CN", Estimate(-0.15, -0.25, -0.05)),
-        TransferEntry("de", "en", Estimate(0.2, 0.1, 0.3)),
+        tried("zh-CN", "de", 0.31, 0.22, 0.4),
+        tried("zh-CN", "en", 0.12, -0.03, 0.2),
+        tried("de", "zh-CN", -0.15, -0.25, -0.05),
+        tried("de", "en", 0.2, 0.1, 0.3),
     ],
-    recommendations=[Recommendation("zh-CN", ["de", "en"], ["de"]), Recommendation("de", ["en"], ["en"])],
     forgotten=[
         Forgotten("de", Arm("pretrain_finetune"), 600.0, [0, 1, 2], 0.32, 0.71, Estimate(1.22, 0.9, 1.6), False),
         Forgotten("de", Arm("progressive"), 600.0, [0, 1, 2], 0.32, 0.32, Estimate(0.0, 0.0, 0.0), True),
     ],
-    sizes=[
-        ArmSize(Arm("alone"), 1_116_304, 1_116_304, 4000),
-        ArmSize(Arm("pretrain_finetune"), 1_157_000, 2_273_162, 4100),
-    ],
+    training=Training(sizes=list(SIZES.values())),
     notes=["The intervals are of this speaker's utterances.", f"A note with {HOSTILE} in it."],
-    provenance=Provenance(
-        commands=["speech-mtl compare recipes/human --out runs/human", f"echo '{HOSTILE}' ```"],
-        commit="f9c491a-dirty",
-        versions={"Python": "3.11.2", "keras": "3.15.0"},
-        hardware="2 cores, 8 GB",
-        finished="2026-11-21T12:55:44+00:00",
-        wall_time_s=54321.0,
-    ),
 )
 
 BARE = Summary(
-    recipe="tiny",
-    about="",
+    origin=Origin([], None, {}, "", "", 0.0, recipe="tiny", about="", num_replications=100),
     language="aa",
     resampled="utterance",
     num_resampled=3,
-    num_replications=100,
     arms=[arm_summary("alone", 6.0, 0.9, None, seeds=(0,))],
-    equivalent_hours=[],
-    worse=[],
-    languages=[],
-    examples=[],
     notes=["There is no arm with auxiliary languages."],
 )
 
@@ -193,7 +190,7 @@ def crowded_summary() -> Summary:
     cer = {(b, a): 0.5 * 0.6**i * (1 - 0.06 * j) for i, b in enumerate(budgets_s) for j, a in enumerate(arms)}
     return replace(
         FULL,
-        recipe="everything_at_once_with_a_long_recipe_name",
+        origin=replace(FULL.origin, recipe="everything_at_once_with_a_long_recipe_name"),
         arms=[arm_summary(a, b, cer[b, a], cer[b, "alone"], seeds=tuple(range(7))) for b in budgets_s for a in arms],
         equivalent_hours=[
             equivalent(a, b, b / 60 * (1 + 0.4 * j), b / 60 * (0.8 + 0.3 * j), b / 60 * (1.2 + 0.6 * j))
@@ -208,7 +205,7 @@ def crowded_summary() -> Summary:
         ],
         examples=[replace(FULL.examples[1], pairs=FULL.examples[1].pairs * 8)],
         transfer=[
-            TransferEntry(t, a, Estimate(x, x - 0.11, x + 0.11))
+            tried(t, a, x, x - 0.11, x + 0.11)
             for i, t in enumerate(codes)
             for j, a in enumerate(codes)
             for x in (((i * 7 + j * 5) % 13 - 5) / 20,)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from speech_mtl.study.report import matrices, plots, style
+from speech_mtl.study.report import language_plots, plots, style
 from speech_mtl.study.statistics.rows import Arm
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -104,7 +104,7 @@ def test_factors_say_what_is_beyond(full, full_summary):
 
 
 def test_bars_of_all_languages(full, full_summary):
-    figure = plots.draw_languages(
+    figure = language_plots.draw_languages(
         full_summary.languages, style.arm_styles(one.arm.name for one in full_summary.languages)
     )
     assert [len(axes.patches) for axes in figure.axes] == [5, 5, 5]
@@ -115,7 +115,9 @@ def test_bars_of_all_languages(full, full_summary):
 
 def test_bars_of_very_different_errors_have_their_own_scales(full_summary, crowded):
     for summary, same in ((full_summary, True), (crowded, False)):
-        figure = plots.draw_languages(summary.languages, style.arm_styles(one.arm.name for one in summary.languages))
+        figure = language_plots.draw_languages(
+            summary.languages, style.arm_styles(one.arm.name for one in summary.languages)
+        )
         limits = {axes.get_xlim() for axes in figure.axes}
         assert (len(limits) == 1) is same
         assert min(low for low, _ in limits) == max(low for low, _ in limits) == 0
@@ -125,7 +127,7 @@ def test_bars_of_very_different_errors_have_their_own_scales(full_summary, crowd
 def test_transfer_cells_have_colour_and_number(full, full_summary):
     shown = texts(full["transfer"])
     assert {"+31.0", "22 to 40", "−15.0", "−25 to −5"} < set(shown)
-    figure = matrices.draw_transfer(full_summary.transfer)
+    figure = language_plots.draw_transfer(full_summary.transfer)
     cells = figure.axes[0].patches
     assert [to_hex(cell.get_facecolor()) for cell in cells] == [
         style.BETTER,
@@ -143,7 +145,7 @@ def test_what_was_not_measured_is_named(full_summary):
     plot = plots.make_plots(replace(full_summary, transfer=full_summary.transfer[1:]))["transfer"]
     assert "measured" not in texts(plot), "de -> zh-CN is no longer a column, and a language does not help itself"
     entry = full_summary.transfer[0]
-    plot = plots.make_plots(replace(full_summary, transfer=[*full_summary.transfer, replace(entry, target="fr")]))
+    plot = plots.make_plots(replace(full_summary, transfer=[*full_summary.transfer, replace(entry, language="fr")]))
     assert texts(plot["transfer"]).count("measured") == 2
 
 

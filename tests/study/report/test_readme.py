@@ -1,14 +1,20 @@
 """READMEs with tables: made afresh from their JSON, and refused with the line where something is wrong."""
 
-from typing import get_args, get_type_hints
+import json
+from pathlib import Path
 
 import pytest
-from made_up_rows import COMPARISON, COMPARISON_TABLE, EFFICIENCY, EVALUATION, EVALUATION_TABLE
+from made_up_rows import EVALUATION, EVALUATION_TABLE
+from made_up_summaries import FULL
 
 from speech_mtl.errors import InputError
-from speech_mtl.scoring.tables import write_results
+from speech_mtl.files import json_text, write_text
+from speech_mtl.scoring.tables import CER, read_rows
+from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.readme import TABLE_KINDS, render_readme
+from speech_mtl.study.report.tables import comparison_table
 from speech_mtl.study.statistics.rows import Arm
+from speech_mtl.study.statistics.summary import Estimate, Generation, TaskError
 
 README = """\
 # A recipe
@@ -18,38 +24,32 @@ README = """\
 <!-- end results -->
 Between. `<!-- results: a.json KIND -->` in a line of text is text.
 
-<!-- results: results/comparison.json comparison cs -->
+<!-- results: results/comparison.json comparison -->
 <!-- end results -->
 """
 
 
-TASK = {
-    "recipe": "x",
-    "task": "cs",
-    "metric": "character error rate",
-    "arm": Arm("joint", "a"),
-    "budget_s": 60.0,
-    "num_seeds": 3,
-    **dict.fromkeys(("error", "low", "high", "gain", "gain_low", "gain_high"), 0.2),
+TASK = TaskError("cs", CER, Arm("joint", "a"), 60.0, [0], Estimate(0.2, 0.1, 0.3), [0.2], None)
+GENERATION = Generation(1, "runs/x", ["cs"], "cs", "dev", 0.5, Estimate(0.1, 0.0, 0.2), False)
+RECORDS = {
+    "evaluation": EVALUATION,
+    "comparison": FULL.arms,
+    "arms": FULL.arms,
+    "efficiency": FULL.equivalent_hours,
+    "tasks": [TASK],
+    "forgetting": FULL.forgotten,
+    "generations": [GENERATION],
 }
 
 
-def example_of(kind: type) -> dict[str, object]:
-    """A row with a value of the right type in every field."""
-    values = {str: "text", int: 3, float: 0.5, bool: False, list[str]: ["cs"], Arm: Arm("joint", "a")}
-    hints = {key: [hint, *get_args(hint)] for key, hint in get_type_hints(kind).items()}
-    chosen = {"split": "dev", "protocol": "equal_speech"}
-    return {key: chosen.get(key) or next(values[h] for h in own if h in values) for key, own in hints.items()}
+def write(folder: Path, kind: str, records: object) -> None:
+    write_text(folder / "results" / f"{kind}.json", json_text(records))
 
 
 @pytest.fixture
 def readme(tmp_path):
-    write_results(tmp_path / "results", "evaluation", EVALUATION, "")
-    write_results(tmp_path / "results", "comparison", COMPARISON, "")
-    write_results(tmp_path / "results", "efficiency", EFFICIENCY, "")
-    write_results(tmp_path / "results", "tasks", [TASK], "")
-    for kind in ("arms", "forgetting", "generations"):
-        write_results(tmp_path / "results", kind, [example_of(TABLE_KINDS[kind].row)], "")
+    for kind in TABLE_KINDS:
+        write(tmp_path, kind, RECORDS[kind])
     path = tmp_path / "README.md"
     path.write_text(README, encoding="utf-8")
     return path
@@ -59,12 +59,13 @@ def test_render_readme(readme):
     rendered = render_readme(readme)
     assert readme.read_text(encoding="utf-8") == README, "nothing is written"
     expected = README.replace("| an old table |", f"\n{EVALUATION_TABLE}\n")
-    expected = expected.replace("comparison cs -->\n", f"comparison cs -->\n\n{COMPARISON_TABLE}\n\n")
+    table = render_block(comparison_table(FULL.arms), {})
+    expected = expected.replace("comparison -->\n", f"comparison -->\n\n{table}\n\n")
     assert rendered == expected
     readme.write_text(rendered, encoding="utf-8")
     assert render_readme(readme) == rendered
 
-    write_results(readme.parent / "results", "evaluation", EVALUATION[:1], "")
+    write(readme.parent, "evaluation", EVALUATION[:1])
     assert render_readme(readme) != rendered
 
 
@@ -81,10 +82,10 @@ def test_a_readme_without_tables_stays_as_it_is(readme):
         ("evaluation -->", "evaluation cs -->", r"README.md:3: malformed results comment"),
         ("results/evaluation.json evaluation", "", r"README.md:3: malformed results comment"),
         ("results/evaluation.json", "evaluation.json", r"README.md:3: the table cannot be made: There is no file"),
-        ("results/evaluation.json", "results/comparison.json", r"README.md:3: .*'0\.word_substitutions' is missing"),
-        ("comparison cs", "comparison de", "no results of de"),
+        ("results/evaluation.json", "results/comparison.json", r"README.md:3: .*'0\.split' is missing"),
+        ("comparison -->", "comparison de -->", r"README.md:8: malformed results comment"),
         ("| an old table |\n<!-- end results -->", "", r"README.md:3: this table has no end"),
-        ("cs -->\n<!-- end results -->", "cs -->", r"README.md:8: this table has no end"),
+        ("comparison -->\n<!-- end results -->", "comparison -->", r"README.md:8: this table has no end"),
         ("<!-- results: results/evaluation.json evaluation -->\n", "", r"README.md:4: no table begins before its end"),
         ("evaluation -->", "evaluation --", r"README.md:3: malformed results comment"),
         ("<!-- results: results/ev", "<!--results: results/ev", r"README.md:3: malformed results comment"),
@@ -130,10 +131,18 @@ def test_a_readme_that_is_not_utf8(readme, content):
     assert "iconv" in caught.value.action
 
 
-@pytest.mark.parametrize(("field", "value"), [("cer", float("nan")), ("arm", {}), ("arm", "a|b"), ("num_seeds", -1)])
-def test_rows_with_values_of_another_kind(readme, field, value):
-    row = example_of(TABLE_KINDS["arms"].row) | {field: value}
-    write_results(readme.parent / "results", "arms", [row], "")
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("cer", {"value": float("nan"), "low": 0, "high": 1}), ("arm", {}), ("arm", "a|b"), ("seeds", [-1]), ("cer", 0.1)],
+)
+def test_records_with_values_of_another_kind(readme, field, value):
+    (record,) = json.loads(json_text(FULL.arms[:1]))
+    write(readme.parent, "arms", [record | {field: value}])
     readme.write_text("<!-- results: results/arms.json arms -->\n<!-- end results -->", encoding="utf-8")
     with pytest.raises(InputError, match=rf"README\.md:1: .*the field '0\.{field}"):
         render_readme(readme)
+
+
+def test_records_come_back_from_their_files(readme):
+    for kind, records in RECORDS.items():
+        assert read_rows(readme.parent / "results" / f"{kind}.json", TABLE_KINDS[kind].record) == records

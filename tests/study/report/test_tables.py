@@ -1,21 +1,32 @@
+"""Records and rows -> tables, as READMEs and the terminal show them."""
+
 import json
-from typing import Any, get_type_hints
+from dataclasses import replace
+from typing import get_type_hints
 
-import pytest
-from made_up_rows import COMPARISON, COMPARISON_TABLE, EFFICIENCY, EVALUATION, EVALUATION_TABLE, row
+from made_up_rows import EVALUATION, EVALUATION_TABLE, row
+from made_up_summaries import FULL, arm_summary, equivalent
 
-from speech_mtl.errors import InputError
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.rows import evaluation_row
 from speech_mtl.scoring.tables import evaluation_table, write_results
+from speech_mtl.study.report.blocks import Table
+from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import (
-    arm_table,
+    arms_table,
     comparison_table,
-    efficiency_table,
     forgetting_table,
-    generation_table,
+    generations_table,
+    hours_table,
 )
 from speech_mtl.study.statistics.rows import Arm, ResultRow
+from speech_mtl.study.statistics.summary import Estimate, Forgotten, Generation
+from speech_mtl.study.statistics.training import ArmSize, Effort
+
+
+def lines(table: Table) -> list[str]:
+    """The lines of its Markdown, without the note."""
+    return render_block(table, {}).split("\n\n")[0].splitlines()
 
 
 def test_evaluation_table():
@@ -42,37 +53,30 @@ def test_rows_are_those_of_the_score():
     assert set(row("alone", 1, 1, 0.1)) == set(get_type_hints(ResultRow))
 
 
-@pytest.mark.parametrize("language", [None, "cs"])
-def test_comparison_table(language):
-    assert comparison_table(COMPARISON, language) == COMPARISON_TABLE
+def test_comparison_has_a_line_for_each_amount_and_alone_first():
+    arms = [
+        arm_summary("joint", 600.0, 0.55, 0.5, seeds=(1,)),
+        arm_summary("alone", 7200.0, 0.2, None),
+        arm_summary("alone", 600.0, 0.5, None),
+    ]
+    assert lines(comparison_table(arms)) == [
+        "| Target speech | alone: CER % | joint: CER % | reduced by % |",
+        "| --- | ---: | ---: | ---: |",
+        "| 10 min | 50.0 (45.0–55.0) | 55.0 (49.5–60.5) | −10.0 (−20.0 to −0.0) |".replace("−0.0", "0.0"),
+        "| 2 h | 20.0 (18.0–22.0) | – | – |",
+    ]
+    assert "mean over seeds (1 to 3 of them)" in comparison_table(arms).note
+    assert comparison_table(arms[:1]).heads == ["Target speech", "joint: CER %", "reduced by %"]
 
 
-def test_comparison_without_the_arm_alone():
-    table = comparison_table([row("joint", 90.0, 1, 0.2), row("new_arm", 90.0, 1, None, None)], "cs")
-    assert table.splitlines()[2] == "| 1.5 min | – | – | 20.0 | – | 50.0 | – | – | – |"
-    assert "| new_arm: CER % |" in table
-
-
-def test_reduction_against_no_errors_is_undefined():
-    table = comparison_table([row("alone", 90.0, 1, 0.0), row("joint", 90.0, 1, 0.2)])
-    assert table.splitlines()[2] == "| 1.5 min | 0.0 | 50.0 | 20.0 | – | 50.0 |"
-
-
-def test_comparison_that_cannot_be_shown():
-    with pytest.raises(InputError, match=r"cannot be told(?s:.*)Received: cs, en"):
-        comparison_table([*COMPARISON, row("alone", 600.0, 1, 0.3, language="en")])
-    with pytest.raises(InputError, match=r"cannot be told(?s:.*)Received: none"):
-        comparison_table([])
-    with pytest.raises(InputError, match="no results of de"):
-        comparison_table(COMPARISON, "de")
-    with pytest.raises(InputError, match=r"budget_s 600\.0, arm joint, seed 1 twice"):
-        comparison_table([*COMPARISON, COMPARISON[0]])
-
-
-def test_efficiency_says_in_words_what_lies_beyond_the_measured():
-    assert efficiency_table(EFFICIENCY).splitlines()[2:] == [
-        "| 10 min | joint | 30 min | less than 15 min to 4 h | 3.00 | less than 1.50 to 24.00 |",
-        "| 20 min | joint | 30 min | 15 min to more than 4 h | 3.00 | 1.50 to more than 24.00 |",
+def test_hours_beyond_the_measured_are_bounds():
+    found = [
+        equivalent("joint", 1200.0, 30.0, 15.0, 240.0, relations="==>"),
+        equivalent("joint", 600.0, 30.0, 15.0, 240.0, relations="=<="),
+    ]
+    assert lines(hours_table(found))[2:] == [
+        "| 10 min | joint | not significant | 30 min (< 15 min to 4.0 h) | 3.0 (< 1.5 to 24) |",
+        "| 20 min | joint | not significant | 30 min (15 min to > 4 h) | 1.5 (0.75 to > 12) |",
     ]
 
 
@@ -85,83 +89,77 @@ def test_write_results(tmp_path):
         assert (folder / "evaluation.md").read_text(encoding="utf-8") == EVALUATION_TABLE + "\n"
 
 
-def test_arm_table():
-    def row(**changes: Any) -> Any:
-        return {
-            "recipe": "x",
-            "language": "cs",
-            "arm": Arm("adapters"),
-            "budget_s": 600.0,
-            "num_seeds": 3,
-            **{"cer": 0.2, "cer_low": 0.15, "cer_high": 0.25},
-            **{"reduction": 0.1, "reduction_low": -0.05, "reduction_high": 0.25},
-            **{"num_trained": 12_345, "num_parameters": 1_116_304, "num_own": 12_345, "wall_time_s": 660.0},
-            **changes,
-        }
-
-    unknown = ("reduction", "reduction_low", "reduction_high", "num_trained", "num_parameters", "num_own")
-    lines = arm_table([row(), row(arm=Arm("alone"), **dict.fromkeys(unknown))]).splitlines()
-    assert len({line.count("|") for line in lines}) == 1
-    assert lines[2] == (
-        "| 10 min | adapters | 3 | 20.0 (15.0–25.0) | 10.0 (−5.0 to 25.0) | 12,345 | 1,116,304 | 12,345 | 11 min |"
+def test_columns_without_any_value_are_left_out():
+    arms = [arm_summary("adapters", 600.0, 0.2, 0.25), arm_summary("alone", 600.0, 0.25, None)]
+    arms = [replace(one, size=None, effort=Effort(3000.0, 660.0)) for one in arms]
+    head, _, first, second = lines(arms_table(arms))
+    assert head == (
+        "| Target speech | Arm | Seeds | CER % | WER % | CER reduced by % | p, bootstrap | p, MAPSSWE | Updates "
+        "| Training |"
     )
-    assert lines[3] == "| 10 min | alone | 3 | 20.0 (15.0–25.0) | – | – | – | – | 11 min |"
+    reduced = "**20.0** (18.0–22.0) | 50.0 (45.0–55.0) | 20.0 (10.0 to 30.0) | < 0.001 | 0.19"
+    assert first == f"| 10 min | adapters | 0, 1, 2 | {reduced} | 3,000 | 11 min |"
+    assert (
+        second
+        == "| 10 min | alone | 0, 1, 2 | 25.0 (22.5–27.5) | 62.5 (56.2–68.8) | reference | – | – | 3,000 | 11 min |"
+    )
+    assert "Protocol" not in arms_table(arms).note
+    assert "Parameters" not in arms_table(arms).note
 
-    known = {"num_updates": 3000.0, "shared_updates": 1200.0, "audio_s": 9000.0, "num_runs": 6, "num_not_stopped": 2}
-    own = known | {"shared_updates": 0.0, "audio_s": None, "protocol": "equal_updates"}
-    table, caption = arm_table([row(**known), row(**own), row()]).split("\n\n")
-    assert caption == "Protocol equal_updates: each arm has as many updates as alone, all its stages together."
-    head, _, *lines = table.splitlines()
-    assert head.endswith("| Training | Updates | Audio | Runs not stopped early |")
-    assert [line.split(" | ", 9)[9] for line in lines] == [
-        "3,000 (1,200 shared) | 2.5 h | 2 of 6 |",
-        "3,000 | – | 2 of 6 |",
-        "– | – | – |",
+
+def test_arms_with_parameters_and_effort():
+    size = ArmSize(Arm("adapters"), 12_345, 1_116_304, 12_345)
+    efforts = [
+        Effort(3000.0, 660.0, 1200.0, 9000.0, 6, 2),
+        Effort(3000.0, 660.0, 0.0, None, 6, 2, "equal_updates"),
+        Effort(3000.0, 660.0),
+    ]
+    made = arm_summary("adapters", 600.0, 0.2, 0.25)
+    table = arms_table([replace(made, size=size, effort=effort) for effort in efforts])
+    assert (
+        table.note.count("Protocol equal_updates: each arm has as many updates as alone, all its stages together.") == 1
+    )
+    head, _, *found = lines(table)
+    ends = (
+        " | Updates | Audio | Runs not stopped early | Training | Parameters trained | Parameters | The target's own |"
+    )
+    assert head.endswith(ends)
+    assert [line.split(" | ", 8)[8] for line in found] == [
+        "3,000 (1,200 shared) | 2.5 h | 2 of 6 | 11 min | 12,345 | 1,116,304 | 12,345 |",
+        "3,000 | – | 2 of 6 | 11 min | 12,345 | 1,116,304 | 12,345 |",
+        "3,000 | – | – | 11 min | 12,345 | 1,116,304 | 12,345 |",
     ]
 
 
-FORGETTING = {
-    "recipe": "x",
-    "language": "de",
-    "arm": Arm("pretrain_finetune"),
-    "budget_s": 600.0,
-    "num_seeds": 3,
-    "cer_before": 0.32,
-    "cer_after": 0.4,
-    "growth": 0.25,
-    "growth_low": 0.1,
-    "growth_high": 0.5,
-    "same": False,
-}
-
-
 def test_forgetting_table():
-    rows: Any = [FORGETTING, {**FORGETTING, "arm": Arm("adapters"), "cer_after": 0.32, "growth": 0.0, "same": True}]
-    lines = forgetting_table(rows).splitlines()[2:]
-    assert lines[0] == "| 10 min | de | pretrain_finetune | 3 | 32.0 | 40.0 | 25.0, 10.0 to 50.0 |"
-    assert lines[1] == "| 10 min | de | adapters | 3 | 32.0 | 32.0 | nothing forgotten |"
+    lost = Forgotten("de", Arm("adapters"), 600.0, [0, 1, 2], 0.32, 0.4, Estimate(0.25, 0.1, 0.5), False)
+    kept = replace(lost, arm=Arm("heads"), after=0.32, growth=Estimate(0.0, 0.0, 0.0), same=True)
+    assert lines(forgetting_table([lost, kept]))[2:] == [
+        "| 10 min | de | adapters | 0, 1, 2 | 32.0 | 40.0 | 25.0 (10.0 to 50.0) |",
+        "| 10 min | de | heads | 0, 1, 2 | 32.0 | 32.0 | none: all the same |",
+    ]
 
 
-def test_generation_table_has_a_line_a_run_and_a_column_a_language():
-    def cell(generation: int, language: str, cer: float, growth: float | None = None, same: bool = False) -> Any:
-        ends = None if growth is None else (growth - 0.1, growth + 0.1)
-        return {
-            "generation": generation,
-            "run": f"runs/{generation}",
-            "learnt": ["cs"] if generation == 2 else ["de", "en"],
-            "language": language,
-            "split": "test",
-            "cer": cer,
-            "growth": growth,
-            "growth_low": ends and ends[0],
-            "growth_high": ends and ends[1],
-            "same": same,
-        }
+def test_generations_have_a_line_a_run_and_a_column_a_language():
+    def cell(number: int, language: str, cer: float, growth: float | None = None, same: bool = False) -> Generation:
+        grown = None if growth is None else Estimate(growth, growth - 0.1, growth + 0.1)
+        learnt = ["cs"] if number == 2 else ["de", "en"]
+        return Generation(number, f"runs/{number}", learnt, language, "test", cer, grown, same)
 
     rows = [cell(1, "de", 0.3), cell(1, "en", 0.2), cell(2, "de", 0.45, 0.5), cell(2, "en", 0.2, 0.0, True)]
-    assert generation_table([*rows, cell(2, "cs", 0.1)]).splitlines() == [
+    assert lines(generations_table([*rows, cell(2, "cs", 0.1)])) == [
         "| Run | Learnt | de: CER % | en: CER % | cs: CER % |",
         "| --- | --- | ---: | ---: | ---: |",
         "| runs/1 | de, en | 30.0 | 20.0 | – |",
         "| runs/2 | cs | 45.0 (50.0, 40.0 to 60.0) | 20.0 (nothing forgotten) | 10.0 |",
     ]
+
+
+def test_the_report_shows_the_tables_of_readmes():
+    from speech_mtl.study.report.content import make_report
+    from speech_mtl.study.report.plots import make_plots
+
+    report = make_report(FULL, make_plots(FULL))
+    shown = [block for section in report.sections for block in section.blocks if isinstance(block, Table)]
+    for table in (arms_table(FULL.arms), hours_table(FULL.equivalent_hours), forgetting_table(FULL.forgotten)):
+        assert table in shown

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from speech_mtl.study.report import style
-from speech_mtl.study.report.trade_off import draw_trade_off, learnt_and_forgotten
+from speech_mtl.study.report.plots import draw_trade_off, learnt_and_forgotten
 from speech_mtl.study.statistics.rows import Arm
 from speech_mtl.study.statistics.summary import Estimate, Forgotten, Summary
 

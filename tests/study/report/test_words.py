@@ -5,7 +5,7 @@ from made_up_summaries import BARE, FLAT, FULL, UNLEARNT, arm_summary, equivalen
 
 from speech_mtl.study.report import words
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import Estimate, Hours, TaskError, TransferEntry
+from speech_mtl.study.statistics.summary import Estimate, Hours, TaskError, Tried
 
 
 def test_numbers():
@@ -39,7 +39,7 @@ def test_amounts_of_speech():
     ("found", "hours", "hours_interval", "factor", "factor_interval", "saving"),
     [
         (equivalent("a", 600, 19.2, 15.4, 24.3), "19 min", "(15–24 min)", "1.9", "(1.5–2.4)", "saves"),
-        (equivalent("a", 600, 9, 6, 12), "9.0 min", "(6.0–12 min)", "0.90", "(0.60–1.2)", "not certain"),
+        (equivalent("a", 600, 9, 6, 12), "9.0 min", "(6.0–12 min)", "0.90", "(0.60–1.2)", "not significant"),
         (equivalent("a", 600, 7, 6, 8), "7.0 min", "(6.0–8.0 min)", "0.70", "(0.60–0.80)", "costs"),
         (
             equivalent("a", 600, 30, 20, 40, relations="==>"),
@@ -53,9 +53,25 @@ def test_amounts_of_speech():
         (equivalent("a", 600, 10, 10, 10), "10 min", "(10–10 min)", "1.0", "(1.0–1.0)", "no difference"),
         (equivalent("a", 600, 10, 10, 10.0000001), "10 min", "(10–10 min)", "1.0", "(1.0–1.00)", "no difference"),
         (equivalent("a", 600, 10, 9.98, 10.02), "10 min", "(10–10 min)", "1.0", "(1.00–1.00)", "no difference"),
-        (equivalent("a", 600, 11, 10.02, 12), "11 min", "(10–12 min)", "1.1", "(1.00–1.2)", "not certain"),
-        (equivalent("a", 600, 9, 8, 9.98), "9.0 min", "(8.0–10 min)", "0.90", "(0.80–1.00)", "not certain"),
+        (equivalent("a", 600, 11, 10.02, 12), "11 min", "(10–12 min)", "1.1", "(1.00–1.2)", "not significant"),
+        (equivalent("a", 600, 9, 8, 9.98), "9.0 min", "(8.0–10 min)", "0.90", "(0.80–1.00)", "not significant"),
         (equivalent("a", 600, 11, 10.1, 12), "11 min", "(10–12 min)", "1.1", "(1.01–1.2)", "saves"),
+        (
+            equivalent("a", 600, 30, 15, 40, relations="=<="),
+            "30 min",
+            "(< 15 to 40 min)",
+            "3.0",
+            "(< 1.5 to 4.0)",
+            "not significant",
+        ),
+        (
+            equivalent("a", 600, 4, 3, 5, relations="==>"),
+            "4.0 min",
+            "(3.0 to > 5 min)",
+            "0.40",
+            "(0.30 to > 0.50)",
+            "not significant",
+        ),
         (equivalent("a", 600, 80, 80, 80, relations=">>>"), "> 80 min", "", "> 8.0", "", "saves"),
         (equivalent("a", 600, 10, 10, 10, relations=">>>"), "> 10 min", "", "> 1.0", "", "saves"),
         (equivalent("a", 600, 10, 10, 10, relations="<<<"), "< 10 min", "", "< 1.0", "", "costs"),
@@ -65,7 +81,7 @@ def test_amounts_of_speech():
             "(< 10 to > 10 min)",
             "< 1.0",
             "(< 1.0 to > 1.0)",
-            "not certain",
+            "not significant",
         ),
     ],
 )
@@ -126,9 +142,12 @@ def test_answer_of_tasks():
         ),
         (
             [task("a", 0.5, -0.25, -0.4, 0.1)],
-            "On de, no arm has fewer errors than alone. Certainly better: 0 of 1 that ",
+            "On de, no arm has fewer errors than alone. Significantly better: 0 of 1 that ",
         ),
-        ([task("a", 0.4, 0.0, 0.0, 0.0)], "On de, there is no difference from alone. Certainly better: 0 of 1 that "),
+        (
+            [task("a", 0.4, 0.0, 0.0, 0.0)],
+            "On de, there is no difference from alone. Significantly better: 0 of 1 that ",
+        ),
     ):
         assert words.answer(replace(BARE, tasks=[reference, *errors])).startswith(expected)
     failed = [task("alone", 1.0), task("a", 0.95, 0.05, 0.01, 0.09)]
@@ -168,13 +187,13 @@ def test_answer_without_equivalent_hours():
 def test_answer_of_a_transfer_map():
     only_map = replace(FULL, arms=[], equivalent_hours=[])
     assert words.answer(only_map) == (
-        "zh-CN gains most from de, which lowers its character error rate by 31.0 % (22.0 to 40.0). Certain gains:"
-        " 2 of 4 pairs of languages; certain losses: 1."
+        "zh-CN gains most from de, which lowers its character error rate by 31.0 % (22.0 to 40.0). Significant gains:"
+        " 2 of 4 pairs of languages; significant losses: 1."
     )
-    harm = [TransferEntry("a", "b", Estimate(-0.2, -0.3, 0.1))]
+    harm = [Tried("a", Arm("joint", auxiliary="b"), 60.0, Estimate(-0.2, -0.3, 0.1))]
     assert words.answer(replace(only_map, transfer=harm)) == (
-        "None of the auxiliary languages lowers the error of any target. Certain gains: 0 of 1 pair of languages;"
-        " certain losses: 0."
+        "None of the auxiliary languages lowers the error of any target. Significant gains: 0 of 1 pair of languages;"
+        " significant losses: 0."
     )
 
 

@@ -8,14 +8,16 @@ from statistics import fmean
 import jiwer
 import numpy as np
 import pytest
+from made_up_rows import origin
 from scipy import stats
 
 from speech_mtl.errors import InputError
-from speech_mtl.study.report.figures import figures_of
-from speech_mtl.study.statistics.analysis import bootstrap, language_errors, relative_reduction, summarize
+from speech_mtl.study.results import figures_of
+from speech_mtl.study.statistics.analysis import bootstrap, language_errors, summarize
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import Arm, ResultRow
 from speech_mtl.study.statistics.summary import Hours, Summary
+from speech_mtl.study.statistics.training import Effort
 
 BUDGETS = (600.0, 1200.0, 2400.0)
 ALONE, JOINT, FOO, HALF, BAR = Arm("alone"), Arm("joint"), Arm("foo"), Arm("half"), Arm("joint", "bar")
@@ -67,7 +69,7 @@ def rows_of(test_set: TestSet) -> list[ResultRow]:
 @pytest.fixture(scope="module")
 def summary() -> Summary:
     test_set = made_up()
-    return summarize("made up", "Made up.", rows_of(test_set), test_set, 2000)
+    return summarize(origin(2000), rows_of(test_set), [test_set])
 
 
 def test_rates_are_those_of_the_rows(summary: Summary):
@@ -77,7 +79,7 @@ def test_rates_are_those_of_the_rows(summary: Summary):
         assert arm.cer_by_seed == pytest.approx([row["cer"] for row in own])
         assert arm.cer.value == pytest.approx(fmean(row["cer"] or 0 for row in own))
         assert arm.wer.value == pytest.approx(fmean(row["wer"] or 0 for row in own))
-        assert (arm.seeds, arm.num_updates, arm.num_parameters) == ([0, 1, 2], 101, 7)
+        assert (arm.seeds, arm.effort) == ([0, 1, 2], Effort(101, 60.0))
 
 
 def test_arms_come_by_budget_alone_first(summary: Summary):
@@ -118,13 +120,18 @@ def test_equivalent_hours_are_those_of_the_true_curve(summary: Summary):
 
 def test_negative_transfer_is_found_and_nothing_else(summary: Summary):
     (worse,) = summary.worse
-    assert (worse.language, worse.arm.name, worse.budget_s, worse.certain) == ("cs", "joint", 2400.0, True)
+    assert (worse.language, worse.arm.name, worse.budget_s, worse.reduction.significant) == (
+        "cs",
+        "joint",
+        2400.0,
+        True,
+    )
     assert worse.reduction.value == pytest.approx(-1.0, abs=0.3)
 
 
 def test_without_seeds_the_summary_says_that_it_knows_nothing_of_them():
     test_set = made_up(seeds=(0,))
-    one = summarize("made up", "", rows_of(test_set), test_set, 500)
+    one = summarize(origin(500), rows_of(test_set), [test_set])
     assert any("one seed only" in note for note in one.notes)
     assert all(len(arm.seeds) == 1 for arm in one.arms)
 
@@ -150,7 +157,7 @@ def test_speakers_are_drawn_where_they_are_known():
 
 def test_without_alone_reductions_cannot_be_given_and_words_say_so():
     test_set = made_up(arms=("joint",))
-    found = summarize("made up", "", rows_of(test_set), test_set, 200)
+    found = summarize(origin(200), rows_of(test_set), [test_set])
     assert found.equivalent_hours == found.worse == []
     assert all(arm.reduction is None for arm in found.arms)
     assert any("cannot be given" in note for note in found.notes)
@@ -159,7 +166,7 @@ def test_without_alone_reductions_cannot_be_given_and_words_say_so():
 def test_cells_that_lack_a_seed_are_named():
     test_set = made_up()
     del test_set.hypotheses[Model(Arm("joint"), 600.0, 2)]
-    found = summarize("made up", "", rows_of(test_set), test_set, 200)
+    found = summarize(origin(200), rows_of(test_set), [test_set])
     assert any("2 to 3" in note for note in found.notes)
 
 
@@ -167,16 +174,16 @@ def test_utterances_that_not_all_have_are_left_out_and_words_say_so():
     test_set = made_up(seeds=(0,))
     rows = rows_of(test_set)
     test_set.add(Model(Arm("alone"), 600.0, 0), test_set.ids[:290], test_set.references[:290])
-    found = summarize("made up", "", rows, test_set, 200)
+    found = summarize(origin(200), rows, [test_set])
     assert any(note.startswith("10 test utterances that not every model") for note in found.notes)
-    assert not any("left out" in note for note in summarize("", "", rows_of(made_up()), made_up(), 200).notes)
+    assert not any("left out" in note for note in summarize(origin(200), rows_of(made_up()), [made_up()]).notes)
 
 
 def test_no_errors_at_all_give_figures_and_no_warning():
     test_set = made_up(seeds=(0,))
     for model in test_set.hypotheses:
         test_set.hypotheses[model] = list(test_set.references)
-    found = summarize("made up", "", rows_of(test_set), test_set, 200)
+    found = summarize(origin(200), rows_of(test_set), [test_set])
     assert all(arm.cer.value == arm.cer.high == 0 for arm in found.arms)
     assert all(arm.reduction is None for arm in found.arms)
 
@@ -243,7 +250,7 @@ def test_intervals_are_those_of_every_draw_of_speakers_and_seeds():
         "reduction": 1 - (joint / alone)[:, None] * np.exp(t * (logs[1] - logs[0]).std(ddof=1)),
     }
     sampled = bootstrap(counted(errors, lengths, speakers), 20_000)
-    reduction = relative_reduction(sampled, (JOINT, 60.0))
+    reduction = sampled.reduction((JOINT, 60.0))
     assert reduction is not None
     for name, found in ((ALONE, sampled.cer[ALONE, 60.0].estimate()), ("reduction", reduction)):
         assert within_chance(float(np.mean(every[name] <= found.low)), 0.025, 20_000, ties=1 / 999)
@@ -271,7 +278,7 @@ def test_with_one_seed_the_interval_is_that_of_scipy():
         n_resamples=20_000,
         rng=np.random.default_rng(1),
     )
-    ours = relative_reduction(sampled, (JOINT, 600.0))
+    ours = sampled.reduction((JOINT, 600.0))
     assert ours is not None
     assert ours.value == pytest.approx(1 - wrong[1].sum() / wrong[0].sum())
     # A quantile of 20,000 draws is uncertain by sqrt(0.025 0.975 / 20,000) in its level.
@@ -291,7 +298,7 @@ def named_anew(test_set: TestSet, arm: Arm, name: Arm) -> TestSet:
 @pytest.mark.parametrize("speakers", [0, 7])
 def test_the_same_runs_under_another_name_do_not_differ(seeds: tuple[int, ...], speakers: int):
     test_set = named_anew(named_anew(made_up(seeds, speakers=speakers), ALONE, FOO), JOINT, BAR)
-    found = summarize("made up", "", rows_of(test_set), test_set, 500)
+    found = summarize(origin(500), rows_of(test_set), [test_set])
     arms = {(arm.arm, arm.budget_s): arm for arm in found.arms}
     worth = {(one.arm, one.budget_s): one for one in found.equivalent_hours}
     for budget_s in BUDGETS:
@@ -319,12 +326,12 @@ def test_seeds_are_pairs_and_what_they_have_in_common_is_no_difference():
         for seed, number in wrong.items()
     }
     sampled = bootstrap(counted(errors, lengths), 4000)
-    reduction = relative_reduction(sampled, (JOINT, 60.0))
+    reduction = sampled.reduction((JOINT, 60.0))
     assert reduction is not None
     assert 0.1 < reduction.low < reduction.high < 0.3
     assert sampled.cer[ALONE, 60.0].estimate().high > 2 * sampled.cer[ALONE, 60.0].estimate().low
     other = {model._replace(seed=model.seed + 3 * (model.arm == JOINT)): own for model, own in errors.items()}
-    unpaired = relative_reduction(bootstrap(counted(other, lengths), 4000), (JOINT, 60.0))
+    unpaired = bootstrap(counted(other, lengths), 4000).reduction((JOINT, 60.0))
     assert unpaired is not None
     assert unpaired.low < 0 < unpaired.high, "seeds that differ are no pairs"
 
@@ -341,7 +348,7 @@ def assert_finite(summary: Summary):
 def test_where_nothing_has_learnt_there_are_no_hours_and_words_say_why(seeds: tuple[int, ...]):
     test_set = made_up(seeds)
     test_set.hypotheses = {model: [""] * 300 for model in test_set.hypotheses}
-    found = summarize("made up", "", rows_of(test_set), test_set, 300)
+    found = summarize(origin(300), rows_of(test_set), [test_set])
     assert found.equivalent_hours == found.worse == []
     assert found.no_hours.startswith("no run has learnt: every character error rate is 90 % or more")
     assert "more updates" in found.no_hours
@@ -365,7 +372,7 @@ def rated(rates: dict[Arm, tuple[float, ...]], seeds: tuple[int, ...] = (0,)) ->
 
 
 def summed_up(test_set: TestSet) -> Summary:
-    found = summarize("made up", "", rows_of(test_set), test_set, 500)
+    found = summarize(origin(500), rows_of(test_set), [test_set])
     assert_finite(found)
     return found
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from speech_mtl.study.statistics.forgetting import before, what_was_forgotten
-from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.forgetting import what_was_forgotten
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
 from speech_mtl.study.statistics.rows import Arm
 
 REFERENCES = ["abcd", "efgh", "ijkl", "mnop"]

@@ -1,6 +1,8 @@
 """What every model heard: written, read back, and refused when it is not whole."""
 
+import gzip
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,20 @@ def small_set(language: str = "cs", size: int = 3) -> TestSet:
     return made
 
 
-def test_written_is_read_back(tmp_path: Path):
+@pytest.mark.parametrize("name", ["h.jsonl", "h.jsonl.gz"])
+def test_written_is_read_back(tmp_path: Path, name: str):
     written = [small_set("cs"), small_set("de", 2)]
-    write_test_sets(tmp_path / "h.jsonl", written)
-    assert read_test_sets(tmp_path / "h.jsonl") == written
+    write_test_sets(tmp_path / name, written)
+    assert read_test_sets(tmp_path / name) == written
+
+
+def test_a_compressed_file_is_that_of_gzip_and_always_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("h.jsonl", "a.jsonl.gz", "b.jsonl.gz"):
+        monkeypatch.setattr("time.time", lambda name=name: 1e9 + len(name))
+        write_test_sets(tmp_path / name, [small_set()])
+    assert gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()) == (tmp_path / "h.jsonl").read_bytes()
+    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_right_hypothesis_is_not_written_twice(tmp_path: Path):
@@ -51,13 +63,14 @@ def test_arms_without_common_utterances_are_refused():
         small_set().add(Model(Arm("alone"), 600.0, 1), ["other"], ["x"])
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.3, 0.6, 0.95])
-def test_a_half_written_file_is_refused(tmp_path: Path, keep: float):
-    path = tmp_path / "h.jsonl"
+@pytest.mark.parametrize("name", ["h.jsonl", "h.jsonl.gz"])
+@pytest.mark.parametrize("keep", [0.0, 0.01, 0.3, 0.6, 0.95])
+def test_a_half_written_file_is_refused(tmp_path: Path, name: str, keep: float):
+    path = tmp_path / name
     write_test_sets(path, [small_set()])
     content = path.read_bytes()
-    path.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(InputError, match=r"h\.jsonl:\d+: not ") as caught:
+    path.write_bytes(content[: math.ceil(keep * len(content))])
+    with pytest.raises(InputError, match=rf"{re.escape(name)}:\d+: not ") as caught:
         read_test_sets(path)
     assert "run the comparison again" in caught.value.action
 
@@ -69,6 +82,18 @@ def test_a_file_of_whole_lines_that_ends_early_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match=r"h\.jsonl:3: not as") as caught:
         read_test_sets(path)
     assert "1 are missing" in caught.value.received
+
+
+@pytest.mark.parametrize("position", [0, 3, 40, -6])
+def test_a_damaged_compressed_file_is_refused(tmp_path: Path, position: int):
+    path = tmp_path / "h.jsonl.gz"
+    write_test_sets(path, [small_set()])
+    content = bytearray(path.read_bytes())
+    content[position] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"h\.jsonl\.gz:\d+: not ") as caught:
+        read_test_sets(path)
+    assert "run the comparison again" in caught.value.action
 
 
 def test_a_missing_file_is_refused(tmp_path: Path):

@@ -1,22 +1,15 @@
 import itertools
 import math
-import random
-import re
 import tracemalloc
 
-import jiwer
 import numpy as np
 import pytest
 from scipy import stats
 
-from speech_mtl.errors import InputError
-from speech_mtl.scoring.error_rate import score
 from speech_mtl.study.statistics.significance import (
-    MatchedPairs,
     Seeds,
     blocks,
     fewer,
-    mapsswe,
     paired_p_value,
     percentile_interval,
     resampled_sums,
@@ -397,154 +390,3 @@ def test_resampled_seeds_cover_too_little():
         low, high = percentile_interval(drawn)
         covered += low <= 0 <= high
     assert covered / 400 < 0.85
-
-
-def random_texts(source, count, num_words=30, words="abcd"):
-    return [" ".join(source.choices(words, k=source.randrange(num_words))) for _ in range(count)]
-
-
-def corrupted(source, text, share):
-    """Words left out, replaced and put in."""
-    heard = []
-    for word in text.split():
-        kind = source.random() / share
-        heard += [word] if kind >= 1 else [[], [word + "x"], [word, "y"], ["z", "z", word]][int(4 * kind)]
-    return " ".join(heard)
-
-
-def three_sides(seed, num_utterances=40):
-    source = random.Random(seed)
-    references = random_texts(source, num_utterances)
-    return references, *([corrupted(source, text, share) for text in references] for share in (0.2, 0.3))
-
-
-def test_z_and_p_are_those_of_scipy_where_segments_are_utterances():
-    references, heard_a, heard_b = three_sides(14)
-    errors = [
-        [score([text], [other]).words.num_errors for text, other in zip(references, heard, strict=True)]
-        for heard in (heard_a, heard_b)
-    ]
-    a, b = np.array(errors)[:, (np.array(errors) > 0).any(axis=0)]
-    result = mapsswe(references, heard_a, heard_b, min_correct=1000)
-    assert 20 < result.num_segments == len(a)
-    assert result.mean_difference == pytest.approx(np.mean(b - a))
-    assert result.z == pytest.approx(stats.ttest_rel(b, a).statistic)
-    assert result.p_value == pytest.approx(2 * stats.norm.sf(abs(result.z)))
-    swapped = mapsswe(references, heard_b, heard_a, min_correct=1000)
-    assert swapped == pytest.approx((len(a), -result.mean_difference, -result.z, result.p_value))
-
-
-@pytest.mark.parametrize("min_correct", [1, 2, 3])
-@pytest.mark.parametrize("seed", range(5))
-def test_segments_are_those_of_a_regular_expression(seed, min_correct):
-    """Errors become letters, and the line is cut at C's. A is an error of the first, B of the second, M of both."""
-    references, heard_a, heard_b = three_sides(seed)
-    outputs = [jiwer.process_words(references, heard) for heard in (heard_a, heard_b)]
-    differences, total = [], 0
-    for reference, *alignments in zip(references, *(output.alignments for output in outputs), strict=True):
-        marks = []
-        for alignment in alignments:
-            words, gaps = ["C"] * len(reference.split()), [0] * (len(reference.split()) + 1)
-            for chunk in alignment:
-                if chunk.type == "insert":
-                    gaps[chunk.ref_start_idx] += chunk.hyp_end_idx - chunk.hyp_start_idx
-                elif chunk.type != "equal":
-                    words[chunk.ref_start_idx : chunk.ref_end_idx] = "E" * (chunk.ref_end_idx - chunk.ref_start_idx)
-            marks.append((words, gaps))
-        (words_a, gaps_a), (words_b, gaps_b) = marks
-        line = "A" * gaps_a[0] + "B" * gaps_b[0]
-        for pair, in_a, in_b in zip(zip(words_a, words_b, strict=True), gaps_a[1:], gaps_b[1:], strict=True):
-            line += {"CC": "C", "EC": "A", "CE": "B", "EE": "M"}["".join(pair)] + "A" * in_a + "B" * in_b
-        pieces = [piece for piece in re.split("C" * min_correct + "+", line) if piece.strip("C")]
-        differences += [piece.count("B") - piece.count("A") for piece in pieces]
-        total += line.count("B") - line.count("A")
-    result = mapsswe(references, heard_a, heard_b, min_correct=min_correct)
-    assert len(references) < result.num_segments == len(differences)
-    assert result.z == pytest.approx(stats.ttest_1samp(differences, 0).statistic)
-    errors = [score(references, heard).words.num_errors for heard in (heard_a, heard_b)]
-    assert round(result.mean_difference * result.num_segments) == errors[1] - errors[0] == total
-
-
-def test_by_hand():
-    result = mapsswe(
-        #    x: a wrong word, +: one too many, _: one too few
-        # 1. Two right words part two segments: (1, 0) and (0, 1).
-        # 2. One right word does not: (1, 1).
-        # 3. Two right words of A are not two right words of both: (2, 1).
-        # 4. An insertion between two right words parts them, so that these do not end the segment: (3, 1).
-        # 5. Insertions at both ends, and no reference at all: (1, 0), (0, 2); (0, 1).
-        # 6. No error, no segment.
-        ["a b c d", "a b c", "a b c d", "a b c d", "a b", "", "a b c"],
-        ["x b c d", "x b c", "x b c x", "x b + c x", "+ a b", "", "a b c"],
-        ["a b c x", "a b x", "a x c d", "a b c x", "a b + +", "+", "a b c"],
-    )
-    differences = [-1, 1, 0, -1, -2, -1, 2, 1]
-    assert result.num_segments == len(differences)
-    assert result.mean_difference == pytest.approx(np.mean(differences))
-    assert result.z == pytest.approx(stats.ttest_1samp(differences, 0).statistic)
-
-
-def differences_of(reference, heard_a, heard_b):
-    """Segments of one utterance, seen from outside: their number and the sum of their differences."""
-    result = mapsswe([reference], [heard_a], [heard_b])
-    return result.num_segments, round(result.mean_difference * result.num_segments)
-
-
-@pytest.mark.parametrize(
-    ("reference", "heard_a", "heard_b", "expected"),
-    [
-        ("a b c d", "x b c d", "a b c x", (2, 0)),  # two right words
-        ("a b c", "x b c", "a b x", (1, 0)),  # one right word
-        ("a b c d", "x b y c d", "a b c x", (1, -1)),  # two right words, and an insertion between them
-        ("a b c d e", "x b y c d e", "a b c d x", (2, -1)),  # that ends a word earlier
-        ("a b c", "b c", "a b c y", (2, 0)),  # left out at the beginning, put in at the end
-        ("a b", "y a b", "a b z z", (2, 1)),  # put in at both ends
-        ("", "a b", "c", (1, -1)),
-        ("a b c", "a b c", "", (1, 3)),
-        ("", "", "", (0, 0)),
-        ("a b", "a  b ", "a b", (0, 0)),  # stray spaces
-    ],
-)
-def test_segments_of_an_utterance(reference, heard_a, heard_b, expected):
-    assert differences_of(reference, heard_a, heard_b) == expected
-
-
-def test_an_utterance_ends_a_segment():
-    assert mapsswe(["a", "b"], ["x", "b"], ["a", "x"]).num_segments == 2
-    assert mapsswe(["a b"], ["x b"], ["a x"]).num_segments == 1
-
-
-def test_fewer_than_two_segments_show_nothing():
-    assert mapsswe(["a b"], ["a b"], ["a b"]) == MatchedPairs(0, 0.0, 0.0, 1.0)
-    assert mapsswe(["a b"], ["a x"], ["a b"]) == MatchedPairs(1, -1.0, 0.0, 1.0)
-
-
-def test_the_same_difference_in_all_segments():
-    assert mapsswe(["a"] * 9, ["a"] * 9, ["x"] * 9) == pytest.approx((9, 1.0, 3.0, 2 * stats.norm.sf(3)))
-    assert mapsswe(["a"] * 9, ["x"] * 9, ["a"] * 9) == pytest.approx((9, -1.0, -3.0, 2 * stats.norm.sf(3)))
-    assert mapsswe(["a"] * 9, ["x"] * 9, ["y"] * 9) == MatchedPairs(9, 0.0, 0.0, 1.0)
-
-
-def test_without_spaces_characters_are_words():
-    said, heard_a, heard_b = "一二三四五六", "一二三四五七", "七二三四五六"
-    assert mapsswe([said], [heard_a], [heard_b]).num_segments == 1
-    assert mapsswe([said], [heard_a], [heard_b], spaced=False).num_segments == 2
-    assert mapsswe([" ".join(said)], [" ".join(heard_a)], [" ".join(heard_b)]).num_segments == 2
-
-
-def test_p_values_of_equally_good_systems_are_uniform():
-    source, p_values = random.Random(15), []
-    for _ in range(300):
-        references = [" ".join(source.choices("abcdef", k=12)) for _ in range(30)]
-        heard_a, heard_b = ([corrupted(source, text, 0.15) for text in references] for _ in range(2))
-        p_values.append(mapsswe(references, heard_a, heard_b).p_value)
-    for level in (0.05, 0.5):
-        assert within(np.mean(np.array(p_values) <= level), level, math.sqrt(level * (1 - level) / 300))
-
-
-def test_what_cannot_be_compared():
-    with pytest.raises(InputError, match="Nothing to compare"):
-        mapsswe([], [], [])
-    for heard_a, heard_b in ((["a"], ["a", "b"]), (["a", "b"], ["a"])):
-        with pytest.raises(InputError, match=r"do not match(.|\n)*2 references, \d and \d hypotheses"):
-            mapsswe(["a", "b"], heard_a, heard_b)

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up_rows import origin
 
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.rows import LabelErrors
 from speech_mtl.scoring.tables import shown_error, shown_interval
-from speech_mtl.study.report.tables import TASK_TABLE_GAIN, task_error_table
+from speech_mtl.study.report.markdown import render_block
+from speech_mtl.study.report.tables import tasks_table
+from speech_mtl.study.statistics.analysis import summarize
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, read_test_sets, write_test_sets
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import MEAN, WORST, Estimate
-from speech_mtl.study.statistics.tasks import summarize_targets, task_errors
+from speech_mtl.study.statistics.summary import MEAN, WORST, Estimate, TaskError
+from speech_mtl.study.statistics.tasks import task_errors
 
 SEEDS = (0, 1, 2)
 WRONG = {Arm("joint", "a"): 2, Arm("joint", "b"): 1, Arm("alone", "a"): 4, Arm("alone", "b"): 4}
@@ -140,7 +143,7 @@ def test_models_that_have_not_learnt_are_named():
     wrong = {Arm("alone"): 4, Arm("joint"): 2}
     silent = made_up("cs", arms=wrong)
     silent.hypotheses |= {model: [""] * 60 for model in silent.hypotheses if model.arm == Arm("joint")}
-    summary = summarize_targets("made up", "", [], [silent, made_up("de", arms=wrong)], 200)
+    summary = summarize(origin(200), [], [silent, made_up("de", arms=wrong)])
     assert [(one.language, one.arm, one.seeds) for one in summary.not_learnt] == [("cs", Arm("joint"), [0, 1, 2])]
     assert any("Not learnt" in note and "joint with 1 min." in note for note in summary.notes)
 
@@ -204,47 +207,50 @@ def test_models_that_no_replicate_has_together_have_no_row():
 
 
 def test_summary_of_several_targets(sets):
-    summary = summarize_targets("made up", "", [], [made_up("cs", arms={Arm("alone"): 2, Arm("joint"): 4})], 200)
-    assert [(one.language, one.arm, one.certain) for one in summary.worse] == [("cs", Arm("joint"), True)]
+    summary = summarize(
+        origin(200), [], [made_up(name, arms={Arm("alone"): 2, Arm("joint"): 4}) for name in ("cs", "de")]
+    )
+    assert {(one.language, one.arm, one.reduction.significant) for one in summary.worse} == {
+        (name, Arm("joint"), True) for name in ("cs", "de")
+    }
     assert "speakers" in summary.notes[0]
     assert summary.arms == []
 
 
-ROW = {
-    "recipe": "x",
-    "task": "cs",
-    "metric": "character error rate",
-    "arm": Arm("joint", "a"),
-    "budget_s": 60.0,
-    "num_seeds": 3,
-    "error": 0.25,
-    "low": 0.2,
-    "high": 0.31,
-    "gain": -0.5,
-    "gain_low": -0.6,
-    "gain_high": 0.1,
-}
+ERROR = TaskError(
+    "cs",
+    "character error rate",
+    Arm("joint", "a"),
+    60.0,
+    [0, 1, 2],
+    Estimate(0.25, 0.2, 0.31),
+    [0.25] * 3,
+    Estimate(-0.5, -0.6, 0.1),
+)
+
+
+def lines_of(errors: list[TaskError], *tasks: str) -> list[str]:
+    return render_block(tasks_table(errors, *tasks), {}).split("\n\n")[0].splitlines()
 
 
 def test_table_shows_figures_with_intervals():
-    rows = [ROW, ROW | {"task": "emotion", "metric": "accuracy", "gain": None, "gain_low": None, "gain_high": None}]
-    lines = task_error_table(rows).splitlines()  # pyright: ignore[reportArgumentType]
-    assert (
-        lines[0]
-        == f"| Speech | Arm | Seeds | cs: CER % | {TASK_TABLE_GAIN} | emotion: accuracy % | {TASK_TABLE_GAIN} |"
-    )
-    assert lines[2] == ("| 1 min | joint:a | 3 | 25.0 (20.0–31.0) | −50.0 (−60.0 to 10.0) | 75.0 (69.0–80.0) | – |")
+    lines = lines_of([ERROR, replace(ERROR, task="emotion", metric="accuracy")])
+    gain = "fewer errors by %"
+    assert lines[0] == f"| Speech | Arm | Seeds | cs: CER % | {gain} | emotion: accuracy % | {gain} |"
+    shown = "−50.0 (−60.0 to 10.0)"
+    assert lines[2] == f"| 1 min | joint:a | 0, 1, 2 | 25.0 (20.0–31.0) | {shown} | 75.0 (69.0–80.0) | {shown} |"
+    assert "fewer errors" not in "".join(lines_of([replace(ERROR, gain=None)])), "a column without any value"
 
 
 def test_table_of_chosen_tasks_and_arms_that_lack_one():
-    rows = [ROW, ROW | {"task": MEAN, "arm": Arm("alone")}]
-    lines = task_error_table(rows, "mean_of_languages", "cs").splitlines()  # pyright: ignore[reportArgumentType]
+    errors = [ERROR, replace(ERROR, task=MEAN, arm=Arm("alone"), gain=None)]
+    lines = lines_of(errors, "mean_of_languages", "cs")
     assert lines[0].startswith("| Speech | Arm | Seeds | mean of languages: CER % |")
-    assert "| joint:a | 3 | – | – | 25.0 (20.0–31.0) |" in lines[2]
-    assert "| alone | 3 | 25.0 (20.0–31.0) |" in lines[3]
-    assert len(task_error_table(rows, "cs").splitlines()) == 3, "the other arm has no such task"  # pyright: ignore[reportArgumentType]
+    assert "| joint:a | 0, 1, 2 | – | 25.0 (20.0–31.0) |" in lines[2]
+    assert "| alone | 0, 1, 2 | 25.0 (20.0–31.0) |" in lines[3]
+    assert len(lines_of(errors, "cs")) == 3, "the other arm has no such task"
     with pytest.raises(InputError, match="There are no results of mean\n") as caught:
-        task_error_table(rows, "mean")  # pyright: ignore[reportArgumentType]
+        lines_of(errors, "mean")
     assert "mean_of_languages" in caught.value.expected
 
 

@@ -1,0 +1,188 @@
+"""The seam to the backend of Keras: loading it, and all that needs gradients, a compiler or a kernel of its own.
+
+Each backend is a module here with the same functions. Nothing else in the package asks which one is at hand.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
+from speech_mtl.backend.step import Combine, Loss, Network, Optimizer, Products, TrainStep, Variable
+from speech_mtl.datatypes import Array, Outputs
+from speech_mtl.errors import InputError, require
+
+BACKENDS = ("tensorflow", "jax")
+"""Modules here, and names of packages and extras; the first is the default."""
+
+UNUSED = ("matplotlib", "pandas", "sklearn")
+"""Packages that Keras imports where they are installed, for parts that are not used here. That takes seconds."""
+
+
+def load_backend() -> None:
+    """Imports Keras, with TensorFlow as its backend unless KERAS_BACKEND says otherwise. Takes seconds.
+
+    Of the user's own settings of Keras that is the only one that counts: with a keras.json that asks for float16 or for
+    channels first, networks would be others than those that a recipe describes.
+
+    TensorFlow writes messages about its build past Python's standard error and past TF_CPP_MIN_LOG_LEVEL (a known fault
+    of its own, tensorflow#100442); they are held back here, and shown if the import fails.
+
+    Raises:
+        InputError: The backend is not one that training runs on, or is not installed.
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", BACKENDS[0])
+    if backend not in BACKENDS:
+        raise InputError(
+            f"The environment variable KERAS_BACKEND names the backend {backend!r}",
+            expected="one of " + ", ".join(BACKENDS),
+            received=backend,
+            action="unset it, or set it to one of these",
+        )
+    if find_spec(backend) is None:
+        raise require(backend, extra=backend, purpose=f"The Keras backend {backend}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _held_back(), _plain_keras():
+        import keras
+
+        keras.config.disable_traceback_filtering()
+
+
+def compile_step(
+    model: Network, optimizer: Optimizer, objective: Loss, watched: Sequence[Variable] = (), room: int = 0
+) -> TrainStep:
+    """Compiles a step: the objective, its gradient, and the update of weights and optimiser, in place.
+
+    Args:
+        model: The network.
+        optimizer: Of its weights.
+        objective: The tasks.
+        watched: Weights in which to look at each task's gradient.
+        room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
+    """
+    return _backend().compile_step(model, optimizer, objective, watched, room)
+
+
+def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+    """Compiles a step that takes the tasks' gradients one by one, and combines them by what `combine` makes of them.
+
+    Only in the shared weights; heads follow the weighted sum. The gradients of all tasks are held at once, T times the
+    network and whatever the batch. Under TensorFlow each language goes through the network by itself, which costs about
+    as much as all of them together; each other task costs a pass backwards. Under JAX, whose shapes are fixed, each
+    language costs such a pass, too.
+    """
+    return _backend().compile_combining_step(model, optimizer, objective, combine)
+
+
+def compile_products(model: Network, objective: Loss) -> Products:
+    """Compiles the inner products of the tasks' weighted gradients in the shared weights."""
+    return _backend().compile_products(model, objective)
+
+
+def compile_forward(
+    model: Network, languages: Collection[str] | None = None, targets: Collection[str] | None = None
+) -> Callable[..., Outputs]:
+    """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Outputs` of arrays.
+
+    The arrays are numpy's. For `room` see `compile_step`.
+
+    Args:
+        model: The network.
+        languages: Those that batches may have; None for all.
+        targets: What is asked for; None for all.
+    """
+    from keras import ops
+
+    compiled = _backend().compile_forward(model, languages, targets)
+
+    def forward(waveforms: Array, num_samples: Array, language_ids: Array, room: int = 0) -> Outputs:
+        values, num_frames = compiled(waveforms, num_samples, language_ids, room)
+        arrays = {name: ops.convert_to_numpy(array) for name, array in values.items()}
+        return Outputs(arrays, ops.convert_to_numpy(num_frames))
+
+    return forward
+
+
+def ctc_loss(logits, num_frames, tokens, num_tokens):
+    """Connectionist temporal classification: negative log-likelihood of each utterance's tokens, in nats: (B,).
+
+    Frames and tokens beyond the true lengths change nothing. The caller filters out utterances with fewer frames than
+    `min_frames` (their loss has no meaning); a row without tokens gives 0.
+
+    Args:
+        logits: (B, E, V).
+        num_frames: (B,) true encoder frames.
+        tokens: (B, U), blank is token 0.
+        num_tokens: (B,) true tokens.
+
+    Reference: Graves et al. 2006, "Connectionist temporal classification", section 4.
+    """
+    return _backend().ctc_loss(logits, num_frames, tokens, num_tokens)
+
+
+def uses_xla() -> bool:
+    """Whether XLA compiles: anew for each shape of its inputs, and with convolutions of its own."""
+    return _backend().USES_XLA
+
+
+def _backend() -> ModuleType:
+    """The module here that has the functions above.
+
+    Raises:
+        NotImplementedError: The Keras backend is neither TensorFlow nor JAX.
+    """
+    import keras
+
+    name = keras.backend.backend()
+    if name not in BACKENDS:
+        raise NotImplementedError(f"Training runs on the backends {' and '.join(BACKENDS)}. Received: {name}")
+    return _module(name)
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    """Cached: TensorFlow traces calls of the functions here, and cannot look into an import."""
+    return import_module(f"speech_mtl.backend.{name}_backend")
+
+
+@contextmanager
+def _plain_keras() -> Iterator[None]:
+    """Keeps an import of Keras in the block from the user's keras.json and variables, and from packages not needed."""
+    theirs = {
+        name: value for name, value in os.environ.items() if name.startswith("KERAS_") and name != "KERAS_BACKEND"
+    }
+    hidden = [name for name in UNUSED if name not in sys.modules]
+    for name in theirs:
+        del os.environ[name]
+    os.environ["KERAS_HOME"] = os.devnull  # no folder: nothing is read from there, and nothing written
+    sys.modules |= dict.fromkeys(hidden)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue, reportArgumentType]
+    try:
+        yield
+    finally:
+        del os.environ["KERAS_HOME"]
+        os.environ |= theirs
+        for name in hidden:
+            del sys.modules[name]
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Sends file descriptor 2 to a file while the block runs, and shows that file if the block raises."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(terminal, held.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -1,0 +1,242 @@
+"""The functions of the seam under JAX, which compiles anew for every shape: batches are padded to a few."""
+
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any
+
+import jax  # pyright: ignore[reportMissingImports]
+import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
+import numpy as np
+from keras import ops
+
+from speech_mtl.backend.step import (
+    Combine,
+    Forward,
+    Loss,
+    Network,
+    Optimizer,
+    Pending,
+    Products,
+    Rates,
+    StepResult,
+    TrainStep,
+    Variable,
+    rate_vector,
+    shared_positions,
+    size_of,
+)
+from speech_mtl.datatypes import BLANK, Batch, Tokens
+
+USES_XLA = True
+
+
+def compile_step(
+    model: Network, optimizer: Optimizer, objective: Loss, watched: Sequence[Variable], room: int
+) -> TrainStep:
+    """Batches are padded to one of the shapes that a `room` has.
+
+    The step takes over the memory of what it changes: no second set of weights and state is held. Until its results
+    are assigned, which is at once, the variables are empty.
+    """
+    network = _Network(model, optimizer.weights, objective)
+    last = network.positions_of(watched)
+
+    @partial(jax.jit, donate_argnames=("values", "other", "state"))
+    def step(values, fixed, other, state, batch, learning_rates, weights):
+        by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
+        products = _products(_rows(pullback, last, jnp.ones_like(weights))) if last else jnp.zeros((0, 0))
+        values, state, norm = optimizer.updated(values, pullback(weights)[0], state, learning_rates)
+        return (losses, counts, jnp.dot(weights, by_task), norm, products), values, other, state
+
+    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
+        state = [v.value for v in optimizer.variables]
+        arguments = network.padded(batch, room), rate_vector(rates), weights.astype(np.float32)
+        found, values, other, state = step(*network.values(), state, *arguments)
+        network.assign(optimizer, values, other, state)
+        return partial(_read, found, len(batch.num_samples))
+
+    return run
+
+
+def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+    """Each task costs a pass backwards."""
+    network = _Network(model, optimizer.weights, objective)
+    inside, outside = shared_positions(model, optimizer.weights)
+    ends = np.cumsum([size_of(optimizer.weights[i]) for i in inside])[:-1]
+
+    @jax.jit
+    def differentiate(values, fixed, other, batch, weights):
+        by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
+        rows, summed = _rows(pullback, inside, weights), pullback(weights)[0]
+        return losses, counts, jnp.dot(weights, by_task), rows, [summed[i] for i in outside], _products(rows), other
+
+    @partial(jax.jit, donate_argnames=("values", "state"))
+    def apply(values, state, rows, head_gradients, coefficients, learning_rates):
+        pieces = jnp.split(coefficients @ rows, ends)
+        gradients = dict(zip([*inside, *outside], [*pieces, *head_gradients], strict=True))
+        ordered = [gradients[i].reshape(value.shape) for i, value in enumerate(values)]
+        return optimizer.updated(values, ordered, state, learning_rates)
+
+    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
+        values, fixed, other = network.values()
+        found = differentiate(values, fixed, other, network.padded(batch), weights.astype(np.float32))
+        losses, counts, total, rows, head_gradients, products, other = found
+        coefficients = np.asarray(combine(np.asarray(products), update), np.float32)
+        state = [v.value for v in optimizer.variables]
+        values, state, norm = apply(values, state, rows, head_gradients, coefficients, rate_vector(rates))
+        network.assign(optimizer, values, other, state)
+        return partial(_read, (losses, counts, total, norm, products), len(batch.num_samples))
+
+    return run
+
+
+def compile_products(model: Network, objective: Loss) -> Products:
+    """Each task costs a pass backwards."""
+    encoder = model.shared_weights
+    network = _Network(model, encoder, objective)
+
+    @jax.jit
+    def products(values, fixed, other, batch, weights):
+        _, pullback, _ = network.differentiated(values, fixed, other, batch)
+        return _products(_rows(pullback, list(range(len(encoder))), weights))
+
+    def run(batch: Batch, weights: np.ndarray) -> np.ndarray:
+        return np.asarray(products(*network.values(), network.padded(batch), weights.astype(np.float32)))
+
+    return run
+
+
+def compile_forward(model: Network, languages: Collection[str] | None, targets: Collection[str] | None) -> Forward:
+    """Batches are padded to one of the shapes that a `room` has."""
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    num_trainable = len(model.trainable_variables)
+
+    @jax.jit
+    def stateless(values, *inputs):
+        weights = values[:num_trainable], values[num_trainable:]
+        return model.stateless_call(*weights, *inputs, training=False, languages=languages, targets=targets)[0]
+
+    def forward(waveforms, num_samples, language_ids, room):
+        inputs = waveforms, num_samples, language_ids
+        shapes = _in_room(inputs[0].shape, room)
+        common = [_padded(array, shapes[: array.ndim]) for array in inputs]
+        padded = stateless([variable.value for variable in variables], *common)
+        rows, num_frames = len(inputs[0]), padded.num_frames[: len(inputs[0])]
+        size = int(num_frames.max())
+        values = {name: array[:rows] for name, array in padded.values.items()}
+        return {name: array[:, :size] if array.ndim == 3 else array for name, array in values.items()}, num_frames
+
+    return forward
+
+
+def ctc_loss(logits, num_frames, tokens, num_tokens):
+    """That of Keras, and 0 for rows without tokens."""
+    loss = ops.ctc_loss(tokens, logits, num_tokens, num_frames, mask_index=BLANK)
+    return ops.where(num_tokens > 0, loss, ops.zeros_like(loss))
+
+
+class _Network:
+    """A network as a function of the weights that are trained, those that are not, and its random state."""
+
+    def __init__(self, model: Network, trained: Sequence[Variable], objective: Loss):
+        self.model, self.objective, self.trained = model, objective, trained
+        self.positions = {id(variable): i for i, variable in enumerate(trained)}
+        self.fixed = [v for v in model.trainable_variables if id(v) not in self.positions]
+        self.other = model.non_trainable_variables
+
+    def positions_of(self, variables: Sequence[Variable]) -> list[int]:
+        """Where these stand among the trained weights."""
+        return [self.positions[id(variable)] for variable in variables]
+
+    def values(self) -> tuple[list, list, list]:
+        """Of the trained weights, the others, and the random state."""
+        return tuple([v.value for v in variables] for variables in (self.trained, self.fixed, self.other))  # type: ignore[return-value]
+
+    def padded(self, batch: Batch, room: int = 0) -> Batch:
+        """A batch in one of few shapes, which adds nothing to losses or gradients."""
+        num_frames = int(self.model.num_encoder_frames(common_size(batch.waveforms.shape[1])))
+        return in_common_shapes(batch, room, max_tokens=num_frames if room else 0)
+
+    def assign(self, optimizer: Optimizer, weights, other, state) -> None:
+        """Sets all that a step changes."""
+        variables = [*self.trained, *self.other, *optimizer.variables]
+        for variable, value in zip(variables, [*weights, *other, *state], strict=True):
+            variable.assign(value)
+
+    def differentiated(self, values, fixed, other, batch: Batch):
+        """What each task adds to the objective, its pullback to the trained weights, and (losses, counts, state)."""
+
+        def by_task(values):
+            given = dict(zip(map(id, [*self.trained, *self.fixed]), [*values, *fixed], strict=True))
+            trainable = [given[id(v)] for v in self.model.trainable_variables]
+            inputs, asked = batch[:3], {"languages": self.objective.trained, "targets": self.objective.columns}
+            outputs, new_other = self.model.stateless_call(trainable, other, *inputs, training=True, **asked)
+            losses, counts = self.objective.losses(outputs, batch)
+            return self.objective.by_task(losses, counts, batch.language_ids), (losses, counts, new_other)
+
+        return jax.vjp(by_task, values, has_aux=True)
+
+
+def _rows(pullback, positions: list[int], weights):
+    """(T, P) gradient of each weighted task by some of the trained weights, computed one after another."""
+
+    def row(one):
+        gradients = pullback(one * weights)[0]
+        return jnp.concatenate([jnp.ravel(gradients[i]) for i in positions])
+
+    return jax.lax.map(row, jnp.eye(len(weights), dtype=jnp.float32))
+
+
+def _products(rows):
+    return rows @ rows.T
+
+
+def _read(found, num_rows: int) -> StepResult:
+    losses, counts, total, norm, products = (np.asarray(part) for part in found)
+    return StepResult(losses[:num_rows], counts[:num_rows], float(total), float(norm), products)
+
+
+def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
+    """A batch padded with rows, samples and tokens that change neither losses nor gradients.
+
+    Args:
+        batch: The batch.
+        room: Samples of the largest batch, padding included, if known; the shapes are fewer then.
+        max_tokens: Of an utterance in a batch of that length, if known: as many as it has encoder frames.
+    """
+    num_rows, num_samples = _in_room(batch.waveforms.shape, room)
+
+    def filled(values: Any) -> Any:
+        if isinstance(values, Tokens):
+            size = values.ids.shape[1]
+            size = max(size, max_tokens) if max_tokens else common_size(size)
+            return Tokens(_padded(values.ids, (num_rows, size)), _padded(values.sizes, (num_rows,)))
+        return _padded(values, (num_rows, *map(common_size, values.shape[1:2] if values.ndim == 3 else ())), np.nan)
+
+    return Batch(
+        waveforms=_padded(batch.waveforms, (num_rows, num_samples)),
+        num_samples=_padded(batch.num_samples, (num_rows,)),
+        language_ids=_padded(batch.language_ids, (num_rows,)),
+        targets={name: filled(values) for name, values in batch.targets.items()},
+    )
+
+
+def _in_room(shape: Sequence[int], room: int) -> tuple[int, int]:
+    """Rows and samples to pad a batch to: as many rows as any batch whose samples are padded to the same size has."""
+    num_rows, num_samples = shape
+    size = common_size(num_samples)
+    shorter = size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3
+    most_rows = room // (shorter + 1)
+    return most_rows if num_rows <= most_rows else common_size(num_rows), size
+
+
+def _padded(array: np.ndarray, sizes: Sequence[int], value: float = 0) -> np.ndarray:
+    """Pads the first axes of an array to these sizes."""
+    padding = [(0, size - there) for size, there in zip(sizes, array.shape, strict=False)]
+    return np.pad(array, [*padding, *[(0, 0)] * (array.ndim - len(padding))], constant_values=value)
+
+
+def common_size(size: int) -> int:
+    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24 ..."""
+    power = 1 << max(0, size - 1).bit_length()
+    return power * 3 // 4 if size <= power * 3 // 4 and power >= 4 else power

@@ -1,0 +1,219 @@
+"""The functions of the seam under TensorFlow.
+
+No size of a batch is fixed, so that a function is traced once and not for each shape. XLA would compile for each shape.
+"""
+
+from collections.abc import Collection, Sequence
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+
+from speech_mtl.backend.step import (
+    Combine,
+    Forward,
+    Loss,
+    Network,
+    Optimizer,
+    Pending,
+    Products,
+    Rates,
+    StepResult,
+    TrainStep,
+    Variable,
+    rate_vector,
+    shared_positions,
+    size_of,
+)
+from speech_mtl.datatypes import Batch
+
+USES_XLA = False
+
+VECTOR, INTEGERS = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
+WAVEFORMS = tf.TensorSpec([None, None], tf.float32)
+
+
+def compile_step(
+    model: Network,
+    optimizer: Optimizer,
+    objective: Loss,
+    watched: Sequence[Variable],
+    room: int,  # noqa: ARG001
+) -> TrainStep:
+    """No size is fixed, so that nothing is padded to any `room`."""
+    last = [variable.value for variable in watched]
+
+    @tf.function(input_signature=[_batch_spec(objective), VECTOR, VECTOR], jit_compile=False)
+    def step(batch: Batch, learning_rates, weights):
+        with tf.GradientTape(persistent=bool(last)) as tape:
+            losses, counts, by_task = _evaluated(model, objective, batch)
+            total = tf.tensordot(weights, by_task, 1)
+        values = [variable.value for variable in optimizer.weights]
+        gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        rows = _rows(tape, by_task, last) if last else tf.zeros([0, 0])
+        norm = _update(optimizer, gradients, learning_rates)
+        return losses, counts, total, norm, tf.matmul(rows, rows, transpose_b=True)
+
+    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
+        return partial(_read, step(batch, rate_vector(rates), weights.astype(np.float32)))
+
+    return run
+
+
+def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+    """Each language goes through the network by itself."""
+    inside, outside = shared_positions(model, optimizer.weights)
+    ordered = [optimizer.weights[i] for i in (*inside, *outside)]
+    shapes, sizes = [variable.shape for variable in ordered], [size_of(variable) for variable in ordered]
+    num_shared = sum(sizes[: len(inside)])
+
+    @tf.function(input_signature=[_batch_spec(objective), VECTOR], jit_compile=False)
+    def differentiate(batch: Batch, weights):
+        losses, counts, rows = _by_language(model, objective, batch, [variable.value for variable in ordered])
+        total = tf.tensordot(weights, objective.by_task(losses, counts, batch.language_ids), 1)
+        rows, heads = tf.split(rows * weights[:, None], [num_shared, -1], axis=1)
+        return losses, counts, total, rows, tf.reduce_sum(heads, axis=0), tf.matmul(rows, rows, transpose_b=True)
+
+    @tf.function(jit_compile=False)
+    def apply(rows, heads, coefficients, learning_rates):
+        flat = tf.concat([tf.linalg.matvec(rows, coefficients, transpose_a=True), heads], axis=0)
+        parts = [tf.reshape(part, shape) for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)]
+        by_position = dict(zip([*inside, *outside], parts, strict=True))
+        return _update(optimizer, [by_position[i] for i in range(len(by_position))], learning_rates)
+
+    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
+        losses, counts, total, rows, heads, products = differentiate(batch, weights.astype(np.float32))
+        coefficients = tf.constant(combine(products.numpy(), update), tf.float32)
+        norm = apply(rows, heads, coefficients, rate_vector(rates))
+        return partial(_read, (losses, counts, total, norm, products))
+
+    return run
+
+
+def compile_products(model: Network, objective: Loss) -> Products:
+    """Each language goes through the network by itself."""
+
+    @tf.function(input_signature=[_batch_spec(objective), VECTOR], jit_compile=False)
+    def products(batch: Batch, weights):
+        *_, rows = _by_language(model, objective, batch, [variable.value for variable in model.shared_weights])
+        rows *= weights[:, None]
+        return tf.matmul(rows, rows, transpose_b=True)
+
+    return lambda batch, weights: products(batch, weights.astype(np.float32)).numpy()
+
+
+def compile_forward(model: Network, languages: Collection[str] | None, targets: Collection[str] | None) -> Forward:
+    """No size is fixed."""
+
+    @tf.function(input_signature=[WAVEFORMS, INTEGERS, INTEGERS], jit_compile=False)
+    def compiled(*inputs):
+        return model(*inputs, training=False, languages=languages, targets=targets)
+
+    return lambda waveforms, num_samples, language_ids, _room: compiled(waveforms, num_samples, language_ids)
+
+
+def ctc_loss(logits, num_frames, tokens, num_tokens):
+    """The sparse kernel: without a GPU several times faster than the dense one behind `keras.ops.ctc_loss`."""
+    real = num_tokens > 0
+    # The kernel refuses rows without tokens: they get a token and a frame, and their loss is set to 0 afterwards.
+    tokens = tf.where(real[:, None], tf.pad(tokens, [[0, 0], [0, 1]]), 1)
+    mask = tf.sequence_mask(tf.where(real, num_tokens, 1), tf.shape(tokens)[1])
+    labels = tf.SparseTensor(tf.where(mask), tf.boolean_mask(tokens, mask), tf.shape(tokens, out_type=tf.int64))
+    # The blank of the kernel is the last class; ours is the first.
+    rolled = tf.transpose(tf.roll(logits, -1, axis=2), (1, 0, 2))
+    loss, _ = tf.raw_ops.CTCLoss(
+        inputs=rolled,
+        labels_indices=labels.indices,
+        labels_values=labels.values - 1,
+        sequence_length=tf.where(real, num_frames, 1),
+        ctc_merge_repeated=True,
+        ignore_longer_outputs_than_inputs=True,
+    )
+    return tf.where(real, loss, 0.0)
+
+
+def _read(found) -> StepResult:
+    losses, counts, total, norm, products = (part.numpy() for part in found)
+    return StepResult(losses, counts, float(total), float(norm), products)
+
+
+def _evaluated(model: Network, objective: Loss, batch: Batch):
+    losses, counts = _losses(model, objective, batch)
+    return losses, counts, objective.by_task(losses, counts, batch.language_ids)
+
+
+def _losses(model: Network, objective: Loss, batch: Batch):
+    inputs, asked = batch[:3], {"languages": objective.trained, "targets": objective.columns}
+    return objective.losses(model(*inputs, training=True, **asked), batch)
+
+
+def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
+    """Losses and counts as of `Objective.losses`, and the (T, P) gradient of what each task adds to the objective.
+
+    An utterance has one language, so each language goes through the network by itself: that costs one pass of the batch
+    whatever the number of languages, and one more backwards for each other task.
+    """
+    num_columns, num_values = len(objective.columns), sum(value.shape.num_elements() for value in values)
+    split = objective.num_by_language
+    losses = counts = tf.zeros([tf.size(batch.language_ids), num_columns])
+    of_languages = tf.TensorArray(tf.float32, len(objective.languages), element_shape=[split, num_values])
+    others = tf.zeros([num_columns - split, num_values])
+    for language in tf.range(len(objective.languages)):
+        rows = tf.zeros([num_columns, num_values])
+        positions = tf.where(batch.language_ids == language)
+        if tf.size(positions) > 0:
+            with tf.GradientTape(persistent=True) as tape:
+                own_losses, own_counts = _losses(model, objective, _of(batch, positions[:, 0]))
+                sums = tf.reduce_sum(own_losses, axis=0)
+            rows = _rows(tape, sums, values)
+            losses = tf.tensor_scatter_nd_update(losses, positions, own_losses)
+            counts = tf.tensor_scatter_nd_update(counts, positions, own_counts)
+        of_languages = of_languages.write(language, rows[:split])
+        others += rows[split:]
+    numbers = tf.maximum(tf.reduce_sum(counts, axis=0), 1.0)[:, None]
+    by_target = tf.transpose(of_languages.stack(), [1, 0, 2]) / numbers[:split, None]
+    return losses, counts, tf.concat([tf.reshape(by_target, [-1, num_values]), others / numbers[split:]], axis=0)
+
+
+def _of(batch: Batch, positions) -> Batch:
+    """Some utterances of a batch, without padding that only others need."""
+    part = tf.nest.map_structure(lambda array: tf.gather(array, positions), batch)
+    return part._replace(waveforms=part.waveforms[:, : tf.reduce_max(part.num_samples)])
+
+
+def _rows(tape: tf.GradientTape, outputs, values: list):
+    """(T, P) gradient of each of T outputs by these values, computed one after another."""
+
+    def row(task):
+        gradients = tape.gradient(
+            outputs,
+            values,
+            output_gradients=tf.one_hot(task, tf.size(outputs)),
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        return tf.concat([tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients], axis=0)
+
+    return tf.map_fn(row, tf.range(tf.size(outputs)), fn_output_signature=tf.float32, parallel_iterations=1)
+
+
+def _update(optimizer: Optimizer, gradients: list, learning_rates):
+    """Sets weights and state to those after a step; returns the norm of the gradient."""
+    weights, state = optimizer.weights, optimizer.variables
+    new_weights, new_state, norm = optimizer.updated(
+        [weight.value for weight in weights], gradients, [variable.value for variable in state], learning_rates
+    )
+    for variable, value in zip([*weights, *state], [*new_weights, *new_state], strict=True):
+        variable.assign(value)
+    return norm
+
+
+def _batch_spec(objective: Loss) -> Batch:
+    def spec(array: np.ndarray) -> tf.TensorSpec:
+        return tf.TensorSpec([size or None for size in array.shape], array.dtype)
+
+    return Batch(
+        waveforms=WAVEFORMS,
+        num_samples=INTEGERS,
+        language_ids=INTEGERS,
+        targets={target.name: tf.nest.map_structure(spec, target.nothing()) for target in objective.targets},
+    )

@@ -1,0 +1,62 @@
+"""What every decoder has.
+
+To add one, write a subclass of `Decoder` in a file of its own, enter it in `recognizer.DECODERS`, and give it a
+settings class of the same `kind` in `settings`. `tests/decoding/test_every_decoder.py` finds it by itself.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+
+class DecodedToken(NamedTuple):
+    """A token of an utterance.
+
+    Attributes:
+        number: In the vocabulary; never the blank.
+        first: Its first encoder frame.
+        last: Its last one.
+        log_probability: Mean over these frames.
+    """
+
+    number: int
+    first: int
+    last: int
+    log_probability: float
+
+
+class Decoded(NamedTuple):
+    """What was found in an utterance.
+
+    Attributes:
+        tokens: In the order of their frames.
+        score: Mean log-probability per encoder frame; 0 without frames.
+    """
+
+    tokens: tuple[DecodedToken, ...]
+    score: float
+
+
+class Decoder(ABC):
+    """Finds the tokens of utterances in one language.
+
+    Args:
+        vocabulary: The tokens of the language, by number; 0 is the CTC blank.
+        language: BCP 47 tag.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, vocabulary: Sequence[str], language: str):
+        self.vocabulary = vocabulary
+        self.language = language
+
+    @abstractmethod
+    def decode(self, log_probabilities: np.ndarray) -> Decoded:
+        """Decodes one utterance.
+
+        Args:
+            log_probabilities: (E, V) of the true encoder frames, none of which is padding; there can be 0.
+        """

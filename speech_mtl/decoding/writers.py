@@ -1,0 +1,169 @@
+"""The formats that transcripts are written in.
+
+Each is a function: hypotheses of one recording, in the order of time, and what is known of each besides its text, by
+name -> text that ends with a line feed. To add one, write the function and enter it; tests find it by themselves.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+from speech_mtl.datatypes import Hypothesis, Token
+from speech_mtl.decoding.words import Word, words
+from speech_mtl.errors import InputError, cell
+
+Labels = Sequence[Mapping[str, Any]]
+
+Writer = Callable[[Sequence[Hypothesis], Labels], str]
+
+CUE_LETTERS, CUE_S, PAUSE_S = 84, 7.0, 1.0
+"""Of subtitles: the most letters and seconds of one, and the pause after which another begins."""
+
+
+def txt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+    """Texts alone, a line each."""
+    return _lines(hypothesis.text for hypothesis in hypotheses)
+
+
+def tsv(hypotheses: Sequence[Hypothesis], labels: Labels) -> str:
+    """The recording, its text and labels as `name=value`, with tabs between them."""
+    return _lines(
+        "\t".join(map(cell, [hypothesis.id, hypothesis.text, *(f"{name}={_plain(own[name])}" for name in own)]))
+        for hypothesis, own in zip(hypotheses, labels, strict=True)
+    )
+
+
+def json_lines(hypotheses: Sequence[Hypothesis], labels: Labels) -> str:
+    """A JSON object a line: the text with its score, words and tokens with their times in seconds, and labels."""
+    return _lines(
+        _json(
+            {
+                "id": one.id,
+                "language": one.language,
+                "text": one.text,
+                "score": round(one.score, 4),
+                "words": [_record(word) for word in words(one)],
+                "tokens": [_record(token) for token in one.tokens],
+                "labels": dict(own),
+            }
+        )
+        for one, own in zip(hypotheses, labels, strict=True)
+    )
+
+
+def ctm(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+    """NIST's time-marked words: recording, channel, start, duration, word and confidence.
+
+    Spaces separate these, and `;;` begins a comment: both are percent-encoded in the names of recordings, as is `%`.
+    """
+    return _lines(
+        f"{_name(one.id)} 1 {word.start_s:.3f} {word.end_s - word.start_s:.3f} {word.text} {word.confidence:.3f}"
+        for one in hypotheses
+        for word in words(one)
+    )
+
+
+def srt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+    """SubRip subtitles."""
+    cues = enumerate(_cues(hypotheses), 1)
+    return "".join(f"{number}\n{_clock(a, ',')} --> {_clock(b, ',')}\n{text}\n\n" for number, (a, b, text) in cues)
+
+
+def vtt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+    """WebVTT subtitles."""
+    cues = [
+        f"{_clock(start_s, '.')} --> {_clock(end_s, '.')}\n{escape(text, quote=False)}\n\n"
+        for start_s, end_s, text in _cues(hypotheses)
+    ]
+    return "".join(["WEBVTT\n\n", *cues])
+
+
+LABELLED: dict[str, Writer] = {"tsv": tsv, "json": json_lines}
+"""Formats that have a place for labels."""
+
+SUBTITLES: dict[str, Writer] = {"srt": srt, "vtt": vtt}
+"""Formats of one recording a file, as their times have no other."""
+
+WRITERS: dict[str, Writer] = {**LABELLED, "txt": txt, "ctm": ctm, **SUBTITLES}
+"""Every format, by its name and the ending of its files; the first is the usual one."""
+
+
+def find_writer(name: str, labels: bool = False, num_recordings_a_file: int = 1) -> Writer:
+    """The writer of a format that is to hold labels, and so many recordings in one file.
+
+    Raises:
+        InputError: There is none of that name, or it cannot hold them.
+    """
+    if name not in WRITERS:
+        fitting, problem = WRITERS.keys(), f"There is no format {name!r}"
+    elif labels and name not in LABELLED:
+        fitting, problem = LABELLED.keys(), f"The format {name} has no place for labels"
+    elif num_recordings_a_file > 1 and name in SUBTITLES:
+        fitting, problem = WRITERS.keys() - SUBTITLES, f"The format {name} holds one recording a file"
+    else:
+        return WRITERS[name]
+    raise InputError(
+        problem,
+        expected="one of " + ", ".join(one for one in WRITERS if one in fitting),
+        received=f"--format {name}" + " --labels" * labels + f" for {num_recordings_a_file} recordings",
+        action="name one of these formats; --out FOLDER writes a file for each recording",
+    )
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _plain(value: Any) -> str:
+    """A label as JSON without quotation marks."""
+    return json.dumps(value, ensure_ascii=False).replace('"', "")
+
+
+def _json(value: object) -> str:
+    """JSON that every terminal and file takes: what is no letter of UTF-8, and controls of terminals, are escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _record(one: Word | Token) -> dict[str, Any]:
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in one._asdict().items()}
+
+
+def _name(recording: str) -> str:
+    return re.sub(r"[\s%;]", lambda match: quote(match[0], safe=""), cell(recording))
+
+
+def _cues(hypotheses: Sequence[Hypothesis]) -> Iterator[tuple[float, float, str]]:
+    """Subtitles: start and end in seconds, and the text, which is that of the hypotheses from word to word."""
+    for hypothesis in hypotheses:
+        end = 0
+        for group in _grouped(words(hypothesis)):
+            start = hypothesis.text.index(group[0].text, end)
+            end = start
+            for word in group:
+                end = hypothesis.text.index(word.text, end) + len(word.text)
+            yield group[0].start_s, group[-1].end_s, hypothesis.text[start:end]
+
+
+def _grouped(found: Iterable[Word]) -> Iterator[list[Word]]:
+    """Words by subtitle."""
+    group: list[Word] = []
+    for word in found:
+        letters = sum(len(other.text) + 1 for other in group) + len(word.text)
+        if group and (
+            letters > CUE_LETTERS or word.end_s - group[0].start_s > CUE_S or word.start_s - group[-1].end_s > PAUSE_S
+        ):
+            yield group
+            group = []
+        group.append(word)
+    if group:
+        yield group
+
+
+def _clock(seconds: float, separator: str) -> str:
+    """`01:02:03,456`."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{separator}{milliseconds:03}"

@@ -1,0 +1,133 @@
+"""What training saves in a run folder, and what is loaded from there: the state of training, and the best weights.
+
+Weights lie by name, one file a part; nothing is unpickled. A folder of them is whole wherever the process is killed.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.run.build import build_decoder, build_model, build_targets
+from speech_mtl.run.contents import refuse_changed, write_contents
+from speech_mtl.run.folder import NUMBER, Run, newest, of_newest
+from speech_mtl.run.weights import (
+    COPY_AGAIN,
+    load_part,
+    load_weights,
+    part_path,
+    refuse_other_shapes,
+    save_part,
+    save_weights,
+)
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.training.progress import Progress
+from speech_mtl.training.state import TrainState
+
+
+class Checkpoints:
+    """The weights of a run. Another process may train it meanwhile."""
+
+    def __init__(self, run: Run):
+        self.run = run
+
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """Saves all that is needed to go on from here, then removes the older checkpoint."""
+
+        def write(folder: Path) -> None:
+            for name, arrays in state.tree():
+                save_part(part_path(folder, name), arrays)
+            (folder / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
+
+        self._write(self.run.checkpoints / f"{progress.update:06d}", write)
+
+    def load(self, state: TrainState) -> Progress:
+        """Sets the state to that of the newest checkpoint; a fresh start, which leaves it alone, if there is none.
+
+        Raises:
+            InputError: A file is missing or damaged, or of another run.
+        """
+        folder = newest(self.run.checkpoints)
+        progress = self.run.progress_of(folder)
+        if folder is None:
+            if self.run.has_best():
+                raise self.run.lacks("checkpoints/UPDATE")
+            return progress
+        tree = {}
+        for name, arrays in state.tree():
+            tree[name] = load_part(part_path(folder, name))
+            shapes = {key: array.shape for key, array in arrays.items()}
+            refuse_other_shapes(shapes, tree[name], part_path(folder, name), COPY_AGAIN)
+        refuse_changed(folder, self.run.path, self.run.recipe())
+        state.assign(tree)
+        return progress
+
+    def save_best(self, model: MultilingualModel, update: int) -> None:
+        """Saves the weights as the best so far, then removes the former best."""
+        self._write(self.run.best / f"{update:06d}", lambda folder: save_weights(folder, model.parts()))
+
+    def load_best(self, model: MultilingualModel) -> None:
+        """Sets the weights to those with the lowest validation error.
+
+        Raises:
+            InputError: No weights have been saved yet, or they are damaged.
+        """
+
+        def load(_: Path | None) -> None:
+            load_weights(self.run.best_folder(), model.parts())
+            self.refuse_changed_best()
+
+        of_newest(self.run.best, load)
+
+    def refuse_changed_best(self) -> None:
+        """Looks whether the best weights, their tokenisers and settings are as they were saved.
+
+        Raises:
+            InputError: They are not.
+        """
+        refuse_changed(self.run.best_folder(), self.run.path, self.run.recipe())
+
+    def _write(self, folder: Path, write: Callable[[Path], None]) -> None:
+        """Writes a folder under a temporary name, renames it, and removes its older siblings.
+
+        A folder whose name is a number is whole at every moment, wherever the process is killed. Without settings, as
+        in estimates, nothing is said of what the weights are: they are no run's.
+        """
+        temporary = folder.with_name(f"{folder.name}.tmp")
+        _remove(temporary)
+        temporary.mkdir(parents=True)
+        write(temporary)
+        if self.run.settings_path.is_file():
+            write_contents(temporary, self.run.path, self.run.recipe())
+        _remove(folder)
+        temporary.rename(folder)
+        for sibling in folder.parent.iterdir():
+            if sibling != folder and (NUMBER.fullmatch(sibling.name) or sibling.suffix == ".tmp"):
+                _remove(sibling)
+
+
+def num_parameters(run: Run) -> int:
+    """Numbers in the best weights, those that stay as they are included."""
+    parts = run.best_folder().rglob("*.safetensors")
+    return sum(array.size for path in parts for array in load_part(path).values())
+
+
+def load_recognizer(run: Run, decoding: DecodingSettings | None = None) -> Recognizer:
+    """The recogniser with the best weights of a run, which decodes as the run's own settings tell or as these do."""
+    recipe, tokenizers, labelled = run.recipe(), run.tokenizers(), run.labelled()
+    model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
+    Checkpoints(run).load_best(model)
+    decoder = build_decoder(decoding or recipe.decoding)
+    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, labelled, decoder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder if it is there, under another name first, so that half of it never passes for the whole."""
+    former = folder.with_name("former.tmp")
+    shutil.rmtree(former, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(former)
+        shutil.rmtree(former, ignore_errors=True)

@@ -1,0 +1,119 @@
+"""Who is told of a training: the screen, TensorBoard and the run's log."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from speech_mtl.backend.step import StepResult
+from speech_mtl.run.event_file import EventFile
+from speech_mtl.run.folder import Run
+from speech_mtl.run.plateau import USUAL, plateau_text
+from speech_mtl.run.provenance import commit
+from speech_mtl.run.validation import error_figure, error_name, mean_of
+from speech_mtl.screen import Screen
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.targets.target import LabelTarget
+from speech_mtl.training.progress import Interval, Progress
+
+
+class RunObserver:
+    """See `loop.Observer`.
+
+    Args:
+        run: Where the log lies.
+        recipe: The settings.
+        names: Of the tasks, in the order of their weights.
+        tasks: Those that have labels.
+        screen: Where lines are shown.
+        show: The bar; see `Screen.training`.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        names: tuple[str, ...],
+        tasks: Mapping[str, LabelTarget],
+        screen: Screen,
+        show: Callable,
+    ):
+        self.run, self.recipe, self.names, self.tasks = run, recipe, names, tasks
+        self.screen, self.show = screen, show
+        self.commit = commit()
+        self.events = EventFile(run.path / "tensorboard")
+        self.warned = False
+
+    def on_update(self, update: int, found: StepResult, rate: float) -> None:
+        """Shows an update, and keeps it for TensorBoard."""
+        self.show(update, loss=found.objective, rate=rate)
+        for name, value in (("loss", found.objective), ("learning_rate", rate), ("gradient_norm", found.norm)):
+            self.events.add_scalar(f"train/{name}", value, update)
+
+    def on_validation(self, progress: Progress, interval: Interval, figures: dict, better: bool) -> None:
+        """Logs it."""
+        losses = {
+            name: round(loss, 5) for name, loss in zip(self.names, interval.losses(), strict=True) if loss is not None
+        }
+        trained = (*self.recipe.trained_languages, *self.recipe.tasks)
+        weights = {
+            n: round(weight, 5) for n, weight in zip(self.names, interval.weights(), strict=True) if n in trained
+        }
+        record = {
+            "update": progress.update,
+            "train_loss": losses,
+            **({"weight": weights} if len(weights) > 1 else {}),
+            **figures,
+            "best_dev_error": progress.best_error,
+            "losses": [round(objective, 6) for objective in interval.objectives],
+            "audio_s": round(interval.audio_s, 2),
+            "audio_s_per_s": round(interval.audio_s / interval.training_s, 1),
+            "waiting_share": round(progress.waiting_s / progress.wall_time_s, 4),
+            "wall_time_s": round(progress.wall_time_s, 1),
+            "commit": self.commit,
+        }
+        self._write_events(progress.update, figures, losses, weights)
+        best = f"best {error_name(self.recipe)}: {error_figure(self.recipe, progress.best_error)}"
+        self.show(progress.update, best=best, audio_s_per_s=record["audio_s_per_s"])
+        self._say(progress.update, figures, float(np.mean(record["losses"])), better)
+        self._warn_of_plateau(progress.update, figures.get("on_plateau", []))
+        self.run.append_log(record)
+
+    def on_end(self, progress: Progress) -> None:
+        """Says why it has ended."""
+        self.events.flush()
+        why = "all updates done" if progress.end is None else "no better error"
+        self.screen.say(
+            f"Finished after {progress.update} updates ({why}); best {error_name(self.recipe)}: "
+            f"{error_figure(self.recipe, progress.best_error)}, at update {progress.best_update}."
+        )
+
+    def _write_events(self, update: int, figures: dict, losses: dict[str, float], weights: dict[str, float]) -> None:
+        series = {f"dev/cer/{language}": cer for language, cer in figures["dev_cer"].items()}
+        errors = figures.get("dev_error", {}).items()
+        series |= {f"dev/error/{name}": error for name, error in errors if error is not None}
+        for name, loss in losses.items():
+            series |= {f"train/loss/{name}": loss, f"train/weight/{name}": weights[name]}
+        for name, value in series.items():
+            self.events.add_scalar(name, value, update)
+        self.events.flush()
+
+    def _say(self, update: int, figures: dict, loss: float, better: bool) -> None:
+        cers = figures["dev_cer"]
+        others = "".join(
+            f"; {self.tasks[name].metric} of {name}: {self.tasks[name].score(value):.3g}"
+            for name, value in figures.get("dev_error", {}).items()
+            if value is not None
+        )
+        self.screen.say(
+            f"update {update}: training loss {loss:.2f}; validation character error rate, "
+            f"{mean_of(list(cers))}: {np.mean(list(cers.values())):.1%}{others}"
+            + ("; the best so far" if better else "")
+        )
+
+    def _warn_of_plateau(self, update: int, languages: list[str]) -> None:
+        """Says once, when warm-up is over and others have left it, that the network still puts out only blanks."""
+        training = self.recipe.training
+        late = max(training.warmup, min(USUAL, training.num_updates // 2))
+        if languages and not self.warned and update >= late:
+            self.screen.warn(f"update {update}: {plateau_text(languages, self.recipe)}")
+            self.warned = True

@@ -1,0 +1,159 @@
+"""Settings of the data: languages, where their speech lies, how it is batched and augmented."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from speech_mtl.settings.section import (
+    WHOLE,
+    Few,
+    FilePath,
+    Fraction,
+    Kept,
+    Kinds,
+    Seconds,
+    Section,
+    Seed,
+    Share,
+    Switch,
+    Word,
+)
+
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
+
+
+class TokenizerSettings(Kinds):
+    """What transcripts are made of for the network."""
+
+
+Character = TokenizerSettings.plain("character")
+Pinyin = TokenizerSettings.plain("pinyin")
+
+
+class LanguageSettings(Section):
+    """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
+
+    tokenizer: TokenizerSettings = Character()
+    """What transcripts are made of for the network: characters, or pinyin for Mandarin."""
+    budget_s: Seconds | None = None
+    """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
+    replace: Literal["noise", "shuffled_transcripts"] | None = None
+    """A control: what training hears is noise, or what it reads belongs to other utterances; see `data.replaced`.
+
+    Dev and test speech and the vocabulary stay as they are. None: true speech with its own transcripts.
+    """
+    keep_transcripts: Kept = 1.0
+    """Share of the training transcripts, chosen at random, that training sees; the others count as unknown."""
+    manifests: dict[Literal["train", "dev", "test"], FilePath] = {}
+    """By split, manifests that lie elsewhere than in `data.dir/LANGUAGE/`."""
+    manifest_languages: Annotated[tuple[Word, ...], Field(max_length=1000)] = ()
+    """Other languages that the lines of its manifests may name: the speech counts as this one all the same."""
+    train: Switch = True
+    """Whether training uses its speech. Without, its output layer stays what it is in the run of `init_from`."""
+    output_layer: Literal["keep", "new"] | None = None
+    """Whether training goes on from the output layer that `init_from` has for it, with that vocabulary, or makes a new
+    one. None: keep it if training's transcripts give the same vocabulary."""
+    share: Kept | None = None
+    """Share of the speech in batches. None: what the others leave, in proportion to (amount) ** `data.alpha`."""
+
+
+class DataSettings(Section):
+    """Where speech comes from and how it is batched."""
+
+    dir: FilePath
+    """Folder of manifests; relative to the folder in which the command runs."""
+    cache_dir: FilePath = Path("runs/cache")
+    """Decoded audio is kept here, 16-bit and at `sample_rate_hz`: about 115 MB an hour."""
+    sample_rate_hz: Annotated[int, Field(strict=True, ge=8000, le=48_000), WHOLE] = 16_000
+    """Speech of another rate is resampled to it."""
+    min_duration_s: Annotated[float, Field(strict=True, ge=1e-3, le=3600)] = 0.1
+    """Shorter utterances are skipped, and counted."""
+    max_duration_s: Annotated[float, Field(strict=True, ge=1e-3, le=3600)] = 30.0
+    """Longer utterances are skipped, and counted."""
+    allow_skipped: Share = 0.01
+    """Largest share of a manifest's utterances that may be unusable."""
+    allow_leaks: Fraction = 0.01
+    """Largest share of a dev or test split whose audio may be in training; see `run.held_out`."""
+    batch_s: Annotated[float, Field(strict=True, ge=1e-3, le=1e5)] = 60.0
+    """Seconds of speech in a batch, padding included."""
+    alpha: Fraction = 0.5
+    """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
+    mixing: Literal["by_length", "every_language"] = "by_length"
+    """Whether a batch holds utterances of like length, or every language at its share; see `data.batching.MIXINGS`."""
+    ramp_to_target: Switch = False
+    """Whether the target's share of the speech rises to all of it over `training.cooldown_updates`."""
+    subset_seed: Seed = 0
+    """Which utterances make up a budget, and which labels are kept; not the seed of a run, so that runs compare."""
+    require_all_labels: Switch = False
+    """Leave out training utterances of which the transcript or any task's label is unknown."""
+    num_threads: Annotated[int, Field(strict=True, ge=1, le=256), WHOLE] = 2
+    """Threads that prepare batches."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """A share that rises needs a target to rise for, and an end."""
+        if not self.ramp_to_target:
+            return
+        if recipe.target not in recipe.trained_languages:
+            raise ValueError("data.ramp_to_target needs a target that is a language, and trained")
+        cooldown, num_updates = recipe.training.cooldown, recipe.training.num_updates
+        if not 0 < cooldown <= num_updates:
+            raise ValueError(
+                "data.ramp_to_target needs training.cooldown_updates, over which the share rises: 1 to "
+                f"training.num_updates = {num_updates}, not {cooldown}"
+            )
+
+    @model_validator(mode="after")
+    def _durations_rise(self):
+        if not self.min_duration_s < self.max_duration_s:
+            raise ValueError(f"data.min_duration_s must be less than data.max_duration_s = {self.max_duration_s:g}")
+        return self
+
+
+class SpecAugmentSettings(Section):
+    """See `models.augment.SpecAugment`.
+
+    Off unless masks are asked for: small networks learn more slowly with masks over bands, and no better.
+    """
+
+    num_time_masks: Few = 0
+    """Parts of an utterance that are blanked."""
+    max_time_share: Share = 0.1
+    """Longest mask, as a share of the utterance."""
+    num_frequency_masks: Few = 0
+    """Ranges of bands that are blanked."""
+    max_mels: Few = 20
+    """Widest mask, in bands."""
+
+
+Speed = Annotated[float, Field(strict=True, ge=0.5, le=2)]
+
+
+Decibels = Annotated[float, Field(strict=True, ge=-50, le=100)]
+
+
+class AugmentSettings(Section):
+    """What is done to training speech, and to no other."""
+
+    spec_augment: SpecAugmentSettings = SpecAugmentSettings()
+    speeds: Annotated[tuple[Speed, ...], Field(min_length=1, max_length=100)] = (0.9, 1.0, 1.1)
+    """Each utterance is played at one of these speeds (Ko et al. 2015)."""
+    noise_probability: Fraction = 0.0
+    """Share of utterances to which white noise is added."""
+    noise_snr_db: tuple[Decibels, Decibels] = (10.0, 30.0)
+    """Range of the signal-to-noise ratio."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Masks are at most as wide as the features."""
+        if self.spec_augment.max_mels > recipe.features.num_mels:
+            raise ValueError(
+                f"augment.spec_augment.max_mels must be at most features.num_mels = {recipe.features.num_mels}"
+            )
+
+    @field_validator("noise_snr_db")
+    @classmethod
+    def _range_rises(cls, ends):
+        if not ends[0] <= ends[1]:
+            raise ValueError("the lower end of the range, then the higher one")
+        return ends

@@ -1,0 +1,346 @@
+"""Settings of the network: features, encoder, and the layers that languages have for themselves."""
+
+import json
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from speech_mtl.datatypes import TOP
+from speech_mtl.settings.section import (
+    WHOLE,
+    Few,
+    FilePath,
+    Kinds,
+    LanguageName,
+    Layers,
+    Positive,
+    Section,
+    Share,
+    Size,
+    Switch,
+)
+
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
+
+Mels = Annotated[int, Field(strict=True, ge=1, le=512), WHOLE]
+
+
+def _mel(hertz: float) -> float:
+    """The scale of `models.features`."""
+    return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
+
+
+def _hertz(mel: float) -> float:
+    return mel * 200 / 3 if mel < 15 else 1000 * math.exp((mel - 15) * math.log(6.4) / 27)
+
+
+class FeatureSettings(Kinds):
+    """What the encoder gets of the waveform."""
+
+    num_mels: Mels = 80
+    """Bands on the mel scale."""
+
+
+class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:LogMel"):
+    """See `models.features.LogMel`."""
+
+    window_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.025
+    """Length of the analysis window."""
+    hop_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.010
+    """From the beginning of one window to that of the next."""
+    fft_size: Annotated[int, Field(strict=True, ge=16, le=65_536), WHOLE] = 512
+    """Samples of the Fourier transform: at least those of a window."""
+    floor: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-6
+    """Added to the energy of each band."""
+    normalize: Literal["mean_variance", "mean", "none"] = "mean"
+    """What is taken out of each band of an utterance."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Every window fits the transform, no sample is left out, and every band has a frequency."""
+        sample_rate_hz = recipe.data.sample_rate_hz
+        window = round(self.window_s * sample_rate_hz)
+        if window > self.fft_size:
+            raise ValueError(
+                f"features.window_s * data.sample_rate_hz = {window} must be at most features.fft_size, "
+                f"which is {self.fft_size}"
+            )
+        if self.hop_s > self.window_s:
+            raise ValueError("features.hop_s must be at most features.window_s, so that no sample is left out")
+        top = _mel(sample_rate_hz / 2)
+        edges = [_hertz(top * i / (self.num_mels + 1)) for i in range(self.num_mels + 2)]
+        step = sample_rate_hz / self.fft_size
+        if any((low // step + 1) * step >= high for low, high in zip(edges, edges[2:], strict=False)):
+            raise ValueError(
+                f"features.num_mels = {self.num_mels} are too many bands for features.fft_size = {self.fft_size}: "
+                "some have no frequency"
+            )
+
+
+class WhisperFeatureSettings(FeatureSettings, kind="whisper", makes="models.whisper:WhisperFeatures"):
+    """See `models.whisper.WhisperFeatures`."""
+
+    num_mels: Mels = 80
+    """As many as the trained model has."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """The rate is the one that it was trained with."""
+        if recipe.data.sample_rate_hz != 16_000:
+            raise ValueError("features.kind: whisper knows speech at 16 kHz only: set data.sample_rate_hz=16000")
+
+
+class EncoderSettings(Kinds):
+    """What makes encoder frames of features."""
+
+    has_attention: ClassVar[bool] = False
+    if TYPE_CHECKING:
+        num_layers: int
+
+    def taps(self) -> tuple[str, ...]:
+        """The frames that a head can be at; see `models.encoder.Encoder`."""
+        return (*(f"block_{i}" for i in range(self.num_layers)), TOP)
+
+    def tap_of(self, _language: str) -> str:
+        """The frames that a language is recognised from."""
+        return TOP
+
+    def trainable(self) -> tuple[str, ...] | None:
+        """The languages that can be trained further; None: any."""
+        return None
+
+    def encoders(self) -> dict[str, "EncoderSettings"]:
+        """The stacks of blocks that it is made of, by the key of their settings."""
+        return {"encoder": self}
+
+    def parts(self) -> dict[str, str]:
+        """The parts of its weights, without those of one language; of each stack of blocks, the tap at its end."""
+        return {"encoder": TOP}
+
+    def new_parts(self) -> tuple[str, ...]:
+        """The parts that a run it starts from need not have."""
+        return ()
+
+
+class OneEncoderSettings(EncoderSettings):
+    """An encoder that can be a column of a progressive one."""
+
+
+class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.encoders:Conformer"):
+    """See `models.encoders.Conformer`."""
+
+    has_attention = True
+    num_layers: Layers = 6
+    """Blocks."""
+    dim: Size = 144
+    """Width of the blocks: a multiple of 2 * num_heads."""
+    num_heads: Annotated[int, Field(strict=True, ge=1, le=256), WHOLE] = 4
+    """Of attention."""
+    kernel_size: Annotated[int, Field(strict=True, ge=1, le=999), WHOLE] = 15
+    """Frames that a convolution covers."""
+    expansion: Annotated[int, Field(strict=True, ge=1, le=64), WHOLE] = 4
+    """Width of the feed-forward layers, in widths of the block."""
+    channels: Size = 16
+    """Of the convolutions that shorten the sequence."""
+    dropout: Share = 0.1
+    """Share of activations that are set to zero in training."""
+    zero_branches: Switch = True
+    """Whether the modules of a block add nothing at the start; see `models.layers.ConformerBlock`."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self):
+        if self.dim % (2 * self.num_heads):
+            raise ValueError(f"dim must be a multiple of 2 * num_heads = {2 * self.num_heads}")
+        return self
+
+
+class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.encoders:RecurrentEncoder"):
+    """See `models.encoders.RecurrentEncoder`."""
+
+    num_layers: Layers = 3
+    """Recurrent layers."""
+    dim: Size = 256
+    """Width of the layers, half of it for each direction."""
+    cell: Literal["lstm", "gru"] = "lstm"
+    """Kind of the layers."""
+    channels: Size = 16
+    """Of the convolutions that shorten the sequence."""
+    dropout: Share = 0.1
+    """Share of activations that are set to zero in training."""
+
+    @model_validator(mode="after")
+    def _halves(self):
+        if self.dim % 2:
+            raise ValueError("dim must be even, half of it for each direction")
+        return self
+
+
+class WhisperSettings(OneEncoderSettings, kind="whisper", makes="models.whisper:WhisperEncoder"):
+    """See `models.whisper.WhisperEncoder`."""
+
+    dir: FilePath
+    """Folder of the trained model; relative to the folder in which the command runs."""
+    dropout: Share = 0.0
+    """Share of activations that are set to zero in training."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """The features are the ones that it was trained with."""
+        if not isinstance(recipe.features, WhisperFeatureSettings):
+            raise ValueError("encoder.kind: whisper knows its own features only: set features={kind: whisper}")
+
+    @cached_property
+    def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Blocks of the trained model."""
+        try:
+            config = json.loads((self.dir / "config.json").read_text(encoding="utf-8"))
+            return int(config["encoder_layers"] if "model_type" in config else config["config"]["num_layers"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ValueError(f"encoder.dir: {self.dir} holds no model of KerasHub or Transformers") from None
+
+
+class ColumnSettings(Section):
+    """A column of a progressive network."""
+
+    languages: Annotated[tuple[LanguageName, ...], Field(min_length=1, max_length=1000)]
+    """Those that it was or is trained with."""
+    encoder: OneEncoderSettings = ConformerSettings()
+    """Its layers."""
+    hears: Annotated[tuple[Few, ...], Field(max_length=100)] | None = None
+    """Numbers of the earlier columns, from 0, that it listens to. None: all."""
+
+
+class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.progressive:ProgressiveEncoder"):
+    """See `models.progressive.ProgressiveEncoder`. Only the last column is trained; others come from `init_from`."""
+
+    columns: Annotated[tuple[ColumnSettings, ...], Field(min_length=1, max_length=100)]
+    """From the first one trained to the last."""
+    lateral_size: Size = 32
+    """Width of what a column takes from each earlier one."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Every language has a column, and what is trained is in the last one."""
+        for column in self.columns:
+            column.encoder.refuse_unfit(recipe)
+        if len({isinstance(column.encoder, WhisperSettings) for column in self.columns}) > 1:
+            raise ValueError(
+                "encoder.kind: whisper knows its own features only: all of encoder.columns must be whisper"
+            )
+        named = [language for column in self.columns for language in column.languages]
+        if len(set(named)) < len(named) or not set(recipe.languages) <= set(named):
+            raise ValueError("every language must be in one of encoder.columns, and none in two")
+        if not set(recipe.trained_languages) <= set(self.columns[-1].languages):
+            raise ValueError("only languages of the last of encoder.columns can be trained; others need train: false")
+        if len(self.columns) > 1 and recipe.init_from is None:
+            raise ValueError("the first of encoder.columns come from a trained run: set init_from")
+        if recipe.tasks or recipe.adapters is not None or recipe.sharing.kind != "whole_encoder":
+            raise ValueError("a progressive encoder goes with neither tasks nor adapters nor sharing")
+
+    @property
+    def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Blocks of every column."""
+        return self.columns[-1].encoder.num_layers
+
+    def taps(self) -> tuple[str, ...]:
+        return (*(f"column_{k}" for k in range(len(self.columns))), TOP)
+
+    def tap_of(self, language: str) -> str:
+        return f"column_{next(k for k, one in enumerate(self.columns) if language in one.languages)}"
+
+    def trainable(self) -> tuple[str, ...] | None:
+        return self.columns[-1].languages
+
+    @classmethod
+    def beside(cls, encoder: EncoderSettings, languages: Sequence[str], language: str) -> dict[str, Any]:
+        """Settings of an encoder that some languages were trained with, and of one like its last beside it."""
+        if not isinstance(encoder, cls):
+            encoder = cls.model_validate({"columns": [{"languages": languages, "encoder": encoder.model_dump()}]})
+        added = encoder.columns[-1].model_copy(update={"languages": (language,), "hears": None})
+        return encoder.model_copy(update={"columns": (*encoder.columns, added)}).model_dump(mode="json")
+
+    def encoders(self) -> dict[str, EncoderSettings]:
+        return {f"encoder.columns.{k}.encoder": one.encoder for k, one in enumerate(self.columns)}
+
+    def parts(self) -> dict[str, str]:
+        laterals = [f"laterals/{k}" for k, heard in enumerate(self.heard()) if heard]
+        return {f"columns/{k}": f"column_{k}" for k in range(len(self.columns))} | dict.fromkeys(laterals, "")
+
+    def new_parts(self) -> tuple[str, ...]:
+        last = len(self.columns) - 1
+        return f"columns/{last}", f"laterals/{last}"
+
+    def heard(self) -> list[tuple[int, ...]]:
+        """By column, the earlier ones that it listens to."""
+        return [tuple(range(k)) if one.hears is None else one.hears for k, one in enumerate(self.columns)]
+
+    @model_validator(mode="after")
+    def _columns_fit(self):
+        if len({column.encoder.num_layers for column in self.columns}) > 1:
+            raise ValueError("all columns must have the same encoder.num_layers")
+        if any(j >= k for k, heard in enumerate(self.heard()) for j in heard):
+            raise ValueError("a column can only hear earlier ones, numbered from 0")
+        return self
+
+
+class SharingSettings(Section):
+    """Which layers of the encoder all languages share; output layers never are."""
+
+    kind: Literal["whole_encoder", "bottom", "middle", "nothing"] = "whole_encoder"
+    """`bottom`: all but the highest `num_own`. `middle`: all but the lowest and the highest `num_own`."""
+    num_own: Layers = 1
+    """Layers at either end that each language has for itself: blocks, and at the bottom first the subsampling."""
+
+    def own(self, num_layers: int) -> tuple[int, int]:
+        """Layers that each language has for itself at the bottom and at the top of an encoder of so many blocks."""
+        bottom = {"middle": self.num_own, "nothing": num_layers + 1}.get(self.kind, 0)
+        return bottom, self.num_own if self.kind in ("bottom", "middle") else 0
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Something is left to share, unless nothing is wanted."""
+        num_layers = recipe.encoder.num_layers
+        bottom, top = self.own(num_layers)
+        if self.kind != "nothing" and max(bottom - 1, 0) + top >= num_layers:
+            raise ValueError(f"sharing.num_own leaves none of the encoder's {num_layers} blocks to share")
+
+
+class AdapterSettings(Kinds):
+    """What both kinds of adapters have."""
+
+    languages: Annotated[tuple[LanguageName, ...], Field(max_length=1000)] | None = None
+    """Those that have some. None: all."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """They are added to one encoder, for languages that there are."""
+        if recipe.sharing.kind != "whole_encoder":
+            raise ValueError("adapters are added to a shared encoder: sharing.kind must be whole_encoder")
+        if self.languages is not None and not (self.languages and set(self.languages) <= set(recipe.languages)):
+            raise ValueError("adapters.languages must be some of the recipe's languages")
+
+
+class BottleneckAdapterSettings(AdapterSettings, kind="bottleneck", makes="models.language_layers:LanguageParts"):
+    """See `models.language_layers.Adapter`."""
+
+    size: Size = 32
+    """Width of the adapter."""
+
+    def arguments(self) -> dict[str, Any]:
+        return {"adapter_size": self.size, "added_to": self.languages}
+
+
+class LowRankAdapterSettings(AdapterSettings, kind="low_rank", makes="models.language_layers:LanguageParts"):
+    """See `models.language_layers.LowRank`."""
+
+    rank: Size = 8
+    """Of the two matrices whose product is added."""
+    alpha: Positive = 16.0
+    """What is added is multiplied by alpha / rank."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """There is attention to add them to."""
+        super().refuse_unfit(recipe)
+        if not recipe.encoder.has_attention:
+            raise ValueError("adapters of the kind low_rank are added to attention, which this encoder has not")
+
+    def arguments(self) -> dict[str, Any]:
+        return {"low_rank": self.rank, "low_rank_alpha": self.alpha, "added_to": self.languages}

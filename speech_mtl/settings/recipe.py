@@ -1,0 +1,246 @@
+"""A recipe: all settings of a run or a comparison, checked once and then frozen."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from speech_mtl.data.languages import canonical
+from speech_mtl.data.manifest import manifest_path
+from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.errors import InputError
+from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings
+from speech_mtl.settings.decoding import DecodingSettings, GreedyDecodingSettings
+from speech_mtl.settings.dotted import by_dotted_key, plain, set_value
+from speech_mtl.settings.mistakes import Place, input_error
+from speech_mtl.settings.network import (
+    AdapterSettings,
+    ConformerSettings,
+    EncoderSettings,
+    FeatureSettings,
+    LogMelSettings,
+    SharingSettings,
+)
+from speech_mtl.settings.section import FilePath, LanguageName, Name, Section, Seed, Text, Word
+from speech_mtl.settings.study import CompareSettings, TuneSettings
+from speech_mtl.settings.tasks import LabelTaskSection, TaskSettings
+from speech_mtl.settings.training import (
+    Equal,
+    GradientSettings,
+    TrainingSettings,
+    WeightingSettings,
+)
+from speech_mtl.settings.yaml12 import yaml_text
+
+UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*", "decoding.*")
+"""Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
+
+PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
+"""Where speech and weights lie. What lies there has a bearing: `run.made_from` tells whether it is the same."""
+
+TEST_MANIFESTS = "languages.*.manifests.test"
+"""Where test speech lies: it has no bearing on what is trained, but on what comparisons find."""
+
+LENGTH = ("training.num_updates", "training.patience")
+"""How long a run trains: it can be trained further."""
+
+
+class Recipe(Section):
+    """All settings of a run or a comparison."""
+
+    name: Name
+    """Of the run's folder in runs/, where --out names none."""
+    about: Text = ""
+    """A sentence about the data that is printed wherever results are shown."""
+    target: Word | None = None
+    """The language that matters: early stopping and comparisons look at its errors. None: the mean of all languages.
+
+    Early stopping can look at a task instead; comparisons need a language.
+    """
+    languages: Annotated[dict[LanguageName, LanguageSettings], Field(min_length=1, max_length=1000)]
+    """By BCP 47 tag, such as cs or zh-CN."""
+    tasks: Annotated[dict[Name, TaskSettings], Field(default_factory=dict, max_length=1000)]
+    """What is predicted besides transcripts, by a name of its own."""
+    weighting: WeightingSettings = Equal()
+    """lambda of each language and task in the objective; see `training.objective`."""
+    gradients: GradientSettings | None = None
+    """How the tasks' gradients are combined in the encoder. None: they are added up."""
+    data: DataSettings
+    features: FeatureSettings = LogMelSettings()
+    """What the encoder gets of the waveform."""
+    augment: AugmentSettings = AugmentSettings()
+    encoder: EncoderSettings = ConformerSettings()
+    """The layers that all languages share."""
+    sharing: SharingSettings = SharingSettings()
+    adapters: AdapterSettings | None = None
+    """Small layers in the encoder that each language has for itself. None: there are none."""
+    training: TrainingSettings = TrainingSettings()
+    decoding: DecodingSettings = GreedyDecodingSettings()
+    """How a trained network turns speech into text. While it trains, the validation sets are decoded greedily."""
+    compare: CompareSettings = CompareSettings()
+    tune: TuneSettings = TuneSettings()
+    seed: Seed = 0
+    """Of all random draws of a run."""
+    init_from: FilePath | None = None
+    """A run whose encoder, and whose output layers of languages named here, training starts from."""
+
+    @field_validator("languages")
+    @classmethod
+    def _languages_are_languages_and_differ(cls, languages):
+        names: dict[str, str] = {}
+        for name in languages:
+            try:
+                other = names.setdefault(canonical(name), name)
+            except InputError as error:
+                raise ValueError(f"{error.expected}; {name[:80]!r} is none: {error.action}") from None
+            if other != name:
+                raise ValueError(f"different languages; {other} and {name} are one: leave one of them out")
+        return languages
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_can_name_files_and_layers(cls, tasks):
+        if wrong := [name for name in tasks if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name)]:
+            raise ValueError(
+                "names of English letters, digits, '_', '.' and '-' that begin with a letter or digit, unlike "
+                + f"{', '.join(map(repr, wrong))}; only tasks.*.label may be any name"
+            )
+        return tasks
+
+    @model_validator(mode="after")
+    def _target_is_a_language(self):
+        if self.target is not None and self.target not in (*self.languages, *self.labelled):
+            raise ValueError(
+                f"target must be one of the languages or tasks: {', '.join([*self.languages, *self.labelled])}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names_differ(self):
+        if twice := [name for name in self.tasks if name in self.languages]:
+            raise ValueError(f"a task must not have the name of a language: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_kept_alike(self):
+        kept: dict[str, float] = {}
+        for name, task in self.labelled.items():
+            label = task.label or name
+            if label == TRANSCRIPT:
+                raise ValueError(f"tasks.{name}: the label {TRANSCRIPT!r} stands for transcripts; choose another name")
+            if kept.setdefault(label, task.keep_labels) != task.keep_labels:
+                raise ValueError(f"tasks of the label {label!r} must have the same keep_labels")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_have_frames(self):
+        taps = self.encoder.taps() if self.tasks else ()
+        for name, task in self.tasks.items():
+            if task.at not in taps:
+                raise ValueError(f"tasks.{name}.at must be one of {', '.join(taps)}")
+            if name == TRANSCRIPT:
+                raise ValueError(f"a task must not have the name {name!r}, which stands for the transcripts")
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_trained(self):
+        trained = self.trained_languages
+        if not trained:
+            raise ValueError("at least one of the languages must be trained")
+        if self.target in self.languages and self.target not in trained:
+            raise ValueError(f"languages.{self.target}.train is false, but it is the target")
+        for name, settings in self.languages.items():
+            if self.init_from is None and (not settings.train or settings.output_layer == "keep"):
+                raise ValueError(f"languages.{name}: without init_from there is no output layer to keep")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_leave_something(self):
+        shares = [self.languages[name].share for name in self.trained_languages]
+        given = [share for share in shares if share is not None]
+        total = sum(given)
+        if given and not (math.isclose(total, 1, abs_tol=1e-6) if len(given) == len(shares) else total < 1):
+            raise ValueError(
+                f"languages.*.share add up to {total:g}: that must be 1 if every trained language has one, else less"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sections_fit(self):
+        for name in type(self).model_fields:
+            if isinstance(section := getattr(self, name), Section):
+                section.refuse_unfit(self)
+        return self
+
+    @classmethod
+    def checked(cls, values: dict, where: Callable[[Place], str]) -> "Recipe":
+        """Plain values as a recipe; `where` each was given, for messages.
+
+        Raises:
+            InputError: A key is unknown, or a value fails its check.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise input_error(error, cls, where) from None
+
+    @property
+    def labelled(self) -> dict[str, LabelTaskSection]:
+        """The tasks that have labels, and of which errors are counted."""
+        return {name: task for name, task in self.tasks.items() if isinstance(task, LabelTaskSection)}
+
+    @property
+    def trained_languages(self) -> tuple[str, ...]:
+        """The languages whose speech training uses."""
+        return tuple(name for name, settings in self.languages.items() if settings.train)
+
+    def manifest(self, language: str, split: str) -> Path:
+        """Where the manifest of a language's split lies."""
+        return self.languages[language].manifests.get(split) or manifest_path(self.data.dir, language, split)  # type: ignore[call-overload]
+
+    def budget_s(self, language: str, split: str) -> float | None:
+        """Seconds of speech of a language's split that are used; None for all."""
+        return self.languages[language].budget_s if split == "train" else None
+
+    def of_one_run(self, but: Sequence[str] = ()) -> dict[str, Any]:
+        """The settings that have a bearing on one run, as plain values by dotted key; not those of these patterns."""
+        values = self.model_dump(mode="json")
+        phases = {"warmup_updates": self.training.warmup, "cooldown_updates": self.training.cooldown}
+        values["training"] |= phases  # alike, whether given or not
+        return {
+            key: value
+            for key, value in by_dotted_key(values).items()
+            if not any(fnmatchcase(key, pattern) for pattern in (*UNTRAINED, *but))
+        }
+
+    def of_run(self) -> dict[str, Any]:
+        """What a run's settings say of it: all but what a comparison or a search consists of."""
+        return self.model_dump(mode="json", exclude={"about", "compare", "tune"})
+
+    def with_languages(
+        self, languages: Mapping[str, LanguageSettings], changes: Mapping[str, Any] | None = None
+    ) -> "Recipe":
+        """A copy with other languages and further changes.
+
+        What was said of languages that are gone goes too: their weights, and shares of the speech, which were of all.
+        """
+        trained = [name for name, settings in languages.items() if settings.train]
+        if set(trained) != set(self.trained_languages):
+            languages = {name: settings.model_copy(update={"share": None}) for name, settings in languages.items()}
+        weighting = self.weighting.of([*languages, *self.tasks])
+        return self.overridden({"languages": languages, "weighting": weighting, **(changes or {})})
+
+    def overridden(self, overrides: Mapping[str, Any], where: str = "the settings") -> "Recipe":
+        """A copy in which each dotted key has its new value; `where` these come from, for messages."""
+        values = self.model_dump(mode="json")
+        for key, value in overrides.items():
+            set_value(values, key, plain(value), where)
+        return Recipe.checked(values, lambda _: where)
+
+    def to_yaml(self) -> str:
+        """All settings, defaults written out, as YAML that `load_recipe` reads back."""
+        return yaml_text(self.model_dump(mode="json"))  # the order of languages is that of `language_ids`

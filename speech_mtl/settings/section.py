@@ -1,0 +1,214 @@
+"""What settings are made of: the base class of their sections, and types of values with both ends."""
+
+import os
+import re
+from importlib import import_module
+from inspect import get_annotations
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, Unpack
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    create_model,
+)
+from pydantic_core import CoreSchema
+
+from speech_mtl.errors import printable
+
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
+
+
+def _whole(value: Any) -> Any:
+    """1e4 is a count as good as 10000; in YAML it is a number with a point."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _part_of_path(text: str) -> str:
+    """A text that can be part of a file's or folder's name, on every system."""
+    if (
+        not text
+        or text != text.strip(" .")
+        or len(text.encode()) > 100
+        or re.search(r'[\t\n/\\<>:"|?*]', text)
+        or printable(text) != text
+    ):
+        raise ValueError(
+            'a name for files: 1 to 100 bytes, without any of / \\ < > : " | ? * and control characters, and no dot or '
+            "space at its ends"
+        )
+    return text
+
+
+def _file_name(text: str) -> str:
+    if re.fullmatch(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\..*)?", text, re.IGNORECASE):
+        raise ValueError("another name: Windows keeps this one for a device")
+    return text
+
+
+def _path(value: Any) -> Any:
+    """What can be the path of a file; `~` is a shell's word for a folder, and no system's."""
+    text = os.fspath(value) if isinstance(value, Path) else value
+    if isinstance(text, str) and (
+        not text
+        or text.startswith("~")
+        or re.search(r"[\t\n]", text)
+        or printable(text, 4096) != text
+        or any(len(part.encode()) > 255 for part in text.split("/"))
+    ):
+        raise ValueError(
+            "a path of at most 4096 letters, its parts of at most 255 bytes, without control characters; not empty, "
+            "and with the whole name of the folder in place of ~"
+        )
+    return value
+
+
+def _shown_as_it_is(text: str) -> str:
+    if printable(text, 10_000) != text:
+        raise ValueError("at most 10,000 letters, and no control characters")
+    return text
+
+
+# Every number has both ends: what lies beyond is a slip, or would fill the memory. `true` and "5" are no numbers.
+Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+
+
+Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
+
+
+Kept = Annotated[float, Field(strict=True, ge=1e-6, le=1)]
+
+
+Positive = Annotated[float, Field(strict=True, ge=1e-6, le=1e6)]
+
+
+Weight = Annotated[float, Field(strict=True, ge=0, le=1e6)]
+
+
+Rate = Annotated[float, Field(strict=True, ge=1e-12, le=10)]
+"""Of learning."""
+
+
+Seconds = Annotated[float, Field(strict=True, ge=1e-3, le=1e9)]
+
+
+WHOLE = BeforeValidator(_whole)
+
+
+Count = Annotated[int, Field(strict=True, ge=1, le=100_000_000), WHOLE]
+
+
+CountFromZero = Annotated[int, Field(strict=True, ge=0, le=100_000_000), WHOLE]
+
+
+Few = Annotated[int, Field(strict=True, ge=0, le=1000), WHOLE]
+
+
+Layers = Annotated[int, Field(strict=True, ge=1, le=200), WHOLE]
+
+
+Size = Annotated[int, Field(strict=True, ge=1, le=8192), WHOLE]
+"""Of a layer."""
+
+
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32), WHOLE]
+
+
+Switch = Annotated[bool, Field(strict=True)]
+
+
+Text = Annotated[str, AfterValidator(_shown_as_it_is)]
+
+
+Word = Annotated[str, Field(max_length=200), AfterValidator(_shown_as_it_is)]
+"""What names something that is written elsewhere."""
+
+
+LanguageName = Annotated[str, AfterValidator(_part_of_path)]
+"""Languages may have any tag: `con`, `aux` and `nul` are three, too."""
+
+
+Name = Annotated[LanguageName, AfterValidator(_file_name)]
+"""What becomes the name of a file or folder."""
+
+
+FilePath = Annotated[Path, BeforeValidator(_path)]
+
+
+class Section(BaseModel):
+    """A block of settings. Unknown keys are errors, and values cannot be changed afterwards.
+
+    The text under a field says what `speech-mtl settings` shows of it.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants", use_attribute_docstrings=True
+    )
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Looks whether it can do what the other settings of a recipe ask of it.
+
+        Raises:
+            ValueError: It cannot; says which setting to change.
+        """
+
+
+class Kinds(Section):
+    """A section that comes in several kinds: its subclasses of a `kind`; the first of them if none is named.
+
+    Attributes:
+        makes: The class that a kind stands for, as `module:class` of the package: settings import none of it.
+    """
+
+    makes: ClassVar[str]
+    kind: Word = ""
+
+    def __init_subclass__(cls, kind: str = "", makes: str = "", **config: Unpack[ConfigDict]):
+        super().__init_subclass__(**config)
+        if kind:
+            cls.__annotations__ = {"kind": Literal[kind], **get_annotations(cls)}
+            cls.kind, cls.makes = kind, makes
+
+    @classmethod
+    def kinds(cls) -> dict[str, type[Self]]:
+        """Its kinds by name."""
+        own = cls.model_fields["kind"].default
+        found = {own: cls} if own else {}
+        for one in cls.__subclasses__():
+            found |= one.kinds()
+        return found
+
+    @classmethod
+    def plain(cls, kind: str, makes: str = "") -> type[Self]:
+        """A kind without settings of its own."""
+        return create_model(f"{kind}_{cls.__name__}", __base__=cls, __cls_kwargs__={"kind": kind, "makes": makes})
+
+    def arguments(self) -> dict[str, Any]:
+        """Its settings, as what it makes takes them."""
+        return self.model_dump(exclude={"kind"})
+
+    @classmethod
+    def member(cls) -> Any:
+        """What it makes."""
+        module, name = cls.makes.split(":")
+        return getattr(import_module(f"speech_mtl.{module}"), name)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        kinds = cls.kinds()
+        if cls in kinds.values() or not kinds:
+            return handler(source)
+        usual = next(iter(kinds))
+        tagged = [Annotated[one, Tag(kind)] for kind, one in kinds.items()]
+
+        def kind_of(value: Any) -> str:
+            return value.get("kind", usual) if isinstance(value, dict) else getattr(value, "kind", usual)
+
+        return handler.generate_schema(Annotated[Union[*tagged], Discriminator(kind_of)])

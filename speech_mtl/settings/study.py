@@ -1,0 +1,71 @@
+"""Settings of commands that train several runs: `compare`, `transfer` and `tune`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from speech_mtl.datatypes import Protocol
+from speech_mtl.settings.section import WHOLE, Count, CountFromZero, Name, Positive, Rate, Section, Seed, Switch, Word
+from speech_mtl.settings.training import WARMUP, phase
+
+
+class ControlSettings(Section):
+    """Further arms that tell what an effect comes from; see `study.controls`."""
+
+    noise: Switch = False
+    """Each arm with auxiliary languages once more, their training speech replaced by noise."""
+    shuffled_transcripts: Switch = False
+    """Each arm with auxiliary languages once more, their transcripts given to other utterances."""
+    leave_one_out: Switch = False
+    """Each arm with auxiliary languages once more without each of them in turn."""
+
+
+class CompareSettings(Section):
+    """What `speech-mtl compare` runs: every budget x arm x seed."""
+
+    budgets_min: Annotated[tuple[Positive, ...], Field(max_length=1000)] = (10.0,)
+    """Minutes of target speech, nested."""
+    arms: Annotated[tuple[Word, ...], Field(max_length=1000)] = ("alone", "joint")
+    """Ways of training that are compared; see `study.arms`."""
+    seeds: Annotated[tuple[Seed, ...], Field(max_length=1000)] = (0,)
+    """Every arm is trained once with each."""
+    protocol: Protocol = "equal_speech"
+    """What is held equal: the target's speech, and each arm is trained until its validation error no longer falls; the
+    updates of target speech; or all updates. See `study.protocols`."""
+    pretrain_updates: Count = 1000
+    """`num_updates` of the stage before fine-tuning, in arms that have one."""
+    pretrain_seed: Seed | None = None
+    """Of the auxiliary languages' pretraining: one run for all seeds. None: one for each, so that its spread is in the
+    intervals."""
+    finetune_updates: Count = 1000
+    """`num_updates` on the target after that, if the protocol is `equal_speech`."""
+    finetune_learning_rate: Rate = 1e-3
+    """Where the encoder stays as it is, `methods.FROZEN_RATE` times as high."""
+    finetune_warmup_updates: CountFromZero | None = None
+    """`warmup_updates` on the target after pretraining. None: a quarter of `finetune_updates`, and at most 200."""
+    keep_auxiliaries: Switch = False
+    """Whether runs that go on from a pretrained one keep its output layers, and are tested for what was forgotten."""
+    controls: ControlSettings = ControlSettings()
+    variants: Annotated[dict[Name, dict[Word, Any]], Field(max_length=1000)] = {}
+    """Settings to try: every arm is run with each of these changes (dotted keys) and is then named `ARM:VARIANT`."""
+    reference: Word = "alone"
+    """What every arm is measured against in the table of tasks: an arm, which stands for that arm of each variant where
+    there are variants, or `ARM:VARIANT`."""
+    num_replications: Annotated[int, Field(strict=True, ge=100, le=1_000_000), WHOLE] = 10_000
+    """Of the bootstrap that gives the intervals."""
+
+    @property
+    def finetune_warmup(self) -> int:
+        """Updates of warm-up on the target, given or not."""
+        return phase(self.finetune_warmup_updates, self.finetune_updates, WARMUP)
+
+
+class TuneSettings(Section):
+    """What `speech-mtl tune` searches; see `study.tune`."""
+
+    sampler: Literal["grid", "bayes"] = "grid"
+    """All combinations of the weights, or Bayesian optimisation between their ends."""
+    weights: dict[Word, Annotated[tuple[Positive, ...], Field(max_length=1000)]] = {}
+    """By language or task, the weights to try: all combinations of a grid, or the ends of a range."""
+    num_trials: Annotated[int, Field(strict=True, ge=1, le=100_000), WHOLE] = 20
+    """Of `bayes`."""

@@ -1,0 +1,239 @@
+"""Settings of training: updates and rates, and how languages and tasks are weighed."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from speech_mtl.settings.section import (
+    Count,
+    CountFromZero,
+    Kept,
+    Kinds,
+    Positive,
+    Rate,
+    Section,
+    Share,
+    Switch,
+    Weight,
+    Word,
+)
+
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
+
+
+class UnfreezingSettings(Kinds):
+    """Which layers are trained, when, and how fast."""
+
+    leaves_encoder: ClassVar[bool] = False
+    """Whether the encoder stays as it is."""
+
+
+UnfreezeAll = UnfreezingSettings.plain("all", "training.unfreezing:All")
+UnfreezeHeads = UnfreezingSettings.plain("heads", "training.unfreezing:Heads")
+UnfreezeHeads.leaves_encoder = True
+
+
+class UnfreezeHeadsFirstSettings(UnfreezingSettings, kind="heads_first", makes="training.unfreezing:HeadsFirst"):
+    """See `training.unfreezing.HeadsFirst`."""
+
+    num_updates: Count = 200
+    """Updates until the encoder is trained, too."""
+
+
+class UnfreezeGradualSettings(UnfreezingSettings, kind="gradual", makes="training.unfreezing:Gradual"):
+    """See `training.unfreezing.Gradual`."""
+
+    num_updates: Count = 100
+    """Updates until the next layer is trained, too."""
+
+
+class UnfreezeLayerwiseSettings(UnfreezingSettings, kind="layerwise", makes="training.unfreezing:Layerwise"):
+    """See `training.unfreezing.Layerwise`."""
+
+    decay: Kept = 0.8
+    """Rate of a layer, as a share of that of the layer above."""
+
+
+def _refuse_nothing_shared(recipe: "Recipe", who: str) -> None:
+    if recipe.sharing.kind == "nothing":
+        raise ValueError(f"{who} looks at gradients in shared layers, and sharing.kind leaves none")
+
+
+def _refuse_no_gradients(recipe: "Recipe", who: str) -> None:
+    if recipe.training.unfreezing.leaves_encoder:
+        raise ValueError(f"{who} looks at gradients in the encoder, which training.unfreezing leaves as it is")
+    _refuse_nothing_shared(recipe, who)
+
+
+WARMUP = 200
+
+
+COOLDOWN = 600
+"""Most updates of either where none are given."""
+
+
+def phase(given: int | None, num_updates: int, most: int) -> int:
+    """Updates of a warm-up or cooldown: as given, else a quarter of all, and at most `most`."""
+    return min(most, num_updates // 4) if given is None else given
+
+
+class TrainingSettings(Section):
+    """How the weights are found."""
+
+    num_updates: Count = 2000
+    """Most updates: training may stop before; see `patience`."""
+    learning_rate: Rate = 2e-3
+    """Peak, reached after the warm-up; from there it falls to `final_learning_rate`, see `cooldown_updates`."""
+    final_learning_rate: Annotated[float, Field(strict=True, ge=0, le=10)] = 1e-5
+    """Of the last update."""
+    warmup_updates: CountFromZero | None = None
+    """Updates until the peak of the learning rate. None: a quarter of `num_updates`, and at most 200."""
+    cooldown_updates: CountFromZero | None = None
+    """Updates at the end over which the learning rate falls in a straight line; until then it stays at its peak.
+
+    They begin when the validation error no longer falls (`patience`), or else so as to end at `num_updates`. None: a
+    quarter of `num_updates`, and at most 600. 0: the rate falls along half a cosine from the warm-up to `num_updates`,
+    wherever early stopping ends training."""
+    copy_output_rows: Switch = True
+    """Whether new output layers begin with the rows, of blank and letters for instance, that those of `init_from` have
+    for the same tokens; see `run.output_rows`."""
+    weight_decay: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.01
+    """Of AdamW: weights shrink by this times the learning rate at each update."""
+    clip_norm: Positive = 1.0
+    """Longer gradients are made this long."""
+    average_decay: Share = 0.99
+    """Of a running mean of the weights, an update; looks at the dev sets and the run's end use it. 0: the weights as
+    they are; see `training.optimizer.FlatAdamW`."""
+    evaluate_every: Count = 100
+    """Updates between two looks at the dev sets; a checkpoint is written each time."""
+    patience: Count = 5
+    """Looks at the dev set without a better error after which training stops, or `cooldown_updates` begin."""
+    select: Literal["best", "last"] = "best"
+    """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
+    unfreezing: UnfreezingSettings = UnfreezeAll()
+    """Which layers are trained, when, and how fast; for training that starts from another run."""
+    log_conflicts: Switch = False
+    """Whether each look at the dev sets logs the cosines between the tasks' gradients in the encoder."""
+
+    @property
+    def warmup(self) -> int:
+        """Updates until the peak of the learning rate, given or not."""
+        return phase(self.warmup_updates, self.num_updates, WARMUP)
+
+    @property
+    def cooldown(self) -> int:
+        """Updates over which the learning rate falls at the end, given or not; 0: along a cosine."""
+        return phase(self.cooldown_updates, self.num_updates, COOLDOWN)
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """What is logged is there."""
+        if self.log_conflicts:
+            _refuse_nothing_shared(recipe, "training.log_conflicts")
+
+    @model_validator(mode="after")
+    def _rate_falls(self):
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"training.final_learning_rate must be at most training.learning_rate = {self.learning_rate:g}"
+            )
+        return self
+
+
+class WeightingSettings(Kinds):
+    """lambda of each language and task in the objective."""
+
+    def of(self, names: Collection[str]) -> Self:  # noqa: ARG002
+        """The same without what concerns other languages and tasks."""
+        return self
+
+
+Equal = WeightingSettings.plain("equal", "training.weighting:Equal")
+
+
+class FixedWeightingSettings(WeightingSettings, kind="fixed", makes="training.weighting:Fixed"):
+    """See `training.weighting.Fixed`."""
+
+    weights: dict[Word, Weight] = {}
+    """lambda of languages and tasks, by name; 1 for those that are not named."""
+
+    def of(self, names: Collection[str]) -> Self:
+        return self.model_copy(update={"weights": {name: w for name, w in self.weights.items() if name in names}})
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """There is a language or task for each weight."""
+        names = [*recipe.languages, *recipe.tasks]
+        if unknown := [name for name in self.weights if name not in names]:
+            raise ValueError(f"weighting.weights names {', '.join(unknown)}; the tasks are {', '.join(names)}")
+
+
+class UncertaintyWeightingSettings(WeightingSettings, kind="uncertainty", makes="training.weighting:Uncertainty"):
+    """See `training.weighting.Uncertainty`."""
+
+    learning_rate: Rate = 0.01
+    """Of the weights."""
+    min_weight: Kept = 0.25
+    """Of any task."""
+    max_weight: Annotated[float, Field(strict=True, ge=1, le=1e6)] = 4.0
+    """Of any task."""
+
+
+class DynamicWeightAverageSettings(
+    WeightingSettings, kind="dynamic_weight_average", makes="training.weighting:DynamicWeightAverage"
+):
+    """See `training.weighting.DynamicWeightAverage`."""
+
+    temperature: Positive = 2.0
+    """1 follows the losses closely, large values make the weights equal."""
+    period: Count = 100
+    """Updates between changes of the weights."""
+
+
+class GradNormSettings(WeightingSettings, kind="gradnorm", makes="training.weighting:GradNorm"):
+    """See `training.weighting.GradNorm`."""
+
+    alpha: Annotated[float, Field(strict=True, ge=0, le=100)] = 1.5
+    """How hard tasks that learn slowly are pulled."""
+    learning_rate: Rate = 0.025
+    """Of the weights."""
+    start_updates: Count = 50
+    """Updates over which the losses at the start are measured, with equal weights."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """The gradients that it looks at are there, and added up."""
+        if recipe.gradients is not None:
+            raise ValueError("weighting.kind: gradnorm looks at gradients that are added up, so gradients must be null")
+        _refuse_no_gradients(recipe, "weighting.kind: gradnorm")
+
+
+RandomWeights = WeightingSettings.plain("random", "training.weighting:RandomWeights")
+
+
+class CtcDroSettings(WeightingSettings, kind="ctc_dro", makes="training.weighting:CtcDro"):
+    """See `training.weighting.CtcDro`."""
+
+    step_size: Positive = 1e-4
+    """How fast languages with a high loss gain weight."""
+    smoothing: Positive = 0.5
+    """Above 0; the larger, the more goes to the worst language alone."""
+    duration_s: Annotated[float, Field(strict=True, ge=1e-3, le=1e5)] = 50.0
+    """Seconds of speech that a loss is scaled to."""
+
+
+class GradientSettings(Kinds):
+    """How the tasks' gradients are combined in the encoder."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """There are gradients to combine."""
+        _refuse_no_gradients(recipe, "gradients")
+
+
+PCGrad = GradientSettings.plain("pcgrad", "training.combining:PCGrad")
+
+
+class CAGradSettings(GradientSettings, kind="cagrad", makes="training.combining:CAGrad"):
+    """See `training.combining.CAGrad`."""
+
+    radius: Share = 0.4
+    """How far the common direction may lie from the mean gradient, as a share of its length."""

@@ -1,0 +1,100 @@
+"""What `tune` searches, and Optuna's record of it."""
+
+import logging
+from itertools import product
+from math import prod
+from pathlib import Path
+
+from speech_mtl.errors import InputError
+from speech_mtl.settings.dotted import changed_settings
+from speech_mtl.settings.recipe import Recipe
+
+SETTINGS = "settings"
+"""Name of the study's note of all settings that bear on a trial."""
+SEARCH = "search"
+"""Name of the note of earlier versions: how and where weights are searched."""
+
+
+def _space(recipe: Recipe) -> dict[str, list[float]]:
+    """By task, the weights to try, each once."""
+    return {name: list(dict.fromkeys(values)) for name, values in recipe.tune.weights.items()}
+
+
+def num_trials(recipe: Recipe) -> int:
+    """How many trials a search has."""
+    settings = recipe.tune
+    return prod(map(len, _space(recipe).values())) if settings.sampler == "grid" else settings.num_trials
+
+
+def suggested(trial, recipe: Recipe, name: str) -> float:
+    """The weight of a task that a new trial tries."""
+    values = _space(recipe)[name]
+    if recipe.tune.sampler == "grid":
+        return trial.suggest_categorical(name, values)
+    return trial.suggest_float(name, min(values), max(values), log=True)
+
+
+def check_space(recipe: Recipe) -> None:
+    """Looks whether there is something to search.
+
+    Raises:
+        InputError: There is not.
+    """
+    settings, names = recipe.tune, [*recipe.languages, *recipe.tasks]
+    unknown = [name for name in settings.weights if name not in names]
+    narrow = [name for name, values in _space(recipe).items() if len(values) < 2]
+    if settings.weights and not unknown and not narrow:
+        return
+    raise InputError(
+        "tune.weights is not right",
+        expected="for at least one of "
+        + ", ".join(names)
+        + " two or more weights: values of a grid, or ends of a range",
+        received=str({name: list(values) for name, values in settings.weights.items()}),
+        action="set it in the recipe, or as tune.weights='{" + names[0] + ": [0.5, 1, 2]}'",
+    )
+
+
+def open_study(recipe: Recipe, folder: Path):
+    """The study of a folder, made if there is none.
+
+    Raises:
+        InputError: The folder holds another search.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("optuna").propagate = False
+    folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name="weights",
+        storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))),
+        load_if_exists=True,
+    )
+    # A sampler's stream starts afresh in every process: the trials that are there would be drawn once more.
+    seed = (recipe.seed + len(study.trials)) % 2**32
+    study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    _begin_or_go_on(study, recipe, folder)
+    return study
+
+
+def _begin_or_go_on(study, recipe: Recipe, folder: Path) -> None:
+    """Notes the settings in a new study; refuses one of other settings, as far as it has a note of them."""
+    excluded = {"about": True, "compare": True, "tune": {"num_trials"}}
+    there, here = study.user_attrs.get(SETTINGS), recipe.model_dump(mode="json", exclude=excluded)
+    if there is None and SEARCH in study.user_attrs:
+        there, here = {"tune": study.user_attrs[SEARCH]}, {"tune": here["tune"]}
+    if there is None:
+        space = _space(recipe)
+        for values in product(*space.values()) if recipe.tune.sampler == "grid" else ():
+            study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
+        study.set_user_attr(SETTINGS, here)
+    elif changed := changed_settings(there, here):
+        raise InputError(
+            f"{folder} holds another search, or one with other settings",
+            expected="the settings it was begun with, so that its trials can be compared",
+            received="; ".join(changed),
+            action="choose another folder with --out, or go back to those settings",
+        )

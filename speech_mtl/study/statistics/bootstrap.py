@@ -1,0 +1,217 @@
+"""Test sets -> error rates of models and arms, all resampled together: what is compared has the same utterances."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+
+from speech_mtl.errors import InputError
+from speech_mtl.scoring.error_rate import errors_by_utterance, lengths_by_utterance
+from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.rows import REFERENCE_ARM
+from speech_mtl.study.statistics.significance import (
+    Blocks,
+    Seeds,
+    blocks,
+    fewer,
+    percentile_interval,
+    resampled_sums,
+    seed_deviations,
+    varied,
+)
+from speech_mtl.study.statistics.summary import LEARNT_BELOW, Estimate, Tried
+from speech_mtl.study.statistics.training import ArmAtBudget
+
+
+class Sampled(NamedTuple):
+    """Error rates by model: of the whole test set, and (R,) in each replicate."""
+
+    rates: dict[Model, float]
+    replicates: dict[Model, np.ndarray]
+
+    def mean(self, models: Sequence[Model]) -> np.ndarray:
+        """Replicates of the mean over models, (R,)."""
+        return np.mean([self.replicates[model] for model in sorted(models)], axis=0)  # one order gives one last digit
+
+
+def resampled(
+    models: Sequence[Model], errors: np.ndarray, counted: np.ndarray, drawn: Blocks, num_replications: int
+) -> Sampled:
+    """Resamples errors of models.
+
+    F1 is counted against nothing where a model rightly says nothing: that model has no error then, and a replicate in
+    which any model has none is left out, so that models stay paired.
+
+    Args:
+        models: M of them.
+        errors: (N, M) by utterance.
+        counted: (N, M) what they are counted against, or (N, 1) where that is the same for all.
+        drawn: What is drawn.
+        num_replications: R.
+    """
+    if not len(errors):
+        return Sampled({}, {})
+    counted = np.broadcast_to(counted, errors.shape)
+    known = counted.sum(axis=0) > 0
+    size, names = int(known.sum()), [model for model, is_known in zip(models, known, strict=True) if is_known]
+    columns = np.column_stack([errors[:, known], counted[:, known]])
+    totals, sums = columns.sum(axis=0), resampled_sums(columns, drawn.of, num_replications, drawn.seed)
+    sums = sums[(sums[:, size:] > 0).all(axis=1)]
+    if not len(sums):
+        return Sampled({}, {})
+    rates, replicates = totals[:size] / totals[size:], sums[:, :size] / sums[:, size:]
+    return Sampled(dict(zip(names, rates.tolist(), strict=True)), dict(zip(names, replicates.T, strict=True)))
+
+
+def resampled_texts(test_set: TestSet, models: Sequence[Model], num_replications: int) -> tuple[Sampled, Sampled]:
+    """Word and character error rates of models."""
+    drawn = blocks(test_set.speakers, test_set.references)
+    by_model = [errors_by_utterance(test_set.references, test_set.hypotheses[m], test_set.spaced) for m in models]
+    lengths = lengths_by_utterance(test_set.references, test_set.spaced)
+    words, characters = (
+        resampled(
+            models,
+            np.array([pair[kind] for pair in by_model], dtype=float).T,
+            np.array(lengths[kind], dtype=float)[:, None],
+            drawn,
+            num_replications,
+        )
+        for kind in (0, 1)
+    )
+    return words, characters
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An error rate of one arm at one budget.
+
+    Attributes:
+        by_seed: Rate of each seed.
+        replicates: (R,) bootstrap replicates of their mean.
+    """
+
+    by_seed: list[float]
+    replicates: np.ndarray
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.by_seed)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether a character error rate is that of something that has learnt."""
+        return self.mean < LEARNT_BELOW
+
+    def estimate(self) -> Estimate:
+        """The mean over seeds and its interval."""
+        return Estimate(self.mean, *percentile_interval(self.replicates))
+
+    def reduction(self, other: "Measured", floor: float) -> Estimate | None:
+        """By how much of another error this one is lower; None where the other is 0. `floor`: see `fewer`."""
+        if other.mean <= 0:
+            return None
+        size = min(len(self.replicates), len(other.replicates))
+        shares = fewer(self.replicates[:size], other.replicates[:size], floor)
+        return Estimate(1 - self.mean / other.mean, *percentile_interval(shares))
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """All error rates of a test set, resampled together.
+
+    Attributes:
+        drawn: What is drawn: `speaker` or `utterance`.
+        num_drawn: How many of them there are.
+        seeds: Seeds by arm and budget, in the order of `by_seed`.
+        cer: Character error rates by arm and budget.
+        wer: Word error rates by arm and budget.
+        smallest: Half an error: stands for no error where a logarithm is needed.
+    """
+
+    drawn: str
+    num_drawn: int
+    seeds: dict[ArmAtBudget, list[int]]
+    cer: dict[ArmAtBudget, Measured]
+    wer: dict[ArmAtBudget, Measured]
+    smallest: float
+
+    def beside(self, key: ArmAtBudget) -> Measured | None:
+        """Alone's CER at the budget of another arm; None where it was not measured, and for alone itself."""
+        return None if key[0] == REFERENCE_ARM else self.cer.get((REFERENCE_ARM, key[1]))
+
+    def reduction(self, key: ArmAtBudget) -> Estimate | None:
+        """By how much of alone's CER an arm's is lower at the same budget; None where alone has no error."""
+        alone = self.beside(key)
+        return alone and self.cer[key].reduction(alone, self.smallest)
+
+
+def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
+    """Resamples a test set, and adds the spread over seeds where there are several.
+
+    Raises:
+        InputError: The test set has no utterance, no model or no reference text.
+    """
+    models = sorted(test_set.hypotheses, key=lambda model: (model.budget_s, model.arm != REFERENCE_ARM))
+    totals = [sum(lengths) for lengths in lengths_by_utterance(test_set.references, test_set.spaced)]
+    if not models or not totals[1]:
+        raise InputError(
+            f"The test set of {test_set.language} cannot give error rates",
+            expected="at least one utterance with a text, and one model that was tested with it",
+            received=f"{len(test_set.ids)} utterances, {totals[1]} characters, {len(models)} models",
+            action="look at the manifest of the test split, and run the comparison again",
+        )
+    drawn, seeds = blocks(test_set.speakers, test_set.references), seeds_of(models)
+    wer, cer = (
+        over_seeds(seeds, *sampled, floor=0.5 / total, generator_seed=kind)
+        for kind, (sampled, total) in enumerate(
+            zip(resampled_texts(test_set, models, num_replications), totals, strict=True)
+        )
+    )
+    return Bootstrap(drawn.kind, int(drawn.of.max()) + 1, seeds, cer, wer, 0.5 / totals[1])
+
+
+def seeds_of(models: Iterable[Model]) -> dict[ArmAtBudget, list[int]]:
+    """The seeds of every arm and budget, in the order of the models."""
+    seeds: dict[ArmAtBudget, list[int]] = {}
+    for model in models:
+        seeds.setdefault((model.arm, model.budget_s), []).append(model.seed)
+    return seeds
+
+
+def over_seeds(
+    seeds: Mapping[ArmAtBudget, list[int]],
+    rates: Mapping[Model, float],
+    replicates: Mapping[Model, np.ndarray],
+    floor: float,
+    generator_seed: int,
+) -> dict[ArmAtBudget, Measured]:
+    """Means over seeds, with the spread over seeds in the replicates; variants of an arm are together, in one pool."""
+    arms, sampled = list(dict.fromkeys(arm.base for arm, _ in seeds)), Sampled(dict(rates), dict(replicates))
+    together = sorted(seeds, key=lambda key: arms.index(key[0].base))
+    runs = {key: [Model(*key, seed) for seed in seeds[key]] for key in together}
+    cells = [
+        Seeds(
+            pool=key[0].base,
+            budget_s=key[1],
+            rates={model.seed: max(rates[model], floor) for model in models},
+            runs=frozenset((model.seed, rates[model], replicates[model].tobytes()) for model in models),
+        )
+        for key, models in runs.items()
+    ]
+    deviations = seed_deviations(cells, len(next(iter(replicates.values()), ())), generator_seed)
+    return {
+        key: Measured([float(rates[model]) for model in models], varied(sampled.mean(models), own))
+        for (key, models), own in zip(runs.items(), deviations, strict=True)
+    }
+
+
+def all_tried(sampled: Mapping[str, Bootstrap]) -> list[Tried]:
+    """Everything that was tried beside alone, by target."""
+    return [
+        Tried(target, *key, reduction, own.cer[key].learnt or own.cer[REFERENCE_ARM, key[1]].learnt)
+        for target, own in sampled.items()
+        for key in own.cer
+        if (reduction := own.reduction(key))
+    ]

@@ -1,0 +1,146 @@
+"""What the reader of a comparison has to know of its figures, in sentences."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from speech_mtl.scoring.tables import duration, percent
+from speech_mtl.study.statistics.bootstrap import Bootstrap, Measured
+from speech_mtl.study.statistics.hypotheses import TestSet
+from speech_mtl.study.statistics.rows import REFERENCE_ARM
+from speech_mtl.study.statistics.significance import fewer, percentile_interval
+from speech_mtl.study.statistics.summary import LEARNT_BELOW, REMEDY, NotLearnt
+
+OVER_SEEDS = "Runs of one seed are compared as pairs; the same runs under two names are the same."
+
+
+def alone_by_budget(sampled: Bootstrap, learnt: bool = True) -> dict[float, Measured]:
+    """Errors of the arm alone, by rising budget; only where it has learnt, or all."""
+    alone = {budget: own for (arm, budget), own in sorted(sampled.cer.items()) if arm == REFERENCE_ARM}
+    return {budget: own for budget, own in alone.items() if own.learnt or not learnt}
+
+
+def nothing_learnt(sampled: Mapping[str, Bootstrap]) -> str:
+    """Says that no run has learnt, if none has."""
+    if any(cer < LEARNT_BELOW for own in sampled.values() for one in own.cer.values() for cer in one.by_seed):
+        return ""
+    return (
+        f"no run has learnt: every character error rate is {100 * LEARNT_BELOW:g} % or more, and an empty text has 100 "
+        f"%. {REMEDY}"
+    )
+
+
+def why_no_hours(sampled: Bootstrap) -> str:
+    """Why no equivalent hours are given, in words; empty where some are, or where alone or all else is missing."""
+    others = [own for (arm, _), own in sampled.cer.items() if arm != REFERENCE_ARM]
+    if not alone_by_budget(sampled, learnt=False) or not others:
+        return ""
+    if nothing := nothing_learnt({"": sampled}):
+        return nothing
+    if not (learnt := alone_by_budget(sampled)):
+        return f"{REFERENCE_ARM} has not learnt with any amount of speech. {REMEDY}"
+    if not any(own.learnt for own in others):
+        return f"nothing but {REFERENCE_ARM} has learnt. {REMEDY}"
+    first, *more = learnt
+    falls = (fewer(learnt[budget].replicates, learnt[first].replicates, sampled.smallest) for budget in more)
+    if more and not any(percentile_interval(fall)[0] > 0 for fall in falls):
+        return (
+            f"the curve of {REFERENCE_ARM} does not fall: its error is {percent(learnt[first].mean)} % with "
+            f"{duration(first)} of speech and {percent(learnt[more[-1]].mean)} % with {duration(more[-1])}, and with "
+            "no amount significantly lower than with the least, so that no hours can be read off it"
+        )
+    return ""
+
+
+def how_drawn(sampled: Bootstrap, test_set: str) -> str:
+    """What intervals rest on, in words."""
+    few = " With so few, intervals are too narrow: read them as less than 95 %." if sampled.num_drawn < 10 else ""
+    return (
+        f"Intervals cover 95 %: the bootstrap draws {sampled.num_drawn} {sampled.drawn}s of {test_set} with "
+        f"replacement, the same for all arms.{few}"
+    )
+
+
+def notes_of_target(sampled: Bootstrap) -> list[str]:
+    """Of a comparison of one target."""
+    notes = [how_drawn(sampled, "the test set")]
+    num_seeds = {len(own) for own in sampled.seeds.values()}
+    if max(num_seeds) == 1:
+        notes.append(
+            "There is one seed only: intervals hold for these trained models and say nothing about another training. "
+            "Set compare.seeds to three or more."
+        )
+    else:
+        notes.append(f"They hold the spread over seeds too, pooled over the budgets of an arm. {OVER_SEEDS}")
+    if len(num_seeds) > 1:
+        notes.append(f"Not every arm and budget has all seeds yet: they have {min(num_seeds)} to {max(num_seeds)}.")
+    alone = alone_by_budget(sampled, learnt=False)
+    if not alone:
+        notes.append(f"The arm {REFERENCE_ARM} was not run: reductions and equivalent hours cannot be given.")
+    elif len(alone) == 1:
+        notes.append("Alone was measured at one budget: equivalent hours can only be more or less than that.")
+    return notes
+
+
+def notes_of_targets(sampled: Mapping[str, Bootstrap]) -> list[str]:
+    """Of a comparison of several targets."""
+    first = next(iter(sampled.values()))
+    return [
+        f"{how_drawn(first, 'each test set')} They hold the spread over seeds, pooled over budgets and variants. "
+        f"{OVER_SEEDS}"
+    ]
+
+
+def notes_of_transfer_map(sampled: Mapping[str, Bootstrap]) -> list[str]:
+    """Of a transfer map."""
+    first = next(iter(sampled.values()))
+    one_seed = all(len(seeds) == 1 for own in sampled.values() for seeds in own.seeds.values())
+    seeds = (
+        "There is one seed only: another training may differ." if one_seed else "They hold the spread over seeds too."
+    )
+    minutes = min(budget for _, budget in first.cer) / 60
+    return [
+        f"Each target had {minutes:g} minutes of speech, each auxiliary all of its own. Intervals cover 95 %: the "
+        f"bootstrap draws {first.drawn}s of a target's test set. {seeds}"
+    ]
+
+
+def common_notes(
+    sampled: Mapping[str, Bootstrap], test_sets: Sequence[TestSet], failed: Sequence[NotLearnt]
+) -> list[str]:
+    """What was left out, where alone has no error, and which runs have not learnt, with what to do."""
+    notes = [
+        f"{own.num_left_out} test utterances{f' of {own.language}' if len(sampled) > 1 else ''} that not every model "
+        "recognised are left out of all figures here."
+        for own in test_sets
+        if own.num_left_out
+    ]
+    notes += [
+        f"Alone has no error in {target} with {duration(budget)}: by what share others have more cannot be said."
+        for target, own in sampled.items()
+        for budget, measured in alone_by_budget(own).items()
+        if not measured.mean
+    ]
+    if failed:
+        several = len({one.language for one in failed}) > 1
+        named = [
+            f"{one.arm} with {duration(one.budget_s)}{f' in {one.language}' if several else ''}"
+            + ("" if len(one.seeds) == one.num_seeds else f" ({len(one.seeds)} of {one.num_seeds} seeds)")
+            for one in failed
+        ]
+        notes.append(
+            f"Not learnt, with a character error rate of {100 * LEARNT_BELOW:g} % or more, while an empty text has "
+            f"100 %: {'; '.join(named)}. {REMEDY}: these figures say nothing of languages."
+        )
+    return notes
+
+
+def rises(sampled: Bootstrap) -> list[str]:
+    """Where alone makes more errors with more speech."""
+    found = [
+        f"{duration(budget)} than with {duration(less)}"
+        for (less, small), (budget, large) in pairwise(alone_by_budget(sampled).items())
+        if large.mean > small.mean
+    ]
+    if not found:
+        return []
+    return [f"Alone has more errors with {', '.join(found)}: its curve is levelled there to read hours off it."]

@@ -1,0 +1,106 @@
+"""How far a training has come, and what it showed since it was last validated."""
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from speech_mtl.files import Finite, NotNegative
+from speech_mtl.training.objective import Observed
+
+
+@dataclass
+class Progress:
+    """How far training has come: what a checkpoint holds besides the `TrainState`."""
+
+    update: NotNegative = 0
+    best_error: Annotated[float, Field(ge=0)] = float("inf")
+    best_update: NotNegative = 0
+    looks_without_gain: NotNegative = 0
+    wall_time_s: Annotated[Finite, Field(ge=0)] = 0.0
+    waiting_s: Annotated[Finite, Field(ge=0)] = 0.0
+    """Time that training waited for batches."""
+    end: NotNegative | None = None
+    """The update after which early stopping ends training, a cooldown later than it saw that the error no longer fell.
+
+    None: that has not happened.
+    """
+
+    def last_update(self, num_updates: int) -> int:
+        """The update after which training ends, as far as is known."""
+        return num_updates if self.end is None else self.end
+
+    def finished(self, num_updates: int) -> bool:
+        """Whether nothing is left to do."""
+        return self.update >= self.last_update(num_updates)
+
+    def with_patience(self, patience: int) -> "Progress":
+        """The same with another patience: training that stopped early goes on if it is larger."""
+        return replace(self, end=self.end if self.looks_without_gain >= patience else None)
+
+    def validated(self, error: float, num_updates: int, patience: int, cooldown: int, always: bool = False) -> bool:
+        """Counts a validation; gives whether its error is the best so far.
+
+        Args:
+            error: What early stopping looks at.
+            num_updates: Most updates.
+            patience: Validations without gain until the cooldown begins.
+            cooldown: Updates from there to the end.
+            always: Whether the last weights count as the best, whatever their error: never stops early.
+        """
+        better = always or error < self.best_error
+        if better:
+            self.best_error, self.best_update = error, self.update
+            self.looks_without_gain = 0 if self.end is None else self.looks_without_gain
+        elif self.end is None:
+            self.looks_without_gain += 1
+            end = self.update + cooldown
+            if self.looks_without_gain >= patience and end <= num_updates:
+                self.end = end
+        return better
+
+
+@dataclass
+class Interval:
+    """What happened since the last validation.
+
+    Attributes:
+        sums: (T,) loss of each task, summed over entries.
+        counts: (T,) its entries.
+        weight_sum: (T,) its weights, summed over updates.
+        objectives: The weighted loss of each update.
+        audio_s: Seconds of speech.
+        training_s: Time of loading and steps, without the validation.
+    """
+
+    num_tasks: int
+    objectives: list[float] = field(default_factory=list)
+    audio_s: float = 0.0
+    training_s: float = 0.0
+    sums: np.ndarray = field(init=False)
+    counts: np.ndarray = field(init=False)
+    weight_sum: np.ndarray = field(init=False)
+    _begun: float = field(init=False, default_factory=time.perf_counter)
+
+    def __post_init__(self):
+        self.sums, self.counts, self.weight_sum = (np.zeros(self.num_tasks) for _ in range(3))
+
+    def add(self, observed: Observed, weights: np.ndarray, objective: float, audio_s: float) -> None:
+        """Counts one update."""
+        self.sums += observed.sums
+        self.counts += observed.counts
+        self.weight_sum += weights
+        self.objectives.append(objective)
+        self.audio_s += audio_s
+        self.training_s = time.perf_counter() - self._begun
+
+    def losses(self) -> list[float | None]:
+        """Mean loss of each task per entry: nats per token, for transcripts; None for a task of which nothing came."""
+        pairs = zip(self.sums, self.counts, strict=True)
+        return [float(total / count) if count else None for total, count in pairs]
+
+    def weights(self) -> list[float]:
+        """Mean weight of each task."""
+        return (self.weight_sum / max(1, len(self.objectives))).tolist()

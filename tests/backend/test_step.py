@@ -1,0 +1,219 @@
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from made_up_targets import model_of, objective_of
+from made_up_targets import tokens as targets_of
+
+from speech_mtl.backend import compile_forward, compile_step, ctc_loss
+from speech_mtl.backend.step import StepResult
+from speech_mtl.data.columns import padded_rows
+from speech_mtl.datatypes import TRANSCRIPT, Batch
+from speech_mtl.decoding.greedy import Greedy
+from speech_mtl.run.build import build_optimizer
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.training.objective import Objective
+
+ops: Any = keras.ops  # whose annotations admit strings and None
+
+
+TEXTS = ("abcd", "ddb", "cab")
+NUM_TOKENS = {"aa": 5, "bb": 5}
+
+
+RECIPE = Recipe.model_validate(
+    {
+        "name": "x",
+        "languages": {"aa": {}, "bb": {}},
+        "data": {"dir": "nowhere"},
+        "features": {"num_mels": 20},
+        "augment": {
+            "spec_augment": {"num_time_masks": 1, "max_time_share": 0.05, "num_frequency_masks": 2, "max_mels": 2}
+        },
+        "encoder": {
+            "kind": "conformer",
+            "num_layers": 1,
+            "dim": 16,
+            "num_heads": 2,
+            "kernel_size": 5,
+            "expansion": 2,
+            "channels": 4,
+            "dropout": 0.05,
+            "zero_branches": False,  # every weight has a gradient at once
+        },
+        "training": {"weight_decay": 0.0, "clip_norm": 5.0},
+    }
+)
+
+
+class Training:
+    """A fresh build of the recipe, its compiled step, and the losses and norms of its updates with equal weights."""
+
+    def __init__(self):
+        self.model = model_of(RECIPE, NUM_TOKENS)
+        self.optimizer = build_optimizer(self.model, RECIPE.training)
+        self.step = compile_step(self.model, self.optimizer, objective_of(self.model))
+        self.curve: list[tuple[list[float], float]] = []
+
+    def update(self, batch: Batch, rate: float = 1e-2) -> StepResult:
+        found = self.step(batch, rate, np.ones(len(NUM_TOKENS)), len(self.curve))()
+        self.curve.append((found.losses[:, 0].tolist(), found.norm))
+        return found
+
+    def weights(self) -> list[np.ndarray]:
+        return [ops.convert_to_numpy(v.value) for v in self.model.trainable_variables]
+
+
+@pytest.fixture(scope="module")
+def batch(speak) -> Batch:
+    """The same sounds are other letters in the other language."""
+    waveforms, num_samples = padded_rows([speak(text) for text in TEXTS], np.float32)
+    tokens, num_tokens = padded_rows([np.array(["abcd".index(c) + 1 for c in text]) for text in TEXTS], np.int32)
+    tokens[2, : num_tokens[2]] = 5 - tokens[2, : num_tokens[2]]
+    return Batch(waveforms, num_samples, np.array([0, 0, 1], "int32"), targets_of(tokens, num_tokens))
+
+
+def longer(batch: Batch) -> Batch:
+    """The same, with more padding."""
+    ids, sizes = batch.targets[TRANSCRIPT]
+    waveforms = np.pad(batch.waveforms, ((0, 0), (0, 1000)))
+    return batch._replace(waveforms=waveforms, targets=targets_of(np.pad(ids, ((0, 0), (0, 2))), sizes))
+
+
+def as_the_step_sees(batch: Batch) -> Batch:
+    """The batch in the shape in which the backend draws random numbers for it."""
+    if keras.backend.backend() != "jax":
+        return batch
+    from speech_mtl.backend.jax_backend import in_common_shapes
+
+    return in_common_shapes(batch)
+
+
+def test_training(batch, monkeypatch, value_and_gradients):
+    """In one test, since tracing a step takes seconds: objective, number of traces, same seed, and learning a batch."""
+    traces = []
+    losses = Objective.losses
+    monkeypatch.setattr(Objective, "losses", lambda *arguments: traces.append(1) or losses(*arguments))
+    first = Training()
+    model, random = first.model, first.model.random.state
+
+    # The objective is the loss per token; eagerly, from the same random state, dropout and masks are the same.
+    seen = as_the_step_sees(batch)
+
+    def loss_per_token():
+        outputs = model(*seen[:3], training=True)
+        return ops.sum(ctc_loss(outputs.values[TRANSCRIPT], outputs.num_frames, *seen.targets[TRANSCRIPT])) / 10
+
+    tokens, num_tokens = batch.targets[TRANSCRIPT]
+    assert num_tokens.sum() == 10
+    state = ops.convert_to_numpy(random.value)
+    value, gradients = value_and_gradients(loss_per_token, model.trainable_variables)
+    random.assign(state)
+    before = first.weights()
+    found = first.update(batch)
+    assert found.losses.shape == found.counts.shape == (3, 1)
+    assert found.counts[:, 0].tolist() == num_tokens.tolist()
+    assert found.losses.sum() / 10 == pytest.approx(float(value), rel=1e-4)
+    assert found.objective == pytest.approx(float(value), rel=1e-4)
+    assert found.products.size == 0, "nobody asked for them"
+    assert found.norm == pytest.approx(np.sqrt(sum((g.astype("float64") ** 2).sum() for g in gradients)), rel=1e-3)
+    assert all((old != new).any() for old, new in zip(before, first.weights(), strict=True))
+
+    # Another build with the same seed gives the same, to the last bit.
+    for _ in range(7):
+        first.update(batch)
+    second = Training()
+    for _ in range(8):
+        second.update(batch)
+    assert first.curve == second.curve
+    for one, other in zip(first.weights(), second.weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(t.model.random.state.value) for t in (first, second)))
+
+    # It learns, in batches of several shapes, and is traced once a build.
+    for update in range(180):
+        first.update(longer(batch) if update % 2 else batch)
+    first.update(keras.tree.map_structure(lambda array: array[:2], batch), 0.0)
+    if keras.backend.backend() == "tensorflow":
+        assert len(traces) == 2
+    forward = compile_forward(model)
+    values, num_frames = forward(*batch[:3])
+    logits = values[TRANSCRIPT]
+    learnt = ops.convert_to_numpy(ctc_loss(logits, num_frames, tokens, num_tokens))
+    assert sum(first.curve[0][0]) > 15
+    assert learnt.max() < 0.3
+    assert isinstance(logits, np.ndarray)
+    assert list(values) == [TRANSCRIPT]
+    greedy, true = Greedy([], "aa"), zip(logits, num_frames, strict=True)
+    decoded = [[token.number for token in greedy.decode(rows[:size]).tokens] for rows, size in true]
+    assert decoded == [row[:size].tolist() for row, size in zip(tokens, num_tokens, strict=True)]
+
+    # The compiled network is the network.
+    eager = model(*batch[:3], training=False)
+    np.testing.assert_allclose(logits, ops.convert_to_numpy(eager.values[TRANSCRIPT]), rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(num_frames, ops.convert_to_numpy(eager.num_frames))
+
+
+@pytest.fixture
+def under_jax() -> Any:
+    """The seam's module for JAX, whatever the backend of the tests is."""
+    pytest.importorskip("jax", reason="needs the extra `jax`")
+    from speech_mtl.backend import jax_backend as jax
+
+    return jax
+
+
+def test_common_sizes_are_few_and_large_enough(under_jax):
+    sizes = {size: under_jax.common_size(size) for size in range(1, 1000)}
+    assert all(size <= common < 1.5 * size for size, common in sizes.items())
+    expected = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
+    assert sorted(set(sizes.values())) == expected
+
+
+@pytest.mark.parametrize("room", [960_000, 40_000])
+def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(under_jax, room):
+    """All batches that are as full as they can be, of any length."""
+    shapes = set()
+    for num_samples in range(500, room, 37):
+        num_rows = room // num_samples
+        waveforms, ones = np.zeros((num_rows, num_samples), np.int8), np.ones(num_rows, np.int32)
+        batch = Batch(waveforms, ones, ones, targets_of(np.ones((num_rows, 7)), ones))
+        padded = under_jax.in_common_shapes(batch, room, max_tokens=9)
+        assert padded.targets[TRANSCRIPT].ids.shape == (len(padded.waveforms), 9)
+        assert all(there >= size for there, size in zip(padded.waveforms.shape, batch.waveforms.shape, strict=True))
+        assert padded.waveforms.size <= 1.5 * room
+        shapes.add(padded.waveforms.shape)
+    sizes = [size for _, size in shapes]
+    assert len(set(sizes)) == len(sizes)
+    assert len(shapes) <= 2 * np.log2(room / 500) + 2
+
+
+def test_batches_that_are_larger_than_the_room_fit_too(under_jax):
+    """Of utterances that are longer than a batch may be, or one more of them after rounding."""
+    for num_rows, num_samples in [(1, 5000), (3, 5000), (41, 100)]:
+        ones = np.ones(num_rows, np.int32)
+        batch = Batch(np.zeros((num_rows, num_samples)), ones, ones, targets_of(np.ones((num_rows, 2)), ones))
+        padded = under_jax.in_common_shapes(batch, room=4000)
+        assert padded.waveforms.shape[0] >= num_rows
+        assert padded.targets[TRANSCRIPT].sizes.sum() == num_rows
+
+
+def test_padding_to_common_shapes_changes_no_loss(batch, under_jax):
+    padded, model = under_jax.in_common_shapes(batch), model_of(RECIPE, NUM_TOKENS)
+    assert (len(batch.num_samples), len(padded.num_samples)) == (3, 3)
+    padded = keras.tree.map_structure(lambda one: np.pad(one, [(0, 1)] + [(0, 0)] * (one.ndim - 1)), padded)
+
+    def losses(of: Batch) -> np.ndarray:
+        values, num_frames = model(*of[:3], training=False)
+        return ops.convert_to_numpy(ctc_loss(values[TRANSCRIPT], num_frames, *of.targets[TRANSCRIPT]))
+
+    assert padded.waveforms.shape[1] > batch.waveforms.shape[1]
+    np.testing.assert_allclose(losses(padded), [*losses(batch), 0.0], rtol=1e-4)
+
+
+def test_unknown_backend(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    nothing: Any = None
+    with pytest.raises(NotImplementedError, match="torch"):
+        compile_step(nothing, nothing, nothing)

@@ -1,0 +1,50 @@
+"""`python tests/mutants`: plants each fault of `faults.py`; exit code 1 if one survives, 2 if one cannot be planted."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from faults import FAULTS
+from planting import Stale, matching_tests, outcomes, place, scratch_copy, summary
+
+PROJECT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", help="only faults whose name, symbol or tests hold one of these texts")
+    parser.add_argument("--list", action="store_true", help="only look whether they can all be planted")
+    parser.add_argument("--trust", action="store_true", help="do not run the tests without a fault first")
+    parser.add_argument("--out", type=Path, help="a Markdown file for the table")
+    options = parser.parse_args()
+    texts = options.only or [""]
+    chosen = [one for one in FAULTS if any(text in " ".join((one.name, one.symbol, *one.tests)) for text in texts)]
+    stale = []
+    for mutant in chosen:
+        try:
+            print(f"{place(PROJECT / 'speech_mtl', mutant).path.relative_to(PROJECT)}: {mutant.name}")
+            matching_tests(PROJECT / "tests", mutant)
+        except Stale as error:
+            stale.append(str(error))
+    if stale:
+        sys.stderr.write("\n".join(stale) + "\n")
+        sys.exit(2)
+    if options.list:
+        return
+    found = []
+    with scratch_copy(PROJECT) as folder:
+        for one in outcomes(folder, chosen, not options.trust):
+            found.append(one)
+            print(
+                f"{len(found)}/{len(chosen)} {one.mutant.name}: {one.failed or 'SURVIVED'} ({one.seconds:.0f} s)",
+                flush=True,
+            )
+    text = summary(found)
+    print(text)
+    if options.out:
+        options.out.write_text(f"`python tests/mutants`\n\n{text}", encoding="utf-8")
+    sys.exit(any(not one.failed for one in found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""What settings make, with their defaults where a test gives nothing else: constructors have none."""
+
+from typing import Any
+
+from speech_mtl.settings.section import Kinds
+
+
+def usual(settings: type[Kinds], *first: Any, **given: Any) -> Any:
+    """A member of a kind; what is given may lie beyond the ends that settings have."""
+    defaults = {name: field.default for name, field in settings.model_fields.items() if name != "kind"}
+    return settings.member()(*first, **{**defaults, **given})
