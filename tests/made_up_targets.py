@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from speech_mtl.settings.recipe import Recipe
 
 from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import TRANSCRIPT, Tokens
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model, build_targets
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.targets.target import LabelTarget, Target
 from speech_mtl.training.objective import Objective

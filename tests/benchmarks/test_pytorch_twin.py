@@ -12,9 +12,7 @@ from benchmarks.contestants import Case, twin_settings  # noqa: E402
 from benchmarks.speech_like import Shape, batches  # noqa: E402
 from speech_mtl.backend import compile_step, ctc_loss  # noqa: E402
 from speech_mtl.datatypes import TRANSCRIPT  # noqa: E402
-from speech_mtl.run.build import (
-    build_optimizer,  # noqa: E402
-)
+from speech_mtl.run.build import build_optimizer  # noqa: E402
 
 CASE = Case("small")
 PLAIN = {

@@ -67,7 +67,7 @@ def test_transcribes_with_the_named_language(recognizer, language):
     assert set("".join(h.text for h in hypotheses)) <= set({"aa": "abc", "bb": "xyzw"}[language])
     for waveform, hypothesis in zip(noises(), hypotheses, strict=True):
         ids = np.array([["aa", "bb"].index(language)], "int32")
-        values, num_frames = recognizer.model(waveform[None], np.array([len(waveform)], "int32"), ids)
+        values, _ = recognizer.model(waveform[None], np.array([len(waveform)], "int32"), ids)
         found = Greedy([], language).decode(log_softmax(np.array(values[TRANSCRIPT])[0], axis=1))
         assert hypothesis.text == recognizer.tokenizers[language].decode([token.number for token in found.tokens])
         assert hypothesis.text == "".join(token.text for token in hypothesis.tokens)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.special
 
-from speech_mtl import settings
 from speech_mtl.models.heads import FORBIDDEN, POOLINGS, AttentionPooling, LanguageHeads, MeanPooling, PooledHead
+from speech_mtl.settings.tasks import PooledTaskSection
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -232,9 +232,9 @@ def test_of_frames_that_are_alike_it_is_their_value(kind):
 
 
 def test_poolings_are_those_of_the_settings():
-    choices = get_args(settings.PooledTaskSection.model_fields["pooling"].annotation)
+    choices = get_args(PooledTaskSection.model_fields["pooling"].annotation)
     assert sorted(choices) == sorted(POOLINGS)
-    assert settings.PooledTaskSection().pooling in POOLINGS
+    assert PooledTaskSection().pooling in POOLINGS
 
 
 def test_mean_equals_numpy(noisy):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_targets import model_of, objective_of, transcripts
 from usual import usual
 
 from speech_mtl.data.tokenizer import CharacterTokenizer
@@ -34,7 +35,7 @@ from speech_mtl.training.state import TrainState
 from speech_mtl.training.weighting import Equal
 
 TOKENIZERS = {"aa": CharacterTokenizer.from_texts(["abc"], "aa"), "bb": CharacterTokenizer.from_texts(["xy"], "bb")}
-EQUAL = Equal(Objective(("aa", "bb")))
+EQUAL = Equal(Objective(("aa", "bb"), (transcripts(),)))
 
 
 @pytest.fixture
@@ -326,7 +327,7 @@ def test_weights_that_are_not_numbers_are_an_input_error(model: MultilingualMode
 def test_a_checkpoint_of_another_shape_is_an_input_error(
     model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
 ):
-    objective = Objective(model.languages, ())
+    objective = objective_of(model)
     for kind in ("uncertainty", "random", "ctc_dro"):
         weighting = usual(WeightingSettings.kinds()[kind], objective)
         Checkpoints(run).save(TrainState(model, optimizer, weighting), Progress(update=2))
@@ -354,7 +355,7 @@ def test_a_checkpoint_of_another_shape_is_an_input_error(
 def test_the_state_of_a_weighting_is_restored_on_resume(
     kind: str, model: MultilingualModel, optimizer: FlatAdamW, run: Run
 ):
-    objective = Objective(model.languages, ())
+    objective = objective_of(model)
     before, resumed = (usual(WeightingSettings.kinds()[kind], objective) for _ in range(2))
     before.set_state({name: np.nan_to_num(array) + 3 for name, array in before.state().items()})
     Checkpoints(run).save(TrainState(model, optimizer, before), Progress(update=2))

@@ -14,7 +14,9 @@ from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.targets import Classes, FrameTags, Number
+from speech_mtl.targets.classes import Classes
+from speech_mtl.targets.frame_tags import FrameTags
+from speech_mtl.targets.number import Number
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from speech_mtl.settings.recipe import Recipe
-from speech_mtl.backend import ctc_loss
 
+from speech_mtl.backend import ctc_loss
 from speech_mtl.data.examples import Unusable
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Outputs, Tokens, Utterance
+from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.train import train
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.training.objective import Objective
 
@@ -105,7 +106,7 @@ def test_intermediate_ctc(intermediate: Recipe, tmp_path: Path, untraced: None):
     files = {f"tasks/intermediate/{name}.safetensors" for name in ("aa", "bb")}
     folder = run.best_folder()
     assert files <= {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    recognizer = run.load()
+    recognizer = load_recognizer(run)
     waveforms = [np.random.default_rng(0).normal(0, 0.1, 9000).astype("float32")]
     before = recognizer.transcribe(waveforms, "aa")
     for variable in recognizer.model.heads["intermediate"].trainable_variables:

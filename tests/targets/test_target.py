@@ -16,6 +16,7 @@ from speech_mtl.targets.frame_tags import FrameTags
 from speech_mtl.targets.number import Number
 from speech_mtl.targets.tags import Tags
 
+TARGETS: dict[str, Any] = {kind: settings.member() for kind, settings in LabelTaskSection.kinds().items()}
 FRAMES = FrameTags("phones", "phones", ["nasal", "voiced"])
 
 
