@@ -46,7 +46,7 @@ class Utterance:
         text: The transcript as the corpus has it (not normalised); None if unknown.
         duration_s: Length in seconds.
         speaker: Who speaks; None if unknown.
-        labels: What else is known, by name, in the forms that the kinds of `tasks` read; None where unknown.
+        labels: What else is known, by name, in the forms that the kinds of `targets` read; None where unknown.
         source: `file:line` of the manifest, for messages.
     """
 

@@ -35,7 +35,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
 from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.run.build import build_targets
-from speech_mtl.run.weights import COPY_AGAIN, unreadable
+from speech_mtl.run.weights import COPY_AGAIN
 from speech_mtl.scoring.rows import Amount, Rate
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import RUN_SETTINGS, load_recipe, refuse_no_run
@@ -48,10 +48,6 @@ _Read = TypeVar("_Read")
 
 NUMBER = re.compile("[0-9]{1,12}")
 """Names of folders that hold the state after so many updates."""
-
-
-class _Kind(TypedDict):
-    kind: str
 
 
 class LogRecord(TypedDict):
@@ -134,7 +130,7 @@ class Run:
         for language, tokenizer in tokenizers.items():
             tokenizer.save(self.path / "tokenizers" / f"{language}.json")
         for name, task in (labelled or {}).items():
-            write_text(self._task_path(name), json_text({"kind": task.kind, **task.to_json()}))
+            write_text(self._task_path(name), json_text(task.to_json()))
         self.write_settings(recipe)
 
     def write_settings(self, recipe: Recipe) -> None:
@@ -154,7 +150,7 @@ class Run:
         Raises:
             InputError: A task's file is missing or damaged.
         """
-        return {name: _read_task(self._task_path(name), name) for name in self.recipe().labelled}
+        return {name: _read_task(self._task_path(name), name, own) for name, own in self.recipe().labelled.items()}
 
     def targets(self) -> dict[str, Target]:
         """All that the run predicts, by name."""
@@ -287,10 +283,8 @@ class Run:
         return folder
 
 
-def _read_task(path: Path, name: str) -> LabelTarget:
-    with unreadable("task", path, KeyError):
-        kind = LabelTaskSection.kinds()[read_json(path, _Kind, COPY_AGAIN)["kind"]].member()
-    task = read_record(path, kind, COPY_AGAIN)
+def _read_task(path: Path, name: str, settings: LabelTaskSection) -> LabelTarget:
+    task = read_record(path, settings.member(), COPY_AGAIN)
     if task.name != name:
         raise InputError(
             f"{path} is that of another task", expected=repr(name), received=repr(task.name), action=COPY_AGAIN

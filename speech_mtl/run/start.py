@@ -58,10 +58,7 @@ class PartOrigin:
 
 
 def start_from(
-    source: Run,
-    recipe: Recipe,
-    model: MultilingualModel,
-    targets: Mapping[str, Target],
+    source: Run, recipe: Recipe, model: MultilingualModel, targets: Mapping[str, Target]
 ) -> list[PartOrigin]:
     """Sets a network's encoder to that of a trained run, and the heads whose vocabulary or labels are the same.
 
@@ -176,7 +173,7 @@ def _reasons_for_new(
                 yield part, NO_TASK
             elif old.to_json() != target.to_json():
                 yield part, "the run's labels are others"
-            elif (old.kind, old.at, old.pooling) != (target.kind, target.at, target.pooling):
+            elif (type(old), old.at, old.pooling) != (type(target), target.at, target.pooling):
                 yield part, OTHER_HEAD
 
 

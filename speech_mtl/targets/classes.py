@@ -19,7 +19,6 @@ class Classes(LabelTarget):
         unseen: What to do with a class that no training utterance has.
     """
 
-    kind: ClassVar = "classes"
     metric: ClassVar = "accuracy"
 
     def __init__(self, name: str, label: str, classes: Sequence[str], unseen: Unseen = "refuse"):

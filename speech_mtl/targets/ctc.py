@@ -1,7 +1,7 @@
 """A sequence of tokens, by connectionist temporal classification: the transcript, or one more reading of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -29,8 +29,6 @@ class Ctc(Target):
             that a tokeniser is named after has its own.
         at: The tap of the encoder, of all output layers or of each.
     """
-
-    kind: ClassVar = "ctc"
 
     def __init__(
         self,

@@ -19,7 +19,6 @@ class FrameTags(TagTarget):
     frame has the label of the segment that its middle lies in.
     """
 
-    kind: ClassVar = "frame_tags"
     over_frames: ClassVar = True
 
     @classmethod

@@ -21,7 +21,6 @@ class Number(LabelTarget):
         deviation: Standard deviation of the training labels.
     """
 
-    kind: ClassVar = "number"
     metric: ClassVar = "mean absolute error"
     likelihood_factor: ClassVar = 0.5
 

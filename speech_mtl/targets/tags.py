@@ -83,8 +83,6 @@ class Tags(TagTarget):
     What is not named is as unknown as what is null.
     """
 
-    kind: ClassVar = "tags"
-
     @classmethod
     def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
         return cls._of(name, label, (tag for one in labels for tag in cls._known(one)), **settings)

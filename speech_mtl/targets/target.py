@@ -42,7 +42,6 @@ class Target(ABC):
         at: The tap of the encoder that its head is at; see `models.encoder.Encoder`.
     """
 
-    kind: ClassVar[str]
     by_language: bool = False
     """Whether each language has a weight of its own in the objective, or the target has one."""
 
