@@ -69,7 +69,9 @@ def start_from(
     """
     _refuse_other_features(source, recipe)
     folder, parts = source.best_folder(), model.parts()
-    arrays = _named_as_here({name: load_part(part_path(folder, name)) for name in part_names(folder)}, recipe)
+    arrays = {name: load_part(part_path(folder, name)) for name in part_names(folder)}
+    if "encoder" in arrays:  # the whole encoder of a run becomes the first part of one that has several
+        arrays[next(iter(recipe.encoder.parts()))] = arrays.pop("encoder")
     copied = _copy_shared_layers(arrays, parts)
     reasons, there = dict(_reasons_for_new(source, recipe, model, targets)), source.recipe()
     new_parts, transcripts = recipe.encoder.new_parts(), targets[TRANSCRIPT]
@@ -108,13 +110,6 @@ def _of_the_same_frames(source: Run, recipe: Recipe, new: Container[str], langua
         return {}
     same = list(there.parts().values())[place]
     return {other: own for other, own in source.tokenizers().items() if there.tap_of(other) == same}
-
-
-def _named_as_here(arrays: dict[str, dict[str, np.ndarray]], recipe: Recipe) -> dict[str, dict[str, np.ndarray]]:
-    """The whole encoder of a run becomes the first part of one that has several."""
-    if "encoder" in arrays:
-        arrays[next(iter(recipe.encoder.parts()))] = arrays.pop("encoder")
-    return arrays
 
 
 def _has_layers(there: Recipe, part: str) -> bool:
