@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from importlib import import_module
 from inspect import get_annotations
 from pathlib import Path
@@ -187,8 +188,11 @@ class Kinds(Section):
 
     @classmethod
     def plain(cls, kind: str, makes: str = "") -> type[Self]:
-        """A kind without settings of its own."""
-        return create_model(f"{kind}_{cls.__name__}", __base__=cls, __cls_kwargs__={"kind": kind, "makes": makes})
+        """A kind without settings of its own. It stands in the module of its base: settings go to other processes."""
+        name, known = f"{kind}_{cls.__name__}", {"kind": kind, "makes": makes}
+        made = create_model(name, __base__=cls, __module__=cls.__module__, __cls_kwargs__=known)
+        setattr(sys.modules[cls.__module__], name, made)
+        return made
 
     def arguments(self) -> dict[str, Any]:
         """Its settings, as what it makes takes them."""
