@@ -369,7 +369,8 @@ def test_a_full_disk_is_what_the_system_says(model: MultilingualModel, run: Run,
     command = "import numpy, pathlib; from speech_mtl.run.weights import save_part"
     command += f"; path = pathlib.Path({str(tmp_path)!r}, 'w')"
     command += "; save_part(path, {'a': numpy.zeros(100_000)})"
-    limited = ["bash", "-c", 'ulimit -f 12; exec "$0" -c "$1"', sys.executable, command]
+    # -B: no byte code, which Python would write cut short and read later
+    limited = ["bash", "-c", 'ulimit -f 12; exec "$0" -B -c "$1"', sys.executable, command]
     ended = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert ended.stderr.splitlines()[-1].startswith(f"OSError: [Errno {errno.EFBIG}] ")
     assert str(tmp_path / "w") in ended.stderr.splitlines()[-1]
