@@ -4,14 +4,18 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from benchmarks import speech_like
 from benchmarks.stopwatch import Seconds, Stopwatch
+from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import Batch
 from speech_mtl.settings.recipe import Recipe
+
+if TYPE_CHECKING:
+    from speech_mtl.targets.target import Target
 
 LEARNING_RATE = 1e-3
 
@@ -37,6 +41,13 @@ class Case:
         return speech_like.recipe(self.size, self.num_languages).overridden(changes)
 
     @property
+    def targets(self) -> "dict[str, Target]":
+        """Transcripts in made-up tokens."""
+        from speech_mtl.run.build import build_targets
+
+        return build_targets(self.recipe, {name: of_size(size, name) for name, size in self.vocabularies.items()}, {})
+
+    @property
     def vocabularies(self) -> dict[str, int]:
         """Tokens of each language."""
         return speech_like.vocabularies(self.num_languages)
@@ -60,8 +71,10 @@ def ours(case: Case, num_threads: int) -> Prepared:
     from speech_mtl.training.state import TrainState
 
     importing = stopwatch.lap()
-    model, updates = build_model(case.recipe, case.vocabularies), count()
-    optimizer, objective = build_optimizer(model, case.recipe.training), Objective(model.languages)
+    targets, updates = case.targets, count()
+    model = build_model(case.recipe, targets)
+    optimizer = build_optimizer(model, case.recipe.training)
+    objective = Objective(model.languages, tuple(targets.values()))
     weighting = build_weighting(case.recipe, objective)
     compiled = build_step(case.recipe, TrainState(model, optimizer, weighting), objective)
 

@@ -11,21 +11,21 @@ from keras import ops
 from benchmarks.contestants import LEARNING_RATE, Case
 from benchmarks.stopwatch import Stopwatch
 from speech_mtl.backend import ctc_loss
-from speech_mtl.datatypes import BLANK, Batch
+from speech_mtl.datatypes import BLANK, TRANSCRIPT, Batch
 from speech_mtl.run.build import build_model, build_optimizer
 
 
 def measured_parts(case: Case, batch: Batch) -> dict:
     """By part: `graph_nodes`, `trace_s` and `first_run_s`. Shapes are dynamic, as in training."""
-    model = build_model(case.recipe, case.vocabularies)
-    logits = model(*batch[:3], training=False)
-    num_frames = ops.convert_to_numpy(logits.num_frames)
-    labels = (num_frames, batch.tokens, batch.num_tokens)
+    model = build_model(case.recipe, case.targets)
+    outputs = model(*batch[:3], training=False)
+    logits, num_frames = outputs.values[TRANSCRIPT], ops.convert_to_numpy(outputs.num_frames)
+    labels = (num_frames, *batch.targets[TRANSCRIPT])
     network = _network_step(model)
     return {
         "network, forward and backward": _measured(network, *batch[:3]),
-        "sparse CTC (ours)": _measured(_gradient_of(ctc_loss), logits.values, *labels),
-        "dense CTC (keras.ops.ctc_loss)": _measured(_gradient_of(_dense_ctc), logits.values, *labels),
+        "sparse CTC (ours)": _measured(_gradient_of(ctc_loss), logits, *labels),
+        "dense CTC (keras.ops.ctc_loss)": _measured(_gradient_of(_dense_ctc), logits, *labels),
         "AdamW on one vector (ours)": _measured(*_flat_update(case, model)),
         "AdamW by variable (keras.optimizers)": _measured(*_keras_update(case, model)),
     }
@@ -51,7 +51,7 @@ def _network_step(model: keras.Model) -> Callable:
     def step(*inputs):
         values = [variable.value for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
-            total = ops.sum(ops.maximum(model(*inputs, training=True).values, -1e3))
+            total = ops.sum(ops.maximum(model(*inputs, training=True).values[TRANSCRIPT], -1e3))
         return tape.gradient(total, values)
 
     return step

@@ -7,7 +7,7 @@ from keras import ops
 
 from benchmarks.contestants import LEARNING_RATE, Case
 from speech_mtl.backend import ctc_loss
-from speech_mtl.datatypes import BLANK, Batch
+from speech_mtl.datatypes import BLANK, TRANSCRIPT, Batch
 from speech_mtl.run.build import build_model
 
 
@@ -20,8 +20,8 @@ class FitModel(keras.Model):
         self.sparse_ctc = sparse_ctc
 
     def call(self, inputs, training=False):
-        logits = self.network(*inputs[:3], training=training)
-        return logits.values, logits.num_frames
+        outputs = self.network(*inputs[:3], training=training)
+        return outputs.values[TRANSCRIPT], outputs.num_frames
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Negative log-likelihood per token."""
@@ -37,13 +37,13 @@ class FitModel(keras.Model):
 def make_fit_step(case: Case, jit_compile: str | bool, sparse_ctc: bool) -> Callable[[Batch], float]:
     """A batch -> its loss; one update."""
     training = case.recipe.training
-    model = FitModel(build_model(case.recipe, case.vocabularies), sparse_ctc)
+    model = FitModel(build_model(case.recipe, case.targets), sparse_ctc)
     optimizer = keras.optimizers.AdamW(
         LEARNING_RATE, weight_decay=training.weight_decay, beta_2=0.98, global_clipnorm=training.clip_norm
     )
     model.compile(optimizer=optimizer, jit_compile=jit_compile)  # type: ignore[arg-type]
 
     def step(batch: Batch) -> float:
-        return model.train_on_batch(tuple(batch[:3]), (batch.tokens, batch.num_tokens))
+        return model.train_on_batch(tuple(batch[:3]), tuple(batch.targets[TRANSCRIPT]))
 
     return step

@@ -13,7 +13,7 @@ import torch  # pyright: ignore[reportMissingImports]
 import torch.nn.functional as F  # pyright: ignore[reportMissingImports]
 from torch import Tensor, nn  # pyright: ignore[reportMissingImports]
 
-from speech_mtl.datatypes import BLANK, Batch
+from speech_mtl.datatypes import BLANK, TRANSCRIPT, Batch, Tokens
 
 
 @dataclass(frozen=True)
@@ -303,8 +303,13 @@ def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Ten
 
 def as_tensors(batch: Batch) -> Batch:
     """The same memory, as tensors; lengths and indices as PyTorch wants them."""
-    tensors = batch.mapped(torch.from_numpy)
-    return tensors.mapped(lambda tensor: tensor if tensor.is_floating_point() else tensor.long())
+
+    def tensor(array: np.ndarray) -> Tensor:
+        found = torch.from_numpy(array)
+        return found if found.is_floating_point() else found.long()
+
+    targets = {name: Tokens(*map(tensor, tokens)) for name, tokens in batch.targets.items()}
+    return Batch(*map(tensor, batch[:3]), targets=targets)
 
 
 MIDDLE_WEIGHT = 0.3
@@ -329,13 +334,13 @@ def make_train_step(twin: Twin, weight_decay: float, clip_norm: float) -> Callab
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         frames, middle, num_frames = twin.encode(tensors.waveforms, tensors.num_samples)
-        of_tokens = num_frames, tensors.tokens, tensors.num_tokens
+        of_tokens = num_frames, *tensors.targets[TRANSCRIPT]
         losses = ctc_loss(twin.heads(frames, tensors.language_ids), *of_tokens)
         total = losses.sum()
         if twin.middle_heads is not None:
             after_half = ctc_loss(twin.middle_heads(middle, tensors.language_ids), *of_tokens)
             total = (1.0 - MIDDLE_WEIGHT) * total + MIDDLE_WEIGHT * after_half.sum()
-        (total / tensors.num_tokens.sum().clamp(min=1)).backward()
+        (total / tensors.targets[TRANSCRIPT].sizes.sum().clamp(min=1)).backward()
         norm = nn.utils.clip_grad_norm_(twin.parameters(), clip_norm)
         optimizer.step()
         optimizer.zero_grad()

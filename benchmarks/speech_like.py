@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speech_mtl.datatypes import Batch
+from speech_mtl.datatypes import TRANSCRIPT, Batch, Tokens
 from speech_mtl.settings.recipe import Recipe
 
 SAMPLE_RATE_HZ = 16_000
@@ -58,12 +58,12 @@ def _batch(shape: Shape, num_languages: int, generator: np.random.Generator) -> 
     waveforms = generator.standard_normal((size, num_samples.max())).astype(np.float32) * np.float32(0.1)
     tokens = generator.integers(1, 37, (size, num_tokens.max()))
     tokens[:, 1:] += tokens[:, 1:] == tokens[:, :-1]  # equal neighbours would need more frames
+    tokens[np.arange(tokens.shape[1]) >= num_tokens[:, None]] = 0
     return Batch(
         waveforms=np.where(np.arange(waveforms.shape[1]) < num_samples[:, None], waveforms, np.float32(0)),
         num_samples=num_samples.astype(np.int32),
         language_ids=generator.integers(0, num_languages, size).astype(np.int32),
-        tokens=np.where(np.arange(tokens.shape[1]) < num_tokens[:, None], tokens, 0).astype(np.int32),
-        num_tokens=num_tokens.astype(np.int32),
+        targets={TRANSCRIPT: Tokens(tokens.astype(np.int32), num_tokens.astype(np.int32))},
     )
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from benchmarks.contestants import import_tensorflow, twin_settings
 from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.datatypes import Batch
+from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.files import write_text
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import load_recipe
@@ -232,15 +232,16 @@ class Prepared:
     plan: "TrainingPlan"
 
     def __init__(self, recipe: Recipe):
-        from speech_mtl.run.build import build_model, build_plan
+        from speech_mtl.run.build import build_model, build_plan, build_targets
         from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
 
         (language,) = recipe.languages
         split = open_split(recipe, language, "train")
         tokenizer = make_tokenizer(recipe, split)
         self.recipe, self.tokenizers = recipe, {language: tokenizer}
-        self.model = build_model(recipe, {language: len(tokenizer)})
-        self.examples = {0: training_examples(recipe, split, tokenizer, {}, self.model)}
+        self.targets = build_targets(recipe, self.tokenizers, {})
+        self.model = build_model(recipe, self.targets)
+        self.examples = {0: training_examples(recipe, split, self.targets, self.model)}
         self.plan = build_plan(recipe, self.examples)
 
     def batches(self) -> Iterator[Batch]:
@@ -270,15 +271,15 @@ def forward_of(twin: "Twin") -> Callable:
     """The twin as a function of arrays, as `speech_mtl.backend.compile_forward` makes one of our network."""
     import torch  # pyright: ignore[reportMissingImports]
 
-    from speech_mtl.datatypes import Logits
+    from speech_mtl.datatypes import Outputs
 
-    def forward(waveforms: np.ndarray, num_samples: np.ndarray, language_ids: np.ndarray, _room: int) -> Logits:
+    def forward(waveforms: np.ndarray, num_samples: np.ndarray, language_ids: np.ndarray, _room: int) -> Outputs:
         inputs = torch.from_numpy(waveforms), torch.from_numpy(num_samples).long(), torch.from_numpy(language_ids)
         twin.eval()
         with torch.no_grad():
             logits, num_frames = twin(*inputs)
         twin.train()
-        return Logits(logits.numpy(), num_frames.numpy(), {})
+        return Outputs({TRANSCRIPT: logits.numpy()}, num_frames.numpy())
 
     return forward
 
@@ -316,7 +317,7 @@ def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
     rates, losses = build_schedule(training, build_unfreezing(prepared.model, training)), []
     for update, batch in enumerate(prepared.batches()):
         found, _ = step(batch, float(rates(update, training.num_updates)[0]))
-        losses.append(float(found.sum() / batch.num_tokens.sum()))
+        losses.append(float(found.sum() / batch.targets[TRANSCRIPT].sizes.sum()))
         if (update + 1) % training.evaluate_every == 0 or update + 1 == training.num_updates:
             yield _look(update + 1, look_at()[1]["dev_cer"], losses), twin
             losses = []
@@ -334,13 +335,14 @@ def first_updates(recipe: Recipe, number: int) -> list[dict]:
     torch.set_num_threads(1)
     prepared, training, found = Prepared(recipe), recipe.training, []
     twin_step = make_twin_step(new_twin(prepared, Row("twin")), training.weight_decay, training.clip_norm)
-    step = compile_step(prepared.model, build_optimizer(prepared.model, training), Objective(prepared.model.languages))
+    objective = Objective(prepared.model.languages, tuple(prepared.targets.values()))
+    step = compile_step(prepared.model, build_optimizer(prepared.model, training), objective)
     rates = build_schedule(training, build_unfreezing(prepared.model, training))
     for update, batch in enumerate(islice(prepared.batches(), number)):
         rate = rates(update, training.num_updates)
         ours, (losses, norm) = step(batch, rate, np.ones(1), update)(), twin_step(batch, float(rate[0]))
         values = {"product": (ours.losses.sum(), ours.norm), "twin": (losses.sum(), norm)}
-        num_tokens = float(batch.num_tokens.sum())
+        num_tokens = float(batch.targets[TRANSCRIPT].sizes.sum())
         of_each = {who: {"loss": float(loss) / num_tokens, "norm": length} for who, (loss, length) in values.items()}
         found.append({"update": update + 1, **of_each})
     return found

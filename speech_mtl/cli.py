@@ -331,7 +331,7 @@ def transcribe(
     from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
     from speech_mtl.screen import Screen
 
-    screen, tasks = Screen(), Run(run).tasks() if labels else {}
+    screen, tasks = Screen(), Run(run).labelled() if labels else {}
     found, refused = audio_files(files), 0
     write = find_writer(form, labels, 1 if out else len(found))
     paths = transcript_paths(found, out, form) if out else {}

@@ -1,13 +1,13 @@
 """What flows through the package. READ FIRST.
 
-    Utterance -> Batch -> Logits -> Hypothesis -> ErrorCounts
+    Utterance -> Batch -> Outputs -> Hypothesis -> ErrorCounts
 
 Shapes are written in fixed letters: B batch, S samples, T frames, E encoder frames, D width, V vocabulary, U tokens,
 L languages.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +18,10 @@ BLANK = 0
 """The CTC blank is token 0 in every vocabulary."""
 
 TRANSCRIPT = "transcript"
-"""What the transcript is called among labels."""
+"""What the transcript is called among labels, and the target that is decoded to text."""
+
+TOP = "top"
+"""What the frames at the end of an encoder are called; see `models.encoder.Encoder`."""
 
 SPLITS = ("train", "dev", "test")
 
@@ -43,7 +46,7 @@ class Utterance:
         text: The transcript as the corpus has it (not normalised); None if unknown.
         duration_s: Length in seconds.
         speaker: Who speaks; None if unknown.
-        labels: What else is known, by name, in the forms that the kinds of `tasks` read; None where unknown.
+        labels: What else is known, by name, in the forms that the kinds of `targets` read; None where unknown.
         source: `file:line` of the manifest, for messages.
     """
 
@@ -57,10 +60,26 @@ class Utterance:
     source: str = ""
 
     def label(self, name: str) -> Any:
-        """What is known under a name: an entry of `labels`, or the utterance's own language or speaker."""
-        if name in self.labels:
-            return self.labels[name]
-        return {"language": self.language, "speaker": self.speaker}.get(name)
+        """What is known under a name: an entry of `labels`, or the utterance's own transcript, language or speaker."""
+        own = {"language": self.language, "speaker": self.speaker, **self.labels}
+        return self.text if name == TRANSCRIPT else own.get(name)
+
+    def without(self, names: Collection[str]) -> "Utterance":
+        """The utterance with some of its labels unknown."""
+        labels = {**self.labels, **dict.fromkeys(name for name in names if name != TRANSCRIPT)}
+        return replace(self, text=None if TRANSCRIPT in names else self.text, labels=labels)
+
+
+class Tokens(NamedTuple):
+    """Token sequences of a batch.
+
+    Attributes:
+        ids: (B, U) int32, zero-padded.
+        sizes: (B,) int32, true lengths; 0 where the sequence is unknown, or the row is padding of the batch.
+    """
+
+    ids: Array
+    sizes: Array
 
 
 class Batch(NamedTuple):
@@ -70,37 +89,27 @@ class Batch(NamedTuple):
         waveforms: (B, S) float32 in [-1, 1], zero-padded.
         num_samples: (B,) int32, true lengths.
         language_ids: (B,) int32, index into the model's languages.
-        tokens: (B, U) int32, zero-padded.
-        num_tokens: (B,) int32, true lengths; a row with 0 tokens (its transcript is unknown, or it is padding of the
-            batch) adds nothing to the loss of transcripts.
-        labels: By task, (B, ...) float32 as `tasks.Task` encodes them, NaN where unknown.
+        targets: By target, what `targets.Target` makes of its labels: `Tokens`, or (B, ...) float32 with NaN where
+            unknown. A row of which nothing is known adds nothing to the loss.
     """
 
     waveforms: Array
     num_samples: Array
     language_ids: Array
-    tokens: Array
-    num_tokens: Array
-    labels: Mapping[str, Array] = {}
-
-    def mapped(self, function: Callable[[Array], Array]) -> "Batch":
-        """The batch with a function applied to each of its arrays."""
-        fields: tuple[Array, Array, Array, Array, Array] = self[:-1]
-        return Batch(*map(function, fields), labels={name: function(array) for name, array in self.labels.items()})  # pyright: ignore[reportCallIssue]
+    targets: Mapping[str, Any] = {}
 
 
-class Logits(NamedTuple):
-    """What the network says of a batch: unnormalised log-probabilities of tokens, and of labels.
+class Outputs(NamedTuple):
+    """What the network says of a batch.
 
     Attributes:
-        values: (B, E, V) float32; V is the largest vocabulary, tokens beyond an utterance's own vocabulary are -1e9.
+        values: By target, what its head says: (B, K) float32, or (B, E, K) over frames; K is the target's
+            `num_outputs`. Of tokens: unnormalised log-probabilities, -1e9 beyond an utterance's own vocabulary.
         num_frames: (B,) int32, true numbers of encoder frames.
-        labels: By task, (B, K) float32, or (B, E, K) for a task over frames; K is the task's `num_outputs`.
     """
 
-    values: Array
+    values: Mapping[str, Array]
     num_frames: Array
-    labels: Mapping[str, Array] = {}
 
 
 class Token(NamedTuple):
@@ -128,7 +137,7 @@ class Hypothesis:
         language: Whose output layer was used.
         text: The recognised text, in the tokeniser's normalised form.
         score: Mean log-probability per encoder frame.
-        labels: By task, what its head says: (K,), or (E, K) for a task over frames.
+        labels: By other target, what its head says: (K,), or (E, K) over frames.
         tokens: What the text is made of.
         spaced: Whether spaces separate the words of the text.
     """

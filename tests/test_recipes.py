@@ -64,7 +64,7 @@ def test_a_variant_has_the_weights_that_a_search_found(path: Path):
 def test_a_recipe_trains_on_tiny_speech(folder: Path, make_corpus: Callable, tmp_path: Path):
     full = load_recipe(folder)
     languages = list(full.languages)
-    labels = {task.label or name: LABELS[task.kind] for name, task in full.tasks.items()}
+    labels = {task.label or name: LABELS[task.kind] for name, task in full.labelled.items()}  # pyright: ignore[reportAttributeAccessIssue]
     tiny = [
         f"data.dir={make_corpus(languages, 6, 2, 2, labels=labels)}",
         f"data.cache_dir={tmp_path / 'cache'}",

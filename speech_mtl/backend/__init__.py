@@ -6,7 +6,7 @@ Each backend is a module here with the same functions. Nothing else in the packa
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 from speech_mtl.backend.step import Combine, Loss, Network, Optimizer, Products, TrainStep, Variable
-from speech_mtl.datatypes import Array, Logits
+from speech_mtl.datatypes import Array, Outputs
 from speech_mtl.errors import InputError, require
 
 BACKENDS = ("tensorflow", "jax")
@@ -84,23 +84,26 @@ def compile_products(model: Network, objective: Loss) -> Products:
     return _backend().compile_products(model, objective)
 
 
-def compile_forward(model: Network, column: int | None = None) -> Callable[..., Logits]:
-    """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Logits` of arrays.
+def compile_forward(
+    model: Network, languages: Collection[str] | None = None, targets: Collection[str] | None = None
+) -> Callable[..., Outputs]:
+    """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Outputs` of arrays.
 
     The arrays are numpy's. For `room` see `compile_step`.
 
     Args:
         model: The network.
-        column: Of a progressive network, the highest column to run; None for the last one.
+        languages: Those that batches may have; None for all.
+        targets: What is asked for; None for all.
     """
     from keras import ops
 
-    compiled = _backend().compile_forward(model, column)
+    compiled = _backend().compile_forward(model, languages, targets)
 
-    def forward(waveforms: Array, num_samples: Array, language_ids: Array, room: int = 0) -> Logits:
-        values, num_frames, labels = compiled(waveforms, num_samples, language_ids, room)
-        told = {task: ops.convert_to_numpy(array) for task, array in labels.items()}
-        return Logits(ops.convert_to_numpy(values), ops.convert_to_numpy(num_frames), told)
+    def forward(waveforms: Array, num_samples: Array, language_ids: Array, room: int = 0) -> Outputs:
+        values, num_frames = compiled(waveforms, num_samples, language_ids, room)
+        arrays = {name: ops.convert_to_numpy(array) for name, array in values.items()}
+        return Outputs(arrays, ops.convert_to_numpy(num_frames))
 
     return forward
 

@@ -1,7 +1,8 @@
 """The functions of the seam under JAX, which compiles anew for every shape: batches are padded to a few."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
+from typing import Any
 
 import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
@@ -24,7 +25,7 @@ from speech_mtl.backend.step import (
     shared_positions,
     size_of,
 )
-from speech_mtl.datatypes import BLANK, Batch
+from speech_mtl.datatypes import BLANK, Batch, Tokens
 
 USES_XLA = True
 
@@ -105,7 +106,7 @@ def compile_products(model: Network, objective: Loss) -> Products:
     return run
 
 
-def compile_forward(model: Network, column: int | None) -> Forward:
+def compile_forward(model: Network, languages: Collection[str] | None, targets: Collection[str] | None) -> Forward:
     """Batches are padded to one of the shapes that a `room` has."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     num_trainable = len(model.trainable_variables)
@@ -113,7 +114,7 @@ def compile_forward(model: Network, column: int | None) -> Forward:
     @jax.jit
     def stateless(values, *inputs):
         weights = values[:num_trainable], values[num_trainable:]
-        return model.stateless_call(*weights, *inputs, training=False, column=column)[0]
+        return model.stateless_call(*weights, *inputs, training=False, languages=languages, targets=targets)[0]
 
     def forward(waveforms, num_samples, language_ids, room):
         inputs = waveforms, num_samples, language_ids
@@ -122,9 +123,8 @@ def compile_forward(model: Network, column: int | None) -> Forward:
         padded = stateless([variable.value for variable in variables], *common)
         rows, num_frames = len(inputs[0]), padded.num_frames[: len(inputs[0])]
         size = int(num_frames.max())
-        labels = {task: array[:rows] for task, array in padded.labels.items()}
-        labels = {task: array[:, :size] if array.ndim == 3 else array for task, array in labels.items()}
-        return padded.values[:rows, :size], num_frames, labels
+        values = {name: array[:rows] for name, array in padded.values.items()}
+        return {name: array[:, :size] if array.ndim == 3 else array for name, array in values.items()}, num_frames
 
     return forward
 
@@ -169,9 +169,9 @@ class _Network:
         def by_task(values):
             given = dict(zip(map(id, [*self.trained, *self.fixed]), [*values, *fixed], strict=True))
             trainable = [given[id(v)] for v in self.model.trainable_variables]
-            inputs = (batch.waveforms, batch.num_samples, batch.language_ids)
-            logits, new_other = self.model.stateless_call(trainable, other, *inputs, training=True)
-            losses, counts = self.objective.losses(logits, batch)
+            inputs, asked = batch[:3], {"languages": self.objective.trained, "targets": self.objective.columns}
+            outputs, new_other = self.model.stateless_call(trainable, other, *inputs, training=True, **asked)
+            losses, counts = self.objective.losses(outputs, batch)
             return self.objective.by_task(losses, counts, batch.language_ids), (losses, counts, new_other)
 
         return jax.vjp(by_task, values, has_aux=True)
@@ -205,18 +205,19 @@ def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
         max_tokens: Of an utterance in a batch of that length, if known: as many as it has encoder frames.
     """
     num_rows, num_samples = _in_room(batch.waveforms.shape, room)
-    num_tokens = max(batch.tokens.shape[1], max_tokens) if max_tokens else common_size(batch.tokens.shape[1])
-    labels = {}
-    for task, array in batch.labels.items():
-        frames = common_size(array.shape[1]) if array.ndim == 3 else 0
-        labels[task] = _padded(array, (num_rows, *([frames] if frames else [])), np.nan)
+
+    def filled(values: Any) -> Any:
+        if isinstance(values, Tokens):
+            size = values.ids.shape[1]
+            size = max(size, max_tokens) if max_tokens else common_size(size)
+            return Tokens(_padded(values.ids, (num_rows, size)), _padded(values.sizes, (num_rows,)))
+        return _padded(values, (num_rows, *map(common_size, values.shape[1:2] if values.ndim == 3 else ())), np.nan)
+
     return Batch(
         waveforms=_padded(batch.waveforms, (num_rows, num_samples)),
         num_samples=_padded(batch.num_samples, (num_rows,)),
         language_ids=_padded(batch.language_ids, (num_rows,)),
-        tokens=_padded(batch.tokens, (num_rows, num_tokens)),
-        num_tokens=_padded(batch.num_tokens, (num_rows,)),
-        labels=labels,
+        targets={name: filled(values) for name, values in batch.targets.items()},
     )
 
 

@@ -39,8 +39,8 @@ class StepResult(NamedTuple):
     """What a step found.
 
     Attributes:
-        losses: (B, 1 + K), see `Objective.losses`.
-        counts: (B, 1 + K), see `Objective.losses`.
+        losses: (B, C), see `Objective.losses`.
+        counts: (B, C), see `Objective.losses`.
         objective: The weighted sum that was minimised.
         norm: Of the whole gradient.
         products: (T, T) inner products of the tasks' gradients: of the weighted tasks in the encoder for a step that
@@ -69,8 +69,8 @@ Combine = Callable[[np.ndarray, int], np.ndarray]
 Products = Callable[[Batch, np.ndarray], np.ndarray]
 """(batch, weights of the tasks (T,)) -> (T, T) inner products of their weighted gradients in the shared weights."""
 
-Forward = Callable[..., tuple[Array, Array, Mapping[str, Array]]]
-"""(waveforms, num_samples, language_ids, room=0) -> the fields of `Logits`, as arrays of the backend."""
+Forward = Callable[..., tuple[Mapping[str, Array], Array]]
+"""(waveforms, num_samples, language_ids, room=0) -> the fields of `Outputs`, as arrays of the backend."""
 
 
 def shared_positions(model: Network, weights: Sequence[Variable]) -> tuple[list[int], list[int]]:

@@ -3,7 +3,7 @@
 No size of a batch is fixed, so that a function is traced once and not for each shape. XLA would compile for each shape.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import numpy as np
@@ -102,12 +102,12 @@ def compile_products(model: Network, objective: Loss) -> Products:
     return lambda batch, weights: products(batch, weights.astype(np.float32)).numpy()
 
 
-def compile_forward(model: Network, column: int | None) -> Forward:
+def compile_forward(model: Network, languages: Collection[str] | None, targets: Collection[str] | None) -> Forward:
     """No size is fixed."""
 
     @tf.function(input_signature=[WAVEFORMS, INTEGERS, INTEGERS], jit_compile=False)
     def compiled(*inputs):
-        return model(*inputs, training=False, column=column)
+        return model(*inputs, training=False, languages=languages, targets=targets)
 
     return lambda waveforms, num_samples, language_ids, _room: compiled(waveforms, num_samples, language_ids)
 
@@ -143,7 +143,8 @@ def _evaluated(model: Network, objective: Loss, batch: Batch):
 
 
 def _losses(model: Network, objective: Loss, batch: Batch):
-    return objective.losses(model(batch.waveforms, batch.num_samples, batch.language_ids, training=True), batch)
+    inputs, asked = batch[:3], {"languages": objective.trained, "targets": objective.columns}
+    return objective.losses(model(*inputs, training=True, **asked), batch)
 
 
 def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
@@ -152,10 +153,11 @@ def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
     An utterance has one language, so each language goes through the network by itself: that costs one pass of the batch
     whatever the number of languages, and one more backwards for each other task.
     """
-    num_columns, num_values = 1 + len(objective.tasks), sum(value.shape.num_elements() for value in values)
+    num_columns, num_values = len(objective.columns), sum(value.shape.num_elements() for value in values)
+    split = objective.num_by_language
     losses = counts = tf.zeros([tf.size(batch.language_ids), num_columns])
-    transcripts = tf.TensorArray(tf.float32, len(objective.languages), element_shape=[num_values])
-    others = tf.zeros([num_columns - 1, num_values])
+    of_languages = tf.TensorArray(tf.float32, len(objective.languages), element_shape=[split, num_values])
+    others = tf.zeros([num_columns - split, num_values])
     for language in tf.range(len(objective.languages)):
         rows = tf.zeros([num_columns, num_values])
         positions = tf.where(batch.language_ids == language)
@@ -166,16 +168,16 @@ def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
             rows = _rows(tape, sums, values)
             losses = tf.tensor_scatter_nd_update(losses, positions, own_losses)
             counts = tf.tensor_scatter_nd_update(counts, positions, own_counts)
-        transcripts = transcripts.write(language, rows[0])
-        others += rows[1:]
-    numbers = tf.maximum(tf.reduce_sum(counts, axis=0), 1.0)
-    return losses, counts, tf.concat([transcripts.stack() / numbers[0], others / numbers[1:, None]], axis=0)
+        of_languages = of_languages.write(language, rows[:split])
+        others += rows[split:]
+    numbers = tf.maximum(tf.reduce_sum(counts, axis=0), 1.0)[:, None]
+    by_target = tf.transpose(of_languages.stack(), [1, 0, 2]) / numbers[:split, None]
+    return losses, counts, tf.concat([tf.reshape(by_target, [-1, num_values]), others / numbers[split:]], axis=0)
 
 
 def _of(batch: Batch, positions) -> Batch:
     """Some utterances of a batch, without padding that only others need."""
-    labels = {name: tf.gather(values, positions) for name, values in batch.labels.items()}
-    part = Batch(*(tf.gather(array, positions) for array in batch[:-1]), labels=labels)
+    part = tf.nest.map_structure(lambda array: tf.gather(array, positions), batch)
     return part._replace(waveforms=part.waveforms[:, : tf.reduce_max(part.num_samples)])
 
 
@@ -206,15 +208,12 @@ def _update(optimizer: Optimizer, gradients: list, learning_rates):
 
 
 def _batch_spec(objective: Loss) -> Batch:
-    labels = {
-        task.name: tf.TensorSpec([None, *([None] if task.over_frames else []), *task.shape], tf.float32)
-        for task in objective.tasks
-    }
+    def spec(array: np.ndarray) -> tf.TensorSpec:
+        return tf.TensorSpec([size or None for size in array.shape], array.dtype)
+
     return Batch(
         waveforms=WAVEFORMS,
         num_samples=INTEGERS,
         language_ids=INTEGERS,
-        tokens=tf.TensorSpec([None, None], tf.int32),
-        num_tokens=INTEGERS,
-        labels=labels,
+        targets={target.name: tf.nest.map_structure(spec, target.nothing()) for target in objective.targets},
     )

@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 
 from speech_mtl.data.audio import add_noise, change_speed
+from speech_mtl.data.columns import padded_rows
 from speech_mtl.data.examples import Examples
-from speech_mtl.data.labels import stacked
 from speech_mtl.datatypes import Batch
 
 
@@ -186,29 +186,14 @@ def collate(draws: Sequence[Draw], examples: Mapping[int, Examples]) -> Batch:
         examples: By language id.
     """
     waveforms = [_waveform(draw, examples[draw.language]) for draw in draws]
-    tokens = [examples[draw.language].tokens_of(draw.example) for draw in draws]
-    labels = {
-        task: stacked(
-            [
-                examples[draw.language].labels[task].of(draw.example, len(waveform), draw.speed)
-                for draw, waveform in zip(draws, waveforms, strict=True)
-            ]
-        )
-        for task in examples[draws[0].language].labels
-    }
     padded, num_samples = padded_rows(waveforms, np.float32)
-    padded_tokens, num_tokens = padded_rows(tokens, np.int32)
     languages = np.array([draw.language for draw in draws], dtype=np.int32)
-    return Batch(padded, num_samples, languages, padded_tokens, num_tokens, labels)
-
-
-def padded_rows(rows: Sequence[np.ndarray], dtype: type):
-    """Rows of different length -> one zero-padded matrix, and the (B,) int32 true lengths."""
-    sizes = np.array([len(row) for row in rows], dtype=np.int32)
-    matrix = np.zeros((len(rows), int(sizes.max())), dtype=dtype)
-    for target, row in zip(matrix, rows, strict=True):
-        target[: len(row)] = row
-    return matrix, sizes
+    targets = {}
+    for name, column in examples[draws[0].language].targets.items():
+        pairs = zip(draws, waveforms, strict=True)
+        rows = [examples[draw.language].targets[name].of(draw.example, len(own), draw.speed) for draw, own in pairs]
+        targets[name] = column.stacked(rows)
+    return Batch(padded, num_samples, languages, targets)
 
 
 def _waveform(draw: Draw, examples: Examples) -> np.ndarray:

@@ -1,26 +1,26 @@
 """Manifests -> examples: what of the speech is used, and what is known of it.
 
     read_manifest -> parts_to_decode -> open_store (decode, check) -> within_budget
-        -> load_examples (tokenise, encode labels, filter, count what is left out)
+        -> load_examples (encode for each target, filter, count what is left out)
 
 `batching` makes batches of them.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from speech_mtl.data.labels import Column, FrameTimes, Removal, encode, make_column
+from speech_mtl.data.columns import Column, FrameTimes
 from speech_mtl.data.manifest import most_skipped, read_manifest
 from speech_mtl.data.store import Skipped, WaveformStore
 from speech_mtl.data.text import damaged_letters
-from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.tasks import Task
 
 
 @dataclass
@@ -30,20 +30,16 @@ class Examples:
     Attributes:
         store: Where the waveforms lie.
         positions: (N,) int64, position of each example in the manifest and the store.
-        tokens: All examples' tokens, end to end.
-        token_starts: (N + 1,) int64, where each example's tokens start.
+        targets: By target, what is known of each.
         skipped: Utterances of the manifest that are left out.
-        labels: By task.
         num_unlabelled: Utterances that are left out because nothing that is to be learned is known of them.
         damaged: Transcripts in which letters seem to be lost: `file:line: word`.
     """
 
     store: WaveformStore
     positions: np.ndarray
-    tokens: np.ndarray
-    token_starts: np.ndarray
+    targets: dict[str, Column] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
-    labels: dict[str, Column] = field(default_factory=dict)
     num_unlabelled: int = 0
     damaged: list[str] = field(default_factory=list)
 
@@ -55,14 +51,29 @@ class Examples:
         """(N,) int64."""
         return self.store.num_samples[self.positions]
 
-    @property
-    def num_transcribed(self) -> int:
-        """Examples that have a transcript."""
-        return int(np.count_nonzero(np.diff(self.token_starts)))
 
-    def tokens_of(self, example: int) -> np.ndarray:
-        """(U,) int32; empty where the transcript is unknown."""
-        return self.tokens[self.token_starts[example] : self.token_starts[example + 1]]
+@dataclass(frozen=True)
+class Removal:
+    """Takes a random part of labels away, as if they were unknown: how much do partial labels cost?
+
+    Whether an utterance keeps a label depends on the seed, the label's name and the utterance's id, and nothing else.
+
+    Attributes:
+        kept: By label, the share that is kept; labels that are not named are all kept.
+        seed: Another seed, other labels.
+    """
+
+    kept: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+    def __call__(self, utterance: Utterance) -> Utterance:
+        """The utterance with what is left of its labels."""
+        lost = [name for name, share in self.kept.items() if share < 1 and self._draw(name, utterance.id) >= share]
+        return utterance.without(lost) if lost else utterance
+
+    def _draw(self, name: str, utterance_id: str) -> float:
+        key = f"{self.seed}/{name}/{utterance_id}".encode()
+        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
 
 
 SMALLEST_PART_S = 3600.0
@@ -125,10 +136,37 @@ def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: 
     return np.sort(order[: int(np.searchsorted(seconds, budget_s, side="right"))])
 
 
-def utterances_at(path: Path, positions: np.ndarray, removal: Removal = Removal()) -> Iterator[Utterance]:  # noqa: B008
+def utterances_at(path: Path, positions: np.ndarray, removal: Removal = Removal()) -> Iterator[Utterance]:
     """The utterances at these positions of a manifest, with the labels that are left of theirs."""
     wanted = set(positions.tolist())
     return (removal(utterance) for position, utterance in enumerate(read_manifest(path)) if position in wanted)
+
+
+class Unusable(ValueError):
+    """An utterance cannot be learned from.
+
+    Attributes:
+        reason: In a few words, by which such utterances are counted.
+        message: What exactly.
+    """
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+class Learnable(Protocol):
+    """The part of a `targets.Target` that makes arrays of what is known of utterances."""
+
+    name: str
+
+    def is_for(self, language: str) -> bool: ...
+
+    def encode(self, utterance: Utterance, language: str) -> Any: ...
+
+    def num_frames_needed(self, encoded: Any) -> int: ...
+
+    def column(self, encoded: Sequence[Any], frame_times_s: FrameTimes) -> Column: ...
 
 
 @dataclass(frozen=True)
@@ -136,20 +174,20 @@ class Reading:
     """How utterances become examples.
 
     Attributes:
-        tokenizer: Text -> tokens.
+        language: Of the utterances, as the recipe calls it.
+        targets: What is to be learned.
         num_encoder_frames: Samples -> encoder frames.
-        frame_times_s: Samples -> where the encoder frames lie; needed for tasks over frames.
-        tasks: What is to be learned besides transcripts.
+        frame_times_s: Samples -> where the encoder frames lie; needed for targets over frames.
         removal: Which labels are taken away.
         complete: Whether utterances of which any label is unknown are left out.
         min_speed_samples: Smallest length that speed perturbation leaves, as a share of the true length.
         allow_skipped: Largest share of utterances that may be unusable.
     """
 
-    tokenizer: Tokenizer
+    language: str
+    targets: Sequence[Learnable]
     num_encoder_frames: Callable[[int], int]
     frame_times_s: FrameTimes = np.zeros
-    tasks: Sequence[Task] = ()
     removal: Removal = field(default_factory=Removal)
     complete: bool = False
     min_speed_samples: float = 1.0
@@ -157,7 +195,7 @@ class Reading:
 
 
 def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, reading: Reading) -> Examples:
-    """Tokenises the utterances at these positions and encodes their labels; leaves out what cannot be learned from.
+    """Encodes what is known of the utterances at these positions; leaves out what cannot be learned from.
 
     Unusable audio is judged where the store is opened, over the whole manifest; here only texts and labels are.
 
@@ -168,36 +206,36 @@ def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, readi
         reading: How.
 
     Raises:
-        InputError: More utterances than allowed cannot be used, nothing is known of any, or a label is not of its task.
+        InputError: More utterances than allowed cannot be used, nothing is known of any, or a label is no label of its
+            target.
     """
     positions = positions[store.num_samples[positions] > 0]
     kept: list[int] = []
-    tokens: list[np.ndarray] = []
-    labels: dict[str, list] = {task.name: [] for task in reading.tasks}
+    rows: list[list] = []
     skipped: list[Skipped] = []
     num_unlabelled, damaged = 0, []
     for position, utterance in zip(positions, utterances_at(path, positions, reading.removal), strict=True):
         damaged += damaged_words(utterance)
-        encoded = _encoded(utterance, int(store.num_samples[position]), reading)
-        if isinstance(encoded, Skipped):
-            skipped.append(encoded)
+        try:
+            row = _encoded(utterance, int(store.num_samples[position]), reading)
+        except Unusable as error:
+            skipped.append(Skipped(utterance.source, error.reason, error.message))
             continue
-        own = [encode(task, utterance) for task in reading.tasks]
-        known = [len(encoded) > 0, *(label is not None for label in own)]
+        own = [target.is_for(reading.language) for target in reading.targets]
+        known = [one is not None for one, is_own in zip(row, own, strict=True) if is_own]
         if not (all(known) if reading.complete else any(known)):
             num_unlabelled += 1
             continue
         kept.append(int(position))
-        tokens.append(encoded)
-        for task, label in zip(reading.tasks, own, strict=True):
-            labels[task.name].append(label)
+        rows.append(row)
     refuse_many(path, skipped, len(positions), reading.allow_skipped)
     if not kept:
         raise _nothing_known(path, num_unlabelled, reading.complete)
-    starts = np.concatenate([[0], np.cumsum([len(piece) for piece in tokens])]).astype(np.int64)
-    columns = {task.name: make_column(task, labels[task.name], reading.frame_times_s) for task in reading.tasks}
-    skipped = [*store.skipped.values(), *skipped]
-    return Examples(store, np.array(kept), np.concatenate(tokens), starts, skipped, columns, num_unlabelled, damaged)
+    columns = {
+        target.name: target.column([row[i] for row in rows], reading.frame_times_s)
+        for i, target in enumerate(reading.targets)
+    }
+    return Examples(store, np.array(kept), columns, [*store.skipped.values(), *skipped], num_unlabelled, damaged)
 
 
 def damaged_words(utterance: Utterance) -> list[str]:
@@ -205,21 +243,21 @@ def damaged_words(utterance: Utterance) -> list[str]:
     return [f"{utterance.source}: {word!r}" for word in damaged_letters(utterance.text or "")[:1]]
 
 
-def _encoded(utterance: Utterance, num_samples: int, reading: Reading) -> np.ndarray | Skipped:
-    """The tokens of an utterance, none where the transcript is unknown; or why it cannot be used."""
-    tokens = np.zeros(0, np.int32)
-    if utterance.text is not None:
-        try:
-            tokens = np.array(reading.tokenizer.encode(utterance.text), np.int32)
-        except InputError as error:
-            return Skipped(utterance.source, "unknown characters", error.problem)
-        if not len(tokens):
-            return Skipped(utterance.source, "no text", f"nothing is left of the transcript {utterance.text!r}")
-    frames = reading.num_encoder_frames(int(num_samples * reading.min_speed_samples))
-    if frames >= max(1, min_frames(tokens)):
-        return tokens
-    message = f"{len(tokens)} tokens need {max(1, min_frames(tokens))} encoder frames, the audio has {frames}"
-    return Skipped(utterance.source, "too short for its text", message)
+def _encoded(utterance: Utterance, num_samples: int, reading: Reading) -> list:
+    """What is known of an utterance for each target; None where nothing is.
+
+    Raises:
+        Unusable: It cannot be learned from.
+        InputError: A label is none of its target.
+    """
+    num_frames, found = reading.num_encoder_frames(int(num_samples * reading.min_speed_samples)), []
+    for target in reading.targets:
+        found.append(target.encode(utterance, reading.language))
+        needed = 1 if found[-1] is None else target.num_frames_needed(found[-1])
+        if num_frames < needed:
+            message = f"the {target.name} needs {needed} encoder frames, the audio has {num_frames}"
+            raise Unusable("too short for its text", message)
+    return found
 
 
 def _nothing_known(path: Path, num_unlabelled: int, complete: bool) -> InputError:
@@ -230,11 +268,6 @@ def _nothing_known(path: Path, num_unlabelled: int, complete: bool) -> InputErro
         action="add transcripts or labels"
         + (", or set data.require_all_labels=false" if complete else ", or leave the language out"),
     )
-
-
-def min_frames(tokens: np.ndarray) -> int:
-    """Fewest encoder frames that CTC needs: one a token, and a blank between equal neighbours."""
-    return len(tokens) + int(np.count_nonzero(tokens[1:] == tokens[:-1]))
 
 
 def refuse_many(path: Path, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.data.examples import Examples, min_frames, refuse_many
+from speech_mtl.data.columns import TokenColumn, min_frames
+from speech_mtl.data.examples import Examples, refuse_many
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.store import Skipped, WaveformStore
+from speech_mtl.datatypes import TRANSCRIPT
 
 GROUP_SIZE = 20
 """About so many utterances of similar duration exchange their transcripts."""
@@ -60,9 +62,10 @@ def with_shuffled_transcripts(
     Raises:
         InputError: More utterances than allowed get no transcript.
     """
-    transcripts = [examples.tokens_of(i) for i in range(len(examples))]
+    column, numbers = examples.targets[TRANSCRIPT], range(len(examples))
+    transcripts = [column.of(i, 0, 1.0) for i in numbers]
     frames = np.array([num_encoder_frames(int(size * min_speed_samples)) for size in examples.num_samples])
-    given, known = np.arange(len(examples)), np.flatnonzero(np.diff(examples.token_starts))
+    given, known = np.array(numbers), np.flatnonzero([len(tokens) for tokens in transcripts])
     exchanged = _exchanged(
         [transcripts[i] for i in known], frames[known], examples.num_samples[known], np.random.default_rng(seed)
     )
@@ -70,15 +73,14 @@ def with_shuffled_transcripts(
     skipped = _without_transcript(path, examples.positions[given < 0])
     refuse_many(path, skipped, len(examples), allow_skipped)
     kept = np.flatnonzero(given >= 0)
-    tokens = [transcripts[giver] for giver in given[kept]]
-    starts = np.concatenate([[0], np.cumsum([len(piece) for piece in tokens])]).astype(np.int64)
     return replace(
         examples,
         positions=examples.positions[kept],
-        tokens=np.concatenate(tokens),
-        token_starts=starts,
+        targets={
+            name: column.taken(given[kept] if isinstance(column, TokenColumn) else kept)
+            for name, column in examples.targets.items()
+        },
         skipped=[*examples.skipped, *skipped],
-        labels={task: column.taken(kept) for task, column in examples.labels.items()},
     )
 
 

@@ -216,6 +216,11 @@ class PinyinTokenizer(Tokenizer):
         return " ".join(_U_UMLAUT.sub("v", _E_CIRCUMFLEX.sub("e", text)).split())
 
 
+def of_size(size: int, language: str) -> CharacterTokenizer:
+    """A tokeniser of so many made-up characters, the blank included: for a network whose sizes alone matter."""
+    return CharacterTokenizer(language, (BLANK_TOKEN, *(chr(0xE000 + number) for number in range(1, size))))
+
+
 def tokenizer_kinds() -> tuple[str, ...]:
     """The kinds there are, sorted."""
     return tuple(sorted(_KINDS))

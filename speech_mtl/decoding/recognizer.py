@@ -7,16 +7,17 @@ import numpy as np
 from scipy.special import log_softmax
 
 from speech_mtl.backend import compile_forward
-from speech_mtl.data.batching import Draw, batches, padded_rows, plan_evaluation
+from speech_mtl.data.batching import Draw, batches, plan_evaluation
+from speech_mtl.data.columns import padded_rows
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import Hypothesis, Logits, Token
+from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.tasks import Task
+from speech_mtl.targets.target import LabelTarget
 
 DECODERS: dict[str, type[Decoder]] = {one.kind: one for one in (Greedy,)}
 """Every decoder, by the `kind` that recipes name it with."""
@@ -38,7 +39,7 @@ class Recognizer:
         model: MultilingualModel,
         tokenizers: Mapping[str, Tokenizer],
         sample_rate_hz: int,
-        tasks: Mapping[str, Task] | None = None,
+        tasks: Mapping[str, LabelTarget] | None = None,
         make_decoder: Callable[[Sequence[str], str], Decoder] = Greedy,
     ):
         self.model = model
@@ -46,16 +47,18 @@ class Recognizer:
         self.sample_rate_hz = sample_rate_hz
         self.tasks = dict(tasks or {})
         self.decoders = {name: make_decoder(own.vocabulary, name) for name, own in tokenizers.items()}
-        self._forwards: dict[int, Callable] = {}
+        self._forwards: dict[tuple[str, ...], Callable] = {}
         self._min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
         self._frame_step_s = float(np.diff(model.frame_times_s(second))[0])
 
     def _forward(self, language: str) -> Callable:
-        """The network up to the column that the language was trained with."""
-        column = self.model.column_of(language)
-        if column not in self._forwards:
-            self._forwards[column] = compile_forward(self.model, column)
-        return self._forwards[column]
+        """As much of the network as the language needs, compiled once for all languages that need the same."""
+        targets = (TRANSCRIPT, *self.tasks)
+        taps = self.model.taps((language,), targets)
+        if taps not in self._forwards:
+            alike = [one for one in self.model.languages if self.model.taps((one,), targets) == taps]
+            self._forwards[taps] = compile_forward(self.model, alike, targets)
+        return self._forwards[taps]
 
     def language_id(self, language: str) -> int:
         """Which of the model's output layers belongs to a language.
@@ -128,15 +131,15 @@ class Recognizer:
 
     def _recognize(self, waveforms, num_samples, language, language_id, ids, room=0) -> list[Hypothesis]:
         language_ids = np.full(len(waveforms), language_id, dtype=np.int32)
-        logits = self._forward(language)(waveforms, num_samples, language_ids, room)
+        outputs = self._forward(language)(waveforms, num_samples, language_ids, room)
         tokenizer, decoder = self.tokenizers[language], self.decoders[language]
         hypotheses = []
         for row, name in enumerate(ids):
-            true = logits.values[row, : logits.num_frames[row], : len(tokenizer)]
+            true = outputs.values[TRANSCRIPT][row, : outputs.num_frames[row], : len(tokenizer)]
             found = decoder.decode(log_softmax(true, axis=1))
             text = tokenizer.normalize(tokenizer.decode([token.number for token in found.tokens]))
             tokens = self._timed(found, tokenizer.vocabulary, int(num_samples[row]))
-            labels = self._labels(logits, row)
+            labels = self._labels(outputs, row)
             hypotheses.append(Hypothesis(name, language, text, found.score, labels, tokens, tokenizer.spaced))
         return hypotheses
 
@@ -150,10 +153,10 @@ class Recognizer:
             for number, first, last, log_probability in found.tokens
         )
 
-    def _labels(self, logits: Logits, row: int) -> dict[str, np.ndarray]:
+    def _labels(self, outputs: Outputs, row: int) -> dict[str, np.ndarray]:
         """What the heads of the tasks say of one row, without its padding."""
-        size = int(logits.num_frames[row])
+        size = int(outputs.num_frames[row])
         return {
-            name: logits.labels[name][row][:size] if task.over_frames else logits.labels[name][row]
+            name: outputs.values[name][row][:size] if task.over_frames else outputs.values[name][row]
             for name, task in self.tasks.items()
         }

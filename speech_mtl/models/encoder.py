@@ -1,19 +1,74 @@
-"""What all encoders are: a stack of layers, shared by all languages but for what each language has for itself."""
+"""What all encoders are, and those of blocks, shared by all languages but for what each language has for itself."""
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
+from speech_mtl.datatypes import TOP
 from speech_mtl.models.features import frame_mask
+from speech_mtl.models.heads import Part, named
 from speech_mtl.models.language_layers import LanguageParts, PerLanguage
 from speech_mtl.models.layers import ConvSubsampling, Dropout, FrameContext
 
 
 class Encoder(keras.layers.Layer):
-    """What all encoders are: subsampling over time, and blocks one above the other.
+    """What all encoders are: features -> frames at taps, places in it that heads can be at."""
+
+    max_frames: int | None = None
+    """Encoder frames of the longest utterance that can be encoded; None: any."""
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Its taps, with the width D of the frames there; `top` is one of them."""
+        raise NotImplementedError
+
+    def num_frames(self, num_frames):
+        """Encoder frames made of so many feature frames (an int or an array)."""
+        raise NotImplementedError
+
+    @property
+    def frame_centres(self) -> tuple[int, int]:
+        """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
+        raise NotImplementedError
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of the layers that all targets share, for methods that look at the gradients there.
+
+        Raises:
+            ValueError: Nothing is shared.
+        """
+        raise NotImplementedError
+
+    def depths(self) -> list[list[keras.Variable]]:
+        """The weights that all targets share and that can be trained, from the bottom to the top."""
+        raise NotImplementedError
+
+    @property
+    def shared_weights(self) -> list[keras.Variable]:
+        """All of `depths`."""
+        return [variable for depth in self.depths() for variable in depth]
+
+    def weights_of(self, _language: str) -> list[keras.Variable]:
+        """What a language has for itself."""
+        return []
+
+    def weights_by_part(self) -> dict[str, Part]:
+        """See `MultilingualModel.parts`."""
+        raise NotImplementedError
+
+    def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,)):
+        """(B, T, F) features, (B,) true lengths, (B,) languages -> (B, E, D) frames by tap, (B,) their true number.
+
+        Languages may be None where everything is shared. What lies above the highest tap is not run.
+        """
+        raise NotImplementedError
+
+
+class BlockEncoder(Encoder):
+    """Subsampling over time, and blocks one above the other; each block is a tap, `block_0` the lowest.
 
     Args:
         num_layers: Number of blocks.
@@ -23,9 +78,6 @@ class Encoder(keras.layers.Layer):
         random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
     """
-
-    max_frames: int | None = None
-    """Encoder frames of the longest utterance that can be encoded; None: any."""
 
     def __init__(
         self,
@@ -55,12 +107,19 @@ class Encoder(keras.layers.Layer):
         raise NotImplementedError
 
     def num_frames(self, num_frames):
-        """Encoder frames made of so many feature frames (an int or an array)."""
         return self.subsampling.num_frames(num_frames)
 
     @property
+    def heights(self) -> dict[str, int]:
+        """By tap, the number of the block that its frames come from."""
+        return {f"block_{i}": i for i in range(len(self.blocks))} | {TOP: len(self.blocks) - 1}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        return dict.fromkeys(self.heights, self.dim)
+
+    @property
     def frame_centres(self) -> tuple[int, int]:
-        """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
         return self.subsampling.centres
 
     @property
@@ -70,11 +129,6 @@ class Encoder(keras.layers.Layer):
 
     @property
     def last_layer(self) -> keras.layers.Layer:
-        """The last of the layers that all tasks share, for methods that look at the gradients there.
-
-        Raises:
-            ValueError: Nothing is shared.
-        """
         shared: list[Any] = [layer for layer in self.layers_upwards if not isinstance(layer, PerLanguage)]
         if not shared:
             raise ValueError("The languages share no layer")
@@ -82,32 +136,20 @@ class Encoder(keras.layers.Layer):
 
     @property
     def shared_weights(self) -> list[keras.Variable]:
-        """Those that all languages and tasks share."""
         own = {id(variable) for layer in self.parts.made for variable in layer.trainable_variables}
         return [variable for variable in self.trainable_variables if id(variable) not in own]
 
     def weights_of(self, language: str) -> list[keras.Variable]:
-        """What a language has for itself."""
         return self.parts.weights_of(language)
 
-    def weights_by_part(self) -> dict[str, dict[str, keras.Variable]]:
-        """See `MultilingualModel.parts`."""
+    def weights_by_part(self) -> dict[str, Part]:
         own = {f"own/{language}": self.weights_of(language) for language in self.parts.languages}
         return {name: named(part, self) for name, part in {"encoder": self.shared_weights, **own}.items() if part}
 
     def depths(self) -> list[list[keras.Variable]]:
-        """The shared weights from the bottom to the top."""
         shared = {id(variable) for variable in self.shared_weights}
         layers = [layer.trainable_variables for layer in self.layers_upwards]
         return [[variable for variable in layer if id(variable) in shared] for layer in layers]
-
-    def dim_of(self, _language: str) -> int:
-        """Width of the encoder frames that a language is recognised from."""
-        return self.dim
-
-    def column_of(self, _language: str) -> int:
-        """The column that a language was trained with; see `progressive`."""
-        return 0
 
     def build(self, shape):
         self.subsampling.build(shape)
@@ -119,29 +161,21 @@ class Encoder(keras.layers.Layer):
         """What the blocks need to know of a batch; `mask` (B, E) is 1 for true frames, 0 for padding."""
         return FrameContext(mask, language_ids=language_ids)
 
-    def call(self, features, num_frames, language_ids=None, training=False, column=None):  # noqa: ARG002
-        """(B, T, F) features, (B,) true lengths, (B,) languages -> (B, E, D) encoder frames, (B,) their true number.
-
-        Languages may be None where everything is shared; there is one `column` only.
-        """
+    def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,)):
         hidden = self.dropout(self.subsampled(features, num_frames, language_ids), training=training)
         num_frames = ops.maximum(self.num_frames(num_frames), 0)
         size = ops.shape(hidden)[1]
         context = self.context(frame_mask(num_frames, size), language_ids)
-        hidden = ops.reshape(hidden, (-1, self.dim))
-        for i, block in enumerate(self.blocks):
+        hidden, found = ops.reshape(hidden, (-1, self.dim)), []
+        for i, block in enumerate(self.blocks[: 1 + max(self.heights[tap] for tap in taps)]):
             hidden = block(hidden, context, training=training)
             if self.adapters:
                 hidden = self.adapters[i](hidden, context)
-        return ops.reshape(hidden, (-1, size, self.dim)), num_frames
+            found.append(hidden)
+        return {tap: ops.reshape(found[self.heights[tap]], (-1, size, self.dim)) for tap in taps}, num_frames
 
     def subsampled(self, features, num_frames, language_ids):
         """(B, T, F) features and (B,) true lengths -> (B, E, D), before any block."""
         if isinstance(self.subsampling, PerLanguage):
             return self.subsampling(features, num_frames, language_ids)
         return self.subsampling(features, num_frames)
-
-
-def named(variables: Iterable[keras.Variable], layer: keras.layers.Layer) -> dict[str, keras.Variable]:
-    """Weights by their path below a layer."""
-    return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in variables}

@@ -1,21 +1,20 @@
-"""THE ARCHITECTURE: what all tasks share, and what each has for itself.
+"""THE ARCHITECTURE: what all targets share, and what each has for itself.
 
 waveform -> log-mel -> SpecAugment -> encoder -+-> the output layer of the utterance's language -> logits of tokens
-|____________________ shared by all tasks ____|+-> the head of each other task                  -> logits of labels
+|___________________ shared by all targets ___|+-> the head of each other target                -> its outputs
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 
 import keras
 import numpy as np
 
-from speech_mtl.datatypes import Logits
+from speech_mtl.datatypes import TRANSCRIPT, Outputs
 from speech_mtl.models.augment import SpecAugment
-from speech_mtl.models.encoder import Encoder, named
+from speech_mtl.models.encoder import Encoder
 from speech_mtl.models.features import MelFeatures
-from speech_mtl.models.heads import LanguageHeads
-from speech_mtl.models.progressive import ProgressiveEncoder
-from speech_mtl.models.task_heads import TaskHead, TaskHeads
+from speech_mtl.models.heads import Head
 
 
 class MultilingualModel(keras.Model):
@@ -27,37 +26,33 @@ class MultilingualModel(keras.Model):
     Args:
         features: Waveforms -> features.
         augment: Hides parts of the features in training.
-        encoder: Features -> encoder frames.
-        heads: Encoder frames -> logits.
+        encoder: Features -> encoder frames at its taps.
+        heads: By target, encoder frames -> what is said of it.
         random: The generator that `augment` and `encoder` draw from.
-        task_heads: Encoder frames -> what is said of tasks besides transcripts, by task.
+        languages: In the order of `language_ids`.
     """
 
     def __init__(
         self,
         features: MelFeatures,
         augment: SpecAugment,
-        encoder: Encoder | ProgressiveEncoder,
-        heads: LanguageHeads,
+        encoder: Encoder,
+        heads: Mapping[str, Head],
         random: keras.random.SeedGenerator,
-        task_heads: Mapping[str, TaskHead] | None = None,
+        languages: Collection[str],
     ):
         super().__init__(name="model")
         self.features = features
         self.augment = augment
         self.encoder = encoder
-        self.heads = heads
-        self.task_heads = TaskHeads(task_heads or {})
+        self.heads = dict(heads)
         self.random = random
+        self.languages = tuple(languages)
         encoder.build((None, None, features.num_mels))
-        heads.build()
-        self.task_heads.build()
+        for target, head in heads.items():  # their files lie in heads/ and tasks/
+            with nullcontext() if target == TRANSCRIPT else keras.name_scope("tasks"):
+                head.build(None)
         self.built = True
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """The languages that have an output layer, in the order of `language_ids`."""
-        return self.heads.languages
 
     @property
     def shared_weights(self) -> list[keras.Variable]:
@@ -66,25 +61,22 @@ class MultilingualModel(keras.Model):
 
     def parts(self) -> dict[str, dict[str, keras.Variable]]:
         """All weights: by the part of the network, which is also the name of its file, and by their name in it."""
-        heads = {f"heads/{head.name}": head for head in self.heads.heads}
-        heads |= {f"tasks/{head.name}": head for head in self.task_heads.heads}
-        return self.encoder.weights_by_part() | {
-            name: named(head.trainable_variables, head) for name, head in heads.items()
-        }
+        heads = (head.parts() for head in self.heads.values())
+        return {name: part for parts in (self.encoder.weights_by_part(), *heads) for name, part in parts.items()}
 
     def weights_of(self, language: str) -> list[keras.Variable]:
         """What a language has for itself."""
-        head = self.heads.heads[self.languages.index(language)]
-        return [*self.encoder.weights_of(language), *head.trainable_variables]
+        owners = [self.encoder, *self.heads.values()]
+        return [variable for owner in owners for variable in owner.weights_of(language)]
 
     def depths(self) -> list[list[keras.Variable]]:
         """All weights that can be trained, by depth: shared layers from the bottom to the top, then all that is not."""
-        own = [variable for language in self.languages for variable in self.weights_of(language)]
-        return [*self.encoder.depths(), [*own, *self.task_heads.trainable_variables]]
+        own = [variable for language in self.languages for variable in self.encoder.weights_of(language)]
+        return [*self.encoder.depths(), own + [v for head in self.heads.values() for v in head.trainable_variables]]
 
-    def column_of(self, language: str) -> int:
-        """The column of a progressive network that a language was trained with; 0 for all of another network."""
-        return self.encoder.column_of(language)
+    def taps(self, languages: Collection[str], targets: Collection[str]) -> tuple[str, ...]:
+        """The taps of the encoder that these targets need for utterances of these languages, sorted."""
+        return tuple(sorted(set().union(*(self.heads[target].taps(languages) for target in targets))))
 
     def num_encoder_frames(self, num_samples):
         """Encoder frames made of so many samples (an int or an array)."""
@@ -95,12 +87,15 @@ class MultilingualModel(keras.Model):
         first, step = self.encoder.frame_centres
         return self.features.frame_time_s(first + step * np.arange(self.num_encoder_frames(num_samples)))
 
-    def call(self, waveforms, num_samples, language_ids, training=False, column=None):
-        """(B, S) waveforms, (B,) true lengths and (B,) languages -> `Logits`.
+    def call(self, waveforms, num_samples, language_ids, training=False, languages=None, targets=None):
+        """(B, S) waveforms, (B,) true lengths and (B,) languages -> `Outputs`.
 
-        `column` is that of the languages, where a progressive network has several; None: the last one.
+        No more of the encoder is run than is asked for: by `languages`, those that the batch may have, and `targets`.
+        None: all.
         """
+        targets = tuple(self.heads) if targets is None else targets
+        taps = self.taps(self.languages if languages is None else languages, targets)
         features, num_frames = self.features(waveforms, num_samples)
         features = self.augment(features, num_frames, training=training)
-        frames, num_frames = self.encoder(features, num_frames, language_ids, training=training, column=column)
-        return Logits(self.heads(frames, language_ids), num_frames, self.task_heads(frames, num_frames))
+        frames, num_frames = self.encoder(features, num_frames, language_ids, training=training, taps=taps)
+        return Outputs({name: self.heads[name](frames, num_frames, language_ids) for name in targets}, num_frames)

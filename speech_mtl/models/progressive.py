@@ -6,8 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from speech_mtl.models.encoder import Encoder, named
+from speech_mtl.datatypes import TOP
+from speech_mtl.models.encoder import BlockEncoder, Encoder
 from speech_mtl.models.features import frame_mask
+from speech_mtl.models.heads import Part, named
 
 
 class Lateral(keras.layers.Layer):
@@ -49,19 +51,19 @@ class Lateral(keras.layers.Layer):
         }
 
 
-class ProgressiveEncoder(keras.layers.Layer):
-    """Encoders side by side, of which only the last one is trained.
+class ProgressiveEncoder(Encoder):
+    """Encoders side by side, of which only the last one is trained; each column is a tap, `column_0` the first.
 
     All see the same features. Before each of its blocks, and at its output, a later column adds what it gets from the
-    earlier ones at that height; gradients do not flow back into those. A language is heard with its column and those
-    before it, so that what a language was recognised with stays as it was, to the bit.
+    earlier ones at that height; gradients do not flow back into those. A head is at the column that its language was
+    trained with, and no later one is run for it, so that what a language was recognised with stays as it was, to the
+    bit.
 
     Reference: Rusu et al. 2016, section 2. We differ in a lateral connection into the lowest block, too, because each
     column subsamples the features for itself.
 
     Args:
         columns: The encoders. They must have as many blocks.
-        languages: Of each column, in the order of `language_ids`.
         hears: For each column, the earlier ones that it listens to; those that are left out are switched off.
         lateral_size: To how many dimensions lateral connections reduce.
 
@@ -69,19 +71,14 @@ class ProgressiveEncoder(keras.layers.Layer):
         ValueError: Columns of different height.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[Encoder],
-        languages: Sequence[Sequence[str]],
-        hears: Sequence[Sequence[int]],
-        lateral_size: int,
-    ):
+    def __init__(self, columns: Sequence[BlockEncoder], hears: Sequence[Sequence[int]], lateral_size: int):
         super().__init__(name="encoder")
         self.height = len(columns[0].blocks)
         if any(len(column.blocks) != self.height for column in columns):
             raise ValueError(f"Columns need as many blocks. Received: {[len(column.blocks) for column in columns]}")
         self.columns = list(columns)
-        self.languages = [tuple(own) for own in languages]
+        limits = [column.max_frames for column in columns if column.max_frames is not None]
+        self.max_frames = min(limits, default=None)
         dims = [column.dim for column in columns]
         self.laterals = [
             [
@@ -94,48 +91,26 @@ class ProgressiveEncoder(keras.layers.Layer):
         ]
 
     @property
-    def dim(self) -> int:
-        """Width of the last column."""
-        return self.columns[-1].dim
+    def numbers(self) -> dict[str, int]:
+        """By tap, the column that its frames come from."""
+        return {f"column_{k}": k for k in range(len(self.columns))} | {TOP: len(self.columns) - 1}
 
     @property
-    def max_frames(self) -> int | None:
-        """See `Encoder.max_frames`."""
-        return min((column.max_frames for column in self.columns if column.max_frames is not None), default=None)
-
-    def dim_of(self, language: str) -> int:
-        """Width of the encoder frames that a language is recognised from."""
-        return self.columns[self.column_of(language)].dim
-
-    def column_of(self, language: str) -> int:
-        """The column that a language was trained with."""
-        return next(k for k, own in enumerate(self.languages) if language in own)
+    def widths(self) -> dict[str, int]:
+        return {tap: self.columns[k].dim for tap, k in self.numbers.items()}
 
     def num_frames(self, num_frames):
-        """Encoder frames made of so many feature frames (an int or an array)."""
         return self.columns[-1].num_frames(num_frames)
 
     @property
     def frame_centres(self) -> tuple[int, int]:
-        """See `Encoder.frame_centres`."""
         return self.columns[-1].frame_centres
 
     @property
     def last_layer(self) -> keras.layers.Layer:
-        """See `Encoder.last_layer`."""
         return self.columns[-1].last_layer
 
-    @property
-    def shared_weights(self) -> list[keras.Variable]:
-        """What is trained of it: the last column, and what connects it to the others."""
-        return [variable for depth in self.depths() for variable in depth]
-
-    def weights_of(self, _language: str) -> list[keras.Variable]:
-        """What a language has for itself: nothing, columns are of several."""
-        return []
-
-    def weights_by_part(self) -> dict[str, dict[str, keras.Variable]]:
-        """See `MultilingualModel.parts`."""
+    def weights_by_part(self) -> dict[str, Part]:
         columns = {f"columns/{k}": named(own.trainable_variables, own) for k, own in enumerate(self.columns)}
         laterals = {
             f"laterals/{k}": named([v for lateral in own for v in lateral.trainable_variables], self)
@@ -159,14 +134,10 @@ class ProgressiveEncoder(keras.layers.Layer):
             lateral.build()
         self.built = True
 
-    def call(self, features, num_frames, language_ids=None, training=False, column=None):  # noqa: ARG002
-        """As `Encoder.call`; `column` is the highest one that is run, whose frames come out. None: the last one."""
-        hidden, num_frames, size = self._run(features, num_frames, training, column)
-        return ops.reshape(hidden[-1], (-1, size, hidden[-1].shape[-1])), num_frames
-
-    def _run(self, features, num_frames, training, column):
+    def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,)):  # noqa: ARG002
         num_features, num_frames = num_frames, ops.maximum(self.num_frames(num_frames), 0)
-        columns = self.columns if column is None else self.columns[: column + 1]
+        numbers = {tap: self.numbers[tap] for tap in taps}
+        columns = self.columns[: 1 + max(numbers.values())]
         hidden, contexts, trained = [], [], []
         for k, own in enumerate(columns):
             trained.append(training and k == len(self.columns) - 1)
@@ -181,4 +152,5 @@ class ProgressiveEncoder(keras.layers.Layer):
                     hidden[k] = hidden[k] + sum(added.values())
                 if i < self.height:
                     hidden[k] = own.blocks[i](hidden[k], contexts[k], training=trained[k])
-        return hidden, num_frames, ops.shape(contexts[0].mask)[1]
+        size = ops.shape(contexts[0].mask)[1]
+        return {tap: ops.reshape(hidden[k], (-1, size, self.columns[k].dim)) for tap, k in numbers.items()}, num_frames

@@ -10,7 +10,7 @@ from keras import ops
 from safetensors import SafetensorError
 
 from speech_mtl.errors import InputError, require
-from speech_mtl.models.encoder import Encoder
+from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.features import MelFeatures, frame_mask
 from speech_mtl.models.hugging_face import is_hugging_face, load_whisper
 from speech_mtl.models.language_layers import LanguageParts
@@ -111,7 +111,7 @@ class WhisperBlock(keras.layers.Layer):
         return ops.reshape(hidden, (-1, self.dim))
 
 
-class WhisperEncoder(Encoder):
+class WhisperEncoder(BlockEncoder):
     """The encoder of a trained Whisper model, to start from, or to stay as it is (`training.unfreezing: heads`).
 
     Reference: Radford et al. 2022, section 2.2. We differ in hiding padding from attention, where Whisper pads every

@@ -12,17 +12,17 @@ from speech_mtl.backend.step import TrainStep
 from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.store import AudioLimits
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.decoder import Decoder
 from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoder import Encoder
 from speech_mtl.models.features import MelFeatures
-from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import ProgressiveEncoder
-from speech_mtl.models.task_heads import TaskHead
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.dotted import COMMAND_LINE, parsed_overrides
@@ -30,7 +30,8 @@ from speech_mtl.settings.network import ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.section import Kinds
 from speech_mtl.settings.training import TrainingSettings
-from speech_mtl.tasks import Task
+from speech_mtl.targets.ctc import Ctc
+from speech_mtl.targets.target import LabelTarget, Target
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
@@ -44,29 +45,38 @@ def made(settings: Kinds, **more: Any) -> Any:
     return settings.member()(**settings.arguments(), **more)
 
 
-def build_model(
-    recipe: Recipe, num_tokens: Mapping[str, int], tasks: Mapping[str, Task] | None = None
-) -> MultilingualModel:
+def build_targets(
+    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, LabelTarget]
+) -> dict[str, Target]:
+    """All that a recipe's network predicts, by name; the transcripts come first."""
+    taps = {language: recipe.encoder.tap_of(language) for language in tokenizers}
+    targets: dict[str, Target] = {TRANSCRIPT: Ctc(TRANSCRIPT, tokenizers, at=taps)}
+    for name, settings in recipe.tasks.items():
+        placed = settings.placed()
+        targets[name] = labelled[name].placed(**placed) if name in labelled else Ctc(name, tokenizers, **placed)
+    return targets
+
+
+def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualModel:
     """The network of a recipe, with random weights that its seed decides.
 
     Args:
         recipe: The settings.
-        num_tokens: Size of each language's vocabulary, blank included.
-        tasks: What is predicted besides transcripts.
+        targets: What is predicted.
 
     Raises:
         InputError: A public encoder cannot be loaded, or cannot encode utterances as long as the recipe allows.
     """
     keras.utils.set_random_seed(recipe.seed)
-    random = keras.random.SeedGenerator(recipe.seed)
-    encoder = _encoder(recipe, list(num_tokens), random)
+    random, languages = keras.random.SeedGenerator(recipe.seed), list(recipe.languages)
+    encoder = _encoder(recipe, languages, random)
     model = MultilingualModel(
         features=_features(recipe),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
         encoder=encoder,
-        heads=LanguageHeads({language: encoder.dim_of(language) for language in num_tokens}, num_tokens),
+        heads={name: target.head(encoder.widths, languages) for name, target in targets.items()},
         random=random,
-        task_heads={name: _task_head(recipe, task, encoder.dim) for name, task in (tasks or {}).items()},
+        languages=languages,
     )
     _refuse_longer_speech(recipe, model)
     return model
@@ -90,27 +100,18 @@ def _features(recipe: Recipe) -> MelFeatures:
     return made(recipe.features, sample_rate_hz=recipe.data.sample_rate_hz)
 
 
-def _encoder(
-    recipe: Recipe, languages: Sequence[str], random: keras.random.SeedGenerator
-) -> Encoder | ProgressiveEncoder:
+def _encoder(recipe: Recipe, languages: Sequence[str], random: keras.random.SeedGenerator) -> Encoder:
     settings = recipe.encoder
     if not isinstance(settings, ProgressiveSettings):
-        parts = _language_parts(recipe, languages)
-        return made(settings, random=random, parts=parts)
+        return made(settings, random=random, parts=_language_parts(recipe, languages))
     columns = [made(one.encoder, random=random, name=f"column_{k}") for k, one in enumerate(settings.columns)]
-    own = [column.languages for column in settings.columns]
-    return ProgressiveEncoder(columns, own, settings.heard(), settings.lateral_size)
+    return ProgressiveEncoder(columns, settings.heard(), settings.lateral_size)
 
 
 def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
     if recipe.adapters is not None:
         return made(recipe.adapters, languages=languages)
     return LanguageParts(languages, *recipe.sharing.own(recipe.encoder.num_layers))
-
-
-def _task_head(recipe: Recipe, task: Task, dim: int) -> TaskHead:
-    pooling = getattr(recipe.tasks[task.name], "pooling", None)
-    return TaskHead(dim, task.num_outputs, pooling, name=task.name)
 
 
 def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:

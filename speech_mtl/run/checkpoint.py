@@ -11,7 +11,7 @@ from pathlib import Path
 
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_decoder, build_model
+from speech_mtl.run.build import build_decoder, build_model, build_targets
 from speech_mtl.run.contents import refuse_changed, write_contents
 from speech_mtl.run.folder import NUMBER, Run, newest, of_newest
 from speech_mtl.run.weights import (
@@ -117,11 +117,11 @@ def num_parameters(run: Run) -> int:
 
 def load_recognizer(run: Run, decoding: DecodingSettings | None = None) -> Recognizer:
     """The recogniser with the best weights of a run, which decodes as the run's own settings tell or as these do."""
-    recipe, tokenizers, tasks = run.recipe(), run.tokenizers(), run.tasks()
-    model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
+    recipe, tokenizers, labelled = run.recipe(), run.tokenizers(), run.labelled()
+    model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
     Checkpoints(run).load_best(model)
     decoder = build_decoder(decoding or recipe.decoding)
-    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks, decoder)
+    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, labelled, decoder)
 
 
 def _remove(folder: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from speech_mtl.data.examples import Examples, damaged_words, utterances_at
-from speech_mtl.data.labels import encode, make_column
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -28,7 +27,7 @@ from speech_mtl.screen import Screen
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.tasks import Task
+from speech_mtl.targets.target import LabelTarget
 
 LONGEST_NAME = 100
 """Bytes of what another manifest is called: names of files are made of it, which may have 255."""
@@ -77,15 +76,12 @@ def load_references(
         )
     columns, num_unseen = {}, {}
     for name, task in recognizer.tasks.items():
-        encoded = [encode(task, utterance) for utterance in kept]
-        columns[name] = make_column(task, encoded, recognizer.model.frame_times_s)
+        encoded = [task.encode(utterance, language) for utterance in kept]
+        columns[name] = task.column(encoded, recognizer.model.frame_times_s)
         labels = [utterance.label(task.label) for utterance in kept]
         num_unseen[name] = sum(label is not None and task.names_unseen(label) for label in labels)
-    nothing = np.zeros(len(kept) + 1, np.int64)
     damaged = [word for utterance in kept for word in damaged_words(utterance)]
-    examples = Examples(
-        opened.store, opened.positions, np.zeros(0, np.int32), nothing, skipped, columns, damaged=damaged
-    )
+    examples = Examples(opened.store, opened.positions, columns, skipped, damaged=damaged)
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
     return References(opened, examples, ids, speakers, texts, num_unseen)
 
@@ -111,9 +107,9 @@ def task_score(errors: Sequence[LabelErrors]) -> TaskScore:
     return TaskScore(float(columns[0]), float(columns[1]), len(known))
 
 
-def label_errors(task: Task, references: References, hypotheses: Sequence[Hypothesis]) -> list[LabelErrors]:
+def label_errors(task: LabelTarget, references: References, hypotheses: Sequence[Hypothesis]) -> list[LabelErrors]:
     """Errors of each utterance in a task, and what they are counted against; None where nothing is known."""
-    column, examples = references.examples.labels[task.name], references.examples
+    column, examples = references.examples.targets[task.name], references.examples
     found: list[LabelErrors] = []
     for i, hypothesis in enumerate(hypotheses):
         values = column.of(i, int(examples.num_samples[i]), speed=1.0)
@@ -268,7 +264,7 @@ def _tell_unfinished(run: Run, screen: Screen) -> None:
 
 
 def _task_rows(
-    tasks: Mapping[str, Task], language: str, split: str, errors: Mapping[str, Sequence[LabelErrors]]
+    tasks: Mapping[str, LabelTarget], language: str, split: str, errors: Mapping[str, Sequence[LabelErrors]]
 ) -> list[TaskRow]:
     scores = {name: task_score(own) for name, own in errors.items()}
     return [

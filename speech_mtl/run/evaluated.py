@@ -19,9 +19,9 @@ from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.tasks import Task
+from speech_mtl.targets.target import LabelTarget
 
-EVALUATING = ("backend", "data", "decoding", "models", "scoring", "tasks")
+EVALUATING = ("backend", "data", "decoding", "models", "scoring", "targets")
 """The parts of the package on which an evaluation rests."""
 
 
@@ -59,7 +59,7 @@ def saved_evaluation(run: Run, splits: Sequence[str], now: Now | None = None) ->
     """
     recipe = run.recipe()
     wanted = [(language, split) for language in recipe.languages for split in splits]
-    path, tasks = run.path / "evaluation.json", [run.path / "tasks.json"] if recipe.tasks else []
+    path, tasks = run.path / "evaluation.json", [run.path / "tasks.json"] if recipe.labelled else []
     if not all(one.is_file() for one in (path, *(hypotheses_path(run, *pair) for pair in wanted), *tasks)):
         return None
     try:
@@ -118,7 +118,7 @@ def saved_hypotheses(run: Run, language: str, split: str) -> list[Recognised]:
     """
     path = hypotheses_path(run, language, split)
     action = "evaluate the run again"
-    found, tasks = [], run.recipe().tasks.keys()
+    found, tasks = [], run.recipe().labelled.keys()
     for where, record in read_json_lines(path, Recognised, action):
         if missing := tasks - record.get("label_errors", {}).keys():
             raise InputError(
@@ -135,7 +135,7 @@ def write_hypotheses(
     path: Path,
     references: Sequence[str | None],
     hypotheses: Sequence[Hypothesis],
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, LabelTarget],
     errors: Mapping[str, Sequence[LabelErrors]],
 ) -> None:
     """Writes references and hypotheses, a JSON line an utterance; of tasks, also their errors."""

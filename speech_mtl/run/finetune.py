@@ -10,7 +10,6 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.run.methods import beside, find_method, rate_factor
 from speech_mtl.run.speech import Wrap, open_split, silent
-from speech_mtl.settings.network import ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings
 
@@ -150,8 +149,8 @@ def _refuse_method(run: Run, there: Recipe, new: NewLanguage) -> None:
     """What columns cannot do: each language is in one of them, and only those of the last one are trained."""
     if new.method == "progressive":
         _refuse_new_column(run, there, new)
-    elif isinstance(there.encoder, ProgressiveSettings):
-        _refuse_in_columns(run, there.encoder.columns[-1].languages, new)
+    elif (trainable := there.encoder.trainable()) is not None:
+        _refuse_in_columns(run, trainable, new)
     else:
         return
     if new.rehearse:

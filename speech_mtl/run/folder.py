@@ -8,7 +8,7 @@ RUN/labels.json                 how many training utterances have a label of eac
 RUN/parameters.json             how many there are, are trained, and belong to each language
 RUN/start.json                  of a run that started from another: each weight as kept, new or left out
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
-    encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors
+    encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors or, of CTC, tasks/NAME/LANGUAGE.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
     contents.json               digests of these files, and what they mean nothing without; see `contents`
     in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
@@ -34,11 +34,13 @@ from speech_mtl.data.tokenizer import Tokenizer, load_tokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
 from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
-from speech_mtl.run.weights import COPY_AGAIN, unreadable
+from speech_mtl.run.build import build_targets
+from speech_mtl.run.weights import COPY_AGAIN
 from speech_mtl.scoring.rows import Amount, Rate
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import RUN_SETTINGS, load_recipe, refuse_no_run
-from speech_mtl.tasks import TASKS, Task
+from speech_mtl.settings.tasks import LabelTaskSection
+from speech_mtl.targets.target import LabelTarget, Target
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import ParameterCounts
 
@@ -46,10 +48,6 @@ _Read = TypeVar("_Read")
 
 NUMBER = re.compile("[0-9]{1,12}")
 """Names of folders that hold the state after so many updates."""
-
-
-class _Kind(TypedDict):
-    kind: str
 
 
 class LogRecord(TypedDict):
@@ -125,14 +123,14 @@ class Run:
             )
 
     def start(
-        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task] | None = None
+        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, LabelTarget] | None = None
     ) -> None:
         """Writes what a run begins with. The settings come last: they say that the rest is there."""
         claim_folder(self.path, "run")
         for language, tokenizer in tokenizers.items():
             tokenizer.save(self.path / "tokenizers" / f"{language}.json")
-        for name, task in (tasks or {}).items():
-            write_text(self._task_path(name), json_text({"kind": task.kind, **task.to_json()}))
+        for name, task in (labelled or {}).items():
+            write_text(self._task_path(name), json_text(task.to_json()))
         self.write_settings(recipe)
 
     def write_settings(self, recipe: Recipe) -> None:
@@ -146,13 +144,17 @@ class Run:
             for language in self.recipe().languages
         }
 
-    def tasks(self) -> dict[str, Task]:
-        """What the run predicts besides transcripts, by name, in the order of the recipe.
+    def labelled(self) -> dict[str, LabelTarget]:
+        """The targets of the run that have labels, by name, in the order of the recipe.
 
         Raises:
             InputError: A task's file is missing or damaged.
         """
-        return {name: _read_task(self._task_path(name), name) for name in self.recipe().tasks}
+        return {name: _read_task(self._task_path(name), name, own) for name, own in self.recipe().labelled.items()}
+
+    def targets(self) -> dict[str, Target]:
+        """All that the run predicts, by name."""
+        return build_targets(self.recipe(), self.tokenizers(), self.labelled())
 
     def write_labels(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Writes how many training utterances have a label of each language or task, and of how many."""
@@ -281,10 +283,8 @@ class Run:
         return folder
 
 
-def _read_task(path: Path, name: str) -> Task:
-    with unreadable("task", path, KeyError):
-        kind = TASKS[read_json(path, _Kind, COPY_AGAIN)["kind"]]
-    task = read_record(path, kind, COPY_AGAIN)
+def _read_task(path: Path, name: str, settings: LabelTaskSection) -> LabelTarget:
+    task = read_record(path, settings.member(), COPY_AGAIN)
     if task.name != name:
         raise InputError(
             f"{path} is that of another task", expected=repr(name), received=repr(task.name), action=COPY_AGAIN

@@ -66,16 +66,7 @@ def low_rank(there: Recipe, language: str) -> dict[str, Any]:
 @method
 def progressive(there: Recipe, language: str) -> dict[str, Any]:
     """The encoder stays as it is; a new one beside it listens to all of its layers."""
-    encoder = there.encoder
-    if isinstance(encoder, ProgressiveSettings):
-        columns = [column.model_dump(mode="json") for column in encoder.columns]
-        added = encoder.columns[-1].encoder
-        size = encoder.lateral_size
-    else:
-        columns = [{"languages": list(there.languages), "encoder": encoder.model_dump(mode="json")}]
-        added, size = encoder, ProgressiveSettings.model_fields["lateral_size"].default
-    columns.append({"languages": [language], "encoder": added.model_dump(mode="json")})
-    return {"encoder": {"kind": "progressive", "columns": columns, "lateral_size": size}}
+    return {"encoder": ProgressiveSettings.beside(there.encoder, list(there.languages), language)}
 
 
 def rate_factor(recipe: Recipe) -> float:

@@ -12,7 +12,7 @@ from speech_mtl.run.provenance import commit
 from speech_mtl.run.validation import error_figure, error_name, mean_of
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.tasks import Task
+from speech_mtl.targets.target import LabelTarget
 from speech_mtl.training.progress import Interval, Progress
 
 
@@ -23,7 +23,7 @@ class RunObserver:
         run: Where the log lies.
         recipe: The settings.
         names: Of the tasks, in the order of their weights.
-        tasks: Those besides transcripts.
+        tasks: Those that have labels.
         screen: Where lines are shown.
         show: The bar; see `Screen.training`.
     """
@@ -33,7 +33,7 @@ class RunObserver:
         run: Run,
         recipe: Recipe,
         names: tuple[str, ...],
-        tasks: Mapping[str, Task],
+        tasks: Mapping[str, LabelTarget],
         screen: Screen,
         show: Callable,
     ):
@@ -54,7 +54,7 @@ class RunObserver:
         losses = {
             name: round(loss, 5) for name, loss in zip(self.names, interval.losses(), strict=True) if loss is not None
         }
-        trained = (*self.recipe.trained_languages, *self.tasks)
+        trained = (*self.recipe.trained_languages, *self.recipe.tasks)
         weights = {
             n: round(weight, 5) for n, weight in zip(self.names, interval.weights(), strict=True) if n in trained
         }

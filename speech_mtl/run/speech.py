@@ -13,13 +13,13 @@ from speech_mtl.data.batching import Draw, batches
 from speech_mtl.data.examples import (
     Examples,
     Reading,
+    Removal,
     load_examples,
     parts_to_decode,
     refuse_many,
     utterances_at,
     within_budget,
 )
-from speech_mtl.data.labels import Removal, make_task
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
@@ -30,7 +30,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import audio_limits, build_plan
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.tasks import TASKS, Task
+from speech_mtl.targets.target import LabelTarget, Target
 
 Wrap = Callable[[Iterable, str], Iterable]
 """Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
@@ -162,7 +162,7 @@ def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:
 
 def removal(recipe: Recipe, language: str) -> Removal:
     """Which labels of a language's training speech count as unknown."""
-    kept = {task.label or name: task.keep_labels for name, task in recipe.tasks.items()}
+    kept = {task.label or name: task.keep_labels for name, task in recipe.labelled.items()}
     return Removal({TRANSCRIPT: recipe.languages[language].keep_transcripts, **kept}, recipe.data.subset_seed)
 
 
@@ -203,22 +203,23 @@ def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> No
         )
 
 
-def make_tasks(recipe: Recipe, splits: Sequence[Split]) -> dict[str, Task]:
-    """The tasks of a recipe besides transcripts, made from the labels that training uses and no others.
+def make_labelled(recipe: Recipe, splits: Sequence[Split]) -> dict[str, LabelTarget]:
+    """The targets of a recipe that have labels, made from the labels that training uses and no others.
 
     Raises:
         InputError: No utterance has a label for a task, or one has a label of another kind.
     """
-    tasks = {}
-    for name, settings in recipe.tasks.items():
+    targets = {}
+    for name, settings in recipe.labelled.items():
         utterances = (utterance for split in splits for utterance in training_utterances(recipe, split))
-        own = settings.model_dump(exclude={"kind", "label", "keep_labels", "pooling"})
-        tasks[name] = make_task(TASKS[settings.kind], name, settings.label or name, utterances, **own)
-    return tasks
+        targets[name] = settings.member().from_utterances(
+            name, settings.label or name, utterances, **settings.arguments()
+        )
+    return targets
 
 
 def training_examples(
-    recipe: Recipe, split: Split, tokenizer: Tokenizer, tasks: Mapping[str, Task], model: MultilingualModel
+    recipe: Recipe, split: Split, targets: Mapping[str, Target], model: MultilingualModel
 ) -> Examples:
     """What a language's training split offers; in a control, without its sound or its sense.
 
@@ -227,10 +228,10 @@ def training_examples(
     """
     data, shortest = recipe.data, 1.0 / max(recipe.augment.speeds)
     reading = Reading(
-        tokenizer,
+        split.language,
+        tuple(targets.values()),
         model.num_encoder_frames,
         model.frame_times_s,
-        tuple(tasks.values()),
         removal(recipe, split.language),
         data.require_all_labels,
         shortest,

@@ -8,19 +8,20 @@ import numpy as np
 
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError, printable
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.run.output_rows import copy_rows, old_heads
 from speech_mtl.run.weights import Part, load_part, part_names, part_path, set_part
-from speech_mtl.settings.network import ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.section import Section
-from speech_mtl.tasks import Task
+from speech_mtl.targets.ctc import Ctc
+from speech_mtl.targets.target import LabelTarget, Target
 
 KEPT, NEW, LEFT_OUT = "kept", "new", "left out"
 COPIED = "copies of layers that the run shares"
+NO_TASK, OTHER_HEAD = "the run has no such task", "the run's head is another"
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,7 @@ class PartOrigin:
 
     def __str__(self) -> str:
         group, _, name = self.part.partition("/")
-        if group in ("columns", "laterals"):
-            what = "column" if group == "columns" else "connections into column"
-            shown = f"{what} {int(name) + 1}"
-        else:
-            shown = f"own layers of {name}" if group == "own" else name or group
+        shown = {"own": f"own layers of {name}", "heads": name, "tasks": name}.get(group, self.part)
         return f"{shown} {self.state}" + (f": {self.reason}" if self.reason else "") + self._shown_rows()
 
     def _shown_rows(self) -> str:
@@ -61,11 +58,7 @@ class PartOrigin:
 
 
 def start_from(
-    source: Run,
-    recipe: Recipe,
-    model: MultilingualModel,
-    tokenizers: Mapping[str, Tokenizer],
-    tasks: Mapping[str, Task] | None = None,
+    source: Run, recipe: Recipe, model: MultilingualModel, targets: Mapping[str, Target]
 ) -> list[PartOrigin]:
     """Sets a network's encoder to that of a trained run, and the heads whose vocabulary or labels are the same.
 
@@ -76,15 +69,19 @@ def start_from(
     """
     _refuse_other_features(source, recipe)
     folder, parts = source.best_folder(), model.parts()
-    arrays = _named_as_here({name: load_part(part_path(folder, name)) for name in part_names(folder)}, recipe)
+    arrays = {name: load_part(part_path(folder, name)) for name in part_names(folder)}
+    if "encoder" in arrays:  # the whole encoder of a run becomes the first part of one that has several
+        arrays[next(iter(recipe.encoder.parts()))] = arrays.pop("encoder")
     copied = _copy_shared_layers(arrays, parts)
-    reasons, there = dict(_reasons_for_new(source, recipe, tokenizers, tasks or {})), source.recipe()
-    may_be_new = (name for name in parts.keys() - arrays if name.startswith("own/") or name in _last_column(recipe))
+    reasons, there = dict(_reasons_for_new(source, recipe, model, targets)), source.recipe()
+    new_parts, transcripts = recipe.encoder.new_parts(), targets[TRANSCRIPT]
+    tokenizers = transcripts.tokenizers if isinstance(transcripts, Ctc) else {}
+    may_be_new = (name for name in parts.keys() - arrays if name.startswith("own/") or name in new_parts)
     reasons |= {name: "the run has no such layers" for name in may_be_new if not _has_layers(there, name)}
     origins, rows = [], {}
     for language in tokenizers if recipe.training.copy_output_rows else ():
         if (name := f"heads/{language}") in reasons:
-            others = _of_the_same_frames(source, recipe, model, reasons, language)
+            others = _of_the_same_frames(source, recipe, reasons, language)
             heads = old_heads(folder, others, parts[name])
             rows[name] = copy_rows(parts[name], tokenizers[language].vocabulary, heads, language)
     for name, part in parts.items():
@@ -101,47 +98,24 @@ def start_from(
     return origins
 
 
-def _of_the_same_frames(
-    source: Run, recipe: Recipe, model: MultilingualModel, new: Container[str], language: str
-) -> dict[str, Tokenizer]:
+def _of_the_same_frames(source: Run, recipe: Recipe, new: Container[str], language: str) -> dict[str, Tokenizer]:
     """The run's languages whose output layers see frames like those of a language; none where its layers are new.
 
     Adapters that are new do not matter: at first they change nothing.
     """
-    column = model.column_of(language)
+    there, tap = source.recipe().encoder, recipe.encoder.tap_of(language)
+    place = next(i for i, one in enumerate(recipe.encoder.parts().items()) if one[1] == tap)
     has_own = recipe.sharing.kind != "whole_encoder"
-    if f"columns/{column}" in new or (has_own and f"own/{language}" in new):
+    if list(recipe.encoder.parts())[place] in new or (has_own and f"own/{language}" in new):
         return {}
-    there, tokenizers = source.recipe().encoder, source.tokenizers()
-    if isinstance(there, ProgressiveSettings):
-        return {other: own for other, own in tokenizers.items() if other in there.columns[column].languages}
-    return tokenizers
-
-
-def _named_as_here(arrays: dict[str, dict[str, np.ndarray]], recipe: Recipe) -> dict[str, dict[str, np.ndarray]]:
-    """An encoder becomes the first column of a progressive one."""
-    if isinstance(recipe.encoder, ProgressiveSettings) and "encoder" in arrays:
-        arrays["columns/0"] = arrays.pop("encoder")
-    return arrays
-
-
-def _last_column(recipe: Recipe) -> list[str]:
-    """The parts that a progressive encoder trains."""
-    if not isinstance(recipe.encoder, ProgressiveSettings):
-        return []
-    last = len(recipe.encoder.columns) - 1
-    return [f"columns/{last}", f"laterals/{last}"]
+    same = list(there.parts().values())[place]
+    return {other: own for other, own in source.tokenizers().items() if there.tap_of(other) == same}
 
 
 def _has_layers(there: Recipe, part: str) -> bool:
-    """Whether a run has a part for one language or of one column by its recipe: if so, the file must be there."""
+    """Whether a run has a part by its recipe: if so, the file must be there."""
     group, _, name = part.partition("/")
-    if group == "own":
-        return name in _languages_with_layers(there)
-    if group == "columns":
-        return int(name) < len(_columns(there))
-    heard = there.encoder.heard() if isinstance(there.encoder, ProgressiveSettings) else []
-    return any(heard[int(name) : int(name) + 1])
+    return name in _languages_with_layers(there) if group == "own" else part in there.encoder.parts()
 
 
 def _languages_with_layers(recipe: Recipe) -> tuple[str, ...]:
@@ -170,25 +144,32 @@ def _copy_shared_layers(arrays: dict[str, dict[str, np.ndarray]], parts: Mapping
 
 
 def _reasons_for_new(
-    source: Run, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], tasks: Mapping[str, Task]
+    source: Run, recipe: Recipe, model: MultilingualModel, targets: Mapping[str, Target]
 ) -> Iterator[tuple[str, str]]:
     """The parts that are not taken over, and why."""
-    there, labels = source.tokenizers(), source.tasks()
-    for language, tokenizer in tokenizers.items():
-        if language not in there:
-            _refuse_other_tag(source, there, language)
-            yield f"heads/{language}", "the run has no such language"
-        elif recipe.languages[language].output_layer == "new":
-            yield f"heads/{language}", "the recipe asks for a new output layer"
-        elif there[language].vocabulary != tokenizer.vocabulary:
-            yield f"heads/{language}", "the run's vocabulary is another"
-    for name, task in tasks.items():
-        if name not in labels:
-            yield f"tasks/{name}", "the run has no such task"
-        elif labels[name].to_json() != task.to_json():
-            yield f"tasks/{name}", "the run's labels are others"
-        elif _head_of(source.recipe(), labels[name]) != _head_of(recipe, task):
-            yield f"tasks/{name}", "the run's head is another"
+    there = source.targets()
+    for name, target in targets.items():
+        old, part = there.get(name), model.heads[name].path
+        if isinstance(target, Ctc):
+            known = old.tokenizers if isinstance(old, Ctc) else {}
+            taps = old.tap_of if isinstance(old, Ctc) else {}
+            for language, tokenizer in target.tokenizers.items():
+                if language not in known:
+                    _refuse_other_tag(source, source.tokenizers(), language)
+                    yield f"{part}/{language}", "the run has no such language" if name in there else NO_TASK
+                elif recipe.languages[language].output_layer == "new":
+                    yield f"{part}/{language}", "the recipe asks for a new output layer"
+                elif known[language].vocabulary != tokenizer.vocabulary:
+                    yield f"{part}/{language}", "the run's vocabulary is another"
+                elif not target.by_language and taps[language] != target.tap_of[language]:
+                    yield f"{part}/{language}", OTHER_HEAD
+        elif isinstance(target, LabelTarget):
+            if not isinstance(old, LabelTarget):
+                yield part, NO_TASK
+            elif old.to_json() != target.to_json():
+                yield part, "the run's labels are others"
+            elif (type(old), old.at, old.pooling) != (type(target), target.at, target.pooling):
+                yield part, OTHER_HEAD
 
 
 def _refuse_other_tag(source: Run, there: Mapping[str, Tokenizer], language: str) -> None:
@@ -200,11 +181,6 @@ def _refuse_other_tag(source: Run, there: Mapping[str, Tokenizer], language: str
             received=f"languages.{language}",
             action=f"call it {other} in the recipe, too, so that its output layer is found",
         )
-
-
-def _head_of(recipe: Recipe, task: Task) -> tuple[str, str | None]:
-    """What kind of head a task has, and how it pools; its weights may have the same shapes as those of another."""
-    return task.kind, getattr(recipe.tasks[task.name], "pooling", None)
 
 
 def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
@@ -228,9 +204,8 @@ def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
 
 def _refuse_other_features(source: Run, recipe: Recipe) -> None:
     there, pairs = source.recipe(), {}
-    several = isinstance(recipe.encoder, ProgressiveSettings)
-    for k, (one, other) in enumerate(zip(_columns(there), _columns(recipe), strict=False)):
-        section = f"encoder.columns.{k}.encoder" if several else "encoder"
+    old, new = there.encoder.encoders(), recipe.encoder.encoders()
+    for one, (section, other) in zip(old.values(), new.items(), strict=False):
         # Dropout and the folder of a public encoder have no weights of their own: the run's are taken over.
         without = {"dropout", "dir"}
         pairs |= _settings(section, one.model_dump(exclude=without), other.model_dump(exclude=without))
@@ -238,8 +213,8 @@ def _refuse_other_features(source: Run, recipe: Recipe) -> None:
     pairs["data.sample_rate_hz"] = there.data.sample_rate_hz, recipe.data.sample_rate_hz
     if there.sharing.kind != "whole_encoder":  # shared layers can be copied for each language, but not the reverse
         pairs |= _settings("sharing", there.sharing.model_dump(), recipe.sharing.model_dump())
-    if len(_columns(there)) > len(_columns(recipe)):
-        pairs["encoder.columns"] = len(_columns(there)), len(_columns(recipe))
+    if len(old) > len(new):
+        pairs["number of encoders"] = len(old), len(new)
     changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     if changed:
         raise InputError(
@@ -248,12 +223,6 @@ def _refuse_other_features(source: Run, recipe: Recipe) -> None:
             received="; ".join(f"{key}: {pair[1]}" for key, pair in changed.items()),
             action=f"take these settings from {source.settings_path}, or train without init_from",
         )
-
-
-def _columns(recipe: Recipe) -> list[Section]:
-    """The encoders of a progressive network, or the only one."""
-    encoder = recipe.encoder
-    return [column.encoder for column in encoder.columns] if isinstance(encoder, ProgressiveSettings) else [encoder]
 
 
 def _settings(section: str, there: Mapping, here: Mapping) -> dict[str, tuple]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
@@ -16,6 +17,7 @@ from speech_mtl.run.build import (
     build_optimizer,
     build_schedule,
     build_step,
+    build_targets,
     build_unfreezing,
     build_weighting,
 )
@@ -30,7 +32,7 @@ from speech_mtl.run.resume import is_finished, taken_up
 from speech_mtl.run.speech import (
     Split,
     TrainingSpeech,
-    make_tasks,
+    make_labelled,
     make_tokenizer,
     open_split,
     refuse_new_letters,
@@ -42,7 +44,7 @@ from speech_mtl.run.validation import Conflicts, DevLook, Validation
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings
-from speech_mtl.tasks import Task
+from speech_mtl.targets.target import Target
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.state import TrainState
 
@@ -91,19 +93,19 @@ def train(
         for i, language in enumerate(recipe.languages)
         if language in recipe.trained_languages
     }
-    tokenizers, tasks = _tokenizers(run, recipe, splits), _tasks(run, recipe, splits)
-    model = build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}, tasks)
-    examples = {
-        i: training_examples(recipe, split, tokenizers[split.language], tasks, model) for i, split in splits.items()
-    }
-    recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, tasks)
+    tokenizers = _tokenizers(run, recipe, splits)
+    labelled = run.labelled() if begun else make_labelled(recipe, list(splits.values()))
+    targets = build_targets(recipe, tokenizers, labelled)
+    model = build_model(recipe, targets)
+    examples = {i: training_examples(recipe, split, targets, model) for i, split in splits.items()}
+    recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, labelled)
     references = _references(recipe, recognizer, screen)
     _refuse_unlabelled_target(recipe, references)
     if not of_plan:
         _look_at_held_out(recipe, splits, references, screen)
     origins = []
     if recipe.init_from and not run.has_checkpoint():
-        origins = start_from(Run(recipe.init_from), recipe, model, tokenizers, tasks)
+        origins = start_from(Run(recipe.init_from), recipe, model, targets)
         screen.say(f"Weights from {recipe.init_from}: " + "; ".join(map(str, origins)) + ".")
     claim_folder(path, "run")
     with run.lock():
@@ -111,15 +113,15 @@ def train(
             used = [*splits.values(), *(own.split for own in references.values())]
             write_made_from(run, recipe, used, history(run, changes) if begun else [])
         if not begun:
-            run.start(recipe, tokenizers, tasks)
+            run.start(recipe, tokenizers, labelled)
         if origins:
             write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
-        counts = _label_counts(splits, examples, tasks)
+        counts = _label_counts(splits, examples, targets)
         run.write_labels(counts)
         _report_speech(recipe, splits, examples, references, counts, recognizer, screen)
         _report_warmup(recipe.training, screen)
         known = tuple(name for name, (num_known, _) in counts.items() if num_known)
-        objective = Objective(model.languages, tuple(tasks.values()), known)
+        objective = Objective(model.languages, tuple(targets.values()), known, recipe.trained_languages)
         _train(run, recipe, recognizer, objective, TrainingSpeech(recipe, splits, examples), references, screen)
     return run
 
@@ -197,31 +199,29 @@ def _references(recipe: Recipe, recognizer: Recognizer, screen: Screen) -> dict[
     return {language: load_references(recipe, language, "dev", recognizer, screen.progress) for language in looked_at}
 
 
-def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, Task]:
-    return run.tasks() if run.exists() else make_tasks(recipe, list(splits.values()))
-
-
 def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:
     """Of a task that is the target; without labels no weights would be the best."""
     dev = [own.examples for own in references.values()]
-    if recipe.target not in recipe.tasks or any(own.labels[recipe.target].num_labelled for own in dev):
+    if recipe.target not in recipe.labelled or any(own.targets[recipe.target].num_known for own in dev):
         return
     raise InputError(
         f"No dev utterance has a label for the target {recipe.target!r}",
-        expected=f"labels under {recipe.tasks[recipe.target].label or recipe.target!r} in the dev manifests",
+        expected=f"labels under {recipe.labelled[recipe.target].label or recipe.target!r} in the dev manifests",
         received=f"none in {sum(map(len, dev))} utterances of {', '.join(references)}",
         action="label some of them, or choose another target, such as a language or target=null",
     )
 
 
 def _label_counts(
-    splits: Mapping[int, Split], examples: Mapping[int, Examples], tasks: Mapping[str, Task]
+    splits: Mapping[int, Split], examples: Mapping[int, Examples], targets: Mapping[str, Target]
 ) -> dict[str, tuple[int, int]]:
     """By language and task: how many utterances have a transcript or label, and of how many."""
-    transcripts = {split.language: (examples[i].num_transcribed, len(examples[i])) for i, split in splits.items()}
-    total = sum(map(len, examples.values()))
-    labels = {name: sum(own.labels[name].num_labelled for own in examples.values()) for name in tasks}
-    return transcripts | {name: (labelled, total) for name, labelled in labels.items()}
+    found = {}
+    for name, target in targets.items():
+        pairs = {split.language: (examples[i].targets[name].num_known, len(examples[i])) for i, split in splits.items()}
+        known, sizes = zip(*pairs.values(), strict=True)
+        found |= pairs if target.by_language else {name: (sum(known), sum(sizes))}
+    return found
 
 
 def _report_warmup(settings: TrainingSettings, screen: Screen) -> None:
@@ -244,7 +244,7 @@ def _report_speech(recipe, splits, examples, references, counts, recognizer: Rec
         minutes = float(examples[i].num_samples.sum()) / recipe.data.sample_rate_hz / 60
         line = f"{split.language}: {len(examples[i])} utterances, {minutes:.1f} minutes"
         line += controls[recipe.languages[split.language].replace]
-        if (transcribed := examples[i].num_transcribed) < len(examples[i]):
+        if (transcribed := examples[i].targets[TRANSCRIPT].num_known) < len(examples[i]):
             line += f", {transcribed} with a transcript"
         if examples[i].num_unlabelled:
             line += f"; {examples[i].num_unlabelled} others without " + (

@@ -16,7 +16,7 @@ from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.settings.decoding import DecodingSettings
-from speech_mtl.tasks import Task
+from speech_mtl.targets.target import LabelTarget
 
 SUFFIXES = (
     *("aac", "aif", "aifc", "aiff", "amr", "au", "caf", "flac", "gsm", "m4a", "mp3", "mp4", "nist", "oga", "ogg"),
@@ -71,7 +71,7 @@ def transcribe_files(
             yield path, error
 
 
-def label_values(tasks: Mapping[str, Task], hypothesis: Hypothesis) -> dict[str, Any]:
+def label_values(tasks: Mapping[str, LabelTarget], hypothesis: Hypothesis) -> dict[str, Any]:
     """What the tasks besides transcripts predict, by name; of those over frames nothing."""
     return {name: task.decode(hypothesis.labels[name]) for name, task in tasks.items() if not task.over_frames}
 

@@ -14,7 +14,6 @@ from speech_mtl.run.plateau import is_on_plateau
 from speech_mtl.run.speech import TrainingSpeech
 from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.tasks import TASKS
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.state import TrainState
 
@@ -25,7 +24,7 @@ MOST_NAMED = 4
 def error_name(recipe: Recipe) -> str:
     """What the error that early stopping looks at is of; of a task, the figure that is reported."""
     if recipe.target in recipe.tasks:
-        return f"validation {TASKS[recipe.tasks[recipe.target].kind].metric} of {recipe.target}"
+        return f"validation {recipe.tasks[recipe.target].member().metric} of {recipe.target}"
     languages = [recipe.target] if recipe.target else recipe.trained_languages
     return "validation character error rate, " + mean_of(languages)
 
@@ -33,7 +32,7 @@ def error_name(recipe: Recipe) -> str:
 def error_figure(recipe: Recipe, error: float) -> str:
     """Its value."""
     if recipe.target in recipe.tasks:
-        return f"{TASKS[recipe.tasks[recipe.target].kind].score(error):.3g}"
+        return f"{recipe.tasks[recipe.target].member().score(error):.3g}"
     return f"{error:.1%}"
 
 

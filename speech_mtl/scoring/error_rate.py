@@ -34,7 +34,7 @@ class TaskScore:
     """The errors of a task other than transcripts. Scores of several sets can be added.
 
     Attributes:
-        errors: Wrong classes, deviations, or wrong tags; see `tasks.Task.errors`.
+        errors: Wrong classes, deviations, or wrong tags; see `targets.LabelTarget.errors`.
         counted: What errors are counted against.
         num_labelled: Utterances of which anything is known.
     """

@@ -67,7 +67,7 @@ class TaskRow(TypedDict):
         task: Its name.
         metric: Name of the figure in `value`.
         value: Accuracy, F1 or mean absolute error; None if no label is known.
-        errors: Wrong classes, deviations, or wrong tags; see `tasks.Task.errors`. Rows can be added up.
+        errors: Wrong classes, deviations, or wrong tags; see `targets.LabelTarget.errors`. Rows can be added up.
         counted: What errors are counted against.
         num_labelled: Utterances of which anything is known.
     """

@@ -2,11 +2,13 @@
 
 import json
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from speech_mtl.datatypes import TOP
 from speech_mtl.settings.section import (
     WHOLE,
     Few,
@@ -97,13 +99,37 @@ class EncoderSettings(Kinds):
     if TYPE_CHECKING:
         num_layers: int
 
+    def taps(self) -> tuple[str, ...]:
+        """The frames that a head can be at; see `models.encoder.Encoder`."""
+        return (*(f"block_{i}" for i in range(self.num_layers)), TOP)
+
+    def tap_of(self, _language: str) -> str:
+        """The frames that a language is recognised from."""
+        return TOP
+
+    def trainable(self) -> tuple[str, ...] | None:
+        """The languages that can be trained further; None: any."""
+        return None
+
+    def encoders(self) -> dict[str, "EncoderSettings"]:
+        """The stacks of blocks that it is made of, by the key of their settings."""
+        return {"encoder": self}
+
+    def parts(self) -> dict[str, str]:
+        """The parts of its weights, without those of one language; of each stack of blocks, the tap at its end."""
+        return {"encoder": TOP}
+
+    def new_parts(self) -> tuple[str, ...]:
+        """The parts that a run it starts from need not have."""
+        return ()
+
 
 class OneEncoderSettings(EncoderSettings):
     """An encoder that can be a column of a progressive one."""
 
 
-class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.encoders:Conformer"):
-    """See `models.encoders.Conformer`."""
+class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conformer:Conformer"):
+    """See `models.conformer.Conformer`."""
 
     has_attention = True
     num_layers: Layers = 6
@@ -130,8 +156,8 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.enco
         return self
 
 
-class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.encoders:RecurrentEncoder"):
-    """See `models.encoders.RecurrentEncoder`."""
+class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recurrent:RecurrentEncoder"):
+    """See `models.recurrent.RecurrentEncoder`."""
 
     num_layers: Layers = 3
     """Recurrent layers."""
@@ -215,6 +241,34 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
     def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Blocks of every column."""
         return self.columns[-1].encoder.num_layers
+
+    def taps(self) -> tuple[str, ...]:
+        return (*(f"column_{k}" for k in range(len(self.columns))), TOP)
+
+    def tap_of(self, language: str) -> str:
+        return f"column_{next(k for k, one in enumerate(self.columns) if language in one.languages)}"
+
+    def trainable(self) -> tuple[str, ...] | None:
+        return self.columns[-1].languages
+
+    @classmethod
+    def beside(cls, encoder: EncoderSettings, languages: Sequence[str], language: str) -> dict[str, Any]:
+        """Settings of an encoder that some languages were trained with, and of one like its last beside it."""
+        if not isinstance(encoder, cls):
+            encoder = cls.model_validate({"columns": [{"languages": languages, "encoder": encoder.model_dump()}]})
+        added = encoder.columns[-1].model_copy(update={"languages": (language,), "hears": None})
+        return encoder.model_copy(update={"columns": (*encoder.columns, added)}).model_dump(mode="json")
+
+    def encoders(self) -> dict[str, EncoderSettings]:
+        return {f"encoder.columns.{k}.encoder": one.encoder for k, one in enumerate(self.columns)}
+
+    def parts(self) -> dict[str, str]:
+        laterals = [f"laterals/{k}" for k, heard in enumerate(self.heard()) if heard]
+        return {f"columns/{k}": f"column_{k}" for k in range(len(self.columns))} | dict.fromkeys(laterals, "")
+
+    def new_parts(self) -> tuple[str, ...]:
+        last = len(self.columns) - 1
+        return f"columns/{last}", f"laterals/{last}"
 
     def heard(self) -> list[tuple[int, ...]]:
         """By column, the earlier ones that it listens to."""

@@ -27,7 +27,7 @@ from speech_mtl.settings.network import (
 )
 from speech_mtl.settings.section import FilePath, LanguageName, Name, Section, Seed, Text, Word
 from speech_mtl.settings.study import CompareSettings, TuneSettings
-from speech_mtl.settings.tasks import TaskSettings
+from speech_mtl.settings.tasks import LabelTaskSection, TaskSettings
 from speech_mtl.settings.training import (
     Equal,
     GradientSettings,
@@ -113,9 +113,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _target_is_a_language(self):
-        if self.target is not None and self.target not in (*self.languages, *self.tasks):
+        if self.target is not None and self.target not in (*self.languages, *self.labelled):
             raise ValueError(
-                f"target must be one of the languages or tasks: {', '.join([*self.languages, *self.tasks])}"
+                f"target must be one of the languages or tasks: {', '.join([*self.languages, *self.labelled])}"
             )
         return self
 
@@ -128,12 +128,22 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _labels_are_kept_alike(self):
         kept: dict[str, float] = {}
-        for name, task in self.tasks.items():
+        for name, task in self.labelled.items():
             label = task.label or name
             if label == TRANSCRIPT:
                 raise ValueError(f"tasks.{name}: the label {TRANSCRIPT!r} stands for transcripts; choose another name")
             if kept.setdefault(label, task.keep_labels) != task.keep_labels:
                 raise ValueError(f"tasks of the label {label!r} must have the same keep_labels")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_have_frames(self):
+        taps = self.encoder.taps() if self.tasks else ()
+        for name, task in self.tasks.items():
+            if task.at not in taps:
+                raise ValueError(f"tasks.{name}.at must be one of {', '.join(taps)}")
+            if name == TRANSCRIPT:
+                raise ValueError(f"a task must not have the name {name!r}, which stands for the transcripts")
         return self
 
     @model_validator(mode="after")
@@ -177,6 +187,11 @@ class Recipe(Section):
             return cls.model_validate(values)
         except ValidationError as error:
             raise input_error(error, cls, where) from None
+
+    @property
+    def labelled(self) -> dict[str, LabelTaskSection]:
+        """The tasks that have labels, and of which errors are counted."""
+        return {name: task for name, task in self.tasks.items() if isinstance(task, LabelTaskSection)}
 
     @property
     def trained_languages(self) -> tuple[str, ...]:

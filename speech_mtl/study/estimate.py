@@ -11,8 +11,9 @@ import numpy as np
 from speech_mtl.backend import compile_forward
 from speech_mtl.data.examples import parts_to_decode
 from speech_mtl.data.manifest import read_manifest
-from speech_mtl.datatypes import SPLITS, Batch
-from speech_mtl.run.build import build_model, build_optimizer, build_step, build_weighting
+from speech_mtl.data.tokenizer import of_size
+from speech_mtl.datatypes import SPLITS, TRANSCRIPT, Batch, Tokens
+from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets, build_weighting
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.tables import duration, markdown_table
@@ -169,16 +170,17 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
     # Labels are not read: without the tasks' heads, which take next to no time, and without weights that name them.
     weightless = {"weighting": {}} if recipe.weighting.kind == "fixed" else {}
     plain = recipe.overridden({"tasks": {}, "target": None, **weightless})
-    model = build_model(plain, dict.fromkeys(plain.languages, NUM_TOKENS))
+    targets = build_targets(plain, {language: of_size(NUM_TOKENS, language) for language in plain.languages}, {})
+    model = build_model(plain, targets)
     built_s, batch = passed(), _noise(plain)
     optimizer = build_optimizer(model, plain.training, plain.trained_languages)
-    objective = Objective(model.languages)
+    objective = Objective(model.languages, tuple(targets.values()), trained=plain.trained_languages)
     state = TrainState(model, optimizer, build_weighting(plain, objective))
     step, weights = build_step(plain, state, objective), np.ones(len(plain.languages))
     passed()
     times = [(step(batch, 1e-4, weights, update)(), passed())[1] for update in range(1 + NUM_STEPS)]
     update_s = float(np.median(times[1:]))
-    forward, inputs = compile_forward(model), (batch.waveforms, batch.num_samples, batch.language_ids)
+    forward, inputs = compile_forward(model, plain.trained_languages), batch[:3]
     passed()
     recognised = [(forward(*inputs), passed())[1] for _ in range(1 + NUM_STEPS)]
     recognise_s = float(np.median(recognised[1:]))
@@ -206,12 +208,12 @@ def _noise(recipe: Recipe) -> Batch:
     rows, samples = max(1, int(recipe.data.batch_s / duration_s)), int(duration_s * recipe.data.sample_rate_hz)
     generator = np.random.default_rng(0)
     trained = [i for i, name in enumerate(recipe.languages) if name in recipe.trained_languages]
+    tokens = generator.integers(1, NUM_TOKENS, (rows, num_tokens))
     return Batch(
         waveforms=generator.normal(0, 0.1, (rows, samples)).astype(np.float32),
         num_samples=np.full(rows, samples, np.int32),
         language_ids=np.resize(np.array(trained, np.int32), rows),
-        tokens=generator.integers(1, NUM_TOKENS, (rows, num_tokens)).astype(np.int32),
-        num_tokens=np.full(rows, num_tokens, np.int32),
+        targets={TRANSCRIPT: Tokens(tokens.astype(np.int32), np.full(rows, num_tokens, np.int32))},
     )
 
 

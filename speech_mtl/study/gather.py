@@ -120,7 +120,7 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -
     if language not in test_sets:
         test_sets[language] = _empty_test_set(run, language, records)
     ids, heard = ([record[key] for record in records] for key in ("id", "hypothesis"))
-    tasks = {name: task.metric for name, task in run.tasks().items()}
+    tasks = {name: task.metric for name, task in run.labelled().items()}
     test_sets[language].metrics |= tasks
     errors = {name: [record.get("label_errors", {})[name] for record in records] for name in tasks}
     test_sets[language].add(model, ids, heard, errors)

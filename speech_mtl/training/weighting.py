@@ -127,7 +127,7 @@ class Uncertainty(Weighting):
         self.learning_rate = learning_rate
         self.log_variances = np.zeros(self.size)
         self.range = -np.log(max_weight), -np.log(min_weight)
-        self.factors = np.array([1.0] * len(objective.languages) + [t.likelihood_factor for t in objective.tasks])
+        self.factors = objective.likelihood_factors
 
     def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
         return self.factors * np.exp(-self.log_variances)

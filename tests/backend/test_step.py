@@ -3,13 +3,15 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from made_up_targets import model_of, objective_of
+from made_up_targets import tokens as targets_of
 
 from speech_mtl.backend import compile_forward, compile_step, ctc_loss
 from speech_mtl.backend.step import StepResult
-from speech_mtl.data.batching import padded_rows
-from speech_mtl.datatypes import Batch
+from speech_mtl.data.columns import padded_rows
+from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.decoding.greedy import Greedy
-from speech_mtl.run.build import build_model, build_optimizer
+from speech_mtl.run.build import build_optimizer
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.objective import Objective
 
@@ -49,9 +51,9 @@ class Training:
     """A fresh build of the recipe, its compiled step, and the losses and norms of its updates with equal weights."""
 
     def __init__(self):
-        self.model = build_model(RECIPE, NUM_TOKENS)
+        self.model = model_of(RECIPE, NUM_TOKENS)
         self.optimizer = build_optimizer(self.model, RECIPE.training)
-        self.step = compile_step(self.model, self.optimizer, Objective(self.model.languages))
+        self.step = compile_step(self.model, self.optimizer, objective_of(self.model))
         self.curve: list[tuple[list[float], float]] = []
 
     def update(self, batch: Batch, rate: float = 1e-2) -> StepResult:
@@ -69,14 +71,14 @@ def batch(speak) -> Batch:
     waveforms, num_samples = padded_rows([speak(text) for text in TEXTS], np.float32)
     tokens, num_tokens = padded_rows([np.array(["abcd".index(c) + 1 for c in text]) for text in TEXTS], np.int32)
     tokens[2, : num_tokens[2]] = 5 - tokens[2, : num_tokens[2]]
-    return Batch(waveforms, num_samples, np.array([0, 0, 1], "int32"), tokens, num_tokens)
+    return Batch(waveforms, num_samples, np.array([0, 0, 1], "int32"), targets_of(tokens, num_tokens))
 
 
 def longer(batch: Batch) -> Batch:
     """The same, with more padding."""
-    return batch._replace(
-        waveforms=np.pad(batch.waveforms, ((0, 0), (0, 1000))), tokens=np.pad(batch.tokens, ((0, 0), (0, 2)))
-    )
+    ids, sizes = batch.targets[TRANSCRIPT]
+    waveforms = np.pad(batch.waveforms, ((0, 0), (0, 1000)))
+    return batch._replace(waveforms=waveforms, targets=targets_of(np.pad(ids, ((0, 0), (0, 2))), sizes))
 
 
 def as_the_step_sees(batch: Batch) -> Batch:
@@ -100,17 +102,18 @@ def test_training(batch, monkeypatch, value_and_gradients):
     seen = as_the_step_sees(batch)
 
     def loss_per_token():
-        logits = model(*seen[:3], training=True)
-        return ops.sum(ctc_loss(logits.values, logits.num_frames, seen.tokens, seen.num_tokens)) / 10
+        outputs = model(*seen[:3], training=True)
+        return ops.sum(ctc_loss(outputs.values[TRANSCRIPT], outputs.num_frames, *seen.targets[TRANSCRIPT])) / 10
 
-    assert batch.num_tokens.sum() == 10
+    tokens, num_tokens = batch.targets[TRANSCRIPT]
+    assert num_tokens.sum() == 10
     state = ops.convert_to_numpy(random.value)
     value, gradients = value_and_gradients(loss_per_token, model.trainable_variables)
     random.assign(state)
     before = first.weights()
     found = first.update(batch)
     assert found.losses.shape == found.counts.shape == (3, 1)
-    assert found.counts[:, 0].tolist() == batch.num_tokens.tolist()
+    assert found.counts[:, 0].tolist() == num_tokens.tolist()
     assert found.losses.sum() / 10 == pytest.approx(float(value), rel=1e-4)
     assert found.objective == pytest.approx(float(value), rel=1e-4)
     assert found.products.size == 0, "nobody asked for them"
@@ -131,24 +134,25 @@ def test_training(batch, monkeypatch, value_and_gradients):
     # It learns, in batches of several shapes, and is traced once a build.
     for update in range(180):
         first.update(longer(batch) if update % 2 else batch)
-    first.update(batch.mapped(lambda array: array[:2]), 0.0)
+    first.update(keras.tree.map_structure(lambda array: array[:2], batch), 0.0)
     if keras.backend.backend() == "tensorflow":
         assert len(traces) == 2
     forward = compile_forward(model)
-    logits = forward(*batch[:3])
-    learnt = ops.convert_to_numpy(ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens))
+    values, num_frames = forward(*batch[:3])
+    logits = values[TRANSCRIPT]
+    learnt = ops.convert_to_numpy(ctc_loss(logits, num_frames, tokens, num_tokens))
     assert sum(first.curve[0][0]) > 15
     assert learnt.max() < 0.3
-    assert isinstance(logits.values, np.ndarray)
-    assert logits.labels == {}
-    greedy, true = Greedy([], "aa"), zip(logits.values, logits.num_frames, strict=True)
-    decoded = [[token.number for token in greedy.decode(values[:size]).tokens] for values, size in true]
-    assert decoded == [row[:size].tolist() for row, size in zip(batch.tokens, batch.num_tokens, strict=True)]
+    assert isinstance(logits, np.ndarray)
+    assert list(values) == [TRANSCRIPT]
+    greedy, true = Greedy([], "aa"), zip(logits, num_frames, strict=True)
+    decoded = [[token.number for token in greedy.decode(rows[:size]).tokens] for rows, size in true]
+    assert decoded == [row[:size].tolist() for row, size in zip(tokens, num_tokens, strict=True)]
 
     # The compiled network is the network.
     eager = model(*batch[:3], training=False)
-    np.testing.assert_allclose(logits.values, ops.convert_to_numpy(eager.values), rtol=1e-3, atol=1e-3)
-    np.testing.assert_array_equal(logits.num_frames, ops.convert_to_numpy(eager.num_frames))
+    np.testing.assert_allclose(logits, ops.convert_to_numpy(eager.values[TRANSCRIPT]), rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(num_frames, ops.convert_to_numpy(eager.num_frames))
 
 
 @pytest.fixture
@@ -174,9 +178,9 @@ def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(under_jax, r
     for num_samples in range(500, room, 37):
         num_rows = room // num_samples
         waveforms, ones = np.zeros((num_rows, num_samples), np.int8), np.ones(num_rows, np.int32)
-        batch = Batch(waveforms, ones, ones, np.ones((num_rows, 7)), ones)
+        batch = Batch(waveforms, ones, ones, targets_of(np.ones((num_rows, 7)), ones))
         padded = under_jax.in_common_shapes(batch, room, max_tokens=9)
-        assert padded.tokens.shape == (len(padded.waveforms), 9)
+        assert padded.targets[TRANSCRIPT].ids.shape == (len(padded.waveforms), 9)
         assert all(there >= size for there, size in zip(padded.waveforms.shape, batch.waveforms.shape, strict=True))
         assert padded.waveforms.size <= 1.5 * room
         shapes.add(padded.waveforms.shape)
@@ -189,20 +193,20 @@ def test_batches_that_are_larger_than_the_room_fit_too(under_jax):
     """Of utterances that are longer than a batch may be, or one more of them after rounding."""
     for num_rows, num_samples in [(1, 5000), (3, 5000), (41, 100)]:
         ones = np.ones(num_rows, np.int32)
-        batch = Batch(np.zeros((num_rows, num_samples)), ones, ones, np.ones((num_rows, 2)), ones)
+        batch = Batch(np.zeros((num_rows, num_samples)), ones, ones, targets_of(np.ones((num_rows, 2)), ones))
         padded = under_jax.in_common_shapes(batch, room=4000)
         assert padded.waveforms.shape[0] >= num_rows
-        assert padded.num_tokens.sum() == num_rows
+        assert padded.targets[TRANSCRIPT].sizes.sum() == num_rows
 
 
 def test_padding_to_common_shapes_changes_no_loss(batch, under_jax):
-    padded, model = under_jax.in_common_shapes(batch), build_model(RECIPE, NUM_TOKENS)
+    padded, model = under_jax.in_common_shapes(batch), model_of(RECIPE, NUM_TOKENS)
     assert (len(batch.num_samples), len(padded.num_samples)) == (3, 3)
-    padded = padded.mapped(lambda array: np.pad(array, [(0, 1)] + [(0, 0)] * (array.ndim - 1)))
+    padded = keras.tree.map_structure(lambda one: np.pad(one, [(0, 1)] + [(0, 0)] * (one.ndim - 1)), padded)
 
     def losses(of: Batch) -> np.ndarray:
-        logits = model(*of[:3], training=False)
-        return ops.convert_to_numpy(ctc_loss(logits.values, logits.num_frames, of.tokens, of.num_tokens))
+        values, num_frames = model(*of[:3], training=False)
+        return ops.convert_to_numpy(ctc_loss(values[TRANSCRIPT], num_frames, *of.targets[TRANSCRIPT]))
 
     assert padded.waveforms.shape[1] > batch.waveforms.shape[1]
     np.testing.assert_allclose(losses(padded), [*losses(batch), 0.0], rtol=1e-4)

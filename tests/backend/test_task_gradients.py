@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from made_up_targets import model_of, transcripts
+from made_up_targets import tokens as targets_of
 from tiny_encoders import encoder_settings, feature_settings
 
 from speech_mtl.backend import (
@@ -13,16 +15,15 @@ from speech_mtl.backend import (
     compile_step,
 )
 from speech_mtl.backend.step import shared_positions
-from speech_mtl.data.batching import padded_rows
-from speech_mtl.datatypes import Batch
+from speech_mtl.data.columns import padded_rows
+from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
 from speech_mtl.settings.network import OneEncoderSettings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.tasks.classes import Classes
-from speech_mtl.tasks.frame_tags import FrameTags
-from speech_mtl.tasks.number import Number
-from speech_mtl.tasks.tags import Tags
+from speech_mtl.targets.classes import Classes
+from speech_mtl.targets.frame_tags import FrameTags
+from speech_mtl.targets.number import Number
+from speech_mtl.targets.tags import Tags
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 
@@ -63,7 +64,7 @@ TASKS = {
     "sounds": Tags("sounds", "sounds", ["music", "noise"]),
     "phones": FrameTags("phones", "phones", ["nasal", "voiced"]),
 }
-OBJECTIVE = Objective(("aa", "bb"), tuple(TASKS.values()))
+OBJECTIVE = Objective(("aa", "bb"), (transcripts(), *TASKS.values()))
 WEIGHTS = np.array([0.5, 2.0, 1.5, 0.25, 3.0, 1.0])
 ONES = np.ones(6)
 
@@ -81,14 +82,14 @@ def batch(speak) -> Batch:
         "sounds": np.array([[1, NAN], [NAN, NAN], [0, 1], [NAN, 0]], "float32"),
         "phones": phones,
     }
-    return Batch(waveforms, num_samples, np.array([0, 0, 1, 1], "int32"), tokens, num_tokens, labels)
+    return Batch(waveforms, num_samples, np.array([0, 0, 1, 1], "int32"), {**targets_of(tokens, num_tokens), **labels})
 
 
 def make_model(recipe: Recipe = RECIPE) -> MultilingualModel:
     """With questions other than zeros in the attention poolings, so that nothing is symmetric."""
-    model = build_model(recipe, NUM_TOKENS, TASKS)
+    model = model_of(recipe, NUM_TOKENS, TASKS)
     generator = np.random.default_rng(3)
-    for variable in model.task_heads.trainable_variables:
+    for variable in (variable for name in TASKS for variable in model.heads[name].trainable_variables):
         variable.assign(generator.normal(0, 0.3, variable.shape).astype("float32"))
     return model
 
@@ -140,14 +141,14 @@ def test_products_are_those_of_the_weighted_tasks_gradients(batch, gradients_of,
     assert (rows @ rows.T < 0).any(), "some tasks conflict"
     products = compile_products(model, OBJECTIVE)
     assert_same_products(products(batch, WEIGHTS), WEIGHTS[:, None] * rows)
-    without_age = batch._replace(labels={**batch.labels, "age": np.full(4, NAN, "float32")})
+    without_age = batch._replace(targets={**batch.targets, "age": np.full(4, NAN, "float32")})
     rows[3] = 0.0
     assert_same_products(products(without_age, WEIGHTS), WEIGHTS[:, None] * rows)
 
 
 def test_a_language_that_is_not_in_the_batch_has_no_gradient(batch, gradients_of, untraced):
     model = make_model()
-    only = Batch(*(array[:2] for array in batch[:-1]), labels={name: array[:2] for name, array in batch.labels.items()})
+    only = keras.tree.map_structure(lambda array: array[:2], batch)
     rows = gradients_of(model, only, model.encoder.trainable_variables)
     assert [bool(row.any()) for row in rows[:2]] == [True, False]
     assert_same_products(compile_products(model, OBJECTIVE)(only, ONES), rows)
@@ -184,10 +185,11 @@ def test_every_task_has_a_gradient_in_the_last_layer(kind, batch, gradients_of):
     assert {variable.path for variable in last} < shared
     lower = {variable.path for variable in shallow.encoder.trainable_variables}
     assert not lower.intersection(variable.path for variable in last), "it is among the layers that come last"
+    tokens, num_tokens = batch.targets[TRANSCRIPT]
     short = batch._replace(  # recurrent layers take a while outside of compiled functions
         waveforms=batch.waveforms[:, :4000],
         num_samples=np.full(4, 4000, "int32"),
-        num_tokens=np.minimum(batch.num_tokens, 1),
+        targets={**batch.targets, **targets_of(tokens, np.minimum(num_tokens, 1))},
     )
     assert (np.linalg.norm(gradients_of(model, short, last), axis=1) > 1e-3).all()
 
@@ -257,7 +259,7 @@ def test_combining_by_ones_is_the_plain_step(batch):
     step = compile_combining_step(combining, make_optimizer(combining), OBJECTIVE, ones)
     expected_step = compile_step(plain, make_optimizer(plain), OBJECTIVE)
     rows = [0, 2, 3]
-    smaller = Batch(*(array[rows] for array in batch[:-1]), labels={n: a[rows] for n, a in batch.labels.items()})
+    smaller = keras.tree.map_structure(lambda array: array[rows], batch)
     smaller = smaller._replace(waveforms=np.pad(smaller.waveforms, ((0, 0), (0, 1000))))
     for number, part in enumerate((batch, smaller)):
         before = arrays(combining.trainable_variables)

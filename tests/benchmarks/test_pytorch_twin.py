@@ -5,12 +5,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the twin needs benchmarks/requirements.txt")
 
+from made_up_targets import model_of, objective_of  # noqa: E402
+
 from benchmarks import pytorch_twin  # noqa: E402
 from benchmarks.contestants import Case, twin_settings  # noqa: E402
 from benchmarks.speech_like import Shape, batches  # noqa: E402
 from speech_mtl.backend import compile_step, ctc_loss  # noqa: E402
-from speech_mtl.run.build import build_model, build_optimizer  # noqa: E402
-from speech_mtl.training.objective import Objective  # noqa: E402
+from speech_mtl.datatypes import TRANSCRIPT  # noqa: E402
+from speech_mtl.run.build import build_optimizer  # noqa: E402
 
 CASE = Case("small")
 PLAIN = {
@@ -30,7 +32,7 @@ def recipe():
 @pytest.fixture
 def model(recipe):
     """Ours, with weights none of which is 0 or 1."""
-    model = build_model(recipe, CASE.vocabularies)
+    model = model_of(recipe, CASE.vocabularies)
     generator = np.random.default_rng(1)
     for variable in model.trainable_variables:
         variable.assign(variable.numpy() + 0.05 * generator.standard_normal(variable.shape))
@@ -52,21 +54,21 @@ def batch():
 
 def test_logits_and_losses_are_ours(model, twin, batch):
     ours = model(batch.waveforms, batch.num_samples, batch.language_ids, training=False)
-    our_losses = ctc_loss(ours.values, ours.num_frames, batch.tokens, batch.num_tokens)
+    our_losses = ctc_loss(ours.values[TRANSCRIPT], ours.num_frames, *batch.targets[TRANSCRIPT])
     tensors = pytorch_twin.as_tensors(batch)
     with torch.no_grad():
         logits, num_frames = twin.eval()(*tensors[:3])
-        losses = pytorch_twin.ctc_loss(logits, num_frames, tensors.tokens, tensors.num_tokens)
+        losses = pytorch_twin.ctc_loss(logits, num_frames, *tensors.targets[TRANSCRIPT])
     assert num_frames.tolist() == ours.num_frames.numpy().tolist()
     real = np.arange(logits.shape[1])[None, :] < num_frames.numpy()[:, None]
-    np.testing.assert_allclose(logits.numpy()[real], ours.values.numpy()[real], atol=1e-4)
+    np.testing.assert_allclose(logits.numpy()[real], ours.values[TRANSCRIPT].numpy()[real], atol=1e-4)
     np.testing.assert_allclose(losses.numpy(), our_losses.numpy(), rtol=1e-4)
 
 
 @pytest.mark.parametrize("normalize", ["mean_variance", "mean", "none"])
 def test_features_are_ours(recipe, normalize, batch):
     recipe = recipe.overridden({"features.normalize": normalize, "features.floor": 1e-3})
-    ours = build_model(recipe, CASE.vocabularies).features
+    ours = model_of(recipe, CASE.vocabularies).features
     settings = pytorch_twin.TwinSettings(**twin_settings(recipe))
     its, num_frames = pytorch_twin.LogMel(settings, ours.filters)(*pytorch_twin.as_tensors(batch)[:2])
     features, true = ours(batch.waveforms, batch.num_samples)
@@ -88,7 +90,7 @@ def test_zero_branches_add_nothing_at_the_start(recipe, batch):
 
 def test_training_takes_the_same_path(recipe, model, twin, batch):
     training = recipe.training
-    our_step = compile_step(model, build_optimizer(model, training), Objective(model.languages))
+    our_step = compile_step(model, build_optimizer(model, training), objective_of(model))
     twin_step = pytorch_twin.make_train_step(twin, training.weight_decay, training.clip_norm)
     for update in range(3):
         ours = our_step(batch, 1e-4, np.ones(CASE.num_languages), update)()

@@ -67,7 +67,8 @@ def test_both_train_on_the_same_batches_to_the_same_weights(recipe, monkeypatch,
     for look, (same, _) in zip(written["looks"], found, strict=True):
         assert same == pytest.approx(look, rel=1e-3)
     start, expected = twin_gap.new_twin(prepared, row), twin_gap.new_twin(prepared, row)
-    optimizer, equal = build_optimizer(prepared.model, own.training), Equal(Objective(prepared.model.languages))
+    objective = Objective(prepared.model.languages, tuple(prepared.targets.values()))
+    optimizer, equal = build_optimizer(prepared.model, own.training), Equal(objective)
     Checkpoints(Run(tmp_path / f"{UPDATES}" / "product-3")).load(TrainState(prepared.model, optimizer, equal))
     copy_weights(expected, {variable.path: variable.numpy() for variable in prepared.model.trainable_variables})
     first, twin = start.state_dict(), found[-1][1].state_dict()

@@ -16,9 +16,9 @@ from speech_mtl.data.batching import (
     collate,
     cut,
     cut_every_language,
-    padded_rows,
     plan_evaluation,
 )
+from speech_mtl.data.columns import padded_rows
 from speech_mtl.data.examples import (
     Examples,
     Reading,
@@ -28,11 +28,12 @@ from speech_mtl.data.examples import (
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.store import open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
-from speech_mtl.datatypes import Batch
+from speech_mtl.datatypes import TRANSCRIPT, Batch
+from speech_mtl.targets.ctc import Ctc
 
 
 def arrays(batch: Batch) -> list[np.ndarray]:
-    return [*batch[:5], *batch.labels.values()]
+    return [*batch[:3], *batch.targets[TRANSCRIPT]]
 
 
 # --- plans
@@ -260,8 +261,8 @@ def test_collate(examples):
     assert batch.waveforms.shape == (3, 16_000)
     assert batch.num_samples.tolist() == [16_000, 8000, 4000]
     assert batch.language_ids.tolist() == [7, 4, 4]
-    assert batch.num_tokens.tolist() == [4, 2, 1]
-    assert batch.tokens.tolist() == [[4, 3, 2, 1], [1, 2, 0, 0], [3, 0, 0, 0]]
+    assert batch.targets[TRANSCRIPT].sizes.tolist() == [4, 2, 1]
+    assert batch.targets[TRANSCRIPT].ids.tolist() == [[4, 3, 2, 1], [1, 2, 0, 0], [3, 0, 0, 0]]
     for row, position, size in zip(batch.waveforms, (2, 0, 1), batch.num_samples, strict=True):
         np.testing.assert_array_equal(row[:size], examples[4].store[position])
         assert not row[size:].any()
@@ -311,10 +312,12 @@ def test_chain_from_manifest_to_batch(make_corpus, tmp_path):
     tokenizer = CharacterTokenizer.from_texts(
         [str(utterance.text) for utterance in utterances_at(manifest, everything(store))], "bb"
     )
-    examples = load_examples(manifest, store, everything(store), Reading(tokenizer, frames_of))
+    examples = load_examples(
+        manifest, store, everything(store), Reading("bb", [Ctc(TRANSCRIPT, {"bb": tokenizer})], frames_of)
+    )
     assert len(examples) == 12
     plan = TrainingPlan({0: examples.num_samples / 16_000}, 4.0, 0.5, 0)
     texts = {utterance.text for utterance in read_manifest(manifest)}
     for batch in islice(batches(plan.batches(), {0: examples}, 2), 5):
-        for row, size in zip(batch.tokens, batch.num_tokens, strict=True):
+        for row, size in zip(*batch.targets[TRANSCRIPT], strict=True):
             assert tokenizer.decode(row[:size].tolist()) in texts

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from tiny_speech import TOKENIZER, loaded, opened
 
+from speech_mtl.data.columns import min_frames
 from speech_mtl.data.examples import (
-    min_frames,
     parts_to_decode,
     refuse_many,
     utterances_at,
     within_budget,
 )
 from speech_mtl.data.store import Skipped
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 
 # --- budgets
@@ -115,7 +116,11 @@ def test_examples(tmp_path):
     assert len(examples) == 3
     assert examples.positions.tolist() == [0, 1, 3]
     assert examples.num_samples.tolist() == [16_000, 8000, 32_000]
-    assert [TOKENIZER.decode(examples.tokens_of(i).tolist()) for i in range(3)] == ["ab", "c", "dcba"]
+    assert [TOKENIZER.decode(examples.targets[TRANSCRIPT].of(i, 0, 1.0).tolist()) for i in range(3)] == [
+        "ab",
+        "c",
+        "dcba",
+    ]
     assert [skip.reason for skip in examples.skipped] == ["missing"]
 
 

@@ -146,3 +146,38 @@ def test_a_field_that_comes_twice_is_refused(twice, tmp_path):
     path.write_text(f'{{"id": "u", "audio": "a.wav", "language": "cs", "duration_s": 1, {twice}}}\n')
     with pytest.raises(InputError, match=r"train\.jsonl:1: the field '(text|b)' comes twice"):
         list(read_manifest(path))
+
+
+def test_round_trip_of_labels_through_a_manifest(tmp_path):
+    labels = {
+        "mood": "šťastný",
+        "age": 31.5,
+        "sounds": {"music": 1, "cough": None},
+        "none": None,
+        "phones": {"end_s": [0.6, 1.0], "voiced": [0, 1]},
+    }
+    path = tmp_path / "corpus" / "cs" / "train.jsonl"
+    whole = Utterance("u0", Path("a.wav"), "cs", "ahoj", 1.0, "s1")
+    path.parent.mkdir(parents=True)
+    write_manifest(
+        path, [replace(whole, labels=labels, text=None), replace(whole, id="u1", speaker=None), replace(whole, id="u2")]
+    )
+    one, other, third = read_manifest(path)
+    assert (one.text, one.labels, one.speaker) == (None, labels, "s1")
+    assert (other.text, other.labels, other.speaker) == ("ahoj", {}, None)
+    assert third.labels == {}
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert ["labels" in record for record in records] == [True, False, False]
+    assert records[0]["text"] is None
+
+
+def test_labels_in_manifests_are_objects(tmp_path):
+    record = {"id": "u", "audio": "a.wav", "language": "cs", "text": None, "duration_s": 1.0}
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(record | {"labels": None}), encoding="utf-8")
+    (read,) = read_manifest(path)
+    assert (read.text, read.labels) == (None, {})
+    for wrong in (["sad"], "sad", 1, True):
+        path.write_text(json.dumps(record | {"labels": wrong}), encoding="utf-8")
+        with pytest.raises(InputError, match=r"train\.jsonl:1: the field 'labels' is not right\nExp.*an object"):
+            list(read_manifest(path))

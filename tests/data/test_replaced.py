@@ -8,13 +8,15 @@ import pytest
 import soundfile
 
 from speech_mtl.data.batching import Draw, TrainingPlan, batches, collate
-from speech_mtl.data.examples import Examples, Reading, load_examples, min_frames
+from speech_mtl.data.columns import TokenColumn, min_frames
+from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.replaced import GROUP_SIZE, with_noise, with_shuffled_transcripts
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
-from speech_mtl.datatypes import Utterance
+from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.errors import InputError
+from speech_mtl.targets.ctc import Ctc
 
 TOKENIZER = CharacterTokenizer.from_texts(["abcdefgh"], "en")
 
@@ -22,6 +24,9 @@ TOKENIZER = CharacterTokenizer.from_texts(["abcdefgh"], "en")
 def frames_of(num_samples: int) -> int:
     """An encoder of 25 frames a second."""
     return num_samples // 640
+
+
+READING = Reading("en", [Ctc(TRANSCRIPT, {"en": TOKENIZER})], frames_of)
 
 
 def loaded(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Path, Examples]:
@@ -36,11 +41,15 @@ def loaded(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Path, E
         records.append(Utterance(f"u{i}", path, "en", text, seconds))
     write_manifest(manifest, records)
     store = open_store(tmp_path / "cache", "en-train", lambda: read_manifest(manifest), AudioLimits(16_000, 0.03, 30.0))
-    return manifest, load_examples(manifest, store, np.flatnonzero(store.num_samples), Reading(TOKENIZER, frames_of))
+    return manifest, load_examples(manifest, store, np.flatnonzero(store.num_samples), READING)
+
+
+def tokens_of(examples: Examples, number: int) -> np.ndarray:
+    return examples.targets[TRANSCRIPT].of(number, 0, 1.0)
 
 
 def texts_of(examples: Examples) -> list[str]:
-    return [TOKENIZER.decode(examples.tokens_of(i).tolist()) for i in range(len(examples))]
+    return [TOKENIZER.decode(tokens_of(examples, i).tolist()) for i in range(len(examples))]
 
 
 # --- noise
@@ -89,10 +98,12 @@ def test_noise_does_not_depend_on_epoch_or_threads(spoken):
 
 def test_noise_goes_by_the_position_in_the_manifest(spoken):
     """So that a larger budget holds the noise of a smaller one."""
-    last = replace(spoken, positions=spoken.positions[2:], tokens=spoken.tokens[3:], token_starts=np.array([0, 4, 5]))
+    transcripts = spoken.targets[TRANSCRIPT].taken(np.array([2, 3]))
+    last = replace(spoken, positions=spoken.positions[2:], targets={TRANSCRIPT: transcripts})
     one, other = (collate([Draw(0, i)], {0: with_noise(e)}) for i, e in ((2, spoken), (0, last)))
-    assert one.labels == other.labels == {}
-    for array, again in zip(one[:5], other[:5], strict=True):
+    for array, again in zip(
+        [*one[:3], *one.targets[TRANSCRIPT]], [*other[:3], *other.targets[TRANSCRIPT]], strict=True
+    ):
         np.testing.assert_array_equal(array, again)
 
 
@@ -119,18 +130,20 @@ def test_shuffling_moves_every_transcript_and_loses_none(many):
     assert Counter(texts_of(shuffled)) == Counter(texts_of(examples))
     assert all(new != old for new, old in zip(texts_of(shuffled), texts_of(examples), strict=True))
     for i, size in enumerate(shuffled.num_samples):
-        assert min_frames(shuffled.tokens_of(i)) <= frames_of(size)
+        assert min_frames(tokens_of(shuffled, i)) <= frames_of(size)
     assert shuffled.store is examples.store
 
 
 def test_transcripts_move_among_utterances_of_similar_duration(many):
     manifest, examples = many
-    examples.tokens = np.arange(len(examples), dtype=np.int32)  # each transcript is one token of its own
-    examples.token_starts = np.arange(len(examples) + 1)
+    own = np.arange(len(examples), dtype=np.int32)  # each transcript is one token of its own
+    examples.targets["again"] = examples.targets[TRANSCRIPT] = TokenColumn(own, np.arange(len(examples) + 1))
     shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
     rank = np.argsort(np.argsort(examples.num_samples, kind="stable"))
-    np.testing.assert_array_equal(rank[shuffled.tokens] // GROUP_SIZE, rank // GROUP_SIZE)
-    assert abs(np.corrcoef(rank[shuffled.tokens] % GROUP_SIZE, rank % GROUP_SIZE)[0, 1]) < 0.35
+    found, again = (np.concatenate([one.of(i, 0, 1.0) for i in own.tolist()]) for one in shuffled.targets.values())
+    np.testing.assert_array_equal(again, found, "all that is read of a transcript is exchanged with it")
+    np.testing.assert_array_equal(rank[found] // GROUP_SIZE, rank // GROUP_SIZE)
+    assert abs(np.corrcoef(rank[found] % GROUP_SIZE, rank % GROUP_SIZE)[0, 1]) < 0.35
 
 
 def test_the_seed_decides_who_gets_what(many):

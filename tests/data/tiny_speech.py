@@ -10,7 +10,8 @@ from speech_mtl.data.examples import Examples, Reading, load_examples, within_bu
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.store import AudioLimits, WaveformStore, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
-from speech_mtl.datatypes import Utterance
+from speech_mtl.datatypes import TRANSCRIPT, Utterance
+from speech_mtl.targets.ctc import Ctc
 
 LIMITS = AudioLimits(16_000, 0.1, 30.0)
 TOKENIZER = CharacterTokenizer.from_texts(["abcd"], "en")
@@ -42,5 +43,5 @@ def everything(store: Any) -> np.ndarray:
 
 def loaded(manifest: Path, store: WaveformStore, positions: np.ndarray | None = None, **settings: Any) -> Examples:
     """The examples at some positions, or at all."""
-    reading = Reading(TOKENIZER, frames_of, **settings)
+    reading = Reading("en", [Ctc(TRANSCRIPT, {"en": TOKENIZER})], frames_of, **settings)
     return load_examples(manifest, store, everything(store) if positions is None else positions, reading)

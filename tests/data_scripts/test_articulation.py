@@ -13,7 +13,7 @@ from data_scripts.synthetic import EMOTIONS, LABELS, VARIANTS, make_corpus, pars
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.errors import InputError
 from speech_mtl.screen import Screen
-from speech_mtl.tasks.frame_tags import FrameTags
+from speech_mtl.targets.frame_tags import FrameTags
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,16 @@ from speech_mtl.data.examples import Reading, load_examples
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
-from speech_mtl.datatypes import Utterance
+from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.decoding.decoder import Decoded, DecodedToken, Decoder
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.run.build import build_model
+from speech_mtl.run.build import build_model, build_targets
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.settings.recipe import Recipe
+from speech_mtl.targets.ctc import Ctc
 
 ENCODER = {
     "kind": "conformer",
@@ -44,8 +45,8 @@ def recognizer() -> Recognizer:
         }
     )
     tokenizers = {name: CharacterTokenizer.from_texts([letters], name) for name, letters in languages.items()}
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()})
-    for head in model.heads.heads:
+    model = build_model(recipe, build_targets(recipe, tokenizers, {}))
+    for head in model.heads[TRANSCRIPT].output_layers.values():
         bias = np.zeros(head.num_tokens, "float32")
         bias[0] = -1.0
         head.bias.assign(bias)
@@ -66,8 +67,8 @@ def test_transcribes_with_the_named_language(recognizer, language):
     assert set("".join(h.text for h in hypotheses)) <= set({"aa": "abc", "bb": "xyzw"}[language])
     for waveform, hypothesis in zip(noises(), hypotheses, strict=True):
         ids = np.array([["aa", "bb"].index(language)], "int32")
-        logits = recognizer.model(waveform[None], np.array([len(waveform)], "int32"), ids)
-        found = Greedy([], language).decode(log_softmax(np.array(logits.values)[0], axis=1))
+        values, _ = recognizer.model(waveform[None], np.array([len(waveform)], "int32"), ids)
+        found = Greedy([], language).decode(log_softmax(np.array(values[TRANSCRIPT])[0], axis=1))
         assert hypothesis.text == recognizer.tokenizers[language].decode([token.number for token in found.tokens])
         assert hypothesis.text == "".join(token.text for token in hypothesis.tokens)
         assert hypothesis.score == pytest.approx(found.score, abs=1e-4)
@@ -170,7 +171,7 @@ def test_transcribes_examples(recognizer, tmp_path):
     manifest = tmp_path / "bb" / "dev.jsonl"
     write_manifest(manifest, utterances)
     store = open_store(tmp_path / "cache", "bb", lambda: read_manifest(manifest), AudioLimits(16_000, 0.1, 30))
-    reading = Reading(recognizer.tokenizers["bb"], recognizer.model.num_encoder_frames)
+    reading = Reading("bb", [Ctc(TRANSCRIPT, recognizer.tokenizers)], recognizer.model.num_encoder_frames)
     examples = load_examples(manifest, store, np.arange(3), reading)
     found = list(recognizer.transcribe_examples(examples, ["u0", "u1", "u2"], "bb", batch_s=2.0))
     assert sorted(h.id for h in found) == ["u0", "u1", "u2"]

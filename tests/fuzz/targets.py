@@ -20,7 +20,7 @@ from speech_mtl.run.build import build_optimizer, build_weighting
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
-from speech_mtl.run.speech import make_tasks, make_tokenizer, open_split
+from speech_mtl.run.speech import make_labelled, make_tokenizer, open_split
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import load_recipe
@@ -102,7 +102,7 @@ def manifests(whole: Whole, folder: Path, random: Random) -> Trial:
     def read() -> None:
         split = open_split(recipe, "aa", "train")
         make_tokenizer(recipe, split)
-        make_tasks(recipe, [split])
+        make_labelled(recipe, [split])
 
     return read
 
@@ -144,7 +144,7 @@ def run_folders(whole: Whole, folder: Path, random: Random) -> Trial:
 
     def read() -> None:
         recognizer, recipe = load_recognizer(run), run.recipe()
-        objective = Objective(recognizer.model.languages, tuple(recognizer.tasks.values()))
+        objective = Objective(recognizer.model.languages, tuple(run.targets().values()))
         optimizer = build_optimizer(recognizer.model, recipe.training)
         Checkpoints(run).load(TrainState(recognizer.model, optimizer, build_weighting(recipe, objective)))
         for reads in (run.labels, run.parameters, run.commits):

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pytest
+from made_up_targets import tokens as targets_of
 from tiny_encoders import whisper_folder
 from usual import usual
 
 from speech_mtl.backend import ctc_loss
-from speech_mtl.datatypes import Batch
+from speech_mtl.datatypes import TOP, TRANSCRIPT, Batch
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
@@ -39,7 +40,7 @@ class Results(NamedTuple):
 
 
 KINDS = OneEncoderSettings.kinds()
-LANGUAGES = ("cs", "zh")
+LANGUAGES: tuple[str, ...] = ("cs", "zh")
 OWN_PARTS = {
     "bottom": {"num_top": 1},
     "middle": {"num_bottom": 1, "num_top": 1},
@@ -65,11 +66,13 @@ def model(request) -> MultilingualModel:
     kind, _, own = request.param.rpartition(" with ")
     kind = kind or (request.param if request.param in KINDS else "conformer")
     encoder = tiny_encoder(kind, **OWN_PARTS.get(own, {}))
-    heads = LanguageHeads(encoder.dim, dict(zip(LANGUAGES, (5, 7), strict=True)))
+    sizes: dict[str, int] = dict(zip(LANGUAGES, (5, 7), strict=True))
+    own = {name: name for name in LANGUAGES}
+    heads = {TRANSCRIPT: LanguageHeads(LANGUAGES, sizes, own, dict.fromkeys(LANGUAGES, TOP), encoder.widths)}
     features = usual(
         LogMelSettings, sample_rate_hz=16_000, num_mels=20, normalize="mean_variance"
     )  # of a size that float32 resolves, for noise too
-    model = MultilingualModel(features, SpecAugment(2, 0.1, 2, 20, random=random), encoder, heads, random)
+    model = MultilingualModel(features, SpecAugment(2, 0.1, 2, 20, random=random), encoder, heads, random, LANGUAGES)
     generator = np.random.default_rng(0)
     for variable in model.trainable_variables:
         if variable.path.endswith("/up"):  # which starts at zero
@@ -84,13 +87,12 @@ def make_batch() -> Batch:
     for row, size in zip(waveforms, LENGTHS, strict=True):
         row[:size] = generator.normal(0, 0.1, size)
     tokens = np.array([[1, 2, 0], [6, 3, 1], [4, 0, 0]], "int32")
-    return Batch(
-        waveforms, np.array(LENGTHS, "int32"), np.array([0, 1, 0], "int32"), tokens, np.array([2, 3, 1], "int32")
-    )
+    targets = targets_of(tokens, [2, 3, 1])
+    return Batch(waveforms, np.array(LENGTHS, "int32"), np.array([0, 1, 0], "int32"), targets)
 
 
 def rows(batch: Batch, chosen: list[int]) -> Batch:
-    return batch.mapped(lambda array: array[chosen])
+    return keras.tree.map_structure(lambda array: array[chosen], batch)
 
 
 @pytest.fixture(scope="module")
@@ -98,18 +100,17 @@ def compute(model, value_and_gradients):
     """The results of a batch, in which the loss is the sum over all utterances."""
 
     def run(batch: Batch) -> Results:
-        def objective():
-            logits = model(batch.waveforms, batch.num_samples, batch.language_ids)
-            losses = ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens)
-            return ops.sum(losses)
+        def computed():
+            values, num_frames = model(*batch[:3])
+            logits = values[TRANSCRIPT]
+            return logits, num_frames, ctc_loss(logits, num_frames, *batch.targets[TRANSCRIPT])
 
         variables = model.trainable_variables
-        _, gradients = value_and_gradients(objective, variables)
-        logits = model(batch.waveforms, batch.num_samples, batch.language_ids)
-        losses = ctc_loss(logits.values, logits.num_frames, batch.tokens, batch.num_tokens)
+        _, gradients = value_and_gradients(lambda: ops.sum(computed()[2]), variables)
+        logits, num_frames, losses = computed()
         return Results(
-            ops.convert_to_numpy(logits.values),
-            ops.convert_to_numpy(logits.num_frames),
+            ops.convert_to_numpy(logits),
+            ops.convert_to_numpy(num_frames),
             ops.convert_to_numpy(losses),
             {v.path: gradient for v, gradient in zip(variables, gradients, strict=True)},
         )
@@ -155,9 +156,9 @@ def test_padding_changes_nothing(compute, results, junk):
     for row, waveform, size in zip(noise, batch.waveforms, batch.num_samples, strict=True):
         row[:size] = waveform[:size]
     tokens = np.full((3, 6), 2 if junk else 0, "int32")
-    for row, true, size in zip(tokens, batch.tokens, batch.num_tokens, strict=True):
+    for row, true, size in zip(tokens, *batch.targets[TRANSCRIPT], strict=True):
         row[:size] = true[:size]
-    padded = compute(batch._replace(waveforms=noise, tokens=tokens))
+    padded = compute(batch._replace(waveforms=noise, targets=targets_of(tokens, batch.targets[TRANSCRIPT].sizes)))
     assert padded.logits.shape[1] > results.logits.shape[1]
     assert_same(padded, results)
     assert_same_gradients(padded.gradients, results.gradients)
@@ -169,9 +170,9 @@ def test_neighbours_change_nothing(compute, results):
     alone = []
     for i, size in enumerate(LENGTHS):
         one = rows(batch, [i])
-        alone.append(
-            compute(one._replace(waveforms=one.waveforms[:, :size], tokens=one.tokens[:, : one.num_tokens[0]]))
-        )
+        ids, sizes = one.targets[TRANSCRIPT]
+        targets = targets_of(ids[:, : sizes[0]], sizes)
+        alone.append(compute(one._replace(waveforms=one.waveforms[:, :size], targets=targets)))
         assert alone[-1].logits.shape[1] == alone[-1].num_frames[0], "without padding all frames are true"
         assert_same(alone[-1], results, [i])
     sums = {path: np.sum([single.gradients[path] for single in alone], axis=0) for path in results.gradients}
@@ -188,7 +189,7 @@ def test_permuting_a_batch_permutes_its_results(compute, results):
 def test_rows_that_are_padding_change_nothing(compute, results):
     """A row with 0 tokens and 0 samples fills a batch up."""
     batch = make_batch()
-    filled = compute(batch.mapped(lambda array: np.concatenate([array, np.zeros_like(array[:2])])))
+    filled = compute(keras.tree.map_structure(lambda one: np.concatenate([one, np.zeros_like(one[:2])]), batch))
     assert filled.losses[3:].tolist() == [0.0, 0.0]
     true = filled._replace(logits=filled.logits[:3], num_frames=filled.num_frames[:3], losses=filled.losses[:3])
     assert_same(true, results)
@@ -200,7 +201,8 @@ def test_num_frames_is_the_true_size(model):
     sizes = [7, 8, 9, 10, 11, 14, 15, 31]
     for size in sizes:
         inputs = np.zeros((1, size, 20), "float32"), np.array([size], "int32"), np.array([1], "int32")
-        frames, num_frames = model.encoder(*inputs)
+        found, num_frames = model.encoder(*inputs)
+        frames = found[TOP]
         expected = model.encoder.num_frames(size)
         assert tuple(frames.shape) == (1, expected, model.encoder.dim)
         assert ops.convert_to_numpy(num_frames).tolist() == [expected]
@@ -243,11 +245,34 @@ def test_dropout_only_in_training(model):
     batch = make_batch()
     features, num_frames = model.features(batch.waveforms, batch.num_samples)
     inputs = features, num_frames, batch.language_ids
-    calm = [ops.convert_to_numpy(model.encoder(*inputs)[0]) for _ in range(2)]
-    wild = [ops.convert_to_numpy(model.encoder(*inputs, training=True)[0]) for _ in range(2)]
+    calm = [ops.convert_to_numpy(model.encoder(*inputs)[0][TOP]) for _ in range(2)]
+    wild = [ops.convert_to_numpy(model.encoder(*inputs, training=True)[0][TOP]) for _ in range(2)]
     np.testing.assert_array_equal(*calm)
     assert np.abs(wild[0] - wild[1]).max() > 1e-3
     assert np.isfinite(wild).all()
+
+
+def test_taps_are_what_blocks_give(model):
+    """From the lowest to the highest; what lies above the highest tap that is asked for has no part."""
+    batch = make_batch()
+    features, num_frames = model.features(batch.waveforms, batch.num_samples)
+    inputs = features, num_frames, batch.language_ids
+    assert model.encoder.widths == dict.fromkeys(("block_0", "block_1", TOP), model.encoder.dim)
+    frames, sizes = model.encoder(*inputs, taps=("block_0", "block_1", TOP))
+    lower, expected, top = (ops.convert_to_numpy(frames[tap]) for tap in ("block_0", "block_1", TOP))
+    np.testing.assert_array_equal(top, expected)
+    assert lower.shape == top.shape
+    assert np.abs(lower - top).max() > 1e-3
+    last = [*model.encoder.blocks[1].trainable_variables]
+    before = [ops.convert_to_numpy(variable.value) for variable in last]
+    for variable in last:
+        variable.assign(variable.value + 1.0)
+    alone, _ = model.encoder(*inputs, taps=("block_0",))
+    for variable, value in zip(last, before, strict=True):
+        variable.assign(value)
+    assert list(alone) == ["block_0"]
+    np.testing.assert_array_equal(ops.convert_to_numpy(alone["block_0"]), lower)
+    assert ops.convert_to_numpy(sizes).tolist() == [model.num_encoder_frames(size) for size in LENGTHS]
 
 
 def test_names_of_weights_are_unique_and_lie_below_the_encoder(model):

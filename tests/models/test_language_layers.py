@@ -5,11 +5,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from made_up_targets import model_of
 
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models import language_layers
 from speech_mtl.models.language_layers import Adapter, LanguageParts, LowRank, OwnBlock, by_language
-from speech_mtl.models.layers import FrameContext, RecurrentBlock
-from speech_mtl.run.build import build_model
+from speech_mtl.models.layers import FrameContext
+from speech_mtl.models.recurrent import RecurrentBlock
 from speech_mtl.settings.recipe import Recipe
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -141,8 +143,8 @@ def test_which_layers_are_shared(own: dict, shared: list[str]):
     ],
 )
 def test_every_weight_belongs_to_all_or_to_one_language(tiny_recipe: Recipe, changes: dict, own_to_shared: int | None):
-    plain = build_model(tiny_recipe.overridden({"encoder.num_layers": 3}), {"aa": 5, "bb": 4})
-    model = build_model(tiny_recipe.overridden({"encoder.num_layers": 3, **changes}), {"aa": 5, "bb": 4})
+    plain = model_of(tiny_recipe.overridden({"encoder.num_layers": 3}), {"aa": 5, "bb": 4})
+    model = model_of(tiny_recipe.overridden({"encoder.num_layers": 3, **changes}), {"aa": 5, "bb": 4})
     parts = model.parts()
     listed = [id(variable) for part in parts.values() for variable in part.values()]
     assert sorted(listed) == sorted(id(variable) for variable in model.trainable_variables)
@@ -164,11 +166,13 @@ def test_every_weight_belongs_to_all_or_to_one_language(tiny_recipe: Recipe, cha
 def test_adapters_change_nothing_at_first(tiny_recipe: Recipe):
     waveforms = np.random.default_rng(0).normal(0, 0.1, (2, 6000)).astype("float32")
     inputs = waveforms, np.array([6000, 5000], "int32"), np.array([1, 0], "int32")
-    plain = build_model(tiny_recipe, {"aa": 5, "bb": 4})
-    expected = ops.convert_to_numpy(plain(*inputs).values)
+    plain = model_of(tiny_recipe, {"aa": 5, "bb": 4})
+    expected = ops.convert_to_numpy(plain(*inputs).values[TRANSCRIPT])
     for adapters in ({"kind": "bottleneck"}, {"kind": "low_rank"}):
-        model = build_model(tiny_recipe.overridden({"adapters": adapters}), {"aa": 5, "bb": 4})
+        model = model_of(tiny_recipe.overridden({"adapters": adapters}), {"aa": 5, "bb": 4})
         for name, part in plain.parts().items():
             for key, variable in part.items():
                 model.parts()[name][key].assign(variable)
-        np.testing.assert_allclose(ops.convert_to_numpy(model(*inputs).values), expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(model(*inputs).values[TRANSCRIPT]), expected, rtol=1e-5, atol=1e-5
+        )

@@ -3,9 +3,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from made_up_targets import model_of
 
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
 from speech_mtl.settings.recipe import Recipe
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -35,7 +36,7 @@ NUM_TOKENS = {"de": 6, "cs": 4}
 
 @pytest.fixture(scope="module")
 def model() -> MultilingualModel:
-    return build_model(RECIPE, NUM_TOKENS)
+    return model_of(RECIPE, NUM_TOKENS)
 
 
 def inputs(num_samples: int = 9000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -51,15 +52,16 @@ def test_is_the_chain_of_its_parts(model):
     waveforms, num_samples, ids = inputs()
     features, num_frames = model.features(waveforms, num_samples)
     frames, num_frames = model.encoder(features, num_frames)
-    logits = model(waveforms, num_samples, ids)
-    np.testing.assert_allclose(ops.convert_to_numpy(logits.values), ops.convert_to_numpy(model.heads(frames, ids)))
-    assert logits.values.shape == (2, 12, 6)
-    assert ops.convert_to_numpy(logits.num_frames).tolist() == ops.convert_to_numpy(num_frames).tolist() == [12, 9]
+    outputs = model(waveforms, num_samples, ids)
+    logits = ops.convert_to_numpy(outputs.values[TRANSCRIPT])
+    np.testing.assert_allclose(logits, ops.convert_to_numpy(model.heads[TRANSCRIPT](frames, num_frames, ids)))
+    assert logits.shape == (2, 12, 6)
+    assert ops.convert_to_numpy(outputs.num_frames).tolist() == ops.convert_to_numpy(num_frames).tolist() == [12, 9]
 
 
 def test_augments_in_training_and_not_otherwise(model):
-    calm = [ops.convert_to_numpy(model(*inputs()).values) for _ in range(2)]
-    wild = [ops.convert_to_numpy(model(*inputs(), training=True).values) for _ in range(2)]
+    calm = [ops.convert_to_numpy(model(*inputs()).values[TRANSCRIPT]) for _ in range(2)]
+    wild = [ops.convert_to_numpy(model(*inputs(), training=True).values[TRANSCRIPT]) for _ in range(2)]
     np.testing.assert_array_equal(*calm)
     assert np.abs(wild[0] - wild[1])[0, :, :4].max() > 1e-4
 
@@ -68,7 +70,7 @@ def test_augments_in_training_and_not_otherwise(model):
 def test_num_encoder_frames(model, num_samples):
     waveforms = np.zeros((1, num_samples), "float32")
     logits = model(waveforms, np.array([num_samples], "int32"), np.array([0], "int32"))
-    assert logits.values.shape[1] == model.num_encoder_frames(num_samples)
+    assert logits.values[TRANSCRIPT].shape[1] == model.num_encoder_frames(num_samples)
     assert ops.convert_to_numpy(logits.num_frames).tolist() == [model.num_encoder_frames(num_samples)]
     assert model.num_encoder_frames(np.array([num_samples])).tolist() == [model.num_encoder_frames(num_samples)]
 
@@ -82,7 +84,7 @@ def test_every_encoder_frame_has_its_time(model, num_samples):
 
 
 def test_seed_decides_the_start(model):
-    again, other = build_model(RECIPE, NUM_TOKENS), build_model(RECIPE.overridden({"seed": 1}), NUM_TOKENS)
+    again, other = model_of(RECIPE, NUM_TOKENS), model_of(RECIPE.overridden({"seed": 1}), NUM_TOKENS)
     first = weights(model)
     assert first.keys() == weights(again).keys()
     for path, array in weights(again).items():
@@ -98,9 +100,9 @@ def test_languages_and_names_of_weights(model):
 
 
 def test_the_encoder_is_as_large_with_more_languages(model):
-    more = build_model(RECIPE, {**NUM_TOKENS, "fr": 9})
+    more = model_of(RECIPE, {**NUM_TOKENS, "fr": 9})
     assert more.encoder.count_params() == model.encoder.count_params()
-    assert more.heads.count_params() - model.heads.count_params() == 9 * (16 + 1)
+    assert more.heads[TRANSCRIPT].count_params() - model.heads[TRANSCRIPT].count_params() == 9 * (16 + 1)
 
 
 def test_random_state_is_one_generator(model):

@@ -6,13 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from made_up_targets import model_of, tokens, transcripts
 
 from speech_mtl.backend import compile_forward, compile_step
-from speech_mtl.datatypes import Batch
+from speech_mtl.datatypes import TOP, TRANSCRIPT, Batch
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.models.progressive import Lateral
-from speech_mtl.run.build import build_model, build_optimizer
+from speech_mtl.run.build import build_optimizer
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.objective import Objective
 
@@ -40,22 +41,20 @@ def recipe_of(tiny_recipe: Recipe, dims: tuple[int, ...] = (16, 12, 20), hears: 
     )
 
 
-def model_of(recipe: Recipe) -> MultilingualModel:
-    return build_model(recipe, {name: NUM_TOKENS[name] for name in recipe.languages})
+def built(recipe: Recipe) -> MultilingualModel:
+    return model_of(recipe, {name: NUM_TOKENS[name] for name in recipe.languages})
 
 
 def batch_of(language: str) -> Batch:
     waveforms = np.random.default_rng(0).normal(0, 0.1, (2, 6000)).astype("float32")
     waveforms[1, 5000:] = 0
-    tokens = np.array([[1, 2], [3, 0]], "int32")
     language_ids = np.full(2, IDS[language], "int32")
-    return Batch(waveforms, np.array([6000, 5000], "int32"), language_ids, tokens, np.array([2, 1], "int32"))
+    return Batch(waveforms, np.array([6000, 5000], "int32"), language_ids, tokens([[1, 2], [3, 0]], [2, 1]))
 
 
 def heard(model: MultilingualModel, language: str) -> np.ndarray:
     batch = batch_of(language)
-    forward = compile_forward(model, model.column_of(language))
-    return np.asarray(forward(batch.waveforms, batch.num_samples, batch.language_ids).values)
+    return np.asarray(compile_forward(model, [language])(*batch[:3]).values[TRANSCRIPT])
 
 
 def added(lateral: Lateral, earlier: list[np.ndarray]) -> np.ndarray:
@@ -79,10 +78,11 @@ def test_a_lateral_connection_equals_its_formula():
 
 
 def test_two_columns_equal_loops_over_their_blocks(tiny_recipe: Recipe):
-    model = model_of(recipe_of(tiny_recipe, (16, 12)))
+    model = built(recipe_of(tiny_recipe, (16, 12)))
     batch = batch_of("bb")
     features, num_frames = model.features(batch.waveforms, batch.num_samples)
-    frames, num_frames = model.encoder(features, num_frames)
+    found, num_frames = model.encoder(features, num_frames)
+    frames = found[TOP]
     first, second = model.encoder.columns
     laterals = model.encoder.laterals[1]
     mask = (np.arange(frames.shape[1])[None, :] < np.array(num_frames)[:, None]).astype("float32")
@@ -96,25 +96,27 @@ def test_two_columns_equal_loops_over_their_blocks(tiny_recipe: Recipe):
 
 @pytest.mark.parametrize("language", ["aa", "bb", "cc"])
 def test_a_language_is_heard_with_its_own_width(tiny_recipe: Recipe, language: str):
-    model = model_of(recipe_of(tiny_recipe))
+    model = built(recipe_of(tiny_recipe))
     logits = heard(model, language)
     assert logits.shape[-1] == max(NUM_TOKENS.values())
     assert (logits[..., NUM_TOKENS[language] :] < -1e8).all()
-    head = model.heads.heads[IDS[language]]
+    head = model.heads[TRANSCRIPT].output_layers[language]
     batch = batch_of(language)
     features, num_frames = model.features(batch.waveforms, batch.num_samples)
-    frames = np.array(model.encoder(features, num_frames, column=IDS[language])[0])
+    tap = f"column_{IDS[language]}"
+    frames = np.array(model.encoder(features, num_frames, taps=(tap,))[0][tap])
     expected = frames @ np.array(head.kernel).T + np.array(head.bias)
     np.testing.assert_allclose(logits[..., : NUM_TOKENS[language]], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_training_a_column_leaves_earlier_languages_as_they_were_to_the_bit(tiny_recipe: Recipe):
     recipe = recipe_of(tiny_recipe)
-    model = model_of(recipe)
+    model = built(recipe)
     before = {language: heard(model, language) for language in NUM_TOKENS}
     parts = {name: {key: np.array(v) for key, v in part.items()} for name, part in model.parts().items()}
     optimizer = build_optimizer(model, recipe.training, recipe.trained_languages)
-    step = compile_step(model, optimizer, Objective(model.languages))
+    objective = Objective(model.languages, (transcripts(model.languages),), trained=("cc",))
+    step = compile_step(model, optimizer, objective)
     for update in range(3):
         step(batch_of("cc"), 0.05, np.ones(3), update)()
     for language in ("aa", "bb"):
@@ -128,11 +130,12 @@ def test_training_a_column_leaves_earlier_languages_as_they_were_to_the_bit(tiny
 def test_dropout_is_at_work_in_the_trained_column_only(tiny_recipe: Recipe):
     columns = [{"languages": [name], "encoder": {**ENCODER, "dim": 16, "dropout": 0.5}} for name in NUM_TOKENS]
     encoder = {"kind": "progressive", "columns": columns, "lateral_size": 3}
-    model = model_of(recipe_of(tiny_recipe).overridden({"encoder": encoder}))
+    model = built(recipe_of(tiny_recipe).overridden({"encoder": encoder}))
     batch = batch_of("cc")
     features = model.features(batch.waveforms, batch.num_samples)
+    taps = ("column_0", "column_1", "column_2")
     at_rest, trained, again = (
-        [np.array(frames) for frames in model.encoder._run(*features, training=training, column=None)[0]]
+        [np.array(found) for found in model.encoder(*features, training=training, taps=taps)[0].values()]
         for training in (False, True, True)
     )
     for k in (0, 1):
@@ -142,13 +145,13 @@ def test_dropout_is_at_work_in_the_trained_column_only(tiny_recipe: Recipe):
 
 
 def test_no_gradient_flows_into_earlier_columns(tiny_recipe: Recipe, value_and_gradients: Callable):
-    model = model_of(recipe_of(tiny_recipe))
+    model = built(recipe_of(tiny_recipe))
     batch = batch_of("cc")
     variables = [(name, v) for name, part in model.parts().items() if "heads" not in name for v in part.values()]
 
     def total() -> Any:
         features, num_frames = model.features(batch.waveforms, batch.num_samples)
-        return ops.sum(ops.square(model.encoder(features, num_frames, training=True)[0]))
+        return ops.sum(ops.square(model.encoder(features, num_frames, training=True)[0][TOP]))
 
     _, gradients = value_and_gradients(total, [variable for _, variable in variables])
     largest: dict[str, float] = {}
@@ -158,7 +161,7 @@ def test_no_gradient_flows_into_earlier_columns(tiny_recipe: Recipe, value_and_g
 
 
 def test_parts_hold_every_weight_once(tiny_recipe: Recipe):
-    model = model_of(recipe_of(tiny_recipe))
+    model = built(recipe_of(tiny_recipe))
     parts = model.parts()
     columns, laterals = [f"columns/{k}" for k in range(3)], ["laterals/1", "laterals/2"]
     assert list(parts) == [*columns, *laterals, "heads/aa", "heads/bb", "heads/cc"]
@@ -170,13 +173,13 @@ def test_parts_hold_every_weight_once(tiny_recipe: Recipe):
 
 def test_columns_that_are_switched_off_are_not_heard(tiny_recipe: Recipe):
     recipe = recipe_of(tiny_recipe, hears=(None, None, [1]))
-    model = model_of(recipe)
+    model = built(recipe)
     before = heard(model, "cc")
     assert {j for lateral in model.encoder.laterals[2] for j in lateral.sources} == {1}
     for variable in model.parts()["columns/0"].values():
         variable.assign(np.array(variable) + 0.1)
     assert np.abs(heard(model, "cc") - before).max() > 1e-4, "column 1 hears column 0"
-    deaf = model_of(recipe_of(tiny_recipe, hears=(None, [], [])))
+    deaf = built(recipe_of(tiny_recipe, hears=(None, [], [])))
     assert not any(deaf.encoder.laterals)
     before = heard(deaf, "cc")
     for name in ("columns/0", "columns/1"):
@@ -198,3 +201,16 @@ def test_settings_that_do_not_fit_are_refused(tiny_recipe: Recipe, changes: dict
     with pytest.raises(InputError) as caught:
         recipe_of(tiny_recipe).overridden(changes)
     assert expected in caught.value.expected
+
+
+def test_a_language_costs_only_the_columns_that_it_needs(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    model = built(recipe_of(tiny_recipe))
+    monkeypatch.setattr(model.encoder.columns[1], "subsampled", None)
+    heard(model, "aa")
+    with pytest.raises(TypeError):
+        heard(model, "bb")
+
+
+def test_languages_of_several_columns_are_not_heard_at_once(tiny_recipe: Recipe):
+    with pytest.raises(ValueError, match="at one tap"):
+        built(recipe_of(tiny_recipe))(*batch_of("aa")[:3])

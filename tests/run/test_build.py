@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from made_up_targets import model_of
 from tiny_encoders import encoder_settings, feature_settings
 
 from speech_mtl.data.batching import Ramp
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models.features import LogMel
-from speech_mtl.run.build import build_model, build_optimizer, build_plan, build_schedule
+from speech_mtl.run.build import build_optimizer, build_plan, build_schedule, build_targets
 from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
 from speech_mtl.settings.network import OneEncoderSettings
 from speech_mtl.settings.recipe import Recipe
@@ -14,15 +16,15 @@ from speech_mtl.training.unfreezing import All
 def test_every_encoder_has_settings_that_build_it(tiny_recipe: Recipe):
     for kind, encoder in OneEncoderSettings.kinds().items():
         recipe = tiny_recipe.overridden({"encoder": encoder_settings(kind), "features": feature_settings(kind)})
-        model = build_model(recipe, {"aa": 5, "bb": 3})
+        model = model_of(recipe, {"aa": 5, "bb": 3})
         assert type(model.encoder) is encoder.member()
         assert (model.encoder.dim, model.languages) == (16, ("aa", "bb"))
-        assert [head.num_tokens for head in model.heads.heads] == [5, 3]
+        assert [one.num_tokens for one in model.heads[TRANSCRIPT].output_layers.values()] == [5, 3]
 
 
 def test_the_seed_decides_the_weights(tiny_recipe: Recipe):
-    models = [build_model(tiny_recipe.overridden({"seed": seed}), {"aa": 5}) for seed in (1, 1, 2)]
-    kernels = [np.array(model.heads.heads[0].kernel) for model in models]
+    models = [model_of(tiny_recipe.overridden({"seed": seed}), {"aa": 5}) for seed in (1, 1, 2)]
+    kernels = [np.array(model.heads[TRANSCRIPT].output_layers["aa"].kernel) for model in models]
     np.testing.assert_array_equal(kernels[0], kernels[1])
     assert not np.array_equal(kernels[0], kernels[2])
 
@@ -40,7 +42,7 @@ def test_settings_reach_what_they_name(tiny_recipe: Recipe):
             "training.average_decay": 0.9,
         }
     )
-    model = build_model(recipe, {"aa": 5})
+    model = model_of(recipe, {"aa": 5})
     assert model.features.num_mels == 24
     assert isinstance(model.features, LogMel)
     assert (model.features.normalize, model.features.floor) == ("mean", 1e-3)
@@ -58,10 +60,12 @@ def test_settings_reach_what_they_name(tiny_recipe: Recipe):
 def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
     changes = {"augment.noise_probability": 1.0, "data.batch_s": 4, "data.mixing": "every_language"}
     recipe = tiny_recipe.overridden({"augment.speeds": [0.9, 1.1], **changes})
-    examples, model = {}, build_model(recipe, {"aa": 5, "bb": 5})
+    examples, model = {}, model_of(recipe, {"aa": 5, "bb": 5})
     for i, language in enumerate(recipe.languages):
         split = open_split(recipe, language, "train")
-        examples[i] = training_examples(recipe, split, make_tokenizer(recipe, split), {}, model)
+        examples[i] = training_examples(
+            recipe, split, build_targets(recipe, {language: make_tokenizer(recipe, split)}, {}), model
+        )
     plan = build_plan(recipe, examples)
     assert (plan.mixing, plan.ramp) == ("every_language", None)
     ramp = {"target": "bb", "training.cooldown_updates": 1, "data.ramp_to_target": True}

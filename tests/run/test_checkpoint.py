@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_targets import model_of, objective_of, transcripts
 from usual import usual
 
 from speech_mtl.data.tokenizer import CharacterTokenizer
@@ -20,7 +21,7 @@ from speech_mtl.files import write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run import checkpoint
 from speech_mtl.run import folder as runs
-from speech_mtl.run.build import build_model, build_optimizer
+from speech_mtl.run.build import build_model, build_optimizer, build_targets
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer, num_parameters
 from speech_mtl.run.contents import CONTENTS
 from speech_mtl.run.folder import Run
@@ -34,12 +35,12 @@ from speech_mtl.training.state import TrainState
 from speech_mtl.training.weighting import Equal
 
 TOKENIZERS = {"aa": CharacterTokenizer.from_texts(["abc"], "aa"), "bb": CharacterTokenizer.from_texts(["xy"], "bb")}
-EQUAL = Equal(Objective(("aa", "bb")))
+EQUAL = Equal(Objective(("aa", "bb"), (transcripts(),)))
 
 
 @pytest.fixture
 def model(tiny_recipe: Recipe) -> MultilingualModel:
-    return build_model(tiny_recipe, {language: len(tokenizer) for language, tokenizer in TOKENIZERS.items()})
+    return build_model(tiny_recipe, build_targets(tiny_recipe, TOKENIZERS, {}))
 
 
 @pytest.fixture
@@ -268,7 +269,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("named", CHANGES)
 def test_weights_and_what_gives_them_their_sense_are_those_that_were_saved(tiny_recipe: Recipe, run: Run, named: str):
-    model = build_model(tiny_recipe, {"aa": 4, "bb": 4})
+    model = model_of(tiny_recipe, {"aa": 4, "bb": 4})
     run.start(tiny_recipe, {name: CharacterTokenizer.from_texts(["ab"], name) for name in ("aa", "bb")})
     Checkpoints(run).save_best(model, 2)
     Checkpoints(run).load_best(model)
@@ -326,7 +327,7 @@ def test_weights_that_are_not_numbers_are_an_input_error(model: MultilingualMode
 def test_a_checkpoint_of_another_shape_is_an_input_error(
     model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
 ):
-    objective = Objective(model.languages, ())
+    objective = objective_of(model)
     for kind in ("uncertainty", "random", "ctc_dro"):
         weighting = usual(WeightingSettings.kinds()[kind], objective)
         Checkpoints(run).save(TrainState(model, optimizer, weighting), Progress(update=2))
@@ -354,7 +355,7 @@ def test_a_checkpoint_of_another_shape_is_an_input_error(
 def test_the_state_of_a_weighting_is_restored_on_resume(
     kind: str, model: MultilingualModel, optimizer: FlatAdamW, run: Run
 ):
-    objective = Objective(model.languages, ())
+    objective = objective_of(model)
     before, resumed = (usual(WeightingSettings.kinds()[kind], objective) for _ in range(2))
     before.set_state({name: np.nan_to_num(array) + 3 for name, array in before.state().items()})
     Checkpoints(run).save(TrainState(model, optimizer, before), Progress(update=2))

@@ -16,7 +16,7 @@ from speech_mtl.decoding.decoder import Decoded
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
-from speech_mtl.run.build import build_model, decoding_with
+from speech_mtl.run.build import build_model, build_targets, decoding_with
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import (
     LONGEST_NAME,
@@ -29,8 +29,8 @@ from speech_mtl.run.evaluated import hypotheses_path, saved_evaluation, saved_hy
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_tokenizer, open_split
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.tasks.classes import Classes
-from speech_mtl.tasks.tags import Tags
+from speech_mtl.targets.classes import Classes
+from speech_mtl.targets.tags import Tags
 
 
 @pytest.fixture
@@ -41,9 +41,7 @@ def run(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
     tokenizers = {split.language: make_tokenizer(recipe, split) for split in splits}
     run = Run(tmp_path / "run")
     run.start(recipe, tokenizers)
-    Checkpoints(run).save_best(
-        build_model(recipe, {language: len(tokenizer) for language, tokenizer in tokenizers.items()}), 1
-    )
+    Checkpoints(run).save_best(build_model(recipe, build_targets(recipe, tokenizers, {})), 1)
     return run
 
 
@@ -106,7 +104,7 @@ def test_labels_that_training_has_not_are_counted(run: Run):
     recognizer.tasks = {task.name: task for task in tasks}
     references = load_references(run.recipe(), "aa", "dev", recognizer)
     assert references.num_unseen == {"mood": 1, "sounds": 2}
-    assert {name: column.num_labelled for name, column in references.examples.labels.items()} == {
+    assert {name: column.num_known for name, column in references.examples.targets.items()} == {
         "mood": 1,
         "sounds": 1,
     }

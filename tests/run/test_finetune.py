@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up_targets import model_of
 
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
-from speech_mtl.run.build import build_model, build_optimizer
+from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.finetune import NewLanguage, finetuning_recipe, schedule_for
 from speech_mtl.run.folder import Run
@@ -144,7 +145,7 @@ def test_the_rate_is_higher_where_the_encoder_stays(
 def test_a_column_beside_a_run_whose_encoder_was_frozen_is_trained(with_settings: Callable, third: dict):
     run = with_settings("frozen", {"training.unfreezing": {"kind": "heads"}})
     recipe = recipe_for(run, third, method="progressive")
-    model = build_model(recipe, {"aa": 5, "bb": 5, "cc": 5})
+    model = model_of(recipe, {"aa": 5, "bb": 5, "cc": 5})
     optimizer = build_optimizer(model, recipe.training, recipe.trained_languages)
     column = {id(variable) for variable in model.parts()["columns/1"].values()}
     assert column <= {id(variable) for variable in optimizer.weights}

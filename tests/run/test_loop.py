@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up_targets import tokens, transcripts
 
 from speech_mtl.backend.step import StepResult
 from speech_mtl.datatypes import Batch
@@ -17,7 +18,7 @@ from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.progress import Interval, Progress
 from speech_mtl.training.weighting import Equal, Weighting
 
-OBJECTIVE = Objective(("aa", "bb"))
+OBJECTIVE = Objective(("aa", "bb"), (transcripts(),))
 
 
 def make_batch(number: int = 0) -> Batch:
@@ -28,8 +29,7 @@ def make_batch(number: int = 0) -> Batch:
         waveforms,
         np.array([32_000, 16_000], "int32"),
         np.array([0, 1], "int32"),
-        np.array([[1, 2, 3], [1, 0, 0]], "int32"),
-        np.array([3, 1], "int32"),
+        tokens([[1, 2, 3], [1, 0, 0]], [3, 1]),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from speech_mtl.data.manifest import manifest_path
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
@@ -48,7 +49,7 @@ def test_a_method_can_be_repeated_for_language_after_language(
     for run in runs:
         model = load_recognizer(run).model
         inputs = np.stack([waveforms[0][:3000]]), np.array([3000], "int32"), np.array([1], "int32")
-        logits.append(np.array(model(*inputs, column=model.column_of("bb")).values)[..., :5])
+        logits.append(np.array(model(*inputs, languages=("bb",)).values[TRANSCRIPT])[..., :5])
     assert np.array_equal(logits[0], logits[1]) == np.array_equal(logits[1], logits[2]) == (method != "finetune")
 
 

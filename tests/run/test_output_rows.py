@@ -12,9 +12,10 @@ from tiny_encoders import encoder_settings, feature_settings
 
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
+from speech_mtl.run.build import build_model, build_targets
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
 from speech_mtl.run.folder import Run
@@ -36,8 +37,8 @@ def run_of(path: Path, recipe: Recipe, changes: Mapping[str, Any], letters: Mapp
     """A run with random weights and biases."""
     recipe = with_languages(recipe, changes, letters)
     run, tokenizers = Run(path), tokenizers_of(letters)
-    model = build_model(recipe, {language: len(own) for language, own in tokenizers.items()})
-    for head in model.heads.heads:
+    model = build_model(recipe, build_targets(recipe, tokenizers, {}))
+    for head in model.heads[TRANSCRIPT].output_layers.values():
         head.bias.assign(np.random.default_rng(3).normal(size=head.num_tokens))
     run.start(recipe, tokenizers)
     Checkpoints(run).save_best(model, 1)
@@ -53,8 +54,9 @@ def started(
 ) -> tuple[MultilingualModel, dict[str, PartOrigin]]:
     changes = {"seed": seed, **changes, "init_from": str(run.path)}
     recipe = with_languages(run.recipe(), changes, dict.fromkeys(tokenizers, ""))
-    model = build_model(recipe, {language: len(own) for language, own in tokenizers.items()})
-    return model, {origin.part: origin for origin in start_from(run, recipe, model, tokenizers)}
+    targets = build_targets(recipe, tokenizers, {})
+    model = build_model(recipe, targets)
+    return model, {origin.part: origin for origin in start_from(run, recipe, model, targets)}
 
 
 def weights(model: MultilingualModel, language: str) -> dict[str, np.ndarray]:

@@ -11,10 +11,13 @@ from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.tokenizer import PinyinTokenizer
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.run.evaluate import load_references
-from speech_mtl.run.speech import make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.run.speech import Split, make_tokenizer, open_split, skipped_by_reason, training_examples
 from speech_mtl.settings.recipe import Recipe
+from speech_mtl.targets.ctc import Ctc
+from speech_mtl.targets.target import Target
 
 
 def total_s(recipe: Recipe) -> float:
@@ -68,10 +71,15 @@ def test_a_manifest_may_name_its_language_in_another_form(tiny_recipe: Recipe):
         open_split(tiny_recipe, "aa", "train")
 
 
+def targets_of(recipe: Recipe, split: Split) -> dict[str, Target]:
+    """The transcripts of a split's language."""
+    return {TRANSCRIPT: Ctc(TRANSCRIPT, {split.language: make_tokenizer(recipe, split)})}
+
+
 def test_lost_letters_are_listed_by_line(tiny_recipe: Recipe):
     rewritten(tiny_recipe, "train", text="abc c?a d?a")
     split = open_split(tiny_recipe, "aa", "train")
-    examples = training_examples(tiny_recipe, split, make_tokenizer(tiny_recipe, split), {}, network())
+    examples = training_examples(tiny_recipe, split, targets_of(tiny_recipe, split), network())
     assert examples.damaged == [f"{split.manifest}:1: 'c?a'"]
 
 
@@ -149,7 +157,7 @@ def test_what_is_left_out_is_counted_by_reason(tiny_recipe: Recipe):
     write_manifest(path, [replace(u, text=texts.get(i, u.text)) for i, u in enumerate(utterances)])
     recipe = tiny_recipe.overridden({"data.allow_skipped": 0.5})
     split = open_split(recipe, "aa", "train")
-    examples = training_examples(recipe, split, make_tokenizer(recipe, split), {}, network())
+    examples = training_examples(recipe, split, targets_of(recipe, split), network())
     assert skipped_by_reason(examples) == {"empty": 1, "no text": 1, "too short for its text": 1}
     assert np.array_equal(examples.positions, np.arange(3, 12))
 
@@ -162,7 +170,7 @@ def test_bad_audio_is_held_against_the_manifest_and_not_against_the_budget(tiny_
     write_manifest(path, [*bad, *repeated])
     recipe = budgeted(tiny_recipe, total_s(tiny_recipe) / 20)
     split = open_split(recipe, "aa", "train")
-    examples = training_examples(recipe, split, make_tokenizer(recipe, split), {}, network())
+    examples = training_examples(recipe, split, targets_of(recipe, split), network())
     assert skipped_by_reason(examples) == {"missing": 2}
     assert 0 < len(examples) < 20, "2 of 242 are less than 1 %, though 2 of the budget's are more"
 
@@ -175,8 +183,11 @@ CONTROLS = [None, "noise", "shuffled_transcripts"]
 def assert_same_examples(one: Examples, other: Examples) -> None:
     """Bit by bit, the waveforms included."""
     assert type(one.store) is type(other.store)
-    for name in ("positions", "tokens", "token_starts"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.positions, other.positions)
+    assert one.targets.keys() == other.targets.keys()
+    for name, column in one.targets.items():
+        for pair in zip(vars(column).values(), vars(other.targets[name]).values(), strict=True):
+            np.testing.assert_array_equal(*pair)
     for position in one.positions:
         np.testing.assert_array_equal(one.store[position], other.store[position])
     assert one.skipped == other.skipped
@@ -196,14 +207,14 @@ def test_a_control_spoils_the_training_speech_of_its_language(tiny_recipe: Recip
 
     for language in ("aa", "bb"):
         split = open_split(recipe, language, "train")
-        tokenizer = make_tokenizer(recipe, split)
-        reading = Reading(tokenizer, frames_of, min_speed_samples=0.8)
+        targets = targets_of(recipe, split)
+        reading = Reading(language, list(targets.values()), frames_of, min_speed_samples=0.8)
         expected = load_examples(split.manifest, split.store, split.positions, reading)
         if language == "aa" and control == "noise":
             expected = with_noise(expected)
         if language == "aa" and control == "shuffled_transcripts":
             expected = with_shuffled_transcripts(split.manifest, expected, frames_of, 3, 0.8)
-        assert_same_examples(training_examples(recipe, split, tokenizer, {}, network(asked_frames_of)), expected)
+        assert_same_examples(training_examples(recipe, split, targets, network(asked_frames_of)), expected)
         assert set(asked) <= {int(size * 0.8) for size in split.store.num_samples}
         asked.clear()
 
@@ -226,8 +237,8 @@ def test_too_few_utterances_to_shuffle_are_refused_unless_allowed(tiny_recipe: R
     write_manifest(path, [replace(u, text="ab" if i < 7 else "ba") for i, u in enumerate(read_manifest(path))])
     recipe = tiny_recipe.overridden({"languages.aa.replace": "shuffled_transcripts"})
     split = open_split(recipe, "aa", "train")
-    tokenizer = make_tokenizer(recipe, split)
+    targets = targets_of(recipe, split)
     with pytest.raises(InputError, match="2 of 12 utterances cannot be used"):
-        training_examples(recipe, split, tokenizer, {}, network())
-    examples = training_examples(recipe.overridden({"data.allow_skipped": 0.2}), split, tokenizer, {}, network())
+        training_examples(recipe, split, targets, network())
+    examples = training_examples(recipe.overridden({"data.allow_skipped": 0.2}), split, targets, network())
     assert skipped_by_reason(examples) == {"no other transcript fits": 2}

@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from heard import Heard
+from made_up_targets import model_of
 
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import build_model
+from speech_mtl.run.build import build_model, build_targets
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
 from speech_mtl.run.start import PartOrigin, start_from
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.tasks import TASKS, Task
+from speech_mtl.targets.target import LabelTarget
 
 
 def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
@@ -33,8 +35,9 @@ def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, fl
 def started(run: Run, recipe: Recipe, tokenizers: dict[str, Tokenizer]) -> tuple[MultilingualModel, list[PartOrigin]]:
     """A fresh network after it took over what it can, and where its parts come from."""
     recipe = recipe.overridden({"languages": {language: {} for language in tokenizers}, "target": None, "seed": 5})
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()})
-    return model, start_from(run, recipe, model, tokenizers)
+    targets = build_targets(recipe, tokenizers, {})
+    model = build_model(recipe, targets)
+    return model, start_from(run, recipe, model, targets)
 
 
 def told(origins: list[PartOrigin]) -> dict[str, str]:
@@ -70,8 +73,10 @@ def test_a_head_for_another_vocabulary_is_new(trained: Run):
     model, origins = started(trained, recipe, {"aa": other, "bb": trained.tokenizers()["bb"]})
     assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
     assert origins[1].reason == "the run's vocabulary is another"
-    fresh = build_model(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
-    np.testing.assert_array_equal(model.heads.heads[0].kernel, fresh.heads.heads[0].kernel)
+    fresh = model_of(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
+    np.testing.assert_array_equal(
+        model.heads[TRANSCRIPT].output_layers["aa"].kernel, fresh.heads[TRANSCRIPT].output_layers["aa"].kernel
+    )
 
 
 def test_a_head_for_as_many_other_tokens_is_new(trained: Run):
@@ -82,8 +87,10 @@ def test_a_head_for_as_many_other_tokens_is_new(trained: Run):
         assert len(other) == len(there)
         model, origins = started(trained, recipe, {"aa": other, "bb": trained.tokenizers()["bb"]})
         assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
-        fresh = build_model(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
-        np.testing.assert_array_equal(model.heads.heads[0].kernel, fresh.heads.heads[0].kernel)
+        fresh = model_of(trained.recipe().overridden({"seed": 5}), {"aa": len(other), "bb": 5})
+        np.testing.assert_array_equal(
+            model.heads[TRANSCRIPT].output_layers["aa"].kernel, fresh.heads[TRANSCRIPT].output_layers["aa"].kernel
+        )
 
 
 def test_a_language_by_another_tag_is_not_taken_for_a_new_one(trained: Run):
@@ -94,8 +101,8 @@ def test_a_language_by_another_tag_is_not_taken_for_a_new_one(trained: Run):
 
 def test_a_recipe_may_ask_for_a_new_head(trained: Run):
     recipe = trained.recipe().overridden({"languages.aa.output_layer": "new", "init_from": str(trained.path)})
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in trained.tokenizers().items()})
-    origins = start_from(trained, recipe, model, trained.tokenizers())
+    targets = build_targets(recipe, trained.tokenizers(), {})
+    origins = start_from(trained, recipe, build_model(recipe, targets), targets)
     assert told(origins) == {"encoder": "kept", "heads/aa": "new", "heads/bb": "kept"}
 
 
@@ -123,8 +130,9 @@ def test_other_features_and_encoders_are_refused_by_name(trained: Run, tmp_path:
 
 def start_with(run: Run, changes: dict) -> tuple[MultilingualModel, dict[str, PartOrigin]]:
     recipe = run.recipe().overridden({"seed": 5, **changes})
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in run.tokenizers().items()})
-    return model, {origin.part: origin for origin in start_from(run, recipe, model, run.tokenizers())}
+    targets = build_targets(recipe, run.tokenizers(), {})
+    model = build_model(recipe, targets)
+    return model, {origin.part: origin for origin in start_from(run, recipe, model, targets)}
 
 
 def test_own_layers_begin_as_copies_of_shared_ones(trained: Run):
@@ -168,17 +176,17 @@ def untrained(trained: Run, path: Path, changes: dict) -> Run:
     """A run of other settings, with random weights."""
     recipe = trained.recipe().overridden({"init_from": str(trained.path), **changes})
     run, tokenizers = Run(path), trained.tokenizers()
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()}, run_tasks(recipe))
+    model = build_model(recipe, build_targets(recipe, tokenizers, run_tasks(recipe)))
     run.start(recipe, tokenizers, run_tasks(recipe))
     Checkpoints(run).save_best(model, 1)
     return run
 
 
-def run_tasks(recipe: Recipe) -> dict[str, Task]:
+def run_tasks(recipe: Recipe) -> dict[str, LabelTarget]:
     """The tasks of a recipe, each of two classes or tags."""
     told = {name: "classes" if own.kind == "classes" else "tags" for name, own in recipe.tasks.items()}
     return {
-        name: TASKS[recipe.tasks[name].kind](**{"name": name, "label": name, key: ["a", "b"]})
+        name: recipe.tasks[name].member()(**{"name": name, "label": name, key: ["a", "b"]})
         for name, key in told.items()
     }
 
@@ -246,6 +254,7 @@ def test_own_layers_cannot_become_shared_ones(trained: Run, tmp_path: Path):
     [
         ({"kind": "classes"}, {"kind": "classes"}, ""),
         ({"kind": "classes"}, {"kind": "classes", "pooling": "mean"}, "the run's head is another"),
+        ({"kind": "classes"}, {"kind": "classes", "at": "block_0"}, "the run's head is another"),
         ({"kind": "tags"}, {"kind": "frame_tags"}, "the run's head is another"),
         ({"kind": "classes"}, {"kind": "tags"}, "the run's labels are others"),
     ],
@@ -255,9 +264,9 @@ def test_a_task_head_is_kept_where_kind_pooling_and_labels_are_the_same(
 ):
     run = untrained(trained, tmp_path / "run", {"tasks": {"loud": there}})
     recipe = run.recipe().overridden({"tasks": {"loud": here}})
-    tasks, tokenizers = run_tasks(recipe), run.tokenizers()
-    model = build_model(recipe, {name: len(tokenizer) for name, tokenizer in tokenizers.items()}, tasks)
-    (origin,) = (one for one in start_from(run, recipe, model, tokenizers, tasks) if one.part == "tasks/loud")
+    targets = build_targets(recipe, run.tokenizers(), run_tasks(recipe))
+    model = build_model(recipe, targets)
+    (origin,) = (one for one in start_from(run, recipe, model, targets) if one.part == "tasks/loud")
     assert (origin.state, origin.reason) == ("new" if reason else "kept", reason)
 
 

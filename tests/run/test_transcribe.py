@@ -5,23 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from made_up_targets import model_of
 
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
-from speech_mtl.run.build import build_model
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.tasks import Classes, FrameTags, Number
+from speech_mtl.targets.classes import Classes
+from speech_mtl.targets.frame_tags import FrameTags
+from speech_mtl.targets.number import Number
 
 
 @pytest.fixture
 def run(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
     run = Run(tmp_path / "run")
     run.start(tiny_recipe, {language: CharacterTokenizer.from_texts(["abcd"], language) for language in ("aa", "bb")})
-    Checkpoints(run).save_best(build_model(tiny_recipe, {"aa": 5, "bb": 5}), 1)
+    Checkpoints(run).save_best(model_of(tiny_recipe, {"aa": 5, "bb": 5}), 1)
     return run
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_targets import model_of
 
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
-from speech_mtl.run.build import build_model
 from speech_mtl.run.weights import load_part, load_weights, save_part, save_weights
 from speech_mtl.settings.recipe import Recipe
 
@@ -22,7 +23,7 @@ def test_every_shape_comes_back(tmp_path: Path):
 @pytest.mark.parametrize("kind", ["conformer", "recurrent"])
 def test_names_of_weights_are_unique_and_the_same_in_every_network(tiny_recipe: Recipe, kind: str):
     recipe = tiny_recipe.overridden({"encoder": {"kind": kind, "num_layers": 2, "dim": 16, "channels": 4}})
-    first, second = (build_model(recipe, {"aa": 5, "bb": 4}) for _ in range(2))
+    first, second = (model_of(recipe, {"aa": 5, "bb": 4}) for _ in range(2))
     parts, others = first.parts(), second.parts()
     assert {name: list(part) for name, part in parts.items()} == {name: list(part) for name, part in others.items()}
     assert {"encoder", "heads/aa", "heads/bb"} == parts.keys()
@@ -34,18 +35,18 @@ def test_names_of_weights_are_unique_and_the_same_in_every_network(tiny_recipe: 
 
 
 def test_heads_are_loaded_by_name_in_another_order(tiny_recipe: Recipe, tmp_path: Path):
-    model = build_model(tiny_recipe, {"aa": 5, "bb": 4})
+    model = model_of(tiny_recipe, {"aa": 5, "bb": 4})
     save_weights(tmp_path, model.parts())
-    other = build_model(tiny_recipe.overridden({"seed": 9}), {"bb": 4, "aa": 5})
+    other = model_of(tiny_recipe.overridden({"seed": 9}), {"bb": 4, "aa": 5})
     load_weights(tmp_path, other.parts())
-    heads = {head.name: head for head in other.heads.heads}
-    for head in model.heads.heads:
+    heads = other.heads[TRANSCRIPT].output_layers
+    for head in model.heads[TRANSCRIPT].output_layers.values():
         np.testing.assert_array_equal(np.array(heads[head.name].kernel), np.array(head.kernel))
 
 
 def test_weights_of_another_shape_are_refused_and_nothing_is_set(tiny_recipe: Recipe, tmp_path: Path):
-    save_weights(tmp_path, build_model(tiny_recipe, {"aa": 5, "bb": 4}).parts())
-    wider = build_model(tiny_recipe.overridden({"encoder.expansion": 3}), {"aa": 5, "bb": 4})
+    save_weights(tmp_path, model_of(tiny_recipe, {"aa": 5, "bb": 4}).parts())
+    wider = model_of(tiny_recipe.overridden({"encoder.expansion": 3}), {"aa": 5, "bb": 4})
     before = [np.array(v) for v in wider.encoder.trainable_variables]
     with pytest.raises(InputError, match=r"encoder\.safetensors does not fit the network: block_0/") as caught:
         load_weights(tmp_path, wider.parts())

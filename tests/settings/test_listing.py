@@ -24,7 +24,7 @@ def _all(section: type[Section]) -> list[type[Section]]:
 def test_kinds_are_alternatives():
     kinds = {setting.key: setting.values for setting in all_settings(Recipe) if setting.key.endswith(".kind")}
     assert kinds["encoder.kind"] == "conformer | recurrent | whisper | progressive"
-    assert kinds["tasks.TASK.kind"] == "classes | number | tags | frame_tags"
+    assert kinds["tasks.TASK.kind"] == "classes | number | tags | frame_tags | ctc"
     widths = {setting.kind: setting.default for setting in all_settings(Recipe) if setting.key == "encoder.dim"}
     assert widths == {"encoder.kind=conformer": "144", "encoder.kind=recurrent": "256"}
 

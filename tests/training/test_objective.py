@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 import scipy.special
+from made_up_targets import transcripts
 
-from speech_mtl.datatypes import Batch, Logits
-from speech_mtl.tasks.classes import Classes
-from speech_mtl.tasks.frame_tags import FrameTags
-from speech_mtl.tasks.number import Number
-from speech_mtl.tasks.tags import Tags
+from speech_mtl.datatypes import TRANSCRIPT, Batch, Outputs, Tokens
+from speech_mtl.targets.classes import Classes
+from speech_mtl.targets.frame_tags import FrameTags
+from speech_mtl.targets.number import Number
+from speech_mtl.targets.tags import Tags
 from speech_mtl.training.objective import Objective, Observed
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -20,35 +21,37 @@ TASKS = (
     Number("age", "age", 40.0, 10.0),
     Tags("sounds", "sounds", ["music", "noise"]),
 )
-OBJECTIVE = Objective(("aa", "bb"), TASKS)
+OBJECTIVE = Objective(("aa", "bb"), (transcripts(), *TASKS))
 WEIGHTS = np.array([0.5, 2.0, 1.5, 0.25, 3.0], "float32")
 LABELS = {
     "mood": np.array([2, NAN, 0, NAN], "float32"),
     "age": np.array([NAN, 0.5, -1.0, 2.0], "float32"),
     "sounds": np.array([[1, NAN], [NAN, NAN], [0, 1], [NAN, 0]], "float32"),
 }
+TOKENS = Tokens(
+    np.array([[1, 2, 2], [3, 0, 0], [0, 0, 0], [1, 1, 0]], "int32"),
+    np.array([3, 1, 0, 2], "int32"),  # of the third, the transcript is unknown
+)
 BATCH = Batch(
     waveforms=np.zeros((4, 32_000), "float32"),
     num_samples=np.array([16_000, 32_000, 8_000, 24_000], "int32"),
     language_ids=np.array([0, 1, 0, 1], "int32"),
-    tokens=np.array([[1, 2, 2], [3, 0, 0], [0, 0, 0], [1, 1, 0]], "int32"),
-    num_tokens=np.array([3, 1, 0, 2], "int32"),  # of the third, the transcript is unknown
-    labels=LABELS,
+    targets={TRANSCRIPT: TOKENS} | LABELS,
 )
 
 
 def make_outputs() -> dict[str, np.ndarray]:
-    """What a network might say of the batch; `values` are the logits of tokens."""
+    """What a network might say of the batch."""
     generator = np.random.default_rng(0)
-    shapes = {"values": (4, 6, 4), "mood": (4, 3), "age": (4, 1), "sounds": (4, 2)}
+    shapes = {TRANSCRIPT: (4, 6, 4), "mood": (4, 3), "age": (4, 1), "sounds": (4, 2)}
     return {name: generator.normal(0, 2, shape).astype("float32") for name, shape in shapes.items()}
 
 
 NUM_FRAMES = np.array([6, 4, 5, 3], "int32")
 
 
-def logits_of(outputs: dict[str, Any]) -> Logits:
-    return Logits(outputs["values"], NUM_FRAMES, {name: outputs[name] for name in outputs if name != "values"})
+def logits_of(outputs: dict[str, Any]) -> Outputs:
+    return Outputs(outputs, NUM_FRAMES)
 
 
 def numpy_losses(
@@ -106,7 +109,7 @@ def mean_loss_of_tags(outputs: np.ndarray, values: np.ndarray) -> float:
 
 def by_hand(outputs: dict[str, np.ndarray]) -> list[float]:
     """L_i of each task of the batch, with the labels written out."""
-    ctc = [ctc_by_hand(outputs["values"][i, : NUM_FRAMES[i]], t) for i, t in ((0, [1, 2, 2]), (1, [3]), (3, [1, 1]))]
+    ctc = [ctc_by_hand(outputs[TRANSCRIPT][i, : NUM_FRAMES[i]], t) for i, t in ((0, [1, 2, 2]), (1, [3]), (3, [1, 1]))]
     moods = np.log(scipy.special.softmax(outputs["mood"].astype("float64"), axis=1))
     ages = outputs["age"][:, 0].astype("float64")
     return [
@@ -125,7 +128,7 @@ def test_equals_a_computation_by_hand():
 
 
 def test_transcripts_alone():
-    outputs, objective = make_outputs(), Objective(("aa", "bb"))
+    outputs, objective = make_outputs(), Objective(("aa", "bb"), (transcripts(),))
     losses, counts = numpy_losses(outputs, objective=objective)
     assert losses.shape == counts.shape == (4, 1)
     np.testing.assert_allclose(by_task(outputs, objective=objective), by_hand(outputs)[:2], rtol=1e-5)
@@ -144,7 +147,7 @@ def unknown_entries() -> dict[str, np.ndarray]:
     beyond = np.arange(6) >= NUM_FRAMES[:, None]
     beyond[2] = True
     return {
-        "values": np.broadcast_to(beyond[:, :, None], (4, 6, 4)),
+        TRANSCRIPT: np.broadcast_to(beyond[:, :, None], (4, 6, 4)),
         "mood": np.broadcast_to(np.isnan(LABELS["mood"])[:, None], (4, 3)),
         "age": np.isnan(LABELS["age"])[:, None],
         "sounds": np.isnan(LABELS["sounds"]),
@@ -169,8 +172,8 @@ def test_the_gradient_of_known_entries_equals_finite_differences(gradient_of):
     outputs = make_outputs()
     gradient = gradient_of(outputs)
     for name, index in (
-        ("values", (0, 2, 1)),
-        ("values", (3, 1, 0)),
+        (TRANSCRIPT, (0, 2, 1)),
+        (TRANSCRIPT, (3, 1, 0)),
         ("mood", (2, 1)),
         ("age", (3, 0)),
         ("sounds", (2, 0)),
@@ -183,12 +186,12 @@ def test_the_gradient_of_known_entries_equals_finite_differences(gradient_of):
         assert gradient[name][index] == pytest.approx((around[0] - around[1]) / 2e-4, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["values", "mood", "age", "sounds"])
+@pytest.mark.parametrize("name", [TRANSCRIPT, "mood", "age", "sounds"])
 def test_a_task_that_the_batch_has_nothing_of(name, gradient_of):
     outputs = make_outputs()
-    batch = BATCH._replace(labels=LABELS | {name: np.full_like(LABELS[name], NAN)}) if name in LABELS else None
-    batch = batch or BATCH._replace(num_tokens=np.zeros(4, "int32"))
-    absent = [0, 1] if name == "values" else [OBJECTIVE.names.index(name)]
+    nothing = np.full_like(LABELS[name], NAN) if name in LABELS else TOKENS._replace(sizes=np.zeros(4, "int32"))
+    batch = BATCH._replace(targets={**BATCH.targets, name: nothing})
+    absent = [0, 1] if name == TRANSCRIPT else [OBJECTIVE.names.index(name)]
     expected = by_task(outputs)
     assert (expected[absent] > 0).all()
     expected[absent] = 0.0
@@ -202,8 +205,8 @@ def test_a_task_that_the_batch_has_nothing_of(name, gradient_of):
 def test_a_language_that_is_not_in_the_batch():
     outputs = make_outputs()
     rows = [0, 2]
-    batch = Batch(*(array[rows] for array in BATCH[:-1]), labels={name: array[rows] for name, array in LABELS.items()})
-    logits = Logits(outputs["values"][rows], NUM_FRAMES[rows], {name: outputs[name][rows] for name in LABELS})
+    batch = keras.tree.map_structure(lambda array: array[rows], BATCH)
+    logits = Outputs({name: array[rows] for name, array in outputs.items()}, NUM_FRAMES[rows])
     found = ops.convert_to_numpy(OBJECTIVE.by_task(*OBJECTIVE.losses(logits, batch), batch.language_ids))
     assert found[1] == 0.0
     assert found[0] == pytest.approx(2 * by_task(outputs)[0], rel=1e-5), "its tokens are all of the batch's now"
@@ -214,10 +217,10 @@ def test_rows_that_are_padding_change_nothing():
         return np.concatenate([array, np.full_like(array[:2], value)])
 
     outputs = make_outputs()
-    batch = Batch(*(filled(a, 0) for a in BATCH[:-1]), labels={name: filled(a, NAN) for name, a in LABELS.items()})
-    logits = Logits(
-        filled(outputs["values"], 3.0), filled(NUM_FRAMES, 0), {name: filled(outputs[name], 3.0) for name in LABELS}
-    )
+    labels = {name: filled(array, NAN) for name, array in LABELS.items()}
+    targets = {TRANSCRIPT: Tokens(*(filled(array, 0) for array in TOKENS)), **labels}
+    batch = Batch(*(filled(array, 0) for array in BATCH[:3]), targets=targets)
+    logits = Outputs({name: filled(array, 3.0) for name, array in outputs.items()}, filled(NUM_FRAMES, 0))
     losses, counts = OBJECTIVE.losses(logits, batch)
     assert not ops.convert_to_numpy(losses)[4:].any()
     assert not ops.convert_to_numpy(counts)[4:].any()
@@ -236,12 +239,12 @@ def test_rows_that_are_padding_change_nothing():
 def test_labels_over_frames_that_are_shorter_or_longer_than_the_outputs(size, gradient_of):
     """Labels behind the last true frame do not count, nor do frames behind the last label."""
     generator = np.random.default_rng(0)
-    objective = Objective(("aa", "bb"), (FrameTags("phones", "phones", ["a", "b", "c"]),))
-    outputs = {"values": make_outputs()["values"], "phones": generator.normal(size=(4, 6, 3)).astype("float32")}
+    objective = Objective(("aa", "bb"), (transcripts(), FrameTags("phones", "phones", ["a", "b", "c"])))
+    outputs = {TRANSCRIPT: make_outputs()[TRANSCRIPT], "phones": generator.normal(size=(4, 6, 3)).astype("float32")}
     labels = generator.integers(0, 2, (4, 9, 3)).astype("float32")
     labels[generator.uniform(size=labels.shape) < 0.3] = NAN
     labels = labels[:, :size]
-    batch = BATCH._replace(labels={"phones": labels.copy()})
+    batch = BATCH._replace(targets={TRANSCRIPT: TOKENS, "phones": labels.copy()})
     labels[np.arange(size)[None, :] >= NUM_FRAMES[:, None]] = NAN
     common = min(size, 6)
     known = ~np.isnan(labels[:, :common])
@@ -271,7 +274,9 @@ def test_observed():
 
 
 def test_observed_of_a_batch_that_lacks_tasks():
-    batch = BATCH._replace(language_ids=np.zeros(4, "int32"), labels=LABELS | {"age": np.full(4, NAN, "float32")})
+    batch = BATCH._replace(
+        language_ids=np.zeros(4, "int32"), targets={**BATCH.targets, "age": np.full(4, NAN, "float32")}
+    )
     observed = OBJECTIVE.observed(*numpy_losses(make_outputs(), batch), batch, 16_000)
     assert observed.present.tolist() == [True, False, True, False, True]
     assert observed.losses[[1, 3]].tolist() == [0.0, 0.0]

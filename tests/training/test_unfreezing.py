@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from made_up_targets import model_of
 from usual import usual
 
-from speech_mtl.run.build import build_model, build_optimizer, build_unfreezing
+from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.run.build import build_optimizer, build_unfreezing
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import UnfreezingSettings
 from speech_mtl.training.unfreezing import All, Gradual, Heads, HeadsFirst, Layerwise, Unfreezing
@@ -49,13 +51,13 @@ def test_no_layer_is_faster_or_earlier_than_the_one_above_it(kind: str):
 @pytest.mark.parametrize("kind", EVERY)
 def test_the_optimiser_has_the_weights_that_are_ever_trained(kind: str, tiny_recipe: Recipe):
     recipe = tiny_recipe.overridden({"training.unfreezing": {"kind": kind}, "encoder.num_layers": 3})
-    model = build_model(recipe, {"aa": 5, "bb": 4})
+    model = model_of(recipe, {"aa": 5, "bb": 4})
     way = build_unfreezing(model, recipe.training)
     assert way.num_depths == 5, "subsampling, three blocks, heads"
     wanted = {id(v) for depth, vs in enumerate(model.depths()) if way.group(depth) is not None for v in vs}
     optimizer = build_optimizer(model, recipe.training)
     assert {id(variable) for variable in optimizer.weights} == wanted
-    left = {id(v) for v in model.heads.heads[0].trainable_variables}
+    left = {id(v) for v in model.heads[TRANSCRIPT].output_layers["aa"].trainable_variables}
     optimizer = build_optimizer(model, recipe.training, ["bb"])
     assert {id(variable) for variable in optimizer.weights} == wanted - left
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from made_up_targets import transcripts
 from usual import usual
 
 from speech_mtl.errors import InputError
@@ -18,8 +19,8 @@ from speech_mtl.settings.training import (
     UncertaintyWeightingSettings,
     WeightingSettings,
 )
-from speech_mtl.tasks.classes import Classes
-from speech_mtl.tasks.number import Number
+from speech_mtl.targets.classes import Classes
+from speech_mtl.targets.number import Number
 from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.weighting import Fixed, RandomWeights, Weighting
 
@@ -28,8 +29,9 @@ Uncertainty = partial(usual, UncertaintyWeightingSettings)
 DynamicWeightAverage = partial(usual, DynamicWeightAverageSettings)
 GradNorm = partial(usual, GradNormSettings)
 CtcDro = partial(usual, CtcDroSettings)
-OBJECTIVE = Objective(("aa", "bb"), (Classes("mood", "mood", ["sad", "happy"]), Number("age", "age", 40.0, 10.0)))
-TWO = Objective(("aa",), (Classes("mood", "mood", ["sad", "happy"]),))
+MOOD, AGE = Classes("mood", "mood", ["sad", "happy"]), Number("age", "age", 40.0, 10.0)
+OBJECTIVE = Objective(("aa", "bb"), (transcripts(), MOOD, AGE))
+TWO = Objective(("aa",), (transcripts(["aa"]), MOOD))
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "fixed": {"weights": {"bb": 0.5, "age": 2.0}},
     "dynamic_weight_average": {"period": 4},
@@ -130,7 +132,7 @@ def test_what_depends_on_batches_has_a_state(kind):
 @every_kind
 def test_what_training_has_nothing_of_has_no_part(kind):
     """The others have the weights that they have without it."""
-    tasks = (*OBJECTIVE.tasks, Number("size", "size", 40.0, 10.0))
+    tasks = (*OBJECTIVE.targets, Number("size", "size", 40.0, 10.0))
     partly = usual(KINDS[kind], Objective(("aa", "xx", "bb"), tasks, known=OBJECTIVE.names), **ARGUMENTS.get(kind, {}))
     batches = made_up_batches()
     found = run(partly, [Observed(*(np.insert(array, [1, 4], 0.0) for array in vars(one).values())) for one in batches])
@@ -369,14 +371,14 @@ def test_ctc_dro_waits_for_all_languages():
 
 
 def test_ctc_dro_without_transcripts():
-    weighting = CtcDro(Objective(("aa", "bb"), OBJECTIVE.tasks, known=("mood", "age")))
+    weighting = CtcDro(Objective(("aa", "bb"), OBJECTIVE.targets, known=("mood", "age")))
     weighting.observe(seen([0.0, 0.0, 9.0, 9.0], [0, 0, 1, 1], seconds=[0.0, 0.0, 2.0, 2.0]))
     assert weighting.weights(1).tolist() == [1.0] * 4
 
 
 def test_ctc_dro_goes_on_where_languages_that_are_not_learned_had_a_share():
     """As they had in states of earlier versions."""
-    weighting = CtcDro(Objective(("aa", "bb", "cc"), known=("aa", "cc")))
+    weighting = CtcDro(Objective(("aa", "bb", "cc"), (transcripts(["aa", "bb", "cc"]),), known=("aa", "cc")))
     weighting.set_state({"shares": np.full(3, 1 / 3), "sums": np.zeros(3), "seconds": np.zeros(3)})
     weighting.observe(seen([60.0, 0.0, 10.0], [3, 0, 1], seconds=[2.0, 0.0, 2.0]))
     weights = weighting.weights(1)
@@ -399,7 +401,9 @@ def test_ctc_dro_looks_at_the_loss_of_a_second():
 
 def test_ctc_dro_ends_where_smoothed_shares_are_proportional_to_losses():
     losses = np.array([2.0, 3.0, 4.0])
-    weighting = CtcDro(Objective(("aa", "bb", "cc")), step_size=0.05, smoothing=0.5, duration_s=1.0)
+    weighting = CtcDro(
+        Objective(("aa", "bb", "cc"), (transcripts(["aa", "bb", "cc"]),)), step_size=0.05, smoothing=0.5, duration_s=1.0
+    )
     for _ in range(2000):
         weighting.observe(seen(losses.tolist()))
     smoothed = weighting.weights(2000) / 3 + 0.5

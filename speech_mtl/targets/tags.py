@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
-from speech_mtl.tasks.task import LabelError, Task, Unseen, unseen_error
+from speech_mtl.targets.target import LabelError, LabelTarget, Unseen, unseen_error
 
 YES, NO = 1.0, 0.0
 
 
-class TagTask(Task):
+class TagTarget(LabelTarget):
     """What tags of utterances and tags of frames have in common.
 
     Args:
@@ -37,7 +37,7 @@ class TagTask(Task):
     def shape(self) -> tuple[int, ...]:
         return (len(self.tags),)
 
-    def losses(self, outputs, values):
+    def entry_losses(self, outputs, values):
         return ops.softplus(outputs) - outputs * values  # -log sigmoid(output), or of -output where the value is 0
 
     def errors(self, outputs: np.ndarray, values: np.ndarray) -> tuple[float, float]:
@@ -77,19 +77,17 @@ class TagTask(Task):
         return cls(name, label, found, **settings)
 
 
-class Tags(TagTask):
+class Tags(TagTarget):
     """Any number of yes or no labels, each by logistic loss. A label is `{"music": 1, "laughter": 0, "cough": null}`.
 
     What is not named is as unknown as what is null.
     """
 
-    kind: ClassVar = "tags"
-
     @classmethod
     def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
         return cls._of(name, label, (tag for one in labels for tag in cls._known(one)), **settings)
 
-    def encode(self, label: Any) -> np.ndarray:
+    def encode_label(self, label: Any) -> np.ndarray:
         known = {tag: yes_or_no(value) for tag, value in _entries(label).items()}
         self._refuse_unseen(label)
         return np.array([np.nan if known.get(tag) is None else known[tag] for tag in self.tags], np.float32)

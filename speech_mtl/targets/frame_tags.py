@@ -1,48 +1,31 @@
 """Yes or no questions about every frame: articulatory features of the phones, speech and pause."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from speech_mtl.tasks.tags import TagTask, yes_or_no
-from speech_mtl.tasks.task import LARGEST, LabelError
+from speech_mtl.data.columns import Segments
+from speech_mtl.targets.tags import TagTarget, yes_or_no
+from speech_mtl.targets.target import LARGEST, LabelError
 
 ENDS = "end_s"
 
 
-class Segments(NamedTuple):
-    """The labels of an utterance over frames.
-
-    Attributes:
-        ends_s: (N,) float32, seconds at which each segment ends; it begins where the one before ends, the first at 0.
-        values: (N, K) float32, NaN where unknown.
-    """
-
-    ends_s: np.ndarray
-    values: np.ndarray
-
-    def at(self, times_s: np.ndarray) -> np.ndarray:
-        """(E,) times -> (E, K) values of the segments there; NaN behind the last."""
-        beyond = np.full((1, self.values.shape[1]), np.nan, np.float32)
-        return np.concatenate([self.values, beyond])[np.searchsorted(self.ends_s, times_s, side="right")]
-
-
-class FrameTags(TagTask):
+class FrameTags(TagTarget):
     """Any number of yes or no labels for every encoder frame, each by logistic loss.
 
     A label is a row of segments, column by column: `{"end_s": [0.1, 0.25], "voiced": [0, 1], "nasal": [0, null]}`. A
     frame has the label of the segment that its middle lies in.
     """
 
-    kind: ClassVar = "frame_tags"
     over_frames: ClassVar = True
 
     @classmethod
     def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
         return cls._of(name, label, (tag for one in labels for tag in cls._known(one)), **settings)
 
-    def encode(self, label: Any) -> Segments:
+    def encode_label(self, label: Any) -> Segments:
         ends_s, columns = _columns(label)
         self._refuse_unseen(label)
         values = np.full((len(ends_s), len(self.tags)), np.nan, np.float32)

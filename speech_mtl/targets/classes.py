@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
-from speech_mtl.tasks.task import LabelError, Task, Unseen, unseen_error
+from speech_mtl.targets.target import LabelError, LabelTarget, Unseen, unseen_error
 
 
-class Classes(Task):
+class Classes(LabelTarget):
     """Exactly one of several classes, by softmax and cross-entropy. A label is a word.
 
     Args:
@@ -19,7 +19,6 @@ class Classes(Task):
         unseen: What to do with a class that no training utterance has.
     """
 
-    kind: ClassVar = "classes"
     metric: ClassVar = "accuracy"
 
     def __init__(self, name: str, label: str, classes: Sequence[str], unseen: Unseen = "refuse"):
@@ -43,7 +42,7 @@ class Classes(Task):
     def shape(self) -> tuple[int, ...]:
         return ()
 
-    def encode(self, label: Any) -> np.ndarray:
+    def encode_label(self, label: Any) -> np.ndarray:
         word = _word(label)
         if word in self._numbers:
             return np.array(self._numbers[word], np.float32)
@@ -54,7 +53,7 @@ class Classes(Task):
     def names_unseen(self, label: Any) -> bool:
         return _word(label) not in self._numbers
 
-    def losses(self, outputs, values):
+    def entry_losses(self, outputs, values):
         chosen = ops.one_hot(ops.cast(values, "int32"), self.num_outputs, dtype="float32")
         return -ops.sum(chosen * ops.log_softmax(outputs, axis=-1), axis=-1)
 

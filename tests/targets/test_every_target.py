@@ -1,4 +1,4 @@
-"""What the package relies on in any kind of task. It finds new ones in `TASKS` by itself; each needs a `Case` here."""
+"""What the package relies on in any target of labels. It finds new ones by itself; each needs a `Case`."""
 
 import inspect
 import json
@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import scipy.special
 
-from speech_mtl.settings import tasks as settings
-from speech_mtl.tasks import TASKS
-from speech_mtl.tasks.classes import Classes
-from speech_mtl.tasks.frame_tags import ENDS, FrameTags, Segments
-from speech_mtl.tasks.number import Number
-from speech_mtl.tasks.tags import Tags
-from speech_mtl.tasks.task import LabelError, Task
+from speech_mtl.data.columns import Segments
+from speech_mtl.settings.tasks import LabelTaskSection
+from speech_mtl.targets.classes import Classes
+from speech_mtl.targets.frame_tags import ENDS, FrameTags
+from speech_mtl.targets.number import Number
+from speech_mtl.targets.tags import Tags
+from speech_mtl.targets.target import LabelError, LabelTarget
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -27,7 +27,7 @@ NAN = float("nan")
 
 
 class Case(NamedTuple):
-    """Examples of a kind of task.
+    """Examples of a kind of target.
 
     Attributes:
         labels: Of training.
@@ -135,16 +135,18 @@ CASES: dict[str, Case] = {
     ),
 }
 
-every_kind = pytest.mark.parametrize("kind", sorted(TASKS))
+KINDS = LabelTaskSection.kinds()
+TARGETS: dict[str, type[LabelTarget]] = {kind: settings.member() for kind, settings in KINDS.items()}
+every_kind = pytest.mark.parametrize("kind", sorted(TARGETS))
 
 
-def make(kind: str) -> Task:
-    return TASKS[kind].from_labels("mood", "feeling", iter(CASES[kind].labels))
+def make(kind: str) -> LabelTarget:
+    return TARGETS[kind].from_labels("mood", "feeling", iter(CASES[kind].labels))
 
 
-def values_of(task: Task, label: Any) -> np.ndarray:
+def values_of(task: LabelTarget, label: Any) -> np.ndarray:
     """An encoded label; over frames, that of the frames at `TIMES_S`."""
-    encoded = task.encode(label)
+    encoded = task.encode_label(label)
     return encoded.at(TIMES_S) if task.over_frames else encoded
 
 
@@ -154,15 +156,14 @@ def known_values(kind: str) -> np.ndarray:
     return np.where(np.isnan(values), np.float32(1), values)
 
 
-def added_up(task: Task, outputs: Iterable[np.ndarray], values: Iterable[np.ndarray]) -> float:
+def added_up(task: LabelTarget, outputs: Iterable[np.ndarray], values: Iterable[np.ndarray]) -> float:
     """The score of a set."""
     counts = np.sum([task.errors(*pair) for pair in zip(outputs, values, strict=True)], axis=0)
     return task.score(counts[0] / counts[1])
 
 
 def test_every_kind_has_a_case():
-    assert sorted(CASES) == sorted(TASKS)
-    assert all(kind == task.kind for kind, task in TASKS.items())
+    assert sorted(CASES) == sorted(TARGETS)
 
 
 @every_kind
@@ -180,7 +181,7 @@ def test_labels_are_encoded(kind):
 @every_kind
 def test_the_order_of_training_labels_does_not_matter(kind):
     case, task = CASES[kind], make(kind)
-    again = TASKS[kind].from_labels("mood", "feeling", case.labels[::-1])
+    again = TARGETS[kind].from_labels("mood", "feeling", case.labels[::-1])
     assert again.describe() == task.describe()
     for label in case.labels:
         np.testing.assert_allclose(values_of(again, label), values_of(task, label), rtol=1e-6)
@@ -189,7 +190,7 @@ def test_the_order_of_training_labels_does_not_matter(kind):
 @every_kind
 def test_round_trip_through_json(kind):
     case, task = CASES[kind], make(kind)
-    again = TASKS[kind](**json.loads(json.dumps(task.to_json())))
+    again = TARGETS[kind](**json.loads(json.dumps(task.to_json())))
     assert (again.name, again.label) == ("mood", "feeling")
     assert (again.num_outputs, again.shape, again.describe()) == (task.num_outputs, task.shape, task.describe())
     outputs = case.perfect(known_values(kind))
@@ -204,7 +205,7 @@ def test_losses_are_those_of_the_formula(kind):
     task, values = make(kind), known_values(kind)
     outputs = np.random.default_rng(0).normal(0, 3, CASES[kind].perfect(values).shape).astype("float32")
     assert outputs.shape[-1] == task.num_outputs
-    losses = ops.convert_to_numpy(task.losses(outputs, values))
+    losses = ops.convert_to_numpy(task.entry_losses(outputs, values))
     assert losses.shape == values.shape
     assert (losses >= 0).all()
     np.testing.assert_allclose(losses, CASES[kind].loss(outputs, values), rtol=1e-4, atol=1e-6)
@@ -219,7 +220,7 @@ def test_gradient_of_the_losses_equals_finite_differences(kind, value_and_gradie
     variable = keras.Variable(outputs)
 
     def total():
-        return ops.sum(task.losses(variable.value, values) * weights)
+        return ops.sum(task.entry_losses(variable.value, values) * weights)
 
     gradient = value_and_gradients(total, [variable])[1][0]
     for index in np.ndindex(*outputs.shape):
@@ -235,7 +236,7 @@ def test_gradient_of_the_losses_equals_finite_differences(kind, value_and_gradie
 def test_large_outputs_have_finite_losses(kind):
     task, values = make(kind), known_values(kind)
     for outputs in (CASES[kind].perfect(values), CASES[kind].wrong_outputs(CASES[kind].perfect(values))):
-        assert np.isfinite(ops.convert_to_numpy(task.losses((500 * outputs).astype("float32"), values))).all()
+        assert np.isfinite(ops.convert_to_numpy(task.entry_losses((500 * outputs).astype("float32"), values))).all()
 
 
 @every_kind
@@ -243,8 +244,8 @@ def test_a_perfect_head_and_a_wrong_one(kind):
     case, task = CASES[kind], make(kind)
     perfect = case.perfect(known_values(kind)).astype("float32")
     wrong = case.wrong_outputs(perfect)
-    good = ops.convert_to_numpy(task.losses(perfect, known_values(kind)))
-    bad = ops.convert_to_numpy(task.losses(wrong, known_values(kind)))
+    good = ops.convert_to_numpy(task.entry_losses(perfect, known_values(kind)))
+    bad = ops.convert_to_numpy(task.entry_losses(wrong, known_values(kind)))
     assert good.max() < 1e-3
     assert (bad > 1).all()
     for label, right, other in zip(case.labels, perfect, wrong, strict=True):
@@ -293,30 +294,28 @@ def test_names_for_people(kind):
 
 @every_kind
 def test_what_is_no_label(kind):
-    """Messages have the two parts that `data.labels.bad_label` takes them apart at."""
+    """Messages have the two parts that `targets.target` takes them apart at."""
     case, task = CASES[kind], make(kind)
     for label in case.no_labels:
         with pytest.raises(LabelError, match=r"(?s)^expected .+; received .+"):
-            task.encode(label)
+            task.encode_label(label)
     for labels in case.useless:
         with pytest.raises(LabelError, match=r"(?s)^expected .+; received .+"):
-            TASKS[kind].from_labels("mood", "feeling", iter(labels))
+            TARGETS[kind].from_labels("mood", "feeling", iter(labels))
 
 
 @every_kind
 def test_settings_are_the_arguments(kind):
     """The settings class of the kind has the constructor's further arguments, with the same defaults."""
-    by_kind = settings.TaskSettings.kinds()
-    assert sorted(by_kind) == sorted(TASKS)
     arguments = {
         name: parameter.default
-        for name, parameter in inspect.signature(TASKS[kind]).parameters.items()
+        for name, parameter in inspect.signature(TARGETS[kind]).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    assert by_kind[kind]().model_dump(exclude={"kind", "label", "keep_labels", "pooling"}) == arguments
-    assert ("pooling" in by_kind[kind].model_fields) == (not TASKS[kind].over_frames)
+    assert KINDS[kind]().model_dump(exclude={"kind", "label", "keep_labels", "at", "pooling"}) == arguments
+    assert ("pooling" in KINDS[kind].model_fields) == (not TARGETS[kind].over_frames)
     for name, value in arguments.items():
-        task = TASKS[kind].from_labels("mood", "feeling", CASES[kind].labels, **{name: value})
+        task = TARGETS[kind].from_labels("mood", "feeling", CASES[kind].labels, **{name: value})
         assert task.to_json()[name] == value
 
 
@@ -339,7 +338,7 @@ def test_mean_absolute_error_equals_sklearn():
     ages = generator.normal(40, 12, 50)
     task = Number.from_labels("age", "age", ages.tolist())
     outputs = generator.normal(size=(50, 1))
-    values = np.array([task.encode(age) for age in ages])
+    values = np.array([task.encode_label(age) for age in ages])
     values[40:] = NAN
     expected = metrics.mean_absolute_error(ages[:40], [task.decode(one) for one in outputs[:40]])
     assert expected > 5
@@ -363,14 +362,14 @@ def test_f1_equals_sklearn(kind):
 def test_classes_that_training_does_not_have():
     refusing = Classes.from_labels("mood", "feeling", ["sad", "happy"])
     with pytest.raises(LabelError, match=r"tasks\.mood\.unseen=unknown.*received 'calm'"):
-        refusing.encode("calm")
+        refusing.encode_label("calm")
     lenient = Classes.from_labels("mood", "feeling", ["sad", "happy"], unseen="unknown")
     for task in (lenient, Classes(**lenient.to_json())):
-        assert np.isnan(task.encode("calm"))
-        assert task.encode("calm").dtype == np.float32
-        assert task.encode("sad") == 1.0
+        assert np.isnan(task.encode_label("calm"))
+        assert task.encode_label("calm").dtype == np.float32
+        assert task.encode_label("sad") == 1.0
         with pytest.raises(LabelError):
-            task.encode(["calm"])
+            task.encode_label(["calm"])
 
 
 @pytest.mark.parametrize(
@@ -382,9 +381,9 @@ def test_classes_that_training_does_not_have():
 )
 def test_tags_that_training_does_not_have(kind, label, values):
     with pytest.raises(LabelError, match=r"tasks\.mood\.unseen=unknown.*received '(bark|trill)'"):
-        make(kind).encode(label)
-    lenient = TASKS[kind].from_labels("mood", "feeling", CASES[kind].labels, unseen="unknown")
-    np.testing.assert_array_equal(values_of(TASKS[kind](**lenient.to_json()), label), values)
+        make(kind).encode_label(label)
+    lenient = TARGETS[kind].from_labels("mood", "feeling", CASES[kind].labels, unseen="unknown")
+    np.testing.assert_array_equal(values_of(TARGETS[kind](**lenient.to_json()), label), values)
 
 
 @pytest.mark.parametrize(
@@ -403,14 +402,14 @@ def test_what_names_something_unseen(kind, seen, unseen):
 
 def test_few_classes_are_named_in_messages():
     with pytest.raises(LabelError, match=r"\(c0, c1, c10, c11, c12, c13, c14, c15 and 12 more\)"):
-        Classes.from_labels("x", "x", [f"c{i}" for i in range(20)]).encode("d")
+        Classes.from_labels("x", "x", [f"c{i}" for i in range(20)]).encode_label("d")
 
 
 def test_a_class_may_be_an_integer():
     task = Classes.from_labels("x", "x", [7, "8", 0])
     assert task.classes == ["0", "7", "8"]
-    assert task.encode(8) == task.encode("8") == 2.0
-    assert task.encode(0) == 0.0
+    assert task.encode_label(8) == task.encode_label("8") == 2.0
+    assert task.encode_label(0) == 0.0
 
 
 @pytest.mark.parametrize("seed", range(3))

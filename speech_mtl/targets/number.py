@@ -8,10 +8,10 @@ from pydantic import Field
 
 from speech_mtl.errors import printable
 from speech_mtl.files import Finite
-from speech_mtl.tasks.task import LARGEST, LabelError, Task
+from speech_mtl.targets.target import LARGEST, LabelError, LabelTarget
 
 
-class Number(Task):
+class Number(LabelTarget):
     """A number, by regression with the mean squared error, in standard deviations of the training labels.
 
     Args:
@@ -21,7 +21,6 @@ class Number(Task):
         deviation: Standard deviation of the training labels.
     """
 
-    kind: ClassVar = "number"
     metric: ClassVar = "mean absolute error"
     likelihood_factor: ClassVar = 0.5
 
@@ -45,10 +44,10 @@ class Number(Task):
     def shape(self) -> tuple[int, ...]:
         return ()
 
-    def encode(self, label: Any) -> np.ndarray:
+    def encode_label(self, label: Any) -> np.ndarray:
         return np.array((_number(label) - self.mean) / self.deviation, np.float32)
 
-    def losses(self, outputs, values):
+    def entry_losses(self, outputs, values):
         difference = outputs[..., 0] - values
         return difference * difference
 

@@ -1,0 +1,285 @@
+"""What every target has: from a label to a loss, and from what a head says to errors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from keras import ops
+
+from speech_mtl.data.columns import Column, FrameColumn, FrameTimes, UtteranceColumn
+from speech_mtl.data.store import DURATION_TOLERANCE
+from speech_mtl.datatypes import TOP, Array, Utterance
+from speech_mtl.errors import InputError
+from speech_mtl.models.features import frame_mask
+from speech_mtl.models.heads import Head, PooledHead
+
+Unseen = Literal["refuse", "unknown"]
+"""What to do with a class or tag that no training utterance has: refuse it, or take it as unknown."""
+
+LARGEST = 1e18
+"""Of a number in a label, so that its square is still a float32."""
+
+
+class LabelError(ValueError):
+    """A label that a target cannot read; the message says what was expected instead of what."""
+
+
+def unseen_error(what: str, target: "Target", seen: Sequence[str], name: str) -> LabelError:
+    """The error of a label that names a class or tag that no training utterance has."""
+    few = ", ".join(seen[:8]) + (f" and {len(seen) - 8} more" if len(seen) > 8 else "")
+    return LabelError(
+        f"expected a {what} that training has ({few}), or tasks.{target.name}.unseen=unknown to leave others out; "
+        f"received {name!r}, which no training utterance has"
+    )
+
+
+class Target(ABC):
+    """One thing to predict: how it is read and encoded, where in the encoder its head is, its loss.
+
+    Args:
+        name: What recipes, batches and outputs call it.
+        at: The tap of the encoder that its head is at; see `models.encoder.Encoder`.
+    """
+
+    by_language: bool = False
+    """Whether each language has a weight of its own in the objective, or the target has one."""
+
+    likelihood_factor: ClassVar[float] = 1.0
+    """Of the loss in the negative log likelihood: a squared error has a half, see Kendall et al. 2018, equation 5."""
+
+    def __init__(self, name: str, at: str = TOP):
+        self.name = name
+        self.at = at
+
+    def is_for(self, language: str) -> bool:  # noqa: ARG002
+        """Whether utterances of a language can have it."""
+        return True
+
+    @abstractmethod
+    def encode(self, utterance: Utterance, language: str) -> Any:
+        """What is known of an utterance, as `column` takes it; None where it is unknown, as a whole or in every entry.
+
+        Args:
+            utterance: The utterance.
+            language: What the recipe calls its language.
+
+        Raises:
+            InputError: The label is not one of this target.
+            Unusable: The utterance cannot be learned from.
+        """
+
+    def num_frames_needed(self, encoded: Any) -> int:  # noqa: ARG002
+        """Fewest encoder frames from which it can be learned."""
+        return 1
+
+    @abstractmethod
+    def column(self, encoded: Sequence[Any], frame_times_s: FrameTimes) -> Column:
+        """The column of what `encode` gave for some utterances."""
+
+    @abstractmethod
+    def nothing(self) -> Any:
+        """What `Batch.targets` has of no utterance: arrays whose axes of size 0 can be of any size."""
+
+    @abstractmethod
+    def head(self, widths: Mapping[str, int], languages: Sequence[str]) -> Head:
+        """Makes its head.
+
+        Args:
+            widths: By tap of the encoder, the width of the frames there.
+            languages: In the order of `language_ids`.
+        """
+
+    @abstractmethod
+    def losses(self, outputs: Array, values: Any, num_frames: Array) -> tuple[Array, Array]:
+        """(B,) loss of each utterance, summed over its known entries, and (B,) how many these are, in `keras.ops`.
+
+        Args:
+            outputs: What the head says.
+            values: What `Batch.targets` has of it.
+            num_frames: (B,) true encoder frames.
+        """
+
+
+class LabelTarget(Target):
+    """A target of labels, one of an utterance or one of every encoder frame.
+
+    A label becomes an array of `shape` in which NaN stands for what is unknown, as a whole or entry by entry.
+
+    Args:
+        name: What recipes call it.
+        label: The name of its labels in the manifests.
+    """
+
+    metric: ClassVar[str]
+    """What is reported: the name of `score`."""
+    over_frames: ClassVar[bool] = False
+    """Whether every encoder frame has a label of its own, (E, *shape), or the utterance has one."""
+    pooling: str = "attention"
+    """How encoder frames become one; see `models.heads`."""
+
+    def __init__(self, name: str, label: str):
+        super().__init__(name)
+        self.label = label
+
+    def placed(self, at: str, pooling: str = "attention") -> Self:
+        """The target with its head at a tap of the encoder, pooled in a way; these are settings, and no labels."""
+        self.at, self.pooling = at, pooling
+        return self
+
+    @classmethod
+    @abstractmethod
+    def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
+        """Makes the target from the known labels of training, which decide its classes, tags or scale.
+
+        Raises:
+            LabelError: A label is of another kind, or there is nothing to learn in them.
+        """
+
+    @classmethod
+    def from_utterances(cls, name: str, label: str, utterances: Iterable[Utterance], **settings: Any) -> Self:
+        """Makes the target from the labels that training has.
+
+        Raises:
+            InputError: A label is not of its kind, there is none, or there is nothing to learn in them.
+        """
+        latest: list[Utterance] = []
+
+        def known() -> Iterator[Any]:
+            for utterance in utterances:
+                if (value := utterance.label(label)) is not None:
+                    latest[:] = [utterance]
+                    yield value
+            if latest:
+                latest.append(latest[0])  # the labels have come to their end
+
+        try:
+            return cls.from_labels(name, label, known(), **settings)
+        except LabelError as error:
+            if len(latest) == 1:
+                raise _bad_label(name, label, latest[0], error) from None
+            raise InputError(
+                f"The task {name!r} has nothing to learn from"
+                if latest
+                else f"No training utterance has a label for the task {name!r}",
+                expected=f"labels under {label!r} in the manifests of the training split",
+                received=str(error) if latest else "none, or only null",
+                action=f"add the labels, name others with tasks.{name}.label, or take the task out of the recipe",
+            ) from None
+
+    @property
+    @abstractmethod
+    def num_outputs(self) -> int:
+        """K, how many numbers the head gives for an utterance or a frame."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Of an encoded label: () or (K,)."""
+
+    @abstractmethod
+    def encode_label(self, label: Any) -> Any:
+        """A known label as a float32 array of `shape`; for a target over frames, as `Segments`.
+
+        Raises:
+            LabelError: It is not a label of this target.
+        """
+
+    def names_unseen(self, label: Any) -> bool:  # noqa: ARG002
+        """Whether a known label names a class or tag that no training utterance has; `encode_label` leaves it out."""
+        return False
+
+    @abstractmethod
+    def entry_losses(self, outputs: Array, values: Array) -> Array:
+        """The loss of every entry, of the shape of `values`, in `keras.ops`. Entries have no NaN here.
+
+        Args:
+            outputs: (..., K) what the head says.
+            values: (..., *shape) encoded labels.
+        """
+
+    @abstractmethod
+    def errors(self, outputs: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+        """The errors of one utterance, and what they are counted against; of a set, both are added up.
+
+        Args:
+            outputs: (K,), or (E, K) over frames.
+            values: (*shape), or (E, *shape); NaN where unknown.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def score(error: float) -> float:
+        """The figure that is reported, from the errors of a set divided by what they are counted against."""
+
+    @abstractmethod
+    def decode(self, outputs: np.ndarray) -> Any:
+        """What the head says in the form of a manifest's label; over frames, without the ends of segments."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What is told apart, in a few words: `4 classes`."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The arguments that make it again, besides its kind."""
+
+    def encode(self, utterance: Utterance, language: str) -> Any:  # noqa: ARG002
+        label = utterance.label(self.label)
+        if label is None:
+            return None
+        try:
+            encoded = self.encode_label(label)
+            if self.over_frames:
+                _refuse_beyond(encoded.ends_s, utterance.duration_s)
+        except LabelError as error:
+            raise _bad_label(self.name, self.label, utterance, error) from None
+        return None if np.isnan(encoded.values if self.over_frames else encoded).all() else encoded
+
+    def column(self, encoded: Sequence[Any], frame_times_s: FrameTimes) -> Column:
+        if self.over_frames:
+            return FrameColumn.of_rows(encoded, self.shape[0], frame_times_s)
+        return UtteranceColumn.of_rows(encoded, self.shape)
+
+    def nothing(self) -> np.ndarray:
+        return np.zeros((0, *([0] if self.over_frames else []), *self.shape), np.float32)
+
+    def head(self, widths: Mapping[str, int], languages: Sequence[str]) -> PooledHead:  # noqa: ARG002
+        pooling = None if self.over_frames else self.pooling
+        return PooledHead(self.at, widths[self.at], self.num_outputs, pooling, self.name)
+
+    def losses(self, outputs: Array, values: Any, num_frames: Array) -> tuple[Array, Array]:
+        if self.over_frames:
+            values = _true_frames(values, outputs, num_frames)
+        known = ops.logical_not(ops.isnan(values))
+        entries = ops.where(known, self.entry_losses(outputs, ops.where(known, values, 0.0)), 0.0)
+        counted = ops.cast(known, "float32")
+        axes: Sequence[int] = tuple(range(1, len(values.shape)))
+        return (ops.sum(entries, axis=axes), ops.sum(counted, axis=axes)) if axes else (entries, counted)
+
+
+def _true_frames(values, outputs, num_frames):
+    """(B, E', K) labels of frames as (B, E, K), with NaN wherever there is no label or no true frame."""
+    size = ops.shape(outputs)[1]
+    unknown = ops.full_like(outputs, np.nan)
+    fitted = ops.concatenate([values, unknown], axis=1)[:, :size]
+    return ops.where(frame_mask(num_frames, size)[:, :, None] > 0, fitted, unknown)
+
+
+def _refuse_beyond(ends_s: np.ndarray, duration_s: float) -> None:
+    """Refuses segments that end far behind the audio, as those in milliseconds do."""
+    share, seconds = DURATION_TOLERANCE
+    if len(ends_s) and ends_s[-1] > duration_s + max(share * duration_s, seconds):
+        raise LabelError(
+            f"expected segments of {duration_s:g} s of audio, with ends in seconds; received an end at {ends_s[-1]:g}"
+        )
+
+
+def _bad_label(name: str, label: str, utterance: Utterance, error: LabelError) -> InputError:
+    expected, _, received = str(error).partition("; received ")
+    return InputError(
+        f"{utterance.source}: the label {label!r} is not one of the task {name!r}",
+        expected=expected.removeprefix("expected "),
+        received=received,
+        action="mend the label, or set it to null if it is unknown",
+    )
