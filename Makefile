@@ -36,6 +36,7 @@ setup: .venv/complete
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@# A first start writes byte code, also where the environment forbids it: without, each one takes seconds more.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'from speech_mtl.backend import load_backend; load_backend()'
+	PYTHONDONTWRITEBYTECODE= $(BIN)/speech-mtl --help >/dev/null
 	touch $@
 
 demo: setup
