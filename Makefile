@@ -36,6 +36,7 @@ setup: .venv/complete
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@# A first start writes byte code, also where the environment forbids it: without, each one takes seconds more.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'from speech_mtl.backend import load_backend; load_backend()'
+	PYTHONDONTWRITEBYTECODE= $(BIN)/speech-mtl --help >/dev/null
 	touch $@
 
 demo: setup
@@ -51,8 +52,7 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/speech-mtl tables --check
-	$(BIN)/speech-mtl report --check $(dir $(wildcard recipes/*/efficiency.json))
+	$(BIN)/python -m benchmarks.readmes --check
 
 fuzz: setup
 	$(BIN)/python tests/fuzz --number 3000 --out tests/fuzz/results.md
@@ -74,7 +74,7 @@ losses: setup
 	$(BIN)/python -m benchmarks.same_losses
 
 tables: setup
-	$(BIN)/speech-mtl tables
+	$(BIN)/python -m benchmarks.readmes
 
 lock:
 	test -x $(BIN)/uv || (test -x $(BIN)/python || $(PYTHON) -m venv .venv; $(BIN)/python -m pip install --quiet uv==$(UV_VERSION))

@@ -1,8 +1,5 @@
 """What a person sees while something runs. Everything here can be silenced."""
 
-import io
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,21 +19,6 @@ from rich.progress import (
 from speech_mtl.errors import printable
 
 _TITLE = TextColumn("{task.description}", markup=False)
-
-
-def escape_what_cannot_be_shown() -> None:
-    """Has letters that an output's encoding lacks written as escapes, where Python would stop with an error.
-
-    Outputs that were closed lead nowhere: else the next file that is opened would take their place.
-    """
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, descriptor)
-            setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 class Screen:

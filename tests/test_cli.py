@@ -1,6 +1,7 @@
 """The command line, in process: exit codes, and messages that a person can act on."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -19,18 +20,17 @@ import typer
 
 import speech_mtl
 import speech_mtl.cli as cli
+from speech_mtl.cli.console import escape_what_cannot_be_shown
 from speech_mtl.data.manifest import manifest_path, read_manifest
-from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.decoding.writers import WRITERS
 from speech_mtl.run.folder import Run
-from speech_mtl.scoring.error_rate import Score
-from speech_mtl.scoring.rows import evaluation_row
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study.arms import ARMS
 
-PROJECT = Path(cli.__file__).parents[1]
+PROJECT = Path(cli.__file__).parents[2]
+COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 
 
 class Ended(NamedTuple):
@@ -137,6 +137,31 @@ def test_settings_are_listed_without_keras():
     code = "import sys; sys.argv[1:] = ['settings']; from speech_mtl.cli import app; app(standalone_mode=False)"
     code += "; assert not {'keras', 'numpy', 'tensorflow'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+
+
+def test_help_imports_nothing_but_what_typer_prints_it_with():
+    """Neither `rich.progress` nor pydantic, numpy or Keras; `rich.markdown` is typer's own import."""
+    code = f"""if True:
+        import contextlib, sys, typer
+
+        def packages_since(known):
+            return {{name.partition(".")[0] for name in set(sys.modules) - known}} - sys.stdlib_module_names
+
+        known = set(sys.modules)
+        import speech_mtl.cli as cli
+        assert packages_since(known) == {{"speech_mtl"}}, packages_since(known)
+        import typer.rich_utils
+        known = set(sys.modules)
+        for name in {["", *COMMANDS]}:
+            sys.argv = ["speech-mtl", *name.split(), "--help"]
+            with contextlib.suppress(SystemExit):
+                cli.app()
+        assert packages_since(known) <= {{"typer", "rich"}}, packages_since(known)
+        assert "rich.progress" not in sys.modules
+    """
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for name in COMMANDS:
+        assert f"Usage: speech-mtl {name} " in shown
 
 
 def test_evaluate_prints_the_table_and_nothing_else_to_standard_output(command: Command, run_path: Path):
@@ -251,9 +276,6 @@ def test_the_name_alone_says_what_to_do_first(command: Command):
         assert line in out
 
 
-COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command: Command, name: str, monkeypatch: pytest.MonkeyPatch):
     """As it is printed it can be typed: its options are there, and its settings make a recipe."""
@@ -280,7 +302,7 @@ def test_the_version(command: Command):
 
 
 def test_recipes_in_texts_exist():
-    text = cli.WELCOME + " ".join(str(command.callback.__doc__) for command in cli.app.registered_commands)
+    text = cli.WELCOME + " ".join(command.help for command in COMMANDS.values())
     for name in set(re.findall(r"recipes/(\w+)", text)):
         assert (PROJECT / "recipes" / name / "recipe.yaml").is_file(), name
 
@@ -365,14 +387,12 @@ def test_a_folder_that_cannot_be_written(refused: Callable[..., str], recipe_pat
     "number",
     [errno.ENOSPC, errno.EIO, errno.EFBIG, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.EACCES, errno.EMFILE],
 )
-def test_what_the_system_refuses(
-    refused: Callable[..., str], readme: Path, monkeypatch: pytest.MonkeyPatch, number: int
-):
-    def full(_path: Path) -> str:
+def test_what_the_system_refuses(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, number: int):
+    def full(*_: object) -> str:
         raise OSError(number, os.strerror(number), "runs/x/log.jsonl")
 
-    monkeypatch.setattr("speech_mtl.study.report.readme.render_readme", full)
-    message = refused("tables", readme)
+    monkeypatch.setattr("speech_mtl.settings.listing.listing", full)
+    message = refused("settings")
     assert "runs/x/log.jsonl cannot be used" in message
     assert os.strerror(number) in message
 
@@ -529,42 +549,6 @@ def test_languages_without_output_layer(refused: Callable[..., str], run_path: P
     assert "There is no split 'tset'" in refused("evaluate", run_path, "--split", "tset")
 
 
-# --- tables
-
-
-@pytest.fixture
-def readme(tmp_path: Path) -> Path:
-    row = evaluation_row("cs", "test", Score(ErrorCounts(1, 1, 0, 0), ErrorCounts(8, 1, 0, 0), 1))
-    (tmp_path / "rows.json").write_text(json.dumps([row]))
-    path = tmp_path / "README.md"
-    path.write_text("# Results\n<!-- results: rows.json evaluation -->\n| old |\n<!-- end results -->\n")
-    return path
-
-
-def test_tables_are_written_and_checked(command: Command, refused: Callable[..., str], readme: Path):
-    before = readme.read_text()
-    assert f"{readme} shows a table that differs" in refused("tables", "--check", readme)
-    assert readme.read_text() == before
-    assert command("tables", readme) == Ended(0, f"{readme} written\n", "")
-    assert "| cs | test | 1 | 2 | 50.0 |" in readme.read_text()
-    assert command("tables", readme, "--check") == Ended(0, "", "")
-    readme.write_text(readme.read_text().replace("50.0", "40.0"))
-    assert str(readme) in refused("tables", "--check", readme)
-
-
-def test_tables_without_readmes_takes_those_of_the_project(
-    command: Command, refused: Callable[..., str], readme: Path, monkeypatch: pytest.MonkeyPatch
-):
-    folder = readme.parent / "recipes" / "x"
-    folder.mkdir(parents=True)
-    shutil.copy(readme, folder)
-    shutil.copy(readme.with_name("rows.json"), folder)
-    monkeypatch.chdir(readme.parent)
-    assert command("tables") == Ended(0, "README.md written\nrecipes/x/README.md written\n", "")
-    (folder / "README.md").write_text((folder / "README.md").read_text().replace("50.0", "40.0"))
-    assert "recipes/x/README.md shows a table that differs" in refused("tables", "--check")
-
-
 # --- Faults of ours, and Ctrl-C
 
 
@@ -577,13 +561,13 @@ def test_tables_without_readmes_takes_those_of_the_project(
     ],
 )
 def test_what_is_not_the_users_fault(
-    command: Command, readme: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
+    command: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
 ):
-    def failing(_path: Path) -> str:
+    def failing(*_: object) -> str:
         raise error
 
-    monkeypatch.setattr("speech_mtl.study.report.readme.render_readme", failing)
-    ended = command("tables", readme)
+    monkeypatch.setattr("speech_mtl.settings.listing.listing", failing)
+    ended = command("settings")
     assert (ended.code, ended.out) == (code, "")
     assert said in ended.err
     assert ("Traceback" in ended.err and "Error: " in ended.err) == (code == 1)
@@ -600,3 +584,28 @@ def test_a_process_of_its_own_ends_with_the_same_codes(tmp_path: Path):
     assert ended.returncode == 2
     assert ended.stderr.startswith("Error: There is no recipe")
     assert "Traceback" not in ended.stderr
+
+
+# --- What an output cannot show
+
+
+def test_letters_that_an_output_lacks_are_escaped(monkeypatch: pytest.MonkeyPatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1"))
+    escape_what_cannot_be_shown()
+    print("é č \udcff", flush=True)
+    assert raw.getvalue() == b"\xe9 \\u010d \\udcff\n"
+    escape_what_cannot_be_shown()  # of what is no stream, such as nothing, nothing changes
+    monkeypatch.setattr(sys, "stdout", None)
+    escape_what_cannot_be_shown()
+
+
+def test_outputs_that_are_closed_lead_nowhere(tmp_path: Path):
+    """Python has no stream for them, and the next file that is opened takes their place."""
+    code = (
+        "import os, sys; from speech_mtl.cli.console import escape_what_cannot_be_shown as prepare; prepare();"
+        f"print('lost', file=sys.stderr); mine = os.open({str(tmp_path / 'mine')!r}, os.O_CREAT | os.O_WRONLY);"
+        "assert mine > 2; os.write(2, b'lost')"
+    )
+    subprocess.run(f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&- >&-", shell=True, check=True)
+    assert (tmp_path / "mine").read_bytes() == b""

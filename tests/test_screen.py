@@ -1,14 +1,9 @@
-import io
 import re
-import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from speech_mtl.screen import Screen, escape_what_cannot_be_shown
+from speech_mtl.screen import Screen
 
 
 def test_messages_go_to_standard_error_as_they_are(capsys: pytest.CaptureFixture):
@@ -49,17 +44,6 @@ def test_a_terminal_shows_how_far_training_is():
     assert "Training" in line
 
 
-def test_letters_that_an_output_lacks_are_escaped(monkeypatch: pytest.MonkeyPatch):
-    raw = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1"))
-    escape_what_cannot_be_shown()
-    print("é č \udcff", flush=True)
-    assert raw.getvalue() == b"\xe9 \\u010d \\udcff\n"
-    escape_what_cannot_be_shown()  # of what is no stream, such as nothing, nothing changes
-    monkeypatch.setattr(sys, "stdout", None)
-    escape_what_cannot_be_shown()
-
-
 NAME = "[bold]a[/bold] [/] \x1b[31mred\x07\r\u202e"
 
 
@@ -86,14 +70,3 @@ def test_titles_of_bars_are_no_markup(bar: str):
         shown = str(screen.console.export_text(styles=True))
     assert "[bold]a[/bold] [/] \\x1b[31mred" in shown
     assert "\x07" not in shown
-
-
-def test_outputs_that_are_closed_lead_nowhere(tmp_path: Path):
-    """Python has no stream for them, and the next file that is opened takes their place."""
-    code = (
-        "import os, sys; from speech_mtl.screen import escape_what_cannot_be_shown as prepare; prepare();"
-        f"print('lost', file=sys.stderr); mine = os.open({str(tmp_path / 'mine')!r}, os.O_CREAT | os.O_WRONLY);"
-        "assert mine > 2; os.write(2, b'lost')"
-    )
-    subprocess.run(f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&- >&-", shell=True, check=True)
-    assert (tmp_path / "mine").read_bytes() == b""

@@ -25,7 +25,7 @@ from speech_mtl.study.gather import (
     trained_by,
 )
 from speech_mtl.study.held_out import look_at_plan
-from speech_mtl.study.plan import Plan, open_speech, plan_comparison, plan_transfer
+from speech_mtl.study.plan import Plan, open_speech, plan_comparison
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import arms_table, comparison_table, tasks_table, transfer_table
 from speech_mtl.study.results import ROWS, Results, earlier_commands, save, write_report
@@ -44,6 +44,7 @@ def compare(
     num_jobs: int = 1,
     engine: str = "local",
     accept_changes: bool = False,
+    pairs: bool = False,
 ) -> Results:
     """Trains and tests every cell, and writes rows, equivalent hours and the report; see `study.results`.
 
@@ -57,30 +58,15 @@ def compare(
         num_jobs: Runs side by side.
         engine: Where they run; see `study.engines`.
         accept_changes: Whether to keep runs whose speech or first weights have changed since.
+        pairs: Make a transfer map: measure how much each language helps each other one.
 
     Raises:
         InputError: Bad settings or speech, dev or test speech in training, a folder that holds something else, or runs
             made from what has changed since; or some runs failed, after all others have been done and reported on.
     """
-    plan, shown = plan_comparison(recipe, folder), screen or Screen(quiet=True)
-    return _Comparison("compare", recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
-
-
-def transfer(
-    recipe: Recipe,
-    folder: Path,
-    screen: Screen | None = None,
-    num_jobs: int = 1,
-    engine: str = "local",
-    accept_changes: bool = False,
-) -> Results:
-    """Measures how much each language helps each other one, as `compare` measures its arms.
-
-    Raises:
-        InputError: As for `compare`.
-    """
-    plan, shown = plan_transfer(recipe, folder), screen or Screen(quiet=True)
-    return _Comparison("transfer", recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
+    plan, shown = plan_comparison(recipe, folder, pairs), screen or Screen(quiet=True)
+    kind = "transfer" if pairs else "compare"
+    return _Comparison(kind, recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
 
 
 def comparison_text(results: Results) -> str:

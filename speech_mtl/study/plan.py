@@ -11,7 +11,8 @@ from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.study.arms import Stage, StagesOf, find_arm, target_of
+from speech_mtl.settings.study import CompareSettings
+from speech_mtl.study.arms import Stage, StagesOf, auxiliaries_of, find_arm, target_of
 from speech_mtl.study.controls import arms_and_controls, only, renamed
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 
@@ -77,7 +78,7 @@ def old_languages(stage: Stage) -> list[str]:
     return [language for language in stage.recipe.languages if stage.start and language != stage.recipe.target]
 
 
-def plan_comparison(recipe: Recipe, folder: Path) -> Plan:
+def plan_comparison(recipe: Recipe, folder: Path, pairs: bool = False) -> Plan:
     """The plan of `speech-mtl compare`: the smallest budget first, then by seed and variant.
 
     Without a target every language is one in turn, and budgets are those of all languages; one whose own `budget_s` is
@@ -86,24 +87,29 @@ def plan_comparison(recipe: Recipe, folder: Path) -> Plan:
     Args:
         recipe: The settings; see `compare` there.
         folder: Output folder of the comparison.
+        pairs: Plan a transfer map: every language as target, alone and with each other one as its only auxiliary.
 
     Raises:
         InputError: The recipe lacks auxiliary languages, names an arm that does not exist, has a variant that makes no
-            recipe, leaves nothing to run, or has something run twice.
+            recipe, leaves nothing to run, has something run twice, or has more than a transfer map can show.
     """
     for key in ("budgets_min", "arms", "seeds"):
         _refuse_none_or_twice(f"compare.{key}", getattr(recipe.compare, key))
-    budgeted = _with_budgets if recipe.target is None else _with_budget
+    if pairs:
+        _refuse_more_than_a_map(recipe.compare)
+    every = pairs or recipe.target is None
+    budgeted = _with_budgets if recipe.target is None and not pairs else _with_budget
     planned = [
         _Planned(budgeted(aimed, budget_min * 60, seed), replace(arm, variant=variant), stages, budget_min * 60)
         for budget_min in sorted(recipe.compare.budgets_min)
         for seed in recipe.compare.seeds
         for variant, changed in _variants(recipe).items()
-        for aimed in _aimed(changed)
-        for arm, stages in _arms(aimed, variant).items()
+        for aimed in _aimed(changed, every)
+        for arm, stages in (_pairs(aimed) if pairs else _arms(aimed, variant)).items()
     ]
-    _refuse_unknown_reference(recipe.compare.reference, [one.arm for one in planned])
-    return _plan(planned, folder, name_target=recipe.target is None)
+    if not pairs:
+        _refuse_unknown_reference(recipe.compare.reference, [one.arm for one in planned])
+    return _plan(planned, folder, name_target=every)
 
 
 def _variants(recipe: Recipe) -> dict[str, Recipe]:
@@ -114,17 +120,26 @@ def _variants(recipe: Recipe) -> dict[str, Recipe]:
     return found
 
 
-def _aimed(recipe: Recipe) -> list[Recipe]:
-    """The recipe with each of its targets."""
-    if recipe.target is not None:
-        target_of(recipe)
-        return [recipe]
-    return [recipe.overridden({"target": language}) for language in recipe.languages]
+def _aimed(recipe: Recipe, every: bool) -> list[Recipe]:
+    """The recipe with its target, or with each language as one."""
+    if every:
+        return [recipe.overridden({"target": language}) for language in recipe.languages]
+    target_of(recipe)
+    return [recipe]
 
 
 def _arms(recipe: Recipe, variant: str) -> dict[Arm, StagesOf]:
     arms = arms_and_controls(recipe)
     return {arm: renamed(stages, variant) for arm, stages in arms.items()} if variant else arms
+
+
+def _pairs(recipe: Recipe) -> dict[Arm, StagesOf]:
+    """Alone, and the other arm with each auxiliary language by itself."""
+    arms = {REFERENCE_ARM: find_arm(REFERENCE_ARM.method)}
+    for arm, stages in arms_and_controls(recipe).items():
+        if arm != REFERENCE_ARM:
+            arms |= {replace(arm, auxiliary=other): only(stages, other) for other in auxiliaries_of(recipe)}
+    return arms
 
 
 def _refuse_unknown_reference(reference: str, arms: Sequence[Arm]) -> None:
@@ -137,29 +152,6 @@ def _refuse_unknown_reference(reference: str, arms: Sequence[Arm]) -> None:
             received=reference,
             action="choose one of these, or add the arm or the variant",
         )
-
-
-def plan_transfer(recipe: Recipe, folder: Path) -> Plan:
-    """The plan of `speech-mtl transfer`: every language as target, alone and with each other one as its only auxiliary.
-
-    The budget is the only one of `compare.budgets_min`, and the arm the only one in `compare.arms` besides alone.
-
-    Raises:
-        InputError: There are several budgets or arms, or fewer than two languages.
-    """
-    budget_min = _only_one("compare.budgets_min", recipe.compare.budgets_min)
-    arm_name = _only_one("compare.arms", [name for name in recipe.compare.arms if name != REFERENCE_ARM.name])
-    _refuse_none_or_twice("compare.seeds", recipe.compare.seeds)
-    stages = find_arm(arm_name)
-    planned = []
-    for seed in recipe.compare.seeds:
-        for target in recipe.languages:
-            budgeted = _with_budget(recipe.overridden({"target": target}), budget_min * 60, seed)
-            others = [language for language in recipe.languages if language != target]
-            arms = {REFERENCE_ARM: find_arm(REFERENCE_ARM.method)}
-            arms |= {Arm(arm_name, auxiliary=other): only(stages, other) for other in others}
-            planned += [_Planned(budgeted, *own, budget_min * 60) for own in arms.items()]
-    return _plan(planned, folder, name_target=True)
 
 
 SpeechKey = tuple[str, str, Path, float | None]
@@ -289,12 +281,20 @@ def _refuse_none_or_twice(key: str, values: Sequence) -> None:
     )
 
 
-def _only_one(key: str, values: Sequence):
-    if len(values) == 1:
-        return values[0]
-    raise InputError(
-        f"A transfer map is of one value of {key}",
-        expected="one" + (f" besides {REFERENCE_ARM}" if key.endswith("arms") else ""),
-        received=str(list(values)),
-        action=f"name one on the command line, such as '{key}=[{values[0] if values else 'pretrain_finetune'}]'",
-    )
+def _refuse_more_than_a_map(compared: CompareSettings) -> None:
+    """A transfer map shows one budget and one arm besides alone."""
+    others = [name for name in compared.arms if name != REFERENCE_ARM.name]
+    switched = [name for name, is_on in compared.controls if is_on]
+    for key, values, allowed, remedy in (
+        ("budgets_min", compared.budgets_min, 1, f"[{compared.budgets_min[0]}]"),
+        ("arms", others, 1, f"[{others[0] if others else 'pretrain_finetune'}]"),
+        ("variants", list(compared.variants), 0, "{}"),
+        ("controls", switched, 0, "{" + ", ".join(f"{name}: false" for name in switched) + "}"),
+    ):
+        if len(values) != allowed:
+            raise InputError(
+                f"A transfer map is of {'one value' if allowed else 'no value'} of compare.{key}",
+                expected=("one" if allowed else "none") + f" besides {REFERENCE_ARM}" * (key == "arms"),
+                received=str(list(values)),
+                action=f"change it on the command line: 'compare.{key}={remedy}'",
+            )

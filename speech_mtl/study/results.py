@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, read_json, read_text, write_text
+from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.run.provenance import portable
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.rows import measured_row
@@ -166,24 +166,6 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     for name, text in figures.items():
         write_text(folder / name, text)
     return [*write_page(summary, folder), *(folder / name for name in figures)]
-
-
-def refuse_drift(results: Results, folder: Path) -> None:
-    """Compares the figures in a folder with what the results beside them give.
-
-    Raises:
-        InputError: One is missing or differs.
-    """
-    for name, text in figures_of(results.summary).items():
-        path = folder / name
-        if path.is_file() and read_text(path) == text:
-            continue
-        raise InputError(
-            f"{path} differs from the results that lie beside it",
-            expected="figures as `speech-mtl report` computes them",
-            received="another text" if path.is_file() else "no such file",
-            action=f"speech-mtl report {folder}",
-        )
 
 
 def _read_origin(path: Path) -> Origin:

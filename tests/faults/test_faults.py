@@ -97,7 +97,7 @@ RIGHT = {
     ),
     "76": Right(0, (r"first: .* hold: \[\]", r"second: .* hold: \[\]")),
     "77": Right(2, (r"out/loop/x.* cannot be used",)),
-    "78": Right(2, (r"NOTES\.md:\d+: not UTF-8",)),
+    "78": Right(2, (r"NOTES\.md:\d+: not UTF-8",), command="python -m benchmarks.readmes $F/NOTES.md"),
     "80": Right(2, (r"hypotheses\.jsonl:\d+: ",)),
     "82": Right(2, (r"the test set of aa comes twice",)),
     "84": Right(2, (r"best/\d+/encoder\.safetensors are not numbers",)),

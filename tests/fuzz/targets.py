@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 from mutations import EXTREMES, spoil_bytes, spoil_head, spoil_json, spoil_json_text, spoil_lines
 
+from benchmarks.readmes import render_readme
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.run.build import build_optimizer, build_weighting
@@ -26,7 +27,6 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study import results as report
 from speech_mtl.study.plan import plan_comparison
-from speech_mtl.study.report.readme import render_readme
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.state import TrainState
 

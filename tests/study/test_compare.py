@@ -24,7 +24,7 @@ from speech_mtl.run.speech import TrainingSpeech, open_split
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.study.compare import compare, transfer
+from speech_mtl.study.compare import compare
 from speech_mtl.study.gather import UNKNOWN
 from speech_mtl.study.plan import plan_comparison
 from speech_mtl.study.report.markdown import render_block
@@ -410,7 +410,7 @@ def test_a_transfer_map_of_two_languages(tiny_recipe: Recipe, tmp_path: Path, un
             "compare.num_replications": 200,
         }
     )
-    rows = transfer(recipe, tmp_path / "out").rows
+    rows = compare(recipe, tmp_path / "out", pairs=True).rows
     found = {(row["language"], row["arm"].name) for row in rows if row["split"] == "test"}
     assert found == {
         ("aa", "alone"),

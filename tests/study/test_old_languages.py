@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from benchmarks.readmes import refuse_drift
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import results as report
@@ -47,7 +48,7 @@ def test_what_each_arm_forgets(
     assert sizes["progressive"].total > 2 * sizes["pretrain_finetune"].total * 0.8
     loaded = report.load(folder / "out")
     assert report.figures_of(loaded.summary) == report.figures_of(results.summary)
-    report.refuse_drift(loaded, folder / "out")
+    refuse_drift(loaded, folder / "out")
     monkeypatch.setattr("speech_mtl.study.compare.MOST_ARMS_ACROSS", 3)
     lines = comparison_text(results).splitlines()
     assert [line.split(" | ")[1] for line in lines if line.startswith("| 0.06 min")] == list(recipe.compare.arms)

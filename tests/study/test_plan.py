@@ -1,14 +1,16 @@
 """Which cells and runs a comparison and a transfer map consist of."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from speech_mtl.errors import InputError
 from speech_mtl.settings.decoding import GreedyDecodingSettings
+from speech_mtl.settings.dotted import parsed_overrides
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import Stage
-from speech_mtl.study.plan import _alike, plan_comparison, plan_transfer
+from speech_mtl.study.plan import _alike, plan_comparison
 
 
 def recipe(**compare: object) -> Recipe:
@@ -60,7 +62,7 @@ def test_runs_come_after_those_they_start_from():
 
 
 def test_a_transfer_map_has_every_pair_and_alone():
-    plan = plan_transfer(recipe(seeds=[0, 1]), Path("out"))
+    plan = plan_comparison(recipe(seeds=[0, 1]), Path("out"), pairs=True)
     for seed in (0, 1):
         cells = [(cell.target, cell.arm.auxiliary or None) for cell in plan.cells if cell.seed == seed]
         languages = ("aa", "bb", "cc")
@@ -73,7 +75,7 @@ def test_a_transfer_map_has_every_pair_and_alone():
 
 
 def test_targets_share_the_pretraining_of_an_auxiliary_but_no_run_of_their_own():
-    plan = plan_transfer(recipe(), Path("out"))
+    plan = plan_comparison(recipe(), Path("out"), pairs=True)
     assert sum(stage.recipe.target is None for stage in plan.stages.values()) == 3
     assert len(plan.stages) == 3 + 3 + 6
     for cell in plan.cells:
@@ -83,7 +85,7 @@ def test_targets_share_the_pretraining_of_an_auxiliary_but_no_run_of_their_own()
 
 
 def test_joint_finetune_can_be_mapped_too():
-    plan = plan_transfer(recipe(arms=["joint_finetune"]), Path("out"))
+    plan = plan_comparison(recipe(arms=["joint_finetune"]), Path("out"), pairs=True)
     for cell in plan.cells:
         for name in cell.stages:
             start = plan.stages[name].start
@@ -96,8 +98,17 @@ def test_joint_finetune_can_be_mapped_too():
         ({"budgets_min": [1, 2]}, "compare.budgets_min"),
         ({"arms": ["joint", "pretrain_finetune"]}, "compare.arms"),
         ({"arms": ["alone"]}, "compare.arms"),
+        ({"variants": {"small": {"encoder.dim": 8}}}, "compare.variants"),
+        ({"controls": {"noise": True, "leave_one_out": True}}, "compare.controls"),
     ],
 )
 def test_a_transfer_map_is_of_one_budget_and_one_arm(change: dict, key: str):
-    with pytest.raises(InputError, match=f"A transfer map is of one value of {key}"):
-        plan_transfer(recipe(**change), Path("out"))
+    with pytest.raises(InputError, match=f"A transfer map is of (one|no) value of {key}") as refused:
+        plan_comparison(recipe(**change), Path("out"), pairs=True)
+    proposed = parsed_overrides(re.findall("'(.*)'", refused.value.action))
+    assert plan_comparison(recipe(**change).overridden(proposed), Path("out"), pairs=True).cells
+
+
+def test_a_transfer_map_needs_two_languages():
+    with pytest.raises(InputError, match="has no auxiliary language"):
+        plan_comparison(recipe().overridden({"languages": {"bb": {}}}), Path("out"), pairs=True)

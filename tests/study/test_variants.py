@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 import pytest
 
+from benchmarks.readmes import refuse_drift
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.errors import InputError
 from speech_mtl.settings.network import ConformerSettings
@@ -188,11 +189,11 @@ def test_a_comparison_of_tasks_and_its_report(tiny_recipe: Recipe, tmp_path: Pat
 
     loaded = report.load(tmp_path / "out")
     assert loaded == results
-    report.refuse_drift(loaded, tmp_path / "out")
+    refuse_drift(loaded, tmp_path / "out")
     figures = tmp_path / "out" / "tasks.json"
     figures.write_text(figures.read_text(encoding="utf-8").replace("0.", "1.", 1), encoding="utf-8")
     with pytest.raises(InputError, match="differs from the results"):
-        report.refuse_drift(loaded, tmp_path / "out")
+        refuse_drift(loaded, tmp_path / "out")
     page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "## Each task" in page
     assert "Weight of each task by update" in page

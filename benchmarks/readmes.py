@@ -1,12 +1,20 @@
-"""READMEs that show tables of results: each is made afresh from the JSON file that it names."""
+"""Tables of results in READMEs, each made afresh from the JSON file that it names.
 
+python -m benchmarks.readmes             writes those of this project
+python -m benchmarks.readmes --check     changes nothing, and fails if a table is not its JSON's, or a JSON file of
+                                         numbers not what the results beside it give
+"""
+
+import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
+from speech_mtl.cli.console import run
 from speech_mtl.errors import InputError
-from speech_mtl.files import read_text
+from speech_mtl.files import read_text, write_text
 from speech_mtl.scoring.rows import EvaluationRow
 from speech_mtl.scoring.tables import evaluation_table, read_rows
 from speech_mtl.study.report.blocks import Table
@@ -19,6 +27,7 @@ from speech_mtl.study.report.tables import (
     hours_table,
     tasks_table,
 )
+from speech_mtl.study.results import Results, figures_of, load
 from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Forgotten, Generation, TaskError
 
 
@@ -112,3 +121,51 @@ def _malformed(where: str, received: str) -> InputError:
         received=received,
         action="mend the comment",
     )
+
+
+def refuse_drift(results: Results, folder: Path) -> None:
+    """Compares the figures in a folder with what the results beside them give.
+
+    Raises:
+        InputError: One is missing or differs.
+    """
+    for name, text in figures_of(results.summary).items():
+        path = folder / name
+        if path.is_file() and read_text(path) == text:
+            continue
+        raise InputError(
+            f"{path} differs from the results that lie beside it",
+            expected="figures as `speech-mtl report` computes them",
+            received="another text" if path.is_file() else "no such file",
+            action=f"speech-mtl report {quote(str(folder))}",
+        )
+
+
+def _check(path: Path, text: str) -> None:
+    if text != read_text(path):
+        raise InputError(
+            f"{path} shows a table that differs from its JSON",
+            expected="tables as `make tables` writes them",
+            received="other text between the result comments",
+            action=f"python -m benchmarks.readmes {quote(str(path))}",
+        )
+    if (path.parent / "efficiency.json").is_file():
+        refuse_drift(load(path.parent), path.parent)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("readmes", nargs="*", type=Path, metavar="README", help="all of the project if none is given")
+    arguments = parser.parse_args()
+    for path in arguments.readmes or [Path("README.md"), *sorted(Path("recipes").glob("*/README.md"))]:
+        text = render_readme(path)
+        if arguments.check:
+            _check(path, text)
+        elif text != read_text(path):
+            write_text(path, text)
+            print(f"{path} written")
+
+
+if __name__ == "__main__":
+    run(main)

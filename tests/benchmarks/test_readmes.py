@@ -1,17 +1,20 @@
 """READMEs with tables: made afresh from their JSON, and refused with the line where something is wrong."""
 
 import json
+import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 from made_up_rows import EVALUATION, EVALUATION_TABLE
 from made_up_summaries import FULL
 
+from benchmarks.readmes import TABLE_KINDS, main, render_readme
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
 from speech_mtl.scoring.tables import CER, read_rows
 from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.report.readme import TABLE_KINDS, render_readme
 from speech_mtl.study.report.tables import comparison_table
 from speech_mtl.study.statistics.rows import Arm
 from speech_mtl.study.statistics.summary import Estimate, Generation, TaskError
@@ -146,3 +149,37 @@ def test_records_with_values_of_another_kind(readme, field, value):
 def test_records_come_back_from_their_files(readme):
     for kind, records in RECORDS.items():
         assert read_rows(readme.parent / "results" / f"{kind}.json", TABLE_KINDS[kind].record) == records
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr("sys.argv", ["readmes", *map(str, arguments)])
+    main()
+
+
+def test_tables_are_written_and_checked(readme: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    with pytest.raises(InputError, match="shows a table that differs from its JSON") as refused:
+        run(monkeypatch, "--check", readme)
+    assert readme.read_text() == README
+    run(monkeypatch, *shlex.split(refused.value.action)[3:])
+    assert capsys.readouterr().out == f"{readme} written\n"
+    run(monkeypatch, "--check", readme)
+    run(monkeypatch, readme)
+    assert capsys.readouterr().out == ""
+    assert EVALUATION_TABLE in readme.read_text()
+    readme.write_text(readme.read_text().replace(EVALUATION_TABLE, EVALUATION_TABLE.replace("0", "9", 1)))
+    with pytest.raises(InputError, match=re.escape(str(readme))):
+        run(monkeypatch, "--check", readme)
+
+
+def test_without_readmes_those_of_the_project_are_taken(
+    readme: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    there = readme.parent / "recipes" / "x"
+    shutil.copytree(readme.parent / "results", there / "results")
+    shutil.copy(readme, there)
+    monkeypatch.chdir(readme.parent)
+    run(monkeypatch)
+    assert capsys.readouterr().out == "README.md written\nrecipes/x/README.md written\n"
+    (there / "results" / "evaluation.json").write_text("[]")
+    with pytest.raises(InputError, match=r"^recipes/x/README\.md "):
+        run(monkeypatch, "--check")

@@ -1,0 +1,3 @@
+from speech_mtl.cli import main
+
+main()

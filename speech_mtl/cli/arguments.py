@@ -1,0 +1,59 @@
+"""Arguments and options that several commands take, and how what they name is opened."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from speech_mtl.run.folder import Run
+    from speech_mtl.settings.recipe import Recipe
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, or a folder with a recipe.yaml.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Settings to change, such as training.num_updates=500; `speech-mtl settings` lists all.",
+    ),
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `speech-mtl train` wrote.")]
+Decoding = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of decoding to change, such as decoding.kind=greedy; several times if need be.",
+    ),
+]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option("--accept-changes", help="Keep what was trained before speech or first weights changed, and go on."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
+
+
+def open_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
+    """The settings, and Keras imported; says so if the recipe is one that comes with the package."""
+    from speech_mtl.backend import load_backend
+    from speech_mtl.settings.recipe_file import find_recipe, load_recipe
+
+    found = find_recipe(recipe)
+    if not recipe.exists():
+        print(f"There is no {recipe} here. Used is the one that comes with speech-mtl: {found}", file=sys.stderr)
+    settings = load_recipe(found, overrides)
+    load_backend()
+    return settings
+
+
+def open_run(path: Path) -> "Run":
+    """The run in a folder; Keras is imported if there is one to use it for."""
+    from speech_mtl.backend import load_backend
+    from speech_mtl.settings.recipe_file import refuse_no_run
+
+    refuse_no_run(path)
+    load_backend()
+    from speech_mtl.run.folder import Run
+
+    return Run(path)

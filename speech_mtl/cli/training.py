@@ -1,0 +1,99 @@
+"""Commands that train one run."""
+
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from speech_mtl.cli.arguments import AcceptChanges, Overrides, Quiet, RecipePath, RunPath, open_recipe, open_run
+from speech_mtl.errors import InputError
+
+if TYPE_CHECKING:
+    from speech_mtl.run.folder import Run
+
+
+def train(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME-OF-RECIPE if not given.")] = None,
+    accept_changes: AcceptChanges = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a recipe; run again, it goes on from the last checkpoint. With more updates it trains further.
+
+    Example: speech-mtl train recipes/human training.num_updates=500 --out runs/first
+    """
+    settings = open_recipe(recipe, overrides)
+    from speech_mtl.run.train import train as train_run
+    from speech_mtl.screen import Screen
+
+    path = out or Path("runs") / settings.name
+    run = train_run(settings, path, Screen(quiet), accept_changes=accept_changes)
+    print(f"The run is in {path}")
+    _print_next(run, f"speech-mtl evaluate {quote(str(path))}")
+
+
+def finetune(
+    run: RunPath,
+    language: Annotated[str, typer.Option("--language", "-l", help="The language to learn, such as cs or zh-CN.")],
+    overrides: Overrides = None,
+    train: Annotated[
+        Path | None, typer.Option(metavar="MANIFEST", help="Its training speech; else in the run's data.dir.")
+    ] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Validation speech, to stop early by.")] = None,
+    test: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to evaluate on later.")] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="character, or pinyin for Mandarin; if not given, the run's own for a language it has."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="finetune, or what leaves the encoder as it is: adapters, low_rank, progressive.")
+    ] = "finetune",
+    rehearse: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Share of batches from the run's languages, against forgetting them.")
+    ] = 0.0,
+    replace_head: Annotated[bool, typer.Option("--replace-head", help="A new output layer for one it has.")] = False,
+    keep_head: Annotated[bool, typer.Option("--keep-head", help="Go on from the output layer it has.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Run folder; RUN-LANGUAGE if not given.")] = None,
+    accept_changes: AcceptChanges = False,
+    quiet: Quiet = False,
+) -> None:
+    """Teach a trained run another language. The output layers that it has stay.
+
+    Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
+    """
+    from speech_mtl.data.languages import canonical
+    from speech_mtl.settings.dotted import parsed_overrides
+
+    if replace_head and keep_head:
+        raise InputError(
+            "--replace-head and --keep-head exclude one another",
+            expected="at most one of them",
+            received="both",
+            action="leave one out",
+        )
+    changes, opened = parsed_overrides(overrides or []), open_run(run)
+    from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
+    from speech_mtl.run.train import train as train_run
+    from speech_mtl.screen import Screen
+
+    given = {"train": train, "dev": dev, "test": test}
+    manifests = {split: path for split, path in given.items() if path is not None}
+    head = "new" if replace_head else "keep" if keep_head else None
+    new = NewLanguage(language, manifests, tokenizer, method, head, rehearse)
+    named = run.resolve() if run.name in ("", "..") else run  # the folder it is in: `.` has no name
+    path, screen = out or named.with_name(f"{named.name}-{canonical(language)}"), Screen(quiet)
+    settings = finetuning_recipe(opened, new, changes, screen.progress)
+    trained = train_run(settings, path, screen, accept_changes=accept_changes)
+    print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
+    typed = quote(str(path))
+    _print_next(trained, f"speech-mtl evaluate {typed}, or speech-mtl forgetting {typed} for what it lost")
+
+
+def _print_next(run: "Run", usual: str) -> None:
+    """What to do after training: look at the errors, or train again where nothing was learnt."""
+    from speech_mtl.run.plateau import plateau_text, stuck_languages
+
+    stuck = stuck_languages(run)
+    print(f"Next: train again. {plateau_text(stuck, run.recipe())}" if stuck else f"Next: {usual}")
