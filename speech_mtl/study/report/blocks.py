@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+from speech_mtl.files import replacing
 from speech_mtl.study.statistics.summary import Example
 
 
@@ -67,6 +69,12 @@ class Plot:
     caption: str
     svg: str
     png: bytes
+
+    def write(self, path: Path) -> None:
+        """Writes `PATH.svg` and `PATH.png`."""
+        for kind, content in (("svg", self.svg.encode()), ("png", self.png)):
+            with replacing(path.with_name(f"{path.name}.{kind}")) as temporary:
+                temporary.write_bytes(content)
 
 
 @dataclass(frozen=True, slots=True)
