@@ -85,12 +85,7 @@ def resampled_texts(test_set: TestSet, models: Sequence[Model], num_replications
 
 @dataclass(frozen=True)
 class Measured:
-    """An error rate of one arm at one budget.
-
-    Attributes:
-        by_seed: Rate of each seed.
-        replicates: (R,) bootstrap replicates of their mean.
-    """
+    """An error rate of one arm at one budget: that of each seed, and (R,) bootstrap replicates of their mean."""
 
     by_seed: list[float]
     replicates: np.ndarray
@@ -122,11 +117,8 @@ class Bootstrap:
     """All error rates of a test set, resampled together.
 
     Attributes:
-        drawn: What is drawn: `speaker` or `utterance`.
-        num_drawn: How many of them there are.
-        seeds: Seeds by arm and budget, in the order of `by_seed`.
-        cer: Character error rates by arm and budget.
-        wer: Word error rates by arm and budget.
+        drawn: What is drawn: `speaker` or `utterance`; there are `num_drawn`.
+        seeds: In the order of `Measured.by_seed`.
         smallest: Half an error: stands for no error where a logarithm is needed.
     """
 
