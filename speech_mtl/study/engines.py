@@ -138,7 +138,9 @@ class RayEngine:
 
         self.num_jobs = num_jobs
         self._ray, threads = ray, threads_per_job(num_jobs)
-        here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": num_jobs * threads, "include_dashboard": False}
+        here: dict = (
+            {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": num_jobs * threads, "include_dashboard": False}
+        )
         ray.init(log_to_driver=False, logging_level="ERROR", **here)
         self._call = ray.remote(num_cpus=threads, max_retries=0)(_with_variables)
         self._variables = worker_variables(threads)

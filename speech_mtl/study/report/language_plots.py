@@ -158,7 +158,7 @@ def draw_transfer(entries: Sequence[Tried]) -> Figure:
     axes = figure.add_subplot()
     largest = max(abs(reduction.value) for reduction in found.values()) or 1.0
     _matrix(axes, targets, auxiliaries, {pair: one.value / largest for pair, one in found.items()}, longest=(16, 12))
-    middle = {"ha": "center", "va": "center"}
+    middle: dict = {"ha": "center", "va": "center"}
     for row, target in enumerate(targets):
         for column, auxiliary in enumerate(auxiliaries):
             if one := found.get((target, auxiliary)):

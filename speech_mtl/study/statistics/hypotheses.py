@@ -93,9 +93,8 @@ class TestSet:
                 action="evaluate all runs on one test manifest: run the comparison again",
             )
         self.num_left_out += len(self.ids) - len(kept)
-        self.ids, self.speakers, self.references = (
-            [column[i] for i in kept] for column in (self.ids, self.speakers, self.references)
-        )
+        self.ids, self.speakers = [self.ids[i] for i in kept], [self.speakers[i] for i in kept]
+        self.references = [self.references[i] for i in kept]
         for own in self.columns:
             own |= {name: [column[i] for i in kept] for name, column in own.items()}
         places, texts = [place[name] for name in self.ids], list(hypotheses)
