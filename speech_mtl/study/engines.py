@@ -4,6 +4,7 @@ An engine has `submit(function, *arguments)`, which gives a `concurrent.futures.
 knows of it. To add one, write such a class and a line in `open_engine`.
 """
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -141,7 +142,7 @@ class RayEngine:
         here: dict = (
             {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": num_jobs * threads, "include_dashboard": False}
         )
-        ray.init(log_to_driver=False, logging_level="ERROR", **here)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **here)
         self._call = ray.remote(num_cpus=threads, max_retries=0)(_with_variables)
         self._variables = worker_variables(threads)
 
