@@ -77,15 +77,13 @@ def run_jobs(
         on_end(name, ended[name])
 
     def next_job() -> tuple[str, Job] | None:
-        name = next((name for name, job in waiting.items() if job.after in ended), None)
-        if name is None:
-            return None
-        job = waiting.pop(name)
-        if ended[job.after] is not None:
+        while (name := next((name for name, job in waiting.items() if job.after in ended), None)) is not None:
+            job = waiting.pop(name)
+            if ended[job.after] is None:
+                on_start(name)
+                return name, job
             end(name, _predecessor_failed(name, str(job.after)))
-            return next_job()
-        on_start(name)
-        return name, job
+        return None
 
     keep_busy(engine, next_job, end, on_tick)
 
