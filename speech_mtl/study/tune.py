@@ -247,6 +247,8 @@ def write_plots(study, folder: Path, tuned: Tuned) -> None:
             figure = pyplot.gcf()
             for axes in figure.axes:
                 axes.set_title("")
+                if axes.get_xscale() == "log":  # Matplotlib's own labels there are formulae
+                    style.set_ticks(axes.xaxis, style.log_ticks(*axes.get_xlim()))
             figure.suptitle(f"{tuned['recipe']}: {title}, 1 seed each")
             figure.text(0, -0.01, fill(tuned["about"], style.LONGEST_LINE), fontsize=8, verticalalignment="top")
             style.saved(name, title, "", figure).write(folder / name)
