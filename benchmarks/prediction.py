@@ -7,7 +7,7 @@ and each by itself. Made-up comparisons, whose curves are known, say how often a
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.provenance import ROOT, Table, provenance, report
 from speech_mtl.scoring.tables import duration, percent
 from speech_mtl.study.results import load
-from speech_mtl.study.statistics.bootstrap import Bootstrap, bootstrap, over_seeds
+from speech_mtl.study.statistics.bootstrap import Bootstrap, Sampled, bootstrap, over_seeds
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
 from speech_mtl.study.statistics.rows import Arm
@@ -145,11 +145,10 @@ def _made_up_cases(curve: Callable, num_budgets: int, num_seeds: int, generator:
     columns = np.column_stack([lengths, errors[:, :kept]]).astype(float)
     sums = resampled_sums(columns, np.arange(NUM_UTTERANCES), NUM_REPLICATIONS, int(generator.integers(2**31)))
     measured = dict(zip(models, errors.sum(axis=0) / lengths.sum(), strict=True))
-    replicates: Mapping[Model, np.ndarray] = dict(zip(models, (sums[:, 1:] / sums[:, :1]).T, strict=False))
-    seeds = {(arm, 600 * float(time)): list(range(num_seeds)) for time in times[:num_budgets]}
+    replicates: dict[Model, np.ndarray] = dict(zip(models, (sums[:, 1:] / sums[:, :1]).T, strict=False))
     smallest = 0.5 / lengths.sum()
-    cer = over_seeds(seeds, measured, replicates, smallest, 0)
-    prediction = predict(Bootstrap("utterance", NUM_UTTERANCES, seeds, cer, {}, smallest), arm)
+    cer = over_seeds(Sampled({model: measured[model] for model in replicates}, replicates), smallest, 0)
+    prediction = predict(Bootstrap("utterance", NUM_UTTERANCES, cer, {}, smallest), arm)
     cases = []
     for time in times[num_budgets:]:
         found = error_with(prediction, 600 * float(time))

@@ -11,12 +11,8 @@ from speech_mtl.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The errors of a set of utterances. Scores of several sets can be added.
-
-    Attributes:
-        words: Errors over words.
-        characters: Errors over characters (Unicode code points), the space between words being one.
-        num_utterances: How many utterances were scored.
+    """The errors of a set of utterances, over words and over characters (Unicode code points, the space between words
+    being one). Scores of several sets can be added.
     """
 
     words: ErrorCounts

@@ -30,14 +30,7 @@ Tested = Annotated[str, Field(pattern="^(train|dev|test)$")]
 class MeasuredRow(TypedDict):
     """What both kinds of row say about one language's split.
 
-    Attributes:
-        language: BCP 47 tag.
-        split: `train`, `dev` or `test`.
-        num_utterances: Utterances scored.
-        num_reference_words: Words in their references.
-        num_reference_characters: Characters in their references.
-        wer: Word errors per reference word (not percent); None without reference words.
-        cer: Character errors per reference character (not percent); None without reference characters.
+    `wer` and `cer` are errors per reference word and character (not percent); None where there are none of these.
     """
 
     language: str
@@ -64,7 +57,6 @@ class TaskRow(TypedDict):
     """What a run makes of one task besides transcripts in one language's split.
 
     Attributes:
-        task: Its name.
         metric: Name of the figure in `value`.
         value: Accuracy, F1 or mean absolute error; None if no label is known.
         errors: Wrong classes, deviations, or wrong tags; see `targets.LabelTarget.errors`. Rows can be added up.

@@ -14,17 +14,20 @@ from speech_mtl.study.arms import Stage, StagesOf, auxiliaries_of, find_arm, tar
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 
 
-def arms_and_controls(recipe: Recipe) -> dict[Arm, StagesOf]:
+def arms_and_controls(recipe: Recipe, variant: str = "") -> dict[Arm, StagesOf]:
     """The arms that a recipe compares and the controls it asks for, in the order in which they are run.
+
+    Those of a variant have stages with names of their own: they share no run with the arms themselves.
 
     Raises:
         InputError: An arm is unknown, or there is no auxiliary language to control for.
     """
     arms = {Arm(name): find_arm(name) for name in recipe.compare.arms}
     controls = recipe.compare.controls
-    helped = {arm: stages for arm, stages in arms.items() if arm != REFERENCE_ARM}
     found = dict(arms)
-    for arm, stages in helped.items():
+    for arm, stages in arms.items():
+        if arm == REFERENCE_ARM:
+            continue
         if controls.noise:
             found[replace(arm, control="noise")] = _replaced(stages, "noise", "noise")
         if controls.shuffled_transcripts:
@@ -33,6 +36,8 @@ def arms_and_controls(recipe: Recipe) -> dict[Arm, StagesOf]:
         if controls.leave_one_out:
             for left in _two_or_more(recipe):
                 found[replace(arm, control="leave_one_out", auxiliary=left)] = without(stages, left)
+    if variant:
+        return {arm: _changed(stages, variant, lambda recipe: recipe) for arm, stages in found.items()}
     return found
 
 
@@ -46,11 +51,6 @@ def without(arm: StagesOf, language: str) -> StagesOf:
 def only(arm: StagesOf, language: str) -> StagesOf:
     """An arm with a single auxiliary language."""
     return _changed(arm, f"only_{language}", lambda recipe: _with_auxiliaries(recipe, lambda other: other == language))
-
-
-def renamed(arm: StagesOf, suffix: str) -> StagesOf:
-    """An arm whose stages have names of their own: they share no run with the arm itself."""
-    return _changed(arm, suffix, lambda recipe: recipe)
 
 
 def _changed(arm: StagesOf, suffix: str, change: Callable[[Recipe], Recipe]) -> StagesOf:

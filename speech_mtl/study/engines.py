@@ -4,6 +4,7 @@ An engine has `submit(function, *arguments)`, which gives a `concurrent.futures.
 knows of it. To add one, write such a class and a line in `open_engine`.
 """
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -102,32 +103,26 @@ class OtherProcesses:
     def __init__(self, num_jobs: int):
         self.num_jobs = num_jobs
         self._threads = threads_per_job(num_jobs)
-        self._idle: list[ProcessPoolExecutor] = []
-        self._all: list[ProcessPoolExecutor] = []
+        self._last: dict[ProcessPoolExecutor, Future] = {}
 
     def submit(self, function: Callable, /, *arguments: object) -> Future:
         """Starts a call in an idle process, or in a new one."""
-        pool = self._idle.pop() if self._idle else self._new_pool()
-        future = pool.submit(function, *arguments)
-        future.add_done_callback(lambda done: self._give_back(pool, done))
+        pool = next((pool for pool, last in self._last.items() if _ended_by_itself(last)), None)
+        if pool is None:  # spawned, not forked: a forked TensorFlow hangs
+            pool = ProcessPoolExecutor(1, get_context("spawn"), prepare_worker, (self._threads,))
+        self._last[pool] = future = pool.submit(function, *arguments)
         return future
 
     def close(self) -> None:
         """Ends the processes, also while they work: their runs go on from the last checkpoint another time."""
-        for pool in self._all:
+        for pool in self._last:
             for process in list((pool._processes or {}).values()):
                 process.kill()  # what a run has saved is whole at every moment
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _new_pool(self) -> ProcessPoolExecutor:
-        # Spawned, not forked: a forked TensorFlow hangs.
-        pool = ProcessPoolExecutor(1, get_context("spawn"), prepare_worker, (self._threads,))
-        self._all.append(pool)
-        return pool
 
-    def _give_back(self, pool: ProcessPoolExecutor, done: Future) -> None:
-        if not isinstance(done.exception(), BrokenProcessPool):
-            self._idle.append(pool)
+def _ended_by_itself(call: Future) -> bool:
+    return call.done() and not isinstance(call.exception(), BrokenProcessPool)
 
 
 class RayEngine:
@@ -144,47 +139,26 @@ class RayEngine:
 
         self.num_jobs = num_jobs
         self._ray, threads = ray, threads_per_job(num_jobs)
-        options: dict = {"log_to_driver": False, "logging_level": "ERROR"}
-        if os.environ.get("RAY_ADDRESS"):
-            ray.init(runtime_env={"env_vars": worker_variables(threads)}, **options)
-        else:
-            # Workers inherit these variables: as a `runtime_env` they would need a slow process of Ray's first.
-            with _environment(worker_variables(threads)):
-                ray.init(num_cpus=num_jobs * threads, include_dashboard=False, **options)
-        self._options = {"num_cpus": threads, "max_retries": 0}
+        here: dict = (
+            {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": num_jobs * threads, "include_dashboard": False}
+        )
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **here)
+        self._call = ray.remote(num_cpus=threads, max_retries=0)(_with_variables)
+        self._variables = worker_variables(threads)
 
     def submit(self, function: Callable, /, *arguments: object) -> Future:
         """Hands a call to the cluster."""
-        future: Future = Future()
-        self._ray.remote(function).options(**self._options).remote(*arguments).future().add_done_callback(
-            lambda done: _copy_result(done, future)
-        )
-        return future
+        return self._call.remote(self._variables, function, *arguments).future()
 
     def close(self) -> None:
         """Leaves the cluster, and ends it if it was started here."""
         self._ray.shutdown()
 
 
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Sets variables for what is started in the block."""
-    former = dict(os.environ)
+def _with_variables(variables: dict[str, str], function: Callable, *arguments: object) -> object:
+    """A call in a worker of Ray, which has not imported a backend yet."""
     os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(former)
-
-
-def _copy_result(done: Future, future: Future) -> None:
-    """Ray wraps what a call raised: `cause` is the exception itself."""
-    error = done.exception()
-    if error is None:
-        future.set_result(done.result())
-    else:
-        future.set_exception(getattr(error, "cause", None) or error)
+    return function(*arguments)
 
 
 def threads_per_job(num_jobs: int) -> int:

@@ -1,10 +1,11 @@
 """What a plan will take: time and disk, measured and not guessed, before anything is trained."""
 
 import time
-from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,16 +33,8 @@ REPORT_S = 5.0
 """What the report takes in the end."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one run takes.
-
-    Attributes:
-        name: Its stage.
-        updates_done: By the newest checkpoint.
-        num_updates: At most.
-        left_s: Seconds until it is trained and tested, at most: early stopping may end training before.
-    """
+class Cost(NamedTuple):
+    """What one run takes; `left_s`: until it is trained and tested, at most, since early stopping may end it before."""
 
     name: str
     updates_done: int
@@ -49,13 +42,11 @@ class Cost:
     left_s: float
 
 
-@dataclass(frozen=True)
-class Speed:
+class Speed(NamedTuple):
     """What the parts of a run take, in seconds.
 
     Attributes:
         start: Making the network and compiling a step, before the first update.
-        update: One update.
         open: Making the network and compiling it for recognition.
         recognise: A second of speech.
         save: A checkpoint and the best weights.
@@ -133,30 +124,31 @@ def _state(cost: Cost) -> str:
 
 def _kind(recipe: Recipe) -> str:
     """What decides on how long an update takes: runs of one kind are timed once."""
-    training = {"unfreezing": recipe.training.unfreezing.model_dump(mode="json")}
-    names = ("encoder", "features", "sharing", "adapters", "gradients", "weighting", "tasks")
-    sections = recipe.model_dump(mode="json", include=set(names)) | training
-    batches = recipe.data.batch_s, sorted(recipe.languages), sorted(recipe.trained_languages)
-    return repr((sections, batches))
+    names = {"encoder", "features", "sharing", "adapters", "gradients", "weighting", "tasks"}
+    sections = recipe.model_dump(mode="json", include=dict.fromkeys(names, True) | {"training": {"unfreezing"}})
+    return repr((sections, recipe.data.batch_s, sorted(recipe.languages), sorted(recipe.trained_languages)))
 
 
 def _training_s(recipe: Recipe, speed: Speed, num_updates: int) -> float:
     """From the start of a run to its last look at the validation sets."""
     looks = -(-num_updates // recipe.training.evaluate_every)
     languages = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
-    spoken_s = sum(float(_durations_s(recipe, language, "dev").sum()) for language in languages if language)
-    look_s = spoken_s * speed.recognise + speed.save
+    look_s = _spoken_s(recipe, *product(languages, ["dev"])) * speed.recognise + speed.save
     return speed.start + speed.open + num_updates * speed.update + looks * look_s
 
 
 def _testing_s(recipe: Recipe, speed: Speed) -> float:
     """Of a trained run: what `evaluate` takes."""
-    spoken_s = sum(float(_durations_s(recipe, *one).sum()) for one in product(recipe.languages, TESTED))
-    return speed.open + spoken_s * speed.recognise
+    return speed.open + _spoken_s(recipe, *product(recipe.languages, TESTED)) * speed.recognise
 
 
-def _durations_s(recipe: Recipe, language: str, split: str) -> np.ndarray:
-    return np.array([utterance.duration_s for utterance in read_manifest(recipe.manifest(language, split))])
+def _spoken_s(recipe: Recipe, *splits: tuple[str, str]) -> float:
+    return sum(float(_durations_s(recipe.manifest(*one)).sum()) for one in splits)
+
+
+@lru_cache(maxsize=256)
+def _durations_s(manifest: Path) -> np.ndarray:
+    return np.array([utterance.duration_s for utterance in read_manifest(manifest)])
 
 
 def _tried(recipe: Recipe) -> tuple[Speed, int]:
@@ -168,7 +160,7 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
         return clock[-1] - clock[-2]
 
     # Labels are not read: without the tasks' heads, which take next to no time, and without weights that name them.
-    weightless = {"weighting": {}} if recipe.weighting.kind == "fixed" else {}
+    weightless = {"weighting": {}} if getattr(recipe.weighting, "weights", None) else {}
     plain = recipe.overridden({"tasks": {}, "target": None, **weightless})
     targets = build_targets(plain, {language: of_size(NUM_TOKENS, language) for language in plain.languages}, {})
     model = build_model(plain, targets)
@@ -220,14 +212,11 @@ def _noise(recipe: Recipe) -> Batch:
 def decoded_bytes(plan: Plan) -> int:
     """Of the speech that the plan's runs decode, 16 bits a sample."""
     data = next(iter(plan.stages.values())).recipe.data
-    durations_s: dict[Path, np.ndarray] = {}
     stores_s: dict[tuple[Path, int], float] = {}
     for recipe in (stage.recipe for stage in plan.stages.values()):
         for language, split in product(recipe.languages, SPLITS):
             manifest, budget_s = recipe.manifest(language, split), recipe.budget_s(language, split)
-            if manifest not in durations_s:
-                durations_s[manifest] = np.array([utterance.duration_s for utterance in read_manifest(manifest)])
-            own = durations_s[manifest]
+            own = _durations_s(manifest)
             if budget_s is not None:
                 own = own[next(parts_to_decode(own, budget_s, data.subset_seed), slice(None))]
             stores_s[manifest, len(own)] = float(own.sum())

@@ -4,19 +4,21 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from speech_mtl.data.manifest import read_manifest
+from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import num_parameters
-from speech_mtl.run.evaluated import Recognised, saved_hypotheses, saved_task_rows
+from speech_mtl.run.evaluated import saved_hypotheses, saved_task_rows
 from speech_mtl.run.folder import Run
 from speech_mtl.run.validation import mean_of
-from speech_mtl.scoring.rows import EvaluationRow, TaskRow
+from speech_mtl.scoring.error_rate import Score
+from speech_mtl.scoring.rows import EvaluationRow, MeasuredRow, measured_row
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.study.plan import Cell, Plan, old_languages
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
-from speech_mtl.study.statistics.rows import Arm, ResultRow, StageRow, TaskResultRow
+from speech_mtl.study.statistics.rows import Arm, ResultRow, StageRow
 from speech_mtl.study.statistics.training import ArmSize, Conflict, LabelCount, LearningCurve, TaskCurve, Training
 
 UNKNOWN = "unknown"
@@ -52,34 +54,19 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[
     stages = [_stage_row(run, warn) for run in runs]
     audio_s = [stage["audio_s"] for stage in stages if stage["audio_s"] is not None]
 
-    def result(row: EvaluationRow | TaskRow, measured: Mapping[str, Any]) -> ResultRow:
-        return {
-            "recipe": recipe_name,
-            "arm": cell.arm,
-            "budget_s": cell.budget_s,
-            "seed": cell.seed,
-            "language": row["language"],
-            "split": row["split"],
-            "wer": measured.get("wer"),
-            "cer": measured.get("cer"),
-            "num_utterances": row["num_utterances"],
-            "num_reference_words": measured.get("num_reference_words", 0),
-            "num_reference_characters": measured.get("num_reference_characters", 0),
-            "num_updates": sum(part.update for part in progress),
-            "num_parameters": size,
-            "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
-            "audio_s": round(sum(audio_s), 1) if len(audio_s) == len(stages) else None,
-            "stages": stages,
-        }
-
+    which = {"recipe": recipe_name, "arm": cell.arm, "budget_s": cell.budget_s, "seed": cell.seed}
+    took = {
+        "num_updates": sum(part.update for part in progress),
+        "num_parameters": size,
+        "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
+        "audio_s": round(sum(audio_s), 1) if len(audio_s) == len(stages) else None,
+        "stages": stages,
+    }
     for row in evaluated_rows(runs[-1]):
-        yield result(row, row)
+        yield cast(ResultRow, which | {key: row[key] for key in MeasuredRow.__annotations__} | took)
+    without_text = measured_row("", "", Score(ErrorCounts(), ErrorCounts(), 0))
     for row in saved_task_rows(runs[-1]):
-        told: TaskResultRow = {  # pyright: ignore[reportAssignmentType]
-            **result(row, {}),
-            **{key: row[key] for key in ("task", "metric", "num_labelled", "value", "errors", "counted")},
-        }
-        yield told
+        yield cast(ResultRow, which | without_text | row | took)
 
 
 def _stage_row(run: Run, warn: Warn) -> StageRow:
@@ -117,9 +104,13 @@ def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -> None:
     """Adds the hypotheses of a run in a language's test split."""
     records = [one for one in saved_hypotheses(run, language, "test") if one["reference"] is not None]
-    if language not in test_sets:
-        test_sets[language] = _empty_test_set(run, language, records)
     ids, heard = ([record[key] for record in records] for key in ("id", "hypothesis"))
+    if language not in test_sets:
+        manifest = read_manifest(run.recipe().manifest(language, "test"))
+        speakers = {utterance.id: utterance.speaker for utterance in manifest}
+        references = [record["reference"] or "" for record in records]
+        spaced = run.tokenizers()[language].spaced
+        test_sets[language] = TestSet(language, spaced, ids, [speakers.get(name) for name in ids], references)
     tasks = {name: task.metric for name, task in run.labelled().items()}
     test_sets[language].metrics |= tasks
     errors = {name: [record.get("label_errors", {})[name] for record in records] for name in tasks}
@@ -128,8 +119,9 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -
 
 def gather_training(plan: Plan, cells: Sequence[Cell], warn: Warn) -> Training:
     """What the runs of the cells told of their training."""
-    sizes, learning = gather_sizes(plan, cells, warn), gather_learning(plan, cells, warn)
-    return Training(*gather_curves(plan, cells, warn), sizes, learning)
+    return Training(
+        *gather_curves(plan, cells, warn), gather_sizes(plan, cells, warn), gather_learning(plan, cells, warn)
+    )
 
 
 def gather_curves(
@@ -150,14 +142,11 @@ def gather_curves(
     for arm, run in chosen.items():
         records = [record for record in _told(run.log, [], warn) if "weight" in record]
         for task in dict.fromkeys(task for record in records for task in record.get("weight", {})):
-            known = [
-                (one["update"], one.get("train_loss", {}).get(task), one.get("weight", {}).get(task)) for one in records
-            ]
-            updates, losses, weights = map(list, zip(*(one for one in known if one[2] is not None), strict=True))
-            curves.append(TaskCurve(arm, task, updates, losses, weights))
-        conflicts += _mean_cosines(
-            arm, [record["gradient_cosines"] for record in records if "gradient_cosines" in record]
-        )
+            known = [one for one in records if task in one.get("weight", {})]
+            losses = [one.get("train_loss", {}).get(task) for one in known]
+            weights = [one.get("weight", {})[task] for one in known]
+            curves.append(TaskCurve(arm, task, [one["update"] for one in known], losses, weights))
+        conflicts += _mean_cosines(arm, [one["gradient_cosines"] for one in records if "gradient_cosines" in one])
         labels += [LabelCount(arm, task, *pair) for task, pair in _told(run.labels, {}, warn).items()]
     return curves, conflicts, labels
 
@@ -222,15 +211,3 @@ def _mean_cosines(arm: Arm, looks: Sequence[Mapping[str, Mapping[str, float]]]) 
             for other, cosine in others.items():
                 values.setdefault((task, other), []).append(cosine)
     return [Conflict(arm, *pair, round(fmean(cosines), 4)) for pair, cosines in values.items() if pair[0] != pair[1]]
-
-
-def _empty_test_set(run: Run, language: str, records: Sequence[Recognised]) -> TestSet:
-    manifest = run.recipe().manifest(language, "test")
-    speakers = {utterance.id: utterance.speaker for utterance in read_manifest(manifest)}
-    return TestSet(
-        language=language,
-        spaced=run.tokenizers()[language].spaced,
-        ids=[record["id"] for record in records],
-        speakers=[speakers.get(record["id"]) for record in records],
-        references=[record["reference"] or "" for record in records],
-    )

@@ -12,10 +12,7 @@ from speech_mtl.study.plan import Plan, SpeechKey, speech_of
 def look_at_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) -> None:
     """Looks at the dev and test splits of all runs of a plan, each against what that run and its starts train on.
 
-    Args:
-        plan: The comparison.
-        splits: Its speech, open; see `plan.open_speech`.
-        screen: What is found is told there.
+    `splits`: the plan's speech, open; see `plan.open_speech`.
 
     Raises:
         InputError: More of a split than `data.allow_leaks` is in training.

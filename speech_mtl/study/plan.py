@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from unicodedata import normalize
 
@@ -13,7 +14,7 @@ from speech_mtl.run.speech import Split, Wrap, open_split, silent
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.study import CompareSettings
 from speech_mtl.study.arms import Stage, StagesOf, auxiliaries_of, find_arm, target_of
-from speech_mtl.study.controls import arms_and_controls, only, renamed
+from speech_mtl.study.controls import arms_and_controls, only
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 
 
@@ -21,12 +22,7 @@ from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 class Cell:
     """One row of the table: an arm at a budget with a seed.
 
-    Attributes:
-        target: The language that is tested.
-        arm: The way of training.
-        budget_s: Seconds of target speech.
-        seed: Of all random draws.
-        stages: Names of its runs, in order; the last one is evaluated.
+    `stages` are the names of its runs, in order; the last one is evaluated.
     """
 
     target: str
@@ -97,18 +93,17 @@ def plan_comparison(recipe: Recipe, folder: Path, pairs: bool = False) -> Plan:
         _refuse_none_or_twice(f"compare.{key}", getattr(recipe.compare, key))
     if pairs:
         _refuse_more_than_a_map(recipe.compare)
-    every = pairs or recipe.target is None
-    budgeted = _with_budgets if recipe.target is None and not pairs else _with_budget
+    every, everywhere = pairs or recipe.target is None, recipe.target is None and not pairs
     planned = [
-        _Planned(budgeted(aimed, budget_min * 60, seed), replace(arm, variant=variant), stages, budget_min * 60)
+        (_with_budget(aimed, budget_min, seed, everywhere), replace(arm, variant=variant), stages, budget_min * 60)
         for budget_min in sorted(recipe.compare.budgets_min)
         for seed in recipe.compare.seeds
         for variant, changed in _variants(recipe).items()
         for aimed in _aimed(changed, every)
-        for arm, stages in (_pairs(aimed) if pairs else _arms(aimed, variant)).items()
+        for arm, stages in (_pairs(aimed) if pairs else arms_and_controls(aimed, variant)).items()
     ]
     if not pairs:
-        _refuse_unknown_reference(recipe.compare.reference, [one.arm for one in planned])
+        _refuse_unknown_reference(recipe.compare.reference, [arm for _, arm, _, _ in planned])
     return _plan(planned, folder, name_target=every)
 
 
@@ -126,11 +121,6 @@ def _aimed(recipe: Recipe, every: bool) -> list[Recipe]:
         return [recipe.overridden({"target": language}) for language in recipe.languages]
     target_of(recipe)
     return [recipe]
-
-
-def _arms(recipe: Recipe, variant: str) -> dict[Arm, StagesOf]:
-    arms = arms_and_controls(recipe)
-    return {arm: renamed(stages, variant) for arm, stages in arms.items()} if variant else arms
 
 
 def _pairs(recipe: Recipe) -> dict[Arm, StagesOf]:
@@ -182,63 +172,33 @@ def open_speech(plan: Plan, wrap: Wrap = silent) -> dict[SpeechKey, Split]:
     return found
 
 
-@dataclass(frozen=True)
-class _Planned:
-    """A cell before its runs are known."""
-
-    recipe: Recipe
-    arm: Arm
-    stages: StagesOf
-    budget_s: float
-
-
-def _plan(planned: Sequence[_Planned], folder: Path, name_target: bool = False) -> Plan:
-    runs = folder / "runs"
-    cells, stages = [], {}
-    for one in planned:
-        target, own = target_of(one.recipe), one.stages(one.recipe)
-        if name_target:
-            own = _named_by_target(own, target, stages, runs)
-        own = _shared(own, stages, runs)
-        for stage in own:
-            stages.setdefault(stage.name, stage)
-        names = tuple(stage.name for stage in own)
-        cells.append(Cell(target, one.arm, one.budget_s, one.recipe.seed, names))
-    return Plan(cells, stages, runs)
+def _plan(planned: Iterable[tuple[Recipe, Arm, StagesOf, float]], folder: Path, name_target: bool = False) -> Plan:
+    """The plan of cells; runs of several targets lie side by side, and are named by them."""
+    plan = Plan([], {}, folder / "runs")
+    for recipe, arm, stages_of, budget_s in planned:
+        target, found = target_of(recipe), dict[str | None, str | None]({None: None})
+        for stage in stages_of(recipe):
+            wanted = _started(replace(stage, start=found[stage.start]), plan)
+            same = (name for name, there in plan.stages.items() if _alike(there, wanted))
+            name = next(same, None) or _free_name(wanted, plan.stages, target if name_target else "")
+            plan.stages.setdefault(name, replace(wanted, name=name))
+            found[stage.name] = name
+        names = tuple(str(name) for stage, name in found.items() if stage)
+        plan.cells.append(Cell(target, arm, budget_s, recipe.seed, names))
+    return plan
 
 
-def _named_by_target(own: list[Stage], target: str, stages: dict[str, Stage], runs: Path) -> list[Stage]:
-    """Runs of several targets lie side by side; those without a target, as pretraining, are shared where alike."""
-    names = {}
-    for stage in own:
-        there = stages.get(stage.name)
-        alike = stage.recipe.target is None and (there is None or _alike(there, _started(stage, runs)))
-        names[stage.name] = stage.name if alike else f"{target}-{stage.name}"
-    return [Stage(names[stage.name], stage.recipe, stage.start and names[stage.start]) for stage in own]
-
-
-def _shared(own: list[Stage], stages: dict[str, Stage], runs: Path) -> list[Stage]:
-    """Stages with the runs that they start from; those that a variant does not change are the runs there already."""
-    found: dict[str, str] = {}
-    shared = []
-    for stage in own:
-        start = stage.start and found.get(stage.start, stage.start)
-        wanted = _started(replace(stage, start=start), runs)
-        same = (name for name, there in stages.items() if _alike(there, wanted))
-        found[stage.name] = next(same, None) or _free_name(wanted, stages)
-        shared.append(replace(wanted, name=found[stage.name]))
-    return shared
-
-
-def _free_name(stage: Stage, stages: Iterable[str]) -> str:
-    """The stage's name, or where a folder has it already, as a variant can be called like a control, a longer one.
+def _free_name(stage: Stage, taken: Iterable[str], target: str) -> str:
+    """The stage's name with that of its target, or where a folder has it already, as a variant can be called like a
+    control, a longer one. Without a target, as in pretraining, the name is given only where it is needed.
 
     Some file systems take capitals and small letters, and composed and decomposed ones, for the same.
     """
-    taken = {normalize("NFC", name).casefold() for name in stages}
-    if normalize("NFC", stage.name).casefold() not in taken:
-        return stage.name
-    return f"{stage.name}-{sha256(f'{stage.start} {stage.recipe.of_one_run()!r}'.encode()).hexdigest()[:12]}"
+    folded = {normalize("NFC", name).casefold() for name in taken}
+    digest = sha256(f"{stage.start} {stage.recipe.of_one_run()!r}".encode()).hexdigest()[:12]
+    named = f"{target}-{stage.name}" if target else stage.name
+    names = [named] if stage.recipe.target is not None else [stage.name, named]
+    return next((name for name in names if normalize("NFC", name).casefold() not in folded), f"{named}-{digest}")
 
 
 def _alike(one: Stage, other: Stage) -> bool:
@@ -248,25 +208,18 @@ def _alike(one: Stage, other: Stage) -> bool:
     return one.recipe.of_one_run() == other.recipe.of_one_run()
 
 
-def _started(stage: Stage, runs: Path) -> Stage:
+def _started(stage: Stage, plan: Plan) -> Stage:
     if stage.start is None:
         return stage
-    return Stage(stage.name, stage.recipe.overridden({"init_from": str(runs / stage.start)}), stage.start)
+    return replace(stage, recipe=stage.recipe.overridden({"init_from": str(plan.run_path(stage.start))}))
 
 
-def _with_budget(recipe: Recipe, budget_s: float, seed: int) -> Recipe:
-    """The recipe with so much speech of its target."""
-    target = target_of(recipe)
-    languages = recipe.languages | {target: recipe.languages[target].model_copy(update={"budget_s": budget_s})}
-    return recipe.overridden({"languages": languages, "seed": seed})
-
-
-def _with_budgets(recipe: Recipe, budget_s: float, seed: int) -> Recipe:
-    """The recipe with so much speech of every language, or what it is given of its own if that is less."""
-    languages = {
-        name: settings.model_copy(update={"budget_s": min(budget_s, settings.budget_s or budget_s)})
-        for name, settings in recipe.languages.items()
-    }
+def _with_budget(recipe: Recipe, budget_min: float, seed: int, everywhere: bool = False) -> Recipe:
+    """The recipe with so much speech of its target; or of every language, where its own budget is not less."""
+    languages = dict(recipe.languages)
+    for name in languages if everywhere else [target_of(recipe)]:
+        most_s = (everywhere and languages[name].budget_s) or inf
+        languages[name] = languages[name].model_copy(update={"budget_s": min(60 * budget_min, most_s)})
     return recipe.overridden({"languages": languages, "seed": seed})
 
 

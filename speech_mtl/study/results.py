@@ -48,11 +48,9 @@ class Results:
     """All that a report is made of.
 
     Attributes:
-        origin: What was compared, and how it came about.
         rows: Of all finished cells.
         test_sets: One for each target language.
         old: For each language from before the target was learnt, the hypotheses before and after.
-        training: What the runs told of their training.
     """
 
     origin: Origin
@@ -101,13 +99,7 @@ def refuse_foreign_target(folder: Path) -> None:
 
 
 def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
-    """Writes what a report is made of.
-
-    Args:
-        results: All of it.
-        folder: Where to.
-        rows: What the file of rows is called.
-    """
+    """Writes what a report is made of; `rows`: one of `ROWS`, what the file of rows is called."""
     write_text(folder / rows, json_text(list(results.rows)))
     for name, test_sets in ((HEARD, results.test_sets), (OLD, results.old)):
         plain, compressed = folder / name, folder / f"{name}.gz"
@@ -140,8 +132,7 @@ def load(folder: Path) -> Results:
     old = read_test_sets(old_path) if old_path.is_file() else []
     training = read_json(folder / CURVES, Training, AGAIN) if (folder / CURVES).is_file() else Training()
     _check_rows(found[0], rows, test_sets)
-    _check_models(heard, rows, test_sets)
-    _check_errors(found[0], rows, test_sets)
+    _check_hypotheses(found[0], heard, rows, test_sets)
     _check_old_languages(old_path, old)
     _check_curves(folder / CURVES, training)
     return Results(_read_origin(folder / ORIGIN), rows, test_sets, old, training)
@@ -191,49 +182,37 @@ def _check_rows(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestS
             raise _unfit(f"{path}: a row comes twice", "one for each " + ", ".join(keys), ", ".join(map(str, key)))
 
 
-def _check_models(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
-    """Refuses hypotheses of models without a row, and rows without hypotheses as far as there must be some."""
-    measured: dict[str, set[Model]] = {test_set.language: set() for test_set in test_sets}
-    for row in rows:
-        if row["split"] == "test" and "task" not in row:
-            model = Model(row["arm"], row["budget_s"], row["seed"])
-            if row["language"] in measured:
-                measured[row["language"]].add(model)
-            elif model.arm.base == REFERENCE_ARM:  # it is tested on its target and nothing else
-                raise _unfit(f"{path}: a test set is missing", f"that of {row['language']}", ", ".join(measured))
-    for test_set in test_sets:
-        heard, wanted = set(test_set.hypotheses), measured[test_set.language]
-        if surplus := heard - wanted:
-            raise _unfit(
-                f"{path}: hypotheses in {test_set.language} have no row of results", _named(wanted), _named(surplus)
-            )
-        if len(test_sets) == 1 and (missing := wanted - heard):
-            raise _unfit(
-                f"{path}: models with results lack hypotheses in {test_set.language}",
-                _named(missing),
-                _named(heard),
-            )
-
-
-def _check_errors(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
-    """Refuses rows whose errors are others than those of the hypotheses, where all utterances are there.
+def _check_hypotheses(rows_path: Path, path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestSet]) -> None:
+    """Refuses hypotheses of models without a row, rows without hypotheses as far as there must be some, and rows whose
+    errors are others than those of the hypotheses, where all utterances are there.
 
     Of several targets, a model may have rows of several runs, of which one is the source of the hypotheses.
     """
-    whole = {test_set.language: test_set for test_set in test_sets if not test_set.num_left_out}
-    tested: dict[tuple[str, Model], list[tuple[int, Mapping[str, Any]]]] = {}
+    measured: dict[str, dict[Model, list[tuple[int, Mapping[str, Any]]]]] = {one.language: {} for one in test_sets}
     for number, row in enumerate(rows, 1):
         model = Model(row["arm"], row["budget_s"], row["seed"])
-        if row["split"] == "test" and "task" not in row and row["language"] in whole:
-            tested.setdefault((row["language"], model), []).append((number, row))
-    for (language, model), ((number, row), *others) in tested.items():
-        heard = whole[language].hypotheses.get(model)
-        if heard is None or others:
+        if row["split"] != "test" or "task" in row:
             continue
-        counted = measured_row(language, "test", score(whole[language].references, heard, whole[language].spaced))
-        for name, value in counted.items():
-            if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):  # pyright: ignore[reportArgumentType]
-                raise _unfit(f"{path}: row {number}: {name} is not that of the hypotheses", f"{value}", f"{row[name]}")
+        if row["language"] in measured:
+            measured[row["language"]].setdefault(model, []).append((number, row))
+        elif model.arm.base == REFERENCE_ARM:  # it is tested on its target and nothing else
+            raise _unfit(f"{path}: a test set is missing", f"that of {row['language']}", ", ".join(measured))
+    for test_set in test_sets:
+        language, own, heard = test_set.language, measured[test_set.language], test_set.hypotheses
+        if surplus := set(heard) - set(own):
+            raise _unfit(f"{path}: hypotheses in {language} have no row of results", _named(own), _named(surplus))
+        if len(test_sets) == 1 and (missing := set(own) - set(heard)):
+            raise _unfit(f"{path}: models with results lack hypotheses in {language}", _named(missing), _named(heard))
+        for model, found in own.items():
+            if len(found) == 1 and model in heard and not test_set.num_left_out:
+                _check_errors(rows_path, *found[0], test_set, heard[model])
+
+
+def _check_errors(path: Path, number: int, row: Mapping[str, Any], test_set: TestSet, heard: list[str]) -> None:
+    counted = measured_row(test_set.language, "test", score(test_set.references, heard, test_set.spaced))
+    for name, value in counted.items():
+        if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):  # pyright: ignore[reportArgumentType]
+            raise _unfit(f"{path}: row {number}: {name} is not that of the hypotheses", f"{value}", f"{row[name]}")
 
 
 def _check_old_languages(path: Path, test_sets: Sequence[TestSet]) -> None:

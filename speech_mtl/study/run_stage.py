@@ -21,14 +21,7 @@ SPLITS = ("dev", "test")
 
 
 def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_changes: bool = False) -> bool:
-    """Whether nothing is left to do for a run.
-
-    Args:
-        recipe: Its settings.
-        path: Its folder.
-        is_tested: Whether it is evaluated.
-        now: The speech as it is now.
-        accept_changes: Whether a run counts as done whose speech has changed since.
+    """Whether nothing is left to do for a run: see `run_stage`; `now`: the speech as it is now.
 
     Raises:
         InputError: The folder holds a run with other settings, something else, or a run that was made from other

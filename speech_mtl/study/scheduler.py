@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from typing import TypeVar
 
 from speech_mtl.errors import InputError
 from speech_mtl.study.engines import Engine
@@ -27,6 +28,37 @@ class Job:
     after: str | None = None
 
 
+Name = TypeVar("Name")
+
+
+def keep_busy(
+    engine: Engine,
+    next_job: Callable[[], tuple[Name, Job] | None],
+    on_end: Callable[[Name, BaseException | None], None],
+    on_tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Runs jobs, as many at a time as the engine takes, until none is left and all have ended.
+
+    Args:
+        engine: Where they run.
+        next_job: Gives a job that can start now, with its name; None where there is none, until another has ended.
+        on_end: Called with the name, and with the exception if the job failed.
+        on_tick: Called every few seconds while jobs run elsewhere.
+    """
+    running: dict[Future, Name] = {}
+    while True:
+        while len(running) < engine.num_jobs and (found := next_job()):
+            name, job = found
+            running[engine.submit(job.function, *job.arguments)] = name
+        if not running:
+            return
+        done, _ = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            error = future.exception()
+            on_end(running.pop(future), getattr(error, "cause", None) or error)  # `cause`: Ray wraps what was raised
+        on_tick()
+
+
 def run_jobs(
     jobs: Mapping[str, Job],
     engine: Engine,
@@ -34,38 +66,26 @@ def run_jobs(
     on_end: Callable[[str, BaseException | None], None],
     on_tick: Callable[[], None] = lambda: None,
 ) -> None:
-    """Runs all jobs in their order, as far as they do not wait for others.
+    """Runs all jobs in their order, as far as they do not wait for others; see `keep_busy`.
 
     A job whose predecessor failed is not run; it ends with an `InputError` that says so.
-
-    Args:
-        jobs: By name.
-        engine: Where they run.
-        on_start: Called with the name before a job starts.
-        on_end: Called with the name, and with the exception if it failed.
-        on_tick: Called every few seconds while jobs run elsewhere.
     """
-    waiting, running, ended = dict(jobs), dict[Future, str](), dict[str, BaseException | None]()
+    waiting, ended = dict(jobs), dict[str | None, BaseException | None]({None: None})
 
     def end(name: str, error: BaseException | None) -> None:
-        ended[name] = error
-        on_end(name, error)
+        ended[name] = _named(name, error)
+        on_end(name, ended[name])
 
-    while waiting or running:
-        for name, before in [(name, job.after) for name, job in waiting.items() if job.after in ended]:
-            if before is not None and ended[before] is not None:
-                del waiting[name]
-                end(name, _predecessor_failed(name, before))
-        ready = [n for n, job in waiting.items() if job.after is None or ended.get(job.after, job) is None]
-        for name in ready[: engine.num_jobs - len(running)]:
+    def next_job() -> tuple[str, Job] | None:
+        while (name := next((name for name, job in waiting.items() if job.after in ended), None)) is not None:
             job = waiting.pop(name)
-            on_start(name)
-            running[engine.submit(job.function, *job.arguments)] = name
-        done, _ = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED)
-        for future in done:
-            name = running.pop(future)
-            end(name, _named(name, future.exception()))
-        on_tick()
+            if ended[job.after] is None:
+                on_start(name)
+                return name, job
+            end(name, _predecessor_failed(name, str(job.after)))
+        return None
+
+    keep_busy(engine, next_job, end, on_tick)
 
 
 def _predecessor_failed(name: str, before: str) -> InputError:

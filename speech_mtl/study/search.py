@@ -1,6 +1,7 @@
 """What `tune` searches, and Optuna's record of it."""
 
 import logging
+from collections.abc import Iterator
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -20,18 +21,23 @@ def _space(recipe: Recipe) -> dict[str, list[float]]:
     return {name: list(dict.fromkeys(values)) for name, values in recipe.tune.weights.items()}
 
 
-def num_trials(recipe: Recipe) -> int:
-    """How many trials a search has."""
-    settings = recipe.tune
-    return prod(map(len, _space(recipe).values())) if settings.sampler == "grid" else settings.num_trials
+def begun_and_new_trials(study, recipe: Recipe) -> Iterator[tuple[int, dict[str, float]]]:
+    """Number and searched weights of the trials that were begun before, then of new ones up to as many as asked for."""
+    from optuna.trial import TrialState
 
-
-def suggested(trial, recipe: Recipe, name: str) -> float:
-    """The weight of a task that a new trial tries."""
-    values = _space(recipe)[name]
-    if recipe.tune.sampler == "grid":
-        return trial.suggest_categorical(name, values)
-    return trial.suggest_float(name, min(values), max(values), log=True)
+    for begun in study.get_trials(states=[TrialState.RUNNING]):
+        yield begun.number, dict(begun.params)
+    space, is_grid = _space(recipe), recipe.tune.sampler == "grid"
+    wanted = prod(map(len, space.values())) if is_grid else recipe.tune.num_trials
+    while sum(trial.state != TrialState.WAITING for trial in study.trials) < wanted:
+        trial = study.ask()
+        weights = {}
+        for name, values in space.items():
+            if is_grid:
+                weights[name] = trial.suggest_categorical(name, values)
+            else:
+                weights[name] = trial.suggest_float(name, min(values), max(values), log=True)
+        yield trial.number, weights
 
 
 def check_space(recipe: Recipe) -> None:

@@ -8,16 +8,14 @@ FOLDER/plots/                    error by trial, and by weight
 
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from textwrap import fill
 from typing import Any, TypedDict
 
 from speech_mtl.errors import InputError, require
-from speech_mtl.files import json_text, replacing, write_text
+from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import look_at_splits, trained_splits
@@ -30,7 +28,8 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import Equal, FixedWeightingSettings
 from speech_mtl.study.engines import Engine, ThisProcess, open_engine
 from speech_mtl.study.run_stage import run_stage
-from speech_mtl.study.search import check_space, num_trials, open_study, suggested
+from speech_mtl.study.scheduler import Job, keep_busy
+from speech_mtl.study.search import begun_and_new_trials, check_space, open_study
 
 
 class TrialRow(TypedDict):
@@ -139,49 +138,30 @@ class _Search:
 
     def run(self, engine: Engine) -> None:
         """Runs trials until there are as many as asked for."""
-        shown = self.screen if isinstance(engine, ThisProcess) else None
-        trials, running = self._trials(), dict[Future, int]()
-        for number, searched in trials:
+        jobs = self._jobs(self.screen if isinstance(engine, ThisProcess) else None)
+        keep_busy(engine, lambda: next(jobs, None), self._on_end)
+
+    def _jobs(self, shown: Screen | None) -> Iterator[tuple[int, Job]]:
+        for number, searched in begun_and_new_trials(self.study, self.recipe):
             weights = _given_weights(self.recipe) | searched
             self.screen.say(f"Trial {number}: " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items()))
             recipe = self.recipe.overridden({"weighting": {"kind": "fixed", "weights": weights}})
-            path, accept = _run_path(self.folder, number), self.accept_changes
-            future = engine.submit(run_stage, recipe, path, False, Path.cwd(), shown, accept)
-            running[future] = number
-            while len(running) >= engine.num_jobs:
-                self._end_one(running)
-        while running:
-            self._end_one(running)
+            path = _run_path(self.folder, number)
+            yield number, Job(run_stage, (recipe, path, False, Path.cwd(), shown, self.accept_changes))
 
-    def _trials(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Those that were begun before, then new ones: their numbers and the weights that are searched."""
+    def _on_end(self, number: int, error: BaseException | None) -> None:
         from optuna.trial import TrialState
 
-        for begun in self.study.get_trials(states=[TrialState.RUNNING]):
-            yield begun.number, dict(begun.params)
-        wanted = num_trials(self.recipe)
-        for _ in count():
-            if sum(trial.state != TrialState.WAITING for trial in self.study.trials) >= wanted:
-                return
-            trial = self.study.ask()
-            yield trial.number, {name: suggested(trial, self.recipe, name) for name in self.recipe.tune.weights}
-
-    def _end_one(self, running: dict[Future, int]) -> None:
-        from optuna.trial import TrialState
-
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            number, error = running.pop(future), future.exception()
-            if error is None:
-                found = Run(_run_path(self.folder, number)).progress().best_error
-                self.study.tell(number, found)
-                self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_figure(self.recipe, found)}")
-            elif isinstance(error, InputError):
-                self.failures.append(error.problem)
-                self.study.tell(number, state=TrialState.FAIL)
-                self.screen.warn(f"trial {number} failed: {error.problem}")
-            else:
-                raise error
+        if error is None:
+            found = Run(_run_path(self.folder, number)).progress().best_error
+            self.study.tell(number, found)
+            self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_figure(self.recipe, found)}")
+        elif isinstance(error, InputError):
+            self.failures.append(error.problem)
+            self.study.tell(number, state=TrialState.FAIL)
+            self.screen.warn(f"trial {number} failed: {error.problem}")
+        else:
+            raise error
         self.write()
 
     def write(self) -> Tuned:
@@ -252,14 +232,13 @@ def write_plots(study, folder: Path, tuned: Tuned) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.text import Text
     from optuna.visualization import matplotlib as drawn
 
-    from speech_mtl.study.report.style import shown
+    from speech_mtl.study.report import style
 
-    # A `$` in a name is a `$`; and Optuna calls its matplotlib plots experimental.
-    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with style.drawing(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
+        matplotlib.rcParams["savefig.bbox"] = "tight"
         for name, draw, title in (
             ("history", drawn.plot_optimization_history, "validation error of trial after trial"),
             ("weights", drawn.plot_slice, "validation error of trials by weight"),
@@ -268,11 +247,9 @@ def write_plots(study, folder: Path, tuned: Tuned) -> None:
             figure = pyplot.gcf()
             for axes in figure.axes:
                 axes.set_title("")
+                if axes.get_xscale() == "log":  # Matplotlib's own labels there are formulae
+                    style.set_ticks(axes.xaxis, style.log_ticks(*axes.get_xlim()))
             figure.suptitle(f"{tuned['recipe']}: {title}, 1 seed each")
-            figure.text(0, -0.01, fill(tuned["about"], 100), fontsize=8, verticalalignment="top")
-            for text in figure.findobj(Text):
-                text.set_text(shown(text.get_text()))
-            for kind in ("png", "svg"):
-                with replacing(folder / f"{name}.{kind}") as temporary:
-                    figure.savefig(temporary, format=kind, dpi=150, bbox_inches="tight")
+            figure.text(0, -0.01, fill(tuned["about"], style.LONGEST_LINE), fontsize=8, verticalalignment="top")
+            style.saved(name, title, "", figure).write(folder / name)
             pyplot.close("all")

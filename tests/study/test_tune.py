@@ -152,8 +152,8 @@ def test_what_the_figures_come_from_stands_above_them(made_up, tmp_path):
     assert table.startswith("Tones.\n\nTrials, the best on the validation set first, 1 seed each:\n\n| Trial |")
     for name in ("history", "weights"):
         drawn = (tmp_path / "plots" / f"{name}.svg").read_text(encoding="utf-8")
-        assert "<!-- Tones. -->" in drawn
-        assert "1 seed each -->" in drawn
+        assert ">Tones.</text>" in drawn
+        assert "1 seed each</text>" in drawn
 
 
 def test_a_failed_trial_does_not_stop_the_others(made_up, tmp_path):

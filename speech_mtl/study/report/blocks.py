@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
 
+from speech_mtl.files import replacing
 from speech_mtl.study.statistics.summary import Example
 
 
@@ -12,7 +13,6 @@ class Cell:
     """A cell of a table.
 
     Attributes:
-        text: What is read.
         value: What is sorted by; None: by the text in a text column, last in a column of numbers.
         aside: What stands behind the text, less prominent: an interval.
         strong: Whether it stands out.
@@ -33,14 +33,11 @@ class Table:
 
     Attributes:
         title: For those who do not see it.
-        heads: One a column.
-        rows: As many cells each.
         num_text_columns: The first columns hold texts, the others numbers.
         note: Below it: how to read it.
         folded: Whether readers open it themselves: a long table of what a plot shows.
     """
 
-    kind: ClassVar = "table"
     title: str
     heads: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -58,22 +55,25 @@ class Plot:
         title: For those who do not see it.
         caption: Below it: how to read it.
         svg: A whole SVG file, in the ink and paper of `style`.
-        png: The same as pixels.
     """
 
-    kind: ClassVar = "plot"
     name: str
     title: str
     caption: str
     svg: str
     png: bytes
 
+    def write(self, path: Path) -> None:
+        """Writes `PATH.svg` and `PATH.png`."""
+        for kind, content in (("svg", self.svg.encode()), ("png", self.png)):
+            with replacing(path.with_name(f"{path.name}.{kind}")) as temporary:
+                temporary.write_bytes(content)
+
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
     """A few sentences."""
 
-    kind: ClassVar = "paragraph"
     text: str
 
 
@@ -81,7 +81,6 @@ class Paragraph:
 class Bullets:
     """A list."""
 
-    kind: ClassVar = "bullets"
     items: Sequence[str]
 
 
@@ -89,7 +88,6 @@ class Bullets:
 class Facts:
     """Names and what they stand for."""
 
-    kind: ClassVar = "facts"
     pairs: Sequence[tuple[str, str]]
 
 
@@ -97,7 +95,6 @@ class Facts:
 class Commands:
     """What was typed."""
 
-    kind: ClassVar = "commands"
     lines: Sequence[str]
 
 
@@ -105,7 +102,6 @@ class Commands:
 class Alignment:
     """What was said and heard, word by word."""
 
-    kind: ClassVar = "alignment"
     heading: str
     language: str
     example: Example
@@ -124,15 +120,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole report.
-
-    Attributes:
-        title: What it is about.
-        subtitle: Recipe, target, date.
-        answer: The result in plain words.
-        about: What has to be said about the data.
-        sections: Everything else.
-    """
+    """A whole report; `answer`: the result in plain words, `about`: what has to be said about the data."""
 
     title: str
     subtitle: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from speech_mtl.study.report import language_plots, style, training_plots, words
 from speech_mtl.study.report.blocks import Plot
 from speech_mtl.study.report.predicted import amounts_to_show, shown_target, targets
-from speech_mtl.study.report.style import INK, PAPER, WIDTH, ArmStyle
+from speech_mtl.study.report.style import INK, PAPER, ArmStyle
 from speech_mtl.study.report.words import INTERVAL
 from speech_mtl.study.statistics.prediction import error_with
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
-from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Summary
+from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Estimate, Summary
 from speech_mtl.study.statistics.training import ArmAtBudget
 
 CURVE = f"Lines: mean over seeds. Bands: {INTERVAL}. Small dots: each seed. Lower is better."
@@ -32,6 +32,8 @@ TRADE_OFF = (
     " much errors in old languages have grown, from the one that lost least to the one that lost most. Dashed: the"
     " target alone. Best is far left, and at the bottom."
 )
+
+ON_A_LINE = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
 
 
 def make_plots(summary: Summary) -> dict[str, Plot]:
@@ -64,8 +66,7 @@ def draw_curve(arms: Sequence[ArmSummary], styles: dict[str, ArmStyle]) -> Figur
     """Character error rate against target speech; logarithmic where the errors span more than a factor of three."""
     names = list(dict.fromkeys(one.arm.name for one in arms))
     budgets_s = sorted({one.budget_s for one in arms})
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = style.panels([""], 3.6, head=0)
     for place, name in enumerate(names):
         points = sorted((one for one in arms if one.arm.name == name), key=lambda one: one.budget_s)
         # Where there is one budget only, all arms would stand on one spot.
@@ -75,33 +76,27 @@ def draw_curve(arms: Sequence[ArmSummary], styles: dict[str, ArmStyle]) -> Figur
     margin = 1.12 if len(budgets_s) > 1 else 1.08 ** (len(names) / 2 + 2)
     axes.set_xlim(min(budgets_s) / margin, max(budgets_s) * margin)
     _label_budgets(axes, style.apart(budgets_s))
-    style.scale_errors(
-        axes, "y", [100 * value for one in arms for value in (one.cer.low, one.cer.high, *one.cer_by_seed)]
-    )
-    style.legend(figure, axes)
-    return figure
+    style.scale_errors(axes, "y", [rate for one in arms for rate in (one.cer.low, one.cer.high, *one.cer_by_seed)])
+    return style.name_styles(figure, {name: styles[name] for name in names}, **ON_A_LINE)
 
 
-def _draw_arm(axes: Axes, points: Sequence[ArmSummary], places: Sequence[float], arm: ArmStyle) -> None:
-    means, lows, highs = ([100 * getattr(point.cer, end) for point in points] for end in ("value", "low", "high"))
-    if len(points) > 1:
-        axes.fill_between(places, lows, highs, color=arm.colour, alpha=0.14, linewidth=0)
-    else:
-        axes.vlines(places, lows, highs, color=arm.colour, alpha=0.4, linewidth=5)
+def _draw_arm(axes: Axes, points: Sequence[ArmSummary], places: Sequence[float], look: ArmStyle) -> None:
+    means = _draw_band(axes, places, [point.cer for point in points], look)
     for point, place in zip(points, places, strict=True):
         if len(point.cer_by_seed) > 1:
             seeds = [100 * cer for cer in point.cer_by_seed]
-            axes.plot([place] * len(seeds), seeds, ".", color=arm.colour, markersize=3.2, alpha=0.75)
-    axes.plot(
-        places,
-        means,
-        color=arm.colour,
-        linestyle=arm.line,
-        marker=arm.marker,
-        markeredgecolor=PAPER,
-        markeredgewidth=0.6,
-        label=style.shortened(points[0].arm.name),
-    )
+            axes.plot([place] * len(seeds), seeds, ".", color=look.colour, markersize=3.2, alpha=0.75)
+    axes.plot(places, means, **look.drawn(**ON_A_LINE))
+
+
+def _draw_band(axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], look: ArmStyle) -> list[float]:
+    """Draws intervals in percent, and gives their middles."""
+    means, lows, highs = ([100 * getattr(one, end) for one in estimates] for end in ("value", "low", "high"))
+    if len(places) > 1:
+        axes.fill_between(places, lows, highs, color=look.colour, alpha=0.14, linewidth=0)
+    else:
+        axes.vlines(places, lows, highs, color=look.colour, alpha=0.4, linewidth=5)
+    return means
 
 
 def _label_budgets(axes: Axes, budgets_s: Sequence[float]) -> None:
@@ -119,36 +114,30 @@ def draw_factors(equivalents: Sequence[EquivalentHours], styles: dict[str, ArmSt
     """F of every arm and budget with its interval, one below the other; arrows lead beyond what was measured."""
     names = list(dict.fromkeys(one.arm.name for one in equivalents))
     num_rows = len(equivalents) + len(names)
-    figure = Figure(figsize=(WIDTH, 0.95 + 0.21 * num_rows), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_xscale("log")
+    figure, (axes,) = style.panels([""], 0.21 * num_rows, head=0.95)
     factors = [one.factor(end) for one in equivalents for end in (one.low, one.hours, one.high)]
     low, high = min(0.8, *factors) / 1.25, max(1.25, *factors) * 1.25
-    axes.set_xlim(low, high)
+    axes.set(xscale="log", xlim=(low, high), xlabel="F (logarithmic)")
     style.set_ticks(axes.xaxis, style.log_ticks(low, high))
     axes.axvline(1, color=INK, linewidth=1)
-    budget_rows: list[tuple[int, str]] = []
+    budgets: dict[float, str] = {}
     row = 0
     for name in names:
-        _name_rows(axes, name, row)
+        _name_arm(axes, name, row)
         for one in sorted((one for one in equivalents if one.arm.name == name), key=lambda one: one.budget_s):
             row += 1
-            budget_rows.append((row, words.speech(one.budget_s)))
+            budgets[row] = words.speech(one.budget_s)
             _draw_factor(axes, one, row, styles[name])
         row += 1
-    axes.set_ylim(num_rows - 0.4, -0.6)
+    style.name_rows(axes, budgets, last=num_rows - 1)
     for text, side, points in (("← costs speech", "right", -6), ("saves speech →", "left", 6)):
         axes.annotate(
             text, (1, -0.75), (points, 0), textcoords="offset points", ha=side, va="bottom", annotation_clip=False
         )
-    axes.yaxis.set_tick_params(length=0)
-    axes.grid(visible=False, axis="y")
-    style.set_ticks(axes.yaxis, [place for place, _ in budget_rows], [text for _, text in budget_rows])
-    axes.set_xlabel("F (logarithmic)")
     return figure
 
 
-def _name_rows(axes: Axes, name: str, row: int) -> None:
+def _name_arm(axes: Axes, name: str, row: int) -> None:
     paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}  # the lines of the grid stop for the name
     place = axes.get_yaxis_transform()
     axes.text(0.012, row, style.shortened(name), transform=place, va="center", weight="bold", bbox=paper, zorder=2)
@@ -157,23 +146,13 @@ def _name_rows(axes: Axes, name: str, row: int) -> None:
 def _draw_factor(axes: Axes, one: EquivalentHours, row: int, arm: ArmStyle) -> None:
     ends = [one.factor(end) for end in (one.low, one.high)]
     axes.plot(ends, [row, row], color=arm.colour, linewidth=1.8, solid_capstyle="butt")
+    arrow = {"arrowstyle": "-|>", "color": arm.colour, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0}
     for end, factor in zip((one.low, one.high), ends, strict=True):
         if end.relation != "=":
             reach = 1.18 if end.relation == ">" else 1 / 1.18
-            axes.annotate(
-                "",
-                (factor * reach, row),
-                (factor, row),
-                arrowprops={"arrowstyle": "-|>", "color": arm.colour, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0},
-            )
-    axes.plot(
-        one.factor(one.hours),
-        row,
-        marker=arm.marker,
-        color=arm.colour,
-        markerfacecolor=arm.colour if one.hours.relation == "=" else PAPER,
-        zorder=3,
-    )
+            axes.annotate("", (factor * reach, row), (factor, row), arrowprops=arrow)
+    inside = arm.colour if one.hours.relation == "=" else PAPER
+    axes.plot(one.factor(one.hours), row, marker=arm.marker, color=arm.colour, markerfacecolor=inside, zorder=3)
     text = f"{words.factor_text(one, one.hours)} {words.factor_interval(one)}".rstrip()
     axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center_baseline")
 
@@ -182,33 +161,27 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
     """Error against target speech, from the smallest budget to as far as is predicted."""
     given = [one for one in summary.predictions if one.seconds]
     budgets_s = sorted({budget_s for one in given for budget_s in one.budgets_s})
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = style.panels([""], 3.6, head=0)
     axes.axvline(budgets_s[-1], color=INK, linestyle="--", linewidth=1)
+    errors = targets(summary)
     for error in targets(summary):
         axes.axhline(100 * error, color=INK, linestyle=":", linewidth=1)
         place = (0.995, 100 * error)
         axes.text(*place, shown_target(error), transform=axes.get_yaxis_transform(), ha="right", va="bottom")
-    errors = [100 * error for error in targets(summary)]
     for one in given:
-        own = styles[one.arm.name]
-        look: dict[str, Any] = {"color": own.colour, "marker": own.marker, "markeredgecolor": PAPER}
+        look = styles[one.arm.name]
         places = [one.budgets_s[0], *(place for place in one.seconds if place > one.budgets_s[0])]
-        found = [error_with(one, place) for place in places]
-        middles, lows, highs = ([100 * getattr(each, end) for each in found] for end in ("value", "low", "high"))
-        cers = {arm.budget_s: 100 * arm.cer.value for arm in summary.arms if arm.arm == one.arm}
-        measured = {budget_s: cer for budget_s, cer in cers.items() if budget_s in one.budgets_s}
-        errors += [*lows, *highs, *measured.values()]
-        axes.fill_between(places, lows, highs, color=look["color"], alpha=0.14, linewidth=0)
-        axes.plot(places, middles, color=look["color"], linestyle=own.line)
-        axes.plot(list(measured), list(measured.values()), linestyle="", **look)
-        axes.plot([], [], linestyle=own.line, label=style.shortened(one.arm.name), **look)
+        found = [estimate for place in places if (estimate := error_with(one, place))]
+        axes.plot(places, _draw_band(axes, places, found, look), color=look.colour, linestyle=look.line)
+        measured = {o.budget_s: o.cer.value for o in summary.arms if o.arm == one.arm and o.budget_s in one.budgets_s}
+        heights = [100 * cer for cer in measured.values()]
+        axes.plot(list(measured), heights, **look.drawn(linestyle="", markeredgecolor=PAPER))
+        errors += [end for estimate in found for end in (estimate.low, estimate.high)] + list(measured.values())
     axes.set(xscale="log", xlabel="Target speech", xlim=(budgets_s[0] / 1.12, 1.12 * max(amounts_to_show(given))))
     ticks = style.apart([*budgets_s, *amounts_to_show(given)])
     style.set_ticks(axes.xaxis, ticks, [words.speech(tick) for tick in ticks])
     style.scale_errors(axes, "y", errors)
-    style.legend(figure, axes)
-    return figure
+    return style.name_styles(figure, {one.arm.name: styles[one.arm.name] for one in given}, markeredgecolor=PAPER)
 
 
 class TradeOff(NamedTuple):
@@ -231,25 +204,26 @@ def draw_trade_off(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
     found = learnt_and_forgotten(summary)
     budgets_s = sorted({one.learnt.budget_s for one in found})
     budgets_s = budgets_s if len(budgets_s) < 3 else [budgets_s[0], budgets_s[-1]]
-    shown = style.panels(len(budgets_s), 2.6, head=0.3, most_columns=1)
-    for axes, budget_s in zip(shown.axes, budgets_s, strict=True):
+    titles = [f"{words.speech(budget_s)} of {summary.language}" for budget_s in budgets_s]
+    figure, panels = style.panels(titles, 2.6, head=0.3, most_columns=1)
+    for axes, budget_s in zip(panels, budgets_s, strict=True):
         alone = [one.cer.value for one in summary.arms if (one.arm, one.budget_s) == (REFERENCE_ARM, budget_s)]
         _draw_panel(axes, [one for one in found if one.learnt.budget_s == budget_s], alone, styles)
-        axes.set_title(f"{words.speech(budget_s)} of {summary.language}", fontsize=8.5)
-    return style.name_styles(shown, {o.learnt.arm.name: styles[o.learnt.arm.name] for o in found}, linestyle="-")
+    return style.name_styles(figure, {o.learnt.arm.name: styles[o.learnt.arm.name] for o in found}, linestyle="-")
 
 
 def _draw_panel(axes: Axes, found: list[TradeOff], alone: list[float], styles: dict[str, ArmStyle]) -> None:
     for learnt, growth in found:
-        look = styles[learnt.arm.name]
-        shares, cer = [100 * share for share in growth], learnt.cer
+        look, cer = styles[learnt.arm.name], learnt.cer
+        shares = [100 * share for share in growth]
         place, height = 100 * cer.value, fmean(shares)
         axes.plot([100 * cer.low, 100 * cer.high], [height] * 2, color=look.colour, linewidth=1.8, alpha=0.4)
         axes.plot([place] * 2, [min(shares), max(shares)], color=look.colour, linewidth=1.8, alpha=0.4)
         axes.plot(place, height, marker=look.marker, color=look.colour, zorder=3)
     for cer in alone:
         axes.axvline(100 * cer, color=INK, linestyle="--", linewidth=1)
-    ends = [end for one in found for end in (one.learnt.cer.low, one.learnt.cer.high)]
-    style.scale_errors(axes, "x", [100 * end for end in [*ends, *alone]])
+    style.scale_errors(
+        axes, "x", [*alone, *(end for one in found for end in (one.learnt.cer.low, one.learnt.cer.high))]
+    )
     axes.set_ylabel("More errors in old languages, %")
     axes.margins(y=0.12)

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
@@ -69,19 +70,16 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
-class Panels(NamedTuple):
-    """A figure and its panels."""
-
-    figure: Figure
-    axes: list[Axes]
-
-
 class ArmStyle(NamedTuple):
     """How an arm is drawn everywhere."""
 
     colour: str
     marker: str
     line: str | tuple
+
+    def drawn(self, **changes: Any) -> dict[str, Any]:
+        """As arguments of Matplotlib's."""
+        return {"color": self.colour, "linestyle": self.line, "marker": self.marker, **changes}
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
@@ -119,25 +117,17 @@ def drawing() -> Iterator[None]:
 
 
 def saved(name: str, title: str, caption: str, figure: Figure) -> Plot:
-    """A drawn figure in all the forms that a report needs. Its texts lose control characters: XML has none."""
+    """A drawn figure in all the forms that a report needs, without dates and versions: they change when the plot does.
+
+    Its texts lose control characters: XML has none.
+    """
     for text in figure.findobj(Text):
         text.set_text(shown(text.get_text()))
-    return Plot(name, printable(title), caption, saved_svg(figure), saved_png(figure))
-
-
-def saved_svg(figure: Figure) -> str:
-    """The plot as an SVG file without date and version, so that it only changes when the plot does."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    text = buffer.getvalue().decode()
-    return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
-
-
-def saved_png(figure: Figure) -> bytes:
-    """The plot as a PNG file."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
-    return buffer.getvalue()
+    svg, png = BytesIO(), BytesIO()
+    figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+    text = re.sub(r"[ \t]+$", "", svg.getvalue().decode(), flags=re.MULTILINE)
+    return Plot(name, printable(title), caption, text, png.getvalue())
 
 
 def shown(text: str, longest: int = LONGEST_LINE) -> str:
@@ -151,15 +141,15 @@ def shortened(name: str, longest: int = LONGEST_NAME) -> str:
     return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
 
 
-def legend(figure: Figure, axes: Axes) -> None:
-    """The names above the plot, in as many columns as fit; the figure grows by their rows."""
-    # Matplotlib itself leaves out names that begin with `_`, as its own for lines without one do.
-    handles = [line for line in axes.lines if not re.fullmatch(r"_child\d+", str(line.get_label()))]
-    labels = [shown(str(line.get_label())) for line in handles]
+def name_styles(figure: Figure, styles: Mapping[str, ArmStyle], **changes: Any) -> Figure:
+    """Names styles above the plot, in as many columns as fit; the figure grows by their rows."""
+    handles = [Line2D([], [], **look.drawn(**changes)) for look in styles.values()]
+    labels = [shown(shortened(name)) for name in styles]
     num_columns = next(number for number in range(len(labels), 0, -1) if number == 1 or _width(labels, number) <= 74)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + 0.165 * math.ceil(len(labels) / num_columns))
     figure.legend(handles, labels, loc="outside upper left", ncols=num_columns, handlelength=3.2, columnspacing=1.4)
+    return figure
 
 
 def _width(labels: Sequence[str], num_columns: int) -> int:
@@ -187,9 +177,9 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [float(tick) for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
 
 
-def scale_errors(axes: Axes, direction: Literal["x", "y"], values: Sequence[float]) -> None:
+def scale_errors(axes: Axes, direction: Literal["x", "y"], errors: Sequence[float]) -> None:
     """An axis of character error rates in percent; logarithmic where they span more than a factor of three."""
-    low, high, name = min(values), max(values), "Character error rate, %"
+    low, high, name = 100 * min(errors), 100 * max(errors), "Character error rate, %"
     if low > 0 and high / low > 3:
         low, high, name = low / 1.1, high * 1.1, name + " (logarithmic)"
         axes.set(**{f"{direction}scale": "log"})
@@ -197,6 +187,14 @@ def scale_errors(axes: Axes, direction: Literal["x", "y"], values: Sequence[floa
     else:
         low, high = 0.0, max(high * 1.08, 1e-6)
     axes.set(**{f"{direction}lim": (low, high), f"{direction}label": name})
+
+
+def name_rows(axes: Axes, rows: Mapping[float, str], last: float) -> None:
+    """Names rows at their places from the top downwards, and gives them no lines."""
+    set_ticks(axes.yaxis, list(rows), list(rows.values()))
+    axes.set_ylim(last + 0.6, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.yaxis.set_tick_params(length=0)
 
 
 def apart(values: Sequence[float], fraction: float = 0.07) -> list[float]:
@@ -211,21 +209,16 @@ def apart(values: Sequence[float], fraction: float = 0.07) -> list[float]:
     return kept
 
 
-def panels(num_panels: int, height: float, head: float = 0.5, most_columns: int = 2, **shared: Any) -> Panels:
-    """A figure of a number of panels, each so many inches high; `head` is what stands above and below all."""
-    columns = min(most_columns, num_panels)
-    rows = math.ceil(num_panels / columns)
+def panels(
+    titles: Sequence[str], height: float, head: float = 0.5, most_columns: int = 2, **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of panels with titles, each so many inches high; `head` is what stands above and below all."""
+    columns = min(most_columns, len(titles))
+    rows = math.ceil(len(titles) / columns)
     figure = Figure(figsize=(WIDTH, head + height * rows), layout="constrained")
-    places = figure.subplots(rows, columns, squeeze=False, **shared)
-    for axes in places.flat[num_panels:]:
+    places = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
+    for axes in places[len(titles) :]:
         axes.set_visible(False)
-    return Panels(figure, list(places.flat[:num_panels]))
-
-
-def name_styles(shown: Panels, styles: Mapping[str, ArmStyle], **changes: Any) -> Figure:
-    """Names styles above the panels."""
-    for name, look in styles.items():
-        drawn = {"color": look.colour, "linestyle": look.line, "marker": look.marker, **changes}
-        shown.axes[0].plot([], [], label=shortened(name), **drawn)
-    legend(shown.figure, shown.axes[0])
-    return shown.figure
+    for axes, title in zip(places, titles, strict=False):
+        axes.set_title(title, fontsize=8.5)
+    return figure, places[: len(titles)]

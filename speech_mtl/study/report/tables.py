@@ -23,6 +23,7 @@ from speech_mtl.study.statistics.summary import (
 from speech_mtl.study.statistics.training import Effort
 
 NOTHING = Cell(MISSING)
+_WHOLE = "{:,}".format
 T = TypeVar("T")
 Columns = Mapping[str, Callable[[T], Cell]]
 """What stands in a column, by its head."""
@@ -36,7 +37,7 @@ def make_table(
     note: str = "",
     folded: bool = False,
 ) -> Table:
-    """Makes a table of which columns of numbers without any value are left out."""
+    """A table of which columns of numbers without any value are left out."""
     heads = list(heads)
     kept = [i for i in range(len(heads)) if i < num_text_columns or any(row[i] != NOTHING for row in rows)]
     shown = [[row[i] for i in kept] for row in rows]
@@ -46,6 +47,11 @@ def make_table(
 def lines(columns: Columns[T], records: Iterable[T]) -> list[list[Cell]]:
     """A line of cells for each record."""
     return [[cell(record) for cell in columns.values()] for record in records]
+
+
+def known(value: float | None, shown: Callable[[float], str]) -> Cell:
+    """A number, if there is one."""
+    return NOTHING if value is None else Cell(shown(value), value)
 
 
 def arms_table(arms: Sequence[ArmSummary]) -> Table:
@@ -70,12 +76,12 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
         "CER %": cer,
         "WER %": lambda one: _rate(one.wer),
         "CER reduced by %": reduced,
-        "p, bootstrap": lambda one: NOTHING if one.p_value is None else Cell(words.chance(one.p_value), one.p_value),
+        "p, bootstrap": lambda one: known(one.p_value, words.chance),
         "p, MAPSSWE": lambda one: _mapsswe(one.mapsswe_z),
         **_EFFORT,
-        "Parameters trained": lambda one: _count(one.size and one.size.trained),
-        "Parameters": lambda one: _count(one.size and one.size.total),
-        "The target's own": lambda one: _count(one.size and one.size.own),
+        "Parameters trained": lambda one: known(one.size and one.size.trained, _WHOLE),
+        "Parameters": lambda one: known(one.size and one.size.total, _WHOLE),
+        "The target's own": lambda one: known(one.size and one.size.own, _WHOLE),
     }
     note = (
         f"Test split, mean over seeds. CER and WER: character and word error rate. In brackets: {words.INTERVAL}. Bold:"
@@ -202,8 +208,8 @@ def forgetting_table(forgotten: Sequence[Forgotten]) -> Table:
         "Language": lambda one: Cell(one.language),
         "Arm": lambda one: Cell(one.arm.name),
         "Seeds": lambda one: _seeds(one.seeds),
-        "CER before %": lambda one: Cell(percent(one.before), one.before),
-        "CER after %": lambda one: Cell(percent(one.after), one.after),
+        "CER before %": lambda one: known(one.before, percent),
+        "CER after %": lambda one: known(one.after, percent),
         "More errors, %": lambda one: Cell("none: all the same", 0.0) if one.same else change(one.growth),
     }
     note = (
@@ -271,10 +277,6 @@ def _mapsswe(by_seed: Sequence[float]) -> Cell:
     return Cell(words.chance(largest), largest)
 
 
-def _count(number: int | None) -> Cell:
-    return NOTHING if number is None else Cell(f"{number:,}", number)
-
-
 def _updates(effort: Effort) -> Cell:
     shared = f" ({effort.shared_updates:,.0f} shared)" if effort.shared_updates else ""
     return Cell(f"{effort.num_updates:,.0f}{shared}", effort.num_updates)
@@ -286,15 +288,11 @@ def _not_stopped(effort: Effort) -> Cell:
     return Cell(f"{effort.num_not_stopped} of {effort.num_runs}", effort.num_not_stopped)
 
 
-def _waiting(seconds: float | None) -> Cell:
-    return NOTHING if seconds is None else Cell(words.waiting(seconds), seconds)
-
-
 _EFFORT: Columns = {
     "Updates": lambda one: _updates(one.effort) if one.effort else NOTHING,
-    "Audio": lambda one: _waiting(one.effort and one.effort.audio_s),
+    "Audio": lambda one: known(one.effort and one.effort.audio_s, words.waiting),
     "Runs not stopped early": lambda one: _not_stopped(one.effort) if one.effort else NOTHING,
-    "Training": lambda one: _waiting(one.effort and one.effort.wall_time_s),
+    "Training": lambda one: known(one.effort and one.effort.wall_time_s, words.waiting),
 }
 
 

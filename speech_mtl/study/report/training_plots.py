@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from speech_mtl.study.report import style, words
 from speech_mtl.study.report.blocks import Plot
-from speech_mtl.study.report.style import COLOURS, PAPER, ArmStyle, Panels
+from speech_mtl.study.report.style import COLOURS, PAPER, ArmStyle
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
 from speech_mtl.study.statistics.summary import Summary
 from speech_mtl.study.statistics.training import AfterPretraining, LearningCurve, TaskCurve
@@ -84,87 +84,86 @@ def draw_learning(curves: Sequence[LearningCurve]) -> Figure:
     """A panel for each amount of speech and each language whose error it is, a colour for each arm."""
     panels = sorted({_panel(one) for one in curves})
     one_language = len({of for _, of in panels}) == 1
-    shown = _grid(len(panels), "Updates with the target")
-    styles = style.arm_styles(map(_arm_name, curves))
-    for axes, (budget_s, of) in zip(shown.axes, panels, strict=True):
-        for one in curves:
-            if _panel(one) == (budget_s, of):
-                _draw_curve(axes, one, styles[_arm_name(one)])
-        axes.set_title(words.speech(budget_s) + ("" if one_language else f", {style.shortened(of, 24)}"), fontsize=8.5)
-    return _finished(shown, [error for one in curves for error in one.errors], styles)
+    titles = [words.speech(b) + ("" if one_language else f", {style.shortened(of, 24)}") for b, of in panels]
+    return _draw_runs([[one for one in curves if _panel(one) == own] for own in panels], titles, _arm_name)
 
 
 def draw_pretraining(curves: Sequence[LearningCurve]) -> Figure:
     """One panel, a colour for each kind of run."""
-    shown = _grid(1, "Updates")
-    styles = style.arm_styles(map(_kind, curves))
-    for one in curves:
-        _draw_curve(shown.axes[0], one, styles[_kind(one)])
-    return _finished(shown, [error for one in curves for error in one.errors], styles)
+    return _draw_runs([curves], [""], _kind, "Updates")
+
+
+def _draw_runs(
+    panels: Sequence[Sequence[LearningCurve]],
+    titles: Sequence[str],
+    series: Callable[[LearningCurve], str],
+    across: str = "Updates with the target",
+) -> Figure:
+    figure, places = _grid(titles, across)
+    styles = style.arm_styles(series(one) for own in panels for one in own)
+    for axes, own in zip(places, panels, strict=True):
+        for one in own:
+            look = styles[series(one)]
+            updates, errors = [one.first + update for update in one.updates], [100 * error for error in one.errors]
+            axes.plot(updates, errors, color=look.colour, linestyle=look.line, linewidth=1, alpha=0.75)
+            inside = look.colour if one.stopped else PAPER
+            place = one.first + one.best, 100 * one.error
+            axes.plot(*place, color=look.colour, marker=look.marker, markerfacecolor=inside, zorder=3, clip_on=False)
+    return _finished(figure, places, [error for own in panels for one in own for error in one.errors], styles)
 
 
 def draw_after_pretraining(points: Sequence[AfterPretraining]) -> Figure:
     """A panel for each amount of speech, a colour for each arm whatever its variant."""
     budgets_s = sorted({one.budget_s for one in points})
-    shown = _grid(len(budgets_s), "Validation error of pretraining, %")
+    figure, panels = _grid(list(map(words.speech, budgets_s)), "Validation error of pretraining, %")
     styles = {name: look._replace(line="") for name, look in style.arm_styles(o.arm.base.name for o in points).items()}
-    for axes, budget_s in zip(shown.axes, budgets_s, strict=True):
+    for axes, budget_s in zip(panels, budgets_s, strict=True):
         for one in points:
             if one.budget_s == budget_s:
                 look = styles[one.arm.base.name]
                 axes.plot(100 * one.pretraining, 100 * one.cer, color=look.colour, marker=look.marker)
-        axes.set_title(words.speech(budget_s), fontsize=8.5)
-    return _finished(shown, [one.cer for one in points], styles)
+    return _finished(figure, panels, [one.cer for one in points], styles)
 
 
-def _grid(num_panels: int, across: str) -> Panels:
-    shown = style.panels(num_panels, 1.7 if num_panels > 2 else 2.4, sharex=True, sharey=True)
-    shown.figure.supxlabel(across, fontsize=8.5)
-    return shown
+def _grid(titles: Sequence[str], across: str) -> tuple[Figure, list[Axes]]:
+    figure, panels = style.panels(titles, 1.7 if len(titles) > 2 else 2.4, sharex=True, sharey=True)
+    figure.supxlabel(across, fontsize=8.5)
+    return figure, panels
 
 
-def _draw_curve(axes: Axes, one: LearningCurve, look: ArmStyle) -> None:
-    updates, errors = [one.first + update for update in one.updates], [100 * error for error in one.errors]
-    axes.plot(updates, errors, color=look.colour, linestyle=look.line, linewidth=1, alpha=0.75)
-    inside = look.colour if one.stopped else PAPER
-    place = one.first + one.best, 100 * one.error
-    axes.plot(*place, color=look.colour, marker=look.marker, markerfacecolor=inside, zorder=3, clip_on=False)
-
-
-def _finished(shown: Panels, errors: Sequence[float], styles: Mapping[str, ArmStyle]) -> Figure:
+def _finished(
+    figure: Figure, panels: Sequence[Axes], errors: Sequence[float], styles: Mapping[str, ArmStyle]
+) -> Figure:
     """With one scale of errors for all panels, and names."""
-    for axes in shown.axes:
-        style.scale_errors(axes, "y", [100 * error for error in errors])
-    shown.figure.supylabel(shown.axes[0].get_ylabel(), fontsize=8.5)
-    for axes in shown.axes:
+    for axes in panels:
+        style.scale_errors(axes, "y", errors)
+        figure.supylabel(axes.get_ylabel(), fontsize=8.5)
         axes.set_ylabel("")
-    return style.name_styles(shown, styles)
+    return style.name_styles(figure, styles)
 
 
 def draw_curves(curves: Sequence[TaskCurve], weights: bool) -> Figure:
     """A panel for each arm, a line for each task."""
     arms = list(dict.fromkeys(one.arm for one in curves))
     styles = style.arm_styles(one.task for one in curves)
-    grid = style.panels(len(arms), 1.5, sharex=True, sharey=True)
+    figure, panels = style.panels([style.shortened(arm.name, 30) for arm in arms], 1.5, sharex=True, sharey=True)
     values: list[float] = []
-    for axes, arm in zip(grid.axes, arms, strict=True):
+    for axes, arm in zip(panels, arms, strict=True):
         for one in (curve for curve in curves if curve.arm == arm):
             updates, shown = _shown(one, weights)
             values += shown
             axes.plot(updates, shown, color=styles[one.task].colour, linestyle=styles[one.task].line)
-        axes.set_title(style.shortened(arm.name, 30), fontsize=8.5)
         axes.set_yscale("log")
     low, high = min(values), max(values)
-    style.set_ticks(grid.axes[0].yaxis, style.log_ticks(low / 1.05, high * 1.05))
-    grid.axes[0].set_ylim(low / 1.1, high * 1.1)
-    grid.figure.supxlabel("Update", fontsize=8.5)
-    return style.name_styles(grid, styles, marker="")
+    style.set_ticks(panels[0].yaxis, style.log_ticks(low / 1.05, high * 1.05))
+    panels[0].set_ylim(low / 1.1, high * 1.1)
+    figure.supxlabel("Update", fontsize=8.5)
+    return style.name_styles(figure, styles, marker="")
 
 
 def _shown(curve: TaskCurve, weights: bool) -> tuple[list[int], list[float]]:
     if weights:
-        pairs = [(update, max(weight, 1e-3)) for update, weight in zip(curve.updates, curve.weights, strict=True)]
-    else:
-        known = [(u, loss) for u, loss in zip(curve.updates, curve.losses, strict=True) if loss is not None]
-        pairs = [(u, max(loss, 1e-6) / max(known[0][1], 1e-6)) for u, loss in known]
-    return [update for update, _ in pairs], [value for _, value in pairs]
+        return curve.updates, [max(weight, 1e-3) for weight in curve.weights]
+    known = {u: max(loss, 1e-6) for u, loss in zip(curve.updates, curve.losses, strict=True) if loss is not None}
+    first = next(iter(known.values()), 1.0)
+    return list(known), [loss / first for loss in known.values()]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from speech_mtl.files import replacing
+from speech_mtl.files import write_text
 from speech_mtl.study.report.content import make_report
 from speech_mtl.study.report.markdown import render_markdown
 from speech_mtl.study.report.page import render_page
@@ -20,15 +20,14 @@ def write_report(summary: Summary, folder: Path, stem: str = "report") -> list[P
     plots = make_plots(summary)
     report = make_report(summary, plots)
     images = {name: quote(f"plots/{stem}-{name}.png") for name in plots}
-    content = {
-        f"{stem}.html": render_page(report).encode(),
-        f"{stem}.md": render_markdown(report, images).encode(),
-    }
-    for name, plot in plots.items():
-        content[f"plots/{stem}-{name}.png"] = plot.png
-        content[f"plots/{stem}-{name}.svg"] = plot.svg.encode()
-    # The plots first, so that no page speaks of one that is not there.
-    for name in reversed(content):
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(content[name])
-    return [folder / name for name in content]
+    page, text = render_page(report), render_markdown(report, images)
+    for name, plot in plots.items():  # first, so that no page speaks of one that is not there
+        plot.write(folder / "plots" / f"{stem}-{name}")
+    write_text(folder / f"{stem}.md", text)
+    write_text(folder / f"{stem}.html", page)
+    names = [
+        f"{stem}.html",
+        f"{stem}.md",
+        *(f"plots/{stem}-{name}.{kind}" for name in plots for kind in ("png", "svg")),
+    ]
+    return [folder / name for name in names]

@@ -74,7 +74,7 @@ def summarize(
         no_hours = notes.why_no_hours(first)
         sizes = {one.arm: one for one in training.sizes}
         found = {
-            "arms": [_arm_summary(first, key, test_sets[0], took[key], sizes.get(key[0])) for key in first.seeds],
+            "arms": [_arm_summary(first, key, test_sets[0], took[key], sizes.get(key[0])) for key in first.cells],
             "equivalent_hours": [] if no_hours else all_equivalent_hours(first),
             "examples": find_examples(test_sets[0]),
             "no_hours": no_hours,
@@ -104,10 +104,10 @@ def not_learnt(sampled: Mapping[str, Bootstrap]) -> list[NotLearnt]:
     """The runs that have not learnt, by target, arm and budget."""
     found = []
     for target, own in sampled.items():
-        for key, seeds in own.seeds.items():
-            pairs = zip(seeds, own.cer[key].by_seed, strict=True)
-            if failed := [seed for seed, cer in pairs if cer >= LEARNT_BELOW]:
-                found.append(NotLearnt(target, *key, failed, len(seeds)))
+        for key in own.cells:
+            by_seed = own.cer[key].by_seed
+            if failed := [seed for seed, cer in by_seed.items() if cer >= LEARNT_BELOW]:
+                found.append(NotLearnt(target, *key, failed, len(by_seed)))
     return found
 
 
@@ -123,7 +123,7 @@ def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
     logs = log([m.mean for m in alone.values()]), log([m.replicates for m in alone.values()]).T
     return [
         equivalent_hours(*key, np.array(list(alone)), logs, (float(log(m.mean)), log(m.replicates)))
-        for key in sampled.seeds
+        for key in sampled.cells
         for m in [sampled.cer[key]]
         if key[0] != REFERENCE_ARM and m.learnt
     ]
@@ -132,22 +132,21 @@ def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
 def _arm_summary(
     sampled: Bootstrap, key: ArmAtBudget, test_set: TestSet, effort: Effort, size: ArmSize | None
 ) -> ArmSummary:
-    arm, budget_s = key
-    alone = sampled.beside(key)
-    rivals = sampled.seeds.get((REFERENCE_ARM, budget_s), ()) if alone else ()
-    pairs = [(Model(*key, seed), Model(REFERENCE_ARM, budget_s, seed)) for seed in sampled.seeds[key] if seed in rivals]
+    (arm, budget_s), alone, cer = key, sampled.beside(key), sampled.cer[key]
+    both = [seed for seed in cer.by_seed if alone and seed in alone.by_seed]
+    pairs = [(Model(*key, seed), Model(REFERENCE_ARM, budget_s, seed)) for seed in both]
     heard = [(test_set.hypotheses[own], test_set.hypotheses[other]) for own, other in pairs]
     return ArmSummary(
         language=test_set.language,
         arm=arm,
         budget_s=budget_s,
-        seeds=sampled.seeds[key],
-        cer=sampled.cer[key].estimate(),
+        seeds=list(cer.by_seed),
+        cer=cer.estimate(),
         wer=sampled.wer[key].estimate(),
-        cer_by_seed=sampled.cer[key].by_seed,
+        cer_by_seed=list(cer.by_seed.values()),
         reduction=sampled.reduction(key),
-        p_value=paired_p_value(sampled.cer[key].replicates - alone.replicates) if alone else None,
-        mapsswe_z=[mapsswe(test_set.references, *both, spaced=test_set.spaced).z for both in heard],
+        p_value=paired_p_value(cer.replicates - alone.replicates) if alone else None,
+        mapsswe_z=[mapsswe(test_set.references, *two, spaced=test_set.spaced).z for two in heard],
         effort=effort,
         size=size,
     )

@@ -85,19 +85,14 @@ def resampled_texts(test_set: TestSet, models: Sequence[Model], num_replications
 
 @dataclass(frozen=True)
 class Measured:
-    """An error rate of one arm at one budget.
+    """An error rate of one arm at one budget: that of each seed, and (R,) bootstrap replicates of their mean."""
 
-    Attributes:
-        by_seed: Rate of each seed.
-        replicates: (R,) bootstrap replicates of their mean.
-    """
-
-    by_seed: list[float]
+    by_seed: dict[int, float]
     replicates: np.ndarray
 
     @property
     def mean(self) -> float:
-        return fmean(self.by_seed)
+        return fmean(self.by_seed.values())
 
     @property
     def learnt(self) -> bool:
@@ -122,20 +117,20 @@ class Bootstrap:
     """All error rates of a test set, resampled together.
 
     Attributes:
-        drawn: What is drawn: `speaker` or `utterance`.
-        num_drawn: How many of them there are.
-        seeds: Seeds by arm and budget, in the order of `by_seed`.
-        cer: Character error rates by arm and budget.
-        wer: Word error rates by arm and budget.
+        drawn: What is drawn: `speaker` or `utterance`; there are `num_drawn`.
         smallest: Half an error: stands for no error where a logarithm is needed.
     """
 
     drawn: str
     num_drawn: int
-    seeds: dict[ArmAtBudget, list[int]]
     cer: dict[ArmAtBudget, Measured]
     wer: dict[ArmAtBudget, Measured]
     smallest: float
+
+    @property
+    def cells(self) -> list[ArmAtBudget]:
+        """By budget, alone first."""
+        return sorted(self.cer, key=lambda key: (key[1], key[0] != REFERENCE_ARM))
 
     def beside(self, key: ArmAtBudget) -> Measured | None:
         """Alone's CER at the budget of another arm; None where it was not measured, and for alone itself."""
@@ -162,14 +157,9 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
             received=f"{len(test_set.ids)} utterances, {totals[1]} characters, {len(models)} models",
             action="look at the manifest of the test split, and run the comparison again",
         )
-    drawn, seeds = blocks(test_set.speakers, test_set.references), seeds_of(models)
-    wer, cer = (
-        over_seeds(seeds, *sampled, floor=0.5 / total, generator_seed=kind)
-        for kind, (sampled, total) in enumerate(
-            zip(resampled_texts(test_set, models, num_replications), totals, strict=True)
-        )
-    )
-    return Bootstrap(drawn.kind, int(drawn.of.max()) + 1, seeds, cer, wer, 0.5 / totals[1])
+    drawn, sampled = blocks(test_set.speakers, test_set.references), resampled_texts(test_set, models, num_replications)
+    wer, cer = (over_seeds(sampled[kind], floor=0.5 / totals[kind], generator_seed=kind) for kind in (0, 1))
+    return Bootstrap(drawn.kind, int(drawn.of.max()) + 1, cer, wer, 0.5 / totals[1])
 
 
 def seeds_of(models: Iterable[Model]) -> dict[ArmAtBudget, list[int]]:
@@ -180,15 +170,10 @@ def seeds_of(models: Iterable[Model]) -> dict[ArmAtBudget, list[int]]:
     return seeds
 
 
-def over_seeds(
-    seeds: Mapping[ArmAtBudget, list[int]],
-    rates: Mapping[Model, float],
-    replicates: Mapping[Model, np.ndarray],
-    floor: float,
-    generator_seed: int,
-) -> dict[ArmAtBudget, Measured]:
+def over_seeds(sampled: Sampled, floor: float, generator_seed: int) -> dict[ArmAtBudget, Measured]:
     """Means over seeds, with the spread over seeds in the replicates; variants of an arm are together, in one pool."""
-    arms, sampled = list(dict.fromkeys(arm.base for arm, _ in seeds)), Sampled(dict(rates), dict(replicates))
+    seeds, (rates, replicates) = seeds_of(sampled.rates), sampled
+    arms = list(dict.fromkeys(arm.base for arm, _ in seeds))
     together = sorted(seeds, key=lambda key: arms.index(key[0].base))
     runs = {key: [Model(*key, seed) for seed in seeds[key]] for key in together}
     cells = [
@@ -202,7 +187,7 @@ def over_seeds(
     ]
     deviations = seed_deviations(cells, len(next(iter(replicates.values()), ())), generator_seed)
     return {
-        key: Measured([float(rates[model]) for model in models], varied(sampled.mean(models), own))
+        key: Measured({model.seed: float(rates[model]) for model in models}, varied(sampled.mean(models), own))
         for (key, models), own in zip(runs.items(), deviations, strict=True)
     }
 

@@ -6,6 +6,7 @@ predictable, empirically", section 3). Beyond them nothing is said but "more" or
 """
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from speech_mtl.study.statistics.rows import Arm
 from speech_mtl.study.statistics.significance import CONFIDENCE
@@ -13,24 +14,11 @@ from speech_mtl.study.statistics.summary import EquivalentHours, Hours
 
 
 def monotone(errors: np.ndarray) -> np.ndarray:
-    """The nearest curves, by squares, that never rise: isotonic regression of each row.
-
-    By the min-max formula (Robertson, Wright and Dykstra 1988, "Order restricted statistical inference", section 1.4),
-    which is quick for many short curves.
-
-    Args:
-        errors: (R, H) by budget, the smallest first.
-
-    Returns:
-        (R, H).
-    """
-    num_budgets = errors.shape[1]
-    columns = []
-    for i in range(num_budgets):
-        ends = range(i + 1, num_budgets + 1)
-        largest = [np.max([errors[:, start:end].mean(axis=1) for end in ends], axis=0) for start in range(i + 1)]
-        columns.append(np.min(largest, axis=0))
-    return np.stack(columns, axis=1)
+    """The nearest curves, by squares, that never rise: isotonic regression of each row of (R, H), by rising budget."""
+    curves = np.array(errors)
+    for row in np.flatnonzero((np.diff(curves, axis=1) > 0).any(axis=1)):
+        curves[row] = isotonic_regression(curves[row], increasing=False).x
+    return curves
 
 
 def hours_alone(hours: np.ndarray, log_errors: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -17,11 +17,6 @@ class Example:
 
     Attributes:
         title: Why it is shown: `best`, `median`, `worst`.
-        arm: Whose hypothesis it is.
-        budget_s: With how much target speech.
-        seed: And which seed.
-        reference: What was said.
-        hypothesis: What was recognised.
         pairs: The alignment word by word: (reference or None, hypothesis or None), equal where right.
     """
 

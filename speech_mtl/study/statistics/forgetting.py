@@ -19,10 +19,7 @@ def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int = 10_
     The growth is a ratio of two means over seeds; its interval comes from drawing the test set anew, the same for
     before and after, and from the spread of the ratio's logarithm over seeds; see `significance.seed_deviations`. There
     each arm and budget is by itself: where nothing is forgotten, nothing varies.
-
-    Args:
-        test_sets: One for each old language, with the hypotheses of every model and of `before` it.
-        num_replications: Of the bootstrap.
+    The test sets, one for each old language, have the hypotheses of every model and of `before` it.
     """
     return [one for test_set in test_sets for one in _of_language(test_set, num_replications)]
 

@@ -4,12 +4,10 @@ and examples are made. Its first line says what the columns are, each other line
 import gzip
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple, NotRequired, TextIO
+from typing import Annotated, NamedTuple, NotRequired
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from typing_extensions import TypedDict
@@ -47,9 +45,7 @@ class TestSet:
     Attributes:
         language: BCP 47 tag.
         spaced: Whether spaces separate words; see `Tokenizer.spaced`.
-        ids: (N,) of the utterances.
-        speakers: (N,) who speaks; None where unknown.
-        references: (N,) what was said, normalised.
+        ids: (N,) of the utterances, as are `speakers`, None where unknown, and `references`, normalised.
         hypotheses: By model, (N,) texts.
         num_left_out: Utterances of the first model that not every other one has; they are left out.
         metrics: Of tasks besides transcripts, by name, the figure that is reported.
@@ -68,6 +64,11 @@ class TestSet:
     metrics: dict[str, str] = field(default_factory=dict)
     label_errors: dict[str, dict[Model, list[LabelErrors]]] = field(default_factory=dict)
 
+    @property
+    def columns(self) -> list[dict[Model, list]]:
+        """(N,) by model: the hypotheses, and the errors in each task."""
+        return [self.hypotheses, *self.label_errors.values()]
+
     def add(
         self,
         model: Model,
@@ -75,19 +76,15 @@ class TestSet:
         hypotheses: Iterable[str],
         label_errors: Mapping[str, Sequence[LabelErrors]] | None = None,
     ) -> None:
-        """Adds the hypotheses of a model. Utterances that not all models have are left out of the set, and counted.
+        """Adds the hypotheses of a model, and by task its errors, in the order of `ids`.
 
-        Args:
-            model: Which one.
-            ids: Of its utterances.
-            hypotheses: Its texts of them.
-            label_errors: By task, its errors in them.
+        Utterances that not all models have are left out of the set, and counted.
 
         Raises:
             InputError: The model has no utterance in common with the others.
         """
-        heard = dict(zip(ids, hypotheses, strict=True))
-        kept = [i for i, name in enumerate(self.ids) if name in heard]
+        place = {name: i for i, name in enumerate(ids)}
+        kept = [i for i, name in enumerate(self.ids) if name in place]
         if not kept:
             raise InputError(
                 f"The models of {self.language} have no test utterance in common",
@@ -95,18 +92,15 @@ class TestSet:
                 received=f"{model}: other ids than the arms before it",
                 action="evaluate all runs on one test manifest: run the comparison again",
             )
-        if len(kept) < len(self.ids):
-            self.num_left_out += len(self.ids) - len(kept)
-            self.ids = [self.ids[i] for i in kept]
-            self.speakers = [self.speakers[i] for i in kept]
-            self.references = [self.references[i] for i in kept]
-            self.hypotheses = {name: [texts[i] for i in kept] for name, texts in self.hypotheses.items()}
-            for own in self.label_errors.values():
-                own |= {name: [errors[i] for i in kept] for name, errors in own.items()}
-        self.hypotheses[model] = [heard[name] for name in self.ids]
+        self.num_left_out += len(self.ids) - len(kept)
+        self.ids, self.speakers = [self.ids[i] for i in kept], [self.speakers[i] for i in kept]
+        self.references = [self.references[i] for i in kept]
+        for own in self.columns:
+            own |= {name: [column[i] for i in kept] for name, column in own.items()}
+        places, texts = [place[name] for name in self.ids], list(hypotheses)
+        self.hypotheses[model] = [texts[i] for i in places]
         for task, errors in (label_errors or {}).items():
-            by_id = dict(zip(ids, errors, strict=True))
-            self.label_errors.setdefault(task, {})[model] = [by_id[name] for name in self.ids]
+            self.label_errors.setdefault(task, {})[model] = [errors[i] for i in places]
 
 
 def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
@@ -114,36 +108,32 @@ def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
 
     A hypothesis that equals its reference is written as true.
     """
-    with replacing(path) as temporary, _text_file(temporary, compressed=path.suffix == ".gz") as file:
-        for test_set in test_sets:
-            head = {
-                "language": test_set.language,
-                "spaced": test_set.spaced,
-                "models": list(map(_saved, test_set.hypotheses)),
-                "num_utterances": len(test_set.ids),
-                "num_left_out": test_set.num_left_out,
-            }
-            if test_set.label_errors:
-                head["tasks"] = {
-                    task: {"metric": test_set.metrics[task], "models": list(map(_saved, own))}
-                    for task, own in test_set.label_errors.items()
-                }
-            file.write(json_text(head, indent=None))
-            columns = list(test_set.hypotheses.values())
-            for i, reference in enumerate(test_set.references):
-                heard = [True if texts[i] == reference else texts[i] for texts in columns]
-                line = {"id": test_set.ids[i], "speaker": test_set.speakers[i], "reference": reference, "heard": heard}
-                if test_set.label_errors:
-                    line["errors"] = [[_rounded(e[i]) for e in own.values()] for own in test_set.label_errors.values()]
-                file.write(json_text(line, indent=None))
+    content = "".join(json_text(line, indent=None) for test_set in test_sets for line in _saved(test_set)).encode()
+    with replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
-@contextmanager
-def _text_file(path: Path, compressed: bool) -> Iterator[TextIO]:
-    with path.open("wb") as raw:
-        file = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if compressed else raw
-        with TextIOWrapper(file, encoding="utf-8") as text:  # pyright: ignore[reportArgumentType]
-            yield text
+def _saved(test_set: TestSet) -> Iterator[dict]:
+    """What the lines of a test set hold."""
+
+    def names(own: Mapping[Model, list]) -> list[list]:
+        return [list(model if model.before else model[:3]) for model in own]
+
+    head = {
+        "language": test_set.language,
+        "spaced": test_set.spaced,
+        "models": names(test_set.hypotheses),
+        "num_utterances": len(test_set.ids),
+        "num_left_out": test_set.num_left_out,
+    }
+    tasks = {t: {"metric": test_set.metrics[t], "models": names(own)} for t, own in test_set.label_errors.items()}
+    yield head | ({"tasks": tasks} if tasks else {})
+    for i, reference in enumerate(test_set.references):
+        texts, *errors = ([column[i] for column in own.values()] for own in test_set.columns)
+        heard = [True if text == reference else text for text in texts]
+        line = {"id": test_set.ids[i], "speaker": test_set.speakers[i], "reference": reference, "heard": heard}
+        rounded = [[pair and [round(part, 4) for part in pair] for pair in own] for own in errors]
+        yield line | ({"errors": rounded} if tasks else {})
 
 
 def _right(value: bool) -> bool:
@@ -228,22 +218,21 @@ def _append(where: str, test_set: TestSet, line: _Line | _Head) -> None:
     """Adds what an utterance's line says."""
     if "models" in line:
         raise _not_as_written(where, "an utterance", f"the test set of {line['language']}: some are missing before it")
-    errors = line.get("errors", [])
-    expected = [len(test_set.hypotheses), *map(len, test_set.label_errors.values())]
-    if [len(line["heard"]), *map(len, errors)] != expected:
+    heard = [one if isinstance(one, str) else line["reference"] for one in line["heard"]]
+    found, columns = [heard, *line.get("errors", [])], test_set.columns
+    expected, received = list(map(len, columns)), list(map(len, found))
+    if received != expected:
         raise _not_as_written(
             where,
             f"{expected[0]} hypotheses, and errors of {expected[1:]} models in tasks, as the test set begins",
-            f"{len(line['heard'])} hypotheses, and errors of {[len(own) for own in errors]}",
+            f"{received[0]} hypotheses, and errors of {received[1:]}",
         )
     test_set.ids.append(line["id"])
     test_set.speakers.append(line["speaker"])
     test_set.references.append(line["reference"])
-    for texts, heard in zip(test_set.hypotheses.values(), line["heard"], strict=True):
-        texts.append(heard if isinstance(heard, str) else line["reference"])
-    for own, found in zip(test_set.label_errors.values(), errors, strict=True):
-        for column, pair in zip(own.values(), found, strict=True):
-            column.append(pair)
+    for own, values in zip(columns, found, strict=True):
+        for column, value in zip(own.values(), values, strict=True):
+            column.append(value)
 
 
 def _refuse_twice(where: str, what: str, found: Sequence) -> None:
@@ -258,11 +247,3 @@ def _not_as_written(where: str, expected: str, received: str) -> InputError:
     return InputError(
         f"{where}: not as `speech-mtl compare` wrote it", expected=expected, received=received, action=AGAIN
     )
-
-
-def _saved(model: Model) -> list:
-    return list(model if model.before else model[:3])
-
-
-def _rounded(errors: LabelErrors) -> list[float] | None:
-    return None if errors is None else [round(part, 4) for part in errors]

@@ -13,13 +13,10 @@ from speech_mtl.study.statistics.summary import two_sided
 
 
 class MatchedPairs(NamedTuple):
-    """What the matched-pairs test found.
+    """What the matched-pairs test found in segments with an error of either system.
 
-    Attributes:
-        num_segments: Segments with an error of either system.
-        mean_difference: Errors of B less errors of A per segment.
-        z: Mean difference in units of its standard error; 0 if there are fewer than 2 segments.
-        p_value: Two-sided; 1 if there are fewer than 2 segments.
+    `mean_difference`: errors of B less errors of A per segment; `z`: in units of its standard error, 0 if there are
+    fewer than 2 segments; `p_value`: two-sided.
     """
 
     num_segments: int

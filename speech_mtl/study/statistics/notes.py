@@ -21,7 +21,7 @@ def alone_by_budget(sampled: Bootstrap, learnt: bool = True) -> dict[float, Meas
 
 def nothing_learnt(sampled: Mapping[str, Bootstrap]) -> str:
     """Says that no run has learnt, if none has."""
-    if any(cer < LEARNT_BELOW for own in sampled.values() for one in own.cer.values() for cer in one.by_seed):
+    if any(cer < LEARNT_BELOW for own in sampled.values() for one in own.cer.values() for cer in one.by_seed.values()):
         return ""
     return (
         f"no run has learnt: every character error rate is {100 * LEARNT_BELOW:g} % or more, and an empty text has 100 "
@@ -63,7 +63,7 @@ def how_drawn(sampled: Bootstrap, test_set: str) -> str:
 def notes_of_target(sampled: Bootstrap) -> list[str]:
     """Of a comparison of one target."""
     notes = [how_drawn(sampled, "the test set")]
-    num_seeds = {len(own) for own in sampled.seeds.values()}
+    num_seeds = {len(own.by_seed) for own in sampled.cer.values()}
     if max(num_seeds) == 1:
         notes.append(
             "There is one seed only: intervals hold for these trained models and say nothing about another training. "
@@ -93,7 +93,7 @@ def notes_of_targets(sampled: Mapping[str, Bootstrap]) -> list[str]:
 def notes_of_transfer_map(sampled: Mapping[str, Bootstrap]) -> list[str]:
     """Of a transfer map."""
     first = next(iter(sampled.values()))
-    one_seed = all(len(seeds) == 1 for own in sampled.values() for seeds in own.seeds.values())
+    one_seed = all(len(one.by_seed) == 1 for own in sampled.values() for one in own.cer.values())
     seeds = (
         "There is one seed only: another training may differ." if one_seed else "They hold the spread over seeds too."
     )

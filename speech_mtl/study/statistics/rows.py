@@ -87,8 +87,6 @@ class StageRow(TypedDict):
     """One run of several that a model comes from. Models share runs, as pretraining: these have the same name.
 
     Attributes:
-        run: Its name.
-        num_updates: Optimizer steps.
         audio_s: Seconds of training speech in all its batches; None where the log does not tell.
         stopped: Whether early stopping ended it, and not the number of updates.
     """
@@ -103,13 +101,9 @@ class ResultRow(MeasuredRow):
     """A row of a comparison: one trained model on one language's split.
 
     Attributes:
-        recipe: The recipe that was compared.
-        arm: The way of training.
         budget_s: Seconds of target speech that the model was trained with.
-        seed: Random seed of the run.
-        num_updates: Optimizer steps, all stages together.
+        num_updates: Optimizer steps, all stages together, as are the other sums.
         num_parameters: Trainable parameters of the model.
-        wall_time_s: Duration of the training.
         audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
         stages: The runs that it comes from, in order. Files of earlier versions lack it, and `audio_s`.
     """
@@ -152,11 +146,9 @@ class Origin(Provenance):
     """What was compared and how: `provenance.json`.
 
     Attributes:
-        recipe: Its name.
         about: What has to be said about the data.
         num_replications: Of the bootstrap.
         reference: Name of the arm that the table of tasks measures against.
-        protocol: What arms have in common.
     """
 
     recipe: str

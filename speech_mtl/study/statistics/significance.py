@@ -70,15 +70,13 @@ def resampled_sums(
 
     All columns have the same draws, so systems stay paired. The draws depend only on the seed and the number of
     blocks: separate calls with the seed of `Blocks` are paired too. Columns of whole numbers are summed exactly below
-    2^53.
-
-    Memory is that of the result and a few MiB, or one count for each block if these are more.
+    2^53. Memory is that of the result and a few MiB, or one count for each block if these are more.
 
     Args:
         columns: (N, C) what to sum, such as errors and reference lengths; a row is an utterance, and there is one.
         block_of: (N,) int, the block of each utterance; see `blocks`.
         num_replications: R.
-        seed: Of the draws.
+        seed: Of the draws; see `Blocks`.
 
     Returns:
         (R, C) float64.
@@ -105,11 +103,8 @@ def percentile_interval(replicates: np.ndarray, confidence: float = CONFIDENCE) 
     One block has no width.
 
     Args:
-        replicates: (R,) of any figure, in its unit.
+        replicates: (R,) of any figure; the ends are in its unit.
         confidence: Share of replicates inside; each side leaves out half of the rest.
-
-    Returns:
-        Lower and upper end, in the unit of the replicates.
     """
     tail = (1 - confidence) / 2
     low, high = np.quantile(replicates, (tail, 1 - tail))
@@ -122,26 +117,17 @@ def paired_p_value(differences: np.ndarray) -> float:
     Bisani & Ney 2004, section 3, give the probability of improvement: the share of replicates in which one system has
     fewer errors. It has one side, and is high where the difference is certain. Here the smaller of the shares on either
     side of zero is doubled, which is 5 % where zero is at the end of the 95 % interval. Replicates of exactly zero
-    count on both sides. One replicate beyond zero is counted besides those drawn, since no finite number of them shows
-    that a probability is zero.
-
-    Args:
-        differences: (R,) replicates of B minus A.
-
-    Returns:
-        From 2 / (R + 1) to 1.
+    count on both sides. One replicate beyond zero is counted besides the (R,) `differences` that were drawn, since no
+    finite number of them shows that a probability is zero.
     """
     num_beyond = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
     return min(1.0, 2 * (num_beyond + 1) / (len(differences) + 1))
 
 
 def fewer(own: np.ndarray, other: np.ndarray, floor: float) -> np.ndarray:
-    """By what share of the other's errors there are fewer: 0 where both are the same.
+    """By what share of the other's errors there are fewer, in (R,) replicates that were drawn together.
 
-    Args:
-        own: (R,) replicates of an error rate.
-        other: (R,) of the one it is measured against, drawn together with it.
-        floor: Stands for a smaller `other`, which nothing can be a share of: half an error, for example.
+    `floor` stands for a smaller `other`, which nothing can be a share of: half an error, for example.
     """
     return (other - own) / np.maximum(other, floor)
 
@@ -228,10 +214,8 @@ class _SeedEffects(NamedTuple):
     """What a pool's seeds do.
 
     Attributes:
-        common: By budget and seed: its effect, over the square root of the degrees of freedom.
-        df_common: Of the effects.
-        rest: Standard deviation of what is left.
-        df_rest: Of that.
+        common: By budget and seed: its effect, over the square root of the degrees of freedom, `df_common`.
+        rest: Standard deviation of what is left, with `df_rest` degrees of freedom.
         rest_in_common: What part of the rest's variance the effects hold, on average: one over the cells with the seed.
     """
 
@@ -266,12 +250,8 @@ def _seed_effects(cells: Sequence[Seeds], places: Sequence[tuple[float, int]]) -
 
 
 def varied(replicates: np.ndarray, deviations: np.ndarray) -> np.ndarray:
-    """Adds the chance of training to that of the test set.
+    """Adds the chance of training to that of the test set: (R,) `seed_deviations` of the mean rate's logarithm.
 
     Factors beyond exp(300) are cut there so that differences and ratios stay finite.
-
-    Args:
-        replicates: (R,) of the mean rate over seeds.
-        deviations: (R,) of its logarithm; see `seed_deviations`.
     """
     return replicates * np.exp(np.clip(deviations, -_MAX_EXPONENT, _MAX_EXPONENT))

@@ -46,23 +46,16 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class ArmSummary:
-    """One arm at one budget, over its seeds, on the target's test split: a row of `arms.json`.
+    """One arm at one budget, mean over its seeds, on the target's test split: a row of `arms.json`.
 
     Attributes:
-        language: The target language.
-        arm: The way of training.
-        budget_s: Seconds of target speech.
-        seeds: The seeds that were run.
-        cer: Mean character error rate over the seeds.
-        wer: Mean word error rate over the seeds.
-        cer_by_seed: Character error rate of each seed, in the order of `seeds`.
+        cer_by_seed: In the order of `seeds`.
         reduction: By how much of alone's CER at the same budget this arm's is lower; negative where it is higher; None
             for alone, and where alone was not measured.
         p_value: Two-sided, of the paired bootstrap against alone: chance of so large a difference if there were none.
         mapsswe_z: Of the matched-pairs test on words, one for each seed that both arms have; positive where this arm
             has fewer errors than alone.
-        effort: What it took.
-        size: Parameters; None for runs of an earlier version.
+        size: None for runs of an earlier version.
     """
 
     language: str
@@ -92,15 +85,7 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class EquivalentHours:
-    """What an arm's hours are worth: the hours alone with the same CER, and their ratio F; a row of `efficiency.json`.
-
-    Attributes:
-        arm: An arm with auxiliary languages.
-        budget_s: Seconds of target speech it had.
-        hours: Hours alone that reach the same error.
-        low: Lower end of the interval of `hours`.
-        high: Upper end.
-    """
+    """What an arm's hours are worth: the hours alone with the same CER, with interval; a row of `efficiency.json`."""
 
     arm: SavedArm
     budget_s: Budget
@@ -118,10 +103,9 @@ class Prediction:
     """The curve of an arm's error, prolonged to amounts of speech that were not measured.
 
     Attributes:
-        arm: The way of training.
-        budgets_s: Seconds of speech with which it has learnt, rising.
+        budgets_s: Seconds of speech with which the arm has learnt, rising.
         seconds: Amounts from well below the smallest of them to well beyond the largest.
-        errors: The predicted character error rate at each of them, never rising.
+        errors: The predicted character error rate at each of `seconds`, never rising.
         floor: What no amount of speech goes below.
         why_not: Why there is no curve, in words.
     """
@@ -147,12 +131,7 @@ class NeededHours:
 class Tried:
     """By how much of alone's CER that of another arm is lower: negative transfer where it is not.
 
-    Attributes:
-        language: The target language.
-        arm: What was tried.
-        budget_s: Seconds of target speech.
-        reduction: Of the CER.
-        learnt: Whether it or alone has learnt.
+    `learnt`: whether one of the two has learnt.
     """
 
     language: str
@@ -193,10 +172,6 @@ class Forgotten:
     """An old language's test error before and after an arm learnt the target: a row of `forgetting.json`.
 
     Attributes:
-        language: Whose output layer stayed.
-        arm: The way of training.
-        budget_s: Seconds of target speech.
-        seeds: The seeds that were run.
         before: Character error rate of the networks that the arm's runs started from, mean over seeds.
         after: That of the arm's runs.
         growth: By what share of `before` the errors have grown; 0 where nothing was forgotten.
@@ -221,9 +196,7 @@ class Generation:
         generation: From 1, the oldest.
         run: Its folder.
         learnt: The languages that it was trained on.
-        language: The language that is tested.
-        split: `dev` or `test`, of the youngest run's manifests.
-        cer: Character error rate.
+        split: Of the youngest run's manifests.
         growth: By what share the errors have grown since the language was there first in the same tokens; None there.
         same: Whether all hypotheses are the same as then.
     """
@@ -245,14 +218,9 @@ class TaskError:
     Attributes:
         task: A language, whose transcripts are the task; the mean or the worst of all languages; or another task.
         metric: Name of the figure that is reported.
-        arm: The way of training.
-        budget_s: Seconds of target speech.
-        seeds: The seeds that were run.
         error: Mean over seeds; 1 - accuracy or 1 - F1 where these are the figure.
-        by_seed: Error of each seed.
-        gain: By how much of the reference arm's error this one is lower; None where there is no other.
-        reference: Name of that arm.
-        effort: What the arm took; None where its rows are not known.
+        gain: By how much of the error of the arm `reference` this one is lower; None where there is no other.
+        effort: None where the arm's rows are not known.
     """
 
     task: str
@@ -278,23 +246,17 @@ class Summary:
     """A whole comparison of one target language, or a transfer map of several.
 
     Attributes:
-        origin: What was compared, and how it came about.
         language: The target language, or several.
         resampled: `speaker` or `utterance`: what the bootstrap draws.
         num_resampled: How many of them the test split has.
         arms: Of one target, every arm at every budget, by budget, `alone` first.
         equivalent_hours: Of every arm but alone that has learnt, where the curve of alone allows it.
         no_hours: Why there are none, in words; empty where there are some, or where that can be seen.
-        predictions: The curves of arms prolonged, where one was measured at three budgets or more.
-        not_learnt: Runs that have not learnt.
+        predictions: Of every arm, where one was measured at three budgets or more.
         worse: Negative transfer, significant cases first.
         languages: Test errors of all languages that the arms recognise.
-        examples: Alignments.
         transfer: The transfer map, empty if none was measured.
-        forgotten: Errors in old languages before and after the target was learnt, where they were kept.
         tasks: Errors of every task, if there are several.
-        training: What the runs told of their training.
-        after_pretraining: Test errors beside those of pretraining, of every model that comes from some.
         notes: What could not be given, and why; what the reader has to know about the intervals.
     """
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from speech_mtl.scoring.tables import CER, SHARES
-from speech_mtl.study.statistics.bootstrap import Measured, Sampled, over_seeds, resampled, resampled_texts, seeds_of
+from speech_mtl.study.statistics.bootstrap import Measured, Sampled, over_seeds, resampled, resampled_texts
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import Arm
 from speech_mtl.study.statistics.significance import blocks
@@ -45,13 +45,13 @@ def task_errors(
         sampled[task] = labelled[0].metrics[task], _labels(task, labelled, num_replications)
     found = []
     for task, (metric, own) in sampled.items():
-        seeds = seeds_of(own.rates)
-        measured = over_seeds(seeds, *own, floor=_FLOOR, generator_seed=2)
+        measured = over_seeds(own, floor=_FLOOR, generator_seed=2)
         if metric in SHARES:  # the spread of seeds may reach beyond what a share can be
             measured = {key: replace(one, replicates=np.minimum(one.replicates, 1.0)) for key, one in measured.items()}
         for key, one in measured.items():
-            figures = one.estimate(), one.by_seed, _gain(key, measured, reference)
-            found.append(TaskError(task, metric, *key, seeds[key], *figures, reference, (took or {}).get(key)))
+            seeds, errors = list(one.by_seed), list(one.by_seed.values())
+            gain, effort = _gain(key, measured, reference), (took or {}).get(key)
+            found.append(TaskError(task, metric, *key, seeds, one.estimate(), errors, gain, reference, effort))
     return found
 
 

@@ -17,14 +17,12 @@ class Effort:
     """What an arm took at a budget: mean over seeds, and over targets where there are several.
 
     Attributes:
-        num_updates: Optimizer steps of all stages.
-        wall_time_s: Duration of training, all stages.
+        num_updates: Of all stages, as are the other sums.
         shared_updates: Updates in runs that other arms, budgets or seeds come from, too, as pretraining. This and what
             follows is None in results of earlier versions.
         audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
         num_runs: How many runs there are.
         num_not_stopped: How many of these early stopping did not end: their error might still have been falling.
-        protocol: What all arms have in common.
     """
 
     num_updates: Amount
@@ -38,14 +36,8 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class ArmSize:
-    """How many parameters the last run of an arm has at its largest budget.
-
-    Attributes:
-        arm: The way of training.
-        trained: Those that it changes.
-        total: All.
-        own: Those that no other language shares with the target.
-    """
+    """How many parameters the last run of an arm has at its largest budget: those that it trains, all, and those of
+    the target that no other language shares."""
 
     arm: SavedArm
     trained: NotNegative
@@ -58,10 +50,8 @@ class LearningCurve:
     """The validation error that early stopping looked at, by update, in one run.
 
     Attributes:
-        run: Its name.
         arm: The first arm that needs it.
         budget_s: Seconds of target speech; None where the target is not in it: pretraining.
-        seed: Of all random draws.
         of: Whose error: a language, or the mean of several.
         first: Updates with the target in the runs that it goes on from.
         updates: When; of many validations, some.
@@ -92,9 +82,6 @@ class TaskCurve:
     """The loss and weight of a task while a run was trained, at each validation.
 
     Attributes:
-        arm: The way of training.
-        task: A language or another task.
-        updates: When.
         losses: Mean training loss since the validation before, in the task's own unit; None where nothing of it came.
         weights: Mean lambda since the validation before.
     """
@@ -132,10 +119,8 @@ class Training:
 
     Attributes:
         curves: Losses and weights of tasks by update, of the first seed at the largest budget.
-        conflicts: Between tasks' gradients, of the same runs, where they were logged.
-        labels: How many labels the same runs had.
-        sizes: How many parameters each arm has.
-        learning: Validation errors by update, of every run.
+        conflicts: Of the same runs, where gradients were logged; `labels` are theirs, too.
+        learning: Of every run.
     """
 
     curves: list[TaskCurve] = field(default_factory=list)
