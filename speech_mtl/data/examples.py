@@ -1,6 +1,6 @@
 """Manifests -> examples: what of the speech is used, and what is known of it.
 
-    read_manifest -> parts_to_decode -> open_store (decode, check) -> within_budget
+    open_manifest -> parts_to_decode -> open_store (decode, check) -> within_budget
         -> load_examples (encode for each target, filter, count what is left out)
 
 `batching` makes batches of them.
@@ -10,13 +10,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from speech_mtl.data.columns import Column, FrameTimes
-from speech_mtl.data.manifest import most_skipped, read_manifest
+from speech_mtl.data.manifest import Manifest, most_skipped
 from speech_mtl.data.store import Skipped, WaveformStore
 from speech_mtl.data.text import damaged_letters
 from speech_mtl.datatypes import Utterance
@@ -136,12 +135,6 @@ def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: 
     return np.sort(order[: int(np.searchsorted(seconds, budget_s, side="right"))])
 
 
-def utterances_at(path: Path, positions: np.ndarray, removal: Removal = Removal()) -> Iterator[Utterance]:
-    """The utterances at these positions of a manifest, with the labels that are left of theirs."""
-    wanted = set(positions.tolist())
-    return (removal(utterance) for position, utterance in enumerate(read_manifest(path)) if position in wanted)
-
-
 class Unusable(ValueError):
     """An utterance cannot be learned from.
 
@@ -194,13 +187,13 @@ class Reading:
     allow_skipped: float = 0.01
 
 
-def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, reading: Reading) -> Examples:
+def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarray, reading: Reading) -> Examples:
     """Encodes what is known of the utterances at these positions; leaves out what cannot be learned from.
 
     Unusable audio is judged where the store is opened, over the whole manifest; here only texts and labels are.
 
     Args:
-        path: The manifest.
+        manifest: What is said of the utterances.
         store: Its decoded audio.
         positions: Which utterances to take.
         reading: How.
@@ -214,7 +207,7 @@ def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, readi
     rows: list[list] = []
     skipped: list[Skipped] = []
     num_unlabelled, damaged = 0, []
-    for position, utterance in zip(positions, utterances_at(path, positions, reading.removal), strict=True):
+    for position, utterance in zip(positions, map(reading.removal, manifest.at(positions)), strict=True):
         damaged += damaged_words(utterance)
         try:
             row = _encoded(utterance, int(store.num_samples[position]), reading)
@@ -228,9 +221,9 @@ def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, readi
             continue
         kept.append(int(position))
         rows.append(row)
-    refuse_many(path, skipped, len(positions), reading.allow_skipped)
+    refuse_many(manifest, skipped, len(positions), reading.allow_skipped)
     if not kept:
-        raise _nothing_known(path, num_unlabelled, reading.complete)
+        raise _nothing_known(manifest, num_unlabelled, reading.complete)
     columns = {
         target.name: target.column([row[i] for row in rows], reading.frame_times_s)
         for i, target in enumerate(reading.targets)
@@ -260,9 +253,9 @@ def _encoded(utterance: Utterance, num_samples: int, reading: Reading) -> list:
     return found
 
 
-def _nothing_known(path: Path, num_unlabelled: int, complete: bool) -> InputError:
+def _nothing_known(manifest: Manifest, num_unlabelled: int, complete: bool) -> InputError:
     return InputError(
-        f"{path}: nothing that is to be learned is known of any utterance",
+        f"{manifest}: nothing that is to be learned is known of any utterance",
         expected="utterances with all labels" if complete else "at least one transcript or label that is not null",
         received=f"{num_unlabelled} utterances without",
         action="add transcripts or labels"
@@ -270,7 +263,7 @@ def _nothing_known(path: Path, num_unlabelled: int, complete: bool) -> InputErro
     )
 
 
-def refuse_many(path: Path, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
+def refuse_many(manifest: Manifest, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
     """Stops when too much of a manifest cannot be used; a single utterance never is too much, unless none is allowed.
 
     Raises:
@@ -286,7 +279,7 @@ def refuse_many(path: Path, skipped: Sequence[Skipped], num_read: int, allowed: 
         f"{counts[reason]} {reason} ({first.source}: {first.message})" for reason, first in firsts.items()
     )
     raise InputError(
-        f"{path}: {len(skipped)} of {num_read} utterances cannot be used",
+        f"{manifest}: {len(skipped)} of {num_read} utterances cannot be used",
         expected=f"at most {allowed:.0%} that cannot be used",
         received=listed,
         action="mend the files or the manifest, or raise data.allow_skipped to go on without them",

@@ -6,13 +6,12 @@ gains as much from it as from the true language, then it was not what the langua
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from speech_mtl.data.columns import TokenColumn, min_frames
 from speech_mtl.data.examples import Examples, refuse_many
-from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.manifest import Manifest, line_name
 from speech_mtl.data.store import Skipped, WaveformStore
 from speech_mtl.datatypes import TRANSCRIPT
 
@@ -39,7 +38,7 @@ def with_noise(examples: Examples) -> Examples:
 
 
 def with_shuffled_transcripts(
-    path: Path,
+    manifest: Manifest,
     examples: Examples,
     num_encoder_frames: Callable[[int], int],
     seed: int,
@@ -52,7 +51,7 @@ def with_shuffled_transcripts(
     for which its group has no such transcript is left out, and so is a transcript that nobody can take.
 
     Args:
-        path: The manifest.
+        manifest: Names what is left out.
         examples: Its usable utterances.
         num_encoder_frames: Samples -> encoder frames.
         seed: Decides who gets which transcript.
@@ -70,8 +69,10 @@ def with_shuffled_transcripts(
         [transcripts[i] for i in known], frames[known], examples.num_samples[known], np.random.default_rng(seed)
     )
     given[known] = np.where(exchanged >= 0, known[exchanged], -1)  # an unknown transcript stays unknown
-    skipped = _without_transcript(path, examples.positions[given < 0])
-    refuse_many(path, skipped, len(examples), allow_skipped)
+    message = "no utterance of similar duration has another transcript that its audio is long enough for"
+    lost = (line_name(manifest.path, position) for position in examples.positions[given < 0].tolist())
+    skipped = [Skipped(line, "no other transcript fits", message) for line in lost]
+    refuse_many(manifest, skipped, len(examples), allow_skipped)
     kept = np.flatnonzero(given >= 0)
     return replace(
         examples,
@@ -112,13 +113,3 @@ def _matched(fits: np.ndarray, generator: np.random.Generator) -> list[tuple[int
     # A pair that does not fit costs more than all random costs together.
     costs = generator.random(fits.shape) + np.where(fits, 0.0, len(fits))
     return [(row, column) for row, column in zip(*linear_sum_assignment(costs), strict=True) if fits[row, column]]
-
-
-def _without_transcript(path: Path, positions: np.ndarray) -> list[Skipped]:
-    lost = set(positions.tolist())
-    message = "no utterance of similar duration has another transcript that its audio is long enough for"
-    return [
-        Skipped(utterance.source, "no other transcript fits", message)
-        for position, utterance in enumerate(read_manifest(path))
-        if position in lost
-    ]

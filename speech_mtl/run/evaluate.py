@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.data.examples import Examples, damaged_words, utterances_at
+from speech_mtl.data.examples import Examples, damaged_words
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -65,7 +65,7 @@ def load_references(
     """
     opened, tokenizer = open_split(recipe, language, split, wrap), recognizer.tokenizers[language]
     skipped = list(opened.store.skipped.values())
-    kept = list(utterances_at(opened.manifest, opened.positions))
+    kept = list(opened.utterances())
     texts = [None if utterance.text is None else tokenizer.normalize(utterance.text) for utterance in kept]
     if not any(texts):
         raise InputError(
@@ -237,7 +237,8 @@ class _Evaluation:
 
     def compare_with_training(self) -> None:
         """Tells what of the speech, and which speakers, are in training."""
-        held_out, training = [split for split in self.splits if split.split != "train"], trained_by(self.run)
+        held_out = [split for split in self.splits if split.split != "train"]
+        training = trained_by(self.run, self.recipe.data.cache_dir)
         look(held_out, training, None, self.screen)
         tell_speakers(held_out, training, self.screen)
 

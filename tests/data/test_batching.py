@@ -23,9 +23,8 @@ from speech_mtl.data.examples import (
     Examples,
     Reading,
     load_examples,
-    utterances_at,
 )
-from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.manifest import open_manifest, read_manifest
 from speech_mtl.data.store import open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch
@@ -307,17 +306,16 @@ def test_an_error_in_a_thread_is_not_lost(examples):
 
 def test_chain_from_manifest_to_batch(make_corpus, tmp_path):
     """The whole chain on a corpus of tones."""
-    manifest = make_corpus() / "bb" / "train.jsonl"
-    store = open_store(tmp_path / "cache", "bb-train", lambda: read_manifest(manifest), LIMITS)
-    tokenizer = CharacterTokenizer.from_texts(
-        [str(utterance.text) for utterance in utterances_at(manifest, everything(store))], "bb"
-    )
+    manifest = open_manifest(make_corpus() / "bb" / "train.jsonl", tmp_path / "cache")
+    store = open_store(tmp_path / "cache", "bb-train", manifest, LIMITS)
+    spoken = [str(utterance.text) for utterance in manifest.at(everything(store))]
+    tokenizer = CharacterTokenizer.from_texts(spoken, "bb")
     examples = load_examples(
         manifest, store, everything(store), Reading("bb", [Ctc(TRANSCRIPT, {"bb": tokenizer})], frames_of)
     )
     assert len(examples) == 12
     plan = TrainingPlan({0: examples.num_samples / 16_000}, 4.0, 0.5, 0)
-    texts = {utterance.text for utterance in read_manifest(manifest)}
+    texts = {utterance.text for utterance in read_manifest(manifest.path)}
     for batch in islice(batches(plan.batches(), {0: examples}, 2), 5):
         for row, size in zip(*batch.targets[TRANSCRIPT], strict=True):
             assert tokenizer.decode(row[:size].tolist()) in texts

@@ -10,7 +10,7 @@ import soundfile
 from speech_mtl.data.batching import Draw, TrainingPlan, batches, collate
 from speech_mtl.data.columns import TokenColumn, min_frames
 from speech_mtl.data.examples import Examples, Reading, load_examples
-from speech_mtl.data.manifest import read_manifest, write_manifest
+from speech_mtl.data.manifest import Manifest, open_manifest, write_manifest
 from speech_mtl.data.replaced import GROUP_SIZE, with_noise, with_shuffled_transcripts
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
@@ -29,18 +29,18 @@ def frames_of(num_samples: int) -> int:
 READING = Reading("en", [Ctc(TRANSCRIPT, {"en": TOKENIZER})], frames_of)
 
 
-def loaded(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Path, Examples]:
+def loaded(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Manifest, Examples]:
     """A manifest of (text, seconds) whose audio is noise of various levels, and its examples."""
-    manifest = tmp_path / "en" / "train.jsonl"
-    records = []
+    path, records = tmp_path / "en" / "train.jsonl", []
     for i, (text, seconds) in enumerate(utterances):
-        path = tmp_path / "audio" / f"{i}.wav"
-        path.parent.mkdir(exist_ok=True)
+        audio = tmp_path / "audio" / f"{i}.wav"
+        audio.parent.mkdir(exist_ok=True)
         speech = np.random.default_rng([1, i]).uniform(-1, 1, round(seconds * 16_000))
-        soundfile.write(path, speech * (0.01 + 0.9 * (i % 3) / 3), 16_000)
-        records.append(Utterance(f"u{i}", path, "en", text, seconds))
-    write_manifest(manifest, records)
-    store = open_store(tmp_path / "cache", "en-train", lambda: read_manifest(manifest), AudioLimits(16_000, 0.03, 30.0))
+        soundfile.write(audio, speech * (0.01 + 0.9 * (i % 3) / 3), 16_000)
+        records.append(Utterance(f"u{i}", audio, "en", text, seconds))
+    write_manifest(path, records)
+    manifest = open_manifest(path, tmp_path / "cache")
+    store = open_store(tmp_path / "cache", "en-train", manifest, AudioLimits(16_000, 0.03, 30.0))
     return manifest, load_examples(manifest, store, np.flatnonzero(store.num_samples), READING)
 
 
@@ -111,7 +111,7 @@ def test_noise_goes_by_the_position_in_the_manifest(spoken):
 
 
 @pytest.fixture
-def many(tmp_path) -> tuple[Path, Examples]:
+def many(tmp_path) -> tuple[Manifest, Examples]:
     """100 utterances of 0.2 to 1 s, half of them with hardly more frames than their transcript needs."""
     generator = np.random.default_rng(0)
     utterances = []

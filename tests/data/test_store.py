@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -49,7 +51,14 @@ def counted(monkeypatch) -> list[Path]:
 
 
 def opened(tmp_path: Path, utterances: list[Utterance], limits: AudioLimits = LIMITS, **kwargs):
-    return open_store(tmp_path / "cache", "cs-train", lambda: iter(utterances), limits, **kwargs)
+    return open_store(tmp_path / "cache", "cs-train", manifest_of(utterances), limits, **kwargs)
+
+
+def manifest_of(utterances: list[Utterance]) -> Any:
+    """In memory what a store needs of a manifest: names that no file can hold are tried, too."""
+    manifest = MagicMock(at=lambda positions: (utterances[position] for position in positions))
+    manifest.__len__.return_value = len(utterances)
+    return manifest
 
 
 def test_values(tmp_path, utterances):
@@ -176,16 +185,16 @@ def test_samples_without_their_index_are_not_used(tmp_path, utterances, counted)
 
 
 def test_progress_sees_every_utterance_once(tmp_path, utterances):
-    seen: list[str] = []
+    seen: list[int] = []
 
-    def progress(items):
-        for item in items:
-            seen.append(item.id)
-            yield item
+    def progress(positions):
+        for position in positions:
+            seen.append(position)
+            yield position
 
     opened(tmp_path, utterances, progress=progress)
     opened(tmp_path, utterances, progress=progress)
-    assert seen == ["0", "1", "2", "3", "4"]
+    assert seen == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -325,7 +334,7 @@ def test_two_writers_at_a_time_leave_one_whole_cache(tmp_path, utterances, monke
 
 @pytest.mark.parametrize("name", ["../../x-train", "/etc/x", "a\0b", "x" * 1000, "."])
 def test_the_name_of_a_cache_stays_in_its_folder(name, tmp_path, utterances):
-    store = open_store(tmp_path / "a" / "cache", name, lambda: iter(utterances), LIMITS)
+    store = open_store(tmp_path / "a" / "cache", name, manifest_of(utterances), LIMITS)
     assert store.path.parent == tmp_path / "a" / "cache"
 
 
