@@ -11,6 +11,7 @@ import os
 import re
 import weakref
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from speech_mtl.data.audio import AudioError, read_audio
-from speech_mtl.data.manifest import Manifest
+from speech_mtl.data.manifest import Manifest, most_skipped
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
 from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text
@@ -176,6 +177,29 @@ def file_state(path: Path) -> tuple[int, int, int] | None:
     except (OSError, ValueError):  # ValueError: no name that a file can have
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def refuse_many(manifest: Manifest, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
+    """Stops when too much of a manifest cannot be used; a single utterance never is too much, unless none is allowed.
+
+    Raises:
+        InputError: With the counts by reason and the first case of each.
+    """
+    if len(skipped) <= most_skipped(num_read, allowed) and len(skipped) < num_read:
+        return
+    firsts: dict[str, Skipped] = {}
+    for skip in skipped:
+        firsts.setdefault(skip.reason, skip)
+    counts = Counter(skip.reason for skip in skipped)
+    listed = "; ".join(
+        f"{counts[reason]} {reason} ({first.source}: {first.message})" for reason, first in firsts.items()
+    )
+    raise InputError(
+        f"{manifest}: {len(skipped)} of {num_read} utterances cannot be used",
+        expected=f"at most {allowed:.0%} that cannot be used",
+        received=listed,
+        action="mend the files or the manifest, or raise data.allow_skipped to go on without them",
+    )
 
 
 def _digest(manifest: Manifest, wanted: Sequence[int], limits: AudioLimits) -> str:

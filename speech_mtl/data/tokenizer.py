@@ -12,7 +12,8 @@ from typing import ClassVar, Self
 
 from typing_extensions import TypedDict
 
-from speech_mtl.data import text as text_rules
+from speech_mtl.data.rules import is_spaced
+from speech_mtl.data.text import normalize
 from speech_mtl.datatypes import BLANK
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
@@ -102,7 +103,7 @@ class Tokenizer(ABC):
     @property
     def spaced(self) -> bool:
         """Whether spaces separate words in the normalised text, so that words can be scored."""
-        return text_rules.is_spaced(self.language)
+        return is_spaced(self.language)
 
     @abstractmethod
     def normalize(self, text: str) -> str:
@@ -178,7 +179,7 @@ class CharacterTokenizer(Tokenizer):
 
     def normalize(self, text: str) -> str:
         """The text as `data.text.normalize` leaves it."""
-        return text_rules.normalize(text, self.language)
+        return normalize(text, self.language)
 
 
 _HAN = "[\u3007\u3400-\u4dbf\u4e00-\u9fff\ufa0e-\ufa29\U00020000-\U0003ffff]"
@@ -208,7 +209,7 @@ class PinyinTokenizer(Tokenizer):
         """The syllables of the text; syllables already written as pinyin stay as they are."""
         from pypinyin import Style, lazy_pinyin
 
-        text = text_rules.normalize(text, "zh-Latn")  # keeps the spaces, between syllables and between Latin words
+        text = normalize(text, "zh-Latn")  # keeps the spaces, between syllables and between Latin words
         text = _APOSTROPHE.sub(" ", _WITHIN_HAN.sub("", text))
         syllables = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
         # A hanzi without a reading is left as it is, but gets the neutral tone.

@@ -7,20 +7,18 @@ from itertools import chain, islice
 
 import numpy as np
 
-from speech_mtl.data.batching import Draw, batches
 from speech_mtl.data.examples import (
     Examples,
     Reading,
     Removal,
+    batches,
     load_examples,
-    parts_to_decode,
-    refuse_many,
-    within_budget,
 )
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import Manifest, line_name, open_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
-from speech_mtl.data.store import WaveformStore, open_store
+from speech_mtl.data.sampling import Draw, parts_to_decode, within_budget
+from speech_mtl.data.store import WaveformStore, open_store, refuse_many
 from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError

@@ -14,7 +14,7 @@ import soundfile
 
 from speech_mtl.data import store as store_module
 from speech_mtl.data.audio import read_audio
-from speech_mtl.data.store import AudioLimits, Skipped, open_store
+from speech_mtl.data.store import AudioLimits, Skipped, open_store, refuse_many
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 
@@ -345,3 +345,30 @@ def test_names_that_no_file_can_have_are_skipped(tmp_path, utterances):
         "missing",
         "unreadable",
     ]
+
+
+@pytest.mark.parametrize(
+    ("num_skipped", "num_read", "allowed", "refused"),
+    [
+        (0, 10, 0.01, False),
+        (1, 2, 0.001, False),
+        (1, 2, 0.0, True),
+        (1, 1000, 0.0, True),
+        (0, 1000, 0.0, False),
+        (1, 1, 0.5, True),
+        (2, 150, 0.01, True),
+        (2, 200, 0.01, False),
+        (3, 200, 0.01, True),
+        (3, 200, 0.02, False),
+        (5, 5, 0.99, True),
+    ],
+)
+def test_refuse_many(num_skipped, num_read, allowed, refused):
+    skipped = [Skipped(f"m.jsonl:{i}", "silent", "x") for i in range(num_skipped)]
+    manifest: Any = "m.jsonl"
+    if not refused:
+        refuse_many(manifest, skipped, num_read, allowed)
+        return
+    with pytest.raises(InputError, match=rf"m\.jsonl: {num_skipped} of {num_read}") as caught:
+        refuse_many(manifest, skipped, num_read, allowed)
+    assert f"{num_skipped} silent" in caught.value.received

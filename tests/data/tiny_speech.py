@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from speech_mtl.data.examples import Examples, Reading, load_examples, within_budget
+from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import Manifest, open_manifest, write_manifest
+from speech_mtl.data.sampling import within_budget
 from speech_mtl.data.store import AudioLimits, WaveformStore, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Utterance

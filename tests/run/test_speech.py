@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speech_mtl.data import examples as examples_module
+from speech_mtl.data import sampling
 from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
@@ -97,7 +97,7 @@ def test_what_a_budget_does_not_need_is_not_decoded(tiny_recipe: Recipe, monkeyp
     budget_s = total_s(tiny_recipe) / 4
     recipe = budgeted(tiny_recipe, budget_s)
     whole = open_split(recipe, "aa", "train")
-    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.2 * budget_s)
+    monkeypatch.setattr(sampling, "SMALLEST_PART_S", 1.2 * budget_s)
     part = open_split(recipe, "aa", "train")
     np.testing.assert_array_equal(part.positions, whole.positions)
     for position in part.positions:
@@ -113,7 +113,7 @@ def test_more_is_decoded_where_a_part_holds_less_than_it_says(tiny_recipe: Recip
     write_manifest(
         path, [replace(utterance, duration_s=1.09 * utterance.duration_s) for utterance in read_manifest(path)]
     )
-    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.02 * budget_s)
+    monkeypatch.setattr(sampling, "SMALLEST_PART_S", 1.02 * budget_s)
     split = open_split(budgeted(tiny_recipe, budget_s), "aa", "train")
     np.testing.assert_array_equal(split.positions, expected)
 
