@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
 from speech_mtl.data.text import damaged_letters
 from speech_mtl.datatypes import Batch, Utterance
 from speech_mtl.errors import InputError
+
+if TYPE_CHECKING:
+    from speech_mtl.targets.target import Target
 
 FrameTimes = Callable[[int], np.ndarray]
 """Samples -> (E,) seconds at which the encoder frames made of them have their middle."""
@@ -34,25 +37,6 @@ class Unusable(ValueError):
         self.reason, self.message = reason, message
 
 
-class Learnable(Protocol):
-    """The part of a `targets.Target` that makes arrays of what is known of utterances."""
-
-    name: str
-    from_text: bool
-
-    def is_for(self, language: str) -> bool: ...
-
-    def encode(self, utterance: Utterance, language: str) -> Any: ...
-
-    def num_frames_needed(self, encoded: Any) -> int: ...
-
-    def rows(self, encoded: Any) -> np.ndarray: ...
-
-    def values(self, rows: np.ndarray, times_s: Callable[[], np.ndarray]) -> np.ndarray: ...
-
-    def stacked(self, values: Sequence[np.ndarray]) -> Any: ...
-
-
 @dataclass(frozen=True)
 class Column:
     """What is known of examples for one target: rows of all of them, end to end; none where nothing is known.
@@ -64,13 +48,13 @@ class Column:
         frame_times_s: Where encoder frames lie.
     """
 
-    target: Learnable
+    target: "Target"
     rows: np.ndarray
     starts: np.ndarray
     frame_times_s: FrameTimes
 
     @classmethod
-    def of(cls, target: Learnable, encoded: Iterable[Any], frame_times_s: FrameTimes) -> Self:
+    def of(cls, target: "Target", encoded: Iterable[Any], frame_times_s: FrameTimes) -> Self:
         """The column of what a target's `encode` gave for some utterances."""
         return cls(target, *_end_to_end([target.rows(one) for one in (None, *encoded)]), frame_times_s)
 
@@ -167,7 +151,7 @@ class Reading:
     """
 
     language: str
-    targets: Sequence[Learnable]
+    targets: Sequence["Target"]
     num_encoder_frames: Callable[[int], int]
     frame_times_s: FrameTimes = np.zeros
     removal: Removal = field(default_factory=Removal)

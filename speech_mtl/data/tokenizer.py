@@ -92,13 +92,9 @@ class Tokenizer(ABC):
             )
         return cls(language, (BLANK_TOKEN, *sorted(tokens)))
 
-    @property
-    def num_tokens(self) -> int:
+    def __len__(self) -> int:
         """Size of the vocabulary, the blank included: the width V of the language's output layer."""
         return len(self.vocabulary)
-
-    def __len__(self) -> int:
-        return self.num_tokens
 
     @property
     def spaced(self) -> bool:
@@ -130,7 +126,7 @@ class Tokenizer(ABC):
             unknown = sorted(set(tokens) - self._numbers.keys())
         raise InputError(
             f"Unknown characters in a text of {self.language}: {', '.join(map(_describe, unknown))}",
-            expected=f"only what is in the vocabulary of {self.num_tokens - 1} tokens made from the training texts",
+            expected=f"only what is in the vocabulary of {len(self) - 1} tokens made from the training texts",
             received=repr(text[:80]),
             action="drop or mend the text, or make the tokeniser from texts that hold these characters",
         )
@@ -145,31 +141,14 @@ class Tokenizer(ABC):
             ValueError: A number is the blank or is not in the vocabulary.
         """
         for number in ids:
-            if not BLANK < number < self.num_tokens:
-                raise ValueError(f"Token {number} is the blank or not among the {self.num_tokens} of {self.language}")
+            if not BLANK < number < len(self):
+                raise ValueError(f"Token {number} is the blank or not among the {len(self)} of {self.language}")
         return "".join(self.vocabulary[number] for number in ids)
 
     def save(self, path: Path) -> None:
         """Writes the tokeniser as JSON, under a temporary name first."""
         record = {"kind": self.kind, "language": self.language, "vocabulary": self.vocabulary}
         write_text(path, json_text(record))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads a tokeniser of this class.
-
-        Raises:
-            InputError: The file is missing, is no tokeniser, or is one of another kind.
-        """
-        tokenizer = load_tokenizer(path)
-        if not isinstance(tokenizer, cls):
-            raise InputError(
-                f"{path}: a tokeniser of another kind",
-                expected=cls.kind,
-                received=tokenizer.kind,
-                action="read it with load_tokenizer, which takes every kind",
-            )
-        return tokenizer
 
 
 class CharacterTokenizer(Tokenizer):

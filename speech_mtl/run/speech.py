@@ -1,9 +1,16 @@
-"""The speech that a recipe names: opened, cut to its budget, tokenised, and reported on."""
+"""How a language and a split of a recipe become batches, in order of happening.
+
+open_split         manifest -> index, written once -> decoded audio -> the utterances within the budget
+make_tokenizer,
+make_labelled      the utterances that training uses -> targets
+training_examples  utterances -> examples: what is known of each, encoded for each target
+TrainingSpeech     examples -> batches, by a plan that is made of lengths and a seed
+"""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 
 import numpy as np
 
@@ -12,6 +19,7 @@ from speech_mtl.data.examples import (
     Reading,
     Removal,
     batches,
+    collate,
     load_examples,
 )
 from speech_mtl.data.languages import is_form_of
@@ -57,40 +65,6 @@ class Split:
     def utterances(self) -> Iterator[Utterance]:
         """Those that are used."""
         return self.manifest.at(self.positions)
-
-
-@dataclass(frozen=True)
-class TrainingSpeech:
-    """The training speech of a run as batches; which ones depends on the seed, and on where training ends.
-
-    Attributes:
-        recipe: The settings.
-        splits: By language id.
-        examples: By language id.
-    """
-
-    recipe: Recipe
-    splits: Mapping[int, Split]
-    examples: Mapping[int, Examples]
-
-    def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
-        """Those from a number on; `end` is the update after which training ends."""
-        yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads)
-
-    def batch(self, number: int, end: int) -> Batch:
-        """One of them."""
-        return next(batches(islice(self._planned(number, end), 1), self.examples, num_threads=1))
-
-    def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
-        """`file:line` of the utterances in some rows of a batch."""
-        draws, found = next(self._planned(number, end)), []
-        for draw in (draws[row] for row in rows):
-            position = int(self.examples[draw.language].positions[draw.example])
-            found.append(line_name(self.splits[draw.language].manifest.path, position))
-        return found
-
-    def _planned(self, start: int, end: int) -> Iterator[list[Draw]]:
-        return build_plan(self.recipe, self.examples, end).batches(start)
 
 
 def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -> Split:
@@ -239,6 +213,40 @@ def training_examples(
             split.manifest, examples, model.num_encoder_frames, data.subset_seed, shortest, data.allow_skipped
         )
     return examples
+
+
+@dataclass(frozen=True)
+class TrainingSpeech:
+    """The training speech of a run as batches; which ones depends on the seed, and on where training ends.
+
+    Attributes:
+        recipe: The settings.
+        splits: By language id.
+        examples: By language id.
+    """
+
+    recipe: Recipe
+    splits: Mapping[int, Split]
+    examples: Mapping[int, Examples]
+
+    def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
+        """Those from a number on; `end` is the update after which training ends."""
+        yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads)
+
+    def batch(self, number: int, end: int) -> Batch:
+        """One of them."""
+        return collate(next(self._planned(number, end)), self.examples)
+
+    def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
+        """`file:line` of the utterances in some rows of a batch."""
+        draws, found = next(self._planned(number, end)), []
+        for draw in (draws[row] for row in rows):
+            position = int(self.examples[draw.language].positions[draw.example])
+            found.append(line_name(self.splits[draw.language].manifest.path, position))
+        return found
+
+    def _planned(self, start: int, end: int) -> Iterator[list[Draw]]:
+        return build_plan(self.recipe, self.examples, end).batches(start)
 
 
 def skipped_by_reason(examples: Examples) -> dict[str, int]:
