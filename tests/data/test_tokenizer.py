@@ -60,7 +60,7 @@ def test_every_kind(kind, language, tmp_path):
     tokenizer.save(path)
     assert [entry.name for entry in path.parent.iterdir()] == ["tokenizer.json"]
     loaded = load_tokenizer(path)
-    assert type(loaded) is type(tokenizer) is type(type(tokenizer).load(path))
+    assert type(loaded) is type(tokenizer)
     assert loaded.vocabulary == tokenizer.vocabulary
     assert [loaded.encode(text) for text in texts] == [tokenizer.encode(text) for text in texts]
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from speech_mtl.data import manifest as manifest_module
 from speech_mtl.data import sampling
 from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
@@ -13,8 +14,12 @@ from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
+from speech_mtl.files import read_json_lines
 from speech_mtl.run.evaluate import load_references
+from speech_mtl.run.held_out import look, trained_splits
+from speech_mtl.run.made_from import sources
 from speech_mtl.run.speech import Split, make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.targets.target import Target
@@ -91,6 +96,28 @@ def test_budgets_are_nested_and_independent_of_the_seed_of_a_run(tiny_recipe: Re
     assert chosen[0] == chosen[1]
     assert chosen[1] < chosen[2] < chosen[3]
     assert len(chosen[3]) == 12
+
+
+def test_a_manifest_is_parsed_once_whatever_is_made_of_it(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    parsed: list[str] = []
+
+    def counting(path, *arguments):
+        for where, line in read_json_lines(path, *arguments):
+            parsed.append(where)
+            yield where, line
+
+    monkeypatch.setattr(manifest_module, "read_json_lines", counting)
+    recipe = budgeted(tiny_recipe, total_s(tiny_recipe) / 2).overridden(
+        {"data.cache_dir": str(tiny_recipe.data.dir / "cache")}
+    )
+    parsed.clear()
+    for _ in range(2):
+        split = open_split(recipe, "aa", "train")
+        examples = training_examples(recipe, split, targets_of(recipe, split), network())
+        trained = trained_splits([split])
+        look([open_split(recipe, "aa", "dev")], trained, None, Screen(quiet=True))
+        assert 0 < len(examples) < sources([split])["aa train"]["num_lines"] == 12
+    assert len(parsed) == len(set(parsed)) > 12, "each line of both manifests"
 
 
 def test_what_a_budget_does_not_need_is_not_decoded(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
