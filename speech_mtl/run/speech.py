@@ -14,14 +14,7 @@ from itertools import chain
 
 import numpy as np
 
-from speech_mtl.data.examples import (
-    Examples,
-    Reading,
-    Removal,
-    batches,
-    collate,
-    load_examples,
-)
+from speech_mtl.data.examples import Examples, Reading, Removal, batches, collate, load_examples
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import Manifest, line_name, open_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
