@@ -24,7 +24,8 @@ from data_scripts.tables import Unusable
 from speech_mtl.data.audio import AudioError, duration_s
 from speech_mtl.data.languages import canonical
 from speech_mtl.data.manifest import manifest_line, manifest_path, most_skipped, read_manifest, write_manifest
-from speech_mtl.data.text import damaged_letters, language_rule
+from speech_mtl.data.rules import language_rule
+from speech_mtl.data.text import damaged_letters
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError, printable, unusable_file
 from speech_mtl.screen import Screen

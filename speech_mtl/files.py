@@ -37,6 +37,9 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[int, Field(ge=0, lt=2**63)]
 """A count, for records."""
 
+Bits64 = Annotated[int, Field(ge=0, lt=2**64)]
+"""A digest, for records."""
+
 WIDE = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",

@@ -1,26 +1,85 @@
-"""Manifests -> examples: what of the speech is used, and what is known of it.
-
-    read_manifest -> parts_to_decode -> open_store (decode, check) -> within_budget
-        -> load_examples (encode for each target, filter, count what is left out)
-
-`batching` makes batches of them.
-"""
+"""Utterances -> examples, what is known of them as arrays -> batches."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from speech_mtl.data.columns import Column, FrameTimes
-from speech_mtl.data.manifest import most_skipped, read_manifest
-from speech_mtl.data.store import Skipped, WaveformStore
+from speech_mtl.data.audio import add_noise, change_speed
+from speech_mtl.data.manifest import Manifest
+from speech_mtl.data.sampling import Draw
+from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
 from speech_mtl.data.text import damaged_letters
-from speech_mtl.datatypes import Utterance
+from speech_mtl.datatypes import Batch, Utterance
 from speech_mtl.errors import InputError
+
+if TYPE_CHECKING:
+    from speech_mtl.targets.target import Target
+
+FrameTimes = Callable[[int], np.ndarray]
+"""Samples -> (E,) seconds at which the encoder frames made of them have their middle."""
+
+
+class Unusable(ValueError):
+    """An utterance cannot be learned from.
+
+    Attributes:
+        reason: In a few words, by which such utterances are counted.
+        message: What exactly.
+    """
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is known of examples for one target: rows of all of them, end to end; none where nothing is known.
+
+    Attributes:
+        target: What the rows mean.
+        rows: (M, ...).
+        starts: (N + 1,) int64, where each example's rows start.
+        frame_times_s: Where encoder frames lie.
+    """
+
+    target: "Target"
+    rows: np.ndarray
+    starts: np.ndarray
+    frame_times_s: FrameTimes
+
+    @classmethod
+    def of(cls, target: "Target", encoded: Iterable[Any], frame_times_s: FrameTimes) -> Self:
+        """The column of what a target's `encode` gave for some utterances."""
+        return cls(target, *_end_to_end([target.rows(one) for one in (None, *encoded)]), frame_times_s)
+
+    def __getitem__(self, example: int) -> np.ndarray:
+        """The rows of an example."""
+        return self.rows[self.starts[example] : self.starts[example + 1]]
+
+    def values(self, example: int, num_samples: int, speed: float = 1.0) -> np.ndarray:
+        """What is known of an example whose waveform has so many samples at this speed."""
+        return self.target.values(self[example], lambda: self.frame_times_s(num_samples) * speed)
+
+    def taken(self, examples: np.ndarray) -> Self:
+        """The column of some of the examples."""
+        rows, starts = _end_to_end([self.rows[:0], *(self[i] for i in examples)])
+        return replace(self, rows=rows, starts=starts)
+
+    @property
+    def num_known(self) -> int:
+        """Examples of which anything is known."""
+        return int(np.count_nonzero(np.diff(self.starts)))
+
+
+def _end_to_end(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """All pieces as one array, and where each but the first starts; the first is empty."""
+    return np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces])
 
 
 @dataclass
@@ -76,99 +135,6 @@ class Removal:
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
 
 
-SMALLEST_PART_S = 3600.0
-"""As much of a manifest is decoded at least: enough to judge by whether its audio can be used."""
-
-
-def parts_to_decode(durations_s: np.ndarray, budget_s: float, seed: int) -> Iterator[np.ndarray]:
-    """What to decode for a budget of speech: ever larger parts of a manifest, until one turns out to hold it.
-
-    Parts are 1, 2, 4, ... hours, so that several budgets share one. The first holds a tenth more than the budget, of
-    which some may be unusable.
-
-    Args:
-        durations_s: (N,) as the manifest says.
-        budget_s: Seconds of speech.
-        seed: That of `within_budget`.
-
-    Yields:
-        Positions in the manifest. Where it has no such parts, all of it is to be decoded.
-    """
-    order = _drawn(len(durations_s), seed)
-    ends_s = np.cumsum(durations_s[order])
-    part_s = SMALLEST_PART_S
-    while part_s < ends_s[-1]:
-        if part_s >= 1.1 * budget_s:
-            yield order[: int(np.searchsorted(ends_s, part_s)) + 1]
-        part_s *= 2
-
-
-def _drawn(num_utterances: int, seed: int) -> np.ndarray:
-    """The order in which a budget takes a manifest's utterances."""
-    return np.random.default_rng(seed).permutation(num_utterances)
-
-
-def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: int, seed: int) -> np.ndarray:
-    """Positions of the utterances that make up a budget of speech: nested, so that a larger budget holds a smaller one.
-
-    Args:
-        store: The decoded manifest.
-        budget_s: Seconds of speech; None for all.
-        sample_rate_hz: Rate of the store.
-        seed: Decides the order in which utterances are taken.
-
-    Raises:
-        InputError: The budget is larger than what there is, by more than 1 %.
-    """
-    usable = np.flatnonzero(store.num_samples)
-    if budget_s is None:
-        return usable
-    order = _drawn(len(store.num_samples), seed)
-    order = order[store.num_samples[order] > 0]
-    seconds = np.cumsum(store.num_samples[order]) / sample_rate_hz
-    if budget_s > seconds[-1] * 1.01:
-        raise InputError(
-            f"A budget of {budget_s / 60:g} minutes is more than there is in {store.path.stem}",
-            expected=f"at most {seconds[-1] / 60:.1f} minutes",
-            received=f"{budget_s / 60:g} minutes",
-            action="lower budget_s, or compare.budgets_min in a comparison",
-        )
-    return np.sort(order[: int(np.searchsorted(seconds, budget_s, side="right"))])
-
-
-def utterances_at(path: Path, positions: np.ndarray, removal: Removal = Removal()) -> Iterator[Utterance]:
-    """The utterances at these positions of a manifest, with the labels that are left of theirs."""
-    wanted = set(positions.tolist())
-    return (removal(utterance) for position, utterance in enumerate(read_manifest(path)) if position in wanted)
-
-
-class Unusable(ValueError):
-    """An utterance cannot be learned from.
-
-    Attributes:
-        reason: In a few words, by which such utterances are counted.
-        message: What exactly.
-    """
-
-    def __init__(self, reason: str, message: str):
-        super().__init__(message)
-        self.reason, self.message = reason, message
-
-
-class Learnable(Protocol):
-    """The part of a `targets.Target` that makes arrays of what is known of utterances."""
-
-    name: str
-
-    def is_for(self, language: str) -> bool: ...
-
-    def encode(self, utterance: Utterance, language: str) -> Any: ...
-
-    def num_frames_needed(self, encoded: Any) -> int: ...
-
-    def column(self, encoded: Sequence[Any], frame_times_s: FrameTimes) -> Column: ...
-
-
 @dataclass(frozen=True)
 class Reading:
     """How utterances become examples.
@@ -185,7 +151,7 @@ class Reading:
     """
 
     language: str
-    targets: Sequence[Learnable]
+    targets: Sequence["Target"]
     num_encoder_frames: Callable[[int], int]
     frame_times_s: FrameTimes = np.zeros
     removal: Removal = field(default_factory=Removal)
@@ -194,13 +160,13 @@ class Reading:
     allow_skipped: float = 0.01
 
 
-def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, reading: Reading) -> Examples:
+def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarray, reading: Reading) -> Examples:
     """Encodes what is known of the utterances at these positions; leaves out what cannot be learned from.
 
     Unusable audio is judged where the store is opened, over the whole manifest; here only texts and labels are.
 
     Args:
-        path: The manifest.
+        manifest: What is said of the utterances.
         store: Its decoded audio.
         positions: Which utterances to take.
         reading: How.
@@ -214,7 +180,7 @@ def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, readi
     rows: list[list] = []
     skipped: list[Skipped] = []
     num_unlabelled, damaged = 0, []
-    for position, utterance in zip(positions, utterances_at(path, positions, reading.removal), strict=True):
+    for position, utterance in zip(positions, map(reading.removal, manifest.at(positions)), strict=True):
         damaged += damaged_words(utterance)
         try:
             row = _encoded(utterance, int(store.num_samples[position]), reading)
@@ -228,11 +194,11 @@ def load_examples(path: Path, store: WaveformStore, positions: np.ndarray, readi
             continue
         kept.append(int(position))
         rows.append(row)
-    refuse_many(path, skipped, len(positions), reading.allow_skipped)
+    refuse_many(manifest, skipped, len(positions), reading.allow_skipped)
     if not kept:
-        raise _nothing_known(path, num_unlabelled, reading.complete)
+        raise _nothing_known(manifest, num_unlabelled, reading.complete)
     columns = {
-        target.name: target.column([row[i] for row in rows], reading.frame_times_s)
+        target.name: Column.of(target, (row[i] for row in rows), reading.frame_times_s)
         for i, target in enumerate(reading.targets)
     }
     return Examples(store, np.array(kept), columns, [*store.skipped.values(), *skipped], num_unlabelled, damaged)
@@ -260,9 +226,9 @@ def _encoded(utterance: Utterance, num_samples: int, reading: Reading) -> list:
     return found
 
 
-def _nothing_known(path: Path, num_unlabelled: int, complete: bool) -> InputError:
+def _nothing_known(manifest: Manifest, num_unlabelled: int, complete: bool) -> InputError:
     return InputError(
-        f"{path}: nothing that is to be learned is known of any utterance",
+        f"{manifest}: nothing that is to be learned is known of any utterance",
         expected="utterances with all labels" if complete else "at least one transcript or label that is not null",
         received=f"{num_unlabelled} utterances without",
         action="add transcripts or labels"
@@ -270,24 +236,47 @@ def _nothing_known(path: Path, num_unlabelled: int, complete: bool) -> InputErro
     )
 
 
-def refuse_many(path: Path, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
-    """Stops when too much of a manifest cannot be used; a single utterance never is too much, unless none is allowed.
+def collate(draws: Sequence[Draw], examples: Mapping[int, Examples]) -> Batch:
+    """Reads and perturbs the waveforms of one batch, and pads them to one rectangle.
 
-    Raises:
-        InputError: With the counts by reason and the first case of each.
+    Args:
+        draws: What is in the batch.
+        examples: By language id.
     """
-    if len(skipped) <= most_skipped(num_read, allowed) and len(skipped) < num_read:
-        return
-    firsts: dict[str, Skipped] = {}
-    for skip in skipped:
-        firsts.setdefault(skip.reason, skip)
-    counts = Counter(skip.reason for skip in skipped)
-    listed = "; ".join(
-        f"{counts[reason]} {reason} ({first.source}: {first.message})" for reason, first in firsts.items()
-    )
-    raise InputError(
-        f"{path}: {len(skipped)} of {num_read} utterances cannot be used",
-        expected=f"at most {allowed:.0%} that cannot be used",
-        received=listed,
-        action="mend the files or the manifest, or raise data.allow_skipped to go on without them",
-    )
+    waveforms = [_waveform(draw, examples[draw.language]) for draw in draws]
+    padded, num_samples = padded_rows(waveforms, np.float32)
+    languages = np.array([draw.language for draw in draws], dtype=np.int32)
+    targets = {}
+    for name, column in examples[draws[0].language].targets.items():
+        pairs = zip(draws, waveforms, strict=True)
+        found = [examples[d.language].targets[name].values(d.example, len(own), d.speed) for d, own in pairs]
+        targets[name] = column.target.stacked(found)
+    return Batch(padded, num_samples, languages, targets)
+
+
+def _waveform(draw: Draw, examples: Examples) -> np.ndarray:
+    waveform = change_speed(examples.store[int(examples.positions[draw.example])], draw.speed)
+    if draw.snr_db is not None:
+        waveform = add_noise(waveform, draw.snr_db, np.random.default_rng(draw.seed))
+    return waveform
+
+
+def batches(plan: Iterable[list[Draw]], examples: Mapping[int, Examples], num_threads: int) -> Iterator[Batch]:
+    """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
+    ahead: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(num_threads) as pool:
+        for draws in plan:
+            ahead.append(pool.submit(collate, draws, examples))
+            if len(ahead) > 2 * num_threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def padded_rows(rows: Sequence[np.ndarray], dtype: type):
+    """Rows of different length -> one zero-padded matrix, and the (B,) int32 true lengths."""
+    sizes = np.array([len(row) for row in rows], dtype=np.int32)
+    matrix = np.zeros((len(rows), int(sizes.max(initial=0))), dtype=dtype)
+    for target, row in zip(matrix, rows, strict=True):
+        target[: len(row)] = row
+    return matrix, sizes

@@ -1,7 +1,14 @@
-"""Manifests: one JSON line an utterance, in `DATA_DIR/LANGUAGE/{train,dev,test}.jsonl`."""
+"""Manifests: one JSON line an utterance, in `DATA_DIR/LANGUAGE/{train,dev,test}.jsonl`; and an index of each.
 
+A manifest is parsed and checked once, where `open_manifest` first meets its content. From then on its utterances come
+from the index.
+"""
+
+import hashlib
 import json
+import logging
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
@@ -11,7 +18,12 @@ from typing_extensions import TypedDict
 
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.files import parse_json, read_json_lines, replacing
+from speech_mtl.files import Bits64, NotNegative, parse_json, read_json, read_json_lines, replacing, write_text
+
+FORMAT = 1
+"""Raised when the layout of an index or the check of lines changes, so that old ones are not used."""
+
+START_AGAIN = "start again: the manifest is then parsed anew"
 
 MEND_LINE = "mend or remove the line, or make the manifest again with its data script"
 
@@ -95,12 +107,18 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
 
 
 def read_manifest(path: Path) -> Iterator[Utterance]:
-    """Yields the utterances of a manifest, one line at a time.
+    """Parses a manifest, and yields its utterances, one line at a time.
 
     Raises:
         InputError: The file is missing or empty, or a line is not a record with the required fields, or an id comes
             twice.
     """
+    _refuse_no_file(path)
+    for position, fields in enumerate(_checked(path)):
+        yield _utterance(path, position, fields)
+
+
+def _refuse_no_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(
             f"There is no manifest {path}",
@@ -108,6 +126,10 @@ def read_manifest(path: Path) -> Iterator[Utterance]:
             received="nothing at that path",
             action="run the recipe's data script first, or set data.dir to the folder that holds LANGUAGE/train.jsonl",
         )
+
+
+def _checked(path: Path) -> Iterator[list]:
+    """The fields of each line, in the order of those of `Utterance`."""
     seen: set[str] = set()
     for where, line in read_json_lines(path, Line, MEND_LINE):
         if line["id"] in seen:
@@ -118,16 +140,8 @@ def read_manifest(path: Path) -> Iterator[Utterance]:
                 action="rename or remove one of the two lines",
             )
         seen.add(line["id"])
-        yield Utterance(
-            id=line["id"],
-            audio=path.parent / line["audio"],
-            language=line["language"],
-            text=line["text"],
-            duration_s=line["duration_s"],
-            speaker=line.get("speaker") or None,
-            labels=line.get("labels") or {},
-            source=where,
-        )
+        own = line["id"], line["audio"], line["language"], line["text"], line["duration_s"]
+        yield [*own, line.get("speaker") or None, line.get("labels") or {}]
     if not seen:
         raise InputError(
             f"The manifest {path} is empty",
@@ -135,3 +149,134 @@ def read_manifest(path: Path) -> Iterator[Utterance]:
             received="0 lines",
             action="run the recipe's data script again",
         )
+
+
+def _utterance(path: Path, position: int, fields: list) -> Utterance:
+    name, audio, language, text, duration_s, speaker, labels = fields
+    where = line_name(path, position)
+    return Utterance(name, path.parent / audio, language, text, duration_s, speaker, labels, where)
+
+
+def line_name(path: Path, position: int) -> str:
+    """`file:line` of an utterance of a manifest."""
+    return f"{path}:{position + 1}"
+
+
+class _Head(TypedDict):
+    """What lies beside an index: whether that is whole, and what is asked of all utterances at once."""
+
+    crc32: NotNegative
+    durations_s: list[float]
+    digests: list[Bits64]
+    languages: dict[str, NotNegative]
+
+
+class Manifest:
+    """A manifest that has been parsed: its utterances by position, from its index.
+
+    Attributes:
+        path: The manifest.
+        durations_s: Seconds of each utterance.
+        digests: Of what is said of each, besides the place of its audio; 64 bits.
+        languages: With the position of the first utterance of each.
+
+    Raises:
+        InputError: The index is missing or damaged.
+    """
+
+    def __init__(self, path: Path, index: Path):
+        head = read_json(index.with_suffix(".json"), _Head, START_AGAIN)
+        self.path, self._index = path, index
+        self.durations_s, self.digests, self.languages = head["durations_s"], head["digests"], head["languages"]
+        crc32 = 0
+        if index.is_file():
+            with index.open("rb") as file:
+                while block := file.read(1 << 20):
+                    crc32 = zlib.crc32(block, crc32)
+        if crc32 != head["crc32"]:
+            raise self._damaged()
+
+    def __len__(self) -> int:
+        return len(self.durations_s)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def at(self, positions: Iterable[int]) -> Iterator[Utterance]:
+        """The utterances at ascending positions; none for those beyond the last.
+
+        Raises:
+            InputError: The index was damaged since it was opened.
+        """
+        with self._index.open("rb") as file:
+            lines = enumerate(file)
+            for wanted in map(int, positions):
+                if wanted >= len(self):
+                    return
+                line = next((line for position, line in lines if position == wanted), b"")
+                try:
+                    fields = json.loads(line)
+                except ValueError:
+                    raise self._damaged() from None
+                yield _utterance(self.path, wanted, fields)
+
+    def _damaged(self) -> InputError:
+        return InputError(
+            f"The index {self._index} of {self.path} is damaged",
+            expected="a file that stays as it was written",
+            received="other content",
+            action=START_AGAIN,
+        )
+
+
+def open_manifest(path: Path, cache_dir: Path) -> Manifest:
+    """Opens a manifest by its index, which is written first where there is none of this content, or a damaged one.
+
+    Args:
+        path: The manifest.
+        cache_dir: Folder of all indexes.
+
+    Raises:
+        InputError: As for `read_manifest`, or the manifest changed while it was read.
+    """
+    _refuse_no_file(path)
+    digest = _content_digest(path)
+    index = cache_dir / f"manifest-{digest}.index"
+    if index.with_suffix(".json").exists():
+        try:
+            return Manifest(path, index)
+        except InputError as error:
+            logging.getLogger(__name__).warning("%s; the manifest is parsed anew", error.problem)
+    _write_index(path, index, digest)
+    return Manifest(path, index)
+
+
+def _content_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.sha256(b"%d" % FORMAT)).hexdigest()[:16]
+
+
+def _write_index(path: Path, index: Path, digest: str) -> None:
+    head: _Head = {"crc32": 0, "durations_s": [], "digests": [], "languages": {}}
+    with replacing(index) as temporary, temporary.open("wb") as file:
+        for position, fields in enumerate(_checked(path)):
+            name, _, language, text, duration_s, speaker, labels = fields
+            line = json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+            file.write(line)
+            head["crc32"] = zlib.crc32(line, head["crc32"])
+            head["durations_s"].append(duration_s)
+            head["digests"].append(_digest([name, language, text, speaker, labels, round(duration_s, 4)]))
+            head["languages"].setdefault(language, position)
+        if _content_digest(path) != digest:
+            raise InputError(
+                f"{path} changed while it was read",
+                expected="a file that stays as it is",
+                received="another content",
+                action="start again when nothing writes to it any more",
+            )
+    write_text(index.with_suffix(".json"), json.dumps(head))
+
+
+def _digest(said: list) -> int:
+    text = json.dumps(said, sort_keys=True)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())

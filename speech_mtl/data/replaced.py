@@ -6,14 +6,12 @@ gains as much from it as from the true language, then it was not what the langua
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.data.columns import TokenColumn, min_frames
-from speech_mtl.data.examples import Examples, refuse_many
-from speech_mtl.data.manifest import read_manifest
-from speech_mtl.data.store import Skipped, WaveformStore
+from speech_mtl.data.examples import Column, Examples
+from speech_mtl.data.manifest import Manifest, line_name
+from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
 from speech_mtl.datatypes import TRANSCRIPT
 
 GROUP_SIZE = 20
@@ -39,7 +37,7 @@ def with_noise(examples: Examples) -> Examples:
 
 
 def with_shuffled_transcripts(
-    path: Path,
+    manifest: Manifest,
     examples: Examples,
     num_encoder_frames: Callable[[int], int],
     seed: int,
@@ -52,7 +50,7 @@ def with_shuffled_transcripts(
     for which its group has no such transcript is left out, and so is a transcript that nobody can take.
 
     Args:
-        path: The manifest.
+        manifest: Names what is left out.
         examples: Its usable utterances.
         num_encoder_frames: Samples -> encoder frames.
         seed: Decides who gets which transcript.
@@ -63,34 +61,30 @@ def with_shuffled_transcripts(
         InputError: More utterances than allowed get no transcript.
     """
     column, numbers = examples.targets[TRANSCRIPT], range(len(examples))
-    transcripts = [column.of(i, 0, 1.0) for i in numbers]
     frames = np.array([num_encoder_frames(int(size * min_speed_samples)) for size in examples.num_samples])
-    given, known = np.array(numbers), np.flatnonzero([len(tokens) for tokens in transcripts])
-    exchanged = _exchanged(
-        [transcripts[i] for i in known], frames[known], examples.num_samples[known], np.random.default_rng(seed)
-    )
+    given, known = np.array(numbers), np.flatnonzero(np.diff(column.starts))
+    exchanged = _exchanged(column.taken(known), frames[known], examples.num_samples[known], np.random.default_rng(seed))
     given[known] = np.where(exchanged >= 0, known[exchanged], -1)  # an unknown transcript stays unknown
-    skipped = _without_transcript(path, examples.positions[given < 0])
-    refuse_many(path, skipped, len(examples), allow_skipped)
+    message = "no utterance of similar duration has another transcript that its audio is long enough for"
+    lost = (line_name(manifest.path, position) for position in examples.positions[given < 0].tolist())
+    skipped = [Skipped(line, "no other transcript fits", message) for line in lost]
+    refuse_many(manifest, skipped, len(examples), allow_skipped)
     kept = np.flatnonzero(given >= 0)
     return replace(
         examples,
         positions=examples.positions[kept],
         targets={
-            name: column.taken(given[kept] if isinstance(column, TokenColumn) else kept)
-            for name, column in examples.targets.items()
+            name: one.taken(given[kept] if one.target.from_text else kept) for name, one in examples.targets.items()
         },
         skipped=[*examples.skipped, *skipped],
     )
 
 
-def _exchanged(
-    transcripts: list[np.ndarray], frames: np.ndarray, lengths: np.ndarray, generator: np.random.Generator
-) -> np.ndarray:
+def _exchanged(column: Column, frames: np.ndarray, lengths: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """(N,) int64, whose transcript each utterance gets; -1 for none."""
-    numbers: dict[bytes, int] = {}
+    transcripts, numbers = [column[i] for i in range(len(frames))], {}
     distinct = np.array([numbers.setdefault(tokens.tobytes(), len(numbers)) for tokens in transcripts])
-    needed = np.array([min_frames(tokens) for tokens in transcripts])
+    needed = np.array([column.target.num_frames_needed(tokens) for tokens in transcripts])
     given = np.full(len(transcripts), -1)
     by_length = np.argsort(lengths, kind="stable")
     for group in np.array_split(by_length, max(1, round(len(transcripts) / GROUP_SIZE))):
@@ -112,13 +106,3 @@ def _matched(fits: np.ndarray, generator: np.random.Generator) -> list[tuple[int
     # A pair that does not fit costs more than all random costs together.
     costs = generator.random(fits.shape) + np.where(fits, 0.0, len(fits))
     return [(row, column) for row, column in zip(*linear_sum_assignment(costs), strict=True) if fits[row, column]]
-
-
-def _without_transcript(path: Path, positions: np.ndarray) -> list[Skipped]:
-    lost = set(positions.tolist())
-    message = "no utterance of similar duration has another transcript that its audio is long enough for"
-    return [
-        Skipped(utterance.source, "no other transcript fits", message)
-        for position, utterance in enumerate(read_manifest(path))
-        if position in lost
-    ]

@@ -11,21 +11,21 @@ import os
 import re
 import weakref
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 from typing_extensions import TypedDict
 
 from speech_mtl.data.audio import AudioError, read_audio
+from speech_mtl.data.manifest import Manifest, most_skipped
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
-from speech_mtl.files import NotNegative, read_json, replacing, write_text
+from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text
 
 FULL_SCALE = np.float32(32767.0)
 """What a sample of 1.0 is stored as."""
@@ -63,7 +63,7 @@ class _Index(TypedDict):
 
     crc32: NotNegative
     num_samples: list[NotNegative]
-    digests: list[Annotated[int, Field(ge=0, lt=2**64)]]
+    digests: list[Bits64]
     skipped: dict[NotNegative, Skipped]
 
 
@@ -132,10 +132,10 @@ def _damaged(path: Path, expected: str, received: str) -> InputError:
 def open_store(
     cache_dir: Path,
     name: str,
-    utterances: Callable[[], Iterable[Utterance]],
+    manifest: Manifest,
     limits: AudioLimits,
     num_threads: int = 2,
-    progress: Callable[[Iterable[Utterance]], Iterable[Utterance]] = iter,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
     positions: np.ndarray | None = None,
 ) -> WaveformStore:
     """Opens the store of a manifest's audio, or of a part of it; fills it first where there is none, or a damaged one.
@@ -144,17 +144,17 @@ def open_store(
         cache_dir: Folder of all stores.
         name: Start of the file's name; the rest is a digest of all that decides what is in it: the audio files' names,
             sizes, times and durations by the manifest, and the limits.
-        utterances: Gives the manifest's utterances, each time anew.
+        manifest: Names the audio files.
         limits: Sample rate and accepted lengths.
         num_threads: Files decoded at a time.
-        progress: Wraps the utterances while they are decoded, to show a bar.
+        progress: Wraps the positions of what is decoded, to show a bar.
         positions: Which of the utterances to decode; None for all.
 
     Raises:
         InputError: Audio files changed while they were decoded.
     """
-    wanted = None if positions is None else frozenset(positions.tolist())
-    digest = _digest(utterances(), limits, wanted)
+    wanted = list(range(len(manifest))) if positions is None else np.unique(positions).tolist()
+    digest = _digest(manifest, wanted, limits)
     path = cache_dir / f"{re.sub('[^0-9A-Za-z-]', '_', name)[:100]}-{digest}.pcm"
     if path.with_suffix(".json").exists():
         try:
@@ -162,10 +162,8 @@ def open_store(
         except InputError as error:
             logging.getLogger(__name__).warning("%s; the audio is decoded anew", error.problem)
 
-    def unchanged() -> bool:
-        return _digest(utterances(), limits, wanted) == digest
-
-    _fill(path, progress(utterances()), limits, num_threads, wanted, unchanged)
+    decoded = zip(progress(wanted), _decoded(manifest.at(wanted), limits, num_threads), strict=True)
+    _fill(path, len(manifest), decoded, lambda: _digest(manifest, wanted, limits) == digest)
     return WaveformStore(path)
 
 
@@ -181,40 +179,59 @@ def file_state(path: Path) -> tuple[int, int, int] | None:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _digest(utterances: Iterable[Utterance], limits: AudioLimits, wanted: frozenset[int] | None) -> str:
-    digest = hashlib.sha256(repr((FORMAT, limits)).encode())
-    for position, utterance in enumerate(utterances):
-        if wanted is not None and position not in wanted:
-            digest.update(b"not wanted")
-            continue
+def refuse_many(manifest: Manifest, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
+    """Stops when too much of a manifest cannot be used; a single utterance never is too much, unless none is allowed.
+
+    Raises:
+        InputError: With the counts by reason and the first case of each.
+    """
+    if len(skipped) <= most_skipped(num_read, allowed) and len(skipped) < num_read:
+        return
+    firsts: dict[str, Skipped] = {}
+    for skip in skipped:
+        firsts.setdefault(skip.reason, skip)
+    counts = Counter(skip.reason for skip in skipped)
+    listed = "; ".join(
+        f"{counts[reason]} {reason} ({first.source}: {first.message})" for reason, first in firsts.items()
+    )
+    raise InputError(
+        f"{manifest}: {len(skipped)} of {num_read} utterances cannot be used",
+        expected=f"at most {allowed:.0%} that cannot be used",
+        received=listed,
+        action="mend the files or the manifest, or raise data.allow_skipped to go on without them",
+    )
+
+
+def _digest(manifest: Manifest, wanted: Sequence[int], limits: AudioLimits) -> str:
+    digest, following = hashlib.sha256(repr((FORMAT, limits)).encode()), 0
+    for position, utterance in zip(wanted, manifest.at(wanted), strict=True):
+        digest.update(b"not wanted" * (position - following))
         state = file_state(utterance.audio)
         digest.update(repr((str(utterance.audio), state, utterance.duration_s)).encode("utf-8", "surrogatepass"))
+        following = position + 1
+    digest.update(b"not wanted" * (len(manifest) - following))
     return digest.hexdigest()[:16]
 
 
 def _fill(
     path: Path,
-    utterances: Iterable[Utterance],
-    limits: AudioLimits,
-    num_threads: int,
-    wanted: frozenset[int] | None,
+    size: int,
+    decoded: Iterable[tuple[int, np.ndarray | Skipped]],
     unchanged: Callable[[], bool],
 ) -> None:
-    num_samples: list[int] = []
-    digests: list[int] = []
-    skipped: dict[int, dict] = {}
+    """Writes what was decoded, of so many utterances, by their positions."""
+    num_samples, digests = np.zeros(size, np.int64), np.zeros(size, np.uint64)
+    skipped: dict[int, Skipped] = {}
     crc32 = 0
     with replacing(path) as temporary, temporary.open("wb") as file:
-        for utterance, result in _decoded(utterances, limits, num_threads, wanted):
-            if isinstance(result, AudioError):
-                skipped[len(num_samples)] = asdict(Skipped(printable(utterance.source), result.reason, str(result)))
-                num_samples.append(0)
-                digests.append(0)
-            else:
-                file.write(samples := result.tobytes())
-                crc32 = zlib.crc32(samples, crc32)
-                num_samples.append(len(result))
-                digests.append(_sample_digest(samples))
+        for position, result in decoded:
+            if isinstance(result, Skipped):
+                skipped[position] = result
+                continue
+            file.write(samples := result.tobytes())
+            crc32 = zlib.crc32(samples, crc32)
+            num_samples[position] = len(result)
+            digests[position] = int.from_bytes(hashlib.blake2b(samples, digest_size=8).digest())
         if not unchanged():
             raise InputError(
                 f"Audio files changed while they were decoded for {path}",
@@ -222,34 +239,24 @@ def _fill(
                 received="another size, time or duration of at least one of them",
                 action="start again when nothing writes to them any more",
             )
-    index = {"crc32": crc32, "num_samples": num_samples, "digests": digests, "skipped": skipped}
-    write_text(path.with_suffix(".json"), json.dumps(index))
+    index = {"crc32": crc32, "num_samples": num_samples.tolist(), "digests": digests.tolist()}
+    write_text(path.with_suffix(".json"), json.dumps({**index, "skipped": {i: asdict(s) for i, s in skipped.items()}}))
 
 
-def _sample_digest(samples: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(samples, digest_size=8).digest()) if samples else 0
+def _decoded(utterances: Iterator[Utterance], limits: AudioLimits, num_threads: int) -> Iterator[np.ndarray | Skipped]:
+    """Decodes a few hundred files ahead, in order: memory does not grow with the corpus."""
 
-
-def _decoded(
-    utterances: Iterable[Utterance], limits: AudioLimits, num_threads: int, wanted: frozenset[int] | None
-) -> Iterator[tuple[Utterance, np.ndarray | AudioError]]:
-    """Decodes a few hundred files ahead, in order: memory does not grow with the corpus. Others come out empty."""
-
-    def decode(position: int, utterance: Utterance) -> np.ndarray | AudioError:
-        if wanted is not None and position not in wanted:
-            return np.zeros(0, np.int16)
+    def decode(utterance: Utterance) -> np.ndarray | Skipped:
         try:
             waveform = read_audio(utterance.audio, limits.sample_rate_hz, limits.min_duration_s, limits.max_duration_s)
             _refuse_other_duration(utterance, len(waveform) / limits.sample_rate_hz)
         except AudioError as error:
-            return error
+            return Skipped(printable(utterance.source), error.reason, str(error))
         return np.round(waveform * FULL_SCALE).astype(np.int16)
 
-    remaining = enumerate(utterances)
     with ThreadPoolExecutor(num_threads) as pool:
-        while window := list(islice(remaining, 256)):
-            positions, own = zip(*window, strict=True)
-            yield from zip(own, pool.map(decode, positions, own), strict=True)
+        while window := list(islice(utterances, 256)):
+            yield from pool.map(decode, window)
 
 
 def _refuse_other_duration(utterance: Utterance, duration_s: float) -> None:

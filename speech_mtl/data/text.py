@@ -1,125 +1,15 @@
 """Transcripts in the one form that training and scoring share: lower case, no punctuation, every letter kept.
 
-`RULES` is the only place where a language is special. A language that is not in it takes the default rule. What holds
-for all languages of a script is in `SPACING` and in `data.spellings`.
+What holds for a language or a script is in `data.rules`.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable
 from functools import lru_cache
 
-from speech_mtl.data import spellings
-from speech_mtl.data.languages import language_and_script
-
-
-class Spacing(Enum):
-    """What a space means in a language's writing."""
-
-    WORDS = "between words"
-    PHRASES = "between phrases, not between words"
-    NONE = "nothing: spaces are removed"
-
-
-SPACING: dict[str, Spacing] = {
-    **dict.fromkeys(("Hani", "Hans", "Hant", "Hira", "Hrkt", "Jpan", "Kana"), Spacing.NONE),
-    **dict.fromkeys(("Bali", "Java", "Khmr", "Lana", "Laoo", "Mymr", "Talu", "Thai"), Spacing.PHRASES),
-}
-"""What a space means in each script that has none between words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """How one language's transcripts are normalised, besides what holds for its script.
-
-    Attributes:
-        dotless_i: Whether `I` is the capital of `ı`, and `i` of `İ`.
-        inside: Punctuation that belongs to a word where it stands between two letters.
-        letters: Letters that the language has not, and what they stand for: keyboards and encodings of other languages
-            have them in that place. They see lower-case NFKC text in which every apostrophe is `'`.
-        rewrites: Regular expressions and replacements, in order, after `letters`.
-    """
-
-    dotless_i: bool = False
-    inside: str = "'"
-    letters: Mapping[str, str] = field(default_factory=dict)
-    rewrites: tuple[tuple[str, str], ...] = ()
-
-
-_DEFAULT = Rule()
-_DOTLESS_I = Rule(dotless_i=True)
-_OKINA = Rule(letters={"'": "ʻ"})  # a consonant, also at the start of a word
-_GERSHAYIM = ('(?<=[א-ת])"(?=[א-ת])', "")  # marks an acronym
-_COLON_SUFFIX = Rule(rewrites=((r"(?<=[^\W\d]):(?=[^\W\d])", ""),))  # EU:n, EU:s
-_CROSSED_D = Rule(letters={"ð": "đ"})  # their capitals look alike
-_PALOCHKA = Rule(rewrites=((r"(?<=[а-яё])[1ilі]|(?<!\w)[1ilі](?=[а-яё])", "ӏ"),))  # hardly a keyboard has it
-
-# Arabic letters that an Arabic keyboard types for those of other languages, and the reverse. Of letters of one look
-# only those are merged of which the language has one: Pashto has two kinds of yeh, Uyghur and Sindhi have others.
-_KAF, _YEH = {"ك": "ک"}, {"ي": "ی", "ى": "ی"}
-_DIGITS = dict(zip("٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", strict=True))
-_HAMZA_ON_YEH = ("ی\u0654", "ئ")
-_PERSIAN = Rule(letters=_KAF | _YEH | _DIGITS | dict.fromkeys("ەہھ", "ه") | {"ۀ": "ه\u0654"}, rewrites=(_HAMZA_ON_YEH,))
-_FARSI_KAF_AND_YEH = Rule(letters=_KAF | _YEH | _DIGITS, rewrites=(_HAMZA_ON_YEH,))
-_URDU = Rule(letters=_KAF | _YEH | _DIGITS | {"ه": "ہ", "ۀ": "ۂ", "ة": "ۃ"}, rewrites=(_HAMZA_ON_YEH,))
-_KURDISH = Rule(  # h and the vowel e, which was typed as h that does not join, have letters of their own
-    letters=_KAF | _YEH,
-    rewrites=(("ه\u200c|(?<=[ء-يٮ-ۓە])(?<!ا)ه(?![ؐ-ؚء-ٟٮ-ۓە-ۭۺ-ۿ\u200d])", "ە"), ("ه", "ھ")),
-)
-_ARABIC = Rule(letters={"ک": "ك"}, rewrites=(("ی(?=[\u0610-\u065f]*[ء-يٮ-ۓ])", "ي"), ("ی", "ى")))
-
-RULES: dict[str, Rule] = {
-    **dict.fromkeys(("ar", "acm", "aeb", "afb", "apc", "apd", "arq", "ars", "ary", "arz"), _ARABIC),
-    **dict.fromkeys(("crh", "gag", "kk-Latn", "tr", "tt-Latn"), _DOTLESS_I),
-    **dict.fromkeys(("haw", "sm", "to", "ty"), _OKINA),
-    **dict.fromkeys(("fi", "sv"), _COLON_SUFFIX),
-    **dict.fromkeys(("bs", "hr", "sr", "vi"), _CROSSED_D),
-    **dict.fromkeys(("ady", "av", "ce", "dar", "inh", "kbd", "lbe", "lez", "rut", "tab", "tkr"), _PALOCHKA),
-    **dict.fromkeys(("fa", "bqi", "glk", "haz", "mzn", "tg-Arab", "tk-Arab", "uz-Arab", "uzs"), _PERSIAN),
-    **dict.fromkeys(("ur", "hno", "khw", "ks-Arab", "lah", "pa-Arab", "skr"), _URDU),
-    **dict.fromkeys(("ckb", "ku-Arab", "lki", "sdh"), _KURDISH),
-    **dict.fromkeys(("kk-Arab", "ky-Arab", "ug"), Rule(letters={"ک": "ك"})),
-    **dict.fromkeys(("az-Arab", "azb", "lrc", "luz"), _FARSI_KAF_AND_YEH),
-    "az": Rule(dotless_i=True, letters={"ǝ": "ə"}),
-    "ca": Rule(inside="'·", letters=dict.fromkeys("•∙⋅", "·"), rewrites=((r"(?<=l)\.(?=l)", "·"),)),  # col·legi
-    "he": Rule(rewrites=(_GERSHAYIM,)),
-    "hu": Rule(letters={"õ": "ő", "û": "ű"}),  # older encodings had these only
-    "ms-Arab": Rule(letters=_KAF | {"ڬ": "ݢ"}),
-    "ps": Rule(letters=_KAF | _DIGITS | {"ى": "ی"}),
-    "ro": Rule(letters={"ş": "ș", "ţ": "ț"}),  # older encodings had the cedilla only
-    "sd": Rule(letters={"ك": "ڪ", "ی": "ي", "ى": "ي", "ہ": "ه"}),
-    "uz": Rule(rewrites=(("(?<=[og])'", "ʻ"),)),  # oʻ and gʻ are letters, also at the end of a word
-    "yi": Rule(letters={"װ": "וו", "ױ": "וי", "ײ": "יי"}, rewrites=(_GERSHAYIM,)),
-}
-"""The rule of each language that needs one, by its canonical code; with a script, for what is written in that only."""
-
-
-@lru_cache(maxsize=1024)
-def language_rule(language: str) -> Rule:
-    """The rule of a language, from `RULES`; the default where there is none.
-
-    Raises:
-        InputError: `language` is not formed as a BCP 47 tag.
-    """
-    code, script = language_and_script(language)
-    return RULES.get(f"{code}-{script}") or RULES.get(code) or _DEFAULT
-
-
-def _spacing(language: str) -> Spacing:
-    return SPACING.get(language_and_script(language)[1], Spacing.WORDS)
-
-
-def is_spaced(language: str) -> bool:
-    """Whether spaces separate the words of a language, so that words can be counted.
-
-    It depends on the script: Chinese as `zh-Latn` has spaces between words.
-
-    Raises:
-        InputError: `language` is not formed as a BCP 47 tag.
-    """
-    return _spacing(language) is Spacing.WORDS
+from speech_mtl.data import rules
+from speech_mtl.data.rules import Rule, Spacing, language_rule, spacing_of
 
 
 def normalize(text: str, language: str) -> str:
@@ -127,7 +17,7 @@ def normalize(text: str, language: str) -> str:
 
     NFKC (but Thai and Lao *am* stay whole), lower case, apostrophes `'` inside words only, other punctuation and
     symbols replaced by a space (removed in abbreviations such as `U.S.A.`), the language's own rule, one spelling for
-    what looks alike (`data.spellings`), spaces collapsed, NFC. What is invisible is dropped, and so are characters
+    what looks alike (see `unified`), spaces collapsed, NFC. What is invisible is dropped, and so are characters
     that mean nothing outside of one program (for private use, unassigned). Combining marks are kept: vowel signs and
     tones are part of the word. Joiners (U+200C, U+200D) are kept where they make a difference. Digits are kept as
     they are, unless a rule says otherwise.
@@ -139,26 +29,26 @@ def normalize(text: str, language: str) -> str:
     Raises:
         InputError: `language` is not formed as a BCP 47 tag.
     """
-    rule, spacing = language_rule(language), _spacing(language)
+    rule, spacing = language_rule(language), spacing_of(language)
     text = _normalized(text, rule, spacing)
     return _normalized(text, rule, spacing) if rule.rewrites else text  # dots that are gone bring letters together
 
 
 def _normalized(text: str, rule: Rule, spacing: Spacing) -> str:
-    text = spellings.without_joiners_of_other_scripts(unicodedata.normalize("NFKC", text.translate(_before)))
+    text = without_joiners_of_other_scripts(unicodedata.normalize("NFKC", text.translate(_before)))
     if rule.dotless_i:
         text = text.replace("I", "ı")
-    text = spellings.without_second_dot(text.replace("İ", "i").lower())
+    text = without_second_dot(text.replace("İ", "i").lower())
     if rule.letters:
         text = text.translate(str.maketrans(dict(rule.letters)))
     for pattern, replacement in rule.rewrites:
         text = re.sub(pattern, replacement, text)
-    text = " " + spellings.joined(spellings.with_visarga(text).translate(_after)) + " "
+    text = " " + joined(with_visarga(text).translate(_after)) + " "
     text = _ABBREVIATION.sub("", text)
     text = _separators(rule.inside).sub(lambda match: match[1] or " ", text)
     if spacing is Spacing.NONE:
         text = text.replace(" ", "")
-    return spellings.unified(text).strip()
+    return unified(text).strip()
 
 
 def damaged_letters(text: str) -> list[str]:
@@ -196,17 +86,6 @@ def _is_misread(word: str) -> bool:
     return any(len(set(run)) > 2 for run in runs) or (not word.isascii() and is_bad(word.strip("\"'“”„‘’‚«»‹›")))
 
 
-_APOSTROPHES = frozenset("'`´‘’‛′ʼ＇՚׳\u1fbd\u1fbf")
-_LETTERLIKE = frozenset("၌၍၎၏۽۾꞉꞊")  # words of Burmese and Sindhi, tone letters: punctuation by category only
-_DROPPED = frozenset(  # not letters, and no boundary between words either
-    "\u0640\u034f\u05f4՛՜՞"  # tatweel, grapheme joiner, gershayim, Armenian marks over a vowel
-    "\u115f\u1160\u3164\uffa0\u17b4\u17b5"  # Hangul fillers, vowels of Khmer that are not seen
-    + "".join(map(chr, [0x180B, 0x180C, 0x180D, 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
-)  # the last are variation selectors
-_JOINERS = "\u200c\u200d"
-_KEPT_FOR_LATER = frozenset("'.·" + _JOINERS)  # what becomes of them depends on their neighbours
-
-
 class _PerCharacter(dict[int, str]):
     """A table for `str.translate` that works out each character when it is first met."""
 
@@ -222,12 +101,12 @@ class _PerCharacter(dict[int, str]):
 def _replacement_before(char: str) -> str:
     """Before NFKC, which would turn a spacing accent into a space that carries a combining mark."""
     compatible = unicodedata.normalize("NFKC", char)
-    if char in _APOSTROPHES:
+    if char in rules.APOSTROPHES:
         return "'"
     if char in "゛゜":  # typed after a kana, they look like the mark on it
         return chr(ord(char) - 2)
-    if not _APOSTROPHES.isdisjoint(compatible):  # such as the Afrikaans letter U+0149
-        return "".join("'" if part in _APOSTROPHES else part for part in compatible)
+    if not rules.APOSTROPHES.isdisjoint(compatible):  # such as the Afrikaans letter U+0149
+        return "".join("'" if part in rules.APOSTROPHES else part for part in compatible)
     if _is_dropped(char):
         return ""
     if len(compatible) > 1 and compatible[0] == " ":
@@ -237,7 +116,7 @@ def _replacement_before(char: str) -> str:
 
 def _replacement_after(char: str) -> str:
     """After lower-casing: the character itself, a space in its place, or nothing."""
-    if char in _KEPT_FOR_LATER or char in _LETTERLIKE:
+    if char in rules.KEPT_FOR_LATER or char in rules.LETTERLIKE:
         return char
     if _is_dropped(char):
         return ""
@@ -246,7 +125,9 @@ def _replacement_after(char: str) -> str:
 
 
 def _is_dropped(char: str) -> bool:
-    return char in _DROPPED or (unicodedata.category(char) in ("Cf", "Cn", "Co", "Cs", "Me") and char not in _JOINERS)
+    return char in rules.DROPPED or (
+        unicodedata.category(char) in ("Cf", "Cn", "Co", "Cs", "Me") and char not in rules.JOINERS
+    )
 
 
 _before = _PerCharacter(_replacement_before)
@@ -260,3 +141,164 @@ _ABBREVIATION = re.compile(r"(?<=[ .][^ .·'\d])\.(?=[^ .·'\d])")
 def _separators(inside: str) -> re.Pattern[str]:
     """Punctuation of `inside` between two letters (group 1), or a run of spaces and stray punctuation."""
     return re.compile(f"(?<=[^ .·'])([{inside}])(?=[^ .·'])|[ .·']+")
+
+
+_SECOND_DOT = re.compile("([ijįɉɨʝϳіјḭị][\u0316-\u033c]*)\u0307+")
+
+
+def without_second_dot(text: str) -> str:
+    """Takes the dot above off letters that have one: most programs make `i̇` of İ. `ı` with a dot is `i`."""
+    return _SECOND_DOT.sub(r"\1", text.replace("ı\u0307", "i").replace("ȷ\u0307", "j"))
+
+
+_COLON = re.compile("([\u0904-\u0dff]):(?=([\u0904-\u0dff]))")
+
+
+def with_visarga(text: str) -> str:
+    """Puts a visarga for the colon that many type between two letters of an Indic script."""
+    return _COLON.sub(_visarga, text) if ":" in text else text
+
+
+def _visarga(match: re.Match[str]) -> str:
+    before, after = match.groups()
+    block = ord(before) & ~0x7F
+    in_word = ord(after) & ~0x7F == block and all(unicodedata.category(char)[0] in "LM" for char in (before, after))
+    return before + (chr(block + 3) if in_word and block in rules.WITH_VISARGA else ":")
+
+
+_ARABIC, _MONGOLIAN, _SINHALA = "\u0600-\u08ff", "\u1800-\u18af", "\u0d80-\u0dff"
+_INDIC = "\u0900-\u0d7f"
+_STRAY_JOINER = re.compile(f"(?<![{_ARABIC}{_INDIC}{_SINHALA}{_MONGOLIAN}])[\u200c\u200d]+")
+
+_JOINER = re.compile(
+    f"(?<=[{_ARABIC}])(?<![{rules.NEVER_JOINED}])\u200d*(\u200c)[\u200c\u200d]*(?=[{_ARABIC}])"
+    f"|(?<=[{_MONGOLIAN}])([\u200c\u200d])[\u200c\u200d]*(?=[{_MONGOLIAN}])"
+    f"|(?<=[{_SINHALA}])\u200c*(\u200d)[\u200c\u200d]*(?=[{_SINHALA}])"
+    "|(?<=র)\u200c*(\u200d)[\u200c\u200d]*(?=্য)"
+    "|[\u200c\u200d]+"
+)
+
+
+def without_joiners_of_other_scripts(text: str) -> str:
+    """Drops the joiners U+200C and U+200D after letters that never change their form by one."""
+    return _STRAY_JOINER.sub("", text)
+
+
+def joined(text: str) -> str:
+    """Keeps joiners where a word is another without, and writes letters as such that were spelt with one.
+
+    They are kept within words of Arabic script after a letter that would be joined, of Mongolian and Sinhala, and in
+    Bengali between ra and ya. In other Indic scripts they choose between two looks of the same letters.
+    """
+    if "\u200c" not in text and "\u200d" not in text:
+        return text
+    text = text.replace("র\u200c্য", "র\u200d্য")
+    for spelt, letter in rules.SPELT_WITH_JOINER.items():
+        text = text.replace(spelt, letter)
+    return _JOINER.sub(lambda match: match[match.lastindex] if match.lastindex else "", text)
+
+
+_ONE_LETTER: dict[str, str] = {pair.split("=")[0]: pair.split("=")[1] for pair in rules.SPELT_IN_PARTS.split()}
+_IN_PARTS = re.compile("|".join(sorted(_ONE_LETTER, key=len, reverse=True)))
+
+
+def _until_stable(change: Callable[[str], str], text: str) -> str:
+    while (changed := change(text)) != text:
+        text = changed
+    return text
+
+
+def _indic(text: str) -> str:
+    return _until_stable(lambda part: _IN_PARTS.sub(lambda match: _ONE_LETTER[match[0]], part), text)
+
+
+def _sorter(signs: str, one_sign: str, *groups: str) -> Callable[[str], str]:
+    """Gives a function that puts the signs of each syllable in order; of a mark that comes twice, it leaves one.
+
+    Args:
+        signs: Regular expression of a run of signs.
+        one_sign: Of one of them.
+        groups: Signs in the order of the groups; those of one group stay in the order they have.
+    """
+    ranks = {sign: rank for rank, group in enumerate(groups) for sign in group.split()}
+
+    def in_order(run: re.Match[str]) -> str:
+        found = sorted(re.findall(one_sign, run[0]), key=lambda sign: ranks.get(sign, 0))
+        return _TWICE.sub(r"\1", unicodedata.normalize("NFC", "".join(found)))
+
+    return lambda text: re.sub(signs, in_order, text)
+
+
+_TWICE = re.compile("([ัิ-ฺ็-๎ັິ-຺ົ່-\u0ece\u17b7-\u17bd\u17c6\u17c9-\u17d1ိ-ူဲံ့ျ-ှ])\\1+")
+
+
+def _in_lao(thai: str) -> str:
+    """The same rule for Lao: its letters lie as those of Thai do."""
+    return "".join(chr(ord(char) + 0x80) if "\u0e00" <= char < "\u0e80" else char for char in thai)
+
+
+def _thai_or_lao(as_in: Callable[[str], str]) -> Callable[[str], str]:
+    before = [(re.compile(as_in(pattern)), as_in(letter)) for pattern, letter in rules.THAI]
+    sort = _sorter(f"{as_in(rules.SIGNS)}{{2,}}", as_in(rules.SIGNS), *map(as_in, rules.SIGN_GROUPS))
+    am = re.compile(as_in(rules.AM[0]))
+
+    def spelt(text: str) -> str:
+        for pattern, letter in before:
+            text = pattern.sub(letter, text)
+        return am.sub(as_in(rules.AM[1]), sort(text))
+
+    return spelt
+
+
+_COENG = "្[ក-ឳ]"
+_khmer_in_order = _sorter(
+    f"(?:{_COENG}|[ា-៑៝])+",
+    f"{_COENG}|.",
+    *rules.KHMER_ORDER,
+)
+
+
+def _khmer(text: str) -> str:
+    text = _khmer_in_order(text.replace("ឣ", "អ").replace("ឤ", "អា"))
+    for pattern, letter in rules.KHMER:
+        text = re.sub(pattern, letter, text)
+    return text
+
+
+_burmese_in_order = _sorter("[ါ-ူေဲံ-းျ-ှ]{2,}", ".", *rules.BURMESE_ORDER)
+
+
+def _burmese(text: str) -> str:
+    text = _burmese_in_order(text)
+    for pattern, letter in rules.BURMESE:
+        text = re.sub(pattern, letter, text)
+    return text
+
+
+_BY_SCRIPT = (
+    (re.compile("\u0307"), without_second_dot),
+    (re.compile("[\u0900-\u0dff]"), _indic),
+    (re.compile("[\u0e00-\u0e7f]"), _thai_or_lao(str)),
+    (re.compile("[\u0e80-\u0eff]"), _thai_or_lao(_in_lao)),
+    (re.compile("[\u1780-\u17ff]"), _khmer),
+    (re.compile("[\u1000-\u109f]"), _burmese),
+)
+
+
+def unified(text: str) -> str:
+    """Writes i, j and the syllables of Indic scripts, Thai, Lao, Khmer and Burmese in one of the ways that look alike.
+
+    Args:
+        text: Lower case, without punctuation.
+
+    Returns:
+        It in NFC.
+    """
+    return _until_stable(_unified_once, unicodedata.normalize("NFC", text))
+
+
+def _unified_once(text: str) -> str:
+    for letters, spelt in _BY_SCRIPT:
+        if letters.search(text):
+            text = _until_stable(spelt, text)
+    return unicodedata.normalize("NFC", text)

@@ -12,7 +12,8 @@ from typing import ClassVar, Self
 
 from typing_extensions import TypedDict
 
-from speech_mtl.data import text as text_rules
+from speech_mtl.data.rules import is_spaced
+from speech_mtl.data.text import normalize
 from speech_mtl.datatypes import BLANK
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
@@ -91,18 +92,14 @@ class Tokenizer(ABC):
             )
         return cls(language, (BLANK_TOKEN, *sorted(tokens)))
 
-    @property
-    def num_tokens(self) -> int:
+    def __len__(self) -> int:
         """Size of the vocabulary, the blank included: the width V of the language's output layer."""
         return len(self.vocabulary)
-
-    def __len__(self) -> int:
-        return self.num_tokens
 
     @property
     def spaced(self) -> bool:
         """Whether spaces separate words in the normalised text, so that words can be scored."""
-        return text_rules.is_spaced(self.language)
+        return is_spaced(self.language)
 
     @abstractmethod
     def normalize(self, text: str) -> str:
@@ -129,7 +126,7 @@ class Tokenizer(ABC):
             unknown = sorted(set(tokens) - self._numbers.keys())
         raise InputError(
             f"Unknown characters in a text of {self.language}: {', '.join(map(_describe, unknown))}",
-            expected=f"only what is in the vocabulary of {self.num_tokens - 1} tokens made from the training texts",
+            expected=f"only what is in the vocabulary of {len(self) - 1} tokens made from the training texts",
             received=repr(text[:80]),
             action="drop or mend the text, or make the tokeniser from texts that hold these characters",
         )
@@ -144,31 +141,14 @@ class Tokenizer(ABC):
             ValueError: A number is the blank or is not in the vocabulary.
         """
         for number in ids:
-            if not BLANK < number < self.num_tokens:
-                raise ValueError(f"Token {number} is the blank or not among the {self.num_tokens} of {self.language}")
+            if not BLANK < number < len(self):
+                raise ValueError(f"Token {number} is the blank or not among the {len(self)} of {self.language}")
         return "".join(self.vocabulary[number] for number in ids)
 
     def save(self, path: Path) -> None:
         """Writes the tokeniser as JSON, under a temporary name first."""
         record = {"kind": self.kind, "language": self.language, "vocabulary": self.vocabulary}
         write_text(path, json_text(record))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads a tokeniser of this class.
-
-        Raises:
-            InputError: The file is missing, is no tokeniser, or is one of another kind.
-        """
-        tokenizer = load_tokenizer(path)
-        if not isinstance(tokenizer, cls):
-            raise InputError(
-                f"{path}: a tokeniser of another kind",
-                expected=cls.kind,
-                received=tokenizer.kind,
-                action="read it with load_tokenizer, which takes every kind",
-            )
-        return tokenizer
 
 
 class CharacterTokenizer(Tokenizer):
@@ -178,7 +158,7 @@ class CharacterTokenizer(Tokenizer):
 
     def normalize(self, text: str) -> str:
         """The text as `data.text.normalize` leaves it."""
-        return text_rules.normalize(text, self.language)
+        return normalize(text, self.language)
 
 
 _HAN = "[\u3007\u3400-\u4dbf\u4e00-\u9fff\ufa0e-\ufa29\U00020000-\U0003ffff]"
@@ -208,7 +188,7 @@ class PinyinTokenizer(Tokenizer):
         """The syllables of the text; syllables already written as pinyin stay as they are."""
         from pypinyin import Style, lazy_pinyin
 
-        text = text_rules.normalize(text, "zh-Latn")  # keeps the spaces, between syllables and between Latin words
+        text = normalize(text, "zh-Latn")  # keeps the spaces, between syllables and between Latin words
         text = _APOSTROPHE.sub(" ", _WITHIN_HAN.sub("", text))
         syllables = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
         # A hanzi without a reading is left as it is, but gets the neutral tone.

@@ -7,10 +7,9 @@ import numpy as np
 from scipy.special import log_softmax
 
 from speech_mtl.backend import compile_forward
-from speech_mtl.data.batching import Draw, batches, plan_evaluation
-from speech_mtl.data.columns import padded_rows
-from speech_mtl.data.examples import Examples
+from speech_mtl.data.examples import Examples, batches, padded_rows
 from speech_mtl.data.languages import find_language
+from speech_mtl.data.sampling import Draw, plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder

@@ -9,8 +9,8 @@ import numpy as np
 
 from speech_mtl.backend import compile_combining_step, compile_step
 from speech_mtl.backend.step import TrainStep
-from speech_mtl.data.batching import Ramp, TrainingPlan
 from speech_mtl.data.examples import Examples
+from speech_mtl.data.sampling import Ramp, TrainingPlan
 from speech_mtl.data.store import AudioLimits
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.data.examples import Examples, damaged_words, utterances_at
+from speech_mtl.data.examples import Column, Examples, damaged_words
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -65,7 +65,7 @@ def load_references(
     """
     opened, tokenizer = open_split(recipe, language, split, wrap), recognizer.tokenizers[language]
     skipped = list(opened.store.skipped.values())
-    kept = list(utterances_at(opened.manifest, opened.positions))
+    kept = list(opened.utterances())
     texts = [None if utterance.text is None else tokenizer.normalize(utterance.text) for utterance in kept]
     if not any(texts):
         raise InputError(
@@ -77,7 +77,7 @@ def load_references(
     columns, num_unseen = {}, {}
     for name, task in recognizer.tasks.items():
         encoded = [task.encode(utterance, language) for utterance in kept]
-        columns[name] = task.column(encoded, recognizer.model.frame_times_s)
+        columns[name] = Column.of(task, encoded, recognizer.model.frame_times_s)
         labels = [utterance.label(task.label) for utterance in kept]
         num_unseen[name] = sum(label is not None and task.names_unseen(label) for label in labels)
     damaged = [word for utterance in kept for word in damaged_words(utterance)]
@@ -112,7 +112,7 @@ def label_errors(task: LabelTarget, references: References, hypotheses: Sequence
     column, examples = references.examples.targets[task.name], references.examples
     found: list[LabelErrors] = []
     for i, hypothesis in enumerate(hypotheses):
-        values = column.of(i, int(examples.num_samples[i]), speed=1.0)
+        values = column.values(i, int(examples.num_samples[i]))
         known = not np.isnan(values).all()
         found.append(task.errors(np.asarray(hypothesis.labels[task.name]), values) if known else None)
     return found
@@ -237,7 +237,8 @@ class _Evaluation:
 
     def compare_with_training(self) -> None:
         """Tells what of the speech, and which speakers, are in training."""
-        held_out, training = [split for split in self.splits if split.split != "train"], trained_by(self.run)
+        held_out = [split for split in self.splits if split.split != "train"]
+        training = trained_by(self.run, self.recipe.data.cache_dir)
         look(held_out, training, None, self.screen)
         tell_speakers(held_out, training, self.screen)
 

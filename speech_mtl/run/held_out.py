@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.data.examples import utterances_at
 from speech_mtl.data.leaks import same_audio, same_sentence, speakers_line
+from speech_mtl.data.manifest import Manifest, line_name, open_manifest
 from speech_mtl.data.text import normalize
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
@@ -36,26 +36,30 @@ ANY_LANGUAGE = "und"
 
 @dataclass(frozen=True)
 class Trained:
-    """Speech of a manifest that training uses: positions and digests of the audio."""
+    """Speech of a manifest that training uses: positions and digests of the audio; None if the manifest is gone."""
 
     language: str
-    manifest: Path
+    path: Path
+    manifest: Manifest | None
     positions: np.ndarray
     digests: np.ndarray
 
     def utterances(self) -> Iterable[Utterance]:
-        """What the manifest says of them; nothing if it is gone."""
-        return utterances_at(self.manifest, self.positions) if self.manifest.is_file() else ()
+        """What the manifest says of them."""
+        return self.manifest.at(self.positions) if self.manifest else ()
 
 
 def trained_splits(splits: Iterable[Split]) -> list[Trained]:
     """Training speech that is open."""
-    return [Trained(s.language, s.manifest, s.positions, s.store.digests[s.positions]) for s in splits]
+    return [Trained(s.language, s.manifest.path, s.manifest, s.positions, s.store.digests[s.positions]) for s in splits]
 
 
-def trained_by(run: Run) -> list[Trained]:
+def trained_by(run: Run, cache_dir: Path) -> list[Trained]:
     """The training speech of a run and of those that it started from, as far as it is written down."""
-    return [Trained(*one) for one in training_digests(run)]
+    return [
+        Trained(language, path, open_manifest(path, cache_dir) if path.is_file() else None, positions, digests)
+        for language, path, positions, digests in training_digests(run)
+    ]
 
 
 def look_at_splits(recipe: Recipe, training: Sequence[Trained], screen: Screen, splits: Sequence[Split] = ()) -> None:
@@ -102,13 +106,13 @@ def look(
     """
     told = set() if told is None else told
     sentences = same_sentence(
-        chain.from_iterable(utterances_at(split.manifest, split.positions) for split in held_out),
+        chain.from_iterable(split.utterances() for split in held_out),
         chain.from_iterable(one.utterances() for one in training),
         lambda utterance: normalize(utterance.text or "", ANY_LANGUAGE),
     )
     for split in held_out:
         number = len(split.positions)
-        audio, texts = _same_audio(split, training), _of_manifest(sentences, split.manifest)
+        audio, texts = _same_audio(split, training), _of_manifest(sentences, split.manifest.path)
         if allowed is not None and number >= FEW and len(audio) > max(1, allowed * number):
             raise _too_many(split, audio, allowed)
         both, only = audio.keys() & texts.keys(), {a: b for a, b in texts.items() if a not in audio}
@@ -138,7 +142,7 @@ def tell_speakers(
         if split.language not in known:
             own = (one.utterances() for one in training if one.language == split.language)
             known[split.language] = {utterance.speaker for utterance in chain.from_iterable(own)}
-        speakers = [utterance.speaker for utterance in utterances_at(split.manifest, split.positions)]
+        speakers = [utterance.speaker for utterance in split.utterances()]
         line = speakers_line(speakers, known[split.language])
         if line and (name := f"{split.language} {split.split}") not in told:
             told.add(name)
@@ -152,17 +156,12 @@ def _same_audio(split: Split, training: Sequence[Trained]) -> dict[str, str]:
         places = same_audio(split.store.digests[split.positions], one.digests)
         for position, place in zip(split.positions.tolist(), places.tolist(), strict=True):
             if place >= 0:
-                found.setdefault(position, _line(one.manifest, int(one.positions[place])))
-    return {_line(split.manifest, position): found[position] for position in sorted(found)}
+                found.setdefault(position, line_name(one.path, int(one.positions[place])))
+    return {line_name(split.manifest.path, position): found[position] for position in sorted(found)}
 
 
 def _of_manifest(lines: Mapping[str, str], manifest: Path) -> dict[str, str]:
     return {line: other for line, other in lines.items() if line.rpartition(":")[0] == str(manifest)}
-
-
-def _line(manifest: Path, position: int) -> str:
-    """`file:line`, as `read_manifest` names it."""
-    return f"{manifest}:{position + 1}"
 
 
 def _named(pairs: Mapping[str, str]) -> str:

@@ -15,9 +15,8 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from speech_mtl import __version__
-from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.manifest import Manifest, open_manifest
 from speech_mtl.data.store import file_state
-from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, read_json, write_text
 from speech_mtl.run.folder import Run
@@ -145,7 +144,7 @@ class Now:
 
     wrap: Wrap = silent
     notes: list[str] = field(default_factory=list)
-    _lines: dict[Path, tuple[np.ndarray, list[Path]]] = field(default_factory=dict)
+    _manifests: dict[Path, Manifest] = field(default_factory=dict)
     _states: dict[Path, tuple[int, int, int] | None] = field(default_factory=dict)
     _opened: dict[tuple, Split] = field(default_factory=dict)
     _weights: dict[Path, str] = field(default_factory=dict)
@@ -186,19 +185,20 @@ class Now:
         if language not in recipe.languages:
             raise _damaged(f"speech of {language}")
         positions, recorded, digests = _unpacked(source)
-        manifest = recipe.manifest(language, split)
-        if not manifest.is_file():
-            self.notes.append(f"not compared with the speech it was made from: there is no {manifest}")
+        path = recipe.manifest(language, split)
+        if not path.is_file():
+            self.notes.append(f"not compared with the speech it was made from: there is no {path}")
             return None
-        lines, audio = self._read(manifest)
+        manifest = self._read(path, recipe)
+        lines = np.array(manifest.digests, np.uint64)
         if len(lines) != source["num_lines"]:
             return f"{manifest} has {len(lines)} utterances and had {source['num_lines']}"
         if where := _first(lines[positions] != recorded, positions):
             return f"{manifest}: text, id, speaker or labels of {where} differ"
         if _total(lines) != source["all_lines"]:
             self.notes.append(f"{manifest} has changed, in utterances that were not used")
-        looked_at = [audio[position] for position in sorted({*positions.tolist(), *source["skipped"]})]
-        states = [self._state(path) for path in looked_at]
+        looked_at = manifest.at(sorted({*positions.tolist(), *source["skipped"]}))
+        states = [self._state(utterance.audio) for utterance in looked_at]
         if _states_digest(states) == source["files"]:
             return None
         if None in states and not source["skipped"]:
@@ -211,11 +211,10 @@ class Now:
             return f"{manifest}: {len(opened.positions)} utterances can be used, and {len(positions)} were"
         return None
 
-    def _read(self, manifest: Path) -> tuple[np.ndarray, list[Path]]:
-        if manifest not in self._lines:
-            pairs = [(_line_digest(utterance), utterance.audio) for utterance in read_manifest(manifest)]
-            self._lines[manifest] = np.array([line for line, _ in pairs], np.uint64), [audio for _, audio in pairs]
-        return self._lines[manifest]
+    def _read(self, path: Path, recipe: Recipe) -> Manifest:
+        if path not in self._manifests:
+            self._manifests[path] = open_manifest(path, recipe.data.cache_dir)
+        return self._manifests[path]
 
     def _state(self, audio: Path) -> tuple[int, int, int] | None:
         if audio not in self._states:
@@ -247,13 +246,9 @@ def refuse_changes(run: Run, changes: Sequence[str], accept: bool) -> None:
 
 def _source(split: Split) -> Source:
     positions, store = split.positions, split.store
-    looked_at = {*positions.tolist(), *store.skipped}
-    lines = np.zeros(len(store.num_samples), np.uint64)
-    states: list[tuple[int, int, int] | None] = []
-    for position, utterance in enumerate(read_manifest(split.manifest)):
-        lines[position] = _line_digest(utterance)
-        if position in looked_at:
-            states.append(file_state(utterance.audio))
+    looked_at = sorted({*positions.tolist(), *store.skipped})
+    lines = np.array(split.manifest.digests, np.uint64)
+    states = [file_state(utterance.audio) for utterance in split.manifest.at(looked_at)]
     return {
         "manifest": str(split.manifest),
         "num_lines": len(lines),
@@ -268,12 +263,6 @@ def _source(split: Split) -> Source:
 
 def _total(lines: np.ndarray) -> str:
     return hashlib.sha256(lines.astype("<u8").tobytes()).hexdigest()[:16]
-
-
-def _line_digest(utterance: Utterance) -> int:
-    told = utterance.id, utterance.language, utterance.text, utterance.speaker, dict(utterance.labels)
-    text = json.dumps([*told, round(utterance.duration_s, 4)], sort_keys=True)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
 def _states_digest(states: Sequence[tuple[int, int, int] | None]) -> str:

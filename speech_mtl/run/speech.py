@@ -1,29 +1,25 @@
-"""The speech that a recipe names: opened, cut to its budget, tokenised, and reported on."""
+"""How a language and a split of a recipe become batches, in order of happening.
+
+open_split         manifest -> index, written once -> decoded audio -> the utterances within the budget
+make_tokenizer,
+make_labelled      the utterances that training uses -> targets
+training_examples  utterances -> examples: what is known of each, encoded for each target
+TrainingSpeech     examples -> batches, by a plan that is made of lengths and a seed
+"""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, islice
-from pathlib import Path
+from itertools import chain
 
 import numpy as np
 
-from speech_mtl.data.batching import Draw, batches
-from speech_mtl.data.examples import (
-    Examples,
-    Reading,
-    Removal,
-    load_examples,
-    parts_to_decode,
-    refuse_many,
-    utterances_at,
-    within_budget,
-)
+from speech_mtl.data.examples import Examples, Reading, Removal, batches, collate, load_examples
 from speech_mtl.data.languages import is_form_of
-from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.manifest import Manifest, line_name, open_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
-from speech_mtl.data.store import WaveformStore, open_store
+from speech_mtl.data.sampling import Draw, parts_to_decode, within_budget
+from speech_mtl.data.store import WaveformStore, open_store, refuse_many
 from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError
@@ -48,50 +44,20 @@ class Split:
     Attributes:
         language: BCP 47 tag.
         split: `train`, `dev` or `test`.
-        manifest: Its file.
+        manifest: What is said of its utterances.
         store: Its decoded audio.
         positions: The utterances that are used: all usable ones, or those within the language's budget.
     """
 
     language: str
     split: str
-    manifest: Path
+    manifest: Manifest
     store: WaveformStore
     positions: np.ndarray
 
-
-@dataclass(frozen=True)
-class TrainingSpeech:
-    """The training speech of a run as batches; which ones depends on the seed, and on where training ends.
-
-    Attributes:
-        recipe: The settings.
-        splits: By language id.
-        examples: By language id.
-    """
-
-    recipe: Recipe
-    splits: Mapping[int, Split]
-    examples: Mapping[int, Examples]
-
-    def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
-        """Those from a number on; `end` is the update after which training ends."""
-        yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads)
-
-    def batch(self, number: int, end: int) -> Batch:
-        """One of them."""
-        return next(batches(islice(self._planned(number, end), 1), self.examples, num_threads=1))
-
-    def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
-        """`file:line` of the utterances in some rows of a batch."""
-        draws, found = next(self._planned(number, end)), []
-        for draw in (draws[row] for row in rows):
-            position = int(self.examples[draw.language].positions[draw.example])
-            found.append(next(islice(read_manifest(self.splits[draw.language].manifest), position, None)).source)
-        return found
-
-    def _planned(self, start: int, end: int) -> Iterator[list[Draw]]:
-        return build_plan(self.recipe, self.examples, end).batches(start)
+    def utterances(self) -> Iterator[Utterance]:
+        """Those that are used."""
+        return self.manifest.at(self.positions)
 
 
 def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -> Split:
@@ -101,8 +67,10 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
         InputError: There is no such manifest, or it is broken or of another language, or too much of its audio cannot
             be used, or the budget is more than there is or less than one utterance.
     """
-    manifest, budget_s = recipe.manifest(language, split), recipe.budget_s(language, split)
-    store = _opened(recipe, language, split, budget_s, wrap)
+    manifest = open_manifest(recipe.manifest(language, split), recipe.data.cache_dir)
+    _refuse_other_languages(recipe, language, manifest)
+    budget_s = recipe.budget_s(language, split)
+    store = _decoded(recipe, f"{language}-{split}", manifest, budget_s, wrap)
     positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed)
     if budget_s is not None and len(positions) == 0:
         raise InputError(
@@ -114,50 +82,42 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     return Split(language, split, manifest, store, positions)
 
 
-def _opened(recipe: Recipe, language: str, split: str, budget_s: float | None, wrap: Wrap) -> WaveformStore:
-    """The decoded audio of a manifest: all of it, or as much as a budget needs."""
-    data, manifest, name = recipe.data, recipe.manifest(language, split), f"{language}-{split}"
+def _refuse_other_languages(recipe: Recipe, language: str, manifest: Manifest) -> None:
+    allowed = recipe.languages[language].manifest_languages
+    for other, position in manifest.languages.items():
+        if other not in allowed and not is_form_of(other, language):
+            raise InputError(
+                f"{line_name(manifest.path, position)}: the language is another than that of the recipe",
+                expected=language,
+                received=other,
+                action="make the manifest with --language, or allow it by "
+                f"languages.{language}.manifest_languages=[{other}]",
+            )
 
-    def progress(utterances: Iterable[Utterance]) -> Iterable[Utterance]:
-        return wrap(utterances, f"Decoding {name}")
 
-    def opened(part: np.ndarray | None = None) -> WaveformStore:
-        utterances, limits = partial(_of_language, recipe, language, manifest), audio_limits(data)
-        store = open_store(data.cache_dir, name, utterances, limits, data.num_threads, progress, part)
-        num_read = len(store.num_samples if part is None else part)
+def _decoded(recipe: Recipe, name: str, manifest: Manifest, budget_s: float | None, wrap: Wrap) -> WaveformStore:
+    """The audio of a manifest: all of it, or as much as a budget needs."""
+    data = recipe.data
+
+    def progress(positions: Iterable[int]) -> Iterable[int]:
+        return wrap(positions, f"Decoding {name}")
+
+    def decoded(part: np.ndarray | None = None) -> WaveformStore:
+        store = open_store(data.cache_dir, name, manifest, audio_limits(data), data.num_threads, progress, part)
+        num_read = len(manifest if part is None else part)
         refuse_many(manifest, list(store.skipped.values()), num_read, data.allow_skipped)
         return store
 
     if budget_s is not None:
-        durations_s = np.array([utterance.duration_s for utterance in read_manifest(manifest)])
-        for part in parts_to_decode(durations_s, budget_s, data.subset_seed):
-            if (store := opened(part)).num_samples.sum() >= budget_s * data.sample_rate_hz:
+        for part in parts_to_decode(np.array(manifest.durations_s), budget_s, data.subset_seed):
+            if (store := decoded(part)).num_samples.sum() >= budget_s * data.sample_rate_hz:
                 return store
-    return opened()
-
-
-def _of_language(recipe: Recipe, language: str, manifest: Path) -> Iterator[Utterance]:
-    """The utterances of a manifest.
-
-    Raises:
-        InputError: One is of another language.
-    """
-    allowed = recipe.languages[language].manifest_languages
-    for utterance in read_manifest(manifest):
-        if utterance.language not in allowed and not is_form_of(utterance.language, language):
-            raise InputError(
-                f"{utterance.source}: the language is another than that of the recipe",
-                expected=language,
-                received=utterance.language,
-                action="make the manifest with --language, or allow it by "
-                f"languages.{language}.manifest_languages=[{utterance.language}]",
-            )
-        yield utterance
+    return decoded()
 
 
 def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:
     """The utterances that training uses, with the labels that it uses."""
-    return utterances_at(split.manifest, split.positions, removal(recipe, split.language))
+    return map(removal(recipe, split.language), split.utterances())
 
 
 def removal(recipe: Recipe, language: str) -> Removal:
@@ -246,6 +206,40 @@ def training_examples(
             split.manifest, examples, model.num_encoder_frames, data.subset_seed, shortest, data.allow_skipped
         )
     return examples
+
+
+@dataclass(frozen=True)
+class TrainingSpeech:
+    """The training speech of a run as batches; which ones depends on the seed, and on where training ends.
+
+    Attributes:
+        recipe: The settings.
+        splits: By language id.
+        examples: By language id.
+    """
+
+    recipe: Recipe
+    splits: Mapping[int, Split]
+    examples: Mapping[int, Examples]
+
+    def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
+        """Those from a number on; `end` is the update after which training ends."""
+        yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads)
+
+    def batch(self, number: int, end: int) -> Batch:
+        """One of them."""
+        return collate(next(self._planned(number, end)), self.examples)
+
+    def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
+        """`file:line` of the utterances in some rows of a batch."""
+        draws, found = next(self._planned(number, end)), []
+        for draw in (draws[row] for row in rows):
+            position = int(self.examples[draw.language].positions[draw.example])
+            found.append(line_name(self.splits[draw.language].manifest.path, position))
+        return found
+
+    def _planned(self, start: int, end: int) -> Iterator[list[Draw]]:
+        return build_plan(self.recipe, self.examples, end).batches(start)
 
 
 def skipped_by_reason(examples: Examples) -> dict[str, int]:

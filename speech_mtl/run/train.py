@@ -174,7 +174,7 @@ def _look_at_held_out(
 ) -> None:
     """Tells what of dev and test speech is in training, or refuses it."""
     own, looked_at = trained_splits(splits.values()), [dev.split for dev in references.values()]
-    earlier = trained_by(Run(recipe.init_from)) if recipe.init_from else []
+    earlier = trained_by(Run(recipe.init_from), recipe.data.cache_dir) if recipe.init_from else []
     look_at_splits(recipe, [*own, *earlier], screen, looked_at)
     tell_speakers(looked_at, own, screen)
 

@@ -81,7 +81,7 @@ class DataSettings(Section):
     alpha: Fraction = 0.5
     """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
     mixing: Literal["by_length", "every_language"] = "by_length"
-    """Whether a batch holds utterances of like length, or every language at its share; see `data.batching.MIXINGS`."""
+    """Whether a batch holds utterances of like length, or every language at its share; see `data.sampling.MIXINGS`."""
     ramp_to_target: Switch = False
     """Whether the target's share of the speech rises to all of it over `training.cooldown_updates`."""
     subset_seed: Seed = 0

@@ -88,7 +88,7 @@ def joint(recipe: Recipe) -> list[Stage]:
 def joint_ramp(recipe: Recipe) -> list[Stage]:
     """As `joint`, and over the cooldown the target's share of the speech rises to all of it.
 
-    Reference: as for `data.batching.Ramp`.
+    Reference: as for `data.sampling.Ramp`.
     """
     target_of(recipe)
     (stage,) = joint(recipe.overridden({"data.ramp_to_target": True}, where="compare.arms: joint_ramp"))

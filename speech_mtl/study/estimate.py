@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from speech_mtl.backend import compile_forward
-from speech_mtl.data.examples import parts_to_decode
 from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.sampling import parts_to_decode
 from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import SPLITS, TRANSCRIPT, Batch, Tokens
 from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets, build_weighting

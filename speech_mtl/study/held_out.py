@@ -41,5 +41,6 @@ def look_at_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) 
 
 def _keep_larger(found: dict[Path, Split], split: Split) -> None:
     """Budgets are nested: the larger one holds the smaller."""
-    if split.manifest not in found or len(found[split.manifest].positions) < len(split.positions):
-        found[split.manifest] = split
+    path = split.manifest.path
+    if path not in found or len(found[path].positions) < len(split.positions):
+        found[path] = split

@@ -1,14 +1,12 @@
 """A sequence of tokens, by connectionist temporal classification: the transcript, or one more reading of it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from keras import ops
 
 from speech_mtl.backend import ctc_loss
-from speech_mtl.data.columns import FrameTimes, TokenColumn, min_frames
-from speech_mtl.data.examples import Unusable
+from speech_mtl.data.examples import Unusable, padded_rows
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TOP, TRANSCRIPT, Array, Tokens, Utterance
 from speech_mtl.errors import InputError
@@ -29,6 +27,8 @@ class Ctc(Target):
             that a tokeniser is named after has its own.
         at: The tap of the encoder, of all output layers or of each.
     """
+
+    from_text = True
 
     def __init__(
         self,
@@ -59,10 +59,17 @@ class Ctc(Target):
         return tokens
 
     def num_frames_needed(self, encoded: np.ndarray) -> int:
-        return min_frames(encoded)
+        """One a token, and a blank between equal neighbours."""
+        return len(encoded) + int(np.count_nonzero(encoded[1:] == encoded[:-1]))
 
-    def column(self, encoded: Sequence[Any], frame_times_s: FrameTimes) -> TokenColumn:  # noqa: ARG002
-        return TokenColumn.of_rows(encoded)
+    def rows(self, encoded: np.ndarray | None) -> np.ndarray:
+        return np.zeros(0, np.int32) if encoded is None else encoded
+
+    def values(self, rows: np.ndarray, times_s: Callable[[], np.ndarray]) -> np.ndarray:  # noqa: ARG002
+        return rows
+
+    def stacked(self, values: Sequence[np.ndarray]) -> Tokens:
+        return Tokens(*padded_rows(values, np.int32))
 
     def nothing(self) -> Tokens:
         return Tokens(np.zeros((0, 0), np.int32), np.zeros(0, np.int32))

@@ -1,15 +1,31 @@
 """Yes or no questions about every frame: articulatory features of the phones, speech and pause."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from speech_mtl.data.columns import Segments
 from speech_mtl.targets.tags import TagTarget, yes_or_no
 from speech_mtl.targets.target import LARGEST, LabelError
 
 ENDS = "end_s"
+
+
+class Segments(NamedTuple):
+    """The labels of an utterance over frames.
+
+    Attributes:
+        ends_s: (N,) float32, seconds at which each segment ends; it begins where the one before ends, the first at 0.
+        values: (N, K) float32, NaN where unknown.
+    """
+
+    ends_s: np.ndarray
+    values: np.ndarray
+
+    def at(self, times_s: np.ndarray) -> np.ndarray:
+        """(E,) times -> (E, K) values of the segments there; NaN behind the last."""
+        beyond = np.full((1, self.values.shape[1]), np.nan, np.float32)
+        return np.concatenate([self.values, beyond])[np.searchsorted(self.ends_s, times_s, side="right")]
 
 
 class FrameTags(TagTarget):
@@ -35,6 +51,19 @@ class FrameTags(TagTarget):
                 if known is not None:
                     values[row, number] = known
         return Segments(ends_s, values)
+
+    def rows(self, encoded: Segments | None) -> np.ndarray:
+        """(n, 1 + K), the ends before the values."""
+        return np.zeros((0, 1 + len(self.tags)), np.float32) if encoded is None else np.column_stack(encoded)
+
+    def values(self, rows: np.ndarray, times_s: Callable[[], np.ndarray]) -> np.ndarray:
+        return Segments(rows[:, 0], rows[:, 1:]).at(times_s())
+
+    def stacked(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        filled = np.full((len(values), max(map(len, values)), len(self.tags)), np.nan, np.float32)
+        for row, own in zip(filled, values, strict=True):
+            row[: len(own)] = own
+        return filled
 
     def decode(self, outputs: np.ndarray) -> dict[str, list[int]]:
         return {tag: (column > 0).astype(int).tolist() for tag, column in zip(self.tags, outputs.T, strict=True)}

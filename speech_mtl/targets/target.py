@@ -1,13 +1,12 @@
 """What every target has: from a label to a loss, and from what a head says to errors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from keras import ops
 
-from speech_mtl.data.columns import Column, FrameColumn, FrameTimes, UtteranceColumn
 from speech_mtl.data.store import DURATION_TOLERANCE
 from speech_mtl.datatypes import TOP, Array, Utterance
 from speech_mtl.errors import InputError
@@ -45,6 +44,9 @@ class Target(ABC):
     by_language: bool = False
     """Whether each language has a weight of its own in the objective, or the target has one."""
 
+    from_text: bool = False
+    """Whether what it predicts is made of transcripts."""
+
     likelihood_factor: ClassVar[float] = 1.0
     """Of the loss in the negative log likelihood: a squared error has a half, see Kendall et al. 2018, equation 5."""
 
@@ -58,7 +60,7 @@ class Target(ABC):
 
     @abstractmethod
     def encode(self, utterance: Utterance, language: str) -> Any:
-        """What is known of an utterance, as `column` takes it; None where it is unknown, as a whole or in every entry.
+        """What is known of an utterance, as `rows` takes it; None where it is unknown, as a whole or in every entry.
 
         Args:
             utterance: The utterance.
@@ -74,8 +76,16 @@ class Target(ABC):
         return 1
 
     @abstractmethod
-    def column(self, encoded: Sequence[Any], frame_times_s: FrameTimes) -> Column:
-        """The column of what `encode` gave for some utterances."""
+    def rows(self, encoded: Any) -> np.ndarray:
+        """(n, ...), what `encode` gave as it is held in memory; no rows of what is unknown."""
+
+    @abstractmethod
+    def values(self, rows: np.ndarray, times_s: Callable[[], np.ndarray]) -> np.ndarray:
+        """What the rows of an utterance say, NaN where unknown; over frames, by the (E,) times of their middles."""
+
+    @abstractmethod
+    def stacked(self, values: Sequence[np.ndarray]) -> Any:
+        """What `values` gave for the utterances of a batch, as `Batch.targets` has it."""
 
     @abstractmethod
     def nothing(self) -> Any:
@@ -236,10 +246,14 @@ class LabelTarget(Target):
             raise _bad_label(self.name, self.label, utterance, error) from None
         return None if np.isnan(encoded.values if self.over_frames else encoded).all() else encoded
 
-    def column(self, encoded: Sequence[Any], frame_times_s: FrameTimes) -> Column:
-        if self.over_frames:
-            return FrameColumn.of_rows(encoded, self.shape[0], frame_times_s)
-        return UtteranceColumn.of_rows(encoded, self.shape)
+    def rows(self, encoded: Any) -> np.ndarray:
+        return np.zeros((0, *self.shape), np.float32) if encoded is None else np.asarray(encoded, np.float32)[None]
+
+    def values(self, rows: np.ndarray, times_s: Callable[[], np.ndarray]) -> np.ndarray:  # noqa: ARG002
+        return rows[0] if len(rows) else np.full(self.shape, np.nan, np.float32)
+
+    def stacked(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        return np.stack(values)
 
     def nothing(self) -> np.ndarray:
         return np.zeros((0, *([0] if self.over_frames else []), *self.shape), np.float32)

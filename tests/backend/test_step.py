@@ -8,7 +8,7 @@ from made_up_targets import tokens as targets_of
 
 from speech_mtl.backend import compile_forward, compile_step, ctc_loss
 from speech_mtl.backend.step import StepResult
-from speech_mtl.data.columns import padded_rows
+from speech_mtl.data.examples import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.run.build import build_optimizer

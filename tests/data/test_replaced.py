@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech_mtl.data.batching import Draw, TrainingPlan, batches, collate
-from speech_mtl.data.columns import TokenColumn, min_frames
-from speech_mtl.data.examples import Examples, Reading, load_examples
-from speech_mtl.data.manifest import read_manifest, write_manifest
+from speech_mtl.data.examples import Column, Examples, Reading, batches, collate, load_examples
+from speech_mtl.data.manifest import Manifest, open_manifest, write_manifest
 from speech_mtl.data.replaced import GROUP_SIZE, with_noise, with_shuffled_transcripts
+from speech_mtl.data.sampling import Draw, TrainingPlan
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
@@ -26,26 +25,27 @@ def frames_of(num_samples: int) -> int:
     return num_samples // 640
 
 
-READING = Reading("en", [Ctc(TRANSCRIPT, {"en": TOKENIZER})], frames_of)
+CTC = Ctc(TRANSCRIPT, {"en": TOKENIZER})
+READING = Reading("en", [CTC], frames_of)
 
 
-def loaded(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Path, Examples]:
+def loaded(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Manifest, Examples]:
     """A manifest of (text, seconds) whose audio is noise of various levels, and its examples."""
-    manifest = tmp_path / "en" / "train.jsonl"
-    records = []
+    path, records = tmp_path / "en" / "train.jsonl", []
     for i, (text, seconds) in enumerate(utterances):
-        path = tmp_path / "audio" / f"{i}.wav"
-        path.parent.mkdir(exist_ok=True)
+        audio = tmp_path / "audio" / f"{i}.wav"
+        audio.parent.mkdir(exist_ok=True)
         speech = np.random.default_rng([1, i]).uniform(-1, 1, round(seconds * 16_000))
-        soundfile.write(path, speech * (0.01 + 0.9 * (i % 3) / 3), 16_000)
-        records.append(Utterance(f"u{i}", path, "en", text, seconds))
-    write_manifest(manifest, records)
-    store = open_store(tmp_path / "cache", "en-train", lambda: read_manifest(manifest), AudioLimits(16_000, 0.03, 30.0))
+        soundfile.write(audio, speech * (0.01 + 0.9 * (i % 3) / 3), 16_000)
+        records.append(Utterance(f"u{i}", audio, "en", text, seconds))
+    write_manifest(path, records)
+    manifest = open_manifest(path, tmp_path / "cache")
+    store = open_store(tmp_path / "cache", "en-train", manifest, AudioLimits(16_000, 0.03, 30.0))
     return manifest, load_examples(manifest, store, np.flatnonzero(store.num_samples), READING)
 
 
 def tokens_of(examples: Examples, number: int) -> np.ndarray:
-    return examples.targets[TRANSCRIPT].of(number, 0, 1.0)
+    return examples.targets[TRANSCRIPT][number]
 
 
 def texts_of(examples: Examples) -> list[str]:
@@ -111,13 +111,13 @@ def test_noise_goes_by_the_position_in_the_manifest(spoken):
 
 
 @pytest.fixture
-def many(tmp_path) -> tuple[Path, Examples]:
+def many(tmp_path) -> tuple[Manifest, Examples]:
     """100 utterances of 0.2 to 1 s, half of them with hardly more frames than their transcript needs."""
     generator = np.random.default_rng(0)
     utterances = []
     for i in range(100):
         text = "".join(generator.choice(list("abcdefgh"), size=generator.integers(2, 12)))
-        least_s = 0.04 * min_frames(np.array(TOKENIZER.encode(text)))
+        least_s = 0.04 * CTC.num_frames_needed(np.array(TOKENIZER.encode(text)))
         utterances.append((text, max(0.2, least_s + 0.01 if i % 2 else generator.uniform(least_s, 1.0))))
     return loaded(tmp_path, utterances)
 
@@ -130,17 +130,17 @@ def test_shuffling_moves_every_transcript_and_loses_none(many):
     assert Counter(texts_of(shuffled)) == Counter(texts_of(examples))
     assert all(new != old for new, old in zip(texts_of(shuffled), texts_of(examples), strict=True))
     for i, size in enumerate(shuffled.num_samples):
-        assert min_frames(tokens_of(shuffled, i)) <= frames_of(size)
+        assert CTC.num_frames_needed(tokens_of(shuffled, i)) <= frames_of(size)
     assert shuffled.store is examples.store
 
 
 def test_transcripts_move_among_utterances_of_similar_duration(many):
     manifest, examples = many
     own = np.arange(len(examples), dtype=np.int32)  # each transcript is one token of its own
-    examples.targets["again"] = examples.targets[TRANSCRIPT] = TokenColumn(own, np.arange(len(examples) + 1))
+    examples.targets["again"] = examples.targets[TRANSCRIPT] = Column(CTC, own, np.arange(len(examples) + 1), np.zeros)
     shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
     rank = np.argsort(np.argsort(examples.num_samples, kind="stable"))
-    found, again = (np.concatenate([one.of(i, 0, 1.0) for i in own.tolist()]) for one in shuffled.targets.values())
+    found, again = (np.concatenate([one[i] for i in own.tolist()]) for one in shuffled.targets.values())
     np.testing.assert_array_equal(again, found, "all that is read of a transcript is exchanged with it")
     np.testing.assert_array_equal(rank[found] // GROUP_SIZE, rank // GROUP_SIZE)
     assert abs(np.corrcoef(rank[found] % GROUP_SIZE, rank % GROUP_SIZE)[0, 1]) < 0.35

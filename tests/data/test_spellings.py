@@ -1,4 +1,4 @@
-"""Words in two spellings: see `spellings` for what holds for a script, `text.RULES` for what holds for a language."""
+"""Words in two spellings: see `text.unified` for rules of a script, `rules.RULES` for those of a language."""
 
 import unicodedata
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import soundfile
 
 from speech_mtl.data import store as store_module
 from speech_mtl.data.audio import read_audio
-from speech_mtl.data.store import AudioLimits, Skipped, open_store
+from speech_mtl.data.store import AudioLimits, Skipped, open_store, refuse_many
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 
@@ -49,7 +51,14 @@ def counted(monkeypatch) -> list[Path]:
 
 
 def opened(tmp_path: Path, utterances: list[Utterance], limits: AudioLimits = LIMITS, **kwargs):
-    return open_store(tmp_path / "cache", "cs-train", lambda: iter(utterances), limits, **kwargs)
+    return open_store(tmp_path / "cache", "cs-train", manifest_of(utterances), limits, **kwargs)
+
+
+def manifest_of(utterances: list[Utterance]) -> Any:
+    """In memory what a store needs of a manifest: names that no file can hold are tried, too."""
+    manifest = MagicMock(at=lambda positions: (utterances[position] for position in positions))
+    manifest.__len__.return_value = len(utterances)
+    return manifest
 
 
 def test_values(tmp_path, utterances):
@@ -176,16 +185,16 @@ def test_samples_without_their_index_are_not_used(tmp_path, utterances, counted)
 
 
 def test_progress_sees_every_utterance_once(tmp_path, utterances):
-    seen: list[str] = []
+    seen: list[int] = []
 
-    def progress(items):
-        for item in items:
-            seen.append(item.id)
-            yield item
+    def progress(positions):
+        for position in positions:
+            seen.append(position)
+            yield position
 
     opened(tmp_path, utterances, progress=progress)
     opened(tmp_path, utterances, progress=progress)
-    assert seen == ["0", "1", "2", "3", "4"]
+    assert seen == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -325,7 +334,7 @@ def test_two_writers_at_a_time_leave_one_whole_cache(tmp_path, utterances, monke
 
 @pytest.mark.parametrize("name", ["../../x-train", "/etc/x", "a\0b", "x" * 1000, "."])
 def test_the_name_of_a_cache_stays_in_its_folder(name, tmp_path, utterances):
-    store = open_store(tmp_path / "a" / "cache", name, lambda: iter(utterances), LIMITS)
+    store = open_store(tmp_path / "a" / "cache", name, manifest_of(utterances), LIMITS)
     assert store.path.parent == tmp_path / "a" / "cache"
 
 
@@ -336,3 +345,30 @@ def test_names_that_no_file_can_have_are_skipped(tmp_path, utterances):
         "missing",
         "unreadable",
     ]
+
+
+@pytest.mark.parametrize(
+    ("num_skipped", "num_read", "allowed", "refused"),
+    [
+        (0, 10, 0.01, False),
+        (1, 2, 0.001, False),
+        (1, 2, 0.0, True),
+        (1, 1000, 0.0, True),
+        (0, 1000, 0.0, False),
+        (1, 1, 0.5, True),
+        (2, 150, 0.01, True),
+        (2, 200, 0.01, False),
+        (3, 200, 0.01, True),
+        (3, 200, 0.02, False),
+        (5, 5, 0.99, True),
+    ],
+)
+def test_refuse_many(num_skipped, num_read, allowed, refused):
+    skipped = [Skipped(f"m.jsonl:{i}", "silent", "x") for i in range(num_skipped)]
+    manifest: Any = "m.jsonl"
+    if not refused:
+        refuse_many(manifest, skipped, num_read, allowed)
+        return
+    with pytest.raises(InputError, match=rf"m\.jsonl: {num_skipped} of {num_read}") as caught:
+        refuse_many(manifest, skipped, num_read, allowed)
+    assert f"{num_skipped} silent" in caught.value.received

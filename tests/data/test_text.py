@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech_mtl.data.text import RULES, SPACING, damaged_letters, is_spaced, language_rule, normalize
+from speech_mtl.data.rules import RULES, SPACING, is_spaced, language_rule
+from speech_mtl.data.text import damaged_letters, normalize
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
 

@@ -6,7 +6,7 @@ import soundfile
 from scipy.special import log_softmax
 
 from speech_mtl.data.examples import Reading, load_examples
-from speech_mtl.data.manifest import read_manifest, write_manifest
+from speech_mtl.data.manifest import open_manifest, write_manifest
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
@@ -168,9 +168,9 @@ def test_transcribes_examples(recognizer, tmp_path):
         soundfile.write(tmp_path / f"{i}.flac", waveform, 16_000)
         seconds = len(waveform) / 16_000
         utterances.append(Utterance(f"u{i}", tmp_path / f"{i}.flac", "bb", "xyz", seconds))
-    manifest = tmp_path / "bb" / "dev.jsonl"
-    write_manifest(manifest, utterances)
-    store = open_store(tmp_path / "cache", "bb", lambda: read_manifest(manifest), AudioLimits(16_000, 0.1, 30))
+    write_manifest(tmp_path / "bb" / "dev.jsonl", utterances)
+    manifest = open_manifest(tmp_path / "bb" / "dev.jsonl", tmp_path / "cache")
+    store = open_store(tmp_path / "cache", "bb", manifest, AudioLimits(16_000, 0.1, 30))
     reading = Reading("bb", [Ctc(TRANSCRIPT, recognizer.tokenizers)], recognizer.model.num_encoder_frames)
     examples = load_examples(manifest, store, np.arange(3), reading)
     found = list(recognizer.transcribe_examples(examples, ["u0", "u1", "u2"], "bb", batch_s=2.0))

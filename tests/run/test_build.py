@@ -3,7 +3,7 @@ import pytest
 from made_up_targets import model_of
 from tiny_encoders import encoder_settings, feature_settings
 
-from speech_mtl.data.batching import Ramp
+from speech_mtl.data.sampling import Ramp
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models.features import LogMel
 from speech_mtl.run.build import build_optimizer, build_plan, build_schedule, build_targets

@@ -62,7 +62,7 @@ def test_every_language_and_split_has_a_row_and_its_hypotheses(run: Run):
 def test_the_training_split_is_that_of_the_budget(run: Run):
     (row,) = evaluate(run, ["train"], ["aa"])
     split = open_split(run.recipe(), "aa", "train")
-    texts = [u.text for i, u in enumerate(read_manifest(split.manifest)) if i in set(split.positions)]
+    texts = [u.text for i, u in enumerate(read_manifest(split.manifest.path)) if i in set(split.positions)]
     assert row["num_utterances"] == len(texts) < 12
     records = [json.loads(line) for line in (run.path / "hypotheses" / "aa-train.jsonl").read_text().splitlines()]
     assert [record["reference"] for record in records] == texts

@@ -6,15 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speech_mtl.data import examples as examples_module
+from speech_mtl.data import manifest as manifest_module
+from speech_mtl.data import sampling
 from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
+from speech_mtl.files import read_json_lines
 from speech_mtl.run.evaluate import load_references
+from speech_mtl.run.held_out import look, trained_splits
+from speech_mtl.run.made_from import sources
 from speech_mtl.run.speech import Split, make_tokenizer, open_split, skipped_by_reason, training_examples
+from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.targets.target import Target
@@ -93,11 +98,33 @@ def test_budgets_are_nested_and_independent_of_the_seed_of_a_run(tiny_recipe: Re
     assert len(chosen[3]) == 12
 
 
+def test_a_manifest_is_parsed_once_whatever_is_made_of_it(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    parsed: list[str] = []
+
+    def counting(path, *arguments):
+        for where, line in read_json_lines(path, *arguments):
+            parsed.append(where)
+            yield where, line
+
+    monkeypatch.setattr(manifest_module, "read_json_lines", counting)
+    recipe = budgeted(tiny_recipe, total_s(tiny_recipe) / 2).overridden(
+        {"data.cache_dir": str(tiny_recipe.data.dir / "cache")}
+    )
+    parsed.clear()
+    for _ in range(2):
+        split = open_split(recipe, "aa", "train")
+        examples = training_examples(recipe, split, targets_of(recipe, split), network())
+        trained = trained_splits([split])
+        look([open_split(recipe, "aa", "dev")], trained, None, Screen(quiet=True))
+        assert 0 < len(examples) < sources([split])["aa train"]["num_lines"] == 12
+    assert len(parsed) == len(set(parsed)) > 12, "each line of both manifests"
+
+
 def test_what_a_budget_does_not_need_is_not_decoded(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
     budget_s = total_s(tiny_recipe) / 4
     recipe = budgeted(tiny_recipe, budget_s)
     whole = open_split(recipe, "aa", "train")
-    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.2 * budget_s)
+    monkeypatch.setattr(sampling, "SMALLEST_PART_S", 1.2 * budget_s)
     part = open_split(recipe, "aa", "train")
     np.testing.assert_array_equal(part.positions, whole.positions)
     for position in part.positions:
@@ -113,7 +140,7 @@ def test_more_is_decoded_where_a_part_holds_less_than_it_says(tiny_recipe: Recip
     write_manifest(
         path, [replace(utterance, duration_s=1.09 * utterance.duration_s) for utterance in read_manifest(path)]
     )
-    monkeypatch.setattr(examples_module, "SMALLEST_PART_S", 1.02 * budget_s)
+    monkeypatch.setattr(sampling, "SMALLEST_PART_S", 1.02 * budget_s)
     split = open_split(budgeted(tiny_recipe, budget_s), "aa", "train")
     np.testing.assert_array_equal(split.positions, expected)
 
@@ -186,8 +213,8 @@ def assert_same_examples(one: Examples, other: Examples) -> None:
     np.testing.assert_array_equal(one.positions, other.positions)
     assert one.targets.keys() == other.targets.keys()
     for name, column in one.targets.items():
-        for pair in zip(vars(column).values(), vars(other.targets[name]).values(), strict=True):
-            np.testing.assert_array_equal(*pair)
+        np.testing.assert_array_equal(column.rows, other.targets[name].rows)
+        np.testing.assert_array_equal(column.starts, other.targets[name].starts)
     for position in one.positions:
         np.testing.assert_array_equal(one.store[position], other.store[position])
     assert one.skipped == other.skipped

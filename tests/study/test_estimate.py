@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from speech_mtl.data import examples
+from speech_mtl.data import sampling
 from speech_mtl.run.folder import Run
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import estimate
@@ -104,7 +104,7 @@ def test_speech_that_no_budget_needs_is_not_counted(
 ):
     plan = plan_comparison(tiny_recipe, tmp_path / "out")
     whole = decoded_bytes(plan)
-    monkeypatch.setattr(examples, "SMALLEST_PART_S", 8.0)
+    monkeypatch.setattr(sampling, "SMALLEST_PART_S", 8.0)
     open_speech(plan)
     decoded = sum(path.stat().st_size for path in tiny_recipe.data.cache_dir.glob("*.pcm"))
     assert decoded_bytes(plan) == pytest.approx(decoded, rel=0.01)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from speech_mtl.data.batching import Ramp, TrainingPlan
+from speech_mtl.data.sampling import Ramp, TrainingPlan
 from speech_mtl.errors import InputError
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import ARMS, REHEARSED, Stage, find_arm

@@ -1,6 +1,7 @@
 """Sequences of tokens as targets: what is encoded, several at once, and one inside the encoder."""
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,20 @@ def test_intermediate_ctc_of_no_weight_changes_nothing(intermediate: Recipe, tmp
     ]
     curves = [[json.loads(line)["losses"] for line in run.log_path.read_text("utf-8").splitlines()] for run in runs]
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-5)
+
+
+def test_frames_needed_are_what_paths_need():
+    """The shortest path that collapses to the tokens, found by trying all."""
+    for size in (1, 2, 3):
+        for tokens in product((1, 2), repeat=size):
+            for num_frames in range(1, 6):
+                paths = product((0, 1, 2), repeat=num_frames)
+                if any(collapsed(path) == list(tokens) for path in paths):
+                    assert Ctc(TRANSCRIPT, {"aa": LATIN}).num_frames_needed(np.array(tokens)) == num_frames, tokens
+                    break
+            else:
+                pytest.fail(f"no path for {tokens}")
+
+
+def collapsed(path: tuple[int, ...]) -> list[int]:
+    return [token for i, token in enumerate(path) if token and (i == 0 or token != path[i - 1])]

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import scipy.special
 
-from speech_mtl.data.columns import Segments
 from speech_mtl.settings.tasks import LabelTaskSection
 from speech_mtl.targets.classes import Classes
-from speech_mtl.targets.frame_tags import ENDS, FrameTags
+from speech_mtl.targets.frame_tags import ENDS, FrameTags, Segments
 from speech_mtl.targets.number import Number
 from speech_mtl.targets.tags import Tags
 from speech_mtl.targets.target import LabelError, LabelTarget

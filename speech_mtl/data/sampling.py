@@ -1,24 +1,78 @@
-"""Examples -> batches: which examples make which batch, and then their arrays.
+"""Which utterances make up a budget of speech, and which of these make which batch.
 
-    TrainingPlan.batches / plan_evaluation (which examples make which batch) -> batches (arrays, ahead of time)
-
-Which examples make which batch is decided beforehand, from a seed and nothing else: training can go on at any batch,
-and the same seed gives the same batches whatever the number of threads.
+All of it is decided beforehand, from lengths and a seed and nothing else: training can go on at any batch, and the same
+seed gives the same batches whatever the number of threads.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
 import numpy as np
 
-from speech_mtl.data.audio import add_noise, change_speed
-from speech_mtl.data.columns import padded_rows
-from speech_mtl.data.examples import Examples
-from speech_mtl.datatypes import Batch
+from speech_mtl.data.store import WaveformStore
+from speech_mtl.errors import InputError
+
+SMALLEST_PART_S = 3600.0
+"""As much of a manifest is decoded at least: enough to judge by whether its audio can be used."""
+
+
+def parts_to_decode(durations_s: np.ndarray, budget_s: float, seed: int) -> Iterator[np.ndarray]:
+    """What to decode for a budget of speech: ever larger parts of a manifest, until one turns out to hold it.
+
+    Parts are 1, 2, 4, ... hours, so that several budgets share one. The first holds a tenth more than the budget, of
+    which some may be unusable.
+
+    Args:
+        durations_s: (N,) as the manifest says.
+        budget_s: Seconds of speech.
+        seed: That of `within_budget`.
+
+    Yields:
+        Positions in the manifest. Where it has no such parts, all of it is to be decoded.
+    """
+    order = _drawn(len(durations_s), seed)
+    ends_s = np.cumsum(durations_s[order])
+    part_s = SMALLEST_PART_S
+    while part_s < ends_s[-1]:
+        if part_s >= 1.1 * budget_s:
+            yield order[: int(np.searchsorted(ends_s, part_s)) + 1]
+        part_s *= 2
+
+
+def _drawn(num_utterances: int, seed: int) -> np.ndarray:
+    """The order in which a budget takes a manifest's utterances."""
+    return np.random.default_rng(seed).permutation(num_utterances)
+
+
+def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: int, seed: int) -> np.ndarray:
+    """Positions of the utterances that make up a budget of speech: nested, so that a larger budget holds a smaller one.
+
+    Args:
+        store: The decoded manifest.
+        budget_s: Seconds of speech; None for all.
+        sample_rate_hz: Rate of the store.
+        seed: Decides the order in which utterances are taken.
+
+    Raises:
+        InputError: The budget is larger than what there is, by more than 1 %.
+    """
+    usable = np.flatnonzero(store.num_samples)
+    if budget_s is None:
+        return usable
+    order = _drawn(len(store.num_samples), seed)
+    order = order[store.num_samples[order] > 0]
+    seconds = np.cumsum(store.num_samples[order]) / sample_rate_hz
+    if budget_s > seconds[-1] * 1.01:
+        raise InputError(
+            f"A budget of {budget_s / 60:g} minutes is more than there is in {store.path.stem}",
+            expected=f"at most {seconds[-1] / 60:.1f} minutes",
+            received=f"{budget_s / 60:g} minutes",
+            action="lower budget_s, or compare.budgets_min in a comparison",
+        )
+    return np.sort(order[: int(np.searchsorted(seconds, budget_s, side="right"))])
 
 
 @dataclass(frozen=True)
@@ -176,40 +230,3 @@ MIXINGS = {"by_length": cut, "every_language": cut_every_language}
 def plan_evaluation(language: int, durations_s: np.ndarray, batch_s: float) -> list[list[Draw]]:
     """Every example once, in batches of similar length."""
     return cut([(float(duration_s), Draw(language, i)) for i, duration_s in enumerate(durations_s)], batch_s)
-
-
-def collate(draws: Sequence[Draw], examples: Mapping[int, Examples]) -> Batch:
-    """Reads and perturbs the waveforms of one batch, and pads them to one rectangle.
-
-    Args:
-        draws: What is in the batch.
-        examples: By language id.
-    """
-    waveforms = [_waveform(draw, examples[draw.language]) for draw in draws]
-    padded, num_samples = padded_rows(waveforms, np.float32)
-    languages = np.array([draw.language for draw in draws], dtype=np.int32)
-    targets = {}
-    for name, column in examples[draws[0].language].targets.items():
-        pairs = zip(draws, waveforms, strict=True)
-        rows = [examples[draw.language].targets[name].of(draw.example, len(own), draw.speed) for draw, own in pairs]
-        targets[name] = column.stacked(rows)
-    return Batch(padded, num_samples, languages, targets)
-
-
-def _waveform(draw: Draw, examples: Examples) -> np.ndarray:
-    waveform = change_speed(examples.store[int(examples.positions[draw.example])], draw.speed)
-    if draw.snr_db is not None:
-        waveform = add_noise(waveform, draw.snr_db, np.random.default_rng(draw.seed))
-    return waveform
-
-
-def batches(plan: Iterable[list[Draw]], examples: Mapping[int, Examples], num_threads: int) -> Iterator[Batch]:
-    """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
-    ahead: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(num_threads) as pool:
-        for draws in plan:
-            ahead.append(pool.submit(collate, draws, examples))
-            if len(ahead) > 2 * num_threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()

@@ -1,39 +1,87 @@
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny_speech import LIMITS, everything, frames_of, loaded, opened
 
-from speech_mtl.data.audio import add_noise, change_speed
-from speech_mtl.data.batching import (
+from speech_mtl.data.sampling import (
     Draw,
     Ramp,
     TrainingPlan,
-    batches,
-    collate,
     cut,
     cut_every_language,
+    parts_to_decode,
     plan_evaluation,
+    within_budget,
 )
-from speech_mtl.data.columns import padded_rows
-from speech_mtl.data.examples import (
-    Examples,
-    Reading,
-    load_examples,
-    utterances_at,
-)
-from speech_mtl.data.manifest import read_manifest
-from speech_mtl.data.store import open_store
-from speech_mtl.data.tokenizer import CharacterTokenizer
-from speech_mtl.datatypes import TRANSCRIPT, Batch
-from speech_mtl.targets.ctc import Ctc
+from speech_mtl.errors import InputError
+
+# --- budgets
 
 
-def arrays(batch: Batch) -> list[np.ndarray]:
-    return [*batch[:3], *batch.targets[TRANSCRIPT]]
+def fake_store(num_samples: np.ndarray) -> Any:
+    return SimpleNamespace(num_samples=num_samples, path=Path("cs-train.pcm"))
+
+
+@pytest.fixture
+def store() -> Any:
+    """100 utterances of 1 to 5 s; every tenth is skipped."""
+    num_samples = np.random.default_rng(0).integers(16_000, 80_000, 100)
+    num_samples[::10] = 0
+    return fake_store(num_samples)
+
+
+def test_budgets_are_nested_and_close(store):
+    smaller: set[int] = set()
+    for budget_s in (20, 21, 60, 120, 200):
+        chosen = within_budget(store, budget_s, 16_000, seed=5)
+        assert np.all(np.diff(chosen) > 0), "in the manifest's order, each once"
+        assert smaller <= set(chosen.tolist())
+        smaller = set(chosen.tolist())
+        seconds = store.num_samples[chosen].sum() / 16_000
+        assert budget_s - 5 < seconds <= budget_s
+        assert (store.num_samples[chosen] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "hours"),
+    [(60, [1, 2, 4]), (3270, [1, 2, 4]), (3300, [2, 4]), (6500, [2, 4]), (13_000, [4]), (14_000, []), (99_999, [])],
+)
+def test_parts_hold_the_budget_and_are_few(budget_s: float, hours: list[int]):
+    durations_s = np.random.default_rng(0).uniform(1, 9, 4000)  # 5.6 hours
+    parts = list(parts_to_decode(durations_s, budget_s, seed=5))
+    sizes_s = [durations_s[part].sum() for part in parts]
+    assert all(hour * 3600 <= size_s < hour * 3600 + 9 for hour, size_s in zip(hours, sizes_s, strict=True))
+    store = fake_store((durations_s * 16_000).astype(int))
+    assert all(set(within_budget(store, budget_s, 16_000, 5)) < set(part) for part in parts)
+
+
+def test_budget_seed(store):
+    one, again, other = (within_budget(store, 60, 16_000, seed).tolist() for seed in (1, 1, 2))
+    assert one == again
+    assert one != other
+
+
+def test_a_budget_is_spread_over_the_manifest(store):
+    chosen = within_budget(store, 100, 16_000, seed=0)
+    assert chosen.max() > 80
+    assert chosen.min() < 20
+
+
+def test_no_budget_is_all_that_is_usable(store):
+    np.testing.assert_array_equal(within_budget(store, None, 16_000, 0), np.flatnonzero(store.num_samples))
+
+
+def test_budget_above_what_there_is(store):
+    total_s = store.num_samples.sum() / 16_000
+    assert len(within_budget(store, total_s * 1.005, 16_000, 0)) == 90, "up to 1 % more is all there is"
+    with pytest.raises(InputError, match="cs-train") as caught:
+        within_budget(store, total_s * 1.05, 16_000, 0)
+    assert f"{total_s / 60:.1f} minutes" in caught.value.expected
 
 
 # --- plans
@@ -242,82 +290,3 @@ def test_evaluation_takes_each_once():
     assert sorted(draw.example for draw in draws) == list(range(60))
     assert {(draw.language, draw.speed, draw.snr_db) for draw in draws} == {(3, 1.0, None)}
     assert all(max(durations[draw.example] for draw in batch) * len(batch) <= 20.0 for batch in plan)
-
-
-# --- arrays
-
-
-@pytest.fixture
-def examples(tmp_path) -> dict[int, Examples]:
-    """Language 4 has three examples, and language 7 the last two of them."""
-    manifest, store = opened(tmp_path, [("ab", 0.5), ("c", 0.25), ("dcba", 1.0)])
-    last_two = loaded(manifest, store, np.array([1, 2]))
-    return {4: loaded(manifest, store), 7: last_two}
-
-
-def test_collate(examples):
-    batch = collate([Draw(7, 1), Draw(4, 0), Draw(4, 1)], examples)
-    assert [array.dtype for array in arrays(batch)] == ["float32", "int32", "int32", "int32", "int32"]
-    assert batch.waveforms.shape == (3, 16_000)
-    assert batch.num_samples.tolist() == [16_000, 8000, 4000]
-    assert batch.language_ids.tolist() == [7, 4, 4]
-    assert batch.targets[TRANSCRIPT].sizes.tolist() == [4, 2, 1]
-    assert batch.targets[TRANSCRIPT].ids.tolist() == [[4, 3, 2, 1], [1, 2, 0, 0], [3, 0, 0, 0]]
-    for row, position, size in zip(batch.waveforms, (2, 0, 1), batch.num_samples, strict=True):
-        np.testing.assert_array_equal(row[:size], examples[4].store[position])
-        assert not row[size:].any()
-
-
-def test_speed_then_noise(examples):
-    draw = Draw(4, 2, speed=1.1, snr_db=12.0, seed=99)
-    batch = collate([draw], examples)
-    expected = add_noise(change_speed(examples[4].store[2], 1.1), 12.0, np.random.default_rng(99))
-    np.testing.assert_array_equal(batch.waveforms[0], expected)
-    np.testing.assert_array_equal(collate([draw], examples).waveforms, batch.waveforms)
-
-
-def test_padded_rows():
-    matrix, sizes = padded_rows([np.array([1, 2]), np.array([], int), np.array([3])], np.int32)
-    assert matrix.tolist() == [[1, 2], [0, 0], [3, 0]]
-    assert sizes.tolist() == [2, 0, 1]
-
-
-def test_batches_do_not_depend_on_the_number_of_threads(examples):
-    durations = {i: examples[number].num_samples / 16_000 for i, number in enumerate((4, 7))}
-    plan = TrainingPlan(durations, 3.0, 0.5, 0, speeds=(0.9, 1.1), noise_probability=0.5, pool_batches=4)
-    by_number = {0: examples[4], 1: examples[7]}
-    results = [list(islice(batches(plan.batches(), by_number, threads), 25)) for threads in (1, 4)]
-    for draws, one, other in zip(plan.batches(), *results, strict=False):
-        expected = collate(draws, by_number)
-        for array, again, true in zip(*map(arrays, (one, other, expected)), strict=True):
-            np.testing.assert_array_equal(array, true)
-            np.testing.assert_array_equal(again, true)
-
-
-def test_batches_end_with_the_plan(examples):
-    plan = plan_evaluation(4, examples[4].num_samples / 16_000, 0.6)
-    filled = list(batches(plan, examples, 2))
-    assert [batch.num_samples.tolist() for batch in filled] == [[4000], [8000], [16_000]]
-
-
-def test_an_error_in_a_thread_is_not_lost(examples):
-    with pytest.raises(KeyError):
-        list(batches([[Draw(5, 0)]], examples, 2))
-
-
-def test_chain_from_manifest_to_batch(make_corpus, tmp_path):
-    """The whole chain on a corpus of tones."""
-    manifest = make_corpus() / "bb" / "train.jsonl"
-    store = open_store(tmp_path / "cache", "bb-train", lambda: read_manifest(manifest), LIMITS)
-    tokenizer = CharacterTokenizer.from_texts(
-        [str(utterance.text) for utterance in utterances_at(manifest, everything(store))], "bb"
-    )
-    examples = load_examples(
-        manifest, store, everything(store), Reading("bb", [Ctc(TRANSCRIPT, {"bb": tokenizer})], frames_of)
-    )
-    assert len(examples) == 12
-    plan = TrainingPlan({0: examples.num_samples / 16_000}, 4.0, 0.5, 0)
-    texts = {utterance.text for utterance in read_manifest(manifest)}
-    for batch in islice(batches(plan.batches(), {0: examples}, 2), 5):
-        for row, size in zip(*batch.targets[TRANSCRIPT], strict=True):
-            assert tokenizer.decode(row[:size].tolist()) in texts
