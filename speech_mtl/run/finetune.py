@@ -8,10 +8,9 @@ from typing import Any
 from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
-from speech_mtl.run.methods import beside, find_method, rate_factor
+from speech_mtl.run.methods import beside, find_method, finetuned
 from speech_mtl.run.speech import Wrap, open_split, silent
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.training import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ def finetuning_recipe(
 ) -> Recipe:
     """The settings that train a language from a run's encoder, with the run's other languages beside it.
 
-    Learning rate, updates and schedule are those of `schedule_for` the amount of speech, wherever `overrides` do not
-    say otherwise.
+    It is trained as the section `finetune` of the run's settings says, where `overrides` do not say otherwise.
 
     Raises:
         InputError: It is no trained run, has the language already, cannot learn it in this way, or the new speech
@@ -62,48 +60,20 @@ def finetuning_recipe(
         "manifests": {split: str(path) for split, path in new.manifests.items()},
         "output_layer": new.output_layer if new.language in there.languages else None,
     }
-    recipe = there.overridden(
-        {
-            "name": f"{there.name}-{new.language}",
-            "target": new.language,
-            "languages": languages,
-            "tasks": {},
-            "weighting": {},
-            "gradients": None,
-            "init_from": str(run.path),
-            **schedule_for(0, new.method),
-            **added,
-            **(overrides or {}),
-        }
-    )
+    asked = {
+        "name": f"{there.name}-{new.language}",
+        "target": new.language,
+        "languages": languages,
+        "tasks": {},
+        "weighting": {},
+        "gradients": None,
+        "init_from": str(run.path),
+        **(overrides or {}),
+    }
+    recipe = finetuned(there, 0.0, added, asked)
     split = open_split(recipe, new.language, "train", wrap)
     minutes = float(split.store.num_samples[split.positions].sum()) / recipe.data.sample_rate_hz / 60
-    schedule = schedule_for(minutes, new.method, rate_factor(recipe))
-    return recipe.overridden({**schedule, **added, **(overrides or {})})
-
-
-def schedule_for(minutes: float, method: str = "finetune", factor: float = 1.0) -> dict[str, Any]:
-    """How to train on so much speech: settings by dotted key, whatever those of the run were.
-
-    Everything is trained at once: with 10 and with 40 minutes of Mandarin no way of unfreezing had fewer errors
-    (`recipes/transfer/README.md`). A column starts from random weights: it takes longer, with rate and warm-up as for
-    any new network. That more speech takes more updates is experience, and was not measured.
-
-    Args:
-        minutes: Of the new language.
-        method: How it is learnt; see `methods`.
-        factor: Of the learning rate; see `methods.rate_factor`. A column has its own rate.
-    """
-    if method == "progressive":
-        rate, num_updates = TrainingSettings().learning_rate, 2400 if minutes < 60 else 4800
-    else:
-        rate, num_updates = 1e-3 * factor, 1200 if minutes < 60 else 2400
-    return {
-        "training.unfreezing": {"kind": "all"},
-        "training.learning_rate": rate,
-        "training.warmup_updates": None,
-        "training.num_updates": num_updates,
-    }
+    return finetuned(there, minutes, added, asked)
 
 
 def _refuse_unasked(run: Run, new: NewLanguage, known: list[str]) -> None:

@@ -37,7 +37,7 @@ from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.run.build import build_targets
 from speech_mtl.run.weights import COPY_AGAIN
 from speech_mtl.scoring.rows import Amount, Rate
-from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe import OF_SEVERAL, Recipe
 from speech_mtl.settings.recipe_file import RUN_SETTINGS, load_recipe, refuse_no_run
 from speech_mtl.settings.tasks import LabelTaskSection
 from speech_mtl.targets.target import LabelTarget, Target
@@ -107,7 +107,7 @@ class Run:
         """
         refuse_no_run(self.path)
         self._refuse_other_format()
-        return load_recipe(self.settings_path)
+        return load_recipe(self.settings_path, leave_out=OF_SEVERAL)
 
     def _refuse_other_format(self) -> None:
         """A folder without a file about it is of the first format, which had none."""

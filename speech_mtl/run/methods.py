@@ -4,7 +4,7 @@ A method is a function of the trained run's recipe and the new language that ret
 write such a function under `@method`; `tests/run/test_methods.py` finds it by itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from speech_mtl.errors import InputError
@@ -12,12 +12,6 @@ from speech_mtl.settings.network import ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
 
 Method = Callable[[Recipe, str], dict[str, Any]]
-
-FROZEN_RATE = 10.0
-"""How many times as high the learning rate is where the encoder stays as it is: what is new is small and has far to go.
-
-Evidence: `recipes/transfer/README.md`.
-"""
 
 METHODS: dict[str, Method] = {}
 """Every method by name."""
@@ -69,9 +63,20 @@ def progressive(there: Recipe, language: str) -> dict[str, Any]:
     return {"encoder": ProgressiveSettings.beside(there.encoder, list(there.languages), language)}
 
 
-def rate_factor(recipe: Recipe) -> float:
-    """How many times as high the learning rate is for what a recipe trains as for a whole encoder."""
-    return FROZEN_RATE if recipe.training.unfreezing.leaves_encoder else 1.0
+def finetuned(recipe: Recipe, minutes: float, added: Mapping[str, Any], asked: Mapping[str, Any]) -> Recipe:
+    """The recipe of a run that learns a language from another one as the section `finetune` says.
+
+    Args:
+        recipe: The settings.
+        minutes: Of the language's training speech.
+        added: What a method sets, by dotted key; a new encoder among them is trained as one.
+        asked: What is set besides, and counts for more.
+    """
+    own = recipe.overridden({key: asked[key] for key in asked if key.partition(".")[0] == "finetune"}).finetune
+    planned = recipe.overridden({**own.schedule(minutes, new_encoder="encoder" in added), **added, **asked})
+    if "training.learning_rate" in asked or not planned.training.unfreezing.leaves_encoder:
+        return planned
+    return planned.overridden({"training.learning_rate": own.learning_rate * own.frozen_factor})
 
 
 def beside(num_languages: int, rehearse: float = 0.0) -> dict[str, Any]:

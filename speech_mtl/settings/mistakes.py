@@ -49,6 +49,14 @@ _HOLD_NAMES = ("tasks", "languages", "variants")
 """What holds names that a user gives, which may be those of kinds."""
 
 
+_MOVED = {
+    "compare.finetune_updates": "finetune.num_updates",
+    "compare.finetune_learning_rate": "finetune.learning_rate",
+    "compare.finetune_warmup_updates": "finetune.warmup_updates",
+}
+"""Where settings of earlier versions are now."""
+
+
 @cache
 def _kinds(section: type[Section]) -> set[str]:
     """The kinds of a settings class and all that are made from it: what pydantic puts into the path of a setting."""
@@ -69,6 +77,8 @@ def _stands_for(part: str, given: str | int) -> bool:
 
 def _near(of: type[Section], place: Place) -> str:
     """Keys that an unknown one may have meant: of that name in other sections, and of a name like it in its own."""
+    if moved := _MOVED.get(".".join(map(str, place))):
+        return repr(moved)
     *section, last = map(str, place)
     elsewhere = dict.fromkeys(one.key for one in all_settings(of) if one.key.rpartition(".")[2] == last)
     near = difflib.get_close_matches(last[:100], _known_keys(of, place[:-1]), n=1)

@@ -30,13 +30,20 @@ from speech_mtl.settings.study import CompareSettings, TuneSettings
 from speech_mtl.settings.tasks import LabelTaskSection, TaskSettings
 from speech_mtl.settings.training import (
     Equal,
+    FinetuneSettings,
     GradientSettings,
     TrainingSettings,
     WeightingSettings,
 )
 from speech_mtl.settings.yaml12 import yaml_text
 
-UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*", "decoding.*")
+OF_SEVERAL = ("compare", "tune")
+"""Sections about several runs: those of a single one are not read."""
+
+UNTRAINED = (
+    *("name", "about", "finetune.*", "compare.*", "tune.*"),
+    *("data.cache_dir", "data.num_threads", "data.allow_*", "decoding.*"),
+)
 """Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
 
 PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
@@ -81,6 +88,7 @@ class Recipe(Section):
     training: TrainingSettings = TrainingSettings()
     decoding: DecodingSettings = GreedyDecodingSettings()
     """How a trained network turns speech into text. While it trains, the validation sets are decoded greedily."""
+    finetune: FinetuneSettings = FinetuneSettings()
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()
     seed: Seed = 0
@@ -219,7 +227,7 @@ class Recipe(Section):
 
     def of_run(self) -> dict[str, Any]:
         """What a run's settings say of it: all but what a comparison or a search consists of."""
-        return self.model_dump(mode="json", exclude={"about", "compare", "tune"})
+        return self.model_dump(mode="json", exclude={"about", *OF_SEVERAL})
 
     def with_languages(
         self, languages: Mapping[str, LanguageSettings], changes: Mapping[str, Any] | None = None

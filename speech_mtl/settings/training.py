@@ -1,7 +1,7 @@
 """Settings of training: updates and rates, and how languages and tasks are weighed."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -139,6 +139,45 @@ class TrainingSettings(Section):
                 f"training.final_learning_rate must be at most training.learning_rate = {self.learning_rate:g}"
             )
         return self
+
+
+class ColumnTrainingSettings(Section):
+    """How a new column beside a trained encoder is trained: it starts from random weights."""
+
+    num_updates: Count | None = None
+    """Most updates. None: twice as many as where a trained encoder learns."""
+    learning_rate: Rate = 2e-3
+    """Peak."""
+    warmup_updates: CountFromZero | None = None
+    """Updates until the peak. None: a quarter of all, and at most 200."""
+
+
+class FinetuneSettings(Section):
+    """How a trained run learns a language: by `speech-mtl finetune`, and in the arms of comparisons that pretrain."""
+
+    num_updates: Count | None = None
+    """Most updates. None: 1200, or 2400 for an hour of speech or more, which is experience and was not measured."""
+    learning_rate: Rate = 1e-3
+    """Peak, where the encoder is trained."""
+    frozen_factor: Positive = 10.0
+    """How many times as high the rate is where the encoder stays as it is: what is new is small and has far to go; see
+    `recipes/transfer/README.md`."""
+    warmup_updates: CountFromZero | None = None
+    """Updates until the peak. None: a quarter of all, and at most 200."""
+    unfreezing: UnfreezingSettings = UnfreezeAll()
+    """Which layers are trained, when, and how fast: no other way had fewer errors; see `recipes/transfer/README.md`."""
+    column: ColumnTrainingSettings = ColumnTrainingSettings()
+    """The same of a new column, where the method is `progressive`."""
+
+    def schedule(self, minutes: float, new_encoder: bool) -> dict[str, Any]:
+        """Settings of training by dotted key, for so much speech; of a new encoder beside the old one, or of that."""
+        own, updates = self.column if new_encoder else self, self.num_updates or (1200 if minutes < 60 else 2400)
+        return {
+            "training.unfreezing": UnfreezeAll() if new_encoder else self.unfreezing,
+            "training.learning_rate": own.learning_rate,
+            "training.warmup_updates": own.warmup_updates,
+            "training.num_updates": own.num_updates or (2 * updates if new_encoder else updates),
+        }
 
 
 class WeightingSettings(Kinds):

@@ -13,11 +13,13 @@ from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import load_recognizer
-from speech_mtl.run.finetune import NewLanguage, finetuning_recipe, schedule_for
+from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
 from speech_mtl.run.folder import Run
+from speech_mtl.run.methods import METHODS
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.training import TrainingSettings
+from speech_mtl.settings.training import FinetuneSettings
+from speech_mtl.study.arms import find_arm
 
 FEW_UPDATES = {"training.num_updates": 2, "training.evaluate_every": 2}
 
@@ -96,15 +98,36 @@ def test_an_unfinished_folder_is_refused(trained: Run, third: dict, tiny_recipe:
         recipe_for(begun, third)
 
 
-@pytest.mark.parametrize("method", ["finetune", "progressive"])
-def test_schedules_are_settings(tiny_recipe: Recipe, method: str):
-    frozen = tiny_recipe.overridden({"training.unfreezing": {"kind": "heads"}, "training.warmup_updates": 2})
-    little, below, above = (frozen.overridden(schedule_for(minutes, method)).training for minutes in (1, 59.9, 60))
-    assert little == below
-    assert above.num_updates == 2 * below.num_updates
-    assert below.unfreezing.kind == above.unfreezing.kind == "all"
-    found = below.num_updates, below.learning_rate
-    assert found == ((2400, TrainingSettings().learning_rate) if method == "progressive" else (1200, 1e-3))
+@pytest.mark.parametrize(("given", "updates"), [({}, (1200, 2400)), ({"num_updates": 7}, (7, 14))])
+def test_more_speech_takes_more_updates_and_a_column_twice_as_many(given: dict, updates: tuple[int, int]):
+    own = FinetuneSettings(**given)
+    for new_encoder, number in zip((False, True), updates, strict=True):
+        little, below, above = (own.schedule(minutes, new_encoder) for minutes in (1, 59.9, 60))
+        assert little == below
+        assert below["training.num_updates"] == number
+        assert above["training.num_updates"] == (number if given else 2 * number)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {"num_updates": 30, "learning_rate": 0.02, "frozen_factor": 3.0, "warmup_updates": 9},
+        {"unfreezing": {"kind": "layerwise", "decay": 0.5}, "column": {"num_updates": 40, "learning_rate": 0.03}},
+    ],
+)
+def test_the_command_and_the_arms_train_alike(with_settings: Callable, third: dict, method: str, own: dict):
+    run = with_settings("run", {"finetune": own, "training.unfreezing": {"kind": "heads"}})
+    taught = finetuning_recipe(run, NewLanguage("cc", third, method=method))
+    arm = find_arm("pretrain_finetune" if method == "finetune" else method)(run.recipe().overridden({"target": "aa"}))[
+        -1
+    ]
+    assert taught.training == arm.recipe.training
+    typed = finetuning_recipe(
+        run, NewLanguage("cc", third, method=method), {f"finetune.{k}": v for k, v in own.items()}
+    )
+    assert typed.training == taught.training
 
 
 @pytest.mark.parametrize(
