@@ -128,8 +128,8 @@ class OneEncoderSettings(EncoderSettings):
     """An encoder that can be a column of a progressive one."""
 
 
-class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.encoders:Conformer"):
-    """See `models.encoders.Conformer`."""
+class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conformer:Conformer"):
+    """See `models.conformer.Conformer`."""
 
     has_attention = True
     num_layers: Layers = 6
@@ -156,8 +156,8 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.enco
         return self
 
 
-class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.encoders:RecurrentEncoder"):
-    """See `models.encoders.RecurrentEncoder`."""
+class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recurrent:RecurrentEncoder"):
+    """See `models.recurrent.RecurrentEncoder`."""
 
     num_layers: Layers = 3
     """Recurrent layers."""

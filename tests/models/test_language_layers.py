@@ -10,7 +10,8 @@ from made_up_targets import model_of
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models import language_layers
 from speech_mtl.models.language_layers import Adapter, LanguageParts, LowRank, OwnBlock, by_language
-from speech_mtl.models.layers import FrameContext, RecurrentBlock
+from speech_mtl.models.layers import FrameContext
+from speech_mtl.models.recurrent import RecurrentBlock
 from speech_mtl.settings.recipe import Recipe
 
 ops: Any = keras.ops  # whose annotations admit strings and None

@@ -1,0 +1,84 @@
+"""Recurrent layers in both directions, and the encoder of them."""
+
+from typing import ClassVar
+
+import keras
+from keras import ops
+
+from speech_mtl.models.encoder import BlockEncoder
+from speech_mtl.models.language_layers import LanguageParts
+from speech_mtl.models.layers import Dropout, LayerNorm
+
+
+class RecurrentBlock(keras.layers.Layer):
+    """A recurrent layer in both directions; then layer normalisation.
+
+    Args:
+        cell: A Keras layer of half the width for one direction; the other gets a copy.
+        dim: D, the width of both directions together.
+        dropout: What is dropped of the inputs; None for nothing.
+    """
+
+    def __init__(self, cell: keras.layers.Layer, dim: int, dropout: Dropout | None, name: str):
+        super().__init__(name=name)
+        self.dim = dim
+        self.dropout = dropout
+        self.bidirectional = keras.layers.Bidirectional(cell, name="bidirectional")
+        self.norm = LayerNorm(name="norm")
+
+    def build(self, _shape):
+        self.bidirectional.build((None, None, self.dim))
+        self.norm.build((None, self.dim))
+        self.built = True
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of its layers that has weights of some size."""
+        return self.bidirectional
+
+    def call(self, inputs, context, training=False):
+        hidden = self.dropout(inputs, training=training) if self.dropout else inputs
+        hidden = ops.reshape(hidden, (-1, ops.shape(context.mask)[1], self.dim))
+        hidden = self.bidirectional(hidden, mask=ops.cast(context.mask, "bool"), training=training)
+        hidden = hidden * context.mask[:, :, None]  # the product carries no Keras mask, of which `norm` would warn
+        return self.norm(ops.reshape(hidden, (-1, self.dim)))
+
+
+class RecurrentEncoder(BlockEncoder):
+    """Bidirectional LSTM or GRU layers over convolutional subsampling.
+
+    Reference: Graves, Mohamed and Hinton 2013, "Speech recognition with deep recurrent neural networks", section 3.
+    We differ in the convolutional subsampling in front and in layer normalisation between the layers.
+
+    Args:
+        num_layers: Number of bidirectional layers.
+        dim: D, the width of both directions together.
+        cell: `lstm` or `gru`.
+        channels: Width of the convolutional subsampling.
+        dropout: Share of activations dropped in training.
+        random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        parts: Makes what each language has for itself; nothing if None.
+    """
+
+    CELLS: ClassVar = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+
+    def __init__(
+        self,
+        num_layers: int,
+        dim: int,
+        cell: str,
+        channels: int,
+        dropout: float,
+        random: keras.random.SeedGenerator | None = None,
+        parts: LanguageParts | None = None,
+        name: str = "encoder",
+    ):
+        if dim % 2:
+            raise ValueError(f"dim must be even, half of it for each direction. Received: dim={dim}")
+        self.cell = cell
+        super().__init__(num_layers, dim, channels, dropout, random, parts, name)
+
+    def make_block(self, number: int, name: str) -> RecurrentBlock:
+        cell = self.CELLS[self.cell](self.dim // 2, return_sequences=True, name=self.cell)
+        # What comes from the subsampling has been dropped from already.
+        return RecurrentBlock(cell, self.dim, self.dropout if number else None, name)
