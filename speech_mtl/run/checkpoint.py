@@ -121,7 +121,7 @@ def load_recognizer(run: Run, decoding: DecodingSettings | None = None) -> Recog
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
     Checkpoints(run).load_best(model)
     decoder = build_decoder(decoding or recipe.decoding)
-    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, labelled, decoder)
+    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
 
 
 def _remove(folder: Path) -> None:

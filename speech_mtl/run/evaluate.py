@@ -244,7 +244,7 @@ class _Evaluation:
     def write(self, suffix: str) -> None:
         """Writes rows and tables; these tell the decoder where it is another than usual."""
         tables = [evaluation_table(self.rows), *([task_table(self.task_rows)] if self.task_rows else [])]
-        if self.decoding != Recipe.model_fields["decoding"].default:
+        if self.decoding != DecodingSettings.usual():
             settings = self.decoding.model_dump(mode="json").items()
             tables.append("Decoding: " + escaped(", ".join(f"{key}={value}" for key, value in settings)))
         write_text(self.run.path / f"tasks{suffix}.json", json_text(self.task_rows))

@@ -140,7 +140,7 @@ def _refuse_new_column(run: Run, there: Recipe, new: NewLanguage) -> None:
             received=f"--language {new.language} --method progressive",
             action="leave --method out to train what is there",
         )
-    if there.adapters is not None or there.sharing.kind != "whole_encoder":
+    if there.languages_with_layers:
         raise InputError(
             f"{run.path} has layers of each language's own, which a network of columns cannot have",
             expected="a run without adapters and with sharing.kind: whole_encoder",

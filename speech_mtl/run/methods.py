@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from speech_mtl.errors import InputError
-from speech_mtl.settings.network import ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
 
 Method = Callable[[Recipe, str], dict[str, Any]]
@@ -60,7 +59,7 @@ def low_rank(there: Recipe, language: str) -> dict[str, Any]:
 @method
 def progressive(there: Recipe, language: str) -> dict[str, Any]:
     """The encoder stays as it is; a new one beside it listens to all of its layers."""
-    return {"encoder": ProgressiveSettings.beside(there.encoder, list(there.languages), language)}
+    return {"encoder": there.encoder.beside(list(there.languages), language)}
 
 
 def finetuned(recipe: Recipe, minutes: float, added: Mapping[str, Any], asked: Mapping[str, Any]) -> Recipe:

@@ -13,6 +13,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.build import (
+    build_decoder,
     build_model,
     build_optimizer,
     build_schedule,
@@ -42,6 +43,7 @@ from speech_mtl.run.speech import (
 from speech_mtl.run.start import kept_tokenizer, start_from
 from speech_mtl.run.validation import Conflicts, DevLook, Validation
 from speech_mtl.screen import Screen
+from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.targets.target import Target
@@ -98,7 +100,8 @@ def train(
     targets = build_targets(recipe, tokenizers, labelled)
     model = build_model(recipe, targets)
     examples = {i: training_examples(recipe, split, targets, model) for i, split in splits.items()}
-    recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, labelled)
+    decoder = build_decoder(DecodingSettings.usual())
+    recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
     references = _references(recipe, recognizer, screen)
     _refuse_unlabelled_target(recipe, references)
     if not of_plan:

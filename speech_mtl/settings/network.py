@@ -123,6 +123,11 @@ class EncoderSettings(Kinds):
         """The parts that a run it starts from need not have."""
         return ()
 
+    def beside(self, languages: Sequence[str], language: str) -> "EncoderSettings":
+        """Settings of this encoder, which some languages were trained with, and of one like its last beside it."""
+        column = {"languages": languages, "encoder": self.model_dump()}
+        return ProgressiveSettings.model_validate({"columns": [column]}).beside(languages, language)
+
 
 class OneEncoderSettings(EncoderSettings):
     """An encoder that can be a column of a progressive one."""
@@ -205,7 +210,7 @@ class ColumnSettings(Section):
 
     languages: Annotated[tuple[LanguageName, ...], Field(min_length=1, max_length=1000)]
     """Those that it was or is trained with."""
-    encoder: OneEncoderSettings = ConformerSettings()
+    encoder: OneEncoderSettings = OneEncoderSettings.usual()
     """Its layers."""
     hears: Annotated[tuple[Few, ...], Field(max_length=100)] | None = None
     """Numbers of the earlier columns, from 0, that it listens to. None: all."""
@@ -234,7 +239,7 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
             raise ValueError("only languages of the last of encoder.columns can be trained; others need train: false")
         if len(self.columns) > 1 and recipe.init_from is None:
             raise ValueError("the first of encoder.columns come from a trained run: set init_from")
-        if recipe.tasks or recipe.adapters is not None or recipe.sharing.kind != "whole_encoder":
+        if recipe.tasks or recipe.languages_with_layers:
             raise ValueError("a progressive encoder goes with neither tasks nor adapters nor sharing")
 
     @property
@@ -251,13 +256,13 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
     def trainable(self) -> tuple[str, ...] | None:
         return self.columns[-1].languages
 
-    @classmethod
-    def beside(cls, encoder: EncoderSettings, languages: Sequence[str], language: str) -> dict[str, Any]:
-        """Settings of an encoder that some languages were trained with, and of one like its last beside it."""
-        if not isinstance(encoder, cls):
-            encoder = cls.model_validate({"columns": [{"languages": languages, "encoder": encoder.model_dump()}]})
-        added = encoder.columns[-1].model_copy(update={"languages": (language,), "hears": None})
-        return encoder.model_copy(update={"columns": (*encoder.columns, added)}).model_dump(mode="json")
+    def beside(self, languages: Sequence[str], language: str) -> EncoderSettings:  # noqa: ARG002
+        added = self.columns[-1].model_copy(update={"languages": (language,), "hears": None})
+        return self.model_copy(update={"columns": (*self.columns, added)})
+
+    def make(self, *, random: Any, **_: Any) -> Any:
+        columns = [one.encoder.make(random=random, name=f"column_{k}") for k, one in enumerate(self.columns)]
+        return self.member()(columns, self.heard(), self.lateral_size)
 
     def encoders(self) -> dict[str, EncoderSettings]:
         return {f"encoder.columns.{k}.encoder": one.encoder for k, one in enumerate(self.columns)}
@@ -283,25 +288,53 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
         return self
 
 
-class SharingSettings(Section):
+class SharingSettings(Kinds):
     """Which layers of the encoder all languages share; output layers never are."""
 
-    kind: Literal["whole_encoder", "bottom", "middle", "nothing"] = "whole_encoder"
-    """`bottom`: all but the highest `num_own`. `middle`: all but the lowest and the highest `num_own`."""
+    has_own: ClassVar[bool] = True
+    """Whether languages have layers for themselves."""
+    has_shared: ClassVar[bool] = True
+    """Whether they share some."""
     num_own: Layers = 1
     """Layers at either end that each language has for itself: blocks, and at the bottom first the subsampling."""
 
-    def own(self, num_layers: int) -> tuple[int, int]:
+    def own(self, num_layers: int) -> tuple[int, int]:  # noqa: ARG002
         """Layers that each language has for itself at the bottom and at the top of an encoder of so many blocks."""
-        bottom = {"middle": self.num_own, "nothing": num_layers + 1}.get(self.kind, 0)
-        return bottom, self.num_own if self.kind in ("bottom", "middle") else 0
+        return 0, 0
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """Something is left to share, unless nothing is wanted."""
         num_layers = recipe.encoder.num_layers
         bottom, top = self.own(num_layers)
-        if self.kind != "nothing" and max(bottom - 1, 0) + top >= num_layers:
+        if self.has_shared and max(bottom - 1, 0) + top >= num_layers:
             raise ValueError(f"sharing.num_own leaves none of the encoder's {num_layers} blocks to share")
+
+
+ShareAll = SharingSettings.plain("whole_encoder")
+ShareAll.has_own = False
+
+
+class ShareBottomSettings(SharingSettings, kind="bottom"):
+    """All but the highest `num_own`."""
+
+    def own(self, num_layers: int) -> tuple[int, int]:  # noqa: ARG002
+        return 0, self.num_own
+
+
+class ShareMiddleSettings(SharingSettings, kind="middle"):
+    """All but the lowest and the highest `num_own`."""
+
+    def own(self, num_layers: int) -> tuple[int, int]:  # noqa: ARG002
+        return self.num_own, self.num_own
+
+
+class ShareNothingSettings(SharingSettings, kind="nothing"):
+    """None."""
+
+    has_shared = False
+
+    def own(self, num_layers: int) -> tuple[int, int]:
+        return num_layers + 1, 0
 
 
 class AdapterSettings(Kinds):
@@ -312,7 +345,7 @@ class AdapterSettings(Kinds):
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """They are added to one encoder, for languages that there are."""
-        if recipe.sharing.kind != "whole_encoder":
+        if recipe.sharing.has_own:
             raise ValueError("adapters are added to a shared encoder: sharing.kind must be whole_encoder")
         if self.languages is not None and not (self.languages and set(self.languages) <= set(recipe.languages)):
             raise ValueError("adapters.languages must be some of the recipe's languages")

@@ -14,22 +14,19 @@ from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings
-from speech_mtl.settings.decoding import DecodingSettings, GreedyDecodingSettings
+from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.dotted import by_dotted_key, plain, set_value
 from speech_mtl.settings.mistakes import Place, input_error
 from speech_mtl.settings.network import (
     AdapterSettings,
-    ConformerSettings,
     EncoderSettings,
     FeatureSettings,
-    LogMelSettings,
     SharingSettings,
 )
 from speech_mtl.settings.section import FilePath, LanguageName, Name, Section, Seed, Text, Word
 from speech_mtl.settings.study import CompareSettings, TuneSettings
 from speech_mtl.settings.tasks import LabelTaskSection, TaskSettings
 from speech_mtl.settings.training import (
-    Equal,
     FinetuneSettings,
     GradientSettings,
     TrainingSettings,
@@ -72,22 +69,24 @@ class Recipe(Section):
     """By BCP 47 tag, such as cs or zh-CN."""
     tasks: Annotated[dict[Name, TaskSettings], Field(default_factory=dict, max_length=1000)]
     """What is predicted besides transcripts, by a name of its own."""
-    weighting: WeightingSettings = Equal()
+    weighting: WeightingSettings = WeightingSettings.usual()
     """lambda of each language and task in the objective; see `training.objective`."""
     gradients: GradientSettings | None = None
     """How the tasks' gradients are combined in the encoder. None: they are added up."""
     data: DataSettings
-    features: FeatureSettings = LogMelSettings()
+    features: FeatureSettings = FeatureSettings.usual()
     """What the encoder gets of the waveform."""
     augment: AugmentSettings = AugmentSettings()
-    encoder: EncoderSettings = ConformerSettings()
-    """The layers that all languages share."""
-    sharing: SharingSettings = SharingSettings()
+    encoder: EncoderSettings = EncoderSettings.usual()
+    """The layers below all output layers."""
+    sharing: SharingSettings = SharingSettings.usual()
+    """Which of these layers they share. `bottom`: all but the highest `num_own`. `middle`: all but the lowest and the
+    highest `num_own`. Output layers are never shared."""
     adapters: AdapterSettings | None = None
     """Small layers in the encoder that each language has for itself. None: there are none."""
     training: TrainingSettings = TrainingSettings()
-    decoding: DecodingSettings = GreedyDecodingSettings()
-    """How a trained network turns speech into text. While it trains, the validation sets are decoded greedily."""
+    decoding: DecodingSettings = DecodingSettings.usual()
+    """How a trained network turns speech into text. While it trains, the usual kind is taken."""
     finetune: FinetuneSettings = FinetuneSettings()
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()
@@ -205,6 +204,13 @@ class Recipe(Section):
     def trained_languages(self) -> tuple[str, ...]:
         """The languages whose speech training uses."""
         return tuple(name for name, settings in self.languages.items() if settings.train)
+
+    @property
+    def languages_with_layers(self) -> tuple[str, ...]:
+        """The languages that have layers or adapters in the encoder for themselves."""
+        if self.adapters is not None and self.adapters.languages is not None:
+            return self.adapters.languages
+        return tuple(self.languages) if self.adapters is not None or self.sharing.has_own else ()
 
     def manifest(self, language: str, split: str) -> Path:
         """Where the manifest of a language's split lies."""

@@ -198,6 +198,15 @@ class Kinds(Section):
         """Its settings, as what it makes takes them."""
         return self.model_dump(exclude={"kind"})
 
+    def make(self, **more: Any) -> Any:
+        """Makes it with its settings and `more` arguments."""
+        return self.member()(**self.arguments(), **more)
+
+    @classmethod
+    def usual(cls) -> Self:
+        """The kind that it is where none is named, with its defaults."""
+        return next(iter(cls.kinds().values()))()
+
     @classmethod
     def member(cls) -> Any:
         """What it makes."""

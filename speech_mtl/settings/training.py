@@ -57,7 +57,7 @@ class UnfreezeLayerwiseSettings(UnfreezingSettings, kind="layerwise", makes="tra
 
 
 def _refuse_nothing_shared(recipe: "Recipe", who: str) -> None:
-    if recipe.sharing.kind == "nothing":
+    if not recipe.sharing.has_shared:
         raise ValueError(f"{who} looks at gradients in shared layers, and sharing.kind leaves none")
 
 
@@ -112,7 +112,7 @@ class TrainingSettings(Section):
     """Looks at the dev set without a better error after which training stops, or `cooldown_updates` begin."""
     select: Literal["best", "last"] = "best"
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
-    unfreezing: UnfreezingSettings = UnfreezeAll()
+    unfreezing: UnfreezingSettings = UnfreezingSettings.usual()
     """Which layers are trained, when, and how fast; for training that starts from another run."""
     log_conflicts: Switch = False
     """Whether each look at the dev sets logs the cosines between the tasks' gradients in the encoder."""
@@ -164,7 +164,7 @@ class FinetuneSettings(Section):
     `recipes/transfer/README.md`."""
     warmup_updates: CountFromZero | None = None
     """Updates until the peak. None: a quarter of all, and at most 200."""
-    unfreezing: UnfreezingSettings = UnfreezeAll()
+    unfreezing: UnfreezingSettings = UnfreezingSettings.usual()
     """Which layers are trained, when, and how fast: no other way had fewer errors; see `recipes/transfer/README.md`."""
     column: ColumnTrainingSettings = ColumnTrainingSettings()
     """The same of a new column, where the method is `progressive`."""
@@ -187,8 +187,16 @@ class WeightingSettings(Kinds):
         """The same without what concerns other languages and tasks."""
         return self
 
+    def given(self) -> dict[str, float] | None:
+        """Weights by language or task, 1 for those that are not named; None where training finds them."""
+        return None
 
-Equal = WeightingSettings.plain("equal", "training.weighting:Equal")
+
+class EqualWeightingSettings(WeightingSettings, kind="equal", makes="training.weighting:Equal"):
+    """See `training.weighting.Equal`."""
+
+    def given(self) -> dict[str, float]:
+        return {}
 
 
 class FixedWeightingSettings(WeightingSettings, kind="fixed", makes="training.weighting:Fixed"):
@@ -196,6 +204,9 @@ class FixedWeightingSettings(WeightingSettings, kind="fixed", makes="training.we
 
     weights: dict[Word, Weight] = {}
     """lambda of languages and tasks, by name; 1 for those that are not named."""
+
+    def given(self) -> dict[str, float]:
+        return self.weights
 
     def of(self, names: Collection[str]) -> Self:
         return self.model_copy(update={"weights": {name: w for name, w in self.weights.items() if name in names}})

@@ -168,8 +168,7 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
         return clock[-1] - clock[-2]
 
     # Labels are not read: without the tasks' heads, which take next to no time, and without weights that name them.
-    weightless = {"weighting": {}} if recipe.weighting.kind == "fixed" else {}
-    plain = recipe.overridden({"tasks": {}, "target": None, **weightless})
+    plain = recipe.overridden({"tasks": {}, "target": None, "weighting": recipe.weighting.of(recipe.languages)})
     targets = build_targets(plain, {language: of_size(NUM_TOKENS, language) for language in plain.languages}, {})
     model = build_model(plain, targets)
     built_s, batch = passed(), _noise(plain)
