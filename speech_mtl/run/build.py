@@ -30,7 +30,6 @@ from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
 from speech_mtl.training.state import TrainState
 from speech_mtl.training.unfreezing import Unfreezing
-from speech_mtl.training.weighting import Weighting
 
 
 def build_targets(
@@ -88,15 +87,6 @@ def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
     if recipe.adapters is not None:
         return recipe.adapters.make(languages=languages)
     return LanguageParts(languages, *recipe.sharing.own(recipe.encoder.num_layers))
-
-
-def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:
-    """The strategy that weighs the tasks.
-
-    Raises:
-        InputError: All weights are 0.
-    """
-    return recipe.weighting.make(objective=objective, seed=recipe.seed)
 
 
 def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> TrainStep:

@@ -51,13 +51,14 @@ NUMBER = re.compile("[0-9]{1,12}")
 
 
 class LogRecord(TypedDict):
-    """What reports show of a line of the log: a look at the dev sets."""
+    """What is read of a line of the log: a validation."""
 
     update: NotNegative
     train_loss: NotRequired[dict[str, Finite]]
     weight: NotRequired[dict[str, Finite]]
     gradient_cosines: NotRequired[dict[str, dict[str, Finite]]]
     dev_cer: NotRequired[dict[str, Rate]]
+    on_plateau: NotRequired[list[str]]
     audio_s: NotRequired[Amount]
     commit: NotRequired[str | None]
 

@@ -20,7 +20,6 @@ from speech_mtl.run.build import (
     build_step,
     build_targets,
     build_unfreezing,
-    build_weighting,
 )
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.evaluate import References, load_references, report_damaged, report_skipped
@@ -157,7 +156,7 @@ def _train(run: Run, ready: _Ready, known: tuple[str, ...], screen: Screen) -> N
     recipe, model, settings, checkpoints = ready.recipe, ready.recognizer.model, ready.recipe.training, Checkpoints(run)
     objective = Objective(model.languages, tuple(ready.targets.values()), known, recipe.trained_languages)
     optimizer = build_optimizer(model, settings, recipe.trained_languages)
-    state = TrainState(model, optimizer, build_weighting(recipe, objective))
+    state = TrainState(model, optimizer, recipe.weighting.make(objective=objective, seed=recipe.seed))
     conflicts = Conflicts(model, objective) if settings.log_conflicts else None
     look = DevLook(recipe, ready.recognizer, ready.references)
     training = Training(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from speech_mtl.errors import InputError
-from speech_mtl.run.methods import METHODS, beside, finetuned
+from speech_mtl.run.finetune import METHODS, beside, finetuned
 from speech_mtl.settings.data import LanguageSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import protocols
@@ -234,7 +234,7 @@ def _adapted(recipe: Recipe, method: str) -> list[Stage]:
 
 
 def _taught(recipe: Recipe, method: str) -> list[Stage]:
-    """The auxiliary languages, then the target by one of `methods`."""
+    """The auxiliary languages, then the target by one of `METHODS`."""
     first = _pretraining(recipe)
     return [first, _finetuning(method, recipe, first, METHODS[method](first.recipe, target_of(recipe)))]
 
