@@ -128,8 +128,6 @@ class SpecAugmentSettings(Section):
 
 
 Speed = Annotated[float, Field(strict=True, ge=0.5, le=2)]
-
-
 Decibels = Annotated[float, Field(strict=True, ge=-50, le=100)]
 
 

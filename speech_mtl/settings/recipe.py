@@ -16,13 +16,9 @@ from speech_mtl.errors import InputError
 from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.dotted import by_dotted_key, plain, set_value
+from speech_mtl.settings.language_layers import AdapterSettings, SharingSettings
 from speech_mtl.settings.mistakes import Place, input_error
-from speech_mtl.settings.network import (
-    AdapterSettings,
-    EncoderSettings,
-    FeatureSettings,
-    SharingSettings,
-)
+from speech_mtl.settings.network import EncoderSettings, FeatureSettings
 from speech_mtl.settings.section import FilePath, LanguageName, Name, Section, Seed, Text, Word
 from speech_mtl.settings.study import CompareSettings, TuneSettings
 from speech_mtl.settings.tasks import LabelTaskSection, TaskSettings
@@ -127,13 +123,9 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _names_differ(self):
+    def _tasks_fit(self):
         if twice := [name for name in self.tasks if name in self.languages]:
             raise ValueError(f"a task must not have the name of a language: {', '.join(twice)}")
-        return self
-
-    @model_validator(mode="after")
-    def _labels_are_kept_alike(self):
         kept: dict[str, float] = {}
         for name, task in self.labelled.items():
             label = task.label or name
@@ -141,10 +133,6 @@ class Recipe(Section):
                 raise ValueError(f"tasks.{name}: the label {TRANSCRIPT!r} stands for transcripts; choose another name")
             if kept.setdefault(label, task.keep_labels) != task.keep_labels:
                 raise ValueError(f"tasks of the label {label!r} must have the same keep_labels")
-        return self
-
-    @model_validator(mode="after")
-    def _heads_have_frames(self):
         taps = self.encoder.taps() if self.tasks else ()
         for name, task in self.tasks.items():
             if task.at not in taps:

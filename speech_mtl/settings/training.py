@@ -67,10 +67,7 @@ def _refuse_no_gradients(recipe: "Recipe", who: str) -> None:
     _refuse_nothing_shared(recipe, who)
 
 
-WARMUP = 200
-
-
-COOLDOWN = 600
+WARMUP, COOLDOWN = 200, 600
 """Most updates of either where none are given."""
 
 
