@@ -47,10 +47,6 @@ def build_targets(
 def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualModel:
     """The network of a recipe, with random weights that its seed decides.
 
-    Args:
-        recipe: The settings.
-        targets: What is predicted.
-
     Raises:
         InputError: A public encoder cannot be loaded, or cannot encode utterances as long as the recipe allows.
     """
@@ -110,10 +106,7 @@ def build_optimizer(
 ) -> FlatAdamW:
     """The optimiser of the weights that training changes.
 
-    Args:
-        model: The network.
-        settings: Among them, which layers are trained.
-        languages: Those that are trained: what belongs to another one stays as it is. None: all.
+    What belongs to languages other than these stays as it is; None: all are trained.
     """
     unfreezing = build_unfreezing(model, settings)
     others = [] if languages is None else [language for language in model.languages if language not in languages]
@@ -148,10 +141,7 @@ def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callab
 def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None = None) -> TrainingPlan:
     """The training batches over the examples of all languages that are trained, by their place in the recipe.
 
-    Args:
-        recipe: The settings.
-        examples: By language id.
-        end: The update after which training ends; None: that of the settings.
+    `end` is the update after which training ends; None: that of the settings.
     """
     data, augment = recipe.data, recipe.augment
     end = recipe.training.num_updates if end is None else end

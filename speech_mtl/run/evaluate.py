@@ -130,8 +130,8 @@ def evaluate(
 
     Args:
         run: The run.
-        splits: Which splits.
-        languages: Which languages; all of the run if None.
+        splits: Some of `dev`, `test` and `train`.
+        languages: All of the run if None.
         screen: Where progress is shown.
         compare_with_training: Whether to tell what of the speech, and which speakers, are in training.
         decoding: How hypotheses are found; as the run's settings tell if None.
@@ -165,12 +165,7 @@ def evaluate_manifest(
 ) -> tuple[EvaluationRow, str]:
     """Evaluates a run on a manifest that is none of its own, and leaves what it found in its own splits as it is.
 
-    Args:
-        run: The run.
-        manifest: The speech.
-        language: Whose output layer to use; the run's only one if None.
-        screen: Where progress is shown.
-        decoding: How hypotheses are found; as the run's settings tell if None.
+    The output layer is that of the language, the run's only one if None; decoding as for `evaluate`.
 
     Returns:
         The row, whose split is `held_out_name`; and LANGUAGE_NAME, which the files have in their names.

@@ -84,11 +84,9 @@ def finetuned(recipe: Recipe, minutes: float, added: Mapping[str, Any], asked: M
 
 
 def beside(num_languages: int, rehearse: float = 0.0) -> dict[str, Any]:
-    """Settings of each of a trained run's languages while another is learnt: heard again, or left as they are.
+    """Settings of each of a trained run's languages while another is learnt: rehearsed, or left as they are.
 
-    Args:
-        num_languages: How many there are.
-        rehearse: Share of the speech in batches that is of all of them together; 0 for none.
+    `rehearse` is the share of the speech in batches that is of all of them together; 0 for none.
     """
     if not rehearse:
         return {"train": False, "output_layer": None, "share": None}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,10 +22,11 @@ from speech_mtl.targets.target import LabelTarget
 from speech_mtl.training.progress import Interval, Progress
 
 
+@dataclass
 class RunObserver:
     """See `loop.Observer`.
 
-    Args:
+    Attributes:
         run: Where the log lies.
         recipe: The settings.
         names: Of the tasks, in the order of their weights.
@@ -33,20 +35,16 @@ class RunObserver:
         show: The bar; see `Screen.training`.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        recipe: Recipe,
-        names: tuple[str, ...],
-        tasks: Mapping[str, LabelTarget],
-        screen: Screen,
-        show: Callable,
-    ):
-        self.run, self.recipe, self.names, self.tasks = run, recipe, names, tasks
-        self.screen, self.show = screen, show
-        self.commit = commit()
-        self.events = EventFile(run.path / "tensorboard")
-        self.warned = False
+    run: Run
+    recipe: Recipe
+    names: tuple[str, ...]
+    tasks: Mapping[str, LabelTarget]
+    screen: Screen
+    show: Callable
+    warned: bool = field(default=False, init=False)
+
+    def __post_init__(self):
+        self.commit, self.events = commit(), EventFile(self.run.path / "tensorboard")
 
     def on_update(self, update: int, found: StepResult, rate: float) -> None:
         """Shows an update, and keeps it for TensorBoard."""
@@ -128,9 +126,6 @@ class EventFile:
     """Scalars by update for TensorBoard, written when `flush` is called; every start of a training has its own file.
 
     The writer that comes with TensorBoard puts the machine's name into that of the file.
-
-    Args:
-        folder: Where it lies; made if missing.
     """
 
     def __init__(self, folder: Path):

@@ -115,21 +115,14 @@ def train(
 
 @dataclass(frozen=True)
 class _Ready:
-    """What is trained, on what, before anything of it is written.
-
-    Attributes:
-        recipe: The settings.
-        targets: What is predicted, by name.
-        recognizer: With the network.
-        speech: The training speech.
-        references: By language, the dev sets that early stopping looks at.
-    """
+    """What is trained, on what, before anything of it is written."""
 
     recipe: Recipe
     targets: Mapping[str, Target]
     recognizer: Recognizer
     speech: TrainingSpeech
     references: Mapping[str, References]
+    """By language, the dev sets that early stopping looks at."""
 
 
 def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
