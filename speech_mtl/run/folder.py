@@ -10,7 +10,7 @@ RUN/start.json                  of a run that started from another: each weight 
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors or, of CTC, tasks/NAME/LANGUAGE.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
-    contents.json               digests of these files, and what they mean nothing without; see `contents`
+    contents.json               digests of these files, and what they mean nothing without; see `checkpoint`
     in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
