@@ -1,8 +1,8 @@
 """What training saves in a run folder, and what is loaded from there: the state of training, and the best weights.
 
 Weights lie by name, one file a part; nothing is unpickled. A folder of them is whole wherever the process is killed.
-Digests beside them show when a file is changed, exchanged or damaged, or what gives the weights their sense: tokenisers,
-tasks, and the network's settings.
+Digests beside them show when a file is changed, exchanged or damaged, or what gives the weights their sense:
+tokenisers, tasks, and the network's settings.
 """
 
 import hashlib
