@@ -243,7 +243,7 @@ def test_only_how_a_trained_run_decodes_can_be_changed(run: Run):
     for change, problem in (
         ("seed=1", "seed cannot be changed"),
         ("decodingx=1", "decodingx cannot be changed"),
-        ("decoding.kind=none", "decoding is not right"),
+        ("decoding.kind=none", r"decoding\.kind is not right"),
         ("decoding.width=8", r"unknown key 'decoding\.width'"),
         ("decoding.kind", "has no value"),
     ):
