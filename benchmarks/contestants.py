@@ -65,7 +65,7 @@ def ours(case: Case, num_threads: int) -> Prepared:
     """speech_mtl on TensorFlow."""
     stopwatch = Stopwatch()
     import_tensorflow(num_threads)
-    from speech_mtl.run.build import build_model, build_optimizer, build_step, build_weighting
+    from speech_mtl.run.build import build_model, build_optimizer, build_step
     from speech_mtl.run.loop import observe
     from speech_mtl.training.objective import Objective
     from speech_mtl.training.state import TrainState
@@ -75,7 +75,7 @@ def ours(case: Case, num_threads: int) -> Prepared:
     model = build_model(case.recipe, targets)
     optimizer = build_optimizer(model, case.recipe.training)
     objective = Objective(model.languages, tuple(targets.values()))
-    weighting = build_weighting(case.recipe, objective)
+    weighting = case.recipe.weighting.make(objective=objective, seed=case.recipe.seed)
     compiled = build_step(case.recipe, TrainState(model, optimizer, weighting), objective)
 
     def step(batch: Batch, learning_rate: float) -> tuple[np.ndarray, float]:

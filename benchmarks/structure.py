@@ -5,7 +5,8 @@
 
 Everything but the way of an utterance is read from syntax trees. A registry is whatever maps kinds to members: a
 dictionary or a call at the top of a module that names at least two classes or functions of the package, a dictionary
-that a decorator fills, a class whose subclasses are found by themselves, or a union of settings. A module knows a
+that a decorator fills, a class whose subclasses are found by themselves, or a union of settings. Where subclasses are
+given a `kind`, those without one are registries themselves: what all their kinds have in common. A module knows a
 member if it imports it, or compares a `kind` with a text; the module of the registry and that of the member may.
 """
 
@@ -78,7 +79,17 @@ def definitions(modules: Modules) -> dict[str, set[str]]:
         for node in tree.body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef):
                 found.setdefault(node.name, set()).add(module)
+            elif isinstance(node, ast.Assign) and (of_kind := _made_of_kind(node)):
+                found.setdefault(of_kind[0], set()).add(module)
     return found
+
+
+def _made_of_kind(node: ast.Assign) -> tuple[str, str] | None:
+    """`Name = Base.plain("kind")`: the name and the base."""
+    match node:
+        case ast.Assign([ast.Name(name)], ast.Call(ast.Attribute(ast.Name(base), "plain"))):
+            return name, base
+    return None
 
 
 def registries(modules: Modules) -> list[Registry]:
@@ -158,12 +169,20 @@ def _by_subclass(modules: Modules) -> Iterator[Registry]:
     """Classes with `__init_subclass__`, and their subclasses at any distance."""
     classes = [(name, node) for name, tree in modules.items() for node in tree.body if isinstance(node, ast.ClassDef)]
     for module, base in classes:
-        if not any(isinstance(node, ast.FunctionDef) and node.name == "__init_subclass__" for node in base.body):
+        initial = [node for node in base.body if isinstance(node, ast.FunctionDef) and node.name == "__init_subclass__"]
+        if not initial:
             continue
         found, before = {base.name}, 0
         while len(found) > before:
             before = len(found)
             found |= {node.name for _, node in classes for one in node.bases if found & set(_names(one))}
+        if any(argument.arg == "kind" for argument in initial[0].args.args):
+            assigned = (
+                _made_of_kind(node) for tree in modules.values() for node in tree.body if isinstance(node, ast.Assign)
+            )
+            plain = {of_kind[0] for of_kind in assigned if of_kind and of_kind[1] in found}
+            found &= {node.name for _, node in classes if any(keyword.arg == "kind" for keyword in node.keywords)}
+            found |= plain
         if members := frozenset(found - {base.name}):
             yield Registry(base.name, module, members)
 

@@ -258,13 +258,14 @@ class Prepared:
 
     def recognizer(self, twin: "Twin") -> "Recognizer":
         """One that decodes with the twin in the place of our network."""
+        from speech_mtl.decoding.greedy import Greedy
         from speech_mtl.decoding.recognizer import Recognizer
 
         class OfTwin(Recognizer):
             def _forward(self, language: str) -> Callable:  # noqa: ARG002
                 return forward_of(twin)
 
-        return OfTwin(self.model, self.tokenizers, self.recipe.data.sample_rate_hz)
+        return OfTwin(self.model, self.tokenizers, self.recipe.data.sample_rate_hz, Greedy)
 
 
 def forward_of(twin: "Twin") -> Callable:

@@ -106,7 +106,8 @@ def tiny_recipe(make_corpus: Callable[..., Path], tmp_path: Path) -> Recipe:
             "dropout": 0.0,
         },
         "training": {"num_updates": 4, "warmup_updates": 2, "evaluate_every": 2, "learning_rate": 1e-2},
-        "compare": {"budgets_min": [0.1], "pretrain_updates": 2, "finetune_updates": 2},
+        "compare": {"budgets_min": [0.1], "pretrain_updates": 2},
+        "finetune": {"num_updates": 2},
     }
     return Recipe.model_validate(values)
 

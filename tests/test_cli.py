@@ -128,7 +128,8 @@ def test_settings_are_listed(command: Command, refused: Callable[..., str]):
     one = command("settings", "Warmup")
     assert [line for line in one.out.splitlines() if line.startswith("  ") and "=" in line and line[2] != " "] == [
         "  training.warmup_updates=null",
-        "  compare.finetune_warmup_updates=null",
+        "  finetune.warmup_updates=null",
+        "  finetune.column.warmup_updates=null",
     ]
     assert "no setting has 'xyz'" in refused("settings", "xyz").lower()
 

@@ -13,13 +13,9 @@ from speech_mtl.data.sampling import Draw, plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder
-from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.targets.target import LabelTarget
-
-DECODERS: dict[str, type[Decoder]] = {one.kind: one for one in (Greedy,)}
-"""Every decoder, by the `kind` that recipes name it with."""
 
 
 class Recognizer:
@@ -29,8 +25,8 @@ class Recognizer:
         model: The network.
         tokenizers: By language, in the order of the model's languages.
         sample_rate_hz: Rate of the waveforms.
-        tasks: What the model predicts besides transcripts, by name.
         make_decoder: Makes the decoder of a language from its vocabulary and its tag.
+        tasks: What the model predicts besides transcripts, by name.
     """
 
     def __init__(
@@ -38,8 +34,8 @@ class Recognizer:
         model: MultilingualModel,
         tokenizers: Mapping[str, Tokenizer],
         sample_rate_hz: int,
+        make_decoder: Callable[[Sequence[str], str], Decoder],
         tasks: Mapping[str, LabelTarget] | None = None,
-        make_decoder: Callable[[Sequence[str], str], Decoder] = Greedy,
     ):
         self.model = model
         self.tokenizers = tokenizers

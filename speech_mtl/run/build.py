@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,20 +14,14 @@ from speech_mtl.data.store import AudioLimits
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.decoder import Decoder
-from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
 from speech_mtl.models.augment import SpecAugment
-from speech_mtl.models.encoder import Encoder
-from speech_mtl.models.features import MelFeatures
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.models.progressive import ProgressiveEncoder
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.dotted import COMMAND_LINE, parsed_overrides
-from speech_mtl.settings.network import ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.section import Kinds
 from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.targets.target import LabelTarget, Target
@@ -37,12 +30,6 @@ from speech_mtl.training.optimizer import FlatAdamW
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
 from speech_mtl.training.state import TrainState
 from speech_mtl.training.unfreezing import Unfreezing
-from speech_mtl.training.weighting import Weighting
-
-
-def made(settings: Kinds, **more: Any) -> Any:
-    """What a section of several kinds chooses, made with its settings and `more` arguments."""
-    return settings.member()(**settings.arguments(), **more)
 
 
 def build_targets(
@@ -60,18 +47,14 @@ def build_targets(
 def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualModel:
     """The network of a recipe, with random weights that its seed decides.
 
-    Args:
-        recipe: The settings.
-        targets: What is predicted.
-
     Raises:
         InputError: A public encoder cannot be loaded, or cannot encode utterances as long as the recipe allows.
     """
     keras.utils.set_random_seed(recipe.seed)
     random, languages = keras.random.SeedGenerator(recipe.seed), list(recipe.languages)
-    encoder = _encoder(recipe, languages, random)
+    encoder = recipe.encoder.make(random=random, parts=_language_parts(recipe, languages))
     model = MultilingualModel(
-        features=_features(recipe),
+        features=recipe.features.make(sample_rate_hz=recipe.data.sample_rate_hz),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
         encoder=encoder,
         heads={name: target.head(encoder.widths, languages) for name, target in targets.items()},
@@ -96,31 +79,10 @@ def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
     )
 
 
-def _features(recipe: Recipe) -> MelFeatures:
-    return made(recipe.features, sample_rate_hz=recipe.data.sample_rate_hz)
-
-
-def _encoder(recipe: Recipe, languages: Sequence[str], random: keras.random.SeedGenerator) -> Encoder:
-    settings = recipe.encoder
-    if not isinstance(settings, ProgressiveSettings):
-        return made(settings, random=random, parts=_language_parts(recipe, languages))
-    columns = [made(one.encoder, random=random, name=f"column_{k}") for k, one in enumerate(settings.columns)]
-    return ProgressiveEncoder(columns, settings.heard(), settings.lateral_size)
-
-
 def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
     if recipe.adapters is not None:
-        return made(recipe.adapters, languages=languages)
+        return recipe.adapters.make(languages=languages)
     return LanguageParts(languages, *recipe.sharing.own(recipe.encoder.num_layers))
-
-
-def build_weighting(recipe: Recipe, objective: Objective) -> Weighting:
-    """The strategy that weighs the tasks.
-
-    Raises:
-        InputError: All weights are 0.
-    """
-    return made(recipe.weighting, objective=objective, seed=recipe.seed)
 
 
 def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> TrainStep:
@@ -130,13 +92,13 @@ def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> Train
         room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
         watched = model.encoder.last_layer.trainable_variables if state.weighting.watches_last_layer else ()
         return compile_step(model, optimizer, objective, watched, room)
-    combining = made(recipe.gradients, seed=recipe.seed)
+    combining = recipe.gradients.make(seed=recipe.seed)
     return compile_combining_step(model, optimizer, objective, combining.coefficients)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:
     """Which layers are trained, and when."""
-    return made(settings.unfreezing, num_depths=len(model.depths()))
+    return settings.unfreezing.make(num_depths=len(model.depths()))
 
 
 def build_optimizer(
@@ -144,10 +106,7 @@ def build_optimizer(
 ) -> FlatAdamW:
     """The optimiser of the weights that training changes.
 
-    Args:
-        model: The network.
-        settings: Among them, which layers are trained.
-        languages: Those that are trained: what belongs to another one stays as it is. None: all.
+    What belongs to languages other than these stays as it is; None: all are trained.
     """
     unfreezing = build_unfreezing(model, settings)
     others = [] if languages is None else [language for language in model.languages if language not in languages]
@@ -182,10 +141,7 @@ def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callab
 def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None = None) -> TrainingPlan:
     """The training batches over the examples of all languages that are trained, by their place in the recipe.
 
-    Args:
-        recipe: The settings.
-        examples: By language id.
-        end: The update after which training ends; None: that of the settings.
+    `end` is the update after which training ends; None: that of the settings.
     """
     data, augment = recipe.data, recipe.augment
     end = recipe.training.num_updates if end is None else end
@@ -207,7 +163,7 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None
 
 def build_decoder(settings: DecodingSettings) -> Callable[[Sequence[str], str], Decoder]:
     """Makes the decoder of a language from its vocabulary and its tag."""
-    return partial(DECODERS[settings.kind], **settings.model_dump(exclude={"kind"}))
+    return partial(settings.member(), **settings.arguments())
 
 
 def decoding_with(recipe: Recipe, overrides: Sequence[str]) -> DecodingSettings:

@@ -1,18 +1,26 @@
 """What training saves in a run folder, and what is loaded from there: the state of training, and the best weights.
 
 Weights lie by name, one file a part; nothing is unpickled. A folder of them is whole wherever the process is killed.
+Digests beside them show when a file is changed, exchanged or damaged, or what gives the weights their sense:
+tokenisers, tasks, and the network's settings.
 """
 
+import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.errors import InputError
+from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_decoder, build_model, build_targets
-from speech_mtl.run.contents import refuse_changed, write_contents
 from speech_mtl.run.folder import NUMBER, Run, newest, of_newest
 from speech_mtl.run.weights import (
     COPY_AGAIN,
@@ -26,6 +34,23 @@ from speech_mtl.run.weights import (
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
+
+CONTENTS = "contents.json"
+"""What the record is called in its folder."""
+
+NETWORK = ("features.*", "encoder.*", "sharing.*", "adapters*", "tasks.*", "data.sample_rate_hz")
+"""Settings that weights of the same shapes may have been trained with, and mean nothing without, as patterns."""
+
+
+class Contents(TypedDict):
+    """The record. A folder of an earlier version has none."""
+
+    files: dict[str, str]
+    """Digests of the files in the folder, by their path there."""
+    senses: dict[str, str]
+    """Digests of the run's tokenisers and tasks, by their path in the run."""
+    settings: dict[str, Any]
+    """Of the network, by dotted key."""
 
 
 class Checkpoints:
@@ -61,7 +86,7 @@ class Checkpoints:
             tree[name] = load_part(part_path(folder, name))
             shapes = {key: array.shape for key, array in arrays.items()}
             refuse_other_shapes(shapes, tree[name], part_path(folder, name), COPY_AGAIN)
-        refuse_changed(folder, self.run.path, self.run.recipe())
+        _refuse_changed(folder, self.run)
         state.assign(tree)
         return progress
 
@@ -88,7 +113,7 @@ class Checkpoints:
         Raises:
             InputError: They are not.
         """
-        refuse_changed(self.run.best_folder(), self.run.path, self.run.recipe())
+        _refuse_changed(self.run.best_folder(), self.run)
 
     def _write(self, folder: Path, write: Callable[[Path], None]) -> None:
         """Writes a folder under a temporary name, renames it, and removes its older siblings.
@@ -101,7 +126,7 @@ class Checkpoints:
         temporary.mkdir(parents=True)
         write(temporary)
         if self.run.settings_path.is_file():
-            write_contents(temporary, self.run.path, self.run.recipe())
+            write_contents(temporary, self.run)
         _remove(folder)
         temporary.rename(folder)
         for sibling in folder.parent.iterdir():
@@ -121,7 +146,7 @@ def load_recognizer(run: Run, decoding: DecodingSettings | None = None) -> Recog
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
     Checkpoints(run).load_best(model)
     decoder = build_decoder(decoding or recipe.decoding)
-    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, labelled, decoder)
+    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
 
 
 def _remove(folder: Path) -> None:
@@ -131,3 +156,57 @@ def _remove(folder: Path) -> None:
     if folder.is_dir():
         folder.rename(former)
         shutil.rmtree(former, ignore_errors=True)
+
+
+def write_contents(folder: Path, run: Run) -> None:
+    """Writes what a folder of a run's weights is saved as."""
+    write_text(folder / CONTENTS, json_text(_contents(folder, run)))
+
+
+def _refuse_changed(folder: Path, run: Run) -> None:
+    """Looks whether a folder of a run's weights is as it was saved.
+
+    Raises:
+        InputError: A file has changed since, or a setting of the network.
+    """
+    path = folder / CONTENTS
+    if not path.is_file():
+        return
+    action = f"copy the run again; or remove {path}, if this is as you want it"
+    then, now = read_json(path, Contents, action), _contents(folder, run)
+    names = [str(folder / name) for name in _changed(then["files"], now["files"])]
+    names += [str(run.path / name) for name in _changed(then["senses"], now["senses"])]
+    keys = [key for key in then["settings"].keys() & now["settings"] if then["settings"][key] != now["settings"][key]]
+    if not names and not keys:
+        return
+    settings = [f"{key} in its settings: {then['settings'][key]} -> {now['settings'][key]}" for key in sorted(keys)]
+    raise InputError(
+        f"{run.path} is no longer as it was trained",
+        expected="files and settings of the network as they were when the weights were saved",
+        received="changed: " + "; ".join([*names, *settings]),
+        action=action,
+    )
+
+
+def _contents(folder: Path, run: Run) -> Contents:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != CONTENTS)
+    senses = (path for kind in ("tokenizers", "tasks") for path in (run.path / kind).glob("*.json"))
+    settings = {
+        key: value
+        for key, value in run.recipe().of_one_run().items()
+        if any(fnmatchcase(key, pattern) for pattern in NETWORK) and not key.endswith(".dir")
+    }
+    return {"files": _digests(folder, files), "senses": _digests(run.path, senses), "settings": settings}
+
+
+def _digests(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+    found = {}
+    for path in sorted(paths):
+        with path.open("rb") as file:
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _changed(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Files that are others now, or gone."""
+    return [name for name, digest in then.items() if now.get(name) != digest]

@@ -130,8 +130,8 @@ def evaluate(
 
     Args:
         run: The run.
-        splits: Which splits.
-        languages: Which languages; all of the run if None.
+        splits: Some of `dev`, `test` and `train`.
+        languages: All of the run if None.
         screen: Where progress is shown.
         compare_with_training: Whether to tell what of the speech, and which speakers, are in training.
         decoding: How hypotheses are found; as the run's settings tell if None.
@@ -165,12 +165,7 @@ def evaluate_manifest(
 ) -> tuple[EvaluationRow, str]:
     """Evaluates a run on a manifest that is none of its own, and leaves what it found in its own splits as it is.
 
-    Args:
-        run: The run.
-        manifest: The speech.
-        language: Whose output layer to use; the run's only one if None.
-        screen: Where progress is shown.
-        decoding: How hypotheses are found; as the run's settings tell if None.
+    The output layer is that of the language, the run's only one if None; decoding as for `evaluate`.
 
     Returns:
         The row, whose split is `held_out_name`; and LANGUAGE_NAME, which the files have in their names.
@@ -245,7 +240,7 @@ class _Evaluation:
     def write(self, suffix: str) -> None:
         """Writes rows and tables; these tell the decoder where it is another than usual."""
         tables = [evaluation_table(self.rows), *([task_table(self.task_rows)] if self.task_rows else [])]
-        if self.decoding != Recipe.model_fields["decoding"].default:
+        if self.decoding != DecodingSettings.usual():
             settings = self.decoding.model_dump(mode="json").items()
             tables.append("Decoding: " + escaped(", ".join(f"{key}={value}" for key, value in settings)))
         write_text(self.run.path / f"tasks{suffix}.json", json_text(self.task_rows))

@@ -1,6 +1,10 @@
-"""A trained run and speech of a language -> the recipe that trains the language from that run."""
+"""How a trained run learns a language: a run and speech -> the recipe of the run that learns it.
 
-from collections.abc import Mapping, Sequence
+A method is a function of the trained run's recipe and the new language that returns settings by dotted key; arms of
+comparisons use the same ones. To add one, write such a function under `@method`; `tests/run/test_finetune.py` finds it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +12,106 @@ from typing import Any
 from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
-from speech_mtl.run.methods import beside, find_method, rate_factor
 from speech_mtl.run.speech import Wrap, open_split, silent
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.training import TrainingSettings
+
+Method = Callable[[Recipe, str], dict[str, Any]]
+
+METHODS: dict[str, Method] = {}
+"""Every method by name."""
+
+
+def method(function: Method) -> Method:
+    """Registers a method under its function's name."""
+    METHODS[function.__name__] = function
+    return function
+
+
+def find_method(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if name not in METHODS:
+        raise InputError(
+            f"There is no method {name!r} to teach a run another language",
+            expected="one of " + ", ".join(METHODS),
+            received=name,
+            action="choose one of these",
+        )
+    return METHODS[name]
+
+
+@method
+def finetune(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
+    """The encoder goes on learning, and changes for the old languages, too."""
+    return {}
+
+
+@method
+def adapters(there: Recipe, language: str) -> dict[str, Any]:
+    """The encoder stays as it is; small layers for the new language are added between its blocks."""
+    return _added(there, language, {"kind": "bottleneck"})
+
+
+@method
+def low_rank(there: Recipe, language: str) -> dict[str, Any]:
+    """The encoder stays as it is; a product of two small matrices for the new language is added to its attention."""
+    return _added(there, language, {"kind": "low_rank"})
+
+
+@method
+def progressive(there: Recipe, language: str) -> dict[str, Any]:
+    """The encoder stays as it is; a new one beside it listens to all of its layers."""
+    return {"encoder": there.encoder.beside(list(there.languages), language)}
+
+
+def finetuned(recipe: Recipe, minutes: float, added: Mapping[str, Any], asked: Mapping[str, Any]) -> Recipe:
+    """The recipe of a run that learns a language from another one as the section `finetune` says.
+
+    Args:
+        recipe: The settings.
+        minutes: Of the language's training speech.
+        added: What a method sets, by dotted key; a new encoder among them is trained as one.
+        asked: What is set besides, and counts for more.
+    """
+    own = recipe.overridden({key: asked[key] for key in asked if key.partition(".")[0] == "finetune"}).finetune
+    planned = recipe.overridden({**own.schedule(minutes, new_encoder="encoder" in added), **added, **asked})
+    if "training.learning_rate" in asked or not planned.training.unfreezing.leaves_encoder:
+        return planned
+    return planned.overridden({"training.learning_rate": own.learning_rate * own.frozen_factor})
+
+
+def beside(num_languages: int, rehearse: float = 0.0) -> dict[str, Any]:
+    """Settings of each of a trained run's languages while another is learnt: rehearsed, or left as they are.
+
+    `rehearse` is the share of the speech in batches that is of all of them together; 0 for none.
+    """
+    if not rehearse:
+        return {"train": False, "output_layer": None, "share": None}
+    return {"train": True, "output_layer": "keep", "share": rehearse / num_languages}
+
+
+def _added(there: Recipe, language: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Adapters beside a frozen encoder: of the size that the run's have already, if it has some.
+
+    Raises:
+        InputError: Those that it has are of the other kind: a network has only one.
+    """
+    adapted: list[str] = []
+    if there.adapters is not None:
+        if there.adapters.kind != settings["kind"]:
+            raise InputError(
+                "The run has adapters of another kind than the method adds, and all of a network are of one",
+                expected=f"adapters.kind: {there.adapters.kind}, as in the run",
+                received=f"a --method that adds adapters.kind: {settings['kind']}",
+                action="take the other one of --method adapters and --method low_rank, or a run without adapters",
+            )
+        settings = there.adapters.model_dump(mode="json")
+        adapted = list(there.languages if there.adapters.languages is None else there.adapters.languages)
+    own = {**settings, "languages": list(dict.fromkeys([*adapted, language]))}
+    return {"adapters": own, "training.unfreezing": {"kind": "heads"}}
 
 
 @dataclass(frozen=True)
@@ -40,8 +140,7 @@ def finetuning_recipe(
 ) -> Recipe:
     """The settings that train a language from a run's encoder, with the run's other languages beside it.
 
-    Learning rate, updates and schedule are those of `schedule_for` the amount of speech, wherever `overrides` do not
-    say otherwise.
+    It is trained as the section `finetune` of the run's settings says, where `overrides` do not say otherwise.
 
     Raises:
         InputError: It is no trained run, has the language already, cannot learn it in this way, or the new speech
@@ -62,48 +161,20 @@ def finetuning_recipe(
         "manifests": {split: str(path) for split, path in new.manifests.items()},
         "output_layer": new.output_layer if new.language in there.languages else None,
     }
-    recipe = there.overridden(
-        {
-            "name": f"{there.name}-{new.language}",
-            "target": new.language,
-            "languages": languages,
-            "tasks": {},
-            "weighting": {},
-            "gradients": None,
-            "init_from": str(run.path),
-            **schedule_for(0, new.method),
-            **added,
-            **(overrides or {}),
-        }
-    )
+    asked = {
+        "name": f"{there.name}-{new.language}",
+        "target": new.language,
+        "languages": languages,
+        "tasks": {},
+        "weighting": {},
+        "gradients": None,
+        "init_from": str(run.path),
+        **(overrides or {}),
+    }
+    recipe = finetuned(there, 0.0, added, asked)
     split = open_split(recipe, new.language, "train", wrap)
     minutes = float(split.store.num_samples[split.positions].sum()) / recipe.data.sample_rate_hz / 60
-    schedule = schedule_for(minutes, new.method, rate_factor(recipe))
-    return recipe.overridden({**schedule, **added, **(overrides or {})})
-
-
-def schedule_for(minutes: float, method: str = "finetune", factor: float = 1.0) -> dict[str, Any]:
-    """How to train on so much speech: settings by dotted key, whatever those of the run were.
-
-    Everything is trained at once: with 10 and with 40 minutes of Mandarin no way of unfreezing had fewer errors
-    (`recipes/transfer/README.md`). A column starts from random weights: it takes longer, with rate and warm-up as for
-    any new network. That more speech takes more updates is experience, and was not measured.
-
-    Args:
-        minutes: Of the new language.
-        method: How it is learnt; see `methods`.
-        factor: Of the learning rate; see `methods.rate_factor`. A column has its own rate.
-    """
-    if method == "progressive":
-        rate, num_updates = TrainingSettings().learning_rate, 2400 if minutes < 60 else 4800
-    else:
-        rate, num_updates = 1e-3 * factor, 1200 if minutes < 60 else 2400
-    return {
-        "training.unfreezing": {"kind": "all"},
-        "training.learning_rate": rate,
-        "training.warmup_updates": None,
-        "training.num_updates": num_updates,
-    }
+    return finetuned(there, minutes, added, asked)
 
 
 def _refuse_unasked(run: Run, new: NewLanguage, known: list[str]) -> None:
@@ -170,7 +241,7 @@ def _refuse_new_column(run: Run, there: Recipe, new: NewLanguage) -> None:
             received=f"--language {new.language} --method progressive",
             action="leave --method out to train what is there",
         )
-    if there.adapters is not None or there.sharing.kind != "whole_encoder":
+    if there.languages_with_layers:
         raise InputError(
             f"{run.path} has layers of each language's own, which a network of columns cannot have",
             expected="a run without adapters and with sharing.kind: whole_encoder",

@@ -10,7 +10,7 @@ RUN/start.json                  of a run that started from another: each weight 
 RUN/checkpoints/000500/         where training goes on from; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors or, of CTC, tasks/NAME/LANGUAGE.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
-    contents.json               digests of these files, and what they mean nothing without; see `contents`
+    contents.json               digests of these files, and what they mean nothing without; see `checkpoint`
     in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
@@ -37,7 +37,7 @@ from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.run.build import build_targets
 from speech_mtl.run.weights import COPY_AGAIN
 from speech_mtl.scoring.rows import Amount, Rate
-from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.recipe import OF_SEVERAL, Recipe
 from speech_mtl.settings.recipe_file import RUN_SETTINGS, load_recipe, refuse_no_run
 from speech_mtl.settings.tasks import LabelTaskSection
 from speech_mtl.targets.target import LabelTarget, Target
@@ -51,13 +51,14 @@ NUMBER = re.compile("[0-9]{1,12}")
 
 
 class LogRecord(TypedDict):
-    """What reports show of a line of the log: a look at the dev sets."""
+    """What is read of a line of the log: a validation."""
 
     update: NotNegative
     train_loss: NotRequired[dict[str, Finite]]
     weight: NotRequired[dict[str, Finite]]
     gradient_cosines: NotRequired[dict[str, dict[str, Finite]]]
     dev_cer: NotRequired[dict[str, Rate]]
+    on_plateau: NotRequired[list[str]]
     audio_s: NotRequired[Amount]
     commit: NotRequired[str | None]
 
@@ -107,7 +108,7 @@ class Run:
         """
         refuse_no_run(self.path)
         self._refuse_other_format()
-        return load_recipe(self.settings_path)
+        return load_recipe(self.settings_path, leave_out=OF_SEVERAL)
 
     def _refuse_other_format(self) -> None:
         """A folder without a file about it is of the first format, which had none."""

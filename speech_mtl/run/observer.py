@@ -1,11 +1,17 @@
 """Who is told of a training: the screen, TensorBoard and the run's log."""
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from speech_mtl.backend.step import StepResult
-from speech_mtl.run.event_file import EventFile
 from speech_mtl.run.folder import Run
 from speech_mtl.run.plateau import USUAL, plateau_text
 from speech_mtl.run.provenance import commit
@@ -16,10 +22,11 @@ from speech_mtl.targets.target import LabelTarget
 from speech_mtl.training.progress import Interval, Progress
 
 
+@dataclass
 class RunObserver:
     """See `loop.Observer`.
 
-    Args:
+    Attributes:
         run: Where the log lies.
         recipe: The settings.
         names: Of the tasks, in the order of their weights.
@@ -28,20 +35,16 @@ class RunObserver:
         show: The bar; see `Screen.training`.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        recipe: Recipe,
-        names: tuple[str, ...],
-        tasks: Mapping[str, LabelTarget],
-        screen: Screen,
-        show: Callable,
-    ):
-        self.run, self.recipe, self.names, self.tasks = run, recipe, names, tasks
-        self.screen, self.show = screen, show
-        self.commit = commit()
-        self.events = EventFile(run.path / "tensorboard")
-        self.warned = False
+    run: Run
+    recipe: Recipe
+    names: tuple[str, ...]
+    tasks: Mapping[str, LabelTarget]
+    screen: Screen
+    show: Callable
+    warned: bool = field(default=False, init=False)
+
+    def __post_init__(self):
+        self.commit, self.events = commit(), EventFile(self.run.path / "tensorboard")
 
     def on_update(self, update: int, found: StepResult, rate: float) -> None:
         """Shows an update, and keeps it for TensorBoard."""
@@ -117,3 +120,27 @@ class RunObserver:
         if languages and not self.warned and update >= late:
             self.screen.warn(f"update {update}: {plateau_text(languages, self.recipe)}")
             self.warned = True
+
+
+class EventFile:
+    """Scalars by update for TensorBoard, written when `flush` is called; every start of a training has its own file.
+
+    The writer that comes with TensorBoard puts the machine's name into that of the file.
+    """
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"events.out.tfevents.{time.time():.6f}.{uuid4().hex[:8]}"
+        self._events = [Event(wall_time=time.time(), file_version="brain.Event:2")]
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None:
+        """Adds a value of the series `tag`."""
+        self._events.append(Event(wall_time=time.time(), step=step, summary=scalar_pb(tag, value)))
+
+    def flush(self) -> None:
+        """Writes what was added."""
+        with self.path.open("ab") as file:
+            records = RecordWriter(file)
+            for event in self._events:
+                records.write(event.SerializeToString())
+        self._events.clear()

@@ -31,12 +31,7 @@ class OldHead:
 
 
 def old_heads(folder: Path, tokenizers: Mapping[str, Tokenizer], part: Part) -> dict[str, OldHead]:
-    """The output layers of a run for these languages.
-
-    Args:
-        folder: Of the run's weights.
-        tokenizers: Those of the run.
-        part: A new output layer, which is as wide.
+    """The output layers of a run for the languages of these tokenisers; `part` is a new one, which is as wide.
 
     Raises:
         InputError: A file is missing or damaged, or does not fit the tokeniser.

@@ -1,11 +1,7 @@
 """Training that has not left the plateau at which CTC begins: blanks come out, and hardly anything else."""
 
 from collections.abc import Sequence
-from typing import NotRequired
 
-from typing_extensions import TypedDict
-
-from speech_mtl.files import parse_json, read_text
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.error_rate import Score
 from speech_mtl.settings.recipe import Recipe
@@ -41,17 +37,11 @@ def plateau_text(languages: Sequence[str], recipe: Recipe) -> str:
     )
 
 
-class Look(TypedDict):
-    """Of a line of a run's log, what is read here."""
-
-    on_plateau: NotRequired[list[str]]
-
-
 def stuck_languages(run: Run) -> list[str]:
-    """The languages that were on the plateau at the last look at the validation sets; see `train`.
+    """The languages that were on the plateau at the last validation.
 
     Raises:
         InputError: The log is damaged.
     """
-    lines = read_text(run.log_path).splitlines() if run.log_path.is_file() else []
-    return parse_json(lines[-1], Look, f"{run.log_path}:{len(lines)}").get("on_plateau", []) if lines else []
+    log = run.log()
+    return log[-1].get("on_plateau", []) if log else []

@@ -45,13 +45,7 @@ class Provenance:
 
 
 def provenance(wall_time_s: float, trained_by: Mapping[str, int], earlier_commands: Sequence[str] = ()) -> Provenance:
-    """Of results that this command finishes now.
-
-    Args:
-        wall_time_s: All training that the results took.
-        trained_by: How many runs each commit trained.
-        earlier_commands: Those that worked on the results before.
-    """
+    """Of results that this command finishes now, and earlier ones worked on; see `Provenance`."""
     commands = list(dict.fromkeys([*earlier_commands, command()]))
     finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return Provenance(

@@ -1,7 +1,5 @@
 """Whether a run that has begun can go on: it must be of the same settings and the same speech, or be told otherwise."""
 
-from collections.abc import Sequence
-
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import Now, refuse_changes
@@ -33,7 +31,12 @@ def taken_up(
         phases = ("warmup_updates", "cooldown_updates")
         free += [f"training.{name}" for name in phases if getattr(recipe.training, name) is None]
     if other := changed_settings(there.of_one_run(free), recipe.of_one_run(free)):
-        raise _another_recipe(run, other)
+        raise InputError(
+            f"{run.path} holds a run with other settings",
+            expected="the settings it was started with, so that training can go on",
+            received="; ".join(other),
+            action="choose another folder with --out, or go back to those settings",
+        )
     recipe = recipe.overridden({"languages": {name: recipe.languages[name] for name in there.languages}})
     longer = _longer(run, there, recipe) if further else []
     changes = now.changes_since(run, recipe)
@@ -67,13 +70,3 @@ def _longer(run: Run, there: Recipe, recipe: Recipe) -> list[str]:
         )
     pairs = ({key: getattr(one.training, key.partition(".")[2]) for key in LENGTH} for one in (there, recipe))
     return changed_settings(*pairs)
-
-
-def _another_recipe(run: Run, changed: Sequence[str]) -> InputError:
-    """Names what differs."""
-    return InputError(
-        f"{run.path} holds a run with other settings",
-        expected="the settings it was started with, so that training can go on",
-        received="; ".join(changed),
-        action="choose another folder with --out, or go back to those settings",
-    )

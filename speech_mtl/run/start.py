@@ -105,8 +105,7 @@ def _of_the_same_frames(source: Run, recipe: Recipe, new: Container[str], langua
     """
     there, tap = source.recipe().encoder, recipe.encoder.tap_of(language)
     place = next(i for i, one in enumerate(recipe.encoder.parts().items()) if one[1] == tap)
-    has_own = recipe.sharing.kind != "whole_encoder"
-    if list(recipe.encoder.parts())[place] in new or (has_own and f"own/{language}" in new):
+    if list(recipe.encoder.parts())[place] in new or (recipe.sharing.has_own and f"own/{language}" in new):
         return {}
     same = list(there.parts().values())[place]
     return {other: own for other, own in source.tokenizers().items() if there.tap_of(other) == same}
@@ -115,15 +114,7 @@ def _of_the_same_frames(source: Run, recipe: Recipe, new: Container[str], langua
 def _has_layers(there: Recipe, part: str) -> bool:
     """Whether a run has a part by its recipe: if so, the file must be there."""
     group, _, name = part.partition("/")
-    return name in _languages_with_layers(there) if group == "own" else part in there.encoder.parts()
-
-
-def _languages_with_layers(recipe: Recipe) -> tuple[str, ...]:
-    """Those that have layers or adapters in the encoder for themselves."""
-    if recipe.adapters is not None and recipe.adapters.languages is not None:
-        return recipe.adapters.languages
-    has_some = recipe.adapters is not None or recipe.sharing.kind != "whole_encoder"
-    return tuple(recipe.languages) if has_some else ()
+    return name in there.languages_with_layers if group == "own" else part in there.encoder.parts()
 
 
 def _copy_shared_layers(arrays: dict[str, dict[str, np.ndarray]], parts: Mapping[str, Part]) -> set[str]:
@@ -211,7 +202,7 @@ def _refuse_other_features(source: Run, recipe: Recipe) -> None:
         pairs |= _settings(section, one.model_dump(exclude=without), other.model_dump(exclude=without))
     pairs |= _settings("features", there.features.model_dump(), recipe.features.model_dump())
     pairs["data.sample_rate_hz"] = there.data.sample_rate_hz, recipe.data.sample_rate_hz
-    if there.sharing.kind != "whole_encoder":  # shared layers can be copied for each language, but not the reverse
+    if there.sharing.has_own:  # shared layers can be copied for each language, but not the reverse
         pairs |= _settings("sharing", there.sharing.model_dump(), recipe.sharing.model_dump())
     if len(old) > len(new):
         pairs["number of encoders"] = len(old), len(new)

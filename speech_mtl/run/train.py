@@ -1,7 +1,7 @@
 """Trains one run: from a recipe to a run folder. Started again, it goes on from the last checkpoint."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from speech_mtl.data.examples import Examples
@@ -13,13 +13,13 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.build import (
+    build_decoder,
     build_model,
     build_optimizer,
     build_schedule,
     build_step,
     build_targets,
     build_unfreezing,
-    build_weighting,
 )
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.evaluate import References, load_references, report_damaged, report_skipped
@@ -42,6 +42,7 @@ from speech_mtl.run.speech import (
 from speech_mtl.run.start import kept_tokenizer, start_from
 from speech_mtl.run.validation import Conflicts, DevLook, Validation
 from speech_mtl.screen import Screen
+from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.targets.target import Target
@@ -88,58 +89,69 @@ def train(
         if is_finished(run):
             _leave(run, screen)
             return run
+    ready = _prepared(run, recipe, screen)
+    if not of_plan:
+        _look_at_held_out(ready, screen)
+    origins = []
+    if recipe.init_from and not run.has_checkpoint():
+        origins = start_from(Run(recipe.init_from), recipe, ready.recognizer.model, ready.targets)
+        screen.say(f"Weights from {recipe.init_from}: " + "; ".join(map(str, origins)) + ".")
+    claim_folder(path, "run")
+    with run.lock():
+        if changes or not begun:
+            used = [*ready.speech.splits.values(), *(own.split for own in ready.references.values())]
+            write_made_from(run, recipe, used, history(run, changes) if begun else [])
+        if not begun:
+            run.start(recipe, ready.recognizer.tokenizers, ready.recognizer.tasks)
+        if origins:
+            write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
+        counts = _label_counts(ready)
+        run.write_labels(counts)
+        _report_speech(ready, counts, screen)
+        _report_warmup(recipe.training, screen)
+        _train(run, ready, tuple(name for name, (num_known, _) in counts.items() if num_known), screen)
+    return run
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What is trained, on what, before anything of it is written."""
+
+    recipe: Recipe
+    targets: Mapping[str, Target]
+    recognizer: Recognizer
+    speech: TrainingSpeech
+    references: Mapping[str, References]
+    """By language, the dev sets that early stopping looks at."""
+
+
+def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     splits = {
         i: open_split(recipe, language, "train", screen.progress)
         for i, language in enumerate(recipe.languages)
         if language in recipe.trained_languages
     }
     tokenizers = _tokenizers(run, recipe, splits)
-    labelled = run.labelled() if begun else make_labelled(recipe, list(splits.values()))
+    labelled = run.labelled() if run.exists() else make_labelled(recipe, list(splits.values()))
     targets = build_targets(recipe, tokenizers, labelled)
     model = build_model(recipe, targets)
     examples = {i: training_examples(recipe, split, targets, model) for i, split in splits.items()}
-    recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, labelled)
-    references = _references(recipe, recognizer, screen)
+    decoder = build_decoder(DecodingSettings.usual())
+    recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
+    looked_at = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
+    references = {name: load_references(recipe, name, "dev", recognizer, screen.progress) for name in looked_at}
     _refuse_unlabelled_target(recipe, references)
-    if not of_plan:
-        _look_at_held_out(recipe, splits, references, screen)
-    origins = []
-    if recipe.init_from and not run.has_checkpoint():
-        origins = start_from(Run(recipe.init_from), recipe, model, targets)
-        screen.say(f"Weights from {recipe.init_from}: " + "; ".join(map(str, origins)) + ".")
-    claim_folder(path, "run")
-    with run.lock():
-        if changes or not begun:
-            used = [*splits.values(), *(own.split for own in references.values())]
-            write_made_from(run, recipe, used, history(run, changes) if begun else [])
-        if not begun:
-            run.start(recipe, tokenizers, labelled)
-        if origins:
-            write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
-        counts = _label_counts(splits, examples, targets)
-        run.write_labels(counts)
-        _report_speech(recipe, splits, examples, references, counts, recognizer, screen)
-        _report_warmup(recipe.training, screen)
-        known = tuple(name for name, (num_known, _) in counts.items() if num_known)
-        objective = Objective(model.languages, tuple(targets.values()), known, recipe.trained_languages)
-        _train(run, recipe, recognizer, objective, TrainingSpeech(recipe, splits, examples), references, screen)
-    return run
+    return _Ready(recipe, targets, recognizer, TrainingSpeech(recipe, splits, examples), references)
 
 
-def _train(
-    run: Run,
-    recipe: Recipe,
-    recognizer: Recognizer,
-    objective: Objective,
-    speech: TrainingSpeech,
-    references: Mapping[str, References],
-    screen: Screen,
-) -> None:
-    """Trains from where the run stands until the end."""
-    model, settings, checkpoints = recognizer.model, recipe.training, Checkpoints(run)
+def _train(run: Run, ready: _Ready, known: tuple[str, ...], screen: Screen) -> None:
+    """Trains from where the run stands until the end; `known` are the languages and tasks that have labels."""
+    recipe, model, settings, checkpoints = ready.recipe, ready.recognizer.model, ready.recipe.training, Checkpoints(run)
+    objective = Objective(model.languages, tuple(ready.targets.values()), known, recipe.trained_languages)
     optimizer = build_optimizer(model, settings, recipe.trained_languages)
-    state = TrainState(model, optimizer, build_weighting(recipe, objective))
+    state = TrainState(model, optimizer, recipe.weighting.make(objective=objective, seed=recipe.seed))
     conflicts = Conflicts(model, objective) if settings.log_conflicts else None
+    look = DevLook(recipe, ready.recognizer, ready.references)
     training = Training(
         settings=settings,
         sample_rate_hz=recipe.data.sample_rate_hz,
@@ -147,8 +159,8 @@ def _train(
         objective=objective,
         step=build_step(recipe, state, objective),
         rates=build_schedule(settings, build_unfreezing(model, settings)),
-        speech=speech,
-        validation=Validation(state, DevLook(recipe, recognizer, references), speech, conflicts),
+        speech=ready.speech,
+        validation=Validation(state, look, ready.speech, conflicts),
         checkpoints=checkpoints,
     )
     run.write_parameters(state.num_parameters())
@@ -159,7 +171,7 @@ def _train(
     else:
         checkpoints.save(state, progress)
     with screen.training(f"Training {run.path.name}", settings.num_updates, progress.update) as show:
-        training.run(progress, RunObserver(run, recipe, objective.names, recognizer.tasks, screen, show))
+        training.run(progress, RunObserver(run, recipe, objective.names, ready.recognizer.tasks, screen, show))
 
 
 def _leave(run: Run, screen: Screen) -> None:
@@ -169,11 +181,10 @@ def _leave(run: Run, screen: Screen) -> None:
     screen.say(f"{run.path} is finished: nothing to train." + (more if progress.end is not None else ""))
 
 
-def _look_at_held_out(
-    recipe: Recipe, splits: Mapping[int, Split], references: Mapping[str, References], screen: Screen
-) -> None:
+def _look_at_held_out(ready: _Ready, screen: Screen) -> None:
     """Tells what of dev and test speech is in training, or refuses it."""
-    own, looked_at = trained_splits(splits.values()), [dev.split for dev in references.values()]
+    recipe = ready.recipe
+    own, looked_at = trained_splits(ready.speech.splits.values()), [dev.split for dev in ready.references.values()]
     earlier = trained_by(Run(recipe.init_from), recipe.data.cache_dir) if recipe.init_from else []
     look_at_splits(recipe, [*own, *earlier], screen, looked_at)
     tell_speakers(looked_at, own, screen)
@@ -193,12 +204,6 @@ def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[s
     return tokenizers
 
 
-def _references(recipe: Recipe, recognizer: Recognizer, screen: Screen) -> dict[str, References]:
-    """The dev sets that early stopping looks at."""
-    looked_at = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
-    return {language: load_references(recipe, language, "dev", recognizer, screen.progress) for language in looked_at}
-
-
 def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:
     """Of a task that is the target; without labels no weights would be the best."""
     dev = [own.examples for own in references.values()]
@@ -212,13 +217,14 @@ def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, Reference
     )
 
 
-def _label_counts(
-    splits: Mapping[int, Split], examples: Mapping[int, Examples], targets: Mapping[str, Target]
-) -> dict[str, tuple[int, int]]:
+def _label_counts(ready: _Ready) -> dict[str, tuple[int, int]]:
     """By language and task: how many utterances have a transcript or label, and of how many."""
-    found = {}
-    for name, target in targets.items():
-        pairs = {split.language: (examples[i].targets[name].num_known, len(examples[i])) for i, split in splits.items()}
+    found, examples = {}, ready.speech.examples
+    for name, target in ready.targets.items():
+        pairs = {
+            split.language: (examples[i].targets[name].num_known, len(examples[i]))
+            for i, split in ready.speech.splits.items()
+        }
         known, sizes = zip(*pairs.values(), strict=True)
         found |= pairs if target.by_language else {name: (sum(known), sum(sizes))}
     return found
@@ -238,29 +244,32 @@ def _report_warmup(settings: TrainingSettings, screen: Screen) -> None:
         )
 
 
-def _report_speech(recipe, splits, examples, references, counts, recognizer: Recognizer, screen: Screen) -> None:
-    controls = {None: "", "noise": "; replaced by noise", "shuffled_transcripts": "; transcripts shuffled"}
-    for i, split in splits.items():
-        minutes = float(examples[i].num_samples.sum()) / recipe.data.sample_rate_hz / 60
-        line = f"{split.language}: {len(examples[i])} utterances, {minutes:.1f} minutes"
-        line += controls[recipe.languages[split.language].replace]
-        if (transcribed := examples[i].targets[TRANSCRIPT].num_known) < len(examples[i]):
-            line += f", {transcribed} with a transcript"
-        if examples[i].num_unlabelled:
-            line += f"; {examples[i].num_unlabelled} others without " + (
-                "all labels" if recipe.data.require_all_labels else "any label"
-            )
-        left_out = ", ".join(f"{n} {reason}" for reason, n in skipped_by_reason(examples[i]).items())
-        screen.say(line + (f"; left out: {left_out}" if left_out else ""))
-        for skip in examples[i].skipped:
-            screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
-        report_damaged(examples[i], screen)
-        if not is_registered(split.language):
-            screen.warn(f"{split.language} is the code of no language: it is written with spaces between words here")
-    for name, task in recognizer.tasks.items():
+def _report_speech(ready: _Ready, counts: Mapping[str, tuple[int, int]], screen: Screen) -> None:
+    for i, split in ready.speech.splits.items():
+        _report_language(ready.recipe, split, ready.speech.examples[i], screen)
+    for name, task in ready.recognizer.tasks.items():
         labelled, total = counts[name]
         screen.say(f"{name}: {labelled} of {total} utterances labelled, {task.describe()}")
-    for dev in references.values():
+    for dev in ready.references.values():
         report_skipped(dev, screen)
-    model = recognizer.model
+    model = ready.recognizer.model
     screen.say(f"{model.count_params():,} parameters, {len(model.languages)} output layers")
+
+
+def _report_language(recipe: Recipe, split: Split, examples: Examples, screen: Screen) -> None:
+    controls = {None: "", "noise": "; replaced by noise", "shuffled_transcripts": "; transcripts shuffled"}
+    minutes = float(examples.num_samples.sum()) / recipe.data.sample_rate_hz / 60
+    line = f"{split.language}: {len(examples)} utterances, {minutes:.1f} minutes"
+    line += controls[recipe.languages[split.language].replace]
+    if (transcribed := examples.targets[TRANSCRIPT].num_known) < len(examples):
+        line += f", {transcribed} with a transcript"
+    if examples.num_unlabelled:
+        missing = "all labels" if recipe.data.require_all_labels else "any label"
+        line += f"; {examples.num_unlabelled} others without {missing}"
+    left_out = ", ".join(f"{n} {reason}" for reason, n in skipped_by_reason(examples).items())
+    screen.say(line + (f"; left out: {left_out}" if left_out else ""))
+    for skip in examples.skipped:
+        screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
+    report_damaged(examples, screen)
+    if not is_registered(split.language):
+        screen.warn(f"{split.language} is the code of no language: it is written with spaces between words here")

@@ -51,11 +51,7 @@ def transcribe_files(
 ) -> Iterator[tuple[Path, Hypothesis | InputError]]:
     """Yields for each file what is said in it, or why it cannot be recognised, as soon as that is known.
 
-    Args:
-        run: The run.
-        files: One is read after another, and no more than one is held.
-        language: Whose output layer to use.
-        decoding: How hypotheses are found; as the run's settings tell if None.
+    One file is read after another, and no more than one is held. Decoding is as the run's settings tell if None.
 
     Raises:
         InputError: The run is not trained, or the language has no output layer.

@@ -1,6 +1,7 @@
 """What a look at the dev sets sees while a run trains."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -45,19 +46,13 @@ def mean_of(languages: Sequence[str]) -> str:
     return f"mean of {', '.join(languages[:-1])} and {languages[-1]}"
 
 
+@dataclass(frozen=True)
 class DevLook:
-    """Recognises the dev sets and counts the errors of all tasks.
+    """Recognises the dev sets, by language, and counts the errors of all tasks."""
 
-    Args:
-        recipe: The settings.
-        recognizer: With the weights as they are.
-        references: By language, the dev sets.
-    """
-
-    def __init__(self, recipe: Recipe, recognizer: Recognizer, references: Mapping[str, References]):
-        self.recipe = recipe
-        self.recognizer = recognizer
-        self.references = references
+    recipe: Recipe
+    recognizer: Recognizer
+    references: Mapping[str, References]
 
     def __call__(self) -> tuple[float, dict]:
         """The error that early stopping looks at, that of the target or the mean of all languages; and all figures."""
@@ -80,26 +75,20 @@ class DevLook:
         return float(np.mean(list(cers.values()))), figures
 
 
+@dataclass(frozen=True)
 class Validation:
     """What a training is stopped by, and what is logged of it now and then; it changes nothing.
 
-    Args:
-        state: The training's; the mean of the weights is validated, if there is one.
-        look: Recognises the dev sets.
-        speech: What it trains on.
-        conflicts: How the tasks' gradients lie to one another; None if nobody asked.
+    The mean of the weights is validated, if there is one.
     """
 
-    def __init__(self, state: TrainState, look: DevLook, speech: TrainingSpeech, conflicts: "Conflicts | None" = None):
-        self.state, self.look, self.speech, self.conflicts = state, look, speech, conflicts
+    state: TrainState
+    look: DevLook
+    speech: TrainingSpeech
+    conflicts: "Conflicts | None" = None
 
     def __call__(self, update: int, end: int) -> tuple[float, dict]:
-        """The error that early stopping looks at, and all figures.
-
-        Args:
-            update: How many are done.
-            end: The update after which training ends, as far as is known.
-        """
+        """The error that early stopping looks at, and all figures; `end` is the last update, as far as is known."""
         with self.state.optimizer.averaged():
             error, figures = self.look()
         if self.conflicts:

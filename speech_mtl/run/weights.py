@@ -51,12 +51,7 @@ def part_names(folder: Path) -> list[str]:
 
 
 def set_part(part: Part, arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Sets weights by name. Nothing is set unless everything fits.
-
-    Args:
-        part: What is set.
-        arrays: The values.
-        path: Where they come from, for messages.
+    """Sets weights by name; `path` they come from, for messages. Nothing is set unless everything fits.
 
     Raises:
         InputError: A weight is missing, left over, or of another shape.

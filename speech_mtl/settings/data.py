@@ -35,7 +35,7 @@ Pinyin = TokenizerSettings.plain("pinyin")
 class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
-    tokenizer: TokenizerSettings = Character()
+    tokenizer: TokenizerSettings = TokenizerSettings.usual()
     """What transcripts are made of for the network: characters, or pinyin for Mandarin."""
     budget_s: Seconds | None = None
     """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
@@ -128,8 +128,6 @@ class SpecAugmentSettings(Section):
 
 
 Speed = Annotated[float, Field(strict=True, ge=0.5, le=2)]
-
-
 Decibels = Annotated[float, Field(strict=True, ge=-50, le=100)]
 
 

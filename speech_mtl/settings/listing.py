@@ -85,8 +85,11 @@ class _Walk:
             default = inner.get("default", {})
             usual = default.get("kind", kinds[0]) if default is not None else "null"
             yield Setting(f"{named}.kind", " | ".join(kinds), usual, about, kind)
+        alike = _alike(sections) if kinds else {}
+        yield from self.section({"properties": alike}, f"{named}.", kind)
         for one in sections:
-            yield from self.section(one, f"{named}.", f"{named}.kind={_kind(one)}" if kinds else kind)
+            own = {name: field for name, field in one["properties"].items() if name not in alike}
+            yield from self.section({"properties": own}, f"{named}.", f"{named}.kind={_kind(one)}" if kinds else kind)
 
     def within(self, field: Mapping[str, Any], key: str) -> tuple[Mapping[str, Any], str]:
         """What mappings by name and lists are made of, and the key of one."""
@@ -134,6 +137,12 @@ class _Walk:
                 return "anything"
             case other:
                 return str(other)
+
+
+def _alike(sections: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all kinds have, with the same default and description."""
+    first, *others = (one["properties"] for one in sections)
+    return {name: field for name, field in first.items() if all(other.get(name) == field for other in others)}
 
 
 def _kind(section: Mapping[str, Any]) -> str | None:

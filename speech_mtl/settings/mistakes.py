@@ -17,7 +17,8 @@ Place = tuple[str | int, ...]
 def input_error(error: ValidationError, section: type[Section], where: Callable[[Place], str]) -> InputError:
     """The first problem that pydantic found in a section, in our four parts; `where` each setting was given."""
     first = error.errors(include_url=False)[0]
-    place = _place(first["loc"])
+    of_kind = first["type"] == "union_tag_invalid"
+    place = (*_place(first["loc"]), *(["kind"] if of_kind else []))
     key = ".".join(map(str, place)) or "the recipe"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -27,13 +28,14 @@ def input_error(error: ValidationError, section: type[Section], where: Callable[
             received=key,
             action=f"did you mean {near}?" if (near := _near(section, place)) else "remove the key",
         )
-    expected = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "union_tag_invalid":
-        expected = "one of the kinds " + str(first.get("ctx", {}).get("expected_tags"))
+    expected, received = first["msg"].removeprefix("Value error, "), first["input"]
+    if of_kind:
+        told = first.get("ctx", {})
+        expected, received = f"one of the kinds {told.get('expected_tags')}", told.get("tag")
     return InputError(
         f"{where(place)}: {key} is not right{more}",
         expected=expected,
-        received="nothing" if first["type"] == "missing" else brief(first["input"]),
+        received="nothing" if first["type"] == "missing" else brief(received),
         action=f"change {key}",
     )
 
@@ -47,6 +49,14 @@ def _place(location: Place) -> Place:
 
 _HOLD_NAMES = ("tasks", "languages", "variants")
 """What holds names that a user gives, which may be those of kinds."""
+
+
+_MOVED = {
+    "compare.finetune_updates": "finetune.num_updates",
+    "compare.finetune_learning_rate": "finetune.learning_rate",
+    "compare.finetune_warmup_updates": "finetune.warmup_updates",
+}
+"""Where settings of earlier versions are now."""
 
 
 @cache
@@ -69,6 +79,8 @@ def _stands_for(part: str, given: str | int) -> bool:
 
 def _near(of: type[Section], place: Place) -> str:
     """Keys that an unknown one may have meant: of that name in other sections, and of a name like it in its own."""
+    if moved := _MOVED.get(".".join(map(str, place))):
+        return repr(moved)
     *section, last = map(str, place)
     elsewhere = dict.fromkeys(one.key for one in all_settings(of) if one.key.rpartition(".")[2] == last)
     near = difflib.get_close_matches(last[:100], _known_keys(of, place[:-1]), n=1)

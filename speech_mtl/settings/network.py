@@ -1,4 +1,4 @@
-"""Settings of the network: features, encoder, and the layers that languages have for themselves."""
+"""Settings of the network: features and encoder."""
 
 import json
 import math
@@ -16,7 +16,6 @@ from speech_mtl.settings.section import (
     Kinds,
     LanguageName,
     Layers,
-    Positive,
     Section,
     Share,
     Size,
@@ -123,6 +122,11 @@ class EncoderSettings(Kinds):
         """The parts that a run it starts from need not have."""
         return ()
 
+    def beside(self, languages: Sequence[str], language: str) -> "EncoderSettings":
+        """Settings of this encoder, which some languages were trained with, and of one like its last beside it."""
+        column = {"languages": languages, "encoder": self.model_dump()}
+        return ProgressiveSettings.model_validate({"columns": [column]}).beside(languages, language)
+
 
 class OneEncoderSettings(EncoderSettings):
     """An encoder that can be a column of a progressive one."""
@@ -205,7 +209,7 @@ class ColumnSettings(Section):
 
     languages: Annotated[tuple[LanguageName, ...], Field(min_length=1, max_length=1000)]
     """Those that it was or is trained with."""
-    encoder: OneEncoderSettings = ConformerSettings()
+    encoder: OneEncoderSettings = OneEncoderSettings.usual()
     """Its layers."""
     hears: Annotated[tuple[Few, ...], Field(max_length=100)] | None = None
     """Numbers of the earlier columns, from 0, that it listens to. None: all."""
@@ -234,7 +238,7 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
             raise ValueError("only languages of the last of encoder.columns can be trained; others need train: false")
         if len(self.columns) > 1 and recipe.init_from is None:
             raise ValueError("the first of encoder.columns come from a trained run: set init_from")
-        if recipe.tasks or recipe.adapters is not None or recipe.sharing.kind != "whole_encoder":
+        if recipe.tasks or recipe.languages_with_layers:
             raise ValueError("a progressive encoder goes with neither tasks nor adapters nor sharing")
 
     @property
@@ -251,13 +255,13 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
     def trainable(self) -> tuple[str, ...] | None:
         return self.columns[-1].languages
 
-    @classmethod
-    def beside(cls, encoder: EncoderSettings, languages: Sequence[str], language: str) -> dict[str, Any]:
-        """Settings of an encoder that some languages were trained with, and of one like its last beside it."""
-        if not isinstance(encoder, cls):
-            encoder = cls.model_validate({"columns": [{"languages": languages, "encoder": encoder.model_dump()}]})
-        added = encoder.columns[-1].model_copy(update={"languages": (language,), "hears": None})
-        return encoder.model_copy(update={"columns": (*encoder.columns, added)}).model_dump(mode="json")
+    def beside(self, languages: Sequence[str], language: str) -> EncoderSettings:  # noqa: ARG002
+        added = self.columns[-1].model_copy(update={"languages": (language,), "hears": None})
+        return self.model_copy(update={"columns": (*self.columns, added)})
+
+    def make(self, *, random: Any, **_: Any) -> Any:
+        columns = [one.encoder.make(random=random, name=f"column_{k}") for k, one in enumerate(self.columns)]
+        return self.member()(columns, self.heard(), self.lateral_size)
 
     def encoders(self) -> dict[str, EncoderSettings]:
         return {f"encoder.columns.{k}.encoder": one.encoder for k, one in enumerate(self.columns)}
@@ -281,66 +285,3 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
         if any(j >= k for k, heard in enumerate(self.heard()) for j in heard):
             raise ValueError("a column can only hear earlier ones, numbered from 0")
         return self
-
-
-class SharingSettings(Section):
-    """Which layers of the encoder all languages share; output layers never are."""
-
-    kind: Literal["whole_encoder", "bottom", "middle", "nothing"] = "whole_encoder"
-    """`bottom`: all but the highest `num_own`. `middle`: all but the lowest and the highest `num_own`."""
-    num_own: Layers = 1
-    """Layers at either end that each language has for itself: blocks, and at the bottom first the subsampling."""
-
-    def own(self, num_layers: int) -> tuple[int, int]:
-        """Layers that each language has for itself at the bottom and at the top of an encoder of so many blocks."""
-        bottom = {"middle": self.num_own, "nothing": num_layers + 1}.get(self.kind, 0)
-        return bottom, self.num_own if self.kind in ("bottom", "middle") else 0
-
-    def refuse_unfit(self, recipe: "Recipe") -> None:
-        """Something is left to share, unless nothing is wanted."""
-        num_layers = recipe.encoder.num_layers
-        bottom, top = self.own(num_layers)
-        if self.kind != "nothing" and max(bottom - 1, 0) + top >= num_layers:
-            raise ValueError(f"sharing.num_own leaves none of the encoder's {num_layers} blocks to share")
-
-
-class AdapterSettings(Kinds):
-    """What both kinds of adapters have."""
-
-    languages: Annotated[tuple[LanguageName, ...], Field(max_length=1000)] | None = None
-    """Those that have some. None: all."""
-
-    def refuse_unfit(self, recipe: "Recipe") -> None:
-        """They are added to one encoder, for languages that there are."""
-        if recipe.sharing.kind != "whole_encoder":
-            raise ValueError("adapters are added to a shared encoder: sharing.kind must be whole_encoder")
-        if self.languages is not None and not (self.languages and set(self.languages) <= set(recipe.languages)):
-            raise ValueError("adapters.languages must be some of the recipe's languages")
-
-
-class BottleneckAdapterSettings(AdapterSettings, kind="bottleneck", makes="models.language_layers:LanguageParts"):
-    """See `models.language_layers.Adapter`."""
-
-    size: Size = 32
-    """Width of the adapter."""
-
-    def arguments(self) -> dict[str, Any]:
-        return {"adapter_size": self.size, "added_to": self.languages}
-
-
-class LowRankAdapterSettings(AdapterSettings, kind="low_rank", makes="models.language_layers:LanguageParts"):
-    """See `models.language_layers.LowRank`."""
-
-    rank: Size = 8
-    """Of the two matrices whose product is added."""
-    alpha: Positive = 16.0
-    """What is added is multiplied by alpha / rank."""
-
-    def refuse_unfit(self, recipe: "Recipe") -> None:
-        """There is attention to add them to."""
-        super().refuse_unfit(recipe)
-        if not recipe.encoder.has_attention:
-            raise ValueError("adapters of the kind low_rank are added to attention, which this encoder has not")
-
-    def arguments(self) -> dict[str, Any]:
-        return {"low_rank": self.rank, "low_rank_alpha": self.alpha, "added_to": self.languages}

@@ -14,29 +14,29 @@ from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings
-from speech_mtl.settings.decoding import DecodingSettings, GreedyDecodingSettings
+from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.dotted import by_dotted_key, plain, set_value
+from speech_mtl.settings.language_layers import AdapterSettings, SharingSettings
 from speech_mtl.settings.mistakes import Place, input_error
-from speech_mtl.settings.network import (
-    AdapterSettings,
-    ConformerSettings,
-    EncoderSettings,
-    FeatureSettings,
-    LogMelSettings,
-    SharingSettings,
-)
+from speech_mtl.settings.network import EncoderSettings, FeatureSettings
 from speech_mtl.settings.section import FilePath, LanguageName, Name, Section, Seed, Text, Word
 from speech_mtl.settings.study import CompareSettings, TuneSettings
 from speech_mtl.settings.tasks import LabelTaskSection, TaskSettings
 from speech_mtl.settings.training import (
-    Equal,
+    FinetuneSettings,
     GradientSettings,
     TrainingSettings,
     WeightingSettings,
 )
 from speech_mtl.settings.yaml12 import yaml_text
 
-UNTRAINED = ("name", "about", "compare.*", "tune.*", "data.cache_dir", "data.num_threads", "data.allow_*", "decoding.*")
+OF_SEVERAL = ("compare", "tune")
+"""Sections about several runs: those of a single one are not read."""
+
+UNTRAINED = (
+    *("name", "about", "finetune.*", "compare.*", "tune.*"),
+    *("data.cache_dir", "data.num_threads", "data.allow_*", "decoding.*"),
+)
 """Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
 
 PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
@@ -65,22 +65,25 @@ class Recipe(Section):
     """By BCP 47 tag, such as cs or zh-CN."""
     tasks: Annotated[dict[Name, TaskSettings], Field(default_factory=dict, max_length=1000)]
     """What is predicted besides transcripts, by a name of its own."""
-    weighting: WeightingSettings = Equal()
+    weighting: WeightingSettings = WeightingSettings.usual()
     """lambda of each language and task in the objective; see `training.objective`."""
     gradients: GradientSettings | None = None
     """How the tasks' gradients are combined in the encoder. None: they are added up."""
     data: DataSettings
-    features: FeatureSettings = LogMelSettings()
+    features: FeatureSettings = FeatureSettings.usual()
     """What the encoder gets of the waveform."""
     augment: AugmentSettings = AugmentSettings()
-    encoder: EncoderSettings = ConformerSettings()
-    """The layers that all languages share."""
-    sharing: SharingSettings = SharingSettings()
+    encoder: EncoderSettings = EncoderSettings.usual()
+    """The layers below all output layers."""
+    sharing: SharingSettings = SharingSettings.usual()
+    """Which of these layers they share. `bottom`: all but the highest `num_own`. `middle`: all but the lowest and the
+    highest `num_own`. Output layers are never shared."""
     adapters: AdapterSettings | None = None
     """Small layers in the encoder that each language has for itself. None: there are none."""
     training: TrainingSettings = TrainingSettings()
-    decoding: DecodingSettings = GreedyDecodingSettings()
-    """How a trained network turns speech into text. While it trains, the validation sets are decoded greedily."""
+    decoding: DecodingSettings = DecodingSettings.usual()
+    """How a trained network turns speech into text. While it trains, the usual kind is taken."""
+    finetune: FinetuneSettings = FinetuneSettings()
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()
     seed: Seed = 0
@@ -120,13 +123,9 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _names_differ(self):
+    def _tasks_fit(self):
         if twice := [name for name in self.tasks if name in self.languages]:
             raise ValueError(f"a task must not have the name of a language: {', '.join(twice)}")
-        return self
-
-    @model_validator(mode="after")
-    def _labels_are_kept_alike(self):
         kept: dict[str, float] = {}
         for name, task in self.labelled.items():
             label = task.label or name
@@ -134,10 +133,6 @@ class Recipe(Section):
                 raise ValueError(f"tasks.{name}: the label {TRANSCRIPT!r} stands for transcripts; choose another name")
             if kept.setdefault(label, task.keep_labels) != task.keep_labels:
                 raise ValueError(f"tasks of the label {label!r} must have the same keep_labels")
-        return self
-
-    @model_validator(mode="after")
-    def _heads_have_frames(self):
         taps = self.encoder.taps() if self.tasks else ()
         for name, task in self.tasks.items():
             if task.at not in taps:
@@ -198,6 +193,13 @@ class Recipe(Section):
         """The languages whose speech training uses."""
         return tuple(name for name, settings in self.languages.items() if settings.train)
 
+    @property
+    def languages_with_layers(self) -> tuple[str, ...]:
+        """The languages that have layers or adapters in the encoder for themselves."""
+        if self.adapters is not None and self.adapters.languages is not None:
+            return self.adapters.languages
+        return tuple(self.languages) if self.adapters is not None or self.sharing.has_own else ()
+
     def manifest(self, language: str, split: str) -> Path:
         """Where the manifest of a language's split lies."""
         return self.languages[language].manifests.get(split) or manifest_path(self.data.dir, language, split)  # type: ignore[call-overload]
@@ -219,7 +221,7 @@ class Recipe(Section):
 
     def of_run(self) -> dict[str, Any]:
         """What a run's settings say of it: all but what a comparison or a search consists of."""
-        return self.model_dump(mode="json", exclude={"about", "compare", "tune"})
+        return self.model_dump(mode="json", exclude={"about", *OF_SEVERAL})
 
     def with_languages(
         self, languages: Mapping[str, LanguageSettings], changes: Mapping[str, Any] | None = None

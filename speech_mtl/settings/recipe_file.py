@@ -1,6 +1,6 @@
 """The file of a recipe: found, read, and checked once when it is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,13 @@ def find_recipe(path: Path) -> Path:
     )
 
 
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+def load_recipe(path: Path, overrides: list[str] | None = None, leave_out: Collection[str] = ()) -> Recipe:
     """Reads and checks a recipe.
 
     Args:
         path: A YAML 1.2 file, or a folder that holds `recipe.yaml`; see `find_recipe`.
         overrides: `key=value` with dotted keys; the value is YAML.
+        leave_out: Sections that are not read.
 
     Raises:
         InputError: No such file, not YAML, an unknown key or a value that fails its check.
@@ -67,6 +68,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
             received=type(values).__name__,
             action="start from one of the recipes that come with speech-mtl, such as recipes/own",
         )
+    values = {key: value for key, value in values.items() if key not in leave_out}
     typed = parsed_overrides(overrides or [])
     for key, value in typed.items():
         set_value(values, key, value, COMMAND_LINE)

@@ -79,67 +79,29 @@ def _shown_as_it_is(text: str) -> str:
 
 # Every number has both ends: what lies beyond is a slip, or would fill the memory. `true` and "5" are no numbers.
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
-
-
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
-
-
 Kept = Annotated[float, Field(strict=True, ge=1e-6, le=1)]
-
-
 Positive = Annotated[float, Field(strict=True, ge=1e-6, le=1e6)]
-
-
 Weight = Annotated[float, Field(strict=True, ge=0, le=1e6)]
-
-
 Rate = Annotated[float, Field(strict=True, ge=1e-12, le=10)]
 """Of learning."""
-
-
 Seconds = Annotated[float, Field(strict=True, ge=1e-3, le=1e9)]
-
-
 WHOLE = BeforeValidator(_whole)
-
-
 Count = Annotated[int, Field(strict=True, ge=1, le=100_000_000), WHOLE]
-
-
 CountFromZero = Annotated[int, Field(strict=True, ge=0, le=100_000_000), WHOLE]
-
-
 Few = Annotated[int, Field(strict=True, ge=0, le=1000), WHOLE]
-
-
 Layers = Annotated[int, Field(strict=True, ge=1, le=200), WHOLE]
-
-
 Size = Annotated[int, Field(strict=True, ge=1, le=8192), WHOLE]
 """Of a layer."""
-
-
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32), WHOLE]
-
-
 Switch = Annotated[bool, Field(strict=True)]
-
-
 Text = Annotated[str, AfterValidator(_shown_as_it_is)]
-
-
 Word = Annotated[str, Field(max_length=200), AfterValidator(_shown_as_it_is)]
 """What names something that is written elsewhere."""
-
-
 LanguageName = Annotated[str, AfterValidator(_part_of_path)]
 """Languages may have any tag: `con`, `aux` and `nul` are three, too."""
-
-
 Name = Annotated[LanguageName, AfterValidator(_file_name)]
 """What becomes the name of a file or folder."""
-
-
 FilePath = Annotated[Path, BeforeValidator(_path)]
 
 
@@ -197,6 +159,15 @@ class Kinds(Section):
     def arguments(self) -> dict[str, Any]:
         """Its settings, as what it makes takes them."""
         return self.model_dump(exclude={"kind"})
+
+    def make(self, **more: Any) -> Any:
+        """Makes it with its settings and `more` arguments."""
+        return self.member()(**self.arguments(), **more)
+
+    @classmethod
+    def usual(cls) -> Self:
+        """The kind that it is where none is named, with its defaults."""
+        return next(iter(cls.kinds().values()))()
 
     @classmethod
     def member(cls) -> Any:

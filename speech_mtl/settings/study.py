@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from speech_mtl.datatypes import Protocol
-from speech_mtl.settings.section import WHOLE, Count, CountFromZero, Name, Positive, Rate, Section, Seed, Switch, Word
-from speech_mtl.settings.training import WARMUP, phase
+from speech_mtl.settings.section import WHOLE, Count, Name, Positive, Section, Seed, Switch, Word
 
 
 class ControlSettings(Section):
@@ -37,12 +36,6 @@ class CompareSettings(Section):
     pretrain_seed: Seed | None = None
     """Of the auxiliary languages' pretraining: one run for all seeds. None: one for each, so that its spread is in the
     intervals."""
-    finetune_updates: Count = 1000
-    """`num_updates` on the target after that, if the protocol is `equal_speech`."""
-    finetune_learning_rate: Rate = 1e-3
-    """Where the encoder stays as it is, `methods.FROZEN_RATE` times as high."""
-    finetune_warmup_updates: CountFromZero | None = None
-    """`warmup_updates` on the target after pretraining. None: a quarter of `finetune_updates`, and at most 200."""
     keep_auxiliaries: Switch = False
     """Whether runs that go on from a pretrained one keep its output layers, and are tested for what was forgotten."""
     controls: ControlSettings = ControlSettings()
@@ -53,11 +46,6 @@ class CompareSettings(Section):
     there are variants, or `ARM:VARIANT`."""
     num_replications: Annotated[int, Field(strict=True, ge=100, le=1_000_000), WHOLE] = 10_000
     """Of the bootstrap that gives the intervals."""
-
-    @property
-    def finetune_warmup(self) -> int:
-        """Updates of warm-up on the target, given or not."""
-        return phase(self.finetune_warmup_updates, self.finetune_updates, WARMUP)
 
 
 class TuneSettings(Section):

@@ -1,7 +1,7 @@
 """Settings of training: updates and rates, and how languages and tasks are weighed."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -57,7 +57,7 @@ class UnfreezeLayerwiseSettings(UnfreezingSettings, kind="layerwise", makes="tra
 
 
 def _refuse_nothing_shared(recipe: "Recipe", who: str) -> None:
-    if recipe.sharing.kind == "nothing":
+    if not recipe.sharing.has_shared:
         raise ValueError(f"{who} looks at gradients in shared layers, and sharing.kind leaves none")
 
 
@@ -67,10 +67,7 @@ def _refuse_no_gradients(recipe: "Recipe", who: str) -> None:
     _refuse_nothing_shared(recipe, who)
 
 
-WARMUP = 200
-
-
-COOLDOWN = 600
+WARMUP, COOLDOWN = 200, 600
 """Most updates of either where none are given."""
 
 
@@ -112,7 +109,7 @@ class TrainingSettings(Section):
     """Looks at the dev set without a better error after which training stops, or `cooldown_updates` begin."""
     select: Literal["best", "last"] = "best"
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
-    unfreezing: UnfreezingSettings = UnfreezeAll()
+    unfreezing: UnfreezingSettings = UnfreezingSettings.usual()
     """Which layers are trained, when, and how fast; for training that starts from another run."""
     log_conflicts: Switch = False
     """Whether each look at the dev sets logs the cosines between the tasks' gradients in the encoder."""
@@ -141,6 +138,45 @@ class TrainingSettings(Section):
         return self
 
 
+class ColumnTrainingSettings(Section):
+    """How a new column beside a trained encoder is trained: it starts from random weights."""
+
+    num_updates: Count | None = None
+    """Most updates. None: twice as many as where a trained encoder learns."""
+    learning_rate: Rate = 2e-3
+    """Peak."""
+    warmup_updates: CountFromZero | None = None
+    """Updates until the peak. None: a quarter of all, and at most 200."""
+
+
+class FinetuneSettings(Section):
+    """How a trained run learns a language: by `speech-mtl finetune`, and in the arms of comparisons that pretrain."""
+
+    num_updates: Count | None = None
+    """Most updates. None: 1200, or 2400 for an hour of speech or more, which is experience and was not measured."""
+    learning_rate: Rate = 1e-3
+    """Peak, where the encoder is trained."""
+    frozen_factor: Positive = 10.0
+    """How many times as high the rate is where the encoder stays as it is: what is new is small and has far to go; see
+    `recipes/transfer/README.md`."""
+    warmup_updates: CountFromZero | None = None
+    """Updates until the peak. None: a quarter of all, and at most 200."""
+    unfreezing: UnfreezingSettings = UnfreezingSettings.usual()
+    """Which layers are trained, when, and how fast: no other way had fewer errors; see `recipes/transfer/README.md`."""
+    column: ColumnTrainingSettings = ColumnTrainingSettings()
+    """The same of a new column, where the method is `progressive`."""
+
+    def schedule(self, minutes: float, new_encoder: bool) -> dict[str, Any]:
+        """Settings of training by dotted key, for so much speech; of a new encoder beside the old one, or of that."""
+        own, updates = self.column if new_encoder else self, self.num_updates or (1200 if minutes < 60 else 2400)
+        return {
+            "training.unfreezing": UnfreezeAll() if new_encoder else self.unfreezing,
+            "training.learning_rate": own.learning_rate,
+            "training.warmup_updates": own.warmup_updates,
+            "training.num_updates": own.num_updates or (2 * updates if new_encoder else updates),
+        }
+
+
 class WeightingSettings(Kinds):
     """lambda of each language and task in the objective."""
 
@@ -148,8 +184,16 @@ class WeightingSettings(Kinds):
         """The same without what concerns other languages and tasks."""
         return self
 
+    def given(self) -> dict[str, float] | None:
+        """Weights by language or task, 1 for those that are not named; None where training finds them."""
+        return None
 
-Equal = WeightingSettings.plain("equal", "training.weighting:Equal")
+
+class EqualWeightingSettings(WeightingSettings, kind="equal", makes="training.weighting:Equal"):
+    """See `training.weighting.Equal`."""
+
+    def given(self) -> dict[str, float]:
+        return {}
 
 
 class FixedWeightingSettings(WeightingSettings, kind="fixed", makes="training.weighting:Fixed"):
@@ -157,6 +201,9 @@ class FixedWeightingSettings(WeightingSettings, kind="fixed", makes="training.we
 
     weights: dict[Word, Weight] = {}
     """lambda of languages and tasks, by name; 1 for those that are not named."""
+
+    def given(self) -> dict[str, float]:
+        return self.weights
 
     def of(self, names: Collection[str]) -> Self:
         return self.model_copy(update={"weights": {name: w for name, w in self.weights.items() if name in names}})

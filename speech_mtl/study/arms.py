@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from speech_mtl.errors import InputError
-from speech_mtl.run.methods import METHODS, beside, rate_factor
+from speech_mtl.run.finetune import METHODS, beside, finetuned
 from speech_mtl.settings.data import LanguageSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import protocols
@@ -117,8 +117,7 @@ def joint_finetune(recipe: Recipe) -> list[Stage]:
     """
     auxiliaries_of(recipe)
     first = Stage(_named("joint_pretrain", recipe), recipe.overridden(protocols.first(recipe)))
-    effort = protocols.last(recipe, recipe.compare.finetune_updates, target_before=True)
-    return [first, _finetuning("joint_finetune", recipe, first, effort)]
+    return [first, _finetuning("joint_finetune", recipe, first, target_before=True)]
 
 
 @arm
@@ -164,16 +163,8 @@ def rehearsal(recipe: Recipe) -> list[Stage]:
 
     Reference: Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal", section 2.
     """
-    first, last = pretrain_finetune(recipe)
-    auxiliaries = auxiliaries_of(recipe)
-    again = beside(len(auxiliaries), REHEARSED)
-    effort = protocols.last(recipe, recipe.compare.finetune_updates, share=1 - REHEARSED)
-    languages = {name: own.model_copy(update=again) for name, own in auxiliaries.items()} | target_only(
-        recipe
-    ).languages
-    more = {"init_from": START, "languages": languages, "weighting": recipe.weighting, **effort}
-    changed = last.recipe.overridden(more)
-    return [first, Stage(_named("rehearsal", recipe), changed, first.name)]
+    first = _pretraining(recipe)
+    return [first, _finetuning("rehearsal", recipe, first, rehearse=REHEARSED)]
 
 
 @arm
@@ -198,18 +189,11 @@ def low_rank(recipe: Recipe) -> list[Stage]:
 def progressive(recipe: Recipe) -> list[Stage]:
     """First the auxiliary languages; then a column for the target, which listens to theirs.
 
-    The column starts from random weights: all of it is trained, with a learning rate as high as `alone` has, and in
-    comparisons of equal speech with as many updates.
+    The column starts from random weights and is trained as `finetune.column` says.
 
     Reference: as for `models.progressive.ProgressiveEncoder`.
     """
-    effort = {
-        "training.unfreezing": {"kind": "all"},
-        **protocols.last(recipe, recipe.training.num_updates),
-        "training.learning_rate": recipe.training.learning_rate,
-        "training.warmup_updates": recipe.training.warmup_updates,
-    }
-    return _taught(recipe, "progressive", effort)
+    return _taught(recipe, "progressive")
 
 
 @arm
@@ -249,28 +233,44 @@ def _adapted(recipe: Recipe, method: str) -> list[Stage]:
     return _taught(recipe, method)
 
 
-def _taught(recipe: Recipe, method: str, effort: Mapping[str, Any] | None = None) -> list[Stage]:
-    """The auxiliary languages, then the target by one of `methods`."""
+def _taught(recipe: Recipe, method: str) -> list[Stage]:
+    """The auxiliary languages, then the target by one of `METHODS`."""
     first = _pretraining(recipe)
-    changes = METHODS[method](first.recipe, target_of(recipe)) | dict(effort or {})
-    return [first, _finetuning(method, recipe, first, changes)]
+    return [first, _finetuning(method, recipe, first, METHODS[method](first.recipe, target_of(recipe)))]
 
 
-def _finetuning(name: str, recipe: Recipe, first: Stage, changes: Mapping[str, Any] | None = None) -> Stage:
-    """The target alone, from the weights of a stage; where they are to be kept, with other output layers beside."""
-    effort = {
-        "training.learning_rate": recipe.compare.finetune_learning_rate,
-        "training.warmup_updates": recipe.compare.finetune_warmup,
-        **protocols.last(recipe, recipe.compare.finetune_updates),
-    }
+def _finetuning(
+    name: str,
+    recipe: Recipe,
+    first: Stage,
+    added: Mapping[str, Any] | None = None,
+    *,
+    rehearse: float = 0.0,
+    target_before: bool = False,
+) -> Stage:
+    """The target from the weights of a stage, as `speech-mtl finetune` learns it.
+
+    Args:
+        name: Of the arm.
+        recipe: With budget and seed.
+        first: The stage that it starts from.
+        added: Settings by dotted key that make the arm.
+        rehearse: Share of the speech that is of the auxiliary languages. With none, they are kept beside if asked for.
+        target_before: Whether the first stage was trained with the target.
+    """
     languages = target_only(recipe).languages
-    if recipe.compare.keep_auxiliaries:
+    if rehearse or recipe.compare.keep_auxiliaries:
         auxiliaries = auxiliaries_of(recipe)
-        as_before = beside(len(auxiliaries))
+        as_before = beside(len(auxiliaries), rehearse)
         languages = {name: own.model_copy(update=as_before) for name, own in auxiliaries.items()} | languages
-    planned = recipe.with_languages(languages, {**effort, "init_from": START, **(changes or {})})
-    rate = planned.training.learning_rate * rate_factor(planned)
-    return Stage(_named(name, recipe), planned.overridden({"training.learning_rate": rate}), first.name)
+    planned = {
+        "languages": languages,
+        "weighting": recipe.weighting.of([*languages, *recipe.tasks]),
+        "init_from": START,
+        **protocols.last(recipe, target_before=target_before, share=1 - rehearse),
+    }
+    minutes = (languages[target_of(recipe)].budget_s or 0.0) / 60
+    return Stage(_named(name, recipe), finetuned(recipe, minutes, added or {}, planned), first.name)
 
 
 def target_only(recipe: Recipe) -> Recipe:

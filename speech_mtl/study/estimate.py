@@ -14,7 +14,7 @@ from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.sampling import parts_to_decode
 from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import SPLITS, TRANSCRIPT, Batch, Tokens
-from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets, build_weighting
+from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.tables import duration, markdown_table
@@ -160,14 +160,13 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
         return clock[-1] - clock[-2]
 
     # Labels are not read: without the tasks' heads, which take next to no time, and without weights that name them.
-    weightless = {"weighting": {}} if getattr(recipe.weighting, "weights", None) else {}
-    plain = recipe.overridden({"tasks": {}, "target": None, **weightless})
+    plain = recipe.overridden({"tasks": {}, "target": None, "weighting": recipe.weighting.of(recipe.languages)})
     targets = build_targets(plain, {language: of_size(NUM_TOKENS, language) for language in plain.languages}, {})
     model = build_model(plain, targets)
     built_s, batch = passed(), _noise(plain)
     optimizer = build_optimizer(model, plain.training, plain.trained_languages)
     objective = Objective(model.languages, tuple(targets.values()), trained=plain.trained_languages)
-    state = TrainState(model, optimizer, build_weighting(plain, objective))
+    state = TrainState(model, optimizer, plain.weighting.make(objective=objective, seed=plain.seed))
     step, weights = build_step(plain, state, objective), np.ones(len(plain.languages))
     passed()
     times = [(step(batch, 1e-4, weights, update)(), passed())[1] for update in range(1 + NUM_STEPS)]

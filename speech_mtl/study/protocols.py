@@ -28,12 +28,11 @@ def first(recipe: Recipe) -> dict[str, Any]:
     return _effort(recipe, recipe.compare.pretrain_updates)
 
 
-def last(recipe: Recipe, usual: int, *, target_before: bool = False, share: float = 1.0) -> dict[str, Any]:
-    """Settings of how long a stage after `first` is trained.
+def last(recipe: Recipe, *, target_before: bool = False, share: float = 1.0) -> dict[str, Any]:
+    """Settings of how long a stage after `first` is trained; none where `finetune` says it.
 
     Args:
         recipe: The settings.
-        usual: Updates at most if the protocol is `equal_speech`.
         target_before: Whether the target was among the languages of the first stage.
         share: Of the target in the speech of this stage.
 
@@ -42,7 +41,7 @@ def last(recipe: Recipe, usual: int, *, target_before: bool = False, share: floa
     """
     compare, whole_updates = recipe.compare, recipe.training.num_updates
     if compare.protocol == "equal_speech":
-        return _effort(recipe, usual)
+        return {}
     counted = compare.pretrain_updates
     if compare.protocol == "equal_target_updates":
         counted = counted * _share(recipe) if target_before else 0.0

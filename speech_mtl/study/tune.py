@@ -25,7 +25,6 @@ from speech_mtl.run.validation import error_figure, error_name
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.training import Equal, FixedWeightingSettings
 from speech_mtl.study.engines import Engine, ThisProcess, open_engine
 from speech_mtl.study.run_stage import run_stage
 from speech_mtl.study.scheduler import Job, keep_busy
@@ -212,11 +211,11 @@ def _refuse_other_speech(recipe: Recipe, folder: Path, accept_changes: bool, scr
 
 def _given_weights(recipe: Recipe) -> dict[str, float]:
     """Those that the recipe gives; of tasks that are searched, they do not count."""
-    return dict(recipe.weighting.weights) if isinstance(recipe.weighting, FixedWeightingSettings) else {}
+    return dict(recipe.weighting.given() or {})
 
 
 def _refuse_other_strategies(recipe: Recipe) -> None:
-    if isinstance(recipe.weighting, (Equal, FixedWeightingSettings)):
+    if recipe.weighting.given() is not None:
         return
     raise InputError(
         "tune searches fixed weights, and the recipe has another strategy",

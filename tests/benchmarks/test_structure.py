@@ -33,6 +33,13 @@ class Unit:
 class Characters(Unit): ...
 class Pinyin(Characters): ...
 ''',
+    "section.py": "class Kinds:\n    def __init_subclass__(cls, kind: str = ''): ...\n",
+    "network.py": '''
+from speech_mtl.section import Kinds
+class Feature(Kinds): ...
+class LogMel(Feature, kind="log_mel"): ...
+Raw = Feature.plain("raw")
+''',
     "arms.py": '''
 ARMS = {}
 def arm(function):
@@ -85,6 +92,7 @@ def test_registries_of_every_form_are_found(package: Path):
         "settings.py EncoderSettings": {"ASettings", "BSettings"},
         "encoders.py ENCODERS": {"Conformer", "Recurrent"},
         "units.py Unit": {"Characters", "Pinyin"},
+        "section.py Kinds": {"LogMel", "Raw"},
         "arms.py ARMS": {"alone", "joint"},
         "weights.py WEIGHTINGS": {"Equal", "Fixed"},
         "called.py KINDS": {"One", "Two"},
@@ -105,6 +113,8 @@ def test_registries_and_members_may_know_members(package: Path):
         ("def late():\n    from speech_mtl.units import Pinyin", ["Pinyin"]),
         ("from speech_mtl import arms\narms.joint()", ["joint"]),
         ("from speech_mtl import arms as ways\nways.joint()", ["joint"]),
+        ("from speech_mtl.network import LogMel, Raw", ["LogMel", "Raw"]),
+        ("from speech_mtl.network import Feature", []),
         ("from speech_mtl.tasks import Number", ["Number"]),
         ("from speech_mtl.settings import Number", []),
         ("from speech_mtl.settings import EncoderSettings", []),

@@ -50,7 +50,7 @@ def recognizer() -> Recognizer:
         bias = np.zeros(head.num_tokens, "float32")
         bias[0] = -1.0
         head.bias.assign(bias)
-    return Recognizer(model, tokenizers, 16_000)
+    return Recognizer(model, tokenizers, 16_000, Greedy)
 
 
 def noises() -> list[np.ndarray]:

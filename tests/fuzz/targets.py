@@ -17,7 +17,7 @@ from mutations import EXTREMES, spoil_bytes, spoil_head, spoil_json, spoil_json_
 from benchmarks.readmes import render_readme
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import read_manifest
-from speech_mtl.run.build import build_optimizer, build_weighting
+from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
@@ -146,7 +146,9 @@ def run_folders(whole: Whole, folder: Path, random: Random) -> Trial:
         recognizer, recipe = load_recognizer(run), run.recipe()
         objective = Objective(recognizer.model.languages, tuple(run.targets().values()))
         optimizer = build_optimizer(recognizer.model, recipe.training)
-        Checkpoints(run).load(TrainState(recognizer.model, optimizer, build_weighting(recipe, objective)))
+        Checkpoints(run).load(
+            TrainState(recognizer.model, optimizer, recipe.weighting.make(objective=objective, seed=recipe.seed))
+        )
         for reads in (run.labels, run.parameters, run.commits):
             reads()
         run.trim_log(10**6)

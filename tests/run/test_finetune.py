@@ -1,6 +1,7 @@
 """From a trained run and speech of a language to the recipe that trains it."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ from made_up_targets import model_of
 
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.tokenizer import PinyinTokenizer
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import load_recognizer
-from speech_mtl.run.finetune import NewLanguage, finetuning_recipe, schedule_for
+from speech_mtl.run.finetune import METHODS, NewLanguage, find_method, finetuning_recipe
 from speech_mtl.run.folder import Run
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.training import TrainingSettings
+from speech_mtl.settings.training import FinetuneSettings
+from speech_mtl.study.arms import find_arm
 
 FEW_UPDATES = {"training.num_updates": 2, "training.evaluate_every": 2}
 
@@ -96,15 +99,36 @@ def test_an_unfinished_folder_is_refused(trained: Run, third: dict, tiny_recipe:
         recipe_for(begun, third)
 
 
-@pytest.mark.parametrize("method", ["finetune", "progressive"])
-def test_schedules_are_settings(tiny_recipe: Recipe, method: str):
-    frozen = tiny_recipe.overridden({"training.unfreezing": {"kind": "heads"}, "training.warmup_updates": 2})
-    little, below, above = (frozen.overridden(schedule_for(minutes, method)).training for minutes in (1, 59.9, 60))
-    assert little == below
-    assert above.num_updates == 2 * below.num_updates
-    assert below.unfreezing.kind == above.unfreezing.kind == "all"
-    found = below.num_updates, below.learning_rate
-    assert found == ((2400, TrainingSettings().learning_rate) if method == "progressive" else (1200, 1e-3))
+@pytest.mark.parametrize(("given", "updates"), [({}, (1200, 2400)), ({"num_updates": 7}, (7, 14))])
+def test_more_speech_takes_more_updates_and_a_column_twice_as_many(given: dict, updates: tuple[int, int]):
+    own = FinetuneSettings(**given)
+    for new_encoder, number in zip((False, True), updates, strict=True):
+        little, below, above = (own.schedule(minutes, new_encoder) for minutes in (1, 59.9, 60))
+        assert little == below
+        assert below["training.num_updates"] == number
+        assert above["training.num_updates"] == (number if given else 2 * number)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {"num_updates": 30, "learning_rate": 0.02, "frozen_factor": 3.0, "warmup_updates": 9},
+        {"unfreezing": {"kind": "layerwise", "decay": 0.5}, "column": {"num_updates": 40, "learning_rate": 0.03}},
+    ],
+)
+def test_the_command_and_the_arms_train_alike(with_settings: Callable, third: dict, method: str, own: dict):
+    run = with_settings("run", {"finetune": own, "training.unfreezing": {"kind": "heads"}})
+    taught = finetuning_recipe(run, NewLanguage("cc", third, method=method))
+    arm = find_arm("pretrain_finetune" if method == "finetune" else method)(run.recipe().overridden({"target": "aa"}))[
+        -1
+    ]
+    assert taught.training == arm.recipe.training
+    typed = finetuning_recipe(
+        run, NewLanguage("cc", third, method=method), {f"finetune.{k}": v for k, v in own.items()}
+    )
+    assert typed.training == taught.training
 
 
 @pytest.mark.parametrize(
@@ -207,3 +231,51 @@ def test_what_a_run_cannot_learn_that_way(with_settings: Callable, third, change
 def test_the_last_column_can_learn_more_of_its_own_language(with_settings: Callable):
     recipe = finetuning_recipe(with_settings("run", COLUMNS), NewLanguage("bb", output_layer="keep"), FEW_UPDATES)
     assert recipe.trained_languages == ("bb",)
+
+
+# --- What every method must hold to; methods are found by themselves
+
+
+def taught(run: Run, language: str, method: str, make_corpus: Callable, folder: Path) -> Run:
+    """A run that has learnt a bit of a new language from another run."""
+    data = make_corpus((language,), data_dir=folder / f"data-{language}")
+    manifests = {split: manifest_path(data, language, split) for split in ("train", "dev", "test")}
+    recipe = finetuning_recipe(run, NewLanguage(language, manifests, method=method), FEW_UPDATES)
+    return train(recipe, folder / f"{run.path.name}-{language}")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_can_be_repeated_for_language_after_language(
+    trained: Run, make_corpus: Callable, tmp_path: Path, method: str, speak: Callable
+):
+    """Two generations; what leaves the encoder as it is recognises old languages as before, to the bit."""
+    waveforms = [speak("abc"), speak("dab")]
+    runs = [trained]
+    for language in ("cc", "dd"):
+        runs.append(taught(runs[-1], language, method, make_corpus, tmp_path))
+    heard = [
+        {language: load_recognizer(run).transcribe(waveforms, language) for language in run.recipe().languages}
+        for run in runs
+    ]
+    assert [list(languages) for languages in heard] == [["aa", "bb"], ["aa", "bb", "cc"], ["aa", "bb", "cc", "dd"]]
+    for before, after in pairwise(heard):
+        for language in before:
+            same = [(h.text, h.score) for h in before[language]] == [(h.text, h.score) for h in after[language]]
+            assert same or method == "finetune", language
+    logits = []
+    for run in runs:
+        model = load_recognizer(run).model
+        inputs = np.stack([waveforms[0][:3000]]), np.array([3000], "int32"), np.array([1], "int32")
+        logits.append(np.array(model(*inputs, languages=("bb",)).values[TRANSCRIPT])[..., :5])
+    assert np.array_equal(logits[0], logits[1]) == np.array_equal(logits[1], logits[2]) == (method != "finetune")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_has_a_docstring(method: str):
+    assert METHODS[method].__doc__
+
+
+def test_an_unknown_method_is_named_with_those_there_are():
+    with pytest.raises(InputError, match="no method 'adaptors'") as caught:
+        find_method("adaptors")
+    assert caught.value.expected == "one of " + ", ".join(METHODS)

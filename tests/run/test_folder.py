@@ -106,11 +106,19 @@ def test_a_run_of_another_version_is_refused(run: Run, tiny_recipe: Recipe):
     with pytest.raises(InputError, match=r"format\.json:1: not JSON"):
         run.recipe()
     run.format_path.unlink()
-    assert run.recipe() == tiny_recipe, "the first format had no such file"
+    assert run.recipe().of_run() == tiny_recipe.of_run(), "the first format had no such file"
+
+
+def test_settings_of_comparisons_are_not_read(run: Run, tiny_recipe: Recipe):
+    text = run.settings_path.read_text()
+    earlier = text.replace("compare:\n", "compare:\n  finetune_updates: 1000\n  finetune_warmup_updates: null\n")
+    assert earlier != text
+    run.settings_path.write_text(earlier)
+    assert run.recipe() == tiny_recipe.overridden({"compare": {}, "tune": {}})
 
 
 def test_settings_and_tokenizers_come_back(run: Run, tiny_recipe: Recipe):
-    assert run.recipe() == tiny_recipe
+    assert run.recipe() == tiny_recipe.overridden({"compare": {}, "tune": {}})
     assert {language: t.vocabulary for language, t in run.tokenizers().items()} == {
         language: t.vocabulary for language, t in TOKENIZERS.items()
     }

@@ -13,6 +13,7 @@ from made_up_targets import model_of
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
@@ -52,7 +53,7 @@ def test_heads_are_found_by_name_whatever_the_order(trained: Run, untraced: None
     expected = {"encoder": "kept", **{f"heads/{name}": "new" if name == "cc" else "kept" for name in languages}}
     left = {} if "aa" in languages else {"heads/aa": "left out"}
     assert told(origins) == expected | left
-    recognizer, original = Recognizer(model, tokenizers, 16_000), load_recognizer(trained)
+    recognizer, original = Recognizer(model, tokenizers, 16_000, Greedy), load_recognizer(trained)
     for language in {"aa", "bb"}.intersection(languages):
         assert heard(trained, recognizer, language) == heard(trained, original, language)
 
@@ -144,7 +145,7 @@ def test_own_layers_begin_as_copies_of_shared_ones(trained: Run):
     shared = load_recognizer(trained).model.parts()["encoder"]
     for name, variable in model.parts()["own/bb"].items():
         np.testing.assert_array_equal(np.array(variable), np.array(shared[name.replace("/bb/", "/", 1)]))
-    recognizer = Recognizer(model, trained.tokenizers(), 16_000)
+    recognizer = Recognizer(model, trained.tokenizers(), 16_000, Greedy)
     assert heard(trained, recognizer, "bb") == heard(trained, load_recognizer(trained), "bb")
 
 
@@ -155,7 +156,7 @@ def test_adapters_are_new_and_at_first_change_nothing(trained: Run, adapters: di
         "own/aa": "new",
         "own/bb": "new",
     }
-    recognizer = Recognizer(model, trained.tokenizers(), 16_000)
+    recognizer = Recognizer(model, trained.tokenizers(), 16_000, Greedy)
     assert heard(trained, recognizer, "aa") == heard(trained, load_recognizer(trained), "aa")
 
 

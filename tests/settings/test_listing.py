@@ -34,7 +34,7 @@ def test_a_setting_has_its_values_default_and_description():
     start = "      0 to 100,000,000, or null. Updates until the peak of the learning rate."
     assert text.splitlines()[:2] == ["training", "  training.warmup_updates=null"]
     assert text.splitlines()[2].startswith(start)
-    assert "compare.finetune_warmup_updates=null" in text
+    assert "finetune.warmup_updates=null" in text
     assert max(len(line) for line in listing(all_settings(Recipe), 80).splitlines() if line.startswith("      ")) <= 80
     found = {setting.key: (setting.values, setting.default) for setting in all_settings(Recipe)}
     assert found["data.dir"] == ("path", None)

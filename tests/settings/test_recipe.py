@@ -4,6 +4,7 @@ import pytest
 
 from speech_mtl.errors import InputError
 from speech_mtl.settings.data import LanguageSettings, Pinyin
+from speech_mtl.settings.listing import all_settings
 from speech_mtl.settings.network import ConformerSettings, RecurrentSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import load_recipe
@@ -95,10 +96,10 @@ def test_unknown_key_that_is_near_to_none(tmp_path):
         ("data.dir=5", "data.dir"),
         ("languages={}", "languages"),
         ("languages.cs.budget_s=0", "languages.cs.budget_s"),
-        ("languages.cs.tokenizer={kind: words}", "languages.cs.tokenizer"),
+        ("languages.cs.tokenizer={kind: words}", "languages.cs.tokenizer.kind"),
         ("languages.cs.replace=silence", "languages.cs.replace"),
         ("encoder={kind: conformer, dropout: 1.0}", "encoder.dropout"),
-        ("encoder={kind: transformer}", "encoder"),
+        ("encoder={kind: transformer}", "encoder.kind"),
         ("encoder={kind: recurrent, cell: rnn}", "encoder.cell"),
         ("compare.seeds=[0, x]", "compare.seeds.1"),
         ("compare.seeds=[0, -1]", "compare.seeds.1"),
@@ -270,6 +271,24 @@ def test_overrides(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("finetune_updates", "finetune.num_updates"),
+        ("finetune_learning_rate", "finetune.learning_rate"),
+        ("finetune_warmup_updates", "finetune.warmup_updates"),
+    ],
+)
+def test_a_setting_that_has_moved_is_named(old, new, tmp_path):
+    for error in (
+        refused(tmp_path, SMALLEST + f"compare: {{{old}: 3}}\n"),
+        refused(tmp_path, SMALLEST, [f"compare.{old}=3"]),
+    ):
+        assert f"unknown key 'compare.{old}'" in error.problem
+        assert error.action == f"did you mean '{new}'?"
+        assert new in [setting.key for setting in all_settings(Recipe)]
+
+
+@pytest.mark.parametrize(
     ("override", "problem"),
     [
         ("=x", "'' is no key"),
@@ -302,7 +321,7 @@ def test_overrides_that_are_no_settings(override, problem, tmp_path):
 def test_a_key_of_another_section_is_found(tmp_path):
     assert refused(tmp_path, overrides=["batch_s=40"]).action == "did you mean 'data.batch_s'?"
     several = refused(tmp_path, overrides=["num_updates=40"]).action
-    assert several == "did you mean 'training.num_updates' or 'training.unfreezing.num_updates'?"
+    assert several.startswith("did you mean 'training.num_updates' or 'training.unfreezing.num_updates' or ")
     assert refused(tmp_path, overrides=["budget_s=40"]).action == "did you mean 'languages.LANGUAGE.budget_s'?"
     assert refused(tmp_path, overrides=["seeds=[0, 1]"]).action == "did you mean 'compare.seeds' or 'seed'?"
 

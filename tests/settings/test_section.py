@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from speech_mtl.settings.network import LogMelSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.section import FilePath, LanguageName, Name, Section
-from speech_mtl.settings.study import CompareSettings
 from speech_mtl.settings.training import TrainingSettings
 
 
@@ -139,10 +138,8 @@ def test_what_a_name_is():
 )
 def test_warm_up_follows_the_number_of_updates(updates: int, warmup: int):
     assert TrainingSettings(num_updates=updates).warmup == warmup
-    assert CompareSettings(finetune_updates=updates).finetune_warmup == warmup
     assert TrainingSettings(num_updates=updates).cooldown == min(600, updates // 4)
     assert TrainingSettings(num_updates=updates, warmup_updates=3).warmup == 3
-    assert CompareSettings(finetune_updates=updates, finetune_warmup_updates=0).finetune_warmup == 0
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100])

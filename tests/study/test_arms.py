@@ -5,7 +5,6 @@ import itertools
 import pytest
 
 from speech_mtl.errors import InputError
-from speech_mtl.run.methods import FROZEN_RATE
 from speech_mtl.settings.network import ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import UnfreezingSettings
@@ -21,12 +20,8 @@ def recipe(budget_s: float = 60.0, seed: int = 0, target: str | None = "bb") -> 
             "languages": {"aa": {"budget_s": 77}, "bb": {"budget_s": budget_s}, "cc": {}},
             "data": {"dir": "data"},
             "training": {"cooldown_updates": 2},
-            "compare": {
-                "pretrain_updates": 7,
-                "finetune_updates": 5,
-                "finetune_learning_rate": 0.1,
-                "finetune_warmup_updates": 3,
-            },
+            "compare": {"pretrain_updates": 7},
+            "finetune": {"num_updates": 5, "learning_rate": 0.1, "frozen_factor": 7, "warmup_updates": 3},
             "seed": seed,
         }
     )
@@ -116,14 +111,10 @@ def test_pretraining_may_be_one_run_for_all_seeds():
 
 
 def test_warm_up_follows_the_updates_of_each_stage():
-    longer = {
-        "compare.pretrain_updates": 1200,
-        "compare.finetune_updates": 100,
-        "compare.finetune_warmup_updates": None,
-    }
+    longer = {"compare.pretrain_updates": 1200, "finetune": {"num_updates": 100}}
     first, second = find_arm("pretrain_finetune")(recipe().overridden(longer))
     assert (first.recipe.training.warmup, second.recipe.training.warmup) == (200, 25)
-    given = recipe().overridden(longer | {"training.warmup_updates": 600, "compare.finetune_warmup_updates": 40})
+    given = recipe().overridden(longer | {"training.warmup_updates": 600, "finetune.warmup_updates": 40})
     first, second = find_arm("pretrain_finetune")(given)
     assert (first.recipe.training.warmup, second.recipe.training.warmup) == (600, 40)
 
@@ -156,17 +147,25 @@ def test_arms_that_leave_the_encoder_as_it_is(arm: str):
     if arm == "progressive":
         assert isinstance(second.recipe.encoder, ProgressiveSettings)
         assert [column.languages for column in second.recipe.encoder.columns] == [("aa", "cc"), ("bb",)]
-        assert second.recipe.training == stages(REFERENCE_ARM.method)[0].recipe.training
+        trained = second.recipe.training
+        assert (trained.num_updates, trained.learning_rate, trained.warmup) == (10, 2e-3, 2), "as any new network"
     else:
         assert second.recipe.adapters is not None
         assert second.recipe.training.unfreezing.kind == "heads"
-        assert second.recipe.training.learning_rate == FROZEN_RATE * recipe().compare.finetune_learning_rate
+        assert second.recipe.training.learning_rate == pytest.approx(0.7)
 
 
 def test_a_new_column_is_trained_whatever_the_recipe_freezes():
-    frozen = recipe().overridden({"training.unfreezing": {"kind": "heads"}})
-    for arm, kind in (("progressive", "all"), ("pretrain_finetune", "heads")):
-        assert find_arm(arm)(frozen)[1].recipe.training.unfreezing.kind == kind
+    frozen = recipe().overridden(
+        {"finetune.unfreezing": {"kind": "heads"}, "training.unfreezing": {"kind": "layerwise"}}
+    )
+    for arm, kind, rate in (
+        ("progressive", "all", 2e-3),
+        ("pretrain_finetune", "heads", 0.7),
+        ("gradual", "gradual", 0.1),
+    ):
+        training = find_arm(arm)(frozen)[1].recipe.training
+        assert (training.unfreezing.kind, training.learning_rate) == (kind, pytest.approx(rate))
 
 
 @pytest.mark.parametrize("arm", ["adapters", "low_rank"])
@@ -183,7 +182,7 @@ def test_every_way_of_unfreezing_is_an_arm():
         assert first == stages("pretrain_finetune")[0]
         assert second.recipe.training.unfreezing.kind == kind
         there = stages("pretrain_finetune")[1].recipe
-        rate = there.training.learning_rate * (FROZEN_RATE if kind == "heads" else 1)
+        rate = there.training.learning_rate * (7 if kind == "heads" else 1)
         assert second.recipe.training.learning_rate == rate
         same = {"training.unfreezing": {}, "training.learning_rate": there.training.learning_rate}
         assert second.recipe.overridden(same) == there

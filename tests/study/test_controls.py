@@ -27,8 +27,8 @@ def recipe(arms: list[str] | None = None, controls: dict[str, bool] | None = Non
                 "arms": arms or list(ARMS),
                 "controls": controls or {},
                 "pretrain_updates": 90,
-                "finetune_updates": 50,
             },
+            "finetune": {"num_updates": 50},
         }
     )
 

@@ -8,7 +8,7 @@ import pytest
 from heard import Heard
 
 from speech_mtl.run import made_from
-from speech_mtl.run.contents import write_contents
+from speech_mtl.run.checkpoint import write_contents
 from speech_mtl.run.folder import Run
 from speech_mtl.study.lineage import write_forgetting
 
@@ -23,7 +23,7 @@ def respelt(run: Run, language: str) -> None:
     """Gives a language a tokeniser of another kind; of Latin letters it makes the same tokens."""
     path = run.path / "tokenizers" / f"{language}.json"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"kind": "pinyin"}), encoding="utf-8")
-    write_contents(run.best_folder(), run.path, run.recipe())
+    write_contents(run.best_folder(), run)
 
 
 def test_texts_of_another_tokeniser_are_not_compared(trained: Run, with_settings: Callable):

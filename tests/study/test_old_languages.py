@@ -26,7 +26,7 @@ def test_what_each_arm_forgets(
             "training": {"num_updates": 2, "evaluate_every": 2, "learning_rate": 0.05},
             "compare.budgets_min": [0.06],
             "compare.arms": ["pretrain_finetune", "rehearsal", *FROZEN],
-            "compare.finetune_learning_rate": 0.05,
+            "finetune.learning_rate": 0.05,
             "compare.keep_auxiliaries": True,
             "compare.num_replications": 200,
         }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from speech_mtl.errors import InputError
-from speech_mtl.settings.decoding import GreedyDecodingSettings
+from speech_mtl.settings.decoding import GreedyDecoding
 from speech_mtl.settings.dotted import parsed_overrides
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import Stage
@@ -42,7 +42,7 @@ def test_a_shared_run_is_there_once():
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_runs_that_decode_in_other_ways_are_others():
     """Each is evaluated once, in its own way."""
-    one, other = Stage("one", recipe()), GreedyDecodingSettings.model_construct(kind="other")  # pyright: ignore[reportArgumentType]
+    one, other = Stage("one", recipe()), GreedyDecoding.model_construct(kind="other")  # pyright: ignore[reportArgumentType]
     assert _alike(one, Stage("two", recipe()))
     assert not _alike(one, Stage("two", recipe().model_copy(update={"decoding": other})))
 

@@ -50,7 +50,7 @@ def test_a_variant_may_have_other_languages():
 
 
 def test_shared_pretraining_is_found_under_its_first_name():
-    variants = {"a": {"compare.finetune_updates": 7}, "b": {"compare.finetune_updates": 9}}
+    variants = {"a": {"finetune.num_updates": 7}, "b": {"finetune.num_updates": 9}}
     plan = plan_comparison(recipe(arms=["pretrain_finetune"], variants=variants), Path("out"))
     for cell in plan.cells:
         first, last = (plan.stages[name] for name in cell.stages)
@@ -100,6 +100,7 @@ def test_a_language_keeps_a_smaller_budget_of_its_own():
     ("compared", "problem"),
     [
         ({"variants": {"x": {"encoder.dimm": 3}}}, "compare.variants.x: unknown key 'encoder.dimm'"),
+        ({"variants": {"x": {"compare.finetune_updates": 3}}}, "unknown key 'compare.finetune_updates'"),
         ({"variants": {"x": {"languages": {"aa": {}}}}}, "compare.variants.x: the recipe is not right"),
         ({"reference": "joint:x"}, "no arm 'joint:x'"),
         ({"variants": {"x": {}}, "reference": "joint:y"}, "no arm 'joint:y'"),

@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from speech_mtl.run.event_file import EventFile
+from speech_mtl.run.observer import EventFile
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe
 
