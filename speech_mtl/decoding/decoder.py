@@ -1,12 +1,12 @@
 """What every decoder has.
 
-To add one, write a subclass of `Decoder` in a file of its own, enter it in `recognizer.DECODERS`, and give it a
-settings class of the same `kind` in `settings`. `tests/decoding/test_every_decoder.py` finds it by itself.
+To add one, write a subclass of `Decoder` in a file of its own, and a kind of `DecodingSettings` that names it.
+`tests/decoding/test_every_decoder.py` finds it by itself.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,8 +46,6 @@ class Decoder(ABC):
         vocabulary: The tokens of the language, by number; 0 is the CTC blank.
         language: BCP 47 tag.
     """
-
-    kind: ClassVar[str]
 
     def __init__(self, vocabulary: Sequence[str], language: str):
         self.vocabulary = vocabulary

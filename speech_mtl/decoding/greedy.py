@@ -1,7 +1,5 @@
 """The best token of every frame."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from speech_mtl.datatypes import BLANK
@@ -13,8 +11,6 @@ class Greedy(Decoder):
 
     Reference: Graves et al. 2006, "Connectionist temporal classification", section 3.2 ("best path decoding").
     """
-
-    kind: ClassVar = "greedy"
 
     def decode(self, log_probabilities: np.ndarray) -> Decoded:
         path, best = log_probabilities.argmax(axis=1), log_probabilities.max(axis=1)

@@ -19,9 +19,6 @@ from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.targets.target import LabelTarget
 
-DECODERS: dict[str, type[Decoder]] = {one.kind: one for one in (Greedy,)}
-"""Every decoder, by the `kind` that recipes name it with."""
-
 
 class Recognizer:
     """Recognises speech with the output layer of a language that the caller names.

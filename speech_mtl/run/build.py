@@ -15,7 +15,6 @@ from speech_mtl.data.store import AudioLimits
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.decoder import Decoder
-from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoder import Encoder
@@ -33,7 +32,7 @@ from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.targets.target import LabelTarget, Target
 from speech_mtl.training.objective import Objective
-from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.optimizer import FlatOptimizer
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
 from speech_mtl.training.state import TrainState
 from speech_mtl.training.unfreezing import Unfreezing
@@ -141,7 +140,7 @@ def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Un
 
 def build_optimizer(
     model: MultilingualModel, settings: TrainingSettings, languages: Collection[str] | None = None
-) -> FlatAdamW:
+) -> FlatOptimizer:
     """The optimiser of the weights that training changes.
 
     Args:
@@ -160,9 +159,10 @@ def build_optimizer(
         if id(variable) not in left
     }
     variables = [variable for variable in model.trainable_variables if id(variable) in groups]
-    return FlatAdamW(
-        variables,
-        [groups[id(variable)] for variable in variables],
+    return made(
+        settings.optimizer,
+        variables=variables,
+        groups=[groups[id(variable)] for variable in variables],
         weight_decay=settings.weight_decay,
         clip_norm=settings.clip_norm,
         average_decay=settings.average_decay,
@@ -207,7 +207,7 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None
 
 def build_decoder(settings: DecodingSettings) -> Callable[[Sequence[str], str], Decoder]:
     """Makes the decoder of a language from its vocabulary and its tag."""
-    return partial(DECODERS[settings.kind], **settings.model_dump(exclude={"kind"}))
+    return partial(settings.member(), **settings.arguments())
 
 
 def decoding_with(recipe: Recipe, overrides: Sequence[str]) -> DecodingSettings:

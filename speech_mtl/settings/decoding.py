@@ -1,15 +1,10 @@
 """Settings of decoding: how a trained network turns speech into text."""
 
-from typing import Literal
-
-from speech_mtl.settings.section import Section
+from speech_mtl.settings.section import Kinds
 
 
-class GreedyDecodingSettings(Section):
-    """See `decoding.greedy.Greedy`."""
-
-    kind: Literal["greedy"] = "greedy"
+class DecodingSettings(Kinds):
+    """Which tokens a network's outputs are taken for."""
 
 
-DecodingSettings = GreedyDecodingSettings
-"""Of the one decoder there is; of several their union, told apart by `kind`."""
+Greedy = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")

@@ -17,7 +17,10 @@ Place = tuple[str | int, ...]
 def input_error(error: ValidationError, section: type[Section], where: Callable[[Place], str]) -> InputError:
     """The first problem that pydantic found in a section, in our four parts; `where` each setting was given."""
     first = error.errors(include_url=False)[0]
-    place = _place(first["loc"])
+    place, given, expected = _place(first["loc"]), first["input"], first["msg"].removeprefix("Value error, ")
+    if first["type"] == "union_tag_invalid":
+        place, given = (*place, "kind"), first["ctx"]["tag"]
+        expected = f"one of the kinds {first['ctx']['expected_tags']}"
     key = ".".join(map(str, place)) or "the recipe"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -27,13 +30,10 @@ def input_error(error: ValidationError, section: type[Section], where: Callable[
             received=key,
             action=f"did you mean {near}?" if (near := _near(section, place)) else "remove the key",
         )
-    expected = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "union_tag_invalid":
-        expected = "one of the kinds " + str(first.get("ctx", {}).get("expected_tags"))
     return InputError(
         f"{where(place)}: {key} is not right{more}",
         expected=expected,
-        received="nothing" if first["type"] == "missing" else brief(first["input"]),
+        received="nothing" if first["type"] == "missing" else brief(given),
         action=f"change {key}",
     )
 

@@ -14,7 +14,7 @@ from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings
-from speech_mtl.settings.decoding import DecodingSettings, GreedyDecodingSettings
+from speech_mtl.settings.decoding import DecodingSettings, Greedy
 from speech_mtl.settings.dotted import by_dotted_key, plain, set_value
 from speech_mtl.settings.mistakes import Place, input_error
 from speech_mtl.settings.network import (
@@ -79,7 +79,7 @@ class Recipe(Section):
     adapters: AdapterSettings | None = None
     """Small layers in the encoder that each language has for itself. None: there are none."""
     training: TrainingSettings = TrainingSettings()
-    decoding: DecodingSettings = GreedyDecodingSettings()
+    decoding: DecodingSettings = Greedy()
     """How a trained network turns speech into text. While it trains, the validation sets are decoded greedily."""
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()

@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.decoding.decoder import Decoded
 from speech_mtl.decoding.greedy import Greedy
-from speech_mtl.decoding.recognizer import DECODERS
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_model, build_targets, decoding_with
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
@@ -197,11 +196,16 @@ class BackwardsSettings(BaseModel):
     kind: str = "backwards"
     strength: int = 3
 
+    def arguments(self) -> dict[str, int]:
+        return {"strength": self.strength}
+
+    def member(self) -> type[Backwards]:
+        return Backwards
+
 
 def test_another_decoder_is_told_and_its_results_are_never_those_of_the_usual_one(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(DECODERS, "backwards", Backwards)
     run, splits = Run(tmp_path / "copy"), ("dev", "test")
     shutil.copytree(trained.path, run.path)
     assert saved_evaluation(run, splits) is None
