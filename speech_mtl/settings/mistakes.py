@@ -19,8 +19,8 @@ def input_error(error: ValidationError, section: type[Section], where: Callable[
     first = error.errors(include_url=False)[0]
     place, given, expected = _place(first["loc"]), first["input"], first["msg"].removeprefix("Value error, ")
     if first["type"] == "union_tag_invalid":
-        place, given = (*place, "kind"), first["ctx"]["tag"]
-        expected = f"one of the kinds {first['ctx']['expected_tags']}"
+        context = first.get("ctx", {})
+        place, given, expected = (*place, "kind"), context["tag"], f"one of the kinds {context['expected_tags']}"
     key = ".".join(map(str, place)) or "the recipe"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
