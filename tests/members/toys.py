@@ -462,7 +462,7 @@ CONTROL = Member(
         Place(
             "speech_mtl/settings/study.py",
             '''    toy: Switch = False
-    """Each arm with auxiliary languages once more, without a change."""
+    """Each arm with auxiliary languages once more, with shorter gradients."""
 ''',
             after='''    """Each arm with auxiliary languages once more without each of them in turn."""
 ''',
@@ -476,7 +476,9 @@ CONTROL = Member(
         Place(
             "speech_mtl/study/controls.py",
             """        if controls.toy:
-            found[replace(arm, control="toy")] = renamed(stages, "toy")
+            found[replace(arm, control="toy")] = _changed(
+                stages, "toy", lambda recipe: recipe.overridden({"training.clip_norm": 0.5})
+            )
 """,
             after="    for arm, stages in helped.items():\n",
         ),
