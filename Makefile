@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fuzz kill faults mutants structure losses tables lock benchmark gpu-experiments clean
+.PHONY: help setup demo test check fuzz kill faults mutants members structure losses tables lock benchmark gpu-experiments clean
 
 help:
 	@echo "make demo       the main job on a synthetic corpus, in minutes; results in runs/demo"
@@ -16,6 +16,7 @@ help:
 	@echo "make kill       100 runs stopped on the way: each ends as if it had not been"
 	@echo "make faults     inputs that failed once, in the folder FAULTS"
 	@echo "make mutants    faults planted one at a time in the package: each must fail a test"
+	@echo "make members    adds a toy encoder, decoder, ... to a copy and counts the files each takes: tests/members/members.md"
 	@echo "make structure  counts modules, lines, and files on an utterance's way: benchmarks/structure.md"
 	@echo "make losses     trains recipes/synthetic: the same seed gives the losses in benchmarks/same_losses.json"
 	@echo "make setup      only the virtual environment .venv, from requirements.lock"
@@ -65,6 +66,9 @@ faults: setup
 
 mutants: setup
 	$(BIN)/python tests/mutants --out tests/mutants/results.md
+
+members: setup
+	$(BIN)/python tests/members --out tests/members/members.json
 
 structure: setup
 	$(BIN)/python -m benchmarks.structure

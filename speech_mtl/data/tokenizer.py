@@ -1,6 +1,6 @@
 """Tokenisers: the text of one language <-> token numbers. Token 0 is the CTC blank and never stands in a text.
 
-A new kind is one subclass of `Tokenizer` with a `kind`; it is found by that kind from then on.
+A new kind is a subclass of `Tokenizer` with a `kind`, and a kind of `TokenizerSettings` that names it.
 """
 
 import re

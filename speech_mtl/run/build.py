@@ -26,7 +26,7 @@ from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.targets.target import LabelTarget, Target
 from speech_mtl.training.objective import Objective
-from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.optimizer import FlatOptimizer
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
 from speech_mtl.training.state import TrainState
 from speech_mtl.training.unfreezing import Unfreezing
@@ -103,7 +103,7 @@ def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Un
 
 def build_optimizer(
     model: MultilingualModel, settings: TrainingSettings, languages: Collection[str] | None = None
-) -> FlatAdamW:
+) -> FlatOptimizer:
     """The optimiser of the weights that training changes.
 
     What belongs to languages other than these stays as it is; None: all are trained.
@@ -119,9 +119,9 @@ def build_optimizer(
         if id(variable) not in left
     }
     variables = [variable for variable in model.trainable_variables if id(variable) in groups]
-    return FlatAdamW(
-        variables,
-        [groups[id(variable)] for variable in variables],
+    return settings.optimizer.make(
+        variables=variables,
+        groups=[groups[id(variable)] for variable in variables],
         weight_decay=settings.weight_decay,
         clip_norm=settings.clip_norm,
         average_decay=settings.average_decay,

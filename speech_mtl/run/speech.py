@@ -20,7 +20,7 @@ from speech_mtl.data.manifest import Manifest, line_name, open_manifest
 from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.sampling import Draw, parts_to_decode, within_budget
 from speech_mtl.data.store import WaveformStore, open_store, refuse_many
-from speech_mtl.data.tokenizer import Tokenizer, tokenizer_class
+from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
@@ -132,7 +132,7 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
     Raises:
         InputError: No transcript is known.
     """
-    kind = recipe.languages[split.language].tokenizer.kind
+    made = recipe.languages[split.language].tokenizer.member()
     texts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text is not None)
     first = next(texts, None)
     if first is None:
@@ -142,7 +142,7 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
             received=f"{len(split.positions)} utterances without",
             action="add transcripts, or take the language out of the recipe",
         )
-    return tokenizer_class(kind).from_texts(chain([first], texts), split.language)
+    return made.from_texts(chain([first], texts), split.language)
 
 
 def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:

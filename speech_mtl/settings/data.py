@@ -28,8 +28,8 @@ class TokenizerSettings(Kinds):
     """What transcripts are made of for the network."""
 
 
-Character = TokenizerSettings.plain("character")
-Pinyin = TokenizerSettings.plain("pinyin")
+Character = TokenizerSettings.plain("character", "data.tokenizer:CharacterTokenizer")
+Pinyin = TokenizerSettings.plain("pinyin", "data.tokenizer:PinyinTokenizer")
 
 
 class LanguageSettings(Section):

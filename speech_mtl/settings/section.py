@@ -6,20 +6,18 @@ import sys
 from importlib import import_module
 from inspect import get_annotations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Unpack
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
     GetCoreSchemaHandler,
-    Tag,
     create_model,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 from speech_mtl.errors import printable
 
@@ -181,9 +179,9 @@ class Kinds(Section):
         if cls in kinds.values() or not kinds:
             return handler(source)
         usual = next(iter(kinds))
-        tagged = [Annotated[one, Tag(kind)] for kind, one in kinds.items()]
 
         def kind_of(value: Any) -> str:
             return value.get("kind", usual) if isinstance(value, dict) else getattr(value, "kind", usual)
 
-        return handler.generate_schema(Annotated[Union[*tagged], Discriminator(kind_of)])
+        schemas = {kind: handler.generate_schema(one) for kind, one in kinds.items()}
+        return core_schema.tagged_union_schema(schemas, kind_of)

@@ -56,6 +56,13 @@ class UnfreezeLayerwiseSettings(UnfreezingSettings, kind="layerwise", makes="tra
     """Rate of a layer, as a share of that of the layer above."""
 
 
+class OptimizerSettings(Kinds):
+    """How a gradient becomes a step of the weights."""
+
+
+AdamW = OptimizerSettings.plain("adamw", "training.optimizer:FlatAdamW")
+
+
 def _refuse_nothing_shared(recipe: "Recipe", who: str) -> None:
     if not recipe.sharing.has_shared:
         raise ValueError(f"{who} looks at gradients in shared layers, and sharing.kind leaves none")
@@ -79,6 +86,8 @@ def phase(given: int | None, num_updates: int, most: int) -> int:
 class TrainingSettings(Section):
     """How the weights are found."""
 
+    optimizer: OptimizerSettings = OptimizerSettings.usual()
+    """How a gradient becomes a step of the weights."""
     num_updates: Count = 2000
     """Most updates: training may stop before; see `patience`."""
     learning_rate: Rate = 2e-3
@@ -97,12 +106,12 @@ class TrainingSettings(Section):
     """Whether new output layers begin with the rows, of blank and letters for instance, that those of `init_from` have
     for the same tokens; see `run.output_rows`."""
     weight_decay: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.01
-    """Of AdamW: weights shrink by this times the learning rate at each update."""
+    """Matrices shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0
     """Longer gradients are made this long."""
     average_decay: Share = 0.99
     """Of a running mean of the weights, an update; looks at the dev sets and the run's end use it. 0: the weights as
-    they are; see `training.optimizer.FlatAdamW`."""
+    they are; see `training.optimizer.FlatOptimizer`."""
     evaluate_every: Count = 100
     """Updates between two looks at the dev sets; a checkpoint is written each time."""
     patience: Count = 5

@@ -2,7 +2,8 @@
 
 One that treats each of a Conformer's 200 weights by itself adds thousands of nodes to the graph, which TensorFlow takes
 seconds to trace and optimise before the first step; see `benchmarks/`. To add one, write a subclass of `FlatOptimizer`
-with its `direction`, and let `run.build.build_optimizer` make it.
+with its `direction`, and a kind of `OptimizerSettings` that names it. `tests/training/test_optimizer.py` finds it by
+itself.
 """
 
 from abc import ABC, abstractmethod
@@ -19,15 +20,17 @@ from speech_mtl.datatypes import Array
 
 
 class FlatOptimizer(ABC):
-    """What all have: groups of weights with their own rates, clipping by the global norm, and the mean of the weights.
+    """What all have: groups of weights with their own rates, clipping, decoupled weight decay, the mean of the weights.
 
-    References: for the running mean, Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging",
-    with a decay as in Tarvainen and Valpola 2017, "Mean teachers", section 2. We differ in a decay that rises to it, so
-    that the random weights of the start are soon forgotten.
+    References: for the decay of weights, Loshchilov and Hutter 2019, "Decoupled weight decay regularization"; for the
+    running mean, Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging", with a decay as in
+    Tarvainen and Valpola 2017, "Mean teachers", section 2. We differ in a decay that rises to it, so that the random
+    weights of the start are soon forgotten.
 
     Args:
         variables: The weights to train. Their paths must be unique: the state is saved under them.
         groups: For each of them, the group whose learning rate it has; see `unfreezing`. None: one for all.
+        weight_decay: Applied to matrices, not to biases and gains; multiplied by the learning rate.
         clip_norm: Largest norm of the gradient over all weights.
         average_decay: Of the running mean of the weights, an update: about the last 1 / (1 - decay) count. 0: none.
     """
@@ -39,13 +42,16 @@ class FlatOptimizer(ABC):
         self,
         variables: list[keras.Variable],
         groups: Sequence[int] | None,
+        weight_decay: float,
         clip_norm: float,
         average_decay: float,
     ):
         self.weights = variables
-        self.clip_norm, self.average_decay = clip_norm, average_decay
+        self.weight_decay, self.clip_norm, self.average_decay = weight_decay, clip_norm, average_decay
         self.sizes = [size_of(variable) for variable in variables]
         self.groups = np.repeat(np.array(groups or [0] * len(variables), "int32"), self.sizes)
+        matrices = np.array([len(variable.shape) > 1 for variable in variables], "float32")
+        self.decayed = np.repeat(matrices, self.sizes)
         self.vectors = {
             name: keras.Variable(np.zeros(sum(self.sizes), "float32"), trainable=False, name=name)
             for name in (*self.moments, *(["mean"] if average_decay else []))
@@ -53,13 +59,14 @@ class FlatOptimizer(ABC):
         self.step = keras.Variable(np.zeros((), "float32"), trainable=False, name="step")
 
     @abstractmethod
-    def direction(self, step, gradient, flat, moments) -> tuple[Array, list[Array]]:
+    def direction(self, step, gradient, moments) -> tuple[Array, list[Array]]:
         """A pure function: (what is taken off the weights at a learning rate of 1, new moments), all (P,).
+
+        The decay of the weights comes on top.
 
         Args:
             step: The number of this step, from 1.
             gradient: After clipping.
-            flat: The weights.
             moments: In the order of their names.
         """
 
@@ -104,8 +111,8 @@ class FlatOptimizer(ABC):
             gradient = ops.where(learning_rate > 0, gradient, 0.0)
         norm = ops.sqrt(ops.sum(gradient * gradient))
         gradient = gradient * ops.minimum(1.0, self.clip_norm / (norm + 1e-12))
-        update, moments = self.direction(step, gradient, flat, moments)
-        flat = flat - learning_rate * update
+        update, moments = self.direction(step, gradient, moments)
+        flat = flat - learning_rate * (update + self.weight_decay * self.decayed * flat)
         if mean:
             decay = ops.minimum(self.average_decay, (step - 1.0) / (step + 9.0))
             mean = [decay * mean[0] + (1.0 - decay) * flat]
@@ -138,14 +145,9 @@ class FlatOptimizer(ABC):
 
 
 class FlatAdamW(FlatOptimizer):
-    """Adam with decoupled weight decay.
+    """Adam, with the weight decay of all.
 
-    References: Kingma and Ba 2015, "Adam", algorithm 1; Loshchilov and Hutter 2019, "Decoupled weight decay
-    regularization", algorithm 2.
-
-    Args:
-        variables: See `FlatOptimizer`, also for `groups`, `clip_norm` and `average_decay`.
-        weight_decay: Applied to matrices, not to biases and gains; multiplied by the learning rate.
+    References: Kingma and Ba 2015, "Adam", algorithm 1; Loshchilov and Hutter 2019, algorithm 2.
     """
 
     moments: ClassVar = ("first", "second")
@@ -161,16 +163,12 @@ class FlatAdamW(FlatOptimizer):
         beta_2: float = 0.98,
         epsilon: float = 1e-8,
     ):
-        super().__init__(variables, groups, clip_norm, average_decay)
-        self.weight_decay = weight_decay
+        super().__init__(variables, groups, weight_decay, clip_norm, average_decay)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        matrices = np.array([len(variable.shape) > 1 for variable in variables], "float32")
-        self.decayed = np.repeat(matrices, self.sizes)
 
-    def direction(self, step, gradient, flat, moments):
+    def direction(self, step, gradient, moments):
         first, second = moments
         first = self.beta_1 * first + (1.0 - self.beta_1) * gradient
         second = self.beta_2 * second + (1.0 - self.beta_2) * gradient * gradient
         rate = ops.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
-        update = rate * first / (ops.sqrt(second) + self.epsilon)
-        return update + self.weight_decay * self.decayed * flat, [first, second]
+        return rate * first / (ops.sqrt(second) + self.epsilon), [first, second]

@@ -83,7 +83,7 @@ def test_a_format_has_a_place_for_labels_and_for_several_recordings_or_is_refuse
 def test_an_unknown_format_is_named_with_those_there_are():
     with pytest.raises(InputError, match="no format 'doc'") as caught:
         find_writer("doc")
-    assert caught.value.expected == "one of tsv, json, txt, ctm, srt, vtt"
+    assert caught.value.expected == "one of " + ", ".join(WRITERS)
 
 
 def test_txt_is_the_text():

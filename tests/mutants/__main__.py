@@ -4,10 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from faults import FAULTS
-from planting import Stale, matching_tests, outcomes, place, scratch_copy, summary
-
 PROJECT = Path(__file__).parents[2]
+sys.path.append(str(PROJECT / "tests"))
+
+from faults import FAULTS  # noqa: E402
+from planting import Stale, matching_tests, outcomes, place, summary  # noqa: E402
+from scratch import scratch_copy  # noqa: E402
 
 
 def main() -> None:

@@ -142,7 +142,7 @@ FAULTS = (
            "float(update >= self.num_updates), 1.0", "1.0, float(update >= self.num_updates)", ("test_unfreezing",)),
     Mutant("the gradient of frozen weights is in the norm that is clipped", "FlatOptimizer.updated",
            "gradient = ops.where(learning_rate > 0, gradient, 0.0)", "pass", ("test_optimizer",)),
-    Mutant("biases decay", "FlatAdamW.__init__", "len(variable.shape) > 1", "len(variable.shape) > 0",
+    Mutant("biases decay", "FlatOptimizer.__init__", "len(variable.shape) > 1", "len(variable.shape) > 0",
            ("test_optimizer",)),
     Mutant("Adam's first moment is not corrected for its start", "FlatAdamW.direction",
            "/ (1.0 - self.beta_1**step)", "", ("test_optimizer",)),

@@ -5,35 +5,15 @@ it. So files may move; where a text has changed, `Stale` says where else it stan
 """
 
 import ast
-import multiprocessing
 import os
 import re
-import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
-COPIED = ("speech_mtl", "tests", "data_scripts", "benchmarks", "recipes", "docs")
-PRELOADED = ("pytest", "scipy.optimize", "scipy.special", "jiwer", "pydantic", "soundfile", "typer", "keras")
-"""Imported once, in a process from which that of each fault is forked: they take most of the time of a short test."""
-ENVIRONMENT = {
-    "KERAS_BACKEND": "tensorflow",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_NUM_INTRAOP_THREADS": "2",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "OMP_NUM_THREADS": "2",
-    "PYTHONDONTWRITEBYTECODE": "",
-}
-"""Of the backend as `tests/conftest.py` sets it, before it is imported; and byte code is kept from fault to fault."""
-LONGEST_S = 1200
-"""Of the tests of one fault: a fault that makes them hang is found, too."""
-
+from scratch import LONGEST_S, run_tests
 
 _planted_at = [0]
 """Seconds that the last faulty module has as its time."""
@@ -167,64 +147,21 @@ def planted(package: Path, mutant: Mutant) -> Iterator[None]:
         os.utime(path, (written, written))
 
 
-@contextmanager
-def scratch_copy(project: Path) -> Iterator[Path]:
-    """A copy of what tests need, which goes when the block ends."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as name:
-        folder = Path(name)
-        for part in COPIED:
-            if (project / part).is_dir():
-                shutil.copytree(project / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        for path in project.iterdir():
-            if path.is_file() and path.suffix in (".toml", ".md", "") and not path.name.startswith(".git"):
-                shutil.copy(path, folder)
-        yield folder
-
-
 def failing_test(folder: Path, tests: Sequence[Path]) -> str:
     """Runs test files of a copy until one test fails; its name, or "" if all pass.
 
     Raises:
         RuntimeError: pytest could not run them at all.
     """
-    os.environ |= ENVIRONMENT
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    files = [str(path.relative_to(folder)) for path in tests]
-    with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8", errors="replace") as output:
-        process = context.Process(target=_run_pytest, args=(folder, files, output.name))
-        process.start()
-        process.join(LONGEST_S)
-        if process.is_alive():
-            process.kill()
-            process.join()
-            return f"took longer than {LONGEST_S} s"
-        text = output.read()
+    code, text = run_tests(folder, ["-x", *(str(path.relative_to(folder)) for path in tests)])
+    if code is None:
+        return f"took longer than {LONGEST_S} s"
     failed = re.search(r"^(?:FAILED|ERROR) (?:\S*/)?(\S+?\.py(?:::[^\s\[]+)?)", text, re.M)
-    if process.exitcode == 0:
+    if code == 0:
         return ""
-    if process.exitcode in (1, 2) and failed:
+    if code in (1, 2) and failed:
         return failed[1]
-    raise RuntimeError(f"pytest ended with code {process.exitcode}:\n{text[-6000:]}")
-
-
-def _run_pytest(folder: Path, files: Sequence[str], output: str) -> None:
-    """Of a new process: ends with the exit code of pytest, or 70 if the tests imported another package."""
-    sys.path.insert(0, str(folder))
-    os.environ["PYTHONPATH"] = str(folder)
-    os.chdir(folder)
-    file = os.open(output, os.O_WRONLY)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
-    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    code = int(pytest.main([*options, *files]))
-    package = sys.modules.get("speech_mtl")
-    if package is not None and not Path(str(package.__file__)).resolve().is_relative_to(folder.resolve()):
-        print(f"These tests import {package.__file__}: faults would not be seen")
-        code = 70
-    sys.stdout.flush()
-    os._exit(code)  # threads of a backend need not end
+    raise RuntimeError(f"pytest ended with code {code}:\n{text[-6000:]}")
 
 
 def outcomes(folder: Path, mutants: Iterable[Mutant], check_first: bool = True) -> Iterator[Outcome]:

@@ -3,8 +3,8 @@
 import ast
 from pathlib import Path
 
-import planting
 import pytest
+import scratch
 from faults import FAULTS
 from planting import Mutant, Stale, failing_test, matching_tests, outcomes, place, planted, summary
 
@@ -42,7 +42,7 @@ def test_there_are_enough_and_each_has_its_name():
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(planting, "PRELOADED", ("pytest",))  # no backend: it would take seconds, for nothing
+    monkeypatch.setattr(scratch, "PRELOADED", ("pytest",))  # no backend: it would take seconds, for nothing
     for name, text in (("speech_mtl/__init__.py", ""), ("speech_mtl/curve.py", CODE), ("tests/test_curve.py", RIGHT)):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

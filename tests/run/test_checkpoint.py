@@ -28,7 +28,7 @@ from speech_mtl.run.weights import COPY_AGAIN, load_part, save_part
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import WeightingSettings
 from speech_mtl.training.objective import Objective
-from speech_mtl.training.optimizer import FlatAdamW
+from speech_mtl.training.optimizer import FlatOptimizer
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
 from speech_mtl.training.weighting import Equal
@@ -43,7 +43,7 @@ def model(tiny_recipe: Recipe) -> MultilingualModel:
 
 
 @pytest.fixture
-def optimizer(model: MultilingualModel, tiny_recipe: Recipe) -> FlatAdamW:
+def optimizer(model: MultilingualModel, tiny_recipe: Recipe) -> FlatOptimizer:
     return build_optimizer(model, tiny_recipe.training)
 
 
@@ -54,14 +54,14 @@ def run(tiny_recipe: Recipe, tmp_path: Path) -> Run:
     return run
 
 
-def fill(model: MultilingualModel, optimizer: FlatAdamW, value: float) -> None:
+def fill(model: MultilingualModel, optimizer: FlatOptimizer, value: float) -> None:
     """Sets every number that a checkpoint holds."""
     for variable in [*model.trainable_variables, *optimizer.variables]:
         variable.assign(np.full(variable.shape, value, "float32"))
     model.random.state.assign(np.array([int(value), 7]))
 
 
-def values(model: MultilingualModel, optimizer: FlatAdamW) -> set[float]:
+def values(model: MultilingualModel, optimizer: FlatOptimizer) -> set[float]:
     """All different numbers in weights and optimiser, and the random state."""
     arrays = [np.asarray(v) for v in [*model.trainable_variables, *optimizer.variables]]
     return {float(x) for array in arrays for x in np.unique(array)} | {float(np.asarray(model.random.state)[0])}
@@ -106,7 +106,7 @@ def killed_after(operations: int) -> Iterator[list[bool]]:
 
 @pytest.mark.parametrize("second", [4, 2], ids=["next", "same again"])
 def test_a_checkpoint_is_whole_wherever_writing_it_is_killed(
-    model: MultilingualModel, optimizer: FlatAdamW, tiny_recipe: Recipe, tmp_path: Path, second: int
+    model: MultilingualModel, optimizer: FlatOptimizer, tiny_recipe: Recipe, tmp_path: Path, second: int
 ):
     """A second one with the same number is what a run writes that goes on from the start."""
     for operations in itertools.count():
@@ -133,7 +133,7 @@ def test_a_checkpoint_is_whole_wherever_writing_it_is_killed(
 
 
 def test_the_best_weights_are_whole_wherever_writing_them_is_killed(
-    model: MultilingualModel, optimizer: FlatAdamW, tiny_recipe: Recipe, tmp_path: Path
+    model: MultilingualModel, optimizer: FlatOptimizer, tiny_recipe: Recipe, tmp_path: Path
 ):
     for operations in itertools.count():
         run = Run(tmp_path / str(operations))
@@ -156,7 +156,7 @@ def test_the_best_weights_are_whole_wherever_writing_them_is_killed(
 # --- Saved and loaded
 
 
-def test_a_checkpoint_holds_everything_to_the_last_bit(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
+def test_a_checkpoint_holds_everything_to_the_last_bit(model: MultilingualModel, optimizer: FlatOptimizer, run: Run):
     generator = np.random.default_rng(0)
     everything = [*model.trainable_variables, *optimizer.variables]
     for variable in everything:
@@ -181,7 +181,7 @@ def test_nothing_that_is_trained_is_left_out(model: MultilingualModel, run: Run)
 
 
 def test_what_another_process_has_just_replaced_is_looked_for_again(
-    model: MultilingualModel, optimizer: FlatAdamW, run: Run, monkeypatch: pytest.MonkeyPatch
+    model: MultilingualModel, optimizer: FlatOptimizer, run: Run, monkeypatch: pytest.MonkeyPatch
 ):
     fill(model, optimizer, 2)
     Checkpoints(run).save(TrainState(model, optimizer, EQUAL), Progress(update=2))
@@ -210,7 +210,7 @@ def test_what_another_process_has_just_replaced_is_looked_for_again(
 # --- Damaged
 
 
-def test_damaged_progress_is_an_input_error(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
+def test_damaged_progress_is_an_input_error(model: MultilingualModel, optimizer: FlatOptimizer, run: Run):
     Checkpoints(run).save(TrainState(model, optimizer, EQUAL), Progress(update=2))
     path = run.path / "checkpoints" / "000002" / "progress.json"
     whole = json.loads(path.read_text())
@@ -281,7 +281,7 @@ def test_weights_and_what_gives_them_their_sense_are_those_that_were_saved(tiny_
 
 
 def test_a_run_goes_on_that_was_killed_while_it_wrote_the_same_best_weights_again(
-    model: MultilingualModel, optimizer: FlatAdamW, run: Run
+    model: MultilingualModel, optimizer: FlatOptimizer, run: Run
 ):
     Checkpoints(run).save_best(model, 2)
     Checkpoints(run).save(TrainState(model, optimizer, EQUAL), Progress(update=2, best_update=2))
@@ -290,7 +290,7 @@ def test_a_run_goes_on_that_was_killed_while_it_wrote_the_same_best_weights_agai
 
 
 def test_a_run_without_settings_best_weights_or_checkpoints_is_not_begun_anew(
-    model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
+    model: MultilingualModel, optimizer: FlatOptimizer, run: Run, tiny_recipe: Recipe
 ):
     Checkpoints(run).save_best(model, 2)
     Checkpoints(run).save(TrainState(model, optimizer, EQUAL), Progress(update=4, best_update=2))
@@ -324,7 +324,7 @@ def test_weights_that_are_not_numbers_are_an_input_error(model: MultilingualMode
 
 
 def test_a_checkpoint_of_another_shape_is_an_input_error(
-    model: MultilingualModel, optimizer: FlatAdamW, run: Run, tiny_recipe: Recipe
+    model: MultilingualModel, optimizer: FlatOptimizer, run: Run, tiny_recipe: Recipe
 ):
     objective = objective_of(model)
     for kind in ("uncertainty", "random", "ctc_dro"):
@@ -352,7 +352,7 @@ def test_a_checkpoint_of_another_shape_is_an_input_error(
     "kind", sorted(kind for kind, own in WeightingSettings.kinds().items() if own.member().remembered)
 )
 def test_the_state_of_a_weighting_is_restored_on_resume(
-    kind: str, model: MultilingualModel, optimizer: FlatAdamW, run: Run
+    kind: str, model: MultilingualModel, optimizer: FlatOptimizer, run: Run
 ):
     objective = objective_of(model)
     before, resumed = (usual(WeightingSettings.kinds()[kind], objective) for _ in range(2))
@@ -376,7 +376,9 @@ def test_a_full_disk_is_what_the_system_says(model: MultilingualModel, run: Run,
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_an_optimizer_of_another_network_is_an_input_error(model: MultilingualModel, optimizer: FlatAdamW, run: Run):
+def test_an_optimizer_of_another_network_is_an_input_error(
+    model: MultilingualModel, optimizer: FlatOptimizer, run: Run
+):
     Checkpoints(run).save(TrainState(model, optimizer, EQUAL), Progress(update=2))
     path = run.path / "checkpoints" / "000002" / "optimizer.safetensors"
     state = optimizer.named_state()

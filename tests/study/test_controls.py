@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from speech_mtl.errors import InputError
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.study import ControlSettings
 from speech_mtl.study.arms import ARMS, Stage, find_arm
 from speech_mtl.study.controls import arms_and_controls, only
-from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
+from speech_mtl.study.statistics.rows import CONTROLS, REFERENCE_ARM, Arm
 
 PLAIN = set(map(Arm, ARMS))
 HELPED = sorted(ARMS.keys() - {REFERENCE_ARM.method})
@@ -47,12 +48,21 @@ def test_every_switch_adds_arms_and_only_its_own(control: str):
     added = arms_and_controls(settings).keys() - PLAIN
     assert added
     assert added == arms_and_controls(with_all_controls()).keys() & added
+    for arm in added:
+        assert TypeAdapter(Arm).validate_python(vars(arm)) == arm, "rows of results can hold it"
+        assert CONTROLS[control] in arm.name
 
 
 def test_every_arm_with_help_has_every_control():
     names = {arm.name for arm in arms_and_controls(with_all_controls()).keys() - PLAIN}
-    suffixes = ("noise", "shuffled", "without_aa", "without_cc")
-    assert names == {f"{arm}_{suffix}" for arm in HELPED for suffix in suffixes}
+    suffixes = [f"{suffix}{own}" for control, suffix in CONTROLS.items() if control for own in auxiliaries(control)]
+    assert names == {f"{arm}{suffix}" for arm in HELPED for suffix in suffixes}
+    assert {"joint_noise", "joint_shuffled", "joint_without_aa", "joint_without_cc"} < names
+
+
+def auxiliaries(control: str) -> tuple[str, ...]:
+    """What follows a control's name in those of its arms."""
+    return ("_aa", "_cc") if control == "leave_one_out" else ("",)
 
 
 def test_controls_are_told_from_arms():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from target_cases import CASES
 
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.datatypes import Utterance
@@ -59,29 +60,11 @@ def test_a_label_that_the_task_has_not_names_its_line():
     assert caught.value.received.startswith("'calm'")
 
 
-WRONG = {"classes": 1.5, "number": "old", "tags": "music", "frame_tags": {"voiced": [1]}}
-RIGHT: dict[str, list] = {
-    "classes": ["sad", "happy"],
-    "number": [20, 30],
-    "tags": [{"music": 1}, {"music": 0}],
-    "frame_tags": [{"end_s": [0.1], "voiced": [1]}, {"end_s": [0.1], "voiced": [0]}],
-}
-CONSTANT: dict[str, Any] = {
-    "classes": "sad",
-    "number": 20,
-    "tags": {"music": None},
-    "frame_tags": {"end_s": [0.1], "voiced": [None]},
-}
-
-
-def test_every_kind_is_tried():
-    assert sorted(WRONG) == sorted(RIGHT) == sorted(CONSTANT) == sorted(TARGETS)
-
-
 @pytest.mark.parametrize("kind", sorted(TARGETS))
 def test_a_task_is_made_of_what_is_known(kind):
-    task = TARGETS[kind].from_utterances("feeling", "mood", iter(labelled(None, RIGHT[kind][0], None, RIGHT[kind][1])))
-    expected = TARGETS[kind].from_labels("feeling", "mood", RIGHT[kind])
+    first, second = CASES[kind].labels[:2]
+    task = TARGETS[kind].from_utterances("feeling", "mood", iter(labelled(None, first, None, second)))
+    expected = TARGETS[kind].from_labels("feeling", "mood", [first, second])
     assert task.to_json() == expected.to_json()
 
 
@@ -89,13 +72,13 @@ def test_a_task_is_made_of_what_is_known(kind):
 @pytest.mark.parametrize("kind", sorted(TARGETS))
 def test_a_label_of_another_kind_names_its_line(kind, place):
     """Wherever it stands, also behind an utterance without label and at the end of the corpus."""
-    labels = [RIGHT[kind][0], RIGHT[kind][1], None]
-    labels.insert(place, WRONG[kind])
+    labels, wrong = [*CASES[kind].labels[:2], None], CASES[kind].no_labels[0]
+    labels.insert(place, wrong)
     with pytest.raises(InputError) as caught:
         TARGETS[kind].from_utterances("feeling", "mood", labelled(*labels))
     assert caught.value.problem == f"train.jsonl:{place + 1}: the label 'mood' is not one of the task 'feeling'"
     assert not caught.value.expected.startswith("expected")
-    assert str(WRONG[kind]) in caught.value.received
+    assert str(wrong) in caught.value.received
 
 
 @pytest.mark.parametrize("kind", sorted(TARGETS))
@@ -112,7 +95,7 @@ def test_a_task_without_labels(kind):
 def test_a_task_with_nothing_to_learn(kind):
     """No single line is to blame."""
     with pytest.raises(InputError) as caught:
-        TARGETS[kind].from_utterances("feeling", "mood", labelled(CONSTANT[kind], None, CONSTANT[kind]))
+        TARGETS[kind].from_utterances("feeling", "mood", labelled(*CASES[kind].useless[1], None))
     assert caught.value.problem == "The task 'feeling' has nothing to learn from"
     assert "received" in caught.value.received
 

@@ -1,16 +1,35 @@
+"""What training relies on in any optimiser, found by itself; and AdamW by its papers and by Keras."""
+
+from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from made_up_targets import model_of, objective_of, tokens
+from usual import usual
 
+from speech_mtl.backend import compile_step
 from speech_mtl.backend.step import rate_vector
+from speech_mtl.datatypes import Batch
+from speech_mtl.run.build import build_optimizer
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.settings.training import OptimizerSettings
 from speech_mtl.training.optimizer import FlatAdamW, FlatOptimizer
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
+KINDS = OptimizerSettings.kinds()
+every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
 flat_adamw = partial(FlatAdamW, groups=None, weight_decay=0.01, clip_norm=1.0, average_decay=0.0)
+
+
+def make(kind: str, weights: list[keras.Variable], groups: list[int] | None = None, **given: float) -> FlatOptimizer:
+    plain = {"weight_decay": 0.01, "clip_norm": 1.0, "average_decay": 0.0}
+    return usual(KINDS[kind], weights, groups, **{**plain, **given})
+
 
 SHAPES = {"kernel": (4, 3), "bias": (3,), "convolution": (3, 2, 2), "gain": (5,)}
 STEPS = 6
@@ -85,20 +104,22 @@ def test_equals_formula():
             np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_only_matrices_decay():
+@every_kind
+def test_only_matrices_decay(kind: str):
     weights = make_weights()
     before = values(weights)
-    apply(flat_adamw(weights, weight_decay=0.5), [np.zeros(shape, "float32") for shape in SHAPES.values()], 0.1)
+    apply(make(kind, weights, weight_decay=0.5), [np.zeros(shape, "float32") for shape in SHAPES.values()], 0.1)
     for name, old, new in zip(SHAPES, before, values(weights), strict=True):
         factor = 0.95 if name in ("kernel", "convolution") else 1.0
         np.testing.assert_allclose(new, old * factor, rtol=1e-6, err_msg=name)
 
 
-def test_groups_have_learning_rates_of_their_own():
+@every_kind
+def test_groups_have_learning_rates_of_their_own(kind: str):
     """As if each group had an optimiser of its own, where nothing is clipped."""
     ours, alone = make_weights(), make_weights()
-    optimizer = flat_adamw(ours, groups=[0, 1, 1, 0], weight_decay=0.1, clip_norm=1e9)
-    apart = [flat_adamw([alone[i] for i in group], weight_decay=0.1, clip_norm=1e9) for group in ((0, 3), (1, 2))]
+    optimizer = make(kind, ours, [0, 1, 1, 0], weight_decay=0.1, clip_norm=1e9)
+    apart = [make(kind, [alone[i] for i in group], weight_decay=0.1, clip_norm=1e9) for group in ((0, 3), (1, 2))]
     for step in range(STEPS):
         gradients = gradients_of(step)
         apply(optimizer, gradients, np.array([0.05, 0.01]))
@@ -108,10 +129,11 @@ def test_groups_have_learning_rates_of_their_own():
         np.testing.assert_allclose(mine, other, rtol=1e-6)
 
 
-def test_a_group_whose_rate_is_0_does_not_change_and_has_no_part_in_the_norm():
+@every_kind
+def test_a_group_whose_rate_is_0_does_not_change_and_has_no_part_in_the_norm(kind: str):
     weights = make_weights()
     before = values(weights)
-    optimizer = flat_adamw(weights, groups=[0, 1, 1, 0], weight_decay=0.5)
+    optimizer = make(kind, weights, [0, 1, 1, 0], weight_decay=0.5)
     gradients = gradients_of(0)
     norm = apply(optimizer, gradients, np.array([0.0, 0.1]))
     assert norm == pytest.approx(np.sqrt(sum((gradients[i] ** 2).sum() for i in (1, 2))), rel=1e-5)
@@ -121,21 +143,22 @@ def test_a_group_whose_rate_is_0_does_not_change_and_has_no_part_in_the_norm():
     assert not any(np.array_equal(old, new) for old, new in zip(before, values(weights), strict=True))
 
 
-def test_state_goes_by_name():
+@every_kind
+def test_state_goes_by_name(kind: str):
     """Saved from one order of weights and set in another, training goes on alike."""
     first = make_weights()
-    optimizer = flat_adamw(first)
+    optimizer = make(kind, first)
     for step in range(3):
         apply(optimizer, gradients_of(step), rate_of(step))
     named = optimizer.named_state()
-    assert set(named) == {"step", *(f"{kind}/{name}" for kind in ("first", "second") for name in SHAPES)}
+    assert set(named) == {"step", *(f"{moment}/{name}" for moment in optimizer.moments for name in SHAPES)}
     assert float(named["step"]) == 3
 
     order = [2, 0, 3, 1]
     second = [make_weights()[i] for i in order]
     for weight, i in zip(second, order, strict=True):
         weight.assign(values(first)[i])
-    other = flat_adamw(second)
+    other = make(kind, second)
     other.set_named_state(named)
     for name, array in other.named_state().items():
         np.testing.assert_array_equal(array, named[name], err_msg=name)
@@ -147,17 +170,20 @@ def test_state_goes_by_name():
         np.testing.assert_allclose(ops.convert_to_numpy(weight.value), values(first)[i], rtol=1e-6)
 
 
-def test_missing_state():
-    optimizer = flat_adamw(make_weights())
-    named = optimizer.named_state()
-    del named["second/gain"]
-    with pytest.raises(KeyError, match="second/gain"):
-        optimizer.set_named_state(named)
+@every_kind
+def test_missing_state(kind: str):
+    optimizer = make(kind, make_weights(), average_decay=0.5)
+    for name in optimizer.named_state():
+        named = optimizer.named_state()
+        del named[name]
+        with pytest.raises(KeyError, match=name):
+            optimizer.set_named_state(named)
 
 
-def test_finds_a_minimum():
+@every_kind
+def test_finds_a_minimum(kind: str):
     weights = [keras.Variable(np.array([start], "float32"), name=name) for name, start in (("x", 5.0), ("y", -3.0))]
-    optimizer = flat_adamw(weights, clip_norm=1e9)
+    optimizer = make(kind, weights, clip_norm=1e9)
     for _ in range(200):
         x, y = values(weights)
         apply(optimizer, [2 * (x - 1), 2 * (y - 2)], 0.1)
@@ -183,15 +209,36 @@ def test_running_mean_equals_formula(decay):
         np.testing.assert_array_equal(after, before)
 
 
-def test_running_mean_is_saved_with_the_state():
-    one, other = (flat_adamw(make_weights(), average_decay=0.5) for _ in range(2))
+@every_kind
+def test_running_mean_is_saved_with_the_state(kind: str):
+    one, other = (make(kind, make_weights(), average_decay=0.5) for _ in range(2))
     apply(one, gradients_of(0), 0.1)
     other.set_named_state(one.named_state())
     with one.averaged(), other.averaged():
         for mine, theirs in zip(values(one.weights), values(other.weights), strict=True):
             np.testing.assert_array_equal(mine, theirs)
     with pytest.raises(KeyError, match="mean"):
-        other.set_named_state(flat_adamw(make_weights()).named_state())
+        other.set_named_state(make(kind, make_weights()).named_state())
+
+
+@every_kind
+def test_a_recipe_chooses_it_and_it_trains_a_network(kind: str, tiny_recipe: Recipe, speak: Callable, untraced: None):
+    recipe = tiny_recipe.overridden({"training.optimizer": {"kind": kind}, "training.average_decay": 0.5})
+    model = model_of(recipe, {"aa": 5, "bb": 5})
+    optimizer = build_optimizer(model, recipe.training)
+    assert type(optimizer) is KINDS[kind].member()
+    step, waveforms = compile_step(model, optimizer, objective_of(model)), np.stack([speak("ab"), speak("cd")])
+    sizes = np.full(2, waveforms.shape[1], "int32")
+    batch = Batch(waveforms, sizes, np.array([0, 1], "int32"), tokens([[1, 2], [3, 4]], [2, 2]))
+    seen = [values(optimizer.weights)]
+    for update in range(2):
+        found = step(batch, 0.01, np.ones(2), update)()
+        assert np.isfinite(found.losses).all()
+        seen.append(values(optimizer.weights))
+    for before, after in pairwise(seen):
+        assert all(np.isfinite(one).all() for one in after)
+        assert any((one != other).any() for one, other in zip(before, after, strict=True))
+    assert float(optimizer.named_state()["step"]) == 2
 
 
 class Momentum(FlatOptimizer):
@@ -199,14 +246,14 @@ class Momentum(FlatOptimizer):
 
     moments = ("velocity",)
 
-    def direction(self, step, gradient, flat, moments):  # noqa: ARG002
+    def direction(self, step, gradient, moments):  # noqa: ARG002
         velocity = 0.9 * moments[0] + gradient
         return velocity, [velocity]
 
 
 def test_another_member_needs_its_direction_only():
     ours, theirs = make_weights(), make_weights()
-    optimizer = Momentum(ours, None, clip_norm=2.0, average_decay=0.0)
+    optimizer = Momentum(ours, None, weight_decay=0.0, clip_norm=2.0, average_decay=0.0)
     reference = keras.optimizers.SGD(0.05, momentum=0.9, global_clipnorm=2.0)
     reference.build(theirs)
     for step in range(STEPS):
