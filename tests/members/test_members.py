@@ -41,8 +41,7 @@ def test_the_result_is_of_these_members():
     assert {kind: (one["files"], list(one["without"])) for kind, one in COUNTED.items()} == {
         member.kind: (member.files, [place.label for place in member.places]) for member in TOYS
     }
-    together = [one["tests"] for one in RESULT.values() if "files" not in one]
-    assert together in ([], [[ALL_TOGETHER.path, *TOGETHER]])
+    assert [one["tests"] for one in RESULT.values() if "files" not in one] == [[ALL_TOGETHER.path, *TOGETHER]]
 
 
 def test_no_member_takes_more_than_three_files_and_every_place_is_needed():
