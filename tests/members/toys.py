@@ -480,7 +480,7 @@ CONTROL = Member(
                 stages, "toy", lambda recipe: recipe.overridden({"training.clip_norm": 0.5})
             )
 """,
-            after="    for arm, stages in helped.items():\n",
+            after="        if arm == REFERENCE_ARM:\n            continue\n",
         ),
     ),
     ("tests/study/test_controls.py",),

@@ -10,7 +10,11 @@ import pytest
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.section import Kinds
 
-FAMILIES = {family.__name__: family for family in Kinds.__subclasses__() if family.kinds()}
+FAMILIES = {
+    family.__name__: family
+    for family in Kinds.__subclasses__()
+    if any(kind.makes for kind in family.kinds().values())  # how layers are shared is a setting, and no class
+}
 every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 

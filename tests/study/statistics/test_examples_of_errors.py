@@ -1,4 +1,4 @@
-"""Which utterances are shown, and how they are aligned."""
+"""Which utterances are shown in reports, and how they are aligned."""
 
 import jiwer
 import pytest
