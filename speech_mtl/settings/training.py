@@ -171,7 +171,8 @@ class FinetuneSettings(Section):
     warmup_updates: CountFromZero | None = None
     """Updates until the peak. None: a quarter of all, and at most 200."""
     unfreezing: UnfreezingSettings = UnfreezingSettings.usual()
-    """Which layers are trained, when, and how fast: no other way had fewer errors; see `recipes/transfer/README.md`."""
+    """Which layers are trained, when, and how fast: no other way had fewer errors; see the end of
+    `recipes/transfer/README.md`."""
     column: ColumnTrainingSettings = ColumnTrainingSettings()
     """The same of a new column, where the method is `progressive`."""
 
