@@ -76,7 +76,7 @@ class ToyTokenizer(Tokenizer):
 
     def normalize(self, text: str) -> str:
         """The text as `data.text.normalize` leaves it."""
-        return text_rules.normalize(text, self.language)
+        return normalize(text, self.language)
 
     def split(self, normalized: str) -> Sequence[str]:
         return [normalized[start : start + 2] for start in range(0, len(normalized), 2)]
