@@ -143,12 +143,13 @@ def _testing_s(recipe: Recipe, speed: Speed) -> float:
 
 
 def _spoken_s(recipe: Recipe, *splits: tuple[str, str]) -> float:
-    return sum(float(_durations_s(recipe.manifest(*one)).sum()) for one in splits)
+    return sum(float(_lengths(recipe.manifest(*one))[:, 0].sum()) for one in splits)
 
 
 @lru_cache(maxsize=256)
-def _durations_s(manifest: Path) -> np.ndarray:
-    return np.array([utterance.duration_s for utterance in read_manifest(manifest)])
+def _lengths(manifest: Path) -> np.ndarray:
+    """(N, 2) seconds and letters of each utterance; parsed and not indexed, as a dry run leaves nothing behind."""
+    return np.array([(utterance.duration_s, len(utterance.text or "")) for utterance in read_manifest(manifest)])
 
 
 def _tried(recipe: Recipe) -> tuple[Speed, int]:
@@ -193,9 +194,9 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
 
 def _noise(recipe: Recipe) -> Batch:
     """A batch of noise with utterances and transcripts of mean length."""
-    spoken = [u for name in recipe.trained_languages for u in read_manifest(recipe.manifest(name, "train"))]
-    duration_s = float(np.mean([utterance.duration_s for utterance in spoken]))
-    num_tokens = max(1, int(np.mean([len(utterance.text or "") for utterance in spoken])))
+    spoken = np.concatenate([_lengths(recipe.manifest(name, "train")) for name in recipe.trained_languages])
+    duration_s, num_letters = map(float, spoken.mean(axis=0))
+    num_tokens = max(1, int(num_letters))
     rows, samples = max(1, int(recipe.data.batch_s / duration_s)), int(duration_s * recipe.data.sample_rate_hz)
     generator = np.random.default_rng(0)
     trained = [i for i, name in enumerate(recipe.languages) if name in recipe.trained_languages]
@@ -215,7 +216,7 @@ def decoded_bytes(plan: Plan) -> int:
     for recipe in (stage.recipe for stage in plan.stages.values()):
         for language, split in product(recipe.languages, SPLITS):
             manifest, budget_s = recipe.manifest(language, split), recipe.budget_s(language, split)
-            own = _durations_s(manifest)
+            own = _lengths(manifest)[:, 0]
             if budget_s is not None:
                 own = own[next(parts_to_decode(own, budget_s, data.subset_seed), slice(None))]
             stores_s[manifest, len(own)] = float(own.sum())

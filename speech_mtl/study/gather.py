@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import TypeVar, cast
 
-from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.manifest import open_manifest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import num_parameters
@@ -106,8 +106,9 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -
     records = [one for one in saved_hypotheses(run, language, "test") if one["reference"] is not None]
     ids, heard = ([record[key] for record in records] for key in ("id", "hypothesis"))
     if language not in test_sets:
-        manifest = read_manifest(run.recipe().manifest(language, "test"))
-        speakers = {utterance.id: utterance.speaker for utterance in manifest}
+        recipe = run.recipe()
+        manifest = open_manifest(recipe.manifest(language, "test"), recipe.data.cache_dir)
+        speakers = {utterance.id: utterance.speaker for utterance in manifest.at(range(len(manifest)))}
         references = [record["reference"] or "" for record in records]
         spaced = run.tokenizers()[language].spaced
         test_sets[language] = TestSet(language, spaced, ids, [speakers.get(name) for name in ids], references)
