@@ -122,7 +122,7 @@ class NewLanguage:
         language: BCP 47 tag.
         manifests: By split, where its speech is; other splits lie in the `data.dir` of the run.
         tokenizer: Kind of its tokeniser. None: the run's own for a language that it has, else characters.
-        method: How; see `methods`.
+        method: How: one of `METHODS`.
         output_layer: What to do with one that the run has already: None refuses.
         rehearse: Share of the speech in batches that is of the run's other languages; 0 for none.
     """

@@ -104,7 +104,7 @@ def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -> None:
     """Adds the hypotheses of a run in a language's test split."""
     records = [one for one in saved_hypotheses(run, language, "test") if one["reference"] is not None]
-    ids, heard = ([record[key] for record in records] for key in ("id", "hypothesis"))
+    ids, hypotheses = ([record[key] for record in records] for key in ("id", "hypothesis"))
     if language not in test_sets:
         recipe = run.recipe()
         manifest = open_manifest(recipe.manifest(language, "test"), recipe.data.cache_dir)
@@ -115,7 +115,7 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -
     tasks = {name: task.metric for name, task in run.labelled().items()}
     test_sets[language].metrics |= tasks
     errors = {name: [record.get("label_errors", {})[name] for record in records] for name in tasks}
-    test_sets[language].add(model, ids, heard, errors)
+    test_sets[language].add(model, ids, hypotheses, errors)
 
 
 def gather_training(plan: Plan, cells: Sequence[Cell], warn: Warn) -> Training:
