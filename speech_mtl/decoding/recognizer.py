@@ -88,8 +88,28 @@ class Recognizer:
             InputError: The language has no output layer, or a waveform is too short to make a single frame.
         """
         language = self.own_name(language)
-        language_id = self.language_id(language)
         ids = ids or [str(i) for i in range(len(waveforms))]
+        if not ids:
+            return []
+        return self._recognize(*self._padded(waveforms, ids), language, ids)
+
+    def log_probabilities(self, waveforms: Sequence[np.ndarray], language: str) -> list[np.ndarray]:
+        """Log-probabilities of the tokens of a language in waveforms, each (S,) float32, as one batch.
+
+        Returns:
+            For each waveform (E, V) float32 of its true encoder frames, in the order of the language's vocabulary.
+
+        Raises:
+            InputError: As `transcribe`.
+        """
+        language = self.own_name(language)
+        if not waveforms:
+            return []
+        outputs = self._outputs(*self._padded(waveforms, [str(i) for i in range(len(waveforms))]), language)
+        return [self._tokens_of(outputs, row, language) for row in range(len(waveforms))]
+
+    def _padded(self, waveforms: Sequence[np.ndarray], ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The waveforms as one rectangle (B, S), and their lengths (B,)."""
         for name, waveform in zip(ids, waveforms, strict=True):
             if len(waveform) < self._min_samples:
                 raise InputError(
@@ -98,10 +118,7 @@ class Recognizer:
                     received=f"{len(waveform) / self.sample_rate_hz:.3f} s",
                     action="leave it out",
                 )
-        if not ids:
-            return []
-        padded, num_samples = padded_rows(waveforms, np.float32)
-        return self._recognize(padded, num_samples, language, language_id, ids)
+        return padded_rows(waveforms, np.float32)
 
     def transcribe_examples(
         self, examples: Examples, ids: Sequence[str], language: str, batch_s: float, num_threads: int = 2
@@ -122,16 +139,23 @@ class Recognizer:
         filled: Iterable = batches(plan, {language_id: examples}, num_threads)
         for draws, batch in zip(plan, filled, strict=True):
             names = [ids[draw.example] for draw in draws]
-            yield from self._recognize(batch.waveforms, batch.num_samples, language, language_id, names, room)
+            yield from self._recognize(batch.waveforms, batch.num_samples, language, names, room)
 
-    def _recognize(self, waveforms, num_samples, language, language_id, ids, room=0) -> list[Hypothesis]:
-        language_ids = np.full(len(waveforms), language_id, dtype=np.int32)
-        outputs = self._forward(language)(waveforms, num_samples, language_ids, room)
+    def _outputs(self, waveforms, num_samples, language: str, room=0) -> Outputs:
+        language_ids = np.full(len(waveforms), self.language_id(language), dtype=np.int32)
+        return self._forward(language)(waveforms, num_samples, language_ids, room)
+
+    def _tokens_of(self, outputs: Outputs, row: int, language: str) -> np.ndarray:
+        """(E, V) log-probabilities of the tokens in one row, without its padding and other languages' tokens."""
+        size = len(self.tokenizers[language])
+        return log_softmax(outputs.values[TRANSCRIPT][row, : outputs.num_frames[row], :size], axis=1)
+
+    def _recognize(self, waveforms, num_samples, language, ids, room=0) -> list[Hypothesis]:
+        outputs = self._outputs(waveforms, num_samples, language, room)
         tokenizer, decoder = self.tokenizers[language], self.decoders[language]
         hypotheses = []
         for row, name in enumerate(ids):
-            true = outputs.values[TRANSCRIPT][row, : outputs.num_frames[row], : len(tokenizer)]
-            found = decoder.decode(log_softmax(true, axis=1))
+            found = decoder.decode(self._tokens_of(outputs, row, language))
             text = tokenizer.normalize(tokenizer.decode([token.number for token in found.tokens]))
             tokens = self._timed(found, tokenizer.vocabulary, int(num_samples[row]))
             labels = self._labels(outputs, row)

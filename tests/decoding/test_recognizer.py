@@ -75,6 +75,16 @@ def test_transcribes_with_the_named_language(recognizer, language):
         assert hypothesis.score < 0
 
 
+def test_log_probabilities_are_those_of_the_language_and_of_true_frames(recognizer):
+    found = recognizer.log_probabilities(noises(), "bb")
+    assert recognizer.log_probabilities([], "bb") == []
+    for waveform, own in zip(noises(), found, strict=True):
+        values, _ = recognizer.model(waveform[None], np.array([len(waveform)], "int32"), np.array([1], "int32"))
+        np.testing.assert_allclose(own, log_softmax(np.array(values[TRANSCRIPT])[0, :, :5], axis=1), atol=1e-4)
+    with pytest.raises(InputError, match="too short"):
+        recognizer.log_probabilities([np.zeros(9, "float32")], "bb")
+
+
 def test_neighbours_change_nothing(recognizer):
     together = recognizer.transcribe(noises(), "aa")
     alone = [recognizer.transcribe([waveform], "aa")[0] for waveform in noises()]
