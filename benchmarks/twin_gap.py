@@ -306,14 +306,14 @@ def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
     from benchmarks.pytorch_twin import make_train_step
     from speech_mtl.run.build import build_schedule, build_unfreezing
     from speech_mtl.run.evaluate import load_references
-    from speech_mtl.run.validation import DevLook
+    from speech_mtl.run.validation import DevEvaluation
 
     torch.set_num_threads(1)
     prepared, training = Prepared(recipe), recipe.training
     twin = new_twin(prepared, row)
     recognizer = prepared.recognizer(twin)
     references = {name: load_references(recipe, name, "dev", recognizer) for name in recipe.languages}
-    look_at = DevLook(recipe, recognizer, references)
+    look_at = DevEvaluation(recipe, recognizer, references)
     step = make_train_step(twin, training.weight_decay, training.clip_norm)
     rates, losses = build_schedule(training, build_unfreezing(prepared.model, training)), []
     for update, batch in enumerate(prepared.batches()):

@@ -292,7 +292,7 @@ def corpus_app(corpus: Corpus) -> typer.Typer:
 
 
 def report_input_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Wraps a command so that what the user can mend is printed to standard error, without a traceback.
+    """Wraps a command so that what the user can fix is printed to standard error, without a traceback.
 
     That is an `InputError`, and what the operating system refuses; the exit code is 2.
     """
@@ -305,9 +305,9 @@ def report_input_errors(command: Callable[..., None]) -> Callable[..., None]:
             Screen().say(f"Error: {error}")
             raise typer.Exit(2) from None
         except OSError as error:
-            if (mendable := unusable_file(error)) is None:
+            if (fixable := unusable_file(error)) is None:
                 raise
-            Screen().say(f"Error: {mendable}")
+            Screen().say(f"Error: {fixable}")
             raise typer.Exit(2) from None
 
     return wrapped
@@ -491,7 +491,7 @@ def _check_skipped(part: Part, num_usable: int, skipped: Counter[str], allow_ski
             f"{where}: too many utterances cannot be used; nothing was written",
             expected=f"at most {allow_skipped:.2%} of {num_records:,} utterances" if allow_skipped else "none unusable",
             received=f"{skipped.total():,} of {num_records:,} unusable ({reasons})",
-            action="mend the corpus (each one is listed above), or raise --allow-skipped",
+            action="fix the corpus (each one is listed above), or raise --allow-skipped",
         )
 
 

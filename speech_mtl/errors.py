@@ -1,4 +1,4 @@
-"""The one exception that a user causes and can mend."""
+"""The one exception that a user causes and can fix."""
 
 import errno
 import re
@@ -79,7 +79,7 @@ OURS = frozenset({errno.EBADF, errno.EFAULT, errno.ECHILD, errno.EINVAL})
 
 
 def unusable_file(error: OSError) -> InputError | None:
-    """What the system says of a file or a disk as an error that the user can mend; None if it is a fault of ours."""
+    """What the system says of a file or a disk as an error that the user can fix; None if it is a fault of ours."""
     if error.errno is None or error.errno in OURS:
         return None
     return InputError(

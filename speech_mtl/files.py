@@ -29,7 +29,7 @@ MOST_BYTES = 1 << 28
 MOST_LINE_BYTES = 1 << 24
 """Of one line of a file that is read line by line."""
 
-MAKE_AGAIN = "mend it, or make the file again with the command that wrote it"
+MAKE_AGAIN = "fix it, or make the file again with the command that wrote it"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 """A number, for records: JSON can hold others."""

@@ -67,18 +67,18 @@ class Screen:
             _TITLE,
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
+            TextColumn("{task.fields[values]}", markup=False),
             TimeRemainingColumn(),
         )
         seen: dict[str, float | str] = {}
         with self._bars(*columns) as bar:
             task = bar.add_task(
-                self.indent + printable(title), total=num_updates, completed=done, figures="first step ..."
+                self.indent + printable(title), total=num_updates, completed=done, values="first step ..."
             )
 
-            def show(update: int, **figures: float | str) -> None:
-                seen.update(figures)
-                bar.update(task, completed=update, figures=_line(seen))
+            def show(update: int, **values: float | str) -> None:
+                seen.update(values)
+                bar.update(task, completed=update, values=_line(seen))
 
             yield show
 
@@ -88,11 +88,11 @@ class Screen:
         return Progress(*columns, console=self.console, transient=True, disable=hidden, redirect_stdout=False)
 
 
-def _line(figures: dict[str, float | str]) -> str:
+def _line(values: dict[str, float | str]) -> str:
     forms = {
         "loss": "training loss {:.2f}",
         "rate": "learning rate {:.1e}",
         "best": "{}",
         "audio_s_per_s": "{:.0f} s of speech a second",
     }
-    return "  ".join(form.format(figures[name]) for name, form in forms.items() if name in figures)
+    return "  ".join(form.format(values[name]) for name, form in forms.items() if name in values)

@@ -135,5 +135,5 @@ def transcribe(
             f"{refused} of {len(found)} files could not be transcribed",
             expected="audio files with speech",
             received="those named above",
-            action="mend or convert these, or leave them out; the others are done",
+            action="fix or convert these, or leave them out; the others are done",
         )

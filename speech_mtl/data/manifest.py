@@ -25,7 +25,7 @@ FORMAT = 1
 
 START_AGAIN = "start again: the manifest is then parsed anew"
 
-MEND_LINE = "mend or remove the line, or make the manifest again with its data script"
+FIX_LINE = "fix or remove the line, or make the manifest again with its data script"
 
 LONGEST_S = 1e6
 """Seconds, some eleven days: no utterance lasts longer."""
@@ -80,9 +80,9 @@ def manifest_line(utterance: Utterance, audio: Path) -> str:
             f"{where}: a label that JSON cannot hold",
             expected="text, finite numbers, true, false, null, and lists and objects of these",
             received=error,
-            action="mend the label, or leave it out",
+            action="fix the label, or leave it out",
         ) from None
-    parse_json(line, Line, where, MEND_LINE)
+    parse_json(line, Line, where, FIX_LINE)
     return line
 
 
@@ -131,7 +131,7 @@ def _refuse_no_file(path: Path) -> None:
 def _checked(path: Path) -> Iterator[list]:
     """The fields of each line, in the order of those of `Utterance`."""
     seen: set[str] = set()
-    for where, line in read_json_lines(path, Line, MEND_LINE):
+    for where, line in read_json_lines(path, Line, FIX_LINE):
         if line["id"] in seen:
             raise InputError(
                 f"{where}: the id {line['id']!r} comes twice",

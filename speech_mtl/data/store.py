@@ -198,7 +198,7 @@ def refuse_many(manifest: Manifest, skipped: Sequence[Skipped], num_read: int, a
         f"{manifest}: {len(skipped)} of {num_read} utterances cannot be used",
         expected=f"at most {allowed:.0%} that cannot be used",
         received=listed,
-        action="mend the files or the manifest, or raise data.allow_skipped to go on without them",
+        action="fix the files or the manifest, or raise data.allow_skipped to go on without them",
     )
 
 

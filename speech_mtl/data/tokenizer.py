@@ -128,7 +128,7 @@ class Tokenizer(ABC):
             f"Unknown characters in a text of {self.language}: {', '.join(map(_describe, unknown))}",
             expected=f"only what is in the vocabulary of {len(self) - 1} tokens made from the training texts",
             received=repr(text[:80]),
-            action="drop or mend the text, or make the tokeniser from texts that hold these characters",
+            action="drop or fix the text, or make the tokeniser from texts that hold these characters",
         )
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""Settings -> objects. The only file that knows both."""
+"""Builds objects from settings. The only module that knows both."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -66,7 +66,7 @@ def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualMo
 
 
 def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
-    """Of a public encoder, which has learnt so many positions and no more."""
+    """Refuses recipes whose utterances exceed the positions that a public encoder was trained with."""
     most, data = model.encoder.max_frames, recipe.data
     longest_s = data.max_duration_s / min(1.0, *recipe.augment.speeds)
     if most is None or model.num_encoder_frames(int(longest_s * data.sample_rate_hz)) <= most:
@@ -97,7 +97,7 @@ def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> Train
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:
-    """Which layers are trained, and when."""
+    """Makes the schedule that decides which layers are trained, and when."""
     return settings.unfreezing.make(num_depths=len(model.depths()))
 
 
@@ -184,5 +184,5 @@ def decoding_with(recipe: Recipe, overrides: Sequence[str]) -> DecodingSettings:
 
 
 def audio_limits(data: DataSettings) -> AudioLimits:
-    """What audio is decoded to, and which lengths are accepted."""
+    """Returns the format that audio is decoded to, and the accepted lengths."""
     return AudioLimits(data.sample_rate_hz, data.min_duration_s, data.max_duration_s)

@@ -17,7 +17,7 @@ from speech_mtl.files import json_text, write_text
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluated import hypotheses_path, write_evaluated, write_hypotheses
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import look, tell_speakers, trained_by
+from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_by
 from speech_mtl.run.plateau import is_on_plateau, plateau_text
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
@@ -30,12 +30,12 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import LabelTarget
 
 LONGEST_NAME = 100
-"""Bytes of what another manifest is called: names of files are made of it, which may have 255."""
+"""Largest length in bytes of another manifest's name: it becomes part of file names, which may have 255."""
 
 
 @dataclass(frozen=True)
 class References:
-    """What a split says: the audio with its labels, the ids, speakers and normalised transcripts, in one order.
+    """The content of a split: audio with its labels, ids, speakers and normalised transcripts, in one order.
 
     Attributes:
         split: Which utterances of which manifest.
@@ -43,7 +43,7 @@ class References:
         ids: Of the utterances.
         speakers: Who speaks; None where unknown.
         texts: Transcripts; None where unknown.
-        num_unseen: By task, labels with classes or tags that training has not, which are left out.
+        num_unseen: By task, labels with out-of-vocabulary classes or tags, which are left out.
     """
 
     split: Split
@@ -72,7 +72,7 @@ def load_references(
             f"{opened.manifest}: no transcript has any text, so errors cannot be counted",
             expected="letters in at least one transcript",
             received=f"{len(texts)} transcripts, such as {kept[0].text!r}",
-            action="look at the field 'text' of the manifest",
+            action="check the field 'text' of the manifest",
         )
     columns, num_unseen = {}, {}
     for name, task in recognizer.tasks.items():
@@ -163,7 +163,7 @@ def evaluate_manifest(
     screen: Screen | None = None,
     decoding: DecodingSettings | None = None,
 ) -> tuple[EvaluationRow, str]:
-    """Evaluates a run on a manifest that is none of its own, and leaves what it found in its own splits as it is.
+    """Evaluates a run on a manifest other than its own; the results of its own splits are not changed.
 
     The output layer is that of the language, the run's only one if None; decoding as for `evaluate`.
 
@@ -193,7 +193,7 @@ def evaluate_manifest(
 
 
 def held_out_name(manifest: Path) -> str:
-    """What the split of another manifest is called: as the file, or as folder and file where that is called `test`.
+    """Name of the split of another manifest: that of the file, or of folder and file where the file is `test`.
 
     A digest of where it lies keeps manifests of the same name apart.
     """
@@ -231,14 +231,14 @@ class _Evaluation:
         self.splits.append(replace(references.split, split=name))
 
     def compare_with_training(self) -> None:
-        """Tells what of the speech, and which speakers, are in training."""
+        """Reports which of the speech and which speakers are in training."""
         held_out = [split for split in self.splits if split.split != "train"]
         training = trained_by(self.run, self.recipe.data.cache_dir)
-        look(held_out, training, None, self.screen)
+        check_held_out(held_out, training, None, self.screen)
         tell_speakers(held_out, training, self.screen)
 
     def write(self, suffix: str) -> None:
-        """Writes rows and tables; these tell the decoder where it is another than usual."""
+        """Writes rows and tables; tables name the decoder if it is not the default."""
         tables = [evaluation_table(self.rows), *([task_table(self.task_rows)] if self.task_rows else [])]
         if self.decoding != DecodingSettings.usual():
             settings = self.decoding.model_dump(mode="json").items()
@@ -250,7 +250,7 @@ class _Evaluation:
 
 
 def _tell_unfinished(run: Run, screen: Screen) -> None:
-    """Says so if a run was stopped before its end."""
+    """Warns if a run was stopped before its end."""
     progress, training = run.progress(), run.recipe().training
     if not progress.with_patience(training.patience).finished(training.num_updates):
         screen.warn(
@@ -293,14 +293,14 @@ def _known(splits: Iterable[str]) -> list[str]:
 
 
 def report_damaged(examples: Examples, screen: Screen) -> None:
-    """Says in how many transcripts letters seem to be lost, and in which ones first."""
+    """Reports in how many transcripts letters seem to be lost, and names the first ones."""
     if examples.damaged:
         first = "; ".join(examples.damaged[:3]) + (" ..." if len(examples.damaged) > 3 else "")
         screen.warn(f"letters seem to be lost in {len(examples.damaged)} transcripts, by a wrong encoding: {first}")
 
 
 def report_skipped(references: References, screen: Screen) -> None:
-    """Says which utterances are left out, and which labels, and where letters are lost."""
+    """Reports which utterances and labels are left out, and where letters seem to be lost."""
     report_damaged(references.examples, screen)
     for skip in references.examples.skipped:
         screen.warn(f"{skip.source}: left out: {skip.message}")

@@ -1,4 +1,4 @@
-"""How a language and a split of a recipe become batches, in order of happening.
+"""Makes batches from a language and a split of a recipe; functions are in the order of their use.
 
 open_split         manifest -> index, written once -> decoded audio -> the utterances within the budget
 make_tokenizer,
@@ -44,7 +44,7 @@ class Split:
     Attributes:
         language: BCP 47 tag.
         split: `train`, `dev` or `test`.
-        manifest: What is said of its utterances.
+        manifest: The index of its utterances.
         store: Its decoded audio.
         positions: The utterances that are used: all usable ones, or those within the language's budget.
     """
@@ -56,7 +56,7 @@ class Split:
     positions: np.ndarray
 
     def utterances(self) -> Iterator[Utterance]:
-        """Those that are used."""
+        """The used utterances."""
         return self.manifest.at(self.positions)
 
 
@@ -121,7 +121,7 @@ def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:
 
 
 def removal(recipe: Recipe, language: str) -> Removal:
-    """Which labels of a language's training speech count as unknown."""
+    """Makes the mask that decides which labels of a language's training speech count as unknown."""
     kept = {task.label or name: task.keep_labels for name, task in recipe.labelled.items()}
     return Removal({TRANSCRIPT: recipe.languages[language].keep_transcripts, **kept}, recipe.data.subset_seed)
 
@@ -181,7 +181,7 @@ def make_labelled(recipe: Recipe, splits: Sequence[Split]) -> dict[str, LabelTar
 def training_examples(
     recipe: Recipe, split: Split, targets: Mapping[str, Target], model: MultilingualModel
 ) -> Examples:
-    """What a language's training split offers; in a control, without its sound or its sense.
+    """The examples of a language's training split; in a control, with corrupted audio or transcripts.
 
     Raises:
         InputError: More utterances than `data.allow_skipped` cannot be used, or nothing is known of any.
@@ -223,11 +223,11 @@ class TrainingSpeech:
     examples: Mapping[int, Examples]
 
     def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
-        """Those from a number on; `end` is the update after which training ends."""
+        """Yields batches from number `start`; `end` is the update after which training ends."""
         yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads)
 
     def batch(self, number: int, end: int) -> Batch:
-        """One of them."""
+        """Returns one batch."""
         return collate(next(self._planned(number, end)), self.examples)
 
     def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:

@@ -111,7 +111,7 @@ def read_rows(path: Path, row_type: type, where: str = "") -> list[Any]:
     if not where:
         return read_json(path, list[row_type], again)
     try:
-        return read_json(path, list[row_type], f"{again}, or mend its path, which is relative to the README")
+        return read_json(path, list[row_type], f"{again}, or fix its path, which is relative to the README")
     except InputError as error:
         parts = {"expected": error.expected, "received": error.received, "action": error.action}
         raise InputError(f"{where}: the table cannot be made: {error.problem}", **parts) from None

@@ -59,7 +59,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None, leave_out: Colle
     Raises:
         InputError: No such file, not YAML, an unknown key or a value that fails its check.
     """
-    path, lines, action = find_recipe(path), {}, "mend it, or start from one of the recipes that come with speech-mtl"
+    path, lines, action = find_recipe(path), {}, "fix it, or start from one of the recipes that come with speech-mtl"
     values = parse_yaml(read_text(path, action), lambda line: f"{path}:{line}", action, lines)
     if not isinstance(values, dict):
         raise InputError(

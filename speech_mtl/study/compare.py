@@ -24,7 +24,7 @@ from speech_mtl.study.gather import (
     gather_training,
     trained_by,
 )
-from speech_mtl.study.held_out import look_at_plan
+from speech_mtl.study.held_out import check_plan
 from speech_mtl.study.plan import Plan, open_speech, plan_comparison
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import arms_table, comparison_table, tasks_table, transfer_table
@@ -99,7 +99,7 @@ class _Comparison:
 
     def run(self, num_jobs: int, engine_name: str) -> Results:
         refuse_foreign_folder(self.folder, self.kind)
-        look_at_plan(self.plan, open_speech(self.plan, self.screen.progress), self.screen)
+        check_plan(self.plan, open_speech(self.plan, self.screen.progress), self.screen)
         claim_folder(self.folder, self.kind)
         with open_engine(engine_name, num_jobs) as engine:
             here = isinstance(engine, ThisProcess)
@@ -234,6 +234,6 @@ class _Comparison:
                 f"{len(self.failures)} of {len(self.plan.stages)} runs failed",
                 expected="all runs done",
                 received=f"{name}: {error}",
-                action=f"see {self.folder / 'failures.json'}, mend the cause, and run the same command again: what is "
+                action=f"see {self.folder / 'failures.json'}, fix the cause, and run the same command again: what is "
                 "finished is not repeated",
             )

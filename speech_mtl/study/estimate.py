@@ -86,7 +86,7 @@ def costs(plan: Plan) -> tuple[list[Cost], int, str]:
 
 
 def _seen(plan: Plan) -> tuple[float, int] | None:
-    """Seconds an update took, looks at validation sets included, in runs of this plan that were begun; and how many."""
+    """Seconds an update took, validations at validation sets included, in runs of this plan that were begun; and how many."""
     runs = [run for name in plan.stages if (run := Run(plan.run_path(name))).exists() and run.progress().best_update]
     progress = [run.progress() for run in runs]
     return (sum(p.wall_time_s for p in progress) / sum(p.update for p in progress), len(runs)) if runs else None
@@ -131,10 +131,10 @@ def _kind(recipe: Recipe) -> str:
 
 def _training_s(recipe: Recipe, speed: Speed, num_updates: int) -> float:
     """From the start of a run to its last look at the validation sets."""
-    looks = -(-num_updates // recipe.training.evaluate_every)
+    validations = -(-num_updates // recipe.training.evaluate_every)
     languages = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
-    look_s = _spoken_s(recipe, *product(languages, ["dev"])) * speed.recognise + speed.save
-    return speed.start + speed.open + num_updates * speed.update + looks * look_s
+    validation_s = _spoken_s(recipe, *product(languages, ["dev"])) * speed.recognise + speed.save
+    return speed.start + speed.open + num_updates * speed.update + validations * validation_s
 
 
 def _testing_s(recipe: Recipe, speed: Speed) -> float:

@@ -43,7 +43,7 @@ def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
     try:
         return read()
     except InputError as error:
-        warn(f"{error.problem}; left out of the report. To mend it: {error.action}")
+        warn(f"{error.problem}; left out of the report. To fix it: {error.action}")
         return otherwise
 
 

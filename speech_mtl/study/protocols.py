@@ -60,8 +60,8 @@ def _effort(recipe: Recipe, num_updates: int) -> dict[str, Any]:
     """So many updates; all of them where numbers of updates are held equal."""
     if recipe.compare.protocol == "equal_speech":
         return {"training.num_updates": num_updates}
-    looks = -(-num_updates // recipe.training.evaluate_every)
-    return {"training.num_updates": num_updates, "training.patience": looks + 1}
+    validations = -(-num_updates // recipe.training.evaluate_every)
+    return {"training.num_updates": num_updates, "training.patience": validations + 1}
 
 
 def _share(recipe: Recipe) -> float:

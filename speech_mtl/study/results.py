@@ -61,15 +61,15 @@ class Results:
 
     @cached_property
     def summary(self) -> Summary:
-        """The figures, with their intervals; they take seconds."""
+        """The numbers, with their intervals; they take seconds."""
         from speech_mtl.study.statistics.analysis import summarize
 
         return summarize(self.origin, self.rows, self.test_sets, self.training, self.old)
 
 
-def figures_of(summary: Summary) -> dict[str, str]:
-    """The files of figures that stand beside a report, by name: rounded, so that all machines give the same."""
-    figures = {
+def json_files(summary: Summary) -> dict[str, str]:
+    """The files of numbers that stand beside a report, by name: rounded, so that all machines give the same."""
+    numbers = {
         "efficiency.json": summary.equivalent_hours,
         "arms.json": summary.arms,
         "tasks.json": summary.tasks,
@@ -77,7 +77,7 @@ def figures_of(summary: Summary) -> dict[str, str]:
     }
     return {
         name: json_text(json.loads(json_text(records), parse_float=lambda number: round(float(number), 6)))
-        for name, records in figures.items()
+        for name, records in numbers.items()
         if records or name == "efficiency.json"
     }
 
@@ -149,14 +149,14 @@ def earlier_commands(folder: Path) -> list[str]:
 
 
 def write_report(results: Results, folder: Path) -> list[Path]:
-    """Writes the report, its plots and the figures behind it; returns their paths, those for people first."""
+    """Writes the report, its plots and the numbers behind it; returns their paths, those for people first."""
     from speech_mtl.study.report.write import write_report as write_page
 
     summary = results.summary
-    figures = figures_of(summary)
-    for name, text in figures.items():
+    numbers = json_files(summary)
+    for name, text in numbers.items():
         write_text(folder / name, text)
-    return [*write_page(summary, folder), *(folder / name for name in figures)]
+    return [*write_page(summary, folder), *(folder / name for name in numbers)]
 
 
 def _read_origin(path: Path) -> Origin:

@@ -93,7 +93,7 @@ def _predecessor_failed(name: str, before: str) -> InputError:
         f"{name} was not run",
         expected=f"the run {before}, from which it starts",
         received=f"{before} failed",
-        action=f"mend what stopped {before}, and run the same command again",
+        action=f"fix what stopped {before}, and run the same command again",
     )
 
 

@@ -18,10 +18,10 @@ from speech_mtl.errors import InputError, require
 from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import look_at_splits, trained_splits
+from speech_mtl.run.held_out import check_splits, trained_splits
 from speech_mtl.run.made_from import Now, refuse_changes
 from speech_mtl.run.speech import open_split
-from speech_mtl.run.validation import error_figure, error_name
+from speech_mtl.run.validation import error_text, error_name
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -93,7 +93,7 @@ def tune(
             "All trials failed",
             expected="a trial that is trained to its end",
             received="; ".join(dict.fromkeys(search.failures)),
-            action="mend the cause, and search in another folder",
+            action="fix the cause, and search in another folder",
         )
     write_plots(search.study, folder / "plots", tuned)
     return tuned
@@ -107,7 +107,7 @@ def tuned_text(tuned: Tuned, recipe: Recipe) -> str:
         [
             str(row["trial"]),
             *(f"{row['weights'][name]:.3g}" for name in names),
-            MISSING if row["dev_error"] is None else error_figure(recipe, row["dev_error"]),
+            MISSING if row["dev_error"] is None else error_text(recipe, row["dev_error"]),
             str(row["num_updates"]),
         ]
         for row in ranked
@@ -154,7 +154,7 @@ class _Search:
         if error is None:
             found = Run(_run_path(self.folder, number)).progress().best_error
             self.study.tell(number, found)
-            self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_figure(self.recipe, found)}")
+            self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_text(self.recipe, found)}")
         elif isinstance(error, InputError):
             self.failures.append(error.problem)
             self.study.tell(number, state=TrialState.FAIL)
@@ -202,7 +202,7 @@ def _refuse_other_speech(recipe: Recipe, folder: Path, accept_changes: bool, scr
         InputError: They are, or there are some.
     """
     splits = [open_split(recipe, language, "train", screen.progress) for language in recipe.trained_languages]
-    look_at_splits(recipe, trained_splits(splits), screen)
+    check_splits(recipe, trained_splits(splits), screen)
     now = Now(screen.progress)
     for run in map(Run, sorted((folder / "runs").glob("trial-*"))):
         if run.exists():

@@ -295,5 +295,5 @@ def _bad_label(name: str, label: str, utterance: Utterance, error: LabelError) -
         f"{utterance.source}: the label {label!r} is not one of the task {name!r}",
         expected=expected.removeprefix("expected "),
         received=received,
-        action="mend the label, or set it to null if it is unknown",
+        action="fix the label, or set it to null if it is unknown",
     )

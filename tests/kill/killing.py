@@ -25,8 +25,8 @@ from speech_mtl.settings.recipe import Recipe
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 REFUSALS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
-MENDABLE, OURS = 2, 1
-"""Exit codes of a child that the system refused something: an error that the user can mend, or another one."""
+FIXABLE, OURS = 2, 1
+"""Exit codes of a child that the system refused something: an error that the user can fix, or another one."""
 
 
 @dataclass
@@ -87,9 +87,9 @@ def _train(recipe: Recipe, path: Path, disk: Disk) -> int:
     try:
         train(recipe, path)
     except InputError:
-        return MENDABLE
+        return FIXABLE
     except OSError as error:
-        return OURS if unusable_file(error) is None else MENDABLE
+        return OURS if unusable_file(error) is None else FIXABLE
     except BaseException:
         traceback.print_exc()
         return OURS

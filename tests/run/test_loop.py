@@ -113,8 +113,8 @@ class Fake:
     def on_update(self, update, found, rate):
         self.calls.append(("update", update, found.objective, rate, found.norm))
 
-    def on_validation(self, progress, interval, figures, better):
-        self.calls.append(("interval", replace(progress), figures["error"], better))
+    def on_validation(self, progress, interval, metrics, better):
+        self.calls.append(("interval", replace(progress), metrics["error"], better))
         self.intervals.append(interval)
 
     def on_end(self, progress):

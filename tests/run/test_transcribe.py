@@ -151,7 +151,7 @@ def test_transcripts_of_two_files_never_take_one_place(names: tuple[str, str]):
 
 
 def test_transcripts_that_are_there_are_not_replaced(tmp_path: Path):
-    (tmp_path / "x.srt").write_text("mended by hand")
+    (tmp_path / "x.srt").write_text("fixed by hand")
     with pytest.raises(InputError, match="would replace another") as caught:
         transcript_paths([Path("x.wav")], tmp_path, "srt")
     assert "x.srt, which is there already" in caught.value.received

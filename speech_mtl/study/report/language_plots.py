@@ -33,7 +33,7 @@ _STRONGEST = 0.6
 
 
 def make_plots(summary: Summary, styles: dict[str, ArmStyle]) -> list[Plot]:
-    """Those that the summary has figures for; to be called while `style.drawing`."""
+    """Those that the summary has data for; to be called while `style.drawing`."""
     plots: list[Plot] = []
     if summary.languages and summary.arms and not summary.tasks:
         title = "Character error rate by language, arm and budget"

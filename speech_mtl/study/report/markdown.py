@@ -63,7 +63,7 @@ def _table(table: Table) -> str:
     text += f"\n\n{escaped(table.note)}" if table.note else ""
     if not table.folded:
         return text
-    return f"<details><summary>{escape(printable(table.title))}: the figures</summary>\n\n{text}\n\n</details>"
+    return f"<details><summary>{escape(printable(table.title))}: the numbers</summary>\n\n{text}\n\n</details>"
 
 
 def _cell(cell: Cell) -> str:

@@ -37,7 +37,7 @@ ON_A_LINE = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
 
 
 def make_plots(summary: Summary) -> dict[str, Plot]:
-    """Every plot that the summary has figures for, by name."""
+    """Every plot that the summary has data for, by name."""
     styles = style.arm_styles(
         [one.arm.name for one in [*summary.arms, *summary.languages, *summary.equivalent_hours, *summary.predictions]]
     )

@@ -30,7 +30,7 @@ MOST_SERIES = len(COLOURS)
 
 
 def make_plots(summary: Summary) -> list[Plot]:
-    """Those that the summary has figures for; to be called while `style.drawing`."""
+    """Those that the summary has data for; to be called while `style.drawing`."""
     plots: list[Plot] = []
     if curves := summary.training.curves:
         if weighted := [one for one in curves if max(one.weights) > min(one.weights)]:

@@ -1,4 +1,4 @@
-"""Figures as people read them, and the sentence that answers the question."""
+"""Numbers in plain text, and the sentence that answers the question."""
 
 from collections.abc import Sequence
 

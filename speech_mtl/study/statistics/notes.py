@@ -1,4 +1,4 @@
-"""What the reader of a comparison has to know of its figures, in sentences."""
+"""What the reader of a comparison has to know of its numbers, in sentences."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -110,7 +110,7 @@ def common_notes(
     """What was left out, where alone has no error, and which runs have not learnt, with what to do."""
     notes = [
         f"{own.num_left_out} test utterances{f' of {own.language}' if len(sampled) > 1 else ''} that not every model "
-        "recognised are left out of all figures here."
+        "recognised are left out of all numbers here."
         for own in test_sets
         if own.num_left_out
     ]
@@ -129,7 +129,7 @@ def common_notes(
         ]
         notes.append(
             f"Not learnt, with a character error rate of {100 * LEARNT_BELOW:g} % or more, while an empty text has "
-            f"100 %: {'; '.join(named)}. {REMEDY}: these figures say nothing of languages."
+            f"100 %: {'; '.join(named)}. {REMEDY}: these numbers say nothing of languages."
         )
     return notes
 

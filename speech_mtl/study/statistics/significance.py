@@ -20,7 +20,7 @@ _MAX_COUNTS = 1 << 19
 """How many counts of draws are in memory at a time: 4 MiB."""
 
 _MAX_EXPONENT = 300.0
-"""Largest logarithm of what the chance of training multiplies: ratios of two such figures are still finite."""
+"""Largest logarithm of what the chance of training multiplies: ratios of two such numbers are still finite."""
 
 
 class Blocks(NamedTuple):

@@ -56,7 +56,7 @@ def test_tables(full):
 
 
 def test_long_tables_that_repeat_a_plot_are_folded(full):
-    assert re.findall(r"<details><summary>(.*)</summary>", full) == ["Test error of each language: the figures"]
+    assert re.findall(r"<details><summary>(.*)</summary>", full) == ["Test error of each language: the numbers"]
     assert full.count("\n\n</details>\n") == 1
 
 

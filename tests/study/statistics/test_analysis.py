@@ -12,7 +12,7 @@ from made_up_rows import origin
 from scipy import stats
 
 from speech_mtl.errors import InputError
-from speech_mtl.study.results import figures_of
+from speech_mtl.study.results import json_files
 from speech_mtl.study.statistics.analysis import bootstrap, language_errors, summarize
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import Arm, ResultRow
@@ -340,7 +340,7 @@ def test_seeds_are_pairs_and_what_they_have_in_common_is_no_difference():
 
 
 def assert_finite(summary: Summary):
-    for name, text in figures_of(summary).items():
+    for name, text in json_files(summary).items():
         assert not {"NaN", "Infinity", "-Infinity"} & set(text.replace(",", " ").split()), name
 
 
