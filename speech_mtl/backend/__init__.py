@@ -68,7 +68,7 @@ def compile_step(
     return _backend().compile_step(model, optimizer, objective, watched, room)
 
 
-def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
     """Compiles a step that takes the tasks' gradients one by one, and combines them by what `combine` makes of them.
 
     Only in the shared weights; heads follow the weighted sum. The gradients of all tasks are held at once, T times the
@@ -76,7 +76,7 @@ def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss
     as much as all of them together; each other task costs a pass backwards. Under JAX, whose shapes are fixed, each
     language costs such a pass, too.
     """
-    return _backend().compile_combining_step(model, optimizer, objective, combine)
+    return _backend().compile_surgery_step(model, optimizer, objective, combine)
 
 
 def compile_products(model: Network, objective: Loss) -> Products:

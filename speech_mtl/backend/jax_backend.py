@@ -58,7 +58,7 @@ def compile_step(
     return run
 
 
-def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
     """Each task costs a pass backwards."""
     network = _Network(model, optimizer.weights, objective)
     inside, outside = shared_positions(model, optimizer.weights)

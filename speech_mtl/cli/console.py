@@ -1,4 +1,4 @@
-"""What commands print, and how they end."""
+"""Output and exit codes of commands."""
 
 import io
 import os
@@ -28,7 +28,7 @@ def run(command: Callable[[], object]) -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:
-            print("\nStopped. train, finetune, compare, transfer and tune go on if started again.", file=sys.stderr)
+            print("\nStopped. train, finetune, compare, transfer and tune resume if started again.", file=sys.stderr)
         raise
     except Exception:
         _report_fault()

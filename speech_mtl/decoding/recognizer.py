@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from speech_mtl.backend import compile_forward
 from speech_mtl.data.examples import Examples, batches, padded_rows
 from speech_mtl.data.languages import find_language
-from speech_mtl.data.sampling import Draw, plan_evaluation
+from speech_mtl.data.sampling import SampledExample, plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder
@@ -118,10 +118,12 @@ class Recognizer:
         language = self.own_name(language)
         language_id = self.language_id(language)
         room = int(batch_s * self.sample_rate_hz)
-        plan: list[list[Draw]] = plan_evaluation(language_id, examples.num_samples / self.sample_rate_hz, batch_s)
+        plan: list[list[SampledExample]] = plan_evaluation(
+            language_id, examples.num_samples / self.sample_rate_hz, batch_s
+        )
         filled: Iterable = batches(plan, {language_id: examples}, num_threads)
-        for draws, batch in zip(plan, filled, strict=True):
-            names = [ids[draw.example] for draw in draws]
+        for sampled, batch in zip(plan, filled, strict=True):
+            names = [ids[one.example] for one in sampled]
             yield from self._recognize(batch.waveforms, batch.num_samples, language, language_id, names, room)
 
     def _recognize(self, waveforms, num_samples, language, language_id, ids, room=0) -> list[Hypothesis]:

@@ -137,19 +137,19 @@ class MeanPooling(keras.layers.Layer):
 
 
 class AttentionPooling(keras.layers.Layer):
-    """The mean of the true frames, each weighed by how well it answers a learned question: (B, E, D) -> (B, D).
+    """The mean of the true frames, weighted by attention to a learned query: (B, E, D) -> (B, D).
 
     Reference: Safari, India and Hernando 2020, "Self-attention encoding and pooling for speaker recognition", section
-    2.2. We start from a question of zeros, which is the plain mean.
+    2.2. We start from a query of zeros, which is the plain mean.
     """
 
     def build(self, shape):
-        self.question = self.add_weight(shape=(shape[-1],), initializer="zeros", name="question")
+        self.query = self.add_weight(shape=(shape[-1],), initializer="zeros", name="question")
         self.built = True
 
     def call(self, frames, num_frames):
         mask = frame_mask(num_frames, ops.shape(frames)[1])
-        scores = ops.sum(frames * self.question, axis=-1) + (mask - 1.0) * 1e9
+        scores = ops.sum(frames * self.query, axis=-1) + (mask - 1.0) * 1e9
         weights = ops.softmax(scores, axis=-1) * mask  # a row that is padding has no true frame
         return ops.sum(frames * weights[:, :, None], axis=1)
 

@@ -130,7 +130,7 @@ class _LowRankPair(keras.layers.Layer):
         self.built = True
 
 
-class _Additions(PerLanguage):
+class _LanguageDeltas(PerLanguage):
     """What is added to shared layers for some of the languages; for the others nothing is.
 
     The matrices of all languages are laid side by side and each utterance gathers its own, as in `LanguageHeads`: the
@@ -157,7 +157,7 @@ class _Additions(PerLanguage):
         return ops.stack([*matrices, ops.zeros_like(matrices[0])])
 
 
-class Adapter(_Additions):
+class Adapter(_LanguageDeltas):
     """A bottleneck of a few dimensions that is added to what a shared block gives.
 
     References: Houlsby et al. 2019, "Parameter-efficient transfer learning for NLP", section 2.1; Bapna and Firat 2019,
@@ -179,7 +179,7 @@ class Adapter(_Additions):
         return inputs + self.through(inputs, context, ops.relu)
 
 
-class LowRank(_Additions):
+class LowRank(_LanguageDeltas):
     """What each language adds to the product of a shared matrix: that of two small ones.
 
     Reference: Hu et al. 2022, "LoRA: Low-rank adaptation of large language models", section 4.1. We differ in not

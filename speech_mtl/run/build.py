@@ -6,7 +6,7 @@ from functools import partial
 import keras
 import numpy as np
 
-from speech_mtl.backend import compile_combining_step, compile_step
+from speech_mtl.backend import compile_step, compile_surgery_step
 from speech_mtl.backend.step import TrainStep
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.sampling import Ramp, TrainingPlan
@@ -92,8 +92,8 @@ def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> Train
         room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
         watched = model.encoder.last_layer.trainable_variables if state.weighting.watches_last_layer else ()
         return compile_step(model, optimizer, objective, watched, room)
-    combining = recipe.gradients.make(seed=recipe.seed)
-    return compile_combining_step(model, optimizer, objective, combining.coefficients)
+    surgery = recipe.gradients.make(seed=recipe.seed)
+    return compile_surgery_step(model, optimizer, objective, surgery.coefficients)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:

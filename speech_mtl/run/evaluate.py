@@ -43,7 +43,7 @@ class References:
         ids: Of the utterances.
         speakers: Who speaks; None where unknown.
         texts: Transcripts; None where unknown.
-        num_unseen: By task, labels with out-of-vocabulary classes or tags, which are left out.
+        num_out_of_vocabulary: By task, labels with out-of-vocabulary classes or tags, which are left out.
     """
 
     split: Split
@@ -51,7 +51,7 @@ class References:
     ids: list[str]
     speakers: list[str | None]
     texts: list[str | None]
-    num_unseen: dict[str, int]
+    num_out_of_vocabulary: dict[str, int]
 
 
 def load_references(
@@ -74,16 +74,16 @@ def load_references(
             received=f"{len(texts)} transcripts, such as {kept[0].text!r}",
             action="check the field 'text' of the manifest",
         )
-    columns, num_unseen = {}, {}
+    columns, num_out_of_vocabulary = {}, {}
     for name, task in recognizer.tasks.items():
         encoded = [task.encode(utterance, language) for utterance in kept]
         columns[name] = Column.of(task, encoded, recognizer.model.frame_times_s)
         labels = [utterance.label(task.label) for utterance in kept]
-        num_unseen[name] = sum(label is not None and task.names_unseen(label) for label in labels)
+        num_out_of_vocabulary[name] = sum(label is not None and task.has_out_of_vocabulary(label) for label in labels)
     damaged = [word for utterance in kept for word in damaged_words(utterance)]
     examples = Examples(opened.store, opened.positions, columns, skipped, damaged=damaged)
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
-    return References(opened, examples, ids, speakers, texts, num_unseen)
+    return References(opened, examples, ids, speakers, texts, num_out_of_vocabulary)
 
 
 def recognize(
@@ -304,6 +304,6 @@ def report_skipped(references: References, screen: Screen) -> None:
     report_damaged(references.examples, screen)
     for skip in references.examples.skipped:
         screen.warn(f"{skip.source}: left out: {skip.message}")
-    for task, number in references.num_unseen.items():
+    for task, number in references.num_out_of_vocabulary.items():
         if number:
             screen.warn(f"{task}: {number} labels name classes or tags that training has not; these are left out")

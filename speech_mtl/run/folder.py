@@ -237,7 +237,7 @@ class Run:
         return newest(self.checkpoints) is not None
 
     def progress(self) -> Progress:
-        """Reads the progress of the newest checkpoint, without loading its weights; another process may train here meanwhile."""
+        """Reads the progress of the newest checkpoint without its weights; another process may train here meanwhile."""
         return of_newest(self.checkpoints, self.progress_of)
 
     def progress_of(self, checkpoint: Path | None) -> Progress:

@@ -14,11 +14,11 @@ from itertools import chain
 
 import numpy as np
 
-from speech_mtl.data.examples import Examples, Reading, Removal, batches, collate, load_examples
+from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
+from speech_mtl.data.examples import Examples, LabelMasking, Reading, batches, collate, load_examples
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import Manifest, line_name, open_manifest
-from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
-from speech_mtl.data.sampling import Draw, parts_to_decode, within_budget
+from speech_mtl.data.sampling import SampledExample, parts_to_decode, within_budget
 from speech_mtl.data.store import WaveformStore, open_store, refuse_many
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
@@ -117,13 +117,13 @@ def _decoded(recipe: Recipe, name: str, manifest: Manifest, budget_s: float | No
 
 def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:
     """The utterances that training uses, with the labels that it uses."""
-    return map(removal(recipe, split.language), split.utterances())
+    return map(label_masking(recipe, split.language), split.utterances())
 
 
-def removal(recipe: Recipe, language: str) -> Removal:
+def label_masking(recipe: Recipe, language: str) -> LabelMasking:
     """Makes the mask that decides which labels of a language's training speech count as unknown."""
     kept = {task.label or name: task.keep_labels for name, task in recipe.labelled.items()}
-    return Removal({TRANSCRIPT: recipe.languages[language].keep_transcripts, **kept}, recipe.data.subset_seed)
+    return LabelMasking({TRANSCRIPT: recipe.languages[language].keep_transcripts, **kept}, recipe.data.subset_seed)
 
 
 def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
@@ -192,7 +192,7 @@ def training_examples(
         tuple(targets.values()),
         model.num_encoder_frames,
         model.frame_times_s,
-        removal(recipe, split.language),
+        label_masking(recipe, split.language),
         data.require_all_labels,
         shortest,
         data.allow_skipped,
@@ -232,13 +232,13 @@ class TrainingSpeech:
 
     def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
         """`file:line` of the utterances in some rows of a batch."""
-        draws, found = next(self._planned(number, end)), []
-        for draw in (draws[row] for row in rows):
-            position = int(self.examples[draw.language].positions[draw.example])
-            found.append(line_name(self.splits[draw.language].manifest.path, position))
+        sampled, found = next(self._planned(number, end)), []
+        for one in (sampled[row] for row in rows):
+            position = int(self.examples[one.language].positions[one.example])
+            found.append(line_name(self.splits[one.language].manifest.path, position))
         return found
 
-    def _planned(self, start: int, end: int) -> Iterator[list[Draw]]:
+    def _planned(self, start: int, end: int) -> Iterator[list[SampledExample]]:
         return build_plan(self.recipe, self.examples, end).batches(start)
 
 

@@ -40,7 +40,7 @@ class LanguageSettings(Section):
     budget_s: Seconds | None = None
     """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
     replace: Literal["noise", "shuffled_transcripts"] | None = None
-    """A control: what training hears is noise, or what it reads belongs to other utterances; see `data.replaced`.
+    """A control: what training hears is noise, or what it reads belongs to other utterances; see `data.corrupted`.
 
     Dev and test speech and the vocabulary stay as they are. None: true speech with its own transcripts.
     """

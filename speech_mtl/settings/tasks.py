@@ -48,16 +48,16 @@ class ClassesTaskSettings(PooledTaskSection, UnseenSection, kind="classes", make
     """One of several classes; see `targets.classes`."""
 
 
-class NumberTaskSettings(PooledTaskSection, kind="number", makes="targets.number:Number"):
-    """A number; see `targets.number`."""
+class RegressionTaskSettings(PooledTaskSection, kind="number", makes="targets.regression:Regression"):
+    """A number; see `targets.regression`."""
 
 
-class TagsTaskSettings(PooledTaskSection, UnseenSection, kind="tags", makes="targets.tags:Tags"):
-    """Several yes or no labels at once; see `targets.tags`."""
+class MultiLabelTaskSettings(PooledTaskSection, UnseenSection, kind="tags", makes="targets.multi_label:MultiLabel"):
+    """Several yes or no labels at once; see `targets.multi_label`."""
 
 
-class FrameTagsTaskSettings(UnseenSection, kind="frame_tags", makes="targets.frame_tags:FrameTags"):
-    """Several yes or no labels of every frame; see `targets.frame_tags`."""
+class FrameMultiLabelTaskSettings(UnseenSection, kind="frame_tags", makes="targets.frame_multi_label:FrameMultiLabel"):
+    """Several yes or no labels of every frame; see `targets.frame_multi_label`."""
 
 
 class CtcTaskSettings(TaskSettings, kind="ctc", makes="targets.ctc:Ctc"):

@@ -286,11 +286,11 @@ class GradientSettings(Kinds):
         _refuse_no_gradients(recipe, "gradients")
 
 
-PCGrad = GradientSettings.plain("pcgrad", "training.combining:PCGrad")
+PCGrad = GradientSettings.plain("pcgrad", "training.gradient_surgery:PCGrad")
 
 
-class CAGradSettings(GradientSettings, kind="cagrad", makes="training.combining:CAGrad"):
-    """See `training.combining.CAGrad`."""
+class CAGradSettings(GradientSettings, kind="cagrad", makes="training.gradient_surgery:CAGrad"):
+    """See `training.gradient_surgery.CAGrad`."""
 
     radius: Share = 0.4
     """How far the common direction may lie from the mean gradient, as a share of its length."""

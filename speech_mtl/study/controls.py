@@ -29,10 +29,10 @@ def arms_and_controls(recipe: Recipe, variant: str = "") -> dict[Arm, StagesOf]:
         if arm == REFERENCE_ARM:
             continue
         if controls.noise:
-            found[replace(arm, control="noise")] = _replaced(stages, "noise", "noise")
+            found[replace(arm, control="noise")] = _corrupted(stages, "noise", "noise")
         if controls.shuffled_transcripts:
             control = replace(arm, control="shuffled_transcripts")
-            found[control] = _replaced(stages, "shuffled", "shuffled_transcripts")
+            found[control] = _corrupted(stages, "shuffled", "shuffled_transcripts")
         if controls.leave_one_out:
             for left in _two_or_more(recipe):
                 found[replace(arm, control="leave_one_out", auxiliary=left)] = without(stages, left)
@@ -71,7 +71,7 @@ def _with_auxiliaries(recipe: Recipe, wanted: Callable[[str], bool]) -> Recipe:
     return recipe.with_languages(languages)
 
 
-def _replaced(arm: StagesOf, suffix: str, what: str) -> StagesOf:
+def _corrupted(arm: StagesOf, suffix: str, what: str) -> StagesOf:
     """An arm whose auxiliary speech is not what it says.
 
     A stage of auxiliary languages alone runs to its end: their dev error, on true speech, has nothing to tell it.
@@ -81,7 +81,7 @@ def _replaced(arm: StagesOf, suffix: str, what: str) -> StagesOf:
         others = {name: s.model_copy(update={"replace": what}) for name, s in auxiliaries_of(recipe).items()}
         return recipe.overridden({"languages": recipe.languages | others})
 
-    def replaced(recipe: Recipe) -> list[Stage]:
+    def corrupted(recipe: Recipe) -> list[Stage]:
         return [
             replace(stage, recipe=stage.recipe.overridden({"training.select": "last"}))
             if stage.recipe.target is None
@@ -89,7 +89,7 @@ def _replaced(arm: StagesOf, suffix: str, what: str) -> StagesOf:
             for stage in _changed(arm, suffix, change)(recipe)
         ]
 
-    return replaced
+    return corrupted
 
 
 def _two_or_more(recipe: Recipe) -> list[str]:

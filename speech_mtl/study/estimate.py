@@ -86,7 +86,7 @@ def costs(plan: Plan) -> tuple[list[Cost], int, str]:
 
 
 def _seen(plan: Plan) -> tuple[float, int] | None:
-    """Seconds an update took, validations at validation sets included, in runs of this plan that were begun; and how many."""
+    """Seconds per update, validations included, in the begun runs of this plan; and the number of these runs."""
     runs = [run for name in plan.stages if (run := Run(plan.run_path(name))).exists() and run.progress().best_update]
     progress = [run.progress() for run in runs]
     return (sum(p.wall_time_s for p in progress) / sum(p.update for p in progress), len(runs)) if runs else None

@@ -21,7 +21,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import check_splits, trained_splits
 from speech_mtl.run.made_from import Now, refuse_changes
 from speech_mtl.run.speech import open_split
-from speech_mtl.run.validation import error_text, error_name
+from speech_mtl.run.validation import error_name, error_text
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe

@@ -195,7 +195,7 @@ class LabelTarget(Target):
             LabelError: It is not a label of this target.
         """
 
-    def names_unseen(self, label: Any) -> bool:  # noqa: ARG002
+    def has_out_of_vocabulary(self, label: Any) -> bool:  # noqa: ARG002
         """Whether a known label names a class or tag that no training utterance has; `encode_label` leaves it out."""
         return False
 

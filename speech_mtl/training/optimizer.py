@@ -30,7 +30,7 @@ class FlatOptimizer(ABC):
     Args:
         variables: The weights to train. Their paths must be unique: the state is saved under them.
         groups: For each of them, the group whose learning rate it has; see `unfreezing`. None: one for all.
-        weight_decay: Applied to matrices, not to biases and gains; multiplied by the learning rate.
+        weight_decay: Applied to matrices, not to biases and scales; multiplied by the learning rate.
         clip_norm: Largest norm of the gradient over all weights.
         average_decay: Of the running mean of the weights, an update: about the last 1 / (1 - decay) count. 0: none.
     """

@@ -180,10 +180,10 @@ TARGET = Member(
 
 from keras import ops
 
-from speech_mtl.targets.number import Number
+from speech_mtl.targets.regression import Regression
 
 
-class Toy(Number):
+class Toy(Regression):
     """A number, by regression with the absolute error, in standard deviations of the training labels."""
 
     def entry_losses(self, outputs, values):
@@ -259,10 +259,10 @@ COMBINING = Member(
     "a way to combine gradients",
     (
         Place(
-            "speech_mtl/training/combining.py",
+            "speech_mtl/training/gradient_surgery.py",
             '''
 
-class Toy(Combining):
+class Toy(GradientSurgery):
     """All gradients are made as long as they are on average."""
 
     def combine(self, products: np.ndarray, generator: np.random.Generator) -> np.ndarray:  # noqa: ARG002
@@ -272,11 +272,11 @@ class Toy(Combining):
         ),
         Place(
             "speech_mtl/settings/training.py",
-            'ToyGradients = GradientSettings.plain("toy", "training.combining:Toy")\n',
-            after='PCGrad = GradientSettings.plain("pcgrad", "training.combining:PCGrad")\n',
+            'ToyGradients = GradientSettings.plain("toy", "training.gradient_surgery:Toy")\n',
+            after='PCGrad = GradientSettings.plain("pcgrad", "training.gradient_surgery:PCGrad")\n',
         ),
     ),
-    ("tests/training/test_combining.py", KINDS),
+    ("tests/training/test_gradient_surgery.py", KINDS),
 )
 
 UNFREEZING = Member(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heard import Heard
 from made_up_targets import model_of
+from recorded_screen import RecordedScreen
 
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
@@ -309,7 +309,7 @@ def test_with_heads_only_the_encoder_stays_to_the_bit(trained: Run, tmp_path: Pa
 
 
 def test_the_report_on_weights_is_a_file_of_the_run(trained: Run, tmp_path: Path):
-    screen = Heard()
+    screen = RecordedScreen()
     run = train(kept_beside(trained), tmp_path / "run", screen)
     assert any("encoder kept; aa kept; bb kept" in line for line in screen.lines)
     assert told([PartOrigin(**row) for row in json.loads(run.start_path.read_text())]) == {

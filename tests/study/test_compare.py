@@ -12,7 +12,7 @@ from typing import get_type_hints
 
 import jiwer
 import pytest
-from heard import Heard
+from recorded_screen import RecordedScreen
 
 import speech_mtl.run.evaluate as evaluate_module
 from speech_mtl.errors import InputError
@@ -234,7 +234,7 @@ def test_a_run_is_evaluated_again_after_its_weights_or_its_test_set_have_changed
 
 def test_runs_made_from_other_transcripts_are_neither_taken_for_the_new_ones_nor_lost(compared: Compared):
     manifest = compared.recipe.data.dir / "aa" / "train.jsonl"
-    content, before, screen = manifest.read_bytes(), compared.times(), Heard()
+    content, before, screen = manifest.read_bytes(), compared.times(), RecordedScreen()
     try:
         manifest.write_bytes(content.replace(b'"text": "', b'"text": "a'))
         with pytest.raises(InputError, match="was made from has changed since") as caught:

@@ -20,7 +20,7 @@ from speech_mtl.settings.training import (
     WeightingSettings,
 )
 from speech_mtl.targets.classes import Classes
-from speech_mtl.targets.number import Number
+from speech_mtl.targets.regression import Regression
 from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.weighting import Fixed, RandomWeights, Weighting
 
@@ -29,7 +29,7 @@ Uncertainty = partial(usual, UncertaintyWeightingSettings)
 DynamicWeightAverage = partial(usual, DynamicWeightAverageSettings)
 GradNorm = partial(usual, GradNormSettings)
 CtcDro = partial(usual, CtcDroSettings)
-MOOD, AGE = Classes("mood", "mood", ["sad", "happy"]), Number("age", "age", 40.0, 10.0)
+MOOD, AGE = Classes("mood", "mood", ["sad", "happy"]), Regression("age", "age", 40.0, 10.0)
 OBJECTIVE = Objective(("aa", "bb"), (transcripts(), MOOD, AGE))
 TWO = Objective(("aa",), (transcripts(["aa"]), MOOD))
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -132,7 +132,7 @@ def test_what_depends_on_batches_has_a_state(kind):
 @every_kind
 def test_what_training_has_nothing_of_has_no_part(kind):
     """The others have the weights that they have without it."""
-    tasks = (*OBJECTIVE.targets, Number("size", "size", 40.0, 10.0))
+    tasks = (*OBJECTIVE.targets, Regression("size", "size", 40.0, 10.0))
     partly = usual(KINDS[kind], Objective(("aa", "xx", "bb"), tasks, known=OBJECTIVE.names), **ARGUMENTS.get(kind, {}))
     batches = made_up_batches()
     found = run(partly, [Observed(*(np.insert(array, [1, 4], 0.0) for array in vars(one).values())) for one in batches])

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from speech_mtl.targets.tags import TagTarget, yes_or_no
+from speech_mtl.targets.multi_label import MultiLabelTarget, yes_or_no
 from speech_mtl.targets.target import LARGEST, LabelError
 
 ENDS = "end_s"
@@ -28,7 +28,7 @@ class Segments(NamedTuple):
         return np.concatenate([self.values, beyond])[np.searchsorted(self.ends_s, times_s, side="right")]
 
 
-class FrameTags(TagTarget):
+class FrameMultiLabel(MultiLabelTarget):
     """Any number of yes or no labels for every encoder frame, each by logistic loss.
 
     A label is a row of segments, column by column: `{"end_s": [0.1, 0.25], "voiced": [0, 1], "nasal": [0, null]}`. A

@@ -12,7 +12,7 @@ from speech_mtl.targets.target import LabelError, LabelTarget, Unseen, unseen_er
 YES, NO = 1.0, 0.0
 
 
-class TagTarget(LabelTarget):
+class MultiLabelTarget(LabelTarget):
     """What tags of utterances and tags of frames have in common.
 
     Args:
@@ -54,7 +54,7 @@ class TagTarget(LabelTarget):
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "label": self.label, "tags": self.tags, "unseen": self.unseen}
 
-    def names_unseen(self, label: Any) -> bool:
+    def has_out_of_vocabulary(self, label: Any) -> bool:
         return bool(self._unseen(label))
 
     def _unseen(self, label: Any) -> list[str]:
@@ -77,7 +77,7 @@ class TagTarget(LabelTarget):
         return cls(name, label, found, **settings)
 
 
-class Tags(TagTarget):
+class MultiLabel(MultiLabelTarget):
     """Any number of yes or no labels, each by logistic loss. A label is `{"music": 1, "laughter": 0, "cough": null}`.
 
     What is not named is as unknown as what is null.

@@ -1,8 +1,8 @@
 """Ways to combine the tasks' gradients in the shared encoder: one method a class.
 
 All of them look only at the inner products of the gradients and give how often each goes into the step: what they do
-is arithmetic on T x T numbers. To add one, write a subclass of `Combining`, and a kind of
-`GradientSettings` that names it. `tests/training/test_combining.py` finds it by itself.
+is arithmetic on T x T numbers. To add one, write a subclass of `GradientSurgery`, and a kind of
+`GradientSettings` that names it. `tests/training/test_gradient_surgery.py` finds it by itself.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 
-class Combining(ABC):
+class GradientSurgery(ABC):
     """What every method has.
 
     Args:
@@ -39,7 +39,7 @@ class Combining(ABC):
         """The coefficients of tasks that all have a gradient."""
 
 
-class PCGrad(Combining):
+class PCGrad(GradientSurgery):
     """Yu et al. 2020, "Gradient surgery for multi-task learning", algorithm 1.
 
     Where a task's gradient conflicts with another's (negative inner product), the part along the other is taken off it,
@@ -59,7 +59,7 @@ class PCGrad(Combining):
         return total
 
 
-class CAGrad(Combining):
+class CAGrad(GradientSurgery):
     """Liu et al. 2021, "Conflict-averse gradient descent for multi-task learning", section 3 and algorithm 1.
 
     The step that helps the worst-off task most, within a ball around the mean gradient g_0 of radius

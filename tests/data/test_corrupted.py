@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from speech_mtl.data.corrupted import GROUP_SIZE, with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Column, Examples, Reading, batches, collate, load_examples
 from speech_mtl.data.manifest import Manifest, open_manifest, write_manifest
-from speech_mtl.data.replaced import GROUP_SIZE, with_noise, with_shuffled_transcripts
-from speech_mtl.data.sampling import Draw, TrainingPlan
+from speech_mtl.data.sampling import SampledExample, TrainingPlan
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
@@ -90,9 +90,9 @@ def test_noise_does_not_depend_on_epoch_or_threads(spoken):
     plan = TrainingPlan({0: spoken.num_samples / 16_000}, 2.0, 0.5, 0, pool_batches=2)
     heard: dict[int, np.ndarray] = {}
     for threads in (1, 4):
-        for draws, batch in zip(plan.batches(), islice(batches(plan.batches(), examples, threads), 12), strict=False):
-            for draw, row, size in zip(draws, batch.waveforms, batch.num_samples, strict=True):
-                np.testing.assert_array_equal(heard.setdefault(draw.example, row[:size]), row[:size])
+        for sampled, batch in zip(plan.batches(), islice(batches(plan.batches(), examples, threads), 12), strict=False):
+            for example, row, size in zip(sampled, batch.waveforms, batch.num_samples, strict=True):
+                np.testing.assert_array_equal(heard.setdefault(example.example, row[:size]), row[:size])
     assert len(heard) == 4
 
 
@@ -100,7 +100,7 @@ def test_noise_goes_by_the_position_in_the_manifest(spoken):
     """So that a larger budget holds the noise of a smaller one."""
     transcripts = spoken.targets[TRANSCRIPT].taken(np.array([2, 3]))
     last = replace(spoken, positions=spoken.positions[2:], targets={TRANSCRIPT: transcripts})
-    one, other = (collate([Draw(0, i)], {0: with_noise(e)}) for i, e in ((2, spoken), (0, last)))
+    one, other = (collate([SampledExample(0, i)], {0: with_noise(e)}) for i, e in ((2, spoken), (0, last)))
     for array, again in zip(
         [*one[:3], *one.targets[TRANSCRIPT]], [*other[:3], *other.targets[TRANSCRIPT]], strict=True
     ):

@@ -11,7 +11,7 @@ from speech_mtl.files import Finite
 from speech_mtl.targets.target import LARGEST, LabelError, LabelTarget
 
 
-class Number(LabelTarget):
+class Regression(LabelTarget):
     """A number, by regression with the mean squared error, in standard deviations of the training labels.
 
     Args:
