@@ -1,4 +1,4 @@
-"""What a person sees while something runs. Everything here can be silenced."""
+"""Messages and progress bars. Everything here can be silenced."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -47,11 +47,11 @@ class Screen:
             yield screen
 
     def say(self, message: str) -> None:
-        """One line."""
+        """Prints a line."""
         self.console.print(self.indent + escape(printable(message)))
 
     def warn(self, message: str) -> None:
-        """One line that stands out."""
+        """Prints a line that stands out."""
         self.console.print(f"{self.indent}[yellow]warning[/yellow] {escape(printable(message))}")
 
     def progress(self, items: Iterable, title: str) -> Iterator:
@@ -62,7 +62,7 @@ class Screen:
 
     @contextmanager
     def training(self, title: str, num_updates: int, done: int) -> Iterator[Callable]:
-        """A bar over updates. Gives a function (update, loss=, rate=, best=, audio_s_per_s=) to call after one."""
+        """A bar over updates. Yields a function (update, loss=, rate=, best=, audio_s_per_s=) to call after one."""
         columns = (
             _TITLE,
             BarColumn(bar_width=20),
@@ -83,7 +83,7 @@ class Screen:
             yield show
 
     def _bars(self, *columns: ProgressColumn) -> Progress:
-        """What is printed to standard output meanwhile goes there, and not to the bars' console."""
+        """Makes progress bars that do not redirect standard output."""
         hidden = not self.console.is_terminal
         return Progress(*columns, console=self.console, transient=True, disable=hidden, redirect_stdout=False)
 

@@ -127,7 +127,7 @@ class LabelMasking:
 
     def __call__(self, utterance: Utterance) -> Utterance:
         """Returns the utterance with its kept labels."""
-        lost = [name for name, share in self.kept.items() if share < 1 and self._uniform(name, utterance.id) >= share]
+        lost = [name for name, kept in self.kept.items() if kept < 1 and self._uniform(name, utterance.id) >= kept]
         return utterance.without(lost) if lost else utterance
 
     def _uniform(self, name: str, utterance_id: str) -> float:

@@ -131,19 +131,19 @@ class TrainingPlan:
     ramp: Ramp | None = None
     """Set if the last batches hold only one language."""
 
-    def shares(self, number: int = 0) -> dict[int, float]:
+    def fractions(self, number: int = 0) -> dict[int, float]:
         """Fractions of the speech in batches, by language, in the pool that begins with a batch."""
         others = {i: durations.sum() ** self.alpha for i, durations in self.durations_s.items()}
         others = {i: weight for i, weight in others.items() if i not in self.given_fractions}
         left = 1.0 - sum(self.given_fractions.values())
-        shares = {
+        fractions = {
             i: self.given_fractions[i] if i in self.given_fractions else left * others[i] / sum(others.values())
             for i in self.durations_s
         }
         if self.ramp is None:
-            return shares
+            return fractions
         passed = self.ramp.passed(number, self.pool_batches)
-        return {i: (1 - passed) * share + passed * (i == self.ramp.language) for i, share in shares.items()}
+        return {i: (1 - passed) * fraction + passed * (i == self.ramp.language) for i, fraction in fractions.items()}
 
     def batches(self, start: int = 0) -> Iterator[list[SampledExample]]:
         """The batches from number `start` on. Skipping costs no audio."""
@@ -160,12 +160,12 @@ class TrainingPlan:
     def _pool(self, number: int, generator, queues) -> deque[list[SampledExample]]:
         """The batches of the pool that begins with batch `number`."""
         target_s, total_s = self.batch_s * self.pool_batches, 0.0
-        languages, shares = list(self.durations_s), np.array(list(self.shares(number).values()))
-        spoken_s = np.zeros(len(shares))
+        languages, fractions = list(self.durations_s), np.array(list(self.fractions(number).values()))
+        spoken_s = np.zeros(len(fractions))
         sampled: list[tuple[float, SampledExample]] = []
         while total_s < target_s:
             # The language furthest behind its fraction of the seconds (languages differ in length of utterances).
-            place = int(np.argmax(shares * (total_s + 1.0) - spoken_s + generator.uniform(0, 1.0, len(shares))))
+            place = int(np.argmax(fractions * (total_s + 1.0) - spoken_s + generator.uniform(0, 1.0, len(fractions))))
             language, example = languages[place], next(queues[place])
             speed = float(generator.choice(self.speeds))
             noisy = generator.uniform() < self.noise_probability

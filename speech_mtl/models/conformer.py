@@ -44,7 +44,7 @@ class RotaryAttention(keras.layers.Layer):
         dim: D.
         num_heads: Attention heads.
         dropout: What is dropped of the outputs.
-        delta: Makes what is added to the two products with shared matrices.
+        delta: Makes LoRA deltas for the two products with shared matrices.
     """
 
     def __init__(self, dim: int, num_heads: int, dropout: Dropout, name: str, delta: LoraDelta = no_delta):
@@ -132,7 +132,7 @@ class ConvolutionModule(keras.layers.Layer):
         return self.dropout(self.out(hidden), training=training)
 
     def shifted(self, frames):
-        """What `depthwise` makes of (B, E, 1, D) frames, as a sum of products of shifted frames.
+        """The output of `depthwise` for (B, E, 1, D) frames, as a sum of products of shifted frames.
 
         XLA makes one loop of it; its own grouped convolution takes eleven times as long on a CPU.
         """
@@ -153,7 +153,7 @@ class ConformerBlock(keras.layers.Layer):
         kernel_size: Frames that the depthwise convolution sees.
         expansion: Width of the feed-forward modules, as a multiple of `dim`.
         dropout: What is dropped of each module's outputs.
-        delta: Makes what is added to the two products with shared matrices of the attention.
+        delta: Makes LoRA deltas for the two products with shared matrices of the attention.
         zero_branches: Whether the last matrix of each module is zero at the start, so that the block passes on what
             comes in: Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1, for the last scale of a residual
             branch; Zhang, Dauphin and Ma 2019, "Fixup initialization", section 3, for its last layer.
@@ -217,9 +217,9 @@ class Conformer(BlockEncoder):
         kernel_size: Encoder frames (40 ms each) that the depthwise convolution sees.
         expansion: Width of the feed-forward modules, as a multiple of `dim`.
         channels: Width of the convolutional subsampling.
-        dropout: Share of activations dropped in training.
+        dropout: Fraction of activations dropped in training.
         zero_branches: Whether the modules of a block add nothing at the start; see `ConformerBlock`.
-        random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        random: Generator of the dropout; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
     """
 

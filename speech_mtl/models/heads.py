@@ -1,4 +1,4 @@
-"""Heads: encoder frames -> what is said of tokens, of the utterance, or of every frame."""
+"""Heads: encoder frames -> outputs for tokens, for the utterance, or for every frame."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -21,14 +21,14 @@ def named(variables: Iterable[keras.Variable], layer: keras.layers.Layer) -> Par
 
 
 class Head(keras.layers.Layer):
-    """What all heads are. Each takes (frames by tap of the encoder, num_frames, language_ids), and gives outputs."""
+    """Base of heads: (frames by tap of the encoder, num_frames, language_ids) -> outputs."""
 
     def taps(self, languages: Iterable[str]) -> set[str]:
         """The taps that it needs for utterances of these languages."""
         raise NotImplementedError
 
     def weights_of(self, _language: str) -> list[keras.Variable]:
-        """What a language has for itself."""
+        """Weights of language-specific layers."""
         return []
 
     def parts(self) -> dict[str, Part]:

@@ -14,7 +14,7 @@ from keras import ops
 
 
 class FrameContext(NamedTuple):
-    """What a block needs to know of a batch besides its frames.
+    """Context of a block: properties of a batch other than its frames.
 
     Attributes:
         mask: (B, E), 1 for true frames, 0 for padding.
@@ -30,7 +30,7 @@ class FrameContext(NamedTuple):
 
 
 class Dropout(keras.layers.Layer):
-    """Dropout whose random state is shared by all layers of a network, so that a step draws from one generator."""
+    """Dropout whose random state is shared by all layers of a network, so that a step uses one generator."""
 
     def __init__(self, rate: float, seed: keras.random.SeedGenerator):
         super().__init__(name="dropout")
@@ -45,11 +45,11 @@ class Dropout(keras.layers.Layer):
 
 
 LoraDelta = Callable[[int, int, str], Any]
-"""(width of inputs, width of outputs, name) -> a layer that makes of (inputs, context) what is added to a product."""
+"""(width of inputs, width of outputs, name) -> a layer that makes of (inputs, context) the delta of a product."""
 
 
 def no_delta(_dim: int, _out_dim: int, _name: str) -> None:
-    """An `LoraDelta` of nothing."""
+    """A `LoraDelta` that adds nothing."""
 
 
 class LayerNorm(keras.layers.Layer):
@@ -78,14 +78,14 @@ def _layer_norm(inputs, scale, bias, epsilon):
     @ops.custom_gradient
     def normalize(inputs, scale, bias):
         centred = inputs - ops.mean(inputs, axis=-1, keepdims=True)
-        scale = ops.rsqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
-        normal = centred * scale
+        inverse = ops.rsqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
+        normal = centred * inverse
 
         def gradient(*arguments, upstream=None):  # Keras passes it by name or last, depending on the backend
             upstream = arguments[-1] if upstream is None else upstream
             inner = upstream * scale
             along = ops.mean(inner * normal, axis=-1, keepdims=True)
-            to_inputs = scale * (inner - ops.mean(inner, axis=-1, keepdims=True) - normal * along)
+            to_inputs = inverse * (inner - ops.mean(inner, axis=-1, keepdims=True) - normal * along)
             rows = tuple(range(len(upstream.shape) - 1))
             return to_inputs, ops.sum(upstream * normal, axis=rows), ops.sum(upstream, axis=rows)
 

@@ -156,7 +156,7 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None
         noise_probability=augment.noise_probability,
         noise_snr_db=augment.noise_snr_db,
         mixing=data.mixing,
-        given_shares={i: share for i, share in shares if i in examples and share is not None},
+        given_fractions={i: share for i, share in shares if i in examples and share is not None},
         ramp=Ramp(target, end - recipe.training.cooldown, end) if data.ramp_to_target else None,
     )
 

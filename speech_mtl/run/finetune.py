@@ -78,7 +78,7 @@ def finetuned(recipe: Recipe, minutes: float, added: Mapping[str, Any], asked: M
     """
     own = recipe.overridden({key: asked[key] for key in asked if key.partition(".")[0] == "finetune"}).finetune
     planned = recipe.overridden({**own.schedule(minutes, new_encoder="encoder" in added), **added, **asked})
-    if "training.learning_rate" in asked or not planned.training.unfreezing.leaves_encoder:
+    if "training.learning_rate" in asked or not planned.training.unfreezing.freezes_encoder:
         return planned
     return planned.overridden({"training.learning_rate": own.learning_rate * own.frozen_factor})
 

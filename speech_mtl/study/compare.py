@@ -1,4 +1,4 @@
-"""With and without auxiliary languages: runs the cells of a plan, gathers their errors, and writes the report."""
+"""Runs the cells of a comparison's plan, gathers their errors, and writes the report."""
 
 import contextlib
 from collections import Counter
@@ -48,7 +48,7 @@ def compare(
 ) -> Results:
     """Trains and tests every cell, and writes rows, equivalent hours and the report; see `study.results`.
 
-    A finished run is neither trained nor evaluated again, and a stopped comparison goes on where it was. A run that
+    A finished run is neither trained nor evaluated again, and an interrupted comparison is resumed. A run that
     fails does not stop the others.
 
     Args:
@@ -70,7 +70,7 @@ def compare(
 
 
 def comparison_text(results: Results) -> str:
-    """The main table, with what has to be said about the data."""
+    """The main table, with notes on the data."""
     summary = results.summary
     if summary.tasks:
         table = tasks_table(summary.tasks)
@@ -120,7 +120,7 @@ class _Comparison:
         return results
 
     def _jobs(self, screen: Screen | None) -> dict[str, Job]:
-        """What is still to be done."""
+        """The jobs that remain."""
         tested, now, accept = self.plan.tested, Now(self.screen.progress), self.accept_changes
         for name, stage in self.plan.stages.items():
             if is_done(stage.recipe, self.plan.run_path(name), name in tested, now, accept):
@@ -211,7 +211,7 @@ class _Comparison:
         return results
 
     def _warn_once(self, message: str) -> None:
-        """Results are gathered after every run: what is said once is enough."""
+        """Makes a function that warns only once: results are gathered after every run."""
         if message not in self.warned:
             self.warned.add(message)
             self.screen.warn(message)

@@ -1,7 +1,7 @@
-"""Controls: arms changed in one thing, to tell what an effect comes from. Each is one switch in `compare.controls`.
+"""Controls: arms with one change, to find the cause of an effect. Each is one switch in `compare.controls`.
 
-noise                   auxiliary speech replaced by noise: is it the sound of the other languages at all?
-shuffled_transcripts    auxiliary transcripts given to other utterances: is it what they say, or just hearing them?
+noise                   auxiliary speech replaced by noise: does the effect need the sound of other languages?
+shuffled_transcripts    auxiliary transcripts given to other utterances: does the effect need correct transcripts?
 leave_one_out           each auxiliary language left out in turn: which one is it?
 """
 
@@ -72,7 +72,7 @@ def _with_auxiliaries(recipe: Recipe, wanted: Callable[[str], bool]) -> Recipe:
 
 
 def _corrupted(arm: StagesOf, suffix: str, what: str) -> StagesOf:
-    """An arm whose auxiliary speech is not what it says.
+    """An arm with corrupted auxiliary speech.
 
     A stage of auxiliary languages alone runs to its end: their dev error, on true speech, has nothing to tell it.
     """

@@ -10,7 +10,7 @@ from speech_mtl.study.plan import Plan, SpeechKey, speech_of
 
 
 def check_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) -> None:
-    """Looks at the dev and test splits of all runs of a plan, each against what that run and its starts train on.
+    """Checks the dev and test splits of all runs of a plan against the training speech of each run and its starts.
 
     `splits`: the plan's speech, open; see `plan.open_speech`.
 

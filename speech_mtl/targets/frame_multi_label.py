@@ -1,4 +1,4 @@
-"""Yes or no questions about every frame: articulatory features of the phones, speech and pause."""
+"""Frame-wise multi-label classification: articulatory features of the phones, speech and pause."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
@@ -29,7 +29,7 @@ class Segments(NamedTuple):
 
 
 class FrameMultiLabel(MultiLabelTarget):
-    """Any number of yes or no labels for every encoder frame, each by logistic loss.
+    """Binary labels of every encoder frame, each with the logistic loss.
 
     A label is a row of segments, column by column: `{"end_s": [0.1, 0.25], "voiced": [0, 1], "nasal": [0, null]}`. A
     frame has the label of the segment that its middle lies in.

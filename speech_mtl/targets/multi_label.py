@@ -1,4 +1,4 @@
-"""Several yes or no questions at once: what is heard in a recording."""
+"""Multi-label classification: the sounds in a recording, for example."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ YES, NO = 1.0, 0.0
 
 
 class MultiLabelTarget(LabelTarget):
-    """What tags of utterances and tags of frames have in common.
+    """Base of multi-label targets of utterances and of frames.
 
     Args:
         name: What recipes call it.
@@ -42,9 +42,9 @@ class MultiLabelTarget(LabelTarget):
 
     def errors(self, outputs: np.ndarray, values: np.ndarray) -> tuple[float, float]:
         """(errors, 2 * hits + errors) of the known entries: their quotient over a set is 1 - F1, all tags together."""
-        said, known = outputs > 0, ~np.isnan(values)
-        hits = np.count_nonzero(said & (values == YES))
-        errors = np.count_nonzero(known & (said != (values == YES)))
+        predicted, known = outputs > 0, ~np.isnan(values)
+        hits = np.count_nonzero(predicted & (values == YES))
+        errors = np.count_nonzero(known & (predicted != (values == YES)))
         return float(errors), float(2 * hits + errors)
 
     @staticmethod
@@ -67,7 +67,7 @@ class MultiLabelTarget(LabelTarget):
     @staticmethod
     @abstractmethod
     def _known(label: Any) -> list[str]:
-        """The tags of which a label says anything."""
+        """The tags that a label names with a known value."""
 
     @classmethod
     def _of(cls, name: str, label: str, tags: Iterable[str], **settings: Any) -> Self:
@@ -78,7 +78,7 @@ class MultiLabelTarget(LabelTarget):
 
 
 class MultiLabel(MultiLabelTarget):
-    """Any number of yes or no labels, each by logistic loss. A label is `{"music": 1, "laughter": 0, "cough": null}`.
+    """Binary labels, each with the logistic loss. A label is `{"music": 1, "laughter": 0, "cough": null}`.
 
     What is not named is as unknown as what is null.
     """

@@ -1,4 +1,4 @@
-"""Ways to combine the tasks' gradients in the shared encoder: one method a class.
+"""Gradient surgery in the shared encoder: one method per class.
 
 All of them look only at the inner products of the gradients and give how often each goes into the step: what they do
 is arithmetic on T x T numbers. To add one, write a subclass of `GradientSurgery`, and a kind of
@@ -11,10 +11,10 @@ import numpy as np
 
 
 class GradientSurgery(ABC):
-    """What every method has.
+    """Base of all methods.
 
     Args:
-        seed: Of a method that draws.
+        seed: Seed of a method that uses random numbers.
     """
 
     def __init__(self, seed: int = 0):
@@ -67,7 +67,7 @@ class CAGrad(GradientSurgery):
 
     Args:
         radius: c of the paper, from 0, the plain sum, to below 1.
-        seed: Not used: nothing is drawn.
+        seed: Not used.
     """
 
     def __init__(self, radius: float, seed: int = 0):
@@ -84,16 +84,16 @@ class CAGrad(GradientSurgery):
             return np.ones(size)
         scaled = products / scale
 
-        def length(shares: np.ndarray) -> float:  # |g_w| / |g_0|; where it is all but 0, there is no direction in it
-            return float(np.sqrt(max(shares @ scaled @ shares, 1e-6)))
+        def length(weights: np.ndarray) -> float:  # |g_w| / |g_0|; where it is all but 0, there is no direction in it
+            return float(np.sqrt(max(weights @ scaled @ weights, 1e-6)))
 
-        def dual(shares: np.ndarray) -> float:
-            return float(shares @ scaled @ mean) + self.radius * length(shares)
+        def dual(weights: np.ndarray) -> float:
+            return float(weights @ scaled @ mean) + self.radius * length(weights)
 
-        def slope(shares: np.ndarray) -> np.ndarray:
-            return scaled @ mean + self.radius * (scaled @ shares) / length(shares)
+        def slope(weights: np.ndarray) -> np.ndarray:
+            return scaled @ mean + self.radius * (scaled @ weights) / length(weights)
 
-        simplex = {"type": "eq", "fun": lambda shares: shares.sum() - 1.0, "jac": lambda _shares: np.ones(size)}
+        simplex = {"type": "eq", "fun": lambda weights: weights.sum() - 1.0, "jac": lambda _weights: np.ones(size)}
         found = minimize(dual, mean, jac=slope, bounds=[(0.0, 1.0)] * size, constraints=[simplex], method="SLSQP")
-        shares = np.clip(found.x, 0.0, 1.0)
-        return size * (mean + self.radius * shares / length(shares))
+        weights = np.clip(found.x, 0.0, 1.0)
+        return size * (mean + self.radius * weights / length(weights))

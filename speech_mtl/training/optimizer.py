@@ -1,4 +1,4 @@
-"""Optimisers, over all weights laid end to end in one vector: one method a class.
+"""Optimisers over all weights in one flat vector: one method per class.
 
 One that treats each of a Conformer's 200 weights by itself adds thousands of nodes to the graph, which TensorFlow takes
 seconds to trace and optimise before the first step; see `benchmarks/`. To add one, write a subclass of `FlatOptimizer`
@@ -20,7 +20,7 @@ from speech_mtl.datatypes import Array
 
 
 class FlatOptimizer(ABC):
-    """What all have: groups of weights with their own rates, clipping, decoupled weight decay, the mean of the weights.
+    """Base of optimisers: groups of weights with their own rates, clipping, decoupled weight decay, weight averaging.
 
     References: for the decay of weights, Loshchilov and Hutter 2019, "Decoupled weight decay regularization"; for the
     running mean, Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging", with a decay as in

@@ -135,15 +135,15 @@ def test_shares_of_seconds(alpha):
     np.testing.assert_allclose(seconds / seconds.sum(), amounts**alpha / (amounts**alpha).sum(), atol=0.02)
 
 
-def test_given_shares_leave_the_rest_to_the_others():
-    plan = plan_of((160, 40, 10), alpha=1.0, given_shares={1: 0.1})
+def test_given_fractions_leave_the_rest_to_the_others():
+    plan = plan_of((160, 40, 10), alpha=1.0, given_fractions={1: 0.1})
     amounts = [durations.sum() for durations in plan.durations_s.values()]
     large = 0.9 * amounts[0] / (amounts[0] + amounts[2])
-    assert list(plan.shares().values()) == pytest.approx([large, 0.1, 0.9 - large])
+    assert list(plan.fractions().values()) == pytest.approx([large, 0.1, 0.9 - large])
     seconds = np.zeros(3)
     for example in (example for batch in first(plan, 400) for example in batch):
         seconds[example.language] += plan.durations_s[example.language][example.example]
-    np.testing.assert_allclose(seconds / seconds.sum(), list(plan.shares().values()), atol=0.02)
+    np.testing.assert_allclose(seconds / seconds.sum(), list(plan.fractions().values()), atol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_ramp_ends_with_one_language_alone(mixing):
         for example in batch:
             seconds[number, example.language] += plan.durations_s[example.language][example.example]
     assert not seconds[200:, 0].any()
-    start = plain.shares()[1]
+    start = plain.fractions()[1]
     for begins in (100, 125, 150, 175):  # the line is ahead by up to a pool
         own = seconds[begins : begins + 25].sum(axis=0)
         assert own[1] / own.sum() == pytest.approx(start + (1 - start) * (begins + 14.5 - 100) / 100, abs=0.08)
@@ -217,7 +217,7 @@ def share_of(language: int, plan: TrainingPlan, batch: list[SampledExample]) -> 
 def test_every_batch_holds_every_language_at_its_share():
     plan = words_and_sentences(mixing="every_language", speeds=(0.9, 1.0, 1.1))
     batches = first(plan, 200)
-    for language, share in plan.shares().items():
+    for language, share in plan.fractions().items():
         found = [share_of(language, plan, batch) for batch in batches]
         assert np.mean(found) == pytest.approx(share, rel=0.05)
         assert np.quantile(found, 0.05) > 0.6 * share

@@ -183,7 +183,7 @@ def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short:
         patched.setattr(RunObserver, "on_update", seen)
         train(recipe, short.path, screen)
     assert f"warning {short.path}: training.num_updates: 2 -> 4" in screen.lines
-    assert "Going on from update 2." in screen.lines
+    assert "Resuming from update 2." in screen.lines
     assert losses(short)[:2] == before
     assert list(rates) == [3, 4]
     cosine = 1e-5 + (1e-2 - 1e-5) * (1 + np.cos(np.pi * (2 - 1) / (4 - 1))) / 2
@@ -207,7 +207,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(tiny_recipe: Recipe
     screen = RecordedScreen()
     train(recipe.overridden({"training.num_updates": 20}), run.path, screen)
     assert run.progress().update == 4
-    assert "goes on with a larger training.patience" in screen.lines[-1]
+    assert "resumes with a larger training.patience" in screen.lines[-1]
     train(recipe.overridden({"training.patience": 2}), run.path)
     assert run.progress().update == 6
 
@@ -386,7 +386,7 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
     assert run.progress().update == 4
     screen = RecordedScreen()
     train(varied, run.path, screen)
-    assert "Going on from update 4." in screen.lines
+    assert "Resuming from update 4." in screen.lines
     assert_same_end(run, reference)
     assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["000006"]
     assert (run.path / "checkpoints" / "000006" / "weighting.safetensors").is_file()

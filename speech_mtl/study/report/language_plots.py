@@ -24,7 +24,9 @@ CONFLICTS = (
     "Mean cosine over training between the tasks' gradients in the encoder. Blue: they pull the same way. Orange: they"
     " conflict."
 )
-TASKS = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower errors and higher shares are better."
+TASKS = (
+    f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower errors and higher fractions are better."
+)
 MOST_PANELS = 6
 """Tasks that the plot of errors shows."""
 

@@ -158,7 +158,7 @@ def _draw_factor(axes: Axes, one: EquivalentHours, row: int, arm: ArmStyle) -> N
 
 
 def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
-    """Error against target speech, from the smallest budget to as far as is predicted."""
+    """Error against target speech, from the smallest budget to the largest predicted amount."""
     given = [one for one in summary.predictions if one.seconds]
     budgets_s = sorted({budget_s for one in given for budget_s in one.budgets_s})
     figure, (axes,) = style.panels([""], 3.6, head=0)
@@ -185,7 +185,7 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
 
 
 class TradeOff(NamedTuple):
-    """An arm at a budget: what it learnt, and by what share the error of each old language has grown."""
+    """An arm at a budget: the target's error, and the relative growth of each old language's error."""
 
     learnt: ArmSummary
     growth: list[float]
@@ -215,10 +215,10 @@ def draw_trade_off(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
 def _draw_panel(axes: Axes, found: list[TradeOff], alone: list[float], styles: dict[str, ArmStyle]) -> None:
     for learnt, growth in found:
         look, cer = styles[learnt.arm.name], learnt.cer
-        shares = [100 * share for share in growth]
-        place, height = 100 * cer.value, fmean(shares)
+        percents = [100 * part for part in growth]
+        place, height = 100 * cer.value, fmean(percents)
         axes.plot([100 * cer.low, 100 * cer.high], [height] * 2, color=look.colour, linewidth=1.8, alpha=0.4)
-        axes.plot([place] * 2, [min(shares), max(shares)], color=look.colour, linewidth=1.8, alpha=0.4)
+        axes.plot([place] * 2, [min(percents), max(percents)], color=look.colour, linewidth=1.8, alpha=0.4)
         axes.plot(place, height, marker=look.marker, color=look.colour, zorder=3)
     for cer in alone:
         axes.axvline(100 * cer, color=INK, linestyle="--", linewidth=1)

@@ -17,7 +17,7 @@ LINES = (
     "A line for each seed. Marker: the weights that were taken; hollow where early stopping did not end the run, whose"
     " error might still have been falling."
 )
-LEARNING = f"{LINES} Runs that go on from one with the target begin after its updates."
+LEARNING = f"{LINES} Runs that are initialised from one with the target begin after its updates."
 AFTER = (
     "A marker for each model: its test error in the target against the validation error of the pretraining that it"
     " comes from, which is that of the pretraining's own languages."
@@ -26,7 +26,7 @@ WEIGHTS = "Mean weight of each task in the objective since the validation before
 LOSSES = "Mean training loss of each task since the validation before, relative to its first value; first seed."
 MOST_PANELS = 6
 MOST_SERIES = len(COLOURS)
-"""Lines of more would not be told apart."""
+"""Most lines that can be distinguished."""
 
 
 def make_plots(summary: Summary) -> list[Plot]:
@@ -66,12 +66,12 @@ def _arm_name(one: LearningCurve) -> str:
 
 
 def _kind(one: LearningCurve) -> str:
-    """Of pretraining: as the run is called, without its seed."""
+    """Kind of pretraining: the name of the run without its seed."""
     return f"{one.run.replace(f'-seed{one.seed}', '', 1)}: {one.of}"
 
 
 def _lowest(curves: Sequence[LearningCurve], series: Callable[[LearningCurve], str]) -> tuple[list[LearningCurve], str]:
-    """The curves of not too many series: alone, and those that reach the lowest errors; and what to say of that."""
+    """The curves of not too many series: alone, and those with the lowest errors; and a note on it."""
     reached: dict[str, list[float]] = {}
     for one in curves:
         reached.setdefault(series(one), []).append(one.error)

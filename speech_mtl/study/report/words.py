@@ -119,20 +119,20 @@ def saving(equivalent: EquivalentHours) -> str:
 
 
 def answer(summary: Summary) -> str:
-    """One or two sentences: what the smallest and the largest budget are worth in the arm that is best at the smallest.
+    """One or two sentences: equivalent hours of the smallest and largest budget of the arm that is best at the first.
 
-    Of several tasks, which arm gains most on the reference. Without equivalent hours, the largest effect in the
-    transfer map; without that, why nothing can be said.
+    Of several tasks, which arm reduces errors most relative to the reference. Without equivalent hours, the largest
+    effect in the transfer map; without that, the reason why there is no answer.
     """
     if summary.tasks:
         return _tasks_answer(summary)
     if not summary.equivalent_hours:
         if summary.transfer and not summary.no_hours:
             return _transfer_answer(summary.transfer)
-        return f"How many hours auxiliary languages save cannot be said: {what_is_missing(summary)}."
+        return f"The hours that auxiliary languages save are not available: {what_is_missing(summary)}."
     offered = [equivalent for equivalent in summary.equivalent_hours if not equivalent.arm.is_control]
     if not offered:
-        return "Only controls were measured: what auxiliary languages are worth cannot be said."
+        return "Only controls were measured: the effect of auxiliary languages is not available."
     smallest = min(equivalent.budget_s for equivalent in offered)
     there = [equivalent for equivalent in offered if equivalent.budget_s == smallest]
     errors = {(arm.arm, arm.budget_s): arm.cer.value for arm in summary.arms}
@@ -177,7 +177,7 @@ def what_is_missing(summary: Summary) -> str:
         return f"{REFERENCE_ARM} was not measured"
     if arms == {REFERENCE_ARM}:
         return f"only {REFERENCE_ARM} was measured"
-    return "what was measured does not allow it" + ("; the notes say why" if summary.notes else "")
+    return "the measurements do not allow it" + ("; the notes give reasons" if summary.notes else "")
 
 
 def _tasks_answer(summary: Summary) -> str:

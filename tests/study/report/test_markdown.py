@@ -105,7 +105,7 @@ def test_escaped(text, expected):
 
 def test_what_cannot_be_given_is_said(pages):
     text = pages["bare"].with_suffix(".md").read_text(encoding="utf-8")
-    assert "**How many hours auxiliary languages save cannot be said: only alone was measured.**" in text
+    assert "**The hours that auxiliary languages save are not available: only alone was measured.**" in text
     assert "The commands are not known." in text
     assert "![" in text
 

@@ -124,7 +124,7 @@ def test_the_reason_why_there_are_no_hours_is_the_answer():
     for name in ("unlearnt", "flat"):
         summary = {"unlearnt": UNLEARNT, "flat": FLAT}[name]
         said = words.answer(summary)
-        assert said == f"How many hours auxiliary languages save cannot be said: {summary.no_hours}."
+        assert said == f"The hours that auxiliary languages save are not available: {summary.no_hours}."
         assert words.answer(replace(summary, transfer=FULL.transfer)) == said
 
 
@@ -169,7 +169,7 @@ def test_the_best_way_is_the_one_worth_most_and_then_the_one_with_fewest_errors(
 def test_a_control_is_never_the_answer():
     control = replace(equivalent("joint", 600, 80, 70, 90), arm=Arm("joint", control="noise"))
     assert "(joint)" in answer(control, equivalent("joint", 600, 15, 12, 18))
-    assert answer(control) == "Only controls were measured: what auxiliary languages are worth cannot be said."
+    assert answer(control) == "Only controls were measured: the effect of auxiliary languages is not available."
 
 
 def test_one_minute_does():
@@ -177,10 +177,10 @@ def test_one_minute_does():
 
 
 def test_answer_without_equivalent_hours():
-    assert words.answer(BARE).endswith("cannot be said: only alone was measured.")
-    assert answer(arms=[arm_summary("joint", 600, 0.2, None)]).endswith("said: alone was not measured.")
-    assert answer(arms=[]).endswith("said: no arm was measured.")
-    assert answer().endswith("does not allow it; the notes say why.")
+    assert words.answer(BARE).endswith("not available: only alone was measured.")
+    assert answer(arms=[arm_summary("joint", 600, 0.2, None)]).endswith("available: alone was not measured.")
+    assert answer(arms=[]).endswith("available: no arm was measured.")
+    assert answer().endswith("do not allow it; the notes give reasons.")
     assert answer(notes=[]).endswith("does not allow it.")
 
 
