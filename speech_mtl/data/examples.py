@@ -166,7 +166,7 @@ def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarra
     Unusable audio is judged where the store is opened, over the whole manifest; here only texts and labels are.
 
     Args:
-        manifest: What is said of the utterances.
+        manifest: The index of the utterances.
         store: Its decoded audio.
         positions: Which utterances to take.
         reading: How.

@@ -88,7 +88,7 @@ class WaveformStore:
         weakref.finalize(self, os.close, self._descriptor)
         wanted, size = 2 * sum(index["num_samples"]), os.fstat(self._descriptor).st_size
         if size != wanted:
-            raise _damaged(path, f"{wanted:,} bytes, as its index says", f"{size:,} bytes")
+            raise _damaged(path, f"{wanted:,} bytes, by its index", f"{size:,} bytes")
         if self._crc32() != index["crc32"]:
             raise _damaged(path, "the checksum of its index", "other samples")
         if any(place >= len(index["num_samples"]) or index["num_samples"][place] for place in self.skipped):

@@ -188,7 +188,7 @@ def joined(text: str) -> str:
     """Keeps joiners where a word is another without, and writes letters as such that were spelt with one.
 
     They are kept within words of Arabic script after a letter that would be joined, of Mongolian and Sinhala, and in
-    Bengali between ra and ya. In other Indic scripts they choose between two looks of the same letters.
+    Bengali between ra and ya. In other Indic scripts they choose between two forms of the same letters.
     """
     if "\u200c" not in text and "\u200d" not in text:
         return text

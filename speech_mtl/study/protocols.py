@@ -1,8 +1,8 @@
 """Protocols: quantities held equal between the arms of a comparison. `compare.protocol` names one.
 
-equal_speech            each arm is trained until its validation error no longer falls: what is the speech worth?
-equal_target_updates    each arm has as many updates' worth of target speech as `alone`, whatever it has besides
-equal_updates           all stages of an arm have together as many updates as `alone`: what is the computing worth?
+equal_speech            each arm is trained until its validation error no longer falls: the value of the speech
+equal_target_updates    each arm has as many updates of target speech as `alone`, independent of other speech
+equal_updates           all stages of an arm have together as many updates as `alone`: the value of the computing
 
 Published comparisons are of the first kind; none counts auxiliary updates against the target.
 """

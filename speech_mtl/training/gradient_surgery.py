@@ -1,6 +1,6 @@
 """Gradient surgery in the shared encoder: one method per class.
 
-All of them look only at the inner products of the gradients and give how often each goes into the step: what they do
+All of them use only the inner products of the gradients and give how often each goes into the step: what they do
 is arithmetic on T x T numbers. To add one, write a subclass of `GradientSurgery`, and a kind of
 `GradientSettings` that names it. `tests/training/test_gradient_surgery.py` finds it by itself.
 """

@@ -181,7 +181,7 @@ class GradNorm(Weighting):
 
     G_i, the norm of the gradient of lambda_i L_i in the last shared layer, is led towards mean(G) r_i^alpha, where r_i
     is how far the task's loss is from its start in comparison with the others. We differ in L_i(0), the mean of the
-    first `start_updates` batches, since CTC's very first losses say little; and in leaving out of an update the tasks
+    first `start_updates` batches, since CTC's first losses are uninformative; and in leaving out of an update the tasks
     that the batch has nothing of.
 
     Args:

@@ -56,7 +56,7 @@ def test_segments_fill_the_utterance():
     assert articulation([], 0.3)[SPEECH] == [0]
 
 
-def test_phones_lie_where_they_are_heard():
+def test_phones_lie_where_they_are_spoken():
     """A hiss between two vowels: the energy above 4 kHz is in its segment."""
     speech = espeak().speak("assa", Delivery(espeak().voice("it")))
     rate, phones = espeak().sample_rate_hz, speech.phones

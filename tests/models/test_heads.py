@@ -279,7 +279,7 @@ def test_a_head_is_pooling_and_an_output_layer(kind, noisy):
     np.testing.assert_allclose(found, pooled(head.pooling, noisy, NUM_FRAMES) @ kernel + bias, rtol=1e-4, atol=1e-5)
 
 
-def test_a_head_over_frames_looks_at_each_by_itself(noisy):
+def test_a_head_over_frames_uses_each_by_itself(noisy):
     head = PooledHead("top", DIM, 3, None, name="phones")
     head.build(None)
     randomized(head)

@@ -1,4 +1,4 @@
-"""Training as a whole: it learns, each language by its own head; and wherever it is killed, it goes on exactly."""
+"""Training as a whole: it learns, each language by its own head; and wherever it is killed, it resumes exactly."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ from speech_mtl.settings.recipe import Recipe
 
 @pytest.fixture(scope="module")
 def memory() -> dict[str, Run]:
-    """Runs that several tests look at."""
+    """runs that several tests use."""
     return {}
 
 
@@ -197,7 +197,7 @@ def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short:
         train(recipe.overridden({"training.num_updates": 6}), short.path, of_plan=True)
 
 
-def test_a_run_that_stopped_early_goes_on_with_more_patience(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+def test_a_run_that_stopped_early_resumes_with_more_patience(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
     rates = {"training.learning_rate": 1e-9, "training.final_learning_rate": 1e-9}
     at_once = {"training.patience": 1, "training.cooldown_updates": 0, "training.num_updates": 8}
     recipe = tiny_recipe.overridden(rates | at_once)
@@ -215,7 +215,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(tiny_recipe: Recipe
 # --- Speech that changes
 
 
-def test_a_run_whose_speech_has_changed_is_refused_or_goes_on_if_accepted(short: Run):
+def test_a_run_whose_speech_has_changed_is_refused_or_resumes_if_accepted(short: Run):
     path = manifest_path(short.recipe().data.dir, "bb", "train")
     path.write_text(path.read_text().replace('"abcd"', '"abca"', 1))
     recipe = short.recipe().overridden({"training.num_updates": 4})
@@ -325,7 +325,7 @@ def assert_same_end(run: Run, reference: Run) -> None:
     assert timeless_log(run) == timeless_log(reference)
 
 
-def test_looks_and_the_end_have_the_running_mean_of_the_weights(varied: Recipe, tmp_path: Path, untraced: None):
+def test_validations_and_the_end_have_the_running_mean_of_the_weights(varied: Recipe, tmp_path: Path, untraced: None):
     recipe = varied.overridden({"training.select": "last", "training.num_updates": 4})
     run = train(recipe, tmp_path / "run")
     checkpoint, best = run.path / "checkpoints" / "000004", run.path / "best" / "000004"
@@ -436,7 +436,7 @@ def test_dev_transcripts_without_any_text_are_refused(tiny_recipe: Recipe, tmp_p
         train(tiny_recipe, tmp_path / "run")
 
 
-def test_a_run_goes_on_though_the_recipe_lists_its_languages_in_another_order(
+def test_a_run_resumes_though_the_recipe_lists_its_languages_in_another_order(
     tiny_recipe: Recipe, tmp_path: Path, untraced: None
 ):
     recipe = tiny_recipe.overridden({"training.num_updates": 2})

@@ -1,4 +1,4 @@
-"""A comparison, stopped in the middle and started again; every test looks at the same one."""
+"""A comparison, stopped in the middle and started again; all tests use the same one."""
 
 import json
 import os
@@ -188,8 +188,8 @@ def test_curves_are_those_of_the_log_and_the_protocol_is_that_of_the_recipe(comp
     curves = json.loads((compared.folder / "curves.json").read_text())["learning"]
     assert Counter(one["run"] for one in curves) == Counter(set(compared.trained))
     for one in curves:
-        (look,) = map(json.loads, (compared.folder / "runs" / one["run"] / "log.jsonl").read_text().splitlines())
-        assert one["errors"] == [round(fmean(look["dev_cer"].values()), 4)]
+        (validation,) = map(json.loads, (compared.folder / "runs" / one["run"] / "log.jsonl").read_text().splitlines())
+        assert one["errors"] == [round(fmean(validation["dev_cer"].values()), 4)]
         assert (one["updates"], one["best"], one["stopped"]) == ([2], 2, False)
         assert (one["budget_s"] is None) == (one["run"] == "pretrain-seed0")
     assert json.loads((compared.folder / "provenance.json").read_text())["protocol"] == "equal_speech"
@@ -300,14 +300,14 @@ def test_the_report_lies_beside_the_rows(compared: Compared):
     )
 
 
-def test_what_was_heard_is_that_of_the_runs(compared: Compared):
+def test_hypotheses_are_those_of_the_runs(compared: Compared):
     (test_set,) = read_test_sets(compared.folder / "hypotheses.jsonl")
     assert (test_set.language, set(test_set.speakers)) == ("aa", {"s0", "s1"})
     assert len(test_set.hypotheses) == 4
     for row in compared.rows:
         if row["split"] == "test":
-            heard = test_set.hypotheses[Model(row["arm"], row["budget_s"], row["seed"])]
-            assert row["cer"] == pytest.approx(jiwer.cer(test_set.references, heard))
+            hypotheses = test_set.hypotheses[Model(row["arm"], row["budget_s"], row["seed"])]
+            assert row["cer"] == pytest.approx(jiwer.cer(test_set.references, hypotheses))
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ REFERENCES = ["ab cd", "ef gh", "ij", "kl mn op"] * 5
 
 
 def row(arm: Arm, budget_s: float, test_set: TestSet) -> Any:
-    heard = test_set.hypotheses[Model(arm, budget_s, 0)]
+    hypotheses = test_set.hypotheses[Model(arm, budget_s, 0)]
     return {
         **{"recipe": "r", "arm": arm, "budget_s": budget_s, "seed": 0},
-        **measured_row(test_set.language, "test", score(test_set.references, heard)),
+        **measured_row(test_set.language, "test", score(test_set.references, hypotheses)),
         **{"num_updates": 5, "num_parameters": 9, "wall_time_s": 2.0},
     }
 
@@ -43,8 +43,8 @@ def results() -> Results:
     test_set = TestSet("cs", True, [str(i) for i in range(20)], [None] * 20, list(REFERENCES))
     rows = []
     for arm, budget_s, wrong in (("alone", 600.0, 8), ("alone", 1200.0, 2), ("joint", 600.0, 4)):
-        heard = ["x" + text[1:] if i < wrong else text for i, text in enumerate(REFERENCES)]
-        test_set.add(Model(Arm(arm), budget_s, 0), test_set.ids, heard)
+        hypotheses = ["x" + text[1:] if i < wrong else text for i, text in enumerate(REFERENCES)]
+        test_set.add(Model(Arm(arm), budget_s, 0), test_set.ids, hypotheses)
         rows.append(row(Arm(arm), budget_s, test_set))
     return Results(origin(200), rows, [test_set])
 

@@ -154,7 +154,7 @@ def test_what_is_unknown_is_no_error(kind):
 
 
 @every_kind
-def test_what_is_heard_has_the_form_of_a_label(kind):
+def test_what_is_decoded_has_the_form_of_a_label(kind):
     """Apart from the ends of the frames, which the outputs do not have."""
     case, task = CASES[kind], make(kind)
     for expected, said in zip(case.values, case.perfect(known_values(kind)), strict=True):
@@ -209,8 +209,8 @@ def test_accuracy_equals_sklearn():
     task = Classes("mood", "mood", ["a", "b", "c"])
     outputs, values = generator.normal(size=(50, 3)), generator.integers(0, 3, 50).astype("float32")
     values[40:] = NAN
-    heard = [task.decode(one) for one in outputs[:40]]
-    expected = metrics.accuracy_score([task.classes[int(value)] for value in values[:40]], heard)
+    decoded = [task.decode(one) for one in outputs[:40]]
+    expected = metrics.accuracy_score([task.classes[int(value)] for value in values[:40]], decoded)
     assert 0.1 < expected < 0.9
     assert added_up(task, outputs, values) == pytest.approx(expected)
 

@@ -143,7 +143,7 @@ def shortened(name: str, longest: int = LONGEST_NAME) -> str:
 
 def name_styles(figure: Figure, styles: Mapping[str, ArmStyle], **changes: Any) -> Figure:
     """Names styles above the plot, in as many columns as fit; the figure grows by their rows."""
-    handles = [Line2D([], [], **look.drawn(**changes)) for look in styles.values()]
+    handles = [Line2D([], [], **style.drawn(**changes)) for style in styles.values()]
     labels = [shown(shortened(name)) for name in styles]
     num_columns = next(number for number in range(len(labels), 0, -1) if number == 1 or _width(labels, number) <= 74)
     width, height = figure.get_size_inches()

@@ -1,4 +1,4 @@
-"""Plots of how the runs of a comparison were trained: errors, losses and weights by update, worth of pretraining."""
+"""Plots of the training of runs: errors, losses and loss weights by update, and the effect of pretraining."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
@@ -103,12 +103,14 @@ def _draw_runs(
     styles = style.arm_styles(series(one) for own in panels for one in own)
     for axes, own in zip(places, panels, strict=True):
         for one in own:
-            look = styles[series(one)]
+            arm_style = styles[series(one)]
             updates, errors = [one.first + update for update in one.updates], [100 * error for error in one.errors]
-            axes.plot(updates, errors, color=look.colour, linestyle=look.line, linewidth=1, alpha=0.75)
-            inside = look.colour if one.stopped else PAPER
+            axes.plot(updates, errors, color=arm_style.colour, linestyle=arm_style.line, linewidth=1, alpha=0.75)
+            inside = arm_style.colour if one.stopped else PAPER
             place = one.first + one.best, 100 * one.error
-            axes.plot(*place, color=look.colour, marker=look.marker, markerfacecolor=inside, zorder=3, clip_on=False)
+            axes.plot(
+                *place, color=arm_style.colour, marker=arm_style.marker, markerfacecolor=inside, zorder=3, clip_on=False
+            )
     return _finished(figure, places, [error for own in panels for one in own for error in one.errors], styles)
 
 
@@ -116,12 +118,15 @@ def draw_after_pretraining(points: Sequence[AfterPretraining]) -> Figure:
     """A panel for each amount of speech, a colour for each arm whatever its variant."""
     budgets_s = sorted({one.budget_s for one in points})
     figure, panels = _grid(list(map(words.speech, budgets_s)), "Validation error of pretraining, %")
-    styles = {name: look._replace(line="") for name, look in style.arm_styles(o.arm.base.name for o in points).items()}
+    styles = {
+        name: arm_style._replace(line="")
+        for name, arm_style in style.arm_styles(o.arm.base.name for o in points).items()
+    }
     for axes, budget_s in zip(panels, budgets_s, strict=True):
         for one in points:
             if one.budget_s == budget_s:
-                look = styles[one.arm.base.name]
-                axes.plot(100 * one.pretraining, 100 * one.cer, color=look.colour, marker=look.marker)
+                arm_style = styles[one.arm.base.name]
+                axes.plot(100 * one.pretraining, 100 * one.cer, color=arm_style.colour, marker=arm_style.marker)
     return _finished(figure, panels, [one.cer for one in points], styles)
 
 

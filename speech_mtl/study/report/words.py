@@ -138,16 +138,16 @@ def answer(summary: Summary) -> str:
     errors = {(arm.arm, arm.budget_s): arm.cer.value for arm in summary.arms}
     best = min(there, key=lambda one: (_rank(one.hours), errors.get((one.arm, one.budget_s), 0.0)))
     among = f", the best of {len(there)} ways tried at this amount" if len(there) > 1 else ""
-    sentence = f"With auxiliary languages ({best.arm}{among}), {_worth(best)}."
+    sentence = f"With auxiliary languages ({best.arm}{among}), {_equivalence(best)}."
     largest = max((e for e in offered if e.arm == best.arm), key=lambda one: one.budget_s)
-    return sentence if largest is best else f"{sentence} Trained the same way, {_worth(largest)}."
+    return sentence if largest is best else f"{sentence} Trained the same way, {_equivalence(largest)}."
 
 
 def _rank(hours: Hours) -> tuple[int, float]:
     return (">", "=", "<").index(hours.relation), -hours.hours
 
 
-def _worth(equivalent: EquivalentHours) -> str:
+def _equivalence(equivalent: EquivalentHours) -> str:
     relation = equivalent.hours.relation
     alone = f"{alone_text(equivalent.hours, spelled=True)} {alone_interval(equivalent)}".rstrip()
     limit = {"=": "", ">": ", the most that was measured", "<": ", the least that was measured"}[relation]
@@ -156,14 +156,11 @@ def _worth(equivalent: EquivalentHours) -> str:
         "saves": "",
         "costs": "; here they do harm",
         "no difference": "; no difference",
-        "not significant": "; the interval holds F = 1, so this may be chance",
+        "not significant": "; not significant, the interval contains F = 1",
     }[saving(equivalent)]
     amount = speech(equivalent.budget_s, spelled=True)
-    does = "does" if amount.startswith("1 ") else "do"
-    return (
-        f"{amount} {does} {'what ' if relation == '=' else ''}{alone} do alone{limit}:"
-        f" F {'= ' if relation == '=' else ''}{factor}{verdict}"
-    )
+    are = "is" if amount.startswith("1 ") else "are"
+    return f"{amount} {are} equivalent to {alone} of alone{limit}: F {'= ' if relation == '=' else ''}{factor}{verdict}"
 
 
 def what_is_missing(summary: Summary) -> str:

@@ -71,7 +71,7 @@ def aligned(reference: str, hypothesis: str, spaced: bool = True) -> list[tuple[
     output = process([reference], [hypothesis])
     pairs: list[tuple[str | None, str | None]] = []
     for chunk in output.alignments[0]:
-        reference: Sequence[str] = output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]
-        hypothesis: Sequence[str] = output.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]
-        pairs += zip_longest(reference, hypothesis)
+        wanted: Sequence[str] = output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]
+        found: Sequence[str] = output.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]
+        pairs += zip_longest(wanted, found)
     return pairs

@@ -53,7 +53,7 @@ class LearningCurve:
         arm: The first arm that needs it.
         budget_s: Seconds of target speech; None where the target is not in it: pretraining.
         of: Whose error: a language, or the mean of several.
-        first: Updates with the target in the runs that it goes on from.
+        first: Updates with the target in the runs that it was initialised from.
         updates: When; of many validations, some.
         errors: Character error rates.
         best: The update whose weights were taken.

@@ -99,24 +99,24 @@ def answer(*found, **changes) -> str:
 
 def test_answer():
     assert words.answer(FULL) == (
-        "With auxiliary languages (pretrain_finetune, the best of 3 ways tried at this amount), 10 minutes do what 19"
-        " minutes (15–24 min) do alone: F = 1.9 (1.5–2.4). Trained the same way, 40 minutes do more than 40 minutes do"
-        " alone, the most that was measured: F > 1.0."
+        "With auxiliary languages (pretrain_finetune, the best of 3 ways tried at this amount), 10 minutes are"
+        " equivalent to 19 minutes (15–24 min) of alone: F = 1.9 (1.5–2.4). Trained the same way, 40 minutes are"
+        " equivalent to more than 40 minutes of alone, the most that was measured: F > 1.0."
     )
     assert answer(equivalent("joint", 600, 7, 6, 8)) == (
-        "With auxiliary languages (joint), 10 minutes do what 7.0 minutes (6.0–8.0 min) do alone: F = 0.70 (0.60–0.80);"
-        " here they do harm."
+        "With auxiliary languages (joint), 10 minutes are equivalent to 7.0 minutes (6.0–8.0 min) of alone: F = 0.70"
+        " (0.60–0.80); here they do harm."
     )
     assert answer(equivalent("joint", 600, 10, 10, 12, relations="<<=")) == (
-        "With auxiliary languages (joint), 10 minutes do less than 10 minutes (< 10 to 12 min) do alone, the least that"
-        " was measured: F < 1.0 (< 1.0 to 1.2); the interval holds F = 1, so this may be chance."
+        "With auxiliary languages (joint), 10 minutes are equivalent to less than 10 minutes (< 10 to 12 min) of alone,"
+        " the least that was measured: F < 1.0 (< 1.0 to 1.2); not significant, the interval contains F = 1."
     )
 
 
 def test_no_difference_is_no_harm():
     assert answer(equivalent("joint", 600, 10, 10, 10)) == (
-        "With auxiliary languages (joint), 10 minutes do what 10 minutes (10–10 min) do alone: F = 1.0 (1.0–1.0); no "
-        "difference."
+        "With auxiliary languages (joint), 10 minutes are equivalent to 10 minutes (10–10 min) of alone: F = 1.0"
+        " (1.0–1.0); no difference."
     )
 
 
