@@ -37,7 +37,7 @@ SAMPLE_RATE_HZ = 16000
 # Variants of espeak's voices, chosen by measurement: German words spoken by each were told apart by comparing with
 # the plain voice, and none is clipped. Left out are variants that failed, near copies of one another across splits,
 # whispering ones, which have no pitch and so no tones, and those that speak half as fast again as the rest. Speakers of
-# dev and test are never heard in training.
+# dev and test are not in training.
 VARIANTS = {
     "train": (
         *("m1", "m2", "m3", "m4", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "croak", "klatt3", "klatt6"),

@@ -31,7 +31,7 @@ def recipe_of(
     languages = list(NUM_TOKENS)[: len(dims)]
     columns = [
         {"languages": [name], "encoder": {**ENCODER, "dim": dim}, "hears": sources}
-        for name, dim, logits_of in zip(languages, dims, lateral_inputs, strict=False)
+        for name, dim, sources in zip(languages, dims, lateral_inputs, strict=False)
     ]
     return tiny_recipe.overridden(
         {

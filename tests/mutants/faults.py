@@ -117,7 +117,7 @@ FAULTS = (
     Mutant("early stopping ends arms whose updates are held equal", "_effort", "validations + 1", "validations - 1",
            ("test_protocols", "test_arms")),
     Mutant("joint arms have fewer updates of the target than alone", "whole",
-           "round((updates - ramped) / _share(recipe))", "round(updates - ramped)", ("test_protocols",)),
+           "round((updates - ramped) / _target_fraction(recipe))", "round(updates - ramped)", ("test_protocols",)),
     # Weights of tasks and their gradients
     Mutant("PCGrad adds what conflicts", "PCGrad.combine", "own[other] -= product", "own[other] += product",
            ("test_gradient_surgery",)),

@@ -253,16 +253,16 @@ def test_a_method_can_be_repeated_for_language_after_language(
     runs = [trained]
     for language in ("cc", "dd"):
         runs.append(taught(runs[-1], language, method, make_corpus, tmp_path))
-    languages_of = [
+    hypotheses = [
         {language: load_recognizer(run).transcribe(waveforms, language) for language in run.recipe().languages}
         for run in runs
     ]
-    assert [list(languages) for languages in languages_of] == [
+    assert [list(languages) for languages in hypotheses] == [
         ["aa", "bb"],
         ["aa", "bb", "cc"],
         ["aa", "bb", "cc", "dd"],
     ]
-    for before, after in pairwise(languages_of):
+    for before, after in pairwise(hypotheses):
         for language in before:
             same = [(h.text, h.score) for h in before[language]] == [(h.text, h.score) for h in after[language]]
             assert same or method == "finetune", language

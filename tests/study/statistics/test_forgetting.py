@@ -15,8 +15,8 @@ REFERENCES = ["abcd", "efgh", "ijkl", "mnop"]
 def made_up(hypotheses: dict[Model, list[str]]) -> TestSet:
     ids = [str(i) for i in range(len(REFERENCES))]
     made = TestSet("de", True, ids, [None] * 4, REFERENCES)
-    for model, hypotheses in hypotheses.items():
-        made.add(model, ids, hypotheses)
+    for model, texts in hypotheses.items():
+        made.add(model, ids, texts)
     return made
 
 
