@@ -173,7 +173,7 @@ def test_a_control_is_never_the_answer():
 
 
 def test_one_minute_is_singular():
-    assert "1 minute is equivalent to what 2.0 minutes" in answer(equivalent("joint", 60, 2, 1.5, 3))
+    assert "1 minute is equivalent to 2.0 minutes" in answer(equivalent("joint", 60, 2, 1.5, 3))
 
 
 def test_answer_without_equivalent_hours():
