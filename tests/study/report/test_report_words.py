@@ -181,7 +181,7 @@ def test_answer_without_equivalent_hours():
     assert answer(arms=[arm_summary("joint", 600, 0.2, None)]).endswith("available: alone was not measured.")
     assert answer(arms=[]).endswith("available: no arm was measured.")
     assert answer().endswith("do not allow it; the notes give reasons.")
-    assert answer(notes=[]).endswith("does not allow it.")
+    assert answer(notes=[]).endswith("do not allow it.")
 
 
 def test_answer_of_a_transfer_map():
