@@ -3,7 +3,7 @@
 python -m benchmarks.prediction [--out benchmarks/prediction.json]
 
 Of every comparison in recipes/ with four budgets or more the largest are left out, or the smallest: all seeds together,
-and each by itself. Made-up comparisons, whose curves are known, say how often an interval holds.
+and each by itself. Made-up comparisons, whose curves are known, show how often an interval contains the truth.
 """
 
 import argparse
@@ -107,8 +107,8 @@ def _left_out(test_set: TestSet, arm: Arm) -> Iterator[dict]:
 
 
 def _sampled(test_set: TestSet, models: Sequence[Model]) -> Bootstrap:
-    heard = {model: test_set.hypotheses[model] for model in models}
-    return bootstrap(replace(test_set, hypotheses=heard, label_errors={}), NUM_REPLICATIONS)
+    hypotheses = {model: test_set.hypotheses[model] for model in models}
+    return bootstrap(replace(test_set, hypotheses=hypotheses, label_errors={}), NUM_REPLICATIONS)
 
 
 def _row(case: Case) -> dict:

@@ -1,4 +1,4 @@
-"""What a result says about how it came about, and how it is written: JSON, and the same as Markdown tables."""
+"""Provenance of results, and result files: JSON, and the same as Markdown tables."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def _about(result: dict, made_from: str) -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says; None outside a repository."""
+    """Output of git; None outside a repository."""
     try:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -27,7 +27,7 @@ from speech_mtl.study.report.tables import (
     hours_table,
     tasks_table,
 )
-from speech_mtl.study.results import Results, figures_of, load
+from speech_mtl.study.results import Results, json_files, load
 from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Forgotten, Generation, TaskError
 
 
@@ -119,23 +119,23 @@ def _malformed(where: str, received: str) -> InputError:
         expected=f"<!-- results: PATH.json KIND -->, KIND being one of {', '.join(TABLE_KINDS)}; after tasks "
         f"may come any tasks; or {_BLOCK_END}",
         received=received,
-        action="mend the comment",
+        action="fix the comment",
     )
 
 
 def refuse_drift(results: Results, folder: Path) -> None:
-    """Compares the figures in a folder with what the results beside them give.
+    """Compares the numbers in a folder with what the results beside them give.
 
     Raises:
         InputError: One is missing or differs.
     """
-    for name, text in figures_of(results.summary).items():
+    for name, text in json_files(results.summary).items():
         path = folder / name
         if path.is_file() and read_text(path) == text:
             continue
         raise InputError(
             f"{path} differs from the results that lie beside it",
-            expected="figures as `speech-mtl report` computes them",
+            expected="numbers as `speech-mtl report` computes them",
             received="another text" if path.is_file() else "no such file",
             action=f"speech-mtl report {quote(str(folder))}",
         )

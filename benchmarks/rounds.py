@@ -37,14 +37,14 @@ class Rounds:
 
     def summary(self, first: str) -> dict:
         """Figures for the result file; ratios are `first`'s speed over each other's."""
-        figures: dict = {"rounds": len(self.speeds[first]), "others_busy_processors": self.others}
+        numbers: dict = {"rounds": len(self.speeds[first]), "others_busy_processors": self.others}
         for name, speeds in self.speeds.items():
-            figures[name] = {
+            numbers[name] = {
                 "audio_s_per_s": spread([speed.audio_s / speed.seconds.wall for speed in speeds]),
                 "audio_s_per_cpu_s": spread([speed.audio_s / speed.seconds.cpu for speed in speeds]),
             }
-        figures["ratios"] = {name: self._ratio(first, name) for name in self.speeds if name != first}
-        return figures
+        numbers["ratios"] = {name: self._ratio(first, name) for name in self.speeds if name != first}
+        return numbers
 
     def _ratio(self, first: str, other: str) -> dict:
         pairs = list(zip(self.speeds[first], self.speeds[other], strict=True))

@@ -17,8 +17,8 @@ share of the processors. LIST is a YAML file:
 LIST may also be the folder of a recipe: then `speech-mtl compare` runs so, into the folder of the runs.
 
 Each is one `speech-mtl train` in a process of its own, in the order of the list, the first seed of all of them first.
-Started again, finished ones are not trained again, and others go on from their checkpoints. Rows are written while
-trainings run, so that nothing is lost where the time ends. Only dev errors are looked at.
+Started again, finished ones are not trained again, and others resume from their checkpoints. Rows are written while
+trainings run, so that nothing is lost where the time ends. Only dev errors are used.
 """
 
 import argparse
@@ -49,7 +49,7 @@ from speech_mtl.settings.recipe_file import RECIPE, load_recipe
 from speech_mtl.settings.section import Seed
 
 TICK_S = 2.0
-"""Seconds between two looks at the processes."""
+"""Seconds between two checks of the processes."""
 ON_DEMAND = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 """Keeps JAX from taking most of the GPU's memory for one process."""
 UPDATES = (300, 600, 1200, 1800, 2400, 3600)
@@ -59,7 +59,7 @@ PLATEAU = 0.9
 
 
 class Experiments(BaseModel):
-    """What LIST says."""
+    """The content of LIST."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -117,14 +117,14 @@ class Training:
         return [*train, str(self.settings_path), "--out", str(self.run), "--quiet"]
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Begins, or goes on."""
+        """Begins, or resumes."""
         self.run.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.settings_path, self.recipe.to_yaml())
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, env={**os.environ, **environment})
         self.state = "running"
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Sees whether it has ended."""
         if self.process is not None and self.state == "running" and (code := self.process.poll()) is not None:
             self.state = "failed" if code else "finished"
@@ -140,19 +140,19 @@ class Training:
             self.state = "stopped"
 
     def row(self) -> dict:
-        """What the result file says of it."""
-        logged = list(_looks(self.run / "log.jsonl"))
-        heard_s = accumulate(one["audio_s"] for one in logged)
-        looks = [
+        """its entry in the result file."""
+        logged = list(_validations(self.run / "log.jsonl"))
+        audio_used_s = accumulate(one["audio_s"] for one in logged)
+        validations = [
             {
                 "update": one["update"],
                 "dev_error": _mean(one["dev_cer"].values()),
                 "audio_s": round(audio_s, 1),
                 "wall_time_s": one["wall_time_s"],
             }
-            for one, audio_s in zip(logged, heard_s, strict=True)
+            for one, audio_s in zip(logged, audio_used_s, strict=True)
         ]
-        row = {"name": self.name, "seed": self.seed, "state": self.state, "looks": looks}
+        row = {"name": self.name, "seed": self.seed, "state": self.state, "looks": validations}
         if self.state == "failed":
             began = self.process is not None
             row["message"] = self.log_path.read_text("utf-8")[-1000:] if began else f"{self.after} failed"
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="result file; benchmarks/NAME-OF-LIST.json if not given")
     parser.add_argument("--runs", type=Path, help="folder of the runs; runs/NAME-OF-LIST if not given")
     parser.add_argument("--max-s", type=float, default=float("inf"), help="seconds after which all are stopped")
-    parser.add_argument("settings", nargs="*", help="key=value of all trainings, over what the list says")
+    parser.add_argument("settings", nargs="*", help="key=value of all trainings, in addition to the list")
     arguments = parser.parse_intermixed_args()
     ends = time.monotonic() + arguments.max_s
     out = arguments.out or ROOT / "benchmarks" / f"{arguments.list.stem}.json"
@@ -206,7 +206,7 @@ def compare(recipe: Path, runs: Path, jobs: int, max_s: float, settings: Sequenc
         try:
             return process.wait(None if max_s == float("inf") else max_s)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)  # what is trained is saved, and the same command goes on
+            process.send_signal(signal.SIGINT)  # what is trained is saved, and the same command resumes
             return process.wait()
 
 
@@ -263,7 +263,7 @@ def run(
     by_name = {(one.name, one.seed): one for one in trainings}
     while time.monotonic() - began < max_s:
         for one in trainings:
-            one.look()
+            one.check()
         waiting = [one for one in trainings if one.state == "waiting"]
         running = [one for one in trainings if one.state == "running"]
         for one in waiting:
@@ -338,7 +338,7 @@ def _shares(jobs: int, runs: Path) -> dict[str, str]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Dev errors at some updates: mean over the seeds that came so far (smallest-largest)."""
-    errors = [{look["update"]: look["dev_error"] for look in row["looks"]} for row in rows]
+    errors = [{validation["update"]: validation["dev_error"] for validation in row["looks"]} for row in rows]
     updates = [update for update in UPDATES if any(update in own for own in errors)]
     lines = []
     for name in dict.fromkeys(row["name"] for row in rows):
@@ -346,18 +346,25 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
         cells = [_cell([one[update] for one in own if update in one]) for update in updates]
         left = (min((update for update, error in one.items() if error < PLATEAU), default="-") for one in own)
         lines.append([name, *cells, ", ".join(map(str, left)), ", ".join(str(max(one, default=0)) for one in own)])
-    title = f"Dev error in % after so many updates; first look below {PLATEAU:.0%} and last update, by seed"
+    title = f"Dev error in % after so many updates; first validation below {PLATEAU:.0%} and last update, by seed"
     return Table(title, ("Training", *map(str, updates), f"below {PLATEAU:.0%}", "updates"), lines)
 
 
 def time_table(rows: Sequence[Mapping[str, Any]], below: Sequence[float]) -> Table:
-    """What the first look below each dev error had taken: means over the seeds; of a seed that got there."""
+    """Effort until the first validation below each dev error: means over the seeds; of a seed that got there."""
     lines = []
     for name, error in product(dict.fromkeys(row["name"] for row in rows), below):
         own = [row["looks"] for row in rows if row["name"] == name]
-        there = [next((look for look in looks if look["dev_error"] < error), None) for looks in own]
-        found = [look for look in there if look]
-        spent = [_mean(look[key] for look in found) for key in ("update", "audio_s", "wall_time_s")] if found else []
+        there = [
+            next((validation for validation in validations if validation["dev_error"] < error), None)
+            for validations in own
+        ]
+        found = [validation for validation in there if validation]
+        spent = (
+            [_mean(validation[key] for validation in found) for key in ("update", "audio_s", "wall_time_s")]
+            if found
+            else []
+        )
         cells = [f"{spent[0]:.0f}", f"{spent[1] / 60:.0f}", f"{spent[2] / 60:.1f}"] if spent else ["-"] * 3
         lines.append([name, f"{error:.0%}", *cells, f"{len(found)} of {len(own)}"])
     title = "Until the dev error was below"
@@ -376,8 +383,8 @@ def _mean(values: Iterable[float]) -> float:
     return sum(values) / len(values)
 
 
-def _looks(path: Path) -> Iterator[dict]:
-    """The looks in the log of a run, which may be written to just now."""
+def _validations(path: Path) -> Iterator[dict]:
+    """The validations in the log of a run, which may be written to just now."""
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []:
         if line.endswith("\n"):
             yield json.loads(line)

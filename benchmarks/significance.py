@@ -83,7 +83,7 @@ def _measured(num_rounds: int) -> dict:
 
 
 def _contestants() -> dict[str, Contestant]:
-    """All look for the 95 % interval of WER of B minus WER of A."""
+    """All compute the 95 % interval of WER of B minus WER of A."""
     import numpy as np
     from scipy.stats import bootstrap
 

@@ -27,7 +27,7 @@ NUM_SAMPLES = 16_411
 TEXTS = [f"{a}{b}{a}{b}" for a, b in zip("abcdefg", "bcdefga", strict=True)]
 """Of training."""
 DEPTH = 3
-"""How deep values are looked into."""
+"""Depth to which values are searched."""
 
 RECIPE = """
 name: traced
@@ -64,7 +64,7 @@ def write_speech(folder: Path) -> None:
 
 
 class Trace:
-    """Looks at every function of a package that is called between a manifest and a loss.
+    """Traces every function of a package that is called between a manifest and a loss.
 
     Attributes:
         package: Its folder.

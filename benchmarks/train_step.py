@@ -90,8 +90,8 @@ def _steps_table(rows: list[dict]) -> Table:
     return Table(title, heads, lines, num_text_columns=2)
 
 
-def _spread(figures: dict, decimals: int) -> str:
-    return "{median:.{d}f} ({min:.{d}f}-{max:.{d}f})".format(**figures, d=decimals)
+def _spread(numbers: dict, decimals: int) -> str:
+    return "{median:.{d}f} ({min:.{d}f}-{max:.{d}f})".format(**numbers, d=decimals)
 
 
 def _first_step_table(seconds: dict[str, dict]) -> Table:

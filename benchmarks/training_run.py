@@ -24,7 +24,7 @@ def main() -> None:
     """Trains a recipe for a few updates, and writes and prints what that cost besides the steps."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_run", description=__doc__)
     parser.add_argument("--recipe", type=Path, default=Path("recipes/human"))
-    parser.add_argument("--updates", type=int, default=400, help="updates to train for; dev sets are looked at twice")
+    parser.add_argument("--updates", type=int, default=400, help="updates to train for; there are two validations")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "training_run.json")
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe).overridden(
@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         result["figures"] = _measured(recipe.overridden({"data.cache_dir": f"{folder}/cache"}), Path(folder) / "run")
     lines = [[name.replace("_", " "), f"{value:g}"] for name, value in result["figures"].items()]
-    report(arguments.out, result, Table(f"A run of recipes/{recipe.name}", ("", "Figure"), lines))
+    report(arguments.out, result, Table(f"A run of recipes/{recipe.name}", ("", "Value"), lines))
 
 
 def _measured(recipe: Recipe, run_path: Path) -> dict[str, float]:

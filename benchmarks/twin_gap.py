@@ -2,8 +2,8 @@
 
 python -m benchmarks.twin_gap [--jobs 2] [--updates 600] [--seeds 0 1 2] [--out benchmarks/twin_gap.json]
 
-Recipe, speech, batches, schedule, decoding and validation set are the same; `ROWS` says what is not. Ours is trained by
-`speech_mtl.run.train`, the twin by the loop here, which takes its batches from the same plan. Dropout and
+Recipe, speech, batches, schedule, decoding and validation set are the same; `ROWS` lists the differences. Ours is
+trained by `speech_mtl.run.train`, the twin by the loop here, which takes its batches from the same plan. Dropout and
 SpecAugment have the same settings, but each backend draws by itself.
 
 Each training is a process with one thread; the first seed of all rows comes first. Its row is written when it ends:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from speech_mtl.run.build import TrainingPlan
 
 BUDGET_S = 600.0
-LOOKS = 4
+VALIDATIONS = 4
 NUM_FIRST = 50
 """Updates that both make without anything random."""
 SETTINGS: dict[str, Any] = {
@@ -104,7 +104,7 @@ ROWS = {
 """By name."""
 
 STARTS = ("twin", "twin-zero", "twin-pytorch_start", "twin-scaled-mean")
-"""Rows whose first weights are looked at."""
+"""Rows whose first weights are measured."""
 
 PAIRS = (
     ("twin", "product"),
@@ -196,18 +196,18 @@ def of_row(recipe: Recipe, row: Row, seed: int, updates: int) -> Recipe:
         "seed": seed,
         "training.num_updates": updates,
         "training.warmup_updates": updates // 4,
-        "training.evaluate_every": updates // LOOKS,
-        "training.patience": LOOKS,
+        "training.evaluate_every": updates // VALIDATIONS,
+        "training.patience": VALIDATIONS,
         f"languages.{target_of(recipe)}.budget_s": BUDGET_S,
     }
     return target_only(recipe).overridden({**SETTINGS, **length, **row.settings})
 
 
 def trained(name: str, seed: int, recipe: Recipe, runs: Path) -> dict:
-    """Trains one row in this process, and gives what the result file says of it."""
+    """Trains one row in this process, and gives its entry in the result file."""
     row, began, values = ROWS[name], time.perf_counter(), recipe.of_one_run()
     train = train_product if row.who == "product" else train_twin
-    looks = train(recipe, row, runs / str(recipe.training.num_updates) / f"{name}-{seed}")
+    validations = train(recipe, row, runs / str(recipe.training.num_updates) / f"{name}-{seed}")
     return {
         "name": name,
         "who": row.who,
@@ -216,7 +216,7 @@ def trained(name: str, seed: int, recipe: Recipe, runs: Path) -> dict:
         "zero_branches": values["encoder.zero_branches"],
         "settings": dict(row.settings) | ({"intermediate_ctc": True} if row.intermediate else {}),
         "seed": seed,
-        "looks": looks,
+        "looks": validations,
         "updates": recipe.training.num_updates,
         "audio_s": round(Prepared(recipe).audio_s(), 1),
         "wall_time_s": round(time.perf_counter() - began, 1),
@@ -286,41 +286,41 @@ def forward_of(twin: "Twin") -> Callable:
 
 
 def train_product(recipe: Recipe, _row: Row, run: Path) -> list[dict]:
-    """Looks at the validation set while our network trains."""
+    """Validates our network during training."""
     from speech_mtl.run.train import train
 
     train(recipe, run)
     records = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
-    return [_look(one["update"], one["dev_cer"], one["losses"]) for one in records]
+    return [_validation(one["update"], one["dev_cer"], one["losses"]) for one in records]
 
 
 def train_twin(recipe: Recipe, row: Row, _run: Path | None = None) -> list[dict]:
-    """Looks at the validation set while the twin trains."""
-    return [look for look, _ in twin_training(recipe, row)]
+    """Validates the twin during training."""
+    return [validation for validation, _ in twin_training(recipe, row)]
 
 
 def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
-    """Trains the twin; at each look at the validation set gives it and the twin, whose weights go on changing."""
+    """Trains the twin; yields each validation and the twin, whose weights still change."""
     import torch  # pyright: ignore[reportMissingImports]
 
     from benchmarks.pytorch_twin import make_train_step
     from speech_mtl.run.build import build_schedule, build_unfreezing
     from speech_mtl.run.evaluate import load_references
-    from speech_mtl.run.validation import DevLook
+    from speech_mtl.run.validation import DevEvaluation
 
     torch.set_num_threads(1)
     prepared, training = Prepared(recipe), recipe.training
     twin = new_twin(prepared, row)
     recognizer = prepared.recognizer(twin)
     references = {name: load_references(recipe, name, "dev", recognizer) for name in recipe.languages}
-    look_at = DevLook(recipe, recognizer, references)
+    evaluate_dev = DevEvaluation(recipe, recognizer, references)
     step = make_train_step(twin, training.weight_decay, training.clip_norm)
     rates, losses = build_schedule(training, build_unfreezing(prepared.model, training)), []
     for update, batch in enumerate(prepared.batches()):
         found, _ = step(batch, float(rates(update, training.num_updates)[0]))
         losses.append(float(found.sum() / batch.targets[TRANSCRIPT].sizes.sum()))
         if (update + 1) % training.evaluate_every == 0 or update + 1 == training.num_updates:
-            yield _look(update + 1, look_at()[1]["dev_cer"], losses), twin
+            yield _validation(update + 1, evaluate_dev()[1]["dev_cer"], losses), twin
             losses = []
 
 
@@ -390,15 +390,15 @@ def new_twin(prepared: Prepared, row: Row) -> "Twin":
     return twin
 
 
-def _look(update: int, cers: Mapping[str, float], losses: Sequence[float]) -> dict:
-    """A look, and the mean loss in nats a token of the updates since the one before."""
+def _validation(update: int, cers: Mapping[str, float], losses: Sequence[float]) -> dict:
+    """A validation, and the mean loss in nats a token of the updates since the one before."""
     (error,) = cers.values()
     return {"update": update, "dev_error": round(error, 5), "train_loss": round(float(np.mean(losses)), 4)}
 
 
 def errors_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Errors at each look: means over the seeds, and each seed at the end."""
-    updates = sorted({look["update"] for row in rows for look in row["looks"]})
+    """Errors at each validation: means over the seeds, and each seed at the end."""
+    updates = sorted({validation["update"] for row in rows for validation in row["looks"]})
     lines = []
     for name in ROWS:
         if not (own := [row for row in rows if row["name"] == name]):
@@ -455,7 +455,7 @@ def starts_table(starts: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _error(row: Mapping[str, Any], update: int) -> float:
-    return next(look["dev_error"] for look in row["looks"] if look["update"] == update)
+    return next(validation["dev_error"] for validation in row["looks"] if validation["update"] == update)
 
 
 def _percent(error: Any) -> str:

@@ -31,12 +31,12 @@ def main() -> None:
     report(arguments.out, result, _table(rows))
 
 
-def _measured(weightings: list[str], combinings: list[str], plan: Plan) -> list[dict]:
+def _measured(weightings: list[str], surgeries: list[str], plan: Plan) -> list[dict]:
     rows = []
     for number in NUM_LANGUAGES:
         with closing(Worker("speech_mtl", 1)) as worker:
             cases = {kind: (worker, Case("small", number, weighting=kind)) for kind in weightings}
-            cases |= {kind: (worker, Case("small", number, gradients=kind)) for kind in combinings}
+            cases |= {kind: (worker, Case("small", number, gradients=kind)) for kind in surgeries}
             rows.append({"num_tasks": number} | interleave(cases, SHAPES[0], plan).summary(FIRST))
     return rows
 

@@ -82,7 +82,7 @@ def languages(
     language_column: str | None = None,
     label_columns: str = "",
 ) -> list[str]:
-    """What the column of the language says, in all splits."""
+    """Values of the language column, in all splits."""
     asked = _asked(text_column, speaker_column, language_column, label_columns)
     tables = _tables(corpus, config, asked)
     if not tables:
@@ -206,7 +206,7 @@ def _with_splits(tables: Sequence[_Metadata]) -> Iterator[tuple[_Metadata, Row |
 
 
 def _split(row: Row | Unusable, found: _Metadata) -> str | None:
-    """What the column `split` says, else the table's folder, else the folder of the row's audio."""
+    """The split by the column `split`, else by the table's folder, else by the folder of the row's audio."""
     places = (_text(row, SPLIT_COLUMN), found.folder, posixpath.dirname(_text(row, found.file) or ""))
     return next(filter(None, map(_split_of, filter(None, places))), None)
 

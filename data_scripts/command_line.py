@@ -31,7 +31,7 @@ from speech_mtl.errors import InputError, printable, unusable_file
 from speech_mtl.screen import Screen
 
 ALLOW_SKIPPED = 0.01
-"""The share of a split's utterances that may be unusable before a script gives up."""
+"""Fraction of a split's utterances that may be unusable before a script gives up."""
 
 ALREADY_THERE = "{} is there already and is left as it is (--overwrite makes it again)"
 
@@ -49,15 +49,15 @@ CHUNK = 512
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One utterance as its corpus has it, before anyone has looked at the audio.
+    """One utterance as its corpus has it, before its audio is checked.
 
     Attributes:
         id: Unique within its split.
         audio: The audio file, in any format that libsndfile opens.
         text: The transcript, unchanged; empty if the corpus has none.
-        speaker: Who speaks; None if the corpus does not say.
-        source: Where the corpus says so, as `file:line`, for messages.
-        labels: What else it says, by name. An utterance of which a label is known may be without transcript.
+        speaker: The speaker; None if the corpus does not name one.
+        source: Its place in the corpus, as `file:line`, for messages.
+        labels: Its other labels, by name. An utterance with a known label may have no transcript.
     """
 
     id: str
@@ -168,18 +168,18 @@ def with_ids(records: Sequence[Record | Unusable]) -> list[Record | Unusable]:
 
 
 def _inside(name: str) -> list[str]:
-    """The parts of a path, without those that only say where to begin."""
+    """The parts of a path, without its root and `.`."""
     return [part for part in PurePosixPath(name).parts if part.strip("/") not in ("", "..")]
 
 
 def of_language(part: Part, where: str, rows: Sequence[T], tags: Sequence[str | None]) -> list[T]:
-    """The rows that are in the part's language; says how many others are left alone.
+    """The rows in the part's language; reports how many others are skipped.
 
     Args:
         part: What was asked for.
         where: Where the rows come from, for the message.
         rows: (N,); what is `Unusable` and of no known language is kept, as long as another row is.
-        tags: (N,) the language of each; None where the corpus does not say. If it says none at all, all are taken.
+        tags: (N,) the language of each; None where the corpus names none. If it never names one, all are taken.
     """
     if not any(tags):
         return list(rows)
@@ -192,7 +192,7 @@ def of_language(part: Part, where: str, rows: Sequence[T], tags: Sequence[str | 
             others[tag or "no language"] += 1
     if others:
         listed = ", ".join(f"{count:,} in {tag}" for tag, count in sorted(others.items()))
-        part.screen.say(printable(f"{where}: {len(ours):,} rows in {part.language}; left alone: {listed}"))
+        part.screen.say(printable(f"{where}: {len(ours):,} rows in {part.language}; skipped: {listed}"))
     return [] if all(isinstance(row, Unusable) for row in ours) else ours
 
 
@@ -234,7 +234,7 @@ def make_manifests(
         data_dir: Manifests go to `data_dir/LANGUAGE/{train,dev,test}.jsonl`.
         languages: BCP 47 tags; None if the corpus itself tells.
         overwrite: Make manifests again that are there already.
-        allow_skipped: The largest share of a split's utterances that may be unusable.
+        allow_skipped: The largest fraction of a split's utterances that may be unusable.
         screen: Shows messages and progress; None for a new one.
         **options: The corpus's own options.
 
@@ -275,7 +275,8 @@ def corpus_app(corpus: Corpus) -> typer.Typer:
         ] = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Make manifests again that are there.")] = False,
         allow_skipped: Annotated[
-            float, typer.Option(min=0.0, max=1.0, help="The share of a split that may be unusable; 0 for none at all.")
+            float,
+            typer.Option(min=0.0, max=1.0, help="The fraction of a split that may be unusable; 0 for none at all."),
         ] = ALLOW_SKIPPED,
         **options: Any,
     ) -> None:
@@ -292,7 +293,7 @@ def corpus_app(corpus: Corpus) -> typer.Typer:
 
 
 def report_input_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Wraps a command so that what the user can mend is printed to standard error, without a traceback.
+    """Wraps a command so that what the user can fix is printed to standard error, without a traceback.
 
     That is an `InputError`, and what the operating system refuses; the exit code is 2.
     """
@@ -305,9 +306,9 @@ def report_input_errors(command: Callable[..., None]) -> Callable[..., None]:
             Screen().say(f"Error: {error}")
             raise typer.Exit(2) from None
         except OSError as error:
-            if (mendable := unusable_file(error)) is None:
+            if (fixable := unusable_file(error)) is None:
                 raise
-            Screen().say(f"Error: {mendable}")
+            Screen().say(f"Error: {fixable}")
             raise typer.Exit(2) from None
 
     return wrapped
@@ -380,7 +381,7 @@ def _make_manifest(
 
 
 def _warn_of_other_origin(path: Path, part: Part) -> None:
-    """Says so where a manifest that is left as it is was made of something else than what is asked for now."""
+    """Warns if an existing manifest was made from other input than now asked for."""
     utterances = list(read_manifest(path))
     if others := {utterance.language for utterance in utterances} - {part.language}:
         part.screen.warn(f"{path}: its lines are in {', '.join(sorted(others))}, not in {part.language}")
@@ -491,7 +492,7 @@ def _check_skipped(part: Part, num_usable: int, skipped: Counter[str], allow_ski
             f"{where}: too many utterances cannot be used; nothing was written",
             expected=f"at most {allow_skipped:.2%} of {num_records:,} utterances" if allow_skipped else "none unusable",
             received=f"{skipped.total():,} of {num_records:,} unusable ({reasons})",
-            action="mend the corpus (each one is listed above), or raise --allow-skipped",
+            action="fix the corpus (each one is listed above), or raise --allow-skipped",
         )
 
 

@@ -29,7 +29,7 @@ def languages(corpus: str) -> list[str]:
 
 
 def records(part: Part) -> list[Record | Unusable] | None:
-    """The rows of a split's table, where its column `locale` says the language or nothing."""
+    """The rows of a split's table in the language, or without one, by its column `locale`."""
     folder = existing_folder(part.corpus, LAYOUT)
     if not (folder / "clips").is_dir():
         name = next((name for name in languages(part.corpus) if same_language(name, part.language)), part.language)
@@ -53,10 +53,12 @@ def records(part: Part) -> list[Record | Unusable] | None:
 
 
 def _warn_of_folder(part: Part, folder: Path) -> None:
-    """Says so where only the folder's name could tell the language, and tells another."""
+    """Warns if only the folder's name gives a language, and another one."""
     name = folder.resolve().name
     if is_form_of(name, name) and not is_form_of(part.language, name):  # a tag is a form of itself
-        part.screen.warn(f"{folder}: a folder of {name}, by its name, is taken as {part.language}: no locale says more")
+        part.screen.warn(
+            f"{folder}: a folder of {name}, by its name, is taken as {part.language}: there is no column locale"
+        )
 
 
 def _record(row: Row, clips: Path) -> Record:

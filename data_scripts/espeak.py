@@ -56,7 +56,7 @@ class _VoiceRecord(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How to say something.
+    """Settings of a synthesised utterance.
 
     Attributes:
         voice: One of `Espeak.languages`, with a variant or without: `sit/cmn+f3`.
@@ -74,7 +74,7 @@ class Delivery:
 
 
 class Speech(NamedTuple):
-    """What espeak said.
+    """Speech that espeak synthesised.
 
     Attributes:
         waveform: (S,) float32 in [-1, 1].
@@ -106,8 +106,8 @@ class Espeak:
         self._library: Any = self._open()
 
     def speak(self, text: str, delivery: Delivery) -> Speech:
-        """The speech; the same arguments give the same samples, whatever was said before."""
-        # What was said before lingers in espeak's static variables, beyond what espeak_Terminate resets (1.52), and
+        """The speech; the same arguments give the same samples, independent of earlier calls."""
+        # Earlier calls change espeak's static variables, beyond what espeak_Terminate resets (1.52), and
         # changes the samples. Loading the library afresh takes a third of a millisecond.
         self._close()
         self._library = self._open()
@@ -129,7 +129,7 @@ class Espeak:
         return Speech(waveform, [Phone(start / self.sample_rate_hz, _ipa(name)) for start, name in self._phones])
 
     def phonemes(self, text: str, voice: str) -> str:
-        """What espeak would say, in its own phoneme mnemonics."""
+        """The phonemes of a text, in espeak's mnemonics."""
         self._set_voice(voice)
         buffer = ctypes.create_string_buffer(text.encode())
         rest = ctypes.c_void_p(ctypes.addressof(buffer))
@@ -170,7 +170,7 @@ class Espeak:
         parts = language.lower().split("-")
         for length in range(len(parts), 0, -1):
             voice = self.languages.get("-".join(parts[:length]))
-            # The wheel lists a few voices without their dictionaries, which say nothing at all.
+            # The wheel lists a few voices without their dictionaries, which give no sound.
             if voice is not None and self.phonemes("a", voice):
                 return voice
         raise InputError(

@@ -80,7 +80,7 @@ def dataset_records(part: Part, config: str | None, asked: Columns) -> "Rows | N
 
 
 def _refuse_other_splits(dataset: "Dataset", split: str, where: str) -> None:
-    """Refuses rows that belong to another split by a column of that name, which `datasets` does not look at."""
+    """Refuses rows that belong to another split by a column of that name, which `datasets` ignores."""
     others = {name for other, names in SPLIT_NAMES.items() if other != split for name in names}
     values = dataset["split"] if "split" in dataset.features else ()
     told = {str(_named(dataset, "split", value)).lower() for value in values}
@@ -94,7 +94,7 @@ def _refuse_other_splits(dataset: "Dataset", split: str, where: str) -> None:
 
 
 def dataset_languages(corpus: str, config: str | None, asked: Columns) -> list[str]:
-    """What a dataset's column of the language says, in all splits."""
+    """Values of a dataset's language column, in all splits."""
     tags: set[str | None] = set()
     for name, dataset in _load(corpus, config).items():
         column = asked.found_in(dataset.column_names, f"{corpus}[{name}]").language
@@ -221,7 +221,7 @@ def _load(corpus: str, config: str | None) -> "DatasetDict":
             action="rename the folder, or lay a metadata.jsonl beside the audio files",
         )
     try:
-        datasets.logging.set_verbosity(logging.CRITICAL)  # what it says of errors, it raises too
+        datasets.logging.set_verbosity(logging.CRITICAL)  # it also raises the errors that it logs
         builder = datasets.load_dataset_builder(corpus if folder is None else str(folder.resolve()), config)
         if hasattr(builder, "BASE_FEATURE"):
             builder.BASE_FEATURE = _undecoded_audio()  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,6 +1,6 @@
-"""Kaldi data folders: `{train,dev,test}/{wav.scp,text,utt2spk}`, and what `spk2age` and `spk2gender` say of speakers.
+"""Kaldi data folders: `{train,dev,test}/{wav.scp,text,utt2spk}`, and speaker labels from `spk2age` and `spk2gender`.
 
-Lines are brought together by their ids, whatever their order. `spk2utt` says nothing that `utt2spk` does not.
+Lines are brought together by their ids, whatever their order. `spk2utt` is not read: `utt2spk` has the same content.
 """
 
 import os
@@ -15,10 +15,10 @@ from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError, printable
 
 TABLES = {"wav.scp": "audio", "text": "text", "utt2spk": "speaker"}
-"""The files of a split, and what each says of an utterance."""
+"""The files of a split, and the field of an utterance in each."""
 
 LABELS = {"age": "spk2age", "gender": "spk2gender"}
-"""Labels of utterances, and the files that say them of speakers, where there are such."""
+"""Labels of utterances, and the optional files that give them for speakers."""
 
 LAYOUT = "{train,dev,test}/ or data/{train,dev,test}/ with " + ", ".join(TABLES)
 
@@ -90,7 +90,7 @@ def _refuse_segments(path: Path) -> None:
 
 
 def _entries(path: Path, unusable: list[Record | Unusable]) -> Entries:
-    """The lines of a file; those that cannot be read, or say something again of an id, are added to `unusable`."""
+    """The lines of a file; those that cannot be read, or repeat an id, are added to `unusable`."""
     entries: Entries = {}
     for row in read_keyed_table(path).rows:
         if isinstance(row, Unusable):
@@ -114,7 +114,7 @@ def _are_unknown(speakers: Mapping[str, str], path: Path, part: Part) -> bool:
 def _of_speakers(
     path: Path, label: str, speakers: Collection[str], unusable: list[Record | Unusable], part: Part
 ) -> Mapping[str | None, Any]:
-    """What a file says of speakers, with its type; says which of them it does not know."""
+    """The label of each speaker in a file, with its type; reports speakers without one."""
     entries: dict[str | None, Any] = {}
     for speaker, row in _entries(path, unusable).items():
         if problem := _problem(speaker, row, label, one_word=True):

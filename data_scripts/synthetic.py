@@ -1,6 +1,6 @@
-"""Synthetic speech in any of about a hundred languages: espeak-ng says phrases made of locale data, over noise.
+"""Synthetic speech in any of about a hundred languages: espeak-ng speaks phrases of locale data, with added noise.
 
-Good for checking the machinery where there is no corpus at hand. It says nothing about human speech.
+For checks of the pipeline without a corpus. Results do not hold for human speech.
 """
 
 import contextlib
@@ -34,10 +34,10 @@ from speech_mtl.screen import Screen
 
 SAMPLE_RATE_HZ = 16000
 
-# Variants of espeak's voices, chosen by measurement: German words said by each were told apart by comparing them with
+# Variants of espeak's voices, chosen by measurement: German words spoken by each were told apart by comparing with
 # the plain voice, and none is clipped. Left out are variants that failed, near copies of one another across splits,
 # whispering ones, which have no pitch and so no tones, and those that speak half as fast again as the rest. Speakers of
-# dev and test are never heard in training.
+# dev and test are not in training.
 VARIANTS = {
     "train": (
         *("m1", "m2", "m3", "m4", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "croak", "klatt3", "klatt6"),
@@ -119,7 +119,7 @@ def make_corpus(
         dev_utterances: Utterances in dev, by each language.
         test_utterances: Utterances in test, by each language.
         seed: Another seed, another corpus.
-        labels: Which of `LABELS` manifests have; with `emotion`, speech is said in four ways.
+        labels: Which of `LABELS` manifests have; with `emotion`, there are four ways of speaking.
         shared_voices: Whether dev and test have the voices of training, so that speakers can be recognised.
         jobs: Processes; None for as many as there are cores.
         overwrite: Make manifests and audio again that are there already.
@@ -229,11 +229,11 @@ def _gender(variant: str) -> str | None:
 
 
 def _speech(block: Block, random: Random) -> tuple[str, Delivery, str | None, Speech]:
-    """A text of the block's split, how it is said, and the speech; tried until it is neither too short nor too long."""
+    """A text of the block's split, its way of speaking, and the speech; tried until its length is in range."""
     voice = espeak().voice(block.language)
     variants = VARIANTS["train" if block.shared_voices else block.split]
     for _ in range(NUM_TRIES):
-        text = texts(block.language).draw(
+        text = texts(block.language).sample(
             random, lambda text: split_of(text) == block.split and is_read_well(text, voice)
         )
         emotion = random.choice(list(EMOTIONS)) if "emotion" in block.labels else None
@@ -362,7 +362,7 @@ def command(
     dev_utterances: Annotated[int, typer.Option(min=0, help="In each language.")] = 60,
     test_utterances: Annotated[int, typer.Option(min=0, help="In each language.")] = 150,
     seed: Annotated[int, typer.Option(help="Another seed, another corpus.")] = 0,
-    labels: Annotated[str, typer.Option(help="What manifests say besides: " + ", ".join(LABELS) + ".")] = "",
+    labels: Annotated[str, typer.Option(help="Further labels of manifests: " + ", ".join(LABELS) + ".")] = "",
     shared_voices: Annotated[
         bool, typer.Option("--shared-voices", help="Dev and test have the voices of training: to recognise speakers.")
     ] = False,

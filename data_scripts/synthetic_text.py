@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from babel import Locale
 
 LENGTHS = (12, 60)
-"""From where to where the wished length of a text is drawn, in letters (see `_length`): about 1 to 4 seconds."""
+"""Range from which the target length of a text is sampled, in letters (see `_length`): about 1 to 4 seconds."""
 
-NUM_DRAWS = 2000
+NUM_ATTEMPTS = 2000
 """How many texts to try for one that will do."""
 
 PUNCTUATION = frozenset(" ,،、，·'’-‐\u200c\u200d")
 """What a text may hold besides letters; the last two join or part letters in Persian and Indic scripts."""
 
-MIN_SCRIPT_SHARE = 0.02
-"""A language's scripts are those that make up at least this share of the letters of its names."""
+MIN_SCRIPT_FRACTION = 0.02
+"""A language's scripts are those that make up at least this fraction of the letters of its names."""
 
 
 class Texts:
@@ -56,19 +56,19 @@ class Texts:
         if self._spell is not None:
             self._templates += [self._date, self._distance_in_time, self._quantity, self._money]
 
-    def draw(self, random: Random, is_wanted: Callable[[str], bool]) -> str:
+    def sample(self, random: Random, is_wanted: Callable[[str], bool]) -> str:
         """A text that `is_wanted`.
 
         Raises:
             InputError: None of many texts is.
         """
-        for _ in range(NUM_DRAWS):
-            text = self._draw(random)
+        for _ in range(NUM_ATTEMPTS):
+            text = self._sample(random)
             if text and is_wanted(text):
                 return text
         raise _too_little_data(str(self.locale))
 
-    def _draw(self, random: Random) -> str | None:
+    def _sample(self, random: Random) -> str | None:
         """Phrases joined until the text is as long as wished; None if nothing came out."""
         wished = random.uniform(*LENGTHS)
         text = ""
@@ -175,7 +175,7 @@ def _locale(language: str) -> "Locale":
 def _too_little_data(language: str) -> InputError:
     return InputError(
         f"Too little is known of the language {language!r} to make texts",
-        expected=f"locale data in babel that give a good text within {NUM_DRAWS} attempts",
+        expected=f"locale data in babel that give a good text within {NUM_ATTEMPTS} attempts",
         received="no such text",
         action="leave the language out",
     )
@@ -223,7 +223,7 @@ def _script(character: str) -> str:
 
 def _scripts(letters: str) -> set[str]:
     counts = Counter(filter(None, map(_script, letters)))
-    return {script for script, count in counts.items() if count >= MIN_SCRIPT_SHARE * counts.total()}
+    return {script for script, count in counts.items() if count >= MIN_SCRIPT_FRACTION * counts.total()}
 
 
 def _length(text: str) -> int:

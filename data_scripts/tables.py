@@ -21,7 +21,7 @@ LONGEST_CELL = 100_000
 LONGEST_ROW = 32
 """Lines that a quoted cell may run over."""
 
-MEND_TABLE = "mend the table, or take it from the corpus as it is"
+FIX_TABLE = "fix the table, or take it from the corpus as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def read_table(path: Path, *, delimiter: str = "\t", quoted: bool = False, colum
     Raises:
         InputError: It is missing or not UTF-8, a column's name comes twice, or a line is longer than a table's.
     """
-    lines = ((where, line.rstrip("\r\n")) for where, line in read_lines(path, MEND_TABLE))
+    lines = ((where, line.rstrip("\r\n")) for where, line in read_lines(path, FIX_TABLE))
     rows = _quoted(list(lines), delimiter) if quoted else ((where, line.split(delimiter)) for where, line in lines)
     rows = ((where, cells) for where, cells in rows if cells not in ([], [""]))
     if columns:
@@ -88,7 +88,7 @@ def read_keyed_table(path: Path) -> Table:
     Raises:
         InputError: It is missing or not UTF-8, or a line is longer than a table's.
     """
-    lines = ((where, line.strip(" \t\r\n")) for where, line in read_lines(path, MEND_TABLE))
+    lines = ((where, line.strip(" \t\r\n")) for where, line in read_lines(path, FIX_TABLE))
     cells = ((where, [*re.split("[ \t]+", line, maxsplit=1), ""][:2]) for where, line in lines if line)
     return Table(path, KEYED, _checked(cells, KEYED))
 
@@ -102,7 +102,7 @@ def read_json_table(path: Path) -> Table:
     Raises:
         InputError: It is missing or not UTF-8, a line is longer than a table's, or none can be used.
     """
-    rows = [_json_row(where, line) for where, line in read_lines(path, MEND_TABLE) if line.strip()]
+    rows = [_json_row(where, line) for where, line in read_lines(path, FIX_TABLE) if line.strip()]
     columns = dict.fromkeys(column for row in rows if isinstance(row, Row) for column in row.cells)
     first = rows[0] if rows else None
     if isinstance(first, Unusable) and not columns:
@@ -110,7 +110,7 @@ def read_json_table(path: Path) -> Table:
             f"{first.source}: {first.reason}, and so are all lines",
             expected="one JSON object a line",
             received=first.message,
-            action=MEND_TABLE,
+            action=FIX_TABLE,
         )
     return Table(path, list(columns), rows)
 
@@ -139,7 +139,7 @@ def _header(where: str, header: list[str] | str, delimiter: str) -> list[str]:
     elif "\r" in written:
         received, action = "lines that end with a carriage return alone", "convert the file: `tr '\\r' '\\n'`"
     elif isinstance(header, str):
-        received, action = "what is not CSV", "mend the header"
+        received, action = "what is not CSV", "fix the header"
     elif len(columns) == 1 and re.search("[\t,;|]", written):
         received, action = f"one name: {written}", f"put {delimiter!r} between cells"
     elif twice:

@@ -1,4 +1,4 @@
-"""What flows through the package. READ FIRST.
+"""Types that all parts of the package use. READ FIRST.
 
     Utterance -> Batch -> Outputs -> Hypothesis -> ErrorCounts
 
@@ -18,10 +18,10 @@ BLANK = 0
 """The CTC blank is token 0 in every vocabulary."""
 
 TRANSCRIPT = "transcript"
-"""What the transcript is called among labels, and the target that is decoded to text."""
+"""Name of the transcript among labels, and of the target that is decoded to text."""
 
 TOP = "top"
-"""What the frames at the end of an encoder are called; see `models.encoder.Encoder`."""
+"""Name of the frames at the end of an encoder; see `models.encoder.Encoder`."""
 
 SPLITS = ("train", "dev", "test")
 
@@ -37,7 +37,7 @@ Protocol = Literal["equal_speech", "equal_target_updates", "equal_updates"]
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One line of a manifest: a stretch of speech and what is known about it.
+    """One line of a manifest: a stretch of speech and its labels.
 
     Attributes:
         id: Unique within its manifest.
@@ -60,7 +60,7 @@ class Utterance:
     source: str = ""
 
     def label(self, name: str) -> Any:
-        """What is known under a name: an entry of `labels`, or the utterance's own transcript, language or speaker."""
+        """Returns a label by name: an entry of `labels`, or the utterance's transcript, language or speaker."""
         own = {"language": self.language, "speaker": self.speaker, **self.labels}
         return self.text if name == TRANSCRIPT else own.get(name)
 
@@ -100,10 +100,10 @@ class Batch(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What the network says of a batch.
+    """The network's outputs for a batch.
 
     Attributes:
-        values: By target, what its head says: (B, K) float32, or (B, E, K) over frames; K is the target's
+        values: By target, the outputs of its head: (B, K) float32, or (B, E, K) over frames; K is the target's
             `num_outputs`. Of tokens: unnormalised log-probabilities, -1e9 beyond an utterance's own vocabulary.
         num_frames: (B,) int32, true numbers of encoder frames.
     """
@@ -130,14 +130,14 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """What was recognised in one utterance.
+    """The hypothesis of one utterance.
 
     Attributes:
         id: The utterance's id.
         language: Whose output layer was used.
         text: The recognised text, in the tokeniser's normalised form.
         score: Mean log-probability per encoder frame.
-        labels: By other target, what its head says: (K,), or (E, K) over frames.
+        labels: By other target, the outputs of its head: (K,), or (E, K) over frames.
         tokens: What the text is made of.
         spaced: Whether spaces separate the words of the text.
     """

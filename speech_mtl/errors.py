@@ -1,4 +1,4 @@
-"""The one exception that a user causes and can mend."""
+"""The one exception that a user causes and can fix."""
 
 import errno
 import re
@@ -75,16 +75,16 @@ def require(package: str, *, extra: str, purpose: str) -> InputError:
 
 
 OURS = frozenset({errno.EBADF, errno.EFAULT, errno.ECHILD, errno.EINVAL})
-"""What the operating system says only where a program has a fault."""
+"""System errors that only a fault of the program causes."""
 
 
 def unusable_file(error: OSError) -> InputError | None:
-    """What the system says of a file or a disk as an error that the user can mend; None if it is a fault of ours."""
+    """Turns a system error about files or disks into one for the user; None if it is a fault of ours."""
     if error.errno is None or error.errno in OURS:
         return None
     return InputError(
         f"{error.filename2 or error.filename or 'A file'} cannot be used",
         expected="a file or folder that you may read and write, on a disk with space left",
         received=error.strerror or str(error),
-        action="make room or give another folder; what was saved before is unharmed, and the command goes on from it",
+        action="make room or give another folder; what was saved before is intact, and the command resumes from it",
     )

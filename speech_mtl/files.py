@@ -24,12 +24,12 @@ from typing_extensions import TypedDict
 from speech_mtl.errors import InputError, brief
 
 MOST_BYTES = 1 << 28
-"""Of a file that is read as a whole: beyond it, it is not one of ours, and would fill the memory."""
+"""Largest size of a file that is read as a whole: a larger one is not ours, and would fill the memory."""
 
 MOST_LINE_BYTES = 1 << 24
-"""Of one line of a file that is read line by line."""
+"""Largest size of a line of a file that is read line by line."""
 
-MAKE_AGAIN = "mend it, or make the file again with the command that wrote it"
+MAKE_AGAIN = "fix it, or make the file again with the command that wrote it"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 """A number, for records: JSON can hold others."""
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside `path` to write to; when the block ends well, it becomes `path`.
+    """Yields a temporary path beside `path` to write to; when the block succeeds, it becomes `path`.
 
     Where the block raises, what was written goes and `path` stays as it was. Missing folders are made. No two writers
     share a name, on whatever machines they run.
@@ -72,7 +72,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def json_text(value: object, indent: int | None = 1) -> str:
-    """A value as our JSON files hold it, with a line feed; records by their fields, or as they say themselves."""
+    """A value as our JSON files hold it, with a line feed; records by their fields or their `to_json`."""
     return json.dumps(value, ensure_ascii=False, indent=indent, default=_plain) + "\n"
 
 
@@ -118,7 +118,7 @@ def read_text(path: Path, action: str = MAKE_AGAIN) -> str:
 
 
 def read_json(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
-    """Reads a JSON file and checks that it is what it should be.
+    """Reads a JSON file and validates it against a type.
 
     Args:
         path: The file.
@@ -148,7 +148,7 @@ def _arguments(kind: type) -> Any:
 
 
 def read_lines(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str]]:
-    """Reads a text file in UTF-8 a line at a time; gives each, with its line end, after its `file:line`.
+    """Reads a text file in UTF-8 a line at a time; yields `file:line` and the line with its end.
 
     Lines end where a line feed does; a byte order mark is left out. A name that ends in `.gz` is a compressed file.
 
@@ -187,7 +187,7 @@ def read_lines(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str]
 
 
 def read_json_lines(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> Iterator[tuple[str, T]]:
-    """Reads a file with one JSON value a line, a line at a time; gives each with its `file:line`.
+    """Reads a file with one JSON value a line, a line at a time; yields `file:line` and the value.
 
     Raises:
         InputError: As for `read_json`; with the line.

@@ -1,4 +1,4 @@
-"""Output folders: which are ours to write to. The first file in each says so."""
+"""Output folders: a file in each marks it as ours to write to."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.settings.recipe_file import RUN_SETTINGS
 
 FORMAT = 1
-"""Of run folders: raised whenever a folder of before would be misread."""
+"""Format of run folders: raised whenever older folders would be misread."""
 
 MARK = "format.json"
 """The first file of every output folder."""
@@ -56,7 +56,7 @@ def claim_folder(path: Path, kind: str) -> None:
 
 
 def refuse_foreign_folder(path: Path, kind: str) -> None:
-    """Looks whether a folder may be written to, and touches nothing.
+    """Checks that a folder may be written to, without changing it.
 
     Raises:
         InputError: It is no folder, or it holds something and is no output of this kind.

@@ -1,4 +1,4 @@
-"""What a person sees while something runs. Everything here can be silenced."""
+"""Messages and progress bars. Everything here can be silenced."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -47,11 +47,11 @@ class Screen:
             yield screen
 
     def say(self, message: str) -> None:
-        """One line."""
+        """Prints a line."""
         self.console.print(self.indent + escape(printable(message)))
 
     def warn(self, message: str) -> None:
-        """One line that stands out."""
+        """Prints a line that stands out."""
         self.console.print(f"{self.indent}[yellow]warning[/yellow] {escape(printable(message))}")
 
     def progress(self, items: Iterable, title: str) -> Iterator:
@@ -62,37 +62,37 @@ class Screen:
 
     @contextmanager
     def training(self, title: str, num_updates: int, done: int) -> Iterator[Callable]:
-        """A bar over updates. Gives a function (update, loss=, rate=, best=, audio_s_per_s=) to call after one."""
+        """A bar over updates. Yields a function (update, loss=, rate=, best=, audio_s_per_s=) to call after one."""
         columns = (
             _TITLE,
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
+            TextColumn("{task.fields[values]}", markup=False),
             TimeRemainingColumn(),
         )
         seen: dict[str, float | str] = {}
         with self._bars(*columns) as bar:
             task = bar.add_task(
-                self.indent + printable(title), total=num_updates, completed=done, figures="first step ..."
+                self.indent + printable(title), total=num_updates, completed=done, values="first step ..."
             )
 
-            def show(update: int, **figures: float | str) -> None:
-                seen.update(figures)
-                bar.update(task, completed=update, figures=_line(seen))
+            def show(update: int, **values: float | str) -> None:
+                seen.update(values)
+                bar.update(task, completed=update, values=_line(seen))
 
             yield show
 
     def _bars(self, *columns: ProgressColumn) -> Progress:
-        """What is printed to standard output meanwhile goes there, and not to the bars' console."""
+        """Makes progress bars that do not redirect standard output."""
         hidden = not self.console.is_terminal
         return Progress(*columns, console=self.console, transient=True, disable=hidden, redirect_stdout=False)
 
 
-def _line(figures: dict[str, float | str]) -> str:
+def _line(values: dict[str, float | str]) -> str:
     forms = {
         "loss": "training loss {:.2f}",
         "rate": "learning rate {:.1e}",
         "best": "{}",
         "audio_s_per_s": "{:.0f} s of speech a second",
     }
-    return "  ".join(form.format(figures[name]) for name, form in forms.items() if name in figures)
+    return "  ".join(form.format(values[name]) for name, form in forms.items() if name in values)

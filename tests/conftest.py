@@ -166,7 +166,7 @@ def value_and_gradients() -> Callable:
 
 @pytest.fixture(scope="session")
 def _trained_once() -> dict[str, "Run"]:
-    """By name, runs that several tests look at."""
+    """By name, runs that several tests use."""
     return {}
 
 

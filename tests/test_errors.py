@@ -5,12 +5,12 @@ from speech_mtl.errors import InputError, cell, require, unusable_file
 
 
 def test_an_input_error_has_four_parts():
-    error = InputError("a.jsonl:3: bad", expected="good", received=None, action="mend it")
-    assert str(error) == "a.jsonl:3: bad\nExpected: good\nReceived: None\nWhat to do: mend it"
+    error = InputError("a.jsonl:3: bad", expected="good", received=None, action="fix it")
+    assert str(error) == "a.jsonl:3: bad\nExpected: good\nReceived: None\nWhat to do: fix it"
 
 
 def test_an_input_error_comes_back_from_another_process():
-    error = InputError("a.jsonl:3: bad", expected="good", received=None, action="mend it")
+    error = InputError("a.jsonl:3: bad", expected="good", received=None, action="fix it")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.problem) == (InputError, str(error), error.problem)
 

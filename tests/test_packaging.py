@@ -45,7 +45,7 @@ def test_recipes_and_data_scripts_are_found_in_any_folder(installed: Path, tmp_p
     for number in (1, 2):  # before a folder of that name is there, and after
         train = ended(installed, tmp_path, "speech_mtl.cli", "train", "recipes/own", "target=cs", "languages={cs: {}}")
         said, error = train.stderr.split("\n", 1)
-        assert said == f"There is no recipes/own here. Used is the one that comes with speech-mtl: {installed}" + (
+        assert said == f"There is no recipes/own here. The one that comes with speech-mtl is used: {installed}" + (
             "/speech_mtl/recipes/own/recipe.yaml"
         )
         assert error.startswith("Error: There is no manifest data/mine/cs/train.jsonl\n"), number

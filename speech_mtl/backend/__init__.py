@@ -25,7 +25,7 @@ UNUSED = ("matplotlib", "pandas", "sklearn")
 
 
 def load_backend() -> None:
-    """Imports Keras, with TensorFlow as its backend unless KERAS_BACKEND says otherwise. Takes seconds.
+    """Imports Keras, with TensorFlow as its backend unless KERAS_BACKEND names another. Takes seconds.
 
     Of the user's own settings of Keras that is the only one that counts: with a keras.json that asks for float16 or for
     channels first, networks would be others than those that a recipe describes.
@@ -62,13 +62,13 @@ def compile_step(
         model: The network.
         optimizer: Of its weights.
         objective: The tasks.
-        watched: Weights in which to look at each task's gradient.
+        watched: Weights for which each task's gradient is measured.
         room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
     """
     return _backend().compile_step(model, optimizer, objective, watched, room)
 
 
-def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
     """Compiles a step that takes the tasks' gradients one by one, and combines them by what `combine` makes of them.
 
     Only in the shared weights; heads follow the weighted sum. The gradients of all tasks are held at once, T times the
@@ -76,7 +76,7 @@ def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss
     as much as all of them together; each other task costs a pass backwards. Under JAX, whose shapes are fixed, each
     language costs such a pass, too.
     """
-    return _backend().compile_combining_step(model, optimizer, objective, combine)
+    return _backend().compile_surgery_step(model, optimizer, objective, combine)
 
 
 def compile_products(model: Network, objective: Loss) -> Products:
@@ -146,7 +146,7 @@ def _backend() -> ModuleType:
 
 @cache
 def _module(name: str) -> ModuleType:
-    """Cached: TensorFlow traces calls of the functions here, and cannot look into an import."""
+    """Cached: TensorFlow traces calls of the functions here, and cannot trace an import."""
     return import_module(f"speech_mtl.backend.{name}_backend")
 
 

@@ -58,7 +58,7 @@ def compile_step(
     return run
 
 
-def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
     """Each task costs a pass backwards."""
     network = _Network(model, optimizer.weights, objective)
     inside, outside = shared_positions(model, optimizer.weights)
@@ -130,7 +130,7 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
 
 
 def ctc_loss(logits, num_frames, tokens, num_tokens):
-    """That of Keras, and 0 for rows without tokens."""
+    """The loss of Keras, and 0 for rows without tokens."""
     loss = ops.ctc_loss(tokens, logits, num_tokens, num_frames, mask_index=BLANK)
     return ops.where(num_tokens > 0, loss, ops.zeros_like(loss))
 
@@ -145,11 +145,11 @@ class _Network:
         self.other = model.non_trainable_variables
 
     def positions_of(self, variables: Sequence[Variable]) -> list[int]:
-        """Where these stand among the trained weights."""
+        """Positions of these among the trained weights."""
         return [self.positions[id(variable)] for variable in variables]
 
     def values(self) -> tuple[list, list, list]:
-        """Of the trained weights, the others, and the random state."""
+        """Values of the trained weights, the others, and the random state."""
         return tuple([v.value for v in variables] for variables in (self.trained, self.fixed, self.other))  # type: ignore[return-value]
 
     def padded(self, batch: Batch, room: int = 0) -> Batch:
@@ -164,7 +164,7 @@ class _Network:
             variable.assign(value)
 
     def differentiated(self, values, fixed, other, batch: Batch):
-        """What each task adds to the objective, its pullback to the trained weights, and (losses, counts, state)."""
+        """The terms of the tasks in the objective, their pullback to trained weights, and (losses, counts, state)."""
 
         def by_task(values):
             given = dict(zip(map(id, [*self.trained, *self.fixed]), [*values, *fixed], strict=True))

@@ -1,4 +1,4 @@
-"""What a compiled step needs, takes and gives, whatever the backend."""
+"""Interfaces of compiled steps, for all backends."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -18,16 +18,16 @@ Loss = Any
 
 
 class Optimizer(Protocol):
-    """What a step needs of an optimiser; see `training.optimizer`."""
+    """Interface of optimisers for a step; see `training.optimizer`."""
 
     @property
     def weights(self) -> Sequence[Variable]:
-        """What it trains."""
+        """The weights that it trains."""
         ...
 
     @property
     def variables(self) -> Sequence[Variable]:
-        """Its own state."""
+        """State of the optimiser."""
         ...
 
     def updated(self, weights, gradients, state, learning_rates) -> tuple[list, list, Array]:
@@ -36,7 +36,7 @@ class Optimizer(Protocol):
 
 
 class StepResult(NamedTuple):
-    """What a step found.
+    """The result of a step.
 
     Attributes:
         losses: (B, C), see `Objective.losses`.
@@ -58,7 +58,7 @@ Rates = float | np.ndarray
 """Learning rates: (G,) of the groups of weights, or one for all."""
 
 Pending = Callable[[], StepResult]
-"""Waits for a step that has begun, and gives what it found."""
+"""Waits for a step that has begun, and returns its result."""
 
 TrainStep = Callable[[Batch, Rates, np.ndarray, int], Pending]
 """Begins a step: (batch, learning rates, weights of the tasks (T,), number of the update)."""
@@ -74,7 +74,7 @@ Forward = Callable[..., tuple[Mapping[str, Array], Array]]
 
 
 def shared_positions(model: Network, weights: Sequence[Variable]) -> tuple[list[int], list[int]]:
-    """Which of the weights all tasks share, and which not."""
+    """Positions of the shared and of the other weights."""
     shared = {id(variable) for variable in model.shared_weights}
     inside = [i for i, variable in enumerate(weights) if id(variable) in shared]
     return inside, [i for i, variable in enumerate(weights) if id(variable) not in shared]

@@ -60,7 +60,7 @@ def compile_step(
     return run
 
 
-def compile_combining_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
     """Each language goes through the network by itself."""
     inside, outside = shared_positions(model, optimizer.weights)
     ordered = [optimizer.weights[i] for i in (*inside, *outside)]

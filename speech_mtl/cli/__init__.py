@@ -68,5 +68,5 @@ app.command("settings")(list_settings)
 
 
 def main() -> None:
-    """Runs the command line; what the user can mend is printed without a traceback."""
+    """Runs the command line; what the user can fix is printed without a traceback."""
     run(app)

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands take, and how what they name is opened."""
+"""Arguments and options of several commands, and functions that open recipes and runs."""
 
 import sys
 from pathlib import Path
@@ -29,26 +29,26 @@ Decoding = Annotated[
 ]
 AcceptChanges = Annotated[
     bool,
-    typer.Option("--accept-changes", help="Keep what was trained before speech or first weights changed, and go on."),
+    typer.Option("--accept-changes", help="Resume although speech or initial weights have changed."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
 
 
 def open_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
-    """The settings, and Keras imported; says so if the recipe is one that comes with the package."""
+    """Loads the settings, and imports Keras; prints a note if the recipe is one that comes with the package."""
     from speech_mtl.backend import load_backend
     from speech_mtl.settings.recipe_file import find_recipe, load_recipe
 
     found = find_recipe(recipe)
     if not recipe.exists():
-        print(f"There is no {recipe} here. Used is the one that comes with speech-mtl: {found}", file=sys.stderr)
+        print(f"There is no {recipe} here. The one that comes with speech-mtl is used: {found}", file=sys.stderr)
     settings = load_recipe(found, overrides)
     load_backend()
     return settings
 
 
 def open_run(path: Path) -> "Run":
-    """The run in a folder; Keras is imported if there is one to use it for."""
+    """Opens the run in a folder, and imports Keras if there is one."""
     from speech_mtl.backend import load_backend
     from speech_mtl.settings.recipe_file import refuse_no_run
 

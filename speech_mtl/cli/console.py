@@ -1,4 +1,4 @@
-"""What commands print, and how they end."""
+"""Output and exit codes of commands."""
 
 import io
 import os
@@ -14,7 +14,7 @@ STOPPED = 130
 
 
 def run(command: Callable[[], object]) -> None:
-    """Runs a command; what the user can mend is printed without a traceback."""
+    """Runs a command; what the user can fix is printed without a traceback."""
     escape_what_cannot_be_shown()
     try:
         command()
@@ -22,13 +22,13 @@ def run(command: Callable[[], object]) -> None:
         _print_error(error)
         sys.exit(2)
     except OSError as error:
-        if (mendable := unusable_file(error)) is None:
+        if (fixable := unusable_file(error)) is None:
             _report_fault()
-        _print_error(mendable)
+        _print_error(fixable)
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:
-            print("\nStopped. train, finetune, compare, transfer and tune go on if started again.", file=sys.stderr)
+            print("\nStopped. train, finetune, compare, transfer and tune resume if started again.", file=sys.stderr)
         raise
     except Exception:
         _report_fault()

@@ -14,15 +14,15 @@ ARMS = (
     "alone, joint, joint_ramp, multilingual, joint_finetune, pretrain_finetune, heads, heads_first, gradual, "
     "layerwise, rehearsal, adapters, low_rank, progressive, middle"
 )
-"""Those of `study.arms`, whose import takes longer than a help text may."""
+"""The arms of `study.arms`, which is too slow to import for a help text."""
 
 TRANSFER = """Map which language helps which: every language as the target, each other one as its only auxiliary.
 
-Run again, it goes on where it was stopped. Example:
+Run again to resume. Example:
 
 speech-mtl transfer recipes/synthetic compare.budgets_min='[1]' compare.arms='\\[pretrain_finetune]'
 """
-"""What `compare` does under its other name."""
+"""Help of `compare` under its other name."""
 
 OutFolder = Annotated[
     Path | None, typer.Option(help="Output folder; else runs/COMMAND-RECIPE, such as runs/compare-human.")
@@ -33,7 +33,7 @@ Jobs = Annotated[
         "--jobs",
         "-j",
         min=1,
-        help="Runs side by side, each with its share of the cores. With another share, the same seed gives losses and "
+        help="Runs side by side, with equal numbers of cores. With another number, the same seed gives losses and "
         "weights that differ in the last digits.",
     ),
 ]
@@ -60,9 +60,9 @@ def compare(
     accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
-    """Answer how much auxiliary languages help a target: every budget, arm and seed, with intervals and a report.
+    """Measure how much auxiliary languages help a target: every budget, arm and seed, with intervals and a report.
 
-    Run again, it goes on where it was stopped. Example:
+    Run again to resume. Example:
 
     speech-mtl compare recipes/human compare.budgets_min='[10, 20]' compare.seeds='[0, 1, 2]' --out runs/human
     """
@@ -94,7 +94,7 @@ def tune(
 ) -> None:
     """Search the weights of languages and tasks on the validation set: a grid, or Bayesian optimisation.
 
-    Run again, it goes on where it was stopped. Example:
+    Run again to resume. Example:
 
     speech-mtl tune recipes/weighting tune.weights='{zh: [0.5, 1, 2, 4]}' --jobs 2
     """
@@ -114,7 +114,7 @@ def report(
         list[Path], typer.Argument(metavar="FOLDER...", help="Output of compare or transfer, or a recipe with results.")
     ],
     to: Annotated[
-        Path | None, typer.Option(help="Write it into this folder, with all that it is made of but the runs.")
+        Path | None, typer.Option(help="Write it into this folder, with all its data except the runs.")
     ] = None,
 ) -> None:
     """Write a comparison's report anew from its results, also while the comparison still runs.
@@ -158,7 +158,7 @@ def predict(
 ) -> None:
     """Print how much target speech an error needs, and what errors other amounts would give, with intervals.
 
-    The curve of each arm is prolonged, up to four times the largest budget; it takes three budgets or more. Example:
+    The curve of each arm is extrapolated to at most four times the largest budget; it needs three budgets. Example:
 
     speech-mtl predict recipes/human --error 10 --error 5
     """

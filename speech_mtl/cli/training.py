@@ -20,7 +20,7 @@ def train(
     accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a recipe; run again, it goes on from the last checkpoint. With more updates it trains further.
+    """Train a recipe. Run again to resume from the last checkpoint, or with more updates to train further.
 
     Example: speech-mtl train recipes/human training.num_updates=500 --out runs/first
     """
@@ -41,25 +41,25 @@ def finetune(
     train: Annotated[
         Path | None, typer.Option(metavar="MANIFEST", help="Its training speech; else in the run's data.dir.")
     ] = None,
-    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Validation speech, to stop early by.")] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Validation speech, for early stopping.")] = None,
     test: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to evaluate on later.")] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(help="character, or pinyin for Mandarin; if not given, the run's own for a language it has."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="finetune, or what leaves the encoder as it is: adapters, low_rank, progressive.")
+        str, typer.Option(help="finetune, or one that freezes the encoder: adapters, low_rank, progressive.")
     ] = "finetune",
     rehearse: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Share of batches from the run's languages, against forgetting them.")
+        float, typer.Option(min=0, max=0.99, help="Fraction of batches from the run's languages, against forgetting.")
     ] = 0.0,
     replace_head: Annotated[bool, typer.Option("--replace-head", help="A new output layer for one it has.")] = False,
-    keep_head: Annotated[bool, typer.Option("--keep-head", help="Go on from the output layer it has.")] = False,
+    keep_head: Annotated[bool, typer.Option("--keep-head", help="Initialise from the output layer it has.")] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; RUN-LANGUAGE if not given.")] = None,
     accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
-    """Teach a trained run another language. The output layers that it has stay.
+    """Fine-tune a trained run on another language. Its output layers are kept.
 
     Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
     """
@@ -86,13 +86,13 @@ def finetune(
     path, screen = out or named.with_name(f"{named.name}-{canonical(language)}"), Screen(quiet)
     settings = finetuning_recipe(opened, new, changes, screen.progress)
     trained = train_run(settings, path, screen, accept_changes=accept_changes)
-    print(f"The run is in {path}; {path}/start.json says of every weight where it came from")
+    print(f"The run is in {path}; {path}/start.json gives the origin of all weights")
     typed = quote(str(path))
-    _print_next(trained, f"speech-mtl evaluate {typed}, or speech-mtl forgetting {typed} for what it lost")
+    _print_next(trained, f"speech-mtl evaluate {typed}, or speech-mtl forgetting {typed} for the old languages")
 
 
 def _print_next(run: "Run", usual: str) -> None:
-    """What to do after training: look at the errors, or train again where nothing was learnt."""
+    """Prints the next step: evaluate, or train again if nothing was learnt."""
     from speech_mtl.run.plateau import plateau_text, stuck_languages
 
     stuck = stuck_languages(run)

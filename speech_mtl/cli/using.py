@@ -21,7 +21,7 @@ def evaluate(
     language: Annotated[list[str] | None, typer.Option(help="Only these languages; all if not given.")] = None,
     manifest: Annotated[
         Path | None,
-        typer.Option(help="Other speech, in one language: what was found in the run's own dev and test stays."),
+        typer.Option(help="Other speech, in one language; results of the run's own dev and test are kept."),
     ] = None,
     changes: Decoding = None,
     quiet: Quiet = False,
@@ -35,7 +35,7 @@ def evaluate(
     languages = language or []
     if manifest and (split or len(languages) > 1):
         raise InputError(
-            "--manifest takes the place of --split, and is of one language",
+            "--manifest replaces --split, and is of one language",
             expected="--manifest FILE, with at most one --language",
             received=f"--split {' '.join(split)}" if split else f"{len(languages)} languages",
             action="leave --split out, and call it once for each language",
@@ -52,7 +52,7 @@ def evaluate(
     else:
         evaluation.evaluate(opened, split or ("dev", "test"), language, Screen(quiet), decoding=decoding)
     print_markdown((run / f"{name}.md").read_text(encoding="utf-8").rstrip())
-    print(f"The tables are in {run}/{name}.md and .json, what was recognised in {run}/hypotheses/")
+    print(f"The tables are in {run}/{name}.md and .json, hypotheses in {run}/hypotheses/")
 
 
 def forgetting(
@@ -60,7 +60,7 @@ def forgetting(
     split: Annotated[str, typer.Option(help="dev (validation) or test.")] = "test",
     quiet: Quiet = False,
 ) -> None:
-    """Print what was forgotten where a run was fine-tuned from another, and that one from another again.
+    """Print the forgetting along a line of runs that were fine-tuned one from another.
 
     Example: speech-mtl forgetting runs/own-cs-pl --split dev
     """
@@ -80,7 +80,7 @@ def transcribe(
         typer.Argument(
             metavar="FILE...",
             help="Audio files that libsndfile reads (wav, flac, mp3, ogg, ...), of any rate, up to the run's "
-            "data.max_duration_s, which is 30 s if nobody changed it; folders of them; or patterns such as '*.wav'.",
+            "data.max_duration_s, by default 30 s; folders of them; or patterns such as '*.wav'.",
         ),
     ],
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
@@ -99,7 +99,7 @@ def transcribe(
     ] = None,
     changes: Decoding = None,
 ) -> None:
-    """Print what is said in audio files, one line a file.
+    """Transcribe audio files, one line per file.
 
     A file that cannot be recognised is named on standard error, and the exit code is then 2.
 
@@ -135,5 +135,5 @@ def transcribe(
             f"{refused} of {len(found)} files could not be transcribed",
             expected="audio files with speech",
             received="those named above",
-            action="mend or convert these, or leave them out; the others are done",
+            action="fix or convert these, or leave them out; the others are done",
         )

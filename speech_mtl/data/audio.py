@@ -27,7 +27,7 @@ LOUDEST_FLOAT = 1.25
 """The same of files of floats, in which nothing but resampling goes beyond 1: what is louder would be cut off."""
 
 RATES_HZ = (1_000, 768_000)
-"""What a sample rate can be."""
+"""Valid sample rates."""
 
 MOST_CHANNELS = 64
 
@@ -35,7 +35,7 @@ BLOCK = 1 << 18
 """Samples read at a time, of all channels together."""
 
 UNKNOWN_LENGTH = 2**63 - 1
-"""What libsndfile says of a FLAC file that was written into a pipe."""
+"""Length that libsndfile reports for a FLAC file that was written into a pipe."""
 
 FOREIGN = {".3gp", ".aac", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma", ".wv"}
 """Names of formats that libsndfile does not open."""
@@ -84,7 +84,7 @@ def read_audio(
 
 
 def duration_s(path: Path) -> float:
-    """Seconds of audio in a file: by its header, or counted where that does not tell.
+    """Seconds of audio in a file: by its header, or counted if the header has no length.
 
     Raises:
         AudioError: The file is missing, empty, truncated or no audio, as far as that is seen without decoding it.
@@ -98,7 +98,7 @@ def duration_s(path: Path) -> float:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
-    """Opens an audio file. Gives it with its samples a channel, or None if only reading to its end can tell.
+    """Opens an audio file. Yields it with its samples per channel, or None if only reading to its end can tell.
 
     Raises:
         AudioError: The file is missing, empty, no audio, or truncated by its header; or it cannot be decoded.
@@ -136,7 +136,7 @@ class _Stream(soundfile.SoundFile):
 
 
 class _SeemsLonger(io.FileIO):
-    """A file that seems to go on, in zeros, until `ends` is set.
+    """A file that appears to continue with zeros until `ends` is set.
 
     Of an mp3 that does not tell its length, libsndfile reads only as much as it estimates from the file's size and the
     bit rate of the first frame: a third, where the bit rate varies.
@@ -204,7 +204,7 @@ def _unreadable(path: Path, reason: object) -> AudioError:
 
 
 def _remedy(path: Path) -> str:
-    """What to do about a file of a kind that libsndfile does not know."""
+    """Advice for a file of a format that libsndfile does not support."""
     with suppress(OSError, ValueError), path.open("rb") as file:
         head = file.read(16)
         if path.suffix.lower() in FOREIGN or head[4:8] == b"ftyp" or head.startswith(FOREIGN_MAGIC):
@@ -240,7 +240,7 @@ def checked(
 
 
 def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
-    """Plays a waveform faster (speed > 1) or slower; pitch changes with it.
+    """Resamples a waveform to play faster (speed > 1) or slower; pitch changes with it.
 
     Reference: Ko et al. 2015, "Audio augmentation for speech recognition", section 2.1.
     """

@@ -1,4 +1,4 @@
-"""Whether an audio file is whole, by its own header: libsndfile takes the first half of most files for a whole one.
+"""Checks that an audio file is complete, by its header: libsndfile accepts most truncated files.
 
 Formats whose header tells no length (IRCAM, PVF, PAF, SD2, and files without a header) always pass, and so do files
 whose writer did not know the length, as in a pipe. MP3 and FLAC are not here: libsndfile gives their announced length.
@@ -17,10 +17,10 @@ UNKNOWN = 0x7E000000
 """Programs that write into a pipe leave sizes from here on (sox 0x7F000000 and more, others 0xFFFFFFFF), or 0."""
 
 MOST_CHUNKS = 100_000
-"""A file with more is made to keep us busy."""
+"""A file with more is refused as malicious."""
 
 HEAD_BYTES = 4096
-"""In so many, headers in words and the first frames of an mp3 end."""
+"""Bytes that contain text headers, and the first frames of an mp3."""
 
 
 class Source:
@@ -38,7 +38,7 @@ class Source:
             self.size -= self._start
 
     def read(self, place: int, num_bytes: int) -> bytes:
-        """So many bytes from a place; fewer at the end."""
+        """Reads bytes at an offset; fewer at the end."""
         self._file.seek(self._start + min(place, self.size))
         return self._file.read(num_bytes)
 
@@ -86,7 +86,7 @@ def _seven_bits(digits: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """How a file is made of chunks, each with a name and a size in front.
+    """Layout of a file of chunks, each with a name and a size in front.
 
     Attributes:
         start: Where the first one lies.
@@ -236,4 +236,4 @@ FORMATS: dict[bytes, Callable[[Source], float | None]] = {
     b"Extended Instrument: ": _xi,
     b"\xf0\x7e": _sds,
 }
-"""By the bytes with which a file begins: where its sound ends."""
+"""By the first bytes of a file, the function that finds the end of its audio."""

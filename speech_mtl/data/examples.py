@@ -11,7 +11,7 @@ import numpy as np
 
 from speech_mtl.data.audio import add_noise, change_speed
 from speech_mtl.data.manifest import Manifest
-from speech_mtl.data.sampling import Draw
+from speech_mtl.data.sampling import SampledExample
 from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
 from speech_mtl.data.text import damaged_letters
 from speech_mtl.datatypes import Batch, Utterance
@@ -39,7 +39,7 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """What is known of examples for one target: rows of all of them, end to end; none where nothing is known.
+    """Labels of examples for one target: the rows of all of them, end to end; none where a label is unknown.
 
     Attributes:
         target: What the rows mean.
@@ -63,7 +63,7 @@ class Column:
         return self.rows[self.starts[example] : self.starts[example + 1]]
 
     def values(self, example: int, num_samples: int, speed: float = 1.0) -> np.ndarray:
-        """What is known of an example whose waveform has so many samples at this speed."""
+        """Labels of an example, for the number of samples of its waveform and its speed."""
         return self.target.values(self[example], lambda: self.frame_times_s(num_samples) * speed)
 
     def taken(self, examples: np.ndarray) -> Self:
@@ -73,7 +73,7 @@ class Column:
 
     @property
     def num_known(self) -> int:
-        """Examples of which anything is known."""
+        """Number of examples with a known label."""
         return int(np.count_nonzero(np.diff(self.starts)))
 
 
@@ -112,13 +112,13 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Removal:
-    """Takes a random part of labels away, as if they were unknown: how much do partial labels cost?
+class LabelMasking:
+    """Masks a random part of the labels, to measure the cost of partial labels.
 
     Whether an utterance keeps a label depends on the seed, the label's name and the utterance's id, and nothing else.
 
     Attributes:
-        kept: By label, the share that is kept; labels that are not named are all kept.
+        kept: By label, the fraction that is kept; labels that are not named are all kept.
         seed: Another seed, other labels.
     """
 
@@ -126,47 +126,47 @@ class Removal:
     seed: int = 0
 
     def __call__(self, utterance: Utterance) -> Utterance:
-        """The utterance with what is left of its labels."""
-        lost = [name for name, share in self.kept.items() if share < 1 and self._draw(name, utterance.id) >= share]
+        """Returns the utterance with its kept labels."""
+        lost = [name for name, kept in self.kept.items() if kept < 1 and self._uniform(name, utterance.id) >= kept]
         return utterance.without(lost) if lost else utterance
 
-    def _draw(self, name: str, utterance_id: str) -> float:
+    def _uniform(self, name: str, utterance_id: str) -> float:
         key = f"{self.seed}/{name}/{utterance_id}".encode()
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How utterances become examples.
+    """Settings that turn utterances into examples.
 
     Attributes:
         language: Of the utterances, as the recipe calls it.
         targets: What is to be learned.
         num_encoder_frames: Samples -> encoder frames.
         frame_times_s: Samples -> where the encoder frames lie; needed for targets over frames.
-        removal: Which labels are taken away.
+        masking: Which labels are masked.
         complete: Whether utterances of which any label is unknown are left out.
-        min_speed_samples: Smallest length that speed perturbation leaves, as a share of the true length.
-        allow_skipped: Largest share of utterances that may be unusable.
+        min_speed_samples: Smallest length that speed perturbation leaves, as a fraction of the true length.
+        allow_skipped: Largest fraction of utterances that may be unusable.
     """
 
     language: str
     targets: Sequence["Target"]
     num_encoder_frames: Callable[[int], int]
     frame_times_s: FrameTimes = np.zeros
-    removal: Removal = field(default_factory=Removal)
+    masking: LabelMasking = field(default_factory=LabelMasking)
     complete: bool = False
     min_speed_samples: float = 1.0
     allow_skipped: float = 0.01
 
 
 def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarray, reading: Reading) -> Examples:
-    """Encodes what is known of the utterances at these positions; leaves out what cannot be learned from.
+    """Encodes the labels of the utterances at these positions; skips utterances that are unusable.
 
     Unusable audio is judged where the store is opened, over the whole manifest; here only texts and labels are.
 
     Args:
-        manifest: What is said of the utterances.
+        manifest: The index of the utterances.
         store: Its decoded audio.
         positions: Which utterances to take.
         reading: How.
@@ -180,7 +180,7 @@ def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarra
     rows: list[list] = []
     skipped: list[Skipped] = []
     num_unlabelled, damaged = 0, []
-    for position, utterance in zip(positions, map(reading.removal, manifest.at(positions)), strict=True):
+    for position, utterance in zip(positions, map(reading.masking, manifest.at(positions)), strict=True):
         damaged += damaged_words(utterance)
         try:
             row = _encoded(utterance, int(store.num_samples[position]), reading)
@@ -210,7 +210,7 @@ def damaged_words(utterance: Utterance) -> list[str]:
 
 
 def _encoded(utterance: Utterance, num_samples: int, reading: Reading) -> list:
-    """What is known of an utterance for each target; None where nothing is.
+    """Encodes the labels of an utterance for each target; None where a label is unknown.
 
     Raises:
         Unusable: It cannot be learned from.
@@ -236,37 +236,39 @@ def _nothing_known(manifest: Manifest, num_unlabelled: int, complete: bool) -> I
     )
 
 
-def collate(draws: Sequence[Draw], examples: Mapping[int, Examples]) -> Batch:
+def collate(sampled: Sequence[SampledExample], examples: Mapping[int, Examples]) -> Batch:
     """Reads and perturbs the waveforms of one batch, and pads them to one rectangle.
 
     Args:
-        draws: What is in the batch.
+        sampled: What is in the batch.
         examples: By language id.
     """
-    waveforms = [_waveform(draw, examples[draw.language]) for draw in draws]
+    waveforms = [_waveform(one, examples[one.language]) for one in sampled]
     padded, num_samples = padded_rows(waveforms, np.float32)
-    languages = np.array([draw.language for draw in draws], dtype=np.int32)
+    languages = np.array([one.language for one in sampled], dtype=np.int32)
     targets = {}
-    for name, column in examples[draws[0].language].targets.items():
-        pairs = zip(draws, waveforms, strict=True)
+    for name, column in examples[sampled[0].language].targets.items():
+        pairs = zip(sampled, waveforms, strict=True)
         found = [examples[d.language].targets[name].values(d.example, len(own), d.speed) for d, own in pairs]
         targets[name] = column.target.stacked(found)
     return Batch(padded, num_samples, languages, targets)
 
 
-def _waveform(draw: Draw, examples: Examples) -> np.ndarray:
-    waveform = change_speed(examples.store[int(examples.positions[draw.example])], draw.speed)
-    if draw.snr_db is not None:
-        waveform = add_noise(waveform, draw.snr_db, np.random.default_rng(draw.seed))
+def _waveform(one: SampledExample, examples: Examples) -> np.ndarray:
+    waveform = change_speed(examples.store[int(examples.positions[one.example])], one.speed)
+    if one.snr_db is not None:
+        waveform = add_noise(waveform, one.snr_db, np.random.default_rng(one.seed))
     return waveform
 
 
-def batches(plan: Iterable[list[Draw]], examples: Mapping[int, Examples], num_threads: int) -> Iterator[Batch]:
+def batches(
+    plan: Iterable[list[SampledExample]], examples: Mapping[int, Examples], num_threads: int
+) -> Iterator[Batch]:
     """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
     ahead: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(num_threads) as pool:
-        for draws in plan:
-            ahead.append(pool.submit(collate, draws, examples))
+        for sampled in plan:
+            ahead.append(pool.submit(collate, sampled, examples))
             if len(ahead) > 2 * num_threads:
                 yield ahead.popleft().result()
         while ahead:

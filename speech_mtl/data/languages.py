@@ -14,7 +14,7 @@ LONGEST_TAG = 35
 
 @lru_cache(maxsize=4096)
 def canonical(language: str) -> str:
-    """The one form of a tag that stands for all its forms: `EN`, `eng` and `en` are `en`.
+    """Returns the canonical form of a tag: `EN`, `eng` and `en` are `en`.
 
     Case is that of BCP 47; codes are the shortest of ISO 639, of today; extended languages stand alone (`zh-yue` is
     `yue`); the language that usually is meant by a group of languages has the group's code (`cmn` is `zh`).
@@ -77,7 +77,7 @@ def find_language(language: str, names: Iterable[str]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def language_and_script(language: str) -> tuple[str, str]:
-    """The code of a language, and that of the script it is written in: what its tag says, or else what is usual.
+    """The code of a language, and that of the script it is written in: by its tag, or else by default.
 
     Raises:
         InputError: The tag is malformed.

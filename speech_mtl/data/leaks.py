@@ -1,4 +1,4 @@
-"""Speech that is in a dev or test split and in training too: the same audio, the same sentence, the same speakers."""
+"""Finds speech of dev and test splits that is also in training: the same audio, sentences or speakers."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -41,7 +41,7 @@ def same_sentence(
         normalize: Gives the canonical form of an utterance's text.
 
     Returns:
-        By the source of an utterance that is held out, the source of the first in training that says the same.
+        By the source of an utterance that is held out, the source of the first in training with the same text.
     """
     wanted: dict[str, list[Utterance]] = {}
     for utterance in held_out:
@@ -65,7 +65,7 @@ def _may_be_one(utterance: Utterance, other: Utterance) -> bool:
 
 
 def speakers_line(held_out: Sequence[str | None], training: Iterable[str | None]) -> str | None:
-    """What has to be said of a split's speakers: that training has them, or some; None where it has none of them."""
+    """Describes a split's speakers that are in training; None if there are none."""
     own = {speaker for speaker in held_out if speaker is not None}
     known = own & set(training)
     if not known:

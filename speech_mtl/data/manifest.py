@@ -25,13 +25,13 @@ FORMAT = 1
 
 START_AGAIN = "start again: the manifest is then parsed anew"
 
-MEND_LINE = "mend or remove the line, or make the manifest again with its data script"
+FIX_LINE = "fix or remove the line, or make the manifest again with its data script"
 
 LONGEST_S = 1e6
 """Seconds, some eleven days: no utterance lasts longer."""
 
 Name = Annotated[str, Field(min_length=1, pattern="^[^\0]*$")]
-"""What a file can be called."""
+"""A valid file name."""
 
 
 class Line(TypedDict):
@@ -47,12 +47,12 @@ class Line(TypedDict):
 
 
 def manifest_path(data_dir: Path, language: str, split: str) -> Path:
-    """Where the manifest of a language's split lies."""
+    """Path of the manifest of a language's split."""
     return data_dir / language / f"{split}.jsonl"
 
 
 def most_skipped(num_utterances: int, allowed: float) -> float:
-    """How many of so many utterances may be unusable: a share, but always a single one, unless that share is 0."""
+    """Number of utterances that may be unusable: a fraction of all, at least one unless the fraction is 0."""
     return max(1.0, allowed * num_utterances) if allowed else 0.0
 
 
@@ -80,9 +80,9 @@ def manifest_line(utterance: Utterance, audio: Path) -> str:
             f"{where}: a label that JSON cannot hold",
             expected="text, finite numbers, true, false, null, and lists and objects of these",
             received=error,
-            action="mend the label, or leave it out",
+            action="fix the label, or leave it out",
         ) from None
-    parse_json(line, Line, where, MEND_LINE)
+    parse_json(line, Line, where, FIX_LINE)
     return line
 
 
@@ -131,7 +131,7 @@ def _refuse_no_file(path: Path) -> None:
 def _checked(path: Path) -> Iterator[list]:
     """The fields of each line, in the order of those of `Utterance`."""
     seen: set[str] = set()
-    for where, line in read_json_lines(path, Line, MEND_LINE):
+    for where, line in read_json_lines(path, Line, FIX_LINE):
         if line["id"] in seen:
             raise InputError(
                 f"{where}: the id {line['id']!r} comes twice",
@@ -163,7 +163,7 @@ def line_name(path: Path, position: int) -> str:
 
 
 class _Head(TypedDict):
-    """What lies beside an index: whether that is whole, and what is asked of all utterances at once."""
+    """Header of an index: shows that it is complete, and holds properties of all utterances."""
 
     crc32: NotNegative
     durations_s: list[float]
@@ -177,7 +177,7 @@ class Manifest:
     Attributes:
         path: The manifest.
         durations_s: Seconds of each utterance.
-        digests: Of what is said of each, besides the place of its audio; 64 bits.
+        digests: Of the fields of each, except the path of its audio; 64 bits.
         languages: With the position of the first utterance of each.
 
     Raises:
@@ -277,6 +277,6 @@ def _write_index(path: Path, index: Path, digest: str) -> None:
     write_text(index.with_suffix(".json"), json.dumps(head))
 
 
-def _digest(said: list) -> int:
-    text = json.dumps(said, sort_keys=True)
+def _digest(fields: list) -> int:
+    text = json.dumps(fields, sort_keys=True)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())

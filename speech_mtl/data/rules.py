@@ -1,4 +1,4 @@
-"""How languages and scripts are written: the rules of `data.text`, as tables.
+"""Rules of languages and scripts for `data.text`, as tables.
 
 `RULES` is the only place where a language is special. A language that is not in it takes the default rule. What holds
 for all languages of a script is in `SPACING`, and in the tables of spellings that look alike.
@@ -13,7 +13,7 @@ from speech_mtl.data.languages import language_and_script
 
 
 class Spacing(Enum):
-    """What a space means in a language's writing."""
+    """Meaning of a space in a language's writing."""
 
     WORDS = "between words"
     PHRASES = "between phrases, not between words"
@@ -24,7 +24,7 @@ SPACING: dict[str, Spacing] = {
     **dict.fromkeys(("Hani", "Hans", "Hant", "Hira", "Hrkt", "Jpan", "Kana"), Spacing.NONE),
     **dict.fromkeys(("Bali", "Java", "Khmr", "Lana", "Laoo", "Mymr", "Talu", "Thai"), Spacing.PHRASES),
 }
-"""What a space means in each script that has none between words."""
+"""Meaning of a space in each script that has none between words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ _COLON_SUFFIX = Rule(rewrites=((r"(?<=[^\W\d]):(?=[^\W\d])", ""),))  # EU:n, EU:
 _CROSSED_D = Rule(letters={"ð": "đ"})  # their capitals look alike
 _PALOCHKA = Rule(rewrites=((r"(?<=[а-яё])[1ilі]|(?<!\w)[1ilі](?=[а-яё])", "ӏ"),))  # hardly a keyboard has it
 
-# Arabic letters that an Arabic keyboard types for those of other languages, and the reverse. Of letters of one look
+# Arabic letters that an Arabic keyboard types for those of other languages, and the reverse. Of letters that look alike
 # only those are merged of which the language has one: Pashto has two kinds of yeh, Uyghur and Sindhi have others.
 _KAF, _YEH = {"ك": "ک"}, {"ي": "ی", "ى": "ی"}
 _DIGITS = dict(zip("٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", strict=True))
@@ -134,7 +134,7 @@ KEPT_FOR_LATER = frozenset("'.·" + JOINERS)  # what becomes of them depends on 
 # of SIL's tools for Khmer do.
 
 WITH_VISARGA = (0x900, 0x980, 0xA80, 0xB00, 0xC00, 0xC80, 0xD00, 0xD80)  # Devanagari, Bengali, ... Sinhala
-"""Where the scripts lie that have a visarga in the same place."""
+"""First code points of the scripts that have a visarga at the same offset."""
 
 NEVER_JOINED = "ءآأؤإاةدذرزوٱ-ٳٵ-ٷڈ-ڙۀۃ-ۋۍۏےۓەۮۯݙ-ݛݫݬݱݳݴݸݹ"
 """Arabic letters that do not join the next one, with or without a joiner between them."""
@@ -158,7 +158,7 @@ SPELT_IN_PARTS = (
     "ഇൗ=ഈ ഉൗ=ഊ എെ=ഐ ഒാ=ഓ ഒൗ=ഔ െെ=ൈ ൻ്റ=ന്റ "
     "අා=ආ අැ=ඇ අෑ=ඈ උෟ=ඌ ඍෘ=ඎ ඏෟ=ඐ එ්=ඒ එෙ=ඓ ඔ්=ඕ ඔෟ=ඖ ෙෙ=ෛ "
 )
-"""Vowels of Indic scripts as they are typed in parts, and other signs of one look: `parts=letter`."""
+"""Vowels of Indic scripts as they are typed in parts, and other signs that look alike: `parts=letter`."""
 
 SIGNS = "[ะ-ฺ\u0e3b็-๎]"
 SIGN_GROUPS = ("", "่ ้ ๊ ๋ ์", "ะ า ำ")
@@ -167,7 +167,7 @@ THAI = (("เเ", "แ"), ("(?<![ฤฦ])ๅ", "า"))  # two signs e are one a
 
 KHMER = (("្ដ", "្ត"), ("េ([ុ-ួ]?)ី", r"ើ\1"), ("េ([ុ-ួ]?)ា", r"ោ\1"), ("ើា", "ោី"))
 KHMER_ORDER = ("", "្រ", "៌", "៉ ៊", "េ ែ ៃ ោ ៅ ើ ឿ ៀ", "ុ ូ ួ", "ិ ី ឹ ឺ", "ា", "ំ ់ ៍ ៎ ៏ ័ ៑ ៝", "ះ ៈ")
-BURMESE = (  # digits with the look of a letter, and letters of one look
+BURMESE = (  # digits that look like a letter, and letters that look alike
     ("၀(?=[ါ-ံ်-ှ])", "ဝ"),
     ("၇(?=[ါ-ံ်-ှ])", "ရ"),
     ("၄င်း", "၎င်း"),

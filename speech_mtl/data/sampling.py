@@ -1,7 +1,7 @@
-"""Which utterances make up a budget of speech, and which of these make which batch.
+"""Selects the utterances of a budget of speech, and plans which of them make up each batch.
 
-All of it is decided beforehand, from lengths and a seed and nothing else: training can go on at any batch, and the same
-seed gives the same batches whatever the number of threads.
+Plans depend only on lengths and a seed: training can resume at any batch, and the same seed gives the same batches
+for any number of threads.
 """
 
 from collections import deque
@@ -16,24 +16,24 @@ from speech_mtl.data.store import WaveformStore
 from speech_mtl.errors import InputError
 
 SMALLEST_PART_S = 3600.0
-"""As much of a manifest is decoded at least: enough to judge by whether its audio can be used."""
+"""Least amount of a manifest that is decoded: enough to judge whether its audio is usable."""
 
 
 def parts_to_decode(durations_s: np.ndarray, budget_s: float, seed: int) -> Iterator[np.ndarray]:
-    """What to decode for a budget of speech: ever larger parts of a manifest, until one turns out to hold it.
+    """Yields ever larger parts of a manifest to decode, until one holds a budget of speech.
 
     Parts are 1, 2, 4, ... hours, so that several budgets share one. The first holds a tenth more than the budget, of
     which some may be unusable.
 
     Args:
-        durations_s: (N,) as the manifest says.
+        durations_s: (N,) by the manifest.
         budget_s: Seconds of speech.
         seed: That of `within_budget`.
 
     Yields:
         Positions in the manifest. Where it has no such parts, all of it is to be decoded.
     """
-    order = _drawn(len(durations_s), seed)
+    order = _sampling_order(len(durations_s), seed)
     ends_s = np.cumsum(durations_s[order])
     part_s = SMALLEST_PART_S
     while part_s < ends_s[-1]:
@@ -42,7 +42,7 @@ def parts_to_decode(durations_s: np.ndarray, budget_s: float, seed: int) -> Iter
         part_s *= 2
 
 
-def _drawn(num_utterances: int, seed: int) -> np.ndarray:
+def _sampling_order(num_utterances: int, seed: int) -> np.ndarray:
     """The order in which a budget takes a manifest's utterances."""
     return np.random.default_rng(seed).permutation(num_utterances)
 
@@ -62,7 +62,7 @@ def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: 
     usable = np.flatnonzero(store.num_samples)
     if budget_s is None:
         return usable
-    order = _drawn(len(store.num_samples), seed)
+    order = _sampling_order(len(store.num_samples), seed)
     order = order[store.num_samples[order] > 0]
     seconds = np.cumsum(store.num_samples[order]) / sample_rate_hz
     if budget_s > seconds[-1] * 1.01:
@@ -76,8 +76,8 @@ def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: 
 
 
 @dataclass(frozen=True)
-class Draw:
-    """One example's part in a batch."""
+class SampledExample:
+    """An example of a batch, with its augmentation."""
 
     language: int
     example: int
@@ -88,11 +88,11 @@ class Draw:
 
 @dataclass(frozen=True)
 class Ramp:
-    """Batches over which the share of a language rises to all of the speech, from number `begins` to number `ends`.
+    """Batches over which a language's fraction of the speech rises to 1, from number `begins` to number `ends`.
 
     Joint training that ends as fine-tuning. Reference: Choi et al. 2023, "Order matters in the presence of dataset
     imbalance for multilingual learning". We differ: they pretrain on rich tasks and change to a mixture at once; here
-    all are trained together, and the share rises in a straight line to one of them alone.
+    all are trained together, and the fraction of one of them rises linearly to 1.
     """
 
     language: int
@@ -100,7 +100,7 @@ class Ramp:
     ends: int
 
     def passed(self, number: int, pool_batches: int) -> float:
-        """How much of it lies behind the end of the pool that begins with a batch; nothing before it begins."""
+        """Fraction of the ramp before the end of the pool that begins with a batch; 0 before the ramp begins."""
         if number < self.begins:
             return 0.0
         return min(1.0, (number + pool_batches - self.begins) / max(1, self.ends - self.begins))
@@ -110,7 +110,7 @@ class Ramp:
 class TrainingPlan:
     """Endless training batches: which examples, at which speed and with which noise, make up batch number n.
 
-    Batches are made in pools of `pool_batches`: utterances are drawn language by language by their shares, each
+    Batches are made in pools of `pool_batches`: utterances are sampled language by language by their fractions, each
     language's in a new random order every time all have been taken; the pool is cut into batches of `batch_s` seconds,
     how is up to `mixing`, and the batches shuffled.
     """
@@ -126,30 +126,30 @@ class TrainingPlan:
     pool_batches: int = 32
     mixing: Literal["by_length", "every_language"] = "by_length"
     """`by_length`: see `cut`. `every_language`: see `cut_every_language`."""
-    given_shares: Mapping[int, float] = field(default_factory=dict)
-    """Of the speech in batches, by language; the others have the rest, in proportion to (amount) ** alpha."""
+    given_fractions: Mapping[int, float] = field(default_factory=dict)
+    """Fractions of the speech in batches, by language; the others get the rest, in proportion to (amount) ** alpha."""
     ramp: Ramp | None = None
-    """Where batches end with one language alone."""
+    """Set if the last batches hold only one language."""
 
-    def shares(self, number: int = 0) -> dict[int, float]:
-        """Of the speech in batches, by language, in the pool that begins with a batch."""
+    def fractions(self, number: int = 0) -> dict[int, float]:
+        """Fractions of the speech in batches, by language, in the pool that begins with a batch."""
         others = {i: durations.sum() ** self.alpha for i, durations in self.durations_s.items()}
-        others = {i: weight for i, weight in others.items() if i not in self.given_shares}
-        left = 1.0 - sum(self.given_shares.values())
-        shares = {
-            i: self.given_shares[i] if i in self.given_shares else left * others[i] / sum(others.values())
+        others = {i: weight for i, weight in others.items() if i not in self.given_fractions}
+        left = 1.0 - sum(self.given_fractions.values())
+        fractions = {
+            i: self.given_fractions[i] if i in self.given_fractions else left * others[i] / sum(others.values())
             for i in self.durations_s
         }
         if self.ramp is None:
-            return shares
+            return fractions
         passed = self.ramp.passed(number, self.pool_batches)
-        return {i: (1 - passed) * share + passed * (i == self.ramp.language) for i, share in shares.items()}
+        return {i: (1 - passed) * fraction + passed * (i == self.ramp.language) for i, fraction in fractions.items()}
 
-    def batches(self, start: int = 0) -> Iterator[list[Draw]]:
+    def batches(self, start: int = 0) -> Iterator[list[SampledExample]]:
         """The batches from number `start` on. Skipping costs no audio."""
         generator = np.random.default_rng(self.seed)
         queues = [_shuffled_forever(len(durations), generator) for durations in self.durations_s.values()]
-        pool: deque[list[Draw]] = deque()
+        pool: deque[list[SampledExample]] = deque()
         for number in count():
             if not pool:
                 pool = self._pool(number, generator, queues)
@@ -157,25 +157,25 @@ class TrainingPlan:
             if number >= start:
                 yield batch
 
-    def _pool(self, number: int, generator, queues) -> deque[list[Draw]]:
+    def _pool(self, number: int, generator, queues) -> deque[list[SampledExample]]:
         """The batches of the pool that begins with batch `number`."""
         target_s, total_s = self.batch_s * self.pool_batches, 0.0
-        languages, shares = list(self.durations_s), np.array(list(self.shares(number).values()))
-        spoken_s = np.zeros(len(shares))
-        drawn: list[tuple[float, Draw]] = []
+        languages, fractions = list(self.durations_s), np.array(list(self.fractions(number).values()))
+        spoken_s = np.zeros(len(fractions))
+        sampled: list[tuple[float, SampledExample]] = []
         while total_s < target_s:
-            # The language that is furthest behind its share of seconds (not of utterances: languages differ in length).
-            place = int(np.argmax(shares * (total_s + 1.0) - spoken_s + generator.uniform(0, 1.0, len(shares))))
+            # The language furthest behind its fraction of the seconds (languages differ in length of utterances).
+            place = int(np.argmax(fractions * (total_s + 1.0) - spoken_s + generator.uniform(0, 1.0, len(fractions))))
             language, example = languages[place], next(queues[place])
             speed = float(generator.choice(self.speeds))
             noisy = generator.uniform() < self.noise_probability
             snr_db = float(generator.uniform(*self.noise_snr_db))
             seed = int(generator.integers(2**31))
             duration_s = float(self.durations_s[language][example]) / speed
-            drawn.append((duration_s, Draw(language, example, speed, snr_db if noisy else None, seed)))
+            sampled.append((duration_s, SampledExample(language, example, speed, snr_db if noisy else None, seed)))
             spoken_s[place] += duration_s
             total_s += duration_s
-        batches = MIXINGS[self.mixing](drawn, self.batch_s)
+        batches = MIXINGS[self.mixing](sampled, self.batch_s)
         return deque(batches[i] for i in generator.permutation(len(batches)))
 
 
@@ -184,24 +184,24 @@ def _shuffled_forever(size: int, generator: np.random.Generator) -> Iterator[int
         yield from generator.permutation(size).tolist()
 
 
-def cut(drawn: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
-    """Sorts draws by length and cuts them into batches of at most `batch_s` seconds, padding included.
+def cut(sampled: list[tuple[float, SampledExample]], batch_s: float) -> list[list[SampledExample]]:
+    """Sorts examples by length and cuts them into batches of at most `batch_s` seconds, padding included.
 
     There is little padding, but where languages differ in length, a batch has few of them.
     """
-    return _filled(sorted(drawn, key=lambda pair: pair[0]), batch_s)
+    return _filled(sorted(sampled, key=lambda pair: pair[0]), batch_s)
 
 
-def cut_every_language(drawn: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
-    """Batches of at most `batch_s` seconds, padding included, that each hold every language at its share of seconds.
+def cut_every_language(sampled: list[tuple[float, SampledExample]], batch_s: float) -> list[list[SampledExample]]:
+    """Batches of at most `batch_s` seconds, padding included, each with the same fraction of every language.
 
-    Draws are ordered by their place in their own language, sorted by length: the share of its seconds that shorter
-    draws have. Batches are cut from that order, so that short words come with short sentences. A language of fewer
-    draws than there are batches is in some of them only.
+    Examples are ordered by their rank in their own language, sorted by length: the fraction of its seconds that shorter
+    ones have. Batches are cut from that order, so that short words come with short sentences. A language of fewer
+    examples than there are batches is in some of them only.
     """
-    by_language: dict[int, list[tuple[float, Draw]]] = {}
-    for duration_s, draw in sorted(drawn, key=lambda pair: pair[0]):
-        by_language.setdefault(draw.language, []).append((duration_s, draw))
+    by_language: dict[int, list[tuple[float, SampledExample]]] = {}
+    for duration_s, example in sorted(sampled, key=lambda pair: pair[0]):
+        by_language.setdefault(example.language, []).append((duration_s, example))
     placed = []
     for own in by_language.values():
         durations_s = np.array([duration_s for duration_s, _ in own])
@@ -210,16 +210,16 @@ def cut_every_language(drawn: list[tuple[float, Draw]], batch_s: float) -> list[
     return _filled([pair for _, pair in sorted(placed, key=lambda both: both[0])], batch_s)
 
 
-def _filled(ordered: list[tuple[float, Draw]], batch_s: float) -> list[list[Draw]]:
-    """Cuts draws in the order given."""
-    batches: list[list[Draw]] = []
+def _filled(ordered: list[tuple[float, SampledExample]], batch_s: float) -> list[list[SampledExample]]:
+    """Cuts examples in the order given."""
+    batches: list[list[SampledExample]] = []
     longest_s = 0.0
-    for duration_s, draw in ordered:
+    for duration_s, example in ordered:
         longest_s = max(longest_s, duration_s)
         if not batches or longest_s * (len(batches[-1]) + 1) > batch_s:
             batches.append([])
             longest_s = duration_s
-        batches[-1].append(draw)
+        batches[-1].append(example)
     return batches
 
 
@@ -227,6 +227,6 @@ MIXINGS = {"by_length": cut, "every_language": cut_every_language}
 """Ways to make batches of a pool, by the name that recipes give them."""
 
 
-def plan_evaluation(language: int, durations_s: np.ndarray, batch_s: float) -> list[list[Draw]]:
+def plan_evaluation(language: int, durations_s: np.ndarray, batch_s: float) -> list[list[SampledExample]]:
     """Every example once, in batches of similar length."""
-    return cut([(float(duration_s), Draw(language, i)) for i, duration_s in enumerate(durations_s)], batch_s)
+    return cut([(float(duration_s), SampledExample(language, i)) for i, duration_s in enumerate(durations_s)], batch_s)

@@ -28,13 +28,13 @@ from speech_mtl.errors import InputError, printable
 from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text
 
 FULL_SCALE = np.float32(32767.0)
-"""What a sample of 1.0 is stored as."""
+"""Stored value of a sample of 1.0."""
 
 FORMAT = 3
 """Raised when the files' layout or the decoding changes, so that old caches are not used."""
 
 DURATION_TOLERANCE = (0.1, 0.3)
-"""Share and seconds by which audio may differ from what its manifest says; only beyond both is it refused."""
+"""Fraction and seconds by which audio may differ from its manifest; it is refused only beyond both."""
 
 
 START_AGAIN = "start again: the audio is then decoded anew"
@@ -51,7 +51,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class AudioLimits:
-    """What is decoded to, and which lengths are accepted."""
+    """Format of decoded audio, and accepted lengths."""
 
     sample_rate_hz: int
     min_duration_s: float
@@ -59,7 +59,7 @@ class AudioLimits:
 
 
 class _Index(TypedDict):
-    """What lies beside the samples, and tells whether they are the ones that it was written for."""
+    """Index of the samples, which shows whether they belong to a manifest."""
 
     crc32: NotNegative
     num_samples: list[NotNegative]
@@ -88,11 +88,11 @@ class WaveformStore:
         weakref.finalize(self, os.close, self._descriptor)
         wanted, size = 2 * sum(index["num_samples"]), os.fstat(self._descriptor).st_size
         if size != wanted:
-            raise _damaged(path, f"{wanted:,} bytes, as its index says", f"{size:,} bytes")
+            raise _damaged(path, f"{wanted:,} bytes, by its index", f"{size:,} bytes")
         if self._crc32() != index["crc32"]:
             raise _damaged(path, "the checksum of its index", "other samples")
         if any(place >= len(index["num_samples"]) or index["num_samples"][place] for place in self.skipped):
-            raise _damaged(path, "skipped utterances without samples", "an index that says otherwise")
+            raise _damaged(path, "skipped utterances without samples", "an index that lists samples for them")
         if len(index["digests"]) != len(index["num_samples"]):
             raise _damaged(path, "a digest of each utterance", f"{len(index['digests'])} digests")
         self.num_samples = np.array(index["num_samples"], dtype=np.int64)
@@ -198,7 +198,7 @@ def refuse_many(manifest: Manifest, skipped: Sequence[Skipped], num_read: int, a
         f"{manifest}: {len(skipped)} of {num_read} utterances cannot be used",
         expected=f"at most {allowed:.0%} that cannot be used",
         received=listed,
-        action="mend the files or the manifest, or raise data.allow_skipped to go on without them",
+        action="fix the files or the manifest, or raise data.allow_skipped to leave them out",
     )
 
 
@@ -260,9 +260,9 @@ def _decoded(utterances: Iterator[Utterance], limits: AudioLimits, num_threads: 
 
 
 def _refuse_other_duration(utterance: Utterance, duration_s: float) -> None:
-    share, seconds = DURATION_TOLERANCE
-    said = utterance.duration_s
-    if abs(duration_s - said) > max(share * said, seconds):
-        relation = "shorter" if duration_s < said else "longer"
-        message = f"{utterance.audio} lasts {duration_s:.2f} s, and its manifest says {said:.2f} s"
-        raise AudioError(f"{relation} than its manifest says", message)
+    fraction, seconds = DURATION_TOLERANCE
+    expected = utterance.duration_s
+    if abs(duration_s - expected) > max(fraction * expected, seconds):
+        relation = "shorter" if duration_s < expected else "longer"
+        message = f"{utterance.audio} lasts {duration_s:.2f} s, and its manifest gives {expected:.2f} s"
+        raise AudioError(f"{relation} than in its manifest", message)

@@ -1,4 +1,4 @@
-"""Transcripts in the one form that training and scoring share: lower case, no punctuation, every letter kept.
+"""Normalises transcripts for training and scoring: lower case, no punctuation, every letter kept.
 
 What holds for a language or a script is in `data.rules`.
 """
@@ -20,7 +20,7 @@ def normalize(text: str, language: str) -> str:
     what looks alike (see `unified`), spaces collapsed, NFC. What is invisible is dropped, and so are characters
     that mean nothing outside of one program (for private use, unassigned). Combining marks are kept: vowel signs and
     tones are part of the word. Joiners (U+200C, U+200D) are kept where they make a difference. Digits are kept as
-    they are, unless a rule says otherwise.
+    they are, unless a rule changes them.
 
     Args:
         text: A transcript as its corpus has it.
@@ -52,7 +52,7 @@ def _normalized(text: str, rule: Rule, spacing: Spacing) -> str:
 
 
 def damaged_letters(text: str) -> list[str]:
-    """The words of a transcript in which letters were lost before it came here, as far as one can tell.
+    """Finds words of a transcript in which letters seem to have been lost, for example by a wrong encoding.
 
     That is a question mark between two letters or before one (`ku?ier`, `?koda`; not `Co?Nic`, in which a space is
     missing), U+FFFD, letters read in another encoding than they were written in (`kuÄ\u008dera`, `Ïðèâåò`), escapes
@@ -115,7 +115,7 @@ def _replacement_before(char: str) -> str:
 
 
 def _replacement_after(char: str) -> str:
-    """After lower-casing: the character itself, a space in its place, or nothing."""
+    """Replaces a character after lower-casing: by itself, a space, or nothing."""
     if char in rules.KEPT_FOR_LATER or char in rules.LETTERLIKE:
         return char
     if _is_dropped(char):
@@ -188,7 +188,7 @@ def joined(text: str) -> str:
     """Keeps joiners where a word is another without, and writes letters as such that were spelt with one.
 
     They are kept within words of Arabic script after a letter that would be joined, of Mongolian and Sinhala, and in
-    Bengali between ra and ya. In other Indic scripts they choose between two looks of the same letters.
+    Bengali between ra and ya. In other Indic scripts they choose between two forms of the same letters.
     """
     if "\u200c" not in text and "\u200d" not in text:
         return text

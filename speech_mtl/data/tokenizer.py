@@ -27,7 +27,7 @@ _KINDS: dict[str, type["Tokenizer"]] = {}
 class Tokenizer(ABC):
     """Turns the text of one language into token numbers and back.
 
-    A subclass has a `kind` and says what its canonical text is (`normalize`); it overrides `split` where a token is
+    A subclass has a `kind` and defines its canonical text (`normalize`); it overrides `split` where a token is
     longer than one character. Joined together, the tokens of a text are the normalised text again.
 
     Args:
@@ -88,7 +88,7 @@ class Tokenizer(ABC):
                 f"The training texts of {language} hold no token",
                 expected="at least one transcript with letters in it",
                 received="no text that is left after normalisation",
-                action="look at the field 'text' of the training manifest",
+                action="check the field 'text' of the training manifest",
             )
         return cls(language, (BLANK_TOKEN, *sorted(tokens)))
 
@@ -128,7 +128,7 @@ class Tokenizer(ABC):
             f"Unknown characters in a text of {self.language}: {', '.join(map(_describe, unknown))}",
             expected=f"only what is in the vocabulary of {len(self) - 1} tokens made from the training texts",
             received=repr(text[:80]),
-            action="drop or mend the text, or make the tokeniser from texts that hold these characters",
+            action="drop or fix the text, or make the tokeniser from texts that hold these characters",
         )
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -181,7 +181,7 @@ class PinyinTokenizer(Tokenizer):
 
     @property
     def spaced(self) -> bool:
-        """True: a syllable stands for a word."""
+        """True: syllables are scored as words."""
         return True
 
     def normalize(self, text: str) -> str:
@@ -223,7 +223,7 @@ def tokenizer_class(kind: str) -> type[Tokenizer]:
 
 
 class _Record(TypedDict):
-    """What a file holds."""
+    """The content of a file."""
 
     kind: str
     language: str
@@ -246,7 +246,7 @@ def load_tokenizer(path: Path, language: str | None = None) -> Tokenizer:
             f"{path} is the tokeniser of another language",
             expected=f"{language!r} in its field 'language'",
             received=repr(record["language"]),
-            action="give the files of the folder back the names they had: each says its language",
+            action="give the files of the folder back the names they had: each names its language",
         )
     return tokenizer_class(record["kind"])(record["language"], record["vocabulary"])
 

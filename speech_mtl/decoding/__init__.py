@@ -1,1 +1,1 @@
-"""From what the network gives to text: decoders, words with times, and the formats that transcripts are written in."""
+"""Decoding of network outputs: decoders, words with times, and output formats."""

@@ -1,4 +1,4 @@
-"""What every decoder has.
+"""The interface of decoders.
 
 To add one, write a subclass of `Decoder` in a file of its own, and a kind of `settings.decoding.DecodingSettings` that
 names it. `tests/decoding/test_every_decoder.py` finds it by itself.
@@ -28,7 +28,7 @@ class DecodedToken(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What was found in an utterance.
+    """The decoded tokens of an utterance.
 
     Attributes:
         tokens: In the order of their frames.

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from speech_mtl.backend import compile_forward
 from speech_mtl.data.examples import Examples, batches, padded_rows
 from speech_mtl.data.languages import find_language
-from speech_mtl.data.sampling import Draw, plan_evaluation
+from speech_mtl.data.sampling import SampledExample, plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder
@@ -47,7 +47,7 @@ class Recognizer:
         self._frame_step_s = float(np.diff(model.frame_times_s(second))[0])
 
     def _forward(self, language: str) -> Callable:
-        """As much of the network as the language needs, compiled once for all languages that need the same."""
+        """Compiles the part of the network that a language needs, once for all languages that need the same."""
         targets = (TRANSCRIPT, *self.tasks)
         taps = self.model.taps((language,), targets)
         if taps not in self._forwards:
@@ -56,7 +56,7 @@ class Recognizer:
         return self._forwards[taps]
 
     def language_id(self, language: str) -> int:
-        """Which of the model's output layers belongs to a language.
+        """Number of the model's output layer of a language.
 
         Raises:
             InputError: None does.
@@ -64,7 +64,7 @@ class Recognizer:
         return self.model.languages.index(self.own_name(language))
 
     def own_name(self, language: str) -> str:
-        """What the model calls a language, whose tag may be written in another way: `EN` or `eng` for `en`.
+        """The model's name of a language, whose tag may have another form: `EN` or `eng` for `en`.
 
         Raises:
             InputError: It has no output layer for that language, or the tag is malformed.
@@ -135,10 +135,12 @@ class Recognizer:
         language = self.own_name(language)
         language_id = self.language_id(language)
         room = int(batch_s * self.sample_rate_hz)
-        plan: list[list[Draw]] = plan_evaluation(language_id, examples.num_samples / self.sample_rate_hz, batch_s)
+        plan: list[list[SampledExample]] = plan_evaluation(
+            language_id, examples.num_samples / self.sample_rate_hz, batch_s
+        )
         filled: Iterable = batches(plan, {language_id: examples}, num_threads)
-        for draws, batch in zip(plan, filled, strict=True):
-            names = [ids[draw.example] for draw in draws]
+        for sampled, batch in zip(plan, filled, strict=True):
+            names = [ids[one.example] for one in sampled]
             yield from self._recognize(batch.waveforms, batch.num_samples, language, names, room)
 
     def _outputs(self, waveforms, num_samples, language: str, room=0) -> Outputs:
@@ -173,7 +175,7 @@ class Recognizer:
         )
 
     def _labels(self, outputs: Outputs, row: int) -> dict[str, np.ndarray]:
-        """What the heads of the tasks say of one row, without its padding."""
+        """Outputs of the tasks' heads for one row, without its padding."""
         size = int(outputs.num_frames[row])
         return {
             name: outputs.values[name][row][:size] if task.over_frames else outputs.values[name][row]

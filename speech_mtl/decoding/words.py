@@ -1,4 +1,4 @@
-"""From tokens with times to words with times."""
+"""Makes words with times from tokens with times."""
 
 import math
 import re

@@ -20,7 +20,7 @@ Labels = Sequence[Mapping[str, Any]]
 Writer = Callable[[Sequence[Hypothesis], Labels], str]
 
 CUE_LETTERS, CUE_S, PAUSE_S = 84, 7.0, 1.0
-"""Of subtitles: the most letters and seconds of one, and the pause after which another begins."""
+"""Most letters and seconds of a subtitle, and the pause after which another begins."""
 
 
 def txt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:

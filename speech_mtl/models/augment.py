@@ -8,13 +8,13 @@ class SpecAugment(keras.layers.Layer):
     """Sets random bands of frames and of mel channels to zero, the mean of normalised features.
 
     Reference: Park et al. 2019, "SpecAugment", section 2. We differ in leaving out time warping, and in bounding the
-    width of a time mask by a share of the utterance (Park et al. 2020, "SpecAugment on large scale datasets").
+    width of a time mask by a fraction of the utterance (Park et al. 2020, "SpecAugment on large scale datasets").
 
     Args:
         num_time_masks, num_frequency_masks: Masks per utterance.
-        max_time_share: Largest width of a time mask, as a share of the utterance's frames.
+        max_time_share: Largest width of a time mask, as a fraction of the utterance's frames.
         max_mels: Largest width of a frequency mask, in mel channels.
-        random: Where the masks are drawn from.
+        random: Generator of the masks.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from keras import ops
 from speech_mtl.backend import uses_xla
 from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.language_layers import LanguageParts
-from speech_mtl.models.layers import Addition, Dropout, FrameContext, LayerNorm, nothing_added
+from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, no_delta
 
 
 class FeedForward(keras.layers.Layer):
@@ -44,10 +44,10 @@ class RotaryAttention(keras.layers.Layer):
         dim: D.
         num_heads: Attention heads.
         dropout: What is dropped of the outputs.
-        addition: Makes what is added to the two products with shared matrices.
+        delta: Makes LoRA deltas for the two products with shared matrices.
     """
 
-    def __init__(self, dim: int, num_heads: int, dropout: Dropout, name: str, addition: Addition = nothing_added):
+    def __init__(self, dim: int, num_heads: int, dropout: Dropout, name: str, delta: LoraDelta = no_delta):
         super().__init__(name=name)
         if dim % (2 * num_heads):
             raise ValueError(f"dim must be a multiple of 2 * num_heads. Received: dim={dim}, num_heads={num_heads}")
@@ -57,8 +57,8 @@ class RotaryAttention(keras.layers.Layer):
         self.project = keras.layers.Dense(3 * dim, name="project")
         self.out = keras.layers.Dense(dim, name="out")
         self.dropout = dropout
-        self.add_to_project = addition(dim, 3 * dim, "add_to_project")
-        self.add_to_out = addition(dim, dim, "add_to_out")
+        self.add_to_project = delta(dim, 3 * dim, "add_to_project")
+        self.add_to_out = delta(dim, dim, "add_to_out")
 
     def build(self, shape):
         for layer in (self.norm, self.project, self.out, self.add_to_project, self.add_to_out):
@@ -132,7 +132,7 @@ class ConvolutionModule(keras.layers.Layer):
         return self.dropout(self.out(hidden), training=training)
 
     def shifted(self, frames):
-        """What `depthwise` makes of (B, E, 1, D) frames, as a sum of products of shifted frames.
+        """The output of `depthwise` for (B, E, 1, D) frames, as a sum of products of shifted frames.
 
         XLA makes one loop of it; its own grouped convolution takes eleven times as long on a CPU.
         """
@@ -153,9 +153,9 @@ class ConformerBlock(keras.layers.Layer):
         kernel_size: Frames that the depthwise convolution sees.
         expansion: Width of the feed-forward modules, as a multiple of `dim`.
         dropout: What is dropped of each module's outputs.
-        addition: Makes what is added to the two products with shared matrices of the attention.
+        delta: Makes LoRA deltas for the two products with shared matrices of the attention.
         zero_branches: Whether the last matrix of each module is zero at the start, so that the block passes on what
-            comes in: Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1, for the last gain of a residual
+            comes in: Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1, for the last scale of a residual
             branch; Zhang, Dauphin and Ma 2019, "Fixup initialization", section 3, for its last layer.
     """
 
@@ -167,13 +167,13 @@ class ConformerBlock(keras.layers.Layer):
         expansion: int,
         dropout: Dropout,
         name: str,
-        addition: Addition = nothing_added,
+        delta: LoraDelta = no_delta,
         zero_branches: bool = True,
     ):
         super().__init__(name=name)
         self.zero_branches = zero_branches
         self.feed_forward_in = FeedForward(dim, expansion, dropout, name="feed_forward_in")
-        self.attention = RotaryAttention(dim, num_heads, dropout, "attention", addition)
+        self.attention = RotaryAttention(dim, num_heads, dropout, "attention", delta)
         self.convolution = ConvolutionModule(dim, kernel_size, dropout, name="convolution")
         self.feed_forward_out = FeedForward(dim, expansion, dropout, name="feed_forward_out")
         self.norm = LayerNorm(name="norm")
@@ -217,9 +217,9 @@ class Conformer(BlockEncoder):
         kernel_size: Encoder frames (40 ms each) that the depthwise convolution sees.
         expansion: Width of the feed-forward modules, as a multiple of `dim`.
         channels: Width of the convolutional subsampling.
-        dropout: Share of activations dropped in training.
+        dropout: Fraction of activations dropped in training.
         zero_branches: Whether the modules of a block add nothing at the start; see `ConformerBlock`.
-        random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        random: Generator of the dropout; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
     """
 

@@ -1,4 +1,4 @@
-"""What all encoders are, and those of blocks, shared by all languages but for what each language has for itself."""
+"""Base classes of encoders, shared by all languages except for language-specific layers."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from speech_mtl.models.layers import ConvSubsampling, Dropout, FrameContext
 
 
 class Encoder(keras.layers.Layer):
-    """What all encoders are: features -> frames at taps, places in it that heads can be at."""
+    """Base of encoders: features -> frames at taps, the layers that heads can use."""
 
     max_frames: int | None = None
     """Encoder frames of the longest utterance that can be encoded; None: any."""
@@ -35,7 +35,7 @@ class Encoder(keras.layers.Layer):
 
     @property
     def last_layer(self) -> keras.layers.Layer:
-        """The last of the layers that all targets share, for methods that look at the gradients there.
+        """The last layer that all targets share, for methods that use the gradients there.
 
         Raises:
             ValueError: Nothing is shared.
@@ -52,11 +52,11 @@ class Encoder(keras.layers.Layer):
         return [variable for depth in self.depths() for variable in depth]
 
     def weights_of(self, _language: str) -> list[keras.Variable]:
-        """What a language has for itself."""
+        """Weights of language-specific layers."""
         return []
 
     def weights_by_part(self) -> dict[str, Part]:
-        """See `MultilingualModel.parts`."""
+        """Weights by part; see `MultilingualModel.parts`."""
         raise NotImplementedError
 
     def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,)):
@@ -74,8 +74,8 @@ class BlockEncoder(Encoder):
         num_layers: Number of blocks.
         dim: D, width of the encoder frames.
         channels: Width of the convolutional subsampling.
-        dropout: Share of activations dropped in training.
-        random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        dropout: Fraction of activations dropped in training.
+        random: Generator of the dropout; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
     """
 
@@ -99,11 +99,11 @@ class BlockEncoder(Encoder):
         self.adapters = self.parts.adapters(dim, num_layers)
 
     def make_subsampling(self, name: str) -> Any:
-        """What makes encoder frames of features; it has `num_frames`, `centres` and a `last_layer`."""
+        """Makes the layer from features to encoder frames; it has `num_frames`, `centres` and a `last_layer`."""
         return ConvSubsampling(self.dim, self.channels, name)
 
     def make_block(self, number: int, name: str) -> keras.layers.Layer:
-        """A block, which takes and gives (B * E, D), and has a `last_layer`; `number` counts from the bottom."""
+        """Makes a block, (B * E, D) -> (B * E, D), with a `last_layer`; `number` counts from the bottom."""
         raise NotImplementedError
 
     def num_frames(self, num_frames):
@@ -124,7 +124,7 @@ class BlockEncoder(Encoder):
 
     @property
     def layers_upwards(self) -> list[keras.layers.Layer]:
-        """What it is made of, from the bottom to the top, without what is added to that."""
+        """Its layers from the bottom to the top, without adapters and LoRA deltas."""
         return [self.subsampling, *self.blocks]
 
     @property
@@ -158,7 +158,7 @@ class BlockEncoder(Encoder):
         self.built = True
 
     def context(self, mask, language_ids=None) -> FrameContext:
-        """What the blocks need to know of a batch; `mask` (B, E) is 1 for true frames, 0 for padding."""
+        """Makes the blocks' context of a batch; `mask` (B, E) is 1 for true frames, 0 for padding."""
         return FrameContext(mask, language_ids=language_ids)
 
     def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,)):

@@ -8,7 +8,7 @@ from keras import ops
 
 
 class MelFeatures(keras.layers.Layer):
-    """Mel filterbank energies; subclasses say in `scaled` what becomes of them.
+    """Mel filterbank energies; subclasses scale them in `scaled`.
 
     Only frames that lie wholly inside the true samples are made (librosa's `center=False`), so that neither padding
     nor batch neighbours change a frame.
@@ -70,7 +70,7 @@ class LogMel(MelFeatures):
     """
 
     TYPICAL_DEVIATION = np.float32(3.0)
-    """About that of the log energies of a band in speech, so that features have a size that networks are used to."""
+    """Approximate standard deviation of a band's log energies in speech, so that features have variance of about 1."""
 
     def __init__(
         self,

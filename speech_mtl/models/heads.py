@@ -1,4 +1,4 @@
-"""Heads: encoder frames -> what is said of tokens, of the utterance, or of every frame."""
+"""Heads: encoder frames -> outputs for tokens, for the utterance, or for every frame."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -21,14 +21,14 @@ def named(variables: Iterable[keras.Variable], layer: keras.layers.Layer) -> Par
 
 
 class Head(keras.layers.Layer):
-    """What all heads are. Each takes (frames by tap of the encoder, num_frames, language_ids), and gives outputs."""
+    """Base of heads: (frames by tap of the encoder, num_frames, language_ids) -> outputs."""
 
     def taps(self, languages: Iterable[str]) -> set[str]:
         """The taps that it needs for utterances of these languages."""
         raise NotImplementedError
 
     def weights_of(self, _language: str) -> list[keras.Variable]:
-        """What a language has for itself."""
+        """Weights of language-specific layers."""
         return []
 
     def parts(self) -> dict[str, Part]:
@@ -137,19 +137,19 @@ class MeanPooling(keras.layers.Layer):
 
 
 class AttentionPooling(keras.layers.Layer):
-    """The mean of the true frames, each weighed by how well it answers a learned question: (B, E, D) -> (B, D).
+    """The mean of the true frames, weighted by attention to a learned query: (B, E, D) -> (B, D).
 
     Reference: Safari, India and Hernando 2020, "Self-attention encoding and pooling for speaker recognition", section
-    2.2. We start from a question of zeros, which is the plain mean.
+    2.2. We start from a query of zeros, which is the plain mean.
     """
 
     def build(self, shape):
-        self.question = self.add_weight(shape=(shape[-1],), initializer="zeros", name="question")
+        self.query = self.add_weight(shape=(shape[-1],), initializer="zeros", name="question")
         self.built = True
 
     def call(self, frames, num_frames):
         mask = frame_mask(num_frames, ops.shape(frames)[1])
-        scores = ops.sum(frames * self.question, axis=-1) + (mask - 1.0) * 1e9
+        scores = ops.sum(frames * self.query, axis=-1) + (mask - 1.0) * 1e9
         weights = ops.softmax(scores, axis=-1) * mask  # a row that is padding has no true frame
         return ops.sum(frames * weights[:, :, None], axis=1)
 

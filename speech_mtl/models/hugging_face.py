@@ -24,7 +24,7 @@ NAMES = {
     "feedforward_output_dense": "fc2",
     "feedforward_layer_norm": "final_layer_norm",
 }
-"""Of layers: KerasHub's -> Transformers'."""
+"""Names of layers: KerasHub's -> Transformers'."""
 
 PREFIXES = ("model.encoder.", "encoder.")
 """Before the names of the encoder's weights: of a model that was made to transcribe, and of a bare one."""
@@ -82,7 +82,7 @@ def _set(variable: keras.Variable, prefix: str, name: str, tensor: Callable[[str
     if kind == "kernel":
         value = value.T
     if value.size != np.prod(variable.shape):
-        raise ValueError(f"{source}: shape {value.shape}, but config.json says {tuple(variable.shape)}")
+        raise ValueError(f"{source}: shape {value.shape}, but config.json gives {tuple(variable.shape)}")
     variable.assign(value.reshape(variable.shape))
 
 

@@ -1,4 +1,4 @@
-"""Layers inside the encoder of which each language has its own: whole layers, and small adapters beside shared ones.
+"""Language-specific layers in the encoder: whole layers, and small adapters beside shared ones.
 
 Every utterance passes through those of its own language and through no other; batches may mix languages.
 """
@@ -21,7 +21,7 @@ Take = Callable[[Any], Any]
 
 
 class PerLanguage(keras.layers.Layer):
-    """What all of them are: a layer with one member for each language.
+    """Base of language-specific layers: one member for each language.
 
     Args:
         members: By language, in the order of `language_ids`.
@@ -43,7 +43,7 @@ class PerLanguage(keras.layers.Layer):
 
 
 class OwnSubsampling(PerLanguage):
-    """Subsampling that each language has for itself."""
+    """Language-specific subsampling."""
 
     def num_frames(self, num_frames):
         """Encoder frames made of so many feature frames (an int or an array)."""
@@ -51,12 +51,12 @@ class OwnSubsampling(PerLanguage):
 
     @property
     def centres(self) -> tuple[int, int]:
-        """See `ConvSubsampling.centres`."""
+        """Centres of frames; see `ConvSubsampling.centres`."""
         return self.members[0].centres
 
     @property
     def reach(self) -> int:
-        """See `ConvSubsampling.reach`."""
+        """Reach of frames; see `ConvSubsampling.reach`."""
         return self.members[0].reach
 
     def call(self, features, num_frames, language_ids):
@@ -64,7 +64,7 @@ class OwnSubsampling(PerLanguage):
 
 
 class OwnBlock(PerLanguage):
-    """A block of the encoder that each language has for itself."""
+    """Language-specific block of the encoder."""
 
     def call(self, inputs, context, training=False):
         rows = ops.reshape(inputs, (-1, ops.shape(context.mask)[1], inputs.shape[-1]))
@@ -78,7 +78,7 @@ class OwnBlock(PerLanguage):
 
 
 def by_language(members: Sequence[Any], language_ids, run: Callable[[Any, Take], Any]):
-    """What each utterance's member makes of it, in the order of the batch.
+    """Applies each utterance's member to it, in the order of the batch.
 
     A member sees the utterances of its language only, so that the cost does not grow with the number of languages. XLA
     compiles for fixed shapes: there every member sees all, and the rest is thrown away.
@@ -101,7 +101,7 @@ def by_language(members: Sequence[Any], language_ids, run: Callable[[Any, Take],
 
 
 def _of_rows(rows, run: Callable[[Take], Any]):
-    """What `run` makes of some rows. If there are none it is shown the first one: kernels fail on empty batches."""
+    """Applies `run` to some rows. If there are none, it gets the first one: kernels fail on empty batches."""
     size = ops.shape(rows)[0]
     stand_in = ops.zeros((1,), "int32")[ops.minimum(size, 1) :]
     shown = ops.concatenate([ops.cast(rows, "int32"), stand_in])
@@ -130,8 +130,8 @@ class _LowRankPair(keras.layers.Layer):
         self.built = True
 
 
-class _Additions(PerLanguage):
-    """What is added to shared layers for some of the languages; for the others nothing is.
+class _LanguageDeltas(PerLanguage):
+    """Base of adapters and LoRA: adds to shared layers for some of the languages.
 
     The matrices of all languages are laid side by side and each utterance gathers its own, as in `LanguageHeads`: the
     cost is that of one language, whatever their number.
@@ -157,8 +157,8 @@ class _Additions(PerLanguage):
         return ops.stack([*matrices, ops.zeros_like(matrices[0])])
 
 
-class Adapter(_Additions):
-    """A bottleneck of a few dimensions that is added to what a shared block gives.
+class Adapter(_LanguageDeltas):
+    """Adapter: a bottleneck of a few dimensions that is added to the output of a shared block.
 
     References: Houlsby et al. 2019, "Parameter-efficient transfer learning for NLP", section 2.1; Bapna and Firat 2019,
     "Simple, scalable adaptation for neural machine translation", section 2: after every block. We differ in having no
@@ -179,8 +179,8 @@ class Adapter(_Additions):
         return inputs + self.through(inputs, context, ops.relu)
 
 
-class LowRank(_Additions):
-    """What each language adds to the product of a shared matrix: that of two small ones.
+class LowRank(_LanguageDeltas):
+    """LoRA delta: each language adds a product of two small matrices to that of a shared one.
 
     Reference: Hu et al. 2022, "LoRA: Low-rank adaptation of large language models", section 4.1. We differ in not
     merging the product into the shared matrix after training, because batches mix languages.
@@ -213,7 +213,7 @@ class LowRank(_Additions):
 
 
 class LanguageParts:
-    """Makes what each language has for itself in an encoder, as the recipe asks, and knows all of it.
+    """Makes and holds the language-specific layers of an encoder that the recipe asks for.
 
     Args:
         languages: In the order of `language_ids`.
@@ -253,7 +253,7 @@ class LanguageParts:
         return self._known(OwnBlock(self._each(make), name)) if own else make(name)
 
     def adapters(self, dim: int, num_blocks: int) -> list[Adapter]:
-        """One after each block, or none."""
+        """Makes the adapters after a block, or none."""
         if not self.adapter_size:
             return []
         return [
@@ -262,13 +262,13 @@ class LanguageParts:
         ]
 
     def low_rank(self, dim: int, out_dim: int, name: str) -> LowRank | None:
-        """What is added to a shared matrix."""
+        """Makes the LoRA delta of a shared matrix, or none."""
         if not self.rank:
             return None
         return self._known(LowRank(dim, out_dim, self.rank, self.rank_alpha, self.languages, self.added_to, name))
 
     def weights_of(self, language: str) -> list[keras.Variable]:
-        """All weights that a language has for itself."""
+        """All weights of a language's own layers."""
         if language not in self.languages:
             return []
         own = [layer.of(language) for layer in self.made if language in layer.languages]

@@ -14,7 +14,7 @@ from keras import ops
 
 
 class FrameContext(NamedTuple):
-    """What a block needs to know of a batch besides its frames.
+    """Context of a block: properties of a batch other than its frames.
 
     Attributes:
         mask: (B, E), 1 for true frames, 0 for padding.
@@ -30,7 +30,7 @@ class FrameContext(NamedTuple):
 
 
 class Dropout(keras.layers.Layer):
-    """Dropout whose random state is shared by all layers of a network, so that a step draws from one generator."""
+    """Dropout whose random state is shared by all layers of a network, so that a step uses one generator."""
 
     def __init__(self, rate: float, seed: keras.random.SeedGenerator):
         super().__init__(name="dropout")
@@ -44,12 +44,12 @@ class Dropout(keras.layers.Layer):
         return keras.random.dropout(inputs, self.rate, seed=self.seed)
 
 
-Addition = Callable[[int, int, str], Any]
-"""(width of inputs, width of outputs, name) -> a layer that makes of (inputs, context) what is added to a product."""
+LoraDelta = Callable[[int, int, str], Any]
+"""(width of inputs, width of outputs, name) -> a layer that makes of (inputs, context) the delta of a product."""
 
 
-def nothing_added(_dim: int, _out_dim: int, _name: str) -> None:
-    """An `Addition` of nothing."""
+def no_delta(_dim: int, _out_dim: int, _name: str) -> None:
+    """A `LoraDelta` that adds nothing."""
 
 
 class LayerNorm(keras.layers.Layer):
@@ -66,32 +66,32 @@ class LayerNorm(keras.layers.Layer):
         self.epsilon = np.float32(epsilon)
 
     def build(self, shape):
-        self.gain = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
         self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", name="bias")
         self.built = True
 
     def call(self, inputs):
-        return _layer_norm(inputs, self.gain.value, self.bias.value, self.epsilon)
+        return _layer_norm(inputs, self.scale.value, self.bias.value, self.epsilon)
 
 
-def _layer_norm(inputs, gain, bias, epsilon):
+def _layer_norm(inputs, scale, bias, epsilon):
     @ops.custom_gradient
-    def normalize(inputs, gain, bias):
+    def normalize(inputs, scale, bias):
         centred = inputs - ops.mean(inputs, axis=-1, keepdims=True)
-        scale = ops.rsqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
-        normal = centred * scale
+        inverse = ops.rsqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
+        normal = centred * inverse
 
         def gradient(*arguments, upstream=None):  # Keras passes it by name or last, depending on the backend
             upstream = arguments[-1] if upstream is None else upstream
-            inner = upstream * gain
+            inner = upstream * scale
             along = ops.mean(inner * normal, axis=-1, keepdims=True)
-            to_inputs = scale * (inner - ops.mean(inner, axis=-1, keepdims=True) - normal * along)
+            to_inputs = inverse * (inner - ops.mean(inner, axis=-1, keepdims=True) - normal * along)
             rows = tuple(range(len(upstream.shape) - 1))
             return to_inputs, ops.sum(upstream * normal, axis=rows), ops.sum(upstream, axis=rows)
 
-        return normal * gain + bias, gradient
+        return normal * scale + bias, gradient
 
-    return normalize(inputs, gain, bias)
+    return normalize(inputs, scale, bias)
 
 
 class ConvSubsampling(keras.layers.Layer):

@@ -1,4 +1,4 @@
-"""THE ARCHITECTURE: what all targets share, and what each has for itself.
+"""THE ARCHITECTURE: the shared encoder, and the heads of targets.
 
 waveform -> log-mel -> SpecAugment -> encoder -+-> the output layer of the utterance's language -> logits of tokens
 |___________________ shared by all targets ___|+-> the head of each other target                -> its outputs
@@ -27,8 +27,8 @@ class MultilingualModel(keras.Model):
         features: Waveforms -> features.
         augment: Hides parts of the features in training.
         encoder: Features -> encoder frames at its taps.
-        heads: By target, encoder frames -> what is said of it.
-        random: The generator that `augment` and `encoder` draw from.
+        heads: By target, encoder frames -> its outputs.
+        random: The generator of `augment` and `encoder`.
         languages: In the order of `language_ids`.
     """
 
@@ -56,7 +56,7 @@ class MultilingualModel(keras.Model):
 
     @property
     def shared_weights(self) -> list[keras.Variable]:
-        """Those of the encoder that all languages and tasks share, and that can be trained."""
+        """Trainable weights of the encoder that all languages and tasks share."""
         return self.encoder.shared_weights
 
     def parts(self) -> dict[str, dict[str, keras.Variable]]:
@@ -65,7 +65,7 @@ class MultilingualModel(keras.Model):
         return {name: part for parts in (self.encoder.weights_by_part(), *heads) for name, part in parts.items()}
 
     def weights_of(self, language: str) -> list[keras.Variable]:
-        """What a language has for itself."""
+        """Weights of language-specific layers."""
         owners = [self.encoder, *self.heads.values()]
         return [variable for owner in owners for variable in owner.weights_of(language)]
 

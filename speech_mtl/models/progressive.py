@@ -1,4 +1,4 @@
-"""A column for each task one after another; later ones hear what earlier ones make, and change nothing there."""
+"""Progressive networks: one column per task; later ones read earlier ones through lateral connections."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,17 +13,17 @@ from speech_mtl.models.heads import Part, named
 
 
 class Lateral(keras.layers.Layer):
-    """What a column gets from earlier ones before one of its blocks: the adapter `a` of progressive networks.
+    """Lateral input of a column from earlier ones before one of its blocks: adapter `a` of progressive networks.
 
     From each earlier column j, U_j relu(V_j (alpha_j h_j) + b_j): a scalar that begins small, down to a few dimensions,
     and up to the width of the column.
 
     Reference: Rusu et al. 2016, "Progressive neural networks", section 2, equation 2. We differ in a V for each earlier
-    column instead of one for all, so that it can be told which one is listened to, and each can be switched off; and in
+    column instead of one for all, so that lateral inputs can be measured and switched off one by one; and in
     adding to the input of a whole block, because ours are residual.
 
     Args:
-        dims: Width of each earlier column that is listened to.
+        dims: Width of each earlier column that it gets lateral input from.
         dim: Width of the column.
         size: To how many dimensions V reduces.
     """
@@ -64,14 +64,14 @@ class ProgressiveEncoder(Encoder):
 
     Args:
         columns: The encoders. They must have as many blocks.
-        hears: For each column, the earlier ones that it listens to; those that are left out are switched off.
+        lateral_inputs: For each column, the earlier ones that it gets lateral input from.
         lateral_size: To how many dimensions lateral connections reduce.
 
     Raises:
         ValueError: Columns of different height.
     """
 
-    def __init__(self, columns: Sequence[BlockEncoder], hears: Sequence[Sequence[int]], lateral_size: int):
+    def __init__(self, columns: Sequence[BlockEncoder], lateral_inputs: Sequence[Sequence[int]], lateral_size: int):
         super().__init__(name="encoder")
         self.height = len(columns[0].blocks)
         if any(len(column.blocks) != self.height for column in columns):
@@ -82,12 +82,12 @@ class ProgressiveEncoder(Encoder):
         dims = [column.dim for column in columns]
         self.laterals = [
             [
-                Lateral({j: dims[j] for j in heard}, dims[k], lateral_size, name=f"lateral_{k}_{i}")
+                Lateral({j: dims[j] for j in sources}, dims[k], lateral_size, name=f"lateral_{k}_{i}")
                 for i in range(self.height + 1)
             ]
-            if heard
+            if sources
             else []
-            for k, heard in enumerate(hears)
+            for k, sources in enumerate(lateral_inputs)
         ]
 
     @property

@@ -55,8 +55,8 @@ class RecurrentEncoder(BlockEncoder):
         dim: D, the width of both directions together.
         cell: `lstm` or `gru`.
         channels: Width of the convolutional subsampling.
-        dropout: Share of activations dropped in training.
-        random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        dropout: Fraction of activations dropped in training.
+        random: Generator of the dropout; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
     """
 

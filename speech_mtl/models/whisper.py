@@ -119,8 +119,8 @@ class WhisperEncoder(BlockEncoder):
 
     Args:
         dir: A folder that KerasHub's `save_to_preset` or Hugging Face's `save_pretrained` wrote.
-        dropout: Share of what comes from the subsampling that is dropped in training.
-        random: Where the dropout draws from; shared with the rest of the network, and saved with a run.
+        dropout: Fraction of the subsampling's outputs dropped in training.
+        random: Generator of the dropout; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
 
     Raises:

@@ -1,1 +1,1 @@
-"""One run: its folder, its speech, its training, and what is done with it when it is trained."""
+"""One run: its folder, speech and training, and everything done with a trained run."""

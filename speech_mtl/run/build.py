@@ -1,4 +1,4 @@
-"""Settings -> objects. The only file that knows both."""
+"""Builds objects from settings. The only module that knows both."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 import keras
 import numpy as np
 
-from speech_mtl.backend import compile_combining_step, compile_step
+from speech_mtl.backend import compile_step, compile_surgery_step
 from speech_mtl.backend.step import TrainStep
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.sampling import Ramp, TrainingPlan
@@ -66,7 +66,7 @@ def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualMo
 
 
 def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
-    """Of a public encoder, which has learnt so many positions and no more."""
+    """Refuses recipes whose utterances exceed the positions that a public encoder was trained with."""
     most, data = model.encoder.max_frames, recipe.data
     longest_s = data.max_duration_s / min(1.0, *recipe.augment.speeds)
     if most is None or model.num_encoder_frames(int(longest_s * data.sample_rate_hz)) <= most:
@@ -92,12 +92,12 @@ def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> Train
         room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
         watched = model.encoder.last_layer.trainable_variables if state.weighting.watches_last_layer else ()
         return compile_step(model, optimizer, objective, watched, room)
-    combining = recipe.gradients.make(seed=recipe.seed)
-    return compile_combining_step(model, optimizer, objective, combining.coefficients)
+    surgery = recipe.gradients.make(seed=recipe.seed)
+    return compile_surgery_step(model, optimizer, objective, surgery.coefficients)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:
-    """Which layers are trained, and when."""
+    """Makes the schedule that decides which layers are trained, and when."""
     return settings.unfreezing.make(num_depths=len(model.depths()))
 
 
@@ -156,7 +156,7 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None
         noise_probability=augment.noise_probability,
         noise_snr_db=augment.noise_snr_db,
         mixing=data.mixing,
-        given_shares={i: share for i, share in shares if i in examples and share is not None},
+        given_fractions={i: share for i, share in shares if i in examples and share is not None},
         ramp=Ramp(target, end - recipe.training.cooldown, end) if data.ramp_to_target else None,
     )
 
@@ -184,5 +184,5 @@ def decoding_with(recipe: Recipe, overrides: Sequence[str]) -> DecodingSettings:
 
 
 def audio_limits(data: DataSettings) -> AudioLimits:
-    """What audio is decoded to, and which lengths are accepted."""
+    """Returns the format that audio is decoded to, and the accepted lengths."""
     return AudioLimits(data.sample_rate_hz, data.min_duration_s, data.max_duration_s)

@@ -1,4 +1,4 @@
-"""What training saves in a run folder, and what is loaded from there: the state of training, and the best weights.
+"""Saves and loads the state of training and the best weights of a run.
 
 Weights lie by name, one file a part; nothing is unpickled. A folder of them is whole wherever the process is killed.
 Digests beside them show when a file is changed, exchanged or damaged, or what gives the weights their sense:
@@ -36,7 +36,7 @@ from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
 
 CONTENTS = "contents.json"
-"""What the record is called in its folder."""
+"""File name of the record in its folder."""
 
 NETWORK = ("features.*", "encoder.*", "sharing.*", "adapters*", "tasks.*", "data.sample_rate_hz")
 """Settings that weights of the same shapes may have been trained with, and mean nothing without, as patterns."""
@@ -50,7 +50,7 @@ class Contents(TypedDict):
     senses: dict[str, str]
     """Digests of the run's tokenisers and tasks, by their path in the run."""
     settings: dict[str, Any]
-    """Of the network, by dotted key."""
+    """Settings of the network, by dotted key."""
 
 
 class Checkpoints:
@@ -60,7 +60,7 @@ class Checkpoints:
         self.run = run
 
     def save(self, state: TrainState, progress: Progress) -> None:
-        """Saves all that is needed to go on from here, then removes the older checkpoint."""
+        """Saves everything needed to resume from here, then removes the older checkpoint."""
 
         def write(folder: Path) -> None:
             for name, arrays in state.tree():
@@ -108,7 +108,7 @@ class Checkpoints:
         of_newest(self.run.best, load)
 
     def refuse_changed_best(self) -> None:
-        """Looks whether the best weights, their tokenisers and settings are as they were saved.
+        """Checks that the best weights, their tokenisers and settings are as they were saved.
 
         Raises:
             InputError: They are not.
@@ -119,7 +119,7 @@ class Checkpoints:
         """Writes a folder under a temporary name, renames it, and removes its older siblings.
 
         A folder whose name is a number is whole at every moment, wherever the process is killed. Without settings, as
-        in estimates, nothing is said of what the weights are: they are no run's.
+        in estimates, the weights are not recorded: they belong to no run.
         """
         temporary = folder.with_name(f"{folder.name}.tmp")
         _remove(temporary)
@@ -141,7 +141,7 @@ def num_parameters(run: Run) -> int:
 
 
 def load_recognizer(run: Run, decoding: DecodingSettings | None = None) -> Recognizer:
-    """The recogniser with the best weights of a run, which decodes as the run's own settings tell or as these do."""
+    """Loads a recogniser with the best weights of a run; it decodes by the run's settings unless others are given."""
     recipe, tokenizers, labelled = run.recipe(), run.tokenizers(), run.labelled()
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
     Checkpoints(run).load_best(model)
@@ -164,7 +164,7 @@ def write_contents(folder: Path, run: Run) -> None:
 
 
 def _refuse_changed(folder: Path, run: Run) -> None:
-    """Looks whether a folder of a run's weights is as it was saved.
+    """Checks that a folder of a run's weights is as it was saved.
 
     Raises:
         InputError: A file has changed since, or a setting of the network.
@@ -208,5 +208,5 @@ def _digests(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
 
 
 def _changed(then: dict[str, str], now: dict[str, str]) -> list[str]:
-    """Files that are others now, or gone."""
+    """Names the files that have changed or are missing."""
     return [name for name, digest in then.items() if now.get(name) != digest]

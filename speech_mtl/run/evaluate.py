@@ -17,7 +17,7 @@ from speech_mtl.files import json_text, write_text
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluated import hypotheses_path, write_evaluated, write_hypotheses
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import look, tell_speakers, trained_by
+from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_by
 from speech_mtl.run.plateau import is_on_plateau, plateau_text
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
@@ -30,12 +30,12 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import LabelTarget
 
 LONGEST_NAME = 100
-"""Bytes of what another manifest is called: names of files are made of it, which may have 255."""
+"""Largest length in bytes of another manifest's name: it becomes part of file names, which may have 255."""
 
 
 @dataclass(frozen=True)
 class References:
-    """What a split says: the audio with its labels, the ids, speakers and normalised transcripts, in one order.
+    """The content of a split: audio with its labels, ids, speakers and normalised transcripts, in one order.
 
     Attributes:
         split: Which utterances of which manifest.
@@ -43,7 +43,7 @@ class References:
         ids: Of the utterances.
         speakers: Who speaks; None where unknown.
         texts: Transcripts; None where unknown.
-        num_unseen: By task, labels with classes or tags that training has not, which are left out.
+        num_out_of_vocabulary: By task, labels with out-of-vocabulary classes or tags, which are left out.
     """
 
     split: Split
@@ -51,7 +51,7 @@ class References:
     ids: list[str]
     speakers: list[str | None]
     texts: list[str | None]
-    num_unseen: dict[str, int]
+    num_out_of_vocabulary: dict[str, int]
 
 
 def load_references(
@@ -72,18 +72,18 @@ def load_references(
             f"{opened.manifest}: no transcript has any text, so errors cannot be counted",
             expected="letters in at least one transcript",
             received=f"{len(texts)} transcripts, such as {kept[0].text!r}",
-            action="look at the field 'text' of the manifest",
+            action="check the field 'text' of the manifest",
         )
-    columns, num_unseen = {}, {}
+    columns, num_out_of_vocabulary = {}, {}
     for name, task in recognizer.tasks.items():
         encoded = [task.encode(utterance, language) for utterance in kept]
         columns[name] = Column.of(task, encoded, recognizer.model.frame_times_s)
         labels = [utterance.label(task.label) for utterance in kept]
-        num_unseen[name] = sum(label is not None and task.names_unseen(label) for label in labels)
+        num_out_of_vocabulary[name] = sum(label is not None and task.has_out_of_vocabulary(label) for label in labels)
     damaged = [word for utterance in kept for word in damaged_words(utterance)]
     examples = Examples(opened.store, opened.positions, columns, skipped, damaged=damaged)
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
-    return References(opened, examples, ids, speakers, texts, num_unseen)
+    return References(opened, examples, ids, speakers, texts, num_out_of_vocabulary)
 
 
 def recognize(
@@ -163,7 +163,7 @@ def evaluate_manifest(
     screen: Screen | None = None,
     decoding: DecodingSettings | None = None,
 ) -> tuple[EvaluationRow, str]:
-    """Evaluates a run on a manifest that is none of its own, and leaves what it found in its own splits as it is.
+    """Evaluates a run on a manifest other than its own; the results of its own splits are not changed.
 
     The output layer is that of the language, the run's only one if None; decoding as for `evaluate`.
 
@@ -193,7 +193,7 @@ def evaluate_manifest(
 
 
 def held_out_name(manifest: Path) -> str:
-    """What the split of another manifest is called: as the file, or as folder and file where that is called `test`.
+    """Name of the split of another manifest: that of the file, or of folder and file where the file is `test`.
 
     A digest of where it lies keeps manifests of the same name apart.
     """
@@ -231,14 +231,14 @@ class _Evaluation:
         self.splits.append(replace(references.split, split=name))
 
     def compare_with_training(self) -> None:
-        """Tells what of the speech, and which speakers, are in training."""
+        """Reports which of the speech and which speakers are in training."""
         held_out = [split for split in self.splits if split.split != "train"]
         training = trained_by(self.run, self.recipe.data.cache_dir)
-        look(held_out, training, None, self.screen)
+        check_held_out(held_out, training, None, self.screen)
         tell_speakers(held_out, training, self.screen)
 
     def write(self, suffix: str) -> None:
-        """Writes rows and tables; these tell the decoder where it is another than usual."""
+        """Writes rows and tables; tables name the decoder if it is not the default."""
         tables = [evaluation_table(self.rows), *([task_table(self.task_rows)] if self.task_rows else [])]
         if self.decoding != DecodingSettings.usual():
             settings = self.decoding.model_dump(mode="json").items()
@@ -250,7 +250,7 @@ class _Evaluation:
 
 
 def _tell_unfinished(run: Run, screen: Screen) -> None:
-    """Says so if a run was stopped before its end."""
+    """Warns if a run was stopped before its end."""
     progress, training = run.progress(), run.recipe().training
     if not progress.with_patience(training.patience).finished(training.num_updates):
         screen.warn(
@@ -293,17 +293,17 @@ def _known(splits: Iterable[str]) -> list[str]:
 
 
 def report_damaged(examples: Examples, screen: Screen) -> None:
-    """Says in how many transcripts letters seem to be lost, and in which ones first."""
+    """Reports in how many transcripts letters seem to be lost, and names the first ones."""
     if examples.damaged:
         first = "; ".join(examples.damaged[:3]) + (" ..." if len(examples.damaged) > 3 else "")
         screen.warn(f"letters seem to be lost in {len(examples.damaged)} transcripts, by a wrong encoding: {first}")
 
 
 def report_skipped(references: References, screen: Screen) -> None:
-    """Says which utterances are left out, and which labels, and where letters are lost."""
+    """Reports which utterances and labels are left out, and where letters seem to be lost."""
     report_damaged(references.examples, screen)
     for skip in references.examples.skipped:
         screen.warn(f"{skip.source}: left out: {skip.message}")
-    for task, number in references.num_unseen.items():
+    for task, number in references.num_out_of_vocabulary.items():
         if number:
             screen.warn(f"{task}: {number} labels name classes or tags that training has not; these are left out")

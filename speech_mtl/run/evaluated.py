@@ -1,4 +1,4 @@
-"""What an evaluation leaves in a run's folder, and whether it is what would be found today."""
+"""Files of an evaluation in a run's folder, and whether they are up to date."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ EVALUATING = ("backend", "data", "decoding", "models", "scoring", "targets")
 
 
 class MadeWith(TypedDict):
-    """What recognised the speech: digests of code and weights, and the settings of decoding."""
+    """Origin of hypotheses: digests of code and weights, and the settings of decoding."""
 
     code: str
     weights: str
@@ -40,7 +40,7 @@ class Evaluated(MadeWith):
 
 
 def saved_task_rows(run: Run) -> list[TaskRow]:
-    """What `evaluate` wrote about tasks besides transcripts; nothing for a run of an earlier version."""
+    """Reads the rows of `evaluate` for tasks other than transcripts; empty for a run of an earlier version."""
     path = run.path / "tasks.json"
     return read_rows(path, TaskRow) if path.is_file() else []
 
@@ -52,7 +52,7 @@ def write_evaluated(run: Run, decoding: DecodingSettings, splits: Iterable[Split
 
 
 def saved_evaluation(run: Run, splits: Sequence[str], now: Now | None = None) -> list[EvaluationRow] | None:
-    """What `evaluate` wrote for all languages and these splits; None if it would find something else today.
+    """Reads the rows of `evaluate` for all languages and these splits; None if they are out of date.
 
     That is told by content: of weights and tokenisers, of the settings of decoding, of manifests and audio, and of the
     code that recognises.
@@ -89,7 +89,7 @@ def _made_with(run: Run, decoding: DecodingSettings) -> MadeWith:
 
 
 def hypotheses_path(run: Run, language: str, split: str) -> Path:
-    """Where `evaluate` writes what was recognised; of another manifest under a name that no tag and split make up."""
+    """Path of the hypotheses of `evaluate`; other manifests have names that no tag and split can form."""
     separator = "-" if split in SPLITS else "_"
     return run.path / "hypotheses" / f"{language}{separator}{split}.jsonl"
 
@@ -111,7 +111,7 @@ class Recognised(TypedDict):
 
 
 def saved_hypotheses(run: Run, language: str, split: str) -> list[Recognised]:
-    """What `write_hypotheses` wrote.
+    """Reads what `write_hypotheses` wrote.
 
     Raises:
         InputError: The file is missing or damaged, or lacks a task.

@@ -1,4 +1,4 @@
-"""How a trained run learns a language: a run and speech -> the recipe of the run that learns it.
+"""Makes the recipe that fine-tunes a trained run on a language.
 
 A method is a function of the trained run's recipe and the new language that returns settings by dotted key; arms of
 comparisons use the same ones. To add one, write such a function under `@method`; `tests/run/test_finetune.py` finds it.
@@ -45,30 +45,30 @@ def find_method(name: str) -> Method:
 
 @method
 def finetune(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
-    """The encoder goes on learning, and changes for the old languages, too."""
+    """Trains the encoder further, which changes it for the old languages, too."""
     return {}
 
 
 @method
 def adapters(there: Recipe, language: str) -> dict[str, Any]:
-    """The encoder stays as it is; small layers for the new language are added between its blocks."""
+    """Freezes the encoder and adds small layers for the new language between its blocks."""
     return _added(there, language, {"kind": "bottleneck"})
 
 
 @method
 def low_rank(there: Recipe, language: str) -> dict[str, Any]:
-    """The encoder stays as it is; a product of two small matrices for the new language is added to its attention."""
+    """Freezes the encoder and adds a LoRA delta for the new language to its attention."""
     return _added(there, language, {"kind": "low_rank"})
 
 
 @method
 def progressive(there: Recipe, language: str) -> dict[str, Any]:
-    """The encoder stays as it is; a new one beside it listens to all of its layers."""
+    """Freezes the encoder and adds a new one with lateral input from all of its layers."""
     return {"encoder": there.encoder.beside(list(there.languages), language)}
 
 
 def finetuned(recipe: Recipe, minutes: float, added: Mapping[str, Any], asked: Mapping[str, Any]) -> Recipe:
-    """The recipe of a run that learns a language from another one as the section `finetune` says.
+    """Makes the recipe that fine-tunes a run on a language by the settings in the section `finetune`.
 
     Args:
         recipe: The settings.
@@ -78,15 +78,15 @@ def finetuned(recipe: Recipe, minutes: float, added: Mapping[str, Any], asked: M
     """
     own = recipe.overridden({key: asked[key] for key in asked if key.partition(".")[0] == "finetune"}).finetune
     planned = recipe.overridden({**own.schedule(minutes, new_encoder="encoder" in added), **added, **asked})
-    if "training.learning_rate" in asked or not planned.training.unfreezing.leaves_encoder:
+    if "training.learning_rate" in asked or not planned.training.unfreezing.freezes_encoder:
         return planned
     return planned.overridden({"training.learning_rate": own.learning_rate * own.frozen_factor})
 
 
 def beside(num_languages: int, rehearse: float = 0.0) -> dict[str, Any]:
-    """Settings of each of a trained run's languages while another is learnt: rehearsed, or left as they are.
+    """Settings of each language of a trained run during fine-tuning: rehearsed, or left unchanged.
 
-    `rehearse` is the share of the speech in batches that is of all of them together; 0 for none.
+    `rehearse` is the fraction of the speech in batches that all of them have together; 0 for none.
     """
     if not rehearse:
         return {"train": False, "output_layer": None, "share": None}
@@ -116,7 +116,7 @@ def _added(there: Recipe, language: str, settings: dict[str, Any]) -> dict[str, 
 
 @dataclass(frozen=True)
 class NewLanguage:
-    """What a run is to learn.
+    """A language that a run is fine-tuned on.
 
     Attributes:
         language: BCP 47 tag.
@@ -124,7 +124,7 @@ class NewLanguage:
         tokenizer: Kind of its tokeniser. None: the run's own for a language that it has, else characters.
         method: How: one of `METHODS`.
         output_layer: What to do with one that the run has already: None refuses.
-        rehearse: Share of the speech in batches that is of the run's other languages; 0 for none.
+        rehearse: Fraction of the speech in batches from the run's other languages; 0 for none.
     """
 
     language: str
@@ -138,9 +138,9 @@ class NewLanguage:
 def finetuning_recipe(
     run: Run, new: NewLanguage, overrides: Mapping[str, Any] | None = None, wrap: Wrap = silent
 ) -> Recipe:
-    """The settings that train a language from a run's encoder, with the run's other languages beside it.
+    """Makes the recipe that trains a language from a run's encoder and keeps the run's other languages.
 
-    It is trained as the section `finetune` of the run's settings says, where `overrides` do not say otherwise.
+    Training follows the section `finetune` of the run's settings, unless `overrides` change it.
 
     Raises:
         InputError: It is no trained run, has the language already, cannot learn it in this way, or the new speech
@@ -203,7 +203,7 @@ def _refuse_unasked(run: Run, new: NewLanguage, known: list[str]) -> None:
 
 
 def _tokenizer_kind(run: Run, new: NewLanguage) -> str:
-    """What is asked for, or else what the run has for the language."""
+    """Returns the kind that is asked for, or else that of the run for the language."""
     tokenizers = run.tokenizers()
     own = tokenizers[new.language].kind if new.language in tokenizers else "character"
     if new.output_layer == "keep" and new.tokenizer not in (None, own):
@@ -217,7 +217,7 @@ def _tokenizer_kind(run: Run, new: NewLanguage) -> str:
 
 
 def _refuse_method(run: Run, there: Recipe, new: NewLanguage) -> None:
-    """What columns cannot do: each language is in one of them, and only those of the last one are trained."""
+    """Refuses what columns cannot do: each language is in one of them, and only those of the last are trained."""
     if new.method == "progressive":
         _refuse_new_column(run, there, new)
     elif (trainable := there.encoder.trainable()) is not None:
@@ -226,7 +226,7 @@ def _refuse_method(run: Run, there: Recipe, new: NewLanguage) -> None:
         return
     if new.rehearse:
         raise InputError(
-            f"Earlier columns stay as they are: no language of {run.path} is heard again",
+            f"Earlier columns stay as they are: no language of {run.path} is in the training speech",
             expected="no --rehearse: what earlier columns have learnt is not forgotten",
             received=f"--rehearse {new.rehearse:g} --method {new.method}",
             action="leave --rehearse out",

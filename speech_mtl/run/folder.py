@@ -1,4 +1,4 @@
-"""What a run leaves on disk, and what of it is read as it is. Weights and the state of training: see `checkpoint`.
+"""The folder of a run: its files, and how they are read. Weights and training state: see `checkpoint`.
 
 RUN/settings.yaml               all settings, defaults written out
 RUN/format.json                 written first: the version of all this, and of the package that wrote it
@@ -7,7 +7,7 @@ RUN/tokenizers/LANGUAGE.json    tasks/NAME.json
 RUN/labels.json                 how many training utterances have a label of each task, and of how many
 RUN/parameters.json             how many there are, are trained, and belong to each language
 RUN/start.json                  of a run that started from another: each weight as kept, new or left out
-RUN/checkpoints/000500/         where training goes on from; the newest one is kept
+RUN/checkpoints/000500/         training resumes from here; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors or, of CTC, tasks/NAME/LANGUAGE.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
     contents.json               digests of these files, and what they mean nothing without; see `checkpoint`
@@ -51,7 +51,7 @@ NUMBER = re.compile("[0-9]{1,12}")
 
 
 class LogRecord(TypedDict):
-    """What is read of a line of the log: a validation."""
+    """The fields that are read of a log line: a validation."""
 
     update: NotNegative
     train_loss: NotRequired[dict[str, Finite]]
@@ -64,7 +64,7 @@ class LogRecord(TypedDict):
 
 
 LEAVE_OUT = "remove the file: the report does without it; or copy the run again"
-"""What to do about a damaged file that only tells of a run."""
+"""Advice for a damaged file that only describes a run."""
 
 
 class Run:
@@ -126,7 +126,7 @@ class Run:
     def start(
         self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, LabelTarget] | None = None
     ) -> None:
-        """Writes what a run begins with. The settings come last: they say that the rest is there."""
+        """Writes the first files of a run. The settings come last: they mark the rest as complete."""
         claim_folder(self.path, "run")
         for language, tokenizer in tokenizers.items():
             tokenizer.save(self.path / "tokenizers" / f"{language}.json")
@@ -162,7 +162,7 @@ class Run:
         write_text(self.labels_path, json_text({name: list(pair) for name, pair in counts.items()}))
 
     def labels(self) -> dict[str, tuple[int, int]]:
-        """What `write_labels` wrote; nothing for a run of an earlier version."""
+        """Reads what `write_labels` wrote; empty for a run of an earlier version."""
         if not self.labels_path.is_file():
             return {}
         return read_json(self.labels_path, dict[str, tuple[NotNegative, NotNegative]], LEAVE_OUT)
@@ -172,7 +172,7 @@ class Run:
         write_text(self.parameters_path, json_text(counts))
 
     def parameters(self) -> ParameterCounts | None:
-        """What `write_parameters` wrote; None for a run of an earlier version."""
+        """Reads what `write_parameters` wrote; None for a run of an earlier version."""
         return read_json(self.parameters_path, ParameterCounts, LEAVE_OUT) if self.parameters_path.is_file() else None
 
     def _task_path(self, name: str) -> Path:
@@ -184,7 +184,7 @@ class Run:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def log(self) -> list[LogRecord]:
-        """The lines of the log; none for a run that has not looked at its dev sets.
+        """The lines of the log; none for a run without a validation.
 
         Raises:
             InputError: A line is damaged.
@@ -203,7 +203,7 @@ class Run:
             write_text(self.log_path, "".join(kept))
 
     def commits(self) -> set[str | None]:
-        """Of the code that trained here; None for a part of the training whose commit is not known.
+        """Commits of the code that trained here; None for a part of the training whose commit is not known.
 
         Raises:
             InputError: A line of the log is damaged.
@@ -233,15 +233,15 @@ class Run:
             lock.release()
 
     def has_checkpoint(self) -> bool:
-        """Whether there is a state from which training can go on."""
+        """Whether there is a state from which training can resume."""
         return newest(self.checkpoints) is not None
 
     def progress(self) -> Progress:
-        """How far the newest checkpoint is, without loading its weights; another process may train here meanwhile."""
+        """Reads the progress of the newest checkpoint without its weights; another process may train here meanwhile."""
         return of_newest(self.checkpoints, self.progress_of)
 
     def progress_of(self, checkpoint: Path | None) -> Progress:
-        """How far a checkpoint is; a fresh start if there is none.
+        """Reads the progress of a checkpoint; a fresh start if there is none.
 
         Raises:
             InputError: The best weights that it knows of are gone.
@@ -255,7 +255,7 @@ class Run:
         return progress
 
     def lacks(self, folder: str) -> InputError:
-        """What is wrong with a run from which a folder of weights is gone."""
+        """Makes the error of a run whose folder of weights is missing."""
         return InputError(
             f"{self.path} lacks what its training left",
             expected=f"a folder {folder} with weights",
@@ -268,7 +268,7 @@ class Run:
         return newest(self.best) is not None
 
     def best_folder(self) -> Path:
-        """Where the best weights lie.
+        """The folder of the best weights.
 
         Raises:
             InputError: No weights have been saved yet.
@@ -279,7 +279,7 @@ class Run:
                 f"{self.path} has no trained weights yet",
                 expected="a folder best/UPDATE with encoder.safetensors",
                 received="none",
-                action="run `speech-mtl train` on it until its first look at the validation set",
+                action="run `speech-mtl train` on it until its first validation",
             )
         return folder
 
@@ -308,7 +308,7 @@ def newest(folder: Path) -> Path | None:
 
 
 def of_newest(folder: Path, read: Callable[[Path | None], _Read]) -> _Read:
-    """What is read of the newest folder: once more where a newer one has taken its place, and it is gone."""
+    """Reads from the newest folder, and again if a newer one has replaced it meanwhile."""
     number = newest(folder)
     try:
         return read(number)

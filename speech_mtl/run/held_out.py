@@ -1,4 +1,4 @@
-"""Looks whether dev and test speech is in training, of any language: before training, and when a run is evaluated.
+"""Checks that dev and test speech is not in training, in any language: before training, and in evaluations.
 
 The same audio makes errors too low: it is named, and refused above `data.allow_leaks`. The same sentence by the same
 speaker, and the same speakers, can be meant so, as with isolated words: they are named.
@@ -26,7 +26,7 @@ MOST_NAMED = 3
 """Utterances that a message names."""
 
 FEW = 20
-"""With fewer utterances a split is a trial of the machinery: what is in training is named, and not refused."""
+"""With fewer utterances a split only tests the pipeline: utterances that are in training are named, and not refused."""
 
 SAME_SENTENCE = "other audio of the same text and speaker, or text and length where no speaker is known"
 
@@ -45,7 +45,7 @@ class Trained:
     digests: np.ndarray
 
     def utterances(self) -> Iterable[Utterance]:
-        """What the manifest says of them."""
+        """The utterances, from the manifest; none if it is gone."""
         return self.manifest.at(self.positions) if self.manifest else ()
 
 
@@ -62,13 +62,13 @@ def trained_by(run: Run, cache_dir: Path) -> list[Trained]:
     ]
 
 
-def look_at_splits(recipe: Recipe, training: Sequence[Trained], screen: Screen, splits: Sequence[Split] = ()) -> None:
-    """Looks at all dev and test splits of a recipe; those that training does not need may be missing.
+def check_splits(recipe: Recipe, training: Sequence[Trained], screen: Screen, splits: Sequence[Split] = ()) -> None:
+    """Checks all dev and test splits of a recipe; those that training does not need may be missing.
 
     Args:
         recipe: The settings.
         training: The speech of all its languages, and of runs that it starts from.
-        screen: What is found is told there.
+        screen: Where findings are reported.
         splits: Those that are open.
 
     Raises:
@@ -82,24 +82,24 @@ def look_at_splits(recipe: Recipe, training: Sequence[Trained], screen: Screen, 
                     opened[language, name] = open_split(recipe, language, name, screen.progress)
                 except InputError as error:
                     screen.warn(f"{language} {name}: not compared with training: {error.problem}")
-    look(list(opened.values()), training, recipe.data.allow_leaks, screen)
+    check_held_out(list(opened.values()), training, recipe.data.allow_leaks, screen)
 
 
-def look(
+def check_held_out(
     held_out: Sequence[Split],
     training: Sequence[Trained],
     allowed: float | None,
     screen: Screen,
     told: set[str] | None = None,
 ) -> None:
-    """Tells what of some splits is in training.
+    """Reports which utterances of some splits are in training.
 
     Args:
         held_out: The splits.
         training: What training uses.
-        allowed: Largest share of a split whose audio may be in training; None for any.
-        screen: What is found is told there.
-        told: What has been told, and is not told again.
+        allowed: Largest fraction of a split whose audio may be in training; None for any.
+        screen: Where findings are reported.
+        told: Findings that were reported already, and are not repeated.
 
     Raises:
         InputError: A split has more.
@@ -128,13 +128,13 @@ def look(
 def tell_speakers(
     held_out: Sequence[Split], training: Sequence[Trained], screen: Screen, told: set[str] | None = None
 ) -> None:
-    """Tells whether splits have speakers of training: then their errors say nothing about new speakers.
+    """Reports whether splits have speakers of training: then their errors do not hold for new speakers.
 
     Args:
         held_out: The splits.
         training: What training uses.
-        screen: What is found is told there.
-        told: What has been told, and is not told again.
+        screen: Where findings are reported.
+        told: Findings that were reported already, and are not repeated.
     """
     told = set() if told is None else told
     known: dict[str, set[str | None]] = {}
@@ -175,5 +175,5 @@ def _too_many(split: Split, pairs: Mapping[str, str], allowed: float) -> InputEr
         f"{split.language}: {counted} have audio that is in training",
         expected=f"at most {allowed:.0%} of a dev or test split in the training speech of any language",
         received=_named(pairs),
-        action="take these lines out of one of the manifests, or set data.allow_leaks=1 to go on with them",
+        action="take these lines out of one of the manifests, or set data.allow_leaks=1 to use them as they are",
     )

@@ -25,23 +25,23 @@ MOST_NAMED = 8
 
 
 class Observer(Protocol):
-    """Who is told of a training."""
+    """Receives the events of training."""
 
     def on_update(self, update: int, found: StepResult, rate: float) -> None:
         """An update is done; `rate` is the largest learning rate."""
 
-    def on_validation(self, progress: Progress, interval: Interval, figures: dict, better: bool) -> None:
+    def on_validation(self, progress: Progress, interval: Interval, metrics: dict, better: bool) -> None:
         """The network has been validated; nothing is saved yet but the best weights."""
 
     def on_end(self, progress: Progress) -> None:
-        """Nothing is left to do."""
+        """Training has ended."""
 
 
 class Update(NamedTuple):
     """An update that has begun."""
 
     number: int
-    """Of those before it."""
+    """Number of updates before it."""
     batch: Batch
     rates: Rates
     weights: np.ndarray
@@ -50,7 +50,7 @@ class Update(NamedTuple):
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained, on what, and how."""
+    """One training: the model's state, its data and its settings."""
 
     settings: TrainingSettings
     sample_rate_hz: int
@@ -89,7 +89,7 @@ class Training:
                     if not validate:
                         continue
 
-                    error, figures = self.validation(progress.update, end)
+                    error, metrics = self.validation(progress.update, end)
                     better = progress.validated(
                         error, settings.num_updates, settings.patience, settings.cooldown, settings.select == "last"
                     )
@@ -98,7 +98,7 @@ class Training:
                     if better:
                         with self.state.optimizer.averaged():
                             self.checkpoints.save_best(self.state.model, progress.update)
-                    observer.on_validation(progress, interval, figures, better)
+                    observer.on_validation(progress, interval, metrics, better)
                     self.checkpoints.save(self.state, progress)
                     interval = Interval(len(self.objective.names))
                     if progress.last_update(settings.num_updates) != end or progress.update == end:
@@ -111,7 +111,7 @@ class Training:
         return Update(number, batch, rates, weights, self.step(batch, rates, weights, number))
 
     def finish(self, update: Update, end: int, interval: Interval) -> StepResult:
-        """Waits for what a step found, counts it, and tells the weighting of it."""
+        """Waits for the result of a step, counts it, and passes it to the weighting."""
         found, batch = update.found(), update.batch
         self._refuse_non_finite(update.number, end, found)
         observed = observe(self.objective, self.state.weighting, found, batch, self.sample_rate_hz)
@@ -129,15 +129,15 @@ class Training:
             f"The loss of update {number + 1} is no longer a number",
             expected="finite losses and gradients",
             received=f"{losses}, norm of the gradient {found.norm}{named}",
-            action="look at these utterances, or lower training.learning_rate; the last checkpoint is unharmed, and "
-            "training goes on from there",
+            action="check these utterances, or lower training.learning_rate; the last checkpoint is intact, and "
+            "training resumes from there",
         )
 
 
 def observe(
     objective: Objective, weighting: Weighting, found: StepResult, batch: Batch, sample_rate_hz: int
 ) -> Observed:
-    """What a step found of each task; the weighting is told of it."""
+    """Computes what a step showed of each task, and passes it to the weighting."""
     observed = objective.observed(found.losses, found.counts, batch, sample_rate_hz)
     if weighting.watches_last_layer:
         observed = replace(observed, norms=objective.norms(found.products, observed))

@@ -1,8 +1,8 @@
-"""What a run was made from, so that it shows when transcripts, audio, weights or code change.
+"""Record of a run's inputs, to detect changes of transcripts, audio, weights or code.
 
 Of every utterance that was used there is a digest of its line in the manifest, without the place of its audio, and one
 of its decoded samples: a corpus may move, and its files may get other dates. Sizes and dates of the files only tell
-whether the samples have to be looked at again.
+whether the samples have to be checked again.
 """
 
 import hashlib
@@ -25,23 +25,23 @@ from speech_mtl.run.speech import Split, Wrap, open_split, silent
 from speech_mtl.settings.recipe import Recipe
 
 ACCEPT = "--accept-changes"
-"""The option of the command line that goes on in spite of changes."""
+"""The option of the command line that resumes in spite of changes."""
 
 
 class Source(TypedDict):
-    """What was used of a manifest. Arrays are written in hexadecimal, little-endian."""
+    """The used part of a manifest. Arrays are written in hexadecimal, little-endian."""
 
     manifest: str
     num_lines: NotNegative
     """All utterances of the manifest, used or not."""
     all_lines: str
-    """Digest of what the manifest says of them."""
+    """Digest of their lines in the manifest."""
     positions: str
     """(N,) uint32, which were used."""
     skipped: list[NotNegative]
-    """Which could not be."""
+    """Positions of those that could not be used."""
     lines: str
-    """(N,) uint64, digests of what the manifest says of them."""
+    """(N,) uint64, digests of their lines in the manifest."""
     audio: str
     """(N,) uint64, digests of their samples; see `WaveformStore`."""
     files: str
@@ -49,7 +49,7 @@ class Source(TypedDict):
 
 
 class Change(TypedDict):
-    """What became different before training went on."""
+    """A change of inputs before training was resumed."""
 
     update: NotNegative
     what: list[str]
@@ -68,7 +68,7 @@ class MadeFrom(TypedDict):
 
 
 def made_from(run: Run) -> MadeFrom | None:
-    """What a run was made from; None for a run of a version that did not write it down.
+    """Reads the record of a run; None for a run of a version without one.
 
     Raises:
         InputError: The file is damaged.
@@ -92,7 +92,7 @@ def write_made_from(run: Run, recipe: Recipe, splits: Iterable[Split], changes: 
 
 
 def history(run: Run, what: Sequence[str]) -> list[Change]:
-    """The changes that a run has seen before, and these, now that its training goes on."""
+    """The earlier changes of a run, and these, now that its training is resumed."""
     record = made_from(run)
     return [*(record["changes"] if record else []), {"update": run.progress().update, "what": list(what)}]
 
@@ -119,7 +119,7 @@ def training_digests(run: Run) -> Iterator[tuple[str, Path, np.ndarray, np.ndarr
 
 
 def weights_digest(run: Run) -> str:
-    """Of a run's best weights, with the tokenisers and tasks that give them their sense.
+    """Digest of a run's best weights and of the tokenisers and tasks that belong to them.
 
     Raises:
         InputError: There are none.
@@ -135,7 +135,7 @@ def weights_digest(run: Run) -> str:
 
 @dataclass
 class Now:
-    """Manifests and audio as they are now. Each is looked at once: many runs are made from the same.
+    """Manifests and audio as they are now. Each is read once: many runs use the same ones.
 
     Attributes:
         wrap: Shows a bar over audio that has to be decoded.
@@ -150,7 +150,7 @@ class Now:
     _weights: dict[Path, str] = field(default_factory=dict)
 
     def changes_since(self, run: Run, recipe: Recipe) -> list[str]:
-        """What a run was made from and is another now; the recipe says where it lies."""
+        """Lists the inputs of a run that have changed; the recipe gives their paths."""
         self.notes += self.other_code(run)
         record = made_from(run)
         if record is None:
@@ -158,7 +158,7 @@ class Now:
         return [*self.speech_changes(record["speech"], recipe), *self.start_changes(run, recipe)]
 
     def start_changes(self, run: Run, recipe: Recipe) -> list[str]:
-        """Says so if the run that a run started from has other weights now."""
+        """Reports whether the run that a run was initialised from has other weights now."""
         record, start = made_from(run), recipe.init_from
         if not (record and record["start"] and start and Run(start).has_best()):
             return []
@@ -168,7 +168,7 @@ class Now:
         return [] if same else [f"{start}, from which it started, has other weights now"]
 
     def other_code(self, run: Run) -> list[str]:
-        """Says so if other code trained a run, or nobody knows which."""
+        """Reports whether a run was trained by other or unknown code."""
         record = made_from(run)
         if record is None:
             return ["begun by a version that did not write down what a run was made from"]
@@ -176,12 +176,12 @@ class Now:
         return [] if same else [f"trained by other code, speech-mtl {record['speech_mtl']}; this is {__version__}"]
 
     def speech_changes(self, speech: dict[str, Source], recipe: Recipe) -> list[str]:
-        """What is another of the speech that was used; the recipe says where it lies."""
+        """Lists changes of the speech that was used; the recipe gives its paths."""
         found = (self._change(source, recipe, *name.rsplit(" ", 1)) for name, source in speech.items())
         return [change for change in found if change]
 
     def _change(self, source: Source, recipe: Recipe, language: str, split: str) -> str | None:
-        """What is another in one manifest and its audio."""
+        """Describes the changes in one manifest and its audio."""
         if language not in recipe.languages:
             raise _damaged(f"speech of {language}")
         positions, recorded, digests = _unpacked(source)
@@ -197,8 +197,8 @@ class Now:
             return f"{manifest}: text, id, speaker or labels of {where} differ"
         if _total(lines) != source["all_lines"]:
             self.notes.append(f"{manifest} has changed, in utterances that were not used")
-        looked_at = manifest.at(sorted({*positions.tolist(), *source["skipped"]}))
-        states = [self._state(utterance.audio) for utterance in looked_at]
+        used = manifest.at(sorted({*positions.tolist(), *source["skipped"]}))
+        states = [self._state(utterance.audio) for utterance in used]
         if _states_digest(states) == source["files"]:
             return None
         if None in states and not source["skipped"]:
@@ -246,9 +246,9 @@ def refuse_changes(run: Run, changes: Sequence[str], accept: bool) -> None:
 
 def _source(split: Split) -> Source:
     positions, store = split.positions, split.store
-    looked_at = sorted({*positions.tolist(), *store.skipped})
+    used = sorted({*positions.tolist(), *store.skipped})
     lines = np.array(split.manifest.digests, np.uint64)
-    states = [file_state(utterance.audio) for utterance in split.manifest.at(looked_at)]
+    states = [file_state(utterance.audio) for utterance in split.manifest.at(used)]
     return {
         "manifest": str(split.manifest),
         "num_lines": len(lines),

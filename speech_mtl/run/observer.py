@@ -1,4 +1,4 @@
-"""Who is told of a training: the screen, TensorBoard and the run's log."""
+"""Reports training to the screen, TensorBoard and the run's log."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from speech_mtl.backend.step import StepResult
 from speech_mtl.run.folder import Run
 from speech_mtl.run.plateau import USUAL, plateau_text
 from speech_mtl.run.provenance import commit
-from speech_mtl.run.validation import error_figure, error_name, mean_of
+from speech_mtl.run.validation import error_name, error_text, mean_of
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import LabelTarget
@@ -24,7 +24,7 @@ from speech_mtl.training.progress import Interval, Progress
 
 @dataclass
 class RunObserver:
-    """See `loop.Observer`.
+    """Implements `loop.Observer`.
 
     Attributes:
         run: Where the log lies.
@@ -52,7 +52,7 @@ class RunObserver:
         for name, value in (("loss", found.objective), ("learning_rate", rate), ("gradient_norm", found.norm)):
             self.events.add_scalar(f"train/{name}", value, update)
 
-    def on_validation(self, progress: Progress, interval: Interval, figures: dict, better: bool) -> None:
+    def on_validation(self, progress: Progress, interval: Interval, metrics: dict, better: bool) -> None:
         """Logs it."""
         losses = {
             name: round(loss, 5) for name, loss in zip(self.names, interval.losses(), strict=True) if loss is not None
@@ -65,7 +65,7 @@ class RunObserver:
             "update": progress.update,
             "train_loss": losses,
             **({"weight": weights} if len(weights) > 1 else {}),
-            **figures,
+            **metrics,
             "best_dev_error": progress.best_error,
             "losses": [round(objective, 6) for objective in interval.objectives],
             "audio_s": round(interval.audio_s, 2),
@@ -74,25 +74,25 @@ class RunObserver:
             "wall_time_s": round(progress.wall_time_s, 1),
             "commit": self.commit,
         }
-        self._write_events(progress.update, figures, losses, weights)
-        best = f"best {error_name(self.recipe)}: {error_figure(self.recipe, progress.best_error)}"
+        self._write_events(progress.update, metrics, losses, weights)
+        best = f"best {error_name(self.recipe)}: {error_text(self.recipe, progress.best_error)}"
         self.show(progress.update, best=best, audio_s_per_s=record["audio_s_per_s"])
-        self._say(progress.update, figures, float(np.mean(record["losses"])), better)
-        self._warn_of_plateau(progress.update, figures.get("on_plateau", []))
+        self._say(progress.update, metrics, float(np.mean(record["losses"])), better)
+        self._warn_of_plateau(progress.update, metrics.get("on_plateau", []))
         self.run.append_log(record)
 
     def on_end(self, progress: Progress) -> None:
-        """Says why it has ended."""
+        """Reports why training has ended."""
         self.events.flush()
         why = "all updates done" if progress.end is None else "no better error"
         self.screen.say(
             f"Finished after {progress.update} updates ({why}); best {error_name(self.recipe)}: "
-            f"{error_figure(self.recipe, progress.best_error)}, at update {progress.best_update}."
+            f"{error_text(self.recipe, progress.best_error)}, at update {progress.best_update}."
         )
 
-    def _write_events(self, update: int, figures: dict, losses: dict[str, float], weights: dict[str, float]) -> None:
-        series = {f"dev/cer/{language}": cer for language, cer in figures["dev_cer"].items()}
-        errors = figures.get("dev_error", {}).items()
+    def _write_events(self, update: int, metrics: dict, losses: dict[str, float], weights: dict[str, float]) -> None:
+        series = {f"dev/cer/{language}": cer for language, cer in metrics["dev_cer"].items()}
+        errors = metrics.get("dev_error", {}).items()
         series |= {f"dev/error/{name}": error for name, error in errors if error is not None}
         for name, loss in losses.items():
             series |= {f"train/loss/{name}": loss, f"train/weight/{name}": weights[name]}
@@ -100,11 +100,11 @@ class RunObserver:
             self.events.add_scalar(name, value, update)
         self.events.flush()
 
-    def _say(self, update: int, figures: dict, loss: float, better: bool) -> None:
-        cers = figures["dev_cer"]
+    def _say(self, update: int, metrics: dict, loss: float, better: bool) -> None:
+        cers = metrics["dev_cer"]
         others = "".join(
             f"; {self.tasks[name].metric} of {name}: {self.tasks[name].score(value):.3g}"
-            for name, value in figures.get("dev_error", {}).items()
+            for name, value in metrics.get("dev_error", {}).items()
             if value is not None
         )
         self.screen.say(
@@ -114,7 +114,7 @@ class RunObserver:
         )
 
     def _warn_of_plateau(self, update: int, languages: list[str]) -> None:
-        """Says once, when warm-up is over and others have left it, that the network still puts out only blanks."""
+        """Warns once, when warm-up is over and most trainings have left it, that the output is still only blanks."""
         training = self.recipe.training
         late = max(training.warmup, min(USUAL, training.num_updates // 2))
         if languages and not self.warned and update >= late:

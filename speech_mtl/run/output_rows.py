@@ -1,4 +1,4 @@
-"""New output layers that begin with the rows that those of a trained run have for the same tokens.
+"""Initialises new output layers with a trained run's rows for the same tokens.
 
 References: Yusuyin et al. 2025, "Whistle: Data-efficient multilingual and crosslingual speech recognition via weakly
 phonetic supervision", and the script `unpack_mulingual_param.py` of the toolkit CAT, which makes the output layer for a

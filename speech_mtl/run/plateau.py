@@ -1,4 +1,4 @@
-"""Training that has not left the plateau at which CTC begins: blanks come out, and hardly anything else."""
+"""Detects training that has not left the initial plateau of CTC, with hardly any output but blanks."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings
 
 MOST_RIGHT = 0.05
-"""Share of the characters that is right on the plateau, at most: now and then the most frequent one comes out."""
+"""Largest fraction of correct characters on the plateau: at times the most frequent character is output."""
 
 USUAL = 500
 """Updates after which trainings have left it, as a rule."""
@@ -20,7 +20,7 @@ def is_on_plateau(score: Score) -> bool:
 
 
 def plateau_text(languages: Sequence[str], recipe: Recipe) -> str:
-    """What is wrong with these languages, and what to change in the recipe.
+    """Describes the problem with these languages, and what to change in the recipe.
 
     What helps is measured in `benchmarks/gpu_experiments.md`: branches that begin at zero most of all.
     """

@@ -1,4 +1,4 @@
-"""How results came about: commands, commit, versions, machine."""
+"""Provenance of results: commands, commit, versions, machine."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ _ALSO_CALLED = {"tensorflow": ("tensorflow-cpu",)}
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where results come from.
+    """The origin of results.
 
     Attributes:
         commands: What was typed, one line a command.
@@ -45,7 +45,7 @@ class Provenance:
 
 
 def provenance(wall_time_s: float, trained_by: Mapping[str, int], earlier_commands: Sequence[str] = ()) -> Provenance:
-    """Of results that this command finishes now, and earlier ones worked on; see `Provenance`."""
+    """Makes the provenance of results that this command finishes, possibly after earlier ones."""
     commands = list(dict.fromkeys([*earlier_commands, command()]))
     finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return Provenance(
@@ -54,7 +54,7 @@ def provenance(wall_time_s: float, trained_by: Mapping[str, int], earlier_comman
 
 
 def command() -> str:
-    """What was typed, without the folder of the program, and `portable`."""
+    """The command line, without the folder of the program, and made `portable`."""
     name = "speech-mtl" if "speech_mtl" in sys.argv[0] else Path(sys.argv[0]).name
     return portable(shlex.join([name, *sys.argv[1:]]))
 
@@ -68,7 +68,7 @@ def portable(text: str) -> str:
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Of Python and those of the packages that are installed."""
+    """Versions of Python and of the installed packages."""
     found = {"python": platform.python_version()}
     for package in packages:
         for name in (package, *_ALSO_CALLED.get(package, ())):
@@ -81,7 +81,7 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Of the code that runs; with `-dirty` where it was changed since, None outside a repository."""
+    """Commit of the running code; with `-dirty` if it was changed since, None outside a repository."""
     folder = Path(__file__).parent
     described = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
     try:
@@ -92,7 +92,7 @@ def commit() -> str | None:
 
 @cache
 def code_digest(folders: Sequence[str] = (".",)) -> str:
-    """Of the package's source, or of some of its folders: the same wherever and however it is installed."""
+    """Digest of the package's source or of some of its folders, independent of where it is installed."""
     package, digest = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(path for folder in folders for path in (package / folder).rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())

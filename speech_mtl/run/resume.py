@@ -1,4 +1,4 @@
-"""Whether a run that has begun can go on: it must be of the same settings and the same speech, or be told otherwise."""
+"""Decides whether a run can resume: settings and speech must be the same, or changes accepted."""
 
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
@@ -10,13 +10,13 @@ from speech_mtl.settings.recipe import LENGTH, PLACES, TEST_MANIFESTS, Recipe
 def taken_up(
     run: Run, recipe: Recipe, now: Now, accept_changes: bool = False, further: bool = False
 ) -> tuple[Recipe, list[str]]:
-    """Looks whether a run is of a recipe and of the speech that there is, and writes settings that may change anew.
+    """Checks that a run belongs to a recipe and its speech, and writes the settings that may change.
 
     Args:
         run: The run.
         recipe: The settings that are asked for.
         now: The speech as it is now; what does not stop the run is noted there.
-        accept_changes: Whether to go on if what it was made from has changed.
+        accept_changes: Whether to resume if its inputs have changed.
         further: Whether it may be trained for another number of updates.
 
     Returns:
@@ -33,7 +33,7 @@ def taken_up(
     if other := changed_settings(there.of_one_run(free), recipe.of_one_run(free)):
         raise InputError(
             f"{run.path} holds a run with other settings",
-            expected="the settings it was started with, so that training can go on",
+            expected="the settings it was started with, so that training can resume",
             received="; ".join(other),
             action="choose another folder with --out, or go back to those settings",
         )
@@ -55,7 +55,7 @@ def is_finished(run: Run) -> bool:
 
 
 def _longer(run: Run, there: Recipe, recipe: Recipe) -> list[str]:
-    """What differs in how long a run is trained.
+    """Returns the changes in how long a run is trained.
 
     Raises:
         InputError: It has been trained for longer than is asked for.

@@ -1,4 +1,4 @@
-"""How a language and a split of a recipe become batches, in order of happening.
+"""Makes batches from a language and a split of a recipe; functions are in the order of their use.
 
 open_split         manifest -> index, written once -> decoded audio -> the utterances within the budget
 make_tokenizer,
@@ -14,11 +14,11 @@ from itertools import chain
 
 import numpy as np
 
-from speech_mtl.data.examples import Examples, Reading, Removal, batches, collate, load_examples
+from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
+from speech_mtl.data.examples import Examples, LabelMasking, Reading, batches, collate, load_examples
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import Manifest, line_name, open_manifest
-from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
-from speech_mtl.data.sampling import Draw, parts_to_decode, within_budget
+from speech_mtl.data.sampling import SampledExample, parts_to_decode, within_budget
 from speech_mtl.data.store import WaveformStore, open_store, refuse_many
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
@@ -44,7 +44,7 @@ class Split:
     Attributes:
         language: BCP 47 tag.
         split: `train`, `dev` or `test`.
-        manifest: What is said of its utterances.
+        manifest: The index of its utterances.
         store: Its decoded audio.
         positions: The utterances that are used: all usable ones, or those within the language's budget.
     """
@@ -56,7 +56,7 @@ class Split:
     positions: np.ndarray
 
     def utterances(self) -> Iterator[Utterance]:
-        """Those that are used."""
+        """The used utterances."""
         return self.manifest.at(self.positions)
 
 
@@ -117,13 +117,13 @@ def _decoded(recipe: Recipe, name: str, manifest: Manifest, budget_s: float | No
 
 def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:
     """The utterances that training uses, with the labels that it uses."""
-    return map(removal(recipe, split.language), split.utterances())
+    return map(label_masking(recipe, split.language), split.utterances())
 
 
-def removal(recipe: Recipe, language: str) -> Removal:
-    """Which labels of a language's training speech count as unknown."""
+def label_masking(recipe: Recipe, language: str) -> LabelMasking:
+    """Makes the mask that decides which labels of a language's training speech count as unknown."""
     kept = {task.label or name: task.keep_labels for name, task in recipe.labelled.items()}
-    return Removal({TRANSCRIPT: recipe.languages[language].keep_transcripts, **kept}, recipe.data.subset_seed)
+    return LabelMasking({TRANSCRIPT: recipe.languages[language].keep_transcripts, **kept}, recipe.data.subset_seed)
 
 
 def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
@@ -181,7 +181,7 @@ def make_labelled(recipe: Recipe, splits: Sequence[Split]) -> dict[str, LabelTar
 def training_examples(
     recipe: Recipe, split: Split, targets: Mapping[str, Target], model: MultilingualModel
 ) -> Examples:
-    """What a language's training split offers; in a control, without its sound or its sense.
+    """The examples of a language's training split; in a control, with corrupted audio or transcripts.
 
     Raises:
         InputError: More utterances than `data.allow_skipped` cannot be used, or nothing is known of any.
@@ -192,7 +192,7 @@ def training_examples(
         tuple(targets.values()),
         model.num_encoder_frames,
         model.frame_times_s,
-        removal(recipe, split.language),
+        label_masking(recipe, split.language),
         data.require_all_labels,
         shortest,
         data.allow_skipped,
@@ -223,22 +223,22 @@ class TrainingSpeech:
     examples: Mapping[int, Examples]
 
     def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
-        """Those from a number on; `end` is the update after which training ends."""
+        """Yields batches from number `start`; `end` is the update after which training ends."""
         yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads)
 
     def batch(self, number: int, end: int) -> Batch:
-        """One of them."""
+        """Returns one batch."""
         return collate(next(self._planned(number, end)), self.examples)
 
     def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
         """`file:line` of the utterances in some rows of a batch."""
-        draws, found = next(self._planned(number, end)), []
-        for draw in (draws[row] for row in rows):
-            position = int(self.examples[draw.language].positions[draw.example])
-            found.append(line_name(self.splits[draw.language].manifest.path, position))
+        sampled, found = next(self._planned(number, end)), []
+        for one in (sampled[row] for row in rows):
+            position = int(self.examples[one.language].positions[one.example])
+            found.append(line_name(self.splits[one.language].manifest.path, position))
         return found
 
-    def _planned(self, start: int, end: int) -> Iterator[list[Draw]]:
+    def _planned(self, start: int, end: int) -> Iterator[list[SampledExample]]:
         return build_plan(self.recipe, self.examples, end).batches(start)
 
 

@@ -26,7 +26,7 @@ NO_TASK, OTHER_HEAD = "the run has no such task", "the run's head is another"
 
 @dataclass(frozen=True)
 class PartOrigin:
-    """Where a part of a network comes from.
+    """Origin of a part of a network.
 
     Attributes:
         part: Its name; see `MultilingualModel.parts`.

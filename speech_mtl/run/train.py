@@ -1,4 +1,4 @@
-"""Trains one run: from a recipe to a run folder. Started again, it goes on from the last checkpoint."""
+"""Trains one run: from a recipe to a run folder. If it exists, training resumes from the last checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ from speech_mtl.run.build import (
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.evaluate import References, load_references, report_damaged, report_skipped
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import look_at_splits, tell_speakers, trained_by, trained_splits
+from speech_mtl.run.held_out import check_splits, tell_speakers, trained_by, trained_splits
 from speech_mtl.run.loop import Training
 from speech_mtl.run.made_from import Now, history, write_made_from
 from speech_mtl.run.observer import RunObserver
@@ -40,7 +40,7 @@ from speech_mtl.run.speech import (
     training_examples,
 )
 from speech_mtl.run.start import kept_tokenizer, start_from
-from speech_mtl.run.validation import Conflicts, DevLook, Validation
+from speech_mtl.run.validation import Conflicts, DevEvaluation, Validation
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
@@ -58,7 +58,7 @@ def train(
     accept_changes: bool = False,
     of_plan: bool = False,
 ) -> Run:
-    """Trains a recipe into a run folder, or goes on where training there was stopped.
+    """Trains a recipe into a run folder, or resumes the training there.
 
     A run is trained further where `training.num_updates` or `training.patience` were raised. From there on the
     learning rate is that of a run with so many updates: after the end of a shorter one it rises again.
@@ -67,7 +67,7 @@ def train(
         recipe: The settings.
         path: The run folder. If it holds a run already, that must be of the same recipe.
         screen: Where progress is shown; nowhere if None.
-        accept_changes: Whether to go on with a run whose speech or first weights have changed since.
+        accept_changes: Whether to resume a run whose speech or initial weights have changed since.
         of_plan: Whether it is a run of a comparison: then it is never trained further than planned, and its speech has
             been compared with that of its dev and test splits before.
 
@@ -91,7 +91,7 @@ def train(
             return run
     ready = _prepared(run, recipe, screen)
     if not of_plan:
-        _look_at_held_out(ready, screen)
+        _check_held_out(ready, screen)
     origins = []
     if recipe.init_from and not run.has_checkpoint():
         origins = start_from(Run(recipe.init_from), recipe, ready.recognizer.model, ready.targets)
@@ -115,14 +115,14 @@ def train(
 
 @dataclass(frozen=True)
 class _Ready:
-    """What is trained, on what, before anything of it is written."""
+    """A prepared training, before anything is written."""
 
     recipe: Recipe
     targets: Mapping[str, Target]
     recognizer: Recognizer
     speech: TrainingSpeech
     references: Mapping[str, References]
-    """By language, the dev sets that early stopping looks at."""
+    """The dev sets for validation, by language."""
 
 
 def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
@@ -138,8 +138,8 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     examples = {i: training_examples(recipe, split, targets, model) for i, split in splits.items()}
     decoder = build_decoder(DecodingSettings.usual())
     recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
-    looked_at = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
-    references = {name: load_references(recipe, name, "dev", recognizer, screen.progress) for name in looked_at}
+    validated = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
+    references = {name: load_references(recipe, name, "dev", recognizer, screen.progress) for name in validated}
     _refuse_unlabelled_target(recipe, references)
     return _Ready(recipe, targets, recognizer, TrainingSpeech(recipe, splits, examples), references)
 
@@ -151,7 +151,7 @@ def _train(run: Run, ready: _Ready, known: tuple[str, ...], screen: Screen) -> N
     optimizer = build_optimizer(model, settings, recipe.trained_languages)
     state = TrainState(model, optimizer, recipe.weighting.make(objective=objective, seed=recipe.seed))
     conflicts = Conflicts(model, objective) if settings.log_conflicts else None
-    look = DevLook(recipe, ready.recognizer, ready.references)
+    evaluation = DevEvaluation(recipe, ready.recognizer, ready.references)
     training = Training(
         settings=settings,
         sample_rate_hz=recipe.data.sample_rate_hz,
@@ -160,14 +160,14 @@ def _train(run: Run, ready: _Ready, known: tuple[str, ...], screen: Screen) -> N
         step=build_step(recipe, state, objective),
         rates=build_schedule(settings, build_unfreezing(model, settings)),
         speech=ready.speech,
-        validation=Validation(state, look, ready.speech, conflicts),
+        validation=Validation(state, evaluation, ready.speech, conflicts),
         checkpoints=checkpoints,
     )
     run.write_parameters(state.num_parameters())
     progress = checkpoints.load(state).with_patience(settings.patience)
     run.trim_log(progress.update)
     if progress.update:
-        screen.say(f"Going on from update {progress.update}.")
+        screen.say(f"Resuming from update {progress.update}.")
     else:
         checkpoints.save(state, progress)
     with screen.training(f"Training {run.path.name}", settings.num_updates, progress.update) as show:
@@ -175,19 +175,19 @@ def _train(run: Run, ready: _Ready, known: tuple[str, ...], screen: Screen) -> N
 
 
 def _leave(run: Run, screen: Screen) -> None:
-    """Says that a run is finished."""
+    """Reports that a run is finished."""
     progress = run.progress()
-    more = f" It stopped early, at update {progress.update}: it goes on with a larger training.patience."
+    more = f" It stopped early, at update {progress.update}: it resumes with a larger training.patience."
     screen.say(f"{run.path} is finished: nothing to train." + (more if progress.end is not None else ""))
 
 
-def _look_at_held_out(ready: _Ready, screen: Screen) -> None:
-    """Tells what of dev and test speech is in training, or refuses it."""
+def _check_held_out(ready: _Ready, screen: Screen) -> None:
+    """Reports dev and test speech that is in training, or refuses it."""
     recipe = ready.recipe
-    own, looked_at = trained_splits(ready.speech.splits.values()), [dev.split for dev in ready.references.values()]
+    own, validated = trained_splits(ready.speech.splits.values()), [dev.split for dev in ready.references.values()]
     earlier = trained_by(Run(recipe.init_from), recipe.data.cache_dir) if recipe.init_from else []
-    look_at_splits(recipe, [*own, *earlier], screen, looked_at)
-    tell_speakers(looked_at, own, screen)
+    check_splits(recipe, [*own, *earlier], screen, validated)
+    tell_speakers(validated, own, screen)
 
 
 def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, Tokenizer]:
@@ -205,7 +205,7 @@ def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[s
 
 
 def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:
-    """Of a task that is the target; without labels no weights would be the best."""
+    """Refuses a target task without dev labels: no weights would be the best."""
     dev = [own.examples for own in references.values()]
     if recipe.target not in recipe.labelled or any(own.targets[recipe.target].num_known for own in dev):
         return
@@ -231,7 +231,7 @@ def _label_counts(ready: _Ready) -> dict[str, tuple[int, int]]:
 
 
 def _report_warmup(settings: TrainingSettings, screen: Screen) -> None:
-    """Says so where most of the training has a lower rate than was asked for."""
+    """Warns if the learning rate is below its peak for most of training."""
     if settings.warmup > settings.num_updates / 4:
         screen.warn(
             f"Warm-up takes {settings.warmup} of {settings.num_updates} updates, more than a quarter: the learning "

@@ -22,11 +22,11 @@ SUFFIXES = (
     *("aac", "aif", "aifc", "aiff", "amr", "au", "caf", "flac", "gsm", "m4a", "mp3", "mp4", "nist", "oga", "ogg"),
     *("opus", "rf64", "snd", "sph", "voc", "w64", "wav", "wave", "webm", "wma"),
 )
-"""Of the files in a folder that count as audio: also those that have to be converted first, so that they are named."""
+"""Suffixes of audio files in a folder, including formats that must be converted first, so that these are named."""
 
 
 def audio_files(given: Sequence[Path]) -> list[Path]:
-    """The files that are meant: themselves, all audio files under folders, and what patterns such as `*.wav` match.
+    """Lists audio files: given files, those under given folders, and those that match patterns such as `*.wav`.
 
     Each comes as often as it is given, and where it is given; those of a folder or pattern by name. Hidden files of
     folders are left out. What is not there, or holds nothing, stays as it is, to be refused by name.
@@ -49,7 +49,7 @@ def _audio_under(folder: Path) -> list[Path]:
 def transcribe_files(
     run: Run, files: Iterable[Path], language: str, decoding: DecodingSettings | None = None
 ) -> Iterator[tuple[Path, Hypothesis | InputError]]:
-    """Yields for each file what is said in it, or why it cannot be recognised, as soon as that is known.
+    """Yields for each file its hypothesis, or the reason why it cannot be recognised.
 
     One file is read after another, and no more than one is held. Decoding is as the run's settings tell if None.
 
@@ -68,12 +68,12 @@ def transcribe_files(
 
 
 def label_values(tasks: Mapping[str, LabelTarget], hypothesis: Hypothesis) -> dict[str, Any]:
-    """What the tasks besides transcripts predict, by name; of those over frames nothing."""
+    """The predictions of tasks other than transcripts, by name; none of tasks over frames."""
     return {name: task.decode(hypothesis.labels[name]) for name, task in tasks.items() if not task.over_frames}
 
 
 def transcript_paths(files: Sequence[Path], folder: Path, ending: str) -> dict[Path, Path]:
-    """Where the transcript of each file goes: into a folder, below which files lie as they do below their common one.
+    """Paths of transcripts in a folder, with the subfolders that the audio files have below their common one.
 
     Raises:
         InputError: Two files would have their transcripts in the same place, or something lies there already.

@@ -1,4 +1,4 @@
-"""What a look at the dev sets sees while a run trains."""
+"""Validation during training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,22 +23,22 @@ MOST_NAMED = 4
 
 
 def error_name(recipe: Recipe) -> str:
-    """What the error that early stopping looks at is of; of a task, the figure that is reported."""
+    """Names the validation error that early stopping uses; of a task, its metric."""
     if recipe.target in recipe.tasks:
         return f"validation {recipe.tasks[recipe.target].member().metric} of {recipe.target}"
     languages = [recipe.target] if recipe.target else recipe.trained_languages
     return "validation character error rate, " + mean_of(languages)
 
 
-def error_figure(recipe: Recipe, error: float) -> str:
-    """Its value."""
+def error_text(recipe: Recipe, error: float) -> str:
+    """Formats a validation error."""
     if recipe.target in recipe.tasks:
         return f"{recipe.tasks[recipe.target].member().score(error):.3g}"
     return f"{error:.1%}"
 
 
 def mean_of(languages: Sequence[str]) -> str:
-    """What a mean error is of: `cs`, or `mean of cs and de`."""
+    """Names the languages of a mean error: `cs`, or `mean of cs and de`."""
     if len(languages) == 1:
         return languages[0]
     if len(languages) > MOST_NAMED:
@@ -47,7 +47,7 @@ def mean_of(languages: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class DevLook:
+class DevEvaluation:
     """Recognises the dev sets, by language, and counts the errors of all tasks."""
 
     recipe: Recipe
@@ -55,7 +55,7 @@ class DevLook:
     references: Mapping[str, References]
 
     def __call__(self) -> tuple[float, dict]:
-        """The error that early stopping looks at, that of the target or the mean of all languages; and all figures."""
+        """Returns the error for early stopping, of the target or the mean of all languages, and all metrics."""
         cers, tasks, on_plateau = {}, self.recognizer.tasks, []
         totals = dict.fromkeys(tasks, TaskScore())
         for language, references in self.references.items():
@@ -66,39 +66,39 @@ class DevLook:
             for name, task in tasks.items():
                 totals[name] += task_score(label_errors(task, references, hypotheses))
         errors = {name: total.error for name, total in totals.items()}
-        figures = {"dev_cer": cers, **({"dev_error": errors} if errors else {})}
+        metrics = {"dev_cer": cers, **({"dev_error": errors} if errors else {})}
         if on_plateau:
-            figures["on_plateau"] = on_plateau
+            metrics["on_plateau"] = on_plateau
         if self.recipe.target in errors:
             error = errors[self.recipe.target]
-            return float("inf") if error is None else error, figures
-        return float(np.mean(list(cers.values()))), figures
+            return float("inf") if error is None else error, metrics
+        return float(np.mean(list(cers.values()))), metrics
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a training is stopped by, and what is logged of it now and then; it changes nothing.
+    """Validates a network during training, without changing it.
 
     The mean of the weights is validated, if there is one.
     """
 
     state: TrainState
-    look: DevLook
+    evaluation: DevEvaluation
     speech: TrainingSpeech
     conflicts: "Conflicts | None" = None
 
     def __call__(self, update: int, end: int) -> tuple[float, dict]:
-        """The error that early stopping looks at, and all figures; `end` is the last update, as far as is known."""
+        """Returns the error for early stopping, and all metrics; `end` is the last update, as far as is known."""
         with self.state.optimizer.averaged():
-            error, figures = self.look()
+            error, metrics = self.evaluation()
         if self.conflicts:
             batch, weights = self.speech.batch(update, end), self.state.weighting.weights(update)
-            figures["gradient_cosines"] = self.conflicts.cosines(batch, weights)
-        return error, figures
+            metrics["gradient_cosines"] = self.conflicts.cosines(batch, weights)
+        return error, metrics
 
 
 class Conflicts:
-    """How the gradients of the tasks lie to one another in the encoder."""
+    """Cosine similarities between the tasks' gradients in the encoder."""
 
     def __init__(self, model: MultilingualModel, objective: Objective):
         self.random = model.random.state
@@ -106,7 +106,7 @@ class Conflicts:
         self.products = compile_products(model, objective)
 
     def cosines(self, batch: Batch, weights: np.ndarray) -> dict[str, dict[str, float]]:
-        """Between the tasks that the batch has anything of. Looking on changes nothing, the random state included."""
+        """Computes them for the tasks that the batch has labels of. No state changes, the random state included."""
         before = keras.ops.copy(self.random.value)
         products = self.products(batch, weights)
         self.random.assign(before)

@@ -15,7 +15,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import replacing
 
 COPY_AGAIN = "copy the run again, or train it again in another folder"
-"""What to do about a damaged file of a run."""
+"""Advice for a damaged file of a run."""
 
 Part = Mapping[str, keras.Variable]
 """Weights by name; see `MultilingualModel.parts`."""
@@ -67,7 +67,7 @@ def refuse_other_shapes(
     path: Path,
     action: str = "use the encoder settings and vocabularies that the weights were trained with",
 ) -> None:
-    """Looks whether arrays from a file are what is wanted, by name.
+    """Checks that arrays from a file have the expected names and shapes.
 
     Raises:
         InputError: One is missing, left over, or of another shape.
@@ -87,7 +87,7 @@ def save_part(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes named arrays.
 
     Raises:
-        OSError: The disk is full, or whatever else the system says.
+        OSError: The disk is full, or another error of the system.
     """
     with replacing(path) as temporary:
         try:

@@ -1,1 +1,1 @@
-"""From text to error rates and tables."""
+"""Error rates and their tables."""

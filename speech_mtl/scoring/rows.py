@@ -12,23 +12,23 @@ Rate = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
 """Errors per reference word or character, in files."""
 
 Number = Annotated[float, Field(gt=-1e12, lt=1e12, allow_inf_nan=False)]
-"""Any other figure in files."""
+"""Any other number in files."""
 
 Amount = Annotated[float, Field(ge=0, lt=1e12, allow_inf_nan=False)]
-"""A figure in files that is not negative."""
+"""A number in files that is not negative."""
 
 Budget = Annotated[float, Field(ge=1e-3, lt=1e9, allow_inf_nan=False)]
 """Seconds of speech, in files."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""Of random draws, in files."""
+"""Seed of random numbers, in files."""
 
 Tested = Annotated[str, Field(pattern="^(train|dev|test)$")]
 """A split, in files."""
 
 
 class MeasuredRow(TypedDict):
-    """What both kinds of row say about one language's split.
+    """Fields of both kinds of row, about one language's split.
 
     `wer` and `cer` are errors per reference word and character (not percent); None where there are none of these.
     """
@@ -54,10 +54,10 @@ class EvaluationRow(MeasuredRow):
 
 
 class TaskRow(TypedDict):
-    """What a run makes of one task besides transcripts in one language's split.
+    """Result of a run in one task other than transcripts, in one language's split.
 
     Attributes:
-        metric: Name of the figure in `value`.
+        metric: Name of the metric in `value`.
         value: Accuracy, F1 or mean absolute error; None if no label is known.
         errors: Wrong classes, deviations, or wrong tags; see `targets.LabelTarget.errors`. Rows can be added up.
         counted: What errors are counted against.

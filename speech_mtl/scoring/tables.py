@@ -10,7 +10,7 @@ from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.scoring.rows import EvaluationRow, TaskRow
 
 MISSING = "–"
-"""What stands in a cell without a value."""
+"""Content of a cell without a value."""
 
 
 def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
@@ -37,7 +37,7 @@ def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
 
 def task_table(rows: Sequence[TaskRow]) -> str:
     """Renders what a run makes of tasks besides transcripts: one line per row, in their order."""
-    heads = ["Task", "Language", "Split", "Figure", "Utterances", "Labelled", "Value"]
+    heads = ["Task", "Language", "Split", "Metric", "Utterances", "Labelled", "Value"]
     lines = [
         [
             *(row["task"], row["language"], row["split"], row["metric"]),
@@ -49,7 +49,7 @@ def task_table(rows: Sequence[TaskRow]) -> str:
 
 
 def task_value(metric: str, value: float | None) -> str:
-    """A task's figure: percent for shares, else in the label's own unit."""
+    """Formats a task's metric: percent for fractions, else in the label's own unit."""
     if value is None:
         return MISSING
     return f"{value:.3g}" if "error" in metric else f"{percent(value)} %"
@@ -111,7 +111,7 @@ def read_rows(path: Path, row_type: type, where: str = "") -> list[Any]:
     if not where:
         return read_json(path, list[row_type], again)
     try:
-        return read_json(path, list[row_type], f"{again}, or mend its path, which is relative to the README")
+        return read_json(path, list[row_type], f"{again}, or fix its path, which is relative to the README")
     except InputError as error:
         parts = {"expected": error.expected, "received": error.received, "action": error.action}
         raise InputError(f"{where}: the table cannot be made: {error.problem}", **parts) from None
@@ -125,28 +125,28 @@ def percent(fraction: float | None) -> str:
 
 
 CER = "character error rate"
-"""The figure of transcripts as a task."""
+"""The metric of transcripts as a task."""
 
 
-SHARES = ("accuracy", "F1")
-"""Figures that are one minus an error."""
+FRACTIONS = ("accuracy", "F1")
+"""Metrics that are one minus an error."""
 
 
 def axis_of_metric(metric: str) -> str:
-    """Label of an axis that shows a figure."""
+    """Label of an axis that shows a metric."""
     return {CER: "Character error rate, %", "accuracy": "Accuracy, %", "F1": "F1, %"}.get(metric, metric.capitalize())
 
 
 def shown_error(metric: str, error: float) -> str:
-    """An error as the figure that is reported."""
-    if metric in SHARES:
+    """Formats an error as the reported metric."""
+    if metric in FRACTIONS:
         return percent(1.0 - error)
     return f"{error:.3g}" if metric == "mean absolute error" else percent(error)
 
 
 def shown_interval(metric: str, low: float, high: float) -> str:
-    """The interval of an error as that of the figure that is reported, in brackets."""
-    ends = [shown_error(metric, end) for end in ((high, low) if metric in SHARES else (low, high))]
+    """Formats the interval of an error as that of the reported metric, in brackets."""
+    ends = [shown_error(metric, end) for end in ((high, low) if metric in FRACTIONS else (low, high))]
     return f"({ends[0]}–{ends[1]})"
 
 

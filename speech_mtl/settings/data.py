@@ -12,10 +12,10 @@ from speech_mtl.settings.section import (
     Fraction,
     Kept,
     Kinds,
+    Proportion,
     Seconds,
     Section,
     Seed,
-    Share,
     Switch,
     Word,
 )
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class TokenizerSettings(Kinds):
-    """What transcripts are made of for the network."""
+    """Settings of a tokeniser."""
 
 
 Character = TokenizerSettings.plain("character", "data.tokenizer:CharacterTokenizer")
@@ -36,31 +36,31 @@ class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
     tokenizer: TokenizerSettings = TokenizerSettings.usual()
-    """What transcripts are made of for the network: characters, or pinyin for Mandarin."""
+    """Units of transcripts: characters, or pinyin for Mandarin."""
     budget_s: Seconds | None = None
     """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
     replace: Literal["noise", "shuffled_transcripts"] | None = None
-    """A control: what training hears is noise, or what it reads belongs to other utterances; see `data.replaced`.
+    """A control: noise in place of training audio, or transcripts of other utterances; see `data.corrupted`.
 
     Dev and test speech and the vocabulary stay as they are. None: true speech with its own transcripts.
     """
     keep_transcripts: Kept = 1.0
-    """Share of the training transcripts, chosen at random, that training sees; the others count as unknown."""
+    """Fraction of the training transcripts that training uses, chosen at random; the others count as unknown."""
     manifests: dict[Literal["train", "dev", "test"], FilePath] = {}
     """By split, manifests that lie elsewhere than in `data.dir/LANGUAGE/`."""
     manifest_languages: Annotated[tuple[Word, ...], Field(max_length=1000)] = ()
     """Other languages that the lines of its manifests may name: the speech counts as this one all the same."""
     train: Switch = True
-    """Whether training uses its speech. Without, its output layer stays what it is in the run of `init_from`."""
+    """Whether training uses its speech. If not, its output layer stays as it is in the run of `init_from`."""
     output_layer: Literal["keep", "new"] | None = None
-    """Whether training goes on from the output layer that `init_from` has for it, with that vocabulary, or makes a new
-    one. None: keep it if training's transcripts give the same vocabulary."""
+    """Whether its output layer is initialised from that of `init_from`, with that vocabulary, or is a new
+    one. None: keep it if the training transcripts give the same vocabulary."""
     share: Kept | None = None
-    """Share of the speech in batches. None: what the others leave, in proportion to (amount) ** `data.alpha`."""
+    """Fraction of the speech in batches. None: part of the rest, in proportion to (amount) ** `data.alpha`."""
 
 
 class DataSettings(Section):
-    """Where speech comes from and how it is batched."""
+    """Sources of speech, and batching."""
 
     dir: FilePath
     """Folder of manifests; relative to the folder in which the command runs."""
@@ -72,18 +72,18 @@ class DataSettings(Section):
     """Shorter utterances are skipped, and counted."""
     max_duration_s: Annotated[float, Field(strict=True, ge=1e-3, le=3600)] = 30.0
     """Longer utterances are skipped, and counted."""
-    allow_skipped: Share = 0.01
-    """Largest share of a manifest's utterances that may be unusable."""
+    allow_skipped: Proportion = 0.01
+    """Largest fraction of a manifest's utterances that may be unusable."""
     allow_leaks: Fraction = 0.01
-    """Largest share of a dev or test split whose audio may be in training; see `run.held_out`."""
+    """Largest fraction of a dev or test split whose audio may be in training; see `run.held_out`."""
     batch_s: Annotated[float, Field(strict=True, ge=1e-3, le=1e5)] = 60.0
     """Seconds of speech in a batch, padding included."""
     alpha: Fraction = 0.5
-    """Languages are drawn in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
+    """Languages are sampled in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
     mixing: Literal["by_length", "every_language"] = "by_length"
-    """Whether a batch holds utterances of like length, or every language at its share; see `data.sampling.MIXINGS`."""
+    """Whether a batch has utterances of similar length, or a part of every language; see `data.sampling.MIXINGS`."""
     ramp_to_target: Switch = False
-    """Whether the target's share of the speech rises to all of it over `training.cooldown_updates`."""
+    """Whether the target's fraction of the speech rises to 1 over `training.cooldown_updates`."""
     subset_seed: Seed = 0
     """Which utterances make up a budget, and which labels are kept; not the seed of a run, so that runs compare."""
     require_all_labels: Switch = False
@@ -92,7 +92,7 @@ class DataSettings(Section):
     """Threads that prepare batches."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """A share that rises needs a target to rise for, and an end."""
+        """A rising fraction needs a target and an end."""
         if not self.ramp_to_target:
             return
         if recipe.target not in recipe.trained_languages:
@@ -100,7 +100,7 @@ class DataSettings(Section):
         cooldown, num_updates = recipe.training.cooldown, recipe.training.num_updates
         if not 0 < cooldown <= num_updates:
             raise ValueError(
-                "data.ramp_to_target needs training.cooldown_updates, over which the share rises: 1 to "
+                "data.ramp_to_target needs training.cooldown_updates, over which the fraction rises: 1 to "
                 f"training.num_updates = {num_updates}, not {cooldown}"
             )
 
@@ -119,8 +119,8 @@ class SpecAugmentSettings(Section):
 
     num_time_masks: Few = 0
     """Parts of an utterance that are blanked."""
-    max_time_share: Share = 0.1
-    """Longest mask, as a share of the utterance."""
+    max_time_share: Proportion = 0.1
+    """Longest mask, as a fraction of the utterance."""
     num_frequency_masks: Few = 0
     """Ranges of bands that are blanked."""
     max_mels: Few = 20
@@ -132,13 +132,13 @@ Decibels = Annotated[float, Field(strict=True, ge=-50, le=100)]
 
 
 class AugmentSettings(Section):
-    """What is done to training speech, and to no other."""
+    """Augmentation of training speech."""
 
     spec_augment: SpecAugmentSettings = SpecAugmentSettings()
     speeds: Annotated[tuple[Speed, ...], Field(min_length=1, max_length=100)] = (0.9, 1.0, 1.1)
     """Each utterance is played at one of these speeds (Ko et al. 2015)."""
     noise_probability: Fraction = 0.0
-    """Share of utterances to which white noise is added."""
+    """Fraction of utterances to which white noise is added."""
     noise_snr_db: tuple[Decibels, Decibels] = (10.0, 30.0)
     """Range of the signal-to-noise ratio."""
 

@@ -4,7 +4,7 @@ from speech_mtl.settings.section import Kinds
 
 
 class DecodingSettings(Kinds):
-    """Which tokens a network's outputs are taken for; see `decoding.decoder.Decoder`."""
+    """How tokens are found in a network's outputs; see `decoding.decoder.Decoder`."""
 
 
 GreedyDecoding = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")

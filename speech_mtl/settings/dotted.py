@@ -33,7 +33,7 @@ def parsed_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def changed_settings(there: dict, here: dict) -> list[str]:
-    """What differs between two nested settings, `dotted.key: value there -> value here`."""
+    """Lists the differences of two nested settings, `dotted.key: value there -> value here`."""
     old, new = by_dotted_key(there), by_dotted_key(here)
     return [
         f"{key}: {_short(old.get(key))} -> {_short(new.get(key))}" for key in new | old if old.get(key) != new.get(key)
@@ -89,4 +89,4 @@ def set_value(values: dict, key: str, value: Any, where: str) -> None:
 
 
 MOST_PARTS = 20
-"""Of a dotted key."""
+"""Most parts of a dotted key."""

@@ -1,4 +1,4 @@
-"""Settings of the layers that languages have for themselves in the encoder."""
+"""Settings of language-specific layers in the encoder."""
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class SharingSettings(Kinds):
-    """Which layers of the encoder all languages share; output layers never are."""
+    """Which layers of the encoder all languages share; output layers are never shared."""
 
     has_own: ClassVar[bool] = True
     """Whether languages have layers for themselves."""
     has_shared: ClassVar[bool] = True
-    """Whether they share some."""
+    """Whether languages share any layers."""
     num_own: Layers = 1
     """Layers at either end that each language has for itself: blocks, and at the bottom first the subsampling."""
 
@@ -25,7 +25,7 @@ class SharingSettings(Kinds):
         return 0, 0
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """Something is left to share, unless nothing is wanted."""
+        """Some layers are left to share, unless none are to be shared."""
         num_layers = recipe.encoder.num_layers
         bottom, top = self.own(num_layers)
         if self.has_shared and max(bottom - 1, 0) + top >= num_layers:
@@ -60,10 +60,10 @@ class ShareNothingSettings(SharingSettings, kind="nothing"):
 
 
 class AdapterSettings(Kinds):
-    """What both kinds of adapters have."""
+    """Settings of both kinds of adapters."""
 
     languages: Annotated[tuple[LanguageName, ...], Field(max_length=1000)] | None = None
-    """Those that have some. None: all."""
+    """Languages with adapters. None: all."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """They are added to one encoder, for languages that there are."""
@@ -87,9 +87,9 @@ class LowRankAdapterSettings(AdapterSettings, kind="low_rank", makes="models.lan
     """See `models.language_layers.LowRank`."""
 
     rank: Size = 8
-    """Of the two matrices whose product is added."""
+    """Rank of the LoRA delta."""
     alpha: Positive = 16.0
-    """What is added is multiplied by alpha / rank."""
+    """The delta is multiplied by alpha / rank."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """There is attention to add them to."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 NAMED = {"languages": "LANGUAGE", "tasks": "TASK"}
-"""What stands for the names that a user gives, in the keys of settings."""
+"""Placeholders for names that a user gives, in the keys of settings."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def all_settings(section: type[BaseModel]) -> list[Setting]:
 
 
 def listing(settings: list[Setting], width: int) -> str:
-    """Settings as text for a screen of that many letters a line."""
+    """Settings as text for a console with that many columns."""
     groups: dict[str, list[str]] = {}
     for setting in settings:
         title = (setting.section or "the recipe itself") + (f", with {setting.kind}" if setting.kind else "")
@@ -92,7 +92,7 @@ class _Walk:
             yield from self.section({"properties": own}, f"{named}.", f"{named}.kind={_kind(one)}" if kinds else kind)
 
     def within(self, field: Mapping[str, Any], key: str) -> tuple[Mapping[str, Any], str]:
-        """What mappings by name and lists are made of, and the key of one."""
+        """The schema of a value of a mapping or list, and its key."""
         if isinstance(field.get("additionalProperties"), Mapping):
             return field["additionalProperties"], f"{key}.{NAMED.get(key, 'NAME')}"
         if "items" in field:
@@ -111,7 +111,7 @@ class _Walk:
                 yield from self.choices(one)
 
     def values(self, field: Mapping[str, Any]) -> str:
-        """What a field can be, in words."""
+        """Describes the values of a field."""
         return ", or ".join(dict.fromkeys(self.value(one) for one in self.choices(field)))
 
     def value(self, one: Mapping[str, Any]) -> str:
@@ -140,7 +140,7 @@ class _Walk:
 
 
 def _alike(sections: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """What all kinds have, with the same default and description."""
+    """The settings that all kinds have, with the same default and description."""
     first, *others = (one["properties"] for one in sections)
     return {name: field for name, field in first.items() if all(other.get(name) == field for other in others)}
 

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong in settings, as an `InputError`."""
+"""Errors that pydantic finds in settings, as an `InputError`."""
 
 import difflib
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def _place(location: Place) -> Place:
 
 
 _HOLD_NAMES = ("tasks", "languages", "variants")
-"""What holds names that a user gives, which may be those of kinds."""
+"""Settings that hold names given by users, which may equal those of kinds."""
 
 
 _MOVED = {
@@ -56,7 +56,7 @@ _MOVED = {
     "compare.finetune_learning_rate": "finetune.learning_rate",
     "compare.finetune_warmup_updates": "finetune.warmup_updates",
 }
-"""Where settings of earlier versions are now."""
+"""New keys of settings of earlier versions."""
 
 
 @cache

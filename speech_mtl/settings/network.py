@@ -16,8 +16,8 @@ from speech_mtl.settings.section import (
     Kinds,
     LanguageName,
     Layers,
+    Proportion,
     Section,
-    Share,
     Size,
     Switch,
 )
@@ -38,7 +38,7 @@ def _hertz(mel: float) -> float:
 
 
 class FeatureSettings(Kinds):
-    """What the encoder gets of the waveform."""
+    """Features of the waveform, the input of the encoder."""
 
     num_mels: Mels = 80
     """Bands on the mel scale."""
@@ -56,7 +56,7 @@ class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:Log
     floor: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-6
     """Added to the energy of each band."""
     normalize: Literal["mean_variance", "mean", "none"] = "mean"
-    """What is taken out of each band of an utterance."""
+    """Normalisation of each band of an utterance."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """Every window fits the transform, no sample is left out, and every band has a frequency."""
@@ -92,7 +92,7 @@ class WhisperFeatureSettings(FeatureSettings, kind="whisper", makes="models.whis
 
 
 class EncoderSettings(Kinds):
-    """What makes encoder frames of features."""
+    """Settings of an encoder."""
 
     has_attention: ClassVar[bool] = False
     if TYPE_CHECKING:
@@ -141,15 +141,15 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
     dim: Size = 144
     """Width of the blocks: a multiple of 2 * num_heads."""
     num_heads: Annotated[int, Field(strict=True, ge=1, le=256), WHOLE] = 4
-    """Of attention."""
+    """Attention heads."""
     kernel_size: Annotated[int, Field(strict=True, ge=1, le=999), WHOLE] = 15
     """Frames that a convolution covers."""
     expansion: Annotated[int, Field(strict=True, ge=1, le=64), WHOLE] = 4
     """Width of the feed-forward layers, in widths of the block."""
     channels: Size = 16
-    """Of the convolutions that shorten the sequence."""
-    dropout: Share = 0.1
-    """Share of activations that are set to zero in training."""
+    """Channels of the subsampling convolutions."""
+    dropout: Proportion = 0.1
+    """Fraction of activations that are set to zero in training."""
     zero_branches: Switch = True
     """Whether the modules of a block add nothing at the start; see `models.layers.ConformerBlock`."""
 
@@ -170,9 +170,9 @@ class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recu
     cell: Literal["lstm", "gru"] = "lstm"
     """Kind of the layers."""
     channels: Size = 16
-    """Of the convolutions that shorten the sequence."""
-    dropout: Share = 0.1
-    """Share of activations that are set to zero in training."""
+    """Channels of the subsampling convolutions."""
+    dropout: Proportion = 0.1
+    """Fraction of activations that are set to zero in training."""
 
     @model_validator(mode="after")
     def _halves(self):
@@ -186,13 +186,13 @@ class WhisperSettings(OneEncoderSettings, kind="whisper", makes="models.whisper:
 
     dir: FilePath
     """Folder of the trained model; relative to the folder in which the command runs."""
-    dropout: Share = 0.0
-    """Share of activations that are set to zero in training."""
+    dropout: Proportion = 0.0
+    """Fraction of activations that are set to zero in training."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """The features are the ones that it was trained with."""
         if not isinstance(recipe.features, WhisperFeatureSettings):
-            raise ValueError("encoder.kind: whisper knows its own features only: set features={kind: whisper}")
+            raise ValueError("encoder.kind: whisper needs its own features: set features={kind: whisper}")
 
     @cached_property
     def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -208,29 +208,27 @@ class ColumnSettings(Section):
     """A column of a progressive network."""
 
     languages: Annotated[tuple[LanguageName, ...], Field(min_length=1, max_length=1000)]
-    """Those that it was or is trained with."""
+    """Languages that it was or is trained with."""
     encoder: OneEncoderSettings = OneEncoderSettings.usual()
-    """Its layers."""
+    """Its encoder."""
     hears: Annotated[tuple[Few, ...], Field(max_length=100)] | None = None
-    """Numbers of the earlier columns, from 0, that it listens to. None: all."""
+    """Numbers of the earlier columns, from 0, that it gets lateral input from. None: all."""
 
 
 class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.progressive:ProgressiveEncoder"):
     """See `models.progressive.ProgressiveEncoder`. Only the last column is trained; others come from `init_from`."""
 
     columns: Annotated[tuple[ColumnSettings, ...], Field(min_length=1, max_length=100)]
-    """From the first one trained to the last."""
+    """Columns in the order of training."""
     lateral_size: Size = 32
-    """Width of what a column takes from each earlier one."""
+    """Width of a lateral input."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """Every language has a column, and what is trained is in the last one."""
         for column in self.columns:
             column.encoder.refuse_unfit(recipe)
         if len({isinstance(column.encoder, WhisperSettings) for column in self.columns}) > 1:
-            raise ValueError(
-                "encoder.kind: whisper knows its own features only: all of encoder.columns must be whisper"
-            )
+            raise ValueError("encoder.kind: whisper needs its own features: all of encoder.columns must be whisper")
         named = [language for column in self.columns for language in column.languages]
         if len(set(named)) < len(named) or not set(recipe.languages) <= set(named):
             raise ValueError("every language must be in one of encoder.columns, and none in two")
@@ -261,27 +259,27 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
 
     def make(self, *, random: Any, **_: Any) -> Any:
         columns = [one.encoder.make(random=random, name=f"column_{k}") for k, one in enumerate(self.columns)]
-        return self.member()(columns, self.heard(), self.lateral_size)
+        return self.member()(columns, self.lateral_inputs(), self.lateral_size)
 
     def encoders(self) -> dict[str, EncoderSettings]:
         return {f"encoder.columns.{k}.encoder": one.encoder for k, one in enumerate(self.columns)}
 
     def parts(self) -> dict[str, str]:
-        laterals = [f"laterals/{k}" for k, heard in enumerate(self.heard()) if heard]
+        laterals = [f"laterals/{k}" for k, sources in enumerate(self.lateral_inputs()) if sources]
         return {f"columns/{k}": f"column_{k}" for k in range(len(self.columns))} | dict.fromkeys(laterals, "")
 
     def new_parts(self) -> tuple[str, ...]:
         last = len(self.columns) - 1
         return f"columns/{last}", f"laterals/{last}"
 
-    def heard(self) -> list[tuple[int, ...]]:
-        """By column, the earlier ones that it listens to."""
+    def lateral_inputs(self) -> list[tuple[int, ...]]:
+        """By column, the earlier ones that it gets lateral input from."""
         return [tuple(range(k)) if one.hears is None else one.hears for k, one in enumerate(self.columns)]
 
     @model_validator(mode="after")
     def _columns_fit(self):
         if len({column.encoder.num_layers for column in self.columns}) > 1:
             raise ValueError("all columns must have the same encoder.num_layers")
-        if any(j >= k for k, heard in enumerate(self.heard()) for j in heard):
-            raise ValueError("a column can only hear earlier ones, numbered from 0")
+        if any(j >= k for k, sources in enumerate(self.lateral_inputs()) for j in sources):
+            raise ValueError("a column can only get lateral input from earlier ones, numbered from 0")
         return self

@@ -37,13 +37,13 @@ UNTRAINED = (
     *("name", "about", "finetune.*", "compare.*", "tune.*"),
     *("data.cache_dir", "data.num_threads", "data.allow_*", "decoding.*"),
 )
-"""Settings that have no bearing on what a run trains, as patterns: they may change while it goes on. All others do."""
+"""Patterns of settings without effect on a run's weights: they may change before a run is resumed, others not."""
 
 PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
-"""Where speech and weights lie. What lies there has a bearing: `run.made_from` tells whether it is the same."""
+"""Paths of speech and weights. Their content has a bearing: `run.made_from` tells whether it is the same."""
 
 TEST_MANIFESTS = "languages.*.manifests.test"
-"""Where test speech lies: it has no bearing on what is trained, but on what comparisons find."""
+"""Paths of test speech: it has no bearing on what is trained, but on the results of comparisons."""
 
 LENGTH = ("training.num_updates", "training.patience")
 """How long a run trains: it can be trained further."""
@@ -53,25 +53,25 @@ class Recipe(Section):
     """All settings of a run or a comparison."""
 
     name: Name
-    """Of the run's folder in runs/, where --out names none."""
+    """Name of the run's folder in runs/, unless --out is given."""
     about: Text = ""
     """A sentence about the data that is printed wherever results are shown."""
     target: Word | None = None
-    """The language that matters: early stopping and comparisons look at its errors. None: the mean of all languages.
+    """Language whose errors early stopping and comparisons use. None: the mean of all languages.
 
-    Early stopping can look at a task instead; comparisons need a language.
+    Early stopping can use a task instead; comparisons need a language.
     """
     languages: Annotated[dict[LanguageName, LanguageSettings], Field(min_length=1, max_length=1000)]
     """By BCP 47 tag, such as cs or zh-CN."""
     tasks: Annotated[dict[Name, TaskSettings], Field(default_factory=dict, max_length=1000)]
-    """What is predicted besides transcripts, by a name of its own."""
+    """Tasks besides transcripts, by their names."""
     weighting: WeightingSettings = WeightingSettings.usual()
     """lambda of each language and task in the objective; see `training.objective`."""
     gradients: GradientSettings | None = None
     """How the tasks' gradients are combined in the encoder. None: they are added up."""
     data: DataSettings
     features: FeatureSettings = FeatureSettings.usual()
-    """What the encoder gets of the waveform."""
+    """Features of the waveform, the input of the encoder."""
     augment: AugmentSettings = AugmentSettings()
     encoder: EncoderSettings = EncoderSettings.usual()
     """The layers below all output layers."""
@@ -87,7 +87,7 @@ class Recipe(Section):
     compare: CompareSettings = CompareSettings()
     tune: TuneSettings = TuneSettings()
     seed: Seed = 0
-    """Of all random draws of a run."""
+    """Seed of all random numbers of a run."""
     init_from: FilePath | None = None
     """A run whose encoder, and whose output layers of languages named here, training starts from."""
 
@@ -154,11 +154,11 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _shares_leave_something(self):
-        shares = [self.languages[name].share for name in self.trained_languages]
-        given = [share for share in shares if share is not None]
+    def _fractions_leave_something(self):
+        fractions = [self.languages[name].share for name in self.trained_languages]
+        given = [fraction for fraction in fractions if fraction is not None]
         total = sum(given)
-        if given and not (math.isclose(total, 1, abs_tol=1e-6) if len(given) == len(shares) else total < 1):
+        if given and not (math.isclose(total, 1, abs_tol=1e-6) if len(given) == len(fractions) else total < 1):
             raise ValueError(
                 f"languages.*.share add up to {total:g}: that must be 1 if every trained language has one, else less"
             )
@@ -220,7 +220,7 @@ class Recipe(Section):
         }
 
     def of_run(self) -> dict[str, Any]:
-        """What a run's settings say of it: all but what a comparison or a search consists of."""
+        """Settings of a run: all except those of comparisons and searches."""
         return self.model_dump(mode="json", exclude={"about", *OF_SEVERAL})
 
     def with_languages(
@@ -228,7 +228,7 @@ class Recipe(Section):
     ) -> "Recipe":
         """A copy with other languages and further changes.
 
-        What was said of languages that are gone goes too: their weights, and shares of the speech, which were of all.
+        Loss weights of removed languages are removed, too, and fractions of the speech, which were of all languages.
         """
         trained = [name for name, settings in languages.items() if settings.train]
         if set(trained) != set(self.trained_languages):

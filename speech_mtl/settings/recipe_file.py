@@ -12,11 +12,11 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.yaml12 import Lines, parse_yaml
 
 RUN_SETTINGS = "settings.yaml"
-"""What the recipe of a run is called in its folder; see `runs`."""
+"""File name of a run's recipe in its folder; see `run.folder`."""
 
 
 RECIPE = "recipe.yaml"
-"""What the file of a recipe is called in its folder."""
+"""File name of a recipe in its folder."""
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -59,7 +59,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None, leave_out: Colle
     Raises:
         InputError: No such file, not YAML, an unknown key or a value that fails its check.
     """
-    path, lines, action = find_recipe(path), {}, "mend it, or start from one of the recipes that come with speech-mtl"
+    path, lines, action = find_recipe(path), {}, "fix it, or start from one of the recipes that come with speech-mtl"
     values = parse_yaml(read_text(path, action), lambda line: f"{path}:{line}", action, lines)
     if not isinstance(values, dict):
         raise InputError(
@@ -76,7 +76,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None, leave_out: Colle
 
 
 def _where(place: Place, path: Path, lines: Lines, typed: Mapping[str, Any]) -> str:
-    """Where a setting was given: the line of a recipe, or the command line."""
+    """Source of a setting: the line of a recipe, or the command line."""
     keys = [tuple(key.split(".")) for key in typed]
     if place and any(key[: len(place)] == place or place[: len(key)] == key for key in keys):
         return COMMAND_LINE
@@ -85,7 +85,7 @@ def _where(place: Place, path: Path, lines: Lines, typed: Mapping[str, Any]) -> 
 
 
 def refuse_no_run(folder: Path) -> None:
-    """Looks whether a folder is a run, which takes no time; what reads a run imports Keras first.
+    """Checks quickly that a folder is a run; functions that read a run import Keras first.
 
     Raises:
         InputError: It is none.

@@ -1,4 +1,4 @@
-"""What settings are made of: the base class of their sections, and types of values with both ends."""
+"""Base classes of settings, and types of values with limits."""
 
 import os
 import re
@@ -53,7 +53,7 @@ def _file_name(text: str) -> str:
 
 
 def _path(value: Any) -> Any:
-    """What can be the path of a file; `~` is a shell's word for a folder, and no system's."""
+    """Valid path of a file; `~` is a shell's word for a folder, and no system's."""
     text = os.fspath(value) if isinstance(value, Path) else value
     if isinstance(text, str) and (
         not text
@@ -76,13 +76,13 @@ def _shown_as_it_is(text: str) -> str:
 
 
 # Every number has both ends: what lies beyond is a slip, or would fill the memory. `true` and "5" are no numbers.
-Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Proportion = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
 Kept = Annotated[float, Field(strict=True, ge=1e-6, le=1)]
 Positive = Annotated[float, Field(strict=True, ge=1e-6, le=1e6)]
 Weight = Annotated[float, Field(strict=True, ge=0, le=1e6)]
 Rate = Annotated[float, Field(strict=True, ge=1e-12, le=10)]
-"""Of learning."""
+"""A learning rate."""
 Seconds = Annotated[float, Field(strict=True, ge=1e-3, le=1e9)]
 WHOLE = BeforeValidator(_whole)
 Count = Annotated[int, Field(strict=True, ge=1, le=100_000_000), WHOLE]
@@ -90,23 +90,23 @@ CountFromZero = Annotated[int, Field(strict=True, ge=0, le=100_000_000), WHOLE]
 Few = Annotated[int, Field(strict=True, ge=0, le=1000), WHOLE]
 Layers = Annotated[int, Field(strict=True, ge=1, le=200), WHOLE]
 Size = Annotated[int, Field(strict=True, ge=1, le=8192), WHOLE]
-"""Of a layer."""
+"""Size of a layer."""
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32), WHOLE]
 Switch = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, AfterValidator(_shown_as_it_is)]
 Word = Annotated[str, Field(max_length=200), AfterValidator(_shown_as_it_is)]
-"""What names something that is written elsewhere."""
+"""Name of something that is defined elsewhere."""
 LanguageName = Annotated[str, AfterValidator(_part_of_path)]
 """Languages may have any tag: `con`, `aux` and `nul` are three, too."""
 Name = Annotated[LanguageName, AfterValidator(_file_name)]
-"""What becomes the name of a file or folder."""
+"""A name that becomes that of a file or folder."""
 FilePath = Annotated[Path, BeforeValidator(_path)]
 
 
 class Section(BaseModel):
     """A block of settings. Unknown keys are errors, and values cannot be changed afterwards.
 
-    The text under a field says what `speech-mtl settings` shows of it.
+    `speech-mtl settings` shows the text under a field as its description.
     """
 
     model_config = ConfigDict(
@@ -114,10 +114,10 @@ class Section(BaseModel):
     )
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """Looks whether it can do what the other settings of a recipe ask of it.
+        """Checks that it fits the other settings of a recipe.
 
         Raises:
-            ValueError: It cannot; says which setting to change.
+            ValueError: It does not; names the setting to change.
         """
 
 
@@ -139,7 +139,7 @@ class Kinds(Section):
 
     @classmethod
     def kinds(cls) -> dict[str, type[Self]]:
-        """Its kinds by name."""
+        """Kinds of the section by name."""
         own = cls.model_fields["kind"].default
         found = {own: cls} if own else {}
         for one in cls.__subclasses__():
@@ -155,7 +155,7 @@ class Kinds(Section):
         return made
 
     def arguments(self) -> dict[str, Any]:
-        """Its settings, as what it makes takes them."""
+        """Settings as arguments of the class that it names."""
         return self.model_dump(exclude={"kind"})
 
     def make(self, **more: Any) -> Any:
@@ -169,7 +169,7 @@ class Kinds(Section):
 
     @classmethod
     def member(cls) -> Any:
-        """What it makes."""
+        """The class that it names."""
         module, name = cls.makes.split(":")
         return getattr(import_module(f"speech_mtl.{module}"), name)
 

@@ -9,7 +9,7 @@ from speech_mtl.settings.section import WHOLE, Count, Name, Positive, Section, S
 
 
 class ControlSettings(Section):
-    """Further arms that tell what an effect comes from; see `study.controls`."""
+    """Further arms that show the cause of an effect; see `study.controls`."""
 
     noise: Switch = False
     """Each arm with auxiliary languages once more, their training speech replaced by noise."""
@@ -20,7 +20,7 @@ class ControlSettings(Section):
 
 
 class CompareSettings(Section):
-    """What `speech-mtl compare` runs: every budget x arm x seed."""
+    """Settings of `speech-mtl compare`, which runs every budget x arm x seed."""
 
     budgets_min: Annotated[tuple[Positive, ...], Field(max_length=1000)] = (10.0,)
     """Minutes of target speech, nested."""
@@ -29,31 +29,31 @@ class CompareSettings(Section):
     seeds: Annotated[tuple[Seed, ...], Field(max_length=1000)] = (0,)
     """Every arm is trained once with each."""
     protocol: Protocol = "equal_speech"
-    """What is held equal: the target's speech, and each arm is trained until its validation error no longer falls; the
+    """Quantity held equal: the target's speech, and each arm is trained until its validation error no longer falls; the
     updates of target speech; or all updates. See `study.protocols`."""
     pretrain_updates: Count = 1000
     """`num_updates` of the stage before fine-tuning, in arms that have one."""
     pretrain_seed: Seed | None = None
-    """Of the auxiliary languages' pretraining: one run for all seeds. None: one for each, so that its spread is in the
-    intervals."""
+    """Seed of the auxiliary languages' pretraining: one run for all seeds. None: one for each, so that intervals
+    include its spread."""
     keep_auxiliaries: Switch = False
-    """Whether runs that go on from a pretrained one keep its output layers, and are tested for what was forgotten."""
+    """Whether runs that are initialised from a pretrained one keep its output layers and are tested for forgetting."""
     controls: ControlSettings = ControlSettings()
     variants: Annotated[dict[Name, dict[Word, Any]], Field(max_length=1000)] = {}
     """Settings to try: every arm is run with each of these changes (dotted keys) and is then named `ARM:VARIANT`."""
     reference: Word = "alone"
-    """What every arm is measured against in the table of tasks: an arm, which stands for that arm of each variant where
+    """Reference of every arm in the table of tasks: an arm, which stands for that arm of each variant where
     there are variants, or `ARM:VARIANT`."""
     num_replications: Annotated[int, Field(strict=True, ge=100, le=1_000_000), WHOLE] = 10_000
-    """Of the bootstrap that gives the intervals."""
+    """Replications of the bootstrap for the intervals."""
 
 
 class TuneSettings(Section):
-    """What `speech-mtl tune` searches; see `study.tune`."""
+    """Settings of `speech-mtl tune`; see `study.tune`."""
 
     sampler: Literal["grid", "bayes"] = "grid"
-    """All combinations of the weights, or Bayesian optimisation between their ends."""
+    """All combinations of the loss weights, or Bayesian optimisation between their ends."""
     weights: dict[Word, Annotated[tuple[Positive, ...], Field(max_length=1000)]] = {}
-    """By language or task, the weights to try: all combinations of a grid, or the ends of a range."""
+    """By language or task, the loss weights to try: all combinations of a grid, or the ends of a range."""
     num_trials: Annotated[int, Field(strict=True, ge=1, le=100_000), WHOLE] = 20
-    """Of `bayes`."""
+    """Number of trials of `bayes`."""

@@ -1,4 +1,4 @@
-"""Settings of tasks: what is predicted besides transcripts."""
+"""Settings of tasks, the targets besides transcripts."""
 
 from typing import Any, Literal
 
@@ -7,10 +7,10 @@ from speech_mtl.settings.section import Kept, Kinds, Word
 
 
 class TaskSettings(Kinds):
-    """What all kinds of tasks have; see `targets.target.Target`."""
+    """Settings of all kinds of tasks; see `targets.target.Target`."""
 
     at: Word = TOP
-    """Which frames its head gets: `top`, those that come out of the encoder, or what a block gives, `block_0` the
+    """Tap of the encoder that its head uses: `top`, the output of the encoder, or the output of a block, `block_0` the
     lowest."""
 
     def placed(self) -> dict[str, Any]:
@@ -24,40 +24,40 @@ class LabelTaskSection(TaskSettings):
     label: Word | None = None
     """Name of its labels in the manifests, there `labels.NAME`, or `language` or `speaker`. None: the task's name."""
     keep_labels: Kept = 1.0
-    """Share of the training labels, chosen at random, that training sees; the others count as unknown."""
+    """Fraction of the training labels that training uses, chosen at random; the others count as unknown."""
 
     def arguments(self) -> dict[str, Any]:
         return self.model_dump(exclude={"kind", "label", "keep_labels", "at", "pooling"})
 
 
 class PooledTaskSection(LabelTaskSection):
-    """A task whose head sees the whole utterance at once."""
+    """A task with one label for the whole utterance."""
 
     pooling: Literal["attention", "mean"] = "attention"
-    """How encoder frames become one; see `models.heads`."""
+    """Pooling of the encoder frames; see `models.heads`."""
 
 
 class UnseenSection(LabelTaskSection):
     """A task whose labels are names."""
 
     unseen: Literal["refuse", "unknown"] = "refuse"
-    """What to do with a class or tag in dev or test that no training utterance has."""
+    """Whether out-of-vocabulary classes or tags in dev or test are refused or count as unknown."""
 
 
 class ClassesTaskSettings(PooledTaskSection, UnseenSection, kind="classes", makes="targets.classes:Classes"):
     """One of several classes; see `targets.classes`."""
 
 
-class NumberTaskSettings(PooledTaskSection, kind="number", makes="targets.number:Number"):
-    """A number; see `targets.number`."""
+class RegressionTaskSettings(PooledTaskSection, kind="number", makes="targets.regression:Regression"):
+    """Regression; see `targets.regression`."""
 
 
-class TagsTaskSettings(PooledTaskSection, UnseenSection, kind="tags", makes="targets.tags:Tags"):
-    """Several yes or no labels at once; see `targets.tags`."""
+class MultiLabelTaskSettings(PooledTaskSection, UnseenSection, kind="tags", makes="targets.multi_label:MultiLabel"):
+    """Multi-label classification; see `targets.multi_label`."""
 
 
-class FrameTagsTaskSettings(UnseenSection, kind="frame_tags", makes="targets.frame_tags:FrameTags"):
-    """Several yes or no labels of every frame; see `targets.frame_tags`."""
+class FrameMultiLabelTaskSettings(UnseenSection, kind="frame_tags", makes="targets.frame_multi_label:FrameMultiLabel"):
+    """Frame-wise multi-label classification; see `targets.frame_multi_label`."""
 
 
 class CtcTaskSettings(TaskSettings, kind="ctc", makes="targets.ctc:Ctc"):

@@ -1,4 +1,4 @@
-"""Settings of training: updates and rates, and how languages and tasks are weighed."""
+"""Settings of training: updates, rates and loss weights."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -11,9 +11,9 @@ from speech_mtl.settings.section import (
     Kept,
     Kinds,
     Positive,
+    Proportion,
     Rate,
     Section,
-    Share,
     Switch,
     Weight,
     Word,
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 class UnfreezingSettings(Kinds):
     """Which layers are trained, when, and how fast."""
 
-    leaves_encoder: ClassVar[bool] = False
-    """Whether the encoder stays as it is."""
+    freezes_encoder: ClassVar[bool] = False
+    """Whether the encoder is frozen."""
 
 
 UnfreezeAll = UnfreezingSettings.plain("all", "training.unfreezing:All")
 UnfreezeHeads = UnfreezingSettings.plain("heads", "training.unfreezing:Heads")
-UnfreezeHeads.leaves_encoder = True
+UnfreezeHeads.freezes_encoder = True
 
 
 class UnfreezeHeadsFirstSettings(UnfreezingSettings, kind="heads_first", makes="training.unfreezing:HeadsFirst"):
@@ -53,7 +53,7 @@ class UnfreezeLayerwiseSettings(UnfreezingSettings, kind="layerwise", makes="tra
     """See `training.unfreezing.Layerwise`."""
 
     decay: Kept = 0.8
-    """Rate of a layer, as a share of that of the layer above."""
+    """Rate of a layer, as a fraction of that of the layer above."""
 
 
 class OptimizerSettings(Kinds):
@@ -65,12 +65,12 @@ AdamW = OptimizerSettings.plain("adamw", "training.optimizer:FlatAdamW")
 
 def _refuse_nothing_shared(recipe: "Recipe", who: str) -> None:
     if not recipe.sharing.has_shared:
-        raise ValueError(f"{who} looks at gradients in shared layers, and sharing.kind leaves none")
+        raise ValueError(f"{who} needs gradients in shared layers, and sharing.kind leaves none")
 
 
 def _refuse_no_gradients(recipe: "Recipe", who: str) -> None:
-    if recipe.training.unfreezing.leaves_encoder:
-        raise ValueError(f"{who} looks at gradients in the encoder, which training.unfreezing leaves as it is")
+    if recipe.training.unfreezing.freezes_encoder:
+        raise ValueError(f"{who} needs gradients in the encoder, which training.unfreezing freezes")
     _refuse_nothing_shared(recipe, who)
 
 
@@ -84,7 +84,7 @@ def phase(given: int | None, num_updates: int, most: int) -> int:
 
 
 class TrainingSettings(Section):
-    """How the weights are found."""
+    """Settings of the optimisation of the weights."""
 
     optimizer: OptimizerSettings = OptimizerSettings.usual()
     """How a gradient becomes a step of the weights."""
@@ -93,7 +93,7 @@ class TrainingSettings(Section):
     learning_rate: Rate = 2e-3
     """Peak, reached after the warm-up; from there it falls to `final_learning_rate`, see `cooldown_updates`."""
     final_learning_rate: Annotated[float, Field(strict=True, ge=0, le=10)] = 1e-5
-    """Of the last update."""
+    """Learning rate of the last update."""
     warmup_updates: CountFromZero | None = None
     """Updates until the peak of the learning rate. None: a quarter of `num_updates`, and at most 200."""
     cooldown_updates: CountFromZero | None = None
@@ -109,19 +109,19 @@ class TrainingSettings(Section):
     """Matrices shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0
     """Longer gradients are made this long."""
-    average_decay: Share = 0.99
-    """Of a running mean of the weights, an update; looks at the dev sets and the run's end use it. 0: the weights as
+    average_decay: Proportion = 0.99
+    """Decay per update of a running mean of the weights, which validation and the run's end use. 0: the weights as
     they are; see `training.optimizer.FlatOptimizer`."""
     evaluate_every: Count = 100
-    """Updates between two looks at the dev sets; a checkpoint is written each time."""
+    """Updates between two validations; a checkpoint is written at each."""
     patience: Count = 5
-    """Looks at the dev set without a better error after which training stops, or `cooldown_updates` begin."""
+    """Validations without a better error after which training stops, or `cooldown_updates` begin."""
     select: Literal["best", "last"] = "best"
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
     unfreezing: UnfreezingSettings = UnfreezingSettings.usual()
     """Which layers are trained, when, and how fast; for training that starts from another run."""
     log_conflicts: Switch = False
-    """Whether each look at the dev sets logs the cosines between the tasks' gradients in the encoder."""
+    """Whether each validation logs the cosine similarities between the tasks' gradients in the encoder."""
 
     @property
     def warmup(self) -> int:
@@ -134,7 +134,7 @@ class TrainingSettings(Section):
         return phase(self.cooldown_updates, self.num_updates, COOLDOWN)
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """What is logged is there."""
+        """The gradients to log exist."""
         if self.log_conflicts:
             _refuse_nothing_shared(recipe, "training.log_conflicts")
 
@@ -166,7 +166,7 @@ class FinetuneSettings(Section):
     learning_rate: Rate = 1e-3
     """Peak, where the encoder is trained."""
     frozen_factor: Positive = 10.0
-    """How many times as high the rate is where the encoder stays as it is: what is new is small and has far to go; see
+    """Factor of the rate if the encoder is frozen: new layers are small and start from random weights; see
     `recipes/transfer/README.md`."""
     warmup_updates: CountFromZero | None = None
     """Updates until the peak. None: a quarter of all, and at most 200."""
@@ -188,14 +188,14 @@ class FinetuneSettings(Section):
 
 
 class WeightingSettings(Kinds):
-    """lambda of each language and task in the objective."""
+    """Loss weight lambda of each language and task in the objective."""
 
     def of(self, names: Collection[str]) -> Self:  # noqa: ARG002
-        """The same without what concerns other languages and tasks."""
+        """The same without loss weights of other languages and tasks."""
         return self
 
     def given(self) -> dict[str, float] | None:
-        """Weights by language or task, 1 for those that are not named; None where training finds them."""
+        """Loss weights by language or task, 1 for those that are not named; None where training finds them."""
         return None
 
 
@@ -210,7 +210,7 @@ class FixedWeightingSettings(WeightingSettings, kind="fixed", makes="training.we
     """See `training.weighting.Fixed`."""
 
     weights: dict[Word, Weight] = {}
-    """lambda of languages and tasks, by name; 1 for those that are not named."""
+    """Loss weights lambda of languages and tasks, by name; 1 for those that are not named."""
 
     def given(self) -> dict[str, float]:
         return self.weights
@@ -229,7 +229,7 @@ class UncertaintyWeightingSettings(WeightingSettings, kind="uncertainty", makes=
     """See `training.weighting.Uncertainty`."""
 
     learning_rate: Rate = 0.01
-    """Of the weights."""
+    """Learning rate of the loss weights."""
     min_weight: Kept = 0.25
     """Of any task."""
     max_weight: Annotated[float, Field(strict=True, ge=1, le=1e6)] = 4.0
@@ -242,25 +242,25 @@ class DynamicWeightAverageSettings(
     """See `training.weighting.DynamicWeightAverage`."""
 
     temperature: Positive = 2.0
-    """1 follows the losses closely, large values make the weights equal."""
+    """1 follows the losses closely, large values make the loss weights equal."""
     period: Count = 100
-    """Updates between changes of the weights."""
+    """Updates between changes of the loss weights."""
 
 
 class GradNormSettings(WeightingSettings, kind="gradnorm", makes="training.weighting:GradNorm"):
     """See `training.weighting.GradNorm`."""
 
     alpha: Annotated[float, Field(strict=True, ge=0, le=100)] = 1.5
-    """How hard tasks that learn slowly are pulled."""
+    """Strength with which tasks that learn slowly are weighted up."""
     learning_rate: Rate = 0.025
-    """Of the weights."""
+    """Learning rate of the loss weights."""
     start_updates: Count = 50
     """Updates over which the losses at the start are measured, with equal weights."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """The gradients that it looks at are there, and added up."""
+        """The gradients that it needs exist, and are added up."""
         if recipe.gradients is not None:
-            raise ValueError("weighting.kind: gradnorm looks at gradients that are added up, so gradients must be null")
+            raise ValueError("weighting.kind: gradnorm needs gradients that are added up, so gradients must be null")
         _refuse_no_gradients(recipe, "weighting.kind: gradnorm")
 
 
@@ -271,26 +271,26 @@ class CtcDroSettings(WeightingSettings, kind="ctc_dro", makes="training.weightin
     """See `training.weighting.CtcDro`."""
 
     step_size: Positive = 1e-4
-    """How fast languages with a high loss gain weight."""
+    """Rate at which languages with a high loss get larger loss weights."""
     smoothing: Positive = 0.5
-    """Above 0; the larger, the more goes to the worst language alone."""
+    """Above 0; the larger, the more weight goes to the worst language alone."""
     duration_s: Annotated[float, Field(strict=True, ge=1e-3, le=1e5)] = 50.0
     """Seconds of speech that a loss is scaled to."""
 
 
 class GradientSettings(Kinds):
-    """How the tasks' gradients are combined in the encoder."""
+    """Gradient surgery on the tasks' gradients in the encoder."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """There are gradients to combine."""
         _refuse_no_gradients(recipe, "gradients")
 
 
-PCGrad = GradientSettings.plain("pcgrad", "training.combining:PCGrad")
+PCGrad = GradientSettings.plain("pcgrad", "training.gradient_surgery:PCGrad")
 
 
-class CAGradSettings(GradientSettings, kind="cagrad", makes="training.combining:CAGrad"):
-    """See `training.combining.CAGrad`."""
+class CAGradSettings(GradientSettings, kind="cagrad", makes="training.gradient_surgery:CAGrad"):
+    """See `training.gradient_surgery.CAGrad`."""
 
-    radius: Share = 0.4
-    """How far the common direction may lie from the mean gradient, as a share of its length."""
+    radius: Proportion = 0.4
+    """How far the common direction may lie from the mean gradient, as a fraction of its length."""

@@ -26,16 +26,16 @@ from ruamel.yaml.representer import SafeRepresenter
 from speech_mtl.errors import InputError
 
 MOST_LETTERS = 1 << 18
-"""Of a text."""
+"""Longest text."""
 
 MOST_VALUES = 20_000
-"""In a text; what an alias stands for is counted each time."""
+"""Most values in a text; the values of an alias are counted each time."""
 
 MOST_LEVELS = 50
-"""Of values in values."""
+"""Deepest nesting of values."""
 
 Lines = dict[tuple[str | int, ...], int]
-"""Of the values in a YAML text, by their keys and numbers from the outermost on."""
+"""Lines of the values in a YAML text, by their keys and numbers from the outermost on."""
 
 
 def parse_yaml(text: str, where: Callable[[int], str], action: str, lines: Lines | None = None) -> Any:
@@ -108,7 +108,7 @@ Then dates: they are texts, but one that does not exist is a slip.
 
 
 def _scalar_of(text: str) -> Any:
-    """What a text without quotes stands for.
+    """The value of a text without quotes.
 
     Raises:
         ValueError: A number of more digits than Python reads, or no day of any calendar.
@@ -237,7 +237,7 @@ class _Reader:
         return {key: inner for mapping in reversed(mappings) for key, inner in mapping.items()}
 
     def error(self, line: int, reason: str, expected: str = "a YAML 1.2 text") -> InputError:
-        """What is wrong in a line."""
+        """Makes the error of a line."""
         near = self.text.split("\n")[line - 1 : line] or [""]
         return InputError(
             f"{self.where(line)}: not YAML ({reason})",

@@ -1,1 +1,1 @@
-"""With and without auxiliary languages: the plan, the runs, the table."""
+"""Comparisons of training with and without auxiliary languages: the plan, the runs, the table."""

@@ -32,13 +32,13 @@ class Stage:
 
 
 START = "runs/the-run-it-starts-from"
-"""Stands for the run folder of `Stage.start`, which only the plan knows."""
+"""Placeholder for the run folder of `Stage.start`, which only the plan knows."""
 
 StagesOf = Callable[[Recipe], list[Stage]]
 """Recipe with budget and seed -> stages."""
 
 REHEARSED = 0.2
-"""Share of the speech that the arm `rehearsal` takes from the auxiliary languages."""
+"""Fraction of the speech that the arm `rehearsal` takes from the auxiliary languages."""
 
 ARMS: dict[str, StagesOf] = {}
 """Every arm by name."""
@@ -68,7 +68,7 @@ def find_arm(name: str) -> StagesOf:
 
 @arm
 def alone(recipe: Recipe) -> list[Stage]:
-    """The target language and nothing else."""
+    """The monolingual baseline: only the target language."""
     only = target_only(recipe)
     return [Stage(_named("alone", recipe), only.overridden(protocols.whole(only, alone=True)))]
 
@@ -86,7 +86,7 @@ def joint(recipe: Recipe) -> list[Stage]:
 
 @arm
 def joint_ramp(recipe: Recipe) -> list[Stage]:
-    """As `joint`, and over the cooldown the target's share of the speech rises to all of it.
+    """As `joint`, and over the cooldown the target's fraction of the speech rises to 1.
 
     Reference: as for `data.sampling.Ramp`.
     """
@@ -97,7 +97,7 @@ def joint_ramp(recipe: Recipe) -> list[Stage]:
 
 @arm
 def multilingual(recipe: Recipe) -> list[Stage]:
-    """All languages together, none of them the target: early stopping looks at the mean error of all.
+    """All languages together, none of them the target: early stopping uses the mean error of all.
 
     In a comparison of several targets it is one run for all of them.
 
@@ -111,7 +111,7 @@ def multilingual(recipe: Recipe) -> list[Stage]:
 
 @arm
 def joint_finetune(recipe: Recipe) -> list[Stage]:
-    """First target and auxiliary languages together; then the target alone, from that encoder and output layer.
+    """First target and auxiliary languages together; then only the target, from that encoder and output layer.
 
     Reference: Huang et al. 2013, section 3, followed by their section 4 on a language that was seen before.
     """
@@ -122,7 +122,7 @@ def joint_finetune(recipe: Recipe) -> list[Stage]:
 
 @arm
 def pretrain_finetune(recipe: Recipe) -> list[Stage]:
-    """First the auxiliary languages, once for all budgets; then the target alone, from that encoder.
+    """First the auxiliary languages, once for all budgets; then only the target, from that encoder.
 
     Reference: Huang et al. 2013, section 4. We differ in training the whole encoder on, not the output layer only.
     """
@@ -187,9 +187,9 @@ def low_rank(recipe: Recipe) -> list[Stage]:
 
 @arm
 def progressive(recipe: Recipe) -> list[Stage]:
-    """First the auxiliary languages; then a column for the target, which listens to theirs.
+    """First the auxiliary languages; then a column for the target, with lateral input from theirs.
 
-    The column starts from random weights and is trained as `finetune.column` says.
+    The column starts from random weights and is trained by the settings in `finetune.column`.
 
     Reference: as for `models.progressive.ProgressiveEncoder`.
     """
@@ -205,7 +205,7 @@ def middle(recipe: Recipe) -> list[Stage]:
 
 
 def _pretraining(recipe: Recipe) -> Stage:
-    """The auxiliary languages, one run for all budgets, and for all seeds if `compare.pretrain_seed` says so."""
+    """The auxiliary languages, one run for all budgets, and for all seeds if `compare.pretrain_seed` is set."""
     seed = recipe.seed if recipe.compare.pretrain_seed is None else recipe.compare.pretrain_seed
     changes = {"target": None, "data.ramp_to_target": False, "seed": seed, **protocols.first(recipe)}
     return Stage(f"pretrain-seed{seed}", recipe.with_languages(auxiliaries_of(recipe), changes))
@@ -255,7 +255,7 @@ def _finetuning(
         recipe: With budget and seed.
         first: The stage that it starts from.
         added: Settings by dotted key that make the arm.
-        rehearse: Share of the speech that is of the auxiliary languages. With none, they are kept beside if asked for.
+        rehearse: Fraction of the speech from the auxiliary languages. With none, they are kept beside if asked for.
         target_before: Whether the first stage was trained with the target.
     """
     languages = target_only(recipe).languages
@@ -267,7 +267,7 @@ def _finetuning(
         "languages": languages,
         "weighting": recipe.weighting.of([*languages, *recipe.tasks]),
         "init_from": START,
-        **protocols.last(recipe, target_before=target_before, share=1 - rehearse),
+        **protocols.last(recipe, target_before=target_before, fraction=1 - rehearse),
     }
     minutes = (languages[target_of(recipe)].budget_s or 0.0) / 60
     return Stage(_named(name, recipe), finetuned(recipe, minutes, added or {}, planned), first.name)

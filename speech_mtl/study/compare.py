@@ -1,4 +1,4 @@
-"""With and without auxiliary languages: runs the cells of a plan, gathers their errors, and writes the report."""
+"""Runs the cells of a comparison's plan, gathers their errors, and writes the report."""
 
 import contextlib
 from collections import Counter
@@ -24,7 +24,7 @@ from speech_mtl.study.gather import (
     gather_training,
     trained_by,
 )
-from speech_mtl.study.held_out import look_at_plan
+from speech_mtl.study.held_out import check_plan
 from speech_mtl.study.plan import Plan, open_speech, plan_comparison
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import arms_table, comparison_table, tasks_table, transfer_table
@@ -48,7 +48,7 @@ def compare(
 ) -> Results:
     """Trains and tests every cell, and writes rows, equivalent hours and the report; see `study.results`.
 
-    A finished run is neither trained nor evaluated again, and a stopped comparison goes on where it was. A run that
+    A finished run is neither trained nor evaluated again, and an interrupted comparison is resumed. A run that
     fails does not stop the others.
 
     Args:
@@ -70,7 +70,7 @@ def compare(
 
 
 def comparison_text(results: Results) -> str:
-    """The main table, with what has to be said about the data."""
+    """The main table, with notes on the data."""
     summary = results.summary
     if summary.tasks:
         table = tasks_table(summary.tasks)
@@ -99,7 +99,7 @@ class _Comparison:
 
     def run(self, num_jobs: int, engine_name: str) -> Results:
         refuse_foreign_folder(self.folder, self.kind)
-        look_at_plan(self.plan, open_speech(self.plan, self.screen.progress), self.screen)
+        check_plan(self.plan, open_speech(self.plan, self.screen.progress), self.screen)
         claim_folder(self.folder, self.kind)
         with open_engine(engine_name, num_jobs) as engine:
             here = isinstance(engine, ThisProcess)
@@ -120,7 +120,7 @@ class _Comparison:
         return results
 
     def _jobs(self, screen: Screen | None) -> dict[str, Job]:
-        """What is still to be done."""
+        """The jobs that remain."""
         tested, now, accept = self.plan.tested, Now(self.screen.progress), self.accept_changes
         for name, stage in self.plan.stages.items():
             if is_done(stage.recipe, self.plan.run_path(name), name in tested, now, accept):
@@ -211,7 +211,7 @@ class _Comparison:
         return results
 
     def _warn_once(self, message: str) -> None:
-        """Results are gathered after every run: what is said once is enough."""
+        """Makes a function that warns only once: results are gathered after every run."""
         if message not in self.warned:
             self.warned.add(message)
             self.screen.warn(message)
@@ -234,6 +234,6 @@ class _Comparison:
                 f"{len(self.failures)} of {len(self.plan.stages)} runs failed",
                 expected="all runs done",
                 received=f"{name}: {error}",
-                action=f"see {self.folder / 'failures.json'}, mend the cause, and run the same command again: what is "
+                action=f"see {self.folder / 'failures.json'}, fix the cause, and run the same command again: what is "
                 "finished is not repeated",
             )

@@ -1,7 +1,7 @@
-"""Controls: arms changed in one thing, to tell what an effect comes from. Each is one switch in `compare.controls`.
+"""Controls: arms with one change, to find the cause of an effect. Each is one switch in `compare.controls`.
 
-noise                   auxiliary speech replaced by noise: is it the sound of the other languages at all?
-shuffled_transcripts    auxiliary transcripts given to other utterances: is it what they say, or just hearing them?
+noise                   auxiliary speech replaced by noise: does the effect need the sound of other languages?
+shuffled_transcripts    auxiliary transcripts given to other utterances: does the effect need correct transcripts?
 leave_one_out           each auxiliary language left out in turn: which one is it?
 """
 
@@ -29,10 +29,10 @@ def arms_and_controls(recipe: Recipe, variant: str = "") -> dict[Arm, StagesOf]:
         if arm == REFERENCE_ARM:
             continue
         if controls.noise:
-            found[replace(arm, control="noise")] = _replaced(stages, "noise", "noise")
+            found[replace(arm, control="noise")] = _corrupted(stages, "noise", "noise")
         if controls.shuffled_transcripts:
             control = replace(arm, control="shuffled_transcripts")
-            found[control] = _replaced(stages, "shuffled", "shuffled_transcripts")
+            found[control] = _corrupted(stages, "shuffled", "shuffled_transcripts")
         if controls.leave_one_out:
             for left in _two_or_more(recipe):
                 found[replace(arm, control="leave_one_out", auxiliary=left)] = without(stages, left)
@@ -71,8 +71,8 @@ def _with_auxiliaries(recipe: Recipe, wanted: Callable[[str], bool]) -> Recipe:
     return recipe.with_languages(languages)
 
 
-def _replaced(arm: StagesOf, suffix: str, what: str) -> StagesOf:
-    """An arm whose auxiliary speech is not what it says.
+def _corrupted(arm: StagesOf, suffix: str, what: str) -> StagesOf:
+    """An arm with corrupted auxiliary speech.
 
     A stage of auxiliary languages alone runs to its end: their dev error, on true speech, has nothing to tell it.
     """
@@ -81,7 +81,7 @@ def _replaced(arm: StagesOf, suffix: str, what: str) -> StagesOf:
         others = {name: s.model_copy(update={"replace": what}) for name, s in auxiliaries_of(recipe).items()}
         return recipe.overridden({"languages": recipe.languages | others})
 
-    def replaced(recipe: Recipe) -> list[Stage]:
+    def corrupted(recipe: Recipe) -> list[Stage]:
         return [
             replace(stage, recipe=stage.recipe.overridden({"training.select": "last"}))
             if stage.recipe.target is None
@@ -89,7 +89,7 @@ def _replaced(arm: StagesOf, suffix: str, what: str) -> StagesOf:
             for stage in _changed(arm, suffix, change)(recipe)
         ]
 
-    return replaced
+    return corrupted
 
 
 def _two_or_more(recipe: Recipe) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where runs are done: one after another in this process, side by side in others, or on several machines through Ray.
+"""Engines that execute runs: in this process, in several processes, or on several machines through Ray.
 
 An engine has `submit(function, *arguments)`, which gives a `concurrent.futures.Future`; that is all that `scheduler`
 knows of it. To add one, write such a class and a line in `open_engine`.
@@ -77,7 +77,7 @@ def _stopped_once() -> Iterator[None]:
 
 
 class ThisProcess:
-    """One run after another, here: nothing has to be started or imported again."""
+    """Executes one run after another in this process."""
 
     num_jobs = 1
 
@@ -91,13 +91,13 @@ class ThisProcess:
         return future
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Does nothing."""
 
 
 class OtherProcesses:
-    """Runs side by side, each job in a process of its own, which gets an equal share of the processors.
+    """Runs side by side, each job in a process of its own, with an equal number of processors.
 
-    One pool of one process for each job: when the system kills a process, the others go on.
+    One pool of one process for each job: when the system kills a process, the others continue.
     """
 
     def __init__(self, num_jobs: int):
@@ -114,7 +114,7 @@ class OtherProcesses:
         return future
 
     def close(self) -> None:
-        """Ends the processes, also while they work: their runs go on from the last checkpoint another time."""
+        """Ends the processes, also while they work: their runs can be resumed from the last checkpoint."""
         for pool in self._last:
             for process in list((pool._processes or {}).values()):
                 process.kill()  # what a run has saved is whole at every moment
@@ -162,12 +162,12 @@ def _with_variables(variables: dict[str, str], function: Callable, *arguments: o
 
 
 def threads_per_job(num_jobs: int) -> int:
-    """An equal share of the processors that this process may use."""
+    """Number of processors for each job, of those that this process may use."""
     return max(1, len(os.sched_getaffinity(0)) // num_jobs if hasattr(os, "sched_getaffinity") else 1)
 
 
 def worker_variables(num_threads: int) -> dict[str, str]:
-    """What tells a worker its backend, and TensorFlow and the libraries below it how many threads to use."""
+    """Environment variables of a worker: its backend, and the number of threads of TensorFlow and other libraries."""
     return {
         "TF_NUM_INTRAOP_THREADS": str(num_threads),
         "TF_NUM_INTEROP_THREADS": "1",

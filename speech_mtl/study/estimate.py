@@ -1,4 +1,4 @@
-"""What a plan will take: time and disk, measured and not guessed, before anything is trained."""
+"""Estimates the time and disk space of a plan from measurements, before anything is trained."""
 
 import time
 from functools import lru_cache
@@ -26,15 +26,15 @@ from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
 
 BYTES_PER_PARAMETER = 20
-"""In a run folder: the best weights, and a checkpoint with its weights, their mean, and the optimiser's two moments."""
+"""Bytes in a run folder: best weights, and a checkpoint of weights, their mean and the optimiser's two moments."""
 NUM_TOKENS, NUM_STEPS = 50, 4
 """The vocabulary and the number of the steps that are timed."""
 REPORT_S = 5.0
-"""What the report takes in the end."""
+"""Seconds for the report at the end."""
 
 
 class Cost(NamedTuple):
-    """What one run takes; `left_s`: until it is trained and tested, at most, since early stopping may end it before."""
+    """Cost of a run; `left_s`: time until it is trained and tested, at most, since early stopping may end it before."""
 
     name: str
     updates_done: int
@@ -43,7 +43,7 @@ class Cost(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """What the parts of a run take, in seconds.
+    """Seconds that the parts of a run take.
 
     Attributes:
         start: Making the network and compiling a step, before the first update.
@@ -60,7 +60,7 @@ class Speed(NamedTuple):
 
 
 def costs(plan: Plan) -> tuple[list[Cost], int, str]:
-    """What each run of a plan takes.
+    """Estimates the cost of each run of a plan.
 
     Returns:
         The runs, the bytes that they fill, and how an update was timed.
@@ -86,7 +86,7 @@ def costs(plan: Plan) -> tuple[list[Cost], int, str]:
 
 
 def _seen(plan: Plan) -> tuple[float, int] | None:
-    """Seconds an update took, looks at validation sets included, in runs of this plan that were begun; and how many."""
+    """Seconds per update, validations included, in the begun runs of this plan; and the number of these runs."""
     runs = [run for name in plan.stages if (run := Run(plan.run_path(name))).exists() and run.progress().best_update]
     progress = [run.progress() for run in runs]
     return (sum(p.wall_time_s for p in progress) / sum(p.update for p in progress), len(runs)) if runs else None
@@ -119,26 +119,26 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
 
 
 def _state(cost: Cost) -> str:
-    return "finished" if not cost.left_s else "to go on" if cost.updates_done else "to do"
+    return "finished" if not cost.left_s else "to resume" if cost.updates_done else "to do"
 
 
 def _kind(recipe: Recipe) -> str:
-    """What decides on how long an update takes: runs of one kind are timed once."""
+    """Key of the time per update: runs of one kind are timed once."""
     names = {"encoder", "features", "sharing", "adapters", "gradients", "weighting", "tasks"}
     sections = recipe.model_dump(mode="json", include=dict.fromkeys(names, True) | {"training": {"unfreezing"}})
     return repr((sections, recipe.data.batch_s, sorted(recipe.languages), sorted(recipe.trained_languages)))
 
 
 def _training_s(recipe: Recipe, speed: Speed, num_updates: int) -> float:
-    """From the start of a run to its last look at the validation sets."""
-    looks = -(-num_updates // recipe.training.evaluate_every)
+    """Seconds from the start of a run to its last validation."""
+    validations = -(-num_updates // recipe.training.evaluate_every)
     languages = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
-    look_s = _spoken_s(recipe, *product(languages, ["dev"])) * speed.recognise + speed.save
-    return speed.start + speed.open + num_updates * speed.update + looks * look_s
+    validation_s = _spoken_s(recipe, *product(languages, ["dev"])) * speed.recognise + speed.save
+    return speed.start + speed.open + num_updates * speed.update + validations * validation_s
 
 
 def _testing_s(recipe: Recipe, speed: Speed) -> float:
-    """Of a trained run: what `evaluate` takes."""
+    """Seconds of `evaluate` on a trained run."""
     return speed.open + _spoken_s(recipe, *product(recipe.languages, TESTED)) * speed.recognise
 
 
@@ -210,7 +210,7 @@ def _noise(recipe: Recipe) -> Batch:
 
 
 def decoded_bytes(plan: Plan) -> int:
-    """Of the speech that the plan's runs decode, 16 bits a sample."""
+    """Bytes of the speech that the plan's runs decode, 16 bits per sample."""
     data = next(iter(plan.stages.values())).recipe.data
     stores_s: dict[tuple[Path, int], float] = {}
     for recipe in (stage.recipe for stage in plan.stages.values()):

@@ -1,4 +1,4 @@
-"""What finished cells found: their rows, and the hypotheses of their models."""
+"""Gathers the results of finished cells: rows, and hypotheses of their models."""
 
 import math
 from collections import Counter
@@ -22,28 +22,28 @@ from speech_mtl.study.statistics.rows import Arm, ResultRow, StageRow
 from speech_mtl.study.statistics.training import ArmSize, Conflict, LabelCount, LearningCurve, TaskCurve, Training
 
 UNKNOWN = "unknown"
-"""Stands for the commit of runs that were trained outside a repository or by an early version."""
+"""Commit of runs that were trained outside a repository or by an early version."""
 
 MOST_POINTS = 60
-"""Of a learning curve, so that files stay small."""
+"""Most points of a learning curve, so that files stay small."""
 
 Warn = Callable[[str], None]
-"""Takes what is wrong with a file that only tells of a run: its results stay, and what the file tells is left out."""
+"""Takes a warning about a damaged file that only describes a run: its content is left out, the results stay."""
 
 _T = TypeVar("_T")
 
 
 def evaluated_rows(run: Run) -> list[EvaluationRow]:
-    """What `evaluate` wrote."""
+    """Reads the rows that `evaluate` wrote."""
     return read_rows(run.path / "evaluation.json", EvaluationRow)
 
 
 def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
-    """What a file tells of a run; where it is damaged, that is said, and what stands for it is given."""
+    """Reads a file that describes a run; if it is damaged, warns and returns a substitute."""
     try:
         return read()
     except InputError as error:
-        warn(f"{error.problem}; left out of the report. To mend it: {error.action}")
+        warn(f"{error.problem}; left out of the report. To fix it: {error.action}")
         return otherwise
 
 
@@ -90,7 +90,7 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 
 def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
-    """What the runs of the cells, and those they started from, recognised in languages besides the target."""
+    """Gathers hypotheses in languages other than the target, of the cells' runs and those they started from."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
         last = plan.stages[cell.stages[-1]]
@@ -119,7 +119,7 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -
 
 
 def gather_training(plan: Plan, cells: Sequence[Cell], warn: Warn) -> Training:
-    """What the runs of the cells told of their training."""
+    """Gathers the training records of the cells' runs."""
     return Training(
         *gather_curves(plan, cells, warn), gather_sizes(plan, cells, warn), gather_learning(plan, cells, warn)
     )
@@ -161,8 +161,8 @@ def gather_learning(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[Learn
             run, recipe = Run(plan.run_path(stage.name)), stage.recipe
             progress, has_target = run.progress(), cell.target in recipe.trained_languages
             if stage.name not in curves:
-                looks = _told(run.log, [], warn)
-                points = [(look["update"], fmean(cers.values())) for look in looks if (cers := look.get("dev_cer"))]
+                validations = _told(run.log, [], warn)
+                points = [(one["update"], fmean(cers.values())) for one in validations if (cers := one.get("dev_cer"))]
                 updates, errors = _thinned(points, progress.best_update)
                 if progress.best_update in updates:
                     curves[stage.name] = LearningCurve(
@@ -182,7 +182,7 @@ def gather_learning(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[Learn
 
 
 def _thinned(points: Sequence[tuple[int, float]], best: int) -> tuple[list[int], list[float]]:
-    """At most `MOST_POINTS`, the last and the best among them."""
+    """Keeps at most `MOST_POINTS`, including the last and the best."""
     step = math.ceil(len(points) / (MOST_POINTS - 1))
     kept = [(u, e) for place, (u, e) in enumerate(reversed(points)) if place % step == 0 or u == best][::-1]
     return [update for update, _ in kept], [round(error, 4) for _, error in kept]
@@ -205,10 +205,10 @@ def trained_by(runs: Iterable[Run], warn: Warn) -> dict[str, int]:
     return dict(sorted(Counter(commit or UNKNOWN for commit in commits).items()))
 
 
-def _mean_cosines(arm: Arm, looks: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:
+def _mean_cosines(arm: Arm, validations: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Conflict]:
     values: dict[tuple[str, str], list[float]] = {}
-    for look in looks:
-        for task, others in look.items():
+    for validation in validations:
+        for task, others in validation.items():
             for other, cosine in others.items():
                 values.setdefault((task, other), []).append(cosine)
     return [Conflict(arm, *pair, round(fmean(cosines), 4)) for pair, cosines in values.items() if pair[0] != pair[1]]

@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from speech_mtl.run.held_out import look, tell_speakers, trained_splits
+from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_splits
 from speech_mtl.run.speech import Split
 from speech_mtl.screen import Screen
 from speech_mtl.study.plan import Plan, SpeechKey, speech_of
 
 
-def look_at_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) -> None:
-    """Looks at the dev and test splits of all runs of a plan, each against what that run and its starts train on.
+def check_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) -> None:
+    """Checks the dev and test splits of all runs of a plan against the training speech of each run and its starts.
 
     `splits`: the plan's speech, open; see `plan.open_speech`.
 
     Raises:
         InputError: More of a split than `data.allow_leaks` is in training.
     """
-    looks: dict[frozenset, dict[str, dict[Path, Split]]] = {}
+    checks: dict[frozenset, dict[str, dict[Path, Split]]] = {}
     for stage in plan.stages.values():
         kinds: dict[str, dict[Path, Split]] = {"train": {}, "held out": {}}
         for one in plan.line(stage):
@@ -26,16 +26,16 @@ def look_at_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) 
                 if trains or (split.split != "train" and one is stage):
                     _keep_larger(kinds["train" if trains else "held out"], split)
         manifests = frozenset((kind, path) for kind, own in kinds.items() for path in own)
-        there = looks.setdefault(manifests, kinds)
+        there = checks.setdefault(manifests, kinds)
         for kind, own in kinds.items():
             for split in own.values():
                 _keep_larger(there[kind], split)
-    largest = [kinds for manifests, kinds in looks.items() if not any(manifests < other for other in looks)]
+    largest = [kinds for manifests, kinds in checks.items() if not any(manifests < other for other in checks)]
     allowed = next(iter(plan.stages.values())).recipe.data.allow_leaks
     told: set[str] = set()
     for kinds in largest:
         held_out, training = list(kinds["held out"].values()), trained_splits(kinds["train"].values())
-        look(held_out, training, allowed, screen, told)
+        check_held_out(held_out, training, allowed, screen, told)
         tell_speakers(held_out, training, screen, told)
 
 

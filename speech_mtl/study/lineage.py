@@ -1,4 +1,4 @@
-"""Language after language: the runs that a run descends from, and what was forgotten on the way."""
+"""Runs fine-tuned one from another, language after language: their lineage and forgetting."""
 
 from dataclasses import astuple
 from pathlib import Path
@@ -79,7 +79,7 @@ def write_forgetting(run: Run, split: str, num_replications: int = 10_000, scree
 
 
 def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple[int, str], float], list[TestSet]]:
-    """By generation and language the error in the manifests of the last run; and what was heard, then and first."""
+    """Errors in the manifests of the last run, by generation and language; and hypotheses, now and at first."""
     recipe, rates, test_sets = line[-1].recipe(), {}, {}
     for number, run in enumerate(line):
         recognizer = load_recognizer(run, recipe.decoding)
@@ -88,25 +88,25 @@ def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple
             references = load_references(recipe, language, split, recognizer)
             score, hypotheses = recognize(recognizer, language, references, recipe.data)
             rates[number, language] = score.characters.rate
-            said = {
+            utterances = {
                 h.id: (text, speaker, h.text)
                 for h, text, speaker in zip(hypotheses, references.texts, references.speakers, strict=True)
                 if text is not None
             }
-            texts, speakers, heard = map(list, zip(*said.values(), strict=True))
+            texts, speakers, hypotheses = map(list, zip(*utterances.values(), strict=True))
             tokenizer = recognizer.tokenizers[language]
             key = language, tokenizer.kind  # another kind writes other transcripts
             if key not in test_sets:
-                test_sets[key] = TestSet(language, tokenizer.spaced, list(said), speakers, texts), heard
+                test_sets[key] = TestSet(language, tokenizer.spaced, list(utterances), speakers, texts), hypotheses
                 continue
             test_set, first = test_sets[key]
-            test_set.add(before(_model(number)), list(said), first)
-            test_set.add(_model(number), list(said), heard)
+            test_set.add(before(_model(number)), list(utterances), first)
+            test_set.add(_model(number), list(utterances), hypotheses)
     return rates, [test_set for test_set, _ in test_sets.values() if test_set.hypotheses]
 
 
 def _model(number: int) -> Model:
-    """Stands for a generation in a test set."""
+    """The model of a generation in a test set."""
     return Model(Arm(str(number)), budget_s=0.0, seed=0)
 
 

@@ -1,4 +1,4 @@
-"""What a comparison consists of: cells (arm x budget x seed) and the runs that they need, each run once."""
+"""The plan of a comparison: cells (arm x budget x seed) and the runs that they need, each run once."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -124,7 +124,7 @@ def _aimed(recipe: Recipe, every: bool) -> list[Recipe]:
 
 
 def _pairs(recipe: Recipe) -> dict[Arm, StagesOf]:
-    """Alone, and the other arm with each auxiliary language by itself."""
+    """The monolingual baseline, and the other arm with each auxiliary language by itself."""
     arms = {REFERENCE_ARM: find_arm(REFERENCE_ARM.method)}
     for arm, stages in arms_and_controls(recipe).items():
         if arm != REFERENCE_ARM:
@@ -149,7 +149,7 @@ SpeechKey = tuple[str, str, Path, float | None]
 
 
 def speech_of(stage: Stage) -> list[SpeechKey]:
-    """The speech of a run: what it trains on, looks at, and is tested on."""
+    """The speech of a run: for training, validation and testing."""
     recipe = stage.recipe
     return [
         (language, split, recipe.manifest(language, split), recipe.budget_s(language, split))
@@ -165,7 +165,7 @@ def open_speech(plan: Plan, wrap: Wrap = silent) -> dict[SpeechKey, Split]:
         InputError: A manifest is missing, empty or broken, or a budget is more than there is.
     """
     found: dict[SpeechKey, Split] = {}
-    for stage in reversed(plan.stages.values()):  # the largest budgets first: their errors say more
+    for stage in reversed(plan.stages.values()):  # the largest budgets first: their errors are more informative
         for key in speech_of(stage):
             if key not in found:
                 found[key] = open_split(stage.recipe, key[0], key[1], wrap)

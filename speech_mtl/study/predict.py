@@ -1,4 +1,4 @@
-"""How much target speech the arms of a comparison need for an error, and what errors other amounts would give."""
+"""Predicts the target speech that an error needs, and the errors with other amounts, for the arms of a comparison."""
 
 from collections.abc import Sequence
 
@@ -48,11 +48,11 @@ def prediction_text(
         raise _nothing_to_prolong(predictions, f"{test_set.language} in recipe {results.origin.recipe}")
     amounts_s = [60 * amount for amount in minutes] or ([] if errors else amounts_to_show(given))
     _refuse_too_far(amounts_s, given)
-    shares = [error / 100 for error in errors]
+    rates = [error / 100 for error in errors]
     blocks = [
         Paragraph(f"Recipe {results.origin.recipe}, target {test_set.language}. {results.origin.about.strip()}"),
-        *(needed_least(given, share) for share in shares),
-        *predicted(predictions, amounts_s, shares),
+        *(needed_least(given, rate) for rate in rates),
+        *predicted(predictions, amounts_s, rates),
         Paragraph(how_drawn(sampled, "the test set")),
     ]
     return "\n\n".join(render_block(block, {}) for block in blocks)

@@ -1,8 +1,8 @@
-"""Protocols: what is held equal between the arms of a comparison. `compare.protocol` names one.
+"""Protocols: quantities held equal between the arms of a comparison. `compare.protocol` names one.
 
-equal_speech            each arm is trained until its validation error no longer falls: what is the speech worth?
-equal_target_updates    each arm has as many updates' worth of target speech as `alone`, whatever it has besides
-equal_updates           all stages of an arm have together as many updates as `alone`: what is the computing worth?
+equal_speech            each arm is trained until its validation error no longer falls: the value of the speech
+equal_target_updates    each arm has as many updates of target speech as `alone`, independent of other speech
+equal_updates           all stages of an arm have together as many updates as `alone`: the value of the computing
 
 Published comparisons are of the first kind; none counts auxiliary updates against the target.
 """
@@ -17,9 +17,9 @@ def whole(recipe: Recipe, *, alone: bool) -> dict[str, Any]:
     """Settings of how long the only stage of an arm is trained; not `alone` if other speech than its own is in it."""
     updates = recipe.training.num_updates
     if recipe.compare.protocol == "equal_target_updates" and not alone:
-        # Over a ramp the share is the mean of its ends.
-        ramped = recipe.training.cooldown * (1 - _share(recipe)) / 2 if recipe.data.ramp_to_target else 0.0
-        updates = round((updates - ramped) / _share(recipe))
+        # Over a ramp the fraction is the mean of its ends.
+        ramped = recipe.training.cooldown * (1 - _target_fraction(recipe)) / 2 if recipe.data.ramp_to_target else 0.0
+        updates = round((updates - ramped) / _target_fraction(recipe))
     return _effort(recipe, updates)
 
 
@@ -28,13 +28,13 @@ def first(recipe: Recipe) -> dict[str, Any]:
     return _effort(recipe, recipe.compare.pretrain_updates)
 
 
-def last(recipe: Recipe, *, target_before: bool = False, share: float = 1.0) -> dict[str, Any]:
-    """Settings of how long a stage after `first` is trained; none where `finetune` says it.
+def last(recipe: Recipe, *, target_before: bool = False, fraction: float = 1.0) -> dict[str, Any]:
+    """Settings of how long a stage after `first` is trained; none where `finetune` sets it.
 
     Args:
         recipe: The settings.
         target_before: Whether the target was among the languages of the first stage.
-        share: Of the target in the speech of this stage.
+        fraction: Of the target in the speech of this stage.
 
     Raises:
         InputError: The first stage leaves nothing to this one.
@@ -44,8 +44,8 @@ def last(recipe: Recipe, *, target_before: bool = False, share: float = 1.0) -> 
         return {}
     counted = compare.pretrain_updates
     if compare.protocol == "equal_target_updates":
-        counted = counted * _share(recipe) if target_before else 0.0
-        whole_updates /= share
+        counted = counted * _target_fraction(recipe) if target_before else 0.0
+        whole_updates /= fraction
     if counted >= whole_updates:
         raise InputError(
             f"compare.protocol: {compare.protocol} leaves no updates to fine-tuning",
@@ -57,25 +57,25 @@ def last(recipe: Recipe, *, target_before: bool = False, share: float = 1.0) -> 
 
 
 def _effort(recipe: Recipe, num_updates: int) -> dict[str, Any]:
-    """So many updates; all of them where numbers of updates are held equal."""
+    """Settings of the number of updates; without early stopping where numbers of updates are held equal."""
     if recipe.compare.protocol == "equal_speech":
         return {"training.num_updates": num_updates}
-    looks = -(-num_updates // recipe.training.evaluate_every)
-    return {"training.num_updates": num_updates, "training.patience": looks + 1}
+    validations = -(-num_updates // recipe.training.evaluate_every)
+    return {"training.num_updates": num_updates, "training.patience": validations + 1}
 
 
-def _share(recipe: Recipe) -> float:
-    """The target's share of the speech in joint training.
+def _target_fraction(recipe: Recipe) -> float:
+    """The target's fraction of the speech in joint training.
 
     Raises:
         InputError: The recipe does not give it.
     """
-    share = recipe.languages[str(recipe.target)].share
-    if share is None:
+    fraction = recipe.languages[str(recipe.target)].share
+    if fraction is None:
         raise InputError(
-            "compare.protocol: equal_target_updates counts the target's share of the speech, which is not given",
+            "compare.protocol: equal_target_updates counts the target's fraction of the speech, which is not given",
             expected=f"languages.{recipe.target}.share, such as 0.4",
             received="null",
             action=f"add languages.{recipe.target}.share=0.4, or choose another compare.protocol",
         )
-    return share
+    return fraction

@@ -1,9 +1,9 @@
-"""A folder of results: what `compare` and `transfer` write, and the report that is made of it.
+"""A folder of results of `compare` and `transfer`, and its report.
 
 FOLDER/comparison.json (committed as results.json)   a list of rows, one for each model, language and split
 FOLDER/hypotheses.jsonl                              hypotheses of every model in the target's test set
 FOLDER/provenance.json                               the recipe in a few words, and how the results came about
-FOLDER/curves.json                                   validation errors by update; what training said of tasks, networks
+FOLDER/curves.json                                   validation errors by update; training records of tasks, networks
 FOLDER/old_languages.jsonl                           hypotheses in languages from before the target was learnt
 FOLDER/arms.json                                     errors of every arm with intervals, parameters and time
 FOLDER/efficiency.json                               equivalent hours
@@ -11,7 +11,7 @@ FOLDER/forgetting.json                               errors in those languages, 
 FOLDER/tasks.json                                    errors of every task by arm, where there are several
 FOLDER/report.html, report.md, plots/                for people
 
-Beside a recipe, what was heard is compressed: `hypotheses.jsonl.gz`, `old_languages.jsonl.gz`.
+Beside a recipe, hypotheses are compressed: `hypotheses.jsonl.gz`, `old_languages.jsonl.gz`.
 """
 
 import json
@@ -37,15 +37,15 @@ from speech_mtl.study.statistics.summary import Summary
 from speech_mtl.study.statistics.training import Training
 
 ROWS = ("comparison.json", "results.json")
-"""What the rows may be called: as `compare` writes them, and beside a recipe."""
+"""File names of rows: as `compare` writes them, and beside a recipe."""
 
 
-HEARD, OLD, CURVES, ORIGIN = "hypotheses.jsonl", "old_languages.jsonl", "curves.json", "provenance.json"
+HYPOTHESES, OLD, CURVES, ORIGIN = "hypotheses.jsonl", "old_languages.jsonl", "curves.json", "provenance.json"
 
 
 @dataclass(frozen=True)
 class Results:
-    """All that a report is made of.
+    """All data of a report.
 
     Attributes:
         rows: Of all finished cells.
@@ -61,15 +61,15 @@ class Results:
 
     @cached_property
     def summary(self) -> Summary:
-        """The figures, with their intervals; they take seconds."""
+        """The numbers, with their intervals; they take seconds."""
         from speech_mtl.study.statistics.analysis import summarize
 
         return summarize(self.origin, self.rows, self.test_sets, self.training, self.old)
 
 
-def figures_of(summary: Summary) -> dict[str, str]:
-    """The files of figures that stand beside a report, by name: rounded, so that all machines give the same."""
-    figures = {
+def json_files(summary: Summary) -> dict[str, str]:
+    """The files of numbers that stand beside a report, by name: rounded, so that all machines give the same."""
+    numbers = {
         "efficiency.json": summary.equivalent_hours,
         "arms.json": summary.arms,
         "tasks.json": summary.tasks,
@@ -77,13 +77,13 @@ def figures_of(summary: Summary) -> dict[str, str]:
     }
     return {
         name: json_text(json.loads(json_text(records), parse_float=lambda number: round(float(number), 6)))
-        for name, records in figures.items()
+        for name, records in numbers.items()
         if records or name == "efficiency.json"
     }
 
 
 def refuse_foreign_target(folder: Path) -> None:
-    """Looks whether a folder may be given results and a report: a recipe's, one that has some, or a new one.
+    """Checks that results and a report may be written to a folder: a recipe's, one with results, or a new one.
 
     Raises:
         InputError: It holds something else.
@@ -99,9 +99,9 @@ def refuse_foreign_target(folder: Path) -> None:
 
 
 def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
-    """Writes what a report is made of; `rows`: one of `ROWS`, what the file of rows is called."""
+    """Writes the data of a report; `rows`: the file name of the rows, one of `ROWS`."""
     write_text(folder / rows, json_text(list(results.rows)))
-    for name, test_sets in ((HEARD, results.test_sets), (OLD, results.old)):
+    for name, test_sets in ((HYPOTHESES, results.test_sets), (OLD, results.old)):
         plain, compressed = folder / name, folder / f"{name}.gz"
         path, other = (compressed, plain) if rows == ROWS[1] else (plain, compressed)
         if test_sets:
@@ -127,12 +127,12 @@ def load(folder: Path) -> Results:
             action="give the output folder of `speech-mtl compare`, or of a recipe with results",
         )
     rows = read_rows(found[0], AnyResultRow)  # pyright: ignore[reportArgumentType]
-    heard, old_path = _plain_or_compressed(folder / HEARD), _plain_or_compressed(folder / OLD)
-    test_sets = read_test_sets(heard)
+    path, old_path = _plain_or_compressed(folder / HYPOTHESES), _plain_or_compressed(folder / OLD)
+    test_sets = read_test_sets(path)
     old = read_test_sets(old_path) if old_path.is_file() else []
     training = read_json(folder / CURVES, Training, AGAIN) if (folder / CURVES).is_file() else Training()
     _check_rows(found[0], rows, test_sets)
-    _check_hypotheses(found[0], heard, rows, test_sets)
+    _check_hypotheses(found[0], path, rows, test_sets)
     _check_old_languages(old_path, old)
     _check_curves(folder / CURVES, training)
     return Results(_read_origin(folder / ORIGIN), rows, test_sets, old, training)
@@ -149,14 +149,14 @@ def earlier_commands(folder: Path) -> list[str]:
 
 
 def write_report(results: Results, folder: Path) -> list[Path]:
-    """Writes the report, its plots and the figures behind it; returns their paths, those for people first."""
+    """Writes the report, its plots and the numbers behind it; returns their paths, those for people first."""
     from speech_mtl.study.report.write import write_report as write_page
 
     summary = results.summary
-    figures = figures_of(summary)
-    for name, text in figures.items():
+    numbers = json_files(summary)
+    for name, text in numbers.items():
         write_text(folder / name, text)
-    return [*write_page(summary, folder), *(folder / name for name in figures)]
+    return [*write_page(summary, folder), *(folder / name for name in numbers)]
 
 
 def _read_origin(path: Path) -> Origin:
@@ -198,18 +198,20 @@ def _check_hypotheses(rows_path: Path, path: Path, rows: Sequence[ResultRow], te
         elif model.arm.base == REFERENCE_ARM:  # it is tested on its target and nothing else
             raise _unfit(f"{path}: a test set is missing", f"that of {row['language']}", ", ".join(measured))
     for test_set in test_sets:
-        language, own, heard = test_set.language, measured[test_set.language], test_set.hypotheses
-        if surplus := set(heard) - set(own):
+        language, own, hypotheses = test_set.language, measured[test_set.language], test_set.hypotheses
+        if surplus := set(hypotheses) - set(own):
             raise _unfit(f"{path}: hypotheses in {language} have no row of results", _named(own), _named(surplus))
-        if len(test_sets) == 1 and (missing := set(own) - set(heard)):
-            raise _unfit(f"{path}: models with results lack hypotheses in {language}", _named(missing), _named(heard))
+        if len(test_sets) == 1 and (missing := set(own) - set(hypotheses)):
+            raise _unfit(
+                f"{path}: models with results lack hypotheses in {language}", _named(missing), _named(hypotheses)
+            )
         for model, found in own.items():
-            if len(found) == 1 and model in heard and not test_set.num_left_out:
-                _check_errors(rows_path, *found[0], test_set, heard[model])
+            if len(found) == 1 and model in hypotheses and not test_set.num_left_out:
+                _check_errors(rows_path, *found[0], test_set, hypotheses[model])
 
 
-def _check_errors(path: Path, number: int, row: Mapping[str, Any], test_set: TestSet, heard: list[str]) -> None:
-    counted = measured_row(test_set.language, "test", score(test_set.references, heard, test_set.spaced))
+def _check_errors(path: Path, number: int, row: Mapping[str, Any], test_set: TestSet, hypotheses: list[str]) -> None:
+    counted = measured_row(test_set.language, "test", score(test_set.references, hypotheses, test_set.spaced))
     for name, value in counted.items():
         if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):  # pyright: ignore[reportArgumentType]
             raise _unfit(f"{path}: row {number}: {name} is not that of the hypotheses", f"{value}", f"{row[name]}")

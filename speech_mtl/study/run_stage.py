@@ -1,4 +1,4 @@
-"""One run of a comparison: what an engine calls, in this process or in another.
+"""One run of a comparison, as an engine calls it in this process or in another.
 
 A process that an engine starts imports this file first: what takes seconds is imported where it is used.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from speech_mtl.run.made_from import Now
 
 SPLITS = ("dev", "test")
-"""On which runs are evaluated."""
+"""Splits on which runs are evaluated."""
 
 
 def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_changes: bool = False) -> bool:
@@ -43,7 +43,7 @@ def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_chan
 def run_stage(
     recipe: Recipe, path: Path, is_tested: bool, folder: Path, screen: Screen | None, accept_changes: bool = False
 ) -> None:
-    """Trains one run and evaluates it, unless that has been done: what an engine calls, here or in another process.
+    """Trains one run and evaluates it, unless that has been done. Engines call it, here or in another process.
 
     Args:
         recipe: Its settings.
@@ -51,7 +51,7 @@ def run_stage(
         is_tested: Whether it is evaluated.
         folder: The current folder of the comparison, which relative paths start from.
         screen: Where progress is shown; None: in the file `output.log` of the run.
-        accept_changes: Whether to go on with a run whose speech has changed since.
+        accept_changes: Whether to resume a run whose speech has changed since.
     """
     os.chdir(folder)
     load_backend()

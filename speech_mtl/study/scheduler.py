@@ -10,7 +10,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.study.engines import Engine
 
 TICK_S = 2.0
-"""Seconds between two looks at how far the runs are."""
+"""Seconds between two checks of the runs' progress."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def run_jobs(
 ) -> None:
     """Runs all jobs in their order, as far as they do not wait for others; see `keep_busy`.
 
-    A job whose predecessor failed is not run; it ends with an `InputError` that says so.
+    A job whose predecessor failed is not run; it ends with an `InputError` that names that job.
     """
     waiting, ended = dict(jobs), dict[str | None, BaseException | None]({None: None})
 
@@ -93,17 +93,17 @@ def _predecessor_failed(name: str, before: str) -> InputError:
         f"{name} was not run",
         expected=f"the run {before}, from which it starts",
         received=f"{before} failed",
-        action=f"mend what stopped {before}, and run the same command again",
+        action=f"fix what stopped {before}, and run the same command again",
     )
 
 
 def _named(name: str, error: BaseException | None) -> BaseException | None:
-    """An ended process says nothing about itself: this does."""
+    """Makes an error for a process that ended without one."""
     if not isinstance(error, BrokenProcessPool):
         return error
     return InputError(
         f"The process that ran {name} was ended from outside",
         expected="a process that runs to its end",
         received="killed, as the system does when memory runs out",
-        action="run the same command again, it goes on from the last checkpoint; with fewer --jobs if memory ran out",
+        action="run the same command again to resume from the last checkpoint; with fewer --jobs if memory ran out",
     )

@@ -1,4 +1,4 @@
-"""What `tune` searches, and Optuna's record of it."""
+"""The search space of `tune`, and Optuna's record of a search."""
 
 import logging
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from speech_mtl.settings.recipe import Recipe
 SETTINGS = "settings"
 """Name of the study's note of all settings that bear on a trial."""
 SEARCH = "search"
-"""Name of the note of earlier versions: how and where weights are searched."""
+"""Name of the note of earlier versions: how and where loss weights are searched."""
 
 
 def _space(recipe: Recipe) -> dict[str, list[float]]:
@@ -41,7 +41,7 @@ def begun_and_new_trials(study, recipe: Recipe) -> Iterator[tuple[int, dict[str,
 
 
 def check_space(recipe: Recipe) -> None:
-    """Looks whether there is something to search.
+    """Checks that there is something to search.
 
     Raises:
         InputError: There is not.
@@ -79,14 +79,14 @@ def open_study(recipe: Recipe, folder: Path):
         storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))),
         load_if_exists=True,
     )
-    # A sampler's stream starts afresh in every process: the trials that are there would be drawn once more.
+    # A sampler's stream starts afresh in every process: the trials that are there would be sampled once more.
     seed = (recipe.seed + len(study.trials)) % 2**32
     study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-    _begin_or_go_on(study, recipe, folder)
+    _begin_or_resume(study, recipe, folder)
     return study
 
 
-def _begin_or_go_on(study, recipe: Recipe, folder: Path) -> None:
+def _begin_or_resume(study, recipe: Recipe, folder: Path) -> None:
     """Notes the settings in a new study; refuses one of other settings, as far as it has a note of them."""
     excluded = {"about": True, "compare": True, "tune": {"num_trials"}}
     there, here = study.user_attrs.get(SETTINGS), recipe.model_dump(mode="json", exclude=excluded)

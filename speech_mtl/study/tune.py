@@ -1,6 +1,6 @@
-"""Searches weights of tasks on the dev set: a grid, or Bayesian optimisation by Optuna, one ordinary run a trial.
+"""Searches loss weights of tasks on the dev set: a grid, or Bayesian optimisation by Optuna, one ordinary run a trial.
 
-FOLDER/study.log                 Optuna's own record, from which a stopped search goes on
+FOLDER/study.log                 Optuna's own record, from which an interrupted search is resumed
 FOLDER/runs/trial-000/           the run of a trial
 FOLDER/tune.json, tune.md        what was tried, and the best
 FOLDER/plots/                    error by trial, and by weight
@@ -18,10 +18,10 @@ from speech_mtl.errors import InputError, require
 from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import look_at_splits, trained_splits
+from speech_mtl.run.held_out import check_splits, trained_splits
 from speech_mtl.run.made_from import Now, refuse_changes
 from speech_mtl.run.speech import open_split
-from speech_mtl.run.validation import error_figure, error_name
+from speech_mtl.run.validation import error_name, error_text
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -32,7 +32,7 @@ from speech_mtl.study.search import begun_and_new_trials, check_space, open_stud
 
 
 class TrialRow(TypedDict):
-    """A trial: its weights, those that the recipe gives included, the dev error they led to, and how long that took."""
+    """A trial: all its loss weights, its dev error, and the time it took."""
 
     trial: int
     weights: dict[str, float]
@@ -59,7 +59,7 @@ def tune(
     engine: str = "local",
     accept_changes: bool = False,
 ) -> Tuned:
-    """Trains a run for each trial and records its dev error. A stopped search goes on where it was.
+    """Trains a run for each trial and records its dev error. An interrupted search is resumed.
 
     References: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization", section 4 (the sampler of `bayes`);
     Akiba et al. 2019, "Optuna".
@@ -93,7 +93,7 @@ def tune(
             "All trials failed",
             expected="a trial that is trained to its end",
             received="; ".join(dict.fromkeys(search.failures)),
-            action="mend the cause, and search in another folder",
+            action="fix the cause, and search in another folder",
         )
     write_plots(search.study, folder / "plots", tuned)
     return tuned
@@ -107,7 +107,7 @@ def tuned_text(tuned: Tuned, recipe: Recipe) -> str:
         [
             str(row["trial"]),
             *(f"{row['weights'][name]:.3g}" for name in names),
-            MISSING if row["dev_error"] is None else error_figure(recipe, row["dev_error"]),
+            MISSING if row["dev_error"] is None else error_text(recipe, row["dev_error"]),
             str(row["num_updates"]),
         ]
         for row in ranked
@@ -118,7 +118,7 @@ def tuned_text(tuned: Tuned, recipe: Recipe) -> str:
 
 
 def best_weighting(tuned: Tuned) -> str:
-    """The best weights as a setting on the command line."""
+    """The best loss weights as a setting on the command line."""
     best = tuned["best"]
     weights = ", ".join(f"{name}: {weight:g}" for name, weight in best["weights"].items()) if best else ""
     return f"weighting={{kind: fixed, weights: {{{weights}}}}}"
@@ -154,7 +154,7 @@ class _Search:
         if error is None:
             found = Run(_run_path(self.folder, number)).progress().best_error
             self.study.tell(number, found)
-            self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_figure(self.recipe, found)}")
+            self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_text(self.recipe, found)}")
         elif isinstance(error, InputError):
             self.failures.append(error.problem)
             self.study.tell(number, state=TrialState.FAIL)
@@ -202,7 +202,7 @@ def _refuse_other_speech(recipe: Recipe, folder: Path, accept_changes: bool, scr
         InputError: They are, or there are some.
     """
     splits = [open_split(recipe, language, "train", screen.progress) for language in recipe.trained_languages]
-    look_at_splits(recipe, trained_splits(splits), screen)
+    check_splits(recipe, trained_splits(splits), screen)
     now = Now(screen.progress)
     for run in map(Run, sorted((folder / "runs").glob("trial-*"))):
         if run.exists():
@@ -210,7 +210,7 @@ def _refuse_other_speech(recipe: Recipe, folder: Path, accept_changes: bool, scr
 
 
 def _given_weights(recipe: Recipe) -> dict[str, float]:
-    """Those that the recipe gives; of tasks that are searched, they do not count."""
+    """Loss weights that the recipe gives, except for tasks that are searched."""
     return dict(recipe.weighting.given() or {})
 
 
@@ -226,7 +226,7 @@ def _refuse_other_strategies(recipe: Recipe) -> None:
 
 
 def write_plots(study, folder: Path, tuned: Tuned) -> None:
-    """Optuna's plots of a search: the error by trial, and by each weight; with what has to be said about the data."""
+    """Optuna's plots of a search: the error by trial, and by each weight; with notes on the data."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -50,7 +50,7 @@ class Classes(LabelTarget):
             return np.array(np.nan, np.float32)
         raise unseen_error("class", self, self.classes, word)
 
-    def names_unseen(self, label: Any) -> bool:
+    def has_out_of_vocabulary(self, label: Any) -> bool:
         return _word(label) not in self._numbers
 
     def entry_losses(self, outputs, values):

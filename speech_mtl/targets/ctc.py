@@ -59,7 +59,7 @@ class Ctc(Target):
         return tokens
 
     def num_frames_needed(self, encoded: np.ndarray) -> int:
-        """One a token, and a blank between equal neighbours."""
+        """One for each token, and one for each blank between equal neighbours."""
         return len(encoded) + int(np.count_nonzero(encoded[1:] == encoded[:-1]))
 
     def rows(self, encoded: np.ndarray | None) -> np.ndarray:

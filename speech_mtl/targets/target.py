@@ -1,4 +1,4 @@
-"""What every target has: from a label to a loss, and from what a head says to errors."""
+"""The interface of targets: from a label to a loss, and from the outputs of a head to errors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,11 +17,11 @@ Unseen = Literal["refuse", "unknown"]
 """What to do with a class or tag that no training utterance has: refuse it, or take it as unknown."""
 
 LARGEST = 1e18
-"""Of a number in a label, so that its square is still a float32."""
+"""Largest number in a label, so that its square is still a float32."""
 
 
 class LabelError(ValueError):
-    """A label that a target cannot read; the message says what was expected instead of what."""
+    """A label that a target cannot read; the message gives what was expected and received."""
 
 
 def unseen_error(what: str, target: "Target", seen: Sequence[str], name: str) -> LabelError:
@@ -34,10 +34,10 @@ def unseen_error(what: str, target: "Target", seen: Sequence[str], name: str) ->
 
 
 class Target(ABC):
-    """One thing to predict: how it is read and encoded, where in the encoder its head is, its loss.
+    """A prediction target: how it is read and encoded, its tap of the encoder, its loss.
 
     Args:
-        name: What recipes, batches and outputs call it.
+        name: Its name in recipes, batches and outputs.
         at: The tap of the encoder that its head is at; see `models.encoder.Encoder`.
     """
 
@@ -45,10 +45,10 @@ class Target(ABC):
     """Whether each language has a weight of its own in the objective, or the target has one."""
 
     from_text: bool = False
-    """Whether what it predicts is made of transcripts."""
+    """Whether its labels are made from transcripts."""
 
     likelihood_factor: ClassVar[float] = 1.0
-    """Of the loss in the negative log likelihood: a squared error has a half, see Kendall et al. 2018, equation 5."""
+    """Factor of the loss in the negative log-likelihood: 1/2 for a squared error, Kendall et al. 2018, equation 5."""
 
     def __init__(self, name: str, at: str = TOP):
         self.name = name
@@ -60,7 +60,7 @@ class Target(ABC):
 
     @abstractmethod
     def encode(self, utterance: Utterance, language: str) -> Any:
-        """What is known of an utterance, as `rows` takes it; None where it is unknown, as a whole or in every entry.
+        """Encodes the label of an utterance for `rows`; None if it is unknown, as a whole or in every entry.
 
         Args:
             utterance: The utterance.
@@ -81,15 +81,15 @@ class Target(ABC):
 
     @abstractmethod
     def values(self, rows: np.ndarray, times_s: Callable[[], np.ndarray]) -> np.ndarray:
-        """What the rows of an utterance say, NaN where unknown; over frames, by the (E,) times of their middles."""
+        """The values of an utterance's rows, NaN where unknown; over frames, by the (E,) times of their middles."""
 
     @abstractmethod
     def stacked(self, values: Sequence[np.ndarray]) -> Any:
-        """What `values` gave for the utterances of a batch, as `Batch.targets` has it."""
+        """Stacks the `values` of a batch's utterances for `Batch.targets`."""
 
     @abstractmethod
     def nothing(self) -> Any:
-        """What `Batch.targets` has of no utterance: arrays whose axes of size 0 can be of any size."""
+        """Entry of `Batch.targets` without utterances: arrays whose axes of size 0 can have any size."""
 
     @abstractmethod
     def head(self, widths: Mapping[str, int], languages: Sequence[str]) -> Head:
@@ -105,7 +105,7 @@ class Target(ABC):
         """(B,) loss of each utterance, summed over its known entries, and (B,) how many these are, in `keras.ops`.
 
         Args:
-            outputs: What the head says.
+            outputs: Outputs of the head.
             values: What `Batch.targets` has of it.
             num_frames: (B,) true encoder frames.
         """
@@ -122,7 +122,7 @@ class LabelTarget(Target):
     """
 
     metric: ClassVar[str]
-    """What is reported: the name of `score`."""
+    """Name of the metric that `score` returns."""
     over_frames: ClassVar[bool] = False
     """Whether every encoder frame has a label of its own, (E, *shape), or the utterance has one."""
     pooling: str = "attention"
@@ -185,7 +185,7 @@ class LabelTarget(Target):
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """Of an encoded label: () or (K,)."""
+        """Shape of an encoded label: () or (K,)."""
 
     @abstractmethod
     def encode_label(self, label: Any) -> Any:
@@ -195,8 +195,8 @@ class LabelTarget(Target):
             LabelError: It is not a label of this target.
         """
 
-    def names_unseen(self, label: Any) -> bool:  # noqa: ARG002
-        """Whether a known label names a class or tag that no training utterance has; `encode_label` leaves it out."""
+    def has_out_of_vocabulary(self, label: Any) -> bool:  # noqa: ARG002
+        """Whether a known label has an out-of-vocabulary class or tag; `encode_label` leaves it out."""
         return False
 
     @abstractmethod
@@ -204,7 +204,7 @@ class LabelTarget(Target):
         """The loss of every entry, of the shape of `values`, in `keras.ops`. Entries have no NaN here.
 
         Args:
-            outputs: (..., K) what the head says.
+            outputs: (..., K) outputs of the head.
             values: (..., *shape) encoded labels.
         """
 
@@ -220,15 +220,15 @@ class LabelTarget(Target):
     @staticmethod
     @abstractmethod
     def score(error: float) -> float:
-        """The figure that is reported, from the errors of a set divided by what they are counted against."""
+        """The metric, from the errors of a set divided by what they are counted against."""
 
     @abstractmethod
     def decode(self, outputs: np.ndarray) -> Any:
-        """What the head says in the form of a manifest's label; over frames, without the ends of segments."""
+        """Outputs of the head in the form of a manifest's label; over frames, without the ends of segments."""
 
     @abstractmethod
     def describe(self) -> str:
-        """What is told apart, in a few words: `4 classes`."""
+        """Describes the labels in a few words: `4 classes`."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -282,8 +282,8 @@ def _true_frames(values, outputs, num_frames):
 
 def _refuse_beyond(ends_s: np.ndarray, duration_s: float) -> None:
     """Refuses segments that end far behind the audio, as those in milliseconds do."""
-    share, seconds = DURATION_TOLERANCE
-    if len(ends_s) and ends_s[-1] > duration_s + max(share * duration_s, seconds):
+    fraction, seconds = DURATION_TOLERANCE
+    if len(ends_s) and ends_s[-1] > duration_s + max(fraction * duration_s, seconds):
         raise LabelError(
             f"expected segments of {duration_s:g} s of audio, with ends in seconds; received an end at {ends_s[-1]:g}"
         )
@@ -295,5 +295,5 @@ def _bad_label(name: str, label: str, utterance: Utterance, error: LabelError) -
         f"{utterance.source}: the label {label!r} is not one of the task {name!r}",
         expected=expected.removeprefix("expected "),
         received=received,
-        action="mend the label, or set it to null if it is unknown",
+        action="fix the label, or set it to null if it is unknown",
     )

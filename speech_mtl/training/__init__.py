@@ -1,1 +1,1 @@
-"""Losses, schedules and the loop that trains."""
+"""Objective, optimiser, schedules and weightings of training."""

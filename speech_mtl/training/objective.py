@@ -2,7 +2,7 @@
 
 L_i is the mean loss of the known entries of task i in the batch: of its tokens, classes, numbers or tags. What is
 unknown adds neither to the sum nor to the number, and has no gradient. The languages' transcripts share one
-denominator, the tokens of the whole batch, so that a language counts in a batch by how much of it was drawn
+denominator, the tokens of the whole batch, so that a language counts in a batch by how much of it was sampled
 (`data.alpha`), times lambda.
 """
 
@@ -38,7 +38,7 @@ class Objective:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Of the targets, C: what the columns of `losses` are of."""
+        """Names of the targets, C, in the order of the columns of `losses`."""
         return tuple(target.name for target in self.targets)
 
     @property
@@ -48,7 +48,7 @@ class Objective:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all tasks, T."""
+        """Names of all tasks, T."""
         return tuple(name for target in self.targets for name in self._tasks_of(target))
 
     @property
@@ -74,7 +74,7 @@ class Objective:
         return ops.stack(losses, axis=1), ops.stack(counts, axis=1)
 
     def by_task(self, losses, counts, language_ids):
-        """What each task adds to the objective at a weight of 1: (T,)."""
+        """Terms of the tasks in the objective at a loss weight of 1: (T,)."""
         of_language = ops.one_hot(language_ids, len(self.languages), dtype="float32")
         numbers = ops.maximum(ops.sum(counts, axis=0), 1.0)
         split = [ops.matmul(losses[:, i], of_language) / numbers[i] for i in range(self.num_by_language)]
@@ -82,7 +82,7 @@ class Objective:
         return ops.concatenate([*split, whole], axis=0)
 
     def observed(self, losses: np.ndarray, counts: np.ndarray, batch: Batch, sample_rate_hz: int) -> "Observed":
-        """What a batch showed of each task, from the results of `losses`."""
+        """Observations of each task in a batch, from the results of `losses`."""
         language_ids, seconds = np.asarray(batch.language_ids), np.asarray(batch.num_samples) / sample_rate_hz
         found: list[tuple[list, list, list]] = []
         for target, loss, count in zip(self.targets, losses.T, counts.T, strict=True):
@@ -97,18 +97,18 @@ class Objective:
     def norms(self, products: np.ndarray, observed: "Observed") -> np.ndarray:
         """(T,) norm of the gradient of each L_i, from the inner products of what tasks add to the objective.
 
-        A language adds its share of the batch's tokens times L_i; that share is taken out again.
+        A language adds its fraction of the batch's tokens times L_i; that fraction is taken out again.
         """
-        size, shares = len(self.languages), np.ones(len(observed.counts))
+        size, fractions = len(self.languages), np.ones(len(observed.counts))
         for i in range(self.num_by_language):
             own = slice(i * size, (i + 1) * size)
-            shares[own] = observed.counts[own] / max(1.0, observed.counts[own].sum())
-        return np.sqrt(np.maximum(np.diag(products), 0.0)) / np.where(shares > 0, shares, 1.0)
+            fractions[own] = observed.counts[own] / max(1.0, observed.counts[own].sum())
+        return np.sqrt(np.maximum(np.diag(products), 0.0)) / np.where(fractions > 0, fractions, 1.0)
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What a batch showed of each task.
+    """Observations of each task in a batch.
 
     Attributes:
         sums: (T,) loss, summed over entries.

@@ -1,4 +1,4 @@
-"""Optimisers, over all weights laid end to end in one vector: one method a class.
+"""Optimisers over all weights in one flat vector: one method per class.
 
 One that treats each of a Conformer's 200 weights by itself adds thousands of nodes to the graph, which TensorFlow takes
 seconds to trace and optimise before the first step; see `benchmarks/`. To add one, write a subclass of `FlatOptimizer`
@@ -20,7 +20,7 @@ from speech_mtl.datatypes import Array
 
 
 class FlatOptimizer(ABC):
-    """What all have: groups of weights with their own rates, clipping, decoupled weight decay, the mean of the weights.
+    """Base of optimisers: groups of weights with their own rates, clipping, decoupled weight decay, weight averaging.
 
     References: for the decay of weights, Loshchilov and Hutter 2019, "Decoupled weight decay regularization"; for the
     running mean, Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging", with a decay as in
@@ -30,7 +30,7 @@ class FlatOptimizer(ABC):
     Args:
         variables: The weights to train. Their paths must be unique: the state is saved under them.
         groups: For each of them, the group whose learning rate it has; see `unfreezing`. None: one for all.
-        weight_decay: Applied to matrices, not to biases and gains; multiplied by the learning rate.
+        weight_decay: Applied to matrices, not to biases and scales; multiplied by the learning rate.
         clip_norm: Largest norm of the gradient over all weights.
         average_decay: Of the running mean of the weights, an update: about the last 1 / (1 - decay) count. 0: none.
     """

@@ -1,4 +1,4 @@
-"""How far a training has come, and what it showed since it was last validated."""
+"""Progress of a training, and its statistics since the last validation."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from speech_mtl.training.objective import Observed
 
 @dataclass
 class Progress:
-    """How far training has come: what a checkpoint holds besides the `TrainState`."""
+    """Progress of training, which a checkpoint holds besides the `TrainState`."""
 
     update: NotNegative = 0
     best_error: Annotated[float, Field(ge=0)] = float("inf")
@@ -37,16 +37,16 @@ class Progress:
         return self.update >= self.last_update(num_updates)
 
     def with_patience(self, patience: int) -> "Progress":
-        """The same with another patience: training that stopped early goes on if it is larger."""
+        """The same with another patience: training that stopped early resumes if it is larger."""
         return replace(self, end=self.end if self.looks_without_gain >= patience else None)
 
     def validated(self, error: float, num_updates: int, patience: int, cooldown: int, always: bool = False) -> bool:
-        """Counts a validation; gives whether its error is the best so far.
+        """Counts a validation; returns whether its error is the best so far.
 
         Args:
-            error: What early stopping looks at.
+            error: The error for early stopping.
             num_updates: Most updates.
-            patience: Validations without gain until the cooldown begins.
+            patience: Validations without improvement until the cooldown begins.
             cooldown: Updates from there to the end.
             always: Whether the last weights count as the best, whatever their error: never stops early.
         """
@@ -64,7 +64,7 @@ class Progress:
 
 @dataclass
 class Interval:
-    """What happened since the last validation.
+    """Statistics since the last validation.
 
     Attributes:
         sums: (T,) loss of each task, summed over entries.
@@ -97,7 +97,7 @@ class Interval:
         self.training_s = time.perf_counter() - self._begun
 
     def losses(self) -> list[float | None]:
-        """Mean loss of each task per entry: nats per token, for transcripts; None for a task of which nothing came."""
+        """Mean loss of each task per entry: nats per token, for transcripts; None for a task without entries."""
         pairs = zip(self.sums, self.counts, strict=True)
         return [float(total / count) if count else None for total, count in pairs]
 

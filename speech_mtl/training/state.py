@@ -1,4 +1,4 @@
-"""The state of training: all that changes while it goes on, and that a checkpoint holds."""
+"""The state of training: everything that changes during training, and that a checkpoint holds."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from speech_mtl.training.weighting import Weighting
 
 
 class ParameterCounts(TypedDict):
-    """How many numbers a network has: in all, trained, and of each language alone."""
+    """Numbers of parameters of a network: all, trained, and of each language."""
 
     total: NotNegative
     trained: NotNegative
@@ -24,9 +24,9 @@ class ParameterCounts(TypedDict):
 
 @dataclass(frozen=True)
 class TrainState:
-    """A tree of arrays: weights by part of the network, the optimiser, the weights of the tasks, the random generator.
+    """A tree of arrays: weights by part of the network, optimiser, loss weights, random generator.
 
-    A training that is given the state of another one goes on as that one would, to the last bit.
+    A training that gets the state of another one continues exactly as that one would.
     """
 
     model: MultilingualModel
@@ -43,7 +43,7 @@ class TrainState:
         yield "random", {"state": keras.ops.convert_to_numpy(self.model.random.state.value)}
 
     def num_parameters(self) -> ParameterCounts:
-        """Of the network."""
+        """Counts the parameters of the network."""
         total = sum(size_of(variable) for part in self.model.parts().values() for variable in part.values())
         own = {name: sum(map(size_of, self.model.weights_of(name))) for name in self.model.languages}
         return {"total": total, "trained": sum(self.optimizer.sizes), "own": own}

@@ -1,11 +1,11 @@
-"""Which layers training changes, when, and how fast: one way a class.
+"""Unfreezing: which layers are trained, when, and how fast; one way per class.
 
-Layers are numbered by depth: 0 is what the encoder sees features with, then come its blocks from the bottom to the
-top, and last whatever belongs to one language or task: output layers, adapters. A way sorts depths into groups, and
-gives each group a factor of the learning rate at every update; a group whose factor is 0 does not change at all.
+Layers are numbered by depth: 0 is the subsampling, then come the encoder's blocks from the bottom to the top, and last
+whatever belongs to one language or task: output layers, adapters. A way assigns depths to layer groups, and gives each
+group a factor of the learning rate at every update; a group whose factor is 0 does not change at all.
 
-To add one, write a subclass of `Unfreezing`, and a kind of `UnfreezingSettings`
-that names it. `tests/training/test_unfreezing.py` finds it by itself.
+To add one, write a subclass of `Unfreezing`, and a kind of `UnfreezingSettings` that names it.
+`tests/training/test_unfreezing.py` finds it by itself.
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Unfreezing(ABC):
-    """What every way has.
+    """Base of all ways.
 
     Args:
         num_depths: Depths of the network; the last one is that of the heads.
@@ -24,12 +24,12 @@ class Unfreezing(ABC):
         self.num_depths = num_depths
 
     def group(self, depth: int) -> int | None:
-        """The group that a layer belongs to; None for one that is never trained."""
+        """The layer group of a depth; None for layers that are never trained."""
         return depth
 
     @abstractmethod
     def factors(self, update: int) -> np.ndarray:
-        """(G,) factor of each group's learning rate at an update, counted from 0."""
+        """(G,) factor of each layer group's learning rate at an update, counted from 0."""
 
     def _is_head(self, depth: int) -> bool:
         return depth == self.num_depths - 1
@@ -46,7 +46,7 @@ class All(Unfreezing):
 
 
 class Heads(Unfreezing):
-    """Only what belongs to one language or task; what they share stays as it is, to the bit."""
+    """Trains only heads and language-specific layers; shared layers do not change at all."""
 
     def group(self, depth: int) -> int | None:
         return 0 if self._is_head(depth) else None
@@ -56,7 +56,7 @@ class Heads(Unfreezing):
 
 
 class HeadsFirst(Unfreezing):
-    """First the heads alone, so that what they do at random does not disturb the encoder; then everything.
+    """First the heads alone, so that random heads do not disturb the encoder; then everything.
 
     Reference: Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform out-of-distribution",
     section 3.4 (linear probing, then fine-tuning).
@@ -104,7 +104,7 @@ class Layerwise(Unfreezing):
 
     Args:
         num_depths: Depths of the network.
-        decay: The rate of a layer as a share of that of the layer above.
+        decay: The rate of a layer as a fraction of that of the layer above.
     """
 
     def __init__(self, num_depths: int, decay: float):

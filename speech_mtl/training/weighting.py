@@ -1,6 +1,6 @@
-"""Weights of the tasks while training goes on: one strategy a class, the paper in its first lines.
+"""Loss weights of the tasks during training: one strategy per class, its paper in the first lines.
 
-A weighting gives the weights lambda of an update and is then told what the batch showed. All of it is arithmetic on T
+A weighting gives the loss weights lambda of an update and then observes its batch. All of it is arithmetic on T
 numbers outside the compiled step. To add one, write a subclass of `Weighting`, and a kind of
 `WeightingSettings` that names it. `tests/training/test_weighting.py` finds it by itself.
 """
@@ -16,17 +16,17 @@ from speech_mtl.training.objective import Objective, Observed
 
 
 class Weighting(ABC):
-    """What every strategy has.
+    """Base of all strategies.
 
     Args:
         objective: The tasks.
-        seed: Of a strategy that draws.
+        seed: Seed of a strategy that uses random numbers.
     """
 
     watches_last_layer: ClassVar[bool] = False
     """Whether it needs `Observed.norms`."""
     remembered: ClassVar[tuple[str, ...]] = ()
-    """Names of the attributes, arrays or whole numbers, that change while training goes on."""
+    """Names of the attributes, arrays or whole numbers, that change during training."""
 
     def __init__(self, objective: Objective, seed: int = 0):
         self.objective = objective
@@ -36,7 +36,7 @@ class Weighting(ABC):
 
     @property
     def observes(self) -> bool:
-        """Whether the weights of an update depend on what the one before it showed."""
+        """Whether the loss weights of an update depend on the batch of the one before it."""
         return type(self).observe is not Weighting.observe
 
     @abstractmethod
@@ -44,16 +44,16 @@ class Weighting(ABC):
         """(T,) lambda of an update."""
 
     def observe(self, observed: Observed) -> None:  # noqa: B027
-        """Takes in what the batch of the last update showed; nothing, for weights that do not depend on it."""
+        """Observes the batch of the last update; does nothing for weights that do not depend on it."""
 
     def _of_all(self, weights: np.ndarray) -> np.ndarray:
-        """(T,) these weights of the tasks that are learned, and 1 for the others."""
+        """(T,) these loss weights of the tasks that are learned, and 1 for the others."""
         found = np.ones(self.size)
         found[self.learned] = weights
         return found
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that a stopped training needs to go on as if it had not been stopped."""
+        """Everything that an interrupted training needs to resume exactly."""
         return {name: np.array(getattr(self, name)) for name in self.remembered}
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -181,7 +181,7 @@ class GradNorm(Weighting):
 
     G_i, the norm of the gradient of lambda_i L_i in the last shared layer, is led towards mean(G) r_i^alpha, where r_i
     is how far the task's loss is from its start in comparison with the others. We differ in L_i(0), the mean of the
-    first `start_updates` batches, since CTC's very first losses say little; and in leaving out of an update the tasks
+    first `start_updates` batches, since CTC's first losses are uninformative; and in leaving out of an update the tasks
     that the batch has nothing of.
 
     Args:
@@ -258,16 +258,16 @@ class CtcDro(Weighting):
     """Bartelds et al. 2025, "CTC-DRO: Robust optimization for reducing language disparities in speech recognition".
 
     Algorithm 1: the worst languages first. Every time that all languages that are learned have been seen since the
-    last time, each one's share q is multiplied by exp(step_size * loss / (q + smoothing)); lambda = L q. A language's
-    loss is that of `duration_s` seconds of its speech, so that languages of longer utterances or more tokens do not
-    look worse than they are: the paper fills batches of one language with that much, our batches mix languages and we
-    scale. Tasks besides transcripts have the weight 1.
+    last time, each one's fraction q is multiplied by exp(step_size * loss / (q + smoothing)); lambda = L q. The
+    loss of a language is that of `duration_s` seconds of its speech, so that languages of longer utterances or more
+    tokens do not seem worse than they are: the paper fills batches of one language with that much, our batches mix
+    languages and we scale. Tasks besides transcripts have the weight 1.
 
     Args:
         objective: The tasks.
         step_size: eta of the paper; smaller than theirs by default, since languages that share batches are seen sooner.
-        smoothing: alpha of the paper, above 0; shares settle where q + smoothing is proportional to the loss, and the
-            larger it is, the more goes to the worst language alone, as in group DRO.
+        smoothing: alpha of the paper, above 0; fractions settle where q + smoothing is proportional to the loss, and
+            the larger it is, the more goes to the worst language alone, as in group DRO.
         duration_s: Seconds of speech that a loss is scaled to.
     """
 
@@ -303,7 +303,7 @@ class CtcDro(Weighting):
             self.sums, self.seconds = np.zeros(self.num_languages), np.zeros(self.num_languages)
 
     def moved(self, shares: np.ndarray, losses: np.ndarray) -> np.ndarray:
-        """The shares after one look at the languages' losses."""
+        """The fractions after one observation of the languages' losses."""
         exponents = self.step_size * losses / (shares + self.smoothing)
         grown = shares * np.exp(exponents - exponents.max())  # the same after normalising, and without overflow
         return grown / grown.sum()

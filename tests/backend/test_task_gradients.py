@@ -10,9 +10,9 @@ from made_up_targets import tokens as targets_of
 from tiny_encoders import encoder_settings, feature_settings
 
 from speech_mtl.backend import (
-    compile_combining_step,
     compile_products,
     compile_step,
+    compile_surgery_step,
 )
 from speech_mtl.backend.step import shared_positions
 from speech_mtl.data.examples import padded_rows
@@ -21,9 +21,9 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.settings.network import OneEncoderSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.classes import Classes
-from speech_mtl.targets.frame_tags import FrameTags
-from speech_mtl.targets.number import Number
-from speech_mtl.targets.tags import Tags
+from speech_mtl.targets.frame_multi_label import FrameMultiLabel
+from speech_mtl.targets.multi_label import MultiLabel
+from speech_mtl.targets.regression import Regression
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatAdamW
 
@@ -60,9 +60,9 @@ RECIPE = Recipe.model_validate(
 )
 TASKS = {
     "mood": Classes("mood", "mood", ["angry", "happy", "sad"]),
-    "age": Number("age", "age", 40.0, 10.0),
-    "sounds": Tags("sounds", "sounds", ["music", "noise"]),
-    "phones": FrameTags("phones", "phones", ["nasal", "voiced"]),
+    "age": Regression("age", "age", 40.0, 10.0),
+    "sounds": MultiLabel("sounds", "sounds", ["music", "noise"]),
+    "phones": FrameMultiLabel("phones", "phones", ["nasal", "voiced"]),
 }
 OBJECTIVE = Objective(("aa", "bb"), (transcripts(), *TASKS.values()))
 WEIGHTS = np.array([0.5, 2.0, 1.5, 0.25, 3.0, 1.0])
@@ -232,7 +232,7 @@ def test_coefficients_count_in_the_encoder_and_not_in_heads(batch, gradients_of,
     shared = np.concatenate([np.full(old.size, i in inside) for i, old in enumerate(before)])
     coefficients = np.array([1.0, -0.5, 0.0, 2.0, 0.0, 1.5])
     seen: list[np.ndarray] = []
-    step = compile_combining_step(
+    step = compile_surgery_step(
         model, make_optimizer(model), OBJECTIVE, lambda products, _: seen.append(products) or coefficients
     )
     found = step(batch, 0.1, WEIGHTS, 3)()
@@ -246,9 +246,9 @@ def test_coefficients_count_in_the_encoder_and_not_in_heads(batch, gradients_of,
     np.testing.assert_allclose(moved, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_combining_by_ones_is_the_plain_step(batch):
+def test_surgery_by_ones_is_the_plain_step(batch):
     """Compiled, over two batches of different shapes; the coefficients are asked for anew in each."""
-    combining, plain = make_model(), make_model()
+    surgery, plain = make_model(), make_model()
     asked: list[np.ndarray] = []
 
     def ones(products: np.ndarray, update: int) -> np.ndarray:
@@ -256,19 +256,19 @@ def test_combining_by_ones_is_the_plain_step(batch):
         asked.append(products)
         return ONES
 
-    step = compile_combining_step(combining, make_optimizer(combining), OBJECTIVE, ones)
+    step = compile_surgery_step(surgery, make_optimizer(surgery), OBJECTIVE, ones)
     expected_step = compile_step(plain, make_optimizer(plain), OBJECTIVE)
     rows = [0, 2, 3]
     smaller = keras.tree.map_structure(lambda array: array[rows], batch)
     smaller = smaller._replace(waveforms=np.pad(smaller.waveforms, ((0, 0), (0, 1000))))
     for number, part in enumerate((batch, smaller)):
-        before = arrays(combining.trainable_variables)
+        before = arrays(surgery.trainable_variables)
         found, expected = (one(part, 0.3, WEIGHTS, number)() for one in (step, expected_step))
         np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-3, atol=1e-5)
         np.testing.assert_array_equal(found.counts, expected.counts)
         assert found.objective == pytest.approx(expected.objective, rel=1e-3)
         assert found.norm == pytest.approx(expected.norm, rel=1e-3)
-        weights = (arrays(model.trainable_variables) for model in (combining, plain))
+        weights = (arrays(model.trainable_variables) for model in (surgery, plain))
         for old, one, other in zip(before, *weights, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5)
             assert (one != old).any()

@@ -121,19 +121,19 @@ def test_rows_hold_what_is_logged_so_far(tmp_path, tiny_recipe):
     one = Training("a", 0, tiny_recipe, tmp_path / "a")
     assert one.row()["looks"] == []
     one.run.mkdir()
-    look = {"update": 300, "dev_cer": {"aa": 0.5, "bb": 1.0}, "wall_time_s": 7.5, "audio_s": 90.0}
-    lines = [look, look | {"update": 600, "wall_time_s": 15.0, "audio_s": 91.0}, look]
+    validation = {"update": 300, "dev_cer": {"aa": 0.5, "bb": 1.0}, "wall_time_s": 7.5, "audio_s": 90.0}
+    lines = [validation, validation | {"update": 600, "wall_time_s": 15.0, "audio_s": 91.0}, validation]
     (one.run / "log.jsonl").write_text("\n".join(map(json.dumps, lines))[:-20], encoding="utf-8")
     first = {"update": 300, "dev_error": 0.75, "audio_s": 90.0, "wall_time_s": 7.5}
     assert one.row()["looks"] == [first, first | {"update": 600, "audio_s": 181.0, "wall_time_s": 15.0}]
 
 
-def test_times_are_those_of_the_first_look_below():
+def test_times_are_those_of_the_first_validation_below():
     def row(name: str, *errors: float) -> dict:
-        looks = enumerate(errors, 1)
+        validations = enumerate(errors, 1)
         return {
             "name": name,
-            "looks": [{"update": n, "dev_error": e, "audio_s": 60 * n, "wall_time_s": 6 * n} for n, e in looks],
+            "looks": [{"update": n, "dev_error": e, "audio_s": 60 * n, "wall_time_s": 6 * n} for n, e in validations],
         }
 
     rows = [row("a", 0.5, 0.4, 0.3), row("a", 0.3, 0.4, 0.2), row("b", 0.5), row("a", 0.9)]

@@ -63,9 +63,9 @@ def test_both_train_on_the_same_batches_to_the_same_weights(recipe, monkeypatch,
     assert written["audio_s"] == pytest.approx(samples / 16_000, abs=0.1)
     assert written["features"] == changes.get("features.normalize", "mean_variance")
 
-    assert [look["update"] for look in written["looks"]] == [2, 4, 6, 8]
-    for look, (same, _) in zip(written["looks"], found, strict=True):
-        assert same == pytest.approx(look, rel=1e-3)
+    assert [validation["update"] for validation in written["looks"]] == [2, 4, 6, 8]
+    for validation, (same, _) in zip(written["looks"], found, strict=True):
+        assert same == pytest.approx(validation, rel=1e-3)
     start, expected = twin_gap.new_twin(prepared, row), twin_gap.new_twin(prepared, row)
     objective = Objective(prepared.model.languages, tuple(prepared.targets.values()))
     optimizer, equal = build_optimizer(prepared.model, own.training), Equal(objective)
@@ -117,8 +117,8 @@ def test_a_share_that_varies_over_time():
 
 
 def row_of(name, seed, errors):
-    looks = [{"update": 10 * i, "dev_error": error, "train_loss": 1.0} for i, error in enumerate(errors, start=1)]
-    return {"name": name, "seed": seed, "updates": 20, "looks": looks, "audio_s": 60.0}
+    validations = [{"update": 10 * i, "dev_error": error, "train_loss": 1.0} for i, error in enumerate(errors, start=1)]
+    return {"name": name, "seed": seed, "updates": 20, "looks": validations, "audio_s": 60.0}
 
 
 def test_pairs_are_compared_on_the_seeds_that_both_have():

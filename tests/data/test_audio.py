@@ -94,7 +94,7 @@ def test_empty(tmp_path):
 
 
 def writable() -> list[tuple[str, str]]:
-    """All formats and encodings that libsndfile writes, but those that only look so."""
+    """All formats and encodings that libsndfile writes, except those that only seem to be."""
     broken = {("AIFF", "DWVW_12"), ("MP3", "MPEG_LAYER_I"), ("MP3", "MPEG_LAYER_II"), ("WAV", "MPEG_LAYER_III")}
     kinds = [(kind, code) for kind in soundfile.available_formats() for code in soundfile.available_subtypes(kind)]
     return [pair for pair in kinds if pair[0] != "RAW" and pair not in broken]

@@ -6,9 +6,9 @@ from speech_mtl.data.examples import Column
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.targets.ctc import Ctc
-from speech_mtl.targets.frame_tags import FrameTags
-from speech_mtl.targets.number import Number
-from speech_mtl.targets.tags import Tags
+from speech_mtl.targets.frame_multi_label import FrameMultiLabel
+from speech_mtl.targets.multi_label import MultiLabel
+from speech_mtl.targets.regression import Regression
 
 NAN = float("nan")
 
@@ -26,7 +26,7 @@ def test_column_of_tokens():
 
 
 def test_column_of_numbers():
-    column = Column.of(Number("age", "age", 0.0, 1.0), [np.float32(1), None, np.float32(3)], np.zeros)
+    column = Column.of(Regression("age", "age", 0.0, 1.0), [np.float32(1), None, np.float32(3)], np.zeros)
     assert (column.rows.dtype, column.rows.shape) == (np.float32, (2,))
     np.testing.assert_array_equal([column.values(i, 100) for i in range(3)], [1, NAN, 3])
     assert column.num_known == 2
@@ -36,7 +36,7 @@ def test_column_of_numbers():
 
 
 def test_column_of_tags():
-    task = Tags("sounds", "sounds", ["a", "b"])
+    task = MultiLabel("sounds", "sounds", ["a", "b"])
     labels = [task.encode_label({"b": 1}), None, task.encode_label({"a": 0, "b": 0})]
     column = Column.of(task, labels, np.zeros)
     np.testing.assert_array_equal([column.values(i, 100, 1.1) for i in range(3)], [[NAN, 1], [NAN, NAN], [0, 0]])
@@ -51,7 +51,7 @@ def times_s(num_samples: int) -> np.ndarray:
     return np.arange(num_samples // 10) * 0.1 + 0.05
 
 
-FRAMES = FrameTags("phones", "phones", ["nasal", "voiced"])
+FRAMES = FrameMultiLabel("phones", "phones", ["nasal", "voiced"])
 SEGMENTS = [
     {"end_s": [0.6, 1.0], "voiced": [0, 1]},
     None,
@@ -91,9 +91,11 @@ def test_part_of_a_column_over_frames():
 
 
 def test_labels_of_utterances_are_stacked():
-    batch = Tags("sounds", "sounds", ["a", "b"]).stacked([np.array([1, NAN], "float32"), np.array([0, 1], "float32")])
+    batch = MultiLabel("sounds", "sounds", ["a", "b"]).stacked(
+        [np.array([1, NAN], "float32"), np.array([0, 1], "float32")]
+    )
     np.testing.assert_array_equal(batch, [[1, NAN], [0, 1]])
-    numbers = Number("age", "age", 0.0, 1.0).stacked([np.array(2, "float32"), np.array(NAN, "float32")])
+    numbers = Regression("age", "age", 0.0, 1.0).stacked([np.array(2, "float32"), np.array(NAN, "float32")])
     np.testing.assert_array_equal(numbers, [2, NAN])
     assert (batch.dtype, numbers.dtype) == (np.float32, np.float32)
 

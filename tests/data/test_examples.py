@@ -8,7 +8,7 @@ from tiny_speech import LIMITS, TOKENIZER, everything, frames_of, loaded, opened
 from speech_mtl.data.audio import add_noise, change_speed
 from speech_mtl.data.examples import Examples, Reading, batches, collate, load_examples, padded_rows
 from speech_mtl.data.manifest import open_manifest, read_manifest
-from speech_mtl.data.sampling import Draw, TrainingPlan, plan_evaluation
+from speech_mtl.data.sampling import SampledExample, TrainingPlan, plan_evaluation
 from speech_mtl.data.store import open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch
@@ -99,7 +99,7 @@ def examples(tmp_path) -> dict[int, Examples]:
 
 
 def test_collate(examples):
-    batch = collate([Draw(7, 1), Draw(4, 0), Draw(4, 1)], examples)
+    batch = collate([SampledExample(7, 1), SampledExample(4, 0), SampledExample(4, 1)], examples)
     assert [array.dtype for array in arrays(batch)] == ["float32", "int32", "int32", "int32", "int32"]
     assert batch.waveforms.shape == (3, 16_000)
     assert batch.num_samples.tolist() == [16_000, 8000, 4000]
@@ -112,11 +112,11 @@ def test_collate(examples):
 
 
 def test_speed_then_noise(examples):
-    draw = Draw(4, 2, speed=1.1, snr_db=12.0, seed=99)
-    batch = collate([draw], examples)
+    example = SampledExample(4, 2, speed=1.1, snr_db=12.0, seed=99)
+    batch = collate([example], examples)
     expected = add_noise(change_speed(examples[4].store[2], 1.1), 12.0, np.random.default_rng(99))
     np.testing.assert_array_equal(batch.waveforms[0], expected)
-    np.testing.assert_array_equal(collate([draw], examples).waveforms, batch.waveforms)
+    np.testing.assert_array_equal(collate([example], examples).waveforms, batch.waveforms)
 
 
 def test_padded_rows():
@@ -130,8 +130,8 @@ def test_batches_do_not_depend_on_the_number_of_threads(examples):
     plan = TrainingPlan(durations, 3.0, 0.5, 0, speeds=(0.9, 1.1), noise_probability=0.5, pool_batches=4)
     by_number = {0: examples[4], 1: examples[7]}
     results = [list(islice(batches(plan.batches(), by_number, threads), 25)) for threads in (1, 4)]
-    for draws, one, other in zip(plan.batches(), *results, strict=False):
-        expected = collate(draws, by_number)
+    for sampled, one, other in zip(plan.batches(), *results, strict=False):
+        expected = collate(sampled, by_number)
         for array, again, true in zip(*map(arrays, (one, other, expected)), strict=True):
             np.testing.assert_array_equal(array, true)
             np.testing.assert_array_equal(again, true)
@@ -145,7 +145,7 @@ def test_batches_end_with_the_plan(examples):
 
 def test_an_error_in_a_thread_is_not_lost(examples):
     with pytest.raises(KeyError):
-        list(batches([[Draw(5, 0)]], examples, 2))
+        list(batches([[SampledExample(5, 0)]], examples, 2))
 
 
 def test_chain_from_manifest_to_batch(make_corpus, tmp_path):

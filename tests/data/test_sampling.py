@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from speech_mtl.data.sampling import (
-    Draw,
     Ramp,
+    SampledExample,
     TrainingPlan,
     cut,
     cut_every_language,
@@ -94,7 +94,7 @@ def plan_of(sizes: tuple[int, ...], **kwargs: Any) -> TrainingPlan:
     return TrainingPlan(durations, **({"batch_s": 20.0, "alpha": 0.5, "seed": 0} | kwargs))
 
 
-def first(plan: TrainingPlan, number: int, start: int = 0) -> list[list[Draw]]:
+def first(plan: TrainingPlan, number: int, start: int = 0) -> list[list[SampledExample]]:
     return list(islice(plan.batches(start), number))
 
 
@@ -114,11 +114,11 @@ def test_starting_later_is_skipping(start):
 def test_all_are_used_before_any_comes_twice():
     """With utterances of 1 s and pools of one batch, batches stand in the order of drawing."""
     plan = TrainingPlan({0: np.ones(7), 1: np.ones(5)}, batch_s=10.0, alpha=1.0, seed=0, pool_batches=1)
-    drawn: list[list[int]] = [[], []]
+    sampled: list[list[int]] = [[], []]
     for batch in first(plan, 20):
-        for draw in batch:
-            drawn[draw.language].append(draw.example)
-    for examples, size in zip(drawn, (7, 5), strict=True):
+        for example in batch:
+            sampled[example.language].append(example.example)
+    for examples, size in zip(sampled, (7, 5), strict=True):
         rounds = [examples[i : i + size] for i in range(0, len(examples) - size + 1, size)]
         assert len(rounds) > 8
         assert all(sorted(one) == list(range(size)) for one in rounds)
@@ -129,21 +129,21 @@ def test_all_are_used_before_any_comes_twice():
 def test_shares_of_seconds(alpha):
     plan = plan_of((160, 40, 10), alpha=alpha, speeds=(0.9, 1.0, 1.1))
     seconds = np.zeros(3)
-    for draw in (draw for batch in first(plan, 400) for draw in batch):
-        seconds[draw.language] += plan.durations_s[draw.language][draw.example] / draw.speed
+    for example in (example for batch in first(plan, 400) for example in batch):
+        seconds[example.language] += plan.durations_s[example.language][example.example] / example.speed
     amounts = np.array([durations.sum() for durations in plan.durations_s.values()])
     np.testing.assert_allclose(seconds / seconds.sum(), amounts**alpha / (amounts**alpha).sum(), atol=0.02)
 
 
-def test_given_shares_leave_the_rest_to_the_others():
-    plan = plan_of((160, 40, 10), alpha=1.0, given_shares={1: 0.1})
+def test_given_fractions_leave_the_rest_to_the_others():
+    plan = plan_of((160, 40, 10), alpha=1.0, given_fractions={1: 0.1})
     amounts = [durations.sum() for durations in plan.durations_s.values()]
     large = 0.9 * amounts[0] / (amounts[0] + amounts[2])
-    assert list(plan.shares().values()) == pytest.approx([large, 0.1, 0.9 - large])
+    assert list(plan.fractions().values()) == pytest.approx([large, 0.1, 0.9 - large])
     seconds = np.zeros(3)
-    for draw in (draw for batch in first(plan, 400) for draw in batch):
-        seconds[draw.language] += plan.durations_s[draw.language][draw.example]
-    np.testing.assert_allclose(seconds / seconds.sum(), list(plan.shares().values()), atol=0.02)
+    for example in (example for batch in first(plan, 400) for example in batch):
+        seconds[example.language] += plan.durations_s[example.language][example.example]
+    np.testing.assert_allclose(seconds / seconds.sum(), list(plan.fractions().values()), atol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +163,10 @@ def test_a_ramp_ends_with_one_language_alone(mixing):
     assert first(plan, 20, 150) == first(plan, 170)[150:]
     seconds = np.zeros((250, 2))
     for number, batch in enumerate(first(plan, 250)):
-        for draw in batch:
-            seconds[number, draw.language] += plan.durations_s[draw.language][draw.example]
+        for example in batch:
+            seconds[number, example.language] += plan.durations_s[example.language][example.example]
     assert not seconds[200:, 0].any()
-    start = plain.shares()[1]
+    start = plain.fractions()[1]
     for begins in (100, 125, 150, 175):  # the line is ahead by up to a pool
         own = seconds[begins : begins + 25].sum(axis=0)
         assert own[1] / own.sum() == pytest.approx(start + (1 - start) * (begins + 14.5 - 100) / 100, abs=0.08)
@@ -174,13 +174,13 @@ def test_a_ramp_ends_with_one_language_alone(mixing):
 
 def test_languages_that_are_not_trained_have_no_place_in_batches():
     plan = TrainingPlan({2: np.ones(7), 5: np.ones(5)}, batch_s=10.0, alpha=1.0, seed=0)
-    assert {draw.language for batch in first(plan, 20) for draw in batch} == {2, 5}
+    assert {example.language for batch in first(plan, 20) for example in batch} == {2, 5}
 
 
 def test_shares_hold_where_lengths_differ():
     """Equal shares are of seconds and not of utterances."""
     plan = TrainingPlan({0: np.full(50, 1.0), 1: np.full(50, 5.0)}, batch_s=30.0, alpha=0.0, seed=0)
-    numbers = Counter(draw.language for batch in first(plan, 200) for draw in batch)
+    numbers = Counter(example.language for batch in first(plan, 200) for example in batch)
     assert numbers[0] / numbers[1] == pytest.approx(5, rel=0.05)
 
 
@@ -189,11 +189,11 @@ def test_batches_mix_languages_and_keep_to_their_size():
     batches = first(plan, 200)
     padded = []
     for batch in batches:
-        longest = max(plan.durations_s[draw.language][draw.example] / draw.speed for draw in batch)
+        longest = max(plan.durations_s[example.language][example.example] / example.speed for example in batch)
         padded.append(longest * len(batch))
     assert max(padded) <= 20.0
     assert np.mean(padded) > 15.0, "and are well filled"
-    assert np.mean([len({draw.language for draw in batch}) for batch in batches]) > 1.8
+    assert np.mean([len({example.language for example in batch}) for batch in batches]) > 1.8
     true = [sum(plan.durations_s[d.language][d.example] / d.speed for d in batch) for batch in batches]
     assert sum(true) / sum(padded) > 0.9, "with little padding"
 
@@ -206,18 +206,18 @@ def words_and_sentences(**kwargs: Any) -> TrainingPlan:
     return TrainingPlan(durations, **({"batch_s": 60.0, "alpha": 0.5, "seed": 0} | kwargs))
 
 
-def share_of(language: int, plan: TrainingPlan, batch: list[Draw]) -> float:
+def share_of(language: int, plan: TrainingPlan, batch: list[SampledExample]) -> float:
     """Of the seconds of a batch."""
     seconds = np.zeros(len(plan.durations_s))
-    for draw in batch:
-        seconds[draw.language] += plan.durations_s[draw.language][draw.example] / draw.speed
+    for example in batch:
+        seconds[example.language] += plan.durations_s[example.language][example.example] / example.speed
     return seconds[language] / seconds.sum()
 
 
 def test_every_batch_holds_every_language_at_its_share():
     plan = words_and_sentences(mixing="every_language", speeds=(0.9, 1.0, 1.1))
     batches = first(plan, 200)
-    for language, share in plan.shares().items():
+    for language, share in plan.fractions().items():
         found = [share_of(language, plan, batch) for batch in batches]
         assert np.mean(found) == pytest.approx(share, rel=0.05)
         assert np.quantile(found, 0.05) > 0.6 * share
@@ -232,25 +232,29 @@ def test_every_batch_holds_every_language_at_its_share():
 def test_every_language_uses_the_same_draws():
     """Only how they are put together differs: the first pool holds the same ones."""
     generator = np.random.default_rng(0)
-    drawn = [(float(generator.uniform(1, 4)), Draw(i % 3, i)) for i in range(200)]
-    ways = [[draw for batch in way(drawn, 20.0) for draw in batch] for way in (cut, cut_every_language)]
-    assert sorted(draw.example for draw in ways[0]) == sorted(draw.example for draw in ways[1]) == list(range(200))
+    sampled = [(float(generator.uniform(1, 4)), SampledExample(i % 3, i)) for i in range(200)]
+    ways = [[example for batch in way(sampled, 20.0) for example in batch] for way in (cut, cut_every_language)]
+    assert (
+        sorted(example.example for example in ways[0])
+        == sorted(example.example for example in ways[1])
+        == list(range(200))
+    )
 
 
 @pytest.mark.parametrize(
-    "drawn",
+    "sampled",
     [
         [],
-        [(70.0, Draw(0, 0))],
-        [(70.0, Draw(0, 0)), (80.0, Draw(1, 1))],
-        [(9.0, Draw(i, i)) for i in range(5)],
-        [(1.0, Draw(0, i)) for i in range(500)] + [(8.0, Draw(1, 500))],
+        [(70.0, SampledExample(0, 0))],
+        [(70.0, SampledExample(0, 0)), (80.0, SampledExample(1, 1))],
+        [(9.0, SampledExample(i, i)) for i in range(5)],
+        [(1.0, SampledExample(0, i)) for i in range(500)] + [(8.0, SampledExample(1, 500))],
     ],
 )
-def test_every_language_where_not_all_fit(drawn):
-    batches = cut_every_language(drawn, 20.0)
-    seconds = {draw.example: duration_s for duration_s, draw in drawn}
-    assert sorted(draw.example for batch in batches for draw in batch) == sorted(seconds)
+def test_every_language_where_not_all_fit(sampled):
+    batches = cut_every_language(sampled, 20.0)
+    seconds = {example.example: duration_s for duration_s, example in sampled}
+    assert sorted(example.example for batch in batches for example in batch) == sorted(seconds)
     assert all(len(b) == 1 or len(b) * max(seconds[d.example] for d in b) <= 20.0 for b in batches)
     assert all(batches)
 
@@ -262,31 +266,33 @@ def test_long_and_short_batches_are_shuffled():
 
 
 def test_a_single_long_utterance_is_a_batch():
-    draws = [(duration_s, Draw(0, i)) for i, duration_s in enumerate([9.0, 25.0, 1.0, 10.0, 30.0])]
-    assert [[draw.example for draw in batch] for batch in cut(draws, 20.0)] == [[2, 0], [3], [1], [4]]
+    sampled = [(duration_s, SampledExample(0, i)) for i, duration_s in enumerate([9.0, 25.0, 1.0, 10.0, 30.0])]
+    assert [[example.example for example in batch] for batch in cut(sampled, 20.0)] == [[2, 0], [3], [1], [4]]
 
 
 def test_speeds_and_noise():
     plan = plan_of((50,), speeds=(0.9, 1.0, 1.1), noise_probability=0.3, noise_snr_db=(5.0, 15.0))
-    draws = [draw for batch in first(plan, 300) for draw in batch]
-    speeds = Counter(draw.speed for draw in draws)
+    sampled = [example for batch in first(plan, 300) for example in batch]
+    speeds = Counter(example.speed for example in sampled)
     assert set(speeds) == {0.9, 1.0, 1.1}
-    assert min(speeds.values()) > 0.25 * len(draws)
-    noises = [draw.snr_db for draw in draws if draw.snr_db is not None]
-    assert len(noises) / len(draws) == pytest.approx(0.3, abs=0.04)
+    assert min(speeds.values()) > 0.25 * len(sampled)
+    noises = [example.snr_db for example in sampled if example.snr_db is not None]
+    assert len(noises) / len(sampled) == pytest.approx(0.3, abs=0.04)
     assert 5.0 <= min(noises) < 6.0
     assert 14.0 < max(noises) <= 15.0
-    assert len({draw.seed for draw in draws}) > 0.99 * len(draws)
+    assert len({example.seed for example in sampled}) > 0.99 * len(sampled)
 
 
 def test_calm_by_default():
-    assert all(draw.speed == 1.0 and draw.snr_db is None for batch in first(plan_of((20, 20)), 50) for draw in batch)
+    assert all(
+        example.speed == 1.0 and example.snr_db is None for batch in first(plan_of((20, 20)), 50) for example in batch
+    )
 
 
 def test_evaluation_takes_each_once():
     durations = np.random.default_rng(0).uniform(1, 8, 60)
     plan = plan_evaluation(3, durations, 20.0)
-    draws = [draw for batch in plan for draw in batch]
-    assert sorted(draw.example for draw in draws) == list(range(60))
-    assert {(draw.language, draw.speed, draw.snr_db) for draw in draws} == {(3, 1.0, None)}
-    assert all(max(durations[draw.example] for draw in batch) * len(batch) <= 20.0 for batch in plan)
+    sampled = [example for batch in plan for example in batch]
+    assert sorted(example.example for example in sampled) == list(range(60))
+    assert {(example.language, example.speed, example.snr_db) for example in sampled} == {(3, 1.0, None)}
+    assert all(max(durations[example.example] for example in batch) * len(batch) <= 20.0 for batch in plan)

@@ -202,13 +202,13 @@ def test_progress_sees_every_utterance_once(tmp_path, utterances):
     [
         (0.5, None),
         (0.79, None),
-        (0.81, "shorter than its manifest says"),
-        (6.0, "shorter than its manifest says"),
+        (0.81, "shorter than in its manifest"),
+        (6.0, "shorter than in its manifest"),
         (0.21, None),
-        (0.19, "longer than its manifest says"),
+        (0.19, "longer than in its manifest"),
     ],
 )
-def test_audio_is_as_long_as_its_manifest_says(said_s, reason, tmp_path, utterances):
+def test_audio_is_as_long_as_in_its_manifest(said_s, reason, tmp_path, utterances):
     store = opened(tmp_path, [replace(utterances[0], duration_s=said_s)])
     assert [skip.reason for skip in store.skipped.values()] == ([reason] if reason else [])
     assert store.num_samples[0] == (0 if reason else 8000)

@@ -13,7 +13,7 @@ from data_scripts.synthetic import EMOTIONS, LABELS, VARIANTS, make_corpus, pars
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.errors import InputError
 from speech_mtl.screen import Screen
-from speech_mtl.targets.frame_tags import FrameTags
+from speech_mtl.targets.frame_multi_label import FrameMultiLabel
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_segments_fill_the_utterance():
     assert articulation([], 0.3)[SPEECH] == [0]
 
 
-def test_phones_lie_where_they_are_heard():
+def test_phones_lie_where_they_are_spoken():
     """A hiss between two vowels: the energy above 4 kHz is in its segment."""
     speech = espeak().speak("assa", Delivery(espeak().voice("it")))
     rate, phones = espeak().sample_rate_hz, speech.phones
@@ -100,7 +100,9 @@ def test_manifests_have_the_labels(corpus):
         assert rates[0] <= utterance.labels["rate"] <= rates[1]
         assert str(utterance.speaker).split("+")[1] in VARIANTS["train"]
         assert utterance.labels["articulation"]["end_s"][-1] == pytest.approx(utterance.duration_s, abs=2e-3)
-    task = FrameTags.from_labels("a", "articulation", [utterance.labels["articulation"] for utterance in utterances])
+    task = FrameMultiLabel.from_labels(
+        "a", "articulation", [utterance.labels["articulation"] for utterance in utterances]
+    )
     assert set(task.tags) == {SPEECH, *FEATURES.values()}
 
 

@@ -305,7 +305,7 @@ def test_the_language_column_wins(name: str, tmp_path: Path, capsys: pytest.Capt
     for language, ids in {"fr": ["0", "1"], "pt-BR": ["2", "3"]}.items():
         assert [u.id for u in read_manifest(manifest_path(tmp_path / "data", language, "train"))] == ids
     told = capsys.readouterr().err
-    assert "2 rows in fr; left alone: 1 in fr-CA, 1 in gd, 1 in no language, 1 in pt-BR, 1 in pt_br" in told
+    assert "2 rows in fr; skipped: 1 in fr-CA, 1 in gd, 1 in no language, 1 in pt-BR, 1 in pt_br" in told
     with pytest.raises(
         InputError, match=r"no utterances in 'de'\nExpected: .*\nReceived: utterances in fr, fr-CA, gd, pt-br"
     ):

@@ -201,7 +201,7 @@ def test_what_the_system_refuses_is_an_error_in_four_parts(good: Record, tmp_pat
 
 
 @pytest.mark.parametrize(("error", "code"), [(OSError(errno.EDQUOT, "Quota"), 2), (OSError("a library's own"), 1)])
-def test_only_the_system_s_errors_are_the_user_s_to_mend(error: OSError, code: int):
+def test_only_the_system_s_errors_are_the_user_s_to_fix(error: OSError, code: int):
     def records(part: Part) -> None:
         raise error
 

@@ -129,7 +129,7 @@ def test_rows_of_another_language_are_left_alone(tmp_path: Path, capsys: pytest.
     rows = ["\ns\t0.wav\tjedna\tcs", "\ns\t1.wav\tjeden\tsk", "\ns\t2.wav\ttři\tCS"]
     corpus = table_of(tmp_path / "corpus", *rows)
     assert texts_of(corpus, tmp_path / "data") == ["jedna", "tři"]
-    assert "train.tsv: 2 rows in cs; left alone: 1 in sk" in capsys.readouterr().err
+    assert "train.tsv: 2 rows in cs; skipped: 1 in sk" in capsys.readouterr().err
     with pytest.raises(InputError, match="no utterances in 'fr'"):
         texts_of(corpus / "cs", tmp_path / "data", "fr")
 

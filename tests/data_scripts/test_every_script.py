@@ -1,4 +1,4 @@
-"""What holds for every data script, found by looking: a new one is checked without a new test."""
+"""What holds for every data script, found automatically: a new one is checked without a new test."""
 
 import importlib
 import pkgutil

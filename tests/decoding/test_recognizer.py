@@ -33,7 +33,7 @@ ENCODER = {
 
 @pytest.fixture(scope="module")
 def recognizer() -> Recognizer:
-    """Untrained: it hears something everywhere, since its blanks are made unlikely."""
+    """Untrained: it recognises something everywhere, since its blanks are made unlikely."""
     languages = {"aa": "abc", "bb": "xyzw"}
     recipe = Recipe.model_validate(
         {

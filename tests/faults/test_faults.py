@@ -115,7 +115,7 @@ def folders() -> list[Path]:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("folder", folders(), ids=lambda path: path.name)
-def test_every_fault_is_mended(folder: Path, tmp_path: Path):
+def test_every_fault_is_fixed(folder: Path, tmp_path: Path):
     right = RIGHT[folder.name.split("-")[0]]
     out = tmp_path / "out"
     out.mkdir()

@@ -1,4 +1,4 @@
-"""Tries spoilt inputs one after another: each must be read, or refused as something that a user can mend."""
+"""Tries spoilt inputs one after another: each must be read, or refused as something that a user can fix."""
 
 import shutil
 import signal

@@ -1,6 +1,6 @@
 """Stops training at an operation on the disk: the process is killed there, or the system refuses the operation.
 
-What goes on afterwards must end like a run that nothing happened to: the same weights and losses to the bit.
+A resumed run must end like a run that nothing happened to: the same weights and losses to the bit.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ from speech_mtl.settings.recipe import Recipe
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 REFUSALS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
-MENDABLE, OURS = 2, 1
-"""Exit codes of a child that the system refused something: an error that the user can mend, or another one."""
+FIXABLE, OURS = 2, 1
+"""Exit codes of a child that the system refused something: an error that the user can fix, or another one."""
 
 
 @dataclass
@@ -87,9 +87,9 @@ def _train(recipe: Recipe, path: Path, disk: Disk) -> int:
     try:
         train(recipe, path)
     except InputError:
-        return MENDABLE
+        return FIXABLE
     except OSError as error:
-        return OURS if unusable_file(error) is None else MENDABLE
+        return OURS if unusable_file(error) is None else FIXABLE
     except BaseException:
         traceback.print_exc()
         return OURS
@@ -107,7 +107,7 @@ def end_state(run: Path) -> dict[str, object]:
     return {**arrays, "losses": [loss for record in log for loss in record["losses"]], "updates": len(log)}
 
 
-def stop_and_go_on(recipe: Recipe, folder: Path, number: int, seed: int) -> Iterator[tuple[str, str]]:
+def stop_and_resume(recipe: Recipe, folder: Path, number: int, seed: int) -> Iterator[tuple[str, str]]:
     """Stops `number` runs at moments spread over all operations; gives for each how, and what was wrong in the end.
 
     Args:
@@ -134,7 +134,7 @@ def stop_and_go_on(recipe: Recipe, folder: Path, number: int, seed: int) -> Iter
         faults = [] if code != OURS else ["ended as a fault of ours"]
         code, _ = trained(recipe, place, Disk(str(place)))
         if code != 0:
-            faults.append(f"did not go on: {code}")
+            faults.append(f"did not resume: {code}")
         elif (found := end_state(place / "run")) != reference:
             different = [name for name in {**found, **reference} if found.get(name) != reference.get(name)]
             faults.append(f"other numbers: {different[:3]}")
@@ -155,7 +155,7 @@ def summary(ends: list[tuple[str, str]]) -> str:
 
 
 def tone_recipe(folder: Path) -> Recipe:
-    """Two languages of tones, and everything on that draws random numbers or changes while training goes on."""
+    """Two languages of tones, and everything on that draws random numbers or changes during training."""
     import soundfile
 
     from speech_mtl.data.manifest import manifest_path, write_manifest

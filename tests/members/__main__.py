@@ -31,7 +31,7 @@ EVERY = "all together"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", help=f"only kinds whose name holds one of these texts; also {EVERY!r}")
-    parser.add_argument("--list", action="store_true", help="only look whether they can all be added")
+    parser.add_argument("--list", action="store_true", help="only check that they can all be added")
     parser.add_argument(
         "--out", type=Path, help="a JSON file; the rows of other kinds in it stay, and Markdown beside it"
     )

@@ -155,8 +155,8 @@ class ToyBlock(keras.layers.Layer):
     """Width of the layers."""
     channels: Size = 16
     """Of the convolutions that shorten the sequence."""
-    dropout: Share = 0.1
-    """Share of activations that are set to zero in training."""
+    dropout: Proportion = 0.1
+    """Fraction of activations that are set to zero in training."""
 
 
 ''',
@@ -180,10 +180,10 @@ TARGET = Member(
 
 from keras import ops
 
-from speech_mtl.targets.number import Number
+from speech_mtl.targets.regression import Regression
 
 
-class Toy(Number):
+class Toy(Regression):
     """A number, by regression with the absolute error, in standard deviations of the training labels."""
 
     def entry_losses(self, outputs, values):
@@ -259,10 +259,10 @@ COMBINING = Member(
     "a way to combine gradients",
     (
         Place(
-            "speech_mtl/training/combining.py",
+            "speech_mtl/training/gradient_surgery.py",
             '''
 
-class Toy(Combining):
+class Toy(GradientSurgery):
     """All gradients are made as long as they are on average."""
 
     def combine(self, products: np.ndarray, generator: np.random.Generator) -> np.ndarray:  # noqa: ARG002
@@ -272,11 +272,11 @@ class Toy(Combining):
         ),
         Place(
             "speech_mtl/settings/training.py",
-            'ToyGradients = GradientSettings.plain("toy", "training.combining:Toy")\n',
-            after='PCGrad = GradientSettings.plain("pcgrad", "training.combining:PCGrad")\n',
+            'ToyGradients = GradientSettings.plain("toy", "training.gradient_surgery:Toy")\n',
+            after='PCGrad = GradientSettings.plain("pcgrad", "training.gradient_surgery:PCGrad")\n',
         ),
     ),
-    ("tests/training/test_combining.py", KINDS),
+    ("tests/training/test_gradient_surgery.py", KINDS),
 )
 
 UNFREEZING = Member(
@@ -299,7 +299,7 @@ class Toy(Unfreezing):
         Place(
             "speech_mtl/settings/training.py",
             'UnfreezeToy = UnfreezingSettings.plain("unfreeze_toy", "training.unfreezing:Toy")\n',
-            after="UnfreezeHeads.leaves_encoder = True\n",
+            after="UnfreezeHeads.freezes_encoder = True\n",
         ),
         Place(
             "speech_mtl/study/arms.py",
@@ -355,7 +355,7 @@ class Toy(FlatOptimizer):
 class ToyOptimizerSettings(OptimizerSettings, kind="toy", makes="training.optimizer:Toy"):
     """See `training.optimizer.Toy`."""
 
-    momentum: Share = 0.9
+    momentum: Proportion = 0.9
     """What is left of the step before."""
 ''',
             after='AdamW = OptimizerSettings.plain("adamw", "training.optimizer:FlatAdamW")\n',
@@ -398,7 +398,7 @@ class Toy(Decoder):
         return Decoded(tuple(tokens), fmean(best) if best else 0.0)
 ''',
         ),
-        Place("speech_mtl/settings/decoding.py", ", Share", after="from speech_mtl.settings.section import Kinds"),
+        Place("speech_mtl/settings/decoding.py", ", Proportion", after="from speech_mtl.settings.section import Kinds"),
         Place(
             "speech_mtl/settings/decoding.py",
             '''
@@ -406,7 +406,7 @@ class Toy(Decoder):
 class ToyDecodingSettings(DecodingSettings, kind="toy", makes="decoding.toy:Toy"):
     """See `decoding.toy.Toy`."""
 
-    least: Share = 0.01
+    least: Proportion = 0.01
     """Mean probability of a token below which it is left out."""
 ''',
         ),

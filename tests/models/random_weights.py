@@ -27,4 +27,4 @@ def value(variable: keras.Variable) -> np.ndarray:
 
 def numpy_norm(inputs: np.ndarray, norm: LayerNorm) -> np.ndarray:
     centred = inputs - inputs.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt(inputs.var(axis=-1, keepdims=True) + 1e-5) * value(norm.gain) + value(norm.bias)
+    return centred / np.sqrt(inputs.var(axis=-1, keepdims=True) + 1e-5) * value(norm.scale) + value(norm.bias)

@@ -254,17 +254,17 @@ def test_attention_starts_as_the_mean(noisy):
 def test_attention_learns_from_its_start(noisy, value_and_gradients):
     pooling = AttentionPooling()
     pooling.build((None, None, DIM))
-    (question,) = pooling.trainable_variables
-    _, (gradient,) = value_and_gradients(lambda: ops.sum(pooling(noisy, NUM_FRAMES)), [question])
+    (query,) = pooling.trainable_variables
+    _, (gradient,) = value_and_gradients(lambda: ops.sum(pooling(noisy, NUM_FRAMES)), [query])
     assert (gradient != 0).all()
 
 
 def test_attention_is_a_mean_weighted_by_the_softmax_of_answers(noisy):
     pooling = make_pooling("attention")
-    (question,) = (ops.convert_to_numpy(variable.value) for variable in pooling.trainable_variables)
-    assert question.shape == (DIM,)
+    (query,) = (ops.convert_to_numpy(variable.value) for variable in pooling.trainable_variables)
+    assert query.shape == (DIM,)
     for found, row, size in zip(pooled(pooling, noisy, NUM_FRAMES), noisy, NUM_FRAMES, strict=True):
-        weights = scipy.special.softmax((row[:size] @ question).astype("float64"))
+        weights = scipy.special.softmax((row[:size] @ query).astype("float64"))
         np.testing.assert_allclose(found, weights @ row[:size], rtol=1e-4, atol=1e-5)
 
 
@@ -279,7 +279,7 @@ def test_a_head_is_pooling_and_an_output_layer(kind, noisy):
     np.testing.assert_allclose(found, pooled(head.pooling, noisy, NUM_FRAMES) @ kernel + bias, rtol=1e-4, atol=1e-5)
 
 
-def test_a_head_over_frames_looks_at_each_by_itself(noisy):
+def test_a_head_over_frames_uses_each_by_itself(noisy):
     head = PooledHead("top", DIM, 3, None, name="phones")
     head.build(None)
     randomized(head)

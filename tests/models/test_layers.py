@@ -19,7 +19,7 @@ def test_layer_norm_equals_keras(shape, scale, value_and_gradients):
     results = []
     for layer in (ours, theirs):
         layer.build((None, 12))
-        randomise(layer)  # in both: first the gain, then the bias
+        randomise(layer)  # in both: first the scale, then the bias
         variables = [inputs, *layer.trainable_variables]
         results.append(value_and_gradients(lambda layer=layer: ops.sum(layer(inputs.value) * upstream), variables))
     np.testing.assert_allclose(

@@ -24,12 +24,14 @@ NUM_TOKENS = {"aa": 5, "bb": 4, "cc": 6}
 IDS = {"aa": 0, "bb": 1, "cc": 2}
 
 
-def recipe_of(tiny_recipe: Recipe, dims: tuple[int, ...] = (16, 12, 20), hears: tuple = (None, None, None)) -> Recipe:
+def recipe_of(
+    tiny_recipe: Recipe, dims: tuple[int, ...] = (16, 12, 20), lateral_inputs: tuple = (None, None, None)
+) -> Recipe:
     """A column of its own width for each of the first languages."""
     languages = list(NUM_TOKENS)[: len(dims)]
     columns = [
-        {"languages": [name], "encoder": {**ENCODER, "dim": dim}, "hears": heard}
-        for name, dim, heard in zip(languages, dims, hears, strict=False)
+        {"languages": [name], "encoder": {**ENCODER, "dim": dim}, "hears": sources}
+        for name, dim, sources in zip(languages, dims, lateral_inputs, strict=False)
     ]
     return tiny_recipe.overridden(
         {
@@ -52,7 +54,7 @@ def batch_of(language: str) -> Batch:
     return Batch(waveforms, np.array([6000, 5000], "int32"), language_ids, tokens([[1, 2], [3, 0]], [2, 1]))
 
 
-def heard(model: MultilingualModel, language: str) -> np.ndarray:
+def logits_of(model: MultilingualModel, language: str) -> np.ndarray:
     batch = batch_of(language)
     return np.asarray(compile_forward(model, [language])(*batch[:3]).values[TRANSCRIPT])
 
@@ -95,9 +97,9 @@ def test_two_columns_equal_loops_over_their_blocks(tiny_recipe: Recipe):
 
 
 @pytest.mark.parametrize("language", ["aa", "bb", "cc"])
-def test_a_language_is_heard_with_its_own_width(tiny_recipe: Recipe, language: str):
+def test_a_language_is_recognised_with_its_own_width(tiny_recipe: Recipe, language: str):
     model = built(recipe_of(tiny_recipe))
-    logits = heard(model, language)
+    logits = logits_of(model, language)
     assert logits.shape[-1] == max(NUM_TOKENS.values())
     assert (logits[..., NUM_TOKENS[language] :] < -1e8).all()
     head = model.heads[TRANSCRIPT].output_layers[language]
@@ -112,7 +114,7 @@ def test_a_language_is_heard_with_its_own_width(tiny_recipe: Recipe, language: s
 def test_training_a_column_leaves_earlier_languages_as_they_were_to_the_bit(tiny_recipe: Recipe):
     recipe = recipe_of(tiny_recipe)
     model = built(recipe)
-    before = {language: heard(model, language) for language in NUM_TOKENS}
+    before = {language: logits_of(model, language) for language in NUM_TOKENS}
     parts = {name: {key: np.array(v) for key, v in part.items()} for name, part in model.parts().items()}
     optimizer = build_optimizer(model, recipe.training, recipe.trained_languages)
     objective = Objective(model.languages, (transcripts(model.languages),), trained=("cc",))
@@ -120,8 +122,8 @@ def test_training_a_column_leaves_earlier_languages_as_they_were_to_the_bit(tiny
     for update in range(3):
         step(batch_of("cc"), 0.05, np.ones(3), update)()
     for language in ("aa", "bb"):
-        np.testing.assert_array_equal(heard(model, language), before[language])
-    assert np.abs(heard(model, "cc") - before["cc"]).max() > 1e-3
+        np.testing.assert_array_equal(logits_of(model, language), before[language])
+    assert np.abs(logits_of(model, "cc") - before["cc"]).max() > 1e-3
     for name, part in model.parts().items():
         same = all(np.array_equal(variable, parts[name][key]) for key, variable in part.items())
         assert same == (name not in ("columns/2", "laterals/2", "heads/cc")), name
@@ -171,21 +173,21 @@ def test_parts_hold_every_weight_once(tiny_recipe: Recipe):
     assert sorted(trained) == sorted(id(v) for name in ("columns/2", "laterals/2") for v in parts[name].values())
 
 
-def test_columns_that_are_switched_off_are_not_heard(tiny_recipe: Recipe):
-    recipe = recipe_of(tiny_recipe, hears=(None, None, [1]))
+def test_columns_that_are_switched_off_have_no_effect(tiny_recipe: Recipe):
+    recipe = recipe_of(tiny_recipe, lateral_inputs=(None, None, [1]))
     model = built(recipe)
-    before = heard(model, "cc")
+    before = logits_of(model, "cc")
     assert {j for lateral in model.encoder.laterals[2] for j in lateral.sources} == {1}
     for variable in model.parts()["columns/0"].values():
         variable.assign(np.array(variable) + 0.1)
-    assert np.abs(heard(model, "cc") - before).max() > 1e-4, "column 1 hears column 0"
-    deaf = built(recipe_of(tiny_recipe, hears=(None, [], [])))
-    assert not any(deaf.encoder.laterals)
-    before = heard(deaf, "cc")
+    assert np.abs(logits_of(model, "cc") - before).max() > 1e-4, "column 1 gets lateral input from column 0"
+    isolated = built(recipe_of(tiny_recipe, lateral_inputs=(None, [], [])))
+    assert not any(isolated.encoder.laterals)
+    before = logits_of(isolated, "cc")
     for name in ("columns/0", "columns/1"):
-        for variable in deaf.parts()[name].values():
+        for variable in isolated.parts()[name].values():
             variable.assign(np.array(variable) + 0.1)
-    np.testing.assert_array_equal(heard(deaf, "cc"), before)
+    np.testing.assert_array_equal(logits_of(isolated, "cc"), before)
 
 
 @pytest.mark.parametrize(
@@ -206,11 +208,11 @@ def test_settings_that_do_not_fit_are_refused(tiny_recipe: Recipe, changes: dict
 def test_a_language_costs_only_the_columns_that_it_needs(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
     model = built(recipe_of(tiny_recipe))
     monkeypatch.setattr(model.encoder.columns[1], "subsampled", None)
-    heard(model, "aa")
+    logits_of(model, "aa")
     with pytest.raises(TypeError):
-        heard(model, "bb")
+        logits_of(model, "bb")
 
 
-def test_languages_of_several_columns_are_not_heard_at_once(tiny_recipe: Recipe):
+def test_languages_of_several_columns_are_not_recognised_at_once(tiny_recipe: Recipe):
     with pytest.raises(ValueError, match="at one tap"):
         built(recipe_of(tiny_recipe))(*batch_of("aa")[:3])

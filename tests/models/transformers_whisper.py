@@ -1,4 +1,4 @@
-"""A tiny Whisper model in the format of Hugging Face's Transformers, and what Transformers hears with it.
+"""A tiny Whisper model in the format of Hugging Face's Transformers, and the output of Transformers with it.
 
     python tests/models/transformers_whisper.py
 
@@ -70,7 +70,7 @@ def write_model(folder: Path, prefix: str = "model.encoder.", num_files: int = 1
     return folder
 
 
-def _heard_by_transformers() -> np.ndarray:
+def _output_of_transformers() -> np.ndarray:
     import torch  # pyright: ignore[reportMissingImports]
     import transformers  # pyright: ignore[reportMissingImports]
 
@@ -81,4 +81,4 @@ def _heard_by_transformers() -> np.ndarray:
 
 
 if __name__ == "__main__":
-    EXPECTED.write_text(json.dumps([[round(float(x), 5) for x in row] for row in _heard_by_transformers()]) + "\n")
+    EXPECTED.write_text(json.dumps([[round(float(x), 5) for x in row] for row in _output_of_transformers()]) + "\n")

@@ -33,7 +33,7 @@ def tested(chosen: Sequence[Mutant], jobs: int, check_first: bool) -> list[Outco
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", help="only faults whose name, symbol or tests hold one of these texts")
-    parser.add_argument("--list", action="store_true", help="only look whether they can all be planted")
+    parser.add_argument("--list", action="store_true", help="only check that they can all be planted")
     parser.add_argument("--trust", action="store_true", help="do not run the tests without a fault first")
     parser.add_argument("--jobs", type=int, default=2, help="how many copies are tested side by side")
     parser.add_argument("--out", type=Path, help="a Markdown file for the table")

@@ -181,7 +181,7 @@ def outcomes(folder: Path, mutants: Iterable[Mutant], check_first: bool = True) 
         unknown = [path for path in tests if path not in passed]
         if check_first and unknown:
             if failed := failing_test(folder, unknown):
-                raise RuntimeError(f"{failed} fails without a fault: mend that first")
+                raise RuntimeError(f"{failed} fails without a fault: fix that first")
             passed |= set(unknown)
         began = time.monotonic()
         with planted(folder / "speech_mtl", mutant):

@@ -73,8 +73,8 @@ def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
     assert build_plan(ramped, examples).ramp == Ramp(1, ramped.training.num_updates - 1, ramped.training.num_updates)
     assert build_plan(ramped, examples, end=40).ramp == Ramp(1, 39, 40)
     batch = next(plan.batches())
-    assert {draw.speed for draw in batch} <= {0.9, 1.1}
-    assert all(draw.snr_db is not None and 10 <= draw.snr_db <= 30 for draw in batch)
-    longest = max(plan.durations_s[draw.language][draw.example] / draw.speed for draw in batch)
+    assert {one.speed for one in batch} <= {0.9, 1.1}
+    assert all(one.snr_db is not None and 10 <= one.snr_db <= 30 for one in batch)
+    longest = max(plan.durations_s[one.language][one.example] / one.speed for one in batch)
     assert longest * len(batch) <= 4
     assert plan.durations_s[0] == pytest.approx(np.asarray(examples[0].num_samples) / 16_000)

@@ -108,7 +108,7 @@ def killed_after(operations: int) -> Iterator[list[bool]]:
 def test_a_checkpoint_is_whole_wherever_writing_it_is_killed(
     model: MultilingualModel, optimizer: FlatOptimizer, tiny_recipe: Recipe, tmp_path: Path, second: int
 ):
-    """A second one with the same number is what a run writes that goes on from the start."""
+    """A second one with the same number is written by a run that resumes from the start."""
     for operations in itertools.count():
         run = Run(tmp_path / str(operations))
         run.write_settings(tiny_recipe)
@@ -180,7 +180,7 @@ def test_nothing_that_is_trained_is_left_out(model: MultilingualModel, run: Run)
     assert saved == {"encoder.safetensors", "aa.safetensors", "bb.safetensors"}
 
 
-def test_what_another_process_has_just_replaced_is_looked_for_again(
+def test_what_another_process_has_just_replaced_is_read_again(
     model: MultilingualModel, optimizer: FlatOptimizer, run: Run, monkeypatch: pytest.MonkeyPatch
 ):
     fill(model, optimizer, 2)
@@ -280,7 +280,7 @@ def test_weights_and_what_gives_them_their_sense_are_those_that_were_saved(tiny_
     Checkpoints(run).load_best(model)
 
 
-def test_a_run_goes_on_that_was_killed_while_it_wrote_the_same_best_weights_again(
+def test_a_run_resumes_that_was_killed_while_it_wrote_the_same_best_weights_again(
     model: MultilingualModel, optimizer: FlatOptimizer, run: Run
 ):
     Checkpoints(run).save_best(model, 2)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from heard import Heard
 from pydantic import BaseModel
+from recorded_screen import RecordedScreen
 
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.decoding.decoder import Decoded
@@ -29,7 +29,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_tokenizer, open_split
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.classes import Classes
-from speech_mtl.targets.tags import Tags
+from speech_mtl.targets.multi_label import MultiLabel
 
 
 @pytest.fixture
@@ -99,10 +99,10 @@ def test_labels_that_training_has_not_are_counted(run: Run):
     path = manifest_path(run.recipe().data.dir, "aa", "dev")
     write_manifest(path, [replace(u, labels=own) for u, own in zip(read_manifest(path), labels, strict=True)])
     recognizer = load_recognizer(run)
-    tasks = [Classes("mood", "mood", ["glad", "sad"], "unknown"), Tags("sounds", "sounds", ["music"], "unknown")]
+    tasks = [Classes("mood", "mood", ["glad", "sad"], "unknown"), MultiLabel("sounds", "sounds", ["music"], "unknown")]
     recognizer.tasks = {task.name: task for task in tasks}
     references = load_references(run.recipe(), "aa", "dev", recognizer)
-    assert references.num_unseen == {"mood": 1, "sounds": 2}
+    assert references.num_out_of_vocabulary == {"mood": 1, "sounds": 2}
     assert {name: column.num_known for name, column in references.examples.targets.items()} == {
         "mood": 1,
         "sounds": 1,
@@ -173,7 +173,7 @@ def test_names_of_manifests_are_short_and_stay_apart(run: Run):
 
 
 def test_an_unfinished_run_is_told(run: Run):
-    screen = Heard()
+    screen = RecordedScreen()
     evaluate(run, ["dev"], ["aa"], screen)
     assert screen.lines[0].startswith(f"warning {run.path} is not finished: update 0 of 4")
 

@@ -113,8 +113,8 @@ class Fake:
     def on_update(self, update, found, rate):
         self.calls.append(("update", update, found.objective, rate, found.norm))
 
-    def on_validation(self, progress, interval, figures, better):
-        self.calls.append(("interval", replace(progress), figures["error"], better))
+    def on_validation(self, progress, interval, metrics, better):
+        self.calls.append(("interval", replace(progress), metrics["error"], better))
         self.intervals.append(interval)
 
     def on_end(self, progress):
@@ -148,7 +148,7 @@ def test_order_of_calls():
     assert fake.closed, "the batches' threads are let go"
 
 
-def test_looks_at_the_end_even_if_the_interval_is_not_full():
+def test_validates_at_the_end_even_if_the_interval_is_not_full():
     fake = Fake([0.5, 0.4, 0.3], num_updates=5)
     fake.run(Progress())
     assert [saved.update for saved, *_ in fake.named("interval")] == [2, 4, 5]
@@ -157,7 +157,7 @@ def test_looks_at_the_end_even_if_the_interval_is_not_full():
 def test_early_stopping():
     fake = Fake([0.5, 0.4, 0.4, 0.45, 0.1], num_updates=100)
     progress = fake.run(Progress())
-    assert progress.update == 8, "after two looks without gain; an equal error is none"
+    assert progress.update == 8, "after two validations without improvement; an equal error is none"
     assert progress.end == 8
     assert (progress.best_error, progress.best_update, progress.looks_without_gain) == (0.4, 4, 2)
     assert [better for *_, better in fake.named("interval")] == [True, True, False, False]
@@ -168,15 +168,15 @@ def test_early_stopping():
 def test_the_cooldown_begins_when_the_error_no_longer_falls():
     fake = Fake([0.5, 0.6, 0.7, 0.4, 0.3, 0.35, 0.2], num_updates=100, cooldown_updates=7)
     progress = fake.run(Progress())
-    assert fake.ends == [100] * 6 + [13] * 7, "two looks without gain, then seven updates"
+    assert fake.ends == [100] * 6 + [13] * 7, "two validations without improvement, then seven updates"
     assert [saved.update for saved, *_ in fake.named("interval")] == [2, 4, 6, 8, 10, 12, 13]
     assert (progress.update, progress.end, progress.best_error, progress.best_update) == (13, 13, 0.2, 13)
     assert fake.named("batches") == [(0,), (6,)], "what comes then may be other speech"
     assert progress.with_patience(2).finished(100)
-    assert not progress.with_patience(3).finished(100), "with more patience training goes on"
+    assert not progress.with_patience(3).finished(100), "with more patience training continues"
 
 
-def test_a_cooldown_goes_on_where_it_was():
+def test_a_cooldown_resumes_where_it_was():
     errors = [0.5, 0.6, 0.7, 0.4, 0.3, 0.35]
     whole, rest = (Fake(own, num_updates=100, cooldown_updates=6) for own in (errors, errors[4:]))
     expected = whole.run(Progress())
@@ -210,7 +210,7 @@ def test_a_gain_starts_patience_anew():
     assert fake.run(Progress()).update == 14
 
 
-def test_goes_on_where_it_was():
+def test_resumes_where_it_was():
     whole, first, second = Fake([0.5, 0.6, 0.4]), Fake([0.5], num_updates=2), Fake([0.6, 0.4])
     expected = whole.run(Progress())
     progress = first.run(Progress())

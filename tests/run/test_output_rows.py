@@ -79,7 +79,7 @@ def searched(run: Run, token: str, key: str, languages: Sequence[str]) -> tuple[
 
 
 def compared(run: Run, model: MultilingualModel, fresh: MultilingualModel, tokenizer: Tokenizer, languages: list[str]):
-    """Looks at each row; returns the languages from which each was copied."""
+    """Checks each row; returns the languages from which each was copied."""
     copied = {}
     now, random = weights(model, tokenizer.language), weights(fresh, tokenizer.language)
     for row, token in enumerate(tokenizer.vocabulary):

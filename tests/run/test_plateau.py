@@ -83,7 +83,7 @@ def test_a_control_that_cannot_learn_is_no_plateau(
     assert stuck_languages(run) == []
 
 
-def test_the_last_look_counts(tmp_path: Path):
+def test_the_last_validation_counts(tmp_path: Path):
     run = Run(tmp_path)
     assert stuck_languages(run) == []
     for line, expected in (('{"update": 1, "on_plateau": ["aa"]}', ["aa"]), ('{"update": 2}', [])):

@@ -8,15 +8,15 @@ import pytest
 
 from speech_mtl.data import manifest as manifest_module
 from speech_mtl.data import sampling
+from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
-from speech_mtl.data.replaced import with_noise, with_shuffled_transcripts
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_json_lines
 from speech_mtl.run.evaluate import load_references
-from speech_mtl.run.held_out import look, trained_splits
+from speech_mtl.run.held_out import check_held_out, trained_splits
 from speech_mtl.run.made_from import sources
 from speech_mtl.run.speech import Split, make_tokenizer, open_split, skipped_by_reason, training_examples
 from speech_mtl.screen import Screen
@@ -115,7 +115,7 @@ def test_a_manifest_is_parsed_once_whatever_is_made_of_it(tiny_recipe: Recipe, m
         split = open_split(recipe, "aa", "train")
         examples = training_examples(recipe, split, targets_of(recipe, split), network())
         trained = trained_splits([split])
-        look([open_split(recipe, "aa", "dev")], trained, None, Screen(quiet=True))
+        check_held_out([open_split(recipe, "aa", "dev")], trained, None, Screen(quiet=True))
         assert 0 < len(examples) < sources([split])["aa train"]["num_lines"] == 12
     assert len(parsed) == len(set(parsed)) > 12, "each line of both manifests"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heard import Heard
 from made_up_targets import model_of
+from recorded_screen import RecordedScreen
 
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
@@ -27,7 +27,7 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import LabelTarget
 
 
-def heard(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
+def recognised(run: Run, recognizer: Recognizer, language: str) -> list[tuple[str, float]]:
     recipe = run.recipe()
     references = load_references(recipe, language, "dev", recognizer)
     return [(h.text, round(h.score, 4)) for h in recognize(recognizer, language, references, recipe.data)[1]]
@@ -55,7 +55,7 @@ def test_heads_are_found_by_name_whatever_the_order(trained: Run, untraced: None
     assert told(origins) == expected | left
     recognizer, original = Recognizer(model, tokenizers, 16_000, Greedy), load_recognizer(trained)
     for language in {"aa", "bb"}.intersection(languages):
-        assert heard(trained, recognizer, language) == heard(trained, original, language)
+        assert recognised(trained, recognizer, language) == recognised(trained, original, language)
 
 
 def test_every_weight_of_both_runs_is_in_the_report(trained: Run):
@@ -146,7 +146,7 @@ def test_own_layers_begin_as_copies_of_shared_ones(trained: Run):
     for name, variable in model.parts()["own/bb"].items():
         np.testing.assert_array_equal(np.array(variable), np.array(shared[name.replace("/bb/", "/", 1)]))
     recognizer = Recognizer(model, trained.tokenizers(), 16_000, Greedy)
-    assert heard(trained, recognizer, "bb") == heard(trained, load_recognizer(trained), "bb")
+    assert recognised(trained, recognizer, "bb") == recognised(trained, load_recognizer(trained), "bb")
 
 
 @pytest.mark.parametrize("adapters", [{"kind": "bottleneck"}, {"kind": "low_rank"}])
@@ -157,7 +157,7 @@ def test_adapters_are_new_and_at_first_change_nothing(trained: Run, adapters: di
         "own/bb": "new",
     }
     recognizer = Recognizer(model, trained.tokenizers(), 16_000, Greedy)
-    assert heard(trained, recognizer, "aa") == heard(trained, load_recognizer(trained), "aa")
+    assert recognised(trained, recognizer, "aa") == recognised(trained, load_recognizer(trained), "aa")
 
 
 def test_trained_adapters_leave_the_shared_encoder_and_others_as_they_are(trained: Run, tmp_path: Path):
@@ -168,7 +168,7 @@ def test_trained_adapters_leave_the_shared_encoder_and_others_as_they_are(traine
         assert all(np.array_equal(before[name][key], after[name][key]) for key in before[name])
     assert not any(np.any(variable) for key, variable in after["own/aa"].items() if key.endswith("/up"))
     assert all(np.any(variable) for key, variable in after["own/bb"].items() if key.endswith("/up"))
-    assert heard(trained, load_recognizer(run), "aa") == heard(trained, load_recognizer(trained), "aa")
+    assert recognised(trained, load_recognizer(run), "aa") == recognised(trained, load_recognizer(trained), "aa")
     _, origins = start_with(run, {"adapters": changes["adapters"]})
     assert all(origin.state == "kept" for origin in origins.values())
 
@@ -227,9 +227,9 @@ def test_what_a_run_has_not_is_new(trained: Run, tmp_path: Path):
     adapted = untrained(trained, tmp_path / "adapted", ADAPTED)
     _, origins = start_with(adapted, {"adapters.languages": None})
     assert {name: origins[name].state for name in ("own/aa", "own/bb")} == {"own/aa": "new", "own/bb": "kept"}
-    deaf = in_columns(trained, 16, 16)
-    deaf["encoder"]["columns"][1]["hears"] = []
-    _, origins = start_with(untrained(trained, tmp_path / "deaf", deaf), in_columns(trained, 16, 16))
+    isolated = in_columns(trained, 16, 16)
+    isolated["encoder"]["columns"][1]["hears"] = []
+    _, origins = start_with(untrained(trained, tmp_path / "isolated", isolated), in_columns(trained, 16, 16))
     assert (origins["columns/1"].state, origins["laterals/1"].state) == ("kept", "new")
 
 
@@ -309,7 +309,7 @@ def test_with_heads_only_the_encoder_stays_to_the_bit(trained: Run, tmp_path: Pa
 
 
 def test_the_report_on_weights_is_a_file_of_the_run(trained: Run, tmp_path: Path):
-    screen = Heard()
+    screen = RecordedScreen()
     run = train(kept_beside(trained), tmp_path / "run", screen)
     assert any("encoder kept; aa kept; bb kept" in line for line in screen.lines)
     assert told([PartOrigin(**row) for row in json.loads(run.start_path.read_text())]) == {

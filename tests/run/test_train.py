@@ -1,4 +1,4 @@
-"""Training as a whole: it learns, each language by its own head; and wherever it is killed, it goes on exactly."""
+"""Training as a whole: it learns, each language by its own head; and wherever it is killed, it resumes exactly."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heard import Heard
+from recorded_screen import RecordedScreen
 
 import speech_mtl.run.train as train_module
 from speech_mtl.backend.step import StepResult
@@ -30,7 +30,7 @@ from speech_mtl.settings.recipe import Recipe
 
 @pytest.fixture(scope="module")
 def memory() -> dict[str, Run]:
-    """Runs that several tests look at."""
+    """runs that several tests use."""
     return {}
 
 
@@ -62,7 +62,7 @@ def test_training_starts_from_another_run_even_if_killed_before_its_first_checkp
         }
     )
     Run(tmp_path / "run").start(recipe, {name: trained.tokenizers()[name] for name in ("bb", "aa")})
-    screen = Heard()
+    screen = RecordedScreen()
     run = train(recipe, tmp_path / "run", screen)
     assert any("encoder kept; bb kept; aa kept" in line for line in screen.lines)
     assert json.loads(run.log_path.read_text())["dev_cer"]["bb"] == pytest.approx(
@@ -98,7 +98,7 @@ def test_a_wrong_source_of_weights_leaves_no_run_behind(tiny_recipe: Recipe, tmp
 
 def test_a_finished_run_is_left_alone(trained: Run):
     before = {path: path.stat().st_mtime_ns for path in trained.path.rglob("*")}
-    screen = Heard()
+    screen = RecordedScreen()
     train(trained.recipe(), trained.path, screen)
     assert screen.lines == [f"{trained.path} is finished: nothing to train."]
     assert {path: path.stat().st_mtime_ns for path in trained.path.rglob("*")} == before
@@ -135,7 +135,7 @@ def test_what_has_no_bearing_on_the_weights_is_no_other_setting(trained: Run, tm
         "data.dir": str(moved),
         "languages.aa.manifests": {"test": str(moved / "bb" / "test.jsonl"), "dev": str(moved / "aa" / "dev.jsonl")},
     }
-    screen = Heard()
+    screen = RecordedScreen()
     run = train(trained.recipe().overridden(changes), tmp_path / "run", screen)
     assert screen.lines == [f"{run.path} is finished: nothing to train."]
     assert run.recipe().data.dir == moved
@@ -145,7 +145,7 @@ def test_what_has_no_bearing_on_the_weights_is_no_other_setting(trained: Run, tm
 def test_a_run_of_a_version_that_wrote_nothing_down_is_taken_and_that_is_said(trained: Run, tmp_path: Path):
     run = Run(shutil.copytree(trained.path, tmp_path / "run"))
     run.made_from_path.unlink()
-    screen = Heard()
+    screen = RecordedScreen()
     train(trained.recipe(), run.path, screen)
     assert any("did not write down what a run was made from" in line for line in screen.lines)
     with pytest.raises(InputError, match="holds a run with other settings"):
@@ -170,7 +170,7 @@ def short(tiny_recipe: Recipe, tmp_path: Path, untraced: None) -> Run:
 
 
 def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short: Run, tmp_path: Path):
-    before, screen = losses(short), Heard()
+    before, screen = losses(short), RecordedScreen()
     recipe = short.recipe().overridden({"training.num_updates": 4})
     rates = {}
     with pytest.MonkeyPatch.context() as patched:
@@ -183,7 +183,7 @@ def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short:
         patched.setattr(RunObserver, "on_update", seen)
         train(recipe, short.path, screen)
     assert f"warning {short.path}: training.num_updates: 2 -> 4" in screen.lines
-    assert "Going on from update 2." in screen.lines
+    assert "Resuming from update 2." in screen.lines
     assert losses(short)[:2] == before
     assert list(rates) == [3, 4]
     cosine = 1e-5 + (1e-2 - 1e-5) * (1 + np.cos(np.pi * (2 - 1) / (4 - 1))) / 2
@@ -197,17 +197,17 @@ def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short:
         train(recipe.overridden({"training.num_updates": 6}), short.path, of_plan=True)
 
 
-def test_a_run_that_stopped_early_goes_on_with_more_patience(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+def test_a_run_that_stopped_early_resumes_with_more_patience(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
     rates = {"training.learning_rate": 1e-9, "training.final_learning_rate": 1e-9}
     at_once = {"training.patience": 1, "training.cooldown_updates": 0, "training.num_updates": 8}
     recipe = tiny_recipe.overridden(rates | at_once)
     run = train(recipe, tmp_path / "run")
     assert run.progress().end == run.progress().update
     assert run.progress().update == 4
-    screen = Heard()
+    screen = RecordedScreen()
     train(recipe.overridden({"training.num_updates": 20}), run.path, screen)
     assert run.progress().update == 4
-    assert "goes on with a larger training.patience" in screen.lines[-1]
+    assert "resumes with a larger training.patience" in screen.lines[-1]
     train(recipe.overridden({"training.patience": 2}), run.path)
     assert run.progress().update == 6
 
@@ -215,7 +215,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(tiny_recipe: Recipe
 # --- Speech that changes
 
 
-def test_a_run_whose_speech_has_changed_is_refused_or_goes_on_if_accepted(short: Run):
+def test_a_run_whose_speech_has_changed_is_refused_or_resumes_if_accepted(short: Run):
     path = manifest_path(short.recipe().data.dir, "bb", "train")
     path.write_text(path.read_text().replace('"abcd"', '"abca"', 1))
     recipe = short.recipe().overridden({"training.num_updates": 4})
@@ -263,11 +263,11 @@ def test_dev_and_test_speech_in_training_is_told_and_refused(
         train(recipe, tmp_path / "run")
     assert "test.jsonl:1 is " in caught.value.received
     assert not (tmp_path / "run").exists()
-    screen = Heard()
+    screen = RecordedScreen()
     run = train(recipe.overridden({"data.allow_leaks": 1.0}), tmp_path / "run", screen)
     assert any(re.match(r"warning aa: \d+ of 30 test utterances .* are in training: ", line) for line in screen.lines)
     assert any(line.startswith("aa dev: all 2 speakers are in training too") for line in screen.lines)
-    screen = Heard()
+    screen = RecordedScreen()
     evaluate(run, ["test"], ["aa"], screen)
     assert any(re.match(r"warning aa: \d+ of 30 test utterances", line) for line in screen.lines)
     assert any(line.startswith("aa test: all 2 speakers are in training too") for line in screen.lines)
@@ -325,7 +325,7 @@ def assert_same_end(run: Run, reference: Run) -> None:
     assert timeless_log(run) == timeless_log(reference)
 
 
-def test_looks_and_the_end_have_the_running_mean_of_the_weights(varied: Recipe, tmp_path: Path, untraced: None):
+def test_validations_and_the_end_have_the_running_mean_of_the_weights(varied: Recipe, tmp_path: Path, untraced: None):
     recipe = varied.overridden({"training.select": "last", "training.num_updates": 4})
     run = train(recipe, tmp_path / "run")
     checkpoint, best = run.path / "checkpoints" / "000004", run.path / "best" / "000004"
@@ -384,9 +384,9 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
     (run.path / "checkpoints" / "000004.tmp" / "encoder.safetensors").write_bytes(b"half")
     life(5, Validation, "__call__")
     assert run.progress().update == 4
-    screen = Heard()
+    screen = RecordedScreen()
     train(varied, run.path, screen)
-    assert "Going on from update 4." in screen.lines
+    assert "Resuming from update 4." in screen.lines
     assert_same_end(run, reference)
     assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["000006"]
     assert (run.path / "checkpoints" / "000006" / "weighting.safetensors").is_file()
@@ -405,7 +405,7 @@ def test_one_bad_file_is_left_out_reported_and_counted(tiny_recipe: Recipe, tmp_
     bad_train, bad_dev = (next(iter(read_manifest(p))) for p in (train_path, train_path.with_name("dev.jsonl")))
     bad_train.audio.write_bytes(b"")
     bad_dev.audio.unlink()
-    screen = Heard()
+    screen = RecordedScreen()
     run = train(tiny_recipe.overridden({"training.num_updates": 1}), tmp_path / "run", screen)
     assert any(line.startswith("warning") and "Warm-up takes 2 of 1 updates" in line for line in screen.lines)
     assert any(line.startswith("aa: 11 utterances") and line.endswith("left out: 1 empty") for line in screen.lines)
@@ -436,7 +436,7 @@ def test_dev_transcripts_without_any_text_are_refused(tiny_recipe: Recipe, tmp_p
         train(tiny_recipe, tmp_path / "run")
 
 
-def test_a_run_goes_on_though_the_recipe_lists_its_languages_in_another_order(
+def test_a_run_resumes_though_the_recipe_lists_its_languages_in_another_order(
     tiny_recipe: Recipe, tmp_path: Path, untraced: None
 ):
     recipe = tiny_recipe.overridden({"training.num_updates": 2})

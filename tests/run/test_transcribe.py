@@ -15,8 +15,8 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.classes import Classes
-from speech_mtl.targets.frame_tags import FrameTags
-from speech_mtl.targets.number import Number
+from speech_mtl.targets.frame_multi_label import FrameMultiLabel
+from speech_mtl.targets.regression import Regression
 
 
 @pytest.fixture
@@ -122,8 +122,8 @@ def test_a_language_without_an_output_layer_is_named_with_those_there_are(run: R
 def test_labels_are_told_as_words():
     tasks = {
         "emotion": Classes("emotion", "emotion", ["calm", "angry"]),
-        "age": Number("age", "age", mean=30.0, deviation=10.0),
-        "sounds": FrameTags("sounds", "sounds", ["voiced"]),
+        "age": Regression("age", "age", mean=30.0, deviation=10.0),
+        "sounds": FrameMultiLabel("sounds", "sounds", ["voiced"]),
     }
     labels = {"emotion": np.array([0.1, 0.4]), "age": np.array([0.5]), "sounds": np.ones((7, 1))}
     assert label_values(tasks, Hypothesis("x", "aa", "abc", -1.0, labels)) == {"emotion": "angry", "age": 35.0}
@@ -151,7 +151,7 @@ def test_transcripts_of_two_files_never_take_one_place(names: tuple[str, str]):
 
 
 def test_transcripts_that_are_there_are_not_replaced(tmp_path: Path):
-    (tmp_path / "x.srt").write_text("mended by hand")
+    (tmp_path / "x.srt").write_text("fixed by hand")
     with pytest.raises(InputError, match="would replace another") as caught:
         transcript_paths([Path("x.wav")], tmp_path, "srt")
     assert "x.srt, which is there already" in caught.value.received

@@ -57,7 +57,7 @@ def takes(one: TypeAdapter, value: object) -> bool:
 NUMBERS = [name for name, (kind, _) in FIELDS.items() if kind in (int, float)]
 
 
-def test_all_sections_are_looked_at():
+def test_all_sections_are_checked():
     assert len(NUMBERS) > 80
     assert {"Recipe.seed.0", "AugmentSettings.speeds.0", "FixedWeightingSettings.weights.1"} <= set(NUMBERS)
 

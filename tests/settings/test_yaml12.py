@@ -13,7 +13,7 @@ from speech_mtl.settings.yaml12 import Lines, parse_yaml, yaml_text
 
 
 def parsed(text: str, lines: Lines | None = None):
-    return parse_yaml(text, lambda line: f"a.yaml:{line}", "mend it", lines)
+    return parse_yaml(text, lambda line: f"a.yaml:{line}", "fix it", lines)
 
 
 def refused(text: str) -> InputError:

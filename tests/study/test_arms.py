@@ -208,7 +208,7 @@ def test_middle_shares_neither_the_lowest_nor_the_highest_layer():
     assert (only.recipe.sharing.kind, list(only.recipe.languages)) == ("middle", ["aa", "bb", "cc"])
 
 
-def test_joint_finetune_goes_on_with_the_target_from_all_languages():
+def test_joint_finetune_resumes_with_the_target_from_all_languages():
     first, second = stages("joint_finetune")
     assert list(first.recipe.languages) == ["aa", "bb", "cc"]
     assert first.recipe.target == "bb"

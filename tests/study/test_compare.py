@@ -1,4 +1,4 @@
-"""A comparison, stopped in the middle and started again; every test looks at the same one."""
+"""A comparison, stopped in the middle and started again; all tests use the same one."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import get_type_hints
 
 import jiwer
 import pytest
-from heard import Heard
+from recorded_screen import RecordedScreen
 
 import speech_mtl.run.evaluate as evaluate_module
 from speech_mtl.errors import InputError
@@ -188,8 +188,8 @@ def test_curves_are_those_of_the_log_and_the_protocol_is_that_of_the_recipe(comp
     curves = json.loads((compared.folder / "curves.json").read_text())["learning"]
     assert Counter(one["run"] for one in curves) == Counter(set(compared.trained))
     for one in curves:
-        (look,) = map(json.loads, (compared.folder / "runs" / one["run"] / "log.jsonl").read_text().splitlines())
-        assert one["errors"] == [round(fmean(look["dev_cer"].values()), 4)]
+        (validation,) = map(json.loads, (compared.folder / "runs" / one["run"] / "log.jsonl").read_text().splitlines())
+        assert one["errors"] == [round(fmean(validation["dev_cer"].values()), 4)]
         assert (one["updates"], one["best"], one["stopped"]) == ([2], 2, False)
         assert (one["budget_s"] is None) == (one["run"] == "pretrain-seed0")
     assert json.loads((compared.folder / "provenance.json").read_text())["protocol"] == "equal_speech"
@@ -234,7 +234,7 @@ def test_a_run_is_evaluated_again_after_its_weights_or_its_test_set_have_changed
 
 def test_runs_made_from_other_transcripts_are_neither_taken_for_the_new_ones_nor_lost(compared: Compared):
     manifest = compared.recipe.data.dir / "aa" / "train.jsonl"
-    content, before, screen = manifest.read_bytes(), compared.times(), Heard()
+    content, before, screen = manifest.read_bytes(), compared.times(), RecordedScreen()
     try:
         manifest.write_bytes(content.replace(b'"text": "', b'"text": "a'))
         with pytest.raises(InputError, match="was made from has changed since") as caught:
@@ -295,17 +295,19 @@ def test_the_report_lies_beside_the_rows(compared: Compared):
         (arm, round(row["budget_s"], 6)) for row in compared.rows[::4] for arm in ("alone", "pretrain_finetune")
     ]
     worth = json.loads((compared.folder / "efficiency.json").read_text())
-    assert bool(worth) != ("auxiliary languages save cannot be said: " in (compared.folder / "report.md").read_text())
+    assert bool(worth) != (
+        "auxiliary languages save are not available: " in (compared.folder / "report.md").read_text()
+    )
 
 
-def test_what_was_heard_is_that_of_the_runs(compared: Compared):
+def test_hypotheses_are_those_of_the_runs(compared: Compared):
     (test_set,) = read_test_sets(compared.folder / "hypotheses.jsonl")
     assert (test_set.language, set(test_set.speakers)) == ("aa", {"s0", "s1"})
     assert len(test_set.hypotheses) == 4
     for row in compared.rows:
         if row["split"] == "test":
-            heard = test_set.hypotheses[Model(row["arm"], row["budget_s"], row["seed"])]
-            assert row["cer"] == pytest.approx(jiwer.cer(test_set.references, heard))
+            hypotheses = test_set.hypotheses[Model(row["arm"], row["budget_s"], row["seed"])]
+            assert row["cer"] == pytest.approx(jiwer.cer(test_set.references, hypotheses))
 
 
 @pytest.mark.parametrize(

@@ -31,17 +31,17 @@ def spoken_s(recipe: Recipe, language: str, *splits: str) -> float:
 
 
 def test_time_is_that_of_all_parts_of_a_run(tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Of the start, of updates, of looks at validation sets with their checkpoints, and of the test."""
+    """Of the start, of updates, of validations with their checkpoints, and of the test."""
     tried = []
     monkeypatch.setattr(estimate, "_tried", lambda recipe: (tried.append(recipe), (SPEED, 7))[1])
     changes = {"compare.arms": ["alone", "pretrain_finetune"], "compare.seeds": [0, 1], "training.num_updates": 5}
     recipe = tiny_recipe.overridden(changes)
     runs, size, _ = costs(plan_comparison(recipe, tmp_path / "out"))
-    look = {name: 2 * spoken_s(recipe, name, "dev") + 1 for name in ("aa", "bb")}
+    validation = {name: 2 * spoken_s(recipe, name, "dev") + 1 for name in ("aa", "bb")}
     test = 10 + 2 * spoken_s(recipe, "aa", "dev", "test")
-    alone = 100 + 10 + 5 * 1000 + 3 * look["aa"] + test
-    pretrain = 100 + 10 + 2 * 1000 + look["bb"]  # is not tested
-    finetune = 100 + 10 + 2 * 1000 + look["aa"] + test
+    alone = 100 + 10 + 5 * 1000 + 3 * validation["aa"] + test
+    pretrain = 100 + 10 + 2 * 1000 + validation["bb"]  # is not tested
+    finetune = 100 + 10 + 2 * 1000 + validation["aa"] + test
     by_name = {"alone": alone, "pretrain": pretrain, "pretrain_finetune": finetune}
     assert len(runs) == 6
     for run in runs:

@@ -81,9 +81,11 @@ def test_a_damaged_file_that_only_tells_of_a_run_is_named_and_left_out(
         assert found[-1] == {UNKNOWN: 1}
 
 
-def test_a_log_whose_looks_differ_gives_the_curves_that_there_are(plan: Plan):
-    looks = [LOG, LOG | {"update": 4, "weight": {"aa": 2.0, "bb": 1.0}, "train_loss": {"aa": 1.0}}]
-    write_text(plan.run_path("run") / "log.jsonl", "".join(json_text(look, indent=None) for look in looks))
+def test_a_log_whose_validations_differ_gives_the_curves_that_there_are(plan: Plan):
+    validations = [LOG, LOG | {"update": 4, "weight": {"aa": 2.0, "bb": 1.0}, "train_loss": {"aa": 1.0}}]
+    write_text(
+        plan.run_path("run") / "log.jsonl", "".join(json_text(validation, indent=None) for validation in validations)
+    )
     curves, _, _ = gather_curves(plan, plan.cells, pytest.fail)
     assert [(one.task, one.updates, one.losses, one.weights) for one in curves] == [
         ("aa", [2, 4], [1.0, 1.0], [1.0, 2.0]),
@@ -92,11 +94,13 @@ def test_a_log_whose_looks_differ_gives_the_curves_that_there_are(plan: Plan):
 
 
 def trained_run(folder: Path, name: str, errors: list[dict[str, float]], stopped: bool, best: int) -> None:
-    """A run that looked at its dev sets every ten updates; its best weights are those of a look."""
+    """A run with a validation every ten updates; its best weights are those of one."""
     run, progress = Run(folder / name), Progress(update=10 * len(errors), best_update=best)
     progress.end = progress.update if stopped else None
-    looks = [json_text({"update": 10 * number, "dev_cer": cers}, indent=None) for number, cers in enumerate(errors, 1)]
-    write_text(run.log_path, "".join(looks))
+    validations = [
+        json_text({"update": 10 * number, "dev_cer": cers}, indent=None) for number, cers in enumerate(errors, 1)
+    ]
+    write_text(run.log_path, "".join(validations))
     write_text(run.path / "checkpoints" / f"{progress.update:06d}" / "progress.json", json_text(progress))
     (run.path / "best" / f"{best:06d}").mkdir(parents=True)
 
@@ -131,10 +135,12 @@ def test_learning_curves_are_of_every_run_once_and_stages_with_the_target_follow
 
 
 @pytest.mark.parametrize("number", [1, 2, MOST_POINTS - 1, MOST_POINTS, MOST_POINTS + 1, 119, 120, 1000, 1003])
-def test_a_learning_curve_keeps_its_best_and_last_look(tiny_recipe: Recipe, tmp_path: Path, number: int):
+def test_a_learning_curve_keeps_its_best_and_last_validation(tiny_recipe: Recipe, tmp_path: Path, number: int):
     cell = Cell("aa", Arm("alone"), 60.0, 0, ("run",))
     best = max(1, number // 3)
-    trained_run(tmp_path, "run", [{"aa": 1 / look} for look in range(1, number + 1)], stopped=True, best=10 * best)
+    trained_run(
+        tmp_path, "run", [{"aa": 1 / validation} for validation in range(1, number + 1)], stopped=True, best=10 * best
+    )
     plan = Plan([cell], {"run": Stage("run", tiny_recipe)}, tmp_path)
     (curve,) = gather_learning(plan, [cell], pytest.fail)
     assert min(number, MOST_POINTS // 2) <= len(curve.updates) <= MOST_POINTS

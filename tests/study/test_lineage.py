@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from heard import Heard
+from recorded_screen import RecordedScreen
 
 from speech_mtl.run import made_from
 from speech_mtl.run.checkpoint import write_contents
@@ -37,13 +37,13 @@ def test_texts_of_another_tokeniser_are_not_compared(trained: Run, with_settings
 
 def test_languages_that_the_youngest_run_has_not_are_left_out(trained: Run, with_settings: Callable):
     last = with_settings("last", {"init_from": str(trained.path), "languages": {"bb": {}}})
-    screen = Heard()
+    screen = RecordedScreen()
     assert growth(write_forgetting(last, "dev", 100, screen)) == {(1, "bb"): None, (2, "bb"): 0}
     assert any("aa: left out" in line for line in screen.lines)
 
 
 def test_a_start_with_other_weights_is_told(trained: Run, with_settings: Callable, monkeypatch: pytest.MonkeyPatch):
-    last, screen = with_settings("last", {"init_from": str(trained.path)}), Heard()
+    last, screen = with_settings("last", {"init_from": str(trained.path)}), RecordedScreen()
     monkeypatch.setattr(made_from, "weights_digest", lambda _: "of old")
     made_from.write_made_from(last, last.recipe(), [])
     write_forgetting(last, "dev", 100, screen)

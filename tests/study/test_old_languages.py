@@ -47,7 +47,7 @@ def test_what_each_arm_forgets(
     assert sizes["adapters"].trained == sizes["adapters"].own < sizes["adapters"].total / 2
     assert sizes["progressive"].total > 2 * sizes["pretrain_finetune"].total * 0.8
     loaded = report.load(folder / "out")
-    assert report.figures_of(loaded.summary) == report.figures_of(results.summary)
+    assert report.json_files(loaded.summary) == report.json_files(results.summary)
     refuse_drift(loaded, folder / "out")
     monkeypatch.setattr("speech_mtl.study.compare.MOST_ARMS_ACROSS", 3)
     lines = comparison_text(results).splitlines()

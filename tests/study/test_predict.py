@@ -23,7 +23,7 @@ WRONG = {"alone": (160, 80, 40), "joint": (80, 60, 50), "heads": (40, 80, 120), 
 """Letters of 400 that are wrong with 10, 20, 40 minutes and so on."""
 
 
-def heard(text: str, place: int, wrong: int) -> str:
+def distorted(text: str, place: int, wrong: int) -> str:
     num = wrong // 80 + (place < wrong % 80)
     return "x" * num + text[num:]
 
@@ -38,7 +38,7 @@ def results(wrong: dict[str, tuple[int, ...]] = WRONG, language: str = "cs", see
         for place, number in enumerate(numbers)
         for seed in seeds
     ):
-        texts = [heard(text, i, number) for i, text in enumerate(references)]
+        texts = [distorted(text, i, number) for i, text in enumerate(references)]
         test_set.add(model, test_set.ids, texts)
         rows.append(
             {

@@ -35,8 +35,10 @@ def target_updates(stage: Stage) -> float:
         return number
     share = 1 - REHEARSED if stage.start else SHARE
     ramp = Ramp(1, number - COOLDOWN, number) if recipe.data.ramp_to_target else None
-    plan = TrainingPlan({0: np.ones(9), 1: np.ones(9)}, 1.0, 1.0, 0, given_shares={1: share}, ramp=ramp, pool_batches=1)
-    return sum(plan.shares(update)[1] for update in range(number))
+    plan = TrainingPlan(
+        {0: np.ones(9), 1: np.ones(9)}, 1.0, 1.0, 0, given_fractions={1: share}, ramp=ramp, pool_batches=1
+    )
+    return sum(plan.fractions(update)[1] for update in range(number))
 
 
 ONE_TARGET = [arm for arm in ARMS if arm != "multilingual"]

@@ -1,4 +1,4 @@
-"""A folder of results: written, read back, refused when it is not whole, and kept in step with its figures."""
+"""A folder of results: written, read back, refused when it is not whole, and kept in step with its numbers."""
 
 import json
 from dataclasses import asdict, replace
@@ -16,7 +16,7 @@ from speech_mtl.scoring.rows import measured_row
 from speech_mtl.study import results as report
 from speech_mtl.study.arms import ARMS
 from speech_mtl.study.compare import comparison_text
-from speech_mtl.study.results import Results, figures_of
+from speech_mtl.study.results import Results, json_files
 from speech_mtl.study.statistics.analysis import has_tasks, is_transfer_map
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, write_test_sets
 from speech_mtl.study.statistics.rows import CONTROLS, Arm, Origin
@@ -26,10 +26,10 @@ REFERENCES = ["ab cd", "ef gh", "ij", "kl mn op"] * 5
 
 
 def row(arm: Arm, budget_s: float, test_set: TestSet) -> Any:
-    heard = test_set.hypotheses[Model(arm, budget_s, 0)]
+    hypotheses = test_set.hypotheses[Model(arm, budget_s, 0)]
     return {
         **{"recipe": "r", "arm": arm, "budget_s": budget_s, "seed": 0},
-        **measured_row(test_set.language, "test", score(test_set.references, heard)),
+        **measured_row(test_set.language, "test", score(test_set.references, hypotheses)),
         **{"num_updates": 5, "num_parameters": 9, "wall_time_s": 2.0},
     }
 
@@ -43,8 +43,8 @@ def results() -> Results:
     test_set = TestSet("cs", True, [str(i) for i in range(20)], [None] * 20, list(REFERENCES))
     rows = []
     for arm, budget_s, wrong in (("alone", 600.0, 8), ("alone", 1200.0, 2), ("joint", 600.0, 4)):
-        heard = ["x" + text[1:] if i < wrong else text for i, text in enumerate(REFERENCES)]
-        test_set.add(Model(Arm(arm), budget_s, 0), test_set.ids, heard)
+        hypotheses = ["x" + text[1:] if i < wrong else text for i, text in enumerate(REFERENCES)]
+        test_set.add(Model(Arm(arm), budget_s, 0), test_set.ids, hypotheses)
         rows.append(row(Arm(arm), budget_s, test_set))
     return Results(origin(200), rows, [test_set])
 
@@ -192,7 +192,7 @@ def test_effort_and_pretraining_come_from_rows_and_curves(tmp_path: Path):
     assert [(one.arm, one.budget_s, one.pretraining, one.cer) for one in summary.after_pretraining] == [
         (row["arm"], row["budget_s"], 0.4, row["cer"]) for row in found.rows
     ]
-    assert [row["effort"] for row in json.loads(figures_of(summary)["arms.json"])] == [asdict(took)] * 3
+    assert [row["effort"] for row in json.loads(json_files(summary)["arms.json"])] == [asdict(took)] * 3
 
 
 def test_commands_are_kept_once_each_and_in_order(folder: Path):

@@ -164,7 +164,7 @@ def press_ctrl_c(first: subprocess.Popen) -> None:
 
 @pytest.mark.parametrize("end", [kill, press_ctrl_c])
 def test_processes_end_when_the_first_one_is_ended(tmp_path: Path, end: Callable):
-    """Else a run would go on unseen, and its folder stay locked."""
+    """Else a run would continue unseen, and its folder stay locked."""
     (tmp_path / "main.py").write_text(MAIN)
     variables = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     first = subprocess.Popen([sys.executable, tmp_path / "main.py"], env=variables, start_new_session=True)

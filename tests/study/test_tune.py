@@ -87,7 +87,7 @@ def test_a_finished_search_trains_nothing_more(made_up, tmp_path):
     assert again.trained == []
 
 
-def test_a_stopped_search_goes_on_with_the_trial_it_was_in(made_up, tmp_path):
+def test_a_stopped_search_resumes_with_the_trial_it_was_in(made_up, tmp_path):
     first = made_up(Runs(stop_at=2))
     with pytest.raises(KeyboardInterrupt):
         tune(recipe(), tmp_path)
@@ -110,7 +110,7 @@ def test_bayesian_search_stays_in_its_range_and_ends(made_up, tmp_path):
     assert abs(tuned["best"]["weights"]["aa"] - 2) < 0.5
     later = [abs(weight - 2) for weight in tried[15:]]
     earlier = [abs(weight - 2) for weight in tried[:10]]
-    assert sum(later) / len(later) < sum(earlier) / len(earlier), "it learns where to look"
+    assert sum(later) / len(later) < sum(earlier) / len(earlier), "it learns where to sample"
 
 
 def test_a_stopped_bayesian_search_does_not_draw_the_same_again(made_up, tmp_path):
@@ -210,7 +210,7 @@ def test_more_trials_and_other_words_are_no_other_settings(made_up, tmp_path):
     assert tuned["about"] == "Beeps."
 
 
-def test_a_search_of_an_earlier_version_goes_on(made_up, tmp_path):
+def test_a_search_of_an_earlier_version_resumes(made_up, tmp_path):
     """It has a note of what is searched, and of no other settings."""
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
     study = optuna.create_study(study_name="weights", storage=storage)

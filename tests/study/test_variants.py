@@ -191,8 +191,8 @@ def test_a_comparison_of_tasks_and_its_report(tiny_recipe: Recipe, tmp_path: Pat
     loaded = report.load(tmp_path / "out")
     assert loaded == results
     refuse_drift(loaded, tmp_path / "out")
-    figures = tmp_path / "out" / "tasks.json"
-    figures.write_text(figures.read_text(encoding="utf-8").replace("0.", "1.", 1), encoding="utf-8")
+    numbers = tmp_path / "out" / "tasks.json"
+    numbers.write_text(numbers.read_text(encoding="utf-8").replace("0.", "1.", 1), encoding="utf-8")
     with pytest.raises(InputError, match="differs from the results"):
         refuse_drift(loaded, tmp_path / "out")
     page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.special
 
-from speech_mtl.targets.frame_tags import ENDS
+from speech_mtl.targets.frame_multi_label import ENDS
 
 TIMES_S = np.array([0.1, 0.2, 0.3, 0.45, 0.6])
 """Where the frames of the examples lie, for tasks over frames."""

@@ -12,9 +12,9 @@ from target_cases import CASES, NAN, TIMES_S
 
 from speech_mtl.settings.tasks import LabelTaskSection
 from speech_mtl.targets.classes import Classes
-from speech_mtl.targets.frame_tags import ENDS, FrameTags, Segments
-from speech_mtl.targets.number import Number
-from speech_mtl.targets.tags import Tags
+from speech_mtl.targets.frame_multi_label import ENDS, FrameMultiLabel, Segments
+from speech_mtl.targets.multi_label import MultiLabel
+from speech_mtl.targets.regression import Regression
 from speech_mtl.targets.target import LabelError, LabelTarget
 
 ops: Any = keras.ops  # whose annotations admit strings and None
@@ -154,7 +154,7 @@ def test_what_is_unknown_is_no_error(kind):
 
 
 @every_kind
-def test_what_is_heard_has_the_form_of_a_label(kind):
+def test_what_is_decoded_has_the_form_of_a_label(kind):
     """Apart from the ends of the frames, which the outputs do not have."""
     case, task = CASES[kind], make(kind)
     for expected, said in zip(case.values, case.perfect(known_values(kind)), strict=True):
@@ -209,8 +209,8 @@ def test_accuracy_equals_sklearn():
     task = Classes("mood", "mood", ["a", "b", "c"])
     outputs, values = generator.normal(size=(50, 3)), generator.integers(0, 3, 50).astype("float32")
     values[40:] = NAN
-    heard = [task.decode(one) for one in outputs[:40]]
-    expected = metrics.accuracy_score([task.classes[int(value)] for value in values[:40]], heard)
+    decoded = [task.decode(one) for one in outputs[:40]]
+    expected = metrics.accuracy_score([task.classes[int(value)] for value in values[:40]], decoded)
     assert 0.1 < expected < 0.9
     assert added_up(task, outputs, values) == pytest.approx(expected)
 
@@ -220,7 +220,7 @@ def test_mean_absolute_error_equals_sklearn():
     metrics = pytest.importorskip("sklearn.metrics")
     generator = np.random.default_rng(0)
     ages = generator.normal(40, 12, 50)
-    task = Number.from_labels("age", "age", ages.tolist())
+    task = Regression.from_labels("age", "age", ages.tolist())
     outputs = generator.normal(size=(50, 1))
     values = np.array([task.encode_label(age) for age in ages])
     values[40:] = NAN
@@ -229,12 +229,12 @@ def test_mean_absolute_error_equals_sklearn():
     assert added_up(task, outputs, values) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", [Tags, FrameTags])
+@pytest.mark.parametrize("kind", [MultiLabel, FrameMultiLabel])
 def test_f1_equals_sklearn(kind):
     """Micro-averaged over the known entries, of utterances or of all their frames."""
     metrics = pytest.importorskip("sklearn.metrics")
     generator = np.random.default_rng(0)
-    shape = (20, 7, 3) if kind is FrameTags else (20, 3)
+    shape = (20, 7, 3) if kind is FrameMultiLabel else (20, 3)
     outputs, values = generator.normal(size=shape), generator.integers(0, 2, shape).astype("float32")
     values[generator.uniform(size=shape) < 0.3] = NAN
     known = ~np.isnan(values)
@@ -280,8 +280,8 @@ def test_tags_that_training_does_not_have(kind, label, values):
     ],
 )
 def test_what_names_something_unseen(kind, seen, unseen):
-    assert not make(kind).names_unseen(seen)
-    assert unseen is None or make(kind).names_unseen(unseen)
+    assert not make(kind).has_out_of_vocabulary(seen)
+    assert unseen is None or make(kind).has_out_of_vocabulary(unseen)
 
 
 def test_few_classes_are_named_in_messages():

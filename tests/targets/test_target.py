@@ -13,12 +13,12 @@ from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.settings.tasks import LabelTaskSection
 from speech_mtl.targets.classes import Classes
-from speech_mtl.targets.frame_tags import FrameTags
-from speech_mtl.targets.number import Number
-from speech_mtl.targets.tags import Tags
+from speech_mtl.targets.frame_multi_label import FrameMultiLabel
+from speech_mtl.targets.multi_label import MultiLabel
+from speech_mtl.targets.regression import Regression
 
 TARGETS: dict[str, Any] = {kind: settings.member() for kind, settings in LabelTaskSection.kinds().items()}
-FRAMES = FrameTags("phones", "phones", ["nasal", "voiced"])
+FRAMES = FrameMultiLabel("phones", "phones", ["nasal", "voiced"])
 
 
 def utterance(number: int = 0, **fields: Any) -> Utterance:
@@ -41,9 +41,9 @@ def test_what_is_unknown_is_not_encoded():
 @pytest.mark.parametrize(
     ("task", "label"),
     [
-        (Tags("x", "mood", ["music"]), {"music": None}),
-        (Tags("x", "mood", ["music"]), {}),
-        (FrameTags("x", "mood", ["voiced"]), {"end_s": [0.1, 0.2], "voiced": [None, None]}),
+        (MultiLabel("x", "mood", ["music"]), {"music": None}),
+        (MultiLabel("x", "mood", ["music"]), {}),
+        (FrameMultiLabel("x", "mood", ["voiced"]), {"end_s": [0.1, 0.2], "voiced": [None, None]}),
         (Classes("x", "mood", ["sad", "happy"], unseen="unknown"), "calm"),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_label_names_the_line_of_its_manifest(tmp_path):
     ]
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        Number.from_utterances("age", "age", read_manifest(path))
+        Regression.from_utterances("age", "age", read_manifest(path))
     assert caught.value.problem == f"{path}:3: the label 'age' is not one of the task 'age'"
 
 

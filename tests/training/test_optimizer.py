@@ -145,7 +145,7 @@ def test_a_group_whose_rate_is_0_does_not_change_and_has_no_part_in_the_norm(kin
 
 @every_kind
 def test_state_goes_by_name(kind: str):
-    """Saved from one order of weights and set in another, training goes on alike."""
+    """Saved from one order of weights and set in another, training continues alike."""
     first = make_weights()
     optimizer = make(kind, first)
     for step in range(3):

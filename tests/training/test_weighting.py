@@ -20,7 +20,7 @@ from speech_mtl.settings.training import (
     WeightingSettings,
 )
 from speech_mtl.targets.classes import Classes
-from speech_mtl.targets.number import Number
+from speech_mtl.targets.regression import Regression
 from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.weighting import Fixed, RandomWeights, Weighting
 
@@ -29,7 +29,7 @@ Uncertainty = partial(usual, UncertaintyWeightingSettings)
 DynamicWeightAverage = partial(usual, DynamicWeightAverageSettings)
 GradNorm = partial(usual, GradNormSettings)
 CtcDro = partial(usual, CtcDroSettings)
-MOOD, AGE = Classes("mood", "mood", ["sad", "happy"]), Number("age", "age", 40.0, 10.0)
+MOOD, AGE = Classes("mood", "mood", ["sad", "happy"]), Regression("age", "age", 40.0, 10.0)
 OBJECTIVE = Objective(("aa", "bb"), (transcripts(), MOOD, AGE))
 TWO = Objective(("aa",), (transcripts(["aa"]), MOOD))
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -111,7 +111,7 @@ def test_asking_for_weights_changes_nothing(kind):
 
 @every_kind
 @pytest.mark.parametrize("start", [0, 1, 8, 13])
-def test_goes_on_from_its_state(kind, start):
+def test_resumes_from_its_state(kind, start):
     """A copy restored from a file has the same weights ever after."""
     batches, weighting = made_up_batches(), make(kind)
     run(weighting, batches[:start])
@@ -132,7 +132,7 @@ def test_what_depends_on_batches_has_a_state(kind):
 @every_kind
 def test_what_training_has_nothing_of_has_no_part(kind):
     """The others have the weights that they have without it."""
-    tasks = (*OBJECTIVE.targets, Number("size", "size", 40.0, 10.0))
+    tasks = (*OBJECTIVE.targets, Regression("size", "size", 40.0, 10.0))
     partly = usual(KINDS[kind], Objective(("aa", "xx", "bb"), tasks, known=OBJECTIVE.names), **ARGUMENTS.get(kind, {}))
     batches = made_up_batches()
     found = run(partly, [Observed(*(np.insert(array, [1, 4], 0.0) for array in vars(one).values())) for one in batches])
@@ -376,7 +376,7 @@ def test_ctc_dro_without_transcripts():
     assert weighting.weights(1).tolist() == [1.0] * 4
 
 
-def test_ctc_dro_goes_on_where_languages_that_are_not_learned_had_a_share():
+def test_ctc_dro_resumes_where_languages_that_are_not_learned_had_a_share():
     """As they had in states of earlier versions."""
     weighting = CtcDro(Objective(("aa", "bb", "cc"), (transcripts(["aa", "bb", "cc"]),), known=("aa", "cc")))
     weighting.set_state({"shares": np.full(3, 1 / 3), "sums": np.zeros(3), "seconds": np.zeros(3)})
@@ -386,7 +386,7 @@ def test_ctc_dro_goes_on_where_languages_that_are_not_learned_had_a_share():
     assert weights[[0, 2]].sum() == pytest.approx(2.0)
 
 
-def test_ctc_dro_looks_at_the_loss_of_a_second():
+def test_ctc_dro_uses_the_loss_of_a_second():
     """Twice as much of the same speech changes nothing; twice the `duration_s` doubles the step."""
     short, long = CtcDro(OBJECTIVE, duration_s=50.0), CtcDro(OBJECTIVE, duration_s=50.0)
     short.observe(seen([60.0, 10.0, 0, 0], seconds=[2.0, 1.0, 0, 0]))

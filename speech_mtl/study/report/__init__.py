@@ -1,1 +1,1 @@
-"""What a comparison found, as a page and as Markdown with plots, to be sent to others."""
+"""Report of a comparison, as an HTML page and as Markdown with plots."""

@@ -1,4 +1,4 @@
-"""What a report is made of. The page and the Markdown show the same blocks in the same order."""
+"""Blocks of a report. The page and the Markdown show the same blocks in the same order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,14 +93,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What was typed."""
+    """The command lines."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """What was said and heard, word by word."""
+    """Reference and hypothesis, word by word."""
 
     heading: str
     language: str
@@ -120,7 +120,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole report; `answer`: the result in plain words, `about`: what has to be said about the data."""
+    """A whole report; `answer`: the result in a sentence, `about`: notes on the data."""
 
     title: str
     subtitle: str

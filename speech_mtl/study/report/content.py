@@ -46,7 +46,7 @@ Plots = Mapping[str, Plot]
 
 
 def make_report(summary: Summary, plots: Plots) -> Report:
-    """All that a report says; `plots` are those of `make_plots`."""
+    """Makes the content of a report; `plots` are those of `make_plots`."""
     of_target = bool(summary.arms) or not (summary.transfer or summary.tasks)
     beside_alone = not summary.tasks or any(one.reduction is not None for one in summary.arms)
     predictions = summary.predictions
@@ -73,7 +73,7 @@ def make_report(summary: Summary, plots: Plots) -> Report:
         title=f"Recipe {summary.origin.recipe}, {_what(summary)}",
         subtitle=_subtitle(summary),
         answer=words.answer(summary),
-        about=summary.origin.about.strip() or "The recipe does not say what speech this is.",
+        about=summary.origin.about.strip() or "The recipe does not describe the speech.",
         sections=[Section(title, blocks) for title, blocks in shown.items() if blocks],
     )
 
@@ -121,13 +121,13 @@ def _arms(summary: Summary, plots: Plots) -> list[Block]:
     if not summary.arms:
         return [Paragraph("No arm was measured.")]
     units = f"{summary.num_resampled:,} {summary.resampled}{'' if summary.num_resampled == 1 else 's'}"
-    drawn = f"Intervals come from drawing the {units} of the test split anew {summary.origin.num_replications:,} times."
+    drawn = f"Intervals come from resampling the {units} of the test split {summary.origin.num_replications:,} times."
     return [plots["data-efficiency"], arms_table(summary.arms), Paragraph(drawn)]
 
 
 def _hours(summary: Summary, plots: Plots) -> list[Block]:
     if not summary.equivalent_hours:
-        return [Paragraph(f"Cannot be said: {words.what_is_missing(summary)}.")]
+        return [Paragraph(f"Not available: {words.what_is_missing(summary)}.")]
     return [plots["equivalent-hours"], hours_table(summary.equivalent_hours, summary.not_learnt)]
 
 
@@ -149,13 +149,13 @@ def _worse(summary: Summary) -> list[Block]:
 def _nothing_worse(summary: Summary) -> str:
     beside_alone = [one for one in summary.arms if one.p_value is not None]
     if not (beside_alone or summary.transfer):
-        return "Cannot be said: nothing was measured beside alone."
+        return "Not available: only alone was measured."
     if all(one.cer.value >= LEARNT_BELOW for one in summary.arms) and (summary.arms or summary.no_hours):
-        return "Cannot be said: no arm has learnt."
-    without_share = [one for one in beside_alone if one.reduction is None and one.cer.value]
-    if without_share:
-        named = ", ".join(f"{one.arm} with {words.speech(one.budget_s)}" for one in without_share)
-        return f"These have errors where alone has none, so that there is no share of its errors: {named}."
+        return "Not available: no arm has learnt."
+    without_reduction = [one for one in beside_alone if one.reduction is None and one.cer.value]
+    if without_reduction:
+        named = ", ".join(f"{one.arm} with {words.speech(one.budget_s)}" for one in without_reduction)
+        return f"These have errors where alone has none, so that no reduction can be given: {named}."
     left_out = " What has not learnt, beside an alone that has not, is left out." if summary.not_learnt else ""
     return f"None: whatever was tried had no more errors than alone.{left_out}"
 
@@ -183,7 +183,7 @@ def languages_table(errors: Sequence[LanguageError]) -> Block:
 
 def _transfer(summary: Summary, plots: Plots) -> list[Block]:
     protocol = summary.origin.protocol
-    said = [Paragraph(f"Protocol {protocol}: {PROTOCOLS[protocol]}.")] if protocol else []
+    protocols = [Paragraph(f"Protocol {protocol}: {PROTOCOLS[protocol]}.")] if protocol else []
     helpful = [
         Paragraph("Auxiliary languages that help, best first:"),
         Bullets(
@@ -194,7 +194,7 @@ def _transfer(summary: Summary, plots: Plots) -> list[Block]:
         ),
     ]
     table = transfer_table(summary.transfer, folded=len(summary.transfer) > LONG_TABLE)
-    return [plots["transfer"], table, *said, *helpful]
+    return [plots["transfer"], table, *protocols, *helpful]
 
 
 def _recommended(target: str, tried: Sequence[Tried]) -> str:
@@ -212,8 +212,8 @@ def _examples(summary: Summary) -> list[Block]:
     if not summary.examples:
         return [Paragraph("There are no recognised utterances to show.")]
     key = (
-        "Upper line: the reference. Lower line: what was recognised. Struck out: said and not recognised so. Bold: "
-        "recognised and not said."
+        "Upper line: the reference. Lower line: the hypothesis. Struck out: words of the reference that are wrong or "
+        "missing in the hypothesis. Bold: words of the hypothesis that are not in the reference."
     )
     headings = [f"{o.title.capitalize()}: {o.arm}, {words.speech(o.budget_s)}, seed {o.seed}" for o in summary.examples]
     pairs = zip(headings, summary.examples, strict=True)

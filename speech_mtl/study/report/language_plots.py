@@ -24,7 +24,9 @@ CONFLICTS = (
     "Mean cosine over training between the tasks' gradients in the encoder. Blue: they pull the same way. Orange: they"
     " conflict."
 )
-TASKS = f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower errors and higher shares are better."
+TASKS = (
+    f"Markers: mean over seeds. Bars: {INTERVAL}. Small dots: each seed. Lower errors and higher fractions are better."
+)
 MOST_PANELS = 6
 """Tasks that the plot of errors shows."""
 
@@ -33,7 +35,7 @@ _STRONGEST = 0.6
 
 
 def make_plots(summary: Summary, styles: dict[str, ArmStyle]) -> list[Plot]:
-    """Those that the summary has figures for; to be called while `style.drawing`."""
+    """Those that the summary has data for; to be called while `style.drawing`."""
     plots: list[Plot] = []
     if summary.languages and summary.arms and not summary.tasks:
         title = "Character error rate by language, arm and budget"
@@ -67,10 +69,12 @@ def draw_languages(errors: Sequence[LanguageError], styles: dict[str, ArmStyle])
     middles = {fmean(row for (name, _), row in row_of.items() if name == language): language for language in languages}
     for axes, budget_s in zip(panels, budgets_s, strict=True):
         for one in (one for one in errors if one.budget_s == budget_s):
-            row, look = row_of[one.language, one.arm.name], styles[one.arm.name]
-            axes.barh(row, 100 * one.cer, height=0.55, color=look.colour, alpha=0.45)
+            row, arm_style = row_of[one.language, one.arm.name], styles[one.arm.name]
+            axes.barh(row, 100 * one.cer, height=0.55, color=arm_style.colour, alpha=0.45)
             axes.plot([100 * one.lowest, 100 * one.highest], [row, row], color=INK, linewidth=0.9)
-            axes.plot(100 * one.cer, row, marker=look.marker, color=look.colour, markersize=4, markeredgewidth=0)
+            axes.plot(
+                100 * one.cer, row, marker=arm_style.marker, color=arm_style.colour, markersize=4, markeredgewidth=0
+            )
         axes.set_xlim(left=0)
         style.name_rows(axes, {row: style.shortened(name, 16) for row, name in middles.items()}, last)
     figure.supxlabel("Character error rate, %", fontsize=8.5)
@@ -132,10 +136,10 @@ def _draw_panel(axes: Axes, errors: Sequence[TaskError], rows: Sequence[str], st
     for one in errors:
         name = _series(one)
         shift = 0.0 if len(series) < 2 else 0.6 * (series.index(name) / (len(series) - 1) - 0.5)
-        row, look = rows.index(_row(one)) + shift, styles[name]
+        row, arm_style = rows.index(_row(one)) + shift, styles[name]
         ends = [_value(metric, end) for end in (one.error.low, one.error.high)]
-        axes.plot(ends, [row, row], color=look.colour, linewidth=1.8, alpha=0.55, solid_capstyle="butt")
-        axes.plot(_value(metric, one.error.value), row, marker=look.marker, color=look.colour, zorder=3)
+        axes.plot(ends, [row, row], color=arm_style.colour, linewidth=1.8, alpha=0.55, solid_capstyle="butt")
+        axes.plot(_value(metric, one.error.value), row, marker=arm_style.marker, color=arm_style.colour, zorder=3)
         if len(one.by_seed) > 1:
             seeds = [_value(metric, error) for error in one.by_seed]
             axes.plot(seeds, [row] * len(seeds), ".", color=INK, markersize=3, alpha=0.6)

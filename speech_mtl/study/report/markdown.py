@@ -20,14 +20,14 @@ from speech_mtl.study.report.blocks import (
 )
 
 NOTHING = "∅"
-"""Stands for an utterance without a word."""
+"""Shown for an empty text."""
 
 
 def render_markdown(report: Report, images: Mapping[str, str]) -> str:
     """The text of the Markdown file.
 
     Args:
-        report: What it says.
+        report: Its content.
         images: Relative address of each plot's image, by its name.
     """
     pieces = [f"# {escaped(report.title)}", escaped(report.subtitle), f"**{escaped(report.answer)}**"]
@@ -63,7 +63,7 @@ def _table(table: Table) -> str:
     text += f"\n\n{escaped(table.note)}" if table.note else ""
     if not table.folded:
         return text
-    return f"<details><summary>{escape(printable(table.title))}: the figures</summary>\n\n{text}\n\n</details>"
+    return f"<details><summary>{escape(printable(table.title))}: the numbers</summary>\n\n{text}\n\n</details>"
 
 
 def _cell(cell: Cell) -> str:
@@ -79,12 +79,12 @@ def _commands(commands: Commands) -> str:
 
 
 def _alignment(alignment: Alignment) -> str:
-    said, heard = [], []
+    references, hypotheses = [], []
     for reference, hypothesis in alignment.example.pairs:
         same = reference == hypothesis
         if reference is not None:
-            said.append(escaped(reference) if same else f"~~{escaped(reference)}~~")
+            references.append(escaped(reference) if same else f"~~{escaped(reference)}~~")
         if hypothesis is not None:
-            heard.append(escaped(hypothesis) if same else f"**{escaped(hypothesis)}**")
-    lines = f"- {' '.join(said) or NOTHING}\n- {' '.join(heard) or NOTHING}"
+            hypotheses.append(escaped(hypothesis) if same else f"**{escaped(hypothesis)}**")
+    lines = f"- {' '.join(references) or NOTHING}\n- {' '.join(hypotheses) or NOTHING}"
     return f"### {escaped(alignment.heading)}\n\n{lines}"

@@ -25,7 +25,7 @@ def render_page(report: Report) -> str:
 
 
 def _finalized(value: object) -> object:
-    """What comes from data without control characters, which pages cannot hold and which turn texts around."""
+    """Removes control characters from data, which pages cannot hold and which change the direction of text."""
     return printable(value, len(value)) if type(value) is str else value
 
 

@@ -37,7 +37,7 @@ ON_A_LINE = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
 
 
 def make_plots(summary: Summary) -> dict[str, Plot]:
-    """Every plot that the summary has figures for, by name."""
+    """Every plot that the summary has data for, by name."""
     styles = style.arm_styles(
         [one.arm.name for one in [*summary.arms, *summary.languages, *summary.equivalent_hours, *summary.predictions]]
     )
@@ -48,7 +48,7 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
             caption = CURVE if len({one.budget_s for one in summary.arms}) > 1 else ONE_BUDGET
             plots.append(style.saved("data-efficiency", title, caption, draw_curve(summary.arms, styles)))
         if summary.equivalent_hours:
-            title = "What an hour with auxiliary languages is worth in hours alone, by arm and budget"
+            title = "Hours alone that are equivalent to an hour with auxiliary languages, by arm and budget"
             figure = draw_factors(summary.equivalent_hours, styles)
             plots.append(style.saved("equivalent-hours", title, FACTORS, figure))
         if any(one.seconds for one in summary.predictions):
@@ -80,22 +80,22 @@ def draw_curve(arms: Sequence[ArmSummary], styles: dict[str, ArmStyle]) -> Figur
     return style.name_styles(figure, {name: styles[name] for name in names}, **ON_A_LINE)
 
 
-def _draw_arm(axes: Axes, points: Sequence[ArmSummary], places: Sequence[float], look: ArmStyle) -> None:
-    means = _draw_band(axes, places, [point.cer for point in points], look)
+def _draw_arm(axes: Axes, points: Sequence[ArmSummary], places: Sequence[float], arm_style: ArmStyle) -> None:
+    means = _draw_band(axes, places, [point.cer for point in points], arm_style)
     for point, place in zip(points, places, strict=True):
         if len(point.cer_by_seed) > 1:
             seeds = [100 * cer for cer in point.cer_by_seed]
-            axes.plot([place] * len(seeds), seeds, ".", color=look.colour, markersize=3.2, alpha=0.75)
-    axes.plot(places, means, **look.drawn(**ON_A_LINE))
+            axes.plot([place] * len(seeds), seeds, ".", color=arm_style.colour, markersize=3.2, alpha=0.75)
+    axes.plot(places, means, **arm_style.drawn(**ON_A_LINE))
 
 
-def _draw_band(axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], look: ArmStyle) -> list[float]:
+def _draw_band(axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], arm_style: ArmStyle) -> list[float]:
     """Draws intervals in percent, and gives their middles."""
     means, lows, highs = ([100 * getattr(one, end) for one in estimates] for end in ("value", "low", "high"))
     if len(places) > 1:
-        axes.fill_between(places, lows, highs, color=look.colour, alpha=0.14, linewidth=0)
+        axes.fill_between(places, lows, highs, color=arm_style.colour, alpha=0.14, linewidth=0)
     else:
-        axes.vlines(places, lows, highs, color=look.colour, alpha=0.4, linewidth=5)
+        axes.vlines(places, lows, highs, color=arm_style.colour, alpha=0.4, linewidth=5)
     return means
 
 
@@ -158,7 +158,7 @@ def _draw_factor(axes: Axes, one: EquivalentHours, row: int, arm: ArmStyle) -> N
 
 
 def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
-    """Error against target speech, from the smallest budget to as far as is predicted."""
+    """Error against target speech, from the smallest budget to the largest predicted amount."""
     given = [one for one in summary.predictions if one.seconds]
     budgets_s = sorted({budget_s for one in given for budget_s in one.budgets_s})
     figure, (axes,) = style.panels([""], 3.6, head=0)
@@ -169,13 +169,13 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
         place = (0.995, 100 * error)
         axes.text(*place, shown_target(error), transform=axes.get_yaxis_transform(), ha="right", va="bottom")
     for one in given:
-        look = styles[one.arm.name]
+        arm_style = styles[one.arm.name]
         places = [one.budgets_s[0], *(place for place in one.seconds if place > one.budgets_s[0])]
         found = [estimate for place in places if (estimate := error_with(one, place))]
-        axes.plot(places, _draw_band(axes, places, found, look), color=look.colour, linestyle=look.line)
+        axes.plot(places, _draw_band(axes, places, found, arm_style), color=arm_style.colour, linestyle=arm_style.line)
         measured = {o.budget_s: o.cer.value for o in summary.arms if o.arm == one.arm and o.budget_s in one.budgets_s}
         heights = [100 * cer for cer in measured.values()]
-        axes.plot(list(measured), heights, **look.drawn(linestyle="", markeredgecolor=PAPER))
+        axes.plot(list(measured), heights, **arm_style.drawn(linestyle="", markeredgecolor=PAPER))
         errors += [end for estimate in found for end in (estimate.low, estimate.high)] + list(measured.values())
     axes.set(xscale="log", xlabel="Target speech", xlim=(budgets_s[0] / 1.12, 1.12 * max(amounts_to_show(given))))
     ticks = style.apart([*budgets_s, *amounts_to_show(given)])
@@ -185,7 +185,7 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
 
 
 class TradeOff(NamedTuple):
-    """An arm at a budget: what it learnt, and by what share the error of each old language has grown."""
+    """An arm at a budget: the target's error, and the relative growth of each old language's error."""
 
     learnt: ArmSummary
     growth: list[float]
@@ -214,12 +214,12 @@ def draw_trade_off(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
 
 def _draw_panel(axes: Axes, found: list[TradeOff], alone: list[float], styles: dict[str, ArmStyle]) -> None:
     for learnt, growth in found:
-        look, cer = styles[learnt.arm.name], learnt.cer
-        shares = [100 * share for share in growth]
-        place, height = 100 * cer.value, fmean(shares)
-        axes.plot([100 * cer.low, 100 * cer.high], [height] * 2, color=look.colour, linewidth=1.8, alpha=0.4)
-        axes.plot([place] * 2, [min(shares), max(shares)], color=look.colour, linewidth=1.8, alpha=0.4)
-        axes.plot(place, height, marker=look.marker, color=look.colour, zorder=3)
+        arm_style, cer = styles[learnt.arm.name], learnt.cer
+        percents = [100 * part for part in growth]
+        place, height = 100 * cer.value, fmean(percents)
+        axes.plot([100 * cer.low, 100 * cer.high], [height] * 2, color=arm_style.colour, linewidth=1.8, alpha=0.4)
+        axes.plot([place] * 2, [min(percents), max(percents)], color=arm_style.colour, linewidth=1.8, alpha=0.4)
+        axes.plot(place, height, marker=arm_style.marker, color=arm_style.colour, zorder=3)
     for cer in alone:
         axes.axvline(100 * cer, color=INK, linestyle="--", linewidth=1)
     style.scale_errors(

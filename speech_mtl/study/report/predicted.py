@@ -1,4 +1,4 @@
-"""How much more speech an arm needs: a section of the report, and what `speech-mtl predict` prints."""
+"""Extrapolated learning curves: a section of the report, and the output of `speech-mtl predict`."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How plots look: colours, markers and lines that tell arms apart, ticks, and files that are the same every time."""
+"""Style of plots: colours, markers and lines of arms, ticks, and reproducible files."""
 
 import math
 import re
@@ -24,7 +24,7 @@ INK, PAPER = "#1b1f24", "#fffffe"
 """Text and background. A page puts its own in their place, so nothing else may have these colours."""
 
 WIDTH = 5.2
-"""Of a plot, in inches: narrow, so that its text is still read on a phone."""
+"""Width of a plot in inches: narrow, so that its text is legible on a phone."""
 
 LONGEST_NAME = 46
 """Letters of an arm's name that a plot shows."""
@@ -35,7 +35,7 @@ LONGEST_LINE = 80
 # Okabe and Ito's colours for the colour-blind, the light ones darkened until all stand out on white and on black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c0689a", "#a87b00", "#3d93cf", "#8a7fd6")
 COLOURS_IN_THE_DARK = ("#3b9ddd", "#f07a3a", "#2bb98f", "#d98cb8", "#e6a700", "#8fd0f5", "#a99ff0")
-"""What a dark page puts in place of each."""
+"""Replacement of each colour on a dark page."""
 
 BETTER, WORSE = COLOURS[:2]
 """Ends of the diverging scale: blue and vermilion are told apart by everyone."""
@@ -78,7 +78,7 @@ class ArmStyle(NamedTuple):
     line: str | tuple
 
     def drawn(self, **changes: Any) -> dict[str, Any]:
-        """As arguments of Matplotlib's."""
+        """The style as arguments of Matplotlib."""
         return {"color": self.colour, "linestyle": self.line, "marker": self.marker, **changes}
 
 
@@ -109,7 +109,7 @@ def _places(wish: int) -> Iterator[int]:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Plots made and saved inside look like ours, whatever the settings of the machine."""
+    """Context in which plots have our style, independent of the machine's settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -143,7 +143,7 @@ def shortened(name: str, longest: int = LONGEST_NAME) -> str:
 
 def name_styles(figure: Figure, styles: Mapping[str, ArmStyle], **changes: Any) -> Figure:
     """Names styles above the plot, in as many columns as fit; the figure grows by their rows."""
-    handles = [Line2D([], [], **look.drawn(**changes)) for look in styles.values()]
+    handles = [Line2D([], [], **style.drawn(**changes)) for style in styles.values()]
     labels = [shown(shortened(name)) for name in styles]
     num_columns = next(number for number in range(len(labels), 0, -1) if number == 1 or _width(labels, number) <= 74)
     width, height = figure.get_size_inches()
@@ -153,7 +153,7 @@ def name_styles(figure: Figure, styles: Mapping[str, ArmStyle], **changes: Any) 
 
 
 def _width(labels: Sequence[str], num_columns: int) -> int:
-    """Of a legend, in letters; a legend is filled column by column."""
+    """Width of a legend in letters; a legend is filled column by column."""
     height = math.ceil(len(labels) / num_columns)
     return sum(8 + max(map(len, labels[start : start + height])) for start in range(0, len(labels), height))
 
@@ -198,7 +198,7 @@ def name_rows(axes: Axes, rows: Mapping[float, str], last: float) -> None:
 
 
 def apart(values: Sequence[float], fraction: float = 0.07) -> list[float]:
-    """Those positive values whose labels do not run into one another on a logarithmic axis."""
+    """Selects positive values whose labels do not overlap on a logarithmic axis."""
     if len(values) < 2:
         return list(values)
     gap = fraction * math.log(max(values) / min(values))

@@ -26,7 +26,7 @@ NOTHING = Cell(MISSING)
 _WHOLE = "{:,}".format
 T = TypeVar("T")
 Columns = Mapping[str, Callable[[T], Cell]]
-"""What stands in a column, by its head."""
+"""Explanations of columns, by their heads."""
 
 
 def make_table(
@@ -144,7 +144,7 @@ def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt
 
 
 def tasks_table(errors: Sequence[TaskError], *tasks: str) -> Table:
-    """Errors of tasks: a line for each budget and arm, for each task its figure and what it gains on the reference.
+    """Errors of tasks: a line per budget and arm, for each task its metric and the reduction relative to the reference.
 
     Args:
         errors: Of all tasks.
@@ -221,7 +221,7 @@ def forgetting_table(forgotten: Sequence[Forgotten]) -> Table:
 
 
 def generations_table(rows: Sequence[Generation]) -> Table:
-    """What a line of runs recognises: a line for each run, a column for each language."""
+    """Errors of a lineage: a line for each run, a column for each language."""
     runs: dict[int, dict[str, Generation]] = {}
     for row in rows:
         runs.setdefault(row.generation, {})[row.language] = row
@@ -297,7 +297,7 @@ _EFFORT: Columns = {
 
 
 def _how_trained(efforts: Iterable[Effort | None]) -> str:
-    """What has to be known of the columns `_EFFORT`."""
+    """Notes on the columns `_EFFORT`."""
     efforts = [one for one in efforts if one]
     told = " Updates and training time: all stages, mean over seeds." if efforts else ""
     if any(one.num_runs is not None for one in efforts):
@@ -310,6 +310,6 @@ def _how_trained(efforts: Iterable[Effort | None]) -> str:
 
 
 def _protocols(efforts: Iterable[Effort | None]) -> str:
-    """What arms have in common, in a sentence."""
+    """The protocols of the arms, in a sentence."""
     known = dict.fromkeys(one.protocol for one in efforts if one and one.protocol)
     return "".join(f" Protocol {protocol}: {PROTOCOLS[protocol]}." for protocol in known)

@@ -1,4 +1,4 @@
-"""Plots of how the runs of a comparison were trained: errors, losses and weights by update, worth of pretraining."""
+"""Plots of the training of runs: errors, losses and loss weights by update, and the effect of pretraining."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
@@ -17,7 +17,7 @@ LINES = (
     "A line for each seed. Marker: the weights that were taken; hollow where early stopping did not end the run, whose"
     " error might still have been falling."
 )
-LEARNING = f"{LINES} Runs that go on from one with the target begin after its updates."
+LEARNING = f"{LINES} Runs that are initialised from one with the target begin after its updates."
 AFTER = (
     "A marker for each model: its test error in the target against the validation error of the pretraining that it"
     " comes from, which is that of the pretraining's own languages."
@@ -26,11 +26,11 @@ WEIGHTS = "Mean weight of each task in the objective since the validation before
 LOSSES = "Mean training loss of each task since the validation before, relative to its first value; first seed."
 MOST_PANELS = 6
 MOST_SERIES = len(COLOURS)
-"""Lines of more would not be told apart."""
+"""Most lines that can be distinguished."""
 
 
 def make_plots(summary: Summary) -> list[Plot]:
-    """Those that the summary has figures for; to be called while `style.drawing`."""
+    """Those that the summary has data for; to be called while `style.drawing`."""
     plots: list[Plot] = []
     if curves := summary.training.curves:
         if weighted := [one for one in curves if max(one.weights) > min(one.weights)]:
@@ -66,12 +66,12 @@ def _arm_name(one: LearningCurve) -> str:
 
 
 def _kind(one: LearningCurve) -> str:
-    """Of pretraining: as the run is called, without its seed."""
+    """Kind of pretraining: the name of the run without its seed."""
     return f"{one.run.replace(f'-seed{one.seed}', '', 1)}: {one.of}"
 
 
 def _lowest(curves: Sequence[LearningCurve], series: Callable[[LearningCurve], str]) -> tuple[list[LearningCurve], str]:
-    """The curves of not too many series: alone, and those that reach the lowest errors; and what to say of that."""
+    """The curves of not too many series: alone, and those with the lowest errors; and a note on it."""
     reached: dict[str, list[float]] = {}
     for one in curves:
         reached.setdefault(series(one), []).append(one.error)
@@ -103,12 +103,14 @@ def _draw_runs(
     styles = style.arm_styles(series(one) for own in panels for one in own)
     for axes, own in zip(places, panels, strict=True):
         for one in own:
-            look = styles[series(one)]
+            arm_style = styles[series(one)]
             updates, errors = [one.first + update for update in one.updates], [100 * error for error in one.errors]
-            axes.plot(updates, errors, color=look.colour, linestyle=look.line, linewidth=1, alpha=0.75)
-            inside = look.colour if one.stopped else PAPER
+            axes.plot(updates, errors, color=arm_style.colour, linestyle=arm_style.line, linewidth=1, alpha=0.75)
+            inside = arm_style.colour if one.stopped else PAPER
             place = one.first + one.best, 100 * one.error
-            axes.plot(*place, color=look.colour, marker=look.marker, markerfacecolor=inside, zorder=3, clip_on=False)
+            axes.plot(
+                *place, color=arm_style.colour, marker=arm_style.marker, markerfacecolor=inside, zorder=3, clip_on=False
+            )
     return _finished(figure, places, [error for own in panels for one in own for error in one.errors], styles)
 
 
@@ -116,12 +118,15 @@ def draw_after_pretraining(points: Sequence[AfterPretraining]) -> Figure:
     """A panel for each amount of speech, a colour for each arm whatever its variant."""
     budgets_s = sorted({one.budget_s for one in points})
     figure, panels = _grid(list(map(words.speech, budgets_s)), "Validation error of pretraining, %")
-    styles = {name: look._replace(line="") for name, look in style.arm_styles(o.arm.base.name for o in points).items()}
+    styles = {
+        name: arm_style._replace(line="")
+        for name, arm_style in style.arm_styles(o.arm.base.name for o in points).items()
+    }
     for axes, budget_s in zip(panels, budgets_s, strict=True):
         for one in points:
             if one.budget_s == budget_s:
-                look = styles[one.arm.base.name]
-                axes.plot(100 * one.pretraining, 100 * one.cer, color=look.colour, marker=look.marker)
+                arm_style = styles[one.arm.base.name]
+                axes.plot(100 * one.pretraining, 100 * one.cer, color=arm_style.colour, marker=arm_style.marker)
     return _finished(figure, panels, [one.cer for one in points], styles)
 
 

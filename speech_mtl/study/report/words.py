@@ -1,4 +1,4 @@
-"""Figures as people read them, and the sentence that answers the question."""
+"""Numbers in plain text, and the sentence that answers the question."""
 
 from collections.abc import Sequence
 
@@ -119,35 +119,35 @@ def saving(equivalent: EquivalentHours) -> str:
 
 
 def answer(summary: Summary) -> str:
-    """One or two sentences: what the smallest and the largest budget are worth in the arm that is best at the smallest.
+    """One or two sentences: equivalent hours of the smallest and largest budget of the arm that is best at the first.
 
-    Of several tasks, which arm gains most on the reference. Without equivalent hours, the largest effect in the
-    transfer map; without that, why nothing can be said.
+    Of several tasks, which arm reduces errors most relative to the reference. Without equivalent hours, the largest
+    effect in the transfer map; without that, the reason why there is no answer.
     """
     if summary.tasks:
         return _tasks_answer(summary)
     if not summary.equivalent_hours:
         if summary.transfer and not summary.no_hours:
             return _transfer_answer(summary.transfer)
-        return f"How many hours auxiliary languages save cannot be said: {what_is_missing(summary)}."
+        return f"The hours that auxiliary languages save are not available: {what_is_missing(summary)}."
     offered = [equivalent for equivalent in summary.equivalent_hours if not equivalent.arm.is_control]
     if not offered:
-        return "Only controls were measured: what auxiliary languages are worth cannot be said."
+        return "Only controls were measured: the effect of auxiliary languages is not available."
     smallest = min(equivalent.budget_s for equivalent in offered)
     there = [equivalent for equivalent in offered if equivalent.budget_s == smallest]
     errors = {(arm.arm, arm.budget_s): arm.cer.value for arm in summary.arms}
     best = min(there, key=lambda one: (_rank(one.hours), errors.get((one.arm, one.budget_s), 0.0)))
     among = f", the best of {len(there)} ways tried at this amount" if len(there) > 1 else ""
-    sentence = f"With auxiliary languages ({best.arm}{among}), {_worth(best)}."
+    sentence = f"With auxiliary languages ({best.arm}{among}), {_equivalence(best)}."
     largest = max((e for e in offered if e.arm == best.arm), key=lambda one: one.budget_s)
-    return sentence if largest is best else f"{sentence} Trained the same way, {_worth(largest)}."
+    return sentence if largest is best else f"{sentence} Trained the same way, {_equivalence(largest)}."
 
 
 def _rank(hours: Hours) -> tuple[int, float]:
     return (">", "=", "<").index(hours.relation), -hours.hours
 
 
-def _worth(equivalent: EquivalentHours) -> str:
+def _equivalence(equivalent: EquivalentHours) -> str:
     relation = equivalent.hours.relation
     alone = f"{alone_text(equivalent.hours, spelled=True)} {alone_interval(equivalent)}".rstrip()
     limit = {"=": "", ">": ", the most that was measured", "<": ", the least that was measured"}[relation]
@@ -156,14 +156,11 @@ def _worth(equivalent: EquivalentHours) -> str:
         "saves": "",
         "costs": "; here they do harm",
         "no difference": "; no difference",
-        "not significant": "; the interval holds F = 1, so this may be chance",
+        "not significant": "; not significant, the interval contains F = 1",
     }[saving(equivalent)]
     amount = speech(equivalent.budget_s, spelled=True)
-    does = "does" if amount.startswith("1 ") else "do"
-    return (
-        f"{amount} {does} {'what ' if relation == '=' else ''}{alone} do alone{limit}:"
-        f" F {'= ' if relation == '=' else ''}{factor}{verdict}"
-    )
+    are = "is" if amount.startswith("1 ") else "are"
+    return f"{amount} {are} equivalent to {alone} of alone{limit}: F {'= ' if relation == '=' else ''}{factor}{verdict}"
 
 
 def what_is_missing(summary: Summary) -> str:
@@ -177,7 +174,7 @@ def what_is_missing(summary: Summary) -> str:
         return f"{REFERENCE_ARM} was not measured"
     if arms == {REFERENCE_ARM}:
         return f"only {REFERENCE_ARM} was measured"
-    return "what was measured does not allow it" + ("; the notes say why" if summary.notes else "")
+    return "the measurements do not allow it" + ("; the notes give reasons" if summary.notes else "")
 
 
 def _tasks_answer(summary: Summary) -> str:

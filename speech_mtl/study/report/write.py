@@ -12,7 +12,7 @@ from speech_mtl.study.statistics.summary import Summary
 
 
 def write_report(summary: Summary, folder: Path, stem: str = "report") -> list[Path]:
-    """Writes `STEM.html`, `STEM.md` and `plots/STEM-*.png` and `.svg`; gives their paths, the page first.
+    """Writes `STEM.html`, `STEM.md` and `plots/STEM-*.png` and `.svg`; returns their paths, the page first.
 
     The page stands alone and can be sent as it is; the Markdown shows the plots beside it. Everything is made before
     anything is written. The same summary gives the same bytes.

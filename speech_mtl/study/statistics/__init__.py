@@ -1,1 +1,1 @@
-"""From the results of many runs to intervals, tests and equivalent hours."""
+"""Statistics of many runs: intervals, tests and equivalent hours."""

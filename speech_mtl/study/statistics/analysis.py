@@ -30,7 +30,7 @@ from speech_mtl.study.statistics.training import ArmAtBudget, ArmSize, Effort, T
 
 
 def is_transfer_map(rows: Sequence[ResultRow]) -> bool:
-    """Whether a comparison says which language helps which."""
+    """Whether a comparison shows which language helps which."""
     return any(row["arm"].is_of_transfer_map for row in rows)
 
 
@@ -48,7 +48,7 @@ def summarize(
     training: Training | None = None,
     old: Sequence[TestSet] = (),
 ) -> Summary:
-    """All that a comparison found.
+    """Computes the summary of a comparison.
 
     Args:
         origin: What was compared.
@@ -112,7 +112,7 @@ def not_learnt(sampled: Mapping[str, Bootstrap]) -> list[NotLearnt]:
 
 
 def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
-    """For every arm but alone at every budget, on the curve of alone; what has not learnt says nothing of hours."""
+    """Equivalent hours of every arm but alone at every budget, on the curve of alone; none if it has not learnt."""
     alone = notes.alone_by_budget(sampled)
     if not alone:
         return []
@@ -135,7 +135,7 @@ def _arm_summary(
     (arm, budget_s), alone, cer = key, sampled.beside(key), sampled.cer[key]
     both = [seed for seed in cer.by_seed if alone and seed in alone.by_seed]
     pairs = [(Model(*key, seed), Model(REFERENCE_ARM, budget_s, seed)) for seed in both]
-    heard = [(test_set.hypotheses[own], test_set.hypotheses[other]) for own, other in pairs]
+    pairs_of_texts = [(test_set.hypotheses[own], test_set.hypotheses[other]) for own, other in pairs]
     return ArmSummary(
         language=test_set.language,
         arm=arm,
@@ -146,14 +146,14 @@ def _arm_summary(
         cer_by_seed=list(cer.by_seed.values()),
         reduction=sampled.reduction(key),
         p_value=paired_p_value(cer.replicates - alone.replicates) if alone else None,
-        mapsswe_z=[mapsswe(test_set.references, *two, spaced=test_set.spaced).z for two in heard],
+        mapsswe_z=[mapsswe(test_set.references, *two, spaced=test_set.spaced).z for two in pairs_of_texts],
         effort=effort,
         size=size,
     )
 
 
 def negative_transfer(tried: Sequence[Tried]) -> list[Tried]:
-    """Where an arm has more errors than alone, and one of both has learnt; significant and large losses first."""
+    """Finds arms with more errors than alone where one of both has learnt; significant and large losses first."""
     found = [one for one in tried if one.learnt and one.reduction.value < 0]
     return sorted(found, key=lambda one: (one.reduction.high >= 0, one.reduction.value))
 

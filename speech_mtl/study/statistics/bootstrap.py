@@ -41,8 +41,8 @@ def resampled(
 ) -> Sampled:
     """Resamples errors of models.
 
-    F1 is counted against nothing where a model rightly says nothing: that model has no error then, and a replicate in
-    which any model has none is left out, so that models stay paired.
+    F1 is counted against nothing where a model correctly predicts no tag: that model has no error then, and a replicate
+    in which any model has none is left out, so that models stay paired.
 
     Args:
         models: M of them.
@@ -108,8 +108,8 @@ class Measured:
         if other.mean <= 0:
             return None
         size = min(len(self.replicates), len(other.replicates))
-        shares = fewer(self.replicates[:size], other.replicates[:size], floor)
-        return Estimate(1 - self.mean / other.mean, *percentile_interval(shares))
+        reductions = fewer(self.replicates[:size], other.replicates[:size], floor)
+        return Estimate(1 - self.mean / other.mean, *percentile_interval(reductions))
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
             f"The test set of {test_set.language} cannot give error rates",
             expected="at least one utterance with a text, and one model that was tested with it",
             received=f"{len(test_set.ids)} utterances, {totals[1]} characters, {len(models)} models",
-            action="look at the manifest of the test split, and run the comparison again",
+            action="check the manifest of the test split, and run the comparison again",
         )
     drawn, sampled = blocks(test_set.speakers, test_set.references), resampled_texts(test_set, models, num_replications)
     wer, cer = (over_seeds(sampled[kind], floor=0.5 / totals[kind], generator_seed=kind) for kind in (0, 1))

@@ -2,7 +2,7 @@
 
 The curve of the arm `alone` is known at its budgets only. Between two of them the error is taken to fall as a power of
 the hours: a straight line between the points on logarithmic axes (Hestness et al. 2017, "Deep learning scaling is
-predictable, empirically", section 3). Beyond them nothing is said but "more" or "less".
+predictable, empirically", section 3). Beyond them the result is only "more" or "less".
 """
 
 import numpy as np
@@ -38,8 +38,8 @@ def hours_alone(hours: np.ndarray, log_errors: np.ndarray, wanted: np.ndarray) -
     for i in range(len(hours) - 2, -1, -1):
         left, right = curves[:, i], curves[:, i + 1]
         inside = (left > wanted) & (wanted >= right)
-        share = (left[inside] - wanted[inside]) / (left[inside] - right[inside])
-        found[inside] = log_hours[i] + share * (log_hours[i + 1] - log_hours[i])
+        fraction = (left[inside] - wanted[inside]) / (left[inside] - right[inside])
+        found[inside] = log_hours[i] + fraction * (log_hours[i + 1] - log_hours[i])
     return np.exp(found)
 
 
@@ -50,9 +50,9 @@ def equivalent_hours(
     alone: tuple[np.ndarray, np.ndarray],
     helped: tuple[float, np.ndarray],
 ) -> EquivalentHours:
-    """What one arm's budget is worth, with the bootstrap's interval.
+    """Equivalent hours of one arm's budget, with the bootstrap's interval.
 
-    An arm that has the same error as alone at its own budget is worth that, whether or not the curve rises there.
+    An arm with the error of alone at its own budget is equivalent to that budget, whether or not the curve rises there.
 
     Args:
         arm: Which one.
@@ -63,16 +63,16 @@ def equivalent_hours(
     """
     hours = np.asarray(budgets_alone_s) / 3600
 
-    def worth(curves: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    def equivalent(curves: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         found = hours_alone(hours, curves, wanted)
         for own in np.flatnonzero(np.asarray(budgets_alone_s) == budget_s):
             found[wanted == curves[:, own]] = hours[own]
         return found
 
-    measured = worth(np.asarray(alone[0])[None], np.array([helped[0]]))[0]
+    measured = equivalent(np.asarray(alone[0])[None], np.array([helped[0]]))[0]
     # Percentiles that are members of the sample: between a number and infinity there is no mean.
     tail = (1 - CONFIDENCE) / 2
-    replicates = np.sort(worth(alone[1], helped[1]))
+    replicates = np.sort(equivalent(alone[1], helped[1]))
     low = replicates[int(np.floor(tail * (len(replicates) - 1)))]
     high = replicates[int(np.ceil((1 - tail) * (len(replicates) - 1)))]
     return EquivalentHours(arm, budget_s, *(_within(value, hours) for value in (measured, low, high)))

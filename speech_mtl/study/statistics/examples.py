@@ -1,4 +1,4 @@
-"""Utterances to look at: the best, the median and the worst hypothesis, aligned with its reference."""
+"""Example utterances: the best, the median and the worst hypothesis, aligned with its reference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class Example:
 def find_examples(test_set: TestSet) -> list[Example]:
     """Three utterances at the smallest budget, each as the arm alone and the best other arm recognised it.
 
-    They are ranked by the share of wrong characters that the other arm has; of equals the longest counts as the best
-    and as the worst, since a short one says less.
+    They are ranked by the fraction of wrong characters that the other arm has; of equals the longest counts as the best
+    and as the worst, since a short one is less informative.
     """
     models = _shown(test_set)
     if not models:
@@ -66,12 +66,12 @@ def _example(test_set: TestSet, title: str, model: Model, i: int) -> Example:
 
 
 def aligned(reference: str, hypothesis: str, spaced: bool = True) -> list[tuple[str | None, str | None]]:
-    """Pairs (said, heard) word by word, in languages without spaces by character; None where nothing stands."""
+    """Pairs (reference, hypothesis) by word, in languages without spaces by character; None for a gap."""
     process = jiwer.process_words if spaced else jiwer.process_characters
     output = process([reference], [hypothesis])
     pairs: list[tuple[str | None, str | None]] = []
     for chunk in output.alignments[0]:
-        said: Sequence[str] = output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]
-        heard: Sequence[str] = output.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]
-        pairs += zip_longest(said, heard)
+        wanted: Sequence[str] = output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]
+        found: Sequence[str] = output.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]
+        pairs += zip_longest(wanted, found)
     return pairs

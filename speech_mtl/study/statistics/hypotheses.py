@@ -1,5 +1,5 @@
-"""What every model of a comparison made of the same test set: the file `hypotheses.jsonl`, from which intervals, tests
-and examples are made. Its first line says what the columns are, each other line is an utterance."""
+"""The hypotheses of every model of a comparison in the same test set: the file `hypotheses.jsonl`, from which
+intervals, tests and examples are made. Its first line names the columns, each other line is an utterance."""
 
 import gzip
 from collections import Counter
@@ -18,11 +18,11 @@ from speech_mtl.scoring.rows import Budget, LabelErrors, Seed
 from speech_mtl.study.statistics.rows import SavedArm
 
 AGAIN = "run the comparison again: finished runs are not repeated, and the file is made anew"
-"""What to do about a damaged file of a comparison."""
+"""Advice for a damaged file of a comparison."""
 
 
 class Model(NamedTuple):
-    """Which model of a comparison: an arm at a budget with a seed; `before`: the network that it started from."""
+    """A model of a comparison: an arm at a budget with a seed; `before`: the network that it started from."""
 
     arm: SavedArm
     budget_s: Budget
@@ -34,7 +34,7 @@ class Model(NamedTuple):
 
 
 def before(model: Model) -> Model:
-    """Stands for the network that a model of a comparison started from."""
+    """The network that a model of a comparison started from."""
     return model._replace(before=True)
 
 
@@ -48,7 +48,7 @@ class TestSet:
         ids: (N,) of the utterances, as are `speakers`, None where unknown, and `references`, normalised.
         hypotheses: By model, (N,) texts.
         num_left_out: Utterances of the first model that not every other one has; they are left out.
-        metrics: Of tasks besides transcripts, by name, the figure that is reported.
+        metrics: Of tasks besides transcripts, by name, the reported metric.
         label_errors: By such a task and by model, (N,) errors.
     """
 
@@ -114,7 +114,7 @@ def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
 
 
 def _saved(test_set: TestSet) -> Iterator[dict]:
-    """What the lines of a test set hold."""
+    """The content of the lines of a test set."""
 
     def names(own: Mapping[Model, list]) -> list[list]:
         return [list(model if model.before else model[:3]) for model in own]
@@ -130,8 +130,8 @@ def _saved(test_set: TestSet) -> Iterator[dict]:
     yield head | ({"tasks": tasks} if tasks else {})
     for i, reference in enumerate(test_set.references):
         texts, *errors = ([column[i] for column in own.values()] for own in test_set.columns)
-        heard = [True if text == reference else text for text in texts]
-        line = {"id": test_set.ids[i], "speaker": test_set.speakers[i], "reference": reference, "heard": heard}
+        hypotheses = [True if text == reference else text for text in texts]
+        line = {"id": test_set.ids[i], "speaker": test_set.speakers[i], "reference": reference, "heard": hypotheses}
         rounded = [[pair and [round(part, 4) for part in pair] for pair in own] for own in errors]
         yield line | ({"errors": rounded} if tasks else {})
 
@@ -215,11 +215,11 @@ def _begun(where: str, head: _Head) -> TestSet:
 
 
 def _append(where: str, test_set: TestSet, line: _Line | _Head) -> None:
-    """Adds what an utterance's line says."""
+    """Adds an utterance from its line."""
     if "models" in line:
         raise _not_as_written(where, "an utterance", f"the test set of {line['language']}: some are missing before it")
-    heard = [one if isinstance(one, str) else line["reference"] for one in line["heard"]]
-    found, columns = [heard, *line.get("errors", [])], test_set.columns
+    hypotheses = [one if isinstance(one, str) else line["reference"] for one in line["heard"]]
+    found, columns = [hypotheses, *line.get("errors", [])], test_set.columns
     expected, received = list(map(len, columns)), list(map(len, found))
     if received != expected:
         raise _not_as_written(

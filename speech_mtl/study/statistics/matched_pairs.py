@@ -13,7 +13,7 @@ from speech_mtl.study.statistics.summary import two_sided
 
 
 class MatchedPairs(NamedTuple):
-    """What the matched-pairs test found in segments with an error of either system.
+    """Result of the matched-pairs test in segments with an error of either system.
 
     `mean_difference`: errors of B less errors of A per segment; `z`: in units of its standard error, 0 if there are
     fewer than 2 segments; `p_value`: two-sided.
@@ -69,7 +69,7 @@ def mapsswe(
             "References and hypotheses do not match" if references else "Nothing to compare",
             expected="at least one reference, and a hypothesis of each system for each",
             received=f"{len(references)} references, {len(hypotheses_a)} and {len(hypotheses_b)} hypotheses",
-            action="give every utterance of the split one hypothesis of each system, an empty text if it heard nothing",
+            action="give every utterance of the split one hypothesis of each system, empty if nothing was recognised",
         )
     pairs = zip(_errors(references, hypotheses_a, spaced), _errors(references, hypotheses_b, spaced), strict=True)
     differences = np.array([difference for a, b in pairs for difference in _segment_differences(a, b, min_correct)])
@@ -83,8 +83,8 @@ def mapsswe(
 
 def _errors(references: Sequence[str], hypotheses: Sequence[str], spaced: bool) -> list[dict[int, int]]:
     """Number of errors by place, for each utterance: word i is at place 2i + 1, insertions before it are at 2i."""
-    said, heard = single_spaced(references), single_spaced(hypotheses)
-    output = jiwer.process_words(said, heard) if spaced else jiwer.process_characters(said, heard)
+    references, hypotheses = single_spaced(references), single_spaced(hypotheses)
+    output = jiwer.process_words(references, hypotheses) if spaced else jiwer.process_characters(references, hypotheses)
     utterances = []
     for alignment in output.alignments:
         errors = {}

@@ -1,4 +1,4 @@
-"""What the reader of a comparison has to know of its figures, in sentences."""
+"""Notes on the numbers of a comparison, in sentences."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -20,7 +20,7 @@ def alone_by_budget(sampled: Bootstrap, learnt: bool = True) -> dict[float, Meas
 
 
 def nothing_learnt(sampled: Mapping[str, Bootstrap]) -> str:
-    """Says that no run has learnt, if none has."""
+    """Notes that no run has learnt, if none has."""
     if any(cer < LEARNT_BELOW for own in sampled.values() for one in own.cer.values() for cer in one.by_seed.values()):
         return ""
     return (
@@ -52,7 +52,7 @@ def why_no_hours(sampled: Bootstrap) -> str:
 
 
 def how_drawn(sampled: Bootstrap, test_set: str) -> str:
-    """What intervals rest on, in words."""
+    """Describes how intervals are computed."""
     few = " With so few, intervals are too narrow: read them as less than 95 %." if sampled.num_drawn < 10 else ""
     return (
         f"Intervals cover 95 %: the bootstrap draws {sampled.num_drawn} {sampled.drawn}s of {test_set} with "
@@ -61,12 +61,12 @@ def how_drawn(sampled: Bootstrap, test_set: str) -> str:
 
 
 def notes_of_target(sampled: Bootstrap) -> list[str]:
-    """Of a comparison of one target."""
+    """Notes on a comparison of one target."""
     notes = [how_drawn(sampled, "the test set")]
     num_seeds = {len(own.by_seed) for own in sampled.cer.values()}
     if max(num_seeds) == 1:
         notes.append(
-            "There is one seed only: intervals hold for these trained models and say nothing about another training. "
+            "There is one seed only: intervals hold for these trained models and not for other trainings. "
             "Set compare.seeds to three or more."
         )
     else:
@@ -82,7 +82,7 @@ def notes_of_target(sampled: Bootstrap) -> list[str]:
 
 
 def notes_of_targets(sampled: Mapping[str, Bootstrap]) -> list[str]:
-    """Of a comparison of several targets."""
+    """Notes on a comparison of several targets."""
     first = next(iter(sampled.values()))
     return [
         f"{how_drawn(first, 'each test set')} They hold the spread over seeds, pooled over budgets and variants. "
@@ -91,7 +91,7 @@ def notes_of_targets(sampled: Mapping[str, Bootstrap]) -> list[str]:
 
 
 def notes_of_transfer_map(sampled: Mapping[str, Bootstrap]) -> list[str]:
-    """Of a transfer map."""
+    """Notes on a transfer map."""
     first = next(iter(sampled.values()))
     one_seed = all(len(one.by_seed) == 1 for own in sampled.values() for one in own.cer.values())
     seeds = (
@@ -107,15 +107,15 @@ def notes_of_transfer_map(sampled: Mapping[str, Bootstrap]) -> list[str]:
 def common_notes(
     sampled: Mapping[str, Bootstrap], test_sets: Sequence[TestSet], failed: Sequence[NotLearnt]
 ) -> list[str]:
-    """What was left out, where alone has no error, and which runs have not learnt, with what to do."""
+    """Notes on skipped utterances, budgets where alone has no error, and runs that have not learnt, with advice."""
     notes = [
         f"{own.num_left_out} test utterances{f' of {own.language}' if len(sampled) > 1 else ''} that not every model "
-        "recognised are left out of all figures here."
+        "recognised are left out of all numbers here."
         for own in test_sets
         if own.num_left_out
     ]
     notes += [
-        f"Alone has no error in {target} with {duration(budget)}: by what share others have more cannot be said."
+        f"Alone has no error in {target} with {duration(budget)}: so that no relative difference can be given."
         for target, own in sampled.items()
         for budget, measured in alone_by_budget(own).items()
         if not measured.mean
@@ -129,13 +129,13 @@ def common_notes(
         ]
         notes.append(
             f"Not learnt, with a character error rate of {100 * LEARNT_BELOW:g} % or more, while an empty text has "
-            f"100 %: {'; '.join(named)}. {REMEDY}: these figures say nothing of languages."
+            f"100 %: {'; '.join(named)}. {REMEDY}: these numbers do not depend on the languages."
         )
     return notes
 
 
 def rises(sampled: Bootstrap) -> list[str]:
-    """Where alone makes more errors with more speech."""
+    """Notes on budgets where alone makes more errors with more speech."""
     found = [
         f"{duration(budget)} than with {duration(less)}"
         for (less, small), (budget, large) in pairwise(alone_by_budget(sampled).items())

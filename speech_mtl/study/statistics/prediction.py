@@ -1,4 +1,4 @@
-"""How much more speech an error needs: the curve of each arm, prolonged.
+"""Extrapolates the learning curve of each arm: how much more speech an error needs.
 
 The error is taken to fall as a power of the speech towards a floor, error(h) = floor + a h^-b (Hestness et al. 2017,
 "Deep learning scaling is predictable, empirically", section 3; Rosenfeld et al. 2020, "A constructive prediction of
@@ -66,7 +66,7 @@ def predict(sampled: Bootstrap, arm: Arm) -> Prediction:
 
 
 def _does_not_fall(budgets_s: list[float], means: list[float], logs: np.ndarray) -> str:
-    """Says so where the last budget has not significantly fewer errors than the first, or any more than one before."""
+    """Notes if the last budget has not significantly fewer errors than the first, or more than an earlier one."""
     last = len(means) - 1
     pairs = [(i, j) for j in range(last + 1) for i in range(j) if percentile_interval(logs[j] - logs[i])[0] > 0]
     if percentile_interval(logs[last] - logs[0])[1] >= 0:
@@ -83,7 +83,7 @@ def _does_not_fall(budgets_s: list[float], means: list[float], logs: np.ndarray)
 
 def covariance(replicates: np.ndarray) -> np.ndarray:
     """Of (H, R) replicates, (H, H): that of a normal distribution with their correlations and 95 % intervals. Where few
-    seeds say how seeds vary, the tails have no variance."""
+    seeds show how seeds vary, the tails have no variance."""
     low, high = np.quantile(replicates, (_TAIL, 1 - _TAIL), axis=1, keepdims=True)
     middle = np.clip(replicates, low, high)
     deviations = middle.std(axis=1, keepdims=True)
@@ -94,7 +94,7 @@ def covariance(replicates: np.ndarray) -> np.ndarray:
 class Curves:
     """Ten thousand curves, as likely as they fit what was measured: draws from the posterior distribution.
 
-    A curve is its error at the largest budget, the share of that which is the floor, and the power. What is measured
+    A curve is its error at the largest budget, the fraction of that which is the floor, and the power. What is measured
     lies about it with the covariance of the bootstrap and a scatter of its own. For each floor, power and scatter on a
     grid the error at the largest budget has a normal distribution, by weighted least squares; its integral is how well
     they fit. Every curve holds a deviation of its own, as another measurement would with as many seeds.

@@ -28,7 +28,7 @@ CONTROLS = {
 
 @dataclass(frozen=True, order=True)
 class Arm:
-    """One way of training in a comparison. Its name is for people: nothing is read out of it.
+    """One way of training in a comparison. Its name is for people: nothing is parsed from it.
 
     Attributes:
         method: A function's name; see `study.arms`.
@@ -46,7 +46,7 @@ class Arm:
 
     @property
     def name(self) -> str:
-        """As tables and plots show it."""
+        """The name in tables and plots."""
         auxiliary = f"{'' if self.control else '_only'}_{self.auxiliary}" if self.auxiliary else ""
         variant = f":{self.variant}" if self.variant else ""
         return self.method + CONTROLS[self.control] + auxiliary + variant
@@ -138,7 +138,7 @@ AnyResultRow = Annotated[
 
 
 SavedProtocol = Literal["", Protocol]
-"""What arms have in common; "" where it is unknown, as in files of earlier versions."""
+"""The protocol; "" where it is unknown, as in files of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ class Origin(Provenance):
     """What was compared and how: `provenance.json`.
 
     Attributes:
-        about: What has to be said about the data.
+        about: Notes on the data.
         num_replications: Of the bootstrap.
         reference: Name of the arm that the table of tasks measures against.
     """

@@ -1,7 +1,7 @@
-"""How far chance goes: intervals of error rates and tests of their differences.
+"""Intervals of error rates, and tests of their differences.
 
-There are two sources of chance. Another test set would have other errors: the bootstrap draws the test set again.
-Another seed would train another model: the spread over seeds is added to the replicates. What is compared shares both:
+There are two sources of chance. Another test set would have other errors: the bootstrap resamples the test set.
+Another seed would train another model: the spread over seeds is added to the replicates. Compared systems share both:
 the same utterances are drawn for all, runs of one seed vary together as far as they did, and the same run is the same
 whatever it is called.
 """
@@ -14,17 +14,17 @@ from typing import NamedTuple
 import numpy as np
 
 CONFIDENCE = 0.95
-"""Share of test sets whose interval holds the true value."""
+"""Fraction of test sets whose interval contains the true value."""
 
 _MAX_COUNTS = 1 << 19
 """How many counts of draws are in memory at a time: 4 MiB."""
 
 _MAX_EXPONENT = 300.0
-"""Largest logarithm of what the chance of training multiplies: ratios of two such figures are still finite."""
+"""Largest logarithm of what the chance of training multiplies: ratios of two such numbers are still finite."""
 
 
 class Blocks(NamedTuple):
-    """What the bootstrap draws.
+    """Units that the bootstrap resamples.
 
     Attributes:
         kind: `speaker` or `utterance`.
@@ -39,12 +39,12 @@ class Blocks(NamedTuple):
 
 
 def blocks(speakers: Sequence[str | None], texts: Sequence[str]) -> Blocks:
-    """Whole speakers if they are known, since what one person says is not independent; else utterances.
+    """Whole speakers if they are known, since utterances of one person are not independent; else utterances.
 
     Args:
         speakers: (N,) who speaks in each utterance; None or an empty text where unknown. They are the blocks if every
             utterance names one and there are at least two.
-        texts: (N,) what is said in each utterance, which tells utterances of two languages apart; ids may not.
+        texts: (N,) transcript of each utterance, which tells utterances of two languages apart; ids may not.
     """
     known = [speaker for speaker in speakers if speaker]
     names = sorted(set(known))
@@ -103,8 +103,8 @@ def percentile_interval(replicates: np.ndarray, confidence: float = CONFIDENCE) 
     One block has no width.
 
     Args:
-        replicates: (R,) of any figure; the ends are in its unit.
-        confidence: Share of replicates inside; each side leaves out half of the rest.
+        replicates: (R,) of any number; the ends are in its unit.
+        confidence: Fraction of replicates inside; each side leaves out half of the rest.
     """
     tail = (1 - confidence) / 2
     low, high = np.quantile(replicates, (tail, 1 - tail))
@@ -114,20 +114,20 @@ def percentile_interval(replicates: np.ndarray, confidence: float = CONFIDENCE) 
 def paired_p_value(differences: np.ndarray) -> float:
     """Two-sided p-value of a difference between two systems that were resampled together.
 
-    Bisani & Ney 2004, section 3, give the probability of improvement: the share of replicates in which one system has
-    fewer errors. It has one side, and is high where the difference is certain. Here the smaller of the shares on either
-    side of zero is doubled, which is 5 % where zero is at the end of the 95 % interval. Replicates of exactly zero
-    count on both sides. One replicate beyond zero is counted besides the (R,) `differences` that were drawn, since no
-    finite number of them shows that a probability is zero.
+    Bisani & Ney 2004, section 3, give the probability of improvement: the fraction of replicates in which one system
+    has fewer errors. It has one side, and is high where the difference is significant. Here the smaller of the
+    fractions on either side of zero is doubled, which is 5 % where zero is at the end of the 95 % interval. Replicates
+    of exactly zero count on both sides. One replicate beyond zero is counted besides the (R,) `differences` that were
+    drawn, since no finite number of them shows that a probability is zero.
     """
     num_beyond = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
     return min(1.0, 2 * (num_beyond + 1) / (len(differences) + 1))
 
 
 def fewer(own: np.ndarray, other: np.ndarray, floor: float) -> np.ndarray:
-    """By what share of the other's errors there are fewer, in (R,) replicates that were drawn together.
+    """The relative reduction of errors, in (R,) replicates that were resampled together.
 
-    `floor` stands for a smaller `other`, which nothing can be a share of: half an error, for example.
+    `floor` stands for a smaller `other`, to avoid division by zero: half an error, for example.
     """
     return (other - own) / np.maximum(other, floor)
 
@@ -152,8 +152,8 @@ def seed_deviations(cells: Sequence[Seeds], num_replications: int, generator_see
     """How far the mean over other seeds might lie from that over these, in units of the natural logarithm.
 
     An error rate of 60 % varies by more points than one of 6 %, but by about as large a part of itself, so logarithms
-    are taken. Three seeds of one cell say little about their spread, so the cells of a pool are put together, in an
-    analysis of variance: log rate = mean of the cell + effect of the seed at that budget, common to the pool + rest.
+    are taken. Three seeds of one cell give little evidence on their spread, so the cells of a pool are put together, in
+    an analysis of variance: log rate = mean of the cell + effect of the seed at that budget, common to the pool + rest.
     Effects and rests are drawn from a normal distribution with the variance that was found, and multiplied by the
     square root of df / chi-square with its df degrees of freedom. So the mean of one cell, and the difference of two,
     have Student's distribution, as in a t test.
@@ -165,8 +165,8 @@ def seed_deviations(cells: Sequence[Seeds], num_replications: int, generator_see
 
     Seeds are not resampled as utterances are. S resampled seeds have a mean that varies too little, by a factor of
     sqrt((S - 1) / S) in its standard deviation; three of them have only 10 different outcomes; and nothing allows for
-    how little three values say about their spread. Bisani & Ney 2004 have one model for each system and leave the
-    chance of training out.
+    how little evidence three values give on their spread. Bisani & Ney 2004 have one model for each system and leave
+    the chance of training out.
 
     With one or two degrees of freedom t has no variance, and deviations are huge now and then; percentiles are what to
     take from them.
@@ -211,7 +211,7 @@ def seed_deviations(cells: Sequence[Seeds], num_replications: int, generator_see
 
 
 class _SeedEffects(NamedTuple):
-    """What a pool's seeds do.
+    """Effects of a pool's seeds.
 
     Attributes:
         common: By budget and seed: its effect, over the square root of the degrees of freedom, `df_common`.

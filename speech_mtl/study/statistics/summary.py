@@ -15,14 +15,14 @@ from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm, Origin, SavedAr
 from speech_mtl.study.statistics.training import AfterPretraining, ArmSize, Effort, Training
 
 MEAN, WORST = "mean of languages", "worst language"
-"""What is a task beside the languages where there are several."""
+"""Tasks beside the languages where there are several."""
 
 LEARNT_BELOW = 0.9
 """Character error rate from which on a run has not learnt. An empty text has 1, and so has one of blanks only; a few
 frequent letters by chance have a little less."""
 
 REMEDY = "Train with more updates, a longer warm-up or more speech"
-"""What to do about it, as the beginning of a sentence."""
+"""Advice, as the beginning of a sentence."""
 
 
 def two_sided(z: float) -> float:
@@ -32,7 +32,7 @@ def two_sided(z: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its interval."""
+    """A value and its interval."""
 
     value: Number
     low: Number
@@ -85,7 +85,7 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class EquivalentHours:
-    """What an arm's hours are worth: the hours alone with the same CER, with interval; a row of `efficiency.json`."""
+    """Equivalent hours of an arm: the hours alone with the same CER, with interval; a row of `efficiency.json`."""
 
     arm: SavedArm
     budget_s: Budget
@@ -100,7 +100,7 @@ class EquivalentHours:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The curve of an arm's error, prolonged to amounts of speech that were not measured.
+    """The curve of an arm's error, extrapolated to amounts of speech that were not measured.
 
     Attributes:
         budgets_s: Seconds of speech with which the arm has learnt, rising.
@@ -174,7 +174,7 @@ class Forgotten:
     Attributes:
         before: Character error rate of the networks that the arm's runs started from, mean over seeds.
         after: That of the arm's runs.
-        growth: By what share of `before` the errors have grown; 0 where nothing was forgotten.
+        growth: Relative growth of the errors from `before`; 0 where nothing was forgotten.
         same: Whether all hypotheses before and after are the same.
     """
 
@@ -197,7 +197,7 @@ class Generation:
         run: Its folder.
         learnt: The languages that it was trained on.
         split: Of the youngest run's manifests.
-        growth: By what share the errors have grown since the language was there first in the same tokens; None there.
+        growth: Relative growth of the errors since the language was first there in the same tokens; None there.
         same: Whether all hypotheses are the same as then.
     """
 
@@ -217,8 +217,8 @@ class TaskError:
 
     Attributes:
         task: A language, whose transcripts are the task; the mean or the worst of all languages; or another task.
-        metric: Name of the figure that is reported.
-        error: Mean over seeds; 1 - accuracy or 1 - F1 where these are the figure.
+        metric: Name of the reported metric.
+        error: Mean over seeds; 1 - accuracy or 1 - F1 where these are the metric.
         gain: By how much of the error of the arm `reference` this one is lower; None where there is no other.
         effort: None where the arm's rows are not known.
     """

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from speech_mtl.scoring.tables import CER, SHARES
+from speech_mtl.scoring.tables import CER, FRACTIONS
 from speech_mtl.study.statistics.bootstrap import Measured, Sampled, over_seeds, resampled, resampled_texts
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import Arm
@@ -17,7 +17,7 @@ from speech_mtl.study.statistics.summary import MEAN, WORST, Estimate, TaskError
 from speech_mtl.study.statistics.training import ArmAtBudget, Effort
 
 _FLOOR = 1e-4
-"""Stands for a smaller error where something is to be a share of it."""
+"""Lower bound of an error that is divided by."""
 
 
 def task_errors(
@@ -26,7 +26,7 @@ def task_errors(
     num_replications: int = 10_000,
     took: Mapping[ArmAtBudget, Effort] | None = None,
 ) -> list[TaskError]:
-    """Errors of every task, arm and budget over seeds, with intervals, and what they gain on the reference arm.
+    """Errors of every task, arm and budget over seeds, with intervals and reductions relative to the reference.
 
     Args:
         test_sets: Of every language that is tested.
@@ -46,7 +46,7 @@ def task_errors(
     found = []
     for task, (metric, own) in sampled.items():
         measured = over_seeds(own, floor=_FLOOR, generator_seed=2)
-        if metric in SHARES:  # the spread of seeds may reach beyond what a share can be
+        if metric in FRACTIONS:  # the spread of seeds may reach beyond 0 and 1
             measured = {key: replace(one, replicates=np.minimum(one.replicates, 1.0)) for key, one in measured.items()}
         for key, one in measured.items():
             seeds, errors = list(one.by_seed), list(one.by_seed.values())
@@ -56,7 +56,7 @@ def task_errors(
 
 
 def _labels(task: str, test_sets: Sequence[TestSet], num_replications: int) -> Sampled:
-    """Of a task besides transcripts: over the utterances of all languages that have a label."""
+    """Errors of a task other than transcripts, over the labelled utterances of all languages."""
     models = _common_models([list(t.label_errors[task]) for t in test_sets])
     table: list[list[tuple[float, float]]] = []
     speakers: list[str | None] = []

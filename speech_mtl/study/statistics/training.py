@@ -1,4 +1,4 @@
-"""What the runs of a comparison took, and what they told of their training: records, and their sums over runs."""
+"""Training records of a comparison's runs, and their sums over runs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ ArmAtBudget = tuple[Arm, float]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What an arm took at a budget: mean over seeds, and over targets where there are several.
+    """Effort of an arm at a budget: mean over seeds, and over targets where there are several.
 
     Attributes:
         num_updates: Of all stages, as are the other sums.
@@ -47,13 +47,13 @@ class ArmSize:
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """The validation error that early stopping looked at, by update, in one run.
+    """The validation error for early stopping, by update, in one run.
 
     Attributes:
         arm: The first arm that needs it.
         budget_s: Seconds of target speech; None where the target is not in it: pretraining.
         of: Whose error: a language, or the mean of several.
-        first: Updates with the target in the runs that it goes on from.
+        first: Updates with the target in the runs that it was initialised from.
         updates: When; of many validations, some.
         errors: Character error rates.
         best: The update whose weights were taken.
@@ -73,7 +73,7 @@ class LearningCurve:
 
     @property
     def error(self) -> float:
-        """Of the weights that were taken."""
+        """Error of the weights that were kept."""
         return self.errors[self.updates.index(self.best)]
 
 
@@ -105,7 +105,7 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """How the gradients of two tasks lie to one another in the encoder of an arm: the mean cosine over training."""
+    """Mean cosine similarity of two tasks' gradients in the encoder of an arm, over training."""
 
     arm: SavedArm
     task: str
@@ -115,7 +115,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What the runs told of their training: `curves.json`. Files of earlier versions lack some.
+    """Training records of the runs: `curves.json`. Files of earlier versions lack some.
 
     Attributes:
         curves: Losses and weights of tasks by update, of the first seed at the largest budget.
@@ -141,7 +141,7 @@ class AfterPretraining:
 
 
 def efforts(rows: Sequence[ResultRow], protocol: SavedProtocol = "") -> dict[ArmAtBudget, Effort]:
-    """What every arm took at every budget, in the order of the rows."""
+    """The effort of every arm at every budget, in the order of the rows."""
     cells: dict[ArmAtBudget, dict[tuple, ResultRow]] = {}
     for row in rows:
         run = row["seed"], *(stage["run"] for stage in row.get("stages", ()))

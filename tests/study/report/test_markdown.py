@@ -56,7 +56,7 @@ def test_tables(full):
 
 
 def test_long_tables_that_repeat_a_plot_are_folded(full):
-    assert re.findall(r"<details><summary>(.*)</summary>", full) == ["Test error of each language: the figures"]
+    assert re.findall(r"<details><summary>(.*)</summary>", full) == ["Test error of each language: the numbers"]
     assert full.count("\n\n</details>\n") == 1
 
 
@@ -105,7 +105,7 @@ def test_escaped(text, expected):
 
 def test_what_cannot_be_given_is_said(pages):
     text = pages["bare"].with_suffix(".md").read_text(encoding="utf-8")
-    assert "**How many hours auxiliary languages save cannot be said: only alone was measured.**" in text
+    assert "**The hours that auxiliary languages save are not available: only alone was measured.**" in text
     assert "The commands are not known." in text
     assert "![" in text
 

@@ -237,9 +237,9 @@ def test_examples_mark_words_by_more_than_colour(full, texts):
 def test_what_cannot_be_given_is_said(texts, full):
     said = " ".join(text for _, text in Page(texts["bare"]).texts)
     for words in (
-        "How many hours auxiliary languages save cannot be said: only alone was measured.",
-        "The recipe does not say what speech this is.",
-        "Cannot be said: nothing was measured beside alone.",
+        "The hours that auxiliary languages save are not available: only alone was measured.",
+        "The recipe does not describe the speech.",
+        "Not available: only alone was measured.",
         "There are no test errors by language.",
         "There are no recognised utterances to show.",
         "There is no arm with auxiliary languages.",
@@ -252,8 +252,8 @@ def test_what_cannot_be_given_is_said(texts, full):
 
 def test_a_report_on_what_has_not_learnt_says_so_and_gives_no_factor(tmp_path):
     said = " ".join(text for _, text in Page(write_report(UNLEARNT, tmp_path)[0].read_text(encoding="utf-8")).texts)
-    assert "How many hours auxiliary languages save cannot be said: no run has learnt. Train longer." in said
-    assert "Cannot be said: no arm has learnt." in said
+    assert "The hours that auxiliary languages save are not available: no run has learnt. Train longer." in said
+    assert "Not available: no arm has learnt." in said
     assert "Not learnt: alone and joint." in said
     assert "F =" not in said
     assert not [word for word in ("nan", "inf", "saves", "costs", "harm") if word in said.lower().split()]
@@ -269,7 +269,7 @@ def test_an_arm_that_has_not_learnt_has_a_row_without_hours(tmp_path, full_summa
 def test_errors_where_alone_has_none_are_named(tmp_path, full_summary):
     arms = [replace(arm, reduction=None) if arm.arm == Arm("joint") else arm for arm in full_summary.arms]
     text = write_report(replace(full_summary, worse=[], arms=arms), tmp_path)[1].read_text(encoding="utf-8")
-    assert "These have errors where alone has none, so that there is no share of its errors: joint with 10 min" in text
+    assert "These have errors where alone has none, so that no reduction can be given: joint with 10 min" in text
 
 
 def test_more_speech_is_predicted_or_refused(texts):

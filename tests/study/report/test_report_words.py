@@ -99,24 +99,24 @@ def answer(*found, **changes) -> str:
 
 def test_answer():
     assert words.answer(FULL) == (
-        "With auxiliary languages (pretrain_finetune, the best of 3 ways tried at this amount), 10 minutes do what 19"
-        " minutes (15–24 min) do alone: F = 1.9 (1.5–2.4). Trained the same way, 40 minutes do more than 40 minutes do"
-        " alone, the most that was measured: F > 1.0."
+        "With auxiliary languages (pretrain_finetune, the best of 3 ways tried at this amount), 10 minutes are"
+        " equivalent to 19 minutes (15–24 min) of alone: F = 1.9 (1.5–2.4). Trained the same way, 40 minutes are"
+        " equivalent to more than 40 minutes of alone, the most that was measured: F > 1.0."
     )
     assert answer(equivalent("joint", 600, 7, 6, 8)) == (
-        "With auxiliary languages (joint), 10 minutes do what 7.0 minutes (6.0–8.0 min) do alone: F = 0.70 (0.60–0.80);"
-        " here they do harm."
+        "With auxiliary languages (joint), 10 minutes are equivalent to 7.0 minutes (6.0–8.0 min) of alone: F = 0.70"
+        " (0.60–0.80); here they do harm."
     )
     assert answer(equivalent("joint", 600, 10, 10, 12, relations="<<=")) == (
-        "With auxiliary languages (joint), 10 minutes do less than 10 minutes (< 10 to 12 min) do alone, the least that"
-        " was measured: F < 1.0 (< 1.0 to 1.2); the interval holds F = 1, so this may be chance."
+        "With auxiliary languages (joint), 10 minutes are equivalent to less than 10 minutes (< 10 to 12 min) of alone,"
+        " the least that was measured: F < 1.0 (< 1.0 to 1.2); not significant, the interval contains F = 1."
     )
 
 
 def test_no_difference_is_no_harm():
     assert answer(equivalent("joint", 600, 10, 10, 10)) == (
-        "With auxiliary languages (joint), 10 minutes do what 10 minutes (10–10 min) do alone: F = 1.0 (1.0–1.0); no "
-        "difference."
+        "With auxiliary languages (joint), 10 minutes are equivalent to 10 minutes (10–10 min) of alone: F = 1.0"
+        " (1.0–1.0); no difference."
     )
 
 
@@ -124,7 +124,7 @@ def test_the_reason_why_there_are_no_hours_is_the_answer():
     for name in ("unlearnt", "flat"):
         summary = {"unlearnt": UNLEARNT, "flat": FLAT}[name]
         said = words.answer(summary)
-        assert said == f"How many hours auxiliary languages save cannot be said: {summary.no_hours}."
+        assert said == f"The hours that auxiliary languages save are not available: {summary.no_hours}."
         assert words.answer(replace(summary, transfer=FULL.transfer)) == said
 
 
@@ -169,19 +169,19 @@ def test_the_best_way_is_the_one_worth_most_and_then_the_one_with_fewest_errors(
 def test_a_control_is_never_the_answer():
     control = replace(equivalent("joint", 600, 80, 70, 90), arm=Arm("joint", control="noise"))
     assert "(joint)" in answer(control, equivalent("joint", 600, 15, 12, 18))
-    assert answer(control) == "Only controls were measured: what auxiliary languages are worth cannot be said."
+    assert answer(control) == "Only controls were measured: the effect of auxiliary languages is not available."
 
 
-def test_one_minute_does():
-    assert "1 minute does what 2.0 minutes" in answer(equivalent("joint", 60, 2, 1.5, 3))
+def test_one_minute_is_singular():
+    assert "1 minute is equivalent to 2.0 minutes" in answer(equivalent("joint", 60, 2, 1.5, 3))
 
 
 def test_answer_without_equivalent_hours():
-    assert words.answer(BARE).endswith("cannot be said: only alone was measured.")
-    assert answer(arms=[arm_summary("joint", 600, 0.2, None)]).endswith("said: alone was not measured.")
-    assert answer(arms=[]).endswith("said: no arm was measured.")
-    assert answer().endswith("does not allow it; the notes say why.")
-    assert answer(notes=[]).endswith("does not allow it.")
+    assert words.answer(BARE).endswith("not available: only alone was measured.")
+    assert answer(arms=[arm_summary("joint", 600, 0.2, None)]).endswith("available: alone was not measured.")
+    assert answer(arms=[]).endswith("available: no arm was measured.")
+    assert answer().endswith("do not allow it; the notes give reasons.")
+    assert answer(notes=[]).endswith("do not allow it.")
 
 
 def test_answer_of_a_transfer_map():

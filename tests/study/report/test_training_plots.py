@@ -69,7 +69,7 @@ def test_errors_after_pretraining_are_drawn_from_three_states_on(bare_summary: S
     assert ("after-pretraining" in make_plots(replace(bare_summary, after_pretraining=few))) == drawn
 
 
-def test_every_look_is_there_and_a_run_that_was_not_stopped_is_hollow():
+def test_every_validation_is_there_and_a_run_that_was_not_stopped_is_hollow():
     second = curve("joint_finetune", first=300, stopped=False, best=200)
     (axes,) = draw_learning([curve("alone"), second]).axes
     assert [(list(line.get_xdata()), list(line.get_ydata())) for line in lines(axes)] == [

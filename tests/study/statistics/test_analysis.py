@@ -12,7 +12,7 @@ from made_up_rows import origin
 from scipy import stats
 
 from speech_mtl.errors import InputError
-from speech_mtl.study.results import figures_of
+from speech_mtl.study.results import json_files
 from speech_mtl.study.statistics.analysis import bootstrap, language_errors, summarize
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import Arm, ResultRow
@@ -25,7 +25,7 @@ RATES = {"alone": (0.4, 0.2, 0.1), "joint": (0.2, 0.1, 0.2)}
 """True share of wrong characters by arm and budget: joint saves half, and does harm at the largest budget."""
 
 
-def heard(reference: str, rate: float, generator: np.random.Generator) -> str:
+def distorted(reference: str, rate: float, generator: np.random.Generator) -> str:
     return "".join("x" if letter != " " and generator.random() < rate else letter for letter in reference)
 
 
@@ -40,7 +40,7 @@ def made_up(
         for budget_s, rate in zip(BUDGETS, RATES[arm], strict=True):
             for seed in seeds:
                 model = Model(Arm(arm), budget_s, seed)
-                made.add(model, made.ids, [heard(text, rate * 14 / 12, generator) for text in references])
+                made.add(model, made.ids, [distorted(text, rate * 14 / 12, generator) for text in references])
     return made
 
 
@@ -142,7 +142,7 @@ def test_seeds_that_differ_widen_the_interval():
     generator = np.random.default_rng(1)
     for model, texts in other.hypotheses.items():
         if model.seed == 2:
-            other.hypotheses[model] = [heard(text, 0.3, generator) for text in texts]
+            other.hypotheses[model] = [distorted(text, 0.3, generator) for text in texts]
     near, far = (bootstrap(t, 2000).cer[Arm("alone"), 600.0].estimate() for t in (alike, other))
     assert far.high - far.low > 3 * (near.high - near.low)
 
@@ -266,9 +266,9 @@ def test_with_one_seed_the_interval_is_that_of_scipy():
     sampled = bootstrap(test_set, 20_000)
     wrong = [
         np.array(
-            [jiwer.process_characters(r, h).substitutions for r, h in zip(test_set.references, heard, strict=True)]
+            [jiwer.process_characters(r, h).substitutions for r, h in zip(test_set.references, hypotheses, strict=True)]
         )
-        for heard in (test_set.hypotheses[Model(arm, 600.0, 0)] for arm in (ALONE, JOINT))
+        for hypotheses in (test_set.hypotheses[Model(arm, 600.0, 0)] for arm in (ALONE, JOINT))
     ]
     theirs = stats.bootstrap(
         wrong,
@@ -289,8 +289,8 @@ def test_with_one_seed_the_interval_is_that_of_scipy():
 
 def named_anew(test_set: TestSet, arm: Arm, name: Arm) -> TestSet:
     """The same runs under one name more, the last one first."""
-    heard = reversed(test_set.hypotheses.items())
-    again = {model._replace(arm=name): texts for model, texts in heard if model.arm == arm}
+    hypotheses = reversed(test_set.hypotheses.items())
+    again = {model._replace(arm=name): texts for model, texts in hypotheses if model.arm == arm}
     return replace(test_set, hypotheses=test_set.hypotheses | again)
 
 
@@ -340,7 +340,7 @@ def test_seeds_are_pairs_and_what_they_have_in_common_is_no_difference():
 
 
 def assert_finite(summary: Summary):
-    for name, text in figures_of(summary).items():
+    for name, text in json_files(summary).items():
         assert not {"NaN", "Infinity", "-Infinity"} & set(text.replace(",", " ").split()), name
 
 

@@ -12,11 +12,11 @@ from speech_mtl.study.statistics.rows import Arm
 REFERENCES = ["abcd", "efgh", "ijkl", "mnop"]
 
 
-def made_up(heard: dict[Model, list[str]]) -> TestSet:
+def made_up(hypotheses: dict[Model, list[str]]) -> TestSet:
     ids = [str(i) for i in range(len(REFERENCES))]
     made = TestSet("de", True, ids, [None] * 4, REFERENCES)
-    for model, hypotheses in heard.items():
-        made.add(model, ids, hypotheses)
+    for model, texts in hypotheses.items():
+        made.add(model, ids, texts)
     return made
 
 
@@ -29,9 +29,9 @@ MODELS = [Model(Arm("pretrain_finetune"), 600.0, seed) for seed in range(3)]
 
 
 def test_rates_are_means_over_seeds_and_growth_is_their_ratio():
-    heard = {before(model): wrong(errors) for model, errors in zip(MODELS, (1, 2, 1), strict=True)}
-    heard |= {model: wrong(errors) for model, errors in zip(MODELS, (2, 4, 3), strict=True)}
-    (one,) = what_was_forgotten([made_up(heard)], 2000)
+    hypotheses = {before(model): wrong(errors) for model, errors in zip(MODELS, (1, 2, 1), strict=True)}
+    hypotheses |= {model: wrong(errors) for model, errors in zip(MODELS, (2, 4, 3), strict=True)}
+    (one,) = what_was_forgotten([made_up(hypotheses)], 2000)
     assert (one.language, one.arm.name, one.budget_s, one.seeds) == ("de", "pretrain_finetune", 600.0, [0, 1, 2])
     assert (one.before, one.after) == (pytest.approx(4 / 3 / 16), pytest.approx(3 / 16))
     assert one.growth.value == pytest.approx(3 / (4 / 3) - 1)
@@ -41,9 +41,9 @@ def test_rates_are_means_over_seeds_and_growth_is_their_ratio():
 
 def test_with_one_seed_the_interval_is_that_of_every_draw():
     """All 4 ** 4 ways to draw four utterances, by hand."""
-    heard = {before(MODELS[0]): wrong(2), MODELS[0]: wrong(3)}
-    (one,) = what_was_forgotten([made_up(heard)], 50_000)
-    columns = [[float(text != said) for text, said in zip(heard[m], REFERENCES, strict=True)] for m in heard]
+    hypotheses = {before(MODELS[0]): wrong(2), MODELS[0]: wrong(3)}
+    (one,) = what_was_forgotten([made_up(hypotheses)], 50_000)
+    columns = [[float(text != said) for text, said in zip(hypotheses[m], REFERENCES, strict=True)] for m in hypotheses]
     draws = np.array(np.meshgrid(*[range(4)] * 4)).reshape(4, -1).T
     first, after = (np.maximum(np.array(column)[draws].sum(axis=1), 0.5) for column in columns)
     low, high = np.percentile(after / first - 1, [2.5, 97.5])
@@ -52,8 +52,8 @@ def test_with_one_seed_the_interval_is_that_of_every_draw():
 
 
 def test_nothing_is_forgotten_where_all_is_the_same():
-    heard = {before(model): wrong(2) for model in MODELS} | {model: wrong(2) for model in MODELS}
-    (one,) = what_was_forgotten([made_up(heard)], 500)
+    hypotheses = {before(model): wrong(2) for model in MODELS} | {model: wrong(2) for model in MODELS}
+    (one,) = what_was_forgotten([made_up(hypotheses)], 500)
     assert (one.growth.value, one.growth.low, one.growth.high, one.same) == (0, 0, 0, True)
 
 
@@ -65,23 +65,25 @@ def test_no_errors_before_count_as_half_of_one():
 
 def test_arms_and_budgets_are_apart():
     other = Model(Arm("joint_finetune"), 1200.0, 0)
-    heard = {before(MODELS[0]): wrong(1), MODELS[0]: wrong(2), before(other): wrong(2), other: wrong(2)}
-    found = what_was_forgotten([made_up(heard)], 200)
+    hypotheses = {before(MODELS[0]): wrong(1), MODELS[0]: wrong(2), before(other): wrong(2), other: wrong(2)}
+    found = what_was_forgotten([made_up(hypotheses)], 200)
     assert [(one.arm.name, one.growth.value) for one in found] == [("pretrain_finetune", 1.0), ("joint_finetune", 0.0)]
 
 
 def test_the_same_runs_under_another_name_forget_the_same():
-    heard = {before(model): wrong(errors) for model, errors in zip(MODELS, (1, 2, 1), strict=True)}
-    heard |= {model: wrong(errors) for model, errors in zip(MODELS, (2, 4, 3), strict=True)}
-    again = {model._replace(arm=Arm(model.arm.method.replace("pretrain", "foo"))): own for model, own in heard.items()}
-    first, second = what_was_forgotten([made_up(heard | again)], 500)
+    hypotheses = {before(model): wrong(errors) for model, errors in zip(MODELS, (1, 2, 1), strict=True)}
+    hypotheses |= {model: wrong(errors) for model, errors in zip(MODELS, (2, 4, 3), strict=True)}
+    again = {
+        model._replace(arm=Arm(model.arm.method.replace("pretrain", "foo"))): own for model, own in hypotheses.items()
+    }
+    first, second = what_was_forgotten([made_up(hypotheses | again)], 500)
     assert (first.arm.name, second.arm.name) == ("pretrain_finetune", "foo_finetune")
     assert first.growth == second.growth
     assert first.growth.low < first.growth.high
 
 
 def test_a_language_without_reference_text_has_no_row():
-    heard = {before(MODELS[0]): wrong(1), MODELS[0]: wrong(2)}
-    silent = made_up(heard)
+    hypotheses = {before(MODELS[0]): wrong(1), MODELS[0]: wrong(2)}
+    silent = made_up(hypotheses)
     silent.references = [""] * 4
     assert what_was_forgotten([silent], 100) == []

@@ -1,4 +1,4 @@
-"""What every model heard: written, read back, and refused when it is not whole."""
+"""Hypotheses of every model: written, read back, and refused when it is not whole."""
 
 import gzip
 import json

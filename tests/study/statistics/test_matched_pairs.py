@@ -20,11 +20,11 @@ def random_texts(source, count, num_words=30, words="abcd"):
 
 def corrupted(source, text, share):
     """Words left out, replaced and put in."""
-    heard = []
+    hypotheses = []
     for word in text.split():
         kind = source.random() / share
-        heard += [word] if kind >= 1 else [[], [word + "x"], [word, "y"], ["z", "z", word]][int(4 * kind)]
-    return " ".join(heard)
+        hypotheses += [word] if kind >= 1 else [[], [word + "x"], [word, "y"], ["z", "z", word]][int(4 * kind)]
+    return " ".join(hypotheses)
 
 
 def three_sides(seed, num_utterances=40):
@@ -34,18 +34,18 @@ def three_sides(seed, num_utterances=40):
 
 
 def test_z_and_p_are_those_of_scipy_where_segments_are_utterances():
-    references, heard_a, heard_b = three_sides(14)
+    references, hypotheses_a, hypotheses_b = three_sides(14)
     errors = [
-        [score([text], [other]).words.num_errors for text, other in zip(references, heard, strict=True)]
-        for heard in (heard_a, heard_b)
+        [score([text], [other]).words.num_errors for text, other in zip(references, hypotheses, strict=True)]
+        for hypotheses in (hypotheses_a, hypotheses_b)
     ]
     a, b = np.array(errors)[:, (np.array(errors) > 0).any(axis=0)]
-    result = mapsswe(references, heard_a, heard_b, min_correct=1000)
+    result = mapsswe(references, hypotheses_a, hypotheses_b, min_correct=1000)
     assert 20 < result.num_segments == len(a)
     assert result.mean_difference == pytest.approx(np.mean(b - a))
     assert result.z == pytest.approx(stats.ttest_rel(b, a).statistic)
     assert result.p_value == pytest.approx(2 * stats.norm.sf(abs(result.z)))
-    swapped = mapsswe(references, heard_b, heard_a, min_correct=1000)
+    swapped = mapsswe(references, hypotheses_b, hypotheses_a, min_correct=1000)
     assert swapped == pytest.approx((len(a), -result.mean_difference, -result.z, result.p_value))
 
 
@@ -53,8 +53,8 @@ def test_z_and_p_are_those_of_scipy_where_segments_are_utterances():
 @pytest.mark.parametrize("seed", range(5))
 def test_segments_are_those_of_a_regular_expression(seed, min_correct):
     """Errors become letters, and the line is cut at C's. A is an error of the first, B of the second, M of both."""
-    references, heard_a, heard_b = three_sides(seed)
-    outputs = [jiwer.process_words(references, heard) for heard in (heard_a, heard_b)]
+    references, hypotheses_a, hypotheses_b = three_sides(seed)
+    outputs = [jiwer.process_words(references, hypotheses) for hypotheses in (hypotheses_a, hypotheses_b)]
     differences, total = [], 0
     for reference, *alignments in zip(references, *(output.alignments for output in outputs), strict=True):
         marks = []
@@ -73,10 +73,10 @@ def test_segments_are_those_of_a_regular_expression(seed, min_correct):
         pieces = [piece for piece in re.split("C" * min_correct + "+", line) if piece.strip("C")]
         differences += [piece.count("B") - piece.count("A") for piece in pieces]
         total += line.count("B") - line.count("A")
-    result = mapsswe(references, heard_a, heard_b, min_correct=min_correct)
+    result = mapsswe(references, hypotheses_a, hypotheses_b, min_correct=min_correct)
     assert len(references) < result.num_segments == len(differences)
     assert result.z == pytest.approx(stats.ttest_1samp(differences, 0).statistic)
-    errors = [score(references, heard).words.num_errors for heard in (heard_a, heard_b)]
+    errors = [score(references, hypotheses).words.num_errors for hypotheses in (hypotheses_a, hypotheses_b)]
     assert round(result.mean_difference * result.num_segments) == errors[1] - errors[0] == total
 
 
@@ -99,14 +99,14 @@ def test_by_hand():
     assert result.z == pytest.approx(stats.ttest_1samp(differences, 0).statistic)
 
 
-def differences_of(reference, heard_a, heard_b):
+def differences_of(reference, hypotheses_a, hypotheses_b):
     """Segments of one utterance, seen from outside: their number and the sum of their differences."""
-    result = mapsswe([reference], [heard_a], [heard_b])
+    result = mapsswe([reference], [hypotheses_a], [hypotheses_b])
     return result.num_segments, round(result.mean_difference * result.num_segments)
 
 
 @pytest.mark.parametrize(
-    ("reference", "heard_a", "heard_b", "expected"),
+    ("reference", "hypotheses_a", "hypotheses_b", "expected"),
     [
         ("a b c d", "x b c d", "a b c x", (2, 0)),  # two right words
         ("a b c", "x b c", "a b x", (1, 0)),  # one right word
@@ -120,8 +120,8 @@ def differences_of(reference, heard_a, heard_b):
         ("a b", "a  b ", "a b", (0, 0)),  # stray spaces
     ],
 )
-def test_segments_of_an_utterance(reference, heard_a, heard_b, expected):
-    assert differences_of(reference, heard_a, heard_b) == expected
+def test_segments_of_an_utterance(reference, hypotheses_a, hypotheses_b, expected):
+    assert differences_of(reference, hypotheses_a, hypotheses_b) == expected
 
 
 def test_an_utterance_ends_a_segment():
@@ -141,18 +141,18 @@ def test_the_same_difference_in_all_segments():
 
 
 def test_without_spaces_characters_are_words():
-    said, heard_a, heard_b = "一二三四五六", "一二三四五七", "七二三四五六"
-    assert mapsswe([said], [heard_a], [heard_b]).num_segments == 1
-    assert mapsswe([said], [heard_a], [heard_b], spaced=False).num_segments == 2
-    assert mapsswe([" ".join(said)], [" ".join(heard_a)], [" ".join(heard_b)]).num_segments == 2
+    reference, hypotheses_a, hypotheses_b = "一二三四五六", "一二三四五七", "七二三四五六"
+    assert mapsswe([reference], [hypotheses_a], [hypotheses_b]).num_segments == 1
+    assert mapsswe([reference], [hypotheses_a], [hypotheses_b], spaced=False).num_segments == 2
+    assert mapsswe([" ".join(reference)], [" ".join(hypotheses_a)], [" ".join(hypotheses_b)]).num_segments == 2
 
 
 def test_p_values_of_equally_good_systems_are_uniform():
     source, p_values = random.Random(15), []
     for _ in range(300):
         references = [" ".join(source.choices("abcdef", k=12)) for _ in range(30)]
-        heard_a, heard_b = ([corrupted(source, text, 0.15) for text in references] for _ in range(2))
-        p_values.append(mapsswe(references, heard_a, heard_b).p_value)
+        hypotheses_a, hypotheses_b = ([corrupted(source, text, 0.15) for text in references] for _ in range(2))
+        p_values.append(mapsswe(references, hypotheses_a, hypotheses_b).p_value)
     for level in (0.05, 0.5):
         share = np.mean(np.array(p_values) <= level)
         assert abs(share - level) < 4 * math.sqrt(level * (1 - level) / 300), "seeds are fixed: this is no chance"
@@ -161,6 +161,6 @@ def test_p_values_of_equally_good_systems_are_uniform():
 def test_what_cannot_be_compared():
     with pytest.raises(InputError, match="Nothing to compare"):
         mapsswe([], [], [])
-    for heard_a, heard_b in ((["a"], ["a", "b"]), (["a", "b"], ["a"])):
+    for hypotheses_a, hypotheses_b in ((["a"], ["a", "b"]), (["a", "b"], ["a"])):
         with pytest.raises(InputError, match=r"do not match(.|\n)*2 references, \d and \d hypotheses"):
-            mapsswe(["a", "b"], heard_a, heard_b)
+            mapsswe(["a", "b"], hypotheses_a, hypotheses_b)

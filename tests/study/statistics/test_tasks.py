@@ -35,10 +35,10 @@ def made_up(language: str, factor: int = 1, arms: dict[Arm, int] = WRONG, size: 
     for arm, wrong in arms.items():
         for seed in SEEDS:
             counts = generator.binomial(10, min(0.9, wrong * factor / 10), size)
-            heard = ["x" * count + "abcdefghij"[count:] for count in counts]
+            hypotheses = ["x" * count + "abcdefghij"[count:] for count in counts]
             emotion: list[LabelErrors] = [None if i % 4 == 0 else (float(i % 3 == 0), 1.0) for i in range(size)]
             age: list[LabelErrors] = [(2.0 * wrong, 1.0)] * size
-            made.add(Model(arm, 60.0, seed), made.ids, heard, {"emotion": emotion, "age": age})
+            made.add(Model(arm, 60.0, seed), made.ids, hypotheses, {"emotion": emotion, "age": age})
     return made
 
 
@@ -129,8 +129,8 @@ def test_languages_with_other_speakers_are_drawn_by_themselves():
     sets[1].speakers = [f"other {name}" for name in sets[1].speakers]
     for one in sets:
         counts = [9 if i % 12 < 6 else 1 for i in range(60)]
-        heard = ["x" * count + "abcdefghij"[count:] for count in counts]
-        one.hypotheses = dict.fromkeys(one.hypotheses, heard)
+        hypotheses = ["x" * count + "abcdefghij"[count:] for count in counts]
+        one.hypotheses = dict.fromkeys(one.hypotheses, hypotheses)
     found = {one.task: one.error for one in task_errors(sets, "alone", num_replications=2000)}
     width = {task: error.high - error.low for task, error in found.items()}
     assert width[MEAN] == pytest.approx(width["cs"] / math.sqrt(2), rel=0.15)

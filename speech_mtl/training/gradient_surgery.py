@@ -1,8 +1,8 @@
-"""Ways to combine the tasks' gradients in the shared encoder: one method a class.
+"""Gradient surgery in the shared encoder: one method per class.
 
-All of them look only at the inner products of the gradients and give how often each goes into the step: what they do
-is arithmetic on T x T numbers. To add one, write a subclass of `Combining`, and a kind of
-`GradientSettings` that names it. `tests/training/test_combining.py` finds it by itself.
+All of them use only the inner products of the gradients and give how often each goes into the step: what they do
+is arithmetic on T x T numbers. To add one, write a subclass of `GradientSurgery`, and a kind of
+`GradientSettings` that names it. `tests/training/test_gradient_surgery.py` finds it by itself.
 """
 
 from abc import ABC, abstractmethod
@@ -10,11 +10,11 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 
-class Combining(ABC):
-    """What every method has.
+class GradientSurgery(ABC):
+    """Base of all methods.
 
     Args:
-        seed: Of a method that draws.
+        seed: Seed of a method that uses random numbers.
     """
 
     def __init__(self, seed: int = 0):
@@ -39,7 +39,7 @@ class Combining(ABC):
         """The coefficients of tasks that all have a gradient."""
 
 
-class PCGrad(Combining):
+class PCGrad(GradientSurgery):
     """Yu et al. 2020, "Gradient surgery for multi-task learning", algorithm 1.
 
     Where a task's gradient conflicts with another's (negative inner product), the part along the other is taken off it,
@@ -59,7 +59,7 @@ class PCGrad(Combining):
         return total
 
 
-class CAGrad(Combining):
+class CAGrad(GradientSurgery):
     """Liu et al. 2021, "Conflict-averse gradient descent for multi-task learning", section 3 and algorithm 1.
 
     The step that helps the worst-off task most, within a ball around the mean gradient g_0 of radius
@@ -67,7 +67,7 @@ class CAGrad(Combining):
 
     Args:
         radius: c of the paper, from 0, the plain sum, to below 1.
-        seed: Not used: nothing is drawn.
+        seed: Not used.
     """
 
     def __init__(self, radius: float, seed: int = 0):
@@ -84,16 +84,16 @@ class CAGrad(Combining):
             return np.ones(size)
         scaled = products / scale
 
-        def length(shares: np.ndarray) -> float:  # |g_w| / |g_0|; where it is all but 0, there is no direction in it
-            return float(np.sqrt(max(shares @ scaled @ shares, 1e-6)))
+        def length(weights: np.ndarray) -> float:  # |g_w| / |g_0|; where it is all but 0, there is no direction in it
+            return float(np.sqrt(max(weights @ scaled @ weights, 1e-6)))
 
-        def dual(shares: np.ndarray) -> float:
-            return float(shares @ scaled @ mean) + self.radius * length(shares)
+        def dual(weights: np.ndarray) -> float:
+            return float(weights @ scaled @ mean) + self.radius * length(weights)
 
-        def slope(shares: np.ndarray) -> np.ndarray:
-            return scaled @ mean + self.radius * (scaled @ shares) / length(shares)
+        def slope(weights: np.ndarray) -> np.ndarray:
+            return scaled @ mean + self.radius * (scaled @ weights) / length(weights)
 
-        simplex = {"type": "eq", "fun": lambda shares: shares.sum() - 1.0, "jac": lambda _shares: np.ones(size)}
+        simplex = {"type": "eq", "fun": lambda weights: weights.sum() - 1.0, "jac": lambda _weights: np.ones(size)}
         found = minimize(dual, mean, jac=slope, bounds=[(0.0, 1.0)] * size, constraints=[simplex], method="SLSQP")
-        shares = np.clip(found.x, 0.0, 1.0)
-        return size * (mean + self.radius * shares / length(shares))
+        weights = np.clip(found.x, 0.0, 1.0)
+        return size * (mean + self.radius * weights / length(weights))

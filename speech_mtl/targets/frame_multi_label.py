@@ -1,11 +1,11 @@
-"""Yes or no questions about every frame: articulatory features of the phones, speech and pause."""
+"""Frame-wise multi-label classification: articulatory features of the phones, speech and pause."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from speech_mtl.targets.tags import TagTarget, yes_or_no
+from speech_mtl.targets.multi_label import MultiLabelTarget, yes_or_no
 from speech_mtl.targets.target import LARGEST, LabelError
 
 ENDS = "end_s"
@@ -28,8 +28,8 @@ class Segments(NamedTuple):
         return np.concatenate([self.values, beyond])[np.searchsorted(self.ends_s, times_s, side="right")]
 
 
-class FrameTags(TagTarget):
-    """Any number of yes or no labels for every encoder frame, each by logistic loss.
+class FrameMultiLabel(MultiLabelTarget):
+    """Binary labels of every encoder frame, each with the logistic loss.
 
     A label is a row of segments, column by column: `{"end_s": [0.1, 0.25], "voiced": [0, 1], "nasal": [0, null]}`. A
     frame has the label of the segment that its middle lies in.

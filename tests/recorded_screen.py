@@ -3,7 +3,7 @@
 from speech_mtl.screen import Screen
 
 
-class Heard(Screen):
+class RecordedScreen(Screen):
     """A screen that keeps what is said on it."""
 
     def __init__(self):

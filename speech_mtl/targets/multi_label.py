@@ -1,4 +1,4 @@
-"""Several yes or no questions at once: what is heard in a recording."""
+"""Multi-label classification: the sounds in a recording, for example."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +12,8 @@ from speech_mtl.targets.target import LabelError, LabelTarget, Unseen, unseen_er
 YES, NO = 1.0, 0.0
 
 
-class TagTarget(LabelTarget):
-    """What tags of utterances and tags of frames have in common.
+class MultiLabelTarget(LabelTarget):
+    """Base of multi-label targets of utterances and of frames.
 
     Args:
         name: What recipes call it.
@@ -42,9 +42,9 @@ class TagTarget(LabelTarget):
 
     def errors(self, outputs: np.ndarray, values: np.ndarray) -> tuple[float, float]:
         """(errors, 2 * hits + errors) of the known entries: their quotient over a set is 1 - F1, all tags together."""
-        said, known = outputs > 0, ~np.isnan(values)
-        hits = np.count_nonzero(said & (values == YES))
-        errors = np.count_nonzero(known & (said != (values == YES)))
+        predicted, known = outputs > 0, ~np.isnan(values)
+        hits = np.count_nonzero(predicted & (values == YES))
+        errors = np.count_nonzero(known & (predicted != (values == YES)))
         return float(errors), float(2 * hits + errors)
 
     @staticmethod
@@ -54,7 +54,7 @@ class TagTarget(LabelTarget):
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "label": self.label, "tags": self.tags, "unseen": self.unseen}
 
-    def names_unseen(self, label: Any) -> bool:
+    def has_out_of_vocabulary(self, label: Any) -> bool:
         return bool(self._unseen(label))
 
     def _unseen(self, label: Any) -> list[str]:
@@ -67,7 +67,7 @@ class TagTarget(LabelTarget):
     @staticmethod
     @abstractmethod
     def _known(label: Any) -> list[str]:
-        """The tags of which a label says anything."""
+        """The tags that a label names with a known value."""
 
     @classmethod
     def _of(cls, name: str, label: str, tags: Iterable[str], **settings: Any) -> Self:
@@ -77,8 +77,8 @@ class TagTarget(LabelTarget):
         return cls(name, label, found, **settings)
 
 
-class Tags(TagTarget):
-    """Any number of yes or no labels, each by logistic loss. A label is `{"music": 1, "laughter": 0, "cough": null}`.
+class MultiLabel(MultiLabelTarget):
+    """Binary labels, each with the logistic loss. A label is `{"music": 1, "laughter": 0, "cough": null}`.
 
     What is not named is as unknown as what is null.
     """

@@ -1,4 +1,4 @@
-"""A number: an age, a speaking rate, a score."""
+"""Regression: an age, a speaking rate, a score."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Self
@@ -11,8 +11,8 @@ from speech_mtl.files import Finite
 from speech_mtl.targets.target import LARGEST, LabelError, LabelTarget
 
 
-class Number(LabelTarget):
-    """A number, by regression with the mean squared error, in standard deviations of the training labels.
+class Regression(LabelTarget):
+    """Regression with the mean squared error, in standard deviations of the training labels.
 
     Args:
         name: What recipes call it.

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from speech_mtl.data.corrupted import GROUP_SIZE, with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Column, Examples, Reading, batches, collate, load_examples
 from speech_mtl.data.manifest import Manifest, open_manifest, write_manifest
-from speech_mtl.data.replaced import GROUP_SIZE, with_noise, with_shuffled_transcripts
-from speech_mtl.data.sampling import Draw, TrainingPlan
+from speech_mtl.data.sampling import SampledExample, TrainingPlan
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
@@ -63,10 +63,10 @@ def spoken(tmp_path) -> Examples:
 def test_noise_has_the_length_and_level_of_speech_and_nothing_else_of_it(spoken):
     noise = with_noise(spoken)
     for i in range(len(spoken)):
-        speech, heard = spoken.store[i], noise.store[i]
-        assert (heard.dtype, heard.shape) == (speech.dtype, speech.shape)
-        np.testing.assert_allclose(np.sqrt(np.mean(heard**2)), np.sqrt(np.mean(speech**2)), rtol=1e-4)
-        for one in (heard, abs(heard) - abs(heard).mean()):
+        speech, noisy = spoken.store[i], noise.store[i]
+        assert (noisy.dtype, noisy.shape) == (speech.dtype, speech.shape)
+        np.testing.assert_allclose(np.sqrt(np.mean(noisy**2)), np.sqrt(np.mean(speech**2)), rtol=1e-4)
+        for one in (noisy, abs(noisy) - abs(noisy).mean()):
             assert abs(np.corrcoef(one, speech)[0, 1]) < 4 / np.sqrt(len(speech))
     assert abs(np.corrcoef(noise.store[0][:4000], noise.store[1])[0, 1]) < 0.06, "and each has its own"
 
@@ -88,19 +88,19 @@ def test_noise_keeps_all_but_the_sound(spoken):
 def test_noise_does_not_depend_on_epoch_or_threads(spoken):
     examples = {0: with_noise(spoken)}
     plan = TrainingPlan({0: spoken.num_samples / 16_000}, 2.0, 0.5, 0, pool_batches=2)
-    heard: dict[int, np.ndarray] = {}
+    noisy: dict[int, np.ndarray] = {}
     for threads in (1, 4):
-        for draws, batch in zip(plan.batches(), islice(batches(plan.batches(), examples, threads), 12), strict=False):
-            for draw, row, size in zip(draws, batch.waveforms, batch.num_samples, strict=True):
-                np.testing.assert_array_equal(heard.setdefault(draw.example, row[:size]), row[:size])
-    assert len(heard) == 4
+        for sampled, batch in zip(plan.batches(), islice(batches(plan.batches(), examples, threads), 12), strict=False):
+            for example, row, size in zip(sampled, batch.waveforms, batch.num_samples, strict=True):
+                np.testing.assert_array_equal(noisy.setdefault(example.example, row[:size]), row[:size])
+    assert len(noisy) == 4
 
 
 def test_noise_goes_by_the_position_in_the_manifest(spoken):
     """So that a larger budget holds the noise of a smaller one."""
     transcripts = spoken.targets[TRANSCRIPT].taken(np.array([2, 3]))
     last = replace(spoken, positions=spoken.positions[2:], targets={TRANSCRIPT: transcripts})
-    one, other = (collate([Draw(0, i)], {0: with_noise(e)}) for i, e in ((2, spoken), (0, last)))
+    one, other = (collate([SampledExample(0, i)], {0: with_noise(e)}) for i, e in ((2, spoken), (0, last)))
     for array, again in zip(
         [*one[:3], *one.targets[TRANSCRIPT]], [*other[:3], *other.targets[TRANSCRIPT]], strict=True
     ):

@@ -1,7 +1,7 @@
-"""Training speech of which either the sound or the sense is taken away: `LanguageSettings.replace`, for controls.
+"""Corrupts training speech for controls, its audio or its transcripts: `LanguageSettings.replace`.
 
-What such a language still gives is more updates, other lengths and transcripts, and another output layer. If the target
-gains as much from it as from the true language, then it was not what the language says that helped.
+Such a language still adds updates, other lengths and transcripts, and another output layer. If the target
+improves as much with it as with the true language, then the content of that language did not help.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
 from speech_mtl.datatypes import TRANSCRIPT
 
 GROUP_SIZE = 20
-"""About so many utterances of similar duration exchange their transcripts."""
+"""Approximate number of utterances of similar duration that exchange their transcripts."""
 
 
 class NoiseStore(WaveformStore):
@@ -32,7 +32,7 @@ class NoiseStore(WaveformStore):
 
 
 def with_noise(examples: Examples) -> Examples:
-    """The same transcripts over noise. Speed and added noise come on top, as they do with speech."""
+    """Replaces the audio by noise. Speed and added noise apply to it, as they do to speech."""
     return replace(examples, store=NoiseStore(examples.store.path))
 
 
@@ -44,7 +44,7 @@ def with_shuffled_transcripts(
     min_speed_samples: float = 1.0,
     allow_skipped: float = 0.01,
 ) -> Examples:
-    """The same speech, in which utterances of similar duration have exchanged their transcripts.
+    """Exchanges the transcripts of utterances of similar duration.
 
     Nobody keeps a transcript of the same tokens, and each fits its audio by the rule of `load_examples`. An utterance
     for which its group has no such transcript is left out, and so is a transcript that nobody can take.
@@ -54,8 +54,8 @@ def with_shuffled_transcripts(
         examples: Its usable utterances.
         num_encoder_frames: Samples -> encoder frames.
         seed: Decides who gets which transcript.
-        min_speed_samples: Smallest length that speed perturbation leaves, as a share of the true length.
-        allow_skipped: Largest share of utterances that may be left out.
+        min_speed_samples: Smallest length that speed perturbation leaves, as a fraction of the true length.
+        allow_skipped: Largest fraction of utterances that may be left out.
 
     Raises:
         InputError: More utterances than allowed get no transcript.

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from usual import usual
 
 from speech_mtl.settings.training import CAGradSettings, GradientSettings
-from speech_mtl.training.combining import PCGrad
+from speech_mtl.training.gradient_surgery import PCGrad
 
 KINDS = GradientSettings.kinds()
 every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
