@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from speech_mtl.datatypes import TOP
+from speech_mtl.datatypes import TOP, Unseen
 from speech_mtl.settings.section import Kept, Kinds, Word
 
 
@@ -40,7 +40,7 @@ class PooledTaskSection(LabelTaskSection):
 class UnseenSection(LabelTaskSection):
     """A task whose labels are names."""
 
-    unseen: Literal["refuse", "unknown"] = "refuse"
+    unseen: Unseen = "refuse"
     """What to do with a class or tag in dev or test that no training utterance has."""
 
 
