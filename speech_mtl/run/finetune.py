@@ -13,6 +13,7 @@ from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import Wrap, open_split, silent
+from speech_mtl.settings.data import TokenizerSettings
 from speech_mtl.settings.recipe import Recipe
 
 Method = Callable[[Recipe, str], dict[str, Any]]
@@ -204,8 +205,8 @@ def _refuse_unasked(run: Run, new: NewLanguage, known: list[str]) -> None:
 
 def _tokenizer_kind(run: Run, new: NewLanguage) -> str:
     """What is asked for, or else what the run has for the language."""
-    tokenizers = run.tokenizers()
-    own = tokenizers[new.language].kind if new.language in tokenizers else "character"
+    there = run.tokenizers().get(new.language)
+    own = TokenizerSettings.usual().kind if there is None else TokenizerSettings.kind_of(there)
     if new.output_layer == "keep" and new.tokenizer not in (None, own):
         raise InputError(
             f"The output layer that {run.path} has for {new.language} is one of other tokens",

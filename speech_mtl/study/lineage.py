@@ -95,7 +95,7 @@ def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple
             }
             texts, speakers, heard = map(list, zip(*said.values(), strict=True))
             tokenizer = recognizer.tokenizers[language]
-            key = language, tokenizer.kind  # another kind writes other transcripts
+            key = language, type(tokenizer)  # another kind writes other transcripts
             if key not in test_sets:
                 test_sets[key] = TestSet(language, tokenizer.spaced, list(said), speakers, texts), heard
                 continue

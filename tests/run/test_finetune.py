@@ -183,7 +183,7 @@ def test_another_way_of_unfreezing_can_be_asked_for_after_any(with_settings: Cal
 
 def test_a_language_that_is_there_keeps_its_kind_of_tokens(with_settings: Callable, third: dict):
     run = with_settings("pinyin", {"languages.aa.tokenizer": {"kind": "pinyin"}})
-    PinyinTokenizer.from_texts(["abcd"], "aa").save(run.path / "tokenizers" / "aa.json")
+    PinyinTokenizer.from_texts(["abcd"], "aa").save(run.path / "tokenizers" / "aa.json", "pinyin")
 
     def kind(language: str, **settings: Any) -> str:
         new = NewLanguage(language, third if language == "cc" else {}, **settings)
