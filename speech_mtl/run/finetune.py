@@ -1,7 +1,8 @@
 """How a trained run learns a language: a run and speech -> the recipe of the run that learns it.
 
 A method is a function of the trained run's recipe and the new language that returns settings by dotted key; arms of
-comparisons use the same ones. To add one, write such a function under `@method`; `tests/run/test_finetune.py` finds it.
+comparisons use the same ones. To add one, write such a function under `@METHODS.add`; `tests/run/test_finetune.py`
+finds it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
+from speech_mtl.registry import Registry
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import Wrap, open_split, silent
 from speech_mtl.settings.data import TokenizerSettings
@@ -18,51 +20,29 @@ from speech_mtl.settings.recipe import Recipe
 
 Method = Callable[[Recipe, str], dict[str, Any]]
 
-METHODS: dict[str, Method] = {}
+METHODS: Registry[Method] = Registry("There is no method {} to teach a run another language")
 """Every method by name."""
 
 
-def method(function: Method) -> Method:
-    """Registers a method under its function's name."""
-    METHODS[function.__name__] = function
-    return function
-
-
-def find_method(name: str) -> Method:
-    """The method of a name.
-
-    Raises:
-        InputError: There is none.
-    """
-    if name not in METHODS:
-        raise InputError(
-            f"There is no method {name!r} to teach a run another language",
-            expected="one of " + ", ".join(METHODS),
-            received=name,
-            action="choose one of these",
-        )
-    return METHODS[name]
-
-
-@method
+@METHODS.add
 def finetune(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
     """The encoder goes on learning, and changes for the old languages, too."""
     return {}
 
 
-@method
+@METHODS.add
 def adapters(there: Recipe, language: str) -> dict[str, Any]:
     """The encoder stays as it is; small layers for the new language are added between its blocks."""
     return _added(there, language, {"kind": "bottleneck"})
 
 
-@method
+@METHODS.add
 def low_rank(there: Recipe, language: str) -> dict[str, Any]:
     """The encoder stays as it is; a product of two small matrices for the new language is added to its attention."""
     return _added(there, language, {"kind": "low_rank"})
 
 
-@method
+@METHODS.add
 def progressive(there: Recipe, language: str) -> dict[str, Any]:
     """The encoder stays as it is; a new one beside it listens to all of its layers."""
     return {"encoder": there.encoder.beside(list(there.languages), language)}
@@ -149,7 +129,7 @@ def finetuning_recipe(
     """
     there = run.recipe()
     run.best_folder()
-    method = find_method(new.method)
+    method = METHODS[new.method]
     new = replace(new, language=find_language(new.language, there.languages) or new.language)
     _refuse_method(run, there, new)
     _refuse_unasked(run, new, list(there.languages))

@@ -13,7 +13,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.study import CompareSettings
-from speech_mtl.study.arms import Stage, StagesOf, auxiliaries_of, find_arm, target_of
+from speech_mtl.study.arms import ARMS, Stage, StagesOf, auxiliaries_of, target_of
 from speech_mtl.study.controls import arms_and_controls, only
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 
@@ -125,7 +125,7 @@ def _aimed(recipe: Recipe, every: bool) -> list[Recipe]:
 
 def _pairs(recipe: Recipe) -> dict[Arm, StagesOf]:
     """Alone, and the other arm with each auxiliary language by itself."""
-    arms = {REFERENCE_ARM: find_arm(REFERENCE_ARM.method)}
+    arms = {REFERENCE_ARM: ARMS[REFERENCE_ARM.method]}
     for arm, stages in arms_and_controls(recipe).items():
         if arm != REFERENCE_ARM:
             arms |= {replace(arm, auxiliary=other): only(stages, other) for other in auxiliaries_of(recipe)}

@@ -301,7 +301,7 @@ class Toy(Unfreezing):
         ),
         Place(
             "speech_mtl/study/arms.py",
-            '''@arm
+            '''@ARMS.add
 def unfreeze_toy(recipe: Recipe) -> list[Stage]:
     """As `pretrain_finetune`, with the lowest layer as it is; see `training.unfreezing`."""
     return _unfrozen(recipe, "unfreeze_toy")
@@ -436,7 +436,7 @@ ARM = Member(
     (
         Place(
             "speech_mtl/study/arms.py",
-            '''@arm
+            '''@ARMS.add
 def toy(recipe: Recipe) -> list[Stage]:
     """As `pretrain_finetune`, at half the learning rate."""
     first, last = pretrain_finetune(recipe)

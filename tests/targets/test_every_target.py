@@ -20,7 +20,7 @@ from speech_mtl.targets.target import LabelError, LabelTarget
 ops: Any = keras.ops  # whose annotations admit strings and None
 
 KINDS = LabelTaskSection.kinds()
-TARGETS: dict[str, type[LabelTarget]] = {kind: settings.member() for kind, settings in KINDS.items()}
+TARGETS: dict[str, type[LabelTarget]] = LabelTaskSection.members()
 every_kind = pytest.mark.parametrize("kind", sorted(TARGETS))
 
 

@@ -18,7 +18,7 @@ from speech_mtl.targets.number import Number
 from speech_mtl.targets.tags import Tags
 
 KINDS = LabelTaskSection.kinds()
-TARGETS: dict[str, Any] = {kind: settings.member() for kind, settings in KINDS.items()}
+TARGETS: dict[str, Any] = LabelTaskSection.members()
 FRAMES = FrameTags("phones", "phones", ["nasal", "voiced"], "refuse")
 
 
