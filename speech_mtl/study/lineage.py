@@ -37,7 +37,7 @@ def generations(run: Run) -> list[Run]:
     return found[::-1]
 
 
-def write_forgetting(run: Run, split: str, num_replications: int = 10_000, screen: Screen | None = None) -> Path:
+def write_forgetting(run: Run, split: str, num_replications: int, screen: Screen | None = None) -> Path:
     """Recognises every language of a run with every generation that has it, and writes the table of errors.
 
     Errors are compared with those of the first generation that spells the language in the same tokens.

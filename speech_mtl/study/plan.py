@@ -172,7 +172,7 @@ def open_speech(plan: Plan, wrap: Wrap = silent) -> dict[SpeechKey, Split]:
     return found
 
 
-def _plan(planned: Iterable[tuple[Recipe, Arm, StagesOf, float]], folder: Path, name_target: bool = False) -> Plan:
+def _plan(planned: Iterable[tuple[Recipe, Arm, StagesOf, float]], folder: Path, name_target: bool) -> Plan:
     """The plan of cells; runs of several targets lie side by side, and are named by them."""
     plan = Plan([], {}, folder / "runs")
     for recipe, arm, stages_of, budget_s in planned:
@@ -214,7 +214,7 @@ def _started(stage: Stage, plan: Plan) -> Stage:
     return replace(stage, recipe=stage.recipe.overridden({"init_from": str(plan.run_path(stage.start))}))
 
 
-def _with_budget(recipe: Recipe, budget_min: float, seed: int, everywhere: bool = False) -> Recipe:
+def _with_budget(recipe: Recipe, budget_min: float, seed: int, everywhere: bool) -> Recipe:
     """The recipe with so much speech of its target; or of every language, where its own budget is not less."""
     languages = dict(recipe.languages)
     for name in languages if everywhere else [target_of(recipe)]:
