@@ -21,13 +21,14 @@ from rich.console import Console
 from rich.table import Table
 
 from data_scripts.tables import Unusable
+from speech_mtl.cli.console import run
 from speech_mtl.data.audio import AudioError, duration_s
 from speech_mtl.data.languages import canonical
 from speech_mtl.data.manifest import manifest_line, manifest_path, most_skipped, read_manifest, write_manifest
 from speech_mtl.data.rules import language_rule
 from speech_mtl.data.text import damaged_letters
 from speech_mtl.datatypes import SPLITS, Utterance
-from speech_mtl.errors import InputError, printable, unusable_file
+from speech_mtl.errors import InputError, printable
 from speech_mtl.screen import Screen
 
 ALLOW_SKIPPED = 0.01
@@ -293,23 +294,11 @@ def corpus_app(corpus: Corpus) -> typer.Typer:
 
 
 def report_input_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Wraps a command so that what the user can fix is printed to standard error, without a traceback.
-
-    That is an `InputError`, and what the operating system refuses; the exit code is 2.
-    """
+    """Wraps a command so that it ends as those of `speech-mtl` do: what the user can fix is printed as such."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except InputError as error:
-            Screen().say(f"Error: {error}")
-            raise typer.Exit(2) from None
-        except OSError as error:
-            if (fixable := unusable_file(error)) is None:
-                raise
-            Screen().say(f"Error: {fixable}")
-            raise typer.Exit(2) from None
+        run(functools.partial(command, *args, **kwargs))
 
     return wrapped
 

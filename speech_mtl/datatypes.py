@@ -23,6 +23,9 @@ TRANSCRIPT = "transcript"
 TOP = "top"
 """Name of the frames at the end of an encoder; see `models.encoder.Encoder`."""
 
+Unseen = Literal["refuse", "unknown"]
+"""What to do with a class or tag that no training utterance has: refuse it, or take it as unknown."""
+
 SPLITS = ("train", "dev", "test")
 
 PROTOCOLS = {

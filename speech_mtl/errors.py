@@ -3,6 +3,7 @@
 import errno
 import re
 import reprlib
+from collections.abc import Iterable
 from functools import partial
 
 LONGEST = 2_000
@@ -62,6 +63,11 @@ class InputError(Exception):
     def __reduce__(self):
         rebuild = partial(InputError, expected=self.expected, received=self.received, action=self.action)
         return rebuild, (self.problem,)
+
+
+def no_such(problem: str, name: str, known: Iterable[str]) -> InputError:
+    """The error to raise when a name is none of those that are known."""
+    return InputError(problem, expected="one of " + ", ".join(known), received=name, action="choose one of these")
 
 
 def require(package: str, *, extra: str, purpose: str) -> InputError:

@@ -29,12 +29,10 @@ class Screen:
 
     Args:
         quiet: Show nothing.
-        indent: Put before each message.
     """
 
-    def __init__(self, quiet: bool = False, indent: str = ""):
+    def __init__(self, quiet: bool = False):
         self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-        self.indent = indent
 
     @classmethod
     @contextmanager
@@ -48,17 +46,17 @@ class Screen:
 
     def say(self, message: str) -> None:
         """Prints a line."""
-        self.console.print(self.indent + escape(printable(message)))
+        self.console.print(escape(printable(message)))
 
     def warn(self, message: str) -> None:
         """Prints a line that stands out."""
-        self.console.print(f"{self.indent}[yellow]warning[/yellow] {escape(printable(message))}")
+        self.console.print(f"[yellow]warning[/yellow] {escape(printable(message))}")
 
     def progress(self, items: Iterable, title: str) -> Iterator:
         """Yields the items under a bar that counts them."""
         columns = (_TITLE, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with self._bars(*columns) as bar:
-            yield from bar.track(items, description=self.indent + printable(title))
+            yield from bar.track(items, description=printable(title))
 
     @contextmanager
     def training(self, title: str, num_updates: int, done: int) -> Iterator[Callable]:
@@ -72,9 +70,7 @@ class Screen:
         )
         seen: dict[str, float | str] = {}
         with self._bars(*columns) as bar:
-            task = bar.add_task(
-                self.indent + printable(title), total=num_updates, completed=done, values="first step ..."
-            )
+            task = bar.add_task(printable(title), total=num_updates, completed=done, values="first step ...")
 
             def show(update: int, **values: float | str) -> None:
                 seen.update(values)

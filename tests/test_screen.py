@@ -7,12 +7,12 @@ from speech_mtl.screen import Screen
 
 
 def test_messages_go_to_standard_error_as_they_are(capsys: pytest.CaptureFixture):
-    screen = Screen(indent="  ")
+    screen = Screen()
     screen.say("[1/2] a path like [bold]this[/bold] " + "x" * 200)
     screen.warn("left out: [x]")
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines() == ["  [1/2] a path like [bold]this[/bold] " + "x" * 200, "  warning left out: [x]"]
+    assert err.splitlines() == ["[1/2] a path like [bold]this[/bold] " + "x" * 200, "warning left out: [x]"]
 
 
 def test_nothing_is_shown_if_quiet(capsys: pytest.CaptureFixture):

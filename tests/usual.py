@@ -7,5 +7,4 @@ from speech_mtl.settings.section import Kinds
 
 def usual(settings: type[Kinds], *first: Any, **given: Any) -> Any:
     """A member of a kind; what is given may lie beyond the ends that settings have."""
-    defaults = {name: field.default for name, field in settings.model_fields.items() if name != "kind"}
-    return settings.member()(*first, **{**defaults, **given})
+    return settings.member()(*first, **{**settings.model_construct().arguments(), **given})

@@ -9,12 +9,7 @@ import typer
 from speech_mtl.cli.arguments import AcceptChanges, Overrides, Quiet, RecipePath, open_recipe
 from speech_mtl.cli.console import print_markdown
 from speech_mtl.errors import InputError
-
-ARMS = (
-    "alone, joint, joint_ramp, multilingual, joint_finetune, pretrain_finetune, heads, heads_first, gradual, "
-    "layerwise, rehearsal, adapters, low_rank, progressive, middle"
-)
-"""The arms of `study.arms`, which is too slow to import for a help text."""
+from speech_mtl.registry import names_added
 
 TRANSFER = """Map which language helps which: every language as the target, each other one as its only auxiliary.
 
@@ -48,7 +43,7 @@ def compare(
         typer.Argument(
             metavar="[KEY=VALUE]...",
             help="Settings to change, such as compare.seeds='[0, 1, 2]'; `speech-mtl settings` lists all. "
-            f"Arms for compare.arms: {ARMS}.",
+            f"Arms for compare.arms: {', '.join(names_added('study/arms.py', 'ARMS'))}.",
         ),
     ] = None,
     out: OutFolder = None,

@@ -8,6 +8,7 @@ import typer
 
 from speech_mtl.cli.arguments import AcceptChanges, Overrides, Quiet, RecipePath, RunPath, open_recipe, open_run
 from speech_mtl.errors import InputError
+from speech_mtl.registry import names_added
 
 if TYPE_CHECKING:
     from speech_mtl.run.folder import Run
@@ -48,7 +49,11 @@ def finetune(
         typer.Option(help="character, or pinyin for Mandarin; if not given, the run's own for a language it has."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="finetune, or one that freezes the encoder: adapters, low_rank, progressive.")
+        str,
+        typer.Option(
+            metavar="|".join(names_added("run/finetune.py", "METHODS")),
+            help="How to fine-tune; all but finetune freeze the encoder.",
+        ),
     ] = "finetune",
     rehearse: Annotated[
         float, typer.Option(min=0, max=0.99, help="Fraction of batches from the run's languages, against forgetting.")

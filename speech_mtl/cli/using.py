@@ -68,7 +68,7 @@ def forgetting(
     from speech_mtl.screen import Screen
     from speech_mtl.study.lineage import write_forgetting
 
-    path = write_forgetting(opened, split, screen=Screen(quiet))
+    path = write_forgetting(opened, split, opened.recipe().compare.num_replications, Screen(quiet))
     print_markdown(path.read_text(encoding="utf-8").rstrip())
     print(f"The table is in {path}, its rows in {path.with_suffix('.json')}")
 

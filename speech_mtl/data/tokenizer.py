@@ -1,14 +1,14 @@
 """Tokenisers: the text of one language <-> token numbers. Token 0 is the CTC blank and never stands in a text.
 
-A new kind is a subclass of `Tokenizer` with a `kind`, and a kind of `TokenizerSettings` that names it.
+A new kind is a subclass of `Tokenizer`, and a kind of `TokenizerSettings` that names it.
 """
 
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
 from typing_extensions import TypedDict
 
@@ -21,14 +21,12 @@ from speech_mtl.files import json_text, read_json, write_text
 BLANK_TOKEN = "<blank>"
 """How the vocabulary writes token 0."""
 
-_KINDS: dict[str, type["Tokenizer"]] = {}
-
 
 class Tokenizer(ABC):
     """Turns the text of one language into token numbers and back.
 
-    A subclass has a `kind` and defines its canonical text (`normalize`); it overrides `split` where a token is
-    longer than one character. Joined together, the tokens of a text are the normalised text again.
+    A subclass defines its canonical text (`normalize`); it overrides `split` where a token is longer than one
+    character. Joined together, the tokens of a text are the normalised text again.
 
     Args:
         language: BCP 47 tag.
@@ -38,19 +36,9 @@ class Tokenizer(ABC):
         InputError: The vocabulary does not begin with the blank, or a token comes twice or is empty.
 
     Attributes:
-        kind: The name of the class in settings and files.
         language: BCP 47 tag.
         vocabulary: All tokens, by number.
     """
-
-    kind: ClassVar[str]
-
-    def __init_subclass__(cls, **kwargs: object):
-        super().__init_subclass__(**kwargs)
-        if "kind" in cls.__dict__:
-            if cls.kind in _KINDS:
-                raise TypeError(f"Two tokenisers are of the kind {cls.kind!r}: {_KINDS[cls.kind]} and {cls}")
-            _KINDS[cls.kind] = cls
 
     def __init__(self, language: str, vocabulary: Sequence[str]):
         self.language = language
@@ -145,16 +133,14 @@ class Tokenizer(ABC):
                 raise ValueError(f"Token {number} is the blank or not among the {len(self)} of {self.language}")
         return "".join(self.vocabulary[number] for number in ids)
 
-    def save(self, path: Path) -> None:
-        """Writes the tokeniser as JSON, under a temporary name first."""
-        record = {"kind": self.kind, "language": self.language, "vocabulary": self.vocabulary}
+    def save(self, path: Path, kind: str) -> None:
+        """Writes the tokeniser as JSON, under a temporary name first; `kind` is what settings call its class."""
+        record = {"kind": kind, "language": self.language, "vocabulary": self.vocabulary}
         write_text(path, json_text(record))
 
 
 class CharacterTokenizer(Tokenizer):
     """One token a character (Unicode code point) of the normalised text, the space included."""
-
-    kind = "character"
 
     def normalize(self, text: str) -> str:
         """The text as `data.text.normalize` leaves it."""
@@ -176,8 +162,6 @@ class PinyinTokenizer(Tokenizer):
     readings are read by the phrases that pypinyin knows. Text that has no pinyin, such as Latin letters, is spelt as
     it is, in lower case. Two characters with one reading become one: the text cannot be turned back into hanzi.
     """
-
-    kind = "pinyin"
 
     @property
     def spaced(self) -> bool:
@@ -201,27 +185,6 @@ def of_size(size: int, language: str) -> CharacterTokenizer:
     return CharacterTokenizer(language, (BLANK_TOKEN, *(chr(0xE000 + number) for number in range(1, size))))
 
 
-def tokenizer_kinds() -> tuple[str, ...]:
-    """The kinds there are, sorted."""
-    return tuple(sorted(_KINDS))
-
-
-def tokenizer_class(kind: str) -> type[Tokenizer]:
-    """The class of a kind.
-
-    Raises:
-        InputError: There is no such kind.
-    """
-    if kind not in _KINDS:
-        raise InputError(
-            f"Unknown kind of tokeniser {kind!r}",
-            expected="one of " + ", ".join(tokenizer_kinds()),
-            received=repr(kind),
-            action="choose one of these kinds",
-        )
-    return _KINDS[kind]
-
-
 class _Record(TypedDict):
     """The content of a file."""
 
@@ -230,25 +193,33 @@ class _Record(TypedDict):
     vocabulary: list[str]
 
 
-def load_tokenizer(path: Path, language: str | None = None) -> Tokenizer:
+def load_tokenizer(path: Path, classes: Mapping[str, type[Tokenizer]], language: str) -> Tokenizer:
     """Reads a tokeniser of any kind from the file that `save` wrote.
 
     Args:
         path: The file.
-        language: The language that it must be of; None for any.
+        classes: By kind.
+        language: The language that it must be of.
 
     Raises:
         InputError: The file is missing or is no tokeniser, its kind is unknown, or it is of another language.
     """
     record = read_json(path, _Record, "copy the file from the run again, or make it again by training")
-    if language is not None and record["language"] != language:
+    if record["language"] != language:
         raise InputError(
             f"{path} is the tokeniser of another language",
             expected=f"{language!r} in its field 'language'",
             received=repr(record["language"]),
             action="give the files of the folder back the names they had: each names its language",
         )
-    return tokenizer_class(record["kind"])(record["language"], record["vocabulary"])
+    if record["kind"] not in classes:
+        raise InputError(
+            f"{path} is a tokeniser of an unknown kind",
+            expected="one of " + ", ".join(classes),
+            received=repr(record["kind"]),
+            action="use the version of speech-mtl that wrote it, or make it again by training",
+        )
+    return classes[record["kind"]](language, record["vocabulary"])
 
 
 def _describe(token: str) -> str:

@@ -232,7 +232,7 @@ class LanguageParts:
         num_top: int = 0,
         adapter_size: int = 0,
         low_rank: int = 0,
-        low_rank_alpha: float = 16.0,
+        low_rank_alpha: float = 0.0,
         added_to: Sequence[str] | None = None,
     ):
         self.languages = tuple(languages)

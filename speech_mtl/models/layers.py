@@ -61,24 +61,20 @@ class LayerNorm(keras.layers.Layer):
     Reference: Ba, Kiros and Hinton 2016, "Layer normalization", section 3.
     """
 
-    def __init__(self, name: str, epsilon: float = 1e-5):
-        super().__init__(name=name)
-        self.epsilon = np.float32(epsilon)
-
     def build(self, shape):
         self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
         self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", name="bias")
         self.built = True
 
     def call(self, inputs):
-        return _layer_norm(inputs, self.scale.value, self.bias.value, self.epsilon)
+        return _layer_norm(inputs, self.scale.value, self.bias.value)
 
 
-def _layer_norm(inputs, scale, bias, epsilon):
+def _layer_norm(inputs, scale, bias):
     @ops.custom_gradient
     def normalize(inputs, scale, bias):
         centred = inputs - ops.mean(inputs, axis=-1, keepdims=True)
-        inverse = ops.rsqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
+        inverse = ops.rsqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + np.float32(1e-5))
         normal = centred * inverse
 
         def gradient(*arguments, upstream=None):  # Keras passes it by name or last, depending on the backend

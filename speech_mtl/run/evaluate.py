@@ -12,7 +12,7 @@ import numpy as np
 from speech_mtl.data.examples import Column, Examples, damaged_words
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, no_such
 from speech_mtl.files import json_text, write_text
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluated import hypotheses_path, write_evaluated, write_hypotheses
@@ -283,12 +283,7 @@ def _known(splits: Iterable[str]) -> list[str]:
     splits = list(splits)
     for split in splits:
         if split not in SPLITS:
-            raise InputError(
-                f"There is no split {split!r}",
-                expected="one of " + ", ".join(SPLITS),
-                received=split,
-                action="name one of these splits",
-            )
+            raise no_such(f"There is no split {split!r}", split, SPLITS)
     return splits
 
 

@@ -1,7 +1,8 @@
 """Makes the recipe that fine-tunes a trained run on a language.
 
 A method is a function of the trained run's recipe and the new language that returns settings by dotted key; arms of
-comparisons use the same ones. To add one, write such a function under `@method`; `tests/run/test_finetune.py` finds it.
+comparisons use the same ones. To add one, write such a function under `@METHODS.add`; `tests/run/test_finetune.py`
+finds it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,57 +12,37 @@ from typing import Any
 
 from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
+from speech_mtl.registry import Registry
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import Wrap, open_split, silent
+from speech_mtl.settings.data import TokenizerSettings
 from speech_mtl.settings.recipe import Recipe
 
 Method = Callable[[Recipe, str], dict[str, Any]]
 
-METHODS: dict[str, Method] = {}
+METHODS: Registry[Method] = Registry("There is no method {} to teach a run another language")
 """Every method by name."""
 
 
-def method(function: Method) -> Method:
-    """Registers a method under its function's name."""
-    METHODS[function.__name__] = function
-    return function
-
-
-def find_method(name: str) -> Method:
-    """The method of a name.
-
-    Raises:
-        InputError: There is none.
-    """
-    if name not in METHODS:
-        raise InputError(
-            f"There is no method {name!r} to teach a run another language",
-            expected="one of " + ", ".join(METHODS),
-            received=name,
-            action="choose one of these",
-        )
-    return METHODS[name]
-
-
-@method
+@METHODS.add
 def finetune(there: Recipe, language: str) -> dict[str, Any]:  # noqa: ARG001
     """Trains the encoder further, which changes it for the old languages, too."""
     return {}
 
 
-@method
+@METHODS.add
 def adapters(there: Recipe, language: str) -> dict[str, Any]:
     """Freezes the encoder and adds small layers for the new language between its blocks."""
     return _added(there, language, {"kind": "bottleneck"})
 
 
-@method
+@METHODS.add
 def low_rank(there: Recipe, language: str) -> dict[str, Any]:
     """Freezes the encoder and adds a LoRA delta for the new language to its attention."""
     return _added(there, language, {"kind": "low_rank"})
 
 
-@method
+@METHODS.add
 def progressive(there: Recipe, language: str) -> dict[str, Any]:
     """Freezes the encoder and adds a new one with lateral input from all of its layers."""
     return {"encoder": there.encoder.beside(list(there.languages), language)}
@@ -148,7 +129,7 @@ def finetuning_recipe(
     """
     there = run.recipe()
     run.best_folder()
-    method = find_method(new.method)
+    method = METHODS[new.method]
     new = replace(new, language=find_language(new.language, there.languages) or new.language)
     _refuse_method(run, there, new)
     _refuse_unasked(run, new, list(there.languages))
@@ -204,8 +185,8 @@ def _refuse_unasked(run: Run, new: NewLanguage, known: list[str]) -> None:
 
 def _tokenizer_kind(run: Run, new: NewLanguage) -> str:
     """Returns the kind that is asked for, or else that of the run for the language."""
-    tokenizers = run.tokenizers()
-    own = tokenizers[new.language].kind if new.language in tokenizers else "character"
+    there = run.tokenizers().get(new.language)
+    own = TokenizerSettings.usual().kind if there is None else TokenizerSettings.kind_of(there)
     if new.output_layer == "keep" and new.tokenizer not in (None, own):
         raise InputError(
             f"The output layer that {run.path} has for {new.language} is one of other tokens",

@@ -37,6 +37,7 @@ from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.run.build import build_targets
 from speech_mtl.run.weights import COPY_AGAIN
 from speech_mtl.scoring.rows import Amount, Rate
+from speech_mtl.settings.data import TokenizerSettings
 from speech_mtl.settings.recipe import OF_SEVERAL, Recipe
 from speech_mtl.settings.recipe_file import RUN_SETTINGS, load_recipe, refuse_no_run
 from speech_mtl.settings.tasks import LabelTaskSection
@@ -129,7 +130,7 @@ class Run:
         """Writes the first files of a run. The settings come last: they mark the rest as complete."""
         claim_folder(self.path, "run")
         for language, tokenizer in tokenizers.items():
-            tokenizer.save(self.path / "tokenizers" / f"{language}.json")
+            tokenizer.save(self._tokenizer_path(language), TokenizerSettings.kind_of(tokenizer))
         for name, task in (labelled or {}).items():
             write_text(self._task_path(name), json_text(task.to_json()))
         self.write_settings(recipe)
@@ -140,10 +141,8 @@ class Run:
 
     def tokenizers(self) -> dict[str, Tokenizer]:
         """By language, in the order of the recipe's languages."""
-        return {
-            language: load_tokenizer(self.path / "tokenizers" / f"{language}.json", language)
-            for language in self.recipe().languages
-        }
+        classes = TokenizerSettings.members()
+        return {name: load_tokenizer(self._tokenizer_path(name), classes, name) for name in self.recipe().languages}
 
     def labelled(self) -> dict[str, LabelTarget]:
         """The targets of the run that have labels, by name, in the order of the recipe.
@@ -174,6 +173,9 @@ class Run:
     def parameters(self) -> ParameterCounts | None:
         """Reads what `write_parameters` wrote; None for a run of an earlier version."""
         return read_json(self.parameters_path, ParameterCounts, LEAVE_OUT) if self.parameters_path.is_file() else None
+
+    def _tokenizer_path(self, language: str) -> Path:
+        return self.path / "tokenizers" / f"{language}.json"
 
     def _task_path(self, name: str) -> Path:
         return self.path / "tasks" / f"{name}.json"

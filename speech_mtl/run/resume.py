@@ -8,7 +8,7 @@ from speech_mtl.settings.recipe import LENGTH, PLACES, TEST_MANIFESTS, Recipe
 
 
 def taken_up(
-    run: Run, recipe: Recipe, now: Now, accept_changes: bool = False, further: bool = False
+    run: Run, recipe: Recipe, now: Now, accept_changes: bool, further: bool = False
 ) -> tuple[Recipe, list[str]]:
     """Checks that a run belongs to a recipe and its speech, and writes the settings that may change.
 

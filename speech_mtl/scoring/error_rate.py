@@ -82,7 +82,7 @@ def score(references: Sequence[str], hypotheses: Sequence[str], spaced: bool = T
 
 
 def errors_by_utterance(
-    references: Sequence[str], hypotheses: Sequence[str], spaced: bool = True
+    references: Sequence[str], hypotheses: Sequence[str], spaced: bool
 ) -> tuple[list[int], list[int]]:
     """Errors of each utterance: over words, and over characters. Their sums are those of `score`."""
     references, hypotheses = single_spaced(references), single_spaced(hypotheses)
@@ -90,7 +90,7 @@ def errors_by_utterance(
     return (_errors(jiwer.process_words(references, hypotheses)) if spaced else characters), characters
 
 
-def lengths_by_utterance(references: Sequence[str], spaced: bool = True) -> tuple[list[int], list[int]]:
+def lengths_by_utterance(references: Sequence[str], spaced: bool) -> tuple[list[int], list[int]]:
     """Reference words and reference characters of each utterance."""
     characters = [len(text) for text in single_spaced(references)]
     return ([len(text.split()) for text in references] if spaced else characters), characters

@@ -174,6 +174,16 @@ class Kinds(Section):
         return getattr(import_module(f"speech_mtl.{module}"), name)
 
     @classmethod
+    def members(cls) -> dict[str, Any]:
+        """What its kinds make, by name."""
+        return {kind: own.member() for kind, own in cls.kinds().items()}
+
+    @classmethod
+    def kind_of(cls, made: object) -> str:
+        """The kind that an object was made as."""
+        return next(kind for kind, member in cls.members().items() if member is type(made))
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
         kinds = cls.kinds()
         if cls in kinds.values() or not kinds:

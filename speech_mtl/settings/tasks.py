@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from speech_mtl.datatypes import TOP
+from speech_mtl.datatypes import TOP, Unseen
 from speech_mtl.settings.section import Kept, Kinds, Word
 
 
@@ -40,7 +40,7 @@ class PooledTaskSection(LabelTaskSection):
 class UnseenSection(LabelTaskSection):
     """A task whose labels are names."""
 
-    unseen: Literal["refuse", "unknown"] = "refuse"
+    unseen: Unseen = "refuse"
     """Whether out-of-vocabulary classes or tags in dev or test are refused or count as unknown."""
 
 

@@ -1,7 +1,7 @@
 """Arms: ways of training the same network for the same target language.
 
 An arm is a function that turns a recipe with its budget and seed into stages, run one after another; the last stage's
-run is the one that is evaluated. To add an arm, write such a function under `@arm`; the conformance test in
+run is the one that is evaluated. To add an arm, write such a function under `@ARMS.add`; the conformance test in
 `tests/study/test_arms.py` finds it by itself. `controls.py` makes further arms out of these.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from speech_mtl.errors import InputError
+from speech_mtl.registry import Registry
 from speech_mtl.run.finetune import METHODS, beside, finetuned
 from speech_mtl.settings.data import LanguageSettings
 from speech_mtl.settings.recipe import Recipe
@@ -40,40 +41,18 @@ StagesOf = Callable[[Recipe], list[Stage]]
 REHEARSED = 0.2
 """Fraction of the speech that the arm `rehearsal` takes from the auxiliary languages."""
 
-ARMS: dict[str, StagesOf] = {}
+ARMS: Registry[StagesOf] = Registry("compare.arms: there is no arm {}")
 """Every arm by name."""
 
 
-def arm(function: StagesOf) -> StagesOf:
-    """Registers an arm under its function's name."""
-    ARMS[function.__name__] = function
-    return function
-
-
-def find_arm(name: str) -> StagesOf:
-    """The arm of a name.
-
-    Raises:
-        InputError: There is none.
-    """
-    if name not in ARMS:
-        raise InputError(
-            f"compare.arms: there is no arm {name!r}",
-            expected="one of " + ", ".join(sorted(ARMS)),
-            received=name,
-            action="choose one of these arms",
-        )
-    return ARMS[name]
-
-
-@arm
+@ARMS.add
 def alone(recipe: Recipe) -> list[Stage]:
     """The monolingual baseline: only the target language."""
     only = target_only(recipe)
     return [Stage(_named("alone", recipe), only.overridden(protocols.whole(only, alone=True)))]
 
 
-@arm
+@ARMS.add
 def joint(recipe: Recipe) -> list[Stage]:
     """Target and auxiliary languages together.
 
@@ -84,7 +63,7 @@ def joint(recipe: Recipe) -> list[Stage]:
     return [Stage(_named("joint", recipe), recipe.overridden(protocols.whole(recipe, alone=False)))]
 
 
-@arm
+@ARMS.add
 def joint_ramp(recipe: Recipe) -> list[Stage]:
     """As `joint`, and over the cooldown the target's fraction of the speech rises to 1.
 
@@ -95,7 +74,7 @@ def joint_ramp(recipe: Recipe) -> list[Stage]:
     return [replace(stage, name=_named("joint_ramp", recipe))]
 
 
-@arm
+@ARMS.add
 def multilingual(recipe: Recipe) -> list[Stage]:
     """All languages together, none of them the target: early stopping uses the mean error of all.
 
@@ -109,7 +88,7 @@ def multilingual(recipe: Recipe) -> list[Stage]:
     return [Stage(_named("multilingual", recipe.overridden({"target": longest})), recipe.overridden(all_alike))]
 
 
-@arm
+@ARMS.add
 def joint_finetune(recipe: Recipe) -> list[Stage]:
     """First target and auxiliary languages together; then only the target, from that encoder and output layer.
 
@@ -120,7 +99,7 @@ def joint_finetune(recipe: Recipe) -> list[Stage]:
     return [first, _finetuning("joint_finetune", recipe, first, target_before=True)]
 
 
-@arm
+@ARMS.add
 def pretrain_finetune(recipe: Recipe) -> list[Stage]:
     """First the auxiliary languages, once for all budgets; then only the target, from that encoder.
 
@@ -130,7 +109,7 @@ def pretrain_finetune(recipe: Recipe) -> list[Stage]:
     return [first, _finetuning("pretrain_finetune", recipe, first)]
 
 
-@arm
+@ARMS.add
 def heads(recipe: Recipe) -> list[Stage]:
     """As `pretrain_finetune`, but only the output layer of the target is trained.
 
@@ -139,25 +118,25 @@ def heads(recipe: Recipe) -> list[Stage]:
     return _unfrozen(recipe, "heads")
 
 
-@arm
+@ARMS.add
 def heads_first(recipe: Recipe) -> list[Stage]:
     """As `pretrain_finetune`, with the output layer trained before the encoder; see `training.unfreezing`."""
     return _unfrozen(recipe, "heads_first")
 
 
-@arm
+@ARMS.add
 def gradual(recipe: Recipe) -> list[Stage]:
     """As `pretrain_finetune`, with the encoder unfrozen from the top to the bottom; see `training.unfreezing`."""
     return _unfrozen(recipe, "gradual")
 
 
-@arm
+@ARMS.add
 def layerwise(recipe: Recipe) -> list[Stage]:
     """As `pretrain_finetune`, with lower rates for lower layers; see `training.unfreezing`."""
     return _unfrozen(recipe, "layerwise")
 
 
-@arm
+@ARMS.add
 def rehearsal(recipe: Recipe) -> list[Stage]:
     """As `pretrain_finetune`, with a fifth of the speech of every batch from the auxiliary languages again.
 
@@ -167,7 +146,7 @@ def rehearsal(recipe: Recipe) -> list[Stage]:
     return [first, _finetuning("rehearsal", recipe, first, rehearse=REHEARSED)]
 
 
-@arm
+@ARMS.add
 def adapters(recipe: Recipe) -> list[Stage]:
     """First the auxiliary languages; then adapters and an output layer for the target, beside the frozen encoder.
 
@@ -176,7 +155,7 @@ def adapters(recipe: Recipe) -> list[Stage]:
     return _adapted(recipe, "adapters")
 
 
-@arm
+@ARMS.add
 def low_rank(recipe: Recipe) -> list[Stage]:
     """As `adapters`, with products of small matrices that are added to attention.
 
@@ -185,7 +164,7 @@ def low_rank(recipe: Recipe) -> list[Stage]:
     return _adapted(recipe, "low_rank")
 
 
-@arm
+@ARMS.add
 def progressive(recipe: Recipe) -> list[Stage]:
     """First the auxiliary languages; then a column for the target, with lateral input from theirs.
 
@@ -196,7 +175,7 @@ def progressive(recipe: Recipe) -> list[Stage]:
     return _taught(recipe, "progressive")
 
 
-@arm
+@ARMS.add
 def middle(recipe: Recipe) -> list[Stage]:
     """As `joint`, with the lowest and the highest layer of the encoder for each language by itself."""
     auxiliaries_of(recipe)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from speech_mtl.errors import InputError
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.study.arms import Stage, StagesOf, auxiliaries_of, find_arm, target_of
+from speech_mtl.study.arms import ARMS, Stage, StagesOf, auxiliaries_of, target_of
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 
 
@@ -22,7 +22,7 @@ def arms_and_controls(recipe: Recipe, variant: str = "") -> dict[Arm, StagesOf]:
     Raises:
         InputError: An arm is unknown, or there is no auxiliary language to control for.
     """
-    arms = {Arm(name): find_arm(name) for name in recipe.compare.arms}
+    arms = {Arm(name): ARMS[name] for name in recipe.compare.arms}
     controls = recipe.compare.controls
     found = dict(arms)
     for arm, stages in arms.items():

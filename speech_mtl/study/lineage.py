@@ -37,7 +37,7 @@ def generations(run: Run) -> list[Run]:
     return found[::-1]
 
 
-def write_forgetting(run: Run, split: str, num_replications: int = 10_000, screen: Screen | None = None) -> Path:
+def write_forgetting(run: Run, split: str, num_replications: int, screen: Screen | None = None) -> Path:
     """Recognises every language of a run with every generation that has it, and writes the table of errors.
 
     Errors are compared with those of the first generation that spells the language in the same tokens.
@@ -95,7 +95,7 @@ def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple
             }
             texts, speakers, hypotheses = map(list, zip(*utterances.values(), strict=True))
             tokenizer = recognizer.tokenizers[language]
-            key = language, tokenizer.kind  # another kind writes other transcripts
+            key = language, type(tokenizer)  # another kind writes other transcripts
             if key not in test_sets:
                 test_sets[key] = TestSet(language, tokenizer.spaced, list(utterances), speakers, texts), hypotheses
                 continue

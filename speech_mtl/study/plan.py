@@ -13,7 +13,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.study import CompareSettings
-from speech_mtl.study.arms import Stage, StagesOf, auxiliaries_of, find_arm, target_of
+from speech_mtl.study.arms import ARMS, Stage, StagesOf, auxiliaries_of, target_of
 from speech_mtl.study.controls import arms_and_controls, only
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 
@@ -125,7 +125,7 @@ def _aimed(recipe: Recipe, every: bool) -> list[Recipe]:
 
 def _pairs(recipe: Recipe) -> dict[Arm, StagesOf]:
     """The monolingual baseline, and the other arm with each auxiliary language by itself."""
-    arms = {REFERENCE_ARM: find_arm(REFERENCE_ARM.method)}
+    arms = {REFERENCE_ARM: ARMS[REFERENCE_ARM.method]}
     for arm, stages in arms_and_controls(recipe).items():
         if arm != REFERENCE_ARM:
             arms |= {replace(arm, auxiliary=other): only(stages, other) for other in auxiliaries_of(recipe)}
@@ -172,7 +172,7 @@ def open_speech(plan: Plan, wrap: Wrap = silent) -> dict[SpeechKey, Split]:
     return found
 
 
-def _plan(planned: Iterable[tuple[Recipe, Arm, StagesOf, float]], folder: Path, name_target: bool = False) -> Plan:
+def _plan(planned: Iterable[tuple[Recipe, Arm, StagesOf, float]], folder: Path, name_target: bool) -> Plan:
     """The plan of cells; runs of several targets lie side by side, and are named by them."""
     plan = Plan([], {}, folder / "runs")
     for recipe, arm, stages_of, budget_s in planned:
@@ -214,7 +214,7 @@ def _started(stage: Stage, plan: Plan) -> Stage:
     return replace(stage, recipe=stage.recipe.overridden({"init_from": str(plan.run_path(stage.start))}))
 
 
-def _with_budget(recipe: Recipe, budget_min: float, seed: int, everywhere: bool = False) -> Recipe:
+def _with_budget(recipe: Recipe, budget_min: float, seed: int, everywhere: bool) -> Recipe:
     """The recipe with so much speech of its target; or of every language, where its own budget is not less."""
     languages = dict(recipe.languages)
     for name in languages if everywhere else [target_of(recipe)]:

@@ -20,7 +20,7 @@ SPLITS = ("dev", "test")
 """Splits on which runs are evaluated."""
 
 
-def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_changes: bool = False) -> bool:
+def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_changes: bool) -> bool:
     """Whether nothing is left to do for a run: see `run_stage`; `now`: the speech as it is now.
 
     Raises:

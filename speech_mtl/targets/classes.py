@@ -1,15 +1,17 @@
 """One of several classes: the language, the speaker, an emotion, the gender."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops
 
-from speech_mtl.targets.target import LabelError, LabelTarget, Unseen, unseen_error
+from speech_mtl.datatypes import Unseen
+from speech_mtl.targets.names import NameTarget
+from speech_mtl.targets.target import LabelError
 
 
-class Classes(LabelTarget):
+class Classes(NameTarget):
     """Exactly one of several classes, by softmax and cross-entropy. A label is a word.
 
     Args:
@@ -20,38 +22,22 @@ class Classes(LabelTarget):
     """
 
     metric: ClassVar = "accuracy"
+    one, several, fewest = "class", "classes", (2, "two classes")
 
-    def __init__(self, name: str, label: str, classes: Sequence[str], unseen: Unseen = "refuse"):
-        super().__init__(name, label)
-        self.classes = list(classes)
-        self.unseen = unseen
-        self._numbers = {word: number for number, word in enumerate(self.classes)}
+    def __init__(self, name: str, label: str, classes: Sequence[str], unseen: Unseen):
+        super().__init__(name, label, classes, unseen)
 
-    @classmethod
-    def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
-        classes = sorted({_word(one) for one in labels})
-        if len(classes) < 2:
-            raise LabelError(f"expected at least two classes in training; received {classes}")
-        return cls(name, label, classes, **settings)
-
-    @property
-    def num_outputs(self) -> int:
-        return len(self.classes)
+    @staticmethod
+    def named(label: Any) -> list[str]:
+        return [_word(label)]
 
     @property
     def shape(self) -> tuple[int, ...]:
         return ()
 
     def encode_label(self, label: Any) -> np.ndarray:
-        word = _word(label)
-        if word in self._numbers:
-            return np.array(self._numbers[word], np.float32)
-        if self.unseen == "unknown":
-            return np.array(np.nan, np.float32)
-        raise unseen_error("class", self, self.classes, word)
-
-    def has_out_of_vocabulary(self, label: Any) -> bool:
-        return _word(label) not in self._numbers
+        self.refuse_unseen(label)
+        return np.array(self.numbers.get(_word(label), np.nan), np.float32)
 
     def entry_losses(self, outputs, values):
         chosen = ops.one_hot(ops.cast(values, "int32"), self.num_outputs, dtype="float32")
@@ -62,18 +48,8 @@ class Classes(LabelTarget):
             return 0.0, 0.0
         return float(np.argmax(outputs) != int(values)), 1.0
 
-    @staticmethod
-    def score(error: float) -> float:
-        return 1.0 - error
-
     def decode(self, outputs: np.ndarray) -> str:
-        return self.classes[int(np.argmax(outputs))]
-
-    def describe(self) -> str:
-        return f"{len(self.classes)} classes"
-
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "label": self.label, "classes": self.classes, "unseen": self.unseen}
+        return self.names[int(np.argmax(outputs))]
 
 
 def _word(label: Any) -> str:

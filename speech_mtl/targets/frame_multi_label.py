@@ -1,7 +1,7 @@
 """Frame-wise multi-label classification: articulatory features of the phones, speech and pause."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -37,15 +37,11 @@ class FrameMultiLabel(MultiLabelTarget):
 
     over_frames: ClassVar = True
 
-    @classmethod
-    def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
-        return cls._of(name, label, (tag for one in labels for tag in cls._known(one)), **settings)
-
     def encode_label(self, label: Any) -> Segments:
         ends_s, columns = _columns(label)
-        self._refuse_unseen(label)
-        values = np.full((len(ends_s), len(self.tags)), np.nan, np.float32)
-        for number, tag in enumerate(self.tags):
+        self.refuse_unseen(label)
+        values = np.full((len(ends_s), len(self.names)), np.nan, np.float32)
+        for number, tag in enumerate(self.names):
             for row, value in enumerate(columns.get(tag, ())):
                 known = yes_or_no(value)
                 if known is not None:
@@ -54,25 +50,25 @@ class FrameMultiLabel(MultiLabelTarget):
 
     def rows(self, encoded: Segments | None) -> np.ndarray:
         """(n, 1 + K), the ends before the values."""
-        return np.zeros((0, 1 + len(self.tags)), np.float32) if encoded is None else np.column_stack(encoded)
+        return np.zeros((0, 1 + len(self.names)), np.float32) if encoded is None else np.column_stack(encoded)
 
     def values(self, rows: np.ndarray, times_s: Callable[[], np.ndarray]) -> np.ndarray:
         return Segments(rows[:, 0], rows[:, 1:]).at(times_s())
 
     def stacked(self, values: Sequence[np.ndarray]) -> np.ndarray:
-        filled = np.full((len(values), max(map(len, values)), len(self.tags)), np.nan, np.float32)
+        filled = np.full((len(values), max(map(len, values)), len(self.names)), np.nan, np.float32)
         for row, own in zip(filled, values, strict=True):
             row[: len(own)] = own
         return filled
 
     def decode(self, outputs: np.ndarray) -> dict[str, list[int]]:
-        return {tag: (column > 0).astype(int).tolist() for tag, column in zip(self.tags, outputs.T, strict=True)}
+        return {tag: (column > 0).astype(int).tolist() for tag, column in zip(self.names, outputs.T, strict=True)}
 
     def describe(self) -> str:
-        return f"{len(self.tags)} tags of every frame"
+        return f"{super().describe()} of every frame"
 
     @staticmethod
-    def _known(label: Any) -> list[str]:
+    def named(label: Any) -> list[str]:
         columns = _columns(label)[1]
         return [tag for tag, column in columns.items() if any(value is not None for value in column)]
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from keras import ops
@@ -13,9 +13,6 @@ from speech_mtl.errors import InputError
 from speech_mtl.models.features import frame_mask
 from speech_mtl.models.heads import Head, PooledHead
 
-Unseen = Literal["refuse", "unknown"]
-"""What to do with a class or tag that no training utterance has: refuse it, or take it as unknown."""
-
 LARGEST = 1e18
 """Largest number in a label, so that its square is still a float32."""
 
@@ -24,21 +21,11 @@ class LabelError(ValueError):
     """A label that a target cannot read; the message gives what was expected and received."""
 
 
-def unseen_error(what: str, target: "Target", seen: Sequence[str], name: str) -> LabelError:
-    """The error of a label that names a class or tag that no training utterance has."""
-    few = ", ".join(seen[:8]) + (f" and {len(seen) - 8} more" if len(seen) > 8 else "")
-    return LabelError(
-        f"expected a {what} that training has ({few}), or tasks.{target.name}.unseen=unknown to leave others out; "
-        f"received {name!r}, which no training utterance has"
-    )
-
-
 class Target(ABC):
     """A prediction target: how it is read and encoded, its tap of the encoder, its loss.
 
     Args:
         name: Its name in recipes, batches and outputs.
-        at: The tap of the encoder that its head is at; see `models.encoder.Encoder`.
     """
 
     by_language: bool = False
@@ -50,9 +37,8 @@ class Target(ABC):
     likelihood_factor: ClassVar[float] = 1.0
     """Factor of the loss in the negative log-likelihood: 1/2 for a squared error, Kendall et al. 2018, equation 5."""
 
-    def __init__(self, name: str, at: str = TOP):
+    def __init__(self, name: str):
         self.name = name
-        self.at = at
 
     def is_for(self, language: str) -> bool:  # noqa: ARG002
         """Whether utterances of a language can have it."""
@@ -125,14 +111,16 @@ class LabelTarget(Target):
     """Name of the metric that `score` returns."""
     over_frames: ClassVar[bool] = False
     """Whether every encoder frame has a label of its own, (E, *shape), or the utterance has one."""
-    pooling: str = "attention"
-    """How encoder frames become one; see `models.heads`."""
+    at: str = TOP
+    """The tap of the encoder that its head is at; see `models.encoder.Encoder`."""
+    pooling: str | None = None
+    """How encoder frames become one, see `models.heads`; None over frames."""
 
     def __init__(self, name: str, label: str):
         super().__init__(name)
         self.label = label
 
-    def placed(self, at: str, pooling: str = "attention") -> Self:
+    def placed(self, at: str, pooling: str | None = None) -> Self:
         """The target with its head at a tap of the encoder, pooled in a way; these are settings, and no labels."""
         self.at, self.pooling = at, pooling
         return self
@@ -259,8 +247,7 @@ class LabelTarget(Target):
         return np.zeros((0, *([0] if self.over_frames else []), *self.shape), np.float32)
 
     def head(self, widths: Mapping[str, int], languages: Sequence[str]) -> PooledHead:  # noqa: ARG002
-        pooling = None if self.over_frames else self.pooling
-        return PooledHead(self.at, widths[self.at], self.num_outputs, pooling, self.name)
+        return PooledHead(self.at, widths[self.at], self.num_outputs, self.pooling, self.name)
 
     def losses(self, outputs: Array, values: Any, num_frames: Array) -> tuple[Array, Array]:
         if self.over_frames:

@@ -40,7 +40,7 @@ class Progress:
         """The same with another patience: training that stopped early resumes if it is larger."""
         return replace(self, end=self.end if self.looks_without_gain >= patience else None)
 
-    def validated(self, error: float, num_updates: int, patience: int, cooldown: int, always: bool = False) -> bool:
+    def validated(self, error: float, num_updates: int, patience: int, cooldown: int, always: bool) -> bool:
         """Counts a validation; returns whether its error is the best so far.
 
         Args:

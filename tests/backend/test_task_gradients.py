@@ -59,10 +59,10 @@ RECIPE = Recipe.model_validate(
     }
 )
 TASKS = {
-    "mood": Classes("mood", "mood", ["angry", "happy", "sad"]),
+    "mood": Classes("mood", "mood", ["angry", "happy", "sad"], "refuse"),
     "age": Regression("age", "age", 40.0, 10.0),
-    "sounds": MultiLabel("sounds", "sounds", ["music", "noise"]),
-    "phones": FrameMultiLabel("phones", "phones", ["nasal", "voiced"]),
+    "sounds": MultiLabel("sounds", "sounds", ["music", "noise"], "refuse"),
+    "phones": FrameMultiLabel("phones", "phones", ["nasal", "voiced"], "refuse"),
 }
 OBJECTIVE = Objective(("aa", "bb"), (transcripts(), *TASKS.values()))
 WEIGHTS = np.array([0.5, 2.0, 1.5, 0.25, 3.0, 1.0])

@@ -36,7 +36,7 @@ def test_column_of_numbers():
 
 
 def test_column_of_tags():
-    task = MultiLabel("sounds", "sounds", ["a", "b"])
+    task = MultiLabel("sounds", "sounds", ["a", "b"], "refuse")
     labels = [task.encode_label({"b": 1}), None, task.encode_label({"a": 0, "b": 0})]
     column = Column.of(task, labels, np.zeros)
     np.testing.assert_array_equal([column.values(i, 100, 1.1) for i in range(3)], [[NAN, 1], [NAN, NAN], [0, 0]])
@@ -51,7 +51,7 @@ def times_s(num_samples: int) -> np.ndarray:
     return np.arange(num_samples // 10) * 0.1 + 0.05
 
 
-FRAMES = FrameMultiLabel("phones", "phones", ["nasal", "voiced"])
+FRAMES = FrameMultiLabel("phones", "phones", ["nasal", "voiced"], "refuse")
 SEGMENTS = [
     {"end_s": [0.6, 1.0], "voiced": [0, 1]},
     None,
@@ -91,7 +91,7 @@ def test_part_of_a_column_over_frames():
 
 
 def test_labels_of_utterances_are_stacked():
-    batch = MultiLabel("sounds", "sounds", ["a", "b"]).stacked(
+    batch = MultiLabel("sounds", "sounds", ["a", "b"], "refuse").stacked(
         [np.array([1, NAN], "float32"), np.array([0, 1], "float32")]
     )
     np.testing.assert_array_equal(batch, [[1, NAN], [0, 1]])

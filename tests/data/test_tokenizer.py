@@ -13,12 +13,12 @@ from speech_mtl.data.tokenizer import (
     CharacterTokenizer,
     PinyinTokenizer,
     load_tokenizer,
-    tokenizer_class,
-    tokenizer_kinds,
 )
 from speech_mtl.datatypes import BLANK
 from speech_mtl.errors import InputError
+from speech_mtl.settings.data import TokenizerSettings
 
+CLASSES = TokenizerSettings.members()
 TEXTS = {
     "zh-CN": ["你好，世界！", "我用 iPhone 15。", "绿色的女儿 嗯 朋友们", "银行行长重新长大", "〇 々 ê"],
     "hi": ["क्या आप हिन्दी बोलते हैं?", "ज़रूर।"],
@@ -29,19 +29,19 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("language", TEXTS)
-@pytest.mark.parametrize("kind", tokenizer_kinds())
+@pytest.mark.parametrize("kind", CLASSES)
 def test_every_kind(kind, language, tmp_path):
     """What the package relies on in any tokeniser; it finds new kinds by itself."""
     texts = TEXTS[language]
-    tokenizer = tokenizer_class(kind).from_texts(iter(texts), language)
-    assert (tokenizer.kind, tokenizer.language) == (kind, language)
+    tokenizer = CLASSES[kind].from_texts(iter(texts), language)
+    assert (TokenizerSettings.kind_of(tokenizer), tokenizer.language) == (kind, language)
     assert isinstance(tokenizer.spaced, bool)
 
     assert BLANK == 0
     assert tokenizer.vocabulary[BLANK] == BLANK_TOKEN
     assert list(tokenizer.vocabulary[1:]) == sorted(set(tokenizer.vocabulary[1:]))
     assert len(tokenizer) == len(tokenizer.vocabulary)
-    again = tokenizer_class(kind).from_texts(reversed(texts), language)
+    again = CLASSES[kind].from_texts(reversed(texts), language)
     assert again.vocabulary == tokenizer.vocabulary
 
     for text in texts:
@@ -57,9 +57,9 @@ def test_every_kind(kind, language, tmp_path):
     assert tokenizer.decode([]) == ""
 
     path = tmp_path / "new" / "tokenizer.json"
-    tokenizer.save(path)
+    tokenizer.save(path, kind)
     assert [entry.name for entry in path.parent.iterdir()] == ["tokenizer.json"]
-    loaded = load_tokenizer(path)
+    loaded = load_tokenizer(path, CLASSES, language)
     assert type(loaded) is type(tokenizer)
     assert loaded.vocabulary == tokenizer.vocabulary
     assert [loaded.encode(text) for text in texts] == [tokenizer.encode(text) for text in texts]
@@ -71,7 +71,7 @@ def test_every_kind(kind, language, tmp_path):
         with pytest.raises(ValueError, match="is the blank or not among"):
             tokenizer.decode([wrong])
     with pytest.raises(InputError, match="hold no token"):
-        tokenizer_class(kind).from_texts(["", "?!"], language)
+        CLASSES[kind].from_texts(["", "?!"], language)
 
 
 def test_character_tokens():
@@ -133,7 +133,7 @@ def test_pinyin_of_every_hanzi_is_stable():
 )
 @pytest.mark.parametrize(("kind", "language"), [("pinyin", "zh-CN"), *(("character", tag) for tag in TEXTS)])
 def test_what_is_recognised_without_an_error_has_none(kind, language, text):
-    tokenizer = tokenizer_class(kind).from_texts([text, "中a"], language)
+    tokenizer = CLASSES[kind].from_texts([text, "中a"], language)
     reference = tokenizer.normalize(text)
     assert tokenizer.decode(tokenizer.encode(text)) == reference == tokenizer.normalize(reference)
 
@@ -146,17 +146,6 @@ def test_umlaut_of_pinyin():
 def test_pinyin_does_not_touch_what_has_no_reading():
     text = "Tiếng Việt हिन्दी x²"
     assert PinyinTokenizer("zh", (BLANK_TOKEN,)).normalize(text) == normalize(text, "en")
-
-
-def test_unknown_kind_lists_the_kinds():
-    with pytest.raises(InputError, match=r"Unknown kind of tokeniser 'bytes'\nExpected: one of .*character.*pinyin"):
-        tokenizer_class("bytes")
-
-
-def test_a_kind_belongs_to_one_class():
-    with pytest.raises(TypeError, match="Two tokenisers are of the kind 'character'"):
-        type("Other", (CharacterTokenizer,), {"kind": "character"})
-    assert tokenizer_class("character") is CharacterTokenizer
 
 
 @pytest.mark.parametrize("vocabulary", [(), ("a", "b"), (BLANK_TOKEN, "a", "a"), (BLANK_TOKEN, BLANK_TOKEN), ("",)])
@@ -181,23 +170,23 @@ def test_a_file_that_is_no_tokenizer(content, problem, tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(InputError, match=rf"tokenizer\.json.*{re.escape(problem)}"):
-        load_tokenizer(path)
+        load_tokenizer(path, CLASSES, "cs")
 
 
 def test_a_tokenizer_of_another_language(tmp_path):
     path = tmp_path / "en.json"
-    CharacterTokenizer.from_texts(["äß"], "de").save(path)
-    assert load_tokenizer(path, "de").vocabulary == (BLANK_TOKEN, "ß", "ä")
+    CharacterTokenizer.from_texts(["äß"], "de").save(path, "character")
+    assert load_tokenizer(path, CLASSES, "de").vocabulary == (BLANK_TOKEN, "ß", "ä")
     with pytest.raises(InputError, match=r"(?s)en\.json is the tokeniser of another language.*'en'.*Received: 'de'"):
-        load_tokenizer(path, "en")
+        load_tokenizer(path, CLASSES, "en")
 
 
 def test_load_says_what_is_wrong(tmp_path):
     path = tmp_path / "tokenizer.json"
     with pytest.raises(InputError, match="There is no file"):
-        load_tokenizer(path)
+        load_tokenizer(path, CLASSES, "cs")
     path.write_text(json.dumps({"kind": "bytes", "language": "cs", "vocabulary": [BLANK_TOKEN]}))
-    with pytest.raises(InputError, match="Unknown kind"):
-        load_tokenizer(path)
-    PinyinTokenizer.from_texts(["中"], "zh").save(path)
-    assert isinstance(load_tokenizer(path), PinyinTokenizer)
+    with pytest.raises(InputError, match=r"(?s)json is a tokeniser of an unknown kind\n.*: one of .*pinyin.*'bytes'"):
+        load_tokenizer(path, CLASSES, "cs")
+    PinyinTokenizer.from_texts(["中"], "zh").save(path, "pinyin")
+    assert isinstance(load_tokenizer(path, CLASSES, "zh"), PinyinTokenizer)

@@ -100,10 +100,9 @@ def test_manifests_have_the_labels(corpus):
         assert rates[0] <= utterance.labels["rate"] <= rates[1]
         assert str(utterance.speaker).split("+")[1] in VARIANTS["train"]
         assert utterance.labels["articulation"]["end_s"][-1] == pytest.approx(utterance.duration_s, abs=2e-3)
-    task = FrameMultiLabel.from_labels(
-        "a", "articulation", [utterance.labels["articulation"] for utterance in utterances]
-    )
-    assert set(task.tags) == {SPEECH, *FEATURES.values()}
+    labels = [utterance.labels["articulation"] for utterance in utterances]
+    task = FrameMultiLabel.from_labels("a", "articulation", labels, unseen="refuse")
+    assert set(task.names) == {SPEECH, *FEATURES.values()}
 
 
 def test_ways_of_speaking_differ_in_length(corpus):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from speech_mtl.backend import load_backend
 
+sys.path.append(str(Path(__file__).parents[1]))
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)

@@ -13,6 +13,7 @@ from random import Random
 import numpy as np
 import soundfile
 from mutations import EXTREMES, spoil_bytes, spoil_head, spoil_json, spoil_json_text, spoil_lines
+from tones import tone_corpus, tone_recipe
 
 from benchmarks.readmes import render_readme
 from speech_mtl.data.audio import read_audio
@@ -23,7 +24,6 @@ from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import make_labelled, make_tokenizer, open_split
 from speech_mtl.run.train import train
-from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study import results as report
 from speech_mtl.study.plan import plan_comparison
@@ -50,7 +50,10 @@ class Whole:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.recipe = _recipe(folder)
+        corpus = tone_corpus(num_train=6, data_dir=folder / "data", labels={"mood": ("calm", "happy")})
+        short = {"training.num_updates": 2, "training.warmup_updates": 1, "training.evaluate_every": 1}
+        tasks = {"tasks": {"mood": {}}, "weighting": {"kind": "uncertainty"}}
+        self.recipe = tone_recipe(corpus, folder / "cache").overridden({**tasks, **short})
         self.run = train(self.recipe, folder / "run")
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             evaluate(self.run, ("dev",))
@@ -239,41 +242,6 @@ def _dotted(values: dict, prefix: str = "") -> Iterator[str]:
         yield prefix + key
         if isinstance(value, dict):
             yield from _dotted(value, f"{prefix}{key}.")
-
-
-def _recipe(folder: Path) -> Recipe:
-    """Two languages of tones, with a label each; it trains in a second."""
-    from speech_mtl.data.manifest import manifest_path, write_manifest
-    from speech_mtl.datatypes import SPLITS, Utterance
-
-    time_s = np.arange(8000) / 16_000
-    for language in ("aa", "bb"):
-        for split in SPLITS:
-            utterances = []
-            for i in range(6):
-                path = folder / "data" / language / f"{split}-{i}.wav"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                seed = len(path.stem) + i + 100 * (language == "bb")
-                tone = 0.3 * np.sin(2 * np.pi * (300 + 20 * seed) * time_s)
-                soundfile.write(path, tone + 0.01 * np.random.default_rng(seed).standard_normal(8000), 16_000)
-                mood = ("calm", "happy")[i % 2]
-                text = ("ab", "ba", "aab")[i % 3] + split[0]
-                utterances.append(Utterance(f"{split}{i}", path, language, text, 0.5, f"{split}{i}", {"mood": mood}))
-            write_manifest(manifest_path(folder / "data", language, split), utterances)
-    return Recipe.model_validate(
-        {
-            "name": "fuzz",
-            "target": "aa",
-            "languages": {"aa": {}, "bb": {}},
-            "tasks": {"mood": {}},
-            "weighting": {"kind": "uncertainty"},
-            "data": {"dir": str(folder / "data"), "cache_dir": str(folder / "cache"), "batch_s": 4.0},
-            "features": {"num_mels": 20},
-            "augment": {"spec_augment": {"max_mels": 3}, "speeds": [1.0]},
-            "encoder": {"num_layers": 1, "dim": 16, "num_heads": 2, "kernel_size": 5, "expansion": 2, "channels": 4},
-            "training": {"num_updates": 2, "warmup_updates": 1, "evaluate_every": 1},
-        }
-    )
 
 
 def _audio_files(folder: Path) -> list[Path]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from speech_mtl.backend import load_backend
 
+sys.path.append(str(Path(__file__).parents[1]))
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -15,11 +17,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a Markdown file for the table")
     options = parser.parse_args()
     load_backend()
-    from killing import stop_and_resume, summary, tone_recipe
+    from killing import random_recipe, stop_and_resume, summary
 
     ends = []
     with tempfile.TemporaryDirectory() as folder:
-        for end in stop_and_resume(tone_recipe(Path(folder)), Path(folder), options.number, options.seed):
+        for end in stop_and_resume(random_recipe(Path(folder)), Path(folder), options.number, options.seed):
             ends.append(end)
             print(len(ends), *end, flush=True)
     text = f"`python tests/kill --number {options.number} --seed {options.seed}`\n\n{summary(ends)}\n"

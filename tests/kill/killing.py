@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import numpy as np
+from tones import tone_corpus, tone_recipe
 
 from speech_mtl.errors import InputError, unusable_file
 from speech_mtl.run.train import train
@@ -154,35 +154,15 @@ def summary(ends: list[tuple[str, str]]) -> str:
     )
 
 
-def tone_recipe(folder: Path) -> Recipe:
+def random_recipe(folder: Path) -> Recipe:
     """Two languages of tones, and everything on that draws random numbers or changes during training."""
-    import soundfile
-
-    from speech_mtl.data.manifest import manifest_path, write_manifest
-    from speech_mtl.datatypes import Utterance
-
-    time_s = np.arange(6000) / 16_000
-    for language in ("aa", "bb"):
-        for split in ("train", "dev"):
-            utterances = []
-            for i in range(8):
-                path = folder / "data" / language / f"{split}{i}.wav"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                pitch = 300 + 40 * i + 7 * len(split) + 13 * (language == "bb")
-                soundfile.write(path, 0.3 * np.sin(2 * np.pi * pitch * time_s), 16_000)
-                text, name = ("ab", "ba", "aab", "b")[i % 4], f"{split}{i}"
-                utterances.append(Utterance(name, path, language, text, 0.375, name))
-            write_manifest(manifest_path(folder / "data", language, split), utterances)
-    return Recipe.model_validate(
-        {
-            "name": "kill",
-            "target": "aa",
-            "languages": {"aa": {}, "bb": {}},
-            "weighting": {"kind": "uncertainty", "learning_rate": 0.3},
-            "data": {"dir": str(folder / "data"), "batch_s": 2.0},
-            "features": {"num_mels": 20},
-            "augment": {"spec_augment": {"max_mels": 3}, "noise_probability": 0.5},
-            "encoder": {"num_layers": 1, "dim": 16, "num_heads": 2, "kernel_size": 5, "expansion": 2, "channels": 4},
-            "training": {"num_updates": 6, "warmup_updates": 1, "evaluate_every": 2},
-        }
-    )
+    corpus = tone_corpus(num_train=8, num_dev=8, data_dir=folder / "data")
+    changes = {
+        "weighting": {"kind": "uncertainty", "learning_rate": 0.3},
+        "data.batch_s": 4.0,
+        "augment.speeds": [0.9, 1.0, 1.1],
+        "augment.noise_probability": 0.5,
+        "encoder.dropout": 0.1,
+        "training.num_updates": 6,
+    }
+    return tone_recipe(corpus, folder / "cache").overridden(changes)

@@ -72,8 +72,6 @@ TOKENISER = Member(
 class ToyTokenizer(Tokenizer):
     """Two letters a token; the last one of an odd number by itself."""
 
-    kind = "toy"
-
     def normalize(self, text: str) -> str:
         """The text as `data.text.normalize` leaves it."""
         return normalize(text, self.language)
@@ -303,7 +301,7 @@ class Toy(Unfreezing):
         ),
         Place(
             "speech_mtl/study/arms.py",
-            '''@arm
+            '''@ARMS.add
 def unfreeze_toy(recipe: Recipe) -> list[Stage]:
     """As `pretrain_finetune`, with the lowest layer as it is; see `training.unfreezing`."""
     return _unfrozen(recipe, "unfreeze_toy")
@@ -438,7 +436,7 @@ ARM = Member(
     (
         Place(
             "speech_mtl/study/arms.py",
-            '''@arm
+            '''@ARMS.add
 def toy(recipe: Recipe) -> list[Stage]:
     """As `pretrain_finetune`, at half the learning rate."""
     first, last = pretrain_finetune(recipe)
@@ -572,7 +570,7 @@ def test_toys_work_together(
     model = recognizer.model
     members = [model.features, model.encoder, recognizer.tasks["toy"], recognizer.decoders["aa"]]
     assert [type(one).__name__ for one in members] == ["Toy", "ToyEncoder", "Toy", "Toy"]
-    assert recognizer.tokenizers["aa"].kind == "toy"
+    assert type(recognizer.tokenizers["aa"]).__name__ == "ToyTokenizer"
     assert WRITERS["toy"](recognizer.transcribe([speak("abcd")], "aa", ["x.wav"]), [{}]).startswith("x.wav | ")
 ''',
 )

@@ -46,7 +46,7 @@ OWN_PARTS = {
     "middle": {"num_bottom": 1, "num_top": 1},
     "nothing": {"num_bottom": 3},
     "bottleneck": {"adapter_size": 3},
-    "low_rank": {"low_rank": 2},
+    "low_rank": {"low_rank": 2, "low_rank_alpha": 16.0},
 }
 """What languages may have for themselves in an encoder."""
 

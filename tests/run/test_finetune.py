@@ -15,12 +15,12 @@ from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import load_recognizer
-from speech_mtl.run.finetune import METHODS, NewLanguage, find_method, finetuning_recipe
+from speech_mtl.run.finetune import METHODS, NewLanguage, finetuning_recipe
 from speech_mtl.run.folder import Run
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import FinetuneSettings
-from speech_mtl.study.arms import find_arm
+from speech_mtl.study.arms import ARMS
 
 FEW_UPDATES = {"training.num_updates": 2, "training.evaluate_every": 2}
 
@@ -121,9 +121,7 @@ def test_more_speech_takes_more_updates_and_a_column_twice_as_many(given: dict, 
 def test_the_command_and_the_arms_train_alike(with_settings: Callable, third: dict, method: str, own: dict):
     run = with_settings("run", {"finetune": own, "training.unfreezing": {"kind": "heads"}})
     taught = finetuning_recipe(run, NewLanguage("cc", third, method=method))
-    arm = find_arm("pretrain_finetune" if method == "finetune" else method)(run.recipe().overridden({"target": "aa"}))[
-        -1
-    ]
+    arm = ARMS["pretrain_finetune" if method == "finetune" else method](run.recipe().overridden({"target": "aa"}))[-1]
     assert taught.training == arm.recipe.training
     typed = finetuning_recipe(
         run, NewLanguage("cc", third, method=method), {f"finetune.{k}": v for k, v in own.items()}
@@ -183,7 +181,7 @@ def test_another_way_of_unfreezing_can_be_asked_for_after_any(with_settings: Cal
 
 def test_a_language_that_is_there_keeps_its_kind_of_tokens(with_settings: Callable, third: dict):
     run = with_settings("pinyin", {"languages.aa.tokenizer": {"kind": "pinyin"}})
-    PinyinTokenizer.from_texts(["abcd"], "aa").save(run.path / "tokenizers" / "aa.json")
+    PinyinTokenizer.from_texts(["abcd"], "aa").save(run.path / "tokenizers" / "aa.json", "pinyin")
 
     def kind(language: str, **settings: Any) -> str:
         new = NewLanguage(language, third if language == "cc" else {}, **settings)
@@ -281,5 +279,5 @@ def test_a_method_has_a_docstring(method: str):
 
 def test_an_unknown_method_is_named_with_those_there_are():
     with pytest.raises(InputError, match="no method 'adaptors'") as caught:
-        find_method("adaptors")
+        METHODS["adaptors"]
     assert caught.value.expected == "one of " + ", ".join(METHODS)

@@ -121,9 +121,9 @@ def test_a_language_without_an_output_layer_is_named_with_those_there_are(run: R
 
 def test_labels_are_told_as_words():
     tasks = {
-        "emotion": Classes("emotion", "emotion", ["calm", "angry"]),
+        "emotion": Classes("emotion", "emotion", ["calm", "angry"], "refuse"),
         "age": Regression("age", "age", mean=30.0, deviation=10.0),
-        "sounds": FrameMultiLabel("sounds", "sounds", ["voiced"]),
+        "sounds": FrameMultiLabel("sounds", "sounds", ["voiced"], "refuse"),
     }
     labels = {"emotion": np.array([0.1, 0.4]), "age": np.array([0.5]), "sounds": np.ones((7, 1))}
     assert label_values(tasks, Hypothesis("x", "aa", "abc", -1.0, labels)) == {"emotion": "angry", "age": 35.0}

@@ -46,7 +46,7 @@ def test_what_a_kind_makes_is_there(family: type[Kinds]):
 @every_family
 def test_every_class_has_a_kind_that_names_it(family: type[Kinds]):
     """In the folder of what they have in common; a class without settings could be chosen by no recipe."""
-    members: set[Any] = {one.member() for one in family.kinds().values()}
+    members: set[Any] = set(family.members().values())
     base = base_of(members)
     package = base.__module__.rpartition(".")[0]
     for module in pkgutil.iter_modules(import_module(package).__path__):

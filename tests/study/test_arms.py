@@ -8,7 +8,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.settings.network import ProgressiveSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import UnfreezingSettings
-from speech_mtl.study.arms import ARMS, Stage, find_arm
+from speech_mtl.study.arms import ARMS, Stage
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
 
 
@@ -28,7 +28,7 @@ def recipe(budget_s: float = 60.0, seed: int = 0, target: str | None = "bb") -> 
 
 
 def stages(arm: str, *arguments) -> list[Stage]:
-    return find_arm(arm)(recipe(*arguments))
+    return ARMS[arm](recipe(*arguments))
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -100,9 +100,7 @@ def test_pretraining_never_sees_the_target_and_is_the_start_of_finetuning():
 
 
 def test_pretraining_may_be_one_run_for_all_seeds():
-    once = [
-        find_arm("pretrain_finetune")(recipe(60.0, seed).overridden({"compare.pretrain_seed": 4})) for seed in (0, 1)
-    ]
+    once = [ARMS["pretrain_finetune"](recipe(60.0, seed).overridden({"compare.pretrain_seed": 4})) for seed in (0, 1)]
     firsts, lasts = zip(*once, strict=True)
     assert [first.name for first in firsts] == ["pretrain-seed4"] * 2
     assert firsts[0].recipe.of_one_run() == firsts[1].recipe.of_one_run()
@@ -112,10 +110,10 @@ def test_pretraining_may_be_one_run_for_all_seeds():
 
 def test_warm_up_follows_the_updates_of_each_stage():
     longer = {"compare.pretrain_updates": 1200, "finetune": {"num_updates": 100}}
-    first, second = find_arm("pretrain_finetune")(recipe().overridden(longer))
+    first, second = ARMS["pretrain_finetune"](recipe().overridden(longer))
     assert (first.recipe.training.warmup, second.recipe.training.warmup) == (200, 25)
     given = recipe().overridden(longer | {"training.warmup_updates": 600, "finetune.warmup_updates": 40})
-    first, second = find_arm("pretrain_finetune")(given)
+    first, second = ARMS["pretrain_finetune"](given)
     assert (first.recipe.training.warmup, second.recipe.training.warmup) == (600, 40)
 
 
@@ -130,7 +128,7 @@ def test_a_stage_starts_from_one_before_it():
 def test_auxiliaries_are_kept_where_that_is_asked_for(arm: str):
     """In stages that start from another: untrained, and beside the target."""
     kept = recipe().overridden({"compare.keep_auxiliaries": True})
-    for before, stage in zip(stages(arm), find_arm(arm)(kept), strict=True):
+    for before, stage in zip(stages(arm), ARMS[arm](kept), strict=True):
         if stage.start is None:
             assert stage.recipe.languages == before.recipe.languages
         else:
@@ -164,7 +162,7 @@ def test_a_new_column_is_trained_whatever_the_recipe_freezes():
         ("pretrain_finetune", "heads", 0.7),
         ("gradual", "gradual", 0.1),
     ):
-        training = find_arm(arm)(frozen)[1].recipe.training
+        training = ARMS[arm](frozen)[1].recipe.training
         assert (training.unfreezing.kind, training.learning_rate) == (kind, pytest.approx(rate))
 
 
@@ -172,7 +170,7 @@ def test_a_new_column_is_trained_whatever_the_recipe_freezes():
 @pytest.mark.parametrize("kind", ["bottleneck", "low_rank"])
 def test_arms_that_add_adapters_refuse_a_recipe_that_has_some(arm: str, kind: str):
     with pytest.raises(InputError, match=f"The arm {arm} adds adapters") as caught:
-        find_arm(arm)(recipe().overridden({"adapters": {"kind": kind}}))
+        ARMS[arm](recipe().overridden({"adapters": {"kind": kind}}))
     assert "adapters=null" in caught.value.action
 
 
@@ -198,7 +196,7 @@ def test_rehearsal_hears_the_auxiliaries_again():
 
 def test_rehearsal_weighs_the_auxiliaries_as_the_recipe_does():
     weighting = {"kind": "fixed", "weights": {"aa": 0.5, "bb": 2.0}}
-    first, second = find_arm("rehearsal")(recipe().overridden({"weighting": weighting}))
+    first, second = ARMS["rehearsal"](recipe().overridden({"weighting": weighting}))
     assert first.recipe.weighting.model_dump() == {"kind": "fixed", "weights": {"aa": 0.5}}
     assert second.recipe.weighting.model_dump() == weighting
 
@@ -224,16 +222,16 @@ def test_pretraining_is_shared_among_budgets_but_not_among_seeds():
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_without_a_target_is_refused(arm: str):
     with pytest.raises(InputError, match="has no target language"):
-        find_arm(arm)(recipe(target=None))
+        ARMS[arm](recipe(target=None))
 
 
 @pytest.mark.parametrize("arm", sorted(ARMS.keys() - {REFERENCE_ARM.method}))
 def test_an_arm_with_help_is_refused_without_auxiliary_languages(arm: str):
     with pytest.raises(InputError, match="has no auxiliary language"):
-        find_arm(arm)(recipe().overridden({"languages": {"bb": {}}}))
+        ARMS[arm](recipe().overridden({"languages": {"bb": {}}}))
 
 
 def test_an_unknown_arm_is_named_with_those_there_are():
     with pytest.raises(InputError, match="no arm 'alnoe'") as caught:
-        find_arm("alnoe")
+        ARMS["alnoe"]
     assert all(arm in caught.value.expected for arm in ARMS)

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from speech_mtl.errors import InputError
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.study import ControlSettings
-from speech_mtl.study.arms import ARMS, Stage, find_arm
+from speech_mtl.study.arms import ARMS, Stage
 from speech_mtl.study.controls import arms_and_controls, only
 from speech_mtl.study.statistics.rows import CONTROLS, REFERENCE_ARM, Arm
 
@@ -94,7 +94,7 @@ def test_every_stage_starts_from_one_of_its_own_control():
 @pytest.mark.parametrize("what", ["noise", "shuffled_transcripts"])
 def test_replaced_speech_is_that_of_the_auxiliaries_and_nothing_else_changes(arm: str, what: Any):
     settings = with_all_controls()
-    changed, own = arms_and_controls(settings)[Arm(arm, control=what)](settings), find_arm(arm)(settings)
+    changed, own = arms_and_controls(settings)[Arm(arm, control=what)](settings), ARMS[arm](settings)
     assert len(changed) == len(own)
     for control, stage in zip(changed, own, strict=True):
         for language, of_language in control.recipe.languages.items():
@@ -110,13 +110,13 @@ def test_replaced_speech_is_that_of_the_auxiliaries_and_nothing_else_changes(arm
 def test_leaving_one_out_leaves_the_others(arm: str):
     settings = with_all_controls()
     first = arms_and_controls(settings)[Arm(arm, control="leave_one_out", auxiliary="aa")](settings)[0]
-    own = find_arm(arm)(settings)[0]
+    own = ARMS[arm](settings)[0]
     assert first.recipe.languages.keys() == own.recipe.languages.keys() - {"aa"}
 
 
 @pytest.mark.parametrize("arm", HELPED)
 def test_only_one_is_one(arm: str):
-    first = only(find_arm(arm), "cc")(recipe())[0]
+    first = only(ARMS[arm], "cc")(recipe())[0]
     assert first.recipe.languages.keys() - {"bb"} == {"cc"}
 
 

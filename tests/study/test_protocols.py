@@ -6,7 +6,7 @@ import pytest
 from speech_mtl.data.sampling import Ramp, TrainingPlan
 from speech_mtl.errors import InputError
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.study.arms import ARMS, REHEARSED, Stage, find_arm
+from speech_mtl.study.arms import ARMS, REHEARSED, Stage
 
 SHARE, COOLDOWN = 0.4, 50
 
@@ -23,7 +23,7 @@ def stages(arm: str, protocol: str, **changes) -> list[Stage]:
             "finetune": {"num_updates": 300},
         }
     )
-    return find_arm(arm)(recipe.overridden(changes))
+    return ARMS[arm](recipe.overridden(changes))
 
 
 def target_updates(stage: Stage) -> float:

@@ -1,6 +1,5 @@
 """What the package relies on in any target of labels. It finds new ones by itself; each needs a `Case`."""
 
-import inspect
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -9,23 +8,25 @@ import keras
 import numpy as np
 import pytest
 from target_cases import CASES, NAN, TIMES_S
+from usual import usual
 
-from speech_mtl.settings.tasks import LabelTaskSection
+from speech_mtl.settings.tasks import ClassesTaskSettings, LabelTaskSection
 from speech_mtl.targets.classes import Classes
 from speech_mtl.targets.frame_multi_label import ENDS, FrameMultiLabel, Segments
-from speech_mtl.targets.multi_label import MultiLabel
+from speech_mtl.targets.multi_label import MultiLabel, MultiLabelTarget
 from speech_mtl.targets.regression import Regression
 from speech_mtl.targets.target import LabelError, LabelTarget
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
 KINDS = LabelTaskSection.kinds()
-TARGETS: dict[str, type[LabelTarget]] = {kind: settings.member() for kind, settings in KINDS.items()}
+TARGETS: dict[str, type[LabelTarget]] = LabelTaskSection.members()
 every_kind = pytest.mark.parametrize("kind", sorted(TARGETS))
 
 
 def make(kind: str) -> LabelTarget:
-    return TARGETS[kind].from_labels("mood", "feeling", iter(CASES[kind].labels))
+    settings = KINDS[kind]().arguments()
+    return TARGETS[kind].from_labels("mood", "feeling", iter(CASES[kind].labels), **settings)
 
 
 def values_of(task: LabelTarget, label: Any) -> np.ndarray:
@@ -65,7 +66,7 @@ def test_labels_are_encoded(kind):
 @every_kind
 def test_the_order_of_training_labels_does_not_matter(kind):
     case, task = CASES[kind], make(kind)
-    again = TARGETS[kind].from_labels("mood", "feeling", case.labels[::-1])
+    again = TARGETS[kind].from_labels("mood", "feeling", case.labels[::-1], **KINDS[kind]().arguments())
     assert again.describe() == task.describe()
     for label in case.labels:
         np.testing.assert_allclose(values_of(again, label), values_of(task, label), rtol=1e-6)
@@ -185,32 +186,26 @@ def test_what_is_no_label(kind):
             task.encode_label(label)
     for labels in case.useless:
         with pytest.raises(LabelError, match=r"(?s)^expected .+; received .+"):
-            TARGETS[kind].from_labels("mood", "feeling", iter(labels))
+            TARGETS[kind].from_labels("mood", "feeling", iter(labels), **KINDS[kind]().arguments())
 
 
 @every_kind
-def test_settings_are_the_arguments(kind):
-    """The settings class of the kind has the constructor's further arguments, with the same defaults."""
-    arguments = {
-        name: parameter.default
-        for name, parameter in inspect.signature(TARGETS[kind]).parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
-    assert KINDS[kind]().model_dump(exclude={"kind", "label", "keep_labels", "at", "pooling"}) == arguments
-    assert ("pooling" in KINDS[kind].model_fields) == (not TARGETS[kind].over_frames)
-    for name, value in arguments.items():
-        task = TARGETS[kind].from_labels("mood", "feeling", CASES[kind].labels, **{name: value})
-        assert task.to_json()[name] == value
+def test_settings_reach_the_target(kind):
+    """With pooling for all but targets over frames."""
+    settings = KINDS[kind]()
+    assert make(kind).to_json().items() >= settings.arguments().items()
+    placed = make(kind).placed(**settings.placed())
+    assert (placed.at, placed.pooling is None) == (settings.at, placed.over_frames)
 
 
 def test_accuracy_equals_sklearn():
     metrics = pytest.importorskip("sklearn.metrics")
     generator = np.random.default_rng(0)
-    task = Classes("mood", "mood", ["a", "b", "c"])
+    task = usual(ClassesTaskSettings, "mood", "mood", ["a", "b", "c"])
     outputs, values = generator.normal(size=(50, 3)), generator.integers(0, 3, 50).astype("float32")
     values[40:] = NAN
     decoded = [task.decode(one) for one in outputs[:40]]
-    expected = metrics.accuracy_score([task.classes[int(value)] for value in values[:40]], decoded)
+    expected = metrics.accuracy_score([task.names[int(value)] for value in values[:40]], decoded)
     assert 0.1 < expected < 0.9
     assert added_up(task, outputs, values) == pytest.approx(expected)
 
@@ -230,7 +225,7 @@ def test_mean_absolute_error_equals_sklearn():
 
 
 @pytest.mark.parametrize("kind", [MultiLabel, FrameMultiLabel])
-def test_f1_equals_sklearn(kind):
+def test_f1_equals_sklearn(kind: type[MultiLabelTarget]):
     """Micro-averaged over the known entries, of utterances or of all their frames."""
     metrics = pytest.importorskip("sklearn.metrics")
     generator = np.random.default_rng(0)
@@ -240,11 +235,11 @@ def test_f1_equals_sklearn(kind):
     known = ~np.isnan(values)
     expected = metrics.f1_score(values[known], outputs[known] > 0, average="binary")
     assert 0.2 < expected < 0.8
-    assert added_up(kind("x", "x", ["a", "b", "c"]), outputs, values) == pytest.approx(expected)
+    assert added_up(kind("x", "x", ["a", "b", "c"], "refuse"), outputs, values) == pytest.approx(expected)
 
 
 def test_classes_that_training_does_not_have():
-    refusing = Classes.from_labels("mood", "feeling", ["sad", "happy"])
+    refusing = Classes.from_labels("mood", "feeling", ["sad", "happy"], unseen="refuse")
     with pytest.raises(LabelError, match=r"tasks\.mood\.unseen=unknown.*received 'calm'"):
         refusing.encode_label("calm")
     lenient = Classes.from_labels("mood", "feeling", ["sad", "happy"], unseen="unknown")
@@ -286,12 +281,12 @@ def test_what_names_something_unseen(kind, seen, unseen):
 
 def test_few_classes_are_named_in_messages():
     with pytest.raises(LabelError, match=r"\(c0, c1, c10, c11, c12, c13, c14, c15 and 12 more\)"):
-        Classes.from_labels("x", "x", [f"c{i}" for i in range(20)]).encode_label("d")
+        Classes.from_labels("x", "x", [f"c{i}" for i in range(20)], unseen="refuse").encode_label("d")
 
 
 def test_a_class_may_be_an_integer():
-    task = Classes.from_labels("x", "x", [7, "8", 0])
-    assert task.classes == ["0", "7", "8"]
+    task = Classes.from_labels("x", "x", [7, "8", 0], unseen="refuse")
+    assert task.names == ["0", "7", "8"]
     assert task.encode_label(8) == task.encode_label("8") == 2.0
     assert task.encode_label(0) == 0.0
 

@@ -17,8 +17,9 @@ from speech_mtl.targets.frame_multi_label import FrameMultiLabel
 from speech_mtl.targets.multi_label import MultiLabel
 from speech_mtl.targets.regression import Regression
 
-TARGETS: dict[str, Any] = {kind: settings.member() for kind, settings in LabelTaskSection.kinds().items()}
-FRAMES = FrameMultiLabel("phones", "phones", ["nasal", "voiced"])
+KINDS = LabelTaskSection.kinds()
+TARGETS: dict[str, Any] = LabelTaskSection.members()
+FRAMES = FrameMultiLabel("phones", "phones", ["nasal", "voiced"], "refuse")
 
 
 def utterance(number: int = 0, **fields: Any) -> Utterance:
@@ -31,19 +32,19 @@ def labelled(*labels: Any, name: str = "mood") -> list[Utterance]:
 
 
 def test_what_is_unknown_is_not_encoded():
-    task = Classes("feeling", "mood", ["sad", "happy"])
+    task = Classes("feeling", "mood", ["sad", "happy"], "refuse")
     assert task.encode(utterance(), "cs") is None
     assert task.encode(utterance(labels={"mood": None}), "cs") is None
     assert task.encode(utterance(labels={"mood": "happy"}), "cs") == 1.0
-    assert Classes("who", "speaker", ["s0", "s1"]).encode(utterance(), "cs") == 1.0
+    assert Classes("who", "speaker", ["s0", "s1"], "refuse").encode(utterance(), "cs") == 1.0
 
 
 @pytest.mark.parametrize(
     ("task", "label"),
     [
-        (MultiLabel("x", "mood", ["music"]), {"music": None}),
-        (MultiLabel("x", "mood", ["music"]), {}),
-        (FrameMultiLabel("x", "mood", ["voiced"]), {"end_s": [0.1, 0.2], "voiced": [None, None]}),
+        (MultiLabel("x", "mood", ["music"], "refuse"), {"music": None}),
+        (MultiLabel("x", "mood", ["music"], "refuse"), {}),
+        (FrameMultiLabel("x", "mood", ["voiced"], "refuse"), {"end_s": [0.1, 0.2], "voiced": [None, None]}),
         (Classes("x", "mood", ["sad", "happy"], unseen="unknown"), "calm"),
     ],
 )
@@ -52,7 +53,7 @@ def test_a_label_of_unknown_entries_is_unknown(task, label):
 
 
 def test_a_label_that_the_task_has_not_names_its_line():
-    task = Classes("feeling", "mood", ["sad", "happy"])
+    task = Classes("feeling", "mood", ["sad", "happy"], "refuse")
     with pytest.raises(InputError) as caught:
         task.encode(utterance(6, labels={"mood": "calm"}), "cs")
     assert caught.value.problem == "train.jsonl:7: the label 'mood' is not one of the task 'feeling'"
@@ -63,8 +64,9 @@ def test_a_label_that_the_task_has_not_names_its_line():
 @pytest.mark.parametrize("kind", sorted(TARGETS))
 def test_a_task_is_made_of_what_is_known(kind):
     first, second = CASES[kind].labels[:2]
-    task = TARGETS[kind].from_utterances("feeling", "mood", iter(labelled(None, first, None, second)))
-    expected = TARGETS[kind].from_labels("feeling", "mood", [first, second])
+    settings = KINDS[kind]().arguments()
+    task = TARGETS[kind].from_utterances("feeling", "mood", iter(labelled(None, first, None, second)), **settings)
+    expected = TARGETS[kind].from_labels("feeling", "mood", [first, second], **settings)
     assert task.to_json() == expected.to_json()
 
 

@@ -17,9 +17,9 @@ ops: Any = keras.ops  # whose annotations admit strings and None
 
 NAN = float("nan")
 TASKS = (
-    Classes("mood", "mood", ["angry", "happy", "sad"]),
+    Classes("mood", "mood", ["angry", "happy", "sad"], "refuse"),
     Regression("age", "age", 40.0, 10.0),
-    MultiLabel("sounds", "sounds", ["music", "noise"]),
+    MultiLabel("sounds", "sounds", ["music", "noise"], "refuse"),
 )
 OBJECTIVE = Objective(("aa", "bb"), (transcripts(), *TASKS))
 WEIGHTS = np.array([0.5, 2.0, 1.5, 0.25, 3.0], "float32")
@@ -239,7 +239,7 @@ def test_rows_that_are_padding_change_nothing():
 def test_labels_over_frames_that_are_shorter_or_longer_than_the_outputs(size, gradient_of):
     """Labels behind the last true frame do not count, nor do frames behind the last label."""
     generator = np.random.default_rng(0)
-    objective = Objective(("aa", "bb"), (transcripts(), FrameMultiLabel("phones", "phones", ["a", "b", "c"])))
+    objective = Objective(("aa", "bb"), (transcripts(), FrameMultiLabel("phones", "phones", ["a", "b", "c"], "refuse")))
     outputs = {TRANSCRIPT: make_outputs()[TRANSCRIPT], "phones": generator.normal(size=(4, 6, 3)).astype("float32")}
     labels = generator.integers(0, 2, (4, 9, 3)).astype("float32")
     labels[generator.uniform(size=labels.shape) < 0.3] = NAN

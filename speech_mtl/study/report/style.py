@@ -197,11 +197,11 @@ def name_rows(axes: Axes, rows: Mapping[float, str], last: float) -> None:
     axes.yaxis.set_tick_params(length=0)
 
 
-def apart(values: Sequence[float], fraction: float = 0.07) -> list[float]:
+def apart(values: Sequence[float]) -> list[float]:
     """Selects positive values whose labels do not overlap on a logarithmic axis."""
     if len(values) < 2:
         return list(values)
-    gap = fraction * math.log(max(values) / min(values))
+    gap = 0.07 * math.log(max(values) / min(values))
     kept: list[float] = []
     for value in sorted(values):
         if not kept or math.log(value / kept[-1]) >= gap:

@@ -13,7 +13,7 @@ from speech_mtl.study.statistics.summary import Estimate, Forgotten
 from speech_mtl.study.statistics.training import ArmAtBudget
 
 
-def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int = 10_000) -> list[Forgotten]:
+def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int) -> list[Forgotten]:
     """For every old language, arm and budget: the error before and after, and by how much it has grown.
 
     The growth is a ratio of two means over seeds; its interval comes from drawing the test set anew, the same for

@@ -58,9 +58,7 @@ def _digest(names: Sequence[str]) -> int:
     return zlib.crc32("\n".join(names).encode(errors="surrogatepass"))
 
 
-def resampled_sums(
-    columns: np.ndarray, block_of: np.ndarray, num_replications: int = 10_000, seed: int = 0
-) -> np.ndarray:
+def resampled_sums(columns: np.ndarray, block_of: np.ndarray, num_replications: int, seed: int = 0) -> np.ndarray:
     """Draws as many blocks as there are, with replacement, again and again, and sums each column over the drawn ones.
 
     This is the bootstrap of Bisani & Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation",

@@ -23,7 +23,7 @@ _FLOOR = 1e-4
 def task_errors(
     test_sets: Sequence[TestSet],
     reference: str,
-    num_replications: int = 10_000,
+    num_replications: int,
     took: Mapping[ArmAtBudget, Effort] | None = None,
 ) -> list[TaskError]:
     """Errors of every task, arm and budget over seeds, with intervals and reductions relative to the reference.
