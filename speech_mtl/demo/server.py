@@ -1,0 +1,206 @@
+"""Serves the page, and what it asks for.
+
+    GET  /  /page.css  /page.js ...    the files in `page`: nothing on the page comes from another host
+    GET  /about                        runs, languages and limits
+    POST /recognize?language=cs        an audio file as the body -> what the runs make of it; or why they cannot
+
+An upload is on the disk as long as it is being decoded, in a folder that only this user can read, and in memory until
+it is answered. Nothing is logged.
+"""
+
+import socket
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
+from ipaddress import ip_address
+from mimetypes import guess_type
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+from speech_mtl.data.audio import AudioError, read_audio
+from speech_mtl.demo.shown import LoadedRun, find_run_language, four_parts, languages_of, outline
+from speech_mtl.errors import InputError
+from speech_mtl.files import json_text
+
+BINARY = "application/octet-stream"
+"""The type that uploads have: a browser lets no page of another host send it."""
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]"]
+"""What a browser on this machine calls it. A page whose own name was made to lead here is refused by its name."""
+
+FAULT = InputError(
+    "The recording could not be recognised",
+    expected="a transcript",
+    received="a fault of speech-mtl",
+    action="report it with the lines that were printed where speech-mtl demo runs",
+)
+
+
+class Page:
+    """The page as a WSGI application.
+
+    Args:
+        runs: What recognises.
+        language: Which language is chosen at first; None for the target of the first run.
+        max_s: Longest recording, in seconds.
+        max_mb: Largest upload, in millions of bytes.
+        is_local: Whether the page is seen on this machine only.
+
+    Raises:
+        InputError: No run has the language.
+    """
+
+    def __init__(self, runs: Sequence[LoadedRun], language: str | None, max_s: float, max_mb: float, is_local: bool):
+        self.runs, self.max_s, self.max_mb = runs, max_s, max_mb
+        self.hosts = LOCAL_NAMES if is_local else None
+        self.about = {
+            "runs": [{"name": run.name, "languages": run.languages} for run in runs],
+            "languages": languages_of(runs),
+            "language": find_run_language(runs, language or runs[0].target),
+            "max_s": max_s,
+            "max_mb": max_mb,
+        }
+        folder = files("speech_mtl.demo") / "page"
+        self._files = {f"/{file.name}": (file.read_bytes(), guess_type(file.name)[0]) for file in folder.iterdir()}
+        self._files["/"] = self._files.pop("/index.html")
+        self._one_at_a_time = Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+        request = Request(environ)
+        request.trusted_hosts, request.max_content_length = self.hosts, int(self.max_mb * 1e6)
+        try:
+            response = self._answer(request)
+        except InputError as error:
+            response = _json(four_parts(error), 422)
+        except HTTPException as error:
+            response = error.get_response(environ)
+        except Exception:
+            traceback.print_exc()
+            response = _json(four_parts(FAULT), 500)
+        response.headers.update(HEADERS)
+        return response(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        """Raises what the page cannot give: `InputError` or werkzeug's `HTTPException`."""
+        request.host  # noqa: B018 refuses names that are not among `hosts`
+        if request.path == "/recognize":
+            return self._recognize(request)
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(["GET", "HEAD"])
+        if request.path == "/about":
+            return _json(self.about)
+        if request.path not in self._files:
+            raise NotFound
+        content, kind = self._files[request.path]
+        return Response(content, mimetype=kind)
+
+    def _recognize(self, request: Request) -> Response:
+        if request.method != "POST":
+            raise MethodNotAllowed(["POST"])
+        if request.mimetype != BINARY:
+            raise UnsupportedMediaType(f"Expected Content-Type: {BINARY}")
+        try:
+            content = request.get_data()
+        except RequestEntityTooLarge:
+            return _json(four_parts(self._too_large(request)), 413)
+        rates = {run.sample_rate_hz for run in self.runs}
+        waveforms = read_upload(content, rates, min(run.min_duration_s for run in self.runs), self.max_s)
+        language = find_run_language(self.runs, request.args.get("language", self.about["language"]))
+        first = self.runs[0].sample_rate_hz
+        with self._one_at_a_time:
+            shown = [run.shown(waveforms[run.sample_rate_hz], language) for run in self.runs]
+        return _json({"waveform": outline(waveforms[first], first), "runs": shown})
+
+    def _too_large(self, request: Request) -> InputError:
+        size = request.content_length
+        return InputError(
+            "The file is too large",
+            expected=f"at most {self.max_mb:g} MB",
+            received=f"{size / 1e6:.1f} MB" if size else "more",
+            action="cut it, or save it as flac or mp3; or start the page with a larger --max-mb",
+        )
+
+
+def read_upload(content: bytes, rates_hz: Iterable[int], min_s: float, max_s: float) -> dict[int, np.ndarray]:
+    """The waveform of an audio file, (S,) float32, at each of some rates. No file is left behind.
+
+    Raises:
+        InputError: It is no audio, or silent, damaged, too short or too long.
+    """
+    with TemporaryDirectory(prefix="speech-mtl-") as folder:
+        path = Path(folder, "recording")
+        path.write_bytes(content)
+        try:
+            return {rate: read_audio(path, rate, min_s, max_s) for rate in rates_hz}
+        except AudioError as error:
+            received = str(error).replace(str(path), path.name)
+    raise InputError(
+        "The recording cannot be recognised",
+        expected=f"an audio file (wav, flac, mp3, ogg, opus) with {min_s:g} to {max_s:g} s of speech",
+        received=received,
+        action="choose another file, or record one",
+    )
+
+
+class _Quiet(WSGIRequestHandler):
+    """Requests are not logged. Who sends nothing for a minute is no longer waited for."""
+
+    timeout = 60
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        pass
+
+
+def is_local(host: str) -> bool:
+    """Whether a page at this address is seen on this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(page: Page, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serves the page until Ctrl-C, or until the process is told to end.
+
+    Args:
+        page: The page.
+        host: The address to listen at.
+        port: The port; 0 for any that is free.
+        ready: Called with the page's address as soon as it can be opened.
+
+    Raises:
+        InputError: Nothing can listen there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InputError(
+            f"The page cannot be opened at {host}, port {port}",
+            expected="an address of this machine, and a port that no other program uses",
+            received=error.strerror or str(error),
+            action="give another --port, or --host 127.0.0.1",
+        ) from None
+    with listening:
+        server = make_server(host, port, page, threaded=True, request_handler=_Quiet, fd=listening.fileno())
+    ready(f"http://{f'[{host}]' if ':' in host else host}:{server.port}/")
+    server.serve_forever()
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(json_text(value, indent=None), status, mimetype="application/json")
