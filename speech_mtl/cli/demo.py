@@ -44,10 +44,10 @@ def demo(
     from speech_mtl.demo.shown import load_runs
     from speech_mtl.screen import Screen
 
-    screen, is_local = Screen(), server.is_local(host)
-    page = server.Page(load_runs(opened, changes or []), language, max_seconds, max_mb, is_local)
-    if not is_local:
-        screen.warn(
+    local = server.is_local(host)
+    page = server.Page(load_runs(opened, changes or []), language, max_seconds, max_mb, local)
+    if not local:
+        Screen().warn(
             f"At {host} everybody in your network can open the page, and what they send is not encrypted. Browsers "
             "let a page record only at https addresses and at localhost: others can only upload files."
         )

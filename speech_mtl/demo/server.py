@@ -18,9 +18,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    LengthRequired,
+    MethodNotAllowed,
+    NotFound,
+    UnsupportedMediaType,
+)
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
@@ -40,9 +48,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]"]
-"""What a browser on this machine calls it. A page whose own name was made to lead here is refused by its name."""
-
 FAULT = InputError(
     "The recording could not be recognised",
     expected="a transcript",
@@ -59,15 +64,15 @@ class Page:
         language: Which language is chosen at first; None for the target of the first run.
         max_s: Longest recording, in seconds.
         max_mb: Largest upload, in millions of bytes.
-        is_local: Whether the page is seen on this machine only.
+        local: Whether the page is for this machine only: then a page of another host whose name was made to lead here
+            is refused by that name.
 
     Raises:
         InputError: No run has the language.
     """
 
-    def __init__(self, runs: Sequence[LoadedRun], language: str | None, max_s: float, max_mb: float, is_local: bool):
-        self.runs, self.max_s, self.max_mb = runs, max_s, max_mb
-        self.hosts = LOCAL_NAMES if is_local else None
+    def __init__(self, runs: Sequence[LoadedRun], language: str | None, max_s: float, max_mb: float, local: bool):
+        self.runs, self.max_s, self.max_mb, self.local = runs, max_s, max_mb, local
         self.about = {
             "runs": [{"name": run.name, "languages": run.languages} for run in runs],
             "languages": languages_of(runs),
@@ -81,10 +86,8 @@ class Page:
         self._one_at_a_time = Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
-        request = Request(environ)
-        request.trusted_hosts, request.max_content_length = self.hosts, int(self.max_mb * 1e6)
         try:
-            response = self._answer(request)
+            response = self._answer(Request(environ))
         except InputError as error:
             response = _json(four_parts(error), 422)
         except HTTPException as error:
@@ -97,7 +100,8 @@ class Page:
 
     def _answer(self, request: Request) -> Response:
         """Raises what the page cannot give: `InputError` or werkzeug's `HTTPException`."""
-        request.host  # noqa: B018 refuses names that are not among `hosts`
+        if self.local and not is_local(urlsplit(f"//{request.host}").hostname or ""):
+            raise BadRequest("The page is not known by this name")
         if request.path == "/recognize":
             return self._recognize(request)
         if request.method not in ("GET", "HEAD"):
@@ -114,10 +118,11 @@ class Page:
             raise MethodNotAllowed(["POST"])
         if request.mimetype != BINARY:
             raise UnsupportedMediaType(f"Expected Content-Type: {BINARY}")
-        try:
-            content = request.get_data()
-        except RequestEntityTooLarge:
-            return _json(four_parts(self._too_large(request)), 413)
+        if request.content_length is None:
+            raise LengthRequired  # of a body without it, werkzeug leaves out what is beyond the limit
+        if request.content_length > self.max_mb * 1e6:
+            return _json(four_parts(self._too_large(request.content_length)), 413)
+        content = request.get_data()
         rates = {run.sample_rate_hz for run in self.runs}
         waveforms = read_upload(content, rates, min(run.min_duration_s for run in self.runs), self.max_s)
         language = find_run_language(self.runs, request.args.get("language", self.about["language"]))
@@ -126,12 +131,11 @@ class Page:
             shown = [run.shown(waveforms[run.sample_rate_hz], language) for run in self.runs]
         return _json({"waveform": outline(waveforms[first], first), "runs": shown})
 
-    def _too_large(self, request: Request) -> InputError:
-        size = request.content_length
+    def _too_large(self, num_bytes: int) -> InputError:
         return InputError(
             "The file is too large",
             expected=f"at most {self.max_mb:g} MB",
-            received=f"{size / 1e6:.1f} MB" if size else "more",
+            received=f"{num_bytes / 1e6:.2f} MB",
             action="cut it, or save it as flac or mp3; or start the page with a larger --max-mb",
         )
 
@@ -167,7 +171,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 def is_local(host: str) -> bool:
-    """Whether a page at this address is seen on this machine only."""
+    """Whether an address or a name leads to this machine only."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -10,7 +10,6 @@ from keras import ops
 
 from speech_mtl.data.languages import find_language
 from speech_mtl.datatypes import BLANK, Hypothesis
-from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError
 from speech_mtl.models.features import MelFeatures
@@ -98,17 +97,23 @@ class LoadedRun:
 
 
 def load_runs(runs: Sequence[Run], changes: Sequence[str]) -> list[LoadedRun]:
-    """Loads runs, named by their folders, or by their paths where these have the same name.
+    """Loads runs.
 
     Args:
         runs: The runs.
         changes: Of their settings of decoding, as they are typed: `decoding.key=value`.
+
+    Raises:
+        InputError: A run is not trained, or damaged, or a change is not right.
     """
-    names = [run.path.resolve().name for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run.path) for run in runs]
     decodings = [decoding_with(run.recipe(), changes) for run in runs]
-    return [LoadedRun(run, name, decoding) for run, name, decoding in zip(runs, names, decodings, strict=True)]
+    return [LoadedRun(*each) for each in zip(runs, names_of(runs), decodings, strict=True)]
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """The name of each run's folder, or the path of each where two have the same name."""
+    names = [run.path.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
 
 
 def languages_of(runs: Sequence[LoadedRun]) -> list[str]:

@@ -68,8 +68,9 @@ async function recognize(content, name) {
 
 async function ask(content) {
   if (content.size > about.max_mb * 1e6) {
-    const received = `${(content.size / 1e6).toFixed(1)} MB`;
-    return { problem: "The file is too large", expected: `at most ${about.max_mb} MB`, received };
+    const received = `${(content.size / 1e6).toFixed(2)} MB`;
+    return { problem: "The file is too large", expected: `at most ${about.max_mb} MB`, received,
+      action: "cut it, or save it as flac or mp3" };
   }
   try {
     const headers = { "Content-Type": "application/octet-stream" };

@@ -151,7 +151,7 @@ function drawTimes(box, scale) {
   add(row, "svg", { class: "axis", width: AXIS, height: 34, "aria-hidden": "true" });
   const svg = add(row, "svg", { width: scale.width + PAD, height: 34, role: "img", "aria-label": "Time in seconds" });
   for (const time of times(scale)) {
-    const anchor = time ? "middle" : "start";
+    const anchor = !time ? "start" : scale.x(time) < scale.width - 12 ? "middle" : "end";
     add(svg, "text", { x: scale.x(time), y: 12, "text-anchor": anchor }, `${Number(time.toFixed(1))} s`);
   }
   box.append(row);
