@@ -44,7 +44,7 @@ def demo(
     from speech_mtl.demo.shown import load_runs
     from speech_mtl.screen import Screen
 
-    local = server.is_local(host)
+    listening, local = server.listen(host, port), server.is_local(host)
     page = server.Page(load_runs(opened, changes or []), language, max_seconds, max_mb, local)
     if not local:
         Screen().warn(
@@ -52,4 +52,4 @@ def demo(
             "let a page record only at https addresses and at localhost: others can only upload files."
         )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as with Ctrl-C, an upload that is being read is removed
-    server.serve(page, host, port, lambda url: print(f"The page is at {url} until you press Ctrl-C", flush=True))
+    server.serve(page, listening, lambda url: print(f"The page is at {url} until you press Ctrl-C", flush=True))

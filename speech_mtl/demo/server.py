@@ -178,31 +178,35 @@ def is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(page: Page, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serves the page until Ctrl-C, or until the process is told to end.
-
-    Args:
-        page: The page.
-        host: The address to listen at.
-        port: The port; 0 for any that is free.
-        ready: Called with the page's address as soon as it can be opened.
+def listen(host: str, port: int) -> socket.socket:
+    """Takes an address and a port, 0 for any that is free; who asks there waits until `serve` answers.
 
     Raises:
         InputError: Nothing can listen there.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family)
-    except OSError as error:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, UnicodeError) as error:
         raise InputError(
             f"The page cannot be opened at {host}, port {port}",
             expected="an address of this machine, and a port that no other program uses",
-            received=error.strerror or str(error),
+            received=getattr(error, "strerror", None) or str(error),
             action="give another --port, or --host 127.0.0.1",
         ) from None
+
+
+def serve(page: Page, listening: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serves the page until Ctrl-C.
+
+    Args:
+        page: The page.
+        listening: What `listen` gave; it is closed.
+        ready: Called with the page's address as soon as it is answered.
+    """
+    host, port = listening.getsockname()[:2]
     with listening:
         server = make_server(host, port, page, threaded=True, request_handler=_Quiet, fd=listening.fileno())
-    ready(f"http://{f'[{host}]' if ':' in host else host}:{server.port}/")
+    ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
     server.serve_forever()
 
 

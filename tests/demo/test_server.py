@@ -21,7 +21,7 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from speech_mtl.cli.demo import demo
-from speech_mtl.demo.server import BINARY, Page, is_local, read_upload, serve
+from speech_mtl.demo.server import BINARY, Page, is_local, listen, read_upload, serve
 from speech_mtl.demo.shown import LoadedRun
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
@@ -221,13 +221,14 @@ def test_nothing_is_asked_of_other_hosts_and_nothing_is_cached(page: Page, send)
     assert send(b"").headers["Cache-Control"] == "no-store"
 
 
-def test_an_address_that_is_taken_is_refused(page: Page):
+def test_an_address_that_is_taken_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(InputError, match=r"cannot be opened at 127\.0\.0\.1,") as caught:
-            serve(page, "127.0.0.1", taken.getsockname()[1], pytest.fail)
+            listen("127.0.0.1", taken.getsockname()[1])
         assert "in use" in caught.value.received
-    with pytest.raises(InputError, match="cannot be opened at nowhere"):
-        serve(page, "nowhere.invalid", 0, pytest.fail)
+    for host in ("192.0.2.1", "a" * 100, "::x"):
+        with pytest.raises(InputError, match="cannot be opened at"):
+            listen(host, 0)
 
 
 def test_ctrl_c_ends_it(page: Page):
@@ -238,7 +239,7 @@ def test_ctrl_c_ends_it(page: Page):
             seen.append(answer.read())
         interrupt_main()
 
-    serve(page, "127.0.0.1", 0, lambda url: Thread(target=visit, args=[url]).start())
+    serve(page, listen("127.0.0.1", 0), lambda url: Thread(target=visit, args=[url]).start())
     assert b"<title>speech-mtl demo</title>" in seen[0]
 
 
@@ -246,14 +247,14 @@ def test_the_command_warns_when_the_page_is_opened_to_the_network(
     trained: Run, untraced: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     served = []
-    monkeypatch.setattr("speech_mtl.demo.server.serve", lambda *given: served.append(given[:3]))
+    monkeypatch.setattr("speech_mtl.demo.server.serve", lambda *given: served.append(given[:2]))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    demo(trained.path, host="0.0.0.0", port=1, language="BB")
-    demo(trained.path, host="127.0.0.1", port=2)
-    assert [(page.local, page.about["language"], host, port) for page, host, port in served] == [
-        (False, "bb", "0.0.0.0", 1),
-        (True, "aa", "127.0.0.1", 2),
-    ]
+    demo(trained.path, host="0.0.0.0", port=0, language="BB")
+    demo(trained.path, host="127.0.0.1", port=0)
+    found = [(page.local, page.about["language"], taken.getsockname()[0]) for page, taken in served]
+    assert found == [(False, "bb", "0.0.0.0"), (True, "aa", "127.0.0.1")]
+    for _, taken in served:
+        taken.close()
     assert capsys.readouterr().err.count("warning At 0.0.0.0 everybody in your network can open the page") == 1
 
 

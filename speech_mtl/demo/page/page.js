@@ -69,8 +69,8 @@ async function recognize(content, name) {
 async function ask(content) {
   if (content.size > about.max_mb * 1e6) {
     const received = `${(content.size / 1e6).toFixed(2)} MB`;
-    return { problem: "The file is too large", expected: `at most ${about.max_mb} MB`, received,
-      action: "cut it, or save it as flac or mp3" };
+    const action = "cut it, or save it as flac or mp3";
+    return { problem: "The file is too large", expected: `at most ${about.max_mb} MB`, received, action };
   }
   try {
     const headers = { "Content-Type": "application/octet-stream" };
@@ -119,7 +119,7 @@ function wordButton({ text, start_s, end_s, confidence }) {
   button.addEventListener("click", () => {
     audio.currentTime = start_s;
     endOfWord = end_s;
-    audio.play();
+    audio.play().catch((error) => showProblem({ problem: "This browser cannot play the file", received: error.message }));
   });
   return button;
 }
