@@ -287,9 +287,9 @@ def test_another_language_recognises_the_same_recording_again(show, tones):
 def test_a_word_is_played_by_the_keyboard(show, tones):
     page = show()
     upload(page, tones(LONG))
-    last = page.locator("#transcripts button").first
-    start_s = float(re.findall(r"(\d\.\d\d) to", last.get_attribute("title"))[0])
-    last.focus()
+    word = page.locator("#transcripts button").first
+    start_s = float(re.findall(r"(\d\.\d\d) to", word.get_attribute("title"))[0])
+    word.focus()
     page.keyboard.press("Enter")
     page.wait_for_timeout(300)
     assert page.locator("#audio").evaluate("(audio) => audio.currentTime") > start_s
