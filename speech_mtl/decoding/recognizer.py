@@ -80,9 +80,19 @@ class Recognizer:
         return found
 
     def transcribe(
-        self, waveforms: Sequence[np.ndarray], language: str, ids: Sequence[str] | None = None
+        self,
+        waveforms: Sequence[np.ndarray],
+        language: str,
+        ids: Sequence[str] | None = None,
+        batch_s: float | None = None,
     ) -> list[Hypothesis]:
-        """Recognises waveforms, each (S,) float32 in [-1, 1] at `sample_rate_hz`, as one batch.
+        """Recognises waveforms, each (S,) float32 in [-1, 1] at `sample_rate_hz`.
+
+        Args:
+            waveforms: The waveforms.
+            language: Whose output layer to use.
+            ids: An id for each waveform.
+            batch_s: Seconds in a batch, in which waveforms are of similar length; None: all are one batch.
 
         Raises:
             InputError: The language has no output layer, or a waveform is too short to make a single frame.
@@ -91,7 +101,16 @@ class Recognizer:
         ids = ids or [str(i) for i in range(len(waveforms))]
         if not ids:
             return []
-        return self._recognize(*self._padded(waveforms, ids), language, ids)
+        if batch_s is None:
+            return self._recognize(*self._padded(waveforms, ids), language, ids)
+        durations_s = np.array([len(waveform) / self.sample_rate_hz for waveform in waveforms])
+        room, found = int(batch_s * self.sample_rate_hz), {}
+        for draws in plan_evaluation(self.language_id(language), durations_s, batch_s):
+            rows = [draw.example for draw in draws]
+            names = [ids[row] for row in rows]
+            padded = self._padded([waveforms[row] for row in rows], names)
+            found |= zip(rows, self._recognize(*padded, language, names, room), strict=True)
+        return [found[row] for row in range(len(waveforms))]
 
     def log_probabilities(self, waveforms: Sequence[np.ndarray], language: str) -> list[np.ndarray]:
         """Log-probabilities of the tokens of a language in waveforms, each (S,) float32, as one batch.
