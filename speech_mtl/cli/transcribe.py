@@ -79,7 +79,7 @@ def transcribe(
     write = find_writer(form, labels, 1 if out else len(found))
     paths = transcript_paths(found, out, form) if out else {}
     transcriber = Transcriber(run, decoding_with(opened.recipe(), changes or []), screen)
-    among = transcriber.among(languages.split(",") if languages else [language] if language else [])
+    among = transcriber.among(languages.replace(" ", "").split(",") if languages else [language] if language else [])
     if len(among) > 1:
         transcriber.languages.calibrate()  # before the bar, as it shows one of its own
     total_s = _seconds(found) if screen.console.is_terminal else 0.0

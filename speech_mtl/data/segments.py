@@ -95,8 +95,8 @@ class _Cutter:
 
     def __init__(self, sample_rate_hz: int, longest_s: float):
         self._window = WINDOW_S * sample_rate_hz
-        self._rate, self._longest = sample_rate_hz, int(longest_s / WINDOW_S)
-        self._pause, self._pad = round(PAUSE_S / WINDOW_S), round(PAD_S / WINDOW_S)
+        self._rate, self._pause, self._pad = sample_rate_hz, round(PAUSE_S / WINDOW_S), round(PAD_S / WINDOW_S)
+        self._longest = max(int(longest_s / WINDOW_S) - self._pad, 2 * self._pad)  # what ends in a pause gets more
         self._held, self._before = np.zeros(0, "float32"), 0  # samples that may be needed, and how many are gone
         self._now = self._edge = 0  # the window that comes, and the first that is in no segment
         self._start = self._last = 0  # of the segment at hand, and the last window with speech in it

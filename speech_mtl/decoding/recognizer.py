@@ -27,6 +27,9 @@ class Recognizer:
         sample_rate_hz: Rate of the waveforms.
         make_decoder: Makes the decoder of a language from its vocabulary and its tag.
         tasks: What the model predicts besides transcripts, by name.
+
+    Attributes:
+        min_samples: Of the shortest waveform that makes an encoder frame.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Recognizer:
         self.tasks = dict(tasks or {})
         self.decoders = {name: make_decoder(own.vocabulary, name) for name, own in tokenizers.items()}
         self._forwards: dict[tuple[str, ...], Callable] = {}
-        self._min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
+        self.min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
         self._frame_step_s = float(np.diff(model.frame_times_s(second))[0])
 
     def _forward(self, language: str) -> Callable:
@@ -130,10 +133,10 @@ class Recognizer:
     def _padded(self, waveforms: Sequence[np.ndarray], ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The waveforms as one rectangle (B, S), and their lengths (B,)."""
         for name, waveform in zip(ids, waveforms, strict=True):
-            if len(waveform) < self._min_samples:
+            if len(waveform) < self.min_samples:
                 raise InputError(
                     f"{name} is too short to recognise anything in it",
-                    expected=f"at least {self._min_samples / self.sample_rate_hz:.2f} s",
+                    expected=f"at least {self.min_samples / self.sample_rate_hz:.2f} s",
                     received=f"{len(waveform) / self.sample_rate_hz:.3f} s",
                     action="leave it out",
                 )

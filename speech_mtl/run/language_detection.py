@@ -65,7 +65,7 @@ class LanguageDetector:
         lengths_s = np.array([len(waveform) for waveform in waveforms]) / self.recognizer.sample_rate_hz
         used = waveforms[: 1 + int((np.cumsum(lengths_s) < DETECTION_S).sum())]
         weights = [len(waveform) for waveform in used]
-        scores = np.average(self._scores(used, languages), axis=0, weights=weights)
+        scores = np.average(self.scores(used, languages), axis=0, weights=weights)
         calibration = self.calibrate()
         offsets = np.array([calibration["offsets"][language] for language in languages])
         found = zip(languages, softmax(calibration["scale"] * scores + offsets).tolist(), strict=True)
@@ -95,7 +95,7 @@ class LanguageDetector:
             self.screen.warn(f"languages are detected without calibration, and worse: {error.problem}")
             return {"weights": "", "scale": 1.0, "offsets": dict.fromkeys(languages, 0.0), "utterances": {}}
         titled = self.screen.progress(own.items(), "Calibrating language detection on the validation sets, once")
-        scores = {language: self._scores(waveforms, languages) for language, waveforms in titled}
+        scores = {language: self.scores(waveforms, languages) for language, waveforms in titled}
         labels = np.repeat(np.arange(len(languages)), [len(one) for one in scores.values()])
         scale, offsets = fitted(np.concatenate(list(scores.values())), labels)
         made: Calibration = {
@@ -114,8 +114,8 @@ class LanguageDetector:
         found = (split.store[int(split.positions[place])] for place in places.astype(int))
         return [waveform for waveform in found if len(waveform)]
 
-    def _scores(self, waveforms: Sequence[np.ndarray], languages: Sequence[str]) -> np.ndarray:
-        """(N, L) of each waveform with each language's output layer."""
+    def scores(self, waveforms: Sequence[np.ndarray], languages: Sequence[str]) -> np.ndarray:
+        """(N, L) `score` of each waveform, (S,) float32, with the output layer of each language."""
         rate, scores = self.recognizer.sample_rate_hz, np.zeros((len(waveforms), len(languages)))
         lengths_s = np.array([len(waveform) / rate for waveform in waveforms])
         for draws in plan_evaluation(0, lengths_s, DETECTION_S):

@@ -131,10 +131,8 @@ class Transcriber:
             held += len(block)
             if held > data.max_duration_s * data.sample_rate_hz:
                 whole = (np.clip(block, -1.0, 1.0) for block in chain(head, blocks))
-                longest_s = min(LONGEST_S, data.max_duration_s)
-                for segment in segments(whole, data.sample_rate_hz, longest_s):
-                    if len(segment.waveform) >= data.min_duration_s * data.sample_rate_hz:
-                        yield segment
+                found = segments(whole, data.sample_rate_hz, min(LONGEST_S, data.max_duration_s))
+                yield from (one for one in found if len(one.waveform) >= self.recognizer.min_samples)
                 return
         waveform = np.concatenate(head or [np.zeros(0, "float32")])
         try:

@@ -72,7 +72,7 @@ def test_segments_do_not_depend_on_blocks_and_never_overlap():
         assert all(np.array_equal(a.waveform, b.waveform) for a, b in zip(again, found, strict=True))
     ends_s = [one.start_s + len(one.waveform) / RATE for one in found]
     assert all(end <= one.start_s + 1e-9 for end, one in zip(ends_s, found[1:], strict=False))
-    assert max(len(one.waveform) for one in found) <= (5.0 + 2 * PAD_S) * RATE
+    assert max(len(one.waveform) for one in found) <= 5.0 * RATE
     covered = np.zeros(len(waveform), bool)
     for one in found:
         covered[round(one.start_s * RATE) :][: len(one.waveform)] = True
