@@ -28,8 +28,8 @@ class _Seconds(ProgressColumn):
     """How much of the speech is done: `0:12:30 of 1:00:00`."""
 
     def render(self, task: Task) -> Text:
-        done, total = (timedelta(seconds=round(seconds)) for seconds in (task.completed, task.total or 0))
-        return Text(f"{done} of {total}")
+        done, total = (str(timedelta(seconds=round(seconds))) for seconds in (task.completed, task.total or 0))
+        return Text(f"{done} of {total}" if task.total else done)  # headers need not tell how much there is
 
 
 class Screen:

@@ -140,14 +140,15 @@ def score(log_probabilities: np.ndarray) -> float:
 def fitted(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     """A scale and (L,) offsets under which scores tell languages best.
 
-    Multinomial logistic regression with one weight for all languages; each language counts as much as another, however
+    Multinomial logistic regression with one weight for all scores; each language counts as much as another, however
     many utterances it has.
 
     Args:
         scores: (N, L).
         labels: (N,) the languages that are spoken.
 
-    Reference: Brümmer and van Leeuwen 2006, "On calibration of language recognition scores", section 4.
+    Reference: Brümmer and van Leeuwen 2006, "On calibration of language recognition scores", whose calibration is a
+    scale and an offset for each language, too. We differ in the scores, which are no likelihoods of acoustic models.
     """
     share = 1.0 / (np.bincount(labels)[labels] * len(np.unique(labels)))
 

@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 import numpy as np
 
-from speech_mtl.data.audio import AudioError, checked, refuse_scale, resampled, stream_audio
+from speech_mtl.data.audio import RATES_HZ, AudioError, checked, refuse_scale, resampled, stream_audio
 from speech_mtl.data.segments import Segment, segments
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
@@ -118,10 +118,13 @@ class Transcriber:
         if audio.ndim != 1 or not np.issubdtype(audio.dtype, np.floating):
             shape = f"{audio.dtype} of shape {audio.shape}"
             raise AudioError("unreadable", f"{shape}, where floats of one channel, (S,), from -1 to 1 are wanted")
+        from_hz = rate if sample_rate_hz is None else sample_rate_hz
+        if not RATES_HZ[0] <= from_hz <= RATES_HZ[1]:
+            raise AudioError("unreadable", f"a sample rate of {from_hz:,} Hz")
         waveform = np.ascontiguousarray(audio, dtype="float32")
         if len(waveform):
             refuse_scale(waveform, Path(name))
-        return resampled([waveform], sample_rate_hz or rate, rate)
+        return resampled([waveform], from_hz, rate)
 
     def _segments(self, blocks: Iterator[np.ndarray], name: str) -> Iterator[Segment]:
         """What is recognised at a time: the recording as it is, or its segments with speech if it is long."""

@@ -154,6 +154,11 @@ def test_a_waveform_that_is_none_is_refused(run: Run, waveform: np.ndarray, reas
         Transcriber(run.path).transcribe(waveform, "aa")
 
 
+def test_a_sample_rate_that_none_has_is_refused(run: Run, speak: Callable):
+    with pytest.raises(InputError, match="a sample rate of 16 Hz"):
+        Transcriber(run.path).transcribe(speak("abc"), "aa", sample_rate_hz=16)
+
+
 def test_names_that_no_disk_takes_are_told_too(run: Run, tmp_path: Path):
     transcriber = Transcriber(run.path)
     for name, reason in (("a" * 300, "too long"), ("a\0b", "null byte")):
