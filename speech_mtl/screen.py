@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -11,14 +12,24 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from speech_mtl.errors import printable
 
 _TITLE = TextColumn("{task.description}", markup=False)
+
+
+class _Seconds(ProgressColumn):
+    """How much of the speech is done: `0:12:30 of 1:00:00`."""
+
+    def render(self, task: Task) -> Text:
+        done, total = (str(timedelta(seconds=round(seconds))) for seconds in (task.completed, task.total or 0))
+        return Text(f"{done} of {total}" if task.total else done)  # headers need not tell how much there is
 
 
 class Screen:
@@ -77,6 +88,13 @@ class Screen:
                 bar.update(task, completed=update, values=_line(seen))
 
             yield show
+
+    @contextmanager
+    def recordings(self, title: str, total_s: float) -> Iterator[tuple[Progress, Callable[[float], None]]]:
+        """A bar over seconds of speech. Gives it, to stop it where something is printed, and what moves it on."""
+        with self._bars(_TITLE, BarColumn(), _Seconds(), TimeRemainingColumn()) as bar:
+            task = bar.add_task(self.indent + printable(title), total=total_s)
+            yield bar, lambda seconds: bar.advance(task, seconds)
 
     def _bars(self, *columns: ProgressColumn) -> Progress:
         """Makes progress bars that do not redirect standard output."""

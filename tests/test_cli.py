@@ -197,6 +197,56 @@ def test_transcribe_prints_what_can_be_recognised_and_names_the_rest(
     assert "Error: 2 of 4 files could not be transcribed\n" in err
 
 
+@pytest.mark.usefixtures("loudness")
+def test_a_long_recording_has_a_line_for_each_segment(command: Command, trained: Run, speak: Callable, tmp_path: Path):
+    pause, path = np.zeros(40_000), tmp_path / "long.flac"
+    soundfile.write(path, np.concatenate([part for _ in range(12) for part in (speak("abcd"), pause)]), 16_000)
+    code, out, err = command("transcribe", trained.path, "-l", "aa", path)
+    assert (code, err) == (0, "")
+    assert [line.split("\t")[0] for line in out.splitlines()] == [str(path)] * 12
+    code, out, _ = command("transcribe", trained.path, "-l", "aa", path, "--format", "srt")
+    numbers = [int(cue.split("\n")[0]) for cue in out.strip().split("\n\n")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= 12
+
+
+def test_standard_input_is_a_recording(
+    command: Command, run_path: Path, speak: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    soundfile.write(tmp_path / "a.flac", speak("abc"), 16_000)
+    _, expected, _ = command("transcribe", run_path, "-l", "aa", tmp_path / "a.flac")
+    for content, code in (((tmp_path / "a.flac").read_bytes(), 0), (b"", 2), (b"no audio at all", 2)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        ended = command("transcribe", run_path, "-l", "aa", "-")
+        assert ended.code == code
+        assert ended.out == ("" if code else expected.replace(str(tmp_path / "a.flac"), "-"))
+        assert "Traceback" not in ended.err
+        assert ("warning - cannot be transcribed: " in ended.err) == (code == 2)
+
+
+def test_silence_is_told_and_has_an_empty_transcript(command: Command, run_path: Path, tmp_path: Path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    code, out, err = command("transcribe", run_path, "-l", "aa", tmp_path / "a.wav", "--out", tmp_path / "out")
+    assert (code, out) == (0, f"The transcripts are in {tmp_path}/out\n")
+    assert err == f"warning no speech was found in {tmp_path}/a.wav\n"
+    assert (tmp_path / "out" / "a.tsv").read_text() == ""
+
+
+def test_the_language_is_detected_if_none_is_given(
+    command: Command, refused: Callable[..., str], trained: Run, speak: Callable, tmp_path: Path
+):
+    path = shutil.copytree(trained.path, tmp_path / "run")
+    soundfile.write(tmp_path / "a.wav", speak("abcd"), 16_000)
+    arguments = ("transcribe", path, tmp_path / "a.wav", "--format", "json")
+    code, out, err = command(*arguments)
+    assert (code, json.loads(out)["language"] in ("aa", "bb")) == (0, True)
+    assert "Language detection is calibrated on the validation sets" in err
+    code, out, err = command(*arguments, "--languages", "bb")
+    assert (code, json.loads(out)["language"], err) == (0, "bb", "")
+    assert "no output layer for the language 'zz'" in refused(*arguments, "--languages", "aa,zz")
+    assert "exclude one another" in refused(*arguments, "--languages", "aa", "-l", "bb")
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_format_goes_to_standard_output_or_into_a_folder(
     command: Command, run_path: Path, speak: Callable, tmp_path: Path, name: str

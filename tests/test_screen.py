@@ -44,6 +44,17 @@ def test_a_terminal_shows_how_far_training_is():
     assert "Training" in line
 
 
+def test_a_terminal_shows_how_much_speech_is_done():
+    screen = Screen()
+    screen.console = Console(record=True, force_terminal=True, width=120, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    with screen.recordings("Transcribing", 7200.0) as (bar, advance):
+        advance(3725.4)
+        bar.refresh()
+        line = str(screen.console.export_text())
+    screen.console.file.close()
+    assert "1:02:05 of 2:00:00" in line
+
+
 NAME = "[bold]a[/bold] [/] \x1b[31mred\x07\r\u202e"
 
 

@@ -13,7 +13,8 @@ from speech_mtl.cli.demo import demo
 from speech_mtl.cli.settings import list_settings
 from speech_mtl.cli.studies import TRANSFER, compare, predict, report, tune
 from speech_mtl.cli.training import finetune, train
-from speech_mtl.cli.using import evaluate, forgetting, transcribe
+from speech_mtl.cli.transcribe import transcribe
+from speech_mtl.cli.using import evaluate, forgetting
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.

@@ -1,6 +1,5 @@
 """Commands that use a trained run."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,6 @@ import typer
 
 from speech_mtl.cli.arguments import Decoding, Quiet, RunPath, open_run
 from speech_mtl.cli.console import print_markdown
-from speech_mtl.decoding.writers import WRITERS, find_writer
 from speech_mtl.errors import InputError
 
 
@@ -71,69 +69,3 @@ def forgetting(
     path = write_forgetting(opened, split, opened.recipe().compare.num_replications, Screen(quiet))
     print_markdown(path.read_text(encoding="utf-8").rstrip())
     print(f"The table is in {path}, its rows in {path.with_suffix('.json')}")
-
-
-def transcribe(
-    run: RunPath,
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...",
-            help="Audio files that libsndfile reads (wav, flac, mp3, ogg, ...), of any rate, up to the run's "
-            "data.max_duration_s, by default 30 s; folders of them; or patterns such as '*.wav'.",
-        ),
-    ],
-    language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
-    labels: Annotated[bool, typer.Option("--labels", help="Write what the run's other tasks predict, too.")] = False,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="|".join(WRITERS),
-            help=" ".join(f"{name}: {(own.__doc__ or name).splitlines()[0]}" for name, own in WRITERS.items()),
-        ),
-    ] = next(iter(WRITERS)),
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Write a file for each recording there; else to standard output."),
-    ] = None,
-    changes: Decoding = None,
-) -> None:
-    """Transcribe audio files, one line per file.
-
-    A file that cannot be recognised is named on standard error, and the exit code is then 2.
-
-    Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
-
-    Example: speech-mtl transcribe runs/human --language zh-CN FOLDER --format srt --out subtitles
-    """
-    opened = open_run(run)
-    from speech_mtl.files import write_text
-    from speech_mtl.run.build import decoding_with
-    from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
-    from speech_mtl.screen import Screen
-
-    screen, tasks = Screen(), opened.labelled() if labels else {}
-    found, refused = audio_files(files), 0
-    write = find_writer(form, labels, 1 if out else len(found))
-    paths = transcript_paths(found, out, form) if out else {}
-    decoding = decoding_with(opened.recipe(), changes or [])
-    is_shown = out is None and sys.stdout.isatty()  # lines show it themselves
-    shown = found if is_shown else screen.progress(found, "Transcribing")
-    for path, told in transcribe_files(opened, shown, language, decoding):
-        if isinstance(told, InputError):
-            refused += 1
-            screen.warn(f"{told.problem}: {told.received}")
-        elif out:
-            write_text(paths[path], write([told], [label_values(tasks, told)]))
-        else:
-            print(write([told], [label_values(tasks, told)]), end="", flush=True)
-    if out and refused < len(found):
-        print(f"The transcripts are in {out}")
-    if refused:
-        raise InputError(
-            f"{refused} of {len(found)} files could not be transcribed",
-            expected="audio files with speech",
-            received="those named above",
-            action="fix or convert these, or leave them out; the others are done",
-        )

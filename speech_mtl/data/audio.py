@@ -5,7 +5,7 @@ import io
 import math
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
@@ -65,22 +65,45 @@ def read_audio(
         AudioError: The file is missing, empty, truncated, no audio, silent, too short or too long, or its samples are
             far beyond full scale.
     """
+    held, waveforms = 0, []
+    for block in stream_audio(path, sample_rate_hz, max_duration_s):
+        waveforms.append(block)
+        held += len(block)
+        if held > 1.5 * max_duration_s * sample_rate_hz:  # refused before it fills the memory
+            raise AudioError("too long", f"{path} lasts more than {max_duration_s:g} s")
+    waveform = np.concatenate(waveforms) if waveforms else np.zeros(0, "float32")
+    return checked(waveform, path, sample_rate_hz, min_duration_s, max_duration_s)
+
+
+def stream_audio(path: Path, sample_rate_hz: int, max_duration_s: float = math.inf) -> Iterator[np.ndarray]:
+    """Reads any file that libsndfile opens, a block at a time, as mono at the given rate: (S,) float32 each.
+
+    What is wrong with samples, or missing at the end, is told when the reading has come there.
+
+    Args:
+        path: The file.
+        sample_rate_hz: Rate of the blocks.
+        max_duration_s: A file whose header tells half as much again is refused at once.
+
+    Raises:
+        AudioError: The file is missing, empty, truncated or no audio, or its samples are far beyond full scale.
+    """
     with opened(path) as (file, num_frames):
         rate = file.samplerate
-        most = int(1.5 * max_duration_s * rate)  # refused before it fills the memory
-        if num_frames is not None and num_frames > most:
+        if num_frames is not None and num_frames > 1.5 * max_duration_s * rate:
             raise AudioError("too long", f"{path} lasts {num_frames / rate:.1f} s, more than {max_duration_s:g} s")
-        waveforms, held = [np.zeros(0, "float32")], 0
-        for block in _blocks(file, num_frames):
-            _refuse_scale(block, path, LOUDEST_FLOAT if file.subtype in ("FLOAT", "DOUBLE") else LOUDEST)
-            waveforms.append(block.mean(axis=1) if block.shape[1] > 1 else block[:, 0])
-            held += len(block)
-            if held > most:
-                raise AudioError("too long", f"{path} lasts more than {max_duration_s:g} s")
+        yield from resampled(_mono(path, file, num_frames), rate, sample_rate_hz)
+
+
+def _mono(path: Path, file: soundfile.SoundFile, num_frames: int | None) -> Iterator[np.ndarray]:
+    held, loudest = 0, LOUDEST_FLOAT if file.subtype in ("FLOAT", "DOUBLE") else LOUDEST
+    for block in _blocks(file, num_frames):
+        refuse_scale(block, path, loudest)
+        held += len(block)
+        yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]
     if num_frames is not None and held < num_frames:
+        rate = file.samplerate
         raise AudioError("truncated", f"{path} announces {num_frames / rate:.2f} s but holds {held / rate:.2f} s")
-    waveform = resampled(np.concatenate(waveforms), rate, sample_rate_hz)
-    return checked(waveform, path, sample_rate_hz, min_duration_s, max_duration_s)
 
 
 def duration_s(path: Path) -> float:
@@ -190,7 +213,12 @@ def _refuse_strange(file: soundfile.SoundFile, source: Source) -> None:
         raise ValueError(f"{file.channels} channels")
 
 
-def _refuse_scale(block: np.ndarray, path: Path, loudest: float) -> None:
+def refuse_scale(block: np.ndarray, path: Path, loudest: float = LOUDEST_FLOAT) -> None:
+    """Checks that samples are numbers of which 1 is full scale.
+
+    Raises:
+        AudioError: They are not.
+    """
     peak = max(float(block.max()), -float(block.min()))
     if not math.isfinite(peak):
         raise AudioError("unreadable", f"{path} holds samples that are not numbers")
@@ -213,11 +241,15 @@ def _remedy(path: Path) -> str:
     return ""
 
 
-def resampled(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """(S,) at one rate -> (S',) at another, through soxr."""
-    if from_hz == to_hz or len(waveform) == 0:
-        return waveform
-    return soxr.resample(waveform, from_hz, to_hz).astype("float32")
+def resampled(blocks: Iterable[np.ndarray], from_hz: float, to_hz: float) -> Iterator[np.ndarray]:
+    """Blocks of a waveform, (S,) float32 each, at another rate, through soxr: as if it were resampled as a whole."""
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(from_hz, to_hz, num_channels=1)
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, "float32"), last=True)
 
 
 def checked(

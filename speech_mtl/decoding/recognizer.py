@@ -27,6 +27,9 @@ class Recognizer:
         sample_rate_hz: Rate of the waveforms.
         make_decoder: Makes the decoder of a language from its vocabulary and its tag.
         tasks: What the model predicts besides transcripts, by name.
+
+    Attributes:
+        min_samples: Of the shortest waveform that makes an encoder frame.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Recognizer:
         self.tasks = dict(tasks or {})
         self.decoders = {name: make_decoder(own.vocabulary, name) for name, own in tokenizers.items()}
         self._forwards: dict[tuple[str, ...], Callable] = {}
-        self._min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
+        self.min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
         self._frame_step_s = float(np.diff(model.frame_times_s(second))[0])
 
     def _forward(self, language: str) -> Callable:
@@ -80,9 +83,19 @@ class Recognizer:
         return found
 
     def transcribe(
-        self, waveforms: Sequence[np.ndarray], language: str, ids: Sequence[str] | None = None
+        self,
+        waveforms: Sequence[np.ndarray],
+        language: str,
+        ids: Sequence[str] | None = None,
+        batch_s: float | None = None,
     ) -> list[Hypothesis]:
-        """Recognises waveforms, each (S,) float32 in [-1, 1] at `sample_rate_hz`, as one batch.
+        """Recognises waveforms, each (S,) float32 in [-1, 1] at `sample_rate_hz`.
+
+        Args:
+            waveforms: The waveforms.
+            language: Whose output layer to use.
+            ids: An id for each waveform.
+            batch_s: Seconds in a batch, in which waveforms are of similar length; None: all are one batch.
 
         Raises:
             InputError: The language has no output layer, or a waveform is too short to make a single frame.
@@ -91,7 +104,16 @@ class Recognizer:
         ids = ids or [str(i) for i in range(len(waveforms))]
         if not ids:
             return []
-        return self._recognize(*self._padded(waveforms, ids), language, ids)
+        if batch_s is None:
+            return self._recognize(*self._padded(waveforms, ids), language, ids)
+        durations_s = np.array([len(waveform) / self.sample_rate_hz for waveform in waveforms])
+        room, found = int(batch_s * self.sample_rate_hz), {}
+        for draws in plan_evaluation(self.language_id(language), durations_s, batch_s):
+            rows = [draw.example for draw in draws]
+            names = [ids[row] for row in rows]
+            padded = self._padded([waveforms[row] for row in rows], names)
+            found |= zip(rows, self._recognize(*padded, language, names, room), strict=True)
+        return [found[row] for row in range(len(waveforms))]
 
     def log_probabilities(self, waveforms: Sequence[np.ndarray], language: str) -> list[np.ndarray]:
         """Log-probabilities of the tokens of a language in waveforms, each (S,) float32, as one batch.
@@ -111,10 +133,10 @@ class Recognizer:
     def _padded(self, waveforms: Sequence[np.ndarray], ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The waveforms as one rectangle (B, S), and their lengths (B,)."""
         for name, waveform in zip(ids, waveforms, strict=True):
-            if len(waveform) < self._min_samples:
+            if len(waveform) < self.min_samples:
                 raise InputError(
                     f"{name} is too short to recognise anything in it",
-                    expected=f"at least {self._min_samples / self.sample_rate_hz:.2f} s",
+                    expected=f"at least {self.min_samples / self.sample_rate_hz:.2f} s",
                     received=f"{len(waveform) / self.sample_rate_hz:.3f} s",
                     action="leave it out",
                 )

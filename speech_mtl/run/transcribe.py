@@ -1,20 +1,25 @@
-"""Recognises audio files that are in no manifest."""
+"""Recognises recordings that are in no manifest, of any length."""
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
 import numpy as np
 
-from speech_mtl.data.audio import AudioError, read_audio
+from speech_mtl.data.audio import RATES_HZ, AudioError, checked, refuse_scale, resampled, stream_audio
+from speech_mtl.data.segments import Segment, segments
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
-from speech_mtl.settings.data import DataSettings
+from speech_mtl.run.language_detection import LanguageDetector
+from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.targets.target import LabelTarget
 
@@ -23,6 +28,184 @@ SUFFIXES = (
     *("opus", "rf64", "snd", "sph", "voc", "w64", "wav", "wave", "webm", "wma"),
 )
 """Suffixes of audio files in a folder, including formats that must be converted first, so that these are named."""
+
+LONGEST_S = 20.0
+"""No segment of a long recording is longer: few corpora have utterances beyond."""
+
+GROUP_S = 120.0
+"""Speech of a recording that is recognised at a time, in batches of like length; so much is held."""
+
+
+class Transcriber:
+    """Recognises recordings with a trained run, which is loaded once.
+
+    A recording up to the run's `data.max_duration_s` is recognised as it is, as one utterance. A longer one is cut into
+    segments at its pauses while it is read; see `data.segments`.
+
+    Args:
+        run: The run's folder.
+        decoding: How hypotheses are found; as the run's settings tell if None.
+        screen: Where it is told how languages are detected.
+
+    Raises:
+        InputError: The run is not trained.
+    """
+
+    def __init__(self, run: Path, decoding: DecodingSettings | None = None, screen: Screen | None = None):
+        opened = Run(run)
+        self.data = opened.recipe().data
+        self.recognizer = load_recognizer(opened, decoding)
+        self.languages = LanguageDetector(opened, self.recognizer, screen or Screen())
+
+    def among(self, languages: Sequence[str] = ()) -> list[str]:
+        """What the run calls these languages; all that it has if none is given.
+
+        Raises:
+            InputError: It has no output layer for one of them.
+        """
+        return list(dict.fromkeys(map(self.recognizer.own_name, languages or self.recognizer.tokenizers)))
+
+    def transcribe(
+        self,
+        audio: Path | np.ndarray,
+        language: str | None = None,
+        *,
+        languages: Sequence[str] = (),
+        sample_rate_hz: int | None = None,
+        name: str | None = None,
+        progress: Callable[[float], object] = lambda _: None,
+    ) -> list[Hypothesis]:
+        """Recognises a recording.
+
+        Args:
+            audio: An audio file, or a waveform (S,) of floats in [-1, 1].
+            language: What is spoken; detected from the first speech if None.
+            languages: Those among which to detect it; all of the run if none.
+            sample_rate_hz: Of a waveform; that of the run if None.
+            name: The id of the hypotheses; the path if None.
+            progress: Called now and then with the seconds that were done since.
+
+        Returns:
+            In the order of time, what was found: in a long recording one hypothesis for each segment with words in it,
+            in a short one a single hypothesis. None in silence.
+
+        Raises:
+            InputError: The audio cannot be used, or a language has no output layer.
+        """
+        names, found = self.among([language] if language else languages), []
+        if len(names) > 1:
+            self.languages.calibrate()
+        name = name or (str(audio) if isinstance(audio, Path) else "audio")
+        with _told(name):
+            counted = _counted(self._blocks(audio, sample_rate_hz, name), self.data.sample_rate_hz, progress)
+            for group in _groups(self._segments(counted, name), self.data.sample_rate_hz):
+                if len(names) > 1:
+                    names = [next(iter(self.languages.detect([segment.waveform for segment in group], names)))]
+                found += self._recognized(group, names[0], name)
+        return found
+
+    def _blocks(self, audio: Path | np.ndarray, sample_rate_hz: int | None, name: str) -> Iterator[np.ndarray]:
+        """A recording at the rate of the run; (S,) float32 each.
+
+        Raises:
+            AudioError: It cannot be used.
+        """
+        rate = self.data.sample_rate_hz
+        if isinstance(audio, Path):
+            if audio.is_dir():
+                raise AudioError("missing", "the folder holds no audio file")
+            return stream_audio(audio, rate)
+        if audio.ndim != 1 or not np.issubdtype(audio.dtype, np.floating):
+            shape = f"{audio.dtype} of shape {audio.shape}"
+            raise AudioError("unreadable", f"{shape}, where floats of one channel, (S,), from -1 to 1 are wanted")
+        from_hz = rate if sample_rate_hz is None else sample_rate_hz
+        if not RATES_HZ[0] <= from_hz <= RATES_HZ[1]:
+            raise AudioError("unreadable", f"a sample rate of {from_hz:,} Hz")
+        waveform = np.ascontiguousarray(audio, dtype="float32")
+        if len(waveform):
+            refuse_scale(waveform, Path(name))
+        return resampled([waveform], from_hz, rate)
+
+    def _segments(self, blocks: Iterator[np.ndarray], name: str) -> Iterator[Segment]:
+        """What is recognised at a time: the recording as it is, or its segments with speech if it is long."""
+        data, head, held = self.data, [], 0
+        for block in blocks:
+            head.append(block)
+            held += len(block)
+            if held > data.max_duration_s * data.sample_rate_hz:
+                whole = (np.clip(block, -1.0, 1.0) for block in chain(head, blocks))
+                found = segments(whole, data.sample_rate_hz, min(LONGEST_S, data.max_duration_s))
+                yield from (one for one in found if len(one.waveform) >= self.recognizer.min_samples)
+                return
+        waveform = np.concatenate(head or [np.zeros(0, "float32")])
+        try:
+            waveform = checked(waveform, Path(name), data.sample_rate_hz, data.min_duration_s, data.max_duration_s)
+        except AudioError as error:
+            if error.reason == "silent":
+                return
+            raise
+        yield Segment(0.0, waveform, whole=True)
+
+    def _recognized(self, group: Sequence[Segment], language: str, name: str) -> list[Hypothesis]:
+        waveforms, names = [segment.waveform for segment in group], [name] * len(group)
+        hypotheses = self.recognizer.transcribe(waveforms, language, names, self.data.batch_s)
+        return [
+            _later(hypothesis, segment.start_s)
+            for hypothesis, segment in zip(hypotheses, group, strict=True)
+            if hypothesis.text or segment.whole
+        ]
+
+
+def _later(hypothesis: Hypothesis, start_s: float) -> Hypothesis:
+    """The hypothesis of a segment, with times from the start of the recording."""
+    if start_s == 0:
+        return hypothesis
+    tokens = [one._replace(start_s=one.start_s + start_s, end_s=one.end_s + start_s) for one in hypothesis.tokens]
+    return replace(hypothesis, tokens=tuple(tokens))
+
+
+def _groups(found: Iterable[Segment], sample_rate_hz: int) -> Iterator[list[Segment]]:
+    """Segments that are recognised together."""
+    group, held = [], 0
+    for segment in found:
+        group.append(segment)
+        held += len(segment.waveform)
+        if held >= GROUP_S * sample_rate_hz:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
+
+
+def _counted(blocks: Iterable[np.ndarray], rate_hz: int, progress: Callable[[float], object]) -> Iterator[np.ndarray]:
+    """The blocks; each counts as done when the next one is wanted."""
+    for block in blocks:
+        yield block
+        progress(len(block) / rate_hz)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Turns what is wrong with the audio in the block into errors that the user can mend.
+
+    Raises:
+        InputError: The audio cannot be used.
+    """
+    try:
+        yield
+        return
+    except AudioError as error:
+        received = str(error)
+    except OSError as error:
+        received = error.strerror or str(error)
+    except UnicodeEncodeError:
+        received = "its name is not in UTF-8: give it another one"
+    raise InputError(
+        f"{name} cannot be transcribed",
+        expected="audio with speech, in a format that libsndfile reads",
+        received=received,
+        action="give another file, or convert this one",
+    )
 
 
 def audio_files(given: Sequence[Path]) -> list[Path]:
@@ -44,27 +227,6 @@ def audio_files(given: Sequence[Path]) -> list[Path]:
 def _audio_under(folder: Path) -> list[Path]:
     files = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names if not name.startswith("."))
     return sorted(path for path in files if path.suffix.lower().removeprefix(".") in SUFFIXES)
-
-
-def transcribe_files(
-    run: Run, files: Iterable[Path], language: str, decoding: DecodingSettings | None = None
-) -> Iterator[tuple[Path, Hypothesis | InputError]]:
-    """Yields for each file its hypothesis, or the reason why it cannot be recognised.
-
-    One file is read after another, and no more than one is held. Decoding is as the run's settings tell if None.
-
-    Raises:
-        InputError: The run is not trained, or the language has no output layer.
-    """
-    data = run.recipe().data
-    recognizer = load_recognizer(run, decoding)
-    recognizer.language_id(language)
-    for path in files:
-        try:
-            (hypothesis,) = recognizer.transcribe([_read(path, data)], language, ids=[str(path)])
-            yield path, hypothesis
-        except InputError as error:
-            yield path, error
 
 
 def label_values(tasks: Mapping[str, LabelTarget], hypothesis: Hypothesis) -> dict[str, Any]:
@@ -94,27 +256,3 @@ def transcript_paths(files: Sequence[Path], folder: Path, ending: str) -> dict[P
             )
         found[path] = target
     return found
-
-
-def _read(path: Path, data: DataSettings) -> np.ndarray:
-    """A file's waveform; (S,) float32.
-
-    Raises:
-        InputError: It cannot be used.
-    """
-    try:
-        if path.is_dir():
-            raise AudioError("missing", "the folder holds no audio file")
-        return read_audio(path, data.sample_rate_hz, data.min_duration_s, data.max_duration_s)
-    except AudioError as error:
-        received = str(error)
-    except OSError as error:
-        received = error.strerror or str(error)
-    except UnicodeEncodeError:
-        received = "its name is not in UTF-8: give it another one"
-    raise InputError(
-        f"{path} cannot be transcribed",
-        expected=f"an audio file with {data.min_duration_s:g} to {data.max_duration_s:g} s of speech",
-        received=received,
-        action="give another file, or cut a longer one into pieces",
-    )

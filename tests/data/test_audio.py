@@ -341,7 +341,7 @@ def test_limits_are_included(duration_s, tmp_path):
 
 def test_resampling_keeps_the_tone_and_removes_what_does_not_fit():
     mixed = tone(1000, rate_hz=48_000) + tone(11_000, rate_hz=48_000)
-    result = resampled(mixed, 48_000, 16_000)
+    result = np.concatenate(list(resampled(np.split(mixed, 6), 48_000, 16_000)))
     assert result.dtype == np.float32
     assert len(result) == 16_000
     np.testing.assert_allclose(result[500:-500], tone(1000)[500:-500], atol=2e-3)
