@@ -128,6 +128,20 @@ class Token(NamedTuple):
     log_probability: float
 
 
+class Calibration(NamedTuple):
+    """How the confidence of a word follows from its tokens; see `decoding.confidence`.
+
+    Attributes:
+        slope: Weight of the log-odds of its tokens' mean probability.
+        length: Weight of the logarithm of its number of letters.
+        intercept: What is added.
+    """
+
+    slope: float
+    length: float
+    intercept: float
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """What was recognised in one utterance.
@@ -140,6 +154,8 @@ class Hypothesis:
         labels: By other target, what its head says: (K,), or (E, K) over frames.
         tokens: What the text is made of.
         spaced: Whether spaces separate the words of the text.
+        duration_s: Length of the recording in seconds; 0 if unknown.
+        calibration: What makes the confidences of its words probabilities; None where they are not calibrated.
     """
 
     id: str
@@ -149,6 +165,8 @@ class Hypothesis:
     labels: Mapping[str, Array] = field(default_factory=dict)
     tokens: tuple[Token, ...] = ()
     spaced: bool = True
+    duration_s: float = 0.0
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
