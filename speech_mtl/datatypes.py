@@ -6,6 +6,7 @@ Shapes are written in fixed letters: B batch, S samples, T frames, E encoder fra
 L languages.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ PROTOCOLS = {
     "equal_updates": "each arm has as many updates as alone, all its stages together",
 }
 """The values of `compare.protocol`: what arms have in common, so that they can be compared."""
+
+SMALLEST = 1e-4
+"""In log-odds, a probability is taken for no nearer to 0 or 1, where they would be infinite."""
 
 Protocol = Literal["equal_speech", "equal_target_updates", "equal_updates"]
 
@@ -140,6 +144,12 @@ class Calibration(NamedTuple):
     slope: float
     length: float
     intercept: float
+
+    def probability(self, raw: float, num_letters: int) -> float:
+        """The probability that a word is right, whose tokens have this mean probability."""
+        raw = min(max(raw, SMALLEST), 1 - SMALLEST)
+        log_odds = math.log(raw) - math.log1p(-raw)
+        return 1 / (1 + math.exp(-(self.slope * log_odds + self.length * math.log(num_letters) + self.intercept)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from speech_mtl.datatypes import Calibration
-
-SMALLEST = 1e-4
-"""A probability is taken for no nearer to 0 or 1, where the log-odds would be infinite."""
-
-
-def calibrated(raw: float, num_letters: int, calibration: Calibration) -> float:
-    """The probability that a word is right, whose tokens have this mean probability."""
-    return float(expit(_features([raw], [num_letters])[0] @ np.array(calibration)))
-
+from speech_mtl.datatypes import SMALLEST, Calibration
 
 def calibrate(raws: Sequence[float], num_letters: Sequence[int], right: Sequence[bool]) -> Calibration:
     """Fits the calibration to words of which it is known whether they are right.

@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import NamedTuple
 
 from speech_mtl.datatypes import Hypothesis
-from speech_mtl.decoding.confidence import calibrated
 
 REACH_S = 0.04
 """How far a word reaches beyond its tokens at either end, at most.
@@ -53,7 +52,7 @@ def words(hypothesis: Hypothesis) -> list[Word]:
         own = list({id(one): one for one in (owners[place[i]] for i in range(*match.span()))}.values())
         confidence = math.exp(fmean(token.log_probability for token in own))
         if hypothesis.calibration is not None:
-            confidence = calibrated(confidence, len(match[0]), hypothesis.calibration)
+            confidence = hypothesis.calibration.probability(confidence, len(match[0]))
         found.append(Word(match[0], own[0].start_s, own[-1].end_s, confidence))
     return _reaching(found, hypothesis.duration_s)
 

@@ -6,14 +6,14 @@ import pytest
 from scipy.optimize import minimize
 
 from speech_mtl.datatypes import Calibration
-from speech_mtl.decoding.confidence import calibrate, calibrated, calibration_error, reliability
+from speech_mtl.decoding.confidence import calibrate, calibration_error, reliability
 
 
 def drawn(calibration: Calibration, number: int, seed: int = 0) -> tuple[list[float], list[int], list[bool]]:
     """Words that are right as often as a calibration says."""
     draw = random.Random(seed)
     raws, letters = [draw.uniform(0.3, 1.0) for _ in range(number)], [draw.randint(1, 12) for _ in range(number)]
-    right = [draw.random() < calibrated(raw, length, calibration) for raw, length in zip(raws, letters, strict=True)]
+    right = [draw.random() < calibration.probability(raw, length) for raw, length in zip(raws, letters, strict=True)]
     return raws, letters, right
 
 
@@ -28,7 +28,7 @@ def test_the_fit_is_that_of_a_search_without_gradients():
     def loss(weights: np.ndarray) -> float:
         num_right = sum(right)
         ends = (1 / (len(right) - num_right + 2), (num_right + 1) / (num_right + 2))
-        found = [calibrated(raw, length, Calibration(*weights)) for raw, length in zip(raws, letters, strict=True)]
+        found = [Calibration(*weights).probability(raw, length) for raw, length in zip(raws, letters, strict=True)]
         return -sum(
             ends[is_right] * math.log(p) + (1 - ends[is_right]) * math.log(1 - p)
             for p, is_right in zip(found, right, strict=True)
@@ -43,7 +43,7 @@ def test_where_all_words_are_right_or_none_confidence_is_no_certainty(right: lis
     raws, letters, _ = drawn(Calibration(1.0, 0.0, 0.0), 50)
     found = calibrate(raws, letters, right)
     assert all(math.isfinite(weight) for weight in found)
-    mean = sum(calibrated(raw, length, found) for raw, length in zip(raws, letters, strict=True)) / 50
+    mean = sum(found.probability(raw, length) for raw, length in zip(raws, letters, strict=True)) / 50
     assert mean == pytest.approx(51 / 52 if right[0] else 1 / 52, abs=1e-3)
 
 
@@ -54,8 +54,8 @@ def test_a_higher_probability_never_counts_against_a_word():
 
 def test_certain_and_impossible_words_have_a_confidence():
     calibration = Calibration(1.0, 0.0, 0.0)
-    assert calibrated(1.0, 3, calibration) == pytest.approx(0.9999)
-    assert calibrated(0.0, 3, calibration) == pytest.approx(1e-4)
+    assert calibration.probability(1.0, 3) == pytest.approx(0.9999)
+    assert calibration.probability(0.0, 3) == pytest.approx(1e-4)
 
 
 def test_calibration_error_by_hand():
@@ -69,6 +69,6 @@ def test_calibration_error_by_hand():
 def test_confidences_that_are_probabilities_have_next_to_no_calibration_error():
     true = Calibration(1.5, -0.6, -1.0)
     raws, letters, right = drawn(true, 20_000, seed=1)
-    probabilities = [calibrated(raw, length, true) for raw, length in zip(raws, letters, strict=True)]
+    probabilities = [true.probability(raw, length) for raw, length in zip(raws, letters, strict=True)]
     assert calibration_error(probabilities, right) < 0.02
     assert calibration_error(raws, right) > 0.25

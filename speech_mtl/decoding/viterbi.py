@@ -32,7 +32,7 @@ def align(log_probabilities: np.ndarray, tokens: Sequence[int]) -> Decoded:
         raise InputError(
             "The text is too long for the audio",
             expected=f"at most {num_frames} tokens, as many as there are frames; a repeated letter counts as two",
-            received=f"{needed} for {len(tokens)} letters and spaces",
+            received=f"{needed} for {len(tokens)} letters and spaces, and {num_frames} frames",
             action="give the audio the text that is spoken in it, and no more",
         )
     steps = np.zeros((num_frames, len(path_tokens)), dtype=np.uint8)  # how many places the best path came from behind
