@@ -8,6 +8,7 @@ from scipy.special import expit
 
 from speech_mtl.datatypes import SMALLEST, Calibration
 
+
 def calibrate(raws: Sequence[float], num_letters: Sequence[int], right: Sequence[bool]) -> Calibration:
     """Fits the calibration to words of which it is known whether they are right.
 

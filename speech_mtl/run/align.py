@@ -11,8 +11,8 @@ from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import Hypothesis
-from speech_mtl.decoding.viterbi import align
 from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.decoding.viterbi import align
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_text
 from speech_mtl.run.checkpoint import load_recognizer
@@ -81,7 +81,7 @@ def align_files(run: Run, pairs: Iterable[Spoken], language: str) -> Iterator[tu
     Raises:
         InputError: The run is not trained, or the language has no output layer.
     """
-    data, recognizer = run.recipe().data, load_recognizer(run)
+    data, recognizer = run.recipe().data, load_recognizer(run, calibrated=False)
     language = recognizer.own_name(language)
     for pair in pairs:
         try:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from speech_mtl.decoding.viterbi import align
 from speech_mtl.decoding.greedy import Greedy
+from speech_mtl.decoding.viterbi import align
 from speech_mtl.errors import InputError
 
 

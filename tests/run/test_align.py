@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def test_words_lie_where_they_are_spoken(trained: Run, recording: Spoken):
 
 
 def test_a_text_that_is_not_spoken_fits_worse(trained: Run, recording: Spoken):
-    other = recording.text.translate(str.maketrans("abcd", "badc"))
+    other = str(recording.text).translate(str.maketrans("abcd", "badc"))
     right, wrong = aligned(trained, [recording, recording._replace(text=other)])
     assert 0 <= right.misfit < wrong.misfit
     assert wrong.misfit > POOR_FIT
