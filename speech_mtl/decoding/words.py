@@ -35,12 +35,12 @@ class Word(NamedTuple):
     confidence: float
 
 
-def words(hypothesis: Hypothesis) -> list[Word]:
+def words(hypothesis: Hypothesis, reach_s: float = REACH_S) -> list[Word]:
     """Splits the text of a hypothesis into words, each with its times and its confidence.
 
     The text is that of the tokens, but for case and what normalisation changed of it: a letter that no token has gets
     the token in whose place it stands. A word begins with its first token and ends with its last, and reaches
-    `REACH_S` beyond.
+    up to `reach_s` beyond.
     """
     tokens, text = hypothesis.tokens, hypothesis.text
     owners = [token for token in tokens for _ in token.text]
@@ -54,14 +54,14 @@ def words(hypothesis: Hypothesis) -> list[Word]:
         if hypothesis.calibration is not None:
             confidence = hypothesis.calibration.probability(confidence, len(match[0]))
         found.append(Word(match[0], own[0].start_s, own[-1].end_s, confidence))
-    return _reaching(found, hypothesis.duration_s)
+    return _reaching(found, hypothesis.duration_s, reach_s)
 
 
-def _reaching(found: Sequence[Word], duration_s: float) -> list[Word]:
+def _reaching(found: Sequence[Word], duration_s: float, reach_s: float) -> list[Word]:
     """The words with their times beyond their tokens."""
     ends = [-math.inf, *(word.end_s for word in found)]
     starts = [*(word.start_s for word in found), math.inf]
-    reaches = [min(REACH_S, max(0.0, start - end) / 2) for end, start in zip(ends, starts, strict=True)]
+    reaches = [min(reach_s, max(0.0, start - end) / 2) for end, start in zip(ends, starts, strict=True)]
     last_s = duration_s or math.inf
     return [
         word._replace(
