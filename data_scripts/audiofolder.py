@@ -208,10 +208,10 @@ def _with_splits(tables: Sequence[_Metadata]) -> Iterator[tuple[_Metadata, Row |
 def _split(row: Row | Unusable, found: _Metadata) -> str | None:
     """The split by the column `split`, else by the table's folder, else by the folder of the row's audio."""
     places = (_text(row, SPLIT_COLUMN), found.folder, posixpath.dirname(_text(row, found.file) or ""))
-    return next(filter(None, map(_split_of, filter(None, places))), None)
+    return next(filter(None, map(folder_split, filter(None, places))), None)
 
 
-def _split_of(folder: str) -> str | None:
+def folder_split(folder: str) -> str | None:
     """The split that the innermost folder with a word for one tells; audio files may be called as they like."""
     for name in reversed(folder.lower().split("/")):
         told = {SPLIT_WORDS[word] for word in re.split("[^a-z]+", name) if word in SPLIT_WORDS}

@@ -17,7 +17,7 @@ INITIALIZE_PHONEME_EVENTS, INITIALIZE_PHONEME_IPA, INITIALIZE_DONT_EXIT = 0x0001
 CHARS_UTF8 = 1
 PARAMETER_RATE, PARAMETER_PITCH, PARAMETER_RANGE = 1, 3, 4
 
-EVENT_LIST_TERMINATED, EVENT_PHONEME = 0, 7
+EVENT_LIST_TERMINATED, EVENT_WORD, EVENT_PHONEME = 0, 1, 7
 
 
 class _Event(ctypes.Structure):
@@ -79,10 +79,12 @@ class Speech(NamedTuple):
     Attributes:
         waveform: (S,) float32 in [-1, 1].
         phones: In their order; stress is taken off.
+        words: Where each begins: in seconds, and in the text; empty where espeak reads none, as in some signs.
     """
 
     waveform: np.ndarray
     phones: list[Phone]
+    words: list[tuple[float, int]]
 
 
 class Espeak:
@@ -101,6 +103,7 @@ class Espeak:
         self._data_path = espeakng_loader.get_data_path().encode()
         self._chunks: list[bytes] = []
         self._phones: list[tuple[int, bytes]] = []
+        self._words: list[tuple[int, int]] = []
         self._voices: dict[str, str] = {}
         self._callback = _SYNTH_CALLBACK(self._take)
         self._library: Any = self._open()
@@ -122,11 +125,14 @@ class Espeak:
             self._library.espeak_SetParameter(parameter, value, 0)
         self._chunks.clear()
         self._phones.clear()
+        self._words.clear()
         spoken = text.encode()
         if self._library.espeak_Synth(spoken, len(spoken) + 1, 0, 0, 0, CHARS_UTF8, None, None) != 0:
             raise RuntimeError(f"espeak-ng cannot speak {text!r} with the voice {delivery.voice!r}")
         waveform = np.frombuffer(b"".join(self._chunks), np.int16).astype(np.float32) / 32768
-        return Speech(waveform, [Phone(start / self.sample_rate_hz, _ipa(name)) for start, name in self._phones])
+        rate = self.sample_rate_hz
+        phones = [Phone(start / rate, _ipa(name)) for start, name in self._phones]
+        return Speech(waveform, phones, [(start / rate, position - 1) for start, position in self._words])
 
     def phonemes(self, text: str, voice: str) -> str:
         """The phonemes of a text, in espeak's mnemonics."""
@@ -212,6 +218,8 @@ class Espeak:
         while events[number].type != EVENT_LIST_TERMINATED:
             if events[number].type == EVENT_PHONEME:
                 self._phones.append((events[number].sample, bytes(events[number].phoneme)))
+            elif events[number].type == EVENT_WORD:
+                self._words.append((events[number].sample, events[number].text_position))
             number += 1
         if samples and num_samples > 0:
             self._chunks.append(ctypes.string_at(samples, num_samples * ctypes.sizeof(ctypes.c_short)))

@@ -6,6 +6,7 @@ Shapes are written in fixed letters: B batch, S samples, T frames, E encoder fra
 L languages.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,9 @@ PROTOCOLS = {
     "equal_updates": "each arm has as many updates as alone, all its stages together",
 }
 """The values of `compare.protocol`: what arms have in common, so that they can be compared."""
+
+SMALLEST = 1e-4
+"""In log-odds, a probability is taken for no nearer to 0 or 1, where they would be infinite."""
 
 Protocol = Literal["equal_speech", "equal_target_updates", "equal_updates"]
 
@@ -131,6 +135,26 @@ class Token(NamedTuple):
     log_probability: float
 
 
+class Calibration(NamedTuple):
+    """How the confidence of a word follows from its tokens; see `decoding.confidence`.
+
+    Attributes:
+        slope: Weight of the log-odds of its tokens' mean probability.
+        length: Weight of the logarithm of its number of letters.
+        intercept: What is added.
+    """
+
+    slope: float
+    length: float
+    intercept: float
+
+    def probability(self, raw: float, num_letters: int) -> float:
+        """The probability that a word is right, whose tokens have this mean probability."""
+        raw = min(max(raw, SMALLEST), 1 - SMALLEST)
+        log_odds = math.log(raw) - math.log1p(-raw)
+        return 1 / (1 + math.exp(-(self.slope * log_odds + self.length * math.log(num_letters) + self.intercept)))
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """The hypothesis of one utterance.
@@ -143,6 +167,8 @@ class Hypothesis:
         labels: By other target, the outputs of its head: (K,), or (E, K) over frames.
         tokens: What the text is made of.
         spaced: Whether spaces separate the words of the text.
+        duration_s: Length of the recording in seconds; 0 if unknown.
+        calibration: What makes the confidences of its words probabilities; None where they are not calibrated.
     """
 
     id: str
@@ -152,6 +178,8 @@ class Hypothesis:
     labels: Mapping[str, Array] = field(default_factory=dict)
     tokens: tuple[Token, ...] = ()
     spaced: bool = True
+    duration_s: float = 0.0
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ import speech_mtl
 import speech_mtl.cli as cli
 from speech_mtl.cli.console import escape_what_cannot_be_shown
 from speech_mtl.data.manifest import manifest_path, read_manifest
-from speech_mtl.decoding.writers import WRITERS
+from speech_mtl.decoding.writers import ANNOTATION, WRITERS
 from speech_mtl.run.folder import Run
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -251,13 +251,16 @@ def test_the_language_is_detected_if_none_is_given(
 def test_every_format_goes_to_standard_output_or_into_a_folder(
     command: Command, run_path: Path, speak: Callable, tmp_path: Path, name: str
 ):
+    if name in ANNOTATION:
+        pytest.importorskip(ANNOTATION[name][1])
     soundfile.write(tmp_path / "a.wav", speak("abc"), 16_000)
     arguments = ("transcribe", run_path, "-l", "aa", tmp_path / "a.wav", "--format", name)
     code, out, err = command(*arguments)
     assert (code, err) == (0, "")
     folder = tmp_path / "out"
     assert command(*arguments, "--out", folder) == (0, f"The transcripts are in {folder}\n", "")
-    assert (folder / f"a.{name}").read_text(encoding="utf-8") == out
+    written = (folder / f"a.{name}").read_text(encoding="utf-8")
+    assert re.sub(' DATE="[^"]*"', "", written) == re.sub(' DATE="[^"]*"', "", out)
     assert [path.name for path in folder.iterdir()] == [f"a.{name}"]
 
 
@@ -271,6 +274,25 @@ def test_transcripts_that_cannot_stand_side_by_side_are_refused_before_any_is_ma
     assert "would replace another" in refused("transcribe", run_path, "-l", "aa", *files, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert "no format 'doc'" in refused("transcribe", run_path, "-l", "aa", *files, "--format", "doc")
+
+
+def test_align_prints_the_times_of_words_and_names_what_cannot_be_aligned(
+    command: Command, run_path: Path, speak: Callable, tmp_path: Path
+):
+    for name, text in (("a", "abc"), ("b", "xyz"), ("c", "a")):
+        soundfile.write(tmp_path / f"{name}.wav", speak("abc"), 16_000)
+        (tmp_path / f"{name}.txt").write_text(f"{text}\n", encoding="utf-8")
+    audio = tmp_path / "a.wav"
+    code, out, err = command("align", run_path, "-l", "aa", audio, tmp_path / "a.txt", tmp_path / "b.wav")
+    assert code == 2
+    assert re.fullmatch(rf"{re.escape(str(audio))} 1 \d\.\d{{3}} 0\.\d{{3}} abc [01]\.\d{{3}}\n", out)
+    assert f"warning {tmp_path}/b.wav: Unknown characters in a text of aa: 'x' (U+0078" in err
+    assert "Error: 1 of 2 files could not be aligned\n" in err
+    arguments = ("align", run_path, "-l", "aa", audio, tmp_path / "c.wav", "--format", "srt")
+    assert "srt holds one recording a file" in command(*arguments).err
+    ended = command(*arguments, "--out", tmp_path / "out")
+    assert (ended.code, ended.out) == (0, f"The aligned texts are in {tmp_path / 'out'}\n")
+    assert (tmp_path / "out" / "c.srt").read_text(encoding="utf-8").endswith("\na\n\n")
 
 
 def test_how_a_run_decodes_can_be_set(command: Command, refused: Callable[..., str], run_path: Path, tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from speech_mtl import __version__
+from speech_mtl.cli.align import align
 from speech_mtl.cli.console import run
 from speech_mtl.cli.demo import demo
 from speech_mtl.cli.settings import list_settings
@@ -61,7 +62,7 @@ def welcome(
         Console(highlight=False, soft_wrap=True).print(WELCOME)
 
 
-for command in (train, finetune, evaluate, forgetting, transcribe, demo, compare):
+for command in (train, finetune, evaluate, forgetting, transcribe, align, demo, compare):
     app.command()(command)
 app.command("transfer", help=TRANSFER)(compare)
 for command in (tune, report, predict):

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import log_softmax
@@ -11,7 +12,7 @@ from speech_mtl.data.examples import Examples, batches, padded_rows
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.sampling import SampledExample, plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs, Token
+from speech_mtl.datatypes import TRANSCRIPT, Calibration, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
@@ -27,6 +28,7 @@ class Recognizer:
         sample_rate_hz: Rate of the waveforms.
         make_decoder: Makes the decoder of a language from its vocabulary and its tag.
         tasks: What the model predicts besides transcripts, by name.
+        calibrations: Of the confidences of words, by language.
 
     Attributes:
         min_samples: Of the shortest waveform that makes an encoder frame.
@@ -39,11 +41,13 @@ class Recognizer:
         sample_rate_hz: int,
         make_decoder: Callable[[Sequence[str], str], Decoder],
         tasks: Mapping[str, LabelTarget] | None = None,
+        calibrations: Mapping[str, Calibration] | None = None,
     ):
         self.model = model
         self.tokenizers = tokenizers
         self.sample_rate_hz = sample_rate_hz
         self.tasks = dict(tasks or {})
+        self.calibrations = dict(calibrations or {})
         self.decoders = {name: make_decoder(own.vocabulary, name) for name, own in tokenizers.items()}
         self._forwards: dict[tuple[str, ...], Callable] = {}
         self.min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
@@ -176,15 +180,21 @@ class Recognizer:
 
     def _recognize(self, waveforms, num_samples, language, ids, room=0) -> list[Hypothesis]:
         outputs = self._outputs(waveforms, num_samples, language, room)
-        tokenizer, decoder = self.tokenizers[language], self.decoders[language]
+        decoder, calibration = self.decoders[language], self.calibrations.get(language)
         hypotheses = []
         for row, name in enumerate(ids):
             found = decoder.decode(self._tokens_of(outputs, row, language))
-            text = tokenizer.normalize(tokenizer.decode([token.number for token in found.tokens]))
-            tokens = self._timed(found, tokenizer.vocabulary, int(num_samples[row]))
-            labels = self._labels(outputs, row)
-            hypotheses.append(Hypothesis(name, language, text, found.score, labels, tokens, tokenizer.spaced))
+            hypothesis = self.hypothesis(name, language, found, int(num_samples[row]))
+            hypotheses.append(replace(hypothesis, labels=self._labels(outputs, row), calibration=calibration))
         return hypotheses
+
+    def hypothesis(self, name: str, language: str, found: Decoded, num_samples: int) -> Hypothesis:
+        """What was found in so many samples, under the id `name`, as text and tokens with their times."""
+        tokenizer = self.tokenizers[language]
+        text = tokenizer.normalize(tokenizer.decode([token.number for token in found.tokens]))
+        tokens = self._timed(found, tokenizer.vocabulary, num_samples)
+        duration_s = num_samples / self.sample_rate_hz
+        return Hypothesis(name, language, text, found.score, {}, tokens, tokenizer.spaced, duration_s)
 
     def _timed(self, found: Decoded, vocabulary: Sequence[str], num_samples: int) -> tuple[Token, ...]:
         """Tokens with their times: a frame begins half a step before its middle, and ends half a step after it."""

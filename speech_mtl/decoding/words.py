@@ -2,11 +2,20 @@
 
 import math
 import re
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from statistics import fmean
 from typing import NamedTuple
 
 from speech_mtl.datatypes import Hypothesis
+
+REACH_S = 0.04
+"""How far a word reaches beyond its tokens at either end, at most.
+
+CTC puts a token into a frame or two within its sound, so that a word's first and last sound are cut short. Between
+words that are nearer to one another than twice this the boundary is half-way. Chosen on validation speech whose times
+are known; `benchmarks/times.py` measures what it is worth.
+"""
 
 
 class Word(NamedTuple):
@@ -16,7 +25,8 @@ class Word(NamedTuple):
         text: As it stands in the hypothesis.
         start_s: Seconds from the start of the recording.
         end_s: Seconds from the start of the recording.
-        confidence: Geometric mean of the probabilities of its tokens, 0 to 1.
+        confidence: Geometric mean of the probabilities of its tokens, 0 to 1; with the calibration of the hypothesis,
+            the probability that the word is right.
     """
 
     text: str
@@ -25,19 +35,37 @@ class Word(NamedTuple):
     confidence: float
 
 
-def words(hypothesis: Hypothesis) -> list[Word]:
-    """Splits the text of a hypothesis into words, each with the times and the confidence of its tokens.
+def words(hypothesis: Hypothesis, reach_s: float = REACH_S) -> list[Word]:
+    """Splits the text of a hypothesis into words, each with its times and its confidence.
 
-    The text is that of the tokens, but for what normalisation changed of it: a letter that no token has gets the token
-    in whose place it stands.
+    The text is that of the tokens, but for case and what normalisation changed of it: a letter that no token has gets
+    the token in whose place it stands. A word begins with its first token and ends with its last, and reaches
+    up to `reach_s` beyond.
     """
     tokens, text = hypothesis.tokens, hypothesis.text
     owners = [token for token in tokens for _ in token.text]
-    matcher = SequenceMatcher(None, "".join(token.text for token in tokens), text, autojunk=False)
+    plain = "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in text)
+    matcher = SequenceMatcher(None, "".join(token.text for token in tokens), plain, autojunk=False)
     place = [min(a + i, max(b - 1, 0)) for _, a, b, c, d in matcher.get_opcodes() for i in range(d - c)]
     found = []
     for match in re.finditer(r"\S+" if hypothesis.spaced else r"\S", text):
         own = list({id(one): one for one in (owners[place[i]] for i in range(*match.span()))}.values())
         confidence = math.exp(fmean(token.log_probability for token in own))
+        if hypothesis.calibration is not None:
+            confidence = hypothesis.calibration.probability(confidence, len(match[0]))
         found.append(Word(match[0], own[0].start_s, own[-1].end_s, confidence))
-    return found
+    return _reaching(found, hypothesis.duration_s, reach_s)
+
+
+def _reaching(found: Sequence[Word], duration_s: float, reach_s: float) -> list[Word]:
+    """The words with their times beyond their tokens."""
+    ends = [-math.inf, *(word.end_s for word in found)]
+    starts = [*(word.start_s for word in found), math.inf]
+    reaches = [min(reach_s, max(0.0, start - end) / 2) for end, start in zip(ends, starts, strict=True)]
+    last_s = duration_s or math.inf
+    return [
+        word._replace(
+            start_s=max(0.0, word.start_s - reaches[i]), end_s=max(word.end_s, min(word.end_s + reaches[i + 1], last_s))
+        )
+        for i, word in enumerate(found)
+    ]

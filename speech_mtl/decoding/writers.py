@@ -8,12 +8,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from speech_mtl.datatypes import Hypothesis, Token
 from speech_mtl.decoding.words import Word, words
-from speech_mtl.errors import InputError, cell
+from speech_mtl.errors import InputError, cell, require
 
 Labels = Sequence[Mapping[str, Any]]
 
@@ -81,13 +83,60 @@ def vtt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
     return "".join(["WEBVTT\n\n", *cues])
 
 
+def textgrid(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+    """Praat's TextGrid, with a tier `text` and a tier `words`."""
+    from praatio.utilities import textgrid_io
+
+    tiers = _tiers(hypotheses)
+    ends = [round(one.duration_s * 1000) for one in hypotheses] + [stop for _, stop, _ in tiers["words"]]
+    end = max([1, *ends]) / 1000  # Praat has no empty time
+    grid = {
+        "xmin": 0.0,
+        "xmax": end,
+        "tiers": [
+            {
+                "class": "IntervalTier",
+                "name": name,
+                "xmin": 0.0,
+                "xmax": end,
+                "entries": [(start / 1000, stop / 1000, text) for start, stop, text in intervals],
+            }
+            for name, intervals in tiers.items()
+        ],
+    }
+    return textgrid_io.getTextgridAsStr(grid, "long_textgrid", includeBlankSpaces=True)
+
+
+def eaf(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+    """ELAN's annotations, with a tier `text`, and below it a tier `words`."""
+    from pympi.Elan import Eaf, to_string
+
+    elan = Eaf(author="speech-mtl")
+    elan.remove_tier("default")
+    elan.add_linguistic_type("included", constraints="Included_In")
+    elan.add_tier("text")
+    elan.add_tier("words", ling="included", parent="text")
+    for name in dict.fromkeys(hypothesis.id for hypothesis in hypotheses):
+        path = Path(cell(name)).absolute()  # ELAN writes it as it is, and tries the relative one where it is not
+        url = "file://" + path.as_posix() if path.as_posix().startswith("/") else "file:///" + path.as_posix()
+        mime = "audio/x-wav" if path.suffix.lower() == ".wav" else "audio/*"
+        elan.add_linked_file(url, f"./{path.name}", mime)
+    for name, intervals in _tiers(hypotheses).items():
+        for start, stop, text in intervals:
+            elan.add_annotation(name, start, stop, text)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{to_string(elan)}\n'
+
+
 LABELLED: dict[str, Writer] = {"tsv": tsv, "json": json_lines}
 """Formats that have a place for labels."""
 
-SUBTITLES: dict[str, Writer] = {"srt": srt, "vtt": vtt}
+ANNOTATION: dict[str, tuple[Writer, str]] = {"TextGrid": (textgrid, "praatio"), "eaf": (eaf, "pympi")}
+"""Formats of programs for annotation, each with the package that it needs; the extra `annotation` has these."""
+
+ONE_RECORDING: dict[str, Writer] = {"srt": srt, "vtt": vtt, **{name: own for name, (own, _) in ANNOTATION.items()}}
 """Formats of one recording a file, as their times have no other."""
 
-WRITERS: dict[str, Writer] = {**LABELLED, "txt": txt, "ctm": ctm, **SUBTITLES}
+WRITERS: dict[str, Writer] = {**LABELLED, "txt": txt, "ctm": ctm, **ONE_RECORDING}
 """Every format, by its name and the ending of its files; the first is the usual one."""
 
 
@@ -95,15 +144,17 @@ def find_writer(name: str, labels: bool = False, num_recordings_a_file: int = 1)
     """The writer of a format that is to hold labels, and so many recordings in one file.
 
     Raises:
-        InputError: There is none of that name, or it cannot hold them.
+        InputError: There is none of that name, or it cannot hold them, or its package is not installed.
     """
     if name not in WRITERS:
         fitting, problem = WRITERS.keys(), f"There is no format {name!r}"
     elif labels and name not in LABELLED:
         fitting, problem = LABELLED.keys(), f"The format {name} has no place for labels"
-    elif num_recordings_a_file > 1 and name in SUBTITLES:
-        fitting, problem = WRITERS.keys() - SUBTITLES, f"The format {name} holds one recording a file"
+    elif num_recordings_a_file > 1 and name in ONE_RECORDING:
+        fitting, problem = WRITERS.keys() - ONE_RECORDING, f"The format {name} holds one recording a file"
     else:
+        if name in ANNOTATION and find_spec(package := ANNOTATION[name][1]) is None:
+            raise require(package, extra="annotation", purpose=f"Writing {name}")
         return WRITERS[name]
     raise InputError(
         problem,
@@ -134,6 +185,23 @@ def _record(one: Word | Token) -> dict[str, Any]:
 
 def _name(recording: str) -> str:
     return re.sub(r"[\s%;]", lambda match: quote(match[0], safe=""), cell(recording))
+
+
+def _tiers(hypotheses: Iterable[Hypothesis]) -> dict[str, list[tuple[int, int, str]]]:
+    """By tier, intervals that neither are empty nor overlap: start and end in milliseconds, and the text.
+
+    What begins before the last one has ended is moved behind it: words that share a token begin at the same time.
+    """
+    texts, intervals, end = [], [], 0
+    for hypothesis in hypotheses:
+        first = len(intervals)
+        for word in words(hypothesis):
+            start = max(end, round(word.start_s * 1000))
+            end = max(start + 1, round(word.end_s * 1000))
+            intervals.append((start, end, word.text))
+        if len(intervals) > first:
+            texts.append((intervals[first][0], end, hypothesis.text.strip()))
+    return {"text": texts, "words": intervals}
 
 
 def _cues(hypotheses: Sequence[Hypothesis]) -> Iterator[tuple[float, float, str]]:

@@ -21,6 +21,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_decoder, build_model, build_targets
+from speech_mtl.run.calibration import saved_calibrations
 from speech_mtl.run.folder import NUMBER, Run, newest, of_newest
 from speech_mtl.run.weights import (
     COPY_AGAIN,
@@ -140,13 +141,18 @@ def num_parameters(run: Run) -> int:
     return sum(array.size for path in parts for array in load_part(path).values())
 
 
-def load_recognizer(run: Run, decoding: DecodingSettings | None = None) -> Recognizer:
-    """Loads a recogniser with the best weights of a run; it decodes by the run's settings unless others are given."""
+def load_recognizer(run: Run, decoding: DecodingSettings | None = None, calibrated: bool = True) -> Recognizer:
+    """Loads a recogniser with the best weights of a run; it decodes by the run's settings unless others are given.
+
+    Its confidences are calibrated as far as the run's validation set was evaluated with these settings, if wanted.
+    """
     recipe, tokenizers, labelled = run.recipe(), run.tokenizers(), run.labelled()
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
     Checkpoints(run).load_best(model)
-    decoder = build_decoder(decoding or recipe.decoding)
-    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
+    decoding = decoding or recipe.decoding
+    calibrations = saved_calibrations(run, decoding) if calibrated else {}
+    decoder = build_decoder(decoding)
+    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled, calibrations)
 
 
 def _remove(folder: Path) -> None:

@@ -14,6 +14,7 @@ from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError, no_such
 from speech_mtl.files import json_text, write_text
+from speech_mtl.run.calibration import FEWEST_WORDS, Judged, judged, save_calibrations
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluated import hypotheses_path, write_evaluated, write_hypotheses
 from speech_mtl.run.folder import Run
@@ -128,6 +129,8 @@ def evaluate(
 ) -> list[EvaluationRow]:
     """Evaluates a run's best weights, and writes tables and hypotheses into its folder.
 
+    With the validation set, it also calibrates the confidences of words.
+
     Args:
         run: The run.
         splits: Some of `dev`, `test` and `train`.
@@ -152,6 +155,7 @@ def evaluate(
     if compare_with_training:
         evaluation.compare_with_training()
     evaluation.write("")
+    evaluation.calibrate()
     write_evaluated(run, evaluation.decoding, evaluation.splits)
     return evaluation.rows
 
@@ -209,11 +213,12 @@ class _Evaluation:
     def __init__(self, run: Run, screen: Screen | None, decoding: DecodingSettings | None):
         self.run, self.screen, self.recipe = run, screen or Screen(quiet=True), run.recipe()
         self.decoding = decoding or self.recipe.decoding
-        self.recognizer = load_recognizer(run, self.decoding)
+        self.recognizer = load_recognizer(run, self.decoding, calibrated=False)
         self.rows: list[EvaluationRow] = []
         self.task_rows: list[TaskRow] = []
         self.splits: list[Split] = []
         self.stuck: list[str] = []
+        self.judged: dict[str, list[Judged]] = {}
         _tell_unfinished(run, self.screen)
 
     def add(self, recipe: Recipe, language: str, split: str, name: str) -> None:
@@ -224,11 +229,19 @@ class _Evaluation:
         tasks = self.recognizer.tasks
         errors = {task_name: label_errors(task, references, hypotheses) for task_name, task in tasks.items()}
         write_hypotheses(hypotheses_path(self.run, language, name), references.texts, hypotheses, tasks, errors)
+        if name == "dev":
+            self.judged[language] = judged(references.texts, hypotheses)
         self.rows.append(evaluation_row(language, name, counts))
         if is_on_plateau(counts):
             self.stuck.append(f"{language} ({name})")
         self.task_rows += _task_rows(tasks, language, name, errors)
         self.splits.append(replace(references.split, split=name))
+
+    def calibrate(self) -> None:
+        """Keeps what the validation sets tell of the confidences of words."""
+        if too_few := self.judged and save_calibrations(self.run, self.decoding, self.judged):
+            listed = ", ".join(f"{language}: {len(self.judged[language])}" for language in too_few)
+            self.screen.warn(f"fewer than {FEWEST_WORDS} words were recognised ({listed}): confidences stay raw")
 
     def compare_with_training(self) -> None:
         """Reports which of the speech and which speakers are in training."""

@@ -96,6 +96,16 @@ def lengths_by_utterance(references: Sequence[str], spaced: bool) -> tuple[list[
     return ([len(text.split()) for text in references] if spaced else characters), characters
 
 
+def right_words(reference: str, words: Sequence[str], spaced: bool = True) -> list[bool]:
+    """Which recognised words are hits of an alignment with the fewest edits; characters if no spaces separate words."""
+    process, separator = (jiwer.process_words, " ") if spaced else (jiwer.process_characters, "")
+    right = [False] * len(words)
+    for chunk in process(single_spaced([reference]), [separator.join(words)]).alignments[0]:
+        if chunk.type == "equal":
+            right[chunk.hyp_start_idx : chunk.hyp_end_idx] = [True] * (chunk.hyp_end_idx - chunk.hyp_start_idx)
+    return right
+
+
 def _errors(output: jiwer.WordOutput | jiwer.CharacterOutput) -> list[int]:
     return [
         sum(

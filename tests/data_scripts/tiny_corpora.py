@@ -4,11 +4,12 @@ A new corpus script needs one here; the conformance test asks for it.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 SAMPLE_RATE_HZ = 16000
@@ -95,9 +96,51 @@ def kaldi(folder: Path) -> TinyCorpus:
     return TinyCorpus(folder, "sw", DURATIONS_S, {"spk0", "spk1", "spk2"})
 
 
+GAP_S = 0.3
+
+
+def write_recording(path: Path, durations_s: Sequence[float]) -> list[tuple[float, float]]:
+    """Writes one recording with a tone for each duration and pauses between; where each begins and ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    starts_s = [GAP_S + sum(durations_s[:i]) + i * GAP_S for i in range(len(durations_s))]
+    spans_s = [(start_s, start_s + duration_s) for start_s, duration_s in zip(starts_s, durations_s, strict=True)]
+    times_s = np.arange(round((spans_s[-1][1] + GAP_S) * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    loud = np.any([(times_s >= start_s) & (times_s < end_s) for start_s, end_s in spans_s], axis=0)
+    soundfile.write(path, 0.5 * loud * np.sin(2 * np.pi * 440 * times_s), SAMPLE_RATE_HZ)
+    return spans_s
+
+
+def elan(folder: Path) -> TinyCorpus:
+    """`train/recording.eaf` beside `train/recording.wav`, and so on, with an empty annotation."""
+    pympi = pytest.importorskip("pympi.Elan")
+    for split, durations_s in DURATIONS_S.items():
+        spans_s = write_recording(folder / split / "recording.wav", durations_s)
+        eaf = pympi.Eaf()
+        eaf.add_tier("text", part="ann")
+        for number, (start_s, end_s) in enumerate(spans_s):
+            eaf.add_annotation("text", round(start_s * 1000), round(end_s * 1000), f"věta číslo {number}")
+        eaf.add_annotation("text", 0, 100, " ")
+        eaf.to_file(folder / split / "recording.eaf")
+    return TinyCorpus(folder, "cs", DURATIONS_S, {"ann"})
+
+
+def praat(folder: Path) -> TinyCorpus:
+    """`train/recording.TextGrid` beside `train/recording.wav`, and so on; pauses are empty intervals."""
+    textgrid = pytest.importorskip("praatio.textgrid")
+    for split, durations_s in DURATIONS_S.items():
+        spans_s = write_recording(folder / split / "recording.wav", durations_s)
+        grid = textgrid.Textgrid(0, spans_s[-1][1] + GAP_S)
+        entries = [(*span, f"věta číslo {number}") for number, span in enumerate(spans_s)]
+        grid.addTier(textgrid.IntervalTier("text", entries, 0, spans_s[-1][1] + GAP_S))
+        grid.save(str(folder / split / "recording.TextGrid"), "long_textgrid", includeBlankSpaces=True)
+    return TinyCorpus(folder, "cs", DURATIONS_S, {None})
+
+
 TINY_CORPORA: dict[str, Callable[[Path], TinyCorpus]] = {
     "audiofolder": audiofolder,
     "common_voice": common_voice,
+    "elan": elan,
     "kaldi": kaldi,
     "mls": mls,
+    "praat": praat,
 }

@@ -1,10 +1,11 @@
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
 from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer, PinyinTokenizer, Tokenizer
-from speech_mtl.datatypes import Hypothesis, Token
+from speech_mtl.datatypes import Calibration, Hypothesis, Token
 from speech_mtl.decoding.words import words
 
 
@@ -21,8 +22,30 @@ def characters(language: str) -> CharacterTokenizer:
 
 def test_words_have_the_times_and_probabilities_of_their_tokens():
     first, second = words(recognised(list(" ab c "), characters("cs")))
-    assert first == ("ab", pytest.approx(0.1), pytest.approx(0.3), pytest.approx((1 / 2 * 1 / 3) ** (1 / 2)))
-    assert second == ("c", pytest.approx(0.4), pytest.approx(0.5), pytest.approx(1 / 5))
+    assert first == ("ab", pytest.approx(0.06), pytest.approx(0.34), pytest.approx((1 / 2 * 1 / 3) ** (1 / 2)))
+    assert second == ("c", pytest.approx(0.36), pytest.approx(0.54), pytest.approx(1 / 5))
+
+
+def test_words_reach_beyond_their_tokens_half_way_to_the_next_and_not_out_of_the_recording():
+    tokens = (Token("a", 0.02, 0.1, -0.1), Token("b", 0.14, 0.2, -0.1), Token("c", 0.9, 1.0, -0.1))
+    hypothesis = Hypothesis("x", "cs", "a b c", -1.0, {}, tokens, True, duration_s=1.03)
+    times = [(word.start_s, word.end_s) for word in words(hypothesis)]
+    assert times == [pytest.approx(pair) for pair in ((0.0, 0.12), (0.12, 0.24), (0.86, 1.03))]
+
+
+def test_case_and_punctuation_belong_to_the_words_beside_them():
+    found = words(replace(recognised(list("das ist es"), characters("de")), text="\u00bbDas\u00ab IST, es!"))
+    assert [word.text for word in found] == ["\u00bbDas\u00ab", "IST,", "es!"]
+    assert [word.start_s for word in found] == pytest.approx([0.0, 0.36, 0.76])
+
+
+def test_confidence_is_calibrated_where_the_hypothesis_tells_how():
+    plain = recognised(list("a bc"), characters("cs"))
+    calibration = Calibration(2.0, -1.0, 0.5)
+    for raw, word in zip(words(plain), words(replace(plain, calibration=calibration)), strict=True):
+        odds = (min(raw.confidence, 0.9999) / (1 - min(raw.confidence, 0.9999))) ** 2
+        odds *= math.exp(0.5) / len(raw.text)
+        assert word.confidence == pytest.approx(odds / (1 + odds))
 
 
 def test_tokens_may_be_longer_than_a_letter_and_hold_the_space():
@@ -50,7 +73,7 @@ def test_syllables_of_pinyin_are_words():
 def test_letters_that_become_one_have_the_time_of_the_first():
     (word,) = words(recognised(["c", "a", "f", "e", "\u0301"], characters("fr")))
     assert word[:2] == ("caf\u00e9", 0.0)
-    assert word.end_s == pytest.approx(0.4)
+    assert word.end_s == pytest.approx(0.44)
 
 
 def test_nothing_has_no_words():

@@ -4,6 +4,8 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,7 +13,7 @@ import pytest
 
 from speech_mtl.datatypes import Hypothesis, Token
 from speech_mtl.decoding.words import words
-from speech_mtl.decoding.writers import CUE_LETTERS, CUE_S, SUBTITLES, WRITERS, find_writer
+from speech_mtl.decoding.writers import ANNOTATION, CUE_LETTERS, CUE_S, ONE_RECORDING, WRITERS, find_writer
 from speech_mtl.errors import InputError
 
 LABELS: Mapping[str, Any] = {"mood": "calm", "sounds": {"music": 1}}
@@ -37,7 +39,18 @@ HYPOTHESES = [
     recognised("a & b <i>", "/tmp/ä name%20;; x.wav", start_s=3723.4567),
 ]
 
-for_every_format = pytest.mark.parametrize("name", WRITERS)
+for_every_format = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=[pytest.mark.skipif(find_spec(ANNOTATION[name][1]) is None, reason=f"without {ANNOTATION[name][1]}")]
+            if name in ANNOTATION
+            else [],
+        )
+        for name in WRITERS
+    ],
+)
 
 
 @for_every_format
@@ -55,7 +68,7 @@ def test_several_hypotheses_of_a_recording_come_after_one_another(name: str):
     first, second = recognised("one", start_s=0.0), recognised("two", start_s=30.0)
     text = WRITERS[name]([first, second], [{}, {}])
     assert text.index("one") < text.index("two")
-    if name not in SUBTITLES:
+    if name not in ONE_RECORDING:
         assert text == WRITERS[name]([first], [{}]) + WRITERS[name]([second], [{}])
 
 
@@ -70,7 +83,7 @@ def test_a_format_has_a_place_for_labels_and_for_several_recordings_or_is_refuse
     assert find_writer(name) is WRITERS[name]
     has_labels = "calm" in WRITERS[name]([recognised("abc")], [LABELS])
     cases: list[tuple[bool, dict[str, Any]]] = [(has_labels, {"labels": True})]
-    cases.append((name not in SUBTITLES, {"num_recordings_a_file": 2}))
+    cases.append((name not in ONE_RECORDING, {"num_recordings_a_file": 2}))
     for keeps, arguments in cases:
         if keeps:
             assert find_writer(name, **arguments) is WRITERS[name]
@@ -138,7 +151,7 @@ def cues(text: str, separator: str) -> list[tuple[float, float, str]]:
 
 
 @pytest.mark.parametrize("hypothesis", HYPOTHESES, ids=lambda one: one.text[:9])
-@pytest.mark.parametrize("name", SUBTITLES)
+@pytest.mark.parametrize("name", ["srt", "vtt"])
 def test_subtitles_are_read_back(name: str, hypothesis: Hypothesis):
     text = WRITERS[name]([hypothesis], [{}])
     if name == "vtt":
@@ -174,5 +187,78 @@ def test_a_pause_begins_another_subtitle():
 
 
 def test_clocks_carry():
-    hypothesis = Hypothesis("a", "en", "x", -1.0, {}, (Token("x", 59.9996, 3599.9999, math.log(0.5)),))
+    hypothesis = Hypothesis("a", "en", "x", -1.0, {}, (Token("x", 60.0396, 3599.9599, math.log(0.5)),))
     assert "00:01:00,000 --> 01:00:00,000\nx\n" in WRITERS["srt"]([hypothesis], [{}])
+
+
+def test_a_format_whose_package_is_missing_is_refused_before_anything_is_recognised(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("speech_mtl.decoding.writers.find_spec", lambda _: None)
+    for name, (_, package) in ANNOTATION.items():
+        with pytest.raises(InputError, match=f"Writing {name} needs the package '{package}'") as caught:
+            find_writer(name)
+        assert "speech-mtl[annotation]" in caught.value.action
+
+
+def of_recording() -> list[Hypothesis]:
+    """Two stretches of a recording that is longer than both, with what has to be escaped."""
+    return [
+        Hypothesis(
+            "no such/a \u00e4.wav", "en", text, -1.0, {}, recognised(text, start_s=start_s).tokens, True, 12.3456
+        )
+        for text, start_s in (('the "quick" & <b>', 0.5), ("fox", 7.0), ("", 9.0))
+    ]
+
+
+def intervals(hypotheses: list[Hypothesis]) -> dict[str, list[tuple[float, float, str]]]:
+    """What both formats hold, in seconds."""
+    found = [words(hypothesis) for hypothesis in hypotheses]
+    return {
+        "text": [
+            (round(own[0].start_s, 3), round(own[-1].end_s, 3), hypothesis.text)
+            for own, hypothesis in zip(found, hypotheses, strict=True)
+            if own
+        ],
+        "words": [(round(word.start_s, 3), round(word.end_s, 3), word.text) for own in found for word in own],
+    }
+
+
+def test_textgrid_is_read_back(tmp_path: Path):
+    textgrid = pytest.importorskip("praatio.textgrid")
+    path = tmp_path / "a.TextGrid"
+    path.write_text(WRITERS["TextGrid"](of_recording(), [{}] * 3), encoding="utf-8")
+    grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
+    assert grid.maxTimestamp == 12.346
+    assert {tier.name: [tuple(entry) for entry in tier.entries] for tier in grid.tiers} == intervals(of_recording())
+    filled = textgrid.openTextgrid(str(path), includeEmptyIntervals=True)
+    for tier in filled.tiers:  # Praat wants every moment in an interval
+        assert [entry.start for entry in tier.entries] == [0.0, *(entry.end for entry in tier.entries[:-1])]
+        assert tier.entries[-1].end == 12.346
+
+
+def test_eaf_is_read_back(tmp_path: Path):
+    elan = pytest.importorskip("pympi.Elan")
+    path = tmp_path / "a.eaf"
+    path.write_text(WRITERS["eaf"](of_recording(), [{}] * 3), encoding="utf-8")
+    read = elan.Eaf(str(path))
+    tiers = {name: read.get_annotation_data_for_tier(name) for name in read.get_tier_names()}
+    assert {
+        name: [(start / 1000, end / 1000, text) for start, end, text in own] for name, own in tiers.items()
+    } == intervals(of_recording())
+    assert read.get_parameters_for_tier("words")["PARENT_REF"] == "text"
+    (media,) = read.get_linked_files()
+    assert media["MEDIA_URL"] == "file://" + (Path.cwd() / "no such" / "a \u00e4.wav").as_posix()
+    assert media["RELATIVE_MEDIA_URL"] == "./a \u00e4.wav"
+
+
+@pytest.mark.parametrize("name", ANNOTATION)
+def test_words_that_share_a_token_do_not_overlap(name: str):
+    pytest.importorskip(ANNOTATION[name][1])
+    hypothesis = Hypothesis("a", "en", "a b c", -1.0, {}, (Token("a b c", 1.0, 1.0004, -0.1),))
+    text = WRITERS[name]([hypothesis, hypothesis], [{}, {}])
+    numbers = re.findall(r'TIME_VALUE="(\d+)"|xm(?:in|ax) = ([\d.]+)', text)
+    assert len({milliseconds or round(float(seconds) * 1000) for milliseconds, seconds in numbers} - {0}) == 7
+
+
+def test_nothing_in_a_recording_of_unknown_length_makes_a_textgrid():
+    pytest.importorskip("praatio")
+    assert "xmax = 0.001" in WRITERS["TextGrid"]([Hypothesis("a", "en", "", 0.0)], [{}])

@@ -5,7 +5,7 @@ import pytest
 
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
-from speech_mtl.scoring.error_rate import Score, score
+from speech_mtl.scoring.error_rate import Score, right_words, score
 
 
 def edit_distance(reference, hypothesis):
@@ -86,3 +86,12 @@ def test_ten_thousand_utterances_take_seconds():
     result = score(texts, [text.replace("a", "b", 3) for text in texts])
     assert time.perf_counter() - start < 20
     assert result.characters.substitutions > 0
+
+
+def test_right_words_are_those_of_the_alignment():
+    assert right_words("the quick brown fox", ["the", "brawn", "fox"]) == [True, False, True]
+    assert right_words("", ["a", "b"]) == [False, False]
+    assert right_words("a b", []) == []
+    assert right_words("\u4f60\u597d\u5417", list("\u4f60\u5417\u5417"), spaced=False) == [True, False, True]
+    score_of = score(["a b c d e"], ["a x c e f"])
+    assert sum(right_words("a b c d e", ["a", "x", "c", "e", "f"])) == score_of.words.hits

@@ -1,0 +1,192 @@
+"""What folders of annotation files have in common: a tier is the transcript, and its annotations cut the recordings."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple, NoReturn
+
+import soundfile
+import typer
+
+from data_scripts.audiofolder import folder_split
+from data_scripts.command_line import Part, Record, existing_folder
+from data_scripts.tables import Unusable
+from speech_mtl.data.audio import FOREIGN, AudioError, duration_s
+from speech_mtl.errors import InputError
+from speech_mtl.files import replacing
+
+USUAL = "text"
+"""The tier that is the transcript if none is named, as `speech-mtl transcribe` calls it."""
+
+AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".wave")
+"""Endings of recordings that are looked for beside an annotation file, in this order."""
+
+BEYOND_S = 0.05
+"""How far an annotation may end beyond its recording: programs round the length."""
+
+TierOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"The tier with the transcript, {USUAL} if not given; several if need be. In a pattern such as "
+        "'words@*' or '*', what * stands for is the speaker, unless the file itself tells the tier's speaker."
+    ),
+]
+
+
+class Annotation(NamedTuple):
+    """A stretch of a recording and its text; start and end in seconds, None where the file does not tell."""
+
+    start_s: float | None
+    end_s: float | None
+    text: str
+
+
+class Tier(NamedTuple):
+    """A row of annotations, and whose they are; None if unknown."""
+
+    name: str
+    speaker: str | None
+    annotations: list[Annotation]
+
+
+class Annotations(NamedTuple):
+    """What an annotation file holds: tiers, and the recordings it names, as paths from its own folder."""
+
+    tiers: list[Tier]
+    media: list[str]
+
+
+class _File(NamedTuple):
+    """An annotation file: its path, its place in the corpus without ending, and its tiers that are transcripts."""
+
+    path: Path
+    name: Path
+    tiers: list[Tier]
+    media: list[str]
+
+
+def annotation_records(
+    part: Part, wanted: Sequence[str] | None, layout: str, suffix: str, read: Callable[[Path], Annotations]
+) -> Iterator[Record | Unusable] | None:
+    """The annotations of a split's tiers as records, each with its own piece of audio in DATA_DIR.
+
+    Folders whose names tell a split are that split; where no folder tells one, all is training speech. Empty
+    annotations are left out, and their number is told.
+
+    Args:
+        part: What was asked for.
+        wanted: The tiers, as `TierOption` has them.
+        layout: What the corpus's folder holds.
+        suffix: What the names of annotation files end in.
+        read: Reads one.
+
+    Raises:
+        InputError: There is no such folder or no such file in it, one is damaged, or no tier is one of those.
+    """
+    top = existing_folder(part.corpus, layout)
+    paths = sorted(path for path in _walked(top) if path.suffix.lower() == suffix.lower())
+    if not paths:
+        raise InputError(
+            f"{top}: no annotation files", expected=layout, received=f"no file *{suffix}", action="check the path"
+        )
+    splits = {path: folder_split(path.parent.relative_to(top).as_posix()) for path in paths}
+    some_tell = any(splits.values())
+    own = [path for path in paths if (splits[path] or "train") == part.split]
+    unknown = [path for path in own if some_tell and splits[path] is None]
+    found = {path: read(path) for path in own if path not in unknown}
+    files = [
+        _File(path, path.relative_to(top).with_suffix(""), _matching(one, wanted), one.media)
+        for path, one in found.items()
+    ]
+    if files and not any(file.tiers for file in files):
+        _refuse_no_tier(part, wanted, found.values())
+    return _records(part, top, files, unknown) if own else None
+
+
+def _walked(top: Path) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(top):
+        subfolders[:] = [name for name in subfolders if not name.startswith((".", "__"))]
+        yield from (Path(folder, name) for name in names if not name.startswith("."))
+
+
+def _matching(found: Annotations, wanted: Sequence[str] | None) -> list[Tier]:
+    """The tiers that are wanted, with their speakers."""
+    tiers = []
+    for tier in found.tiers:
+        matches = (re.fullmatch(re.escape(name).replace(r"\*", "(.*)"), tier.name) for name in wanted or [USUAL])
+        if match := next(filter(None, matches), None):
+            told = match[1].strip(" -_@:.") if match.lastindex else None
+            tiers.append(tier._replace(speaker=tier.speaker or told or None))
+    return tiers
+
+
+def _refuse_no_tier(part: Part, wanted: Sequence[str] | None, found: Iterable[Annotations]) -> NoReturn:
+    names = list(dict.fromkeys(tier.name for one in found for tier in one.tiers))
+    raise InputError(
+        f"{part.corpus}: no tier {' or '.join(map(repr, wanted or [USUAL]))}",
+        expected="one of " + ", ".join(map(repr, names)) if names else "files with tiers of intervals",
+        received=", ".join(wanted or [USUAL]),
+        action="name the tier with the transcript: --tier NAME, or a pattern such as --tier 'NAME@*'",
+    )
+
+
+def _records(part: Part, top: Path, files: Sequence[_File], unknown: Sequence[Path]) -> Iterator[Record | Unusable]:
+    for path in unknown:
+        yield Unusable(str(path), "no split", "its folder does not tell the split, as those of other files do")
+    num_empty = 0
+    for file in files:
+        if not file.tiers:
+            yield Unusable(str(file.path), "no tier", "none of its tiers is the one that is named")
+        spoken = [(tier, one) for tier in file.tiers for one in tier.annotations if one.text.strip()]
+        num_empty += sum(len(tier.annotations) for tier in file.tiers) - len(spoken)
+        yield from _cut(part, file, spoken, _recording(top, file))
+    if num_empty:
+        part.screen.say(f"{part.corpus}: {part.language} {part.split}: {num_empty:,} empty annotations are left out")
+
+
+def _recording(top: Path, file: _File) -> Path:
+    """The first recording that is there: of those that the file names, then of those beside it with its name.
+
+    A path leads nowhere if it leaves the corpus.
+    """
+    folder, names = file.path.parent, [*file.media, *(file.path.stem + suffix for suffix in AUDIO)]
+    paths = [Path(os.path.normpath(folder / name.replace("\\", "/"))) for name in names if "\0" not in name]
+    inside = [path for path in paths if path.is_relative_to(os.path.normpath(top)) and path.is_file()]
+    return next((path for path in inside if path.suffix.lower() not in FOREIGN), (inside or paths)[0])
+
+
+def _cut(
+    part: Part, file: _File, spoken: Sequence[tuple[Tier, Annotation]], recording: Path
+) -> Iterator[Record | Unusable]:
+    """A record for each annotation of a file, whose audio is written meanwhile."""
+    try:
+        length_s = duration_s(recording)
+    except AudioError as error:
+        yield from (Unusable(str(file.path), f"audio {error.reason}", str(error)) for _ in spoken)
+        return
+    folder = part.data_dir / part.language / "audio" / part.split / file.name
+    with soundfile.SoundFile(os.fsencode(recording)) as audio:
+        for number, (tier, one) in enumerate(spoken):
+            source = f"{file.path}, tier {tier.name}, {one.start_s}-{one.end_s} s"
+            if one.start_s is None or one.end_s is None:
+                yield Unusable(source, "without times", f"the annotation {one.text!r} has no times")
+            elif not 0 <= one.start_s < one.end_s <= length_s + BEYOND_S:
+                message = f"the annotation is not within its recording, {recording}, of {length_s:.3f} s"
+                yield Unusable(source, "outside the audio", message)
+            else:
+                path = folder / f"{number:05d}.flac"
+                try:
+                    _write(audio, one.start_s, one.end_s, path)
+                except soundfile.LibsndfileError as error:
+                    yield Unusable(source, "audio unreadable", f"{recording} cannot be read ({error.error_string})")
+                else:
+                    yield Record(f"{file.name.as_posix()}-{number:05d}", path, one.text.strip(), tier.speaker, source)
+
+
+def _write(audio: soundfile.SoundFile, start_s: float, end_s: float, path: Path) -> None:
+    first, end = (round(time_s * audio.samplerate) for time_s in (start_s, end_s))
+    audio.seek(min(first, audio.frames))
+    with replacing(path) as temporary:
+        samples = audio.read(end - first, dtype="float32")
+        soundfile.write(temporary, samples, audio.samplerate, format="FLAC", subtype="PCM_16")

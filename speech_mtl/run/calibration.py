@@ -1,0 +1,119 @@
+"""What makes the confidences of words probabilities: found on validation speech, and kept in RUN/calibration.json.
+
+It holds for a language, the weights that recognise and the way they are decoded. With others it is not used.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from typing_extensions import TypedDict
+
+from speech_mtl.datatypes import Calibration, Hypothesis
+from speech_mtl.decoding.confidence import calibrate
+from speech_mtl.decoding.words import words
+from speech_mtl.files import Finite, NotNegative, json_text, read_json, write_text
+from speech_mtl.run.folder import Run
+from speech_mtl.run.made_from import weights_digest
+from speech_mtl.scoring.error_rate import right_words
+from speech_mtl.settings.decoding import DecodingSettings
+
+FEWEST_WORDS = 100
+"""Fewer recognised words tell too little."""
+
+
+class Judged(NamedTuple):
+    """A recognised word: its confidence before calibration, its letters, and whether it is right."""
+
+    confidence: float
+    num_letters: int
+    right: bool
+
+
+class Saved(TypedDict):
+    """The calibration of one language."""
+
+    language: str
+    weights: str
+    decoder: dict[str, Any]
+    num_words: NotNegative
+    slope: Finite
+    length: Finite
+    intercept: Finite
+
+
+def judged(references: Iterable[str | None], hypotheses: Iterable[Hypothesis]) -> list[Judged]:
+    """The words that were recognised where a transcript tells which are right, with confidences not calibrated.
+
+    A word is right if it is one of the hits of the alignment by which errors are counted.
+    """
+    found = []
+    for text, hypothesis in zip(references, hypotheses, strict=True):
+        if text is not None:
+            own = words(replace(hypothesis, calibration=None))
+            right = right_words(text, [word.text for word in own], hypothesis.spaced)
+            found += [Judged(word.confidence, len(word.text), hit) for word, hit in zip(own, right, strict=True)]
+    return found
+
+
+def save_calibrations(run: Run, decoding: DecodingSettings, found: Mapping[str, Sequence[Judged]]) -> list[str]:
+    """Calibrates the languages of which enough words were recognised, and keeps what others of these weights have.
+
+    Returns:
+        The languages with fewer than `FEWEST_WORDS` words, which stay without.
+    """
+    weights, decoder = weights_digest(run), _decoder(decoding)
+    former = [one for one in _saved(run) if one["weights"] == weights]
+    kept = [one for one in former if one["decoder"] != decoder or one["language"] not in found]
+    enough = {language: own for language, own in found.items() if len(own) >= FEWEST_WORDS}
+    new = [_saved_as(language, weights, decoder, own) for language, own in enough.items()]
+    if kept or new:
+        write_text(run.calibration_path, json_text([*kept, *new]))
+    else:
+        run.calibration_path.unlink(missing_ok=True)
+    return [language for language in found if language not in enough]
+
+
+def saved_calibrations(run: Run, decoding: DecodingSettings) -> dict[str, Calibration]:
+    """By language, what was found for these weights and this way of decoding; says so where there is only for others.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    saved = _saved(run)
+    weights, decoder = (weights_digest(run), _decoder(decoding)) if saved else ("", {})
+    found = {
+        one["language"]: Calibration(one["slope"], one["length"], one["intercept"])
+        for one in saved
+        if one["weights"] == weights and one["decoder"] == decoder
+    }
+    if saved and not found:
+        logging.getLogger(__name__).warning(
+            "%s is of other weights or another decoder, and is not used: confidences are not calibrated until "
+            "`speech-mtl evaluate` has recognised the validation set with these",
+            run.calibration_path,
+        )
+    return found
+
+
+def _saved_as(language: str, weights: str, decoder: dict[str, Any], own: Sequence[Judged]) -> Saved:
+    slope, length, intercept = calibrate(*zip(*own, strict=True))
+    return {
+        "language": language,
+        "weights": weights,
+        "decoder": decoder,
+        "num_words": len(own),
+        "slope": slope,
+        "length": length,
+        "intercept": intercept,
+    }
+
+
+def _saved(run: Run) -> list[Saved]:
+    path = run.calibration_path
+    return read_json(path, list[Saved], f"remove {path}, and evaluate the validation set") if path.is_file() else []
+
+
+def _decoder(decoding: DecodingSettings) -> dict[str, Any]:
+    return decoding.model_dump(mode="json")

@@ -1,0 +1,126 @@
+import json
+import logging
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from speech_mtl.datatypes import Calibration, Hypothesis, Token
+from speech_mtl.decoding.words import words
+from speech_mtl.errors import InputError
+from speech_mtl.run.calibration import FEWEST_WORDS, Judged, judged, save_calibrations, saved_calibrations
+from speech_mtl.run.checkpoint import load_recognizer
+from speech_mtl.run.evaluate import evaluate
+from speech_mtl.run.folder import Run
+from speech_mtl.settings.decoding import DecodingSettings
+
+WORDS = [Judged(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
+
+
+class Other(DecodingSettings):
+    """Another way of decoding."""
+
+    number: int = 1
+
+
+@pytest.fixture
+def decoding() -> DecodingSettings:
+    return DecodingSettings.usual()
+
+
+@pytest.fixture
+def run(with_settings: Any) -> Run:
+    return with_settings("calibrated", {})
+
+
+def recognised(text: str, calibration: Calibration | None = None) -> Hypothesis:
+    tokens = tuple(Token(letter, i / 10, (i + 1) / 10, math.log(0.8)) for i, letter in enumerate(text))
+    return Hypothesis("x", "aa", text, -1.0, {}, tokens, calibration=calibration)
+
+
+def test_hits_are_right_and_confidences_are_as_they_were():
+    references = ["ab c d", None, "", "a b"]
+    hypotheses = [recognised(text, Calibration(1.0, 2.0, 3.0)) for text in ("ab x d e", "ab", "ab", "")]
+    found = judged(references, hypotheses)
+    assert [(word.num_letters, word.right) for word in found] == [
+        *((2, True), (1, False), (1, True), (1, False)),
+        (2, False),
+    ]
+    assert [word.confidence for word in found] == pytest.approx([0.8] * 5)
+
+
+def test_characters_are_judged_where_spaces_separate_no_words():
+    hypothesis = replace(recognised("\u4f60\u597d\u5417"), spaced=False)
+    assert [word.right for word in judged(["\u4f60\u597d"], [hypothesis])] == [True, True, False]
+
+
+def test_what_is_saved_is_found_again_for_the_same_weights_and_decoder(run: Run, decoding: DecodingSettings):
+    assert saved_calibrations(run, decoding) == {}
+    assert save_calibrations(run, decoding, {"aa": WORDS, "bb": WORDS[1:]}) == ["bb"]
+    found = saved_calibrations(run, decoding)
+    assert list(found) == ["aa"]
+    (record,) = json.loads(run.calibration_path.read_text(encoding="utf-8"))
+    assert (record["num_words"], record["decoder"]) == (FEWEST_WORDS, {"kind": "greedy"})
+    assert found["aa"] == (record["slope"], record["length"], record["intercept"])
+
+
+def test_other_decoders_and_languages_keep_theirs(
+    run: Run, decoding: DecodingSettings, caplog: pytest.LogCaptureFixture
+):
+    save_calibrations(run, decoding, {"aa": WORDS, "bb": WORDS})
+    before = saved_calibrations(run, decoding)
+    save_calibrations(run, Other(), {"aa": WORDS[::-1]})
+    save_calibrations(run, decoding, {"aa": [*WORDS, *WORDS[:50]]})
+    after = saved_calibrations(run, decoding)
+    assert after["bb"] == before["bb"]
+    assert after["aa"] != before["aa"]
+    assert list(saved_calibrations(run, Other())) == ["aa"]
+    assert not caplog.messages
+
+
+def test_too_few_words_remove_what_was_there(run: Run, decoding: DecodingSettings):
+    save_calibrations(run, decoding, {"aa": WORDS})
+    assert save_calibrations(run, decoding, {"aa": WORDS[1:]}) == ["aa"]
+    assert not run.calibration_path.exists()
+
+
+def test_of_other_weights_or_another_decoder_none_is_used_and_that_is_told(
+    run: Run, decoding: DecodingSettings, caplog: pytest.LogCaptureFixture
+):
+    save_calibrations(run, decoding, {"aa": WORDS})
+    assert saved_calibrations(run, Other()) == {}
+    (run.path / "tokenizers" / "aa.json").write_text("{}", encoding="utf-8")
+    with caplog.at_level(logging.WARNING):
+        assert saved_calibrations(run, decoding) == {}
+    assert len(caplog.messages) == 2
+    assert all("is not used: confidences are not calibrated" in message for message in caplog.messages)
+    save_calibrations(run, Other(), {"bb": WORDS})
+    assert [one["language"] for one in json.loads(run.calibration_path.read_text(encoding="utf-8"))] == ["bb"]
+
+
+def test_a_damaged_file_is_refused(run: Run, decoding: DecodingSettings):
+    run.calibration_path.write_text('[{"language": "aa"}]', encoding="utf-8")
+    with pytest.raises(InputError, match=r"calibration\.json.*missing"):
+        saved_calibrations(run, decoding)
+    with pytest.raises(InputError):
+        load_recognizer(run)
+    assert load_recognizer(run, calibrated=False).calibrations == {}
+
+
+def test_evaluating_the_validation_set_calibrates_what_is_recognised(
+    run: Run, monkeypatch: pytest.MonkeyPatch, speak: Any
+):
+    evaluate(run, ["test"])
+    assert not run.calibration_path.exists()
+    monkeypatch.setattr("speech_mtl.run.calibration.FEWEST_WORDS", 2)
+    evaluate(run, ["dev"])
+    plain, recognizer = load_recognizer(run, calibrated=False), load_recognizer(run)
+    assert recognizer.calibrations.keys() == {"aa", "bb"}
+    (raw,), (hypothesis,) = plain.transcribe([speak("abcd")], "aa"), recognizer.transcribe([speak("abcd")], "aa")
+    assert hypothesis == replace(raw, calibration=recognizer.calibrations["aa"], labels=hypothesis.labels)
+    (before,), (after,) = words(raw), words(hypothesis)
+    expected = recognizer.calibrations["aa"].probability(before.confidence, len(before.text))
+    assert after.confidence == pytest.approx(expected)
+    evaluate(run, ["dev"])
+    assert load_recognizer(run).calibrations == recognizer.calibrations
