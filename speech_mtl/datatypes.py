@@ -128,6 +128,18 @@ class Token(NamedTuple):
     log_probability: float
 
 
+class Alternative(NamedTuple):
+    """Another text that may have been said.
+
+    Attributes:
+        text: In the tokeniser's normalised form.
+        score: As that of a `Hypothesis`.
+    """
+
+    text: str
+    score: float
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """What was recognised in one utterance.
@@ -136,10 +148,12 @@ class Hypothesis:
         id: The utterance's id.
         language: Whose output layer was used.
         text: The recognised text, in the tokeniser's normalised form.
-        score: Mean log-probability per encoder frame.
+        score: Mean log-probability per encoder frame; of beam search, of all paths of the text, weighted by its
+            language model.
         labels: By other target, what its head says: (K,), or (E, K) over frames.
         tokens: What the text is made of.
         spaced: Whether spaces separate the words of the text.
+        alternatives: The next best texts, in order, if any were asked for.
     """
 
     id: str
@@ -149,6 +163,7 @@ class Hypothesis:
     labels: Mapping[str, Array] = field(default_factory=dict)
     tokens: tuple[Token, ...] = ()
     spaced: bool = True
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from speech_mtl.data.examples import Examples, batches, padded_rows
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.sampling import Draw, plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import TRANSCRIPT, Hypothesis, Outputs, Token
+from speech_mtl.datatypes import TRANSCRIPT, Alternative, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
@@ -25,7 +25,7 @@ class Recognizer:
         model: The network.
         tokenizers: By language, in the order of the model's languages.
         sample_rate_hz: Rate of the waveforms.
-        make_decoder: Makes the decoder of a language from its vocabulary and its tag.
+        make_decoder: Makes the decoder of a language from its vocabulary and its tag, when it is first needed.
         tasks: What the model predicts besides transcripts, by name.
     """
 
@@ -41,7 +41,8 @@ class Recognizer:
         self.tokenizers = tokenizers
         self.sample_rate_hz = sample_rate_hz
         self.tasks = dict(tasks or {})
-        self.decoders = {name: make_decoder(own.vocabulary, name) for name, own in tokenizers.items()}
+        self.decoders: dict[str, Decoder] = {}
+        self._make_decoder = make_decoder
         self._forwards: dict[tuple[str, ...], Callable] = {}
         self._min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
         self._frame_step_s = float(np.diff(model.frame_times_s(second))[0])
@@ -78,6 +79,16 @@ class Recognizer:
                 action="name one of these languages, or train a run whose recipe lists yours under languages",
             )
         return found
+
+    def make_decoders(self, languages: Iterable[str]) -> None:
+        """Makes the decoders of languages now; else each is made when it is first needed.
+
+        Raises:
+            InputError: There is no output layer for one, or its decoder cannot be made.
+        """
+        for name in map(self.own_name, languages):
+            if name not in self.decoders:
+                self.decoders[name] = self._make_decoder(self.tokenizers[name].vocabulary, name)
 
     def transcribe(
         self, waveforms: Sequence[np.ndarray], language: str, ids: Sequence[str] | None = None
@@ -152,15 +163,27 @@ class Recognizer:
 
     def _recognize(self, waveforms, num_samples, language, ids, room=0) -> list[Hypothesis]:
         outputs = self._outputs(waveforms, num_samples, language, room)
+        self.make_decoders([language])
         tokenizer, decoder = self.tokenizers[language], self.decoders[language]
         hypotheses = []
         for row, name in enumerate(ids):
             found = decoder.decode(self._tokens_of(outputs, row, language))
-            text = tokenizer.normalize(tokenizer.decode([token.number for token in found.tokens]))
+            text, *others = self._alternatives(found, tokenizer)
             tokens = self._timed(found, tokenizer.vocabulary, int(num_samples[row]))
             labels = self._labels(outputs, row)
-            hypotheses.append(Hypothesis(name, language, text, found.score, labels, tokens, tokenizer.spaced))
+            hypotheses.append(
+                Hypothesis(name, language, *text, labels, tokens, tokenizer.spaced, alternatives=tuple(others))
+            )
         return hypotheses
+
+    @staticmethod
+    def _alternatives(found: Decoded, tokenizer: Tokenizer) -> list[Alternative]:
+        """The best text and the next best, each text once."""
+        scores: dict[str, float] = {}
+        for one in (found, *found.alternatives):
+            text = tokenizer.normalize(tokenizer.decode([token.number for token in one.tokens]))
+            scores.setdefault(text, one.score)
+        return [Alternative(*pair) for pair in scores.items()]
 
     def _timed(self, found: Decoded, vocabulary: Sequence[str], num_samples: int) -> tuple[Token, ...]:
         """Tokens with their times: a frame begins half a step before its middle, and ends half a step after it."""

@@ -22,6 +22,7 @@ from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_decoder, build_model, build_targets
 from speech_mtl.run.folder import NUMBER, Run, newest, of_newest
+from speech_mtl.run.stored_lm import decoder_arguments
 from speech_mtl.run.weights import (
     COPY_AGAIN,
     load_part,
@@ -145,7 +146,8 @@ def load_recognizer(run: Run, decoding: DecodingSettings | None = None) -> Recog
     recipe, tokenizers, labelled = run.recipe(), run.tokenizers(), run.labelled()
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
     Checkpoints(run).load_best(model)
-    decoder = build_decoder(decoding or recipe.decoding)
+    decoding = decoding or recipe.decoding
+    decoder = build_decoder(decoding, decoder_arguments(run, decoding, tokenizers))
     return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
 
 

@@ -58,7 +58,7 @@ def transcribe_files(
     """
     data = run.recipe().data
     recognizer = load_recognizer(run, decoding)
-    recognizer.language_id(language)
+    recognizer.make_decoders([language])
     for path in files:
         try:
             (hypothesis,) = recognizer.transcribe([_read(path, data)], language, ids=[str(path)])
