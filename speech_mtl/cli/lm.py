@@ -16,8 +16,8 @@ def lm(
         list[Path] | None,
         typer.Argument(
             metavar="[TEXT]...",
-            help="Text files in UTF-8, a sentence a line, besides the run's training transcripts. They are normalised as "
-            "these are; sentences of the run's validation and test sets are left out.",
+            help="Text files in UTF-8, a sentence a line, besides the run's training transcripts. They are normalised "
+            "as these are; sentences of the run's validation and test sets are left out.",
         ),
     ] = None,
     order: Annotated[int, typer.Option(min=1, max=6, help="Length of the longest n-grams of words.")] = 3,

@@ -21,8 +21,8 @@ MOST_TOKENS = 50
 class Beam(Decoder):
     """Sums the probabilities of all paths of a text, as far as they are among the best, and weights them by n-grams.
 
-    A hypothesis is a sequence of tokens whose last frame is a blank, or is not; they are merged where they meet, and the
-    `width` best are kept after each frame. Their score is the logarithm of
+    A hypothesis is a sequence of tokens whose last frame is a blank, or is not; they are merged where they meet, and
+    the `width` best are kept after each frame. Their score is the logarithm of
 
         p(tokens | speech) p(text)^lm_weight e^(word_score * number of words + hot words)
 
@@ -30,8 +30,8 @@ class Beam(Decoder):
 
     References: Graves and Jaitly 2014, "Towards end-to-end speech recognition with recurrent neural networks",
     algorithm 1; Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional
-    recurrent DNNs". There a hypothesis has both kinds of last frame; here each has a place of its own in the beam, as in
-    flashlight (Kahn et al. 2022, "Flashlight: enabling innovation in tools for machine learning").
+    recurrent DNNs". There a hypothesis has both kinds of last frame; here each has a place of its own in the beam, as
+    in flashlight (Kahn et al. 2022, "Flashlight: enabling innovation in tools for machine learning").
 
     Args:
         vocabulary: As for `Decoder`.
@@ -117,7 +117,7 @@ class _Prefix(NamedTuple):
 
 
 class _Search:
-    """The beam after some frames: for each hypothesis its prefix, its last token, whether a blank follows, its score."""
+    """The beam after some frames: of each hypothesis its prefix, its last token, whether a blank follows, its score."""
 
     def __init__(self, scorer: Scorer, width: int):
         self.scorer, self.width = scorer, width

@@ -44,7 +44,7 @@ class Decoded(NamedTuple):
 
 
 def decoded_path(path: np.ndarray, log_probabilities: np.ndarray) -> tuple[DecodedToken, ...]:
-    """The tokens of a path, (E,) tokens and blanks: repeats are merged, and blanks removed; (E, V) log-probabilities."""
+    """The tokens of a path, (E,) with blanks: repeats are merged and blanks removed. Log-probabilities are (E, V)."""
     values = np.take_along_axis(log_probabilities, path[:, None], axis=1)[:, 0]
     firsts = np.flatnonzero(np.diff(path, prepend=-1)).tolist()
     lasts = np.flatnonzero(np.diff(path, append=-1)).tolist()

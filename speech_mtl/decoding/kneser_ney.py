@@ -1,9 +1,9 @@
 """Estimates n-gram models from text.
 
-References: Chen and Goodman 1998, "An empirical study of smoothing techniques for language modeling", section 3 (modified
-Kneser-Ney smoothing, interpolated); Heafield et al. 2013, "Scalable modified Kneser-Ney language model estimation",
-section 3, whose `lmplz` gives the same numbers: unigrams are interpolated with a uniform distribution over all symbols
-and the unknown one.
+References: Chen and Goodman 1998, "An empirical study of smoothing techniques for language modeling", section 3
+(modified Kneser-Ney smoothing, interpolated); Heafield et al. 2013, "Scalable modified Kneser-Ney language model
+estimation", section 3, whose `lmplz` gives the same numbers: unigrams are interpolated with a uniform distribution over
+all symbols and the unknown one.
 """
 
 import math
@@ -41,7 +41,8 @@ def estimate(sentences: Iterable[Sequence[str]], order: int) -> NGrams:
             left[gram[:-1]] = left.get(gram[:-1], 0.0) + discounts[min(count, 3)]
         for context in left:
             left[context] /= totals[context]
-        shorter = probabilities[-1] if probabilities else {(): 1 / (len(symbols) + 1)}
+        uniform: dict[Gram, float] = {(): 1 / (len(symbols) + 1)}
+        shorter = probabilities[-1] if probabilities else uniform
         probabilities.append(
             {
                 gram: (count - discounts[min(count, 3)]) / totals[gram[:-1]] + left[gram[:-1]] * shorter[gram[1:]]
@@ -80,7 +81,7 @@ def _adjusted_counts(sentences: Iterable[Sequence[str]], order: int) -> list[Cou
 
 
 def _discounts(counts: Counter[Gram]) -> tuple[float, ...]:
-    """What is taken from the counts of n-grams seen once, twice, and more often (Chen and Goodman, equation 17)."""
+    """What is taken from the counts of n-grams seen once, twice, and more often (Chen and Goodman, equation 26)."""
     seen = Counter(counts.values())
     if not all(seen[k] for k in (1, 2, 3)):
         return FALLBACK

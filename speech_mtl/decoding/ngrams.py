@@ -93,9 +93,10 @@ def read_ngrams(path: Path, action: str) -> NGrams:
     """
     probabilities: list[dict[Gram, float]] = []
     backoffs: dict[Gram, float] = {}
-    where, line = str(path), ""
+    at = (str(path), "")
     try:
-        for where, line in read_lines(path, action):
+        for at in read_lines(path, action):
+            line = at[1]
             fields = line.strip().split("\t")
             if line.startswith("\\") and line.rstrip().endswith("-grams:"):
                 probabilities.append({})
@@ -119,9 +120,9 @@ def read_ngrams(path: Path, action: str) -> NGrams:
             raise ValueError
     except (ValueError, IndexError):
         raise InputError(
-            f"{where}: not an n-gram model as `speech-mtl lm` writes it",
+            f"{at[0]}: not an n-gram model as `speech-mtl lm` writes it",
             expected=f"an ARPA file with {BEGIN}, {END} and {UNKNOWN}, and at most {MOST:,} n-grams of a length",
-            received=line.strip()[:80] or "an empty file",
+            received=at[1].strip()[:80] or "an empty file",
             action=action,
         ) from None
     return NGrams(probabilities, backoffs)

@@ -1,6 +1,6 @@
 """Makes the language model of a run's language, and tunes its weights on the validation set."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.lm_texts import gather
 from speech_mtl.run.stored_lm import (
     LmRecord,
-    decoder_arguments,
     file_digests,
     lm_folder,
     load_lm,
@@ -34,7 +33,7 @@ from speech_mtl.scoring.tables import markdown_table, percent
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import BeamDecoding
 
-START = {"tokens": (0.6, 0.6), "words": (0.9, 1.5), "open": (0.9, 1.5)}
+START = {"tokens": (0.6, 0.6), "words": (0.9, 0.0), "open": (0.6, 0.0)}
 """Weight and score for each word (or token) that tuning begins with, by kind of n-grams."""
 
 STEPS = {"tokens": (0.3, 0.3), "words": (0.3, 1.0), "open": (0.3, 1.0)}
@@ -76,7 +75,11 @@ def make_lm(
     language = _own_name(language, tokenizers)
     tokenizer, folder = tokenizers[language], lm_folder(run, language)
     sentences = gather(run, language, files, tokenizer, screen)
-    models = {"tokens.arpa": estimate((map(symbol, tokenizer.split(text)) for text in sentences.texts), token_order)}
+    models = {
+        "tokens.arpa": estimate(
+            ([symbol(token) for token in tokenizer.split(text)] for text in sentences.texts), token_order
+        )
+    }
     if tokenizer.spaced:
         models["words.arpa"] = estimate((text.split() for text in sentences.texts), word_order)
     (folder / "lm.json").unlink(missing_ok=True)
@@ -131,12 +134,12 @@ def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
 def _searched(lm: str, errors: "_Tuning") -> Iterator[TunedRow]:
     """Coordinate search: the row of each pair of weight and bonus that is tried."""
     seen: dict[tuple[float, float], TunedRow] = {}
-    at, step = START[lm], np.array(STEPS[lm])
-    for step in (step, step / 2):
+    at, steps = START[lm], STEPS[lm]
+    for part in (1.0, 0.5):
         while True:
-            for i, j in product((-1, 0, 1), repeat=2):
-                pair = (round(at[0] + i * step[0], 4), round(at[1] + j * step[1], 4))
-                if abs(i) + abs(j) < 2 and pair[0] >= 0 and pair not in seen:
+            for i, j in product((-part, 0, part), repeat=2):
+                pair = (round(at[0] + i * steps[0], 4), round(at[1] + j * steps[1], 4))
+                if 0 in (i, j) and pair[0] >= 0 and pair not in seen:
                     seen[pair] = errors(lm, *pair)
                     yield seen[pair]
             best = best_row(list(seen.values()), errors.tokenizer.spaced)
@@ -163,11 +166,12 @@ class _Tuning:
         chosen = _chosen(references, recipe.data.sample_rate_hz)
         self.texts = [str(references.texts[i]) for i in chosen]
         self.log_probabilities = [by_id[references.ids[i]] for i in chosen]
-        self.arguments = {**decoder_arguments(run, BeamDecoding(lm="none"), recognizer.tokenizers)(self.language)}
 
     def __call__(self, lm: str, lm_weight: float, word_score: float) -> TunedRow:
-        settings = BeamDecoding.model_validate({"width": WIDTH, "lm": lm, "lm_weight": lm_weight, "word_score": word_score})
-        decoder = build_decoder(settings, lambda _: {**self.arguments, "model": self.model})
+        weights = {"lm": lm, "lm_weight": lm_weight, "word_score": word_score}
+        weights = {"lm": lm, "lm_weight": lm_weight, "word_score": word_score}
+        settings = BeamDecoding.model_validate({"width": WIDTH, **weights})
+        decoder = build_decoder(settings, lambda _: {"model": self.model})
         errors = self.score(decoder(self.tokenizer.vocabulary, self.language))
         return {
             "lm": lm,
@@ -186,20 +190,22 @@ class _Tuning:
         return score(self.texts, texts, spaced=self.tokenizer.spaced)
 
     def table(self, rows: Sequence[TunedRow]) -> str:
-        """All that was tried, with the best of each kind in bold, beside greedy decoding."""
+        """All that was tried, with the best of each kind marked, beside greedy decoding."""
         spaced, greedy = self.tokenizer.spaced, self.score(Greedy(self.tokenizer.vocabulary, self.language))
         best = [best_row([row for row in rows if row["lm"] == lm], spaced) for lm in LM_KINDS]
         first = ["greedy", "", "", percent(greedy.words.rate), percent(greedy.characters.rate)]
         lines = [first, *(_line(row, row in best) for row in rows)]
         heads = ["N-grams", "lm_weight", "word_score", "WER %", "CER %"]
-        about = f"Validation set of {self.language}: {len(self.texts)} utterances. In bold: the fewest errors of a kind."
+        about = (
+            f"Validation set of {self.language}, {len(self.texts)} utterances; `best` has the fewest errors of its kind"
+        )
         return f"{about}\n\n{markdown_table(heads, lines, num_text_columns=1)}"
 
 
 def _line(row: TunedRow, is_best: bool) -> list[str]:
     errors = row["word_errors"] / row["words"], row["character_errors"] / row["characters"]
-    cells = [row["lm"], f"{row['lm_weight']:g}", f"{row['word_score']:g}", *map(percent, errors)]
-    return [f"**{cell}**" for cell in cells] if is_best else cells
+    name = row["lm"] + " (best)" * is_best
+    return [name, f"{row['lm_weight']:g}", f"{row['word_score']:g}", *map(percent, errors)]
 
 
 def _chosen(references: References, sample_rate_hz: int) -> list[int]:

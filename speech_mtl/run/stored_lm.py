@@ -90,7 +90,7 @@ def load_lm(run: Run, language: str, tokenizer: Tokenizer) -> LanguageModel:
         raise InputError(
             f"The language model in {folder} is of another alphabet or language",
             expected=f"{language}, with the {len(own)} tokens of {run.path}",
-            received=f"{record['language']}; only there: {_listed(others - own)}; only in the run: {_listed(own - others)}",
+            received=f"{record['language']}, with {_listed(others - own)} besides, and without {_listed(own - others)}",
             action=action,
         )
     for name, digest in record["files"].items():
