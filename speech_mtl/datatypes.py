@@ -155,6 +155,18 @@ class Calibration(NamedTuple):
         return 1 / (1 + math.exp(-(self.slope * log_odds + self.length * math.log(num_letters) + self.intercept)))
 
 
+class Alternative(NamedTuple):
+    """Another text that the decoder found.
+
+    Attributes:
+        text: In the tokeniser's normalised form.
+        score: As that of a `Hypothesis`.
+    """
+
+    text: str
+    score: float
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """The hypothesis of one utterance.
@@ -163,12 +175,14 @@ class Hypothesis:
         id: The utterance's id.
         language: Whose output layer was used.
         text: The recognised text, in the tokeniser's normalised form.
-        score: Mean log-probability per encoder frame.
+        score: Mean log-probability per encoder frame; of beam search, of all paths of the text, weighted by its
+            language model.
         labels: By other target, the outputs of its head: (K,), or (E, K) over frames.
         tokens: What the text is made of.
         spaced: Whether spaces separate the words of the text.
         duration_s: Length of the recording in seconds; 0 if unknown.
         calibration: What makes the confidences of its words probabilities; None where they are not calibrated.
+        alternatives: The next best texts, in order, if any were asked for.
     """
 
     id: str
@@ -180,6 +194,7 @@ class Hypothesis:
     spaced: bool = True
     duration_s: float = 0.0
     calibration: Calibration | None = None
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from speech_mtl.datatypes import BLANK
+
 
 class DecodedToken(NamedTuple):
     """A token of an utterance.
@@ -32,11 +34,25 @@ class Decoded(NamedTuple):
 
     Attributes:
         tokens: In the order of their frames.
-        score: Mean log-probability per encoder frame; 0 without frames.
+        score: Mean log-probability per encoder frame, weighted by language models if there are any; 0 without frames.
+        alternatives: The next best, in order, if any were asked for.
     """
 
     tokens: tuple[DecodedToken, ...]
     score: float
+    alternatives: tuple["Decoded", ...] = ()
+
+
+def decoded_path(path: np.ndarray, log_probabilities: np.ndarray) -> tuple[DecodedToken, ...]:
+    """The tokens of a path, (E,) with blanks: repeats are merged and blanks removed. Log-probabilities are (E, V)."""
+    values = np.take_along_axis(log_probabilities, path[:, None], axis=1)[:, 0]
+    firsts = np.flatnonzero(np.diff(path, prepend=-1)).tolist()
+    lasts = np.flatnonzero(np.diff(path, append=-1)).tolist()
+    return tuple(
+        DecodedToken(int(path[first]), first, last, float(values[first : last + 1].mean()))
+        for first, last in zip(firsts, lasts, strict=True)
+        if path[first] != BLANK
+    )
 
 
 class Decoder(ABC):

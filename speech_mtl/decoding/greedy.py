@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from speech_mtl.datatypes import BLANK
-from speech_mtl.decoding.decoder import Decoded, DecodedToken, Decoder
+from speech_mtl.decoding.decoder import Decoded, Decoder, decoded_path
 
 
 class Greedy(Decoder):
@@ -14,11 +13,4 @@ class Greedy(Decoder):
 
     def decode(self, log_probabilities: np.ndarray) -> Decoded:
         path, best = log_probabilities.argmax(axis=1), log_probabilities.max(axis=1)
-        firsts = np.flatnonzero(np.diff(path, prepend=-1)).tolist()
-        lasts = np.flatnonzero(np.diff(path, append=-1)).tolist()
-        tokens = tuple(
-            DecodedToken(int(path[first]), first, last, float(best[first : last + 1].mean()))
-            for first, last in zip(firsts, lasts, strict=True)
-            if path[first] != BLANK
-        )
-        return Decoded(tokens, float(best.mean()) if len(best) else 0.0)
+        return Decoded(decoded_path(path, log_probabilities), float(best.mean()) if len(best) else 0.0)

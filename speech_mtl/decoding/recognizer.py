@@ -12,7 +12,7 @@ from speech_mtl.data.examples import Examples, batches, padded_rows
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.sampling import SampledExample, plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import TRANSCRIPT, Calibration, Hypothesis, Outputs, Token
+from speech_mtl.datatypes import TRANSCRIPT, Alternative, Calibration, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
@@ -26,7 +26,7 @@ class Recognizer:
         model: The network.
         tokenizers: By language, in the order of the model's languages.
         sample_rate_hz: Rate of the waveforms.
-        make_decoder: Makes the decoder of a language from its vocabulary and its tag.
+        make_decoder: Makes the decoder of a language from its vocabulary and its tag, when it is first needed.
         tasks: What the model predicts besides transcripts, by name.
         calibrations: Of the confidences of words, by language.
 
@@ -48,7 +48,8 @@ class Recognizer:
         self.sample_rate_hz = sample_rate_hz
         self.tasks = dict(tasks or {})
         self.calibrations = dict(calibrations or {})
-        self.decoders = {name: make_decoder(own.vocabulary, name) for name, own in tokenizers.items()}
+        self.decoders: dict[str, Decoder] = {}
+        self._make_decoder = make_decoder
         self._forwards: dict[tuple[str, ...], Callable] = {}
         self.min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
         self._frame_step_s = float(np.diff(model.frame_times_s(second))[0])
@@ -85,6 +86,16 @@ class Recognizer:
                 action="name one of these languages, or train a run whose recipe lists yours under languages",
             )
         return found
+
+    def make_decoders(self, languages: Iterable[str]) -> None:
+        """Makes the decoders of languages now; else each is made when it is first needed.
+
+        Raises:
+            InputError: There is no output layer for one, or its decoder cannot be made.
+        """
+        for name in map(self.own_name, languages):
+            if name not in self.decoders:
+                self.decoders[name] = self._make_decoder(self.tokenizers[name].vocabulary, name)
 
     def transcribe(
         self,
@@ -180,6 +191,7 @@ class Recognizer:
 
     def _recognize(self, waveforms, num_samples, language, ids, room=0) -> list[Hypothesis]:
         outputs = self._outputs(waveforms, num_samples, language, room)
+        self.make_decoders([language])
         decoder, calibration = self.decoders[language], self.calibrations.get(language)
         hypotheses = []
         for row, name in enumerate(ids):
@@ -191,10 +203,26 @@ class Recognizer:
     def hypothesis(self, name: str, language: str, found: Decoded, num_samples: int) -> Hypothesis:
         """What was found in so many samples, under the id `name`, as text and tokens with their times."""
         tokenizer = self.tokenizers[language]
-        text = tokenizer.normalize(tokenizer.decode([token.number for token in found.tokens]))
-        tokens = self._timed(found, tokenizer.vocabulary, num_samples)
-        duration_s = num_samples / self.sample_rate_hz
-        return Hypothesis(name, language, text, found.score, {}, tokens, tokenizer.spaced, duration_s)
+        (text, score), *others = self._alternatives(found, tokenizer)
+        return Hypothesis(
+            name,
+            language,
+            text,
+            score,
+            tokens=self._timed(found, tokenizer.vocabulary, num_samples),
+            spaced=tokenizer.spaced,
+            duration_s=num_samples / self.sample_rate_hz,
+            alternatives=tuple(others),
+        )
+
+    @staticmethod
+    def _alternatives(found: Decoded, tokenizer: Tokenizer) -> list[Alternative]:
+        """The best text and the next best, each text once."""
+        scores: dict[str, float] = {}
+        for one in (found, *found.alternatives):
+            text = tokenizer.normalize(tokenizer.decode([token.number for token in one.tokens]))
+            scores.setdefault(text, one.score)
+        return [Alternative(*pair) for pair in scores.items()]
 
     def _timed(self, found: Decoded, vocabulary: Sequence[str], num_samples: int) -> tuple[Token, ...]:
         """Tokens with their times: a frame begins half a step before its middle, and ends half a step after it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from speech_mtl.datatypes import Hypothesis, Token
+from speech_mtl.datatypes import Alternative, Hypothesis, Token
 from speech_mtl.decoding.words import Word, words
 from speech_mtl.errors import InputError, cell, require
 
@@ -39,7 +39,10 @@ def tsv(hypotheses: Sequence[Hypothesis], labels: Labels) -> str:
 
 
 def json_lines(hypotheses: Sequence[Hypothesis], labels: Labels) -> str:
-    """A JSON object a line: the text with its score, words and tokens with their times in seconds, and labels."""
+    """A JSON object a line: the text with its score, words and tokens with their times in seconds, and labels.
+
+    Where the next best texts were asked for, these are its alternatives.
+    """
     return _lines(
         _json(
             {
@@ -50,6 +53,7 @@ def json_lines(hypotheses: Sequence[Hypothesis], labels: Labels) -> str:
                 "words": [_record(word) for word in words(one)],
                 "tokens": [_record(token) for token in one.tokens],
                 "labels": dict(own),
+                **({"alternatives": [_record(other) for other in one.alternatives]} if one.alternatives else {}),
             }
         )
         for one, own in zip(hypotheses, labels, strict=True)
@@ -179,7 +183,7 @@ def _json(value: object) -> str:
     return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _record(one: Word | Token) -> dict[str, Any]:
+def _record(one: Word | Token | Alternative) -> dict[str, Any]:
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in one._asdict().items()}
 
 

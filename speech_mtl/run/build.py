@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -161,9 +162,18 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None
     )
 
 
-def build_decoder(settings: DecodingSettings) -> Callable[[Sequence[str], str], Decoder]:
-    """Makes the decoder of a language from its vocabulary and its tag."""
-    return partial(settings.member(), **settings.arguments())
+def build_decoder(
+    settings: DecodingSettings, given: Callable[[str], Mapping[str, Any]] = lambda _: {}
+) -> Callable[[Sequence[str], str], Decoder]:
+    """Makes the decoder of a language from its vocabulary and its tag.
+
+    Args:
+        settings: Of all languages.
+        given: What the decoder of a language takes besides, or in place of some of them, by argument.
+    """
+    return lambda vocabulary, language: settings.member()(
+        vocabulary=vocabulary, language=language, **{**settings.arguments(), **given(language)}
+    )
 
 
 def decoding_with(recipe: Recipe, overrides: Sequence[str]) -> DecodingSettings:

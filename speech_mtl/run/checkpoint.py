@@ -23,6 +23,7 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_decoder, build_model, build_targets
 from speech_mtl.run.calibration import saved_calibrations
 from speech_mtl.run.folder import NUMBER, Run, newest, of_newest
+from speech_mtl.run.stored_lm import decoder_arguments
 from speech_mtl.run.weights import (
     COPY_AGAIN,
     load_part,
@@ -151,7 +152,7 @@ def load_recognizer(run: Run, decoding: DecodingSettings | None = None, calibrat
     Checkpoints(run).load_best(model)
     decoding = decoding or recipe.decoding
     calibrations = saved_calibrations(run, decoding) if calibrated else {}
-    decoder = build_decoder(decoding)
+    decoder = build_decoder(decoding, decoder_arguments(run, decoding, tokenizers))
     return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled, calibrations)
 
 

@@ -148,6 +148,7 @@ def evaluate(
     evaluation = _Evaluation(run, screen, decoding)
     splits = _known(splits)
     languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, languages or evaluation.recipe.languages)))
+    evaluation.recognizer.make_decoders(languages)
     run.evaluated_path.unlink(missing_ok=True)
     for language in languages:
         for split in splits:

@@ -15,6 +15,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import Now, Source, sources, weights_digest
 from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split
+from speech_mtl.run.stored_lm import lm_digests
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.settings.decoding import DecodingSettings
@@ -26,7 +27,7 @@ EVALUATING = ("backend", "data", "decoding", "models", "scoring", "targets")
 
 
 class MadeWith(TypedDict):
-    """Origin of hypotheses: digests of code and weights, and the settings of decoding."""
+    """Origin of hypotheses: digests of code, weights and language models, and the settings of decoding."""
 
     code: str
     weights: str
@@ -85,6 +86,8 @@ def _is_of_today(evaluated: Evaluated, run: Run, recipe: Recipe, wanted: Sequenc
 
 def _made_with(run: Run, decoding: DecodingSettings) -> MadeWith:
     decoder = decoding.model_dump(mode="json")
+    if models := lm_digests(run, decoding, run.recipe().languages):
+        decoder["language_models"] = models
     return {"code": code_digest(EVALUATING), "weights": weights_digest(run), "decoder": decoder}
 
 

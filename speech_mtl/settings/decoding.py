@@ -1,6 +1,12 @@
 """Settings of decoding: how a trained network turns speech into text."""
 
-from speech_mtl.settings.section import Kinds
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from speech_mtl.settings.section import Count, Kinds, Positive, Text, Weight
+
+WordScore = Annotated[float, Field(strict=True, ge=-1000, le=1000)]
 
 
 class DecodingSettings(Kinds):
@@ -8,3 +14,27 @@ class DecodingSettings(Kinds):
 
 
 GreedyDecoding = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")
+
+
+class BeamDecoding(DecodingSettings, kind="beam", makes="decoding.beam:Beam"):
+    """Prefix beam search. N-grams of a language are made and tuned by `speech-mtl lm`."""
+
+    width: Annotated[Count, Field(le=10_000)] = 50
+    """How many hypotheses are kept after each frame."""
+    num_best: Annotated[Count, Field(le=1000)] = 1
+    """How many hypotheses are written, in JSON as alternatives with their scores."""
+    lm: Literal["none", "tokens", "words", "open"] | None = None
+    """N-grams of `tokens`; of `words`, with no others than those of the texts that they were made from; `open`: of
+    words, and others are spelt with n-grams of tokens. None: what made the fewest errors in the validation set."""
+    lm_weight: Weight | None = None
+    """Exponent of the probability that the n-grams give. None: as tuned."""
+    word_score: WordScore | None = None
+    """Added for each word, or each token of lm: tokens, to the logarithm of the probability. None: as tuned."""
+    hot_words: Annotated[tuple[Text, ...], Field(max_length=1000)] = ()
+    """Words and phrases that are to be expected, such as names."""
+    hot_word_score: Positive = 6.0
+    """Added for each of them to the logarithm of the probability."""
+
+    def arguments(self) -> dict[str, Any]:
+        """Its settings, without the n-grams and with hot words that only a run can spell."""
+        return {**super().arguments(), "model": None}

@@ -1,0 +1,227 @@
+"""Makes the language model of a run's language, and tunes its weights on the validation set."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from speech_mtl.data.languages import find_language
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.decoding.decoder import Decoded, Decoder
+from speech_mtl.decoding.greedy import Greedy
+from speech_mtl.decoding.kneser_ney import estimate
+from speech_mtl.decoding.language_model import LM_KINDS, TunedRow, best_row
+from speech_mtl.decoding.scorers import symbol
+from speech_mtl.errors import InputError
+from speech_mtl.files import write_text
+from speech_mtl.run.build import build_decoder
+from speech_mtl.run.checkpoint import load_recognizer
+from speech_mtl.run.evaluate import References, load_references
+from speech_mtl.run.folder import Run
+from speech_mtl.run.lm_texts import gather
+from speech_mtl.run.stored_lm import (
+    LmRecord,
+    file_digests,
+    lm_folder,
+    load_lm,
+    read_record,
+    write_record,
+)
+from speech_mtl.scoring.error_rate import Score, score
+from speech_mtl.scoring.tables import markdown_table, percent
+from speech_mtl.screen import Screen
+from speech_mtl.settings.decoding import BeamDecoding
+
+START = {"tokens": (0.6, 0.6), "words": (0.9, 0.0), "open": (0.6, 0.0)}
+"""Weight and score for each word (or token) that tuning begins with, by kind of n-grams."""
+
+STEPS = {"tokens": (0.3, 0.3), "words": (0.3, 1.0), "open": (0.3, 1.0)}
+"""By how much these are changed at first; by half of it in the end."""
+
+WIDTH = 16
+"""Of the beam while weights are tuned: they hardly depend on it, and the time does."""
+
+LONGEST_S = 1200.0
+"""Of a large validation set, as much is used for tuning."""
+
+
+def make_lm(
+    run: Run,
+    language: str,
+    files: Sequence[Path] = (),
+    word_order: int = 3,
+    token_order: int = 6,
+    screen: Screen | None = None,
+) -> LmRecord:
+    """Makes n-gram models of a language from the run's training transcripts and from text files, and stores them.
+
+    Args:
+        run: The run.
+        language: One of its languages.
+        files: Texts in UTF-8, a sentence a line.
+        word_order: Length of the longest n-grams of words.
+        token_order: Of tokens.
+        screen: Where it is told what is left out.
+
+    Returns:
+        What they were made from.
+
+    Raises:
+        InputError: The run lacks the language, or a text cannot be used.
+    """
+    screen = screen or Screen(quiet=True)
+    tokenizers = run.tokenizers()
+    language = _own_name(language, tokenizers)
+    tokenizer, folder = tokenizers[language], lm_folder(run, language)
+    sentences = gather(run, language, files, tokenizer, screen)
+    models = {
+        "tokens.arpa": estimate(
+            ([symbol(token) for token in tokenizer.split(text)] for text in sentences.texts), token_order
+        )
+    }
+    if tokenizer.spaced:
+        models["words.arpa"] = estimate((text.split() for text in sentences.texts), word_order)
+    (folder / "lm.json").unlink(missing_ok=True)
+    for name, model in models.items():
+        model.save(folder / name)
+    record: LmRecord = {
+        "language": language,
+        "vocabulary": list(tokenizer.vocabulary),
+        "orders": {name.removesuffix(".arpa"): model.order for name, model in models.items()},
+        "texts": sentences.sources,
+        "files": file_digests(folder, models),
+        "tuning": [],
+    }
+    write_record(run, record)
+    return record
+
+
+def _own_name(language: str, tokenizers: dict[str, Tokenizer]) -> str:
+    found = find_language(language, tokenizers)
+    if found is None:
+        raise InputError(
+            f"The run has no language {language!r}",
+            expected="one of " + ", ".join(tokenizers),
+            received=language,
+            action="name one of these languages",
+        )
+    return found
+
+
+def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
+    """Finds weights with which the language model makes few errors in the validation set, and stores them.
+
+    For each kind of n-grams, weight and score for each word are changed in turn, as long as errors become fewer.
+
+    Returns:
+        The table of all that were tried, in Markdown.
+
+    Raises:
+        InputError: There is no language model of the language, or no validation set.
+    """
+    screen = screen or Screen(quiet=True)
+    tuning = _Tuning(run, language, screen)
+    rows: list[TunedRow] = []
+    for lm in LM_KINDS if tuning.tokenizer.spaced else ["tokens"]:
+        rows += list(screen.progress(_searched(lm, tuning), f"Tuning {lm}"))
+    write_record(run, {**read_record(run, tuning.language), "tuning": rows})
+    table = tuning.table(rows)
+    write_text(lm_folder(run, tuning.language) / "tuning.md", table + "\n")
+    return table
+
+
+def _searched(lm: str, errors: "_Tuning") -> Iterator[TunedRow]:
+    """Coordinate search: the row of each pair of weight and bonus that is tried."""
+    seen: dict[tuple[float, float], TunedRow] = {}
+    at, steps = START[lm], STEPS[lm]
+    for part in (1.0, 0.5):
+        while True:
+            for i, j in product((-part, 0, part), repeat=2):
+                pair = (round(at[0] + i * steps[0], 4), round(at[1] + j * steps[1], 4))
+                if 0 in (i, j) and pair[0] >= 0 and pair not in seen:
+                    seen[pair] = errors(lm, *pair)
+                    yield seen[pair]
+            best = best_row(list(seen.values()), errors.tokenizer.spaced)
+            if best is None or (best["lm_weight"], best["word_score"]) == at:
+                break
+            at = (best["lm_weight"], best["word_score"])
+
+
+class _Tuning:
+    """Counts the errors in a validation set, whose log-probabilities are worked out once."""
+
+    def __init__(self, run: Run, language: str, screen: Screen):
+        recognizer = load_recognizer(run)
+        self.language = recognizer.own_name(language)
+        self.tokenizer: Tokenizer = recognizer.tokenizers[self.language]
+        self.model = load_lm(run, self.language, self.tokenizer)
+        recipe = run.recipe()
+        references = load_references(recipe, self.language, "dev", recognizer, screen.progress)
+        recognizer.decoders[self.language] = kept = _Keep(self.tokenizer.vocabulary, self.language)
+        found = recognizer.transcribe_examples(
+            references.examples, references.ids, self.language, recipe.data.batch_s, recipe.data.num_threads
+        )
+        by_id = {one.id: kept.found[i] for i, one in enumerate(screen.progress(found, "Validation set"))}
+        chosen = _chosen(references, recipe.data.sample_rate_hz)
+        self.texts = [str(references.texts[i]) for i in chosen]
+        self.log_probabilities = [by_id[references.ids[i]] for i in chosen]
+
+    def __call__(self, lm: str, lm_weight: float, word_score: float) -> TunedRow:
+        weights = {"lm": lm, "lm_weight": lm_weight, "word_score": word_score}
+        weights = {"lm": lm, "lm_weight": lm_weight, "word_score": word_score}
+        settings = BeamDecoding.model_validate({"width": WIDTH, **weights})
+        decoder = build_decoder(settings, lambda _: {"model": self.model})
+        errors = self.score(decoder(self.tokenizer.vocabulary, self.language))
+        return {
+            "lm": lm,
+            "lm_weight": lm_weight,
+            "word_score": word_score,
+            "word_errors": errors.words.num_errors,
+            "words": errors.words.num_reference,
+            "character_errors": errors.characters.num_errors,
+            "characters": errors.characters.num_reference,
+        }
+
+    def score(self, decoder: Decoder) -> Score:
+        """The errors of a decoder."""
+        numbers = ([token.number for token in decoder.decode(one).tokens] for one in self.log_probabilities)
+        texts = [self.tokenizer.normalize(self.tokenizer.decode(own)) for own in numbers]
+        return score(self.texts, texts, spaced=self.tokenizer.spaced)
+
+    def table(self, rows: Sequence[TunedRow]) -> str:
+        """All that was tried, with the best of each kind marked, beside greedy decoding."""
+        spaced, greedy = self.tokenizer.spaced, self.score(Greedy(self.tokenizer.vocabulary, self.language))
+        best = [best_row([row for row in rows if row["lm"] == lm], spaced) for lm in LM_KINDS]
+        first = ["greedy", "", "", percent(greedy.words.rate), percent(greedy.characters.rate)]
+        lines = [first, *(_line(row, row in best) for row in rows)]
+        heads = ["N-grams", "lm_weight", "word_score", "WER %", "CER %"]
+        about = (
+            f"Validation set of {self.language}, {len(self.texts)} utterances; `best` has the fewest errors of its kind"
+        )
+        return f"{about}\n\n{markdown_table(heads, lines, num_text_columns=1)}"
+
+
+def _line(row: TunedRow, is_best: bool) -> list[str]:
+    errors = row["word_errors"] / row["words"], row["character_errors"] / row["characters"]
+    name = row["lm"] + " (best)" * is_best
+    return [name, f"{row['lm_weight']:g}", f"{row['word_score']:g}", *map(percent, errors)]
+
+
+def _chosen(references: References, sample_rate_hz: int) -> list[int]:
+    """The utterances with a transcript; of many, some that are spread over the set."""
+    known = [i for i, text in enumerate(references.texts) if text]
+    total_s = references.examples.num_samples[known].sum() / sample_rate_hz
+    return known[:: max(1, round(total_s / LONGEST_S))]
+
+
+class _Keep(Decoder):
+    """Keeps log-probabilities in place of decoding them."""
+
+    def __init__(self, vocabulary: Sequence[str], language: str):
+        super().__init__(vocabulary, language)
+        self.found: list[np.ndarray] = []
+
+    def decode(self, log_probabilities: np.ndarray) -> Decoded:
+        self.found.append(np.array(log_probabilities))
+        return Decoded((), 0.0)

@@ -1,0 +1,157 @@
+"""The n-gram models that a run holds for its languages.
+
+RUN/lm/LANGUAGE/tokens.arpa     n-grams of tokens
+RUN/lm/LANGUAGE/words.arpa      of words, where spaces separate them
+RUN/lm/LANGUAGE/lm.json         written last: what they were made from, their digests, and the weights that were tried
+RUN/lm/LANGUAGE/tuning.md       these as a table
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.decoding.language_model import LanguageModel, TunedRow
+from speech_mtl.decoding.ngrams import read_ngrams
+from speech_mtl.errors import InputError
+from speech_mtl.files import NotNegative, json_text, read_json, write_text
+from speech_mtl.run.folder import Run
+from speech_mtl.settings.decoding import BeamDecoding, DecodingSettings
+
+
+class TextSource(TypedDict):
+    """A text that n-grams were made from, by sentences, those left out included."""
+
+    name: str
+    sha256: str
+    """Of the sentences that were used, a line each."""
+    used: NotNegative
+    repeated: NotNegative
+    """They were in this text or one before already; each counts once."""
+    held_out: NotNegative
+    """They hold a sentence of the validation or test set."""
+    not_spelt: NotNegative
+    """They have letters that the tokeniser lacks."""
+    empty: NotNegative
+    """Normalisation leaves nothing of them."""
+
+
+class LmRecord(TypedDict):
+    """The content of `lm.json`."""
+
+    language: str
+    vocabulary: list[str]
+    orders: dict[str, NotNegative]
+    texts: list[TextSource]
+    files: dict[str, str]
+    tuning: list[TunedRow]
+
+
+def lm_folder(run: Run, language: str) -> Path:
+    """Where the n-gram models of a language lie."""
+    return run.path / "lm" / language
+
+
+def write_record(run: Run, record: LmRecord) -> None:
+    """Writes what is known of the n-gram models of a language, when these are written."""
+    write_text(lm_folder(run, record["language"]) / "lm.json", json_text(record))
+
+
+def read_record(run: Run, language: str) -> LmRecord:
+    """What `write_record` wrote.
+
+    Raises:
+        InputError: There are no n-grams of the language, or the file is damaged.
+    """
+    path = lm_folder(run, language) / "lm.json"
+    if not path.is_file():
+        raise InputError(
+            f"There is no language model of {language} in {run.path}",
+            expected=str(path),
+            received="no such file",
+            action=f"run `speech-mtl lm {run.path} --language {language}`, or set decoding.lm=none",
+        )
+    return read_json(path, LmRecord, _again(run, language))
+
+
+def load_lm(run: Run, language: str, tokenizer: Tokenizer) -> LanguageModel:
+    """Reads the n-gram models of a language.
+
+    Raises:
+        InputError: There are none, or they are damaged, or of another alphabet.
+    """
+    record, folder = read_record(run, language), lm_folder(run, language)
+    action = _again(run, language)
+    own, others = set(tokenizer.vocabulary), set(record["vocabulary"])
+    if record["language"] != language or own != others:
+        raise InputError(
+            f"The language model in {folder} is of another alphabet or language",
+            expected=f"{language}, with the {len(own)} tokens of {run.path}",
+            received=f"{record['language']}, with {_listed(others - own)} besides, and without {_listed(own - others)}",
+            action=action,
+        )
+    for name, digest in record["files"].items():
+        if not (folder / name).is_file() or _digest(folder / name) != digest:
+            raise InputError(
+                f"{folder / name} is not as it was written",
+                expected="the file that lm.json beside it names, unchanged",
+                received="another file" if (folder / name).is_file() else "no such file",
+                action=action,
+            )
+    words = read_ngrams(folder / "words.arpa", action) if "words.arpa" in record["files"] else None
+    spellings = {word: tuple(tokenizer.encode(word)) for word in words.symbols} if words else {}
+    tokens = read_ngrams(folder / "tokens.arpa", action)
+    return LanguageModel(str(folder), tokens, words, spellings, record["tuning"], tokenizer.spaced)
+
+
+def decoder_arguments(
+    run: Run, decoding: DecodingSettings, tokenizers: Mapping[str, Tokenizer]
+) -> Callable[[str], dict[str, Any]]:
+    """What the decoder of a language takes from a run besides settings: n-grams, and how hot words are spelt."""
+
+    def of(language: str) -> dict[str, Any]:
+        if not isinstance(decoding, BeamDecoding):
+            return {}
+        tokenizer = tokenizers[language]
+        hot = {word: tokenizer.encode(word) for word in decoding.hot_words}
+        if empty := [word for word, tokens in hot.items() if not tokens]:
+            raise InputError(
+                "A hot word has no letters",
+                expected="words and phrases in decoding.hot_words",
+                received=repr(empty[0]),
+                action="leave it out",
+            )
+        model = None if decoding.lm == "none" else load_lm(run, language, tokenizer)
+        return {"model": model, "hot_words": list(hot.values())}
+
+    return of
+
+
+def lm_digests(run: Run, decoding: DecodingSettings, languages: Iterable[str]) -> dict[str, str]:
+    """Digests of the language models that a way to decode rests on, their tuned weights included, by language."""
+    if not isinstance(decoding, BeamDecoding) or decoding.lm == "none":
+        return {}
+    paths = {language: lm_folder(run, language) / "lm.json" for language in languages}
+    return {language: _digest(path) for language, path in paths.items() if path.is_file()}
+
+
+def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files in a folder, by name."""
+    return {name: _digest(folder / name) for name in names}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _again(run: Run, language: str) -> str:
+    return f"make it again: `speech-mtl lm {run.path} --language {language}`"
+
+
+def _listed(tokens: Iterable[str]) -> str:
+    found = sorted(tokens)
+    return " ".join(map(repr, found[:20])) + (" ..." if len(found) > 20 else "") or "none"
