@@ -125,6 +125,24 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return _backend().ctc_loss(logits, num_frames, tokens, num_tokens)
 
 
+def exporter() -> ModuleType:
+    """The module that writes networks in the formats of other programs; see `tensorflow_export`.
+
+    Raises:
+        InputError: The backend at hand cannot. Weights are the same under every backend, so another one can.
+    """
+    import keras
+
+    if (name := keras.backend.backend()) != "tensorflow":
+        raise InputError(
+            f"The Keras backend {name} writes no other formats",
+            expected="the backend tensorflow, whatever the run was trained with",
+            received=f"KERAS_BACKEND={name}",
+            action="unset KERAS_BACKEND; if need be, pip install 'speech-mtl[tensorflow]'",
+        )
+    return import_module("speech_mtl.backend.tensorflow_export")
+
+
 def uses_xla() -> bool:
     """Whether XLA compiles: anew for each shape of its inputs, and with convolutions of its own."""
     return _backend().USES_XLA

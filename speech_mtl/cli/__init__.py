@@ -9,6 +9,7 @@ import typer
 
 from speech_mtl import __version__
 from speech_mtl.cli.console import run
+from speech_mtl.cli.export import export
 from speech_mtl.cli.settings import list_settings
 from speech_mtl.cli.studies import TRANSFER, compare, predict, report, tune
 from speech_mtl.cli.training import finetune, train
@@ -59,7 +60,7 @@ def welcome(
         Console(highlight=False, soft_wrap=True).print(WELCOME)
 
 
-for command in (train, finetune, evaluate, forgetting, transcribe, compare):
+for command in (train, finetune, evaluate, forgetting, transcribe, export, compare):
     app.command()(command)
 app.command("transfer", help=TRANSFER)(compare)
 for command in (tune, report, predict):

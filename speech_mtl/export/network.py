@@ -1,0 +1,84 @@
+"""What is exported: a trained network for one language, as a function of waveforms alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from speech_mtl import __version__
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.models.multitask import MultilingualModel
+
+TOLERANCE = 2e-3
+"""By how much log-probabilities of an exported network differ from the original's, at most; int8 weights excepted."""
+
+
+@dataclass(frozen=True)
+class LanguageNetwork:
+    """Features, encoder and the output layer of one language.
+
+    What other languages have for themselves is taken out of the model, which recognises no other afterwards.
+
+    Attributes:
+        model: The trained network.
+        tokenizer: Of the language.
+        sample_rate_hz: Rate of the waveforms.
+    """
+
+    model: MultilingualModel
+    tokenizer: Tokenizer
+    sample_rate_hz: int
+
+    def __post_init__(self):
+        self.model.encoder.keep_only(self.tokenizer.language)
+
+    def log_probabilities(self, waveforms, num_samples, energies: Callable[[Any], Any] | None = None):
+        """(B, S) waveforms and (B,) true lengths -> (B, E, V) log-probabilities of tokens, (B,) true frames.
+
+        Args:
+            waveforms: In [-1, 1].
+            num_samples: int32.
+            energies: Computes what `MelFeatures.energies` does; that itself if None.
+        """
+        model, language = self.model, self.tokenizer.language
+        taps = model.taps((language,), (TRANSCRIPT,))
+        language_ids = ops.full_like(num_samples, model.languages.index(language))
+        found = (energies or model.features.energies)(waveforms)
+        features, num_frames = model.features.of_energies(found, num_samples)
+        frames, num_frames = model.encoder(features, num_frames, language_ids, taps=taps)
+        heads: Any = model.heads[TRANSCRIPT]
+        return ops.log_softmax(heads.of_one(frames, language), axis=-1), num_frames
+
+    @property
+    def frame_step_s(self) -> float:
+        """Seconds from one encoder frame to the next."""
+        return self.model.encoder.frame_centres[1] * self.model.features.hop / self.sample_rate_hz
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All weights of the network."""
+        return self.model.variables
+
+    def metadata(self) -> dict[str, Any]:
+        """What a program needs to know to use the network and cannot tell from it."""
+        model = self.model
+        first, step = model.encoder.frame_centres
+        half_s = step * model.features.hop / self.sample_rate_hz / 2
+        return {
+            "speech_mtl": __version__,
+            "language": self.tokenizer.language,
+            "sample_rate_hz": self.sample_rate_hz,
+            "vocab_size": len(self.tokenizer),
+            "frame_step_s": self.frame_step_s,
+            "first_frame_start_s": float(np.maximum(model.features.frame_time_s(first) - half_s, 0.0)),
+            "min_samples": next(n for n in range(10**6) if model.num_encoder_frames(n) > 0),
+        }
+
+    def tokens(self) -> str:
+        """The vocabulary as icefall, WeNet and sherpa-onnx have it: a token and its number a line, `▁` for a space."""
+        names = ["<blk>", *(token.replace(" ", "▁") for token in self.tokenizer.vocabulary[1:])]
+        return "".join(f"{name} {number}\n" for number, name in enumerate(names))
