@@ -47,7 +47,7 @@ def load_backend() -> None:
     if find_spec(backend) is None:
         raise require(backend, extra=backend, purpose=f"The Keras backend {backend}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_back(), _plain_keras():
+    with held_back(), _plain_keras():
         import keras
 
         keras.config.disable_traceback_filtering()
@@ -189,7 +189,7 @@ def _plain_keras() -> Iterator[None]:
 
 
 @contextmanager
-def _held_back() -> Iterator[None]:
+def held_back() -> Iterator[None]:
     """Sends file descriptor 2 to a file while the block runs, and shows that file if the block raises."""
     sys.stderr.flush()
     terminal = os.dup(2)

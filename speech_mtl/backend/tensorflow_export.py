@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from speech_mtl.backend import held_back
 from speech_mtl.backend.step import Variable
 
 Function = Callable[..., Any]
@@ -77,10 +78,12 @@ def litert_bytes(function: Function, inputs: Shapes, int8: bool) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if int8:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    try:
-        return converter.convert()
-    except ConverterError as error:
-        raise ValueError(str(error)) from None
+    with held_back():  # it writes its whole graph there, and warns of itself
+        try:
+            return converter.convert()
+        except ConverterError as error:
+            refused = str(error)
+    raise ValueError(refused)
 
 
 def _specs(inputs: Shapes) -> list[tf.TensorSpec]:

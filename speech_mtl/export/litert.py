@@ -8,6 +8,7 @@ from keras import ops
 
 from speech_mtl.backend import exporter
 from speech_mtl.errors import InputError, require
+from speech_mtl.export.fourier import power_by_convolution
 from speech_mtl.export.network import LanguageNetwork
 
 NAME = "model.tflite"
@@ -19,17 +20,18 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
     Raises:
         InputError: The encoder has operations that LiteRT has not.
     """
-    features = network.model.features
+    features = network.features
+    knows_length = features.fft_size & (features.fft_size - 1) == 0  # its own transform is for powers of 2
 
     def outputs(waveforms):
-        num_samples = ops.shape(waveforms)[1:]
-        # What is no constant stays in float32: in 8 bits the energies would lose most of what is quiet.
-        filters = ops.where(ops.cast(num_samples, "int32") > 0, features.filters, np.float32(0))
-        real, imaginary = ops.stft(
-            waveforms, features.window, features.hop, features.fft_size, window="hann", center=False
-        )
-        energies = ops.matmul(real * real + imaginary * imaginary, filters)
-        return network.log_probabilities(waveforms, ops.cast(num_samples, "int32"), lambda _: energies)[0]
+        num_samples = ops.cast(ops.shape(waveforms)[1:], "int32")
+
+        def kept(constant):
+            """The same as no constant, which is not stored in 8 bits: energies would lose all that is quiet."""
+            return ops.where(num_samples > 0, constant, np.float32(0))
+
+        power = features.power(waveforms) if knows_length else power_by_convolution(features, waveforms, kept)
+        return network.log_probabilities(power, kept(features.filters), num_samples)[0]
 
     try:
         content = exporter().litert_bytes(outputs, (("waveforms", (1, None), "float32"),), int8)

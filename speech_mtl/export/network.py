@@ -1,6 +1,5 @@
 """What is exported: a trained network for one language, as a function of waveforms alone."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from keras import ops
 from speech_mtl import __version__
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.models.features import MelFeatures
 from speech_mtl.models.multitask import MultilingualModel
 
 TOLERANCE = 2e-3
@@ -36,19 +36,28 @@ class LanguageNetwork:
     def __post_init__(self):
         self.model.encoder.keep_only(self.tokenizer.language)
 
-    def log_probabilities(self, waveforms, num_samples, energies: Callable[[Any], Any] | None = None):
-        """(B, S) waveforms and (B,) true lengths -> (B, E, V) log-probabilities of tokens, (B,) true frames.
+    @property
+    def features(self) -> MelFeatures:
+        """What makes features of waveforms."""
+        return self.model.features
+
+    def log_probabilities(self, power, filters, num_samples):
+        """Log-probabilities of tokens.
+
+        Power and filters come from the caller, as not every format can compute or keep them as we do.
 
         Args:
-            waveforms: In [-1, 1].
-            num_samples: int32.
-            energies: Computes what `MelFeatures.energies` does; that itself if None.
+            power: (B, T, bins) as of `MelFeatures.power`.
+            filters: (bins, F) as of `MelFeatures.filters`.
+            num_samples: (B,) int32, true lengths of the waveforms.
+
+        Returns:
+            (B, E, V) log-probabilities, and (B,) true numbers of frames.
         """
         model, language = self.model, self.tokenizer.language
         taps = model.taps((language,), (TRANSCRIPT,))
         language_ids = ops.full_like(num_samples, model.languages.index(language))
-        found = (energies or model.features.energies)(waveforms)
-        features, num_frames = model.features.of_energies(found, num_samples)
+        features, num_frames = model.features.of_energies(ops.matmul(power, filters), num_samples)
         frames, num_frames = model.encoder(features, num_frames, language_ids, taps=taps)
         heads: Any = model.heads[TRANSCRIPT]
         return ops.log_softmax(heads.of_one(frames, language), axis=-1), num_frames

@@ -11,8 +11,8 @@ from keras import ops
 
 from speech_mtl.backend import exporter
 from speech_mtl.errors import require
+from speech_mtl.export.fourier import power_by_convolution
 from speech_mtl.export.network import LanguageNetwork
-from speech_mtl.models.features import MelFeatures
 
 OPSET = 17
 
@@ -41,7 +41,7 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
     if not int8:
         onnx.save(model, folder / "model.onnx")
         return folder / "model.onnx"
-    path, filters = folder / "model.int8.onnx", network.model.features.filters.shape
+    path, filters = folder / "model.int8.onnx", network.features.filters.shape
     constants = {one.name: tuple(one.dims) for one in model.graph.initializer}
     features = [node.name for node in model.graph.node if any(constants.get(name) == filters for name in node.input)]
     logging.disable(logging.WARNING)  # advice to other callers
@@ -74,8 +74,8 @@ def _outputs(network: LanguageNetwork, waveforms, num_samples):
     whole = ops.zeros_like(waveforms[:, 0], dtype="int64") + ops.cast(ops.shape(waveforms)[1], "int64")
     num_samples = ops.where(num_samples < 0, whole, num_samples)
     waveforms, is_sherpa = _original_level(waveforms)
-    energies = partial(energies_by_convolution, network.model.features)
-    found, num_frames = network.log_probabilities(waveforms, ops.cast(num_samples, "int32"), energies)
+    power = power_by_convolution(network.features, waveforms)
+    found, num_frames = network.log_probabilities(power, network.features.filters, ops.cast(num_samples, "int32"))
     times = ops.where(is_sherpa, max(1, round(network.frame_step_s / SHERPA_FRAME_S)), 1)
     # CTC takes equal frames in a row for one: the text stays the same, and the times of sherpa-onnx become right.
     found = ops.take(found, ops.arange(ops.shape(found)[1] * times) // times, axis=1)
@@ -97,21 +97,6 @@ def _original_level(waveforms):
     is_normalized = power > NORMALIZED_FROM
     root = ops.sqrt(EPSILON / ops.maximum(1.0 - power, 1e-7))
     return waveforms * ops.cast(ops.where(is_normalized, root, 1.0), "float32"), ops.any(is_normalized)
-
-
-def energies_by_convolution(features: MelFeatures, waveforms) -> Any:
-    """`MelFeatures.energies`, with the Fourier transform as a convolution: ONNX runtimes are slow at their own."""
-    samples, bins = np.arange(features.window), np.arange(features.fft_size // 2 + 1)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * samples / features.window)
-    # Only the power is used, so it does not matter where in the transform's length the window lies.
-    angles = 2 * np.pi * samples[:, None] * bins / features.fft_size
-    waves = hann[:, None] * np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
-    start = (features.fft_size - features.window) // 2
-    end = start + features.window - features.fft_size
-    inside = waveforms[:, start : end or None, None]
-    parts = ops.conv(inside, waves[:, None].astype("float32"), strides=features.hop)
-    real, imaginary = ops.split(parts, 2, axis=-1)
-    return ops.matmul(real * real + imaginary * imaginary, features.filters)
 
 
 def _name(graph: Any, num_tokens: int) -> None:

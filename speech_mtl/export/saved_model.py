@@ -28,7 +28,8 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
         )
 
     def outputs(waveforms, num_samples):
-        log_probs, num_frames = network.log_probabilities(waveforms, num_samples)
+        features = network.features
+        log_probs, num_frames = network.log_probabilities(features.power(waveforms), features.filters, num_samples)
         return {"log_probs": log_probs, "num_frames": num_frames}
 
     exporter().save_model(outputs, INPUTS, network.variables, folder / NAME)

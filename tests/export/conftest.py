@@ -29,8 +29,8 @@ def exporting() -> None:
 def make_network(tiny_recipe: Recipe) -> Callable[..., LanguageNetwork]:
     """`make_network(kind, changes, language)`: an encoder of a kind with random weights, for one of two languages."""
 
-    def make(kind: str = "conformer", changes: Mapping[str, Any] = {}, language: str = "bb") -> LanguageNetwork:  # noqa: B006
-        given = {"features": {**feature_settings(kind)}, "encoder": encoder_settings(kind, num_layers=2)}
+    def make(kind: str = "conformer", changes: Mapping[str, Any] = {}, language: str = "bb") -> LanguageNetwork:
+        given = {"features": {**feature_settings(kind)}, "encoder": encoder_settings(kind)}
         recipe = tiny_recipe.overridden({**given, **changes})
         model = model_of(recipe, LANGUAGES)
         generator = np.random.default_rng(0)

@@ -28,12 +28,10 @@ def test_outputs_equal_those_of_the_network(form: str, make_network: Callable, n
 def test_weights_of_8_bits_are_near_or_refused(form: str, make_network: Callable, noises: list, tmp_path: Path):
     network = make_network(changes={"encoder.dim": 64})
     expected = original(network.model, noises[0], "bb")
-    try:
-        path = FORMATS[form].write(network, tmp_path, True)
-    except InputError as error:
-        assert "--int8" in error.action
+    if form == "savedmodel":
+        with pytest.raises(InputError, match="has no weights of 8 bits"):
+            FORMATS[form].write(network, tmp_path, True)
         return
+    FORMATS[form].write(network, tmp_path, True)
     found = FORMATS[form].read(tmp_path)(noises[0])
     assert TOLERANCE < np.abs(found - expected).max() < 0.3
-    whole = FORMATS[form].write(network, tmp_path / "..", False)
-    assert path.stat().st_size < 0.85 * whole.stat().st_size
