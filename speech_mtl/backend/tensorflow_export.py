@@ -19,7 +19,7 @@ Shapes = Sequence[tuple[str, Sequence[int | None], str]]
 
 def save_model(function: Function, inputs: Shapes, variables: Sequence[Variable], folder: Path) -> None:
     """Writes a SavedModel; `function` gives outputs by name."""
-    module = tf.Module()
+    module: Any = tf.Module()
     module.weights = [variable.value for variable in variables]
     module.serve = tf.function(function, input_signature=_specs(inputs))
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
@@ -45,7 +45,7 @@ def onnx_graph(function: Function, inputs: Shapes, opset: int) -> Any:
     def erfc(context, node, _name, _arguments):
         """1 - erf, which ONNX has."""
         (before,), name = node.input, node.name
-        one = context.make_const(f"{name}/one", np.float32([1.0]))
+        one = context.make_const(f"{name}/one", np.array([1.0], "float32"))
         erf = context.make_node("Erf", [before])
         context.remove_node(name)
         context.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, name=name)

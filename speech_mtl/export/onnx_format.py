@@ -66,6 +66,7 @@ def read(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
     path = next(iter(sorted(folder.glob("model*.onnx"))))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    options.log_severity_level = 3  # it warns of the input that has a value already
     session = onnxruntime.InferenceSession(path, options)
     return lambda waveform: np.asarray(session.run(["log_probs"], {"waveforms": waveform[None]})[0])[0]
 

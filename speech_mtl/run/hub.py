@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from speech_mtl.errors import InputError, require
 
@@ -45,9 +46,10 @@ def _reached(name: str) -> Iterator[ModuleType]:
         from huggingface_hub.errors import HfHubHTTPError
     except ImportError:
         raise require("huggingface-hub", extra="export", purpose="A Hugging Face repository") from None
+    unreachable: Any = HfHubHTTPError.__bases__  # among them what its library for HTTP raises, whichever that is
     try:
         yield huggingface_hub
-    except (*HfHubHTTPError.__bases__, OSError, ValueError) as error:  # the first: the network cannot be reached
+    except (*unreachable, OSError, ValueError) as error:
         raise InputError(
             f"The Hugging Face repository {name} cannot be used",
             expected="USER/NAME that you may read, or, to push, write to",
