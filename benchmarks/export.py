@@ -9,7 +9,7 @@ import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -19,8 +19,10 @@ from benchmarks.provenance import ROOT, Table, provenance, report
 from benchmarks.stopwatch import Stopwatch
 from speech_mtl.run.provenance import versions
 
-ORIGINAL, SHERPA = "original", "sherpa-onnx"
-ROUNDS, ROUND_S = 7, 60.0
+if TYPE_CHECKING:
+    from speech_mtl.run.folder import Run
+
+ROUNDS, ROUND_S = 7, 20.0
 PACKAGES = ("onnx", "onnxruntime", "tf2onnx", "ai-edge-litert", "sherpa-onnx")
 
 
@@ -28,14 +30,12 @@ class Contestant(NamedTuple):
     """A network in some program.
 
     Attributes:
-        size: Bytes.
-        log_probs: (S,) waveform -> (E, V); None for a program that gives texts alone.
-        text: (S,) waveform -> text.
+        run: (S,) waveform -> log-probabilities (E, V), or a text.
+        size: Bytes; 0 for a program on the file of another contestant.
     """
 
-    size: int
-    log_probs: Callable[[np.ndarray], np.ndarray] | None
-    text: Callable[[np.ndarray], str]
+    run: Callable[[np.ndarray], Any]
+    size: int = 0
 
 
 def main() -> None:
@@ -56,18 +56,16 @@ def main() -> None:
 
 
 ABOUT = """\
-Each utterance by itself, greedy decoding. Human speech, one speaker a language, who is in training, too. Largest
-difference: of log-probabilities, over the test set and three seconds of noise. Processor time: as a multiple of the
-original's, median over interleaved rounds (min-max), without decoding, which sherpa-onnx's has in it. sherpa-onnx is the
-unmodified wheel on the folder of the row above it; its texts that are others are counted, too."""
+Each utterance by itself, greedy decoding. Human speech, one speaker a language, who is in training, too. Processor
+time: as a multiple of the original's, median over interleaved rounds (min-max), without decoding, which sherpa-
+onnx's has in it. Largest difference: of log-probabilities, over the test set and three seconds of noise. Other
+texts: utterances whose text is not the original's. sherpa-onnx is the unmodified wheel on the file of the row above
+it."""
 
 
 def _measured(path: str, language: str) -> dict:
     from speech_mtl.data.audio import read_audio
-    from speech_mtl.errors import InputError
-    from speech_mtl.export.formats import FORMATS
     from speech_mtl.run.checkpoint import load_recognizer
-    from speech_mtl.run.export import export
     from speech_mtl.run.folder import Run
     from speech_mtl.run.speech import open_split
     from speech_mtl.scoring.error_rate import score
@@ -80,42 +78,51 @@ def _measured(path: str, language: str) -> dict:
     waveforms = [read_audio(one.audio, recipe.data.sample_rate_hz) for one in utterances]
     noise = np.random.default_rng(0).normal(0, 0.1, 3 * recipe.data.sample_rate_hz).astype("float32")
 
-    def contestant(size: int, log_probs: Callable[[np.ndarray], np.ndarray]) -> Contestant:
-        def text(waveform: np.ndarray) -> str:
-            tokens = decoder.decode(log_probs(waveform)).tokens
-            return tokenizer.normalize(tokenizer.decode([token.number for token in tokens]))
-
-        return Contestant(size, log_probs, text)
-
     def original(waveform: np.ndarray) -> np.ndarray:
         return recognizer.log_probabilities([waveform], language)[0]
 
-    contestants = {ORIGINAL: contestant(_size(run.best_folder()), original)}
+    def text(found: Any) -> str:
+        if isinstance(found, str):
+            return tokenizer.normalize(found)
+        return tokenizer.normalize(tokenizer.decode([token.number for token in decoder.decode(found).tokens]))
+
+    expected = [original(waveform) for waveform in (*waveforms, noise)]
+    texts, rows = [text(found) for found in expected[:-1]], []
     with tempfile.TemporaryDirectory() as temporary:
-        for form, int8 in ((form, int8) for form in FORMATS for int8 in (False, True)):
-            name = f"{form} int8" if int8 else form
-            try:
-                written = export(run, Path(temporary) / name, language, form, int8)
-            except InputError:
-                continue
-            contestants[name] = contestant(_size(written), FORMATS[form].read(written.parent))
-            if form == "onnx":
-                contestants[f"{SHERPA} ({name})"] = Contestant(0, None, _sherpa(written, tokenizer.normalize))
+        contestants = {"original": Contestant(original, _size(run.best_folder()))}
+        contestants |= _exported(run, language, Path(temporary))
         ratios = _timed(contestants, waveforms, recipe.data.sample_rate_hz)
-        rows = []
-        expected = [original(waveform) for waveform in (*waveforms, noise)]
-        texts = [contestants[ORIGINAL].text(waveform) for waveform in waveforms]
         for name, one in contestants.items():
-            found = [one.text(waveform) for waveform in waveforms]
-            counted = score(references, found, spaced=tokenizer.spaced)
-            row = {"name": name, "bytes": one.size or None, "cer": counted.characters.rate, "cpu": ratios[name]}
-            row["other_texts"] = sum(a != b for a, b in zip(texts, found, strict=True))
-            if one.log_probs:
-                pairs = zip((*waveforms, noise), expected, strict=True)
-                row["difference"] = max(float(np.abs(one.log_probs(given) - there).max()) for given, there in pairs)
+            found = [one.run(waveform) for waveform in (*waveforms, noise)]
+            hypotheses = [text(own) for own in found[:-1]]
+            row = {"name": name, "bytes": one.size or None, "cpu": ratios[name]}
+            row["cer"] = score(references, hypotheses, spaced=tokenizer.spaced).characters.rate
+            row["other_texts"] = sum(a != b for a, b in zip(texts, hypotheses, strict=True))
+            if one.size:
+                row["difference"] = max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
             rows.append(row)
     seconds = sum(map(len, waveforms)) / recipe.data.sample_rate_hz
     return {"run": path, "language": language, "utterances": len(waveforms), "audio_s": round(seconds, 1), "rows": rows}
+
+
+def _exported(run: "Run", language: str, folder: Path) -> dict[str, Contestant]:
+    """The language in every format, with and without weights of 8 bits."""
+    from speech_mtl.errors import InputError
+    from speech_mtl.export.formats import FORMATS
+    from speech_mtl.run.export import export
+
+    found = {}
+    for form, int8 in ((form, int8) for form in FORMATS for int8 in (False, True)):
+        name = f"{form} int8" if int8 else form
+        try:
+            written = export(run, folder / name, language, form, int8)
+        except InputError as error:
+            print(f"{name}: {error.problem}")
+            continue
+        found[name] = Contestant(FORMATS[form].read(written.parent), _size(written))
+        if form == "onnx":
+            found[f"sherpa-onnx on {name}"] = Contestant(_sherpa(written))
+    return found
 
 
 def _timed(contestants: dict[str, Contestant], waveforms: list[np.ndarray], rate: int) -> dict[str, dict]:
@@ -126,19 +133,19 @@ def _timed(contestants: dict[str, Contestant], waveforms: list[np.ndarray], rate
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(ROUNDS + 1):
         for name, one in contestants.items():
-            run, watch = one.log_probs or one.text, Stopwatch()
+            watch = Stopwatch()
             for waveform in some:
-                run(waveform)
+                one.run(waveform)
             seconds[name].append(watch.lap().cpu)
     found = {}
     for name, own in seconds.items():
-        ratios = [a / b for a, b in zip(own[1:], seconds[ORIGINAL][1:], strict=True)]  # the first round warms up
+        ratios = [a / b for a, b in zip(own[1:], seconds["original"][1:], strict=True)]  # the first round warms up
         spread = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
         found[name] = {**spread, "audio_s_per_cpu_s": audio_s / statistics.median(own[1:])}
     return found
 
 
-def _sherpa(model: Path, normalize: Callable[[str], str]) -> Callable[[np.ndarray], str]:
+def _sherpa(model: Path) -> Callable[[np.ndarray], str]:
     import sherpa_onnx
 
     recognizer = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc(
@@ -149,7 +156,7 @@ def _sherpa(model: Path, normalize: Callable[[str], str]) -> Callable[[np.ndarra
         stream = recognizer.create_stream()
         stream.accept_waveform(16_000, waveform)
         recognizer.decode_stream(stream)
-        return normalize(stream.result.text)
+        return stream.result.text
 
     return text
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from speech_mtl import __version__
@@ -13,7 +12,7 @@ from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models.features import MelFeatures
 from speech_mtl.models.multitask import MultilingualModel
 
-TOLERANCE = 2e-3
+TOLERANCE = 1e-3
 """By how much log-probabilities of an exported network differ from the original's, at most; int8 weights excepted."""
 
 
@@ -74,17 +73,15 @@ class LanguageNetwork:
 
     def metadata(self) -> dict[str, Any]:
         """What a program needs to know to use the network and cannot tell from it."""
-        model = self.model
-        first, step = model.encoder.frame_centres
-        half_s = step * model.features.hop / self.sample_rate_hz / 2
+        first_s = self.features.frame_time_s(self.model.encoder.frame_centres[0]) - self.frame_step_s / 2
         return {
             "speech_mtl": __version__,
             "language": self.tokenizer.language,
             "sample_rate_hz": self.sample_rate_hz,
             "vocab_size": len(self.tokenizer),
             "frame_step_s": self.frame_step_s,
-            "first_frame_start_s": float(np.maximum(model.features.frame_time_s(first) - half_s, 0.0)),
-            "min_samples": next(n for n in range(10**6) if model.num_encoder_frames(n) > 0),
+            "first_frame_start_s": max(first_s, 0.0),
+            "min_samples": next(n for n in range(10**6) if self.model.num_encoder_frames(n) > 0),
         }
 
     def tokens(self) -> str:

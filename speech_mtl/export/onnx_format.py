@@ -16,8 +16,11 @@ from speech_mtl.export.network import LanguageNetwork
 
 OPSET = 17
 
-NORMALIZED_FROM, EPSILON, SHERPA_FRAME_S = 0.5, np.float64(1e-5), 0.02
-"""Of sherpa-onnx: see `_original_level`, what it adds to the variance of samples, and how long it takes a frame for."""
+NORMALIZED_FROM = 0.5
+"""Mean square of samples from which on they count as normalised; see `_original_level`."""
+
+EPSILON, SHERPA_FRAME_S = np.float64(1e-5), 0.02
+"""Of sherpa-onnx: what it adds to the variance of samples, and the seconds that it takes a frame for."""
 
 
 def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
@@ -41,10 +44,12 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
     if not int8:
         onnx.save(model, folder / "model.onnx")
         return folder / "model.onnx"
+    # In 8 bits the energies would lose all that is quiet: the filters stay as they are.
     path, filters = folder / "model.int8.onnx", network.features.filters.shape
     constants = {one.name: tuple(one.dims) for one in model.graph.initializer}
     features = [node.name for node in model.graph.node if any(constants.get(name) == filters for name in node.input)]
-    logging.disable(logging.WARNING)  # advice to other callers
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it advises a step that only other programs' graphs need
     try:
         quantize_dynamic(
             model,
@@ -55,7 +60,7 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
             nodes_to_exclude=features,
         )
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(level)
     return path
 
 

@@ -24,7 +24,7 @@ With onnxruntime and numpy alone:
 
 SHERPA = """
 With sherpa-onnx, as a model of the type that it calls `omnilingual`, which takes waveforms (these are not weights of
-that one). It normalises the samples; the network undoes that, for recordings above -50 dB of full scale:
+that one). It normalises the samples; the network undoes that but for their mean, above -50 dB of full scale:
 
     sherpa-onnx-offline --omnilingual-asr-model={model} --tokens=tokens.txt recording.wav
 

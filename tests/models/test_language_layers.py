@@ -86,9 +86,7 @@ def test_one_language_alone_is_as_among_others(own_block: OwnBlock, language: st
         expected = ops.convert_to_numpy(layer(flat(frames()), alike))
         layer.keep_only(language)
         assert len(layer.members) == 1
-        np.testing.assert_allclose(
-            ops.convert_to_numpy(layer(flat(frames()), alike)), expected, rtol=1e-4, atol=1e-5
-        )
+        np.testing.assert_allclose(ops.convert_to_numpy(layer(flat(frames()), alike)), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_come_back_in_their_order():
