@@ -47,7 +47,7 @@ def load_backend() -> None:
     if find_spec(backend) is None:
         raise require(backend, extra=backend, purpose=f"The Keras backend {backend}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_back(), _plain_keras():
+    with held_back(), _plain_keras():
         import keras
 
         keras.config.disable_traceback_filtering()
@@ -125,6 +125,24 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return _backend().ctc_loss(logits, num_frames, tokens, num_tokens)
 
 
+def exporter() -> ModuleType:
+    """The module that writes networks in the formats of other programs; see `tensorflow_export`.
+
+    Raises:
+        InputError: The backend at hand cannot. Weights are the same under every backend, so another one can.
+    """
+    import keras
+
+    if (name := keras.backend.backend()) != "tensorflow":
+        raise InputError(
+            f"The Keras backend {name} writes no other formats",
+            expected="the backend tensorflow, whatever the run was trained with",
+            received=f"KERAS_BACKEND={name}",
+            action="unset KERAS_BACKEND; if need be, pip install 'speech-mtl[tensorflow]'",
+        )
+    return import_module("speech_mtl.backend.tensorflow_export")
+
+
 def uses_xla() -> bool:
     """Whether XLA compiles: anew for each shape of its inputs, and with convolutions of its own."""
     return _backend().USES_XLA
@@ -171,7 +189,7 @@ def _plain_keras() -> Iterator[None]:
 
 
 @contextmanager
-def _held_back() -> Iterator[None]:
+def held_back() -> Iterator[None]:
     """Sends file descriptor 2 to a file while the block runs, and shows that file if the block raises."""
     sys.stderr.flush()
     terminal = os.dup(2)

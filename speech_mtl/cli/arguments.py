@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from speech_mtl.run.folder import Run
     from speech_mtl.settings.recipe import Recipe
 
+
+def _on_this_machine(run: Path) -> Path:
+    """A run's folder, downloaded first where a Hugging Face repository is named."""
+    from speech_mtl.run.hub import fetched, is_on_hub
+
+    return fetched(run) if is_on_hub(run) else run
+
+
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, or a folder with a recipe.yaml.")]
 Overrides = Annotated[
     list[str] | None,
@@ -18,7 +26,14 @@ Overrides = Annotated[
         help="Settings to change, such as training.num_updates=500; `speech-mtl settings` lists all.",
     ),
 ]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `speech-mtl train` wrote.")]
+RunPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run folder that `speech-mtl train` wrote; or hf://USER/NAME, one that `export --format run` packed.",
+        callback=_on_this_machine,
+    ),
+]
 Decoding = Annotated[
     list[str] | None,
     typer.Option(

@@ -55,6 +55,9 @@ class Encoder(keras.layers.Layer):
         """Weights of language-specific layers."""
         return []
 
+    def keep_only(self, language: str) -> None:
+        """Leaves out what other languages have for themselves: every utterance is taken for one of this language."""
+
     def weights_by_part(self) -> dict[str, Part]:
         """Weights by part; see `MultilingualModel.parts`."""
         raise NotImplementedError
@@ -141,6 +144,10 @@ class BlockEncoder(Encoder):
 
     def weights_of(self, language: str) -> list[keras.Variable]:
         return self.parts.weights_of(language)
+
+    def keep_only(self, language: str) -> None:
+        for layer in self.parts.made:
+            layer.keep_only(language)
 
     def weights_by_part(self) -> dict[str, Part]:
         own = {f"own/{language}": self.weights_of(language) for language in self.parts.languages}

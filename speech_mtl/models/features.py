@@ -41,8 +41,15 @@ class MelFeatures(keras.layers.Layer):
 
     def call(self, waveforms, num_samples):
         """(B, S) waveforms and (B,) true lengths -> (B, T, F) features, zero beyond the true frames, and (B,) T."""
+        return self.of_energies(ops.matmul(self.power(waveforms), self.filters), num_samples)
+
+    def power(self, waveforms):
+        """(B, S) waveforms -> (B, T, bins) power spectrum, that of padding included."""
         real, imaginary = ops.stft(waveforms, self.window, self.hop, self.fft_size, window="hann", center=False)
-        energies = ops.matmul(real * real + imaginary * imaginary, self.filters)
+        return real * real + imaginary * imaginary
+
+    def of_energies(self, energies, num_samples):
+        """What `call` makes of (B, T, F) energies, however these were computed."""
         num_frames = ops.maximum(self.num_frames(num_samples), 0)
         mask = frame_mask(num_frames, ops.shape(energies)[1])[:, :, None]
         return self.scaled(energies, mask, num_frames) * mask, num_frames

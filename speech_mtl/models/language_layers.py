@@ -41,6 +41,10 @@ class PerLanguage(keras.layers.Layer):
         """The member of a language."""
         return self.members[self.languages.index(language)]
 
+    def keep_only(self, language: str) -> None:
+        """Leaves out the other languages' members: every utterance is taken for one of this language."""
+        self.members, self.languages = [self.of(language)], (language,)
+
 
 class OwnSubsampling(PerLanguage):
     """Language-specific subsampling."""
@@ -88,6 +92,8 @@ def by_language(members: Sequence[Any], language_ids, run: Callable[[Any, Take],
         language_ids: (B,).
         run: What a member makes of its rows.
     """
+    if len(members) == 1:
+        return run(members[0], lambda array: array)
     if not uses_xla():
         rows = [ops.nonzero(ops.equal(language_ids, i))[0] for i in range(len(members))]
         outputs = [_of_rows(own, partial(run, member)) for member, own in zip(members, rows, strict=True)]
@@ -142,6 +148,11 @@ class _LanguageDeltas(PerLanguage):
         # (L,) which pair is whose; those behind the last one are zeros.
         places = [self.languages.index(one) if one in self.languages else len(added_to) for one in languages]
         self.places = np.array(places, "int32")
+
+    def keep_only(self, language: str) -> None:
+        is_added_to = language in self.languages
+        super().keep_only(language if is_added_to else self.languages[0])
+        self.places = np.full_like(self.places, 0 if is_added_to else 1)
 
     def through(self, inputs, context: FrameContext, activation: Callable):
         """(B * E, D) frames through the two matrices of their languages."""

@@ -136,7 +136,7 @@ class ConvSubsampling(keras.layers.Layer):
 
     def call(self, features, num_frames=None):  # noqa: ARG002
         """True frames are made of true ones only, wherever these end."""
-        hidden = features[..., None]
+        hidden = ops.expand_dims(features, -1)
         for convolution in self.convolutions:
             hidden = convolution(hidden)
         return self.project(ops.reshape(hidden, (-1, ops.shape(hidden)[1], self.flat)))

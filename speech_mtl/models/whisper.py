@@ -77,7 +77,7 @@ class WhisperSubsampling(keras.layers.Layer):
         hidden = hidden * frame_mask(num_frames, ops.shape(hidden)[1])[:, :, None]
         hidden = ops.pad(hidden, ((0, 0), (1, 1), (0, 0)))
         hidden = keras.activations.gelu(self.second(hidden), approximate=False)
-        return hidden + self.positions[None, : ops.shape(hidden)[1]]
+        return hidden + ops.convert_to_tensor(self.positions)[None, : ops.shape(hidden)[1]]
 
 
 class WhisperBlock(keras.layers.Layer):

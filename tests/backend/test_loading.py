@@ -41,7 +41,7 @@ def test_a_backend_without_a_training_step_is_refused(monkeypatch: pytest.Monkey
 
 
 def test_chatter_is_held_back_and_standard_error_works_afterwards(capfd: pytest.CaptureFixture):
-    with backend._held_back():
+    with backend.held_back():
         os.write(2, b"oneDNN custom operations are on\n")
     os.write(2, b"afterwards\n")
     assert capfd.readouterr().err == "afterwards\n"
@@ -49,7 +49,7 @@ def test_chatter_is_held_back_and_standard_error_works_afterwards(capfd: pytest.
 
 def test_what_was_held_back_is_shown_if_the_import_fails(capfd: pytest.CaptureFixture):
     def failing() -> None:
-        with backend._held_back():
+        with backend.held_back():
             os.write(2, b"libcudart.so.12: cannot open shared object file\n")
             raise ImportError("no library")
 

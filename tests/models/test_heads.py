@@ -55,6 +55,14 @@ def test_equals_one_product_an_utterance(frames):
         np.testing.assert_allclose(logits[i, :, size:], FORBIDDEN, rtol=1e-6)
 
 
+def test_of_one_language_it_is_its_part_of_the_logits(frames):
+    heads = make_heads()
+    for i, (language, size) in enumerate(SIZES.items()):
+        expected = logits_of(heads, frames, np.full(4, i, "int32"))[:, :, :size]
+        found = ops.convert_to_numpy(heads.of_one({"top": frames}, language))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_foreign_tokens_have_no_probability(frames):
     logits = logits_of(make_heads(), frames, IDS)
     probabilities = ops.convert_to_numpy(ops.softmax(logits, axis=-1))

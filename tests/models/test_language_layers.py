@@ -76,6 +76,19 @@ def test_own_blocks_that_no_utterance_passes_have_no_gradient(own_block: OwnBloc
         assert (np.abs(gradient).max() > 0) == ("/bb/" not in variable.path), variable.path
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_one_language_alone_is_as_among_others(own_block: OwnBlock, language: str):
+    adapter = Adapter(DIM, 2, LANGUAGES, ("cc", "aa"), "adapter")
+    adapter.build((None, DIM))
+    randomise(adapter)
+    alike = context()._replace(language_ids=np.full(len(IDS), LANGUAGES.index(language), "int32"))
+    for layer in (own_block, adapter):
+        expected = ops.convert_to_numpy(layer(flat(frames()), alike))
+        layer.keep_only(language)
+        assert len(layer.members) == 1
+        np.testing.assert_allclose(ops.convert_to_numpy(layer(flat(frames()), alike)), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_rows_come_back_in_their_order():
     generator, inputs = np.random.default_rng(0), np.arange(9.0, dtype="float32")[:, None]
     for _ in range(20):

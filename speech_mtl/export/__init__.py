@@ -1,0 +1,1 @@
+"""A trained network for one language in the formats of other programs. Start with `network.py`, then `formats.py`."""

@@ -1,0 +1,90 @@
+"""What is exported: a trained network for one language, as a function of waveforms alone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from speech_mtl import __version__
+from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.models.features import MelFeatures
+from speech_mtl.models.multitask import MultilingualModel
+
+TOLERANCE = 1e-3
+"""By how much log-probabilities of an exported network differ from the original's, at most; int8 weights excepted."""
+
+
+@dataclass(frozen=True)
+class LanguageNetwork:
+    """Features, encoder and the output layer of one language.
+
+    What other languages have for themselves is taken out of the model, which recognises no other afterwards.
+
+    Attributes:
+        model: The trained network.
+        tokenizer: Of the language.
+        sample_rate_hz: Rate of the waveforms.
+    """
+
+    model: MultilingualModel
+    tokenizer: Tokenizer
+    sample_rate_hz: int
+
+    def __post_init__(self):
+        self.model.encoder.keep_only(self.tokenizer.language)
+
+    @property
+    def features(self) -> MelFeatures:
+        """What makes features of waveforms."""
+        return self.model.features
+
+    def log_probabilities(self, power, filters, num_samples):
+        """Log-probabilities of tokens.
+
+        Power and filters come from the caller, as not every format can compute or keep them as we do.
+
+        Args:
+            power: (B, T, bins) as of `MelFeatures.power`.
+            filters: (bins, F) as of `MelFeatures.filters`.
+            num_samples: (B,) int32, true lengths of the waveforms.
+
+        Returns:
+            (B, E, V) log-probabilities, and (B,) true numbers of frames.
+        """
+        model, language = self.model, self.tokenizer.language
+        taps = model.taps((language,), (TRANSCRIPT,))
+        language_ids = ops.full_like(num_samples, model.languages.index(language))
+        features, num_frames = model.features.of_energies(ops.matmul(power, filters), num_samples)
+        frames, num_frames = model.encoder(features, num_frames, language_ids, taps=taps)
+        heads: Any = model.heads[TRANSCRIPT]
+        return ops.log_softmax(heads.of_one(frames, language), axis=-1), num_frames
+
+    @property
+    def frame_step_s(self) -> float:
+        """Seconds from one encoder frame to the next."""
+        return self.model.encoder.frame_centres[1] * self.model.features.hop / self.sample_rate_hz
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All weights of the network."""
+        return self.model.variables
+
+    def metadata(self) -> dict[str, Any]:
+        """What a program needs to know to use the network and cannot tell from it."""
+        first_s = self.features.frame_time_s(self.model.encoder.frame_centres[0]) - self.frame_step_s / 2
+        return {
+            "speech_mtl": __version__,
+            "language": self.tokenizer.language,
+            "sample_rate_hz": self.sample_rate_hz,
+            "vocab_size": len(self.tokenizer),
+            "frame_step_s": self.frame_step_s,
+            "first_frame_start_s": max(first_s, 0.0),
+            "min_samples": next(n for n in range(10**6) if self.model.num_encoder_frames(n) > 0),
+        }
+
+    def tokens(self) -> str:
+        """The vocabulary as icefall, WeNet and sherpa-onnx have it: a token and its number a line, `▁` for a space."""
+        names = ["<blk>", *(token.replace(" ", "▁") for token in self.tokenizer.vocabulary[1:])]
+        return "".join(f"{name} {number}\n" for number, name in enumerate(names))

@@ -1,0 +1,132 @@
+"""The folder of an export: what is in it, the card, packed runs, and what is refused."""
+
+from pathlib import Path
+
+import keras
+import pytest
+
+from speech_mtl.datatypes import Hypothesis
+from speech_mtl.errors import InputError
+from speech_mtl.files import read_json
+from speech_mtl.run.checkpoint import load_recognizer
+from speech_mtl.run.evaluate import evaluate
+from speech_mtl.run.export import export
+from speech_mtl.run.folder import Run
+from speech_mtl.run.transcribe import transcribe_files
+
+
+@pytest.fixture
+def exporting() -> None:
+    pytest.importorskip("tf2onnx")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("only TensorFlow writes other formats")
+
+
+def test_files_of_an_export(trained: Run, exporting: None, tmp_path: Path):
+    found = export(trained, tmp_path / "new" / "out", "BB", "savedmodel")
+    assert found == tmp_path / "new" / "out" / "saved_model"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
+    names = {path.name for path in found.parent.iterdir()}
+    assert names == {"saved_model", "tokens.txt", "metadata.json", "README.md"}
+    vocabulary = trained.tokenizers()["bb"].vocabulary
+    lines = [f"{token} {number}" for number, token in enumerate(vocabulary)]
+    assert (found.parent / "tokens.txt").read_text().splitlines() == ["<blk> 0", *lines[1:]]
+    metadata = read_json(found.parent / "metadata.json", dict)
+    recognizer = load_recognizer(trained)
+    times_s = recognizer.model.frame_times_s(16_000)
+    assert metadata["frame_step_s"] == pytest.approx(times_s[1] - times_s[0])
+    assert metadata["first_frame_start_s"] == pytest.approx(times_s[0] - metadata["frame_step_s"] / 2)
+    least = metadata["min_samples"]
+    assert [recognizer.model.num_encoder_frames(n) > 0 for n in (least - 1, least)] == [False, True]
+    assert (metadata["language"], metadata["vocab_size"], metadata["model"]) == ("bb", len(vocabulary), "saved_model")
+
+
+def test_a_space_is_written_as_sherpa_reads_it(trained: Run):
+    from speech_mtl.data.tokenizer import CharacterTokenizer
+    from speech_mtl.export.network import LanguageNetwork
+
+    tokenizer = CharacterTokenizer("bb", ("<blank>", " ", "a", "ß"))
+    assert LanguageNetwork(load_recognizer(trained).model, tokenizer, 16_000).tokens() == "<blk> 0\n▁ 1\na 2\nß 3\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "problem", "expected"),
+    [
+        ({"language": "cs"}, "no output layer for the language 'cs'", "one of aa, bb"),
+        ({"language": None}, "has several languages", "--language with one of aa, bb"),
+        ({"form": "coreml"}, "no format 'coreml'", "one of onnx, savedmodel, litert, run"),
+        ({"form": "run"}, "has all its languages", "--format run without --language and --int8"),
+        ({"form": "savedmodel", "int8": True}, "has no weights of 8 bits", "--int8 with --format onnx or litert"),
+    ],
+)
+def test_what_is_refused(given: dict, problem: str, expected: str, trained: Run, exporting: None, tmp_path: Path):
+    with pytest.raises(InputError, match=problem) as caught:
+        export(trained, tmp_path / "new" / "out", **{"language": "bb", **given})
+    assert caught.value.expected == expected
+    assert not list(tmp_path.glob("new/*"))
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(trained: Run, tmp_path: Path):
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    for out in (folder, folder / "mine.txt"):
+        with pytest.raises(InputError, match="is there already"):
+            export(trained, out, None, "run")
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("form", ["onnx", "run"])
+def test_a_run_without_weights(form: str, trained: Run, tmp_path: Path):
+    untrained = Run(tmp_path / "untrained")
+    untrained.start(trained.recipe(), trained.tokenizers())
+    with pytest.raises(InputError, match="has no trained weights yet"):
+        export(untrained, tmp_path / "out", None if form == "run" else "aa", form)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_backend_says_which_one_exports(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from speech_mtl.backend import exporter
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(InputError, match="The Keras backend jax writes no other formats") as caught:
+        exporter()
+    assert "unset KERAS_BACKEND" in caught.value.action
+
+
+def test_a_packed_run_recognises_the_same(trained: Run, speak, tmp_path: Path):
+    import soundfile
+
+    soundfile.write(path := tmp_path / "a.wav", speak("abcd"), 16_000)
+    packed = Run(export(trained, tmp_path / "packed", None, "run"))
+    assert not packed.checkpoints.exists()
+    assert {one.name for one in packed.path.iterdir()} >= {"settings.yaml", "format.json", "tokenizers", "README.md"}
+    for run in (trained, packed):
+        ((_, found),) = transcribe_files(run, [path], "aa")
+        assert isinstance(found, Hypothesis)
+        assert found.text == "abcd"
+
+
+def test_the_card_tells_speech_errors_and_licence(with_settings, trained: Run, tmp_path: Path):
+    run = with_settings("run", {"about": "Tones of 0.16 s."})
+    export(run, tmp_path / "before", None, "run")
+    card = (tmp_path / "before" / "README.md").read_text(encoding="utf-8")
+    assert "Not evaluated." in card
+    assert "Not stated." in card
+    evaluate(run, ["dev"], compare_with_training=False)
+    export(run, tmp_path / "after", None, "run", licence="CC-BY-4.0")
+    card = (tmp_path / "after" / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlanguage:\n- aa\n- bb\nlicense: cc-by-4.0\n")
+    assert "Tones of 0.16 s." in card
+    manifest = trained.recipe().manifest("aa", "train")
+    seconds = sum(read["duration_s"] for read in map(_json, manifest.read_text().splitlines()))
+    assert f"| aa | {seconds / 3600:.2f} | 30 | 2 |" in card
+    table = (run.path / "evaluation.md").read_text(encoding="utf-8").strip()
+    assert table.splitlines()[2] in card
+    assert "Decoding: kind=greedy." in card
+
+
+def _json(line: str) -> dict:
+    import json
+
+    return json.loads(line)
