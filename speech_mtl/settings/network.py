@@ -43,6 +43,11 @@ class FeatureSettings(Kinds):
     num_mels: Mels = 80
     """Bands on the mel scale."""
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether a frame depends on none that comes after it."""
+        return False
+
 
 class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:LogMel"):
     """See `models.features.LogMel`."""
@@ -55,8 +60,12 @@ class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:Log
     """Samples of the Fourier transform: at least those of a window."""
     floor: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-6
     """Added to the energy of each band."""
-    normalize: Literal["mean_variance", "mean", "none"] = "mean"
-    """What is taken out of each band of an utterance."""
+    normalize: Literal["mean_variance", "mean", "running_mean", "none"] = "mean"
+    """What is taken out of each band of an utterance; a running mean is that of the last 6 s."""
+
+    @property
+    def is_causal(self) -> bool:
+        return self.normalize in ("running_mean", "none")
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """Every window fits the transform, no sample is left out, and every band has a frequency."""
@@ -97,6 +106,11 @@ class EncoderSettings(Kinds):
     has_attention: ClassVar[bool] = False
     if TYPE_CHECKING:
         num_layers: int
+
+    @property
+    def streams(self) -> bool:
+        """Whether no frame depends on what comes after its chunk, so that speech can be recognised while it goes on."""
+        return False
 
     def taps(self) -> tuple[str, ...]:
         """The frames that a head can be at; see `models.encoder.Encoder`."""
@@ -152,6 +166,23 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
     """Share of activations that are set to zero in training."""
     zero_branches: Switch = True
     """Whether the modules of a block add nothing at the start; see `models.layers.ConformerBlock`."""
+    chunk_size: Annotated[int, Field(strict=True, ge=1, le=10_000), WHOLE] | None = None
+    """Frames of 40 ms, as long as features.hop_s is 0.01. A frame attends to its own chunk and to those before it, and to
+    nothing later, for `transcribe --stream`. None: it attends to the whole utterance."""
+    left_chunks: Few = 4
+    """Chunks before its own that a frame attends to; without a chunk_size it has no meaning."""
+
+    @property
+    def streams(self) -> bool:
+        return self.chunk_size is not None
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """With chunks, features know nothing of what comes later either."""
+        if self.streams and not recipe.features.is_causal:
+            raise ValueError(
+                "encoder.chunk_size goes with features that know nothing of later speech: "
+                "set features.normalize=running_mean"
+            )
 
     @model_validator(mode="after")
     def _heads_divide_width(self):
@@ -227,6 +258,8 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
         """Every language has a column, and what is trained is in the last one."""
         for column in self.columns:
             column.encoder.refuse_unfit(recipe)
+            if column.encoder.streams:
+                raise ValueError("a progressive encoder has no chunks: set encoder.columns.*.encoder.chunk_size=null")
         if len({isinstance(column.encoder, WhisperSettings) for column in self.columns}) > 1:
             raise ValueError(
                 "encoder.kind: whisper knows its own features only: all of encoder.columns must be whisper"

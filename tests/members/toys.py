@@ -499,7 +499,7 @@ class Toy(MelFeatures):
     def __init__(self, sample_rate_hz: int, num_mels: int, name: str = "features"):
         super().__init__(sample_rate_hz, num_mels, window=400, hop=160, fft_size=512, name=name)
 
-    def scaled(self, energies, mask, num_frames):  # noqa: ARG002
+    def scaled(self, energies, mask, num_frames, past):  # noqa: ARG002
         return ops.power(energies + 1e-6, 1 / 3)
 ''',
         ),
