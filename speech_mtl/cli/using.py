@@ -76,14 +76,19 @@ def forgetting(
 def transcribe(
     run: RunPath,
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="FILE...",
             help="Audio files that libsndfile reads (wav, flac, mp3, ogg, ...), of any rate, up to the run's "
             "data.max_duration_s, which is 30 s if nobody changed it; folders of them; or patterns such as '*.wav'.",
         ),
-    ],
+    ] = None,
+    *,
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Recognise standard input while it arrives: samples of 16 bits, or a WAV file."),
+    ] = False,
     labels: Annotated[bool, typer.Option("--labels", help="Write what the run's other tasks predict, too.")] = False,
     form: Annotated[
         str,
@@ -106,15 +111,36 @@ def transcribe(
     Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
 
     Example: speech-mtl transcribe runs/human --language zh-CN FOLDER --format srt --out subtitles
+
+    Example: arecord -t raw -f S16_LE -c 1 -r 16000 | speech-mtl transcribe runs/streaming --language zh-CN --stream
     """
+    if stream != (not files):
+        raise InputError(
+            "transcribe takes audio files or --stream",
+            expected="one of these",
+            received="both" if stream else "neither",
+            action="name files, or leave them out and pipe speech into the command",
+        )
+    if stream and (labels or out or form != next(iter(WRITERS))):
+        raise InputError(
+            "--stream prints text on standard output, and nothing else",
+            expected="--stream without --labels, --out and --format",
+            received="one of them",
+            action="leave it out, or record the speech and transcribe the file",
+        )
     opened = open_run(run)
     from speech_mtl.files import write_text
     from speech_mtl.run.build import decoding_with
     from speech_mtl.run.transcribe import audio_files, label_values, transcribe_files, transcript_paths
     from speech_mtl.screen import Screen
 
+    if stream:
+        from speech_mtl.run.stream import transcribe_standard_input
+
+        transcribe_standard_input(opened, language, decoding_with(opened.recipe(), changes or []), Screen())
+        return
     screen, tasks = Screen(), opened.labelled() if labels else {}
-    found, refused = audio_files(files), 0
+    found, refused = audio_files(files or []), 0
     write = find_writer(form, labels, 1 if out else len(found))
     paths = transcript_paths(found, out, form) if out else {}
     decoding = decoding_with(opened.recipe(), changes or [])

@@ -12,6 +12,8 @@ class Greedy(Decoder):
     Reference: Graves et al. 2006, "Connectionist temporal classification", section 3.2 ("best path decoding").
     """
 
+    is_settled = True
+
     def decode(self, log_probabilities: np.ndarray) -> Decoded:
         path, best = log_probabilities.argmax(axis=1), log_probabilities.max(axis=1)
         firsts = np.flatnonzero(np.diff(path, prepend=-1)).tolist()

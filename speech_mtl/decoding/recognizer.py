@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import log_softmax
@@ -152,15 +153,28 @@ class Recognizer:
 
     def _recognize(self, waveforms, num_samples, language, ids, room=0) -> list[Hypothesis]:
         outputs = self._outputs(waveforms, num_samples, language, room)
-        tokenizer, decoder = self.tokenizers[language], self.decoders[language]
-        hypotheses = []
-        for row, name in enumerate(ids):
-            found = decoder.decode(self._tokens_of(outputs, row, language))
-            text = tokenizer.normalize(tokenizer.decode([token.number for token in found.tokens]))
-            tokens = self._timed(found, tokenizer.vocabulary, int(num_samples[row]))
-            labels = self._labels(outputs, row)
-            hypotheses.append(Hypothesis(name, language, text, found.score, labels, tokens, tokenizer.spaced))
-        return hypotheses
+        return [
+            replace(
+                self.hypothesis(self._tokens_of(outputs, row, language), language, name, int(num_samples[row])),
+                labels=self._labels(outputs, row),
+            )
+            for row, name in enumerate(ids)
+        ]
+
+    def hypothesis(self, log_probabilities: np.ndarray, language: str, name: str, num_samples: int) -> Hypothesis:
+        """Decodes (E, V) log-probabilities of encoder frames, the first ones of an utterance.
+
+        Args:
+            log_probabilities: As of the method of that name.
+            language: As the model calls it.
+            name: The utterance's id.
+            num_samples: Its length.
+        """
+        tokenizer = self.tokenizers[language]
+        found = self.decoders[language].decode(log_probabilities)
+        text = tokenizer.normalize(tokenizer.decode([token.number for token in found.tokens]))
+        tokens = self._timed(found, tokenizer.vocabulary, num_samples)
+        return Hypothesis(name, language, text, found.score, tokens=tokens, spaced=tokenizer.spaced)
 
     def _timed(self, found: Decoded, vocabulary: Sequence[str], num_samples: int) -> tuple[Token, ...]:
         """Tokens with their times: a frame begins half a step before its middle, and ends half a step after it."""

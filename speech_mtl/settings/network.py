@@ -104,8 +104,18 @@ class EncoderSettings(Kinds):
     """What makes encoder frames of features."""
 
     has_attention: ClassVar[bool] = False
+    needs_later: ClassVar[str] = "it may depend on later frames"
+    """Why it has no chunks."""
     if TYPE_CHECKING:
         num_layers: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_chunks(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("chunk_size") and "chunk_size" not in cls.model_fields:
+            own = cls.model_fields["kind"].default
+            raise ValueError(f"encoder.chunk_size needs encoder.kind: conformer, not {own}: {cls.needs_later}")
+        return values
 
     @property
     def streams(self) -> bool:
@@ -194,6 +204,7 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
 class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recurrent:RecurrentEncoder"):
     """See `models.recurrent.RecurrentEncoder`."""
 
+    needs_later = "its layers run in both directions"
     num_layers: Layers = 3
     """Recurrent layers."""
     dim: Size = 256
@@ -215,6 +226,7 @@ class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recu
 class WhisperSettings(OneEncoderSettings, kind="whisper", makes="models.whisper:WhisperEncoder"):
     """See `models.whisper.WhisperEncoder`."""
 
+    needs_later = "its blocks attend to the whole utterance"
     dir: FilePath
     """Folder of the trained model; relative to the folder in which the command runs."""
     dropout: Share = 0.0
@@ -249,6 +261,7 @@ class ColumnSettings(Section):
 class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.progressive:ProgressiveEncoder"):
     """See `models.progressive.ProgressiveEncoder`. Only the last column is trained; others come from `init_from`."""
 
+    needs_later = "its columns are whole utterances to each other"
     columns: Annotated[tuple[ColumnSettings, ...], Field(min_length=1, max_length=100)]
     """From the first one trained to the last."""
     lateral_size: Size = 32
@@ -259,7 +272,7 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
         for column in self.columns:
             column.encoder.refuse_unfit(recipe)
             if column.encoder.streams:
-                raise ValueError("a progressive encoder has no chunks: set encoder.columns.*.encoder.chunk_size=null")
+                raise ValueError("encoder.columns.*.encoder.chunk_size must be null: a progressive encoder has no chunks")
         if len({isinstance(column.encoder, WhisperSettings) for column in self.columns}) > 1:
             raise ValueError(
                 "encoder.kind: whisper knows its own features only: all of encoder.columns must be whisper"
