@@ -8,7 +8,7 @@ import numpy as np
 
 from speech_mtl.data.pcm import read_pcm
 from speech_mtl.datatypes import Hypothesis
-from speech_mtl.decoding.stream import Stream, latencies_s
+from speech_mtl.decoding.streaming import Stream, latencies_s
 from speech_mtl.errors import InputError, printable
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
@@ -57,7 +57,7 @@ def transcribe_standard_input(run: Run, language: str, decoding: DecodingSetting
         f"Reads 16-bit samples at {sample_rate_hz:,} Hz, or a WAV file. Text comes {latest_s.min():.2f} to "
         f"{latest_s.max():.2f} s after speech, plus the time of the computation."
     )
-    show = _show_on_terminal if sys.stdout.isatty() else print_final
+    show = show_on_terminal if sys.stdout.isatty() else print_final
     show(told(stream, read_pcm(sys.stdin.buffer, sample_rate_hz)), stream.is_settled, sys.stdout)
 
 
@@ -105,13 +105,16 @@ def _words(segment: Hypothesis) -> tuple[list[str], str]:
     return (text.split(), " ") if segment.spaced else (list(text), "")
 
 
-def _show_on_terminal(found: Iterable[tuple[Hypothesis, bool]], is_settled: bool, _out: TextIO) -> None:
-    """Prints segments as they end, and below them the one that goes on, what is not final of it dimmed."""
+def show_on_terminal(found: Iterable[tuple[Hypothesis, bool]], is_settled: bool, out: TextIO) -> None:
+    """Prints segments as they end, and below them the one that goes on, what is not final of it dimmed.
+
+    Arguments are those of `print_final`.
+    """
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(file=out, highlight=False, soft_wrap=True)
     with Live(console=console, transient=True, auto_refresh=False) as live:
         for segment, is_whole in found:
             words, between = _words(segment)

@@ -1,4 +1,5 @@
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.decoder import Decoded, Decoder
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.recognizer import Recognizer
-from speech_mtl.decoding.stream import FrameStream, Stream, latencies_s
+from speech_mtl.decoding.streaming import FrameStream, Stream, latencies_s
 from speech_mtl.errors import InputError
 from speech_mtl.models.features import LogMel
 from speech_mtl.run.build import build_model, build_targets
@@ -19,7 +20,7 @@ LETTERS = {"aa": "abc", "bb": "xyzw"}
 RATE_HZ = 16_000
 NETWORKS: dict[str, dict[str, Any]] = {
     "chunks of 3": {"encoder.chunk_size": 3},
-    "one frame a chunk": {"encoder.chunk_size": 1, "encoder.left_chunks": 1},
+    "two frames a chunk": {"encoder.chunk_size": 2, "encoder.left_chunks": 1},
     "no chunk before": {"encoder.chunk_size": 5, "encoder.left_chunks": 0},
     "long chunks": {"encoder.chunk_size": 10, "encoder.left_chunks": 7},
     "log energies": {"encoder.chunk_size": 4, "features.normalize": "none"},
@@ -87,21 +88,21 @@ def assert_same(name: str, language: str, *lengths_s: float, frames: FrameStream
         (expected,) = whole.log_probabilities([speech(seconds)], language)
         found = streamed(frames, speech(seconds), generator.integers(0, 20_000, 50).tolist())
         assert found.shape == expected.shape
-        assert expected.std(axis=0).min() > 0.01
+        assert expected.std(axis=0).max() > 0.1
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_stream_is_the_whole_utterance(name: str, untraced: None, monkeypatch: pytest.MonkeyPatch):
     """Whatever the pieces, and longer than the window of the running mean; another stream may follow."""
-    monkeypatch.setattr(LogMel, "WINDOW_S", 0.5)
-    monkeypatch.setattr(LogMel, "TYPICAL_S", 0.2)
-    assert_same(name, "bb", 1.83, 0.5)
+    monkeypatch.setattr(LogMel, "WINDOW_S", 0.3)
+    monkeypatch.setattr(LogMel, "TYPICAL_S", 0.1)
+    assert_same(name, "bb", 0.83, 0.2)
 
 
 def test_compiled_the_stream_is_the_whole_utterance():
     """Over the true window, too."""
-    assert_same("chunks of 3", "aa", 9.03, 1.0, frames=compiled_frames())
+    assert_same("chunks of 3", "aa", 7.03, 1.0, frames=compiled_frames())
 
 
 @pytest.mark.parametrize("num_samples", [0, 1, 1471, 1472, 2111, 2112, 2750, 2751, 2752])
@@ -201,17 +202,16 @@ def test_a_long_segment_is_cut_at_its_longest_pause(untraced: None):
 
 
 def test_greedy_segments_are_the_greedy_text_of_the_whole(untraced: None):
-    whole = recognizer("long chunks")
-    waveform = speech(12, seed=3)
-    stream = Stream(whole, "bb", longest_s=3.0)
-    found = [one for start in range(0, len(waveform), 5000) for one in stream.push(waveform[start : start + 5000])]
-    found += stream.end()
-    assert len(found) > 3
-    (expected,) = whole.transcribe([waveform], "bb")
-    assert "".join(one.text for one in found) == expected.text
-    np.testing.assert_allclose(
-        [token.start_s for one in found for token in one.tokens], [token.start_s for token in expected.tokens]
-    )
+    """Of any path, wherever it is cut; no token is as long as half a segment."""
+    generator = np.random.default_rng(0)
+    for mean_blanks in (0.5, 3.0):
+        path = "".join(
+            letter * int(generator.integers(1, 6)) + "." * int(generator.poisson(mean_blanks))
+            for letter in generator.choice(list("abc"), 150)
+        )
+        found, _ = segments([path], longest_s=1.0)
+        assert len(found) > 5
+        assert "".join(text for text, _, _ in found) == "".join(one for one, _ in groupby(path) if one != ".")
 
 
 def test_only_greedy_text_is_settled_before_its_segment_ends(untraced: None):
