@@ -126,9 +126,9 @@ def compile_stream(
     compiled = _backend().compile_stream(model, languages, targets)
 
     def forward(waveforms: Array, num_samples: Array, language_ids: Array, arrays: Sequence[Array] | None):
-        (values, num_frames), arrays = compiled(waveforms, num_samples, language_ids, arrays)
+        (values, num_frames), kept = compiled(waveforms, num_samples, language_ids, arrays)
         found = {name: ops.convert_to_numpy(array) for name, array in values.items()}
-        return Outputs(found, ops.convert_to_numpy(num_frames)), arrays
+        return Outputs(found, ops.convert_to_numpy(num_frames)), kept
 
     return forward
 

@@ -15,7 +15,19 @@ from speech_mtl.errors import InputError
 PIECE_BYTES = 1 << 16
 """As many at a time, or as few as there are."""
 
-FOREIGN = (b"OggS", b"fLaC", b"ID3", b"FORM", b"RIFX", b"RF64", b".snd", b"caff", b"\x1a\x45\xdf\xa3", b"#!AMR", b"NIST")
+FOREIGN = (
+    b"OggS",
+    b"fLaC",
+    b"ID3",
+    b"FORM",
+    b"RIFX",
+    b"RF64",
+    b".snd",
+    b"caff",
+    b"\x1a\x45\xdf\xa3",
+    b"#!AMR",
+    b"NIST",
+)
 """How files of other formats begin: Ogg, FLAC, MP3, AIFF, ..."""
 
 CONVERT = "convert it on its way: ffmpeg -i - -f s16le -ac 1 -ar {rate} - | speech-mtl transcribe ... --stream"
@@ -67,15 +79,15 @@ def _exactly(file: BinaryIO, num_bytes: int) -> bytes:
 
 def _wav_header(file: BinaryIO, wanted_hz: int) -> tuple[int, int, int | None]:
     """Rate, channels and bytes of samples of a WAV file, which is read up to these; None where nobody knew how many."""
-    form = b""
+    form, size = b"", 0
     while len(front := _exactly(file, 8)) == 8:
         name, size = front[:4], int.from_bytes(front[4:], "little")
         if name == b"data":
             break
-        content = _exactly(file, min(size + size % 2, PIECE_BYTES))
-        form = content if name == b"fmt " else form
         if size > PIECE_BYTES:
             raise _other(f"a WAV file with {size:,} bytes of {name!r} before its samples", wanted_hz)
+        content = _exactly(file, size + size % 2)
+        form = content if name == b"fmt " else form
     if len(front) < 8 or len(form) < 16:
         raise _other("a WAV file whose header is not whole", wanted_hz)
     tag, num_channels, rate_hz, _, _, bits = struct.unpack("<HHIIHH", form[:16])
@@ -100,7 +112,7 @@ def _refuse_end(num_bytes: int, size: int | None, held: bytes, loudest: float) -
         problem,
         expected="samples of 16 bits, or a whole WAV file of them, with speech",
         received=received,
-        action="look at the command before the pipe, and which microphone it uses; the text above is what was recognised",
+        action="look at the command before the pipe, and which microphone it uses; what was recognised is printed",
     )
 
 

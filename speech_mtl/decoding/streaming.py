@@ -86,8 +86,8 @@ class FrameStream:
 class Stream:
     """Recognises one stream of speech: segments of it as they end, and the one that goes on.
 
-    A segment ends at a pause, or where its longest pause was once it is too long. Each is decoded by itself; with greedy
-    decoding, tokens are those of the whole stream.
+    A segment ends at a pause, or where its longest pause was once it is too long. Each is decoded by itself; with
+    greedy decoding, tokens are those of the whole stream.
 
     Args:
         recognizer: Of an encoder with chunks.

@@ -121,7 +121,9 @@ class LogMel(MelFeatures):
         Reference: Povey et al. 2011, "The Kaldi speech recognition toolkit"; `OnlineCmvn` of its code, with its
         defaults. We differ in a constant in place of the mean of a training set.
         """
-        window, typical = (round(seconds * self.sample_rate_hz / self.hop) for seconds in (self.WINDOW_S, self.TYPICAL_S))
+        window, typical = (
+            round(seconds * self.sample_rate_hz / self.hop) for seconds in (self.WINDOW_S, self.TYPICAL_S)
+        )
         known = ops.concatenate([frames, mask], axis=2)
         known = zeros_before(known, window) if past is None else past.before(known, window, past.num_features)
         sums = ops.cumsum(known, axis=1)

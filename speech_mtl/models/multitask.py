@@ -109,7 +109,14 @@ class MultilingualModel(keras.Model):
         return Past(arrays, size * self.encoder.frame_centres[1], size * self.encoder.left_chunks)
 
     def call(
-        self, waveforms, num_samples, language_ids, training=False, languages=None, targets=None, past: Past | None = None
+        self,
+        waveforms,
+        num_samples,
+        language_ids,
+        training=False,
+        languages=None,
+        targets=None,
+        past: Past | None = None,
     ):
         """(B, S) waveforms, (B,) true lengths and (B,) languages -> `Outputs`.
 

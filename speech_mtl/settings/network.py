@@ -177,8 +177,8 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
     zero_branches: Switch = True
     """Whether the modules of a block add nothing at the start; see `models.layers.ConformerBlock`."""
     chunk_size: Annotated[int, Field(strict=True, ge=1, le=10_000), WHOLE] | None = None
-    """Frames of 40 ms, as long as features.hop_s is 0.01. A frame attends to its own chunk and to those before it, and to
-    nothing later, for `transcribe --stream`. None: it attends to the whole utterance."""
+    """For `transcribe --stream`: frames of 40 ms, if features.hop_s is 0.01. A frame attends to its own chunk and to
+    some before it, and to nothing later. None: to the whole utterance."""
     left_chunks: Few = 4
     """Chunks before its own that a frame attends to; without a chunk_size it has no meaning."""
 
@@ -272,7 +272,9 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
         for column in self.columns:
             column.encoder.refuse_unfit(recipe)
             if column.encoder.streams:
-                raise ValueError("encoder.columns.*.encoder.chunk_size must be null: a progressive encoder has no chunks")
+                raise ValueError(
+                    "encoder.columns.*.encoder.chunk_size must be null: a progressive encoder has no chunks"
+                )
         if len({isinstance(column.encoder, WhisperSettings) for column in self.columns}) > 1:
             raise ValueError(
                 "encoder.kind: whisper knows its own features only: all of encoder.columns must be whisper"

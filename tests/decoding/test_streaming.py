@@ -105,6 +105,7 @@ def test_compiled_the_stream_is_the_whole_utterance():
     assert_same("chunks of 3", "aa", 7.03, 1.0, frames=compiled_frames())
 
 
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")  # Keras wonders at a single frame
 @pytest.mark.parametrize("num_samples", [0, 1, 1471, 1472, 2111, 2112, 2750, 2751, 2752])
 def test_ends_of_any_length(num_samples: int):
     """Also where no chunk, or no frame, is whole: a frame needs 1472 samples, and each other 640 more."""
@@ -143,7 +144,7 @@ def test_no_later_sample_changes_a_frame_and_the_latest_ones_do():
             (after,) = whole.log_probabilities([changed], "aa")
             own = np.abs(after - before)[: 3 * chunk + 3]
             assert (own.max() < 1e-5) == is_same
-            assert (own[: 3 * chunk].max(initial=0) < 1e-5), "chunks before have nothing to do with it"
+            assert own[: 3 * chunk].max(initial=0) < 1e-5, "chunks before have nothing to do with it"
 
 
 def test_a_stream_takes_no_more_memory_as_it_goes_on():
@@ -160,7 +161,9 @@ def test_a_stream_takes_no_more_memory_as_it_goes_on():
 def blanked(stream: Stream, spoken: list[str]) -> None:
     """Has a stream find these tokens in its next frames, a letter or '.' for a blank each, whatever its samples are."""
     tokens = ["." if token == "<blank>" else token for token in stream._recognizer.tokenizers["aa"].vocabulary]
-    rows = [np.log(np.where([token == one for token in tokens], 0.97, 0.01)).astype("float32") for one in "".join(spoken)]
+    rows = [
+        np.log(np.where([token == one for token in tokens], 0.97, 0.01)).astype("float32") for one in "".join(spoken)
+    ]
     parts = iter(np.array_split(np.array(rows), max(1, len(rows) // 3)))
     empty = np.zeros((0, len(tokens)), "float32")
     stream.frames.push = lambda _samples: next(parts, empty)  # type: ignore[method-assign]
@@ -216,7 +219,7 @@ def test_greedy_segments_are_the_greedy_text_of_the_whole(untraced: None):
 
 def test_only_greedy_text_is_settled_before_its_segment_ends(untraced: None):
     class Unsettled(Decoder):
-        def decode(self, log_probabilities: np.ndarray) -> Decoded:
+        def decode(self, log_probabilities: np.ndarray) -> Decoded:  # noqa: ARG002
             return Decoded((), 0.0)
 
     assert Stream(recognizer("chunks of 3"), "aa").is_settled
