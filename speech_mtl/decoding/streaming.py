@@ -121,6 +121,11 @@ class Stream:
         return self._recognizer.decoders[self._language].is_settled
 
     @property
+    def num_frames(self) -> int:
+        """Encoder frames so far."""
+        return self._first + len(self._segment)
+
+    @property
     def partial(self) -> Hypothesis:
         """The segment that goes on, as far as it is known."""
         return self._decoded(self._segment)

@@ -62,15 +62,18 @@ def transcribe_standard_input(run: Run, language: str, decoding: DecodingSetting
 
 
 def told(stream: Stream, pieces: Iterable[np.ndarray]) -> Iterator[tuple[Hypothesis, bool]]:
-    """Yields segments of a stream: as far as they are known after each piece of it, with False; and whole, with True.
+    """Yields segments of a stream: as far as they are known after each chunk, with False; and whole, with True.
 
     Where the pieces end with an error or Ctrl-C, what is known is yielded before.
     """
     stopped: BaseException | None = None
+    num_frames = 0
     try:
         for piece in pieces:
             yield from ((segment, True) for segment in stream.push(piece))
-            yield stream.partial, False
+            if stream.num_frames > num_frames:
+                num_frames = stream.num_frames
+                yield stream.partial, False
     except (InputError, KeyboardInterrupt) as error:
         stopped = error
     yield from ((segment, True) for segment in stream.end())

@@ -80,7 +80,7 @@ def test_what_came_before_an_error_or_a_stop_is_told_first(run: Run, speak: Call
     for error in (InputError("cut off", expected="", received="", action=""), KeyboardInterrupt()):
 
         def pieces(error: BaseException = error) -> Iterator[np.ndarray]:
-            yield speak("abcd")
+            yield from np.array_split(speak("abcd"), 100)
             raise error
 
         found: list[tuple[Hypothesis, bool]] = []
@@ -88,6 +88,7 @@ def test_what_came_before_an_error_or_a_stop_is_told_first(run: Run, speak: Call
             found += told(stream, pieces())  # what came before the error is in the list
         (expected,) = stream._recognizer.transcribe([speak("abcd")], "aa")
         assert "".join(segment.text for segment, is_whole in found if is_whole) == expected.text
+        assert [is_whole for _, is_whole in found].count(False) < 10, "nothing is told again before another chunk"
 
 
 def shown(is_settled: bool, spaced: bool, *found: tuple[str, bool]) -> list[str]:
