@@ -118,7 +118,7 @@ def import_tensorflow(num_threads: int) -> None:
 def twin_settings(recipe: Recipe) -> dict:
     """A recipe's settings as the twin's `TwinSettings` takes them; it gets its mel filters themselves."""
     sections = (recipe.encoder, recipe.features, recipe.augment.spec_augment)
-    left_out = {"kind"}
+    left_out = {"kind", "chunk_size", "left_chunks"}  # the twin attends to the whole utterance
     values = {key: value for section in sections for key, value in section.model_dump(exclude=left_out).items()}
     return {**values, "sample_rate_hz": recipe.data.sample_rate_hz}
 

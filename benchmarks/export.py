@@ -72,7 +72,7 @@ def _measured(path: str, language: str) -> dict:
 
     run = Run(Path(path))
     recipe, recognizer = run.recipe(), load_recognizer(run)
-    tokenizer, decoder = recognizer.tokenizers[language], recognizer.decoders[language]
+    tokenizer, decoder = recognizer.tokenizers[language], recognizer.decoder(language)
     utterances = [one for one in open_split(recipe, language, "test").utterances() if one.text]
     references = [tokenizer.normalize(one.text or "") for one in utterances]
     waveforms = [read_audio(one.audio, recipe.data.sample_rate_hz) for one in utterances]

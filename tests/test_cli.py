@@ -182,6 +182,13 @@ def test_transcribe_prints_a_line_a_file(command: Command, run_path: Path, speak
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(tmp_path / "a.wav"), str(tmp_path / "b.flac")]
 
 
+def test_transcribe_takes_files_or_a_stream(refused: Callable, run_path: Path):
+    assert "audio files or --stream" in refused("transcribe", run_path, "-l", "aa")
+    assert "audio files or --stream" in refused("transcribe", run_path, "-l", "aa", "--stream", "a.wav")
+    assert "prints text" in refused("transcribe", run_path, "-l", "aa", "--stream", "--format", "json")
+    assert "recognises whole utterances only" in refused("transcribe", run_path, "-l", "aa", "--stream")
+
+
 def test_transcribe_prints_what_can_be_recognised_and_names_the_rest(
     command: Command, run_path: Path, speak: Callable, tmp_path: Path
 ):

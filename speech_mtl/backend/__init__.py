@@ -108,6 +108,31 @@ def compile_forward(
     return forward
 
 
+def compile_stream(
+    model: Network, languages: Collection[str], targets: Collection[str]
+) -> Callable[..., tuple[Outputs, Sequence[Array]]]:
+    """Compiles the network for stretches of a stream: (waveforms, num_samples, language_ids, arrays).
+
+    It gives `Outputs` of numpy's arrays, and those of the backend that the next stretch needs; see `models.past`. The
+    first stretch gets None. All are of one size, `model.stretch()`; at the end, `num_samples` of it are true.
+
+    Args:
+        model: The network.
+        languages: Those that streams may have.
+        targets: What is asked for.
+    """
+    from keras import ops
+
+    compiled = _backend().compile_stream(model, languages, targets)
+
+    def forward(waveforms: Array, num_samples: Array, language_ids: Array, arrays: Sequence[Array] | None):
+        (values, num_frames), kept = compiled(waveforms, num_samples, language_ids, arrays)
+        found = {name: ops.convert_to_numpy(array) for name, array in values.items()}
+        return Outputs(found, ops.convert_to_numpy(num_frames)), kept
+
+    return forward
+
+
 def ctc_loss(logits, num_frames, tokens, num_tokens):
     """Connectionist temporal classification: negative log-likelihood of each utterance's tokens, in nats: (B,).
 

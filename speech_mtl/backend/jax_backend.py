@@ -129,6 +129,23 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
     return forward
 
 
+def compile_stream(model: Network, languages: Collection[str], targets: Collection[str]) -> Forward:
+    """Compiled twice: for the first stretch, which has no arrays, and for the others."""
+    trainable, fixed = model.trainable_variables, model.non_trainable_variables
+
+    @jax.jit
+    def stateless(weights, arrays, *inputs):
+        past = model.past(arrays)
+        asked = {"languages": languages, "targets": targets}
+        return model.stateless_call(*weights, *inputs, training=False, **asked, past=past)[0], past.kept
+
+    def compiled(waveforms, num_samples, language_ids, arrays):
+        weights = [variable.value for variable in trainable], [variable.value for variable in fixed]
+        return stateless(weights, arrays, waveforms, num_samples, language_ids)
+
+    return compiled
+
+
 def ctc_loss(logits, num_frames, tokens, num_tokens):
     """The loss of Keras, and 0 for rows without tokens."""
     loss = ops.ctc_loss(tokens, logits, num_tokens, num_frames, mask_index=BLANK)

@@ -112,6 +112,18 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
     return lambda waveforms, num_samples, language_ids, _room: compiled(waveforms, num_samples, language_ids)
 
 
+def compile_stream(model: Network, languages: Collection[str], targets: Collection[str]) -> Forward:
+    """Traced twice: for the first stretch, which has no arrays, and for the others."""
+
+    @tf.function(jit_compile=False)
+    def compiled(waveforms, num_samples, language_ids, arrays):
+        past = model.past(arrays)
+        inputs, asked = (waveforms, num_samples, language_ids), {"languages": languages, "targets": targets}
+        return model(*inputs, training=False, **asked, past=past), past.kept
+
+    return compiled
+
+
 def ctc_loss(logits, num_frames, tokens, num_tokens):
     """The sparse kernel: without a GPU several times faster than the dense one behind `keras.ops.ctc_loss`."""
     real = num_tokens > 0

@@ -20,13 +20,13 @@ STANDARD_INPUT = Path("-")
 def transcribe(
     run: RunPath,
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="FILE...",
             help="Audio files that libsndfile reads (wav, flac, mp3, ogg, ...), of any rate and length; folders of "
             "them; patterns such as '*.wav'; or - for standard input.",
         ),
-    ],
+    ] = None,
     language: Annotated[
         str | None,
         typer.Option(
@@ -37,6 +37,10 @@ def transcribe(
         str | None,
         typer.Option(metavar="TAG,TAG", help="Among which languages to detect; all of the run if not given."),
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Recognise standard input while it arrives: samples of 16 bits, or a WAV file."),
+    ] = False,
     labels: Annotated[bool, typer.Option("--labels", help="Write what the run's other tasks predict, too.")] = False,
     form: Annotated[
         str,
@@ -60,25 +64,27 @@ def transcribe(
     Example: speech-mtl transcribe runs/human --language zh-CN recording.wav
 
     Example: speech-mtl transcribe runs/human FOLDER --format srt --out subtitles
+
+    Example: arecord -t raw -f S16_LE -c 1 -r 16000 | speech-mtl transcribe runs/streaming --language zh-CN --stream
     """
-    if language and languages:
-        raise InputError(
-            "--language and --languages exclude one another",
-            expected="the language that is spoken, or those among which to detect it",
-            received="both",
-            action="leave one out",
-        )
+    _refuse_together(files, language, languages, stream, labels or out or form != next(iter(WRITERS)))
     opened = open_run(run)
     from speech_mtl.files import write_text
     from speech_mtl.run.build import decoding_with
     from speech_mtl.run.transcribe import Transcriber, audio_files, label_values, transcript_paths
     from speech_mtl.screen import Screen
 
-    screen, tasks = Screen(), opened.labelled() if labels else {}
-    found, refused = audio_files(files), 0
+    screen, decoding = Screen(), decoding_with(opened.recipe(), changes or [])
+    if stream and language:
+        from speech_mtl.run.stream import transcribe_standard_input
+
+        transcribe_standard_input(opened, language, decoding, screen)
+        return
+    tasks = opened.labelled() if labels else {}
+    found, refused = audio_files(files or []), 0
     write = find_writer(form, labels, 1 if out else len(found))
     paths = transcript_paths(found, out, form) if out else {}
-    transcriber = Transcriber(run, decoding_with(opened.recipe(), changes or []), screen)
+    transcriber = Transcriber(run, decoding, screen)
     among = transcriber.among(languages.replace(" ", "").split(",") if languages else [language] if language else [])
     if len(among) > 1:
         transcriber.languages.calibrate()  # before the bar, as it shows one of its own
@@ -110,6 +116,40 @@ def transcribe(
             received="those named above",
             action="fix or convert these, or leave them out; the others are done",
         )
+
+
+def _refuse_together(
+    files: Sequence[Path] | None, language: str | None, languages: str | None, stream: bool, has_output_options: object
+) -> None:
+    """Refuses arguments that exclude one another."""
+    for wrong, problem, expected, received in (
+        (
+            language and languages,
+            "--language and --languages exclude one another",
+            "the language that is spoken, or those among which to detect it",
+            "both",
+        ),
+        (
+            stream == bool(files),
+            "transcribe takes audio files or --stream",
+            "one of these",
+            "both" if stream else "neither",
+        ),
+        (
+            stream and not language,
+            "--stream takes one language, which is not detected",
+            "--language with the language that is spoken",
+            "no --language",
+        ),
+        (
+            stream and has_output_options,
+            "--stream prints text on standard output, and nothing else",
+            "--stream without --labels, --out and --format",
+            "one of them",
+        ),
+    ):
+        if wrong:
+            raise InputError(problem, expected=expected, received=received, action="change the arguments")
 
 
 @contextmanager

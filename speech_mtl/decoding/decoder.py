@@ -6,7 +6,7 @@ names it. `tests/decoding/test_every_decoder.py` finds it by itself.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -62,6 +62,9 @@ class Decoder(ABC):
         vocabulary: The tokens of the language, by number; 0 is the CTC blank.
         language: BCP 47 tag.
     """
+
+    is_settled: ClassVar[bool] = False
+    """Whether tokens stay as they are when more frames follow, but for the last one."""
 
     def __init__(self, vocabulary: Sequence[str], language: str):
         self.vocabulary = vocabulary

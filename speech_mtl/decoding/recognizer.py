@@ -87,15 +87,16 @@ class Recognizer:
             )
         return found
 
-    def make_decoders(self, languages: Iterable[str]) -> None:
-        """Makes the decoders of languages now; else each is made when it is first needed.
+    def decoder(self, language: str) -> Decoder:
+        """The decoder of a language, made when it is first asked for.
 
         Raises:
-            InputError: There is no output layer for one, or its decoder cannot be made.
+            InputError: There is no output layer for the language, or its decoder cannot be made.
         """
-        for name in map(self.own_name, languages):
-            if name not in self.decoders:
-                self.decoders[name] = self._make_decoder(self.tokenizers[name].vocabulary, name)
+        name = self.own_name(language)
+        if name not in self.decoders:
+            self.decoders[name] = self._make_decoder(self.tokenizers[name].vocabulary, name)
+        return self.decoders[name]
 
     def transcribe(
         self,
@@ -191,11 +192,9 @@ class Recognizer:
 
     def _recognize(self, waveforms, num_samples, language, ids, room=0) -> list[Hypothesis]:
         outputs = self._outputs(waveforms, num_samples, language, room)
-        self.make_decoders([language])
-        decoder, calibration = self.decoders[language], self.calibrations.get(language)
-        hypotheses = []
+        calibration, hypotheses = self.calibrations.get(language), []
         for row, name in enumerate(ids):
-            found = decoder.decode(self._tokens_of(outputs, row, language))
+            found = self.decoder(language).decode(self._tokens_of(outputs, row, language))
             hypothesis = self.hypothesis(name, language, found, int(num_samples[row]))
             hypotheses.append(replace(hypothesis, labels=self._labels(outputs, row), calibration=calibration))
         return hypotheses

@@ -8,6 +8,7 @@ from speech_mtl.backend import uses_xla
 from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, no_delta
+from speech_mtl.models.past import Past, zeros_before
 
 
 class FeedForward(keras.layers.Layer):
@@ -66,7 +67,7 @@ class RotaryAttention(keras.layers.Layer):
                 layer.build(shape)
         self.built = True
 
-    def call(self, inputs, context, training=False):
+    def call(self, inputs, context, training=False, past: Past | None = None):
         size = ops.shape(context.mask)[1]
         width = self.dim // self.num_heads
         normal = self.norm(inputs)
@@ -74,9 +75,13 @@ class RotaryAttention(keras.layers.Layer):
         if self.add_to_project is not None:
             projected = projected + self.add_to_project(normal, context)
         projected = ops.reshape(projected, (-1, size, 3 * self.num_heads, width))
+        if past is not None:
+            projected = past.before(projected, past.num_left)
         projected = ops.transpose(projected, (0, 2, 1, 3))
         queries_keys, values = ops.split(projected, [2 * self.num_heads], axis=1)
         queries, keys = ops.split(_rotate(queries_keys, *context.rotation), 2, axis=1)
+        if past is not None:
+            queries = queries[:, :, past.num_left :]
         scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * np.float32(width**-0.5)
         attended = ops.matmul(ops.softmax(scores + context.attention_bias, axis=-1), values)
         attended = ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, self.dim))
@@ -103,15 +108,24 @@ class ConvolutionModule(keras.layers.Layer):
 
     Reference: Gulati et al. 2020, section 2.2. We differ in layer instead of batch normalisation: batches mix languages
     and lengths, and nothing but the utterance itself should change its output.
+
+    Args:
+        dim: D.
+        kernel_size: Frames that the convolution covers.
+        dropout: What is dropped of the outputs.
+        causal: Whether the frame itself is the last of them, and not in their middle.
     """
 
-    def __init__(self, dim: int, kernel_size: int, dropout: Dropout, name: str):
+    def __init__(self, dim: int, kernel_size: int, dropout: Dropout, name: str, causal: bool = False):
         super().__init__(name=name)
         self.dim = dim
+        self.num_before = kernel_size - 1 if causal else None
         self.norm = LayerNorm(name="norm")
         self.gate = keras.layers.Dense(2 * dim, name="gate")
         # Time runs along the height of a picture of width 1: TensorFlow on a CPU is slow along its width.
-        self.depthwise = keras.layers.DepthwiseConv2D((kernel_size, 1), padding="same", name="depthwise")
+        self.depthwise = keras.layers.DepthwiseConv2D(
+            (kernel_size, 1), padding="valid" if causal else "same", name="depthwise"
+        )
         self.norm_inner = LayerNorm(name="norm_inner")
         self.out = keras.layers.Dense(dim, name="out")
         self.dropout = dropout
@@ -122,23 +136,28 @@ class ConvolutionModule(keras.layers.Layer):
         self.depthwise.build((None, None, 1, self.dim))
         self.built = True
 
-    def call(self, inputs, context, training=False):
+    def call(self, inputs, context, training=False, past: Past | None = None):
         hidden, gate = ops.split(self.gate(self.norm(inputs)), 2, axis=-1)
         hidden = ops.reshape(hidden * ops.sigmoid(gate), (-1, ops.shape(context.mask)[1], 1, self.dim))
         hidden = hidden * context.mask[:, :, None, None]  # else padding would leak in from the right
+        if self.num_before is not None:
+            before = zeros_before if past is None else past.before
+            hidden = before(hidden, self.num_before)
         hidden = self.shifted(hidden) if uses_xla() else self.depthwise(hidden)
         hidden = ops.reshape(hidden, (-1, self.dim))
         hidden = ops.silu(self.norm_inner(hidden))
         return self.dropout(self.out(hidden), training=training)
 
     def shifted(self, frames):
-        """The output of `depthwise` for (B, E, 1, D) frames, as a sum of products of shifted frames.
+        """The output of `depthwise` for (B, T, 1, D) frames, as a sum of products of shifted frames.
 
         XLA makes one loop of it; its own grouped convolution takes eleven times as long on a CPU.
         """
-        kernel, size = self.depthwise.kernel.value[:, 0, :, 0], ops.shape(frames)[1]
+        kernel = self.depthwise.kernel.value[:, 0, :, 0]
         width = kernel.shape[0]
-        padded = ops.pad(frames, ((0, 0), ((width - 1) // 2, width // 2), (0, 0), (0, 0)))
+        around = ((width - 1) // 2, width // 2) if self.num_before is None else (0, 0)
+        padded = ops.pad(frames, ((0, 0), around, (0, 0), (0, 0)))
+        size = ops.shape(padded)[1] - width + 1
         return sum((padded[:, i : i + size] * kernel[i] for i in range(width)), self.depthwise.bias.value)
 
 
@@ -157,6 +176,7 @@ class ConformerBlock(keras.layers.Layer):
         zero_branches: Whether the last matrix of each module is zero at the start, so that the block passes on what
             comes in: Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1, for the last scale of a residual
             branch; Zhang, Dauphin and Ma 2019, "Fixup initialization", section 3, for its last layer.
+        causal: Whether the depthwise convolution covers no later frames.
     """
 
     def __init__(
@@ -169,12 +189,13 @@ class ConformerBlock(keras.layers.Layer):
         name: str,
         delta: LoraDelta = no_delta,
         zero_branches: bool = True,
+        causal: bool = False,
     ):
         super().__init__(name=name)
         self.zero_branches = zero_branches
         self.feed_forward_in = FeedForward(dim, expansion, dropout, name="feed_forward_in")
         self.attention = RotaryAttention(dim, num_heads, dropout, "attention", delta)
-        self.convolution = ConvolutionModule(dim, kernel_size, dropout, name="convolution")
+        self.convolution = ConvolutionModule(dim, kernel_size, dropout, "convolution", causal)
         self.feed_forward_out = FeedForward(dim, expansion, dropout, name="feed_forward_out")
         self.norm = LayerNorm(name="norm")
 
@@ -196,10 +217,10 @@ class ConformerBlock(keras.layers.Layer):
         """The last of its layers that has weights of some size."""
         return self.feed_forward_out
 
-    def call(self, inputs, context, training=False):
+    def call(self, inputs, context, training=False, past: Past | None = None):
         hidden = inputs + 0.5 * self.feed_forward_in(inputs, training=training)
-        hidden = hidden + self.attention(hidden, context, training=training)
-        hidden = hidden + self.convolution(hidden, context, training=training)
+        hidden = hidden + self.attention(hidden, context, training=training, past=past)
+        hidden = hidden + self.convolution(hidden, context, training=training, past=past)
         hidden = hidden + 0.5 * self.feed_forward_out(hidden, training=training)
         return self.norm(hidden)
 
@@ -210,6 +231,14 @@ class Conformer(BlockEncoder):
     Reference: Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech Recognition". For what we do
     differently see `RotaryAttention` and `ConvolutionModule`.
 
+    In chunks, a frame attends to its own chunk and to some before it, and convolutions cover no later frames: what
+    comes after a chunk changes none of its frames, so that speech can be recognised while it goes on.
+
+    References: Chen et al. 2021, "Developing real-time streaming Transformer Transducer for speech recognition on
+    large-scale dataset", section 3 (attention by chunks, with a limited number of them to the left); Zhang et al. 2020,
+    "Unified streaming and non-streaming two-pass end-to-end model for speech recognition", section 3 (causal
+    convolutions). We differ from the latter in one chunk size for training and use.
+
     Args:
         num_layers: Number of blocks.
         dim: D, width of the encoder frames.
@@ -219,6 +248,8 @@ class Conformer(BlockEncoder):
         channels: Width of the convolutional subsampling.
         dropout: Fraction of activations dropped in training.
         zero_branches: Whether the modules of a block add nothing at the start; see `ConformerBlock`.
+        chunk_size: Encoder frames of a chunk; None: every frame depends on the whole utterance.
+        left_chunks: Chunks before its own that a frame attends to.
         random: Generator of the dropout; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
     """
@@ -233,12 +264,15 @@ class Conformer(BlockEncoder):
         channels: int,
         dropout: float,
         zero_branches: bool,
+        chunk_size: int | None,
+        left_chunks: int,
         random: keras.random.SeedGenerator | None = None,
         parts: LanguageParts | None = None,
         name: str = "encoder",
     ):
         self.num_heads, self.kernel_size, self.expansion = num_heads, kernel_size, expansion
         self.zero_branches = zero_branches
+        self.chunk_size, self.left_chunks = chunk_size, left_chunks
         super().__init__(num_layers, dim, channels, dropout, random, parts, name)
 
     def make_block(self, number: int, name: str) -> ConformerBlock:  # noqa: ARG002
@@ -251,9 +285,18 @@ class Conformer(BlockEncoder):
             name,
             self.parts.low_rank,
             self.zero_branches,
+            causal=self.chunk_size is not None,
         )
 
-    def context(self, mask, language_ids=None) -> FrameContext:
-        attention_bias = (mask[:, None, None, :] - 1.0) * np.float32(1e9)
-        rotation = rotary_angles(ops.shape(mask)[1], self.dim // self.num_heads)
+    def context(self, mask, language_ids=None, past: Past | None = None) -> FrameContext:
+        num_left = 0 if past is None else past.num_left
+        attended = mask if past is None else past.before(mask, num_left)
+        attention_bias = (attended[:, None, None, :] - 1.0) * np.float32(1e9)
+        size = ops.shape(attended)[1]
+        if self.chunk_size is not None:
+            chunks = ops.arange(size) // self.chunk_size
+            distances = chunks[num_left:, None] - chunks[None, :]
+            is_near = ops.logical_and(distances >= 0, distances <= self.left_chunks)
+            attention_bias = attention_bias + ops.where(is_near, np.float32(0), np.float32(-1e9))
+        rotation = rotary_angles(size, self.dim // self.num_heads)
         return FrameContext(mask, attention_bias, rotation, language_ids)

@@ -11,6 +11,7 @@ from speech_mtl.models.features import frame_mask
 from speech_mtl.models.heads import Part, named
 from speech_mtl.models.language_layers import LanguageParts, PerLanguage
 from speech_mtl.models.layers import ConvSubsampling, Dropout, FrameContext
+from speech_mtl.models.past import Past
 
 
 class Encoder(keras.layers.Layer):
@@ -18,6 +19,12 @@ class Encoder(keras.layers.Layer):
 
     max_frames: int | None = None
     """Encoder frames of the longest utterance that can be encoded; None: any."""
+
+    chunk_size: int | None = None
+    """Encoder frames of a chunk, if no frame depends on what comes after its own; None: on the whole utterance."""
+
+    left_chunks: int = 0
+    """Chunks before its own that a frame attends to."""
 
     @property
     def widths(self) -> dict[str, int]:
@@ -62,10 +69,11 @@ class Encoder(keras.layers.Layer):
         """Weights by part; see `MultilingualModel.parts`."""
         raise NotImplementedError
 
-    def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,)):
+    def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,), past: Past | None = None):
         """(B, T, F) features, (B,) true lengths, (B,) languages -> (B, E, D) frames by tap, (B,) their true number.
 
-        Languages may be None where everything is shared. What lies above the highest tap is not run.
+        Languages may be None where everything is shared. What lies above the highest tap is not run. With a `past`, the
+        features are those of whole chunks of a stream, as many in each call.
         """
         raise NotImplementedError
 
@@ -164,18 +172,19 @@ class BlockEncoder(Encoder):
             layer.build((None, self.dim))
         self.built = True
 
-    def context(self, mask, language_ids=None) -> FrameContext:
+    def context(self, mask, language_ids=None, past: Past | None = None) -> FrameContext:  # noqa: ARG002
         """Makes the blocks' context of a batch; `mask` (B, E) is 1 for true frames, 0 for padding."""
         return FrameContext(mask, language_ids=language_ids)
 
-    def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,)):
+    def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,), past: Past | None = None):
         hidden = self.dropout(self.subsampled(features, num_frames, language_ids), training=training)
         num_frames = ops.maximum(self.num_frames(num_frames), 0)
         size = ops.shape(hidden)[1]
-        context = self.context(frame_mask(num_frames, size), language_ids)
+        context = self.context(frame_mask(num_frames, size), language_ids, past)
+        streamed = {} if past is None else {"past": past}  # which the blocks of encoders without chunks do not know
         hidden, found = ops.reshape(hidden, (-1, self.dim)), []
         for i, block in enumerate(self.blocks[: 1 + max(self.heights[tap] for tap in taps)]):
-            hidden = block(hidden, context, training=training)
+            hidden = block(hidden, context, training=training, **streamed)
             if self.adapters:
                 hidden = self.adapters[i](hidden, context)
             found.append(hidden)

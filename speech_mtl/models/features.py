@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from speech_mtl.models.past import Past, zeros_before
+
 
 class MelFeatures(keras.layers.Layer):
     """Mel filterbank energies; subclasses scale them in `scaled`.
@@ -35,28 +37,31 @@ class MelFeatures(keras.layers.Layer):
         """Seconds at which a frame has its middle (for an int or an array)."""
         return (frame * self.hop + self.fft_size / 2) / self.sample_rate_hz
 
-    def scaled(self, energies, mask, num_frames):
-        """(B, T, F) energies, (B, T, 1) mask and (B,) true lengths -> (B, T, F) features."""
+    def scaled(self, energies, mask, num_frames, past: Past | None):
+        """(B, T, F) energies, (B, T, 1) mask, (B,) true lengths, and the past of a stream -> (B, T, F) features."""
         raise NotImplementedError
 
-    def call(self, waveforms, num_samples):
-        """(B, S) waveforms and (B,) true lengths -> (B, T, F) features, zero beyond the true frames, and (B,) T."""
-        return self.of_energies(ops.matmul(self.power(waveforms), self.filters), num_samples)
+    def call(self, waveforms, num_samples, past: Past | None = None):
+        """(B, S) waveforms and (B,) true lengths -> (B, T, F) features, zero beyond the true frames, and (B,) T.
+
+        With a `past`, the waveforms are a stretch of a stream.
+        """
+        return self.of_energies(ops.matmul(self.power(waveforms), self.filters), num_samples, past)
 
     def power(self, waveforms):
         """(B, S) waveforms -> (B, T, bins) power spectrum, that of padding included."""
         real, imaginary = ops.stft(waveforms, self.window, self.hop, self.fft_size, window="hann", center=False)
         return real * real + imaginary * imaginary
 
-    def of_energies(self, energies, num_samples):
+    def of_energies(self, energies, num_samples, past: Past | None = None):
         """What `call` makes of (B, T, F) energies, however these were computed."""
         num_frames = ops.maximum(self.num_frames(num_samples), 0)
         mask = frame_mask(num_frames, ops.shape(energies)[1])[:, :, None]
-        return self.scaled(energies, mask, num_frames) * mask, num_frames
+        return self.scaled(energies, mask, num_frames, past) * mask, num_frames
 
 
 class LogMel(MelFeatures):
-    """Log-mel energies, normalised over each utterance.
+    """Log-mel energies, normalised over each utterance, or over what came before in it.
 
     Without the normalisation the values are the logarithms of `librosa.feature.melspectrogram(center=False)`, with the
     floor.
@@ -73,11 +78,18 @@ class LogMel(MelFeatures):
         fft_size: Length of the discrete Fourier transform, in samples.
         floor: Added to the energies; 1e-6 is about the level of 16-bit quantisation noise.
         normalize: `mean_variance` to zero mean and unit variance of each band, `mean` to zero mean and divided by
-            `TYPICAL_DEVIATION`, `none` to leave the logarithms as they are.
+            `TYPICAL_DEVIATION`, `running_mean` the same with the mean of each frame and those before it (see
+            `_running_mean`), `none` to leave the logarithms as they are. The last two know nothing of later frames.
     """
 
     TYPICAL_DEVIATION = np.float32(3.0)
     """Approximate standard deviation of a band's log energies in speech, so that features have variance of about 1."""
+
+    TYPICAL_MEAN = np.float32(-9.0)
+    """About that of the log energies in speech."""
+
+    WINDOW_S, TYPICAL_S = 6.0, 2.0
+    """Of a running mean: over so many seconds; as long as there are fewer than the second, the rest is typical."""
 
     def __init__(
         self,
@@ -87,23 +99,43 @@ class LogMel(MelFeatures):
         hop_s: float,
         fft_size: int,
         floor: float,
-        normalize: Literal["mean_variance", "mean", "none"],
+        normalize: Literal["mean_variance", "mean", "running_mean", "none"],
         name: str = "features",
     ):
         window, hop = round(window_s * sample_rate_hz), round(hop_s * sample_rate_hz)
         super().__init__(sample_rate_hz, num_mels, window, hop, fft_size, name)
         self.floor, self.normalize = floor, normalize
 
-    def scaled(self, energies, mask, num_frames):
+    def scaled(self, energies, mask, num_frames, past: Past | None):
         features = ops.log(energies + self.floor)
         if self.normalize == "none":
             return features
+        if self.normalize == "running_mean":
+            typical = (features - self.TYPICAL_MEAN) * mask
+            return (typical - self._running_mean(typical, mask, past)) / self.TYPICAL_DEVIATION
         count = ops.maximum(ops.cast(num_frames, "float32"), 1.0)[:, None, None]
         centred = (features - ops.sum(features * mask, axis=1, keepdims=True) / count) * mask
         if self.normalize == "mean":
             return centred / self.TYPICAL_DEVIATION
         variance = ops.sum(centred * centred, axis=1, keepdims=True) / count
         return centred * ops.rsqrt(variance + np.float32(1e-5))
+
+    def _running_mean(self, frames, mask, past: Past | None):
+        """Mean of each band over every frame and those before it in a window, (B, T, F).
+
+        At the beginning, frames that are not there yet count as zeros, so that the first ones are not all zero.
+
+        Reference: Povey et al. 2011, "The Kaldi speech recognition toolkit"; `OnlineCmvn` of its code, with its
+        defaults. We differ in a constant in place of the mean of a training set.
+        """
+        window, typical = (
+            round(seconds * self.sample_rate_hz / self.hop) for seconds in (self.WINDOW_S, self.TYPICAL_S)
+        )
+        known = ops.concatenate([frames, mask], axis=2)
+        known = zeros_before(known, window) if past is None else past.before(known, window, past.num_features)
+        sums = ops.cumsum(known, axis=1)
+        sums = sums[:, window:] - sums[:, :-window]
+        return sums[:, :, :-1] / ops.maximum(sums[:, :, -1:], np.float32(typical))
 
 
 _LINEAR_HZ, _LINEAR_MEL, _LOG_STEP = 1000.0, 15.0, np.log(6.4) / 27.0

@@ -70,12 +70,12 @@ class OwnSubsampling(PerLanguage):
 class OwnBlock(PerLanguage):
     """Language-specific block of the encoder."""
 
-    def call(self, inputs, context, training=False):
+    def call(self, inputs, context, training=False, **streamed):
         rows = ops.reshape(inputs, (-1, ops.shape(context.mask)[1], inputs.shape[-1]))
 
         def run(member, take):
             own = take(rows)
-            flat = member(ops.reshape(own, (-1, inputs.shape[-1])), _rows(context, take), training=training)
+            flat = member(ops.reshape(own, (-1, inputs.shape[-1])), _rows(context, take), training=training, **streamed)
             return ops.reshape(flat, ops.shape(own))
 
         return ops.reshape(by_language(self.members, context.language_ids, run), (-1, inputs.shape[-1]))

@@ -18,7 +18,9 @@ class FrameContext(NamedTuple):
 
     Attributes:
         mask: (B, E), 1 for true frames, 0 for padding.
-        attention_bias: (B, 1, 1, E), 0 for true frames, -1e9 for padding; None where no block attends.
+        attention_bias: (B, 1, 1, E), 0 for true frames, -1e9 for padding; None where no block attends. In
+            chunks (B, 1, E, P + E), by the frame that attends, -1e9 for chunks that it does not attend to, too; in a
+            stream, P frames come before.
         rotation: See `conformer.rotary_angles`; None where no block attends.
         language_ids: (B,); None where everything is shared.
     """

@@ -4,8 +4,9 @@ waveform -> log-mel -> SpecAugment -> encoder -+-> the output layer of the utter
 |___________________ shared by all targets ___|+-> the head of each other target                -> its outputs
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoder import Encoder
 from speech_mtl.models.features import MelFeatures
 from speech_mtl.models.heads import Head
+from speech_mtl.models.past import Past
 
 
 class MultilingualModel(keras.Model):
@@ -87,15 +89,43 @@ class MultilingualModel(keras.Model):
         first, step = self.encoder.frame_centres
         return self.features.frame_time_s(first + step * np.arange(self.num_encoder_frames(num_samples)))
 
-    def call(self, waveforms, num_samples, language_ids, training=False, languages=None, targets=None):
+    def stretch(self) -> tuple[int, int]:
+        """Samples of a stretch of a stream, which holds one chunk, and from its start to that of the next.
+
+        Raises:
+            ValueError: The encoder has no chunks.
+        """
+        if self.encoder.chunk_size is None:
+            raise ValueError("The encoder has no chunks")
+        first, step = self.encoder.frame_centres
+        # The first window of encoder frame 0 is that of sample 0, and its reach on the other side is as far.
+        num_features = (self.encoder.chunk_size - 1) * step + 2 * first + 1
+        size = (num_features - 1) * self.features.hop + self.features.fft_size
+        return size, self.encoder.chunk_size * step * self.features.hop
+
+    def past(self, arrays: Sequence[Any] | None) -> Past:
+        """What came before a stretch of a stream, made of `Past.kept` of the one before it; None at the start."""
+        size = self.encoder.chunk_size or 0
+        return Past(arrays, size * self.encoder.frame_centres[1], size * self.encoder.left_chunks)
+
+    def call(
+        self,
+        waveforms,
+        num_samples,
+        language_ids,
+        training=False,
+        languages=None,
+        targets=None,
+        past: Past | None = None,
+    ):
         """(B, S) waveforms, (B,) true lengths and (B,) languages -> `Outputs`.
 
         No more of the encoder is run than is asked for: by `languages`, those that the batch may have, and `targets`.
-        None: all.
+        None: all. With a `past`, the waveforms are a stretch of a stream; see `stretch`.
         """
         targets = tuple(self.heads) if targets is None else targets
         taps = self.taps(self.languages if languages is None else languages, targets)
-        features, num_frames = self.features(waveforms, num_samples)
+        features, num_frames = self.features(waveforms, num_samples, past=past)
         features = self.augment(features, num_frames, training=training)
-        frames, num_frames = self.encoder(features, num_frames, language_ids, training=training, taps=taps)
+        frames, num_frames = self.encoder(features, num_frames, language_ids, training=training, taps=taps, past=past)
         return Outputs({name: self.heads[name](frames, num_frames, language_ids) for name in targets}, num_frames)

@@ -134,7 +134,7 @@ class ProgressiveEncoder(Encoder):
             lateral.build()
         self.built = True
 
-    def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,)):  # noqa: ARG002
+    def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,), past=None):  # noqa: ARG002
         num_features, num_frames = num_frames, ops.maximum(self.num_frames(num_frames), 0)
         numbers = {tap: self.numbers[tap] for tap in taps}
         columns = self.columns[: 1 + max(numbers.values())]

@@ -31,7 +31,7 @@ class WhisperFeatures(MelFeatures):
     def __init__(self, sample_rate_hz: int, num_mels: int, name: str = "features"):
         super().__init__(sample_rate_hz, num_mels, window=400, hop=160, fft_size=400, name=name)
 
-    def scaled(self, energies, mask, num_frames):  # noqa: ARG002
+    def scaled(self, energies, mask, num_frames, past):  # noqa: ARG002
         levels = ops.log(ops.maximum(energies, 1e-10)) / np.float32(np.log(10.0))
         loudest = ops.max(ops.where(mask > 0, levels, -10.0), axis=(1, 2), keepdims=True)
         return (ops.maximum(levels, loudest - 8.0) + 4.0) / 4.0

@@ -148,7 +148,8 @@ def evaluate(
     evaluation = _Evaluation(run, screen, decoding)
     splits = _known(splits)
     languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, languages or evaluation.recipe.languages)))
-    evaluation.recognizer.make_decoders(languages)
+    for language in languages:
+        evaluation.recognizer.decoder(language)  # what it lacks is told before the first is evaluated
     run.evaluated_path.unlink(missing_ok=True)
     for language in languages:
         for split in splits:

@@ -43,6 +43,11 @@ class FeatureSettings(Kinds):
     num_mels: Mels = 80
     """Bands on the mel scale."""
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether a frame depends on none that comes after it."""
+        return False
+
 
 class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:LogMel"):
     """See `models.features.LogMel`."""
@@ -55,8 +60,12 @@ class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:Log
     """Samples of the Fourier transform: at least those of a window."""
     floor: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-6
     """Added to the energy of each band."""
-    normalize: Literal["mean_variance", "mean", "none"] = "mean"
-    """Normalisation of each band of an utterance."""
+    normalize: Literal["mean_variance", "mean", "running_mean", "none"] = "mean"
+    """Normalisation of each band: over the utterance, or with the running mean of the last 6 s."""
+
+    @property
+    def is_causal(self) -> bool:
+        return self.normalize in ("running_mean", "none")
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """Every window fits the transform, no sample is left out, and every band has a frequency."""
@@ -95,8 +104,23 @@ class EncoderSettings(Kinds):
     """Settings of an encoder."""
 
     has_attention: ClassVar[bool] = False
+    needs_later: ClassVar[str] = "it may depend on later frames"
+    """Why it has no chunks."""
     if TYPE_CHECKING:
         num_layers: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_chunks(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("chunk_size") and "chunk_size" not in cls.model_fields:
+            own = cls.model_fields["kind"].default
+            raise ValueError(f"encoder.chunk_size needs encoder.kind: conformer, not {own}: {cls.needs_later}")
+        return values
+
+    @property
+    def streams(self) -> bool:
+        """Whether no frame depends on what comes after its chunk, so that speech can be recognised while it goes on."""
+        return False
 
     def taps(self) -> tuple[str, ...]:
         """The frames that a head can be at; see `models.encoder.Encoder`."""
@@ -152,6 +176,23 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
     """Fraction of activations that are set to zero in training."""
     zero_branches: Switch = True
     """Whether the modules of a block add nothing at the start; see `models.layers.ConformerBlock`."""
+    chunk_size: Annotated[int, Field(strict=True, ge=1, le=10_000), WHOLE] | None = None
+    """For `transcribe --stream`: frames of 40 ms, if features.hop_s is 0.01. A frame attends to its own chunk and to
+    some before it, and to nothing later. None: to the whole utterance."""
+    left_chunks: Few = 4
+    """Chunks before its own that a frame attends to; without a chunk_size it has no meaning."""
+
+    @property
+    def streams(self) -> bool:
+        return self.chunk_size is not None
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """With chunks, features know nothing of what comes later either."""
+        if self.streams and not recipe.features.is_causal:
+            raise ValueError(
+                "encoder.chunk_size goes with features that know nothing of later speech: "
+                "set features.normalize=running_mean"
+            )
 
     @model_validator(mode="after")
     def _heads_divide_width(self):
@@ -163,6 +204,7 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
 class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recurrent:RecurrentEncoder"):
     """See `models.recurrent.RecurrentEncoder`."""
 
+    needs_later = "its layers run in both directions"
     num_layers: Layers = 3
     """Recurrent layers."""
     dim: Size = 256
@@ -184,6 +226,7 @@ class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recu
 class WhisperSettings(OneEncoderSettings, kind="whisper", makes="models.whisper:WhisperEncoder"):
     """See `models.whisper.WhisperEncoder`."""
 
+    needs_later = "its blocks attend to the whole utterance"
     dir: FilePath
     """Folder of the trained model; relative to the folder in which the command runs."""
     dropout: Proportion = 0.0
@@ -218,6 +261,7 @@ class ColumnSettings(Section):
 class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.progressive:ProgressiveEncoder"):
     """See `models.progressive.ProgressiveEncoder`. Only the last column is trained; others come from `init_from`."""
 
+    needs_later = "its columns are whole utterances to each other"
     columns: Annotated[tuple[ColumnSettings, ...], Field(min_length=1, max_length=100)]
     """Columns in the order of training."""
     lateral_size: Size = 32
@@ -227,6 +271,10 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
         """Every language has a column, and what is trained is in the last one."""
         for column in self.columns:
             column.encoder.refuse_unfit(recipe)
+            if column.encoder.streams:
+                raise ValueError(
+                    "encoder.columns.*.encoder.chunk_size must be null: a progressive encoder has no chunks"
+                )
         if len({isinstance(column.encoder, WhisperSettings) for column in self.columns}) > 1:
             raise ValueError("encoder.kind: whisper needs its own features: all of encoder.columns must be whisper")
         named = [language for column in self.columns for language in column.languages]

@@ -65,6 +65,17 @@ def test_only_blanks_have_no_tokens(decoder: Decoder):
     assert decoder.decode(values).tokens == ()
 
 
+def test_settled_tokens_stay(decoder: Decoder):
+    """All but the last one, whatever follows; of the last one, its first frame."""
+    generator = np.random.default_rng(3)
+    values = log_softmax(generator.normal(0, 2, (40, 3)), axis=1)
+    whole = decoder.decode(values).tokens
+    settled = [decoder.decode(values[:size]).tokens for size in range(41)]
+    if decoder.is_settled:
+        assert all(whole[: len(found) - 1] == found[:-1] for found in settled if found)
+        assert all([token[:2] for token in whole][: len(found)] == [token[:2] for token in found] for found in settled)
+
+
 def test_nothing_is_left_of_the_utterance_before(decoder: Decoder):
     generator = np.random.default_rng(2)
     first, second = (log_softmax(generator.normal(0, 3, (9, 3)), axis=1) for _ in range(2))

@@ -114,7 +114,7 @@ class Fixed(Decoder):
 def test_another_decoder_gets_true_frames_and_its_tokens_get_their_times(recognizer):
     other = Recognizer(recognizer.model, recognizer.tokenizers, 16_000, make_decoder=Fixed)
     hypotheses = other.transcribe(noises(), "bb")
-    decoder = other.decoders["bb"]
+    decoder = other.decoder("bb")
     assert isinstance(decoder, Fixed)
     assert (decoder.language, decoder.vocabulary) == ("bb", ("<blank>", "w", "x", "y", "z"))
     for hypothesis, waveform, given in zip(hypotheses, noises(), decoder.given, strict=True):

@@ -497,7 +497,7 @@ class Toy(MelFeatures):
     def __init__(self, sample_rate_hz: int, num_mels: int, name: str = "features"):
         super().__init__(sample_rate_hz, num_mels, window=400, hop=160, fft_size=512, name=name)
 
-    def scaled(self, energies, mask, num_frames):  # noqa: ARG002
+    def scaled(self, energies, mask, num_frames, past):  # noqa: ARG002
         return ops.power(energies + 1e-6, 1 / 3)
 ''',
         ),
@@ -568,7 +568,7 @@ def test_toys_work_together(
     assert {row["language"] for row in evaluate(run, ["dev"])} == {"aa", "bb"}
     recognizer = load_recognizer(run)
     model = recognizer.model
-    members = [model.features, model.encoder, recognizer.tasks["toy"], recognizer.decoders["aa"]]
+    members = [model.features, model.encoder, recognizer.tasks["toy"], recognizer.decoder("aa")]
     assert [type(one).__name__ for one in members] == ["Toy", "ToyEncoder", "Toy", "Toy"]
     assert type(recognizer.tokenizers["aa"]).__name__ == "ToyTokenizer"
     assert WRITERS["toy"](recognizer.transcribe([speak("abcd")], "aa", ["x.wav"]), [{}]).startswith("x.wav | ")

@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 from random_weights import no_dropout, numpy_norm, randomise, value
+from usual import usual
 
 from speech_mtl.models.conformer import ConformerBlock, ConvolutionModule, FeedForward, RotaryAttention, rotary_angles
 from speech_mtl.models.layers import FrameContext
+from speech_mtl.settings.network import ConformerSettings
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -80,6 +82,16 @@ def test_attention_sees_only_relative_positions(rotary):
     assert np.abs(permuted - plain).max() > 1e-2, "but the order of frames does matter"
 
 
+def test_attention_by_chunks_equals_loops():
+    """A frame attends to its own chunk and two before it."""
+    encoder = usual(ConformerSettings, num_layers=1, dim=8, num_heads=2, chunk_size=2, left_chunks=2, parts=None)
+    mask = np.array([[1] * 9, [1] * 5 + [0] * 4], "float32")
+    bias = np.broadcast_to(ops.convert_to_numpy(encoder.context(mask).attention_bias), (2, 1, 9, 9))
+    for b, i, j in np.ndindex(2, 9, 9):
+        assert (bias[b, 0, i, j] == 0) == (mask[b, j] == 1 and 0 <= i // 2 - j // 2 <= 2), (b, i, j)
+    assert bias[bias != 0].max() <= -1e9
+
+
 def test_attention_needs_pairs():
     with pytest.raises(ValueError, match="multiple of 2"):
         RotaryAttention(12, 4, no_dropout(), name="attention")
@@ -143,11 +155,27 @@ def test_a_block_of_zero_branches_starts_as_the_normalisation_alone():
     assert len(zero) == 4, "nothing else starts at zero, so that gradients reach all after a step"
 
 
+def test_a_causal_convolution_equals_loops():
+    layer = ConvolutionModule(4, 3, no_dropout(), "convolution", causal=True)
+    layer.build((None, 4))
+    randomise(layer)
+    inputs = np.random.default_rng(1).normal(size=(1, 5, 4)).astype("float32")
+    gated = numpy_norm(inputs, layer.norm) @ value(layer.gate.kernel) + value(layer.gate.bias)
+    padded = np.pad(gated[:, :, :4] / (1 + np.exp(-gated[:, :, 4:])), ((0, 0), (2, 0), (0, 0)))
+    kernel = value(layer.depthwise.kernel)[:, 0, :, 0]
+    convolved = np.stack([(padded[:, i : i + 3] * kernel).sum(axis=1) for i in range(5)], axis=1)
+    normal = numpy_norm(convolved + value(layer.depthwise.bias), layer.norm_inner)
+    expected = normal / (1 + np.exp(-normal)) @ value(layer.out.kernel) + value(layer.out.bias)
+    ours = layer(inputs.reshape(-1, 4), FrameContext(np.ones((1, 5), "float32")))
+    np.testing.assert_allclose(ops.convert_to_numpy(ours).reshape(1, 5, 4), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("kernel_size", [1, 3, 4, 15])
-def test_shifted_frames_make_the_depthwise_convolution(kernel_size):
-    module = ConvolutionModule(8, kernel_size, no_dropout(), "convolution")
+def test_shifted_frames_make_the_depthwise_convolution(kernel_size, causal):
+    module = ConvolutionModule(8, kernel_size, no_dropout(), "convolution", causal)
     module.build((None, 8))
     randomise(module)
-    frames = np.random.default_rng(1).normal(size=(3, 7, 1, 8)).astype("float32")
+    frames = np.random.default_rng(1).normal(size=(3, 17, 1, 8)).astype("float32")
     ours, theirs = module.shifted(frames), module.depthwise(frames)
     np.testing.assert_allclose(ops.convert_to_numpy(ours), ops.convert_to_numpy(theirs), rtol=1e-4, atol=1e-5)

@@ -142,6 +142,25 @@ def test_the_mean_alone_is_taken_out():
         assert not row[size:].any()
 
 
+def test_the_running_mean_equals_loops(monkeypatch: pytest.MonkeyPatch):
+    """Of each band, over a window that ends with the frame; at the beginning the rest of 0.1 s is typical."""
+    monkeypatch.setattr(LogMel, "WINDOW_S", 0.2)
+    monkeypatch.setattr(LogMel, "TYPICAL_S", 0.1)
+    generator = np.random.default_rng(0)
+    waveforms, lengths = generator.normal(0, 0.1, (2, 9000)).astype("float32"), np.array([4000, 9000], "int32")
+    waveforms *= np.linspace(0.1, 3, 9000, dtype="float32")
+    features, num_frames = layer_of(num_mels=40, normalize="running_mean")(waveforms, lengths)
+    for row, size, length, waveform in zip(
+        *map(ops.convert_to_numpy, (features, num_frames)), lengths, waveforms, strict=True
+    ):
+        plain = librosa_log_mel(waveform[:length], num_mels=40)
+        for frame in range(size):
+            before = plain[max(0, frame - 19) : frame + 1]
+            mean = (before.sum(axis=0) - 9.0 * max(0, 10 - len(before))) / max(10, len(before))
+            np.testing.assert_allclose(row[frame] * 3, plain[frame] - mean, atol=2e-3)
+        assert not row[size:].any()
+
+
 def test_other_window_and_hop():
     waveform = np.random.default_rng(0).normal(0, 0.1, 8000).astype("float32")
     ours, _ = log_mel(
@@ -176,4 +195,4 @@ def test_frame_mask():
 
 def test_nothing_to_train():
     assert layer_of().trainable_variables == []
-    assert list(inspect.signature(LogMel.call).parameters) == ["self", "waveforms", "num_samples"]
+    assert list(inspect.signature(LogMel.call).parameters) == ["self", "waveforms", "num_samples", "past"]

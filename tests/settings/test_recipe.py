@@ -142,6 +142,9 @@ def test_wrong_value(override, key, tmp_path):
     assert error.expected
 
 
+CAUSAL = ["features.normalize=running_mean"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
@@ -167,6 +170,15 @@ def test_wrong_value(override, key, tmp_path):
         (["features.hop_s=0.03"], "features.hop_s must be at most features.window_s"),
         (["features.num_mels=200"], "features.num_mels = 200 are too many bands"),
         (["features.num_mels=19"], "augment.spec_augment.max_mels must be at most features.num_mels = 19"),
+        (["encoder.chunk_size=16"], "set features.normalize=running_mean"),
+        (["encoder.chunk_size=16", "features.normalize=mean_variance"], "set features.normalize=running_mean"),
+        (["encoder={kind: recurrent, chunk_size: 16}"], "not recurrent: its layers run in both directions"),
+        (["encoder={kind: whisper, dir: x, chunk_size: 16}"], "not whisper: its blocks attend to the whole utterance"),
+        (["encoder={kind: progressive, chunk_size: 2, columns: [{languages: [cs]}]}"], "not progressive: its columns"),
+        (
+            ["encoder={kind: progressive, columns: [{languages: [cs], encoder: {chunk_size: 2}}]}", *CAUSAL],
+            "a progressive encoder has no chunks",
+        ),
         (["languages={en: {}, EN: {}}"], "en and EN are one"),
         (["languages={zh-CN: {}, eng: {}, en: {}}"], "eng and en are one"),
         (["languages={zh-CN: {}, zh-cn: {}}"], "zh-CN and zh-cn are one"),
@@ -185,6 +197,8 @@ def test_settings_that_do_not_go_together(overrides, expected, tmp_path):
     [
         ["languages={cs: {share: 0.6}, de: {share: 0.4}}"],
         ["languages={cs: {share: 0.6}, de: {}}"],
+        ["encoder.chunk_size=16", *CAUSAL],
+        ["encoder.chunk_size=1", "encoder.left_chunks=0", "features.normalize=none"],
         ["sharing={kind: bottom, num_own: 5}"],
         ["sharing={kind: middle, num_own: 3}"],
         ["languages={cs: {train: false}, de: {}}", "init_from=runs/x"],
