@@ -2,20 +2,19 @@
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from speech_mtl.data.languages import find_language
-from speech_mtl.datatypes import BLANK, Hypothesis
+from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError
 from speech_mtl.models.features import MelFeatures
 from speech_mtl.run.build import decoding_with
-from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
+from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.settings.decoding import DecodingSettings
 
 NUM_COLUMNS = 3_000
@@ -43,7 +42,8 @@ class LoadedRun:
     def __init__(self, run: Run, name: str, decoding: DecodingSettings):
         recipe = run.recipe()
         self.name = name
-        self.recognizer = load_recognizer(run, decoding)
+        self.transcriber = Transcriber(run.path, decoding)
+        self.recognizer = self.transcriber.recognizer
         self.sample_rate_hz = recipe.data.sample_rate_hz
         self.min_duration_s, self.max_duration_s = recipe.data.min_duration_s, recipe.data.max_duration_s
         self.languages = list(recipe.languages)
@@ -53,7 +53,7 @@ class LoadedRun:
         """What a run makes of a waveform, (S,) float32; or, if it cannot tell, why."""
         try:
             language = self.recognizer.own_name(language)
-            found = self._recognized(waveform, language)
+            found = self.transcriber.transcribe(waveform, language, name="The recording")
             pieces = [self._piece(piece, start_s, language) for piece, start_s in self._pieces(waveform)]
         except InputError as error:
             return {"name": self.name, "error": four_parts(error)}
@@ -64,14 +64,6 @@ class LoadedRun:
             "pieces": pieces,
             "ticks": band_ticks(self.recognizer.model.features),
         }
-
-    def _recognized(self, waveform: np.ndarray, language: str) -> list[Hypothesis]:
-        """What is said in a recording of any length, in the order of time."""
-        return [
-            shifted(hypothesis, start_s)
-            for piece, start_s in self._pieces(waveform)
-            for hypothesis in self.recognizer.transcribe([piece], language, ["The recording"])
-        ]
 
     def _pieces(self, waveform: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
         """Equal pieces, none of which is longer than the utterances that the network is made for; and their starts."""
@@ -146,12 +138,6 @@ def find_run_language(runs: Sequence[LoadedRun], language: str) -> str:
 def four_parts(error: InputError) -> dict[str, str]:
     """An error as the page shows it."""
     return {part: getattr(error, part) for part in ("problem", "expected", "received", "action")}
-
-
-def shifted(hypothesis: Hypothesis, start_s: float) -> Hypothesis:
-    """A hypothesis of a piece that starts later than the recording."""
-    tokens = (t._replace(start_s=t.start_s + start_s, end_s=t.end_s + start_s) for t in hypothesis.tokens)
-    return replace(hypothesis, tokens=tuple(tokens))
 
 
 def outline(waveform: np.ndarray, sample_rate_hz: int) -> dict[str, Any]:
