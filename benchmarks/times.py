@@ -220,7 +220,7 @@ def _spoken(language: str) -> Iterator[tuple[set[str], Recording]]:
     voice, rate_hz = espeak().voice(language), espeak().sample_rate_hz
     for number in range(NUM_RECORDINGS):
         random = Random(number)
-        text = texts(language).draw(random, lambda text: split_of(text) == "test" and is_read_well(text, voice))
+        text = texts(language).sample(random, lambda text: split_of(text) == "test" and is_read_well(text, voice))
         variant = random.choice(VARIANTS["test"])
         pace, pitch, pitch_range = (random.randint(*limits) for limits in (RATES, PITCHES, PITCH_RANGES))
         speech = espeak().speak(text, Delivery(f"{voice}+{variant}", pace, pitch, pitch_range, number))

@@ -93,7 +93,7 @@ class Screen:
     def recordings(self, title: str, total_s: float) -> Iterator[tuple[Progress, Callable[[float], None]]]:
         """A bar over seconds of speech. Gives it, to stop it where something is printed, and what moves it on."""
         with self._bars(_TITLE, BarColumn(), _Seconds(), TimeRemainingColumn()) as bar:
-            task = bar.add_task(self.indent + printable(title), total=total_s)
+            task = bar.add_task(printable(title), total=total_s)
             yield bar, lambda seconds: bar.advance(task, seconds)
 
     def _bars(self, *columns: ProgressColumn) -> Progress:

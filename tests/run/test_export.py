@@ -5,14 +5,13 @@ from pathlib import Path
 import keras
 import pytest
 
-from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_json
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.export import export
 from speech_mtl.run.folder import Run
-from speech_mtl.run.transcribe import transcribe_files
+from speech_mtl.run.transcribe import Transcriber
 
 
 @pytest.fixture
@@ -102,8 +101,7 @@ def test_a_packed_run_recognises_the_same(trained: Run, speak, tmp_path: Path):
     assert not packed.checkpoints.exists()
     assert {one.name for one in packed.path.iterdir()} >= {"settings.yaml", "format.json", "tokenizers", "README.md"}
     for run in (trained, packed):
-        ((_, found),) = transcribe_files(run, [path], "aa")
-        assert isinstance(found, Hypothesis)
+        (found,) = Transcriber(run.path).transcribe(path, "aa")
         assert found.text == "abcd"
 
 

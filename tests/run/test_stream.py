@@ -16,7 +16,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.run.stream import open_stream, print_final, show_on_terminal, told, transcribe_standard_input
-from speech_mtl.run.transcribe import transcribe_files
+from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 
@@ -47,8 +47,7 @@ def test_standard_input_is_printed_as_the_file_would_be(
 ):
     path = tmp_path / "a.wav"
     soundfile.write(path, speak("abcd"), 16_000, subtype="PCM_16")
-    ((_, whole),) = transcribe_files(run, [path], "aa")
-    assert isinstance(whole, Hypothesis)
+    (whole,) = Transcriber(run.path).transcribe(path, "aa")
     monkeypatch.setattr("sys.stdin", Pipe(path.read_bytes()))
     transcribe_standard_input(run, "aa", None, Screen())
     out, err = capsys.readouterr()
