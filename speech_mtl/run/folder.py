@@ -16,6 +16,7 @@ RUN/best/000400/                the weights with the lowest dev error, without t
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
 RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
 RUN/evaluated.json              digests of what that was made from, and how it was decoded
+RUN/languages.json              how languages are detected, made by the first `speech-mtl transcribe` that detects one
 """
 
 import json
@@ -80,6 +81,7 @@ class Run:
         self.parameters_path = path / "parameters.json"
         self.made_from_path = path / "made_from.json"
         self.evaluated_path = path / "evaluated.json"
+        self.languages_path = path / "languages.json"
         self.checkpoints = path / "checkpoints"
         self.best = path / "best"
 
