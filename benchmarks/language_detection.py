@@ -37,8 +37,8 @@ def main() -> None:
     result = {
         **provenance("language_detection"),
         "about": f"Human test speech, at most {MOST_CLIPS} clips a language, evenly spaced. Where a language has one "
-        "speaker, who is also in training, voice and room tell it as much as the words do; what such a run makes of other "
-        "speakers stands under `never seen`.",
+        "speaker, who is also in training, voice and room tell it as much as the words do; what such a run makes of "
+        "other speakers stands under `never seen`.",
         "runs": rows,
     }
     report(arguments.out, result, _summary(rows), *map(_confusions, rows))

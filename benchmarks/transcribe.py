@@ -10,6 +10,7 @@ enough, and `speech-mtl transcribe` is started for each recording by itself, in 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -110,17 +111,17 @@ def _speed(run: Path, language: str, clips: Clips, folder: Path) -> list[dict]:
 def _measured(run: Path, language: str, path: Path) -> dict:
     """Seconds and peak memory of one command."""
     command = [sys.executable, "-m", "speech_mtl.cli", "transcribe", str(run), "-l", language, str(path)]
-    start = time.perf_counter()
+    before, start, peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    while process.poll() is None:  # `ru_maxrss` would count what this process holds, from which that one is forked
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        peak_kib = max([peak_kib, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))])
+        time.sleep(0.05)
+    wall_s, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:
         raise SystemExit(f"{command} ended with {process.returncode}")
-    return {
-        "wall_s": time.perf_counter() - start,
-        "processor_s": usage.ru_utime + usage.ru_stime,
-        "peak_mib": usage.ru_maxrss / 1024,
-    }
+    processor_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return {"wall_s": wall_s, "processor_s": processor_s, "peak_mib": peak_kib / 1024}
 
 
 def _errors(transcriber, language: str, clips: Clips) -> dict:

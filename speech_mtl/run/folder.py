@@ -18,6 +18,7 @@ RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hyp
 RUN/lm/LANGUAGE/                made by `speech-mtl lm`; see `stored_lm`
 RUN/evaluated.json              digests of what that was made from, and how it was decoded
 RUN/calibration.json            of confidences, by language; made where it evaluates the validation set
+RUN/languages.json              how languages are detected, made by the first `speech-mtl transcribe` that detects one
 """
 
 import json
@@ -84,6 +85,7 @@ class Run:
         self.made_from_path = path / "made_from.json"
         self.evaluated_path = path / "evaluated.json"
         self.calibration_path = path / "calibration.json"
+        self.languages_path = path / "languages.json"
         self.checkpoints = path / "checkpoints"
         self.best = path / "best"
 

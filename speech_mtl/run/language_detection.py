@@ -2,8 +2,6 @@
 
 Output layers differ in how sure they are, by their vocabulary and by what they were trained on. That is calibrated on
 the validation sets, once for the weights of a run.
-
-RUN/languages.json    the calibration, and a digest of the weights that it is for
 """
 
 from collections.abc import Sequence
@@ -52,7 +50,6 @@ class LanguageDetector:
 
     def __init__(self, run: Run, recognizer: Recognizer, screen: Screen):
         self.run, self.recognizer, self.screen = run, recognizer, screen
-        self.path = run.path / "languages.json"
         self._calibration: Calibration | None = None
 
     def detect(self, waveforms: Sequence[np.ndarray], languages: Sequence[str]) -> dict[str, float]:
@@ -82,10 +79,11 @@ class LanguageDetector:
         return self._calibration
 
     def _saved(self) -> Calibration | None:
-        if not self.path.is_file():
+        if not self.run.languages_path.is_file():
             return None
-        saved = read_json(self.path, Calibration, "remove the file: it is made again")
-        return saved if saved["weights"] == weights_digest(self.run) else None
+        saved = read_json(self.run.languages_path, Calibration, "remove the file: it is made again")
+        has_all = saved["offsets"].keys() == self.recognizer.tokenizers.keys()
+        return saved if has_all and saved["weights"] == weights_digest(self.run) else None
 
     def _made(self) -> Calibration:
         languages = list(self.recognizer.tokenizers)
@@ -104,8 +102,10 @@ class LanguageDetector:
             "offsets": dict(zip(languages, offsets.tolist(), strict=True)),
             "utterances": {language: len(one) for language, one in scores.items()},
         }
-        write_text(self.path, json_text(made))
-        self.screen.say(f"Language detection is calibrated on the validation sets; what was found is in {self.path}")
+        write_text(self.run.languages_path, json_text(made))
+        self.screen.say(
+            f"Language detection is calibrated on the validation sets; what was found is in {self.run.languages_path}"
+        )
         return made
 
     def _validation(self, language: str) -> list[np.ndarray]:
