@@ -16,7 +16,7 @@ RUN/best/000400/                the weights with the lowest dev error, without t
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
 RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
 RUN/evaluated.json              digests of what that was made from, and how it was decoded
-RUN/calibration.json            of confidences, by language; made where it evaluates the validation set
+RUN/calibration.json            of confidences, by language; made when the validation set is evaluated
 """
 
 import json
