@@ -87,7 +87,10 @@ def _measured(path: Path) -> list[dict[str, Any]]:
                 "brier": {kind: float(np.mean((own - right) ** 2)) for kind, own in confidences.items()},
                 "auc": {kind: _auc(own, right) for kind, own in confidences.items()},
                 "bins": {
-                    kind: [[*own.mean(axis=0).tolist(), len(own)] for own in reliability(values, right, NUM_BINS)]
+                    kind: [
+                        [*own.mean(axis=0).tolist(), len(own)]
+                        for own in reliability(values.tolist(), right.tolist(), NUM_BINS)
+                    ]
                     for kind, values in confidences.items()
                 },
             }

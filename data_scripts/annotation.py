@@ -148,12 +148,12 @@ def _records(part: Part, top: Path, files: Sequence[_File], unknown: Sequence[Pa
 def _recording(top: Path, file: _File) -> Path:
     """The first recording that is there: of those that the file names, then of those beside it with its name.
 
-    A path leads nowhere if it leaves the corpus.
+    What lies outside the corpus is not opened. If none is there, that is the first which may lie beside the file.
     """
     folder, names = file.path.parent, [*file.media, *(file.path.stem + suffix for suffix in AUDIO)]
     paths = [Path(os.path.normpath(folder / name.replace("\\", "/"))) for name in names if "\0" not in name]
     inside = [path for path in paths if path.is_relative_to(os.path.normpath(top)) and path.is_file()]
-    return next((path for path in inside if path.suffix.lower() not in FOREIGN), (inside or paths)[0])
+    return next((path for path in inside if path.suffix.lower() not in FOREIGN), (inside or paths[-len(AUDIO) :])[0])
 
 
 def _cut(

@@ -54,7 +54,7 @@ def _annotations(elan: Any, tier: str) -> list[Annotation]:
     own.sort(key=lambda one: one[0][0] or 0.0)
     divided = [(_times(elan, name), value) for name, (_, value, _, _) in references.items()]
     joined = [(times, " ".join(text for _, text in same)) for times, same in groupby(divided, key=lambda one: one[0])]
-    return [Annotation(*times, value) for times, value in [*own, *joined]]
+    return [Annotation(start_s, end_s, text) for (start_s, end_s), text in [*own, *joined]]
 
 
 def _times(elan: Any, name: str) -> tuple[float | None, float | None]:

@@ -17,6 +17,7 @@ from speech_mtl.files import Finite, NotNegative, json_text, read_json, write_te
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import weights_digest
 from speech_mtl.scoring.error_rate import right_words
+from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
 
 FEWEST_WORDS = 100
@@ -57,12 +58,12 @@ def judged(references: Iterable[str | None], hypotheses: Iterable[Hypothesis]) -
     return found
 
 
-def save_calibrations(run: Run, decoding: DecodingSettings, found: Mapping[str, Sequence[Judged]]) -> list[str]:
-    """Calibrates the languages of which enough words were recognised, and keeps what others of these weights have.
-
-    Returns:
-        The languages with fewer than `FEWEST_WORDS` words, which stay without.
-    """
+def save_calibrations(
+    run: Run, decoding: DecodingSettings, found: Mapping[str, Sequence[Judged]], screen: Screen
+) -> None:
+    """Calibrates the languages of which enough words were recognised, and keeps what others of these weights have."""
+    if not found:
+        return
     weights, decoder = weights_digest(run), _decoder(decoding)
     former = [one for one in _saved(run) if one["weights"] == weights]
     kept = [one for one in former if one["decoder"] != decoder or one["language"] not in found]
@@ -72,7 +73,8 @@ def save_calibrations(run: Run, decoding: DecodingSettings, found: Mapping[str, 
         write_text(run.calibration_path, json_text([*kept, *new]))
     else:
         run.calibration_path.unlink(missing_ok=True)
-    return [language for language in found if language not in enough]
+    if too_few := ", ".join(f"{name}: {len(own)}" for name, own in found.items() if name not in enough):
+        screen.warn(f"fewer than {FEWEST_WORDS} words recognised ({too_few}): their confidences are not calibrated")
 
 
 def saved_calibrations(run: Run, decoding: DecodingSettings) -> dict[str, Calibration]:

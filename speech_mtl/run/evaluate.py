@@ -14,7 +14,7 @@ from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError, no_such
 from speech_mtl.files import json_text, write_text
-from speech_mtl.run.calibration import FEWEST_WORDS, Judged, judged, save_calibrations
+from speech_mtl.run.calibration import Judged, judged, save_calibrations
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluated import hypotheses_path, write_evaluated, write_hypotheses
 from speech_mtl.run.folder import Run
@@ -157,7 +157,7 @@ def evaluate(
     if compare_with_training:
         evaluation.compare_with_training()
     evaluation.write("")
-    evaluation.calibrate()
+    save_calibrations(run, evaluation.decoding, evaluation.judged, evaluation.screen)
     write_evaluated(run, evaluation.decoding, evaluation.splits)
     return evaluation.rows
 
@@ -238,12 +238,6 @@ class _Evaluation:
             self.stuck.append(f"{language} ({name})")
         self.task_rows += _task_rows(tasks, language, name, errors)
         self.splits.append(replace(references.split, split=name))
-
-    def calibrate(self) -> None:
-        """Keeps what the validation sets tell of the confidences of words."""
-        if too_few := self.judged and save_calibrations(self.run, self.decoding, self.judged):
-            listed = ", ".join(f"{language}: {len(self.judged[language])}" for language in too_few)
-            self.screen.warn(f"fewer than {FEWEST_WORDS} words were recognised ({listed}): confidences stay raw")
 
     def compare_with_training(self) -> None:
         """Reports which of the speech and which speakers are in training."""

@@ -17,7 +17,7 @@ RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the c
 RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
 RUN/lm/LANGUAGE/                made by `speech-mtl lm`; see `stored_lm`
 RUN/evaluated.json              digests of what that was made from, and how it was decoded
-RUN/calibration.json            of confidences, by language; made where it evaluates the validation set
+RUN/calibration.json            of confidences, by language; made when the validation set is evaluated
 RUN/languages.json              how languages are detected, made by the first `speech-mtl transcribe` that detects one
 """
 

@@ -13,8 +13,10 @@ from speech_mtl.run.calibration import FEWEST_WORDS, Judged, judged, save_calibr
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
+from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
 
+QUIET = Screen(quiet=True)
 WORDS = [Judged(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
 
 
@@ -57,7 +59,9 @@ def test_characters_are_judged_where_spaces_separate_no_words():
 
 def test_what_is_saved_is_found_again_for_the_same_weights_and_decoder(run: Run, decoding: DecodingSettings):
     assert saved_calibrations(run, decoding) == {}
-    assert save_calibrations(run, decoding, {"aa": WORDS, "bb": WORDS[1:]}) == ["bb"]
+    with Screen.to_file(run.path / "told") as screen:
+        save_calibrations(run, decoding, {"aa": WORDS, "bb": WORDS[1:]}, screen)
+    assert "(bb: 99): their confidences are not calibrated" in (run.path / "told").read_text(encoding="utf-8")
     found = saved_calibrations(run, decoding)
     assert list(found) == ["aa"]
     (record,) = json.loads(run.calibration_path.read_text(encoding="utf-8"))
@@ -68,10 +72,10 @@ def test_what_is_saved_is_found_again_for_the_same_weights_and_decoder(run: Run,
 def test_other_decoders_and_languages_keep_theirs(
     run: Run, decoding: DecodingSettings, caplog: pytest.LogCaptureFixture
 ):
-    save_calibrations(run, decoding, {"aa": WORDS, "bb": WORDS})
+    save_calibrations(run, decoding, {"aa": WORDS, "bb": WORDS}, QUIET)
     before = saved_calibrations(run, decoding)
-    save_calibrations(run, Other(), {"aa": WORDS[::-1]})
-    save_calibrations(run, decoding, {"aa": [*WORDS, *WORDS[:50]]})
+    save_calibrations(run, Other(), {"aa": WORDS[::-1]}, QUIET)
+    save_calibrations(run, decoding, {"aa": [*WORDS, *WORDS[:50]]}, QUIET)
     after = saved_calibrations(run, decoding)
     assert after["bb"] == before["bb"]
     assert after["aa"] != before["aa"]
@@ -80,22 +84,22 @@ def test_other_decoders_and_languages_keep_theirs(
 
 
 def test_too_few_words_remove_what_was_there(run: Run, decoding: DecodingSettings):
-    save_calibrations(run, decoding, {"aa": WORDS})
-    assert save_calibrations(run, decoding, {"aa": WORDS[1:]}) == ["aa"]
+    save_calibrations(run, decoding, {"aa": WORDS}, QUIET)
+    save_calibrations(run, decoding, {"aa": WORDS[1:]}, QUIET)
     assert not run.calibration_path.exists()
 
 
 def test_of_other_weights_or_another_decoder_none_is_used_and_that_is_told(
     run: Run, decoding: DecodingSettings, caplog: pytest.LogCaptureFixture
 ):
-    save_calibrations(run, decoding, {"aa": WORDS})
+    save_calibrations(run, decoding, {"aa": WORDS}, QUIET)
     assert saved_calibrations(run, Other()) == {}
     (run.path / "tokenizers" / "aa.json").write_text("{}", encoding="utf-8")
     with caplog.at_level(logging.WARNING):
         assert saved_calibrations(run, decoding) == {}
     assert len(caplog.messages) == 2
     assert all("is not used: confidences are not calibrated" in message for message in caplog.messages)
-    save_calibrations(run, Other(), {"bb": WORDS})
+    save_calibrations(run, Other(), {"bb": WORDS}, QUIET)
     assert [one["language"] for one in json.loads(run.calibration_path.read_text(encoding="utf-8"))] == ["bb"]
 
 
