@@ -144,9 +144,9 @@ class Stream:
 
     def _ended(self) -> Iterator[Hypothesis]:
         while (size := self._cut()) is not None:
-            ended = self._segment[:size]
-            if ended.argmax(axis=1).any():  # else it is what lies before the first token
-                yield self._decoded(ended)
+            found = self._decoded(self._segment[:size])
+            if found.tokens:  # else it is what lies before the first one
+                yield found
             self._begin(self._segment[size:], self._first + size)
 
     def _cut(self) -> int | None:
@@ -166,10 +166,11 @@ class Stream:
         return int(spoken[widest] + (gaps[widest] + 1) // 2)
 
     def _decoded(self, segment: np.ndarray) -> Hypothesis:
-        shift_s = self._first * self.frames.frame_step_s
-        size, step = self.model.stretch()  # samples of a chunk: so many are at least as many as the frames need
+        step_s = self.frames.frame_step_s
+        shift_s, size = self._first * step_s, self.model.stretch()[0]
+        num_samples = size + round(len(segment) * step_s * self._recognizer.sample_rate_hz)  # of more frames than these
         decoded = self._recognizer.decoder(self._language).decode(segment)
-        found = self._recognizer.hypothesis(self._name, self._language, decoded, size + len(segment) * step)
+        found = self._recognizer.hypothesis(self._name, self._language, decoded, num_samples)
         tokens = [
             token._replace(start_s=token.start_s + shift_s, end_s=token.end_s + shift_s) for token in found.tokens
         ]

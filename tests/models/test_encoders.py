@@ -47,13 +47,18 @@ OWN_PARTS = {
     "nothing": {"num_bottom": 3},
     "bottleneck": {"adapter_size": 3},
     "low_rank": {"low_rank": 2, "low_rank_alpha": 16.0},
+    "chunks": {"chunk_size": 3},
 }
-"""What languages may have for themselves in an encoder."""
+"""What languages may have for themselves in an encoder, and one in chunks."""
 
 
-def tiny_encoder(kind: str, **own: Any) -> Any:
+def tiny_encoder(kind: str, chunk_size: int | None = None, **own: Any) -> Any:
     accepted = KINDS[kind].model_fields
-    sizes = TINY | ({"dir": whisper_folder(2, 16, 20)} if kind == "whisper" else {})
+    sizes = (
+        TINY
+        | {"chunk_size": chunk_size, "left_chunks": 1}
+        | ({"dir": whisper_folder(2, 16, 20)} if kind == "whisper" else {})
+    )
     sizes |= {"zero_branches": False}  # else weights inside them have no gradient at first
     arguments = {name: value for name, value in sizes.items() if name in accepted}
     return usual(KINDS[kind], **arguments, parts=LanguageParts(LANGUAGES, **own))
