@@ -82,6 +82,7 @@ class Beam(Decoder):
         word_score: float | None,
     ) -> Scorer:
         kind, weight, bonus = model.weights(lm, lm_weight, word_score)
+        self.about = f"lm={kind}, lm_weight={weight:g}, word_score={bonus:g}"
         if kind == "tokens":
             return Tokens(model.tokens, self.vocabulary, weight, bonus)
         if model.words is None:

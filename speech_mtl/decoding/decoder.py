@@ -61,7 +61,12 @@ class Decoder(ABC):
     Args:
         vocabulary: The tokens of the language, by number; 0 is the CTC blank.
         language: BCP 47 tag.
+
+    Attributes:
+        about: What tables say of it besides its settings.
     """
+
+    about = ""
 
     def __init__(self, vocabulary: Sequence[str], language: str):
         self.vocabulary = vocabulary

@@ -14,6 +14,12 @@ WordScore = Annotated[float, Field(strict=True, ge=-1000, le=1000)]
 class DecodingSettings(Kinds):
     """Which tokens a network's outputs are taken for; see `decoding.decoder.Decoder`."""
 
+    def told(self) -> str:
+        """What tables say of it; nothing of the usual kind."""
+        if self == DecodingSettings.usual():
+            return ""
+        return "Decoding: " + ", ".join(f"{key}={value}" for key, value in self.model_dump(mode="json").items())
+
 
 GreedyDecoding = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")
 

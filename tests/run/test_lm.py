@@ -126,7 +126,9 @@ def test_the_table_tells_the_decoder_and_the_language_model_enters_the_cache(run
     for language in ("aa", "bb"):
         make_lm(run, language)
     rows = evaluate(run, ["dev"])
-    assert "lm=words, lm\\_weight=1.0" in (run.path / "evaluation.md").read_text().replace("lm_weight", "lm\\_weight")
+    told = (run.path / "evaluation.md").read_text().splitlines()[-1]
+    assert told.startswith("Decoding: kind=beam, width=50, ")
+    assert told.endswith("; aa: lm=words, lm_weight=1, word_score=0; bb: lm=words, lm_weight=1, word_score=0")
     assert saved_evaluation(run, ["dev"]) == rows
     make_lm(run, "aa", token_order=2)
     assert saved_evaluation(run, ["dev"]) is None
