@@ -99,6 +99,9 @@ def test_tsv_has_recording_text_and_labels():
 def test_json_is_read_back():
     hypotheses = [*HYPOTHESES, recognised("x", "a\udcff\x9b\n.wav")]
     lines = WRITERS["json"](hypotheses, [LABELS] * len(hypotheses)).splitlines()
+    assert all("alternatives" not in json.loads(line) for line in lines)
+    others = replace(hypotheses[0], alternatives=(Alternative("b", -0.51234),))
+    assert json.loads(WRITERS["json"]([others], [LABELS]))["alternatives"] == [{"text": "b", "score": -0.5123}]
     for line, hypothesis in zip(lines, hypotheses, strict=True):
         record = json.loads(line)
         assert (record["id"], record["text"], record["language"]) == (hypothesis.id, hypothesis.text, "en")
