@@ -4,12 +4,13 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from speech_mtl.datatypes import Hypothesis, Token
+from speech_mtl.datatypes import Alternative, Hypothesis, Token
 from speech_mtl.decoding.words import words
 from speech_mtl.decoding.writers import CUE_LETTERS, CUE_S, SUBTITLES, WRITERS, find_writer
 from speech_mtl.errors import InputError
