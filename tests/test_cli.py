@@ -310,6 +310,23 @@ def test_how_a_run_decodes_can_be_set(command: Command, refused: Callable[..., s
         assert "data.batch_s cannot be changed" in refused(name, run_path, *others, "--set", "data.batch_s=1")
 
 
+def test_a_language_model_is_made_tuned_and_used(command: Command, refused: Callable[..., str], run_path: Path):
+    beam = ("--split", "test", "--language", "aa", "--quiet", "--set", "decoding.kind=beam")
+    assert "no language model of aa" in refused("evaluate", run_path, *beam)
+    ended = command("lm", run_path, "--language", "AA", "--order", 2, "--token-order", 2, "--no-tune")
+    assert (ended.code, ended.out) == (0, f"The language model is in {run_path}/lm/aa\n")
+    assert "training transcripts: " in ended.err
+    assert "no tuned weights" in refused("evaluate", run_path, *beam)
+    ended = command("lm", run_path, "--language", "aa", "--token-order", 2, "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    assert "| greedy |" in ended.out
+    ended = command("evaluate", run_path, *beam)
+    assert ended.code == 0
+    assert re.search(r"\nDecoding: kind=beam, .*; aa: lm=(tokens|words|open), lm_weight=", ended.out)
+    assert "no language 'xx'" in refused("lm", run_path, "--language", "xx")
+    assert "There is no file" in refused("lm", run_path, "--language", "aa", run_path / "none.txt")
+
+
 def test_transcripts_can_be_piped_into_what_stops_reading(run_path: Path, speak: Callable, tmp_path: Path):
     soundfile.write(tmp_path / "a.wav", speak("abc"), 16_000)
     program = [sys.executable, "-m", "speech_mtl.cli", "transcribe", run_path, "-l", "aa", *[tmp_path / "a.wav"] * 3]

@@ -82,9 +82,10 @@ class Beam(Decoder):
         word_score: float | None,
     ) -> Scorer:
         kind, weight, bonus = model.weights(lm, lm_weight, word_score)
+        self.about = f"lm={kind}, lm_weight={weight:g}, word_score={bonus:g}"
         if kind == "tokens":
             return Tokens(model.tokens, self.vocabulary, weight, bonus)
-        if model.words is None or self.space is None:
+        if model.words is None:
             raise InputError(
                 f"There are no n-grams of words of {self.language}",
                 expected="decoding.lm: tokens, where no spaces separate words",
@@ -187,10 +188,12 @@ class _Search:
         return np.array(path[::-1], np.int64)
 
 
-def _split(phrase: Sequence[int], space: int) -> list[tuple[int, ...]]:
+def _split(phrase: Sequence[int], space: int | None) -> list[tuple[int, ...]]:
     """The words of a phrase."""
-    words, rest = [], tuple(phrase)
-    while space in rest:
-        words.append(rest[: rest.index(space)])
-        rest = rest[rest.index(space) + 1 :]
-    return [word for word in (*words, rest) if word]
+    words: list[list[int]] = [[]]
+    for token in phrase:
+        if token == space:
+            words.append([])
+        else:
+            words[-1].append(token)
+    return [tuple(word) for word in words if word]

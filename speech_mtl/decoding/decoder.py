@@ -61,10 +61,14 @@ class Decoder(ABC):
     Args:
         vocabulary: The tokens of the language, by number; 0 is the CTC blank.
         language: BCP 47 tag.
+
+    Attributes:
+        about: What tables say of it besides its settings.
     """
 
     is_settled: ClassVar[bool] = False
     """Whether tokens stay as they are when more frames follow, but for the last one."""
+    about = ""
 
     def __init__(self, vocabulary: Sequence[str], language: str):
         self.vocabulary = vocabulary

@@ -121,7 +121,7 @@ class Words(Scorer):
     Args:
         model: N-grams of words.
         spellings: Of the words that can be found; those that the model lacks count as the unknown word.
-        space: The token between words; more than one in a row count as one.
+        space: The token between words, of which several in a row count as one; None: an utterance has one word.
         num_tokens: Size of the vocabulary.
         weight: Of the model.
         bonus: For each word.
@@ -132,7 +132,7 @@ class Words(Scorer):
         self,
         model: NGrams,
         spellings: Mapping[str, Spelling],
-        space: int,
+        space: int | None,
         num_tokens: int,
         weight: float,
         bonus: float,
@@ -169,7 +169,8 @@ class Words(Scorer):
             found[token] = max(found[token], node.best)
         can_come, expected = found > FORBIDDEN, self._expected(state)
         found[can_come] = self.weight * (found[can_come] - expected)
-        found[self.space] = self._completed(state) if state.num_tokens else 0.0
+        if self.space is not None:
+            found[self.space] = self._completed(state) if state.num_tokens else 0.0
         return found
 
     def scores(self, state: _Spelt) -> np.ndarray:

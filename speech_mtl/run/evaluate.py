@@ -249,9 +249,9 @@ class _Evaluation:
     def write(self, suffix: str) -> None:
         """Writes rows and tables; tables name the decoder if it is not the default."""
         tables = [evaluation_table(self.rows), *([task_table(self.task_rows)] if self.task_rows else [])]
-        if self.decoding != DecodingSettings.usual():
-            settings = self.decoding.model_dump(mode="json").items()
-            tables.append("Decoding: " + escaped(", ".join(f"{key}={value}" for key, value in settings)))
+        if told := self.decoding.told():
+            used = [f"{name}: {one.about}" for name, one in self.recognizer.decoders.items() if one.about]
+            tables.append(escaped("; ".join([told, *used])))
         write_text(self.run.path / f"tasks{suffix}.json", json_text(self.task_rows))
         write_results(self.run.path, f"evaluation{suffix}", self.rows, "\n\n".join(tables))
         if self.stuck:

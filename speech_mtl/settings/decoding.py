@@ -4,13 +4,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from speech_mtl.settings.section import Count, Kinds, Positive, Text, Weight
+from speech_mtl.settings.section import WHOLE, Kinds, Positive, Text, Weight
+
+Hypotheses = Annotated[int, Field(strict=True, ge=1, le=10_000), WHOLE]
 
 WordScore = Annotated[float, Field(strict=True, ge=-1000, le=1000)]
 
 
 class DecodingSettings(Kinds):
     """How tokens are found in a network's outputs; see `decoding.decoder.Decoder`."""
+
+    def told(self) -> str:
+        """What tables say of it; nothing of the usual kind."""
+        if self == DecodingSettings.usual():
+            return ""
+        return "Decoding: " + ", ".join(f"{key}={value}" for key, value in self.model_dump(mode="json").items())
 
 
 GreedyDecoding = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")
@@ -19,9 +27,9 @@ GreedyDecoding = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")
 class BeamDecoding(DecodingSettings, kind="beam", makes="decoding.beam:Beam"):
     """Prefix beam search. N-grams of a language are made and tuned by `speech-mtl lm`."""
 
-    width: Annotated[Count, Field(le=10_000)] = 50
+    width: Hypotheses = 50
     """How many hypotheses are kept after each frame."""
-    num_best: Annotated[Count, Field(le=1000)] = 1
+    num_best: Hypotheses = 1
     """How many hypotheses are written, in JSON as alternatives with their scores."""
     lm: Literal["none", "tokens", "words", "open"] | None = None
     """N-grams of `tokens`; of `words`, with no others than those of the texts that they were made from; `open`: of

@@ -194,7 +194,7 @@ class _Comparison:
         origin = Origin(
             **asdict(how),
             recipe=self.recipe.name,
-            about=self.recipe.about.strip(),
+            about=" ".join(filter(None, [self.recipe.about.strip(), self.recipe.decoding.told()])),
             num_replications=compared.num_replications,
             reference=compared.reference,
             protocol=compared.protocol,

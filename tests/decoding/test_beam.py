@@ -2,7 +2,8 @@
 
 import math
 from collections import defaultdict
-from itertools import groupby, product
+from dataclasses import replace
+from itertools import groupby, pairwise, product
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def results(decoder: Beam, values: np.ndarray) -> list[tuple[str, float]]:
 
 @pytest.mark.parametrize(
     ("lm", "added"),
-    [("none", lambda text: 0.0), ("tokens", of_tokens), ("words", of_words), ("open", of_open_words)],
+    [("none", lambda _: 0.0), ("tokens", of_tokens), ("words", of_words), ("open", of_open_words)],
 )
 def test_equals_the_sum_over_all_paths_and_the_model(lm: str, added):
     decoder = beam(lm=lm)
@@ -122,7 +123,7 @@ def test_hot_words_get_their_score_wherever_they_are_whole_words():
         for text, score in results(decoder, values)[:50]:
             words = text.split(" ")
             hot = words.count("ab") + words.count("b")
-            hot += sum(pair == ("ab", "b") for pair in zip(words, words[1:], strict=False))
+            hot += sum(pair == ("ab", "b") for pair in pairwise(words))
             assert score == pytest.approx(plain[text] + 3.0 * hot, abs=1e-4), text
 
 
@@ -136,7 +137,7 @@ def test_without_spaces_a_hot_word_may_be_anywhere():
     scores = {tuple(t.number for t in one.tokens): one.score * 5 for one in (plain, *plain.alternatives)}
     for one in (hot, *hot.alternatives)[:50]:
         tokens = tuple(token.number for token in one.tokens)
-        count = sum(pair == (2, 3) for pair in zip(tokens, tokens[1:], strict=False))
+        count = sum(pair == (2, 3) for pair in pairwise(tokens))
         assert one.score * 5 == pytest.approx(scores[tokens] + 3.0 * count, abs=1e-4)
     assert any(one.score * 5 > scores[tuple(t.number for t in one.tokens)] + 1 for one in (hot, *hot.alternatives))
 
@@ -171,9 +172,29 @@ def test_a_word_that_cannot_be_completed_is_left_out():
     assert results(beam(lm="words", model=model, num_best=1, width=2), values)[0][0].strip() in ("abb", "")
 
 
-def test_words_need_spaces():
-    with pytest.raises(InputError, match="n-grams of words"):
-        Beam(("<blank>", "a"), "zh", language_model(), 5, 1, "words", 1.0, 0.0, [], 1.0)
+def test_words_need_a_language_that_has_them():
+    model = replace(language_model(), words=None)
+    with pytest.raises(InputError, match="no n-grams of words"):
+        beam(lm="words", model=model)
+
+
+def test_without_a_space_in_the_alphabet_an_utterance_is_one_word():
+    model = language_model(["ab", "ba", "ab"])
+    values = frames(0)[:, [0, 2, 3]]
+    decoder = Beam(
+        ("<blank>", "a", "b"),
+        "aa",
+        replace(model, spellings={"ab": (1, 2), "ba": (2, 1)}),
+        99,
+        9,
+        "words",
+        1.0,
+        0.0,
+        [],
+        1.0,
+    )
+    found = decoder.decode(values)
+    assert {tuple(token.number for token in one.tokens) for one in (found, *found.alternatives)} == {(), (1, 2), (2, 1)}
 
 
 def test_agrees_with_flashlight():

@@ -57,7 +57,7 @@ def test_tokens_come_in_order_with_frames_and_log_probabilities(decoder: Decoder
 
 
 def test_no_frames_have_no_tokens(decoder: Decoder):
-    assert decoder.decode(np.zeros((0, 3), "float32")) == ((), 0.0)
+    assert decoder.decode(np.zeros((0, 3), "float32")) == ((), 0.0, ())
 
 
 def test_only_blanks_have_no_tokens(decoder: Decoder):

@@ -72,7 +72,7 @@ def test_kenlm_reads_it_and_finds_the_same(tmp_path: Path):
     model.save(tmp_path / "lm.arpa")
     symbols = [*model.symbols, UNKNOWN]
     theirs = kenlm.KenLM(str(tmp_path / "lm.arpa"), dictionary.Dictionary(symbols))
-    for first, second in product(symbols[:12] + [UNKNOWN], repeat=2):
+    for first, second in product([*symbols[:12], UNKNOWN], repeat=2):
         state, total, context = theirs.start(False), 0.0, (BEGIN,)
         ours = 0.0
         for word in (first, second, first):

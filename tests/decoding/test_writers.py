@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from speech_mtl.datatypes import Hypothesis, Token
+from speech_mtl.datatypes import Alternative, Hypothesis, Token
 from speech_mtl.decoding.words import words
 from speech_mtl.decoding.writers import ANNOTATION, CUE_LETTERS, CUE_S, ONE_RECORDING, WRITERS, find_writer
 from speech_mtl.errors import InputError
@@ -112,6 +113,9 @@ def test_tsv_has_recording_text_and_labels():
 def test_json_is_read_back():
     hypotheses = [*HYPOTHESES, recognised("x", "a\udcff\x9b\n.wav")]
     lines = WRITERS["json"](hypotheses, [LABELS] * len(hypotheses)).splitlines()
+    assert all("alternatives" not in json.loads(line) for line in lines)
+    others = replace(hypotheses[0], alternatives=(Alternative("b", -0.51234),))
+    assert json.loads(WRITERS["json"]([others], [LABELS]))["alternatives"] == [{"text": "b", "score": -0.5123}]
     for line, hypothesis in zip(lines, hypotheses, strict=True):
         record = json.loads(line)
         assert (record["id"], record["text"], record["language"]) == (hypothesis.id, hypothesis.text, "en")
