@@ -88,11 +88,11 @@ class _Split:
 
     def __init__(self, run: Any, recognizer: Any, language: str, split: str):
         from speech_mtl.run.evaluate import load_references
-        from speech_mtl.run.lm import _Keep
+        from speech_mtl.run.lm import Keep
 
         recipe, tokenizer = run.recipe(), recognizer.tokenizers[language]
         references = load_references(recipe, language, split, recognizer)
-        recognizer.decoders[language] = kept = _Keep(tokenizer.vocabulary, language)
+        recognizer.decoders[language] = kept = Keep(tokenizer.vocabulary, language)
         started = time.process_time()
         found = recognizer.transcribe_examples(references.examples, references.ids, language, recipe.data.batch_s)
         by_id = {one.id: kept.found[i] for i, one in enumerate(found)}

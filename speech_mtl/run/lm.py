@@ -158,7 +158,7 @@ class _Tuning:
         self.model = load_lm(run, self.language, self.tokenizer)
         recipe = run.recipe()
         references = load_references(recipe, self.language, "dev", recognizer, screen.progress)
-        recognizer.decoders[self.language] = kept = _Keep(self.tokenizer.vocabulary, self.language)
+        recognizer.decoders[self.language] = kept = Keep(self.tokenizer.vocabulary, self.language)
         found = recognizer.transcribe_examples(
             references.examples, references.ids, self.language, recipe.data.batch_s, recipe.data.num_threads
         )
@@ -215,7 +215,7 @@ def _chosen(references: References, sample_rate_hz: int) -> list[int]:
     return known[:: max(1, round(total_s / LONGEST_S))]
 
 
-class _Keep(Decoder):
+class Keep(Decoder):
     """Keeps log-probabilities in place of decoding them."""
 
     def __init__(self, vocabulary: Sequence[str], language: str):

@@ -156,6 +156,15 @@ def test_a_width_of_one_is_best_path_decoding():
         assert found.score == pytest.approx(greedy.score, abs=1e-5)
 
 
+def test_of_a_large_vocabulary_the_best_tokens_of_each_frame_are_enough():
+    vocabulary = ("<blank>", *(chr(0x4E00 + i) for i in range(400)))
+    values = log_softmax(np.random.default_rng(0).normal(0, 3, (12, len(vocabulary))), axis=1)
+    narrow, wide = (Beam(vocabulary, "zh", None, width, 1, "none", 1.0, 0.0, [], 1.0) for width in (1, 200))
+    greedy = Greedy(vocabulary, "zh").decode(values)
+    assert narrow.decode(values).tokens == greedy.tokens
+    assert wide.decode(values).score > greedy.score
+
+
 def test_tokens_have_the_frames_of_the_best_path():
     values = log_softmax(np.eye(4)[[0, 2, 2, 0, 3, 1, 1, 2]] * 9.0, axis=1)
     found = beam(lm="words").decode(values)
