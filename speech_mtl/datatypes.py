@@ -152,7 +152,8 @@ class Calibration(NamedTuple):
         """The probability that a word is right, whose tokens have this mean probability."""
         raw = min(max(raw, SMALLEST), 1 - SMALLEST)
         log_odds = math.log(raw) - math.log1p(-raw)
-        return 1 / (1 + math.exp(-(self.slope * log_odds + self.length * math.log(num_letters) + self.intercept)))
+        weighed = self.slope * log_odds + self.length * math.log(num_letters) + self.intercept
+        return (1 + math.tanh(weighed / 2)) / 2  # the logistic function, which never overflows so
 
 
 class Alternative(NamedTuple):

@@ -3,6 +3,20 @@
 from planting import Mutant
 
 FAULTS = (
+    # Alignment, words, confidence
+    Mutant("alignment never passes over the blank between two tokens", "align",
+           "path_tokens[3::2] != path_tokens[1:-2:2]", "False", ("test_viterbi",)),
+    Mutant("alignment passes over the blank between equal tokens", "align",
+           "path_tokens[3::2] != path_tokens[1:-2:2]", "True", ("test_viterbi",)),
+    Mutant("words reach into their neighbours", "_reaching", "max(0.0, start - end) / 2", "reach_s", ("test_words",)),
+    Mutant("confidence is not calibrated", "words", "if hypothesis.calibration is not None:", "if False:",
+           ("test_words",)),
+    Mutant("certain words make the calibration infinite", "calibrate", "(num_right + 1) / (num_right + 2)", "1.0",
+           ("test_confidence",)),
+    Mutant("a calibration of other weights is used", "saved_calibrations", 'one["weights"] == weights and ', "",
+           ("test_calibration",)),
+    Mutant("words that share a token overlap in files for annotation", "_tiers", "max(end, round(word.start_s * 1000))",
+           "round(word.start_s * 1000)", ("test_writers",)),
     # Text and tokens
     Mutant("the dotless i is lowered as in English", "_normalized", 'text.replace("I", "ı")', 'text.replace("I", "i")',
            ("test_text",)),
