@@ -57,10 +57,10 @@ def main() -> None:
 
 ABOUT = """\
 Each utterance by itself, greedy decoding. Human speech, one speaker a language, who is in training, too. Processor
-time: as a multiple of the original's, median over interleaved rounds (min-max), without decoding, which sherpa-
-onnx's has in it. Largest difference: of log-probabilities, over the test set and three seconds of noise. Other
-texts: utterances whose text is not the original's. sherpa-onnx is the unmodified wheel on the file of the row above
-it."""
+time: as a multiple of the original's, median over interleaved rounds (min-max), without decoding, which
+sherpa-onnx's has in it. Largest difference: of log-probabilities, over the test set and three seconds of noise.
+Other texts: utterances whose text is not the original's. sherpa-onnx is the unmodified wheel on the file of the row
+above it."""
 
 
 def _measured(path: str, language: str) -> dict:

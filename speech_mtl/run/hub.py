@@ -23,7 +23,7 @@ def fetched(path: Path) -> Path:
     Raises:
         InputError: There is no such repository, or it cannot be reached.
     """
-    with _reached(name := "/".join(path.parts[1:])) as hub:
+    with _reached(name := "/".join(path.parts[1:]), "try again when the network is there") as hub:
         return Path(hub.snapshot_download(name))
 
 
@@ -33,14 +33,14 @@ def push(folder: Path, name: str, private: bool) -> str:
     Raises:
         InputError: It cannot be reached, or you may not write there.
     """
-    with _reached(name) as hub:
+    with _reached(name, f"then copy the folder, which is written, with `hf upload {name} {folder}`") as hub:
         address = hub.create_repo(name, private=private, exist_ok=True)
         hub.upload_folder(repo_id=name, folder_path=folder, commit_message="Upload of speech-mtl export")
     return str(address)
 
 
 @contextmanager
-def _reached(name: str) -> Iterator[ModuleType]:
+def _reached(name: str, action: str) -> Iterator[ModuleType]:
     try:
         import huggingface_hub
         from huggingface_hub.errors import HfHubHTTPError
@@ -54,5 +54,5 @@ def _reached(name: str) -> Iterator[ModuleType]:
             f"The Hugging Face repository {name} cannot be used",
             expected="USER/NAME that you may read, or, to push, write to",
             received=next(iter(str(error).splitlines()), type(error).__name__),
-            action="look at its name; log in with `hf auth login`; try again when the network is there",
+            action=f"look at its name; log in with `hf auth login`; {action}",
         ) from None

@@ -169,7 +169,6 @@ class _Tuning:
 
     def __call__(self, lm: str, lm_weight: float, word_score: float) -> TunedRow:
         weights = {"lm": lm, "lm_weight": lm_weight, "word_score": word_score}
-        weights = {"lm": lm, "lm_weight": lm_weight, "word_score": word_score}
         settings = BeamDecoding.model_validate({"width": WIDTH, **weights})
         decoder = build_decoder(settings, lambda _: {"model": self.model})
         errors = self.score(decoder(self.tokenizer.vocabulary, self.language))

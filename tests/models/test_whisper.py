@@ -9,8 +9,11 @@ import keras
 import librosa
 import numpy as np
 import pytest
+from made_up_targets import model_of
 from tiny_encoders import encoder_settings, whisper_folder
 
+from speech_mtl.backend import compile_forward
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.models.whisper import WhisperEncoder, WhisperFeatures
 from speech_mtl.run.checkpoint import load_recognizer
@@ -75,6 +78,15 @@ def test_a_run_starts_from_the_public_encoder(tiny_recipe: Recipe, tmp_path: Pat
     assert len(pairs) > 10
     assert all(np.array_equal(np.array(one), np.array(other)) for one, other in pairs) == frozen
     assert {row["language"] for row in evaluate(run, ["test"])} == {"aa", "bb"}
+
+
+def test_it_is_compiled_for_speech_of_any_length(tiny_recipe: Recipe):
+    model = model_of(whisper_recipe(tiny_recipe), {"aa": 5, "bb": 5})
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 8000)).astype("float32")
+    inputs = noise, np.array([8000, 7000], "int32"), np.zeros(2, "int32")
+    expected, found = model(*inputs), compile_forward(model)(*inputs)
+    np.testing.assert_allclose(found.values[TRANSCRIPT], np.array(expected.values[TRANSCRIPT]), atol=1e-4)
+    assert found.num_frames.tolist() == np.array(expected.num_frames).tolist()
 
 
 def test_longer_speech_than_the_model_knows_is_refused(tiny_recipe: Recipe, tmp_path: Path):

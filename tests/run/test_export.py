@@ -1,15 +1,19 @@
 """The folder of an export: what is in it, the card, packed runs, and what is refused."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
 
+from speech_mtl.cli import app
 from speech_mtl.errors import InputError
+from speech_mtl.export.formats import FORMATS
 from speech_mtl.files import read_json
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
-from speech_mtl.run.export import export
+from speech_mtl.run.export import PACKED, export
 from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import Transcriber
 
@@ -117,14 +121,16 @@ def test_the_card_tells_speech_errors_and_licence(with_settings, trained: Run, t
     assert card.startswith("---\nlanguage:\n- aa\n- bb\nlicense: cc-by-4.0\n")
     assert "Tones of 0.16 s." in card
     manifest = trained.recipe().manifest("aa", "train")
-    seconds = sum(read["duration_s"] for read in map(_json, manifest.read_text().splitlines()))
+    seconds = sum(read["duration_s"] for read in map(json.loads, manifest.read_text().splitlines()))
     assert f"| aa | {seconds / 3600:.2f} | 30 | 2 |" in card
     table = (run.path / "evaluation.md").read_text(encoding="utf-8").strip()
     assert table.splitlines()[2] in card
     assert "Decoding: kind=greedy." in card
 
 
-def _json(line: str) -> dict:
-    import json
+def test_the_command_names_every_format():
+    from typer.main import get_command
 
-    return json.loads(line)
+    command: Any = get_command(app)
+    (form,) = (one for one in command.commands["export"].params if one.name == "form")
+    assert form.metavar.split("|") == [*FORMATS, PACKED]

@@ -33,6 +33,17 @@ def test_a_run_from_a_repository(trained: Run, monkeypatch: pytest.MonkeyPatch, 
     assert capsys.readouterr().out.rstrip().endswith("\tabcd")
 
 
+def test_a_push_that_fails_says_how_to_do_it_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def refuse(_name: str, **_: object) -> None:
+        raise library.errors.LocalTokenNotFoundError("Token is required")
+
+    monkeypatch.setattr(library, "create_repo", refuse)
+    with pytest.raises(InputError, match="me/tones cannot be used") as caught:
+        hub.push(tmp_path, "me/tones", private=False)
+    assert caught.value.received == "Token is required"
+    assert f"hf upload me/tones {tmp_path}" in caught.value.action
+
+
 @pytest.mark.parametrize("name", ["hf://nobody/nothing", "hf://a/b/c"])
 def test_a_repository_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch):
     def refuse(name: str) -> None:

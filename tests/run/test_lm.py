@@ -157,7 +157,7 @@ def test_one_of_another_alphabet_or_changed_files_are_refused(run: Run):
     assert "without 'ž'" in caught.value.received
     shutil.copytree(lm_folder(run, "aa"), lm_folder(run, "bb"))
     with pytest.raises(InputError, match="another alphabet or language"):
-        load_recognizer(run, BeamDecoding(**WEIGHTS)).make_decoders(["bb"])
+        load_recognizer(run, BeamDecoding(**WEIGHTS)).decoder("bb")
     path = lm_folder(run, "aa") / "words.arpa"
     path.write_text(path.read_text().replace("-", "+", 1), encoding="utf-8")
     with pytest.raises(InputError, match=r"words\.arpa is not as it was written"):
@@ -167,7 +167,7 @@ def test_one_of_another_alphabet_or_changed_files_are_refused(run: Run):
 def test_hot_words_that_cannot_be_spelt_are_refused(run: Run):
     for words, message in ((("žž",), "Unknown characters"), (("...",), "no letters")):
         with pytest.raises(InputError, match=message):
-            load_recognizer(run, BeamDecoding(lm="none", hot_words=words)).make_decoders(["aa"])
+            load_recognizer(run, BeamDecoding(lm="none", hot_words=words)).decoder("aa")
 
 
 def test_alternatives_come_with_scores(run: Run, speak: Callable):
