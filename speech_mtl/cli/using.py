@@ -26,6 +26,8 @@ def evaluate(
 ) -> None:
     """Print word and character error rates of a run by language and split.
 
+    With the validation set, dev, it also calibrates the confidences that transcribe gives words.
+
     Example: speech-mtl evaluate runs/human --split test --language zh-CN
 
     Example: speech-mtl evaluate runs/human --manifest data/held_out.jsonl --language zh-CN
