@@ -181,7 +181,7 @@ class Hypothesis:
         labels: By other target, the outputs of its head: (K,), or (E, K) over frames.
         tokens: What the text is made of.
         spaced: Whether spaces separate the words of the text.
-        duration_s: Length of the recording in seconds; 0 if unknown.
+        duration_s: End of the utterance, in seconds from the start of the recording; 0 if unknown.
         calibration: What makes the confidences of its words probabilities; None where they are not calibrated.
         alternatives: The next best texts, in order, if any were asked for.
     """

@@ -16,6 +16,7 @@ from speech_mtl.decoding.words import words
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, write_text
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import weights_digest
+from speech_mtl.run.stored_lm import lm_digests
 from speech_mtl.scoring.error_rate import right_words
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
@@ -64,11 +65,11 @@ def save_calibrations(
     """Calibrates the languages of which enough words were recognised, and keeps what others of these weights have."""
     if not found:
         return
-    weights, decoder = weights_digest(run), _decoder(decoding)
+    weights, decoders = weights_digest(run), {language: _decoder(run, decoding, language) for language in found}
     former = [one for one in _saved(run) if one["weights"] == weights]
-    kept = [one for one in former if one["decoder"] != decoder or one["language"] not in found]
+    kept = [one for one in former if one["decoder"] != decoders.get(one["language"])]
     enough = {language: own for language, own in found.items() if len(own) >= FEWEST_WORDS}
-    new = [_saved_as(language, weights, decoder, own) for language, own in enough.items()]
+    new = [_saved_as(language, weights, decoders[language], own) for language, own in enough.items()]
     if kept or new:
         write_text(run.calibration_path, json_text([*kept, *new]))
     else:
@@ -84,11 +85,11 @@ def saved_calibrations(run: Run, decoding: DecodingSettings) -> dict[str, Calibr
         InputError: The file is damaged.
     """
     saved = _saved(run)
-    weights, decoder = (weights_digest(run), _decoder(decoding)) if saved else ("", {})
+    weights = weights_digest(run) if saved else ""
     found = {
         one["language"]: Calibration(one["slope"], one["length"], one["intercept"])
         for one in saved
-        if one["weights"] == weights and one["decoder"] == decoder
+        if one["weights"] == weights and one["decoder"] == _decoder(run, decoding, one["language"])
     }
     if saved and not found:
         logging.getLogger(__name__).warning(
@@ -117,5 +118,6 @@ def _saved(run: Run) -> list[Saved]:
     return read_json(path, list[Saved], f"remove {path}, and evaluate the validation set") if path.is_file() else []
 
 
-def _decoder(decoding: DecodingSettings) -> dict[str, Any]:
-    return decoding.model_dump(mode="json")
+def _decoder(run: Run, decoding: DecodingSettings, language: str) -> dict[str, Any]:
+    """How a language is decoded: the settings, and the digest of the language model that these use."""
+    return decoding.model_dump(mode="json") | {"language_model": lm_digests(run, decoding, [language]).get(language)}

@@ -65,7 +65,7 @@ def test_what_is_saved_is_found_again_for_the_same_weights_and_decoder(run: Run,
     found = saved_calibrations(run, decoding)
     assert list(found) == ["aa"]
     (record,) = json.loads(run.calibration_path.read_text(encoding="utf-8"))
-    assert (record["num_words"], record["decoder"]) == (FEWEST_WORDS, {"kind": "greedy"})
+    assert (record["num_words"], record["decoder"]) == (FEWEST_WORDS, {"kind": "greedy", "language_model": None})
     assert found["aa"] == (record["slope"], record["length"], record["intercept"])
 
 

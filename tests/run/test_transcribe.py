@@ -11,6 +11,7 @@ from made_up_targets import model_of
 from speech_mtl.data.segments import PAD_S
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import Hypothesis
+from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.evaluate import load_references, recognize
@@ -68,6 +69,9 @@ def test_a_long_recording_is_its_utterances_one_after_another(trained: Run, spea
     assert sum(done) == pytest.approx(soundfile.info(path).duration)
     assert [one.text for one in found] == [one.text for one in single]
     assert {one.id for one in found} == {str(path)}
+    for one in found:
+        (word,) = words(one)
+        assert one.tokens[-1].end_s <= word.end_s <= one.duration_s
     start_s = 1.5 - PAD_S
     for one, alone in zip(found, single, strict=True):
         own, theirs = (np.array([token[1:3] for token in each.tokens]) for each in (one, alone))
