@@ -98,7 +98,7 @@ class _Split:
         by_id = {one.id: kept.found[i] for i, one in enumerate(found)}
         self.network_s = time.process_time() - started
         known = [i for i, text in enumerate(references.texts) if text]
-        self.texts = [references.texts[i] for i in known]
+        self.texts = [str(references.texts[i]) for i in known]
         self.log_probabilities = [by_id[references.ids[i]] for i in known]
         self.speech_s = float(references.examples.num_samples[known].sum()) / recipe.data.sample_rate_hz
         self.lengths = [sum(own) for own in lengths_by_utterance(self.texts, tokenizer.spaced)]
