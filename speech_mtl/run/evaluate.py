@@ -26,7 +26,7 @@ from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluat
 from speech_mtl.scoring.tables import escaped, evaluation_table, task_table, write_results
 from speech_mtl.screen import Screen
 from speech_mtl.settings.data import DataSettings
-from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.decoding import DecodingSettings, told
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import LabelTarget
 
@@ -249,9 +249,9 @@ class _Evaluation:
     def write(self, suffix: str) -> None:
         """Writes rows and tables; tables name the decoder if it is not the default."""
         tables = [evaluation_table(self.rows), *([task_table(self.task_rows)] if self.task_rows else [])]
-        if told := self.decoding.told():
+        if about := told(self.decoding):
             used = [f"{name}: {one.about}" for name, one in self.recognizer.decoders.items() if one.about]
-            tables.append(escaped("; ".join([told, *used])))
+            tables.append(escaped("; ".join([about, *used])))
         write_text(self.run.path / f"tasks{suffix}.json", json_text(self.task_rows))
         write_results(self.run.path, f"evaluation{suffix}", self.rows, "\n\n".join(tables))
         if self.stuck:

@@ -14,12 +14,6 @@ WordScore = Annotated[float, Field(strict=True, ge=-1000, le=1000)]
 class DecodingSettings(Kinds):
     """How tokens are found in a network's outputs; see `decoding.decoder.Decoder`."""
 
-    def told(self) -> str:
-        """What tables say of it; nothing of the usual kind."""
-        if self == DecodingSettings.usual():
-            return ""
-        return "Decoding: " + ", ".join(f"{key}={value}" for key, value in self.model_dump(mode="json").items())
-
 
 GreedyDecoding = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")
 
@@ -46,3 +40,10 @@ class BeamDecoding(DecodingSettings, kind="beam", makes="decoding.beam:Beam"):
     def arguments(self) -> dict[str, Any]:
         """Its settings, without the n-grams and with hot words that only a run can spell."""
         return {**super().arguments(), "model": None}
+
+
+def told(decoding: DecodingSettings) -> str:
+    """What tables say of how was decoded; nothing of the usual kind."""
+    if decoding == DecodingSettings.usual():
+        return ""
+    return "Decoding: " + ", ".join(f"{key}={value}" for key, value in decoding.model_dump(mode="json").items())
