@@ -86,7 +86,7 @@ def _with(**changes: Any):
         (_without_a_file, "No such file"),
         (_without_a_weight, r"no weight model\.encoder\.layers\.1\.fc2\.bias"),
         (_cut_off, "."),
-        (_with(d_model=16), r"shape .* but config\.json says"),
+        (_with(d_model=16), r"shape .* but config\.json gives"),
         (_with(model_type="wav2vec2"), "a model of type wav2vec2"),
         (_with(encoder_layers="two"), "."),
     ],

@@ -187,7 +187,7 @@ def run_tasks(recipe: Recipe) -> dict[str, LabelTarget]:
     """The tasks of a recipe, each of two classes or tags."""
     told = {name: "classes" if own.kind == "classes" else "tags" for name, own in recipe.tasks.items()}
     return {
-        name: recipe.tasks[name].member()(**{"name": name, "label": name, key: ["a", "b"]})
+        name: recipe.tasks[name].member()(**{"name": name, "label": name, key: ["a", "b"], "unseen": "refuse"})
         for name, key in told.items()
     }
 

@@ -77,7 +77,7 @@ def test_equal_speech_has_early_stopping_and_the_numbers_of_the_recipe(arm: str)
     [
         ("pretrain_finetune", "equal_updates", {"compare.pretrain_updates": 1000}, "leaves no updates to fine-tuning"),
         ("joint_finetune", "equal_target_updates", {"compare.pretrain_updates": 2500}, "leaves no updates"),
-        ("joint", "equal_target_updates", {"languages.bb.share": None}, "share of the speech, which is not given"),
+        ("joint", "equal_target_updates", {"languages.bb.share": None}, "fraction of the speech, which is not given"),
         ("joint_ramp", "equal_speech", {"training.cooldown_updates": 0}, "compare.arms: joint_ramp"),
         ("joint_ramp", "equal_speech", {"training.cooldown_updates": 1001}, "compare.arms: joint_ramp"),
         ("alone", "equal_hours", {}, "compare.protocol is not right"),
