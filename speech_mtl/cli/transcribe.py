@@ -86,6 +86,8 @@ def transcribe(
     paths = transcript_paths(found, out, form) if out else {}
     transcriber = Transcriber(run, decoding, screen)
     among = transcriber.among(languages.replace(" ", "").split(",") if languages else [language] if language else [])
+    for one in among:
+        transcriber.recognizer.decoder(one)  # what it lacks is told once, not for each file
     if len(among) > 1:
         transcriber.languages.calibrate()  # before the bar, as it shows one of its own
     total_s = _seconds(found) if screen.console.is_terminal else 0.0

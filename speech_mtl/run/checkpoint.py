@@ -22,12 +22,15 @@ from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_decoder, build_model, build_targets
 from speech_mtl.run.calibration import saved_calibrations
-from speech_mtl.run.folder import NUMBER, Run, newest, of_newest
+from speech_mtl.run.folder import Run
 from speech_mtl.run.stored_lm import decoder_arguments
 from speech_mtl.run.weights import (
     COPY_AGAIN,
+    NUMBER,
     load_part,
     load_weights,
+    newest,
+    of_newest,
     part_path,
     refuse_other_shapes,
     save_part,

@@ -23,11 +23,10 @@ RUN/languages.json              how languages are detected, made by the first `s
 
 import json
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NotRequired, TypeVar
+from typing import NotRequired
 
 from filelock import FileLock, Timeout
 from typing_extensions import TypedDict
@@ -38,7 +37,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, read_json_lines, read_record, write_text
 from speech_mtl.folders import FORMAT, MARK, Mark, claim_folder
 from speech_mtl.run.build import build_targets
-from speech_mtl.run.weights import COPY_AGAIN
+from speech_mtl.run.weights import COPY_AGAIN, newest, of_newest
 from speech_mtl.scoring.rows import Amount, Rate
 from speech_mtl.settings.data import TokenizerSettings
 from speech_mtl.settings.recipe import OF_SEVERAL, Recipe
@@ -47,11 +46,6 @@ from speech_mtl.settings.tasks import LabelTaskSection
 from speech_mtl.targets.target import LabelTarget, Target
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import ParameterCounts
-
-_Read = TypeVar("_Read")
-
-NUMBER = re.compile("[0-9]{1,12}")
-"""Names of folders that hold the state after so many updates."""
 
 
 class LogRecord(TypedDict):
@@ -306,20 +300,3 @@ def _logged_update(line: str) -> float:
         return json.loads(line)["update"] if line.endswith("\n") else math.inf
     except (ValueError, KeyError, TypeError):
         return math.inf
-
-
-def newest(folder: Path) -> Path | None:
-    """The folder in another one whose name is the highest number; None if there is none."""
-    finished = [path for path in folder.glob("*") if NUMBER.fullmatch(path.name) and path.is_dir()]
-    return max(finished, key=lambda path: int(path.name), default=None)
-
-
-def of_newest(folder: Path, read: Callable[[Path | None], _Read]) -> _Read:
-    """Reads from the newest folder, and again if a newer one has replaced it meanwhile."""
-    number = newest(folder)
-    try:
-        return read(number)
-    except InputError:
-        if newest(folder) == number:
-            raise
-        return of_newest(folder, read)

@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -130,3 +131,27 @@ def unreadable(what: str, path: Path, *faults: type[Exception]) -> Iterator[None
             received=str(error),
             action=COPY_AGAIN,
         ) from None
+
+
+_Read = TypeVar("_Read")
+
+
+NUMBER = re.compile("[0-9]{1,12}")
+"""Names of folders that hold the state after so many updates."""
+
+
+def newest(folder: Path) -> Path | None:
+    """The folder in another one whose name is the highest number; None if there is none."""
+    finished = [path for path in folder.glob("*") if NUMBER.fullmatch(path.name) and path.is_dir()]
+    return max(finished, key=lambda path: int(path.name), default=None)
+
+
+def of_newest(folder: Path, read: Callable[[Path | None], _Read]) -> _Read:
+    """Reads from the newest folder, and again if a newer one has replaced it meanwhile."""
+    number = newest(folder)
+    try:
+        return read(number)
+    except InputError:
+        if newest(folder) == number:
+            raise
+        return of_newest(folder, read)

@@ -16,9 +16,10 @@ from speech_mtl.errors import InputError
 from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.dotted import by_dotted_key, plain, set_value
+from speech_mtl.settings.features import FeatureSettings
 from speech_mtl.settings.language_layers import AdapterSettings, SharingSettings
 from speech_mtl.settings.mistakes import Place, input_error
-from speech_mtl.settings.network import EncoderSettings, FeatureSettings
+from speech_mtl.settings.network import EncoderSettings
 from speech_mtl.settings.section import FilePath, LanguageName, Name, Section, Seed, Text, Word
 from speech_mtl.settings.study import CompareSettings, TuneSettings
 from speech_mtl.settings.tasks import LabelTaskSection, TaskSettings

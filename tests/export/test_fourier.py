@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from speech_mtl.export.fourier import power_by_convolution
-from speech_mtl.settings.network import FeatureSettings
+from speech_mtl.settings.features import FeatureSettings
 
 
 @pytest.mark.parametrize("kind", FeatureSettings.kinds())

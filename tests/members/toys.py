@@ -502,7 +502,7 @@ class Toy(MelFeatures):
 ''',
         ),
         Place(
-            "speech_mtl/settings/network.py", '\nToyFeatures = FeatureSettings.plain("toy", "models.features:Toy")\n'
+            "speech_mtl/settings/features.py", '\nToyFeatures = FeatureSettings.plain("toy", "models.features:Toy")\n'
         ),
     ),
     ("tests/models/test_features.py", KINDS),

@@ -15,7 +15,8 @@ from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.settings.network import LogMelSettings, OneEncoderSettings
+from speech_mtl.settings.features import LogMelSettings
+from speech_mtl.settings.network import OneEncoderSettings
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 

@@ -11,7 +11,7 @@ from usual import usual
 
 from speech_mtl.data.audio import read_audio
 from speech_mtl.models.features import LogMel, frame_mask, mel_filters
-from speech_mtl.settings.network import FeatureSettings, LogMelSettings
+from speech_mtl.settings.features import FeatureSettings, LogMelSettings
 
 KINDS = FeatureSettings.kinds()
 layer_of = partial(usual, LogMelSettings, sample_rate_hz=16_000)

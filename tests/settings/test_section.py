@@ -10,7 +10,7 @@ import librosa
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from speech_mtl.settings.network import LogMelSettings
+from speech_mtl.settings.features import LogMelSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.section import FilePath, LanguageName, Name, Section
 from speech_mtl.settings.training import TrainingSettings

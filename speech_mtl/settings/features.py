@@ -1,0 +1,89 @@
+"""Settings of the features that the network gets."""
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from speech_mtl.settings.section import (
+    WHOLE,
+    Kinds,
+)
+
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
+
+
+Mels = Annotated[int, Field(strict=True, ge=1, le=512), WHOLE]
+
+
+def _mel(hertz: float) -> float:
+    """The scale of `models.features`."""
+    return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
+
+
+def _hertz(mel: float) -> float:
+    return mel * 200 / 3 if mel < 15 else 1000 * math.exp((mel - 15) * math.log(6.4) / 27)
+
+
+class FeatureSettings(Kinds):
+    """Features of the waveform, the input of the encoder."""
+
+    num_mels: Mels = 80
+    """Bands on the mel scale."""
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a frame depends on none that comes after it."""
+        return False
+
+
+class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:LogMel"):
+    """See `models.features.LogMel`."""
+
+    window_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.025
+    """Length of the analysis window."""
+    hop_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.010
+    """From the beginning of one window to that of the next."""
+    fft_size: Annotated[int, Field(strict=True, ge=16, le=65_536), WHOLE] = 512
+    """Samples of the Fourier transform: at least those of a window."""
+    floor: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-6
+    """Added to the energy of each band."""
+    normalize: Literal["mean_variance", "mean", "running_mean", "none"] = "mean"
+    """Normalisation of each band: over the utterance, or with the running mean of the last 6 s."""
+
+    @property
+    def is_causal(self) -> bool:
+        return self.normalize in ("running_mean", "none")
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Every window fits the transform, no sample is left out, and every band has a frequency."""
+        sample_rate_hz = recipe.data.sample_rate_hz
+        window = round(self.window_s * sample_rate_hz)
+        if window > self.fft_size:
+            raise ValueError(
+                f"features.window_s * data.sample_rate_hz = {window} must be at most features.fft_size, "
+                f"which is {self.fft_size}"
+            )
+        if self.hop_s > self.window_s:
+            raise ValueError("features.hop_s must be at most features.window_s, so that no sample is left out")
+        top = _mel(sample_rate_hz / 2)
+        edges = [_hertz(top * i / (self.num_mels + 1)) for i in range(self.num_mels + 2)]
+        step = sample_rate_hz / self.fft_size
+        if any((low // step + 1) * step >= high for low, high in zip(edges, edges[2:], strict=False)):
+            raise ValueError(
+                f"features.num_mels = {self.num_mels} are too many bands for features.fft_size = {self.fft_size}: "
+                "some have no frequency"
+            )
+
+
+class WhisperFeatureSettings(FeatureSettings, kind="whisper", makes="models.whisper:WhisperFeatures"):
+    """See `models.whisper.WhisperFeatures`."""
+
+    num_mels: Mels = 80
+    """As many as the trained model has."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """The rate is the one that it was trained with."""
+        if recipe.data.sample_rate_hz != 16_000:
+            raise ValueError("features.kind: whisper knows speech at 16 kHz only: set data.sample_rate_hz=16000")
