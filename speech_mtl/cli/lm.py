@@ -42,4 +42,7 @@ def lm(
     record = make_lm(opened, language, texts or [], order, token_order, screen)
     if tune:
         print_markdown(tune_lm(opened, record["language"], screen))
-    print(f"The language model is in {lm_folder(opened, record['language'])}")
+    print(
+        f"The language model is in {lm_folder(opened, record['language'])}. To use it: speech-mtl transcribe {run} "
+        f"--language {record['language']} FILE --set decoding.kind=beam"
+    )

@@ -16,7 +16,9 @@ def evaluate(
         list[str] | None,
         typer.Option(help="train, dev (validation) or test, several times if need be; dev and test if not given."),
     ] = None,
-    language: Annotated[list[str] | None, typer.Option(help="Only these languages; all if not given.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", "-l", help="Only these languages; all if not given.")
+    ] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(help="Other speech, in one language; results of the run's own dev and test are kept."),

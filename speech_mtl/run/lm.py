@@ -115,7 +115,7 @@ def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
     For each kind of n-grams, weight and score for each word are changed in turn, as long as errors become fewer.
 
     Returns:
-        The table of all that were tried, in Markdown.
+        The table of the best of each kind, in Markdown; that of all is in `tuning.md`.
 
     Raises:
         InputError: There is no language model of the language, or no validation set.
@@ -126,9 +126,9 @@ def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
     for lm in LM_KINDS if tuning.tokenizer.spaced else ["tokens"]:
         rows += list(screen.progress(_searched(lm, tuning), f"Tuning {lm}"))
     write_record(run, {**read_record(run, tuning.language), "tuning": rows})
-    table = tuning.table(rows)
-    write_text(lm_folder(run, tuning.language) / "tuning.md", table + "\n")
-    return table
+    write_text(lm_folder(run, tuning.language) / "tuning.md", tuning.table(rows) + "\n")
+    own = ([row for row in rows if row["lm"] == lm] for lm in LM_KINDS)
+    return tuning.table([row for some in own if (row := best_row(some, tuning.tokenizer.spaced))])
 
 
 def _searched(lm: str, errors: "_Tuning") -> Iterator[TunedRow]:
@@ -189,21 +189,21 @@ class _Tuning:
         return score(self.texts, texts, spaced=self.tokenizer.spaced)
 
     def table(self, rows: Sequence[TunedRow]) -> str:
-        """All that was tried, with the best of each kind marked, beside greedy decoding."""
-        spaced, greedy = self.tokenizer.spaced, self.score(Greedy(self.tokenizer.vocabulary, self.language))
-        best = [best_row([row for row in rows if row["lm"] == lm], spaced) for lm in LM_KINDS]
-        first = ["greedy", "", "", percent(greedy.words.rate), percent(greedy.characters.rate)]
-        lines = [first, *(_line(row, row in best) for row in rows)]
-        heads = ["N-grams", "lm_weight", "word_score", "WER %", "CER %"]
-        about = (
-            f"Validation set of {self.language}, {len(self.texts)} utterances; `best` has the fewest errors of its kind"
+        """Weights and their errors, beside greedy decoding; the row that is used is marked."""
+        greedy, best = (
+            self.score(Greedy(self.tokenizer.vocabulary, self.language)),
+            best_row(rows, self.tokenizer.spaced),
         )
+        first = ["greedy", "", "", percent(greedy.words.rate), percent(greedy.characters.rate)]
+        lines = [first, *(_line(row, row == best) for row in rows)]
+        heads = ["N-grams", "lm_weight", "word_score", "WER %", "CER %"]
+        about = f"Validation set of {self.language}, {len(self.texts)} utterances; `used` has the fewest errors"
         return f"{about}\n\n{markdown_table(heads, lines, num_text_columns=1)}"
 
 
 def _line(row: TunedRow, is_best: bool) -> list[str]:
     errors = row["word_errors"] / row["words"], row["character_errors"] / row["characters"]
-    name = row["lm"] + " (best)" * is_best
+    name = row["lm"] + " (used)" * is_best
     return [name, f"{row['lm_weight']:g}", f"{row['word_score']:g}", *map(percent, errors)]
 
 
