@@ -495,7 +495,7 @@ def test_what_the_system_refuses(refused: Callable[..., str], monkeypatch: pytes
 
 
 def test_usage_errors(command: Command, run_path: Path):
-    for arguments in (["trian"], ["train"], ["transcribe", run_path, "a.wav"], ["evaluate", run_path, "--splt", "dev"]):
+    for arguments in (["trian"], ["train"], ["transcribe"], ["evaluate", run_path, "--splt", "dev"]):
         code, out, err = command(*arguments)
         assert (code, out) == (2, "")
         assert "--help" in err

@@ -396,7 +396,11 @@ class Toy(Decoder):
         return Decoded(tuple(tokens), fmean(best) if best else 0.0)
 ''',
         ),
-        Place("speech_mtl/settings/decoding.py", ", Proportion", after="from speech_mtl.settings.section import Kinds"),
+        Place(
+            "speech_mtl/settings/decoding.py",
+            ", Proportion",
+            after="from speech_mtl.settings.section import WHOLE, Kinds, Positive",
+        ),
         Place(
             "speech_mtl/settings/decoding.py",
             '''

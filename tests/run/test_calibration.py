@@ -14,16 +14,14 @@ from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.screen import Screen
-from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.decoding import BeamDecoding, DecodingSettings
 
 QUIET = Screen(quiet=True)
 WORDS = [Judged(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
 
 
-class Other(DecodingSettings):
-    """Another way of decoding."""
-
-    number: int = 1
+OTHER = BeamDecoding(lm="none")
+"""Another way to decode."""
 
 
 @pytest.fixture
@@ -74,12 +72,12 @@ def test_other_decoders_and_languages_keep_theirs(
 ):
     save_calibrations(run, decoding, {"aa": WORDS, "bb": WORDS}, QUIET)
     before = saved_calibrations(run, decoding)
-    save_calibrations(run, Other(), {"aa": WORDS[::-1]}, QUIET)
+    save_calibrations(run, OTHER, {"aa": WORDS[::-1]}, QUIET)
     save_calibrations(run, decoding, {"aa": [*WORDS, *WORDS[:50]]}, QUIET)
     after = saved_calibrations(run, decoding)
     assert after["bb"] == before["bb"]
     assert after["aa"] != before["aa"]
-    assert list(saved_calibrations(run, Other())) == ["aa"]
+    assert list(saved_calibrations(run, OTHER)) == ["aa"]
     assert not caplog.messages
 
 
@@ -93,13 +91,13 @@ def test_of_other_weights_or_another_decoder_none_is_used_and_that_is_told(
     run: Run, decoding: DecodingSettings, caplog: pytest.LogCaptureFixture
 ):
     save_calibrations(run, decoding, {"aa": WORDS}, QUIET)
-    assert saved_calibrations(run, Other()) == {}
+    assert saved_calibrations(run, OTHER) == {}
     (run.path / "tokenizers" / "aa.json").write_text("{}", encoding="utf-8")
     with caplog.at_level(logging.WARNING):
         assert saved_calibrations(run, decoding) == {}
     assert len(caplog.messages) == 2
     assert all("is not used: confidences are not calibrated" in message for message in caplog.messages)
-    save_calibrations(run, Other(), {"bb": WORDS}, QUIET)
+    save_calibrations(run, OTHER, {"bb": WORDS}, QUIET)
     assert [one["language"] for one in json.loads(run.calibration_path.read_text(encoding="utf-8"))] == ["bb"]
 
 

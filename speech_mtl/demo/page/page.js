@@ -46,6 +46,8 @@ record.addEventListener("click", async () => {
   record.textContent = "Record";
 });
 
+record.disabled = false;
+
 async function recognize(content, name) {
   const number = ++newest;
   upload = [content, name];

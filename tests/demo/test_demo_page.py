@@ -243,6 +243,7 @@ def test_a_recording_ends_at_the_longest_that_is_allowed(show):
     page = show()
     page.route("**/about", lambda route: route.fulfill(json={**route.fetch().json(), "max_s": 1.0}))
     page.reload()
+    page.locator("#language option").first.wait_for(state="attached")
     page.get_by_role("button", name="Record").click()
     page.locator("#result:not([hidden])").wait_for()
     assert page.locator("#audio").evaluate("(audio) => audio.duration") == pytest.approx(1.0, abs=0.01)
