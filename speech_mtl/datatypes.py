@@ -197,6 +197,11 @@ class Hypothesis:
     calibration: Calibration | None = None
     alternatives: tuple[Alternative, ...] = ()
 
+    def later(self, start_s: float) -> "Hypothesis":
+        """The hypothesis of a segment that begins so many seconds after the recording, with times in the recording."""
+        tokens = [one._replace(start_s=one.start_s + start_s, end_s=one.end_s + start_s) for one in self.tokens]
+        return replace(self, tokens=tuple(tokens), duration_s=self.duration_s + start_s)
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorCounts:

@@ -323,7 +323,7 @@ def test_a_language_model_is_made_tuned_and_used(command: Command, refused: Call
     ended = command("evaluate", run_path, *beam)
     assert ended.code == 0
     assert re.search(r"\nDecoding: kind=beam, .*; aa: lm=(tokens|words|open), lm_weight=", ended.out)
-    assert "no language 'xx'" in refused("lm", run_path, "--language", "xx")
+    assert "no output layer for the language 'xx'" in refused("lm", run_path, "--language", "xx")
     assert "There is no file" in refused("lm", run_path, "--language", "aa", run_path / "none.txt")
 
 

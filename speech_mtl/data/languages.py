@@ -1,6 +1,6 @@
 """Language tags: which ones are well formed, and which ones mean the same language."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 from langcodes import Language, standardize_tag
@@ -73,6 +73,44 @@ def find_language(language: str, names: Iterable[str]) -> str | None:
     """
     form = canonical(language)
     return next((name for name in names if canonical(name) == form), None)
+
+
+def own_name(language: str, names: Collection[str]) -> str:
+    """The name of an output layer for a language, whose tag may have another form: `EN` or `eng` for `en`.
+
+    Raises:
+        InputError: None of the names is that language, or the tag is malformed.
+    """
+    found = find_language(language, names)
+    if found is None:
+        raise InputError(
+            f"There is no output layer for the language {language!r}",
+            expected="one of " + ", ".join(names),
+            received=language,
+            action="name one of these languages, or train a run whose recipe lists yours under languages",
+        )
+    return found
+
+
+def named_or_only(language: str | None, names: Sequence[str], problem: str) -> str:
+    """The own name of a language that is named, or of the only one.
+
+    Args:
+        language: The language, or None.
+        names: Names of output layers.
+        problem: What is wrong where none is named and there are several.
+
+    Raises:
+        InputError: As `own_name`; or none is named where there are several.
+    """
+    if language is None and len(names) > 1:
+        raise InputError(
+            problem,
+            expected="--language with one of " + ", ".join(names),
+            received="no --language",
+            action="name the language",
+        )
+    return own_name(language or names[0], names)
 
 
 @lru_cache(maxsize=4096)

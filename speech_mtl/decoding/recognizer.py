@@ -1,7 +1,7 @@
 """A trained network that turns speech into text."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,14 +9,19 @@ from scipy.special import log_softmax
 
 from speech_mtl.backend import compile_forward
 from speech_mtl.data.examples import Examples, batches, padded_rows
-from speech_mtl.data.languages import find_language
-from speech_mtl.data.sampling import SampledExample, plan_evaluation
+from speech_mtl.data.languages import own_name
+from speech_mtl.data.sampling import plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import TRANSCRIPT, Alternative, Calibration, Hypothesis, Outputs, Token
+from speech_mtl.datatypes import TRANSCRIPT, Alternative, Batch, Calibration, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.targets.target import LabelTarget
+
+
+def token_log_probabilities(outputs: Outputs, row: int, num_tokens: int) -> np.ndarray:
+    """(E, V) log-probabilities of the tokens in one row, without its padding and other languages' tokens."""
+    return log_softmax(outputs.values[TRANSCRIPT][row, : outputs.num_frames[row], :num_tokens], axis=1)
 
 
 class Recognizer:
@@ -77,15 +82,7 @@ class Recognizer:
         Raises:
             InputError: It has no output layer for that language, or the tag is malformed.
         """
-        found = find_language(language, self.model.languages)
-        if found is None:
-            raise InputError(
-                f"There is no output layer for the language {language!r}",
-                expected="one of " + ", ".join(self.model.languages),
-                received=language,
-                action="name one of these languages, or train a run whose recipe lists yours under languages",
-            )
-        return found
+        return own_name(language, self.model.languages)
 
     def decoder(self, language: str) -> Decoder:
         """The decoder of a language, made when it is first asked for.
@@ -146,6 +143,15 @@ class Recognizer:
         outputs = self._outputs(*self._padded(waveforms, [str(i) for i in range(len(waveforms))]), language)
         return [self._tokens_of(outputs, row, language) for row in range(len(waveforms))]
 
+    def log_probabilities_of_examples(
+        self, examples: Examples, language: str, batch_s: float, num_threads: int = 2
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields the number of each example, and its log-probabilities; see `transcribe_examples`."""
+        language = self.own_name(language)
+        for rows, batch, room in self._batches(examples, language, batch_s, num_threads):
+            outputs = self._outputs(batch.waveforms, batch.num_samples, language, room)
+            yield from ((example, self._tokens_of(outputs, row, language)) for row, example in enumerate(rows))
+
     def _padded(self, waveforms: Sequence[np.ndarray], ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The waveforms as one rectangle (B, S), and their lengths (B,)."""
         for name, waveform in zip(ids, waveforms, strict=True):
@@ -171,24 +177,26 @@ class Recognizer:
             num_threads: Threads that read audio.
         """
         language = self.own_name(language)
-        language_id = self.language_id(language)
-        room = int(batch_s * self.sample_rate_hz)
-        plan: list[list[SampledExample]] = plan_evaluation(
-            language_id, examples.num_samples / self.sample_rate_hz, batch_s
-        )
-        filled: Iterable = batches(plan, {language_id: examples}, num_threads)
-        for sampled, batch in zip(plan, filled, strict=True):
-            names = [ids[one.example] for one in sampled]
+        for rows, batch, room in self._batches(examples, language, batch_s, num_threads):
+            names = [ids[row] for row in rows]
             yield from self._recognize(batch.waveforms, batch.num_samples, language, names, room)
+
+    def _batches(
+        self, examples: Examples, language: str, batch_s: float, num_threads: int
+    ) -> Iterator[tuple[list[int], Batch, int]]:
+        """Numbers of examples, their batch, and the samples for which it has room."""
+        language_id, rate = self.language_id(language), self.sample_rate_hz
+        plan = plan_evaluation(language_id, examples.num_samples / rate, batch_s)
+        filled = batches(plan, {language_id: examples}, num_threads)
+        for sampled, batch in zip(plan, filled, strict=True):
+            yield [one.example for one in sampled], batch, int(batch_s * rate)
 
     def _outputs(self, waveforms, num_samples, language: str, room=0) -> Outputs:
         language_ids = np.full(len(waveforms), self.language_id(language), dtype=np.int32)
         return self._forward(language)(waveforms, num_samples, language_ids, room)
 
     def _tokens_of(self, outputs: Outputs, row: int, language: str) -> np.ndarray:
-        """(E, V) log-probabilities of the tokens in one row, without its padding and other languages' tokens."""
-        size = len(self.tokenizers[language])
-        return log_softmax(outputs.values[TRANSCRIPT][row, : outputs.num_frames[row], :size], axis=1)
+        return token_log_probabilities(outputs, row, len(self.tokenizers[language]))
 
     def _recognize(self, waveforms, num_samples, language, ids, room=0) -> list[Hypothesis]:
         outputs = self._outputs(waveforms, num_samples, language, room)

@@ -1,14 +1,12 @@
 """Recognises speech while it goes on."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
-from scipy.special import log_softmax
 
 from speech_mtl.backend import compile_stream
 from speech_mtl.datatypes import BLANK, TRANSCRIPT, Hypothesis
-from speech_mtl.decoding.recognizer import Recognizer
+from speech_mtl.decoding.recognizer import Recognizer, token_log_probabilities
 from speech_mtl.models.multitask import MultilingualModel
 
 PAUSE_S = 0.6
@@ -79,8 +77,7 @@ class FrameStream:
         waveforms = np.pad(samples, (0, self._size - len(samples)))[None].astype("float32")
         num_samples = np.array([len(samples)], "int32")
         outputs, self._arrays = self._forward(waveforms, num_samples, self._language_ids, self._arrays)
-        logits = outputs.values[TRANSCRIPT][0, : outputs.num_frames[0], : self._num_tokens]
-        return log_softmax(logits, axis=1)
+        return token_log_probabilities(outputs, 0, self._num_tokens)
 
 
 class Stream:
@@ -167,11 +164,7 @@ class Stream:
 
     def _decoded(self, segment: np.ndarray) -> Hypothesis:
         step_s = self.frames.frame_step_s
-        shift_s, size = self._first * step_s, self.model.stretch()[0]
+        size = self.model.stretch()[0]
         num_samples = size + round(len(segment) * step_s * self._recognizer.sample_rate_hz)  # of more frames than these
         decoded = self._recognizer.decoder(self._language).decode(segment)
-        found = self._recognizer.hypothesis(self._name, self._language, decoded, num_samples)
-        tokens = [
-            token._replace(start_s=token.start_s + shift_s, end_s=token.end_s + shift_s) for token in found.tokens
-        ]
-        return replace(found, tokens=tuple(tokens))
+        return self._recognizer.hypothesis(self._name, self._language, decoded, num_samples).later(self._first * step_s)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from speech_mtl.data.languages import find_language
+from speech_mtl.data.languages import find_language, own_name
 from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError
@@ -118,21 +118,12 @@ def languages_of(runs: Sequence[LoadedRun]) -> list[str]:
 
 
 def find_run_language(runs: Sequence[LoadedRun], language: str) -> str:
-    """What the runs call a language, whose tag may be written in another way.
+    """The runs' name of a language, whose tag may have another form.
 
     Raises:
         InputError: None of them has it, or the tag is malformed.
     """
-    languages = languages_of(runs)
-    found = find_language(language, languages)
-    if found is None:
-        raise InputError(
-            f"There is no output layer for the language {language!r}",
-            expected="one of " + ", ".join(languages),
-            received=language,
-            action="name one of these languages, or give a run that was trained on yours",
-        )
-    return found
+    return own_name(language, languages_of(runs))
 
 
 def four_parts(error: InputError) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from speech_mtl.data.examples import Column, Examples, damaged_words
+from speech_mtl.data.languages import named_or_only
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError, no_such
@@ -180,15 +181,9 @@ def evaluate_manifest(
         InputError: The run is not trained or has several languages, or the manifest cannot be read.
     """
     evaluation = _Evaluation(run, screen, decoding)
-    known, name = list(evaluation.recipe.languages), held_out_name(manifest)
-    if language is None and len(known) > 1:
-        raise InputError(
-            f"{run.path} has several languages, and --manifest is of one",
-            expected="--language with one of " + ", ".join(known),
-            received="no --language",
-            action="name the language that is spoken",
-        )
-    language = evaluation.recognizer.own_name(language or known[0])
+    name = held_out_name(manifest)
+    problem = f"{run.path} has several languages, and --manifest is of one"
+    language = named_or_only(language, list(evaluation.recipe.languages), problem)
     own = evaluation.recipe.languages[language]
     there = own.model_copy(update={"manifests": own.manifests | {"test": manifest}})
     recipe = evaluation.recipe.overridden({"languages": evaluation.recipe.languages | {language: there}})

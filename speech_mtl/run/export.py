@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from speech_mtl.data.languages import named_or_only
 from speech_mtl.errors import InputError
 from speech_mtl.export.formats import FORMATS
 from speech_mtl.export.network import LanguageNetwork
@@ -85,16 +86,9 @@ def export(
 
 
 def _network(run: Run, language: str | None) -> LanguageNetwork:
-    languages = list(run.recipe().languages)
-    if language is None and len(languages) > 1:
-        raise InputError(
-            f"{run.path} has several languages, and one is exported",
-            expected="--language with one of " + ", ".join(languages),
-            received="no --language",
-            action="name the language",
-        )
+    problem = f"{run.path} has several languages, and one is exported"
+    name = named_or_only(language, list(run.recipe().languages), problem)
     recognizer = load_recognizer(run)
-    name = recognizer.own_name(language or languages[0])
     return LanguageNetwork(recognizer.model, recognizer.tokenizers[name], recognizer.sample_rate_hz)
 
 

@@ -4,16 +4,13 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-
-from speech_mtl.data.languages import find_language
+from speech_mtl.data.languages import own_name
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.decoding.decoder import Decoded, Decoder
+from speech_mtl.decoding.decoder import Decoder
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.kneser_ney import estimate
 from speech_mtl.decoding.language_model import LM_KINDS, TunedRow, best_row
 from speech_mtl.decoding.scorers import symbol
-from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
 from speech_mtl.run.build import build_decoder
 from speech_mtl.run.checkpoint import load_recognizer
@@ -72,7 +69,7 @@ def make_lm(
     """
     screen = screen or Screen(quiet=True)
     tokenizers = run.tokenizers()
-    language = _own_name(language, tokenizers)
+    language = own_name(language, tokenizers)
     tokenizer, folder = tokenizers[language], lm_folder(run, language)
     sentences = gather(run, language, files, tokenizer, screen)
     models = {
@@ -95,18 +92,6 @@ def make_lm(
     }
     write_record(run, record)
     return record
-
-
-def _own_name(language: str, tokenizers: dict[str, Tokenizer]) -> str:
-    found = find_language(language, tokenizers)
-    if found is None:
-        raise InputError(
-            f"The run has no language {language!r}",
-            expected="one of " + ", ".join(tokenizers),
-            received=language,
-            action="name one of these languages",
-        )
-    return found
 
 
 def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
@@ -158,14 +143,13 @@ class _Tuning:
         self.model = load_lm(run, self.language, self.tokenizer)
         recipe = run.recipe()
         references = load_references(recipe, self.language, "dev", recognizer, screen.progress)
-        recognizer.decoders[self.language] = kept = Keep(self.tokenizer.vocabulary, self.language)
-        found = recognizer.transcribe_examples(
-            references.examples, references.ids, self.language, recipe.data.batch_s, recipe.data.num_threads
+        found = recognizer.log_probabilities_of_examples(
+            references.examples, self.language, recipe.data.batch_s, recipe.data.num_threads
         )
-        by_id = {one.id: kept.found[i] for i, one in enumerate(screen.progress(found, "Validation set"))}
+        by_number = dict(screen.progress(found, "Validation set"))
         chosen = _chosen(references, recipe.data.sample_rate_hz)
         self.texts = [str(references.texts[i]) for i in chosen]
-        self.log_probabilities = [by_id[references.ids[i]] for i in chosen]
+        self.log_probabilities = [by_number[i] for i in chosen]
 
     def __call__(self, lm: str, lm_weight: float, word_score: float) -> TunedRow:
         weights = {"lm": lm, "lm_weight": lm_weight, "word_score": word_score}
@@ -212,15 +196,3 @@ def _chosen(references: References, sample_rate_hz: int) -> list[int]:
     known = [i for i, text in enumerate(references.texts) if text]
     total_s = references.examples.num_samples[known].sum() / sample_rate_hz
     return known[:: max(1, round(total_s / LONGEST_S))]
-
-
-class Keep(Decoder):
-    """Keeps log-probabilities in place of decoding them."""
-
-    def __init__(self, vocabulary: Sequence[str], language: str):
-        super().__init__(vocabulary, language)
-        self.found: list[np.ndarray] = []
-
-    def decode(self, log_probabilities: np.ndarray) -> Decoded:
-        self.found.append(np.array(log_probabilities))
-        return Decoded((), 0.0)

@@ -4,7 +4,6 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -150,18 +149,10 @@ class Transcriber:
         waveforms, names = [segment.waveform for segment in group], [name] * len(group)
         hypotheses = self.recognizer.transcribe(waveforms, language, names, self.data.batch_s)
         return [
-            _later(hypothesis, segment.start_s)
+            hypothesis.later(segment.start_s)
             for hypothesis, segment in zip(hypotheses, group, strict=True)
             if hypothesis.text or segment.whole
         ]
-
-
-def _later(hypothesis: Hypothesis, start_s: float) -> Hypothesis:
-    """The hypothesis of a segment, with times from the start of the recording."""
-    if start_s == 0:
-        return hypothesis
-    tokens = [one._replace(start_s=one.start_s + start_s, end_s=one.end_s + start_s) for one in hypothesis.tokens]
-    return replace(hypothesis, tokens=tuple(tokens), duration_s=hypothesis.duration_s + start_s)
 
 
 def _groups(found: Iterable[Segment], sample_rate_hz: int) -> Iterator[list[Segment]]:

@@ -77,7 +77,7 @@ def test_a_text_in_another_alphabet_or_without_one_is_refused(run: Run, tmp_path
 
 
 def test_a_language_that_the_run_lacks_is_refused(run: Run):
-    with pytest.raises(InputError, match="no language 'cs'") as caught:
+    with pytest.raises(InputError, match="no output layer for the language 'cs'") as caught:
         make_lm(run, "cs")
     assert caught.value.expected == "one of aa, bb"
 
