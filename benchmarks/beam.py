@@ -88,18 +88,15 @@ class _Split:
 
     def __init__(self, run: Any, recognizer: Any, language: str, split: str):
         from speech_mtl.run.evaluate import load_references
-        from speech_mtl.run.lm import Keep
 
         recipe, tokenizer = run.recipe(), recognizer.tokenizers[language]
         references = load_references(recipe, language, split, recognizer)
-        recognizer.decoders[language] = kept = Keep(tokenizer.vocabulary, language)
         started = time.process_time()
-        found = recognizer.transcribe_examples(references.examples, references.ids, language, recipe.data.batch_s)
-        by_id = {one.id: kept.found[i] for i, one in enumerate(found)}
+        found = dict(recognizer.log_probabilities_of_examples(references.examples, language, recipe.data.batch_s))
         self.network_s = time.process_time() - started
         known = [i for i, text in enumerate(references.texts) if text]
         self.texts = [str(references.texts[i]) for i in known]
-        self.log_probabilities = [by_id[references.ids[i]] for i in known]
+        self.log_probabilities = [found[i] for i in known]
         self.speech_s = float(references.examples.num_samples[known].sum()) / recipe.data.sample_rate_hz
         self.lengths = [sum(own) for own in lengths_by_utterance(self.texts, tokenizer.spaced)]
         self.spaced = tokenizer.spaced
