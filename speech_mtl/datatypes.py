@@ -184,6 +184,7 @@ class Hypothesis:
         duration_s: End of the utterance, in seconds from the start of the recording; 0 if unknown.
         calibration: What makes the confidences of its words probabilities; None where they are not calibrated.
         alternatives: The next best texts, in order, if any were asked for.
+        start_s: Start of the utterance, in seconds from the start of the recording.
     """
 
     id: str
@@ -196,6 +197,7 @@ class Hypothesis:
     duration_s: float = 0.0
     calibration: Calibration | None = None
     alternatives: tuple[Alternative, ...] = ()
+    start_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

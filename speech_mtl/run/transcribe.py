@@ -161,7 +161,8 @@ def _later(hypothesis: Hypothesis, start_s: float) -> Hypothesis:
     if start_s == 0:
         return hypothesis
     tokens = [one._replace(start_s=one.start_s + start_s, end_s=one.end_s + start_s) for one in hypothesis.tokens]
-    return replace(hypothesis, tokens=tuple(tokens), duration_s=hypothesis.duration_s + start_s)
+    duration_s = hypothesis.duration_s + start_s
+    return replace(hypothesis, tokens=tuple(tokens), start_s=start_s, duration_s=duration_s)
 
 
 def _groups(found: Iterable[Segment], sample_rate_hz: int) -> Iterator[list[Segment]]:

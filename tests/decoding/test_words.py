@@ -31,6 +31,8 @@ def test_words_reach_beyond_their_tokens_half_way_to_the_next_and_not_out_of_the
     hypothesis = Hypothesis("x", "cs", "a b c", -1.0, {}, tokens, True, duration_s=1.03)
     times = [(word.start_s, word.end_s) for word in words(hypothesis)]
     assert times == [pytest.approx(pair) for pair in ((0.0, 0.12), (0.12, 0.24), (0.86, 1.03))]
+    (first, *_) = words(replace(hypothesis, start_s=0.01))
+    assert first.start_s == 0.01, "of a segment, not out of that"
 
 
 def test_case_and_punctuation_belong_to_the_words_beside_them():

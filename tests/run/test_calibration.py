@@ -14,7 +14,7 @@ from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.screen import Screen
-from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.decoding import BeamDecoding, DecodingSettings
 
 QUIET = Screen(quiet=True)
 WORDS = [Judged(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
@@ -80,6 +80,9 @@ def test_other_decoders_and_languages_keep_theirs(
     assert after["bb"] == before["bb"]
     assert after["aa"] != before["aa"]
     assert list(saved_calibrations(run, Other())) == ["aa"]
+    beams = [BeamDecoding(lm="none", num_best=number) for number in (1, 5)]
+    save_calibrations(run, beams[0], {"aa": WORDS}, QUIET)
+    assert list(saved_calibrations(run, beams[1])) == ["aa"], "it has the same best text"
     assert not caplog.messages
 
 
