@@ -181,9 +181,10 @@ class Hypothesis:
         labels: By other target, the outputs of its head: (K,), or (E, K) over frames.
         tokens: What the text is made of.
         spaced: Whether spaces separate the words of the text.
-        duration_s: End of the utterance, in seconds from the start of the recording; 0 if unknown.
+        end_s: End of the utterance, in seconds from the start of the recording; 0 if unknown.
         calibration: What makes the confidences of its words probabilities; None where they are not calibrated.
         alternatives: The next best texts, in order, if any were asked for.
+        start_s: Start of the utterance, in seconds from the start of the recording.
     """
 
     id: str
@@ -193,14 +194,16 @@ class Hypothesis:
     labels: Mapping[str, Array] = field(default_factory=dict)
     tokens: tuple[Token, ...] = ()
     spaced: bool = True
-    duration_s: float = 0.0
+    end_s: float = 0.0
     calibration: Calibration | None = None
     alternatives: tuple[Alternative, ...] = ()
+    start_s: float = 0.0
 
     def later(self, start_s: float) -> "Hypothesis":
         """The hypothesis of a segment that begins so many seconds after the recording, with times in the recording."""
         tokens = [one._replace(start_s=one.start_s + start_s, end_s=one.end_s + start_s) for one in self.tokens]
-        return replace(self, tokens=tuple(tokens), duration_s=self.duration_s + start_s)
+        start_s, end_s = self.start_s + start_s, self.end_s + start_s
+        return replace(self, tokens=tuple(tokens), start_s=start_s, end_s=end_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,7 @@ class Recognizer:
             score,
             tokens=self._timed(found, tokenizer.vocabulary, num_samples),
             spaced=tokenizer.spaced,
-            duration_s=num_samples / self.sample_rate_hz,
+            end_s=num_samples / self.sample_rate_hz,
             alternatives=tuple(others),
         )
 

@@ -40,7 +40,7 @@ def words(hypothesis: Hypothesis, reach_s: float = REACH_S) -> list[Word]:
 
     The text is that of the tokens, but for case and what normalisation changed of it: a letter that no token has gets
     the token in whose place it stands. A word begins with its first token and ends with its last, and reaches
-    up to `reach_s` beyond.
+    up to `reach_s` beyond, but not out of its utterance.
     """
     tokens, text = hypothesis.tokens, hypothesis.text
     owners = [token for token in tokens for _ in token.text]
@@ -54,18 +54,19 @@ def words(hypothesis: Hypothesis, reach_s: float = REACH_S) -> list[Word]:
         if hypothesis.calibration is not None:
             confidence = hypothesis.calibration.probability(confidence, len(match[0]))
         found.append(Word(match[0], own[0].start_s, own[-1].end_s, confidence))
-    return _reaching(found, hypothesis.duration_s, reach_s)
+    return _reaching(found, hypothesis.start_s, hypothesis.end_s, reach_s)
 
 
-def _reaching(found: Sequence[Word], duration_s: float, reach_s: float) -> list[Word]:
-    """The words with their times beyond their tokens."""
+def _reaching(found: Sequence[Word], start_s: float, end_s: float, reach_s: float) -> list[Word]:
+    """The words with their times beyond their tokens, within their utterance."""
     ends = [-math.inf, *(word.end_s for word in found)]
     starts = [*(word.start_s for word in found), math.inf]
     reaches = [min(reach_s, max(0.0, start - end) / 2) for end, start in zip(ends, starts, strict=True)]
-    last_s = duration_s or math.inf
+    last_s = end_s or math.inf
     return [
         word._replace(
-            start_s=max(0.0, word.start_s - reaches[i]), end_s=max(word.end_s, min(word.end_s + reaches[i + 1], last_s))
+            start_s=min(word.start_s, max(word.start_s - reaches[i], start_s)),
+            end_s=max(word.end_s, min(word.end_s + reaches[i + 1], last_s)),
         )
         for i, word in enumerate(found)
     ]

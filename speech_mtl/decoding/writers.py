@@ -92,7 +92,7 @@ def textgrid(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
     from praatio.utilities import textgrid_io
 
     tiers = _tiers(hypotheses)
-    ends = [round(one.duration_s * 1000) for one in hypotheses] + [stop for _, stop, _ in tiers["words"]]
+    ends = [round(one.end_s * 1000) for one in hypotheses] + [stop for _, stop, _ in tiers["words"]]
     end = max([1, *ends]) / 1000  # Praat has no empty time
     grid = {
         "xmin": 0.0,

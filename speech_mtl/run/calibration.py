@@ -119,5 +119,7 @@ def _saved(run: Run) -> list[Saved]:
 
 
 def _decoder(run: Run, decoding: DecodingSettings, language: str) -> dict[str, Any]:
-    """How a language is decoded: the settings, and the digest of the language model that these use."""
-    return decoding.model_dump(mode="json") | {"language_model": lm_digests(run, decoding, [language]).get(language)}
+    """What decides the best text of a language: settings, and the digest of the language model that these use."""
+    return decoding.model_dump(mode="json", exclude={"num_best"}) | {
+        "language_model": lm_digests(run, decoding, [language]).get(language)
+    }

@@ -29,8 +29,8 @@ PACKED = "run"
 """The format that is the run itself."""
 
 NEEDED = (
-    *("format.json", "settings.yaml", "tokenizers", "tasks", "lm", "calibration.json", "parameters.json"),
-    *("evaluation.json", "evaluation.md", "evaluated.json", "tasks.json"),
+    *("format.json", "settings.yaml", "tokenizers", "tasks", "lm", "calibration.json", "languages.json"),
+    *("parameters.json", "evaluation.json", "evaluation.md", "evaluated.json", "tasks.json"),
 )
 """What of a run is packed besides its best weights: what recognising needs, and what the card tells."""
 

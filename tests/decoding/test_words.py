@@ -28,9 +28,11 @@ def test_words_have_the_times_and_probabilities_of_their_tokens():
 
 def test_words_reach_beyond_their_tokens_half_way_to_the_next_and_not_out_of_the_recording():
     tokens = (Token("a", 0.02, 0.1, -0.1), Token("b", 0.14, 0.2, -0.1), Token("c", 0.9, 1.0, -0.1))
-    hypothesis = Hypothesis("x", "cs", "a b c", -1.0, {}, tokens, True, duration_s=1.03)
+    hypothesis = Hypothesis("x", "cs", "a b c", -1.0, {}, tokens, True, end_s=1.03)
     times = [(word.start_s, word.end_s) for word in words(hypothesis)]
     assert times == [pytest.approx(pair) for pair in ((0.0, 0.12), (0.12, 0.24), (0.86, 1.03))]
+    (first, *_) = words(replace(hypothesis, start_s=0.01))
+    assert first.start_s == 0.01, "of a segment, not out of that"
 
 
 def test_case_and_punctuation_belong_to_the_words_beside_them():

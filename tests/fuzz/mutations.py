@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from random import Random
@@ -77,6 +78,15 @@ def spoil_lines(content: bytes, random: Random) -> bytes:
     if way > 2:
         lines[i] = b"\t".join(fields) + random.choice((b"\n", b"\r\n", b"\r", b""))
     return b"".join(lines)
+
+
+def spoil_numbers(content: bytes, random: Random) -> bytes:
+    """A text in which one number is another."""
+    found = list(re.finditer(rb"\d+(\.\d+)?", content))
+    if not found:
+        return content
+    start, end = random.choice(found).span()
+    return content[:start] + str(random.choice(EXTREMES)).encode("utf-8", "surrogatepass")[:300] + content[end:]
 
 
 def spoil_json(value: Any, random: Random) -> Any:

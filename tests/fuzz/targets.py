@@ -12,18 +12,29 @@ from random import Random
 
 import numpy as np
 import soundfile
-from mutations import EXTREMES, spoil_bytes, spoil_head, spoil_json, spoil_json_text, spoil_lines
-from tones import tone_corpus, tone_recipe
+from mutations import EXTREMES, spoil_bytes, spoil_head, spoil_json, spoil_json_text, spoil_lines, spoil_numbers
+from tones import spoken, tone_corpus, tone_recipe
 
 from benchmarks.readmes import render_readme
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.pcm import read_pcm
+from speech_mtl.datatypes import Hypothesis, Token
+from speech_mtl.decoding.words import words
+from speech_mtl.decoding.writers import find_writer
 from speech_mtl.run.build import build_optimizer
+from speech_mtl.run.calibration import FEWEST_WORDS, Judged, save_calibrations
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
+from speech_mtl.run.language_detection import LanguageDetector
+from speech_mtl.run.lm import make_lm, tune_lm
 from speech_mtl.run.speech import make_labelled, make_tokenizer, open_split
+from speech_mtl.run.stored_lm import file_digests, lm_folder, read_record, write_record
 from speech_mtl.run.train import train
+from speech_mtl.run.transcribe import Transcriber
+from speech_mtl.screen import Screen
+from speech_mtl.settings.decoding import BeamDecoding
 from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study import results as report
 from speech_mtl.study.plan import plan_comparison
@@ -55,8 +66,15 @@ class Whole:
         tasks = {"tasks": {"mood": {}}, "weighting": {"kind": "uncertainty"}}
         self.recipe = tone_recipe(corpus, folder / "cache").overridden({**tasks, **short})
         self.run = train(self.recipe, folder / "run")
+        self.spoken = spoken("abcd")
+        screen = Screen(quiet=True)
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             evaluate(self.run, ("dev",))
+            make_lm(self.run, "aa")
+            tune_lm(self.run, "aa")
+            LanguageDetector(self.run, load_recognizer(self.run), screen).calibrate()
+        judged = [Judged(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
+        save_calibrations(self.run, self.recipe.decoding, {"aa": judged, "bb": judged}, screen)
         self.audio = _audio_files(folder / "formats")
 
     def files(self) -> list[str]:
@@ -200,7 +218,6 @@ def tables(whole: Whole, folder: Path, random: Random) -> Trial:
     """A corpus's table, from which a script makes a manifest that training can read."""
     from data_scripts import audiofolder, common_voice, kaldi, mls
     from data_scripts.command_line import make_manifests
-    from speech_mtl.screen import Screen
 
     script = random.choice((audiofolder, common_voice, kaldi, mls))
     if script is common_voice:
@@ -229,6 +246,80 @@ def tables(whole: Whole, folder: Path, random: Random) -> Trial:
         soundfile.write(corpus / clip, np.full(1600, 0.1), 16_000)
     spoil = spoil_json_text if script is audiofolder else lambda text, random: spoil_lines(text.encode(), random)
     (corpus / place).write_bytes(spoil(content, random))
+
+    def read() -> None:
+        make_manifests(script.CORPUS, corpus, folder / "data", ["de"], allow_skipped=0.9, screen=Screen(quiet=True))
+        list(read_manifest(folder / "data" / "de" / "train.jsonl"))
+
+    return read
+
+
+@target
+def pipes(whole: Whole, folder: Path, random: Random) -> Trial:
+    """Samples on standard input, alone or in a WAV file."""
+    wav = random.choice([path for path in whole.audio if path.name.startswith("WAV")]).read_bytes()
+    content = random.choice((spoil_head, spoil_bytes))(wav[random.choice((0, 0, 0, 44)) :], random)
+    (folder / "piped").write_bytes(content)
+
+    def read() -> None:
+        for samples in read_pcm(io.BytesIO(content), random.choice((8_000, 16_000))):
+            if not (np.isfinite(samples).all() and np.abs(samples).max() <= 1.1):  # resampling overshoots
+                raise ValueError("samples beyond 1 or no numbers")
+
+    return read
+
+
+@target
+def language_models(whole: Whole, folder: Path, random: Random) -> Trial:
+    """N-grams of a language, or what is known of them; their digests may fit, as if somebody had written them anew."""
+    run = Run(folder / "run")
+    shutil.copytree(whole.run.path, run.path)
+    place = lm_folder(run, "aa")
+    path = place / random.choice(("tokens.arpa", "words.arpa", "lm.json", "lm.json"))
+    if path.suffix == ".json":
+        path.write_bytes(spoil_json_text(path.read_text(encoding="utf-8"), random))
+    else:
+        path.write_bytes(random.choice((spoil_lines, spoil_lines, spoil_bytes))(path.read_bytes(), random))
+        if random.random() < 0.9:
+            record = read_record(run, "aa")
+            write_record(run, {**record, "files": file_digests(place, record["files"])})
+
+    def read() -> None:
+        recognizer = load_recognizer(run, BeamDecoding(width=4, num_best=2), calibrated=False)
+        recognizer.transcribe([whole.spoken], "aa")
+
+    return read
+
+
+@target
+def calibrations(whole: Whole, folder: Path, random: Random) -> Trial:
+    """How confidences of words, or languages, are calibrated."""
+    run = Run(folder / "run")
+    shutil.copytree(whole.run.path, run.path)
+    path = random.choice((run.calibration_path, run.languages_path))
+    path.write_bytes(spoil_json_text(path.read_text(encoding="utf-8"), random))
+
+    def read() -> None:
+        for one in Transcriber(run.path, screen=Screen(quiet=True)).transcribe(whole.spoken):
+            words(one)
+
+    return read
+
+
+@target
+def annotations(whole: Whole, folder: Path, random: Random) -> Trial:
+    """A file of ELAN or Praat beside its recording."""
+    from data_scripts import elan, praat
+    from data_scripts.command_line import make_manifests
+
+    script, form = random.choice(((elan, "eaf"), (praat, "TextGrid")))
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    soundfile.write(corpus / "x.wav", whole.spoken, 16_000)
+    tokens = tuple(Token(letter, i / 10, (i + 1) / 10, -0.1) for i, letter in enumerate("ab cd"))
+    content = find_writer(form)([Hypothesis("x.wav", "de", "ab cd", -1.0, tokens=tokens, end_s=0.6)], [{}])
+    spoilt = random.choice((spoil_lines, spoil_lines, spoil_bytes, spoil_numbers))(content.encode(), random)
+    (corpus / f"x.{form}").write_bytes(spoilt)
 
     def read() -> None:
         make_manifests(script.CORPUS, corpus, folder / "data", ["de"], allow_skipped=0.9, screen=Screen(quiet=True))

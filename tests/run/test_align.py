@@ -32,13 +32,13 @@ def test_words_lie_where_they_are_spoken(trained: Run, recording: Spoken):
     (found,) = aligned(trained, [recording])
     assert found.hypothesis.text == recording.text
     assert found.hypothesis.id == str(recording.audio)
-    assert found.hypothesis.duration_s == pytest.approx(soundfile.info(recording.audio).duration)
+    assert found.hypothesis.end_s == pytest.approx(soundfile.info(recording.audio).duration)
     assert "".join(token.text for token in found.hypothesis.tokens) == recording.text
     for place, token in enumerate(found.hypothesis.tokens):  # a pause of 0.06 s, then tones of 0.16 s and pauses
         middle_s = (token.start_s + token.end_s) / 2
         assert middle_s == pytest.approx(0.06 + 0.22 * place + 0.08, abs=0.13)
     (word,) = words(found.hypothesis)
-    assert 0 <= word.start_s < word.end_s <= found.hypothesis.duration_s
+    assert 0 <= word.start_s < word.end_s <= found.hypothesis.end_s
 
 
 def test_a_text_that_is_not_spoken_fits_worse(trained: Run, recording: Spoken):

@@ -78,6 +78,9 @@ def test_other_decoders_and_languages_keep_theirs(
     assert after["bb"] == before["bb"]
     assert after["aa"] != before["aa"]
     assert list(saved_calibrations(run, OTHER)) == ["aa"]
+    beams = [BeamDecoding(lm="none", num_best=number) for number in (1, 5)]
+    save_calibrations(run, beams[0], {"aa": WORDS}, QUIET)
+    assert list(saved_calibrations(run, beams[1])) == ["aa"], "it has the same best text"
     assert not caplog.messages
 
 

@@ -240,6 +240,11 @@ def test_a_record_that_knows_no_decoder_is_not_trusted(trained: Run, tmp_path: P
 def test_only_how_a_trained_run_decodes_can_be_changed(run: Run):
     assert decoding_with(run.recipe(), ["decoding.kind=greedy"]) == run.recipe().decoding
     assert decoding_with(run.recipe(), ["decoding={kind: greedy}"]) == run.recipe().decoding
+    beam = run.recipe().overridden({"decoding": {"kind": "beam", "width": 7}})
+    assert decoding_with(beam, ["decoding.kind=greedy"]) == run.recipe().decoding
+    assert decoding_with(beam, ["decoding.num_best=2", "decoding.kind=beam"]).model_dump()["width"] == 7
+    other = decoding_with(run.recipe(), ["decoding.num_best=2", "decoding.kind=beam"])
+    assert other.model_dump() == beam.decoding.model_dump() | {"width": 50, "num_best": 2}
     for change, problem in (
         ("seed=1", "seed cannot be changed"),
         ("decodingx=1", "decodingx cannot be changed"),

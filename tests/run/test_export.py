@@ -101,7 +101,9 @@ def test_a_packed_run_recognises_the_same(trained: Run, speak, tmp_path: Path):
     import soundfile
 
     soundfile.write(path := tmp_path / "a.wav", speak("abcd"), 16_000)
+    calibration = Transcriber(trained.path).languages.calibrate()
     packed = Run(export(trained, tmp_path / "packed", None, "run"))
+    assert json.loads(packed.languages_path.read_text(encoding="utf-8")) == calibration
     assert not packed.checkpoints.exists()
     assert {one.name for one in packed.path.iterdir()} >= {"settings.yaml", "format.json", "tokenizers", "README.md"}
     for run in (trained, packed):

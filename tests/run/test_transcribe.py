@@ -71,7 +71,8 @@ def test_a_long_recording_is_its_utterances_one_after_another(trained: Run, spea
     assert {one.id for one in found} == {str(path)}
     for one in found:
         (word,) = words(one)
-        assert one.tokens[-1].end_s <= word.end_s <= one.duration_s
+        assert one.start_s <= word.start_s <= one.tokens[0].start_s
+        assert one.tokens[-1].end_s <= word.end_s <= one.end_s
     start_s = 1.5 - PAD_S
     for one, alone in zip(found, single, strict=True):
         own, theirs = (np.array([token[1:3] for token in each.tokens]) for each in (one, alone))
