@@ -211,8 +211,8 @@ FAULTS = (
            "training", ("test_progressive",)),
     Mutant("gradients flow into frozen columns", "ProgressiveEncoder.call",
            "[ops.stop_gradient(frames) for frames in hidden]", "list(hidden)", ("test_progressive",)),
-    Mutant("times in a segment count from its own start", "Hypothesis.later", "end_s=one.end_s + start_s", "end_s=one.end_s",
-           ("test_transcribe",)),
+    Mutant("times in a segment count from its own start", "Hypothesis.later", "end_s=one.end_s + start_s",
+           "end_s=one.end_s", ("test_transcribe",)),
     Mutant("languages are detected as if all output layers were as sure", "LanguageDetector.detect",
            "* scores + offsets", "* scores", ("test_language_detection",)),
 )  # fmt: skip
