@@ -9,7 +9,7 @@ import soxr
 from speech_mtl.errors import require
 
 WINDOW_S = 0.032
-"""The detector tells of so many seconds at a time whether there is speech."""
+"""Seconds of a window, each of which has a probability of speech."""
 
 VOICE_HZ = 16_000
 """Rate at which the detector works."""

@@ -59,7 +59,7 @@ def make_lm(
         files: Texts in UTF-8, a sentence a line.
         word_order: Length of the longest n-grams of words.
         token_order: Of tokens.
-        screen: Where it is told what is left out.
+        screen: Where sentences that are left out are counted.
 
     Returns:
         What they were made from.
@@ -100,7 +100,7 @@ def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
     For each kind of n-grams, weight and score for each word are changed in turn, as long as errors become fewer.
 
     Returns:
-        The table of the best of each kind, in Markdown; that of all is in `tuning.md`.
+        The table of the best of each kind, in Markdown; `tuning.md` has all.
 
     Raises:
         InputError: There is no language model of the language, or no validation set.

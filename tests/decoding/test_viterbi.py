@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from speech_mtl.decoding.decoder import Decoded
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.viterbi import align
 from speech_mtl.errors import InputError
@@ -74,5 +75,5 @@ def test_a_text_fits_if_each_token_has_a_frame_and_repeated_ones_a_blank_between
 def test_no_tokens_are_all_blank():
     log_probabilities = random_log_probabilities(3, 2, 0)
     found = align(log_probabilities, [])
-    assert found == ((), pytest.approx(log_probabilities[:, 0].mean()))
-    assert align(np.empty((0, 2)), []) == ((), 0.0)
+    assert found[:2] == ((), pytest.approx(log_probabilities[:, 0].mean()))
+    assert align(np.empty((0, 2)), []) == Decoded((), 0.0)
