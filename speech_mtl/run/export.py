@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from speech_mtl.data.languages import named_or_only
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, no_such
 from speech_mtl.export.formats import FORMATS
 from speech_mtl.export.network import LanguageNetwork
 from speech_mtl.files import json_text, write_text
@@ -56,12 +56,7 @@ def export(
             format; the folder holds something.
     """
     if form not in (*FORMATS, PACKED):
-        raise InputError(
-            f"There is no format {form!r}",
-            expected="one of " + ", ".join((*FORMATS, PACKED)),
-            received=f"--format {form}",
-            action="name one of these formats",
-        )
+        raise no_such(f"There is no format {form!r}", form, (*FORMATS, PACKED))
     if form == PACKED and (language or int8):
         raise InputError(
             "A packed run has all its languages, as they were trained",
