@@ -98,8 +98,8 @@ def _refuse_together(
         expected = "--language with the language that is spoken"
         raise _wrong("--stream takes one language, which is not detected", expected, "no --language")
     if stream and has_output_options:
-        expected = "--stream without --labels, --out and --format"
-        raise _wrong("--stream prints text on standard output, and nothing else", expected, "one of them")
+        problem = "--stream prints text on standard output, and nothing else"
+        raise _wrong(problem, "--stream without --labels, --out and --format", "one of them")
 
 
 def _wrong(problem: str, expected: str, received: str) -> InputError:

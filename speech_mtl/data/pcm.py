@@ -28,7 +28,7 @@ FOREIGN = (
     b"#!AMR",
     b"NIST",
 )
-"""How files of other formats begin: Ogg, FLAC, MP3, AIFF, ..."""
+"""Beginnings of files of other formats: Ogg, FLAC, MP3, AIFF, ..."""
 
 CONVERT = "convert it on its way: ffmpeg -i - -f s16le -ac 1 -ar {rate} - | speech-mtl transcribe ... --stream"
 

@@ -21,10 +21,10 @@ PAUSE_S = 0.5
 """A pause of this length ends a segment."""
 
 PAD_S = 0.25
-"""How much of the pauses before and after belongs to a segment; at most half of `PAUSE_S`, so that none is in two."""
+"""Seconds of the pauses around that belong to a segment; at most half of `PAUSE_S`, so that none is in two."""
 
 QUIET_S = 0.1
-"""Where speech has no pause, it is cut in the middle of the quietest stretch of this length."""
+"""Length of the quietest stretch, in whose middle speech without pauses is cut."""
 
 
 class Segment(NamedTuple):

@@ -18,7 +18,7 @@ from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.settings.decoding import DecodingSettings
 
 NUM_COLUMNS = 3_000
-"""Of the outline of a waveform, at most."""
+"""Columns of the outline of a waveform, at most."""
 
 LEAST = 0.02
 """Probability below which a token is not drawn."""

@@ -21,7 +21,7 @@ from speech_mtl.run.transcribe import audio_files
 from speech_mtl.settings.data import DataSettings
 
 POOR_FIT = 3.0
-"""How much less log-probability a token may have than what is recognised, until the text seems to be another one.
+"""Log-probability of a token below that of the best path from which on the text seems to be another one.
 
 In the validation sets of eleven languages of three runs 99 % of transcripts stay below 2.9, and 95 % of the texts of
 other utterances come above 3.0, but in one language that is hardly learnt.

@@ -121,5 +121,5 @@ def _saved(run: Run) -> list[Saved]:
 
 
 def _decoder(run: Run, decoding: DecodingSettings, language: str) -> dict[str, Any]:
-    """How a language is decoded: the settings, and the digest of the language model that these use."""
+    """Settings of decoding of a language, with the digest of the language model that these use."""
     return decoding.model_dump(mode="json") | {"language_model": lm_digests(run, decoding, [language]).get(language)}

@@ -22,21 +22,21 @@ from speech_mtl.run.speech import open_split
 from speech_mtl.screen import Screen
 
 MOST_UTTERANCES = 100
-"""Of each language's validation set, evenly spaced, that the calibration rests on."""
+"""Utterances of each language's validation set, evenly spaced, on which the calibration is estimated."""
 
 DETECTION_S = 30.0
 """Seconds of speech in which a language is detected; more would take longer and change little."""
 
 
 class Calibration(TypedDict):
-    """How scores of output layers are made comparable: the log-odds of a language are `scale` x score + its offset."""
+    """Calibration of the scores of output layers: the log-odds of a language are `scale` x score + its offset."""
 
     weights: str
     """Digest of the weights and tokenisers."""
     scale: Finite
     offsets: dict[str, Finite]
     utterances: dict[str, NotNegative]
-    """How many of each language it was estimated on."""
+    """Numbers of utterances that it was estimated on."""
 
 
 class LanguageDetector:
@@ -127,7 +127,7 @@ class LanguageDetector:
 
 
 def score(log_probabilities: np.ndarray) -> float:
-    """How sure an output layer is of its tokens: minus their entropy in nats, over the frames whose best is no blank.
+    """Score of an output layer for its tokens: minus their entropy in nats, over the frames whose best is no blank.
 
     (E, V) log-probabilities -> 0 at most; where there are blanks alone, minus the entropy of the uniform distribution.
     """

@@ -34,13 +34,13 @@ START = {"tokens": (0.6, 0.6), "words": (0.9, 0.0), "open": (0.6, 0.0)}
 """Weight and score for each word (or token) that tuning begins with, by kind of n-grams."""
 
 STEPS = {"tokens": (0.3, 0.3), "words": (0.3, 1.0), "open": (0.3, 1.0)}
-"""By how much these are changed at first; by half of it in the end."""
+"""Steps by which these are changed at first; in the end by half of them."""
 
 WIDTH = 16
-"""Of the beam while weights are tuned: they hardly depend on it, and the time does."""
+"""Width of the beam while weights are tuned: they hardly depend on it, and the time does."""
 
 LONGEST_S = 1200.0
-"""Of a large validation set, as much is used for tuning."""
+"""Seconds of a large validation set that are used for tuning."""
 
 
 def make_lm(

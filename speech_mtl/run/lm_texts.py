@@ -18,7 +18,7 @@ LONG = 16
 """Characters from which on a sentence that is held out is looked for within longer ones, too."""
 
 ALIEN = 0.5
-"""Of the sentences of a text file, those that cannot be spelt in the alphabet of the language, before it is refused."""
+"""Fraction of sentences with letters that the language lacks above which a text file is refused."""
 
 
 class HeldOut:

@@ -27,7 +27,7 @@ class TextSource(TypedDict):
 
     name: str
     sha256: str
-    """Of the sentences that were used, a line each."""
+    """SHA-256 of the sentences that were used, a line each."""
     used: NotNegative
     repeated: NotNegative
     """They were in this text or one before already; each counts once."""
@@ -51,7 +51,7 @@ class LmRecord(TypedDict):
 
 
 def lm_folder(run: Run, language: str) -> Path:
-    """Where the n-gram models of a language lie."""
+    """The folder of the n-gram models of a language."""
     return run.path / "lm" / language
 
 
