@@ -52,7 +52,7 @@ def _measured(path: Path) -> list[dict[str, Any]]:
     load_backend()
     from speech_mtl.datatypes import Calibration
     from speech_mtl.decoding.confidence import calibrate, calibration_error, reliability
-    from speech_mtl.run.calibration import Judged, judged
+    from speech_mtl.run.calibration import RecognizedWord, recognized_words
     from speech_mtl.run.checkpoint import load_recognizer
     from speech_mtl.run.evaluate import load_references, recognize
     from speech_mtl.run.folder import Run
@@ -60,10 +60,10 @@ def _measured(path: Path) -> list[dict[str, Any]]:
     run = Run(path)
     recipe, recognizer = run.recipe(), load_recognizer(run, calibrated=False)
 
-    def recognised(language: str, split: str) -> tuple[list[Judged], int]:
+    def recognised(language: str, split: str) -> tuple[list[RecognizedWord], int]:
         references = load_references(recipe, language, split, recognizer)
         _, hypotheses = recognize(recognizer, language, references, recipe.data)
-        return judged(references.texts, hypotheses), len(set(references.speakers) - {None})
+        return recognized_words(references.texts, hypotheses), len(set(references.speakers) - {None})
 
     rows = []
     for language in recipe.languages:

@@ -1,8 +1,9 @@
-"""What folders of annotation files have in common: a tier is the transcript, and its annotations cut the recordings."""
+"""Folders of annotation files: a tier is the transcript, and its annotations cut the recordings."""
 
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NamedTuple, NoReturn
 
@@ -13,7 +14,7 @@ from data_scripts.audiofolder import folder_split
 from data_scripts.command_line import Part, Record, existing_folder
 from data_scripts.tables import Unusable
 from speech_mtl.data.audio import FOREIGN, AudioError, duration_s
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, require
 from speech_mtl.files import replacing
 
 USUAL = "text"
@@ -29,13 +30,13 @@ TierOption = Annotated[
     list[str] | None,
     typer.Option(
         help=f"The tier with the transcript, {USUAL} if not given; several if need be. In a pattern such as "
-        "'words@*' or '*', what * stands for is the speaker, unless the file itself tells the tier's speaker."
+        "'words@*' or '*', what * stands for is the speaker, unless the file itself names the tier's speaker."
     ),
 ]
 
 
 class Annotation(NamedTuple):
-    """A stretch of a recording and its text; start and end in seconds, None where the file does not tell."""
+    """A stretch of a recording and its text; start and end in seconds, None where the file has none."""
 
     start_s: float | None
     end_s: float | None
@@ -43,7 +44,7 @@ class Annotation(NamedTuple):
 
 
 class Tier(NamedTuple):
-    """A row of annotations, and whose they are; None if unknown."""
+    """A row of annotations, and the speaker; None if unknown."""
 
     name: str
     speaker: str | None
@@ -51,7 +52,7 @@ class Tier(NamedTuple):
 
 
 class Annotations(NamedTuple):
-    """What an annotation file holds: tiers, and the recordings it names, as paths from its own folder."""
+    """The content of an annotation file: tiers, and the recordings it names, as paths from its own folder."""
 
     tiers: list[Tier]
     media: list[str]
@@ -71,8 +72,8 @@ def annotation_records(
 ) -> Iterator[Record | Unusable] | None:
     """The annotations of a split's tiers as records, each with its own piece of audio in DATA_DIR.
 
-    Folders whose names tell a split are that split; where no folder tells one, all is training speech. Empty
-    annotations are left out, and their number is told.
+    Folders whose names are of a split are that split; where no folder is, all is training speech. Empty
+    annotations are left out and counted.
 
     Args:
         part: What was asked for.
@@ -104,6 +105,28 @@ def annotation_records(
     return _records(part, top, files, unknown) if own else None
 
 
+@contextmanager
+def reading(path: Path, package: str, expected: str, program: str) -> Iterator[None]:
+    """Turns errors of the package that reads a file in the block into ones that the user can fix.
+
+    Raises:
+        InputError: The package is not installed, or the file is damaged.
+    """
+    try:
+        yield
+    except ImportError:
+        raise require(package, extra="annotation", purpose=f"Reading files of {program}") from None
+    except OSError:
+        raise
+    except Exception as error:  # besides its own, a package raises what its code runs into
+        raise InputError(
+            f"{path} cannot be read",
+            expected=expected,
+            received=f"{type(error).__name__}: {error}",
+            action=f"open it in {program} and save it again, or remove it",
+        ) from None
+
+
 def _walked(top: Path) -> Iterator[Path]:
     for folder, subfolders, names in os.walk(top):
         subfolders[:] = [name for name in subfolders if not name.startswith((".", "__"))]
@@ -116,8 +139,8 @@ def _matching(found: Annotations, wanted: Sequence[str] | None) -> list[Tier]:
     for tier in found.tiers:
         matches = (re.fullmatch(re.escape(name).replace(r"\*", "(.*)"), tier.name) for name in wanted or [USUAL])
         if match := next(filter(None, matches), None):
-            told = match[1].strip(" -_@:.") if match.lastindex else None
-            tiers.append(tier._replace(speaker=tier.speaker or told or None))
+            matched = match[1].strip(" -_@:.") if match.lastindex else None
+            tiers.append(tier._replace(speaker=tier.speaker or matched or None))
     return tiers
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from data_scripts.annotation import Annotation, Annotations, Tier, TierOption, annotation_records
+from data_scripts.annotation import Annotation, Annotations, Tier, TierOption, annotation_records, reading
 from data_scripts.command_line import Corpus, Part, Record, corpus_app
 from data_scripts.tables import Unusable
-from speech_mtl.errors import InputError, require
 
 LAYOUT = "*.eaf beside the recordings they annotate, in folders train, dev and test or in any"
 
@@ -25,26 +24,15 @@ def read(path: Path) -> Annotations:
     Raises:
         InputError: It is damaged.
     """
-    try:
+    with reading(path, "pympi-ling", "a file as ELAN writes it", "ELAN"):
         from pympi.Elan import Eaf
-    except ImportError:
-        raise require("pympi-ling", extra="annotation", purpose="Reading ELAN's files") from None
-    try:
+
         elan = Eaf(str(path), suppress_version_warning=True)
         tiers = [
             Tier(name, attributes.get("PARTICIPANT") or None, _annotations(elan, name))
             for name, (_, _, attributes, _) in elan.tiers.items()
         ]
         return Annotations(tiers, list(_media(elan)))
-    except OSError:
-        raise
-    except Exception as error:  # pympi has none of its own: it raises what its code runs into
-        raise InputError(
-            f"{path} cannot be read",
-            expected="a file as ELAN writes it",
-            received=f"{type(error).__name__}: {error}",
-            action="open it in ELAN and save it again, or remove it",
-        ) from None
 
 
 def _annotations(elan: Any, tier: str) -> list[Annotation]:

@@ -161,7 +161,7 @@ class Alternative(NamedTuple):
 
     Attributes:
         text: In the tokeniser's normalised form.
-        score: As that of a `Hypothesis`.
+        score: As of a `Hypothesis`.
     """
 
     text: str

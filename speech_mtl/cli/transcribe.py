@@ -2,19 +2,26 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from speech_mtl.cli.arguments import Decoding, RunPath, open_run
-from speech_mtl.decoding.writers import WRITERS, find_writer
+from speech_mtl.cli.recordings import Format, Out, Output
+from speech_mtl.decoding.writers import WRITERS
 from speech_mtl.errors import InputError
 
+if TYPE_CHECKING:
+    from speech_mtl.run.transcribe import Transcriber
+    from speech_mtl.screen import Screen
+    from speech_mtl.targets.target import LabelTarget
+
 STANDARD_INPUT = Path("-")
+USUAL = next(iter(WRITERS))
 
 
 def transcribe(
@@ -42,18 +49,8 @@ def transcribe(
         typer.Option("--stream", help="Recognise standard input while it arrives: samples of 16 bits, or a WAV file."),
     ] = False,
     labels: Annotated[bool, typer.Option("--labels", help="Write what the run's other tasks predict, too.")] = False,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="|".join(WRITERS),
-            help=" ".join(f"{name}: {(own.__doc__ or name).splitlines()[0]}" for name, own in WRITERS.items()),
-        ),
-    ] = next(iter(WRITERS)),
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Write a file for each recording there; else to standard output."),
-    ] = None,
+    form: Format = USUAL,
+    out: Out = None,
     changes: Decoding = None,
 ) -> None:
     """Print what is said in audio files: one line a file, or one for each segment of a long recording.
@@ -67,11 +64,9 @@ def transcribe(
 
     Example: arecord -t raw -f S16_LE -c 1 -r 16000 | speech-mtl transcribe runs/streaming --language zh-CN --stream
     """
-    _refuse_together(files, language, languages, stream, labels or out or form != next(iter(WRITERS)))
+    _refuse_together(files, language, languages, stream, labels or out or form != USUAL)
     opened = open_run(run)
-    from speech_mtl.files import write_text
     from speech_mtl.run.build import decoding_with
-    from speech_mtl.run.transcribe import Transcriber, audio_files, label_values, transcript_paths
     from speech_mtl.screen import Screen
 
     screen, decoding = Screen(), decoding_with(opened.recipe(), changes or [])
@@ -80,78 +75,66 @@ def transcribe(
 
         transcribe_standard_input(opened, language, decoding, screen)
         return
-    tasks = opened.labelled() if labels else {}
-    found, refused = audio_files(files or []), 0
-    write = find_writer(form, labels, 1 if out else len(found))
-    paths = transcript_paths(found, out, form) if out else {}
+    from speech_mtl.run.transcribe import Transcriber, audio_files
+
+    found = audio_files(files or [])
+    output = Output(found, out, form, screen, labels)
     transcriber = Transcriber(run, decoding, screen)
     among = transcriber.among(languages.replace(" ", "").split(",") if languages else [language] if language else [])
-    for one in among:
-        transcriber.recognizer.decoder(one)  # what it lacks is told once, not for each file
-    if len(among) > 1:
-        transcriber.languages.calibrate()  # before the bar, as it shows one of its own
-    total_s = _seconds(found) if screen.console.is_terminal else 0.0
-    with screen.recordings("Transcribing", total_s) as (bar, progress):
-        for path in found:
-            try:
-                with _at_hand(path) as there:
-                    hypotheses = transcriber.transcribe(there, languages=among, name=str(path), progress=progress)
-            except InputError as error:
-                refused += 1
-                screen.warn(f"{error.problem}: {error.received}")
-                continue
-            if not any(hypothesis.text for hypothesis in hypotheses):
-                screen.warn(f"no speech was found in {path}")
-            text = write(hypotheses, [label_values(tasks, hypothesis) for hypothesis in hypotheses])
-            if out:
-                write_text(paths[path], text)
-            else:
-                bar.stop()  # on a terminal, lines would run into it
-                print(text, end="", flush=True)
-                bar.start()
-    if out and refused < len(found):
-        print(f"The transcripts are in {out}")
-    if refused:
-        raise InputError(
-            f"{refused} of {len(found)} files could not be transcribed",
-            expected="audio files with speech",
-            received="those named above",
-            action="fix or convert these, or leave them out; the others are done",
-        )
+    tasks = opened.labelled() if labels else {}
+    _transcribe_files(found, transcriber, among, tasks, output, screen)
 
 
 def _refuse_together(
     files: Sequence[Path] | None, language: str | None, languages: str | None, stream: bool, has_output_options: object
 ) -> None:
     """Refuses arguments that exclude one another."""
-    for wrong, problem, expected, received in (
-        (
-            language and languages,
-            "--language and --languages exclude one another",
-            "the language that is spoken, or those among which to detect it",
-            "both",
-        ),
-        (
-            stream == bool(files),
-            "transcribe takes audio files or --stream",
-            "one of these",
-            "both" if stream else "neither",
-        ),
-        (
-            stream and not language,
-            "--stream takes one language, which is not detected",
-            "--language with the language that is spoken",
-            "no --language",
-        ),
-        (
-            stream and has_output_options,
-            "--stream prints text on standard output, and nothing else",
-            "--stream without --labels, --out and --format",
-            "one of them",
-        ),
-    ):
-        if wrong:
-            raise InputError(problem, expected=expected, received=received, action="change the arguments")
+    if language and languages:
+        expected = "the language that is spoken, or those among which to detect it"
+        raise _wrong("--language and --languages exclude one another", expected, "both")
+    if stream == bool(files):
+        raise _wrong("transcribe takes audio files or --stream", "one of these", "both" if stream else "neither")
+    if stream and not language:
+        expected = "--language with the language that is spoken"
+        raise _wrong("--stream takes one language, which is not detected", expected, "no --language")
+    if stream and has_output_options:
+        problem = "--stream prints text on standard output, and nothing else"
+        raise _wrong(problem, "--stream without --labels, --out and --format", "one of them")
+
+
+def _wrong(problem: str, expected: str, received: str) -> InputError:
+    return InputError(problem, expected=expected, received=received, action="change the arguments")
+
+
+def _transcribe_files(
+    files: Sequence[Path],
+    transcriber: "Transcriber",
+    languages: Sequence[str],
+    tasks: "Mapping[str, LabelTarget]",
+    output: Output,
+    screen: "Screen",
+) -> None:
+    from speech_mtl.run.transcribe import label_values
+
+    for language in languages:
+        transcriber.recognizer.decoder(language)  # one that cannot be made is refused here, not for each file
+    if len(languages) > 1:
+        transcriber.languages.calibrate()  # before the bar, as it shows one of its own
+    total_s = _seconds(files) if screen.console.is_terminal else 0.0
+    with screen.recordings("Transcribing", total_s) as (bar, progress):
+        for path in files:
+            try:
+                with _at_hand(path) as there:
+                    hypotheses = transcriber.transcribe(there, languages=languages, name=str(path), progress=progress)
+            except InputError as error:
+                output.refuse(error.problem, error)
+                continue
+            if not any(hypothesis.text for hypothesis in hypotheses):
+                screen.warn(f"no speech was found in {path}")
+            bar.stop()  # on a terminal, lines would run into it
+            output.write(path, hypotheses, [label_values(tasks, hypothesis) for hypothesis in hypotheses])
+            bar.start()
+    output.end("transcripts", "transcribed", "audio files with speech")
 
 
 @contextmanager
@@ -168,7 +151,7 @@ def _at_hand(path: Path) -> Iterator[Path]:
 
 
 def _seconds(files: Sequence[Path]) -> float:
-    """Of all files together, as far as their headers tell."""
+    """Length of all files together, as far as their headers have it."""
     from speech_mtl.data.audio import AudioError, opened
 
     total_s = 0.0

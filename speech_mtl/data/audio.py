@@ -78,12 +78,12 @@ def read_audio(
 def stream_audio(path: Path, sample_rate_hz: int, max_duration_s: float = math.inf) -> Iterator[np.ndarray]:
     """Reads any file that libsndfile opens, a block at a time, as mono at the given rate: (S,) float32 each.
 
-    What is wrong with samples, or missing at the end, is told when the reading has come there.
+    Faults of samples, and a missing end, are found when they are read.
 
     Args:
         path: The file.
         sample_rate_hz: Rate of the blocks.
-        max_duration_s: A file whose header tells half as much again is refused at once.
+        max_duration_s: A file whose header has half as much again is refused at once.
 
     Raises:
         AudioError: The file is missing, empty, truncated or no audio, or its samples are far beyond full scale.
@@ -121,7 +121,7 @@ def duration_s(path: Path) -> float:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
-    """Opens an audio file. Yields it with its samples per channel, or None if only reading to its end can tell.
+    """Opens an audio file. Yields it with its samples per channel, or None if these can only be counted.
 
     Raises:
         AudioError: The file is missing, empty, no audio, or truncated by its header; or it cannot be decoded.
@@ -161,7 +161,7 @@ class _Stream(soundfile.SoundFile):
 class _SeemsLonger(io.FileIO):
     """A file that appears to continue with zeros until `ends` is set.
 
-    Of an mp3 that does not tell its length, libsndfile reads only as much as it estimates from the file's size and the
+    Of an mp3 without its length, libsndfile reads only as much as it estimates from the file's size and the
     bit rate of the first frame: a third, where the bit rate varies.
     """
 

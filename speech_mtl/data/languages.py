@@ -95,13 +95,8 @@ def own_name(language: str, names: Collection[str]) -> str:
 def named_or_only(language: str | None, names: Sequence[str], problem: str) -> str:
     """The own name of a language that is named, or of the only one.
 
-    Args:
-        language: The language, or None.
-        names: Names of output layers.
-        problem: What is wrong where none is named and there are several.
-
     Raises:
-        InputError: As `own_name`; or none is named where there are several.
+        InputError: As `own_name`; or, with the given problem, none is named where there are several.
     """
     if language is None and len(names) > 1:
         raise InputError(

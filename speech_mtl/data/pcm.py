@@ -28,7 +28,7 @@ FOREIGN = (
     b"#!AMR",
     b"NIST",
 )
-"""How files of other formats begin: Ogg, FLAC, MP3, AIFF, ..."""
+"""Beginnings of files of other formats: Ogg, FLAC, MP3, AIFF, ..."""
 
 CONVERT = "convert it on its way: ffmpeg -i - -f s16le -ac 1 -ar {rate} - | speech-mtl transcribe ... --stream"
 
@@ -94,8 +94,8 @@ def _wav_header(file: BinaryIO, wanted_hz: int) -> tuple[int, int, int | None]:
     tag = int.from_bytes(form[24:26], "little") if tag == 0xFFFE else tag
     fits = RATES_HZ[0] <= rate_hz <= RATES_HZ[1] and 1 <= num_channels <= MOST_CHANNELS
     if (tag, bits) != (1, 16) or not fits:
-        told = f"a WAV file of format {tag} with {bits} bits, {num_channels} channels and {rate_hz:,} Hz"
-        raise _other(told, wanted_hz)
+        received = f"a WAV file of format {tag} with {bits} bits, {num_channels} channels and {rate_hz:,} Hz"
+        raise _other(received, wanted_hz)
     return rate_hz, num_channels, size if 0 < size < UNKNOWN else None
 
 

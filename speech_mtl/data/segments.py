@@ -9,7 +9,7 @@ import soxr
 from speech_mtl.errors import require
 
 WINDOW_S = 0.032
-"""The detector tells of so many seconds at a time whether there is speech."""
+"""Seconds of a window, each of which has a probability of speech."""
 
 VOICE_HZ = 16_000
 """Rate at which the detector works."""
@@ -21,10 +21,10 @@ PAUSE_S = 0.5
 """A pause of this length ends a segment."""
 
 PAD_S = 0.25
-"""How much of the pauses before and after belongs to a segment; at most half of `PAUSE_S`, so that none is in two."""
+"""Seconds of the pauses around that belong to a segment; at most half of `PAUSE_S`, so that none is in two."""
 
 QUIET_S = 0.1
-"""Where speech has no pause, it is cut in the middle of the quietest stretch of this length."""
+"""Length of the quietest stretch, in whose middle speech without pauses is cut."""
 
 
 class Segment(NamedTuple):

@@ -15,7 +15,7 @@ THRESHOLD = 25.0
 """Hypotheses that are worse than the best by more than this are dropped: e^-25 of the probability."""
 
 MOST_TOKENS = 50
-"""Of large vocabularies, the tokens of a frame that are tried."""
+"""Tokens of a large vocabulary that are tried in a frame."""
 
 
 class Beam(Decoder):

@@ -55,6 +55,6 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], num_bins: i
 
 
 def _features(raws: Sequence[float], num_letters: Sequence[int]) -> np.ndarray:
-    """(N, 3) what the weights of a `Calibration` are of."""
+    """(N, 3) in the order of the weights of a `Calibration`."""
     raw = np.clip(raws, SMALLEST, 1 - SMALLEST)
     return np.stack([np.log(raw) - np.log1p(-raw), np.log(num_letters), np.ones(len(raw))], axis=1)

@@ -63,7 +63,7 @@ class Decoder(ABC):
         language: BCP 47 tag.
 
     Attributes:
-        about: What tables say of it besides its settings.
+        about: A note for tables besides its settings.
     """
 
     is_settled: ClassVar[bool] = False

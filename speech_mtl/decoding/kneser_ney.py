@@ -81,7 +81,7 @@ def _adjusted_counts(sentences: Iterable[Sequence[str]], order: int) -> list[Cou
 
 
 def _discounts(counts: Counter[Gram]) -> tuple[float, ...]:
-    """What is taken from the counts of n-grams seen once, twice, and more often (Chen and Goodman, equation 26)."""
+    """Discounts of n-grams seen once, twice, and more often (Chen and Goodman, equation 26)."""
     seen = Counter(counts.values())
     if not all(seen[k] for k in (1, 2, 3)):
         return FALLBACK

@@ -30,7 +30,7 @@ class TunedRow(TypedDict):
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """What beam search knows of a language besides the network.
+    """The n-grams of a language, their spellings and weights, for beam search.
 
     Attributes:
         name: Of where it lies, for messages.

@@ -11,7 +11,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import read_lines, write_text
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
-"""The beginning and the end of a sentence, and any symbol that the model does not know."""
+"""The beginning and the end of a sentence, and any symbol that the model lacks."""
 
 SPACE = "▁"
 """U+2581, in place of a space."""
@@ -48,7 +48,7 @@ class NGrams:
         return [symbol for (symbol,) in self.probabilities[0] if symbol not in (BEGIN, END, UNKNOWN)]
 
     def context(self, symbols: Gram) -> Gram:
-        """As much of the symbols before as the model knows, and can use."""
+        """The longest end of the symbols before that the model has."""
         symbols = symbols[len(symbols) - self.order + 1 :] if len(symbols) >= self.order else symbols
         while symbols and symbols not in self.successors:
             symbols = symbols[1:]

@@ -208,7 +208,7 @@ class Recognizer:
         return hypotheses
 
     def hypothesis(self, name: str, language: str, found: Decoded, num_samples: int) -> Hypothesis:
-        """What was found in so many samples, under the id `name`, as text and tokens with their times."""
+        """Decoded tokens of so many samples as a hypothesis with the id `name`: text, and tokens with their times."""
         tokenizer = self.tokenizers[language]
         (text, score), *others = self._alternatives(found, tokenizer)
         return Hypothesis(

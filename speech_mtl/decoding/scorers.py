@@ -1,6 +1,6 @@
-"""What beam search adds to the log-probabilities of the network: n-gram models and hot words.
+"""Scores that beam search adds to the log-probabilities of the network: n-gram models and hot words.
 
-A scorer gives what each token adds to the score of a hypothesis. Its states are what it has to know of the tokens
+A scorer gives what each token adds to the score of a hypothesis. Its states hold all that it needs of the tokens
 before; the same state always gives the same scores. All scores are natural logarithms.
 """
 
@@ -31,7 +31,7 @@ class Scorer(ABC):
 
     @abstractmethod
     def scores(self, state: Any) -> np.ndarray:
-        """(V,) what each token adds; `FORBIDDEN` where it cannot come. That of the blank has no meaning."""
+        """(V,) the score of each token; `FORBIDDEN` where it cannot come. The blank's has no meaning."""
 
     @abstractmethod
     def after(self, state: Any, token: int) -> Any:
@@ -39,7 +39,7 @@ class Scorer(ABC):
 
     @abstractmethod
     def end(self, state: Any) -> float:
-        """What the end of the utterance adds."""
+        """The score of the end of the utterance."""
 
 
 class Tokens(Scorer):
@@ -157,7 +157,7 @@ class Words(Scorer):
         return _Spelt(context, self.root, spelt_context=own or ())
 
     def _expected(self, state: _Spelt) -> float:
-        """What the word that was begun counts as."""
+        """The score of the word that was begun."""
         known = state.node.best if state.node else FORBIDDEN
         return max(known, self.unknown + state.spelt if self.tokens else FORBIDDEN) if state.num_tokens else 0.0
 
@@ -177,7 +177,7 @@ class Words(Scorer):
         return self._kept(state)
 
     def _completed(self, state: _Spelt) -> float:
-        """What the end of a word adds."""
+        """The score of the end of a word."""
         if state.node and state.node.word is not None:
             value = self.model.log_probability(state.context, state.node.word)
         elif self.tokens:

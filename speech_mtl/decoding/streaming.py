@@ -16,7 +16,7 @@ PAUSE_S = 0.6
 def latencies_s(model: MultilingualModel) -> np.ndarray:
     """(C,) seconds from the middle of each frame of a chunk to the last sample that is needed for it.
 
-    That is what is left of its chunk, what the subsampling and the analysis window need beyond that, and half a window.
+    These are the rest of its chunk, the reach of the subsampling and the analysis window beyond, and half a window.
     The time of the computation comes on top.
     """
     size, _ = model.stretch()
@@ -29,7 +29,7 @@ class FrameStream:
     Memory, and the time of a chunk, do not grow with the length of the stream.
 
     Args:
-        model: Whose encoder has chunks.
+        model: A network whose encoder has chunks.
         language: As the model calls it.
         num_tokens: V, size of the language's vocabulary.
 
@@ -87,7 +87,7 @@ class Stream:
     greedy decoding, tokens are those of the whole stream.
 
     Args:
-        recognizer: Of an encoder with chunks.
+        recognizer: One whose encoder has chunks.
         language: BCP 47 tag.
         name: The `id` of its hypotheses.
         longest_s: The most seconds of a segment.

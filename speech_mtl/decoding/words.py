@@ -10,7 +10,7 @@ from typing import NamedTuple
 from speech_mtl.datatypes import Hypothesis
 
 REACH_S = 0.04
-"""How far a word reaches beyond its tokens at either end, at most.
+"""Seconds by which a word reaches beyond its tokens at either end, at most.
 
 CTC puts a token into a frame or two within its sound, so that a word's first and last sound are cut short. Between
 words that are nearer to one another than twice this the boundary is half-way. Chosen on validation speech whose times

@@ -1,7 +1,7 @@
 """The formats that transcripts are written in.
 
-Each is a function: hypotheses of one recording, in the order of time, and what is known of each besides its text, by
-name -> text that ends with a line feed. To add one, write the function and enter it; tests find it by themselves.
+Each is a function: hypotheses of one recording, in the order of time, and the labels of each, by name -> text that ends
+with a line feed. To add one, write the function and enter it; tests find it by themselves.
 """
 
 import json

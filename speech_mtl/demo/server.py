@@ -1,8 +1,8 @@
-"""Serves the page, and what it asks for.
+"""Serves the page and its requests.
 
     GET  /  /page.css  /page.js ...    the files in `page`: nothing on the page comes from another host
     GET  /about                        runs, languages and limits
-    POST /recognize?language=cs        an audio file as the body -> what the runs make of it; or why they cannot
+    POST /recognize?language=cs        an audio file as the body -> the results of the runs, or an error
 
 An upload is on the disk as long as it is being decoded, in a folder that only this user can read, and in memory until
 it is answered. Nothing is logged.
@@ -60,8 +60,8 @@ class Page:
     """The page as a WSGI application.
 
     Args:
-        runs: What recognises.
-        language: Which language is chosen at first; None for the target of the first run.
+        runs: The runs that recognise.
+        language: The language chosen at first; None for the target of the first run.
         max_s: Longest recording, in seconds.
         max_mb: Largest upload, in millions of bytes.
         local: Whether the page is for this machine only: then a page of another host whose name was made to lead here

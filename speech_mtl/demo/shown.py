@@ -1,4 +1,4 @@
-"""What the page shows of a recording: values that JSON takes. Times are seconds from the start of the recording."""
+"""The results of a recording on the page: values that JSON takes. Times are seconds from the start of the recording."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.settings.decoding import DecodingSettings
 
 NUM_COLUMNS = 3_000
-"""Of the outline of a waveform, at most."""
+"""Columns of the outline of a waveform, at most."""
 
 LEAST = 0.02
 """Probability below which a token is not drawn."""
@@ -32,7 +32,7 @@ class LoadedRun:
 
     Args:
         run: The run.
-        name: What the page calls it.
+        name: Its name on the page.
         decoding: How it decodes.
 
     Raises:
@@ -50,7 +50,7 @@ class LoadedRun:
         self.target = recipe.target or self.languages[0]
 
     def shown(self, waveform: np.ndarray, language: str) -> dict[str, Any]:
-        """What a run makes of a waveform, (S,) float32; or, if it cannot tell, why."""
+        """The results of a run for a waveform, (S,) float32; or the error if there are none."""
         try:
             language = self.recognizer.own_name(language)
             found = self.transcriber.transcribe(waveform, language, name="The recording")

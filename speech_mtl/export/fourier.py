@@ -1,4 +1,4 @@
-"""The power spectrum as a convolution, for programs whose own Fourier transform is slow or knows few lengths."""
+"""The power spectrum as a convolution, for programs whose own Fourier transform is slow or has few lengths."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ def power_by_convolution(features: MelFeatures, waveforms, kept: Callable[[Any],
     """`MelFeatures.power`: (B, S) waveforms -> (B, T, bins).
 
     Args:
-        features: Whose window and lengths are used.
+        features: The layer with the window and lengths.
         waveforms: (B, S).
         kept: What is done to the kernel first.
     """

@@ -47,7 +47,7 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
 
 
 def read(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
+    """The network that `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:

@@ -1,4 +1,4 @@
-"""What is exported: a trained network for one language, as a function of waveforms alone."""
+"""A trained network for one language, as a function of waveforms alone, which is exported."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,7 @@ class LanguageNetwork:
 
     @property
     def features(self) -> MelFeatures:
-        """What makes features of waveforms."""
+        """The layer that makes features of waveforms."""
         return self.model.features
 
     def log_probabilities(self, power, filters, num_samples):
@@ -72,7 +72,7 @@ class LanguageNetwork:
         return self.model.variables
 
     def metadata(self) -> dict[str, Any]:
-        """What a program needs to know to use the network and cannot tell from it."""
+        """Facts that a program needs to use the network, and that are not in it."""
         first_s = self.features.frame_time_s(self.model.encoder.frame_centres[0]) - self.frame_step_s / 2
         return {
             "speech_mtl": __version__,

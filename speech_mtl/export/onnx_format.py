@@ -65,7 +65,7 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
 
 
 def read(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
+    """The network that `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
     import onnxruntime
 
     path = next(iter(sorted(folder.glob("model*.onnx"))))
@@ -106,7 +106,7 @@ def _original_level(waveforms):
 
 
 def _name(graph: Any, num_tokens: int) -> None:
-    """Gives outputs and sizes names that tell what they are."""
+    """Gives outputs and sizes plain names."""
     import onnx
 
     names = {"log_probs": ("batch", "frames", num_tokens), "num_frames": ("batch",)}

@@ -37,7 +37,7 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
 
 
 def read(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
+    """The network that `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
     run = exporter().load_model(folder / NAME)
     return lambda waveform: run(waveforms=waveform[None], num_samples=np.array([len(waveform)], "int32"))["log_probs"][
         0

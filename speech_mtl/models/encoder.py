@@ -181,7 +181,7 @@ class BlockEncoder(Encoder):
         num_frames = ops.maximum(self.num_frames(num_frames), 0)
         size = ops.shape(hidden)[1]
         context = self.context(frame_mask(num_frames, size), language_ids, past)
-        streamed = {} if past is None else {"past": past}  # which the blocks of encoders without chunks do not know
+        streamed = {} if past is None else {"past": past}  # no argument of blocks of encoders without chunks
         hidden, found = ops.reshape(hidden, (-1, self.dim)), []
         for i, block in enumerate(self.blocks[: 1 + max(self.heights[tap] for tap in taps)]):
             hidden = block(hidden, context, training=training, **streamed)

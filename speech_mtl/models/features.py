@@ -54,7 +54,7 @@ class MelFeatures(keras.layers.Layer):
         return real * real + imaginary * imaginary
 
     def of_energies(self, energies, num_samples, past: Past | None = None):
-        """What `call` makes of (B, T, F) energies, however these were computed."""
+        """The features of (B, T, F) energies, however these were computed."""
         num_frames = ops.maximum(self.num_frames(num_samples), 0)
         mask = frame_mask(num_frames, ops.shape(energies)[1])[:, :, None]
         return self.scaled(energies, mask, num_frames, past) * mask, num_frames
@@ -79,7 +79,7 @@ class LogMel(MelFeatures):
         floor: Added to the energies; 1e-6 is about the level of 16-bit quantisation noise.
         normalize: `mean_variance` to zero mean and unit variance of each band, `mean` to zero mean and divided by
             `TYPICAL_DEVIATION`, `running_mean` the same with the mean of each frame and those before it (see
-            `_running_mean`), `none` to leave the logarithms as they are. The last two know nothing of later frames.
+            `_running_mean`), `none` to leave the logarithms as they are. The last two depend on no later frames.
     """
 
     TYPICAL_DEVIATION = np.float32(3.0)

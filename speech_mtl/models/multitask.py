@@ -104,7 +104,7 @@ class MultilingualModel(keras.Model):
         return size, self.encoder.chunk_size * step * self.features.hop
 
     def past(self, arrays: Sequence[Any] | None) -> Past:
-        """What came before a stretch of a stream, made of `Past.kept` of the one before it; None at the start."""
+        """The frames before a stretch of a stream, made of `Past.kept` of the one before it; None at the start."""
         size = self.encoder.chunk_size or 0
         return Past(arrays, size * self.encoder.frame_centres[1], size * self.encoder.left_chunks)
 

@@ -1,4 +1,4 @@
-"""What a stretch of a stream needs of the frames before it.
+"""Frames before a stretch of a stream, as far as it needs them.
 
 A stream goes through the network in stretches of equal length. Each layer whose frames meet keeps the last ones that
 it saw, and puts them in front of those of the next stretch: it then computes what it would in the whole utterance.

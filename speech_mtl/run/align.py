@@ -21,7 +21,7 @@ from speech_mtl.run.transcribe import audio_files
 from speech_mtl.settings.data import DataSettings
 
 POOR_FIT = 3.0
-"""How much less log-probability a token may have than what is recognised, until the text seems to be another one.
+"""Log-probability of a token below that of the best path from which on the text seems to be another one.
 
 In the validation sets of eleven languages of three runs 99 % of transcripts stay below 2.9, and 95 % of the texts of
 other utterances come above 3.0, but in one language that is hardly learnt.
@@ -29,7 +29,7 @@ other utterances come above 3.0, but in one language that is hardly learnt.
 
 
 class Spoken(NamedTuple):
-    """Audio and what is said in it: the text itself, or the file that holds it."""
+    """Audio and its text: the text itself, or the file that holds it."""
 
     audio: Path
     text: str | Path
@@ -49,9 +49,9 @@ class Aligned(NamedTuple):
 
 
 def spoken(given: Sequence[Path]) -> list[Spoken]:
-    """What is meant by files and folders as they are typed.
+    """The recordings and texts in files and folders as they are typed.
 
-    A text file is that of the audio file before it. Other audio files, also those in folders, have theirs beside them,
+    A text file belongs to the audio file before it. Other audio files, also those in folders, have theirs beside them,
     with the same name and the ending `.txt`. A manifest, `.jsonl`, names audio and holds texts.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What makes the confidences of words probabilities: found on validation speech, and kept in RUN/calibration.json.
+"""Calibration of the confidences of words: estimated on validation speech, and kept in RUN/calibration.json.
 
 It holds for a language, the weights that recognise and the way they are decoded. With others it is not used.
 """
@@ -22,10 +22,10 @@ from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
 
 FEWEST_WORDS = 100
-"""Fewer recognised words tell too little."""
+"""Fewer recognised words are too few to calibrate."""
 
 
-class Judged(NamedTuple):
+class RecognizedWord(NamedTuple):
     """A recognised word: its confidence before calibration, its letters, and whether it is right."""
 
     confidence: float
@@ -45,8 +45,8 @@ class Saved(TypedDict):
     intercept: Finite
 
 
-def judged(references: Iterable[str | None], hypotheses: Iterable[Hypothesis]) -> list[Judged]:
-    """The words that were recognised where a transcript tells which are right, with confidences not calibrated.
+def recognized_words(references: Iterable[str | None], hypotheses: Iterable[Hypothesis]) -> list[RecognizedWord]:
+    """The recognised words of utterances with a transcript, with confidences that are not calibrated.
 
     A word is right if it is one of the hits of the alignment by which errors are counted.
     """
@@ -55,12 +55,14 @@ def judged(references: Iterable[str | None], hypotheses: Iterable[Hypothesis]) -
         if text is not None:
             own = words(replace(hypothesis, calibration=None))
             right = right_words(text, [word.text for word in own], hypothesis.spaced)
-            found += [Judged(word.confidence, len(word.text), hit) for word, hit in zip(own, right, strict=True)]
+            found += [
+                RecognizedWord(word.confidence, len(word.text), hit) for word, hit in zip(own, right, strict=True)
+            ]
     return found
 
 
 def save_calibrations(
-    run: Run, decoding: DecodingSettings, found: Mapping[str, Sequence[Judged]], screen: Screen
+    run: Run, decoding: DecodingSettings, found: Mapping[str, Sequence[RecognizedWord]], screen: Screen
 ) -> None:
     """Calibrates the languages of which enough words were recognised, and keeps what others of these weights have."""
     if not found:
@@ -79,7 +81,7 @@ def save_calibrations(
 
 
 def saved_calibrations(run: Run, decoding: DecodingSettings) -> dict[str, Calibration]:
-    """By language, what was found for these weights and this way of decoding; says so where there is only for others.
+    """The calibrations for these weights and settings of decoding, by language; logs where there are only others.
 
     Raises:
         InputError: The file is damaged.
@@ -100,7 +102,7 @@ def saved_calibrations(run: Run, decoding: DecodingSettings) -> dict[str, Calibr
     return found
 
 
-def _saved_as(language: str, weights: str, decoder: dict[str, Any], own: Sequence[Judged]) -> Saved:
+def _saved_as(language: str, weights: str, decoder: dict[str, Any], own: Sequence[RecognizedWord]) -> Saved:
     slope, length, intercept = calibrate(*zip(*own, strict=True))
     return {
         "language": language,
@@ -119,7 +121,7 @@ def _saved(run: Run) -> list[Saved]:
 
 
 def _decoder(run: Run, decoding: DecodingSettings, language: str) -> dict[str, Any]:
-    """What decides the best text of a language: settings, and the digest of the language model that these use."""
+    """Settings that decide the best text of a language, with the digest of the language model that these use."""
     return decoding.model_dump(mode="json", exclude={"num_best"}) | {
         "language_model": lm_digests(run, decoding, [language]).get(language)
     }

@@ -98,13 +98,13 @@ def _card(run: Run, name: str, languages: Sequence[str], tags: Sequence[str], li
 
 def _speech_table(run: Run) -> str:
     """Hours, utterances and speakers by language, as far as the manifests are there."""
-    heard: dict[str, dict[tuple[str, str], tuple[float, str | None]]] = {}
+    utterances: dict[str, dict[tuple[str, str], tuple[float, str | None]]] = {}
     for part in trained_by(run, run.recipe().data.cache_dir):
-        own = heard.setdefault(part.language, {})
+        own = utterances.setdefault(part.language, {})
         own |= {(str(part.path), one.id): (one.duration_s, one.speaker) for one in part.utterances()}
     lines = []
-    for language in dict.fromkeys([*run.recipe().languages, *heard]):
-        own = heard.get(language, {}).values()
+    for language in dict.fromkeys([*run.recipe().languages, *utterances]):
+        own = utterances.get(language, {}).values()
         speakers = {speaker for _, speaker in own if speaker is not None}
         known = [f"{sum(seconds for seconds, _ in own) / 3600:.2f}", str(len(own)), str(len(speakers) or MISSING)]
         lines.append([language, *(known if own else [MISSING] * 3)])
@@ -123,5 +123,5 @@ def _error_table(run: Run, languages: Sequence[str]) -> str:
         decoder = read_json(run.evaluated_path, MadeWith)["decoder"]
     except InputError:  # a run of an earlier version
         decoder = {}
-    told = ", ".join(f"{key}={value}" for key, value in decoder.items()) or "as the run's settings tell"
-    return f"{evaluation_table(rows)}\n\nOf the original network. Decoding: {escaped(told)}."
+    settings = ", ".join(f"{key}={value}" for key, value in decoder.items()) or "as in the run's settings"
+    return f"{evaluation_table(rows)}\n\nOf the original network. Decoding: {escaped(settings)}."

@@ -15,7 +15,7 @@ from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError, no_such
 from speech_mtl.files import json_text, write_text
-from speech_mtl.run.calibration import Judged, judged, save_calibrations
+from speech_mtl.run.calibration import RecognizedWord, recognized_words, save_calibrations
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluated import hypotheses_path, write_evaluated, write_hypotheses
 from speech_mtl.run.folder import Run
@@ -27,7 +27,7 @@ from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluat
 from speech_mtl.scoring.tables import escaped, evaluation_table, task_table, write_results
 from speech_mtl.screen import Screen
 from speech_mtl.settings.data import DataSettings
-from speech_mtl.settings.decoding import DecodingSettings, told
+from speech_mtl.settings.decoding import DecodingSettings, decoding_note
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import LabelTarget
 
@@ -137,7 +137,7 @@ def evaluate(
         splits: Some of `dev`, `test` and `train`.
         languages: All of the run if None.
         screen: Where progress is shown.
-        compare_with_training: Whether to tell what of the speech, and which speakers, are in training.
+        compare_with_training: Whether to report speech and speakers that are in training, too.
         decoding: How hypotheses are found; as the run's settings tell if None.
 
     Returns:
@@ -150,7 +150,7 @@ def evaluate(
     splits = _known(splits)
     languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, languages or evaluation.recipe.languages)))
     for language in languages:
-        evaluation.recognizer.decoder(language)  # what it lacks is told before the first is evaluated
+        evaluation.recognizer.decoder(language)  # a missing language model is refused before the first is evaluated
     run.evaluated_path.unlink(missing_ok=True)
     for language in languages:
         for split in splits:
@@ -158,7 +158,7 @@ def evaluate(
     if compare_with_training:
         evaluation.compare_with_training()
     evaluation.write("")
-    save_calibrations(run, evaluation.decoding, evaluation.judged, evaluation.screen)
+    save_calibrations(run, evaluation.decoding, evaluation.recognized_words, evaluation.screen)
     write_evaluated(run, evaluation.decoding, evaluation.splits)
     return evaluation.rows
 
@@ -215,7 +215,7 @@ class _Evaluation:
         self.task_rows: list[TaskRow] = []
         self.splits: list[Split] = []
         self.stuck: list[str] = []
-        self.judged: dict[str, list[Judged]] = {}
+        self.recognized_words: dict[str, list[RecognizedWord]] = {}
         _tell_unfinished(run, self.screen)
 
     def add(self, recipe: Recipe, language: str, split: str, name: str) -> None:
@@ -227,7 +227,7 @@ class _Evaluation:
         errors = {task_name: label_errors(task, references, hypotheses) for task_name, task in tasks.items()}
         write_hypotheses(hypotheses_path(self.run, language, name), references.texts, hypotheses, tasks, errors)
         if name == "dev":
-            self.judged[language] = judged(references.texts, hypotheses)
+            self.recognized_words[language] = recognized_words(references.texts, hypotheses)
         self.rows.append(evaluation_row(language, name, counts))
         if is_on_plateau(counts):
             self.stuck.append(f"{language} ({name})")
@@ -244,7 +244,7 @@ class _Evaluation:
     def write(self, suffix: str) -> None:
         """Writes rows and tables; tables name the decoder if it is not the default."""
         tables = [evaluation_table(self.rows), *([task_table(self.task_rows)] if self.task_rows else [])]
-        if about := told(self.decoding):
+        if about := decoding_note(self.decoding):
             used = [f"{name}: {one.about}" for name, one in self.recognizer.decoders.items() if one.about]
             tables.append(escaped("; ".join([about, *used])))
         write_text(self.run.path / f"tasks{suffix}.json", json_text(self.task_rows))

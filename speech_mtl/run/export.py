@@ -1,7 +1,7 @@
 """A trained run as a folder for others: one language of it in the format of another program, or the run itself.
 
 OUT/model.onnx, saved_model/ or model.tflite    see `export.formats`
-OUT/tokens.txt  metadata.json                   the vocabulary; the rest that a program needs to know
+OUT/tokens.txt  metadata.json                   the vocabulary; sample rate and frames
 OUT/transcribe.py                               beside ONNX: a program of onnxruntime and numpy that recognises files
 OUT/README.md                                   the model card
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from speech_mtl.data.languages import named_or_only
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, no_such
 from speech_mtl.export.formats import FORMATS
 from speech_mtl.export.network import LanguageNetwork
 from speech_mtl.files import json_text, write_text
@@ -32,7 +32,7 @@ NEEDED = (
     *("format.json", "settings.yaml", "tokenizers", "tasks", "lm", "calibration.json", "languages.json"),
     *("parameters.json", "evaluation.json", "evaluation.md", "evaluated.json", "tasks.json"),
 )
-"""What of a run is packed besides its best weights: what recognising needs, and what the card tells."""
+"""Files of a run that are packed besides its best weights: for recognition and for the model card."""
 
 
 def export(
@@ -46,7 +46,7 @@ def export(
         language: Whose output layer is exported. It may be None in a run of one language, and must be for `PACKED`.
         form: The format.
         int8: Whether matrices are stored in 8 bits.
-        licence: What the card says, such as `CC-BY-4.0`.
+        licence: For the card, such as `CC-BY-4.0`.
 
     Returns:
         What programs read: the file or folder of the network, or the packed run.
@@ -56,12 +56,7 @@ def export(
             format; the folder holds something.
     """
     if form not in (*FORMATS, PACKED):
-        raise InputError(
-            f"There is no format {form!r}",
-            expected="one of " + ", ".join((*FORMATS, PACKED)),
-            received=f"--format {form}",
-            action="name one of these formats",
-        )
+        raise no_such(f"There is no format {form!r}", form, (*FORMATS, PACKED))
     if form == PACKED and (language or int8):
         raise InputError(
             "A packed run has all its languages, as they were trained",

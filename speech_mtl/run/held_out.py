@@ -90,7 +90,7 @@ def check_held_out(
     training: Sequence[Trained],
     allowed: float | None,
     screen: Screen,
-    told: set[str] | None = None,
+    reported: set[str] | None = None,
 ) -> None:
     """Reports which utterances of some splits are in training.
 
@@ -99,12 +99,12 @@ def check_held_out(
         training: What training uses.
         allowed: Largest fraction of a split whose audio may be in training; None for any.
         screen: Where findings are reported.
-        told: Findings that were reported already, and are not repeated.
+        reported: Findings that were reported already, and are not repeated.
 
     Raises:
         InputError: A split has more.
     """
-    told = set() if told is None else told
+    reported = set() if reported is None else reported
     sentences = same_sentence(
         chain.from_iterable(split.utterances() for split in held_out),
         chain.from_iterable(one.utterances() for one in training),
@@ -120,13 +120,13 @@ def check_held_out(
         for found, what in ((audio, of_audio), (only, SAME_SENTENCE)):
             counted = f"{len(found)} of {number} {split.split} utterances ({what}) are in training"
             line = f"{split.language}: {counted}: {_named(found)}"
-            if found and line not in told:
-                told.add(line)
+            if found and line not in reported:
+                reported.add(line)
                 screen.warn(line)
 
 
 def tell_speakers(
-    held_out: Sequence[Split], training: Sequence[Trained], screen: Screen, told: set[str] | None = None
+    held_out: Sequence[Split], training: Sequence[Trained], screen: Screen, reported: set[str] | None = None
 ) -> None:
     """Reports whether splits have speakers of training: then their errors do not hold for new speakers.
 
@@ -134,9 +134,9 @@ def tell_speakers(
         held_out: The splits.
         training: What training uses.
         screen: Where findings are reported.
-        told: Findings that were reported already, and are not repeated.
+        reported: Findings that were reported already, and are not repeated.
     """
-    told = set() if told is None else told
+    reported = set() if reported is None else reported
     known: dict[str, set[str | None]] = {}
     for split in held_out:
         if split.language not in known:
@@ -144,8 +144,8 @@ def tell_speakers(
             known[split.language] = {utterance.speaker for utterance in chain.from_iterable(own)}
         speakers = [utterance.speaker for utterance in split.utterances()]
         line = speakers_line(speakers, known[split.language])
-        if line and (name := f"{split.language} {split.split}") not in told:
-            told.add(name)
+        if line and (name := f"{split.language} {split.split}") not in reported:
+            reported.add(name)
             screen.say(f"{name}: {line}, so its errors are not those of new speakers")
 
 

@@ -1,4 +1,4 @@
-"""Finds out which of a run's languages is spoken: the one whose output layer is surest of what it recognises.
+"""Detects which of a run's languages is spoken: the one whose output layer is surest of its tokens.
 
 Output layers differ in how sure they are, by their vocabulary and by what they were trained on. That is calibrated on
 the validation sets, once for the weights of a run.
@@ -22,21 +22,21 @@ from speech_mtl.run.speech import open_split
 from speech_mtl.screen import Screen
 
 MOST_UTTERANCES = 100
-"""Of each language's validation set, evenly spaced, that the calibration rests on."""
+"""Utterances of each language's validation set, evenly spaced, on which the calibration is estimated."""
 
 DETECTION_S = 30.0
 """Seconds of speech in which a language is detected; more would take longer and change little."""
 
 
 class Calibration(TypedDict):
-    """How scores of output layers are made comparable: the log-odds of a language are `scale` x score + its offset."""
+    """Calibration of the scores of output layers: the log-odds of a language are `scale` x score + its offset."""
 
     weights: str
     """Digest of the weights and tokenisers."""
     scale: Finite
     offsets: dict[str, Finite]
     utterances: dict[str, NotNegative]
-    """How many of each language it rests on."""
+    """Numbers of utterances that it was estimated on."""
 
 
 class LanguageDetector:
@@ -45,7 +45,7 @@ class LanguageDetector:
     Args:
         run: The run.
         recognizer: With its weights.
-        screen: Where it is told how it is calibrated, and when it is not.
+        screen: For messages on its calibration.
     """
 
     def __init__(self, run: Run, recognizer: Recognizer, screen: Screen):
@@ -57,7 +57,7 @@ class LanguageDetector:
 
         Args:
             waveforms: Stretches of its speech, (S,) float32 each; the first `DETECTION_S` seconds are used.
-            languages: The run's names of those that come into question.
+            languages: The run's names of the languages to choose from.
         """
         lengths_s = np.array([len(waveform) for waveform in waveforms]) / self.recognizer.sample_rate_hz
         used = waveforms[: 1 + int((np.cumsum(lengths_s) < DETECTION_S).sum())]
@@ -127,9 +127,9 @@ class LanguageDetector:
 
 
 def score(log_probabilities: np.ndarray) -> float:
-    """How sure an output layer is of its tokens: minus their entropy in nats, over the frames whose best is no blank.
+    """Score of an output layer for its tokens: minus their entropy in nats, over the frames whose best is no blank.
 
-    (E, V) log-probabilities -> 0 at most; where there are blanks alone, minus the entropy of not knowing anything.
+    (E, V) log-probabilities -> 0 at most; where there are blanks alone, minus the entropy of the uniform distribution.
     """
     spoken = log_probabilities[log_probabilities.argmax(axis=1) != BLANK]
     if len(spoken) == 0:
@@ -138,7 +138,7 @@ def score(log_probabilities: np.ndarray) -> float:
 
 
 def fitted(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """A scale and (L,) offsets under which scores tell languages best.
+    """A scale and (L,) offsets under which scores separate languages best.
 
     Multinomial logistic regression with one weight for all scores; each language counts as much as another, however
     many utterances it has.

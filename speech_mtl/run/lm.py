@@ -34,13 +34,13 @@ START = {"tokens": (0.6, 0.6), "words": (0.9, 0.0), "open": (0.6, 0.0)}
 """Weight and score for each word (or token) that tuning begins with, by kind of n-grams."""
 
 STEPS = {"tokens": (0.3, 0.3), "words": (0.3, 1.0), "open": (0.3, 1.0)}
-"""By how much these are changed at first; by half of it in the end."""
+"""Steps by which these are changed at first; in the end by half of them."""
 
 WIDTH = 16
-"""Of the beam while weights are tuned: they hardly depend on it, and the time does."""
+"""Width of the beam while weights are tuned: they hardly depend on it, and the time does."""
 
 LONGEST_S = 1200.0
-"""Of a large validation set, as much is used for tuning."""
+"""Seconds of a large validation set that are used for tuning."""
 
 
 def make_lm(
@@ -59,7 +59,7 @@ def make_lm(
         files: Texts in UTF-8, a sentence a line.
         word_order: Length of the longest n-grams of words.
         token_order: Of tokens.
-        screen: Where it is told what is left out.
+        screen: Where sentences that are left out are counted.
 
     Returns:
         What they were made from.
@@ -100,7 +100,7 @@ def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
     For each kind of n-grams, weight and score for each word are changed in turn, as long as errors become fewer.
 
     Returns:
-        The table of the best of each kind, in Markdown; that of all is in `tuning.md`.
+        The table of the best of each kind, in Markdown; `tuning.md` has all.
 
     Raises:
         InputError: There is no language model of the language, or no validation set.

@@ -18,7 +18,7 @@ LONG = 16
 """Characters from which on a sentence that is held out is looked for within longer ones, too."""
 
 ALIEN = 0.5
-"""Of the sentences of a text file, those that cannot be spelt in the alphabet of the language, before it is refused."""
+"""Fraction of sentences with letters that the language lacks above which a text file is refused."""
 
 
 class HeldOut:
@@ -45,7 +45,7 @@ class HeldOut:
 
 
 def held_out_sentences(run: Run, language: str, tokenizer: Tokenizer, screen: Screen) -> HeldOut:
-    """Those of the run's dev and test manifests; says so if one is not there."""
+    """The sentences of the run's dev and test manifests; warns if one is missing."""
     recipe, texts = run.recipe(), []
     for split in ("dev", "test"):
         path = recipe.manifest(language, split)
@@ -58,7 +58,7 @@ def held_out_sentences(run: Run, language: str, tokenizer: Tokenizer, screen: Sc
 
 
 class Sentences:
-    """Normalised sentences, each once, and what became of all that were looked at.
+    """Normalised sentences, each once, and counts of those that were left out.
 
     Args:
         tokenizer: Of the language.
@@ -72,7 +72,7 @@ class Sentences:
         self.unknown: Counter[str] = Counter()
 
     def add(self, name: str, lines: Iterable[str]) -> TextSource:
-        """Adds the sentences of a text, and tells how many of them."""
+        """Adds the sentences of a text; returns how many of them."""
         known, digest, counts = set(self.tokenizer.vocabulary), hashlib.sha256(), Counter()
         for line in lines:
             text = self.tokenizer.normalize(line)
@@ -113,11 +113,11 @@ def gather(run: Run, language: str, files: Sequence[Path], tokenizer: Tokenizer,
     found = Sentences(tokenizer, held_out_sentences(run, language, tokenizer, screen))
     split = open_split(recipe, language, "train", screen.progress)
     transcripts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text)
-    _tell(found.add("training transcripts", transcripts), screen)
+    _report(found.add("training transcripts", transcripts), screen)
     for path in files:
         source = found.add(str(path), screen.progress(_lines(path), f"Reading {path}"))
         _refuse_alien(path, source, found)
-        _tell(source, screen)
+        _report(source, screen)
     if found.unknown:
         letters = ", ".join(f"{letter!r} in {number}" for letter, number in found.unknown.most_common(10))
         screen.warn(f"no token of {language} for: {letters} sentences; these are left out")
@@ -147,12 +147,12 @@ def _refuse_alien(path: Path, source: TextSource, found: Sentences) -> None:
         )
 
 
-def _tell(source: TextSource, screen: Screen) -> None:
+def _report(source: TextSource, screen: Screen) -> None:
     left_out = {
-        "said before": source["repeated"],
+        "repeated": source["repeated"],
         "in the validation or test set": source["held_out"],
         "not spelt": source["not_spelt"],
         "without letters": source["empty"],
     }
-    told = ", ".join(f"{number} {why}" for why, number in left_out.items() if number)
-    screen.say(f"{source['name']}: {source['used']} sentences" + (f"; left out: {told}" if told else ""))
+    reasons = ", ".join(f"{number} {why}" for why, number in left_out.items() if number)
+    screen.say(f"{source['name']}: {source['used']} sentences" + (f"; left out: {reasons}" if reasons else ""))

@@ -27,7 +27,7 @@ class TextSource(TypedDict):
 
     name: str
     sha256: str
-    """Of the sentences that were used, a line each."""
+    """SHA-256 of the sentences that were used, a line each."""
     used: NotNegative
     repeated: NotNegative
     """They were in this text or one before already; each counts once."""
@@ -51,17 +51,17 @@ class LmRecord(TypedDict):
 
 
 def lm_folder(run: Run, language: str) -> Path:
-    """Where the n-gram models of a language lie."""
+    """The folder of the n-gram models of a language."""
     return run.path / "lm" / language
 
 
 def write_record(run: Run, record: LmRecord) -> None:
-    """Writes what is known of the n-gram models of a language, when these are written."""
+    """Writes the record of a language's n-gram models, after these are written."""
     write_text(lm_folder(run, record["language"]) / "lm.json", json_text(record))
 
 
 def read_record(run: Run, language: str) -> LmRecord:
-    """What `write_record` wrote.
+    """Reads the file of `write_record`.
 
     Raises:
         InputError: There are no n-grams of the language, or the file is damaged.
@@ -110,7 +110,7 @@ def load_lm(run: Run, language: str, tokenizer: Tokenizer) -> LanguageModel:
 def decoder_arguments(
     run: Run, decoding: DecodingSettings, tokenizers: Mapping[str, Tokenizer]
 ) -> Callable[[str], dict[str, Any]]:
-    """What the decoder of a language takes from a run besides settings: n-grams, and how hot words are spelt."""
+    """Arguments of a language's decoder that are no settings: n-grams, and how hot words are spelt."""
 
     def of(language: str) -> dict[str, Any]:
         if not isinstance(decoding, BeamDecoding):

@@ -17,7 +17,7 @@ from speech_mtl.settings.decoding import DecodingSettings
 
 
 def open_stream(run: Run, language: str, decoding: DecodingSettings | None = None) -> Stream:
-    """What recognises a stream with the best weights of a run; see `Stream`.
+    """A recogniser of a stream with the best weights of a run; see `Stream`.
 
     Raises:
         InputError: The run is not trained, the language has no output layer, or the encoder needs the whole utterance.
@@ -58,10 +58,10 @@ def transcribe_standard_input(run: Run, language: str, decoding: DecodingSetting
         f"{latest_s.max():.2f} s after speech, plus the time of the computation."
     )
     show = show_on_terminal if sys.stdout.isatty() else print_final
-    show(told(stream, read_pcm(sys.stdin.buffer, sample_rate_hz)), stream.is_settled, sys.stdout)
+    show(recognized(stream, read_pcm(sys.stdin.buffer, sample_rate_hz)), stream.is_settled, sys.stdout)
 
 
-def told(stream: Stream, pieces: Iterable[np.ndarray]) -> Iterator[tuple[Hypothesis, bool]]:
+def recognized(stream: Stream, pieces: Iterable[np.ndarray]) -> Iterator[tuple[Hypothesis, bool]]:
     """Yields segments of a stream: as far as they are known after each chunk, with False; and whole, with True.
 
     Where the pieces end with an error or Ctrl-C, what is known is yielded before.
@@ -85,7 +85,7 @@ def print_final(found: Iterable[tuple[Hypothesis, bool]], is_settled: bool, out:
     """Prints the words of segments as they become final, and a line feed after each segment.
 
     Args:
-        found: As of `told`.
+        found: As of `recognized`.
         is_settled: Whether all words but the last are final; else a segment's are when it ends.
         out: Where to.
     """

@@ -81,8 +81,7 @@ def train(
     screen = screen or Screen(quiet=True)
     refuse_foreign_folder(path, "run")
     run, changes, now = Run(path), [], Now(screen.progress)
-    begun = run.exists()
-    if begun:
+    if begun := run.exists():
         recipe, changes = taken_up(run, recipe, now, accept_changes, further=not of_plan)
         for note in now.notes:
             screen.warn(f"{path}: {note}")

@@ -43,8 +43,8 @@ class Transcriber:
 
     Args:
         run: The run's folder.
-        decoding: How hypotheses are found; as the run's settings tell if None.
-        screen: Where it is told how languages are detected.
+        decoding: How hypotheses are found; as in the run's settings if None.
+        screen: For messages on language detection.
 
     Raises:
         InputError: The run is not trained.
@@ -57,7 +57,7 @@ class Transcriber:
         self.languages = LanguageDetector(opened, self.recognizer, screen or Screen())
 
     def among(self, languages: Sequence[str] = ()) -> list[str]:
-        """What the run calls these languages; all that it has if none is given.
+        """The run's names of these languages; all that it has if none is given.
 
         Raises:
             InputError: It has no output layer for one of them.
@@ -79,13 +79,13 @@ class Transcriber:
         Args:
             audio: An audio file, or a waveform (S,) of floats in [-1, 1].
             language: What is spoken; detected from the first speech if None.
-            languages: Those among which to detect it; all of the run if none.
-            sample_rate_hz: Of a waveform; that of the run if None.
+            languages: The languages among which it is detected; all of the run if none.
+            sample_rate_hz: Rate of a waveform; the run's if None.
             name: The id of the hypotheses; the path if None.
             progress: Called now and then with the seconds that were done since.
 
         Returns:
-            In the order of time, what was found: in a long recording one hypothesis for each segment with words in it,
+            In the order of time: in a long recording one hypothesis for each segment with words in it,
             in a short one a single hypothesis. None in silence.
 
         Raises:
@@ -95,7 +95,7 @@ class Transcriber:
         if len(names) > 1:
             self.languages.calibrate()
         name = name or (str(audio) if isinstance(audio, Path) else "audio")
-        with _told(name):
+        with _input_errors(name):
             counted = _counted(self._blocks(audio, sample_rate_hz, name), self.data.sample_rate_hz, progress)
             for group in _groups(self._segments(counted, name), self.data.sample_rate_hz):
                 if len(names) > 1:
@@ -126,7 +126,7 @@ class Transcriber:
         return resampled([waveform], from_hz, rate)
 
     def _segments(self, blocks: Iterator[np.ndarray], name: str) -> Iterator[Segment]:
-        """What is recognised at a time: the recording as it is, or its segments with speech if it is long."""
+        """The parts that are recognised: the recording as it is, or its segments with speech if it is long."""
         data, head, held = self.data, [], 0
         for block in blocks:
             head.append(block)
@@ -176,8 +176,8 @@ def _counted(blocks: Iterable[np.ndarray], rate_hz: int, progress: Callable[[flo
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Turns what is wrong with the audio in the block into errors that the user can mend.
+def _input_errors(name: str) -> Iterator[None]:
+    """Turns errors of audio in the block into errors that the user can fix.
 
     Raises:
         InputError: The audio cannot be used.
@@ -203,7 +203,7 @@ def audio_files(given: Sequence[Path]) -> list[Path]:
     """Lists audio files: given files, those under given folders, and those that match patterns such as `*.wav`.
 
     Each comes as often as it is given, and where it is given; those of a folder or pattern by name. Hidden files of
-    folders are left out. What is not there, or holds nothing, stays as it is, to be refused by name.
+    folders are left out. Paths that are missing, or hold nothing, stay as they are, to be refused by name.
     """
     found: list[Path] = []
     for path in given:

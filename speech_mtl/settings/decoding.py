@@ -42,8 +42,8 @@ class BeamDecoding(DecodingSettings, kind="beam", makes="decoding.beam:Beam"):
         return {**super().arguments(), "model": None}
 
 
-def told(decoding: DecodingSettings) -> str:
-    """What tables say of how was decoded; nothing of the usual kind."""
+def decoding_note(decoding: DecodingSettings) -> str:
+    """A note for tables on the settings of decoding; empty for the usual ones."""
     if decoding == DecodingSettings.usual():
         return ""
     return "Decoding: " + ", ".join(f"{key}={value}" for key, value in decoding.model_dump(mode="json").items())

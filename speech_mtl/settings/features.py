@@ -86,4 +86,4 @@ class WhisperFeatureSettings(FeatureSettings, kind="whisper", makes="models.whis
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """The rate is the one that it was trained with."""
         if recipe.data.sample_rate_hz != 16_000:
-            raise ValueError("features.kind: whisper knows speech at 16 kHz only: set data.sample_rate_hz=16000")
+            raise ValueError("features.kind: whisper takes speech at 16 kHz only: set data.sample_rate_hz=16000")

@@ -113,10 +113,10 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
         return self.chunk_size is not None
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """With chunks, features know nothing of what comes later either."""
+        """With chunks, features must not depend on later speech either."""
         if self.streams and not recipe.features.is_causal:
             raise ValueError(
-                "encoder.chunk_size goes with features that know nothing of later speech: "
+                "encoder.chunk_size goes with features that depend on no later speech: "
                 "set features.normalize=running_mean"
             )
 

@@ -41,7 +41,7 @@ UNTRAINED = (
 """Patterns of settings without effect on a run's weights: they may change before a run is resumed, others not."""
 
 PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
-"""Paths of speech and weights. Their content has a bearing: `run.made_from` tells whether it is the same."""
+"""Paths of speech and weights. Their content matters, which `run.made_from` compares."""
 
 TEST_MANIFESTS = "languages.*.manifests.test"
 """Paths of test speech: it has no bearing on what is trained, but on the results of comparisons."""

@@ -175,7 +175,7 @@ class Kinds(Section):
 
     @classmethod
     def members(cls) -> dict[str, Any]:
-        """What its kinds make, by name."""
+        """The classes that its kinds make, by name."""
         return {kind: own.member() for kind, own in cls.kinds().items()}
 
     @classmethod

@@ -14,7 +14,7 @@ from speech_mtl.run.made_from import Now
 from speech_mtl.run.provenance import provenance
 from speech_mtl.scoring.tables import escaped
 from speech_mtl.screen import Screen
-from speech_mtl.settings.decoding import told
+from speech_mtl.settings.decoding import decoding_note
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.engines import ThisProcess, open_engine, threads_per_job
 from speech_mtl.study.gather import (
@@ -195,7 +195,7 @@ class _Comparison:
         origin = Origin(
             **asdict(how),
             recipe=self.recipe.name,
-            about=" ".join(filter(None, [self.recipe.about.strip(), told(self.recipe.decoding)])),
+            about=" ".join(filter(None, [self.recipe.about.strip(), decoding_note(self.recipe.decoding)])),
             num_replications=compared.num_replications,
             reference=compared.reference,
             protocol=compared.protocol,

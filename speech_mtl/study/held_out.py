@@ -32,11 +32,11 @@ def check_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) ->
                 _keep_larger(there[kind], split)
     largest = [kinds for manifests, kinds in checks.items() if not any(manifests < other for other in checks)]
     allowed = next(iter(plan.stages.values())).recipe.data.allow_leaks
-    told: set[str] = set()
+    reported: set[str] = set()
     for kinds in largest:
         held_out, training = list(kinds["held out"].values()), trained_splits(kinds["train"].values())
-        check_held_out(held_out, training, allowed, screen, told)
-        tell_speakers(held_out, training, screen, told)
+        check_held_out(held_out, training, allowed, screen, reported)
+        tell_speakers(held_out, training, screen, reported)
 
 
 def _keep_larger(found: dict[Path, Split], split: Split) -> None:

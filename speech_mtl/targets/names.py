@@ -1,4 +1,4 @@
-"""What targets whose labels are made of names have in common: the names are those that training has."""
+"""Targets whose labels are made of names: those that training has."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ class NameTarget(LabelTarget):
     """
 
     one: ClassVar[str]
-    """What a name is of: `class` or `tag`."""
+    """The kind of thing that has a name: `class` or `tag`."""
     several: ClassVar[str]
     """The same of several; also what the constructor and files call the names."""
     fewest: ClassVar[tuple[int, str]]
@@ -41,9 +41,9 @@ class NameTarget(LabelTarget):
 
     @classmethod
     def from_labels(cls, name: str, label: str, labels: Iterable[Any], **settings: Any) -> Self:
-        names, (fewest, told) = sorted({one for own in labels for one in cls.named(own)}), cls.fewest
+        names, (fewest, wanted) = sorted({one for own in labels for one in cls.named(own)}), cls.fewest
         if len(names) < fewest:
-            raise LabelError(f"expected at least {told} in training; received {names or 'none'}")
+            raise LabelError(f"expected at least {wanted} in training; received {names or 'none'}")
         return cls(name, label, names, **settings)
 
     @property

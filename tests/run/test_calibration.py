@@ -9,7 +9,13 @@ import pytest
 from speech_mtl.datatypes import Calibration, Hypothesis, Token
 from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError
-from speech_mtl.run.calibration import FEWEST_WORDS, Judged, judged, save_calibrations, saved_calibrations
+from speech_mtl.run.calibration import (
+    FEWEST_WORDS,
+    RecognizedWord,
+    recognized_words,
+    save_calibrations,
+    saved_calibrations,
+)
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
@@ -17,7 +23,7 @@ from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import BeamDecoding, DecodingSettings
 
 QUIET = Screen(quiet=True)
-WORDS = [Judged(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
+WORDS = [RecognizedWord(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
 
 
 OTHER = BeamDecoding(lm="none")
@@ -42,7 +48,7 @@ def recognised(text: str, calibration: Calibration | None = None) -> Hypothesis:
 def test_hits_are_right_and_confidences_are_as_they_were():
     references = ["ab c d", None, "", "a b"]
     hypotheses = [recognised(text, Calibration(1.0, 2.0, 3.0)) for text in ("ab x d e", "ab", "ab", "")]
-    found = judged(references, hypotheses)
+    found = recognized_words(references, hypotheses)
     assert [(word.num_letters, word.right) for word in found] == [
         *((2, True), (1, False), (1, True), (1, False)),
         (2, False),
@@ -52,7 +58,7 @@ def test_hits_are_right_and_confidences_are_as_they_were():
 
 def test_characters_are_judged_where_spaces_separate_no_words():
     hypothesis = replace(recognised("\u4f60\u597d\u5417"), spaced=False)
-    assert [word.right for word in judged(["\u4f60\u597d"], [hypothesis])] == [True, True, False]
+    assert [word.right for word in recognized_words(["\u4f60\u597d"], [hypothesis])] == [True, True, False]
 
 
 def test_what_is_saved_is_found_again_for_the_same_weights_and_decoder(run: Run, decoding: DecodingSettings):

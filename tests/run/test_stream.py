@@ -15,7 +15,7 @@ from speech_mtl.decoding.streaming import Stream
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
-from speech_mtl.run.stream import open_stream, print_final, show_on_terminal, told, transcribe_standard_input
+from speech_mtl.run.stream import open_stream, print_final, recognized, show_on_terminal, transcribe_standard_input
 from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -84,10 +84,10 @@ def test_what_came_before_an_error_or_a_stop_is_told_first(run: Run, speak: Call
 
         found: list[tuple[Hypothesis, bool]] = []
         with pytest.raises(type(error)):
-            found += told(stream, pieces())  # what came before the error is in the list
+            found += recognized(stream, pieces())  # what came before the error is in the list
         (expected,) = stream._recognizer.transcribe([speak("abcd")], "aa")
         assert "".join(segment.text for segment, is_whole in found if is_whole) == expected.text
-        assert [is_whole for _, is_whole in found].count(False) < 10, "nothing is told again before another chunk"
+        assert [is_whole for _, is_whole in found].count(False) < 10, "nothing is recognized again before another chunk"
 
 
 def shown(is_settled: bool, spaced: bool, *found: tuple[str, bool]) -> list[str]:
