@@ -61,7 +61,7 @@ class InputError(Exception):
         )
 
     def __reduce__(self):
-        rebuild = partial(InputError, expected=self.expected, received=self.received, action=self.action)
+        rebuild = partial(type(self), expected=self.expected, received=self.received, action=self.action)
         return rebuild, (self.problem,)
 
 
@@ -70,9 +70,13 @@ def no_such(problem: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(problem, expected="one of " + ", ".join(known), received=name, action="choose one of these")
 
 
-def require(package: str, *, extra: str, purpose: str) -> InputError:
+class MissingPackage(InputError):
+    """An optional package is not installed: whatever is tried next fails, too."""
+
+
+def require(package: str, *, extra: str, purpose: str) -> MissingPackage:
     """The error to raise when an optional package is missing."""
-    return InputError(
+    return MissingPackage(
         f"{purpose} needs the package {package!r}, which is not installed",
         expected=f"an installation with the optional extra {extra!r}",
         received="no such package",

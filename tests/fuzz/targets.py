@@ -23,7 +23,7 @@ from speech_mtl.datatypes import Hypothesis, Token
 from speech_mtl.decoding.words import words
 from speech_mtl.decoding.writers import find_writer
 from speech_mtl.run.build import build_optimizer
-from speech_mtl.run.calibration import FEWEST_WORDS, Judged, save_calibrations
+from speech_mtl.run.calibration import FEWEST_WORDS, RecognizedWord, save_calibrations
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
@@ -73,7 +73,7 @@ class Whole:
             make_lm(self.run, "aa")
             tune_lm(self.run, "aa")
             LanguageDetector(self.run, load_recognizer(self.run), screen).calibrate()
-        judged = [Judged(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
+        judged = [RecognizedWord(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
         save_calibrations(self.run, self.recipe.decoding, {"aa": judged, "bb": judged}, screen)
         self.audio = _audio_files(folder / "formats")
 
