@@ -97,9 +97,10 @@ def test_another_backend_says_which_one_exports(trained: Run, monkeypatch: pytes
     assert "unset KERAS_BACKEND" in caught.value.action
 
 
-def test_a_packed_run_recognises_the_same(trained: Run, speak, tmp_path: Path):
+def test_a_packed_run_recognises_the_same(with_settings, speak, tmp_path: Path):
     import soundfile
 
+    trained = with_settings("run", {})  # a copy: it gets a calibration
     soundfile.write(path := tmp_path / "a.wav", speak("abcd"), 16_000)
     calibration = Transcriber(trained.path).languages.calibrate()
     packed = Run(export(trained, tmp_path / "packed", None, "run"))
