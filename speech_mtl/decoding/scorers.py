@@ -224,21 +224,27 @@ class HotWords(Scorer):
         self.space, self.bonus = space, bonus
         around = () if space is None else (space,)
         whole = {(*around, *phrase, *around) for phrase in phrases}
-        begun = sorted({phrase[:n] for phrase in whole for n in range(len(phrase) + 1)}, key=len)
-        longest = {part: max(len(phrase) for phrase in whole if phrase[: len(part)] == part) for part in begun}
-        numbers = {part: number for number, part in enumerate(part for part in begun if len(part) < longest[part])}
-        free = len(around)  # the space before a phrase is in each text
-        credits = np.array([bonus * max(len(part) - free, 0) / (longest[part] - free) for part in numbers])
-        self._next = np.zeros((len(numbers), num_tokens), np.int64)
-        self._scores = np.zeros((len(numbers), num_tokens))
+        longest = {phrase[:n]: len(phrase) for phrase in sorted(whole, key=len) for n in range(len(phrase) + 1)}
+        parts = sorted((part for part in longest if len(part) < longest[part]), key=len)
+        numbers = {part: number for number, part in enumerate(parts)}
+        following: dict[Spelling, list[int]] = {part: [] for part in parts}
+        for part in longest:
+            if part:
+                following[part[:-1]].append(part[-1])
+        self._next = np.zeros((len(parts), num_tokens), np.int64)
+        earned = np.zeros((len(parts), num_tokens))
+        shorter = [0] * len(parts)  # the state of the longest other beginning with which a beginning ends
         for part, number in numbers.items():
-            for token in range(num_tokens):
-                seen = (*part, token)
-                earned = bonus * sum(seen[-len(phrase) :] == phrase for phrase in whole)
-                after = next(numbers[seen[i:]] for i in range(len(seen) + 1) if seen[i:] in numbers)
-                self._next[number, token] = after
-                self._scores[number, token] = earned + credits[after] - credits[number]
-        self._credits = credits
+            if part:
+                self._next[number], earned[number] = self._next[shorter[number]], earned[shorter[number]]
+            for token in following[part]:
+                longer = (*part, token)
+                earned[number, token] += bonus * (longer in whole)
+                if (after := numbers.get(longer)) is not None:
+                    shorter[after], self._next[number, token] = self._next[number, token], after
+        free = len(around)  # the space before a phrase is in each text
+        self._credits = np.array([bonus * max(len(part) - free, 0) / (longest[part] - free) for part in parts])
+        self._scores = earned + self._credits[self._next] - self._credits[:, None]
 
     def start(self) -> int:
         return 0 if self.space is None else int(self._next[0, self.space])
