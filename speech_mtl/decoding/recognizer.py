@@ -1,6 +1,5 @@
 """A trained network that turns speech into text."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -56,8 +55,7 @@ class Recognizer:
         self.decoders: dict[str, Decoder] = {}
         self._make_decoder = make_decoder
         self._forwards: dict[tuple[str, ...], Callable] = {}
-        self.min_samples, second = (bisect_left(range(10**6), n, key=model.num_encoder_frames) for n in (1, 2))
-        self._frame_step_s = float(np.diff(model.frame_times_s(second))[0])
+        self.min_samples, self._frame_step_s = model.min_samples, model.frame_step_s
 
     def _forward(self, language: str) -> Callable:
         """Compiles the part of the network that a language needs, once for all languages that need the same."""
@@ -117,19 +115,24 @@ class Recognizer:
         ids = ids or [str(i) for i in range(len(waveforms))]
         if not ids:
             return []
-        if batch_s is None:
-            return self._recognize(*self._padded(waveforms, ids), language, ids)
-        durations_s = np.array([len(waveform) / self.sample_rate_hz for waveform in waveforms])
-        room, found = int(batch_s * self.sample_rate_hz), {}
-        for draws in plan_evaluation(self.language_id(language), durations_s, batch_s):
-            rows = [draw.example for draw in draws]
+        room, found = int((batch_s or 0) * self.sample_rate_hz), {}
+        for rows in self._rows(waveforms, batch_s):
             names = [ids[row] for row in rows]
             padded = self._padded([waveforms[row] for row in rows], names)
             found |= zip(rows, self._recognize(*padded, language, names, room), strict=True)
         return [found[row] for row in range(len(waveforms))]
 
-    def log_probabilities(self, waveforms: Sequence[np.ndarray], language: str) -> list[np.ndarray]:
-        """Log-probabilities of the tokens of a language in waveforms, each (S,) float32, as one batch.
+    def _rows(self, waveforms: Sequence[np.ndarray], batch_s: float | None) -> list[list[int]]:
+        """The waveforms of each batch: of similar length, so many seconds together; None: all in one."""
+        if batch_s is None:
+            return [list(range(len(waveforms)))]
+        durations_s = np.array([len(waveform) / self.sample_rate_hz for waveform in waveforms])
+        return [[one.example for one in batch] for batch in plan_evaluation(0, durations_s, batch_s)]
+
+    def log_probabilities(
+        self, waveforms: Sequence[np.ndarray], language: str, batch_s: float | None = None
+    ) -> list[np.ndarray]:
+        """Log-probabilities of the tokens of a language in waveforms, each (S,) float32; batches as in `transcribe`.
 
         Returns:
             For each waveform (E, V) float32 of its true encoder frames, in the order of the language's vocabulary.
@@ -140,8 +143,12 @@ class Recognizer:
         language = self.own_name(language)
         if not waveforms:
             return []
-        outputs = self._outputs(*self._padded(waveforms, [str(i) for i in range(len(waveforms))]), language)
-        return [self._tokens_of(outputs, row, language) for row in range(len(waveforms))]
+        found = {}
+        for rows in self._rows(waveforms, batch_s):
+            padded = self._padded([waveforms[row] for row in rows], [str(row) for row in rows])
+            outputs = self._outputs(*padded, language)
+            found |= {row: self._tokens_of(outputs, i, language) for i, row in enumerate(rows)}
+        return [found[row] for row in range(len(waveforms))]
 
     def log_probabilities_of_examples(
         self, examples: Examples, language: str, batch_s: float, num_threads: int = 2

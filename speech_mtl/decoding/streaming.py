@@ -32,14 +32,10 @@ class FrameStream:
         model: A network whose encoder has chunks.
         language: As the model calls it.
         num_tokens: V, size of the language's vocabulary.
-
-    Attributes:
-        frame_step_s: Seconds from an encoder frame to the next.
     """
 
     def __init__(self, model: MultilingualModel, language: str, num_tokens: int):
         self._size, self._step = model.stretch()
-        self.frame_step_s = self._step / (model.encoder.chunk_size or 1) / model.features.sample_rate_hz
         self._num_encoder_frames, self._num_tokens = model.num_encoder_frames, num_tokens
         self._language_ids = np.array([model.languages.index(language)], "int32")
         self._forward = compile_stream(model, (language,), (TRANSCRIPT,))
@@ -100,7 +96,7 @@ class Stream:
         self._recognizer, self._name = recognizer, name
         self._language = recognizer.own_name(language)
         self.frames = FrameStream(self.model, self._language, len(recognizer.tokenizers[self._language]))
-        step_s = self.frames.frame_step_s
+        step_s = self.model.frame_step_s
         self._pause, self._longest = (max(2, round(seconds / step_s)) for seconds in (PAUSE_S, longest_s))
         self._begin(self.frames.end(), 0)
 
@@ -163,7 +159,7 @@ class Stream:
         return int(spoken[widest] + (gaps[widest] + 1) // 2)
 
     def _decoded(self, segment: np.ndarray) -> Hypothesis:
-        step_s = self.frames.frame_step_s
+        step_s = self.model.frame_step_s
         size = self.model.stretch()[0]
         num_samples = size + round(len(segment) * step_s * self._recognizer.sample_rate_hz)  # of more frames than these
         decoded = self._recognizer.decoder(self._language).decode(segment)

@@ -62,26 +62,21 @@ class LanguageNetwork:
         return ops.log_softmax(heads.of_one(frames, language), axis=-1), num_frames
 
     @property
-    def frame_step_s(self) -> float:
-        """Seconds from one encoder frame to the next."""
-        return self.model.encoder.frame_centres[1] * self.model.features.hop / self.sample_rate_hz
-
-    @property
     def variables(self) -> list[keras.Variable]:
         """All weights of the network."""
         return self.model.variables
 
     def metadata(self) -> dict[str, Any]:
         """Facts that a program needs to use the network, and that are not in it."""
-        first_s = self.features.frame_time_s(self.model.encoder.frame_centres[0]) - self.frame_step_s / 2
+        first_s = self.features.frame_time_s(self.model.encoder.frame_centres[0]) - self.model.frame_step_s / 2
         return {
             "speech_mtl": __version__,
             "language": self.tokenizer.language,
             "sample_rate_hz": self.sample_rate_hz,
             "vocab_size": len(self.tokenizer),
-            "frame_step_s": self.frame_step_s,
+            "frame_step_s": self.model.frame_step_s,
             "first_frame_start_s": max(first_s, 0.0),
-            "min_samples": next(n for n in range(10**6) if self.model.num_encoder_frames(n) > 0),
+            "min_samples": self.model.min_samples,
         }
 
     def tokens(self) -> str:

@@ -82,7 +82,7 @@ def _outputs(network: LanguageNetwork, waveforms, num_samples):
     waveforms, is_sherpa = _original_level(waveforms)
     power = power_by_convolution(network.features, waveforms)
     found, num_frames = network.log_probabilities(power, network.features.filters, ops.cast(num_samples, "int32"))
-    times = ops.where(is_sherpa, max(1, round(network.frame_step_s / SHERPA_FRAME_S)), 1)
+    times = ops.where(is_sherpa, max(1, round(network.model.frame_step_s / SHERPA_FRAME_S)), 1)
     # CTC takes equal frames in a row for one: the text stays the same, and the times of sherpa-onnx become right.
     found = ops.take(found, ops.arange(ops.shape(found)[1] * times) // times, axis=1)
     return found, ops.cast(num_frames * times, "int64")

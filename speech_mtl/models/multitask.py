@@ -4,6 +4,7 @@ waveform -> log-mel -> SpecAugment -> encoder -+-> the output layer of the utter
 |___________________ shared by all targets ___|+-> the head of each other target                -> its outputs
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -83,6 +84,16 @@ class MultilingualModel(keras.Model):
     def num_encoder_frames(self, num_samples):
         """Encoder frames made of so many samples (an int or an array)."""
         return self.encoder.num_frames(self.features.num_frames(num_samples))
+
+    @property
+    def min_samples(self) -> int:
+        """Samples of the shortest waveform that makes an encoder frame."""
+        return bisect_left(range(10**6), 1, key=self.num_encoder_frames)
+
+    @property
+    def frame_step_s(self) -> float:
+        """Seconds from one encoder frame to the next."""
+        return self.encoder.frame_centres[1] * self.features.hop / self.features.sample_rate_hz
 
     def frame_times_s(self, num_samples: int) -> np.ndarray:
         """(E,) seconds at which the encoder frames made of so many samples have their middle."""

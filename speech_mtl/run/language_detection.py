@@ -11,7 +11,6 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from typing_extensions import TypedDict
 
-from speech_mtl.data.sampling import plan_evaluation
 from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -116,14 +115,8 @@ class LanguageDetector:
 
     def scores(self, waveforms: Sequence[np.ndarray], languages: Sequence[str]) -> np.ndarray:
         """(N, L) `score` of each waveform, (S,) float32, with the output layer of each language."""
-        rate, scores = self.recognizer.sample_rate_hz, np.zeros((len(waveforms), len(languages)))
-        lengths_s = np.array([len(waveform) / rate for waveform in waveforms])
-        for draws in plan_evaluation(0, lengths_s, DETECTION_S):
-            rows = [draw.example for draw in draws]
-            for column, language in enumerate(languages):
-                found = self.recognizer.log_probabilities([waveforms[row] for row in rows], language)
-                scores[rows, column] = [score(one) for one in found]
-        return scores
+        found = (self.recognizer.log_probabilities(waveforms, language, DETECTION_S) for language in languages)
+        return np.array([[score(one) for one in own] for own in found]).T
 
 
 def score(log_probabilities: np.ndarray) -> float:

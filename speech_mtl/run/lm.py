@@ -150,6 +150,7 @@ class _Tuning:
         chosen = _chosen(references, recipe.data.sample_rate_hz)
         self.texts = [str(references.texts[i]) for i in chosen]
         self.log_probabilities = [by_number[i] for i in chosen]
+        self.greedy = self.score(Greedy(self.tokenizer.vocabulary, self.language))
 
     def __call__(self, lm: str, lm_weight: float, word_score: float) -> TunedRow:
         weights = {"lm": lm, "lm_weight": lm_weight, "word_score": word_score}
@@ -174,11 +175,8 @@ class _Tuning:
 
     def table(self, rows: Sequence[TunedRow]) -> str:
         """Weights and their errors, beside greedy decoding; the row that is used is marked."""
-        greedy, best = (
-            self.score(Greedy(self.tokenizer.vocabulary, self.language)),
-            best_row(rows, self.tokenizer.spaced),
-        )
-        first = ["greedy", "", "", percent(greedy.words.rate), percent(greedy.characters.rate)]
+        best = best_row(rows, self.tokenizer.spaced)
+        first = ["greedy", "", "", percent(self.greedy.words.rate), percent(self.greedy.characters.rate)]
         lines = [first, *(_line(row, row == best) for row in rows)]
         heads = ["N-grams", "lm_weight", "word_score", "WER %", "CER %"]
         about = f"Validation set of {self.language}, {len(self.texts)} utterances; `used` has the fewest errors"

@@ -87,7 +87,7 @@ class Sure:
     sample_rate_hz = 10
     tokenizers: Mapping[str, None] = {"aa": None, "bb": None}
 
-    def log_probabilities(self, waveforms: Sequence[np.ndarray], language: str) -> list[np.ndarray]:
+    def log_probabilities(self, waveforms: Sequence[np.ndarray], language: str, _batch_s: float) -> list[np.ndarray]:
         place = list(self.tokenizers).index(language)
         sure = [0.5 + abs(float(waveform[place])) / 2 for waveform in waveforms]
         return [np.log([[(1 - one) / 2, one, (1 - one) / 2]]) for one in sure]
