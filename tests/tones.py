@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from tiny_encoders import encoder_settings
 
 from speech_mtl.data.manifest import manifest_path, write_manifest
 from speech_mtl.datatypes import SPLITS, Utterance
@@ -71,16 +72,7 @@ def tone_recipe(data_dir: Path, cache_dir: Path) -> Recipe:
         "data": {"dir": data_dir, "cache_dir": cache_dir, "batch_s": 8.0},
         "features": {"num_mels": 20},
         "augment": {"spec_augment": {"max_mels": 3}, "speeds": [1.0]},
-        "encoder": {
-            "kind": "conformer",
-            "num_layers": 1,
-            "dim": 16,
-            "num_heads": 2,
-            "kernel_size": 5,
-            "expansion": 2,
-            "channels": 4,
-            "dropout": 0.0,
-        },
+        "encoder": {**encoder_settings("conformer"), "dropout": 0.0, "zero_branches": True},
         "training": {"num_updates": 4, "warmup_updates": 2, "evaluate_every": 2, "learning_rate": 1e-2},
         "compare": {"budgets_min": [0.1], "pretrain_updates": 2},
         "finetune": {"num_updates": 2},

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from made_up_targets import model_of, objective_of
 from made_up_targets import tokens as targets_of
+from tiny_encoders import encoder_settings
 
 from speech_mtl.backend import compile_forward, compile_step, ctc_loss
 from speech_mtl.backend.step import StepResult
@@ -31,17 +32,7 @@ RECIPE = Recipe.model_validate(
         "augment": {
             "spec_augment": {"num_time_masks": 1, "max_time_share": 0.05, "num_frequency_masks": 2, "max_mels": 2}
         },
-        "encoder": {
-            "kind": "conformer",
-            "num_layers": 1,
-            "dim": 16,
-            "num_heads": 2,
-            "kernel_size": 5,
-            "expansion": 2,
-            "channels": 4,
-            "dropout": 0.05,
-            "zero_branches": False,  # every weight has a gradient at once
-        },
+        "encoder": {**encoder_settings("conformer"), "dropout": 0.05},
         "training": {"weight_decay": 0.0, "clip_norm": 5.0},
     }
 )

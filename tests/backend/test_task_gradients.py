@@ -45,17 +45,7 @@ RECIPE = Recipe.model_validate(
         "data": {"dir": "nowhere"},
         "features": {"num_mels": 20},
         "augment": {"spec_augment": {"num_time_masks": 0, "num_frequency_masks": 0}},  # no randomness: steps compare
-        "encoder": {
-            "kind": "conformer",
-            "num_layers": 1,
-            "dim": 16,
-            "num_heads": 2,
-            "kernel_size": 5,
-            "expansion": 2,
-            "channels": 4,
-            "dropout": 0.0,
-            "zero_branches": False,  # every weight has a gradient at once
-        },
+        "encoder": {**encoder_settings("conformer"), "dropout": 0.0},
     }
 )
 TASKS = {

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from made_up_targets import model_of
+from tiny_encoders import encoder_settings
 
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models.multitask import MultilingualModel
@@ -12,16 +13,7 @@ from speech_mtl.settings.recipe import Recipe
 ops: Any = keras.ops  # whose annotations admit strings and None
 
 
-ENCODER = {
-    "kind": "conformer",
-    "num_layers": 1,
-    "dim": 16,
-    "num_heads": 2,
-    "kernel_size": 5,
-    "expansion": 2,
-    "channels": 4,
-    "dropout": 0.2,
-}
+ENCODER = {**encoder_settings("conformer"), "dropout": 0.2, "zero_branches": True}
 RECIPE = Recipe.model_validate(
     {
         "name": "x",
