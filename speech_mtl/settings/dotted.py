@@ -61,7 +61,7 @@ def plain(value: Any) -> Any:
 
 
 def set_value(values: dict, key: str, value: Any, where: str) -> None:
-    """Sets a dotted key; `where` it comes from, for messages.
+    """Sets a dotted key, or with None leaves out a language or task; `where` it comes from, for messages.
 
     Raises:
         InputError: A part of the key is empty, or leads into a value that has no parts.
@@ -85,8 +85,14 @@ def set_value(values: dict, key: str, value: Any, where: str) -> None:
                 action=f"set {'.'.join(parts[:i])}",
             )
         values = values[parent]
-    values[last] = value
+    if value is None and parents in LEFT_OUT and last in values:
+        del values[last]
+    else:
+        values[last] = value
 
 
 MOST_PARTS = 20
 """Most parts of a dotted key."""
+
+LEFT_OUT = (["languages"], ["tasks"])
+"""Settings of which one entry is left out by null; elsewhere null is a value."""

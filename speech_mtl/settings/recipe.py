@@ -63,7 +63,7 @@ class Recipe(Section):
     Early stopping can use a task instead; comparisons need a language.
     """
     languages: Annotated[dict[LanguageName, LanguageSettings], Field(min_length=1, max_length=1000)]
-    """By BCP 47 tag, such as cs or zh-CN."""
+    """By BCP 47 tag, such as cs or zh-CN. `languages.cs=null` on the command line leaves one out."""
     tasks: Annotated[dict[Name, TaskSettings], Field(default_factory=dict, max_length=1000)]
     """Tasks besides transcripts, by their names."""
     weighting: WeightingSettings = WeightingSettings.usual()

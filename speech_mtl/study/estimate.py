@@ -161,7 +161,8 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
         return clock[-1] - clock[-2]
 
     # Labels are not read: without the tasks' heads, which take next to no time, and without weights that name them.
-    plain = recipe.overridden({"tasks": {}, "target": None, "weighting": recipe.weighting.of(recipe.languages)})
+    untargeted = {"target": None, "data.ramp_to_target": False}
+    plain = recipe.overridden({"tasks": {}, **untargeted, "weighting": recipe.weighting.of(recipe.languages)})
     targets = build_targets(plain, {language: of_size(NUM_TOKENS, language) for language in plain.languages}, {})
     model = build_model(plain, targets)
     built_s, batch = passed(), _noise(plain)

@@ -287,6 +287,13 @@ def test_overrides(tmp_path):
     assert recipe.about == "a = b"
 
 
+def test_null_leaves_a_language_out(tmp_path):
+    text = SMALLEST.replace("{cs: {}}", "{cs: {}, de: {}}")
+    assert list(load_recipe(recipe_file(tmp_path, text), ["languages.de=null"]).languages) == ["cs"]
+    assert refused(tmp_path, overrides=["languages.de=null"]).problem == "the command line: languages.de is not right"
+    assert "languages.de" in refused(tmp_path, SMALLEST.replace("{cs: {}}", "{cs: {}, de: }")).problem, "no {} in YAML"
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -56,7 +56,8 @@ def test_what_is_tried_has_all_parts(tiny_recipe: Recipe, untraced: None):
         "target": "emotion",
         "weighting": {"kind": "fixed", "weights": {"emotion": 2}},
     }
-    for changes in ({}, settings, {"gradients": {"kind": "pcgrad"}}, {"weighting": {"kind": "gradnorm"}}):
+    ramped = {"data.ramp_to_target": True}
+    for changes in ({}, settings, ramped, {"gradients": {"kind": "pcgrad"}}, {"weighting": {"kind": "gradnorm"}}):
         speed, num_parameters = estimate._tried(tiny_recipe.overridden(changes))
         assert num_parameters > 1000
         assert speed.update > 0 < speed.recognise < 1
