@@ -96,6 +96,32 @@ def kaldi(folder: Path) -> TinyCorpus:
     return TinyCorpus(folder, "sw", DURATIONS_S, {"spk0", "spk1", "spk2"})
 
 
+def fleurs(folder: Path) -> TinyCorpus:
+    """`da_dk/train.tsv` and `da_dk/audio/train/*.wav`, and so on; two readers of one sentence share its id."""
+    for split, durations_s in DURATIONS_S.items():
+        rows = []
+        for number, duration_s in enumerate(durations_s):
+            write_tone(folder / "da_dk" / "audio" / split / f"{number}.wav", duration_s)
+            num_samples = round(duration_s * SAMPLE_RATE_HZ)
+            words = f"Sætning nummer {number}.", f"sætning nummer {number}", "s æ t n i n g |"
+            rows.append("\t".join([str(number // 2), f"{number}.wav", *words, str(num_samples), "FEMALE"]))
+        (folder / "da_dk" / f"{split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return TinyCorpus(folder, "da", DURATIONS_S, {None})
+
+
+def ljspeech(folder: Path) -> TinyCorpus:
+    """`metadata.csv`, `wavs/*.wav`, and a list of ids a split."""
+    rows = []
+    for split, durations_s in DURATIONS_S.items():
+        ids = [f"LJ-{split}-{number}" for number in range(len(durations_s))]
+        for id, duration_s in zip(ids, durations_s, strict=True):
+            write_tone(folder / "wavs" / f"{id}.wav", duration_s)
+            rows.append(f'{id}|The "1st sentence.|The "first sentence.')
+        (folder / f"{split}.txt").write_text("\n".join(ids) + "\n", encoding="utf-8")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return TinyCorpus(folder, "en", DURATIONS_S, {None})
+
+
 GAP_S = 0.3
 
 
@@ -140,7 +166,9 @@ TINY_CORPORA: dict[str, Callable[[Path], TinyCorpus]] = {
     "audiofolder": audiofolder,
     "common_voice": common_voice,
     "elan": elan,
+    "fleurs": fleurs,
     "kaldi": kaldi,
+    "ljspeech": ljspeech,
     "mls": mls,
     "praat": praat,
 }

@@ -1,0 +1,110 @@
+"""LJSpeech and voices recorded like it: `metadata.csv` (`id|text|text in full words`) and `wavs/ID.wav`.
+
+Where lists of ids stand beside it, `train.txt`, `dev.txt` and `test.txt`, they are the splits; without `train.txt`, it
+is what the others leave over.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder
+from data_scripts.tables import Row, Unusable, read_keyed_table, read_table
+from speech_mtl.datatypes import SPLITS
+from speech_mtl.errors import InputError
+from speech_mtl.files import read_lines
+
+LAYOUT = "metadata.csv (id|text|text in full words) and wavs/, with train.txt, dev.txt and test.txt of ids or without"
+COLUMNS = ("id", "text", "normalised")
+SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
+
+Speaker = Annotated[str | None, typer.Option(help="A name for the reader, where it is one. Default: unknown.")]
+
+
+def records(part: Part, *, speaker: Speaker = None) -> list[Record | Unusable] | None:
+    """The lines of `metadata.csv` that belong to a split, with the text in full words where there is one.
+
+    Raises:
+        InputError: The folder is none of this corpus, or two splits share an id.
+    """
+    folder = existing_folder(part.corpus, LAYOUT)
+    path = folder / "metadata.csv"
+    if not path.is_file() or not (folder / "wavs").is_dir():
+        raise InputError(
+            f"{folder}: not LJSpeech",
+            expected=LAYOUT,
+            received=f"no {'folder wavs' if path.is_file() else 'metadata.csv'}",
+            action="give the folder that holds both",
+        )
+    rows = list(read_table(path, delimiter="|", columns=_columns(path)).rows)
+    lists = {split: _ids(folder / f"{split}.txt") for split in SPLITS if os.path.lexists(folder / f"{split}.txt")}
+    _refuse_shared(folder, lists)
+    if part.split == "train" and "train" not in lists:
+        others = {id for ids in lists.values() for id in ids}
+        mine = [row for row in rows if isinstance(row, Unusable) or row.cells["id"] not in others]
+    elif part.split in lists:
+        mine = _listed(rows, lists[part.split])
+    else:
+        return None
+    found = [_record(row, folder / "wavs", speaker) if isinstance(row, Row) else row for row in mine]
+    return found if any(isinstance(one, Record) for one in found) or not lists else None
+
+
+def _columns(path: Path) -> Sequence[str]:
+    """Three columns, or two where the corpus has no text in full words."""
+    _, first = next(iter(read_lines(path, "take the table from the corpus as it is")), ("", ""))
+    return COLUMNS[:2] if first.count("|") == 1 else COLUMNS
+
+
+def _ids(path: Path) -> dict[str, Row | Unusable]:
+    """The ids in a list, with their lines; of a line as in `metadata.csv`, what stands before the first `|`."""
+    rows = read_keyed_table(path).rows
+    return {row.cells["key"].split("|")[0] if isinstance(row, Row) else row.source: row for row in rows}
+
+
+def _refuse_shared(folder: Path, lists: dict[str, dict[str, Row | Unusable]]) -> None:
+    seen: dict[str, Row | Unusable] = {}
+    for ids in lists.values():
+        if shared := next((id for id in ids if id in seen), None):
+            raise InputError(
+                f"{folder}: an id in two splits",
+                expected="each utterance in one of train.txt, dev.txt and test.txt",
+                received=f"{shared} in {seen[shared].source} and {ids[shared].source}",
+                action="remove it from one of them",
+            )
+        seen |= ids
+
+
+def _listed(rows: Sequence[Row | Unusable], ids: dict[str, Row | Unusable]) -> list[Row | Unusable]:
+    """The rows of a list's ids in the order of the table, then what of the list cannot be used."""
+    mine: list[Row | Unusable] = [row for row in rows if isinstance(row, Row) and row.cells["id"] in ids]
+    there = {row.cells["id"] for row in mine if isinstance(row, Row)}
+    for id, line in ids.items():
+        if isinstance(line, Unusable):
+            mine.append(line)
+        elif id not in there:
+            mine.append(Unusable(line.source, "not in metadata.csv", f"the id {id!r} is not in metadata.csv"))
+    return mine
+
+
+def _record(row: Row, wavs: Path, speaker: str | None) -> Record:
+    id = row.cells["id"]
+    candidates = [wavs / (id + suffix) for suffix in SUFFIXES]
+    audio = next((path for path in candidates if os.path.lexists(path)), candidates[0])
+    text = row.cells.get("normalised", "").strip() or row.cells["text"]
+    return Record(id, audio, text, speaker, row.source)
+
+
+CORPUS = Corpus(
+    title="LJSpeech",
+    layout=LAYOUT,
+    example="python -m data_scripts.ljspeech corpora/LJSpeech-1.1 data --language en --speaker linda_johnson",
+    records=records,
+)
+app = corpus_app(CORPUS)
+
+if __name__ == "__main__":
+    app()
