@@ -15,16 +15,17 @@ python -m data_scripts.common_voice "$CORPORA/common_voice_fillets" $data --lang
 python -m data_scripts.mls "$CORPORA/mls_german_opus" $data
 python -m data_scripts.common_voice "$CORPORA/common_voice" $data --language zh-CN
 python -m data_scripts.audiofolder "$CORPORA/audiofolder_en" $data --language en
-for language in be_by bg_bg ca_es da_dk el_gr es_es fr_fr ro_ro ru_ru; do
-  python -m data_scripts.fleurs "$CORPORA/tuxpaint_fleurs" $data --fleurs-language $language --language "${language%_*}"
-done
+python -m data_scripts.fleurs "$CORPORA/tuxpaint_fleurs" $data --language be --language bg --language ca --language da \
+  --language el --language es --language fr --language ro --language ru
 
-# Dutch of a speaker of another corpus.
+# Dutch by the reader of another corpus.
 python -m data_scripts.ljspeech "$CORPORA/ljspeech_nl" $data/others --language nl
 
 # Speakers that training has: every eighth utterance is taken out of training, beside the test sets of other speakers.
 for language in am en-CN; do
-  train=$data/$language/train.jsonl
-  awk 'NR % 8 == 0' $train > $data/$language/known_speakers.jsonl
-  awk 'NR % 8' $train > $train.part && mv $train.part $train
+  train=$data/$language/train.jsonl known=$data/$language/known_speakers.jsonl
+  [ -e $known ] && continue
+  awk 'NR % 8' $train > $train.part
+  awk 'NR % 8 == 0' $train > $known.part
+  mv $train.part $train && mv $known.part $known
 done
