@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from speech_mtl.data.languages import language_and_script
-from speech_mtl.data.rules import language_rule
 
 if TYPE_CHECKING:
     from unicode_rbnf import RbnfEngine
@@ -39,7 +38,7 @@ _BURMESE_LETTER = re.compile("[၀၇](?=[ါ-ံ်-ှ])|၄(?=င်း)")
 """Digits that are typed for letters of the same look; see `rules.BURMESE`."""
 
 
-def spelt(text: str, language: str) -> str:
+def spelt(text: str, language: str, tones: str = "") -> str:
     """Puts words for the numbers that can be read in one way; the others are left as they are.
 
     A number is read where it stands alone: in digits of any script, without a zero before it, a separator, an ending or
@@ -49,17 +48,16 @@ def spelt(text: str, language: str) -> str:
     Args:
         text: A transcript, in NFKC.
         language: BCP 47 tag.
+        tones: See `rules.Rule`.
     """
-    tones = language_rule(language).tones
     return _DIGITS.sub(lambda match: _reading(match, tones, language) or match[0], text)
 
 
-def unread(text: str, language: str, spell: bool = True) -> Iterator[str]:
+def unread(text: str, language: str, tones: str = "", spell: bool = True) -> Iterator[str]:
     """The words of a text in which `spelt` leaves numbers in digits; all with numbers, if it is not to be used.
 
     Digits that are tones (`ni3 hao3`) or stand for letters of Burmese are no numbers.
     """
-    tones = language_rule(language).tones
     for word in re.finditer(r"\S*\d\S*", text):
         numbers = [one for one in _DIGITS.finditer(text, *word.span()) if not _is_no_number(one, tones)]
         if not all(spell and _reading(one, tones, language) for one in numbers):

@@ -15,7 +15,7 @@ from speech_mtl.data.numerals import has_speller, is_other_numeral, spelt, unrea
 from speech_mtl.data.rules import AS_WRITTEN, Choices, Rule, Spacing, language_rule, spacing_of
 
 
-def normalize(text: str, language: str, choices: Choices = AS_WRITTEN) -> str:
+def normalize(text: str, language: str, choices: Choices = AS_WRITTEN, numbers: str = "") -> str:
     """Brings a transcript into the form in which it is learnt and scored. Doing it twice changes nothing more.
 
     HTML entities (`&amp;`) unescaped, NFKC (but Thai and Lao *am* stay whole), letters of the language's script for
@@ -30,6 +30,7 @@ def normalize(text: str, language: str, choices: Choices = AS_WRITTEN) -> str:
         text: A transcript as its corpus has it.
         language: BCP 47 tag.
         choices: What is to be done with numbers.
+        numbers: Tag of the language and script in which numbers are spelt, if it is another.
 
     Raises:
         InputError: `language` is not formed as a BCP 47 tag.
@@ -37,13 +38,13 @@ def normalize(text: str, language: str, choices: Choices = AS_WRITTEN) -> str:
     text, rule, spacing = unescaped(text), language_rule(language), spacing_of(language)
     spell = choices.numerals == "spell" and not any(map(is_other_numeral, text))
     changed = _in_letters(text, language)
-    changed = _without_punctuation(spelt(changed, language) if spell else changed, rule, spacing)
+    changed = _without_punctuation(spelt(changed, numbers or language, rule.tones) if spell else changed, rule, spacing)
     if rule.rewrites:  # dots that are gone bring letters together
         changed = _without_punctuation(_in_letters(changed, language), rule, spacing)
     return changed
 
 
-def refusal(text: str, language: str, choices: Choices) -> str | None:
+def refusal(text: str, language: str, choices: Choices, numbers: str = "") -> str | None:
     """Why a transcript cannot be learnt or scored; None if it can.
 
     Its numbers are to be spelt and can be read in several ways, or in none that is known; or they are to be refused.
@@ -53,13 +54,14 @@ def refusal(text: str, language: str, choices: Choices) -> str | None:
     text = unescaped(text)
     words = [word for word in text.split() if any(map(is_other_numeral, word))]
     spell = choices.numerals == "spell"
-    words = words or list(unread(_in_letters(text, language), language, spell))
+    tones = language_rule(language).tones
+    words = words or list(unread(_in_letters(text, language), numbers or language, tones, spell))
     if not words:
         return None
     shown = ", ".join(repr(word) for word in words[:3])
     if not spell:
         return f"numbers in digits are refused: {shown}"
-    if not has_speller(language):
+    if not has_speller(numbers or language):
         return f"no library spells the numbers of {language}: {shown}"
     return f"a number that has no reading, or several: {shown}"
 
@@ -285,8 +287,8 @@ def joined(text: str) -> str:
     if "\u200c" not in text and "\u200d" not in text:
         return text
     text = text.replace("র\u200c্য", "র\u200d্য")
-    for spelt, letter in rules.SPELT_WITH_JOINER.items():
-        text = text.replace(spelt, letter)
+    for parts, letter in rules.SPELT_WITH_JOINER.items():
+        text = text.replace(parts, letter)
     return _JOINER.sub(lambda match: match[match.lastindex] if match.lastindex else "", text)
 
 
@@ -390,7 +392,7 @@ def unified(text: str) -> str:
 
 
 def _unified_once(text: str) -> str:
-    for letters, spelt in _BY_SCRIPT:
+    for letters, rewrite in _BY_SCRIPT:
         if letters.search(text):
-            text = _until_stable(spelt, text)
+            text = _until_stable(rewrite, text)
     return unicodedata.normalize("NFC", text)
