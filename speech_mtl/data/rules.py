@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
+from typing import Literal
 
 from speech_mtl.data.languages import language_and_script
 
@@ -37,12 +38,17 @@ class Rule:
         letters: Letters that the language has not, and what they stand for: keyboards and encodings of other languages
             have them in that place. They see lower-case NFKC text in which every apostrophe is `'`.
         rewrites: Regular expressions and replacements, in order, after `letters`.
+        tones: Range of the digits that mark the tone of the syllable before them.
+        look_alikes: Letters of another script, each followed by that of the language's own for which it is typed,
+            besides those of `LOOK_ALIKES`.
     """
 
     dotless_i: bool = False
     inside: str = "'"
     letters: Mapping[str, str] = field(default_factory=dict)
     rewrites: tuple[tuple[str, str], ...] = ()
+    tones: str = ""
+    look_alikes: str = ""
 
 
 _DEFAULT = Rule()
@@ -51,6 +57,7 @@ _OKINA = Rule(letters={"'": "ʻ"})  # a consonant, also at the start of a word
 _GERSHAYIM = ('(?<=[א-ת])"(?=[א-ת])', "")  # marks an acronym
 _COLON_SUFFIX = Rule(rewrites=((r"(?<=[^\W\d]):(?=[^\W\d])", ""),))  # EU:n, EU:s
 _CROSSED_D = Rule(letters={"ð": "đ"})  # their capitals look alike
+_SHHA = "hһ"  # the capital is typed for another letter
 _PALOCHKA = Rule(rewrites=((r"(?<=[а-яё])[1ilі]|(?<!\w)[1ilі](?=[а-яё])", "ӏ"),))  # hardly a keyboard has it
 
 # Arabic letters that an Arabic keyboard types for those of other languages, and the reverse. Of letters that look alike
@@ -72,7 +79,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("crh", "gag", "kk-Latn", "tr", "tt-Latn"), _DOTLESS_I),
     **dict.fromkeys(("haw", "sm", "to", "ty"), _OKINA),
     **dict.fromkeys(("fi", "sv"), _COLON_SUFFIX),
-    **dict.fromkeys(("bs", "hr", "sr", "vi"), _CROSSED_D),
+    **dict.fromkeys(("bs", "hr", "vi"), _CROSSED_D),
+    **dict.fromkeys(("ba", "sah", "tt"), Rule(look_alikes=_SHHA)),
+    **dict.fromkeys(("be", "kv", "rue", "uk"), Rule(look_alikes="iіIІïїÏЇ")),
     **dict.fromkeys(("ady", "av", "ce", "dar", "inh", "kbd", "lbe", "lez", "rut", "tab", "tkr"), _PALOCHKA),
     **dict.fromkeys(("fa", "bqi", "glk", "haz", "mzn", "tg-Arab", "tk-Arab", "uz-Arab", "uzs"), _PERSIAN),
     **dict.fromkeys(("ur", "hno", "khw", "ks-Arab", "lah", "pa-Arab", "skr"), _URDU),
@@ -83,14 +92,36 @@ RULES: dict[str, Rule] = {
     "ca": Rule(inside="'·", letters=dict.fromkeys("•∙⋅", "·"), rewrites=((r"(?<=l)\.(?=l)", "·"),)),  # col·legi
     "he": Rule(rewrites=(_GERSHAYIM,)),
     "hu": Rule(letters={"õ": "ő", "û": "ű"}),  # older encodings had these only
+    "kk": Rule(look_alikes="iіIІ" + _SHHA),
+    "mk": Rule(look_alikes="jјJЈsѕSЅ"),
     "ms-Arab": Rule(letters=_KAF | {"ڬ": "ݢ"}),
     "ps": Rule(letters=_KAF | _DIGITS | {"ى": "ی"}),
     "ro": Rule(letters={"ş": "ș", "ţ": "ț"}),  # older encodings had the cedilla only
     "sd": Rule(letters={"ك": "ڪ", "ی": "ي", "ى": "ي", "ہ": "ه"}),
+    "sr": Rule(letters={"ð": "đ"}, look_alikes="jјJЈ"),
     "uz": Rule(rewrites=(("(?<=[og])'", "ʻ"),)),  # oʻ and gʻ are letters, also at the end of a word
+    **dict.fromkeys(("nan-Latn", "hak-Latn"), Rule(tones="1-9")),
+    "yue-Latn": Rule(tones="1-6"),
+    "zh-Latn": Rule(tones="1-5"),
     "yi": Rule(letters={"װ": "וו", "ױ": "וי", "ײ": "יי"}, rewrites=(_GERSHAYIM,)),
 }
 """The rule of each language that needs one, by its canonical code; with a script, for what is written in that only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What is done with parts of transcripts that may have been written for readers, and not as they are spoken.
+
+    Attributes:
+        numerals: Numbers in digits are spelt as words, kept as digits, or refused with their utterance; so are those
+            that cannot be spelt, or be read in several ways.
+    """
+
+    numerals: Literal["spell", "keep", "refuse"]
+
+
+AS_WRITTEN = Choices(numerals="keep")
+"""Nothing is changed or refused."""
 
 
 @lru_cache(maxsize=1024)
@@ -176,3 +207,15 @@ BURMESE = (  # digits that look like a letter, and letters that look alike
     ("ဩော်", "ဪ"),
 )
 BURMESE_ORDER = ("ျ", "ြ", "ွ", "ှ", "ေ", "ိ ီ ဲ", "ု ူ", "ါ ာ", "ံ", "့", "း")
+
+LETTERS_OF = {"Latn": "A-Za-zÀ-ÖØ-öø-ʯḀ-ỿ", "Cyrl": "Ѐ-ԯ", "Grek": "Ͱ-Ͽἀ-῿"}
+"""Scripts with letters of the same look, and the ranges of their letters."""
+
+LOOK_ALIKES = {
+    ("Latn", "Cyrl"): "AАBВCСEЕHНKКMМOОPРTТXХYУaаcсeеoоpрxхyуËЁëё",
+    ("Latn", "Grek"): "AΑBΒEΕZΖHΗIΙKΚMΜNΝOΟPΡTΤYΥXΧaαáάiιíίoοóόpρuυúύvν",
+    ("Cyrl", "Latn"): "АAВBСCЕEНHКKМMОOРPТTХXУYІIЈJЅSаaсcеeоoрpхxуyіiјjѕsЁËёëЇÏїïӘƏәə",
+    ("Grek", "Latn"): "ΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧXοoόóνvεɛ",
+}
+"""From the first script to the second: letters, each followed by that of the same look; of those that Unicode names as
+confusable (UTS 39, confusables.txt) the ones that keyboards have and alphabets share."""

@@ -3,52 +3,145 @@
 What holds for a language or a script is in `data.rules`.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
 from speech_mtl.data import rules
-from speech_mtl.data.rules import Rule, Spacing, language_rule, spacing_of
+from speech_mtl.data.languages import language_and_script
+from speech_mtl.data.numerals import has_speller, is_other_numeral, spelt, unread
+from speech_mtl.data.rules import AS_WRITTEN, Choices, Rule, Spacing, language_rule, spacing_of
 
 
-def normalize(text: str, language: str) -> str:
+def normalize(text: str, language: str, choices: Choices = AS_WRITTEN, numbers: str = "") -> str:
     """Brings a transcript into the form in which it is learnt and scored. Doing it twice changes nothing more.
 
-    NFKC (but Thai and Lao *am* stay whole), lower case, apostrophes `'` inside words only, other punctuation and
-    symbols replaced by a space (removed in abbreviations such as `U.S.A.`), the language's own rule, one spelling for
-    what looks alike (see `unified`), spaces collapsed, NFC. What is invisible is dropped, and so are characters
-    that mean nothing outside of one program (for private use, unassigned). Combining marks are kept: vowel signs and
-    tones are part of the word. Joiners (U+200C, U+200D) are kept where they make a difference. Digits are kept as
-    they are, unless a rule changes them.
+    HTML entities (`&amp;`) unescaped, NFKC (but Thai and Lao *am* stay whole), letters of the language's script for
+    those that look alike (see `in_own_script`), lower case, the language's own rule, numbers as words if so chosen (see
+    `numerals.spelt`), apostrophes `'` inside words only, other punctuation and symbols replaced by a space (removed in
+    abbreviations such as `U.S.A.`), one spelling for what looks alike (see `unified`), spaces collapsed, NFC. What is
+    invisible is dropped, and so are characters that mean nothing outside of one program (for private use, unassigned).
+    Combining marks are kept: vowel signs and tones are part of the word. Joiners (U+200C, U+200D) are kept where they
+    make a difference. Digits that are not spelt are kept as they are.
 
     Args:
         text: A transcript as its corpus has it.
         language: BCP 47 tag.
+        choices: What is to be done with numbers.
+        numbers: Tag of the language and script in which numbers are spelt, if it is another.
 
     Raises:
         InputError: `language` is not formed as a BCP 47 tag.
     """
-    rule, spacing = language_rule(language), spacing_of(language)
-    text = _normalized(text, rule, spacing)
-    return _normalized(text, rule, spacing) if rule.rewrites else text  # dots that are gone bring letters together
+    text, rule, spacing = unescaped(text), language_rule(language), spacing_of(language)
+    spell = choices.numerals == "spell" and not any(map(is_other_numeral, text))
+    changed = _in_letters(text, language)
+    changed = _without_punctuation(spelt(changed, numbers or language, rule.tones) if spell else changed, rule, spacing)
+    if rule.rewrites:  # dots that are gone bring letters together
+        changed = _without_punctuation(_in_letters(changed, language), rule, spacing)
+    return changed
 
 
-def _normalized(text: str, rule: Rule, spacing: Spacing) -> str:
+def refusal(text: str, language: str, choices: Choices, numbers: str = "") -> str | None:
+    """Why a transcript cannot be learnt or scored; None if it can.
+
+    Its numbers are to be spelt and can be read in several ways, or in none that is known; or they are to be refused.
+    """
+    if choices.numerals == "keep":
+        return None
+    text = unescaped(text)
+    words = [word for word in text.split() if any(map(is_other_numeral, word))]
+    spell = choices.numerals == "spell"
+    tones = language_rule(language).tones
+    words = words or list(unread(_in_letters(text, language), numbers or language, tones, spell))
+    if not words:
+        return None
+    shown = ", ".join(repr(word) for word in words[:3])
+    if not spell:
+        return f"numbers in digits are refused: {shown}"
+    if not has_speller(numbers or language):
+        return f"no library spells the numbers of {language}: {shown}"
+    return f"a number that has no reading, or several: {shown}"
+
+
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z\d]{1,30});")
+
+
+def unescaped(text: str) -> str:
+    """Puts characters for HTML's entities (`&amp;`, `&#39;`), also for those that were escaped twice."""
+    if "&" not in text:
+        return text
+    return _until_stable(lambda part: _ENTITY.sub(lambda match: html.unescape(match[0]), part), text)
+
+
+def _in_letters(text: str, language: str) -> str:
+    """The text in NFKC and lower case, in the letters of its language, with its punctuation."""
+    rule, (_, script) = language_rule(language), language_and_script(language)
     text = without_joiners_of_other_scripts(unicodedata.normalize("NFKC", text.translate(_before)))
+    text = in_own_script(text, script, rule.look_alikes)
     if rule.dotless_i:
         text = text.replace("I", "ı")
-    text = without_second_dot(text.replace("İ", "i").lower())
+    text = in_own_script(without_second_dot(text.replace("İ", "i").lower()), script, rule.look_alikes)
     if rule.letters:
         text = text.translate(str.maketrans(dict(rule.letters)))
     for pattern, replacement in rule.rewrites:
         text = re.sub(pattern, replacement, text)
+    return text
+
+
+def _without_punctuation(text: str, rule: Rule, spacing: Spacing) -> str:
     text = " " + joined(with_visarga(text).translate(_after)) + " "
     text = _ABBREVIATION.sub("", text)
     text = _separators(rule.inside).sub(lambda match: match[1] or " ", text)
     if spacing is Spacing.NONE:
         text = text.replace(" ", "")
     return unified(text).strip()
+
+
+def in_own_script(text: str, script: str, more: str = "") -> str:
+    """Puts letters of a script for those of another that look alike, in words that have letters of both.
+
+    A word is left as it is if any of its letters of another script has no such letter: it may be meant so.
+
+    Args:
+        text: In NFC, with its capitals: which letters look alike depends on their case.
+        script: Latin, Cyrillic or Greek; texts in others stay as they are.
+        more: Further look-alikes, in the form of `rules.LOOK_ALIKES`.
+    """
+    for letters, run, replaced in _look_alikes(script, more):
+        if letters.search(text):
+            text = run.sub(replaced, text)
+    return text
+
+
+_Change = tuple[re.Pattern[str], re.Pattern[str], Callable[[re.Match[str]], str]]
+
+
+@lru_cache(maxsize=64)
+def _look_alikes(script: str, more: str) -> list[_Change]:
+    own = rules.LETTERS_OF.get(script, "")
+    return [
+        _look_alike(rules.LETTERS_OF[other], own, pairs + more)
+        for (other, meant), pairs in rules.LOOK_ALIKES.items()
+        if meant == script
+    ]
+
+
+def _look_alike(other: str, own: str, pairs: str) -> _Change:
+    """Letters of another script, runs of these and of the own one, and what is put for a run."""
+    letters, own_letters, table = (
+        re.compile(f"[{other}]"),
+        re.compile(f"[{own}]"),
+        str.maketrans(pairs[::2], pairs[1::2]),
+    )
+
+    def replaced(run: re.Match[str]) -> str:
+        changed = run[0].translate(table)
+        return run[0] if letters.search(changed) or not own_letters.search(run[0]) else changed
+
+    return letters, re.compile(f"[{other}{own}\u0300-\u036f]+"), replaced
 
 
 def damaged_letters(text: str) -> list[str]:
@@ -59,6 +152,7 @@ def damaged_letters(text: str) -> list[str]:
     (`caf&eacute;`), and characters for private use. Only in scripts with capitals does a question mark count: many of
     the others have no space after it.
     """
+    text = unescaped(text)
     if not _SUSPICIOUS.search(text):
         return []
     return [word for word in text.split() if _ESCAPED.search(word) or _has_lost_letter(word) or _is_misread(word)]
@@ -193,8 +287,8 @@ def joined(text: str) -> str:
     if "\u200c" not in text and "\u200d" not in text:
         return text
     text = text.replace("র\u200c্য", "র\u200d্য")
-    for spelt, letter in rules.SPELT_WITH_JOINER.items():
-        text = text.replace(spelt, letter)
+    for parts, letter in rules.SPELT_WITH_JOINER.items():
+        text = text.replace(parts, letter)
     return _JOINER.sub(lambda match: match[match.lastindex] if match.lastindex else "", text)
 
 
@@ -298,7 +392,7 @@ def unified(text: str) -> str:
 
 
 def _unified_once(text: str) -> str:
-    for letters, spelt in _BY_SCRIPT:
+    for letters, rewrite in _BY_SCRIPT:
         if letters.search(text):
-            text = _until_stable(spelt, text)
+            text = _until_stable(rewrite, text)
     return unicodedata.normalize("NFC", text)

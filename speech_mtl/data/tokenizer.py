@@ -8,12 +8,12 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NotRequired, Self
 
 from typing_extensions import TypedDict
 
-from speech_mtl.data.rules import is_spaced
-from speech_mtl.data.text import normalize
+from speech_mtl.data.rules import AS_WRITTEN, Choices, is_spaced
+from speech_mtl.data.text import normalize, refusal
 from speech_mtl.datatypes import BLANK
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
@@ -31,6 +31,7 @@ class Tokenizer(ABC):
     Args:
         language: BCP 47 tag.
         vocabulary: All tokens; the first is `BLANK_TOKEN`.
+        choices: What is done with numbers in digits.
 
     Raises:
         InputError: The vocabulary does not begin with the blank, or a token comes twice or is empty.
@@ -38,10 +39,11 @@ class Tokenizer(ABC):
     Attributes:
         language: BCP 47 tag.
         vocabulary: All tokens, by number.
+        choices: What is done with numbers in digits.
     """
 
-    def __init__(self, language: str, vocabulary: Sequence[str]):
-        self.language = language
+    def __init__(self, language: str, vocabulary: Sequence[str], choices: Choices = AS_WRITTEN):
+        self.language, self.choices = language, choices
         self.vocabulary = tuple(vocabulary)
         self._numbers = {token: number for number, token in enumerate(self.vocabulary) if number != BLANK}
         if (
@@ -57,28 +59,32 @@ class Tokenizer(ABC):
             )
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], language: str) -> Self:
+    def from_texts(cls, texts: Iterable[str], language: str, choices: Choices = AS_WRITTEN) -> Self:
         """Makes the tokeniser whose vocabulary is the sorted set of tokens in the training texts.
 
         Args:
-            texts: Transcripts as the corpus has them.
+            texts: Transcripts as the corpus has them. Those that are refused add no token.
             language: BCP 47 tag.
+            choices: What is done with numbers in digits.
 
         Raises:
             InputError: No text is left after normalisation, or `language` is malformed.
         """
-        empty = cls(language, (BLANK_TOKEN,))
+        empty, why = cls(language, (BLANK_TOKEN,), choices), ""
         tokens: set[str] = set()
         for text in texts:
-            tokens.update(empty.split(empty.normalize(text)))
+            if refused := empty.refusal(text):
+                why = why or f", such as {text[:80]!r}: {refused}"
+            else:
+                tokens.update(empty.split(empty.normalize(text)))
         if not tokens:
             raise InputError(
                 f"The training texts of {language} hold no token",
                 expected="at least one transcript with letters in it",
-                received="no text that is left after normalisation",
+                received=f"no text that is left after normalisation{why}",
                 action="check the field 'text' of the training manifest",
             )
-        return cls(language, (BLANK_TOKEN, *sorted(tokens)))
+        return cls(language, (BLANK_TOKEN, *sorted(tokens)), choices)
 
     def __len__(self) -> int:
         """Size of the vocabulary, the blank included: the width V of the language's output layer."""
@@ -92,6 +98,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def normalize(self, text: str) -> str:
         """The canonical form in which references and hypotheses are scored. Doing it twice changes nothing more."""
+
+    def refusal(self, text: str) -> str | None:
+        """Why a transcript cannot be learnt or scored; None if it can. See `text.refusal`."""
+        return refusal(text, self.language, self.choices)
 
     def split(self, normalized: str) -> Sequence[str]:
         """Splits a normalised text into tokens, known or not."""
@@ -135,7 +145,7 @@ class Tokenizer(ABC):
 
     def save(self, path: Path, kind: str) -> None:
         """Writes the tokeniser as JSON, under a temporary name first; `kind` is what settings call its class."""
-        record = {"kind": kind, "language": self.language, "vocabulary": self.vocabulary}
+        record = {"kind": kind, "language": self.language, "text": self.choices, "vocabulary": self.vocabulary}
         write_text(path, json_text(record))
 
 
@@ -144,7 +154,7 @@ class CharacterTokenizer(Tokenizer):
 
     def normalize(self, text: str) -> str:
         """The text as `data.text.normalize` leaves it."""
-        return normalize(text, self.language)
+        return normalize(text, self.language, self.choices)
 
 
 _HAN = "[\u3007\u3400-\u4dbf\u4e00-\u9fff\ufa0e-\ufa29\U00020000-\U0003ffff]"
@@ -168,11 +178,17 @@ class PinyinTokenizer(Tokenizer):
         """True: syllables are scored as words."""
         return True
 
+    def refusal(self, text: str) -> str | None:
+        """Numbers are read as those of hanzi; digits that are tones are none."""
+        return refusal(text, "zh-Latn", self.choices, numbers="zh")
+
     def normalize(self, text: str) -> str:
         """The syllables of the text; syllables already written as pinyin stay as they are."""
         from pypinyin import Style, lazy_pinyin
 
-        text = normalize(text, "zh-Latn")  # keeps the spaces, between syllables and between Latin words
+        text = normalize(
+            text, "zh-Latn", self.choices, numbers="zh"
+        )  # keeps the spaces, between syllables and between Latin words
         text = _APOSTROPHE.sub(" ", _WITHIN_HAN.sub("", text))
         syllables = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
         # A hanzi without a reading is left as it is, but gets the neutral tone.
@@ -191,6 +207,7 @@ class _Record(TypedDict):
     kind: str
     language: str
     vocabulary: list[str]
+    text: NotRequired[Choices]
 
 
 def load_tokenizer(path: Path, classes: Mapping[str, type[Tokenizer]], language: str) -> Tokenizer:
@@ -219,7 +236,7 @@ def load_tokenizer(path: Path, classes: Mapping[str, type[Tokenizer]], language:
             received=repr(record["kind"]),
             action="use the version of speech-mtl that wrote it, or make it again by training",
         )
-    return classes[record["kind"]](language, record["vocabulary"])
+    return classes[record["kind"]](language, record["vocabulary"], record.get("text", AS_WRITTEN))
 
 
 def _describe(token: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from speech_mtl.data.examples import Column, Examples, damaged_words
 from speech_mtl.data.languages import named_or_only
+from speech_mtl.data.store import Skipped
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError, no_such
@@ -67,8 +68,12 @@ def load_references(
     """
     opened, tokenizer = open_split(recipe, language, split, wrap), recognizer.tokenizers[language]
     skipped = list(opened.store.skipped.values())
-    kept = list(opened.utterances())
-    texts = [None if utterance.text is None else tokenizer.normalize(utterance.text) for utterance in kept]
+    kept, texts = list(opened.utterances()), []
+    for utterance in kept:
+        refused = utterance.text is not None and tokenizer.refusal(utterance.text)
+        if refused:
+            skipped.append(Skipped(utterance.source, "numbers in digits", f"its errors are not counted: {refused}"))
+        texts.append(None if refused or utterance.text is None else tokenizer.normalize(utterance.text))
     if not any(texts):
         raise InputError(
             f"{opened.manifest}: no transcript has any text, so errors cannot be counted",

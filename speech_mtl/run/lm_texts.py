@@ -79,7 +79,7 @@ class Sentences:
             unknown = set(self.tokenizer.split(text)) - known
             if not text:
                 counts["empty"] += 1
-            elif unknown:
+            elif unknown or self.tokenizer.refusal(line):
                 counts["not_spelt"] += 1
                 self.unknown.update(unknown)
             elif self.held_out.within(text):

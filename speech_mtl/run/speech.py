@@ -18,6 +18,7 @@ from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Examples, LabelMasking, Reading, batches, collate, load_examples
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import Manifest, line_name, open_manifest
+from speech_mtl.data.rules import Choices
 from speech_mtl.data.sampling import SampledExample, parts_to_decode, within_budget
 from speech_mtl.data.store import WaveformStore, open_store, refuse_many
 from speech_mtl.data.tokenizer import Tokenizer
@@ -132,7 +133,7 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
     Raises:
         InputError: No transcript is known.
     """
-    made = recipe.languages[split.language].tokenizer.member()
+    settings = recipe.languages[split.language]
     texts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text is not None)
     first = next(texts, None)
     if first is None:
@@ -142,7 +143,8 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
             received=f"{len(split.positions)} utterances without",
             action="add transcripts, or take the language out of the recipe",
         )
-    return made.from_texts(chain([first], texts), split.language)
+    made, choices = settings.tokenizer.member(), Choices(**settings.text.model_dump())
+    return made.from_texts(chain([first], texts), split.language, choices)
 
 
 def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:

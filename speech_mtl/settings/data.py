@@ -32,11 +32,21 @@ Character = TokenizerSettings.plain("character", "data.tokenizer:CharacterTokeni
 Pinyin = TokenizerSettings.plain("pinyin", "data.tokenizer:PinyinTokenizer")
 
 
+class TextSettings(Section):
+    """What is done with parts of transcripts that may have been written for readers; see `data.rules.Choices`."""
+
+    numerals: Literal["spell", "keep", "refuse"] = "spell"
+    """Numbers in digits: spelt as words (utterances whose numbers cannot be, or be read in several ways, are skipped
+    and counted), kept as digits, or their utterances skipped."""
+
+
 class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
     tokenizer: TokenizerSettings = TokenizerSettings.usual()
     """Units of transcripts: characters, or pinyin for Mandarin."""
+    text: TextSettings = TextSettings()
+    """Normalisation of transcripts."""
     budget_s: Seconds | None = None
     """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
     replace: Literal["noise", "shuffled_transcripts"] | None = None

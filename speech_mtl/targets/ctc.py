@@ -50,8 +50,11 @@ class Ctc(Target):
         """(U,) int32."""
         if utterance.text is None or not self.is_for(language):
             return None
+        tokenizer = self.tokenizers[self.layer_of[language]]
+        if refused := tokenizer.refusal(utterance.text):
+            raise Unusable("numbers in digits", refused)
         try:
-            tokens = np.array(self.tokenizers[self.layer_of[language]].encode(utterance.text), np.int32)
+            tokens = np.array(tokenizer.encode(utterance.text), np.int32)
         except InputError as error:
             raise Unusable("unknown characters", error.problem) from None
         if not len(tokens):
