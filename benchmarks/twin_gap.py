@@ -190,7 +190,7 @@ ABOUT = (
 
 def of_row(recipe: Recipe, row: Row, seed: int, updates: int) -> Recipe:
     """The recipe that a row trains with."""
-    from speech_mtl.study.arms import target_of, target_only
+    from speech_mtl.study.target import target_of, target_only
 
     length = {
         "seed": seed,

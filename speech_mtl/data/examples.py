@@ -154,7 +154,7 @@ class Reading:
     targets: Sequence["Target"]
     num_encoder_frames: Callable[[int], int]
     frame_times_s: FrameTimes = np.zeros
-    masking: LabelMasking = field(default_factory=LabelMasking)
+    masking: Callable[[Utterance], Utterance] = field(default_factory=LabelMasking)
     complete: bool = False
     min_speed_samples: float = 1.0
     allow_skipped: float = 0.01

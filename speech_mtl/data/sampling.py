@@ -47,7 +47,9 @@ def _sampling_order(num_utterances: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(num_utterances)
 
 
-def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: int, seed: int) -> np.ndarray:
+def within_budget(
+    store: WaveformStore, budget_s: float | None, sample_rate_hz: int, seed: int, taken: np.ndarray | None = None
+) -> np.ndarray:
     """Positions of the utterances that make up a budget of speech: nested, so that a larger budget holds a smaller one.
 
     Args:
@@ -55,20 +57,24 @@ def within_budget(store: WaveformStore, budget_s: float | None, sample_rate_hz: 
         budget_s: Seconds of speech; None for all.
         sample_rate_hz: Rate of the store.
         seed: Decides the order in which utterances are taken.
+        taken: Positions that are not to be among them.
 
     Raises:
         InputError: The budget is larger than what there is, by more than 1 %.
     """
-    usable = np.flatnonzero(store.num_samples)
+    is_free = store.num_samples > 0
+    if taken is not None:
+        is_free[taken] = False
     if budget_s is None:
-        return usable
+        return np.flatnonzero(is_free)
     order = _sampling_order(len(store.num_samples), seed)
-    order = order[store.num_samples[order] > 0]
+    order = order[is_free[order]]
     seconds = np.cumsum(store.num_samples[order]) / sample_rate_hz
-    if budget_s > seconds[-1] * 1.01:
+    there_s = seconds[-1] if len(seconds) else 0.0
+    if budget_s > there_s * 1.01:
         raise InputError(
             f"A budget of {budget_s / 60:g} minutes is more than there is in {store.path.stem}",
-            expected=f"at most {seconds[-1] / 60:.1f} minutes",
+            expected=f"at most {there_s / 60:.1f} minutes",
             received=f"{budget_s / 60:g} minutes",
             action="lower budget_s, or compare.budgets_min in a comparison",
         )

@@ -222,7 +222,8 @@ class Now:
         return self._states[audio]
 
     def _open(self, recipe: Recipe, language: str, split: str) -> Split:
-        key = recipe.manifest(language, split), recipe.budget_s(language, split)
+        amount_s = recipe.budget_s(language, split), recipe.untranscribed_s(language, split)
+        key = recipe.manifest(language, split), *amount_s
         if key not in self._opened:
             self._opened[key] = open_split(recipe, language, split, self.wrap)
         return self._opened[key]

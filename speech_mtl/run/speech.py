@@ -9,7 +9,7 @@ TrainingSpeech     examples -> batches, by a plan that is made of lengths and a 
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -47,7 +47,9 @@ class Split:
         split: `train`, `dev` or `test`.
         manifest: The index of its utterances.
         store: Its decoded audio.
-        positions: The utterances that are used: all usable ones, or those within the language's budget.
+        positions: The utterances that are used: all usable ones, or those within the language's budget; and those
+            that are used without their transcripts.
+        hidden: The latter by id, with what is learnt in place of the transcript: a pseudo-label, or None for nothing.
     """
 
     language: str
@@ -55,10 +57,15 @@ class Split:
     manifest: Manifest
     store: WaveformStore
     positions: np.ndarray
+    hidden: Mapping[str, str | None] = field(default_factory=dict)
 
     def utterances(self) -> Iterator[Utterance]:
-        """The used utterances."""
-        return self.manifest.at(self.positions)
+        """The used utterances, as training may see them."""
+        return map(self.shown, self.manifest.at(self.positions))
+
+    def shown(self, utterance: Utterance) -> Utterance:
+        """The utterance as training may see it."""
+        return replace(utterance, text=self.hidden[utterance.id]) if utterance.id in self.hidden else utterance
 
 
 def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -> Split:
@@ -71,7 +78,9 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     manifest = open_manifest(recipe.manifest(language, split), recipe.data.cache_dir)
     _refuse_other_languages(recipe, language, manifest)
     budget_s = recipe.budget_s(language, split)
-    store = _decoded(recipe, f"{language}-{split}", manifest, budget_s, wrap)
+    more_s = recipe.untranscribed_s(language, split)
+    all_s = None if budget_s is None or more_s is None else budget_s + more_s
+    store = _decoded(recipe, f"{language}-{split}", manifest, all_s, wrap)
     positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed)
     if budget_s is not None and len(positions) == 0:
         raise InputError(
@@ -80,7 +89,30 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
             received=f"languages.{language}.budget_s: {budget_s:g}",
             action="raise budget_s, or compare.budgets_min in a comparison",
         )
-    return Split(language, split, manifest, store, positions)
+    if more_s == 0:
+        return Split(language, split, manifest, store, positions)
+    return _with_untranscribed(recipe, Split(language, split, manifest, store, positions), more_s)
+
+
+def _with_untranscribed(recipe: Recipe, split: Split, more_s: float | None) -> Split:
+    """Adds so many seconds of untranscribed speech: lines without a text, and those beyond the budget.
+
+    Raises:
+        InputError: There is less.
+    """
+    has_text = [utterance.text is not None for utterance in split.utterances()]
+    transcribed = split.positions[has_text]
+    data = recipe.data
+    more = within_budget(split.store, more_s, data.sample_rate_hz, data.subset_seed, transcribed)
+    if len(more) == 0:
+        raise InputError(
+            f"{split.manifest} has no untranscribed speech for pseudo-labels",
+            expected=f"lines whose text is null, or speech beyond languages.{split.language}.budget_s",
+            received=f"{len(transcribed)} utterances, all of them used with their transcripts",
+            action="add untranscribed speech to the manifest, or lower the budget, or train without pseudo_labels",
+        )
+    hidden = {utterance.id: None for utterance in split.manifest.at(more)}
+    return replace(split, positions=np.union1d(transcribed, more), hidden=hidden)
 
 
 def _refuse_other_languages(recipe: Recipe, language: str, manifest: Manifest) -> None:
@@ -189,12 +221,13 @@ def training_examples(
         InputError: More utterances than `data.allow_skipped` cannot be used, or nothing is known of any.
     """
     data, shortest = recipe.data, 1.0 / max(recipe.augment.speeds)
+    masking = label_masking(recipe, split.language)
     reading = Reading(
         split.language,
         tuple(targets.values()),
         model.num_encoder_frames,
         model.frame_times_s,
-        label_masking(recipe, split.language),
+        lambda utterance: masking(split.shown(utterance)),
         data.require_all_labels,
         shortest,
         data.allow_skipped,

@@ -28,6 +28,7 @@ from speech_mtl.run.held_out import check_splits, tell_speakers, trained_by, tra
 from speech_mtl.run.loop import Training
 from speech_mtl.run.made_from import Now, history, write_made_from
 from speech_mtl.run.observer import RunObserver
+from speech_mtl.run.pseudo_labels import PseudoLabels, saved_pseudo_labels, taught_line, teach, teachers
 from speech_mtl.run.resume import is_finished, taken_up
 from speech_mtl.run.speech import (
     Split,
@@ -101,6 +102,8 @@ def train(
             used = [*ready.speech.splits.values(), *(own.split for own in ready.references.values())]
             write_made_from(run, recipe, used, history(run, changes) if begun else [])
         if not begun:
+            for language, found in ready.pseudo_labels.items():
+                found.save(run, language)
             run.start(recipe, ready.recognizer.tokenizers, ready.recognizer.tasks)
         if origins:
             write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
@@ -122,6 +125,8 @@ class _Ready:
     speech: TrainingSpeech
     references: Mapping[str, References]
     """The dev sets for validation, by language."""
+    pseudo_labels: Mapping[str, PseudoLabels]
+    """By language."""
 
 
 def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
@@ -130,6 +135,8 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
         for i, language in enumerate(recipe.languages)
         if language in recipe.trained_languages
     }
+    pseudo_labels = _pseudo_labels(run, recipe, splits, screen)
+    splits |= {i: pseudo_labels[s.language].fill(s) for i, s in splits.items() if s.language in pseudo_labels}
     tokenizers = _tokenizers(run, recipe, splits)
     labelled = run.labelled() if run.exists() else make_labelled(recipe, list(splits.values()))
     targets = build_targets(recipe, tokenizers, labelled)
@@ -140,7 +147,18 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     validated = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
     references = {name: load_references(recipe, name, "dev", recognizer, screen.progress) for name in validated}
     _refuse_unlabelled_target(recipe, references)
-    return _Ready(recipe, targets, recognizer, TrainingSpeech(recipe, splits, examples), references)
+    return _Ready(recipe, targets, recognizer, TrainingSpeech(recipe, splits, examples), references, pseudo_labels)
+
+
+def _pseudo_labels(run: Run, recipe: Recipe, splits: Mapping[int, Split], screen: Screen) -> dict[str, PseudoLabels]:
+    """Pseudo-labels by language: those that the run was begun with, or new ones."""
+    found, known = {}, {split.language: split for split in splits.values()}
+    for language, settings in teachers(recipe).items():
+        begun = run.exists()
+        own = saved_pseudo_labels(run, language) if begun else teach(recipe, known[language], settings, screen)
+        screen.say(taught_line(language, own.taught, own.labels))
+        found[language] = own
+    return found
 
 
 def _train(run: Run, ready: _Ready, known: tuple[str, ...], screen: Screen) -> None:
@@ -184,7 +202,8 @@ def _check_held_out(ready: _Ready, screen: Screen) -> None:
     """Reports dev and test speech that is in training, or refuses it."""
     recipe = ready.recipe
     own, validated = trained_splits(ready.speech.splits.values()), [dev.split for dev in ready.references.values()]
-    earlier = trained_by(Run(recipe.init_from), recipe.data.cache_dir) if recipe.init_from else []
+    others = [*([recipe.init_from] if recipe.init_from else []), *(own.teacher for own in teachers(recipe).values())]
+    earlier = [one for path in others for one in trained_by(Run(path), recipe.data.cache_dir)]
     check_splits(recipe, [*own, *earlier], screen, validated)
     tell_speakers(validated, own, screen)
 

@@ -12,6 +12,7 @@ from speech_mtl.settings.section import (
     Fraction,
     Kept,
     Kinds,
+    Positive,
     Proportion,
     Seconds,
     Section,
@@ -40,6 +41,33 @@ class TextSettings(Section):
     and counted), kept as digits, or their utterances skipped."""
 
 
+class PseudoLabelFilter(Section):
+    """Which pseudo-labels are learnt from; see `run.pseudo_labels`."""
+
+    keep: Kept = 0.8
+    """Fraction of those that pass the other filters: the most confident ones."""
+    min_confidence: Fraction = 0.0
+    """Least mean confidence of an utterance's words."""
+    rate_range: tuple[Positive, Positive] = (0.5, 2.0)
+    """Letters a second, as multiples of the median of the transcribed speech: fewer or more are taken for mistakes."""
+
+    @field_validator("rate_range")
+    @classmethod
+    def _rates_rise(cls, ends):
+        if not ends[0] < ends[1]:
+            raise ValueError("the lower end of the range, then the higher one")
+        return ends
+
+
+class PseudoLabelSettings(PseudoLabelFilter):
+    """Learning from untranscribed speech: a teacher's hypotheses stand in for its transcripts."""
+
+    teacher: FilePath
+    """The run that transcribes it."""
+    untranscribed_s: Seconds | None = None
+    """Seconds of untranscribed speech to use: what is beyond `budget_s`, and lines without a text. None: all."""
+
+
 class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
@@ -60,6 +88,8 @@ class LanguageSettings(Section):
     """By split, manifests that lie elsewhere than in `data.dir/LANGUAGE/`."""
     manifest_languages: Annotated[tuple[Word, ...], Field(max_length=1000)] = ()
     """Other languages that the lines of its manifests may name: the speech counts as this one all the same."""
+    pseudo_labels: PseudoLabelSettings | None = None
+    """Learn from the rest of the training speech, too, without its transcripts. None: only from what is transcribed."""
     train: Switch = True
     """Whether training uses its speech. If not, its output layer stays as it is in the run of `init_from`."""
     output_layer: Literal["keep", "new"] | None = None
@@ -67,6 +97,12 @@ class LanguageSettings(Section):
     one. None: keep it if the training transcripts give the same vocabulary."""
     share: Kept | None = None
     """Fraction of the speech in batches. None: part of the rest, in proportion to (amount) ** `data.alpha`."""
+
+    @model_validator(mode="after")
+    def _transcripts_are_hidden_once(self):
+        if self.pseudo_labels is not None and self.keep_transcripts < 1:
+            raise ValueError("pseudo_labels and keep_transcripts both hide transcripts: set keep_transcripts to 1")
+        return self
 
 
 class DataSettings(Section):

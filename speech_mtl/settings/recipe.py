@@ -40,7 +40,7 @@ UNTRAINED = (
 )
 """Patterns of settings without effect on a run's weights: they may change before a run is resumed, others not."""
 
-PLACES = ("data.dir", "languages.*.manifests.*", "init_from")
+PLACES = ("data.dir", "languages.*.manifests.*", "languages.*.pseudo_labels.teacher", "init_from")
 """Paths of speech and weights. Their content matters, which `run.made_from` compares."""
 
 TEST_MANIFESTS = "languages.*.manifests.test"
@@ -208,6 +208,11 @@ class Recipe(Section):
     def budget_s(self, language: str, split: str) -> float | None:
         """Seconds of speech of a language's split that are used; None for all."""
         return self.languages[language].budget_s if split == "train" else None
+
+    def untranscribed_s(self, language: str, split: str) -> float | None:
+        """Seconds of speech of a split that are used without their transcripts; None for all there are."""
+        settings = self.languages[language].pseudo_labels if split == "train" else None
+        return settings.untranscribed_s if settings else 0.0
 
     def of_one_run(self, but: Sequence[str] = ()) -> dict[str, Any]:
         """The settings that have a bearing on one run, as plain values by dotted key; not those of these patterns."""

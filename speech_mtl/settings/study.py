@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from speech_mtl.datatypes import Protocol
+from speech_mtl.settings.data import PseudoLabelFilter
 from speech_mtl.settings.section import WHOLE, Count, Name, Positive, Section, Seed, Switch, Word
 
 
@@ -17,6 +18,19 @@ class ControlSettings(Section):
     """Each arm with auxiliary languages once more, their transcripts given to other utterances."""
     leave_one_out: Switch = False
     """Each arm with auxiliary languages once more without each of them in turn."""
+
+
+class PseudoLabelArmSettings(PseudoLabelFilter):
+    """Settings of the arm `pseudo_labels`; see `study.arms`."""
+
+    teacher: Word = "pretrain_finetune"
+    """The arm that transcribes the untranscribed speech."""
+    untranscribed_min: Positive | None = None
+    """Minutes of the target's speech beyond the budget that are used without transcripts. None: all there is."""
+    rounds: Annotated[int, Field(strict=True, ge=1, le=20), WHOLE] = 1
+    """Students that are trained one after another, each taught by the one before."""
+    start: Literal["pretrained", "teacher", "random"] = "pretrained"
+    """Weights that a student starts from: those of the auxiliary languages, of its teacher, or random ones."""
 
 
 class CompareSettings(Section):
@@ -38,6 +52,7 @@ class CompareSettings(Section):
     include its spread."""
     keep_auxiliaries: Switch = False
     """Whether runs that are initialised from a pretrained one keep its output layers and are tested for forgetting."""
+    pseudo_labels: PseudoLabelArmSettings = PseudoLabelArmSettings()
     controls: ControlSettings = ControlSettings()
     variants: Annotated[dict[Name, dict[Word, Any]], Field(max_length=1000)] = {}
     """Settings to try: every arm is run with each of these changes (dotted keys) and is then named `ARM:VARIANT`."""

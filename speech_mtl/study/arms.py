@@ -5,16 +5,17 @@ run is the one that is evaluated. To add an arm, write such a function under `@A
 `tests/study/test_arms.py` finds it by itself. `controls.py` makes further arms out of these.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from speech_mtl.errors import InputError
 from speech_mtl.registry import Registry
 from speech_mtl.run.finetune import METHODS, beside, finetuned
-from speech_mtl.settings.data import LanguageSettings
+from speech_mtl.settings.data import PseudoLabelFilter
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import protocols
+from speech_mtl.study.target import auxiliaries_of, target_of, target_only
 
 
 @dataclass(frozen=True)
@@ -25,21 +26,31 @@ class Stage:
         name: Of the run's folder. Stages of several arms or budgets with the same name are one run, done once.
         recipe: Its settings.
         start: Name of the stage from whose weights it starts; None for random weights.
+        teacher: Name of the stage that makes its pseudo-labels; None where it has none.
     """
 
     name: str
     recipe: Recipe
     start: str | None = None
+    teacher: str | None = None
+
+    @property
+    def after(self) -> list[str]:
+        """The stages that have to end before it."""
+        return [name for name in (self.start, self.teacher) if name is not None]
 
 
 START = "runs/the-run-it-starts-from"
-"""Placeholder for the run folder of `Stage.start`, which only the plan knows."""
+"""Placeholder for the run folders of `Stage.start` and `Stage.teacher`, which only the plan knows."""
 
 StagesOf = Callable[[Recipe], list[Stage]]
 """Recipe with budget and seed -> stages."""
 
 REHEARSED = 0.2
 """Fraction of the speech that the arm `rehearsal` takes from the auxiliary languages."""
+
+UNTRANSCRIBED_MIN = 60.0
+"""Minutes that all the untranscribed speech there is counts for in the plan of training, before it is opened."""
 
 ARMS: Registry[StagesOf] = Registry("compare.arms: there is no arm {}")
 """Every arm by name."""
@@ -183,6 +194,56 @@ def middle(recipe: Recipe) -> list[Stage]:
     return [replace(stage, name=_named("middle", recipe))]
 
 
+@ARMS.add
+def pseudo_labels(recipe: Recipe) -> list[Stage]:
+    """Another arm, the teacher, transcribes the rest of the target's speech; a student learns from all of it.
+
+    The student starts from the pretrained encoder, not from the teacher, and is the teacher of the next round.
+
+    References: as for `run.pseudo_labels`; for rounds Xu et al. 2020, "Iterative pseudo-labeling for speech
+    recognition", section 2. We differ from the latter: each student starts afresh unless `compare.pseudo_labels.start`
+    is `teacher`, and pseudo-labels are made once a round.
+    """
+    settings = recipe.compare.pseudo_labels
+    if recipe.compare.protocol != "equal_speech" or settings.teacher == pseudo_labels.__name__:
+        raise _unfit_for_pseudo_labels(recipe)
+    stages = ARMS[settings.teacher](recipe)
+    if settings.start == "pretrained" and (first := _pretraining(recipe)).name not in [one.name for one in stages]:
+        stages = [first, *stages]
+    for number in range(1, settings.rounds + 1):
+        name = "pseudo_labels" if number == settings.rounds else f"pseudo_labels_{number}"
+        stages.append(_student(name, recipe, stages))
+    return stages
+
+
+def _unfit_for_pseudo_labels(recipe: Recipe) -> InputError:
+    return InputError(
+        "The arm pseudo_labels cannot be compared so",
+        expected="compare.protocol: equal_speech, and another arm as compare.pseudo_labels.teacher",
+        received=f"protocol: {recipe.compare.protocol}, teacher: {recipe.compare.pseudo_labels.teacher}",
+        action="change these, or take pseudo_labels out of compare.arms",
+    )
+
+
+def _student(name: str, recipe: Recipe, stages: Sequence[Stage]) -> Stage:
+    """The stage that learns from pseudo-labels of the last of those before it."""
+    settings, target, teacher = recipe.compare.pseudo_labels, target_of(recipe), stages[-1]
+    minutes, again = settings.untranscribed_min, settings.start == "teacher"
+    if settings.start == "random":
+        (stage,) = alone(recipe)
+        stage = replace(stage, name=_named(name, recipe))
+    else:
+        first = teacher if again else _pretraining(recipe)
+        stage = _finetuning(name, recipe, first, target_before=again, untranscribed_min=minutes or UNTRANSCRIBED_MIN)
+    own = {
+        "teacher": START,
+        "untranscribed_s": None if minutes is None else minutes * 60,
+        **settings.model_dump(include=set(PseudoLabelFilter.model_fields)),
+    }
+    taught = stage.recipe.overridden({f"languages.{target}.pseudo_labels": own})
+    return replace(stage, recipe=taught, teacher=teacher.name)
+
+
 def _pretraining(recipe: Recipe) -> Stage:
     """The auxiliary languages, one run for all budgets, and for all seeds if `compare.pretrain_seed` is set."""
     seed = recipe.seed if recipe.compare.pretrain_seed is None else recipe.compare.pretrain_seed
@@ -226,6 +287,7 @@ def _finetuning(
     *,
     rehearse: float = 0.0,
     target_before: bool = False,
+    untranscribed_min: float = 0.0,
 ) -> Stage:
     """The target from the weights of a stage, as `speech-mtl finetune` learns it.
 
@@ -236,6 +298,7 @@ def _finetuning(
         added: Settings by dotted key that make the arm.
         rehearse: Fraction of the speech from the auxiliary languages. With none, they are kept beside if asked for.
         target_before: Whether the first stage was trained with the target.
+        untranscribed_min: Minutes of the target's speech besides, which pseudo-labels make known.
     """
     languages = target_only(recipe).languages
     if rehearse or recipe.compare.keep_auxiliaries:
@@ -248,48 +311,8 @@ def _finetuning(
         "init_from": START,
         **protocols.last(recipe, target_before=target_before, fraction=1 - rehearse),
     }
-    minutes = (languages[target_of(recipe)].budget_s or 0.0) / 60
+    minutes = (languages[target_of(recipe)].budget_s or 0.0) / 60 + untranscribed_min
     return Stage(_named(name, recipe), finetuned(recipe, minutes, added or {}, planned), first.name)
-
-
-def target_only(recipe: Recipe) -> Recipe:
-    """The recipe without its auxiliary languages."""
-    target = target_of(recipe)
-    return recipe.with_languages({target: recipe.languages[target]})
-
-
-def target_of(recipe: Recipe) -> str:
-    """The language that a comparison is about.
-
-    Raises:
-        InputError: The recipe has none.
-    """
-    if recipe.target not in recipe.languages:
-        raise InputError(
-            f"The recipe {recipe.name} has no target language",
-            expected="target: one of " + ", ".join(recipe.languages),
-            received=f"target: {recipe.target or 'null'}",
-            action="set target to the language whose errors the comparison is about",
-        )
-    return str(recipe.target)
-
-
-def auxiliaries_of(recipe: Recipe) -> dict[str, LanguageSettings]:
-    """The languages other than the target, with their settings.
-
-    Raises:
-        InputError: There are none.
-    """
-    target = target_of(recipe)
-    auxiliaries = {language: settings for language, settings in recipe.languages.items() if language != target}
-    if not auxiliaries:
-        raise InputError(
-            f"The recipe {recipe.name} has no auxiliary language",
-            expected="languages other than the target",
-            received=target,
-            action="add languages, or compare only the arm alone",
-        )
-    return auxiliaries
 
 
 def _named(arm_name: str, recipe: Recipe) -> str:

@@ -134,7 +134,7 @@ class _Comparison:
             name: Job(
                 run_stage,
                 (stage.recipe, self.plan.run_path(name), name in tested, Path.cwd(), screen, accept),
-                None if stage.start in self.ended else stage.start,
+                tuple(name for name in stage.after if name not in self.ended),
             )
             for name, stage in self.plan.stages.items()
             if name not in self.ended

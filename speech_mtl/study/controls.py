@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from speech_mtl.errors import InputError
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.study.arms import ARMS, Stage, StagesOf, auxiliaries_of, target_of
+from speech_mtl.study.arms import ARMS, Stage, StagesOf
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
+from speech_mtl.study.target import auxiliaries_of, target_of
 
 
 def arms_and_controls(recipe: Recipe, variant: str = "") -> dict[Arm, StagesOf]:
@@ -58,7 +59,12 @@ def _changed(arm: StagesOf, suffix: str, change: Callable[[Recipe], Recipe]) -> 
 
     def changed(recipe: Recipe) -> list[Stage]:
         return [
-            replace(stage, name=f"{stage.name}-{suffix}", start=stage.start and f"{stage.start}-{suffix}")
+            replace(
+                stage,
+                name=f"{stage.name}-{suffix}",
+                start=stage.start and f"{stage.start}-{suffix}",
+                teacher=stage.teacher and f"{stage.teacher}-{suffix}",
+            )
             for stage in arm(change(recipe))
         ]
 

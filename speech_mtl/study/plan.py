@@ -13,9 +13,10 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.speech import Split, Wrap, open_split, silent
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.study import CompareSettings
-from speech_mtl.study.arms import ARMS, Stage, StagesOf, auxiliaries_of, target_of
+from speech_mtl.study.arms import ARMS, Stage, StagesOf
 from speech_mtl.study.controls import arms_and_controls, only
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
+from speech_mtl.study.target import auxiliaries_of, target_of
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ class Plan:
 
     @cached_property
     def tested(self) -> frozenset[str]:
-        """The runs that are evaluated: the last ones, and those that one with old languages starts from."""
+        """The runs that are evaluated: the last ones, those that one with old languages starts from, and teachers,
+        whose confidences are calibrated so."""
         last = {cell.stages[-1] for cell in self.cells}
         starts = {stage.start for stage in self.stages.values() if stage.start and old_languages(stage)}
-        return frozenset(last | starts)
+        teachers = {stage.teacher for stage in self.stages.values() if stage.teacher}
+        return frozenset(last | starts | teachers)
 
     def line(self, stage: Stage) -> list[Stage]:
         """A stage, after those that it starts from."""
@@ -144,15 +147,21 @@ def _refuse_unknown_reference(reference: str, arms: Sequence[Arm]) -> None:
         )
 
 
-SpeechKey = tuple[str, str, Path, float | None]
-"""Language, split, manifest and budget in seconds of speech that a run uses."""
+SpeechKey = tuple[str, str, Path, float | None, float | None]
+"""Language, split, manifest, and seconds of transcribed and of untranscribed speech that a run uses."""
 
 
 def speech_of(stage: Stage) -> list[SpeechKey]:
     """The speech of a run: for training, validation and testing."""
     recipe = stage.recipe
     return [
-        (language, split, recipe.manifest(language, split), recipe.budget_s(language, split))
+        (
+            language,
+            split,
+            recipe.manifest(language, split),
+            recipe.budget_s(language, split),
+            recipe.untranscribed_s(language, split),
+        )
         for language in recipe.languages
         for split in SPLITS
     ]
@@ -178,7 +187,7 @@ def _plan(planned: Iterable[tuple[Recipe, Arm, StagesOf, float]], folder: Path, 
     for recipe, arm, stages_of, budget_s in planned:
         target, found = target_of(recipe), dict[str | None, str | None]({None: None})
         for stage in stages_of(recipe):
-            wanted = _started(replace(stage, start=found[stage.start]), plan)
+            wanted = _started(replace(stage, start=found[stage.start], teacher=found[stage.teacher]), plan)
             same = (name for name, there in plan.stages.items() if _alike(there, wanted))
             name = next(same, None) or _free_name(wanted, plan.stages, target if name_target else "")
             plan.stages.setdefault(name, replace(wanted, name=name))
@@ -195,7 +204,7 @@ def _free_name(stage: Stage, taken: Iterable[str], target: str) -> str:
     Some file systems take capitals and small letters, and composed and decomposed ones, for the same.
     """
     folded = {normalize("NFC", name).casefold() for name in taken}
-    digest = sha256(f"{stage.start} {stage.recipe.of_one_run()!r}".encode()).hexdigest()[:12]
+    digest = sha256(f"{stage.start} {stage.teacher} {stage.recipe.of_one_run()!r}".encode()).hexdigest()[:12]
     named = f"{target}-{stage.name}" if target else stage.name
     names = [named] if stage.recipe.target is not None else [stage.name, named]
     return next((name for name in names if normalize("NFC", name).casefold() not in folded), f"{named}-{digest}")
@@ -209,9 +218,12 @@ def _alike(one: Stage, other: Stage) -> bool:
 
 
 def _started(stage: Stage, plan: Plan) -> Stage:
-    if stage.start is None:
-        return stage
-    return replace(stage, recipe=stage.recipe.overridden({"init_from": str(plan.run_path(stage.start))}))
+    paths = {}
+    if stage.start is not None:
+        paths["init_from"] = str(plan.run_path(stage.start))
+    if stage.teacher is not None:
+        paths[f"languages.{stage.recipe.target}.pseudo_labels.teacher"] = str(plan.run_path(stage.teacher))
+    return replace(stage, recipe=stage.recipe.overridden(paths)) if paths else stage
 
 
 def _with_budget(recipe: Recipe, budget_min: float, seed: int, everywhere: bool) -> Recipe:

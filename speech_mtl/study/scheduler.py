@@ -15,17 +15,17 @@ TICK_S = 2.0
 
 @dataclass(frozen=True)
 class Job:
-    """A call that may start once another has ended.
+    """A call that may start once others have ended.
 
     Attributes:
         function: What to call; a function of a module, so that another process can find it.
         arguments: Its arguments.
-        after: Name of the job that has to end well before; None for none.
+        after: Names of the jobs that have to end well before.
     """
 
     function: Callable
     arguments: tuple
-    after: str | None = None
+    after: tuple[str, ...] = ()
 
 
 Name = TypeVar("Name")
@@ -70,19 +70,23 @@ def run_jobs(
 
     A job whose predecessor failed is not run; it ends with an `InputError` that names that job.
     """
-    waiting, ended = dict(jobs), dict[str | None, BaseException | None]({None: None})
+    waiting, ended = dict(jobs), dict[str, BaseException | None]()
 
     def end(name: str, error: BaseException | None) -> None:
         ended[name] = _named(name, error)
         on_end(name, ended[name])
 
+    def ready() -> str | None:
+        return next((name for name, job in waiting.items() if ended.keys() >= set(job.after)), None)
+
     def next_job() -> tuple[str, Job] | None:
-        while (name := next((name for name, job in waiting.items() if job.after in ended), None)) is not None:
+        while (name := ready()) is not None:
             job = waiting.pop(name)
-            if ended[job.after] is None:
+            failed = next((before for before in job.after if ended[before] is not None), None)
+            if failed is None:
                 on_start(name)
                 return name, job
-            end(name, _predecessor_failed(name, str(job.after)))
+            end(name, _predecessor_failed(name, failed))
         return None
 
     keep_busy(engine, next_job, end, on_tick)

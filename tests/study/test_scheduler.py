@@ -76,10 +76,10 @@ def test_every_engine_is_tried_here():
 
 def test_all_tasks_run_once_and_after_those_they_wait_for(engine: Engine, tmp_path: Path):
     jobs = {
-        "late": Job(note, (tmp_path, "late"), after="early"),
+        "late": Job(note, (tmp_path, "late"), after=("early",)),
         "other": Job(note, (tmp_path, "other")),
         "early": Job(note, (tmp_path, "early")),
-        "last": Job(note, (tmp_path, "last"), after="late"),
+        "last": Job(note, (tmp_path, "last"), after=("late",)),
     }
     recorded = Recorded(engine, jobs)
     assert sorted(recorded.started) == sorted(jobs)
@@ -94,8 +94,8 @@ def test_a_failure_stops_only_what_starts_from_it(engine: Engine, tmp_path: Path
         {
             "bad": Job(refuse, ("no speech",)),
             "ours": Job(fail, ()),
-            "after": Job(note, (tmp_path, "after"), after="bad"),
-            "after that": Job(note, (tmp_path, "after that"), after="after"),
+            "after": Job(note, (tmp_path, "after"), after=("bad",)),
+            "after that": Job(note, (tmp_path, "after that"), after=("after",)),
             "good": Job(note, (tmp_path, "good")),
         },
     )
