@@ -196,7 +196,7 @@ def _placed(file: soundfile.SoundFile, num_frames: int | None, place: Place) -> 
     first, end = round(place.start_s * file.samplerate), round(place.end_s * file.samplerate)
     if not first < end or (num_frames is not None and end > num_frames + BEYOND_S * file.samplerate):
         held = "" if num_frames is None else f", of {num_frames / file.samplerate:.3f} s"
-        raise AudioError("outside", f"{place.path} is not within its recording{held}")
+        raise AudioError("outside its recording", f"{place.path} is not within its recording{held}")
     if num_frames is not None and soundfile.SoundFile.seekable(file):
         file.seek(min(first, num_frames))
     else:

@@ -141,7 +141,7 @@ def test_a_stretch_beyond_the_end(tmp_path: Path):
     for start_s, end_s in ((0.5, 1.06), (2.0, 3.0), (0.5, 0.5), (0.6, 0.5)):
         with pytest.raises(AudioError, match="not within its recording") as caught:
             duration_s(Place(file, start_s=start_s, end_s=end_s).path)
-        assert caught.value.reason == "outside"
+        assert caught.value.reason == "outside its recording"
 
 
 def test_a_shard_cut_short_is_truncated_and_what_is_whole_is_read(tmp_path: Path, in_tar: Callable):
