@@ -7,24 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NamedTuple, NoReturn
 
-import soundfile
 import typer
 
 from data_scripts.audiofolder import folder_split
-from data_scripts.command_line import Part, Record, existing_folder
+from data_scripts.command_line import Part, Record, cut, existing_folder
 from data_scripts.tables import Unusable
-from speech_mtl.data.audio import FOREIGN, AudioError, duration_s
+from speech_mtl.data.audio import FOREIGN
 from speech_mtl.errors import InputError, require
-from speech_mtl.files import replacing
 
 USUAL = "text"
 """The tier that is the transcript if none is named, as `speech-mtl transcribe` calls it."""
 
 AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".wave")
 """Endings of recordings that are looked for beside an annotation file, in this order."""
-
-BEYOND_S = 0.05
-"""How far an annotation may end beyond its recording: programs round the length."""
 
 TierOption = Annotated[
     list[str] | None,
@@ -70,7 +65,7 @@ class _File(NamedTuple):
 def annotation_records(
     part: Part, wanted: Sequence[str] | None, layout: str, suffix: str, read: Callable[[Path], Annotations]
 ) -> Iterator[Record | Unusable] | None:
-    """The annotations of a split's tiers as records, each with its own piece of audio in DATA_DIR.
+    """The annotations of a split's tiers as records, each a stretch of its recording.
 
     Folders whose names are of a split are that split; where no folder is, all is training speech. Empty
     annotations are left out and counted.
@@ -163,7 +158,7 @@ def _records(part: Part, top: Path, files: Sequence[_File], unknown: Sequence[Pa
             yield Unusable(str(file.path), "no tier", "none of its tiers is the one that is named")
         spoken = [(tier, one) for tier in file.tiers for one in tier.annotations if one.text.strip()]
         num_empty += sum(len(tier.annotations) for tier in file.tiers) - len(spoken)
-        yield from _cut(part, file, spoken, _recording(top, file))
+        yield from _cut(file, spoken, _recording(top, file))
     if num_empty:
         part.screen.say(f"{part.corpus}: {part.language} {part.split}: {num_empty:,} empty annotations are left out")
 
@@ -179,37 +174,12 @@ def _recording(top: Path, file: _File) -> Path:
     return next((path for path in inside if path.suffix.lower() not in FOREIGN), (inside or paths[-len(AUDIO) :])[0])
 
 
-def _cut(
-    part: Part, file: _File, spoken: Sequence[tuple[Tier, Annotation]], recording: Path
-) -> Iterator[Record | Unusable]:
-    """A record for each annotation of a file, whose audio is written meanwhile."""
-    try:
-        length_s = duration_s(recording)
-    except AudioError as error:
-        yield from (Unusable(str(file.path), f"audio {error.reason}", str(error)) for _ in spoken)
-        return
-    folder = part.data_dir / part.language / "audio" / part.split / file.name
-    with soundfile.SoundFile(os.fsencode(recording)) as audio:
-        for number, (tier, one) in enumerate(spoken):
-            source = f"{file.path}, tier {tier.name}, {one.start_s}-{one.end_s} s"
-            if one.start_s is None or one.end_s is None:
-                yield Unusable(source, "without times", f"the annotation {one.text!r} has no times")
-            elif not 0 <= one.start_s < one.end_s <= length_s + BEYOND_S:
-                message = f"the annotation is not within its recording, {recording}, of {length_s:.3f} s"
-                yield Unusable(source, "outside the audio", message)
-            else:
-                path = folder / f"{number:05d}.flac"
-                try:
-                    _write(audio, one.start_s, one.end_s, path)
-                except soundfile.LibsndfileError as error:
-                    yield Unusable(source, "audio unreadable", f"{recording} cannot be read ({error.error_string})")
-                else:
-                    yield Record(f"{file.name.as_posix()}-{number:05d}", path, one.text.strip(), tier.speaker, source)
-
-
-def _write(audio: soundfile.SoundFile, start_s: float, end_s: float, path: Path) -> None:
-    first, end = (round(time_s * audio.samplerate) for time_s in (start_s, end_s))
-    audio.seek(min(first, audio.frames))
-    with replacing(path) as temporary:
-        samples = audio.read(end - first, dtype="float32")
-        soundfile.write(temporary, samples, audio.samplerate, format="FLAC", subtype="PCM_16")
+def _cut(file: _File, spoken: Sequence[tuple[Tier, Annotation]], recording: Path) -> Iterator[Record | Unusable]:
+    """A record for each annotation of a file."""
+    for number, (tier, one) in enumerate(spoken):
+        source = f"{file.path}, tier {tier.name}, {one.start_s}-{one.end_s} s"
+        if one.start_s is None or one.end_s is None:
+            yield Unusable(source, "without times", f"the annotation {one.text!r} has no times")
+        else:
+            record = Record(f"{file.name.as_posix()}-{number:05d}", recording, one.text.strip(), tier.speaker, source)
+            yield cut(record, one.start_s, one.end_s)

@@ -20,11 +20,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from data_scripts.recognise import naming_the_script
 from data_scripts.tables import Unusable
 from speech_mtl.cli.console import run
 from speech_mtl.data.audio import AudioError, duration_s
 from speech_mtl.data.languages import canonical
-from speech_mtl.data.manifest import manifest_line, manifest_path, most_skipped, read_manifest, write_manifest
+from speech_mtl.data.manifest import (
+    LONGEST_S,
+    manifest_line,
+    manifest_path,
+    most_skipped,
+    read_manifest,
+    write_manifest,
+)
+from speech_mtl.data.place import place_of
 from speech_mtl.data.rules import language_rule
 from speech_mtl.data.text import damaged_letters
 from speech_mtl.datatypes import SPLITS, Utterance
@@ -54,7 +63,8 @@ class Record:
 
     Attributes:
         id: Unique within its split.
-        audio: The audio file, in any format that libsndfile opens.
+        audio: The audio file, in any format that libsndfile opens, or its place in a file; see `data.place`. It has to
+            lie in the corpus or in DATA_DIR, links resolved.
         text: The transcript, unchanged; empty if the corpus has none.
         speaker: The speaker; None if the corpus does not name one.
         source: Its place in the corpus, as `file:line`, for messages.
@@ -79,6 +89,7 @@ class Part:
         split: `train`, `dev` or `test`.
         data_dir: Where manifests go; a script that must unpack audio puts it into `DATA_DIR/LANGUAGE/audio/SPLIT/`.
         screen: For messages.
+        audio_in: Folders besides the corpus to which links in it may lead.
     """
 
     corpus: str
@@ -86,6 +97,18 @@ class Part:
     split: str
     data_dir: Path
     screen: Screen = field(default_factory=Screen)
+    audio_in: Sequence[Path] = ()
+
+    def holds(self, audio: Path) -> bool:
+        """Whether an audio file lies where it may: of what has no folder, such as a data set on a hub, anywhere."""
+        corpus = Path(self.corpus).expanduser()
+        if not corpus.is_dir():
+            return True
+        try:
+            file = place_of(audio).file.resolve()
+        except (OSError, ValueError, RuntimeError):  # no name that a file can have, or links that go round
+            return True
+        return any(file.is_relative_to(top.resolve()) for top in (corpus, self.data_dir, *self.audio_in))
 
 
 def _no_languages(_corpus: str, **_options: Any) -> list[str]:
@@ -112,6 +135,11 @@ class Corpus:
     example: str
     records: Callable[..., Iterable[Record | Unusable] | None]
     languages: Callable[..., list[str]] = _no_languages
+
+    @property
+    def script(self) -> str:
+        """The name of its script, as its example calls it."""
+        return self.example.partition("data_scripts.")[2].partition(" ")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +177,15 @@ def existing_folder(corpus: str, layout: str) -> Path:
         received="a file" if folder.exists() else "nothing at that path",
         action="check the path, or download and unpack the corpus first",
     )
+
+
+def cut(record: Record, start_s: float, end_s: float, channel: int | None = None) -> Record | Unusable:
+    """A record of a stretch of its recording, from and to these seconds, which is cut out when it is read."""
+    if not 0 <= start_s < end_s <= LONGEST_S:
+        message = f"no stretch of a recording lasts from {start_s:g} s to {end_s:g} s"
+        return Unusable(record.source, "audio outside its recording", message)
+    place = replace(place_of(record.audio), start_s=start_s, end_s=end_s, channel=channel)
+    return replace(record, audio=place.path)
 
 
 def with_ids(records: Sequence[Record | Unusable]) -> list[Record | Unusable]:
@@ -224,6 +261,7 @@ def make_manifests(
     *,
     overwrite: bool = False,
     allow_skipped: float = ALLOW_SKIPPED,
+    audio_in: Sequence[Path] = (),
     screen: Screen | None = None,
     **options: Any,
 ) -> list[SplitSummary]:
@@ -236,30 +274,36 @@ def make_manifests(
         languages: BCP 47 tags; None if the corpus itself tells.
         overwrite: Make manifests again that are there already.
         allow_skipped: The largest fraction of a split's utterances that may be unusable.
+        audio_in: Folders besides the corpus to which links in it may lead.
         screen: Shows messages and progress; None for a new one.
         **options: The corpus's own options.
 
     Raises:
         InputError: The corpus is not there or is not what it should be, or too much of it is unusable.
     """
-    screen = screen or Screen()
+    part = Part(str(path), "", "", data_dir, screen or Screen(), audio_in)
     summaries: list[SplitSummary] = []
-    for language in languages or _only_language(corpus, str(path), options):
-        language_rule(language)  # refuses what is no tag
-        found = []
-        for split in SPLITS:
-            part = Part(str(path), language, split, data_dir, screen)
-            found.append(_make_manifest(corpus, part, overwrite, allow_skipped, options))
-        if not any(found):
-            told = corpus.languages(str(path), **options)
-            raise InputError(
-                f"{path}: no utterances in {language!r}",
-                expected=f"utterances in {language}" if told else corpus.layout,
-                received="utterances in " + ", ".join(told) if told else "none of the splits " + ", ".join(SPLITS),
-                action="check the path and --language",
-            )
-        summaries += [summary for summary in found if summary is not None]
+    with naming_the_script(corpus.script, str(path)):
+        for language in languages or _only_language(corpus, str(path), options):
+            language_rule(language)  # refuses what is no tag
+            summaries += _of_language(corpus, replace(part, language=language), overwrite, allow_skipped, options)
     return summaries
+
+
+def _of_language(
+    corpus: Corpus, part: Part, overwrite: bool, allow_skipped: float, options: dict[str, Any]
+) -> list[SplitSummary]:
+    parts = [replace(part, split=split) for split in SPLITS]
+    found = [_make_manifest(corpus, one, overwrite, allow_skipped, options) for one in parts]
+    if not any(found):
+        told = corpus.languages(part.corpus, **options)
+        raise InputError(
+            f"{part.corpus}: no utterances in {part.language!r}",
+            expected=f"utterances in {part.language}" if told else corpus.layout,
+            received="utterances in " + ", ".join(told) if told else "none of the splits " + ", ".join(SPLITS),
+            action="check the path and --language",
+        )
+    return [summary for summary in found if summary is not None]
 
 
 def corpus_app(corpus: Corpus) -> typer.Typer:
@@ -279,11 +323,14 @@ def corpus_app(corpus: Corpus) -> typer.Typer:
             float,
             typer.Option(min=0.0, max=1.0, help="The fraction of a split that may be unusable; 0 for none at all."),
         ] = ALLOW_SKIPPED,
+        audio_in: Annotated[
+            list[Path] | None,
+            typer.Option(help="A folder outside the corpus to which links in it may lead; can be repeated."),
+        ] = None,
         **options: Any,
     ) -> None:
-        summaries = make_manifests(
-            corpus, corpus_path, data_dir, language, overwrite=overwrite, allow_skipped=allow_skipped, **options
-        )
+        shared = {"overwrite": overwrite, "allow_skipped": allow_skipped, "audio_in": audio_in or ()}
+        summaries = make_manifests(corpus, corpus_path, data_dir, language, **shared, **options)
         print_summaries(summaries)
 
     command.__doc__ = f"{corpus.title}: from the corpus on disk to manifests.\n\n\b\nExample:\n  {corpus.example}"
@@ -407,7 +454,7 @@ def _usable(records: Iterable[Record | Unusable], part: Part) -> tuple[list[Utte
     seen: dict[str, str] = {}
     with ThreadPoolExecutor() as pool:
         shown = part.screen.progress(records, f"{part.language} {part.split}")
-        for result in _in_chunks(pool, shown, part.language):
+        for result in _in_chunks(pool, shown, part):
             if isinstance(result, Utterance) and result.id not in seen:
                 seen[result.id] = result.source
                 utterances.append(result)
@@ -423,21 +470,24 @@ def _again(utterance: Utterance, first: str) -> Unusable:
 
 
 def _in_chunks(
-    pool: ThreadPoolExecutor, records: Iterable[Record | Unusable], language: str
+    pool: ThreadPoolExecutor, records: Iterable[Record | Unusable], part: Part
 ) -> Iterator[Utterance | Unusable]:
     """Reads durations in threads, a chunk at a time: `pool.map` alone would hold all of a large corpus."""
     remaining = iter(records)
     while chunk := list(itertools.islice(remaining, CHUNK)):
-        yield from pool.map(functools.partial(_utterance, language=language), chunk)
+        yield from pool.map(functools.partial(_utterance, part=part), chunk)
 
 
-def _utterance(record: Record | Unusable, language: str) -> Utterance | Unusable:
+def _utterance(record: Record | Unusable, part: Part) -> Utterance | Unusable:
     if isinstance(record, Unusable):
         return record
     unusable = functools.partial(Unusable, record.source)
     transcribed = bool(record.text.strip())
     if not transcribed and all(label is None for label in record.labels.values()):
         return unusable("without text", "there is no text")
+    if not part.holds(record.audio):
+        message = f"the path {record.audio} leads out of {part.corpus}; --audio-in FOLDER allows another folder"
+        return unusable("audio outside the corpus", message)
     try:
         seconds = duration_s(record.audio)
     except AudioError as error:
@@ -449,7 +499,7 @@ def _utterance(record: Record | Unusable, language: str) -> Utterance | Unusable
     utterance = Utterance(
         id=record.id,
         audio=record.audio,
-        language=language,
+        language=part.language,
         text=record.text if transcribed else None,
         duration_s=seconds,
         speaker=record.speaker,

@@ -1,21 +1,28 @@
 """Kaldi data folders: `{train,dev,test}/{wav.scp,text,utt2spk}`, and speaker labels from `spk2age` and `spk2gender`.
 
-Lines are brought together by their ids, whatever their order. `spk2utt` is not read: `utt2spk` has the same content.
+Where there is a file `segments`, utterances are stretches of the recordings in `wav.scp`. Lines are brought together by
+their ids, whatever their order. `spk2utt` is not read: `utt2spk` has the same content.
 """
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_scripts.command_line import SHOWN, Corpus, Part, Record, corpus_app, existing_folder
+from data_scripts.command_line import SHOWN, Corpus, Part, Record, corpus_app, cut, existing_folder
 from data_scripts.tables import Row, Unusable, read_keyed_table
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError, printable
 
 TABLES = {"wav.scp": "audio", "text": "text", "utt2spk": "speaker"}
 """The files of a split, and the field of an utterance in each."""
+
+SEGMENTS = "segments"
+"""The optional file with utterances that are stretches of recordings."""
+
+FIELDS = {**TABLES, SEGMENTS: "segment"}
 
 LABELS = {"age": "spk2age", "gender": "spk2gender"}
 """Labels of utterances, and the optional files that give them for speakers."""
@@ -33,16 +40,19 @@ def records(part: Part) -> list[Record | Unusable] | None:
     """The utterances of which a split's files speak.
 
     Raises:
-        InputError: The folder is none of Kaldi's, a file is missing, utterances are parts of recordings, or audio comes
-            out of a command or an archive: no command is run.
+        InputError: The folder is none of Kaldi's, a file is missing, or audio comes out of a command or an archive: no
+            command is run.
     """
     corpus = existing_folder(part.corpus, LAYOUT)
     folder = _data_folder(corpus) / part.split
     if not os.path.lexists(folder):
         return None
-    _refuse_segments(folder / "segments")
     found: list[Record | Unusable] = []
     tables = {name: _entries(folder / name, found) for name in TABLES}
+    recordings: Entries = {}
+    if os.path.lexists(folder / SEGMENTS):
+        recordings = tables.pop("wav.scp")
+        tables = {SEGMENTS: _entries(folder / SEGMENTS, found), **tables}
     speakers = {id: row.cells["value"] for id, row in tables["utt2spk"].items()}
     unknown = _are_unknown(speakers, folder / "utt2spk", part)
     labels = {
@@ -55,7 +65,14 @@ def records(part: Part) -> list[Record | Unusable] | None:
         rows = {name: table[id] for name, table in tables.items() if id in table}
         speaker = speakers.get(id)
         own = {label: values.get(speaker) for label, values in labels.items()}
-        found.append(_unusable(id, rows) or _record(id, rows, corpus, None if unknown else speaker, own))
+        if problem := _unusable(id, rows, tables):
+            found.append(problem)
+            continue
+        record = Record(id, corpus, rows["text"].cells["value"], None if unknown else speaker, "", own)
+        if SEGMENTS in rows:
+            found.append(_segment(record, rows[SEGMENTS], recordings, corpus))
+        else:
+            found.append(replace(record, audio=_audio(rows["wav.scp"], corpus), source=rows["wav.scp"].source))
     return found
 
 
@@ -76,17 +93,6 @@ def _data_folder(corpus: Path) -> Path:
         if places
         else "give the folder to which paths in wav.scp are relative, and call the splits' folders train, dev and test",
     )
-
-
-def _refuse_segments(path: Path) -> None:
-    if os.path.lexists(path):
-        raise InputError(
-            f"{path}: utterances that are parts of recordings",
-            expected="an audio file for each utterance, for a manifest names whole files",
-            received="a file segments",
-            action="cut the recordings, as `sox RECORDING.wav UTTERANCE.wav trim START =END` does, give the new files "
-            "in wav.scp the ids of the utterances, and remove segments",
-        )
 
 
 def _entries(path: Path, unusable: list[Record | Unusable]) -> Entries:
@@ -129,13 +135,13 @@ def _of_speakers(
     return entries
 
 
-def _unusable(id: str, rows: Mapping[str, Row]) -> Unusable | None:
-    """What keeps an utterance from being used, going by its lines in `TABLES`."""
-    for name, what in TABLES.items():
+def _unusable(id: str, rows: Mapping[str, Row], tables: Iterable[str]) -> Unusable | None:
+    """What keeps an utterance from being used, going by its lines in the tables."""
+    for name in tables:
         if name not in rows:
             there = next(iter(rows.values()))
             return Unusable(there.source, f"not in {name}", f"the id {id!r} is not in {name}")
-        if problem := _problem(id, rows[name], what, one_word=name == "utt2spk"):
+        if problem := _problem(id, rows[name], FIELDS[name], one_word=name == "utt2spk"):
             return problem
     return None
 
@@ -153,16 +159,24 @@ def _problem(id: str, row: Row, what: str, *, one_word: bool) -> Unusable | None
     return None
 
 
-def _record(
-    id: str, rows: Mapping[str, Row], corpus: Path, speaker: str | None, labels: Mapping[str, Any]
-) -> Record | Unusable:
-    row = rows["wav.scp"]
+def _segment(record: Record, row: Row, recordings: Entries, corpus: Path) -> Record | Unusable:
+    """The utterance of a line of `segments`: its recording, where it begins and ends, and perhaps its channel."""
+    recording, *rest = row.cells["value"].split()
+    try:
+        start_s, end_s, channel = float(rest[0]), float(rest[1]), int(rest[2]) if len(rest) > 2 else None
+    except (ValueError, IndexError):
+        return Unusable(row.source, "not a segment", f"not `recording start end`: {row.cells['value']!r}")
+    if recording not in recordings or not recordings[recording].cells["value"].strip():
+        return Unusable(row.source, "not in wav.scp", f"the recording {recording!r} has no audio in wav.scp")
+    return cut(replace(record, audio=_audio(recordings[recording], corpus), source=row.source), start_s, end_s, channel)
+
+
+def _audio(row: Row, corpus: Path) -> Path:
+    """The audio file that a line of `wav.scp` names."""
     name = row.cells["value"]
     _refuse_no_path(row.source, name)
     top = Path(os.path.normpath(corpus.absolute()))
-    audio = Path(os.path.normpath(top / name))  # by its letters: what is linked may lie elsewhere
-    if not audio.is_relative_to(top):
-        return Unusable(row.source, "audio outside the corpus", f"the path {name!r} leads out of {corpus}")
+    audio = Path(os.path.normpath(top / name))
     if not os.path.lexists(audio) and os.path.lexists(top.parent / name):
         raise InputError(
             f"{row.source}: a path that begins above the corpus",
@@ -170,7 +184,7 @@ def _record(
             received=name,
             action=f"give the folder above, {top.parent}",
         )
-    return Record(id, audio, rows["text"].cells["value"], speaker, row.source, labels)
+    return audio
 
 
 def _refuse_no_path(where: str, name: str) -> None:

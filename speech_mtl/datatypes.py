@@ -48,7 +48,7 @@ class Utterance:
 
     Attributes:
         id: Unique within its manifest.
-        audio: The audio file.
+        audio: The audio file, or the place of audio in a file; see `data.place`.
         language: BCP 47 tag, such as `cs` or `zh-CN`.
         text: The transcript as the corpus has it (not normalised); None if unknown.
         duration_s: Length in seconds.

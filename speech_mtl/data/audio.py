@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
 from speech_mtl.data.containers import Source, announced_size, is_text, mp3_tells_its_length
-from speech_mtl.errors import printable
+from speech_mtl.data.place import AudioError, Place, place_of
 
 SILENCE = 1e-4
 """A waveform whose loudest sample is below this (-80 dB) is silent."""
@@ -37,23 +38,14 @@ BLOCK = 1 << 18
 UNKNOWN_LENGTH = 2**63 - 1
 """Length that libsndfile reports for a FLAC file that was written into a pipe."""
 
+BEYOND_S = 0.05
+"""Seconds by which a stretch may end beyond its recording: programs round the length."""
+
 FOREIGN = {".3gp", ".aac", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma", ".wv"}
 """Names of formats that libsndfile does not open."""
 
 FOREIGN_MAGIC = (b"\x1a\x45\xdf\xa3", b"#!AMR", b"\x30\x26\xb2\x75", b"\xff\xf1", b"\xff\xf9", b"wvpk", b"MAC ")
 """How they begin, whatever they are named: Matroska, AMR, WMA, AAC (two), WavPack, Monkey's Audio."""
-
-
-class AudioError(Exception):
-    """One utterance whose audio cannot be used.
-
-    Attributes:
-        reason: A word or two by which such utterances are counted: `missing`, `unreadable`, `silent`, ...
-    """
-
-    def __init__(self, reason: str, message: str):
-        self.reason = reason
-        super().__init__(printable(message))
 
 
 def read_audio(
@@ -97,10 +89,11 @@ def stream_audio(path: Path, sample_rate_hz: int, max_duration_s: float = math.i
 
 def _mono(path: Path, file: soundfile.SoundFile, num_frames: int | None) -> Iterator[np.ndarray]:
     held, loudest = 0, LOUDEST_FLOAT if file.subtype in ("FLOAT", "DOUBLE") else LOUDEST
+    channel = 0 if file.channels == 1 else place_of(path).channel
     for block in _blocks(file, num_frames):
         refuse_scale(block, path, loudest)
         held += len(block)
-        yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]
+        yield block.mean(axis=1) if channel is None else block[:, channel]
     if num_frames is not None and held < num_frames:
         rate = file.samplerate
         raise AudioError("truncated", f"{path} announces {num_frames / rate:.2f} s but holds {held / rate:.2f} s")
@@ -121,24 +114,29 @@ def duration_s(path: Path) -> float:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
-    """Opens an audio file. Yields it with its samples per channel, or None if these can only be counted.
+    """Opens an audio file, at the place that is meant, a path or what `data.place` says of parts of files.
+
+    Yields it with its samples per channel from there, or None if these can only be counted.
 
     Raises:
-        AudioError: The file is missing, empty, no audio, or truncated by its header; or it cannot be decoded.
+        AudioError: The file is missing, empty, no audio, or truncated by its header; or it cannot be decoded; or it
+            ends before the place, or lacks the channel.
     """
+    place = place_of(path)
     try:
-        _refuse_no_file(path)
-        with path.open("rb") as raw:
+        _refuse_no_file(place.file)
+        content = place.content()
+        with place.file.open("rb") if content is None else io.BytesIO(content) as raw:
             source = Source(raw)
             _refuse_truncated(path, source)
-            with _Stream(os.fsencode(path)) as file:
+            with _Stream(os.fsencode(place.file) if content is None else io.BytesIO(content)) as file:
                 _refuse_strange(file, source)
                 if file.format != "MP3" or mp3_tells_its_length(source):
-                    yield file, file.frames if file.frames < UNKNOWN_LENGTH else None
+                    yield file, _placed(file, file.frames if file.frames < UNKNOWN_LENGTH else None, place)
                     return
-            with _SeemsLonger(path) as longer, _Stream(longer) as file:
+            with _SeemsLonger(raw) as longer, _Stream(longer) as file:
                 longer.ends = True
-                yield file, None
+                yield file, _placed(file, None, place)
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError("missing", f"there is no audio file {path}") from None
     except soundfile.LibsndfileError as error:
@@ -158,7 +156,7 @@ class _Stream(soundfile.SoundFile):
         return False
 
 
-class _SeemsLonger(io.FileIO):
+class _SeemsLonger(io.RawIOBase):
     """A file that appears to continue with zeros until `ends` is set.
 
     Of an mp3 without its length, libsndfile reads only as much as it estimates from the file's size and the
@@ -167,18 +165,44 @@ class _SeemsLonger(io.FileIO):
 
     ends = False
 
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self._place = 0
+
+    def tell(self) -> int:
+        return self._place
+
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_END:
-            return super().seek(40 * super().seek(0, os.SEEK_END) + offset)  # bit rates are from 8 to 320 kbit/s
-        return super().seek(offset, whence)
+        end = 40 * self._file.seek(0, os.SEEK_END) if whence == os.SEEK_END else 0  # bit rates are from 8 to 320 kbit/s
+        self._place = offset + (self._place if whence == os.SEEK_CUR else end)
+        return self._place
 
     def readinto(self, buffer) -> int:
-        num_read = super().readinto(buffer) or 0
-        if self.ends or num_read == len(buffer):
-            return num_read
-        buffer[num_read:] = bytes(len(buffer) - num_read)
-        super().seek(len(buffer) - num_read, os.SEEK_CUR)
-        return len(buffer)
+        self._file.seek(self._place)
+        content = self._file.read(len(buffer))
+        if not self.ends:
+            content = content.ljust(len(buffer), b"\0")
+        buffer[: len(content)] = content
+        self._place += len(content)
+        return len(content)
+
+
+def _placed(file: soundfile.SoundFile, num_frames: int | None, place: Place) -> int | None:
+    """Goes to where the stretch begins that is meant; its number of samples per channel."""
+    if place.channel is not None and place.channel >= file.channels:
+        raise AudioError("without channel", f"{place.path}: the file has {file.channels} channels, counted from 0")
+    if place.start_s is None or place.end_s is None:
+        return num_frames
+    first, end = round(place.start_s * file.samplerate), round(place.end_s * file.samplerate)
+    if not first < end or (num_frames is not None and end > num_frames + BEYOND_S * file.samplerate):
+        held = "" if num_frames is None else f", of {num_frames / file.samplerate:.3f} s"
+        raise AudioError("outside its recording", f"{place.path} is not within its recording{held}")
+    if num_frames is not None and soundfile.SoundFile.seekable(file):
+        file.seek(min(first, num_frames))
+    else:
+        for _ in _blocks(file, first):
+            pass
+    return end - first if num_frames is None else max(0, min(end, num_frames) - first)
 
 
 def _blocks(file: soundfile.SoundFile, num_frames: int | None) -> Iterator[np.ndarray]:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from speech_mtl.data.place import resolved
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import Bits64, NotNegative, parse_json, read_json, read_json_lines, replacing, write_text
@@ -98,7 +99,7 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
     count = 0
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for utterance in utterances:
-            audio = utterance.audio.resolve()
+            audio = resolved(utterance.audio)
             if audio.is_relative_to(data_dir):
                 audio = Path(os.path.relpath(audio, path.parent.resolve()))
             file.write(manifest_line(utterance, audio) + "\n")

@@ -23,6 +23,7 @@ from typing_extensions import TypedDict
 
 from speech_mtl.data.audio import AudioError, read_audio
 from speech_mtl.data.manifest import Manifest, most_skipped
+from speech_mtl.data.place import place_of
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
 from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text
@@ -168,12 +169,12 @@ def open_store(
 
 
 def file_state(path: Path) -> tuple[int, int, int] | None:
-    """Size and times of a file, by which it shows that its content may be another; None if it is not there.
+    """Size and times of the file in which audio lies, by which its content may be another; None if it is not there.
 
     The time of modification can be set back, that of the last change of status cannot.
     """
     try:
-        status = path.stat()
+        status = place_of(path).file.stat()
     except (OSError, ValueError):  # ValueError: no name that a file can have
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -11,6 +11,7 @@ from tiny_corpora import SAMPLE_RATE_HZ, write_recording
 
 from data_scripts import elan, praat
 from data_scripts.command_line import make_manifests
+from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
@@ -73,8 +74,7 @@ def test_annotations_cut_the_recording_at_their_times(tmp_path: Path, write_grid
     write_grid({"text": [(*recording[0], "ano"), (*recording[1], "ne")]})
     whole, _ = soundfile.read(tmp_path / "corpus" / "a.wav")
     for utterance, (start_s, end_s) in zip(made(praat, tmp_path), recording, strict=True):
-        samples, rate = soundfile.read(utterance.audio)
-        assert rate == SAMPLE_RATE_HZ
+        samples, rate = read_audio(utterance.audio, SAMPLE_RATE_HZ), SAMPLE_RATE_HZ
         expected = whole[round(start_s * rate) : round(end_s * rate)]
         np.testing.assert_allclose(samples, expected, atol=1e-4)
         assert np.abs(samples[:200]).max() > 0.1  # it begins with the tone
@@ -172,7 +172,7 @@ def test_what_cannot_be_cut_is_skipped_and_counted(tmp_path: Path, write_eaf: Ca
         elan.CORPUS, tmp_path / "corpus", tmp_path / "data", ["cs"], allow_skipped=1.0, screen=Screen(quiet=True)
     )
     assert summary.num_utterances == 2
-    assert summary.skipped == {"outside the audio": 2, "without times": 1, "no tier": 1, "audio missing": 1}
+    assert summary.skipped == {"audio outside its recording": 2, "without times": 1, "no tier": 1, "audio missing": 1}
 
 
 def test_folders_tell_the_split_of_all_files_or_of_none(tmp_path: Path, write_grid: Callable):

@@ -290,7 +290,10 @@ def test_a_split_that_is_a_link_and_a_link_that_leads_back(tmp_path: Path):
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "train").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "corpus")
-    assert [utterance.id for utterance in utterances_of(tmp_path / "corpus", tmp_path / "data")] == ["train-a"]
+    with pytest.raises(InputError, match="audio outside the corpus"):
+        utterances_of(tmp_path / "corpus", tmp_path / "data")
+    found = utterances_of(tmp_path / "corpus", tmp_path / "data", audio_in=[tmp_path / "elsewhere"])
+    assert [utterance.id for utterance in found] == ["train-a"]
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
@@ -431,7 +434,7 @@ def test_paths_that_differ_by_what_lies_above_have_ids_of_their_own(tmp_path: Pa
     rows = "file_name,text\na.wav,inside\n../a.wav,outside\n"
     corpus = folder_of(tmp_path / "corpus", "metadata.csv", rows, "a.wav")
     write_tone(tmp_path / "a.wav", 0.5)
-    assert [(one.id, one.text) for one in utterances_of(corpus, tmp_path / "data")] == [
+    assert [(one.id, one.text) for one in utterances_of(corpus, tmp_path / "data", audio_in=[tmp_path])] == [
         ("a.wav", "inside"),
         ("../a.wav", "outside"),
     ]

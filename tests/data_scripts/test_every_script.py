@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import data_scripts
 from data_scripts.command_line import make_manifests
+from speech_mtl.data.audio import duration_s
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import SPLITS
 
@@ -63,7 +64,8 @@ def test_manifests_hold_what_the_corpus_holds(name: str, tiny_corpus: TinyCorpus
         utterances = list(read_manifest(manifest_path(tmp_path / "data", tiny_corpus.language, split)))
         durations_s = [utterance.duration_s for utterance in utterances]
         assert durations_s == pytest.approx(tiny_corpus.durations_s[split], abs=0.1)  # mp3 is padded
-        assert all(utterance.audio.is_file() and utterance.text for utterance in utterances)
+        assert all(utterance.text for utterance in utterances)
+        assert [duration_s(utterance.audio) for utterance in utterances] == pytest.approx(durations_s)
         assert {utterance.language for utterance in utterances} == {tiny_corpus.language}
         speakers |= {utterance.speaker for utterance in utterances}
         assert re.search(rf"{tiny_corpus.language}\W+{split}\W+{len(utterances)}\W", result.stdout)

@@ -4,11 +4,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from tiny_corpora import CORPORA, kaldi, write_tone
 
 from data_scripts.command_line import make_manifests
 from data_scripts.kaldi import CORPUS
+from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
@@ -149,11 +152,54 @@ def test_commands_and_archives_are_refused_and_not_run(written: str, corpus: Pat
     assert not manifest_path(tmp_path / "data", "sw", "train").exists()
 
 
-def test_parts_of_recordings_are_refused(corpus: Path, tmp_path: Path):
-    (corpus / "data/train/segments").write_text("spk0-train recording 0.0 0.5\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"data/train/segments: utterances that are parts of recordings") as caught:
-        training(corpus, tmp_path / "data")
-    assert "trim START =END" in caught.value.action
+@pytest.fixture
+def segmented(corpus: Path) -> Path:
+    """The training speech as one recording of 3 s, with a pause of 1 s at its start."""
+    tone = 0.5 * np.sin(0.2 * np.arange(3 * 16_000))
+    soundfile.write(corpus / "audio/all.flac", tone * (np.arange(len(tone)) >= 16_000), 16_000)
+    (corpus / "data/train/wav.scp").write_text("recording audio/all.flac\n", encoding="utf-8")
+    lines = [f"{id} recording {1 + i / 2} {1.5 + i / 2}\n" for i, id in enumerate(IDS)]
+    (corpus / "data/train/segments").write_text("".join(lines), encoding="utf-8")
+    return corpus
+
+
+def test_segments_are_stretches_of_recordings(segmented: Path, tmp_path: Path):
+    found = training(segmented, tmp_path / "data", allow_skipped=0.0)
+    whole = read_audio(segmented / "audio/all.flac", 16_000)
+    for i, id in enumerate(IDS):
+        start_s = 1 + i / 2
+        np.testing.assert_array_equal(
+            read_audio(found[id].audio, 16_000), whole[int(start_s * 16_000) : int((start_s + 0.5) * 16_000)]
+        )
+        assert (found[id].duration_s, found[id].text, found[id].speaker) == (0.5, f"sentensi namba {i}", f"spk{i}")
+        assert found[id].labels == {"age": 20 + i, "gender": "mfm"[i]}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("spk1-train gone 1 2", "not in wav.scp"),
+        ("spk1-train recording 1", "not a segment"),
+        ("spk1-train recording one two", "not a segment"),
+        ("spk1-train recording 1 nan", "audio outside its recording"),
+        ("spk1-train recording 2 1", "audio outside its recording"),
+        ("spk1-train recording -1 1", "audio outside its recording"),
+        ("spk1-train recording 2 3.2", "audio outside its recording"),
+        ("spk1-train recording 1 2 1", "audio without channel"),
+        ("spk1-train", "without segment"),
+    ],
+)
+def test_a_bad_segment_is_counted(line: str, reason: str, segmented: Path, tmp_path: Path):
+    changed(segmented / "data/train/segments", lambda lines: [lines[0], line + "\n", lines[2]])
+    summary, *_ = make_manifests(CORPUS, segmented, tmp_path / "data", ["sw"], allow_skipped=0.9)
+    assert (summary.num_utterances, summary.skipped) == (2, {reason: 1})
+
+
+def test_recordings_of_segments_come_from_no_command(segmented: Path, tmp_path: Path):
+    (segmented / "data/train/wav.scp").write_text(f"recording touch {tmp_path / 'mark'} |\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"wav\.scp:1: a command"):
+        training(segmented, tmp_path / "data")
+    assert not (tmp_path / "mark").exists()
 
 
 def test_a_path_that_leads_into_the_corpus_again_is_taken(corpus: Path, tmp_path: Path):

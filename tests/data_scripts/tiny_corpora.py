@@ -3,7 +3,9 @@
 A new corpus script needs one here; the conformance test asks for it.
 """
 
+import gzip
 import json
+import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +36,13 @@ def write_tone(path: Path, duration_s: float) -> None:
     """Writes a tone, in the format of the path's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     times_s = np.arange(round(duration_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    kinds = {".mp3": ("MP3", None), ".opus": ("OGG", "OPUS"), ".flac": ("FLAC", None), ".wav": ("WAV", None)}
+    kinds = {
+        ".mp3": ("MP3", None),
+        ".opus": ("OGG", "OPUS"),
+        ".ogg": ("OGG", None),
+        ".flac": ("FLAC", None),
+        ".wav": ("WAV", None),
+    }
     kind, subtype = kinds[path.suffix]
     soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * times_s), SAMPLE_RATE_HZ, format=kind, subtype=subtype)
 
@@ -162,13 +170,76 @@ def praat(folder: Path) -> TinyCorpus:
     return TinyCorpus(folder, "cs", DURATIONS_S, {None})
 
 
+def voxpopuli(folder: Path) -> TinyCorpus:
+    """`transcribed_data/cs/asr_train.tsv` and `transcribed_data/cs/2018/*.ogg`, and so on."""
+    for split, durations_s in DURATIONS_S.items():
+        rows = ["id\traw_text\tnormalized_text\tspeaker_id\tsplit\tgender"]
+        for number, duration_s in enumerate(durations_s):
+            id = f"20180101-0900-PLENARY-{split}-cs_{number}"
+            write_tone(folder / "transcribed_data" / "cs" / "2018" / f"{id}.ogg", duration_s)
+            raw = "Věta číslo 1." if number else ""
+            rows.append(f"{id}\t{raw}\tvěta číslo jedna\t{'124' if number else 'None'}\t{split}\tfemale")
+        path = folder / "transcribed_data" / "cs" / f"asr_{split}.tsv"
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return TinyCorpus(folder, "cs", DURATIONS_S, {None, "124"})
+
+
+def nemo(folder: Path) -> TinyCorpus:
+    """`train_manifest.json` with files and stretches of a recording, `dev` likewise, and `test` with two tars."""
+    lines: dict[str, list[dict]] = {split: [] for split in DURATIONS_S}
+    for split in ("train", "dev"):
+        whole, *cut = DURATIONS_S[split]
+        write_tone(folder / split / "whole.flac", whole)
+        lines[split].append({"audio_filepath": f"{split}/whole.flac", "duration": whole, "text": "die ganze Aufnahme"})
+        spans_s = write_recording(folder / split / "recording.wav", cut or [0.1])
+        for start_s, end_s in spans_s[: len(cut)]:
+            line = {"audio_filepath": f"{split}/recording.wav", "offset": start_s, "duration": end_s - start_s}
+            lines[split].append({**line, "text": "ein Stück", "speaker": "ann"})
+    for number, duration_s in enumerate(DURATIONS_S["test"]):
+        write_tone(folder / "a.wav", duration_s)
+        with tarfile.open(folder / f"audio_{number}.tar", "w") as tar:
+            tar.add(folder / "a.wav", "test.wav")
+        (folder / "a.wav").unlink()
+        line = {"audio_filepath": "test.wav", "duration": duration_s, "text": "im Archiv", "shard_id": number}
+        lines["test"].append(line)
+    for split, own in lines.items():
+        text = "".join(json.dumps(line) + "\n" for line in own)
+        (folder / f"{split}_manifest.json").write_text(text, encoding="utf-8")
+    return TinyCorpus(folder, "de", DURATIONS_S, {None, "ann"})
+
+
+def lhotse(folder: Path) -> TinyCorpus:
+    """`tiny_cuts_train.jsonl.gz` and so on: a supervision is all of a recording, or a stretch of one."""
+    for split, durations_s in DURATIONS_S.items():
+        whole, *cut = durations_s
+        write_tone(folder / "audio" / f"{split}.flac", whole)
+        spans_s = [(0.0, whole), *write_recording(folder / "audio" / f"{split}.wav", cut or [0.1])][: len(durations_s)]
+        cuts = []
+        for number, (start_s, end_s) in enumerate(spans_s):
+            name = f"audio/{split}.{'wav' if number else 'flac'}"
+            source = {"type": "file", "channels": [0], "source": name}
+            recording = {"id": name, "sources": [source], "sampling_rate": SAMPLE_RATE_HZ, "num_samples": 1}
+            recording["duration"] = soundfile.info(folder / name).duration
+            begin_s = max(0, start_s - 0.1)
+            own = {"id": f"{split}-{number}", "recording_id": name, "start": start_s - begin_s, "channel": 0}
+            own |= {"duration": end_s - start_s, "text": "mening", "language": "Swedish", "speaker": "ann"}
+            one = {"id": f"cut-{number}", "start": begin_s, "duration": 0.2 + end_s - start_s, "channel": 0}
+            cuts.append({**one, "supervisions": [own], "recording": recording, "type": "MonoCut"})
+        with gzip.open(folder / f"tiny_cuts_{split}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.write("".join(json.dumps(cut) + "\n" for cut in cuts))
+    return TinyCorpus(folder, "sv", DURATIONS_S, {"ann"})
+
+
 TINY_CORPORA: dict[str, Callable[[Path], TinyCorpus]] = {
     "audiofolder": audiofolder,
     "common_voice": common_voice,
     "elan": elan,
     "fleurs": fleurs,
     "kaldi": kaldi,
+    "lhotse": lhotse,
     "ljspeech": ljspeech,
     "mls": mls,
+    "nemo": nemo,
     "praat": praat,
+    "voxpopuli": voxpopuli,
 }
