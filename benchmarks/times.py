@@ -211,9 +211,9 @@ def _spoken(language: str) -> Iterator[tuple[set[str], Recording]]:
     """Texts that espeak-ng speaks with noise, by word, with the name of the voice."""
     import soxr
 
-    from data_scripts.espeak import Delivery, espeak
     from data_scripts.synthetic import PITCH_RANGES, PITCHES, RATES, VARIANTS, is_read_well, with_noise
     from data_scripts.synthetic_text import split_of, texts
+    from speech_mtl.data.espeak import Delivery, espeak
 
     voice, rate_hz = espeak().voice(language), espeak().sample_rate_hz
     for number in range(NUM_RECORDINGS):

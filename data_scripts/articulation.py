@@ -3,8 +3,9 @@
 import functools
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from speech_mtl.data.espeak import Phone
 from speech_mtl.errors import require
 
 FEATURES = {
@@ -29,13 +30,6 @@ SPEECH = "speech"
 
 SIGNS = {1: 1, -1: 0, 0: None}
 """panphon's +, - and 0, which stands for a feature that a phone does not have."""
-
-
-class Phone(NamedTuple):
-    """A phone in an utterance: when it begins, and its IPA; an empty text is a pause."""
-
-    start_s: float
-    ipa: str
 
 
 def articulation(phones: Sequence[Phone], duration_s: float) -> dict[str, list]:

@@ -24,8 +24,8 @@ import typer
 
 from data_scripts.articulation import articulation
 from data_scripts.command_line import ALREADY_THERE, SplitSummary, print_summaries, report_input_errors, summarise
-from data_scripts.espeak import Delivery, Speech, espeak
 from data_scripts.synthetic_text import split_of, texts
+from speech_mtl.data.espeak import Delivery, Speech, espeak
 from speech_mtl.data.manifest import manifest_path, write_manifest
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError

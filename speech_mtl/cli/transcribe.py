@@ -18,7 +18,7 @@ from speech_mtl.errors import InputError
 if TYPE_CHECKING:
     from speech_mtl.run.transcribe import Transcriber
     from speech_mtl.screen import Screen
-    from speech_mtl.targets.target import LabelTarget
+    from speech_mtl.targets.target import ScoredTarget
 
 STANDARD_INPUT = Path("-")
 USUAL = next(iter(WRITERS))
@@ -110,7 +110,7 @@ def _transcribe_files(
     files: Sequence[Path],
     transcriber: "Transcriber",
     languages: Sequence[str],
-    tasks: "Mapping[str, LabelTarget]",
+    tasks: "Mapping[str, ScoredTarget]",
     output: Output,
     screen: "Screen",
 ) -> None:

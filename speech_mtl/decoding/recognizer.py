@@ -15,7 +15,7 @@ from speech_mtl.datatypes import TRANSCRIPT, Alternative, Batch, Calibration, Hy
 from speech_mtl.decoding.decoder import Decoded, Decoder
 from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.targets.target import LabelTarget
+from speech_mtl.targets.target import ScoredTarget
 
 
 def token_log_probabilities(outputs: Outputs, row: int, num_tokens: int) -> np.ndarray:
@@ -44,7 +44,7 @@ class Recognizer:
         tokenizers: Mapping[str, Tokenizer],
         sample_rate_hz: int,
         make_decoder: Callable[[Sequence[str], str], Decoder],
-        tasks: Mapping[str, LabelTarget] | None = None,
+        tasks: Mapping[str, ScoredTarget] | None = None,
         calibrations: Mapping[str, Calibration] | None = None,
     ):
         self.model = model
@@ -249,9 +249,9 @@ class Recognizer:
         )
 
     def _labels(self, outputs: Outputs, row: int) -> dict[str, np.ndarray]:
-        """Outputs of the tasks' heads for one row, without its padding."""
+        """What is kept of the outputs of the tasks' heads for one row, without its padding."""
         size = int(outputs.num_frames[row])
         return {
-            name: outputs.values[name][row][:size] if task.over_frames else outputs.values[name][row]
+            name: task.kept(outputs.values[name][row][:size] if task.over_frames else outputs.values[name][row])
             for name, task in self.tasks.items()
         }

@@ -25,7 +25,7 @@ from speech_mtl.settings.dotted import COMMAND_LINE, parsed_overrides
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.targets.ctc import Ctc
-from speech_mtl.targets.target import LabelTarget, Target
+from speech_mtl.targets.target import ScoredTarget, Target
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.optimizer import FlatOptimizer
 from speech_mtl.training.schedules import warmup_cooldown, warmup_cosine
@@ -34,7 +34,7 @@ from speech_mtl.training.unfreezing import Unfreezing
 
 
 def build_targets(
-    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, LabelTarget]
+    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, ScoredTarget]
 ) -> dict[str, Target]:
     """All that a recipe's network predicts, by name; the transcripts come first."""
     taps = {language: recipe.encoder.tap_of(language) for language in tokenizers}

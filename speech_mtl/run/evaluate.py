@@ -30,7 +30,7 @@ from speech_mtl.screen import Screen
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.settings.decoding import DecodingSettings, decoding_note
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.targets.target import LabelTarget
+from speech_mtl.targets.target import ScoredTarget
 
 LONGEST_NAME = 100
 """Largest length in bytes of another manifest's name: it becomes part of file names, which may have 255."""
@@ -85,8 +85,7 @@ def load_references(
     for name, task in recognizer.tasks.items():
         encoded = [task.encode(utterance, language) for utterance in kept]
         columns[name] = Column.of(task, encoded, recognizer.model.frame_times_s)
-        labels = [utterance.label(task.label) for utterance in kept]
-        num_out_of_vocabulary[name] = sum(label is not None and task.has_out_of_vocabulary(label) for label in labels)
+        num_out_of_vocabulary[name] = sum(task.is_out_of_vocabulary(utterance, language) for utterance in kept)
     damaged = [word for utterance in kept for word in damaged_words(utterance)]
     examples = Examples(opened.store, opened.positions, columns, skipped, damaged=damaged)
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
@@ -114,7 +113,7 @@ def task_score(errors: Sequence[LabelErrors]) -> TaskScore:
     return TaskScore(float(columns[0]), float(columns[1]), len(known))
 
 
-def label_errors(task: LabelTarget, references: References, hypotheses: Sequence[Hypothesis]) -> list[LabelErrors]:
+def label_errors(task: ScoredTarget, references: References, hypotheses: Sequence[Hypothesis]) -> list[LabelErrors]:
     """Errors of each utterance in a task, and what they are counted against; None where nothing is known."""
     column, examples = references.examples.targets[task.name], references.examples
     found: list[LabelErrors] = []
@@ -269,7 +268,7 @@ def _tell_unfinished(run: Run, screen: Screen) -> None:
 
 
 def _task_rows(
-    tasks: Mapping[str, LabelTarget], language: str, split: str, errors: Mapping[str, Sequence[LabelErrors]]
+    tasks: Mapping[str, ScoredTarget], language: str, split: str, errors: Mapping[str, Sequence[LabelErrors]]
 ) -> list[TaskRow]:
     scores = {name: task_score(own) for name, own in errors.items()}
     return [
@@ -310,4 +309,6 @@ def report_skipped(references: References, screen: Screen) -> None:
         screen.warn(f"{skip.source}: left out: {skip.message}")
     for task, number in references.num_out_of_vocabulary.items():
         if number:
-            screen.warn(f"{task}: {number} labels name classes or tags that training has not; these are left out")
+            screen.warn(
+                f"{task}: {number} labels have classes, tags or phones that training has not; these are left out"
+            )

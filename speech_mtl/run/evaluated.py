@@ -20,7 +20,7 @@ from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.targets.target import LabelTarget
+from speech_mtl.targets.target import ScoredTarget
 
 EVALUATING = ("backend", "data", "decoding", "models", "scoring", "targets")
 """The parts of the package on which an evaluation rests."""
@@ -60,7 +60,7 @@ def saved_evaluation(run: Run, splits: Sequence[str], now: Now | None = None) ->
     """
     recipe = run.recipe()
     wanted = [(language, split) for language in recipe.languages for split in splits]
-    path, tasks = run.path / "evaluation.json", [run.path / "tasks.json"] if recipe.labelled else []
+    path, tasks = run.path / "evaluation.json", [run.path / "tasks.json"] if recipe.scored else []
     if not all(one.is_file() for one in (path, *(hypotheses_path(run, *pair) for pair in wanted), *tasks)):
         return None
     try:
@@ -121,7 +121,7 @@ def saved_hypotheses(run: Run, language: str, split: str) -> list[Recognised]:
     """
     path = hypotheses_path(run, language, split)
     action = "evaluate the run again"
-    found, tasks = [], run.recipe().labelled.keys()
+    found, tasks = [], run.recipe().scored.keys()
     for where, record in read_json_lines(path, Recognised, action):
         if missing := tasks - record.get("label_errors", {}).keys():
             raise InputError(
@@ -138,7 +138,7 @@ def write_hypotheses(
     path: Path,
     references: Sequence[str | None],
     hypotheses: Sequence[Hypothesis],
-    tasks: Mapping[str, LabelTarget],
+    tasks: Mapping[str, ScoredTarget],
     errors: Mapping[str, Sequence[LabelErrors]],
 ) -> None:
     """Writes references and hypotheses, a JSON line an utterance; of tasks, also their errors."""
@@ -146,7 +146,7 @@ def write_hypotheses(
     for i, (reference, h) in enumerate(zip(references, hypotheses, strict=True)):
         record = {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}
         if tasks:
-            record["labels"] = {n: t.decode(np.asarray(h.labels[n])) for n, t in tasks.items() if not t.over_frames}
+            record["labels"] = {n: t.decode(np.asarray(h.labels[n])) for n, t in tasks.items() if t.is_shown}
             record["label_errors"] = {name: own[i] for name, own in errors.items()}
         lines.append(json.dumps(record, ensure_ascii=False))
     write_text(path, "\n".join(lines) + "\n")

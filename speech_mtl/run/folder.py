@@ -42,8 +42,8 @@ from speech_mtl.scoring.rows import Amount, Rate
 from speech_mtl.settings.data import TokenizerSettings
 from speech_mtl.settings.recipe import OF_SEVERAL, Recipe
 from speech_mtl.settings.recipe_file import RUN_SETTINGS, load_recipe, refuse_no_run
-from speech_mtl.settings.tasks import LabelTaskSection
-from speech_mtl.targets.target import LabelTarget, Target
+from speech_mtl.settings.tasks import ScoredTaskSection
+from speech_mtl.targets.target import ScoredTarget, Target
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import ParameterCounts
 
@@ -124,7 +124,7 @@ class Run:
             )
 
     def start(
-        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, LabelTarget] | None = None
+        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, ScoredTarget] | None = None
     ) -> None:
         """Writes the first files of a run. The settings come last: they mark the rest as complete."""
         claim_folder(self.path, "run")
@@ -143,13 +143,13 @@ class Run:
         classes = TokenizerSettings.members()
         return {name: load_tokenizer(self._tokenizer_path(name), classes, name) for name in self.recipe().languages}
 
-    def labelled(self) -> dict[str, LabelTarget]:
-        """The targets of the run that have labels, by name, in the order of the recipe.
+    def labelled(self) -> dict[str, ScoredTarget]:
+        """The targets of the run whose errors are counted, by name, in the order of the recipe.
 
         Raises:
             InputError: A task's file is missing or damaged.
         """
-        return {name: _read_task(self._task_path(name), name, own) for name, own in self.recipe().labelled.items()}
+        return {name: _read_task(self._task_path(name), name, own) for name, own in self.recipe().scored.items()}
 
     def targets(self) -> dict[str, Target]:
         """All that the run predicts, by name."""
@@ -285,7 +285,7 @@ class Run:
         return folder
 
 
-def _read_task(path: Path, name: str, settings: LabelTaskSection) -> LabelTarget:
+def _read_task(path: Path, name: str, settings: ScoredTaskSection) -> ScoredTarget:
     task = read_record(path, settings.member(), COPY_AGAIN)
     if task.name != name:
         raise InputError(

@@ -18,7 +18,7 @@ from speech_mtl.run.provenance import commit
 from speech_mtl.run.validation import error_name, error_text, mean_of
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.targets.target import LabelTarget
+from speech_mtl.targets.target import ScoredTarget
 from speech_mtl.training.progress import Interval, Progress
 
 
@@ -38,7 +38,7 @@ class RunObserver:
     run: Run
     recipe: Recipe
     names: tuple[str, ...]
-    tasks: Mapping[str, LabelTarget]
+    tasks: Mapping[str, ScoredTarget]
     screen: Screen
     show: Callable
     warned: bool = field(default=False, init=False)

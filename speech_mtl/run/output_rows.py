@@ -30,15 +30,17 @@ class OldHead:
     arrays: Mapping[str, np.ndarray]
 
 
-def old_heads(folder: Path, tokenizers: Mapping[str, Tokenizer], part: Part) -> dict[str, OldHead]:
-    """The output layers of a run for the languages of these tokenisers; `part` is a new one, which is as wide.
+def old_heads(
+    folder: Path, tokenizers: Mapping[str, Tokenizer], part: Part, group: str = "heads"
+) -> dict[str, OldHead]:
+    """The output layers in the files `group` of a run that have these tokenisers; `part` is a new one, as wide.
 
     Raises:
         InputError: A file is missing or damaged, or does not fit the tokeniser.
     """
     heads = {}
     for language, tokenizer in tokenizers.items():
-        path = part_path(folder, f"heads/{language}")
+        path = part_path(folder, f"{group}/{language}")
         arrays = load_part(path)
         shapes = {key: (len(tokenizer), *variable.shape[1:]) for key, variable in part.items()}
         refuse_other_shapes(shapes, arrays, path)

@@ -27,7 +27,8 @@ from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import audio_limits, build_plan
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.targets.target import LabelTarget, Target
+from speech_mtl.settings.tasks import LabelTaskSection
+from speech_mtl.targets.target import ScoredTarget, Target
 
 Wrap = Callable[[Iterable, str], Iterable]
 """Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
@@ -197,18 +198,17 @@ def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> No
         )
 
 
-def make_labelled(recipe: Recipe, splits: Sequence[Split]) -> dict[str, LabelTarget]:
-    """The targets of a recipe that have labels, made from the labels that training uses and no others.
+def make_labelled(recipe: Recipe, splits: Sequence[Split]) -> dict[str, ScoredTarget]:
+    """The targets of a recipe whose errors are counted, made from the labels that training uses and no others.
 
     Raises:
         InputError: No utterance has a label for a task, or one has a label of another kind.
     """
     targets = {}
-    for name, settings in recipe.labelled.items():
-        utterances = (utterance for split in splits for utterance in training_utterances(recipe, split))
-        targets[name] = settings.member().from_utterances(
-            name, settings.label or name, utterances, **settings.arguments()
-        )
+    for name, settings in recipe.scored.items():
+        speech = ((split.language, own) for split in splits for own in training_utterances(recipe, split))
+        label = {"label": settings.label or name} if isinstance(settings, LabelTaskSection) else {}
+        targets[name] = settings.member().from_speech(name, speech, **label, **settings.arguments())
     return targets
 
 

@@ -17,11 +17,13 @@ from speech_mtl.run.output_rows import copy_rows, old_heads
 from speech_mtl.run.weights import Part, load_part, part_names, part_path, set_part
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
-from speech_mtl.targets.target import LabelTarget, Target
+from speech_mtl.targets.shared_phones import SHARED, SharedPhones
+from speech_mtl.targets.target import LabelTarget, ScoredTarget, Target
 
 KEPT, NEW, LEFT_OUT = "kept", "new", "left out"
 COPIED = "copies of layers that the run shares"
 NO_TASK, OTHER_HEAD = "the run has no such task", "the run's head is another"
+MORE_PHONES = "the run has fewer phones"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def start_from(
 ) -> list[PartOrigin]:
     """Sets a network's encoder to that of a trained run, and the heads whose vocabulary or labels are the same.
 
-    With `training.copy_output_rows`, new output layers take over the rows of tokens that the run's have.
+    With `training.copy_output_rows`, new output layers take over the rows of tokens that the run's have; that of shared
+    phones always does.
 
     Raises:
         InputError: It is no run or has no weights, or its features or its encoder are others.
@@ -84,6 +87,7 @@ def start_from(
             others = _of_the_same_frames(source, recipe, reasons, language)
             heads = old_heads(folder, others, parts[name])
             rows[name] = copy_rows(parts[name], tokenizers[language].vocabulary, heads, language)
+    rows |= _copy_phones(source, targets, {name: parts[name] for name in reasons if reasons[name] == MORE_PHONES})
     for name, part in parts.items():
         if name not in reasons:
             path = part_path(folder, name)
@@ -96,6 +100,20 @@ def start_from(
         origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
     Checkpoints(source).refuse_changed_best()
     return origins
+
+
+def _copy_phones(
+    source: Run, targets: Mapping[str, Target], new: Mapping[str, Part]
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Sets the rows of new output layers for phones that a run has; returns their phones, as `copy_rows` does."""
+    there, rows = source.targets(), {}
+    for name, part in new.items():
+        group = name.removesuffix(f"/{SHARED}")
+        old, task = (of[group.partition("/")[2]] for of in (there, targets))
+        if isinstance(old, SharedPhones) and isinstance(task, SharedPhones):
+            heads = old_heads(source.best_folder(), old.tokenizers, part, group)
+            rows[name] = copy_rows(part, task.vocabulary, heads, SHARED)
+    return rows
 
 
 def _of_the_same_frames(source: Run, recipe: Recipe, new: Container[str], language: str) -> dict[str, Tokenizer]:
@@ -141,7 +159,14 @@ def _reasons_for_new(
     there = source.targets()
     for name, target in targets.items():
         old, part = there.get(name), model.heads[name].path
-        if isinstance(target, Ctc):
+        if isinstance(target, SharedPhones):
+            if not isinstance(old, SharedPhones):
+                yield f"{part}/{SHARED}", NO_TASK
+            elif old.at != target.at:
+                yield f"{part}/{SHARED}", OTHER_HEAD
+            elif old.vocabulary != target.vocabulary:
+                yield f"{part}/{SHARED}", MORE_PHONES
+        elif isinstance(target, Ctc):
             known = old.tokenizers if isinstance(old, Ctc) else {}
             taps = old.tap_of if isinstance(old, Ctc) else {}
             for language, tokenizer in target.tokenizers.items():
@@ -172,6 +197,16 @@ def _refuse_other_tag(source: Run, there: Mapping[str, Tokenizer], language: str
             received=f"languages.{language}",
             action=f"call it {other} in the recipe, too, so that its output layer is found",
         )
+
+
+def with_phones_of(source: Path | None, tasks: Mapping[str, ScoredTarget]) -> dict[str, ScoredTarget]:
+    """Tasks with the phones that the run they start from has besides theirs."""
+    there = Run(source).labelled() if source is not None else {}
+    pairs = {name: (task, there.get(name)) for name, task in tasks.items()}
+    return {
+        name: task.with_phones_of(old) if isinstance(task, SharedPhones) and isinstance(old, SharedPhones) else task
+        for name, (task, old) in pairs.items()
+    }
 
 
 def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:

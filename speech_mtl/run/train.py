@@ -40,13 +40,13 @@ from speech_mtl.run.speech import (
     skipped_by_reason,
     training_examples,
 )
-from speech_mtl.run.start import kept_tokenizer, start_from
+from speech_mtl.run.start import kept_tokenizer, start_from, with_phones_of
 from speech_mtl.run.validation import Conflicts, DevEvaluation, Validation
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings
-from speech_mtl.targets.target import Target
+from speech_mtl.targets.target import ScoredTarget, Target
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.state import TrainState
 
@@ -138,7 +138,7 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     pseudo_labels = _pseudo_labels(run, recipe, splits, screen)
     splits |= {i: pseudo_labels[s.language].fill(s) for i, s in splits.items() if s.language in pseudo_labels}
     tokenizers = _tokenizers(run, recipe, splits)
-    labelled = run.labelled() if run.exists() else make_labelled(recipe, list(splits.values()))
+    labelled = _tasks(run, recipe, splits)
     targets = build_targets(recipe, tokenizers, labelled)
     model = build_model(recipe, targets)
     examples = {i: training_examples(recipe, split, targets, model) for i, split in splits.items()}
@@ -222,14 +222,21 @@ def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[s
     return tokenizers
 
 
+def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, ScoredTarget]:
+    if run.exists():
+        return run.labelled()
+    return with_phones_of(recipe.init_from, make_labelled(recipe, list(splits.values())))
+
+
 def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:
     """Refuses a target task without dev labels: no weights would be the best."""
     dev = [own.examples for own in references.values()]
-    if recipe.target not in recipe.labelled or any(own.targets[recipe.target].num_known for own in dev):
+    if recipe.target not in recipe.scored or any(own.targets[recipe.target].num_known for own in dev):
         return
+    task = recipe.labelled.get(recipe.target)
     raise InputError(
         f"No dev utterance has a label for the target {recipe.target!r}",
-        expected=f"labels under {recipe.labelled[recipe.target].label or recipe.target!r} in the dev manifests",
+        expected=f"labels under {task.label or recipe.target!r} in the dev manifests" if task else "transcripts there",
         received=f"none in {sum(map(len, dev))} utterances of {', '.join(references)}",
         action="label some of them, or choose another target, such as a language or target=null",
     )

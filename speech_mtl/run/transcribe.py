@@ -20,7 +20,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.language_detection import LanguageDetector
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
-from speech_mtl.targets.target import LabelTarget
+from speech_mtl.targets.target import ScoredTarget
 
 SUFFIXES = (
     *("aac", "aif", "aifc", "aiff", "amr", "au", "caf", "flac", "gsm", "m4a", "mp3", "mp4", "nist", "oga", "ogg"),
@@ -220,9 +220,9 @@ def _audio_under(folder: Path) -> list[Path]:
     return sorted(path for path in files if path.suffix.lower().removeprefix(".") in SUFFIXES)
 
 
-def label_values(tasks: Mapping[str, LabelTarget], hypothesis: Hypothesis) -> dict[str, Any]:
-    """The predictions of tasks other than transcripts, by name; none of tasks over frames."""
-    return {name: task.decode(hypothesis.labels[name]) for name, task in tasks.items() if not task.over_frames}
+def label_values(tasks: Mapping[str, ScoredTarget], hypothesis: Hypothesis) -> dict[str, Any]:
+    """The predictions of tasks other than transcripts, by name; none of labels of every frame."""
+    return {name: task.decode(hypothesis.labels[name]) for name, task in tasks.items() if task.is_shown}
 
 
 def transcript_paths(files: Sequence[Path], folder: Path, ending: str) -> dict[Path, Path]:

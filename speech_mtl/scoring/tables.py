@@ -52,12 +52,12 @@ def task_value(metric: str, value: float | None) -> str:
     """Formats a task's metric: percent for fractions, else in the label's own unit."""
     if value is None:
         return MISSING
-    return f"{value:.3g}" if "error" in metric else f"{percent(value)} %"
+    return f"{value:.3g}" if metric == "mean absolute error" else f"{percent(value)} %"
 
 
 def short_metric(metric: str) -> str:
     """Head of a column."""
-    return {CER: "CER %", "accuracy": "accuracy %", "F1": "F1 %"}.get(metric, metric)
+    return {CER: "CER %", "phone error rate": "PER %", "accuracy": "accuracy %", "F1": "F1 %"}.get(metric, metric)
 
 
 def escaped(text: str) -> str:

@@ -22,7 +22,7 @@ from speech_mtl.settings.mistakes import Place, input_error
 from speech_mtl.settings.network import EncoderSettings
 from speech_mtl.settings.section import FilePath, LanguageName, Name, Section, Seed, Text, Word
 from speech_mtl.settings.study import CompareSettings, TuneSettings
-from speech_mtl.settings.tasks import LabelTaskSection, TaskSettings
+from speech_mtl.settings.tasks import LabelTaskSection, ScoredTaskSection, TaskSettings
 from speech_mtl.settings.training import (
     FinetuneSettings,
     GradientSettings,
@@ -117,9 +117,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _target_is_a_language(self):
-        if self.target is not None and self.target not in (*self.languages, *self.labelled):
+        if self.target is not None and self.target not in (*self.languages, *self.scored):
             raise ValueError(
-                f"target must be one of the languages or tasks: {', '.join([*self.languages, *self.labelled])}"
+                f"target must be one of the languages or tasks: {', '.join([*self.languages, *self.scored])}"
             )
         return self
 
@@ -185,8 +185,13 @@ class Recipe(Section):
             raise input_error(error, cls, where) from None
 
     @property
+    def scored(self) -> dict[str, ScoredTaskSection]:
+        """The tasks of which errors are counted."""
+        return {name: task for name, task in self.tasks.items() if isinstance(task, ScoredTaskSection)}
+
+    @property
     def labelled(self) -> dict[str, LabelTaskSection]:
-        """The tasks that have labels, and of which errors are counted."""
+        """Those of them that have labels."""
         return {name: task for name, task in self.tasks.items() if isinstance(task, LabelTaskSection)}
 
     @property

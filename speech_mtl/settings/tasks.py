@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from speech_mtl.datatypes import TOP, Unseen
-from speech_mtl.settings.section import Kept, Kinds, Word
+from speech_mtl.settings.section import FilePath, Kept, Kinds, LanguageName, Word
 
 
 class TaskSettings(Kinds):
@@ -18,7 +18,14 @@ class TaskSettings(Kinds):
         return self.model_dump(include={"at", "pooling"})
 
 
-class LabelTaskSection(TaskSettings):
+class ScoredTaskSection(TaskSettings):
+    """A task whose errors are counted; see `targets.target.ScoredTarget`."""
+
+    def arguments(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"kind", "at"})
+
+
+class LabelTaskSection(ScoredTaskSection):
     """A task that has labels; see `targets.target.LabelTarget`."""
 
     label: Word | None = None
@@ -65,3 +72,10 @@ class CtcTaskSettings(TaskSettings, kind="ctc", makes="targets.ctc:Ctc"):
 
     Reference: Lee and Watanabe 2021, "Intermediate loss regularization for CTC-based speech recognition".
     """
+
+
+class PhonesTaskSettings(ScoredTaskSection, kind="phones", makes="targets.shared_phones:SharedPhones"):
+    """The phones of the transcripts, by one output layer for all languages; see `targets.shared_phones`."""
+
+    lexicons: dict[LanguageName, FilePath | None] = {}
+    """By language, a file of lines `word<TAB>phones` that is used in place of espeak-ng. null: no phones."""

@@ -36,6 +36,7 @@ class FrameMultiLabel(MultiLabelTarget):
     """
 
     over_frames: ClassVar = True
+    is_shown: ClassVar = False
 
     def encode_label(self, label: Any) -> Segments:
         ends_s, columns = _columns(label)

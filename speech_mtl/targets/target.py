@@ -97,7 +97,70 @@ class Target(ABC):
         """
 
 
-class LabelTarget(Target):
+class ScoredTarget(Target):
+    """A target that is made from the training speech, kept in a file of the run, and whose errors are counted."""
+
+    metric: ClassVar[str]
+    """Name of the metric that `score` returns."""
+    over_frames: ClassVar[bool] = False
+    """Whether the head has outputs for every encoder frame, or for the utterance."""
+    is_shown: ClassVar[bool] = True
+    """Whether what is predicted is written with hypotheses; a label of every frame is too long."""
+    at: str = TOP
+    """The tap of the encoder that its head is at; see `models.encoder.Encoder`."""
+    pooling: str | None = None
+    """How encoder frames become one, see `models.heads`; None over frames."""
+
+    def placed(self, at: str, pooling: str | None = None) -> Self:
+        """The target with its head at a tap of the encoder, pooled in a way; these are settings, and no labels."""
+        self.at, self.pooling = at, pooling
+        return self
+
+    @classmethod
+    @abstractmethod
+    def from_speech(cls, name: str, speech: Iterable[tuple[str, Utterance]], **settings: Any) -> Self:
+        """Makes the target from the utterances that training uses, each after what the recipe calls its language.
+
+        Raises:
+            InputError: There is nothing to learn in them, or they do not fit the settings.
+        """
+
+    def is_out_of_vocabulary(self, utterance: Utterance, language: str) -> bool:  # noqa: ARG002
+        """Whether an utterance's label has what training has not, and is therefore left out."""
+        return False
+
+    def kept(self, outputs: np.ndarray) -> np.ndarray:
+        """What `errors` and `decode` take of an utterance's outputs, (K,), or (E, K) over frames."""
+        return outputs
+
+    @abstractmethod
+    def errors(self, outputs: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+        """The errors of one utterance, and what they are counted against; of a set, both are added up.
+
+        Args:
+            outputs: What is `kept` of the outputs.
+            values: As `values` gives them.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def score(error: float) -> float:
+        """The metric, from the errors of a set divided by what they are counted against."""
+
+    @abstractmethod
+    def decode(self, outputs: np.ndarray) -> Any:
+        """What is `kept` of the outputs in the form of a label; over frames, without the ends of segments."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Describes the labels in a few words: `4 classes`."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The arguments that make it again, besides its kind."""
+
+
+class LabelTarget(ScoredTarget):
     """A target of labels, one of an utterance or one of every encoder frame.
 
     A label becomes an array of `shape` in which NaN stands for what is unknown, as a whole or entry by entry.
@@ -107,23 +170,17 @@ class LabelTarget(Target):
         label: The name of its labels in the manifests.
     """
 
-    metric: ClassVar[str]
-    """Name of the metric that `score` returns."""
-    over_frames: ClassVar[bool] = False
-    """Whether every encoder frame has a label of its own, (E, *shape), or the utterance has one."""
-    at: str = TOP
-    """The tap of the encoder that its head is at; see `models.encoder.Encoder`."""
-    pooling: str | None = None
-    """How encoder frames become one, see `models.heads`; None over frames."""
-
     def __init__(self, name: str, label: str):
         super().__init__(name)
         self.label = label
 
-    def placed(self, at: str, pooling: str | None = None) -> Self:
-        """The target with its head at a tap of the encoder, pooled in a way; these are settings, and no labels."""
-        self.at, self.pooling = at, pooling
-        return self
+    @classmethod
+    def from_speech(cls, name: str, speech: Iterable[tuple[str, Utterance]], *, label: str, **settings: Any) -> Self:
+        return cls.from_utterances(name, label, (utterance for _, utterance in speech), **settings)
+
+    def is_out_of_vocabulary(self, utterance: Utterance, language: str) -> bool:  # noqa: ARG002
+        label = utterance.label(self.label)
+        return label is not None and self.has_out_of_vocabulary(label)
 
     @classmethod
     @abstractmethod
@@ -195,32 +252,6 @@ class LabelTarget(Target):
             outputs: (..., K) outputs of the head.
             values: (..., *shape) encoded labels.
         """
-
-    @abstractmethod
-    def errors(self, outputs: np.ndarray, values: np.ndarray) -> tuple[float, float]:
-        """The errors of one utterance, and what they are counted against; of a set, both are added up.
-
-        Args:
-            outputs: (K,), or (E, K) over frames.
-            values: (*shape), or (E, *shape); NaN where unknown.
-        """
-
-    @staticmethod
-    @abstractmethod
-    def score(error: float) -> float:
-        """The metric, from the errors of a set divided by what they are counted against."""
-
-    @abstractmethod
-    def decode(self, outputs: np.ndarray) -> Any:
-        """Outputs of the head in the form of a manifest's label; over frames, without the ends of segments."""
-
-    @abstractmethod
-    def describe(self) -> str:
-        """Describes the labels in a few words: `4 classes`."""
-
-    @abstractmethod
-    def to_json(self) -> dict[str, Any]:
-        """The arguments that make it again, besides its kind."""
 
     def encode(self, utterance: Utterance, language: str) -> Any:  # noqa: ARG002
         label = utterance.label(self.label)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from data_scripts.articulation import FEATURES, SPEECH, Phone, articulation, tags_of
-from data_scripts.espeak import Delivery, espeak
+from data_scripts.articulation import FEATURES, SPEECH, articulation, tags_of
 from data_scripts.synthetic import EMOTIONS, LABELS, VARIANTS, make_corpus, parse_labels
+from speech_mtl.data.espeak import Delivery, Phone, espeak
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.errors import InputError
 from speech_mtl.screen import Screen

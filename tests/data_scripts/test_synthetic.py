@@ -10,9 +10,9 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from data_scripts.espeak import Delivery, espeak
 from data_scripts.synthetic import VARIANTS, app, is_read_well, make_corpus, parse_minutes, with_noise
 from data_scripts.synthetic_text import split_of, texts
+from speech_mtl.data.espeak import Delivery, espeak
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError

@@ -1,4 +1,7 @@
-"""espeak-ng in this process: the speech synthesiser that the wheel `espeakng-loader` brings along, through ctypes."""
+"""espeak-ng in this process: the speech synthesiser that the wheel `espeakng-loader` brings along, through ctypes.
+
+Only what a recipe or a script asks for loads it: espeak-ng is under the GPL.
+"""
 
 import _ctypes
 import ctypes
@@ -9,15 +12,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_scripts.articulation import Phone
 from speech_mtl.errors import InputError, require
 
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 INITIALIZE_PHONEME_EVENTS, INITIALIZE_PHONEME_IPA, INITIALIZE_DONT_EXIT = 0x0001, 0x0002, 0x8000
 CHARS_UTF8 = 1
+IPA, SEPARATED = 0x02, ord("_") << 8
 PARAMETER_RATE, PARAMETER_PITCH, PARAMETER_RANGE = 1, 3, 4
 
 EVENT_LIST_TERMINATED, EVENT_WORD, EVENT_PHONEME = 0, 1, 7
+
+
+class Phone(NamedTuple):
+    """A phone in an utterance: when it begins, and its IPA; an empty text is a pause."""
+
+    start_s: float
+    ipa: str
 
 
 class _Event(ctypes.Structure):
@@ -98,7 +108,7 @@ class Espeak:
         try:
             import espeakng_loader
         except ImportError:
-            raise require("espeakng-loader", extra="corpora", purpose="Speaking with espeak-ng") from None
+            raise require("espeakng-loader", extra="phones", purpose="Reading text with espeak-ng") from None
         self._library_path = espeakng_loader.get_library_path()
         self._data_path = espeakng_loader.get_data_path().encode()
         self._chunks: list[bytes] = []
@@ -136,13 +146,29 @@ class Espeak:
 
     def phonemes(self, text: str, voice: str) -> str:
         """The phonemes of a text, in espeak's mnemonics."""
+        return self._read(text, voice, 0)
+
+    def ipa(self, text: str, voice: str) -> str:
+        """The phonemes of a text in IPA, each followed by `_` or a space.
+
+        The result does not depend on earlier calls. Where a word is read in another language, that of the voice
+        `en`, say, it stands between `(en)` and the voice's own code. Some letters are espeak's own; see `data.phones`.
+        """
+        return self._read(text, voice, IPA | SEPARATED)
+
+    def _read(self, text: str, voice: str, mode: int) -> str:
         self._set_voice(voice)
         buffer = ctypes.create_string_buffer(text.encode())
         rest = ctypes.c_void_p(ctypes.addressof(buffer))
         clauses = []
         while rest.value:  # espeak moves the pointer behind each clause and in the end to NULL
-            clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, 0).decode())
+            clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, mode).decode())
         return " ".join(clauses)
+
+    @property
+    def version(self) -> str:
+        """Version of espeak-ng."""
+        return self._library.espeak_Info(None).decode()
 
     @functools.cached_property
     def languages(self) -> dict[str, str]:
@@ -161,6 +187,14 @@ class Espeak:
                     best[tag] = (priority, record.identifier.decode())
             number += 1
         return {tag: voice for tag, (_, voice) in sorted(best.items())}
+
+    def speaks(self, language: str) -> bool:
+        """Whether there is a voice for a language."""
+        try:
+            self.voice(language)
+        except InputError:
+            return False
+        return True
 
     def voice(self, language: str) -> str:
         """The voice for a language: for the tag itself, else for the tag with its last parts cut off.
@@ -189,6 +223,7 @@ class Espeak:
     def _open(self) -> Any:
         library = ctypes.CDLL(self._library_path)
         library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        library.espeak_Info.restype = ctypes.c_char_p
         library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_VoiceRecord))
         self.sample_rate_hz: int = library.espeak_Initialize(
             AUDIO_OUTPUT_SYNCHRONOUS,
