@@ -21,6 +21,9 @@ BLANK = 0
 TRANSCRIPT = "transcript"
 """Name of the transcript among labels, and of the target that is decoded to text."""
 
+PSEUDO_LABEL = "pseudo_label"
+"""Name of the label of an utterance whose text is a hypothesis; see `run.pseudo_labelled`."""
+
 TOP = "top"
 """Name of the frames at the end of an encoder; see `models.encoder.Encoder`."""
 

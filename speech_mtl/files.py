@@ -48,6 +48,9 @@ WIDE = {
 }
 """Encodings by the mark with which a file begins; that of UTF-32 begins as that of UTF-16."""
 
+RARE = ("untranscribed_s",)
+"""Fields of records that are left out of JSON files where they are None: few records have a value there."""
+
 T = TypeVar("T")
 
 
@@ -79,7 +82,8 @@ def json_text(value: object, indent: int | None = 1) -> str:
 def _plain(record: Any) -> object:
     if hasattr(record, "to_json"):
         return record.to_json()
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    pairs = ((field, getattr(record, field.name)) for field in fields(record))
+    return {field.name: value for field, value in pairs if value is not None or field.name not in RARE}
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from speech_mtl.cli.console import run
 from speech_mtl.cli.demo import demo
 from speech_mtl.cli.export import export
 from speech_mtl.cli.lm import lm
+from speech_mtl.cli.pseudo_label import pseudo_label
 from speech_mtl.cli.settings import list_settings
 from speech_mtl.cli.studies import TRANSFER, compare, predict, report, tune
 from speech_mtl.cli.training import finetune, train
@@ -64,7 +65,7 @@ def welcome(
         Console(highlight=False, soft_wrap=True).print(WELCOME)
 
 
-for command in (train, finetune, lm, evaluate, forgetting, transcribe, align, export, demo, compare):
+for command in (train, finetune, lm, evaluate, forgetting, transcribe, pseudo_label, align, export, demo, compare):
     app.command()(command)
 app.command("transfer", help=TRANSFER)(compare)
 for command in (tune, report, predict):

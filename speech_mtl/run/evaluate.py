@@ -12,7 +12,7 @@ import numpy as np
 from speech_mtl.data.examples import Column, Examples, damaged_words
 from speech_mtl.data.languages import named_or_only
 from speech_mtl.data.store import Skipped
-from speech_mtl.datatypes import SPLITS, Hypothesis
+from speech_mtl.datatypes import PSEUDO_LABEL, SPLITS, Hypothesis, Utterance
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError, no_such
 from speech_mtl.files import json_text, write_text
@@ -68,7 +68,8 @@ def load_references(
     """
     opened, tokenizer = open_split(recipe, language, split, wrap), recognizer.tokenizers[language]
     skipped = list(opened.store.skipped.values())
-    kept, texts = list(opened.utterances()), []
+    _refuse_pseudo_labels(opened, kept := list(opened.utterances()))
+    texts = []
     for utterance in kept:
         refused = utterance.text is not None and tokenizer.refusal(utterance.text)
         if refused:
@@ -90,6 +91,18 @@ def load_references(
     examples = Examples(opened.store, opened.positions, columns, skipped, damaged=damaged)
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
     return References(opened, examples, ids, speakers, texts, num_out_of_vocabulary)
+
+
+def _refuse_pseudo_labels(split: Split, utterances: Iterable[Utterance]) -> None:
+    """A network must not be measured against the hypotheses of another."""
+    found = [one.source for one in utterances if PSEUDO_LABEL in one.labels]
+    if found and split.split != "train":
+        raise InputError(
+            f"{found[0]}: the text is a pseudo-label, and this is {split.split} speech",
+            expected="transcripts by people in dev and test speech",
+            received=f"{len(found)} utterances with the label {PSEUDO_LABEL}",
+            action="take these lines out of the manifest, or use it as training speech",
+        )
 
 
 def recognize(

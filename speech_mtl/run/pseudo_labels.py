@@ -34,6 +34,7 @@ from speech_mtl.run.speech import Split
 from speech_mtl.scoring.rows import Amount, Rate
 from speech_mtl.screen import Screen
 from speech_mtl.settings.data import PseudoLabelFilter, PseudoLabelSettings
+from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
 
 NO_WORDS, RATE, UNSURE, LESS_SURE = "no words", "letters a second", "low confidence", "less confident than others"
@@ -121,14 +122,22 @@ def saved_pseudo_labels(run: Run, language: str) -> PseudoLabels:
     return PseudoLabels(taught, labels)
 
 
-def teach(recipe: Recipe, split: Split, settings: PseudoLabelSettings, screen: Screen) -> PseudoLabels:
+def teach(
+    recipe: Recipe,
+    split: Split,
+    settings: PseudoLabelSettings,
+    screen: Screen,
+    decoding: DecodingSettings | None = None,
+) -> PseudoLabels:
     """Has the teacher transcribe the untranscribed utterances of a split, and filters its hypotheses.
+
+    It decodes as its settings tell, unless others are given.
 
     Raises:
         InputError: The teacher is not trained, does not know the language or the sample rate, or no hypothesis passes.
     """
     teacher = Run(settings.teacher)
-    recognizer = load_recognizer(teacher)
+    recognizer = load_recognizer(teacher, decoding)
     language = recognizer.own_name(split.language)
     _refuse_other_rate(recipe, teacher, recognizer)
     screen.say(f"{split.language}: {teacher.path} transcribes {len(split.hidden)} utterances.")

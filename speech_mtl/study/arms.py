@@ -201,8 +201,7 @@ def pseudo_labels(recipe: Recipe) -> list[Stage]:
     The student starts from the pretrained encoder, not from the teacher, and is the teacher of the next round.
 
     References: as for `run.pseudo_labels`; for rounds Xu et al. 2020, "Iterative pseudo-labeling for speech
-    recognition", section 2. We differ from the latter: each student starts afresh unless `compare.pseudo_labels.start`
-    is `teacher`, and pseudo-labels are made once a round.
+    recognition", section 2. We differ: a student starts afresh, unless `compare.pseudo_labels.start` is `teacher`.
     """
     settings = recipe.compare.pseudo_labels
     if recipe.compare.protocol != "equal_speech" or settings.teacher == pseudo_labels.__name__:

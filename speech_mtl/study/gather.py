@@ -12,6 +12,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import num_parameters
 from speech_mtl.run.evaluated import saved_hypotheses, saved_task_rows
 from speech_mtl.run.folder import Run
+from speech_mtl.run.pseudo_labels import saved_taught
 from speech_mtl.run.validation import mean_of
 from speech_mtl.scoring.error_rate import Score
 from speech_mtl.scoring.rows import EvaluationRow, MeasuredRow, measured_row
@@ -62,6 +63,8 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[
         "audio_s": round(sum(audio_s), 1) if len(audio_s) == len(stages) else None,
         "stages": stages,
     }
+    if taught := saved_taught(runs[-1], cell.target):
+        took["untranscribed_s"] = taught["untranscribed_s"]
     for row in evaluated_rows(runs[-1]):
         yield cast(ResultRow, which | {key: row[key] for key in MeasuredRow.__annotations__} | took)
     without_text = measured_row("", "", Score(ErrorCounts(), ErrorCounts(), 0))

@@ -15,6 +15,7 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import ARMS, Stage
 from speech_mtl.study.compare import compare
 from speech_mtl.study.plan import plan_comparison
+from speech_mtl.study.report.tables import arms_table, comparison_table
 
 
 def stages(recipe: Recipe, **settings) -> list[Stage]:
@@ -116,4 +117,9 @@ def test_a_comparison_with_pseudo_labels(
     assert taught is not None
     assert 0 < taught["untranscribed_s"] <= 3.6
     (row,) = [row for row in results.rows if row["split"] == "test"]
-    assert row["budget_s"] == pytest.approx(4.8)
+    assert (row["budget_s"], row.get("untranscribed_s")) == (pytest.approx(4.8), taught["untranscribed_s"])
+    (arm,) = [one for one in results.summary.arms if one.arm.name == "pseudo_labels"]
+    assert arm.effort.untranscribed_s == pytest.approx(taught["untranscribed_s"])
+    for table in (arms_table, comparison_table):
+        assert "untranscribed speech" in table([arm]).note
+    assert "Untranscribed" in arms_table([arm]).heads

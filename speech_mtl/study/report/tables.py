@@ -72,6 +72,7 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
 
     columns: Columns[ArmSummary] = {
         **_SPEECH_AND_ARM,
+        "Untranscribed": lambda one: known(one.effort.untranscribed_s, words.speech),
         "Seeds": lambda one: _seeds(one.seeds),
         "CER %": cer,
         "WER %": lambda one: _rate(one.wer),
@@ -88,7 +89,7 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
         f" lowest CER at that amount. {REFERENCE_ARM}: the monolingual baseline. p: chance of so large a difference"
         " from it if there were none, two-sided, by the paired bootstrap, and by the matched-pairs test on words"
         " (MAPSSWE), there the largest of the seeds, unless some have more errors than alone and some fewer."
-        f"{_how_trained(one.effort for one in arms)}"
+        f"{words.untranscribed(one.effort.untranscribed_s for one in arms)}{_how_trained(one.effort for one in arms)}"
     )
     if any(one.size for one in arms):
         note += (
@@ -113,7 +114,8 @@ def comparison_table(arms: Sequence[ArmSummary]) -> Table:
     seeds = " to ".join(map(str, sorted({len(one.seeds) for one in arms})))
     note = (
         f"Character error rate on the test split, mean over seeds ({seeds} of them). In brackets: {words.INTERVAL}."
-        f" {REFERENCE_ARM}: the monolingual baseline.{_protocols(one.effort for one in arms)}"
+        f" {REFERENCE_ARM}: the monolingual baseline.{words.with_untranscribed(arms)}"
+        f"{_protocols(one.effort for one in arms)}"
     )
     return make_table("Character error rates by amount of target speech", heads, rows, 1, note)
 
@@ -123,6 +125,7 @@ def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt
     columns: Columns[EquivalentHours] = {
         **_SPEECH_AND_ARM,
         "In short": lambda one: Cell(words.saving(one)),
+        "Untranscribed": lambda one: known(one.untranscribed_s, words.speech),
         "Hours alone with the same CER": lambda one: Cell(
             words.alone_text(one.hours), one.hours.hours, words.alone_interval(one)
         ),
@@ -132,10 +135,11 @@ def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt
         f"F: hours alone per hour with auxiliary languages. In brackets: {words.INTERVAL}. Hours between measured"
         " amounts are read off the curve of alone. A bound, < or >, stands where the curve would have to be prolonged."
         " Not significant: the interval holds F = 1."
+        f"{words.untranscribed(one.untranscribed_s for one in found)}"
     )
     shown = {(one.arm, one.budget_s) for one in found}
     rows = lines(columns, found) + [
-        [speech_cell(one.budget_s), Cell(one.arm.name), Cell("has not learnt"), NOTHING, NOTHING]
+        [speech_cell(one.budget_s), Cell(one.arm.name), Cell("has not learnt"), *[NOTHING] * 3]
         for one in not_learnt
         if one.arm != REFERENCE_ARM and (one.arm, one.budget_s) not in shown
     ]

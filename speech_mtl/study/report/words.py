@@ -1,6 +1,6 @@
 """Numbers in plain text, and the sentence that answers the question."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from speech_mtl.scoring.tables import CER, MINUTES_BELOW_S, percent
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
@@ -8,6 +8,7 @@ from speech_mtl.study.statistics.summary import (
     LEARNT_BELOW,
     MEAN,
     REMEDY,
+    ArmSummary,
     EquivalentHours,
     Estimate,
     Hours,
@@ -47,6 +48,22 @@ def speech(seconds: float, spelled: bool = False) -> str:
     if not spelled:
         return f"{number:.4g} {'h' if unit == 'hour' else 'min'}"
     return f"{number:.4g} {unit}{'' if number == 1 else 's'}"
+
+
+def untranscribed(amounts_s: Iterable[float | None]) -> str:
+    """A sentence on the column of untranscribed speech; nothing where there is none."""
+    told = " Target speech is transcribed; untranscribed speech of the target comes besides, and does not count in F."
+    return told if any(amounts_s) else ""
+
+
+def with_untranscribed(arms: Iterable[ArmSummary]) -> str:
+    """A sentence for each arm that used untranscribed speech besides: how much."""
+    found: dict[str, set[float]] = {}
+    for one in arms:
+        if one.effort.untranscribed_s:
+            found.setdefault(one.arm.name, set()).add(one.effort.untranscribed_s)
+    told = {name: " to ".join(dict.fromkeys(map(speech, (min(own), max(own))))) for name, own in found.items()}
+    return "".join(f" {name}: besides {amount} of untranscribed speech." for name, amount in told.items())
 
 
 def waiting(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Rows and hypotheses of a comparison -> its `Summary`: intervals, tests, equivalent hours, negative transfer."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -75,7 +76,7 @@ def summarize(
         sizes = {one.arm: one for one in training.sizes}
         found = {
             "arms": [_arm_summary(first, key, test_sets[0], took[key], sizes.get(key[0])) for key in first.cells],
-            "equivalent_hours": [] if no_hours else all_equivalent_hours(first),
+            "equivalent_hours": [] if no_hours else all_equivalent_hours(first, took),
             "examples": find_examples(test_sets[0]),
             "no_hours": no_hours,
             "predictions": predictions(first),
@@ -111,7 +112,7 @@ def not_learnt(sampled: Mapping[str, Bootstrap]) -> list[NotLearnt]:
     return found
 
 
-def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
+def all_equivalent_hours(sampled: Bootstrap, took: Mapping[ArmAtBudget, Effort]) -> list[EquivalentHours]:
     """Equivalent hours of every arm but alone at every budget, on the curve of alone; none if it has not learnt."""
     alone = notes.alone_by_budget(sampled)
     if not alone:
@@ -121,12 +122,13 @@ def all_equivalent_hours(sampled: Bootstrap) -> list[EquivalentHours]:
         return np.log(np.maximum(np.asarray(rates), sampled.smallest))
 
     logs = log([m.mean for m in alone.values()]), log([m.replicates for m in alone.values()]).T
-    return [
+    found = [
         equivalent_hours(*key, np.array(list(alone)), logs, (float(log(m.mean)), log(m.replicates)))
         for key in sampled.cells
         for m in [sampled.cer[key]]
         if key[0] != REFERENCE_ARM and m.learnt
     ]
+    return [replace(one, untranscribed_s=took[one.arm, one.budget_s].untranscribed_s) for one in found]
 
 
 def _arm_summary(

@@ -101,11 +101,12 @@ class ResultRow(MeasuredRow):
     """A row of a comparison: one trained model on one language's split.
 
     Attributes:
-        budget_s: Seconds of target speech that the model was trained with.
+        budget_s: Seconds of target speech that the model was trained with, with their transcripts.
         num_updates: Optimizer steps, all stages together, as are the other sums.
         num_parameters: Trainable parameters of the model.
         audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
         stages: The runs that it comes from, in order. Files of earlier versions lack it, and `audio_s`.
+        untranscribed_s: Seconds of target speech besides that were used without transcripts; absent for none.
     """
 
     recipe: str
@@ -117,6 +118,7 @@ class ResultRow(MeasuredRow):
     wall_time_s: Amount
     audio_s: NotRequired[Amount | None]
     stages: NotRequired[list[StageRow]]
+    untranscribed_s: NotRequired[Amount]
 
 
 class TaskResultRow(ResultRow):

@@ -85,16 +85,20 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class EquivalentHours:
-    """Equivalent hours of an arm: the hours alone with the same CER, with interval; a row of `efficiency.json`."""
+    """Equivalent hours of an arm: the hours alone with the same CER, with interval; a row of `efficiency.json`.
+
+    Untranscribed speech counts for nothing in them: `untranscribed_s` tells how much there was besides; None for none.
+    """
 
     arm: SavedArm
     budget_s: Budget
     hours: Hours
     low: Hours
     high: Hours
+    untranscribed_s: Amount | None = None
 
     def factor(self, hours: Hours) -> float:
-        """F: hours alone per hour with auxiliary languages."""
+        """F: hours alone per transcribed hour with auxiliary languages."""
         return hours.hours * 3600 / self.budget_s
 
 

@@ -23,6 +23,7 @@ class Effort:
         audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
         num_runs: How many runs there are.
         num_not_stopped: How many of these early stopping did not end: their error might still have been falling.
+        untranscribed_s: Seconds of the target's speech that the last run used without transcripts; None for none.
     """
 
     num_updates: Amount
@@ -32,6 +33,7 @@ class Effort:
     num_runs: NotNegative | None = None
     num_not_stopped: NotNegative | None = None
     protocol: SavedProtocol = ""
+    untranscribed_s: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def _effort(rows: Sequence[ResultRow], used: Mapping[str, int], protocol: SavedP
         return Effort(*took, protocol=protocol)
     runs = {stage["run"]: stage for stage in stages}
     audio_s = [stage["audio_s"] for stage in stages if stage["audio_s"] is not None]
+    untranscribed_s = [seconds for row in rows if (seconds := row.get("untranscribed_s")) is not None]
     return Effort(
         *took,
         shared_updates=sum(stage["num_updates"] for stage in stages if used[stage["run"]] > 1) / len(rows),
@@ -164,6 +167,7 @@ def _effort(rows: Sequence[ResultRow], used: Mapping[str, int], protocol: SavedP
         num_runs=len(runs),
         num_not_stopped=sum(not stage["stopped"] for stage in runs.values()),
         protocol=protocol,
+        untranscribed_s=fmean(untranscribed_s) if untranscribed_s else None,
     )
 
 
