@@ -115,9 +115,12 @@ class Choices:
     Attributes:
         numerals: Numbers in digits are spelt as words, kept as digits, or refused with their utterance; so are those
             that cannot be spelt, or be read in several ways.
+        latin_words: Words in Latin letters, in a language of another script, are kept in lower case, dropped, or
+            refused with their utterance.
     """
 
     numerals: Literal["spell", "keep", "refuse"]
+    latin_words: Literal["keep", "drop", "refuse"] = "keep"  # files of an earlier version lack it
 
 
 AS_WRITTEN = Choices(numerals="keep")

@@ -14,6 +14,9 @@ from speech_mtl.data.languages import language_and_script
 from speech_mtl.data.numerals import has_speller, is_other_numeral, spelt, unread
 from speech_mtl.data.rules import AS_WRITTEN, Choices, Rule, Spacing, language_rule, spacing_of
 
+VERSION = 3
+"""Raised when the same transcript comes out otherwise than before; it is recorded with every score."""
+
 
 def normalize(text: str, language: str, choices: Choices = AS_WRITTEN, numbers: str = "") -> str:
     """Brings a transcript into the form in which it is learnt and scored. Doing it twice changes nothing more.
@@ -24,12 +27,12 @@ def normalize(text: str, language: str, choices: Choices = AS_WRITTEN, numbers: 
     abbreviations such as `U.S.A.`), one spelling for what looks alike (see `unified`), spaces collapsed, NFC. What is
     invisible is dropped, and so are characters that mean nothing outside of one program (for private use, unassigned).
     Combining marks are kept: vowel signs and tones are part of the word. Joiners (U+200C, U+200D) are kept where they
-    make a difference. Digits that are not spelt are kept as they are.
+    make a difference. Digits that are not spelt are kept as they are, and Latin words if not chosen otherwise.
 
     Args:
         text: A transcript as its corpus has it.
         language: BCP 47 tag.
-        choices: What is to be done with numbers.
+        choices: What is to be done with numbers and Latin words.
         numbers: Tag of the language and script in which numbers are spelt, if it is another.
 
     Raises:
@@ -38,6 +41,8 @@ def normalize(text: str, language: str, choices: Choices = AS_WRITTEN, numbers: 
     text, rule, spacing = unescaped(text), language_rule(language), spacing_of(language)
     spell = choices.numerals == "spell" and not any(map(is_other_numeral, text))
     changed = _in_letters(text, language)
+    if choices.latin_words == "drop":
+        changed = _latin_words(language).sub(" ", changed)
     changed = _without_punctuation(spelt(changed, numbers or language, rule.tones) if spell else changed, rule, spacing)
     if rule.rewrites:  # dots that are gone bring letters together
         changed = _without_punctuation(_in_letters(changed, language), rule, spacing)
@@ -47,23 +52,49 @@ def normalize(text: str, language: str, choices: Choices = AS_WRITTEN, numbers: 
 def refusal(text: str, language: str, choices: Choices, numbers: str = "") -> str | None:
     """Why a transcript cannot be learnt or scored; None if it can.
 
-    Its numbers are to be spelt and can be read in several ways, or in none that is known; or they are to be refused.
+    It has Latin words that are to be refused, or numbers that are, or that are to be spelt and can be read in several
+    ways or in none that is known. Arguments as for `normalize`.
     """
-    if choices.numerals == "keep":
+    if choices == AS_WRITTEN:
         return None
     text = unescaped(text)
-    words = [word for word in text.split() if any(map(is_other_numeral, word))]
+    letters = _in_letters(text, language)
+    if choices.latin_words == "refuse" and (latin := _latin_words(language).findall(letters)):
+        return f"Latin words are refused: {_shown(latin)}"
+    if choices.numerals == "keep":
+        return None
     spell = choices.numerals == "spell"
-    tones = language_rule(language).tones
-    words = words or list(unread(_in_letters(text, language), numbers or language, tones, spell))
+    words = [word for word in text.split() if any(map(is_other_numeral, word))]
+    words = words or list(unread(letters, numbers or language, language_rule(language).tones, spell))
     if not words:
         return None
-    shown = ", ".join(repr(word) for word in words[:3])
     if not spell:
-        return f"numbers in digits are refused: {shown}"
+        return f"numbers in digits are refused: {_shown(words)}"
     if not has_speller(numbers or language):
-        return f"no library spells the numbers of {language}: {shown}"
-    return f"a number that has no reading, or several: {shown}"
+        return f"no library spells the numbers of {numbers or language}: {_shown(words)}"
+    return f"a number that has no reading, or several: {_shown(words)}"
+
+
+def normalizer(language: str, choices: Choices) -> str:
+    """What transcripts were normalised by, in a few words."""
+    numerals = {"spell": "spelt", "keep": "kept", "refuse": "refused"}[choices.numerals]
+    latin = {"keep": "", "drop": ", Latin words dropped", "refuse": ", Latin words refused"}[choices.latin_words]
+    return f"{language}, numerals {numerals}{latin}, v{VERSION}"
+
+
+def _shown(words: list[str]) -> str:
+    return ", ".join(map(repr, words[:3])) + (" ..." if len(words) > 3 else "")
+
+
+@lru_cache(maxsize=64)
+def _latin_words(language: str) -> re.Pattern[str]:
+    """Words of Latin letters, digits and marks in a language of another script; nothing in one of Latin script."""
+    script, latin = language_and_script(language)[1], rules.LETTERS_OF["Latn"]
+    if script == "Latn":
+        return re.compile("(?!)")
+    word = rf"[{latin}\u0300-\u036f\d'-]*"
+    bounds = ("", "") if spacing_of(language) is not Spacing.WORDS else (r"(?<![^\W\d_])", r"(?![^\W\d_])")
+    return re.compile(rf"{bounds[0]}(?<![{latin}\d]){word}[{latin}]{word}{bounds[1]}")
 
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z\d]{1,30});")
@@ -78,12 +109,12 @@ def unescaped(text: str) -> str:
 
 def _in_letters(text: str, language: str) -> str:
     """The text in NFKC and lower case, in the letters of its language, with its punctuation."""
-    rule, (_, script) = language_rule(language), language_and_script(language)
+    rule, of_language = language_rule(language), _script_and_look_alikes(language)
     text = without_joiners_of_other_scripts(unicodedata.normalize("NFKC", text.translate(_before)))
-    text = in_own_script(text, script, rule.look_alikes)
+    text = in_own_script(text, *of_language)
     if rule.dotless_i:
         text = text.replace("I", "ı")
-    text = in_own_script(without_second_dot(text.replace("İ", "i").lower()), script, rule.look_alikes)
+    text = in_own_script(without_second_dot(text.replace("İ", "i").lower()), *of_language)
     if rule.letters:
         text = text.translate(str.maketrans(dict(rule.letters)))
     for pattern, replacement in rule.rewrites:
@@ -117,6 +148,42 @@ def in_own_script(text: str, script: str, more: str = "") -> str:
 
 
 _Change = tuple[re.Pattern[str], re.Pattern[str], Callable[[re.Match[str]], str]]
+
+
+def mixed_scripts(text: str, language: str) -> list[str]:
+    """Names the letters of another script that look alike, in words that have letters of both: word, letter, position.
+
+    Args:
+        text: A transcript as its corpus has it.
+        language: BCP 47 tag.
+
+    Returns:
+        For each, what it is and what is done with it; positions count the characters of the transcript from 1.
+    """
+    text = unescaped(text)
+    own = rules.LETTERS_OF.get(language_and_script(language)[1])
+    if own is None or text.isascii():
+        return []
+    found = []
+    for word in re.finditer(r"(?:[^\W\d_]|[\u0300-\u036f])+", text):
+        alien = next(
+            (one for one in re.finditer(rf"[^{own}\u0300-\u036f]", word[0]) if _is_of_look_alikes(one[0])), None
+        )
+        if alien and re.search(f"[{own}]", word[0]):
+            changed = in_own_script(word[0], *_script_and_look_alikes(language))
+            place = word.start() + alien.start() + 1
+            read = f"read as {changed!r}" if changed != word[0] else "kept as it is"
+            name = unicodedata.name(alien[0], "unnamed")
+            found.append(f"{word[0]!r}: U+{ord(alien[0]):04X} {name} at {place}: {read}")
+    return found
+
+
+def _is_of_look_alikes(letter: str) -> bool:
+    return any(re.match(f"[{letters}]", letter) for letters in rules.LETTERS_OF.values())
+
+
+def _script_and_look_alikes(language: str) -> tuple[str, str]:
+    return language_and_script(language)[1], language_rule(language).look_alikes
 
 
 @lru_cache(maxsize=64)

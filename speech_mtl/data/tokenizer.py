@@ -13,7 +13,7 @@ from typing import NotRequired, Self
 from typing_extensions import TypedDict
 
 from speech_mtl.data.rules import AS_WRITTEN, Choices, is_spaced
-from speech_mtl.data.text import normalize, refusal
+from speech_mtl.data.text import normalize, normalizer, refusal
 from speech_mtl.datatypes import BLANK
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
@@ -31,7 +31,7 @@ class Tokenizer(ABC):
     Args:
         language: BCP 47 tag.
         vocabulary: All tokens; the first is `BLANK_TOKEN`.
-        choices: What is done with numbers in digits.
+        choices: What is done with numbers in digits and with Latin words.
 
     Raises:
         InputError: The vocabulary does not begin with the blank, or a token comes twice or is empty.
@@ -39,7 +39,7 @@ class Tokenizer(ABC):
     Attributes:
         language: BCP 47 tag.
         vocabulary: All tokens, by number.
-        choices: What is done with numbers in digits.
+        choices: What is done with numbers in digits and with Latin words.
     """
 
     def __init__(self, language: str, vocabulary: Sequence[str], choices: Choices = AS_WRITTEN):
@@ -65,7 +65,7 @@ class Tokenizer(ABC):
         Args:
             texts: Transcripts as the corpus has them. Those that are refused add no token.
             language: BCP 47 tag.
-            choices: What is done with numbers in digits.
+            choices: What is done with numbers in digits and with Latin words.
 
         Raises:
             InputError: No text is left after normalisation, or `language` is malformed.
@@ -94,6 +94,11 @@ class Tokenizer(ABC):
     def spaced(self) -> bool:
         """Whether spaces separate words in the normalised text, so that words can be scored."""
         return is_spaced(self.language)
+
+    @property
+    def normalizer(self) -> str:
+        """What transcripts are normalised by, in a few words, as it is recorded with scores."""
+        return normalizer(self.language, self.choices)
 
     @abstractmethod
     def normalize(self, text: str) -> str:
@@ -177,6 +182,10 @@ class PinyinTokenizer(Tokenizer):
     def spaced(self) -> bool:
         """True: syllables are scored as words."""
         return True
+
+    @property
+    def normalizer(self) -> str:
+        return f"{super().normalizer}, pinyin"
 
     def refusal(self, text: str) -> str | None:
         """Numbers are read as those of hanzi; digits that are tones are none."""

@@ -73,7 +73,9 @@ def load_references(
     for utterance in kept:
         refused = utterance.text is not None and tokenizer.refusal(utterance.text)
         if refused:
-            skipped.append(Skipped(utterance.source, "numbers in digits", f"its errors are not counted: {refused}"))
+            skipped.append(
+                Skipped(utterance.source, "numbers or words refused", f"its errors are not counted: {refused}")
+            )
         texts.append(None if refused or utterance.text is None else tokenizer.normalize(utterance.text))
     if not any(texts):
         raise InputError(
@@ -245,7 +247,8 @@ class _Evaluation:
         write_hypotheses(hypotheses_path(self.run, language, name), references.texts, hypotheses, tasks, errors)
         if name == "dev":
             self.recognized_words[language] = recognized_words(references.texts, hypotheses)
-        self.rows.append(evaluation_row(language, name, counts))
+        normalizer = self.recognizer.tokenizers[language].normalizer
+        self.rows.append({**evaluation_row(language, name, counts), "normalizer": normalizer})
         if is_on_plateau(counts):
             self.stuck.append(f"{language} ({name})")
         self.task_rows += _task_rows(tasks, language, name, errors)

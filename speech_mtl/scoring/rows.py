@@ -1,6 +1,6 @@
 """The rows of result files: what `evaluation.json` and `comparison.json` hold, and what tables are made of."""
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -31,6 +31,7 @@ class MeasuredRow(TypedDict):
     """Fields of both kinds of row, about one language's split.
 
     `wer` and `cer` are errors per reference word and character (not percent); None where there are none of these.
+    `normalizer` names the rule by which texts were normalised (see `data.text`); files of earlier versions lack it.
     """
 
     language: str
@@ -40,6 +41,7 @@ class MeasuredRow(TypedDict):
     num_reference_characters: NotNegative
     wer: Rate | None
     cer: Rate | None
+    normalizer: NotRequired[str]
 
 
 class EvaluationRow(MeasuredRow):

@@ -39,6 +39,9 @@ class TextSettings(Section):
     numerals: Literal["spell", "keep", "refuse"] = "spell"
     """Numbers in digits: spelt as words (utterances whose numbers cannot be, or be read in several ways, are skipped
     and counted), kept as digits, or their utterances skipped."""
+    latin_words: Literal["keep", "drop", "refuse"] = "keep"
+    """Words in Latin letters in a language of another script: kept in lower case, dropped, or their utterances
+    skipped."""
 
 
 class PseudoLabelFilter(Section):

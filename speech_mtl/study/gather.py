@@ -66,7 +66,7 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[
     if taught := saved_taught(runs[-1], cell.target):
         took["untranscribed_s"] = taught["untranscribed_s"]
     for row in evaluated_rows(runs[-1]):
-        yield cast(ResultRow, which | {key: row[key] for key in MeasuredRow.__annotations__} | took)
+        yield cast(ResultRow, which | {key: row[key] for key in MeasuredRow.__annotations__ if key in row} | took)
     without_text = measured_row("", "", Score(ErrorCounts(), ErrorCounts(), 0))
     for row in saved_task_rows(runs[-1]):
         yield cast(ResultRow, which | without_text | row | took)

@@ -52,7 +52,7 @@ class Ctc(Target):
             return None
         tokenizer = self.tokenizers[self.layer_of[language]]
         if refused := tokenizer.refusal(utterance.text):
-            raise Unusable("numbers in digits", refused)
+            raise Unusable("numbers or words refused", refused)
         try:
             tokens = np.array(tokenizer.encode(utterance.text), np.int32)
         except InputError as error:
