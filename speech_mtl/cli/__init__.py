@@ -10,6 +10,7 @@ import typer
 from speech_mtl import __version__
 from speech_mtl.cli.align import align
 from speech_mtl.cli.console import run
+from speech_mtl.cli.data import data
 from speech_mtl.cli.demo import demo
 from speech_mtl.cli.export import export
 from speech_mtl.cli.lm import lm
@@ -70,6 +71,7 @@ app.command("transfer", help=TRANSFER)(compare)
 for command in (tune, report, predict):
     app.command()(command)
 app.command("settings")(list_settings)
+app.add_typer(data, name="data")
 
 
 def main() -> None:

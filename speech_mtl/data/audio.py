@@ -119,6 +119,26 @@ def duration_s(path: Path) -> float:
         return sum(len(block) for block in _blocks(file, most)) / file.samplerate
 
 
+def sample_rate_and_channels(path: Path) -> tuple[int, int]:
+    """Sample rate in Hz and number of channels of a file, by its header.
+
+    Raises:
+        AudioError: As for `opened`.
+    """
+    with opened(path) as (file, _):
+        return file.samplerate, file.channels
+
+
+def refuse_no_file(path: Path) -> None:
+    """Checks that there is a file that is not empty, without opening it.
+
+    Raises:
+        AudioError: There is none.
+    """
+    with _errors_of(path):
+        _refuse_no_file(path)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
     """Opens an audio file. Yields it with its samples per channel, or None if these can only be counted.
@@ -126,7 +146,7 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
     Raises:
         AudioError: The file is missing, empty, no audio, or truncated by its header; or it cannot be decoded.
     """
-    try:
+    with _errors_of(path):
         _refuse_no_file(path)
         with path.open("rb") as raw:
             source = Source(raw)
@@ -139,6 +159,13 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
             with _SeemsLonger(path) as longer, _Stream(longer) as file:
                 longer.ends = True
                 yield file, None
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Turns what can go wrong with a file into an `AudioError`."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError("missing", f"there is no audio file {path}") from None
     except soundfile.LibsndfileError as error:
@@ -260,15 +287,23 @@ def checked(
     Raises:
         AudioError: It is too short, too long or silent.
     """
-    duration_s = len(waveform) / sample_rate_hz
-    if duration_s < min_duration_s or len(waveform) == 0:
-        raise AudioError("too short", f"{path} lasts {duration_s:.2f} s, less than {min_duration_s:g} s")
-    if duration_s > max_duration_s:
-        raise AudioError("too long", f"{path} lasts {duration_s:.1f} s, more than {max_duration_s:g} s")
+    refuse_duration(len(waveform) / sample_rate_hz, path, min_duration_s, max_duration_s)
     peak = float(np.abs(waveform).max())
     if peak < SILENCE:
         raise AudioError("silent", f"{path} is silent: its loudest sample is {peak:.1e}")
     return np.clip(waveform, -1.0, 1.0)
+
+
+def refuse_duration(duration_s: float, path: Path, min_duration_s: float, max_duration_s: float) -> None:
+    """Checks the length of an utterance.
+
+    Raises:
+        AudioError: It is too short or too long.
+    """
+    if duration_s < min_duration_s or duration_s == 0:
+        raise AudioError("too short", f"{path} lasts {duration_s:.2f} s, less than {min_duration_s:g} s")
+    if duration_s > max_duration_s:
+        raise AudioError("too long", f"{path} lasts {duration_s:.1f} s, more than {max_duration_s:g} s")
 
 
 def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:

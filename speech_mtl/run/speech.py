@@ -83,16 +83,21 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
 
 
 def _refuse_other_languages(recipe: Recipe, language: str, manifest: Manifest) -> None:
-    allowed = recipe.languages[language].manifest_languages
     for other, position in manifest.languages.items():
-        if other not in allowed and not is_form_of(other, language):
-            raise InputError(
-                f"{line_name(manifest.path, position)}: the language is another than that of the recipe",
-                expected=language,
-                received=other,
-                action="make the manifest with --language, or allow it by "
-                f"languages.{language}.manifest_languages=[{other}]",
-            )
+        if error := other_language(recipe, language, other, line_name(manifest.path, position)):
+            raise error
+
+
+def other_language(recipe: Recipe, language: str, other: str, where: str) -> InputError | None:
+    """The error to raise at a line that names another language than a recipe does; None if it is the same one."""
+    if other in recipe.languages[language].manifest_languages or is_form_of(other, language):
+        return None
+    return InputError(
+        f"{where}: the language is another than that of the recipe",
+        expected=language,
+        received=other,
+        action=f"make the manifest with --language, or allow it by languages.{language}.manifest_languages=[{other}]",
+    )
 
 
 def _decoded(recipe: Recipe, name: str, manifest: Manifest, budget_s: float | None, wrap: Wrap) -> WaveformStore:
@@ -132,17 +137,26 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
     Raises:
         InputError: No transcript is known.
     """
-    made = recipe.languages[split.language].tokenizer.member()
-    texts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text is not None)
+    return tokenizer_from(recipe, split.language, str(split.manifest), training_utterances(recipe, split))
+
+
+def tokenizer_from(recipe: Recipe, language: str, source: str, utterances: Iterable[Utterance]) -> Tokenizer:
+    """The tokeniser of a language, made from the transcripts of utterances; `source` is where they come from.
+
+    Raises:
+        InputError: No transcript is known.
+    """
+    made = recipe.languages[language].tokenizer.member()
+    texts = (utterance.text for utterance in utterances if utterance.text is not None)
     first = next(texts, None)
     if first is None:
         raise InputError(
-            f"{split.manifest}: no utterance of {split.language} has a transcript",
+            f"{source}: no utterance of {language} has a transcript",
             expected="at least one text that is not null",
-            received=f"{len(split.positions)} utterances without",
+            received="utterances without",
             action="add transcripts, or take the language out of the recipe",
         )
-    return made.from_texts(chain([first], texts), split.language)
+    return made.from_texts(chain([first], texts), language)
 
 
 def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:
@@ -169,13 +183,19 @@ def make_labelled(recipe: Recipe, splits: Sequence[Split]) -> dict[str, LabelTar
     Raises:
         InputError: No utterance has a label for a task, or one has a label of another kind.
     """
-    targets = {}
-    for name, settings in recipe.labelled.items():
-        utterances = (utterance for split in splits for utterance in training_utterances(recipe, split))
-        targets[name] = settings.member().from_utterances(
-            name, settings.label or name, utterances, **settings.arguments()
-        )
-    return targets
+    return labelled_from(recipe, lambda: (one for split in splits for one in training_utterances(recipe, split)))
+
+
+def labelled_from(recipe: Recipe, utterances: Callable[[], Iterable[Utterance]]) -> dict[str, LabelTarget]:
+    """The targets of a recipe that have labels, made from the labels of utterances, which are read for each of them.
+
+    Raises:
+        InputError: As for `make_labelled`.
+    """
+    return {
+        name: settings.member().from_utterances(name, settings.label or name, utterances(), **settings.arguments())
+        for name, settings in recipe.labelled.items()
+    }
 
 
 def training_examples(
