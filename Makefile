@@ -11,7 +11,7 @@ UV_VERSION := 0.13.8
 help:
 	@echo "make demo       the main job on a synthetic corpus, in minutes; results in runs/demo"
 	@echo "make test       the tests"
-	@echo "make check      lint, types, import contracts, tables in READMEs, equivalent hours"
+	@echo "make check      lint, types, import contracts, tables in READMEs, equivalent hours, manifests of recipes that are there"
 	@echo "make fuzz       3,000 spoilt inputs: each is read, or refused with a message"
 	@echo "make kill       100 runs stopped on the way: each ends as if it had not been"
 	@echo "make faults     inputs that failed once, in the folder FAULTS"
@@ -54,6 +54,7 @@ check: setup
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python -m benchmarks.readmes --check
+	$(BIN)/speech-mtl data validate recipes/*/ --if-there --no-audio --most 1
 
 fuzz: setup
 	$(BIN)/python tests/fuzz --number 3000 --out tests/fuzz/results.md

@@ -159,6 +159,20 @@ def read_lines(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str]
     Raises:
         InputError: It is missing, damaged or not UTF-8, or a line is too long; with the line.
     """
+    for where, line in lines_or_errors(path, action):
+        if isinstance(line, InputError):
+            raise line
+        yield where, line
+
+
+def lines_or_errors(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str | InputError]]:
+    """Reads lines as `read_lines` does; for one that cannot be read it yields the error, and reads the next one.
+
+    It ends after an error that all other lines would have, too.
+
+    Raises:
+        InputError: The file is missing.
+    """
     if not path.is_file():
         raise InputError(f"There is no file {path}", expected="a file", received="nothing at that path", action=action)
     opened = gzip.open if path.suffix == ".gz" else open
@@ -168,26 +182,35 @@ def read_lines(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str]
             try:
                 line = file.readline(MOST_LINE_BYTES)
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                raise InputError(
-                    f"{where}: not a whole gzip file",
-                    expected="a file as gzip writes it",
-                    received=str(error),
-                    action=action,
-                ) from None
+                yield (
+                    where,
+                    InputError(
+                        f"{where}: not a whole gzip file",
+                        expected="a file as gzip writes it",
+                        received=str(error),
+                        action=action,
+                    ),
+                )
+                return
             if not line:
                 return
             if len(line) == MOST_LINE_BYTES:
-                raise InputError(
-                    f"{where}: too long a line",
-                    expected=f"less than {MOST_LINE_BYTES:,} bytes",
-                    received="more",
-                    action=action,
+                yield (
+                    where,
+                    InputError(
+                        f"{where}: too long a line",
+                        expected=f"less than {MOST_LINE_BYTES:,} bytes",
+                        received="more",
+                        action=action,
+                    ),
                 )
+                return
             try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield where, line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise _not_utf8(where, line, error, action) from None
-            yield where, text
+                yield where, _not_utf8(where, line, error, action)
+                if line.startswith(tuple(WIDE)):
+                    return
 
 
 def read_json_lines(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> Iterator[tuple[str, T]]:
@@ -236,13 +259,17 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
     return TypeAdapter(kind)
 
 
-def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError, action: str) -> InputError:
+class NotUtf8(InputError):
+    """A text in another encoding."""
+
+
+def _not_utf8(where: str, content: bytes, error: UnicodeDecodeError, action: str) -> NotUtf8:
     near = content[max(0, error.start - 20) : error.end + 20]
     wide = next((name for mark, name in WIDE.items() if content.startswith(mark)), None)
     if wide is None and near.count(0) > len(near) // 3:
         wide = "UTF-16LE"  # without a mark, hardly anybody writes the other order
     command = f"`iconv -f {wide} -t UTF-8`" if wide else "a command such as `iconv -f CP1250 -t UTF-8`"
-    return InputError(
+    return NotUtf8(
         f"{where}: not UTF-8",
         expected="text in UTF-8",
         received=wide or repr(near),

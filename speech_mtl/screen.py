@@ -63,11 +63,11 @@ class Screen:
         """Prints a line that stands out."""
         self.console.print(f"[yellow]warning[/yellow] {escape(printable(message))}")
 
-    def progress(self, items: Iterable, title: str) -> Iterator:
-        """Yields the items under a bar that counts them."""
+    def progress(self, items: Iterable, title: str, total: int | None = None) -> Iterator:
+        """Yields the items under a bar that counts them; `total` says how many, where they do not."""
         columns = (_TITLE, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with self._bars(*columns) as bar:
-            yield from bar.track(items, description=printable(title))
+            yield from bar.track(items, total, description=printable(title))
 
     @contextmanager
     def training(self, title: str, num_updates: int, done: int) -> Iterator[Callable]:

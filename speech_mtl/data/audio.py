@@ -112,6 +112,26 @@ def duration_s(path: Path) -> float:
         return sum(len(block) for block in _blocks(file, most)) / file.samplerate
 
 
+def sample_rate_and_channels(path: Path) -> tuple[int, int]:
+    """Sample rate in Hz and number of channels of a file, by its header.
+
+    Raises:
+        AudioError: As for `opened`.
+    """
+    with opened(path) as (file, _):
+        return file.samplerate, file.channels
+
+
+def refuse_no_file(path: Path) -> None:
+    """Checks that there is a file that is not empty, without opening it.
+
+    Raises:
+        AudioError: There is none.
+    """
+    with _errors_of(path):
+        _refuse_no_file(place_of(path).file)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
     """Opens an audio file, at the place that is meant, a path or what `data.place` says of parts of files.
@@ -123,7 +143,7 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
             ends before the place, or lacks the channel.
     """
     place = place_of(path)
-    try:
+    with _errors_of(path):
         _refuse_no_file(place.file)
         content = place.content()
         with place.file.open("rb") if content is None else io.BytesIO(content) as raw:
@@ -137,6 +157,13 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
             with _SeemsLonger(raw) as longer, _Stream(longer) as file:
                 longer.ends = True
                 yield file, _placed(file, None, place)
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Turns what can go wrong with a file into an `AudioError`."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError("missing", f"there is no audio file {path}") from None
     except soundfile.LibsndfileError as error:
@@ -284,15 +311,23 @@ def checked(
     Raises:
         AudioError: It is too short, too long or silent.
     """
-    duration_s = len(waveform) / sample_rate_hz
-    if duration_s < min_duration_s or len(waveform) == 0:
-        raise AudioError("too short", f"{path} lasts {duration_s:.2f} s, less than {min_duration_s:g} s")
-    if duration_s > max_duration_s:
-        raise AudioError("too long", f"{path} lasts {duration_s:.1f} s, more than {max_duration_s:g} s")
+    refuse_duration(len(waveform) / sample_rate_hz, path, min_duration_s, max_duration_s)
     peak = float(np.abs(waveform).max())
     if peak < SILENCE:
         raise AudioError("silent", f"{path} is silent: its loudest sample is {peak:.1e}")
     return np.clip(waveform, -1.0, 1.0)
+
+
+def refuse_duration(duration_s: float, path: Path, min_duration_s: float, max_duration_s: float) -> None:
+    """Checks the length of an utterance.
+
+    Raises:
+        AudioError: It is too short or too long.
+    """
+    if duration_s < min_duration_s or duration_s == 0:
+        raise AudioError("too short", f"{path} lasts {duration_s:.2f} s, less than {min_duration_s:g} s")
+    if duration_s > max_duration_s:
+        raise AudioError("too long", f"{path} lasts {duration_s:.1f} s, more than {max_duration_s:g} s")
 
 
 def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:

@@ -183,7 +183,7 @@ def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarra
     for position, utterance in zip(positions, map(reading.masking, manifest.at(positions)), strict=True):
         damaged += damaged_words(utterance)
         try:
-            row = _encoded(utterance, int(store.num_samples[position]), reading)
+            row = encoded(utterance, int(store.num_samples[position]), reading)
         except Unusable as error:
             skipped.append(Skipped(utterance.source, error.reason, error.message))
             continue
@@ -209,8 +209,8 @@ def damaged_words(utterance: Utterance) -> list[str]:
     return [f"{utterance.source}: {word!r}" for word in damaged_letters(utterance.text or "")[:1]]
 
 
-def _encoded(utterance: Utterance, num_samples: int, reading: Reading) -> list:
-    """Encodes the labels of an utterance for each target; None where a label is unknown.
+def encoded(utterance: Utterance, num_samples: int, reading: Reading) -> list:
+    """Encodes the labels of an utterance of so many samples for each target; None where a label is unknown.
 
     Raises:
         Unusable: It cannot be learned from.

@@ -4,10 +4,25 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from speech_mtl.data.text import normalize
 from speech_mtl.datatypes import Utterance
 
 SAME_LENGTH_S = 0.02
 """By how much a lossy format changes a recording's length at most; two readings of a text seldom differ so little."""
+
+
+FEW = 20
+"""With fewer utterances a split only tests the pipeline: utterances that are in training are named, and not refused."""
+
+
+def too_many_leaks(num_leaks: int, num_held_out: int, allowed: float) -> bool:
+    """Whether more of a dev or test split has its audio in training than may have."""
+    return num_held_out >= FEW and num_leaks > max(1, allowed * num_held_out)
+
+
+def comparable_text(utterance: Utterance) -> str:
+    """The text of an utterance as it is compared with those of other languages."""
+    return normalize(utterance.text or "", "und")
 
 
 def same_audio(held_out: np.ndarray, training: np.ndarray) -> np.ndarray:
@@ -29,8 +44,11 @@ def same_audio(held_out: np.ndarray, training: np.ndarray) -> np.ndarray:
 
 
 def same_sentence(
-    held_out: Iterable[Utterance], training: Iterable[Utterance], normalize: Callable[[Utterance], str]
-) -> dict[str, str]:
+    held_out: Iterable[Utterance],
+    training: Iterable[Utterance],
+    normalized: Callable[[Utterance], str],
+    any_speaker: bool = False,
+) -> dict[str, Utterance]:
     """Finds utterances whose text is in training, by the same speaker; or as long, where a speaker is unknown.
 
     Training is read once.
@@ -38,23 +56,29 @@ def same_sentence(
     Args:
         held_out: Of dev and test splits.
         training: What training uses.
-        normalize: Gives the canonical form of an utterance's text.
+        normalized: Gives the canonical form of an utterance's text.
+        any_speaker: Whether those count, too, whose text another speaker of the same language has in training.
 
     Returns:
-        By the source of an utterance that is held out, the source of the first in training with the same text.
+        By the source of an utterance that is held out, the first in training with the same text, which is one by the
+        same speaker where there is one.
     """
     wanted: dict[str, list[Utterance]] = {}
     for utterance in held_out:
-        if utterance.text and (text := normalize(utterance)):
+        if utterance.text and (text := normalized(utterance)):
             wanted.setdefault(text, []).append(utterance)
     speakers = {utterance.speaker for own in wanted.values() for utterance in own}
-    found: dict[str, str] = {}
+    found: dict[str, Utterance] = {}
+    others: dict[str, Utterance] = {}
     for utterance in training:
-        if utterance.text and (None in speakers or utterance.speaker is None or utterance.speaker in speakers):
-            for one in wanted.get(normalize(utterance), ()):
+        known = any_speaker or None in speakers or utterance.speaker is None or utterance.speaker in speakers
+        if utterance.text and known:
+            for one in wanted.get(normalized(utterance), ()):
                 if _may_be_one(one, utterance):
-                    found.setdefault(one.source, utterance.source)
-    return found
+                    found.setdefault(one.source, utterance)
+                elif any_speaker and one.language == utterance.language:
+                    others.setdefault(one.source, utterance)
+    return others | found
 
 
 def _may_be_one(utterance: Utterance, other: Utterance) -> bool:

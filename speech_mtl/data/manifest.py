@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 from speech_mtl.data.place import resolved
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.files import Bits64, NotNegative, parse_json, read_json, read_json_lines, replacing, write_text
+from speech_mtl.files import Bits64, NotNegative, lines_or_errors, parse_json, read_json, replacing, write_text
 
 FORMAT = 1
 """Raised when the layout of an index or the check of lines changes, so that old ones are not used."""
@@ -55,6 +55,11 @@ def manifest_path(data_dir: Path, language: str, split: str) -> Path:
 def most_skipped(num_utterances: int, allowed: float) -> float:
     """Number of utterances that may be unusable: a fraction of all, at least one unless the fraction is 0."""
     return max(1.0, allowed * num_utterances) if allowed else 0.0
+
+
+def too_many_skipped(num_skipped: int, num_utterances: int, allowed: float) -> bool:
+    """Whether more utterances are unusable than may be: one alone never is too many, unless none is allowed."""
+    return num_skipped > most_skipped(num_utterances, allowed) or num_skipped >= num_utterances
 
 
 def manifest_line(utterance: Utterance, audio: Path) -> str:
@@ -119,6 +124,23 @@ def read_manifest(path: Path) -> Iterator[Utterance]:
         yield _utterance(path, position, fields)
 
 
+def inspect_manifest(path: Path) -> Iterator[tuple[str, Utterance | InputError]]:
+    """Parses a manifest as `read_manifest` does, but yields what is wrong with a line, and parses the next one.
+
+    Yields:
+        `file:line`, and the utterance or the error. Ids are not compared.
+
+    Raises:
+        InputError: The file is missing or empty.
+    """
+    _refuse_no_file(path)
+    position = -1
+    for position, (where, fields) in enumerate(_parsed(path)):
+        yield where, fields if isinstance(fields, InputError) else _utterance(path, position, fields)
+    if position < 0:
+        raise _empty(path)
+
+
 def _refuse_no_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(
@@ -132,24 +154,49 @@ def _refuse_no_file(path: Path) -> None:
 def _checked(path: Path) -> Iterator[list]:
     """The fields of each line, in the order of those of `Utterance`."""
     seen: set[str] = set()
-    for where, line in read_json_lines(path, Line, FIX_LINE):
-        if line["id"] in seen:
-            raise InputError(
-                f"{where}: the id {line['id']!r} comes twice",
-                expected="ids that are unique within a manifest",
-                received=line["id"],
-                action="rename or remove one of the two lines",
-            )
-        seen.add(line["id"])
-        own = line["id"], line["audio"], line["language"], line["text"], line["duration_s"]
-        yield [*own, line.get("speaker") or None, line.get("labels") or {}]
+    for where, fields in _parsed(path):
+        if isinstance(fields, InputError):
+            raise fields
+        if fields[0] in seen:
+            raise id_twice(where, fields[0])
+        seen.add(fields[0])
+        yield fields
     if not seen:
-        raise InputError(
-            f"The manifest {path} is empty",
-            expected="at least one utterance",
-            received="0 lines",
-            action="run the recipe's data script again",
-        )
+        raise _empty(path)
+
+
+def _parsed(path: Path) -> Iterator[tuple[str, list | InputError]]:
+    """`file:line` and the fields of each line, or what is wrong with it."""
+    for where, text in lines_or_errors(path, FIX_LINE):
+        if isinstance(text, InputError):
+            yield where, text
+            continue
+        try:
+            line = parse_json(text, Line, where, FIX_LINE)
+        except InputError as error:
+            yield where, error
+            continue
+        own = line["id"], line["audio"], line["language"], line["text"], line["duration_s"]
+        yield where, [*own, line.get("speaker") or None, line.get("labels") or {}]
+
+
+def id_twice(where: str, name: str) -> InputError:
+    """The error to raise at a line whose id an earlier line of the manifest has."""
+    return InputError(
+        f"{where}: the id {name!r} comes twice",
+        expected="ids that are unique within a manifest",
+        received=name,
+        action="rename or remove one of the two lines",
+    )
+
+
+def _empty(path: Path) -> InputError:
+    return InputError(
+        f"The manifest {path} is empty",
+        expected="at least one utterance",
+        received="0 lines",
+        action="run the recipe's data script again",
+    )
 
 
 def _utterance(path: Path, position: int, fields: list) -> Utterance:

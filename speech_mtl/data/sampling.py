@@ -50,7 +50,7 @@ def _sampling_order(num_utterances: int, seed: int) -> np.ndarray:
 def within_budget(
     store: WaveformStore, budget_s: float | None, sample_rate_hz: int, seed: int, taken: np.ndarray | None = None
 ) -> np.ndarray:
-    """Positions of the utterances that make up a budget of speech: nested, so that a larger budget holds a smaller one.
+    """Positions of the utterances of a decoded manifest that make up a budget of speech; see `nested`.
 
     Args:
         store: The decoded manifest.
@@ -62,18 +62,33 @@ def within_budget(
     Raises:
         InputError: The budget is larger than what there is, by more than 1 %.
     """
-    is_free = store.num_samples > 0
+    num_samples = store.num_samples.copy()
     if taken is not None:
-        is_free[taken] = False
+        num_samples[taken] = 0
     if budget_s is None:
-        return np.flatnonzero(is_free)
-    order = _sampling_order(len(store.num_samples), seed)
-    order = order[is_free[order]]
-    seconds = np.cumsum(store.num_samples[order]) / sample_rate_hz
+        return np.flatnonzero(num_samples)
+    return nested(num_samples / sample_rate_hz, budget_s, seed, store.path.stem)
+
+
+def nested(durations_s: np.ndarray, budget_s: float, seed: int, name: str) -> np.ndarray:
+    """Positions of the utterances that make up a budget of speech: nested, so that a larger budget holds a smaller one.
+
+    Args:
+        durations_s: (N,) seconds of each utterance; 0 of one that cannot be used.
+        budget_s: Seconds of speech.
+        seed: Decides the order in which utterances are taken.
+        name: What the utterances are called in messages.
+
+    Raises:
+        InputError: The budget is larger than what there is, by more than 1 %.
+    """
+    order = _sampling_order(len(durations_s), seed)
+    order = order[durations_s[order] > 0]
+    seconds = np.cumsum(durations_s[order])
     there_s = seconds[-1] if len(seconds) else 0.0
     if budget_s > there_s * 1.01:
         raise InputError(
-            f"A budget of {budget_s / 60:g} minutes is more than there is in {store.path.stem}",
+            f"A budget of {budget_s / 60:g} minutes is more than there is in {name}",
             expected=f"at most {there_s / 60:.1f} minutes",
             received=f"{budget_s / 60:g} minutes",
             action="lower budget_s, or compare.budgets_min in a comparison",

@@ -17,12 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from typing_extensions import TypedDict
 
 from speech_mtl.data.audio import AudioError, read_audio
-from speech_mtl.data.manifest import Manifest, most_skipped
+from speech_mtl.data.manifest import Manifest, too_many_skipped
 from speech_mtl.data.place import place_of
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
@@ -39,6 +40,9 @@ DURATION_TOLERANCE = (0.1, 0.3)
 
 
 START_AGAIN = "start again: the audio is then decoded anew"
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,8 @@ def open_store(
         except InputError as error:
             logging.getLogger(__name__).warning("%s; the audio is decoded anew", error.problem)
 
-    decoded = zip(progress(wanted), _decoded(manifest.at(wanted), limits, num_threads), strict=True)
+    waveforms = in_windows(lambda utterance: decode(utterance, limits), manifest.at(wanted), num_threads)
+    decoded = zip(progress(wanted), waveforms, strict=True)
     _fill(path, len(manifest), decoded, lambda: _digest(manifest, wanted, limits) == digest)
     return WaveformStore(path)
 
@@ -186,7 +191,7 @@ def refuse_many(manifest: Manifest, skipped: Sequence[Skipped], num_read: int, a
     Raises:
         InputError: With the counts by reason and the first case of each.
     """
-    if len(skipped) <= most_skipped(num_read, allowed) and len(skipped) < num_read:
+    if not too_many_skipped(len(skipped), num_read, allowed):
         return
     firsts: dict[str, Skipped] = {}
     for skip in skipped:
@@ -232,7 +237,7 @@ def _fill(
             file.write(samples := result.tobytes())
             crc32 = zlib.crc32(samples, crc32)
             num_samples[position] = len(result)
-            digests[position] = int.from_bytes(hashlib.blake2b(samples, digest_size=8).digest())
+            digests[position] = digest_of(samples)
         if not unchanged():
             raise InputError(
                 f"Audio files changed while they were decoded for {path}",
@@ -244,20 +249,27 @@ def _fill(
     write_text(path.with_suffix(".json"), json.dumps({**index, "skipped": {i: asdict(s) for i, s in skipped.items()}}))
 
 
-def _decoded(utterances: Iterator[Utterance], limits: AudioLimits, num_threads: int) -> Iterator[np.ndarray | Skipped]:
-    """Decodes a few hundred files ahead, in order: memory does not grow with the corpus."""
-
-    def decode(utterance: Utterance) -> np.ndarray | Skipped:
-        try:
-            waveform = read_audio(utterance.audio, limits.sample_rate_hz, limits.min_duration_s, limits.max_duration_s)
-            _refuse_other_duration(utterance, len(waveform) / limits.sample_rate_hz)
-        except AudioError as error:
-            return Skipped(printable(utterance.source), error.reason, str(error))
-        return np.round(waveform * FULL_SCALE).astype(np.int16)
-
+def in_windows(function: Callable[[S], T], items: Iterable[S], num_threads: int) -> Iterator[T]:
+    """Calls a function in threads, a few hundred items ahead, in order: memory does not grow with the corpus."""
+    remaining = iter(items)
     with ThreadPoolExecutor(num_threads) as pool:
-        while window := list(islice(utterances, 256)):
-            yield from pool.map(decode, window)
+        while window := list(islice(remaining, 256)):
+            yield from pool.map(function, window)
+
+
+def decode(utterance: Utterance, limits: AudioLimits) -> np.ndarray | Skipped:
+    """Decodes and checks the audio of an utterance: (S,) int16 as they are stored, or why it is left out."""
+    try:
+        waveform = read_audio(utterance.audio, limits.sample_rate_hz, limits.min_duration_s, limits.max_duration_s)
+        _refuse_other_duration(utterance, len(waveform) / limits.sample_rate_hz)
+    except AudioError as error:
+        return Skipped(printable(utterance.source), error.reason, str(error))
+    return np.round(waveform * FULL_SCALE).astype(np.int16)
+
+
+def digest_of(samples: bytes) -> int:
+    """64 bits by which samples as they are stored are compared."""
+    return int.from_bytes(hashlib.blake2b(samples, digest_size=8).digest())
 
 
 def _refuse_other_duration(utterance: Utterance, duration_s: float) -> None:

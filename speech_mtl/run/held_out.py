@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.data.leaks import same_audio, same_sentence, speakers_line
+from speech_mtl.data.leaks import comparable_text, same_audio, same_sentence, speakers_line, too_many_leaks
 from speech_mtl.data.manifest import Manifest, line_name, open_manifest
-from speech_mtl.data.text import normalize
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
@@ -25,13 +24,7 @@ from speech_mtl.settings.recipe import Recipe
 MOST_NAMED = 3
 """Utterances that a message names."""
 
-FEW = 20
-"""With fewer utterances a split only tests the pipeline: utterances that are in training are named, and not refused."""
-
 SAME_SENTENCE = "other audio of the same text and speaker, or text and length where no speaker is known"
-
-ANY_LANGUAGE = "und"
-"""Whose rules sentences of all languages are compared by."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +101,12 @@ def check_held_out(
     sentences = same_sentence(
         chain.from_iterable(split.utterances() for split in held_out),
         chain.from_iterable(one.utterances() for one in training),
-        lambda utterance: normalize(utterance.text or "", ANY_LANGUAGE),
+        comparable_text,
     )
     for split in held_out:
         number = len(split.positions)
         audio, texts = _same_audio(split, training), _of_manifest(sentences, split.manifest.path)
-        if allowed is not None and number >= FEW and len(audio) > max(1, allowed * number):
+        if allowed is not None and too_many_leaks(len(audio), number, allowed):
             raise _too_many(split, audio, allowed)
         both, only = audio.keys() & texts.keys(), {a: b for a, b in texts.items() if a not in audio}
         of_audio = "audio and text" if len(both) == len(audio) else "the same audio"
@@ -160,8 +153,8 @@ def _same_audio(split: Split, training: Sequence[Trained]) -> dict[str, str]:
     return {line_name(split.manifest.path, position): found[position] for position in sorted(found)}
 
 
-def _of_manifest(lines: Mapping[str, str], manifest: Path) -> dict[str, str]:
-    return {line: other for line, other in lines.items() if line.rpartition(":")[0] == str(manifest)}
+def _of_manifest(lines: Mapping[str, Utterance], manifest: Path) -> dict[str, str]:
+    return {line: other.source for line, other in lines.items() if line.rpartition(":")[0] == str(manifest)}
 
 
 def _named(pairs: Mapping[str, str]) -> str:

@@ -117,16 +117,21 @@ def _with_untranscribed(recipe: Recipe, split: Split, more_s: float | None) -> S
 
 
 def _refuse_other_languages(recipe: Recipe, language: str, manifest: Manifest) -> None:
-    allowed = recipe.languages[language].manifest_languages
     for other, position in manifest.languages.items():
-        if other not in allowed and not is_form_of(other, language):
-            raise InputError(
-                f"{line_name(manifest.path, position)}: the language is another than that of the recipe",
-                expected=language,
-                received=other,
-                action="make the manifest with --language, or allow it by "
-                f"languages.{language}.manifest_languages=[{other}]",
-            )
+        if error := other_language(recipe, language, other, line_name(manifest.path, position)):
+            raise error
+
+
+def other_language(recipe: Recipe, language: str, other: str, where: str) -> InputError | None:
+    """The error to raise at a line that names another language than a recipe does; None if it is the same one."""
+    if other in recipe.languages[language].manifest_languages or is_form_of(other, language):
+        return None
+    return InputError(
+        f"{where}: the language is another than that of the recipe",
+        expected=language,
+        received=other,
+        action=f"make the manifest with --language, or allow it by languages.{language}.manifest_languages=[{other}]",
+    )
 
 
 def _decoded(recipe: Recipe, name: str, manifest: Manifest, budget_s: float | None, wrap: Wrap) -> WaveformStore:
@@ -166,18 +171,27 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
     Raises:
         InputError: No transcript is known.
     """
-    settings = recipe.languages[split.language]
-    texts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text is not None)
+    return tokenizer_from(recipe, split.language, str(split.manifest), training_utterances(recipe, split))
+
+
+def tokenizer_from(recipe: Recipe, language: str, source: str, utterances: Iterable[Utterance]) -> Tokenizer:
+    """The tokeniser of a language, made from the transcripts of utterances; `source` is where they come from.
+
+    Raises:
+        InputError: No transcript is known.
+    """
+    settings = recipe.languages[language]
+    texts = (utterance.text for utterance in utterances if utterance.text is not None)
     first = next(texts, None)
     if first is None:
         raise InputError(
-            f"{split.manifest}: no utterance of {split.language} has a transcript",
+            f"{source}: no utterance of {language} has a transcript",
             expected="at least one text that is not null",
-            received=f"{len(split.positions)} utterances without",
+            received="utterances without",
             action="add transcripts, or take the language out of the recipe",
         )
     made, choices = settings.tokenizer.member(), Choices(**settings.text.model_dump())
-    return made.from_texts(chain([first], texts), split.language, choices)
+    return made.from_texts(chain([first], texts), language, choices)
 
 
 def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:
@@ -204,11 +218,21 @@ def make_labelled(recipe: Recipe, splits: Sequence[Split]) -> dict[str, ScoredTa
     Raises:
         InputError: No utterance has a label for a task, or one has a label of another kind.
     """
+    return labelled_from(
+        recipe, lambda: ((split.language, one) for split in splits for one in training_utterances(recipe, split))
+    )
+
+
+def labelled_from(recipe: Recipe, speech: Callable[[], Iterable[tuple[str, Utterance]]]) -> dict[str, ScoredTarget]:
+    """The targets of a recipe that are scored, made from utterances and their languages, read for each of them.
+
+    Raises:
+        InputError: As for `make_labelled`.
+    """
     targets = {}
     for name, settings in recipe.scored.items():
-        speech = ((split.language, own) for split in splits for own in training_utterances(recipe, split))
         label = {"label": settings.label or name} if isinstance(settings, LabelTaskSection) else {}
-        targets[name] = settings.member().from_speech(name, speech, **label, **settings.arguments())
+        targets[name] = settings.member().from_speech(name, speech(), **label, **settings.arguments())
     return targets
 
 

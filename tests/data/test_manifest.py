@@ -11,7 +11,7 @@ from speech_mtl.data import manifest as manifest_module
 from speech_mtl.data.manifest import manifest_path, open_manifest, read_manifest, write_manifest
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.files import read_json_lines
+from speech_mtl.files import lines_or_errors
 
 GOOD = {"id": "u1", "audio": "audio/u1.flac", "language": "cs", "text": "Příliš žluťoučký", "duration_s": 1.25}
 
@@ -218,11 +218,11 @@ def test_a_manifest_is_parsed_once_for_each_content(tmp_path, spoken, monkeypatc
     parsed: list[str] = []
 
     def counting(path, *arguments):
-        for where, line in read_json_lines(path, *arguments):
+        for where, line in lines_or_errors(path, *arguments):
             parsed.append(where)
             yield where, line
 
-    monkeypatch.setattr(manifest_module, "read_json_lines", counting)
+    monkeypatch.setattr(manifest_module, "lines_or_errors", counting)
     for _ in range(3):
         list(open_manifest(spoken, tmp_path / "cache").at(range(5)))
     assert parsed == [f"{spoken}:{i + 1}" for i in range(5)]
@@ -287,11 +287,11 @@ def test_an_index_that_is_damaged_while_it_is_read(tmp_path, spoken):
 
 def test_a_manifest_that_changes_while_it_is_parsed_is_refused(tmp_path, spoken, monkeypatch):
     def changing(path, *arguments):
-        yield from read_json_lines(path, *arguments)
+        yield from lines_or_errors(path, *arguments)
         with path.open("a") as file:
             file.write(json.dumps(GOOD | {"id": "u9"}) + "\n")
 
-    monkeypatch.setattr(manifest_module, "read_json_lines", changing)
+    monkeypatch.setattr(manifest_module, "lines_or_errors", changing)
     with pytest.raises(InputError, match="changed while it was read"):
         open_manifest(spoken, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []

@@ -14,7 +14,7 @@ from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifes
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
-from speech_mtl.files import read_json_lines
+from speech_mtl.files import lines_or_errors
 from speech_mtl.run.evaluate import load_references
 from speech_mtl.run.held_out import check_held_out, trained_splits
 from speech_mtl.run.made_from import sources
@@ -102,11 +102,11 @@ def test_a_manifest_is_parsed_once_whatever_is_made_of_it(tiny_recipe: Recipe, m
     parsed: list[str] = []
 
     def counting(path, *arguments):
-        for where, line in read_json_lines(path, *arguments):
+        for where, line in lines_or_errors(path, *arguments):
             parsed.append(where)
             yield where, line
 
-    monkeypatch.setattr(manifest_module, "read_json_lines", counting)
+    monkeypatch.setattr(manifest_module, "lines_or_errors", counting)
     recipe = budgeted(tiny_recipe, total_s(tiny_recipe) / 2).overridden(
         {"data.cache_dir": str(tiny_recipe.data.dir / "cache")}
     )
