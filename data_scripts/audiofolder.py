@@ -11,14 +11,14 @@ import typer
 
 from data_scripts.command_line import Corpus, Part, Record, corpus_app, distinct_languages, of_language, with_ids
 from data_scripts.hugging_face import (
-    LAYOUT,
     SPEAKER_COLUMNS,
     TEXT_COLUMNS,
     Columns,
     dataset_languages,
     dataset_records,
-    local_folder,
+    streamed_records,
 )
+from data_scripts.loading import LAYOUT, local_folder
 from data_scripts.tables import Row, Table, Unusable, read_json_table, read_table
 from speech_mtl.errors import InputError
 
@@ -49,6 +49,10 @@ LanguageColumn = Annotated[
     str | None,
     typer.Option(help="Only rows where it is the --language are taken. Default: language, where there is one."),
 ]
+Streaming = Annotated[
+    bool,
+    typer.Option("--streaming", help="Read a dataset of the hub row by row, without keeping a copy in the cache."),
+]
 LabelColumns = Annotated[
     str, typer.Option(help="Columns to keep as labels for tasks besides transcripts: emotion,age.")
 ]
@@ -62,6 +66,7 @@ def records(
     speaker_column: SpeakerColumn = None,
     language_column: LanguageColumn = None,
     label_columns: LabelColumns = "",
+    streaming: Streaming = False,
 ) -> Iterable[Record | Unusable] | None:
     """The rows of a split that are in the language.
 
@@ -70,7 +75,9 @@ def records(
     """
     asked = _asked(text_column, speaker_column, language_column, label_columns)
     tables = _tables(part.corpus, config, asked)
-    return _records(part, tables) if tables else dataset_records(part, config, asked)
+    if tables:
+        return _records(part, tables)
+    return (streamed_records if streaming else dataset_records)(part, config, asked)
 
 
 def languages(
@@ -81,12 +88,13 @@ def languages(
     speaker_column: str | None = None,
     language_column: str | None = None,
     label_columns: str = "",
+    streaming: bool = False,
 ) -> list[str]:
-    """Values of the language column, in all splits."""
+    """Values of the language column, in all splits; none of a dataset that is only read once."""
     asked = _asked(text_column, speaker_column, language_column, label_columns)
     tables = _tables(corpus, config, asked)
     if not tables:
-        return dataset_languages(corpus, config, asked)
+        return [] if streaming else dataset_languages(corpus, config, asked)
     return distinct_languages({_language(row, found) for found in tables for row in found.table.rows})
 
 

@@ -1,21 +1,27 @@
-"""What Hugging Face `datasets` can load with an audio column: Parquet files in a folder, or a dataset on the hub."""
+"""What Hugging Face `datasets` can load with an audio column: Parquet files in a folder, or one on the hub.
 
-import glob
-import logging
+In a folder audio stays where it is. Of a dataset on the hub it is written to files, for the cache of `datasets` is no
+place that lasts. Streaming reads such a dataset from its beginning to its end and keeps nothing else of it.
+"""
+
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_scripts.command_line import Part, Record, distinct_languages, existing_folder, of_language
-from speech_mtl.errors import InputError, require
+from data_scripts.command_line import Part, Record, distinct_languages, of_language, same_language
+from data_scripts.loading import is_audio, load
+from data_scripts.parquet import ParquetFiles
+from speech_mtl.errors import InputError
 from speech_mtl.files import replacing
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset, IterableDataset
 
-LAYOUT = "metadata.jsonl beside audio files, or Parquet files; or OWNER/NAME of a dataset on the Hugging Face hub"
+    Split = Dataset | ParquetFiles
+
 TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
 SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid"), "test": ("test",)}
@@ -64,9 +70,33 @@ class Columns:
         )
 
 
+def streamed_records(part: Part, config: str | None, asked: Columns) -> Iterator[Record] | None:
+    """The rows of a split of a dataset as they come in; other languages are left out and counted."""
+    splits: Mapping[str, IterableDataset] = load(part.corpus, config, streaming=True)
+    name = next((name for name in SPLIT_NAMES[part.split] if name in splits), None)
+    if name is None:
+        return None
+    dataset, where = splits[name], f"{part.corpus}[{name}]"
+    columns = asked.found_in(dataset.column_names or [], where)
+    return _streamed(Rows(dataset, [], part, where, columns), part, where, columns.language)
+
+
+def _streamed(rows: "Rows", part: Part, where: str, column: str | None) -> Iterator[Record]:
+    skipped: Counter[str] = Counter()
+    for number, row in enumerate(rows.dataset):
+        tag = None if column is None else _text(_named(rows.dataset, column, row[column]))
+        if tag is None or same_language(tag, part.language):
+            yield rows.record(number, row)
+        else:
+            skipped[tag or "no language"] += 1
+    if skipped:
+        listed = ", ".join(f"{count:,} in {tag}" for tag, count in sorted(skipped.items()))
+        part.screen.say(f"{where}: skipped: {listed}")
+
+
 def dataset_records(part: Part, config: str | None, asked: Columns) -> "Rows | None":
-    """The rows of a split that are in the language; audio that a dataset holds as bytes is written to files."""
-    splits = _load(part.corpus, config)
+    """The rows of a split that are in the language."""
+    splits: Mapping[str, Split] = load(part.corpus, config)
     name = next((name for name in SPLIT_NAMES[part.split] if name in splits), None)
     if name is None:
         return None
@@ -79,7 +109,7 @@ def dataset_records(part: Part, config: str | None, asked: Columns) -> "Rows | N
     return Rows(dataset, numbers, part, where, columns) if numbers or not len(dataset) else None
 
 
-def _refuse_other_splits(dataset: "Dataset", split: str, where: str) -> None:
+def _refuse_other_splits(dataset: "Split", split: str, where: str) -> None:
     """Refuses rows that belong to another split by a column of that name, which `datasets` ignores."""
     others = {name for other, names in SPLIT_NAMES.items() if other != split for name in names}
     values = dataset["split"] if "split" in dataset.features else ()
@@ -96,13 +126,14 @@ def _refuse_other_splits(dataset: "Dataset", split: str, where: str) -> None:
 def dataset_languages(corpus: str, config: str | None, asked: Columns) -> list[str]:
     """Values of a dataset's language column, in all splits."""
     tags: set[str | None] = set()
-    for name, dataset in _load(corpus, config).items():
+    splits: Mapping[str, Split] = load(corpus, config)
+    for name, dataset in splits.items():
         column = asked.found_in(dataset.column_names, f"{corpus}[{name}]").language
         tags.update(_tags(dataset, column) if column else ())
     return distinct_languages(tags)
 
 
-def _tags(dataset: "Dataset", column: str) -> list[str | None]:
+def _tags(dataset: "Split", column: str) -> list[str | None]:
     return [_text(_named(dataset, column, value)) or None for value in dataset[column]]
 
 
@@ -121,10 +152,12 @@ class Rows:
             written in another way.
     """
 
-    def __init__(self, dataset: "Dataset", row_numbers: list[int], part: Part, where: str, columns: Columns):
+    def __init__(
+        self, dataset: "Split | IterableDataset", row_numbers: list[int], part: Part, where: str, columns: Columns
+    ):
         import datasets
 
-        names = [name for name, feature in dataset.features.items() if _is_audio(feature)]
+        names = [name for name, feature in dataset.features.items() if is_audio(feature)]
         if len(names) != 1:
             raise InputError(
                 f"{where}: {'more than one' if names else 'no'} audio column",
@@ -141,10 +174,8 @@ class Rows:
                 action="store the column as text, or name another with --text-column",
             )
         self.audio, self.columns = names[0], columns
-        taken = (self.audio, columns.text, columns.speaker, *columns.labels.values())
-        # Left undecoded: the manifest wants files, and decoding would need another package.
-        self.dataset = dataset.select_columns([*dict.fromkeys(column for column in taken if column is not None)])
-        self.dataset = self.dataset.cast_column(self.audio, datasets.Audio(decode=False))
+        taken = (self.audio, columns.text, columns.speaker, columns.language, *columns.labels.values())
+        self.dataset: Any = dataset.select_columns([*dict.fromkeys(column for column in taken if column is not None)])
         self.row_numbers = row_numbers
         self.part = part
         self.where = where
@@ -153,17 +184,21 @@ class Rows:
         return len(self.row_numbers)
 
     def __iter__(self) -> Iterator[Record]:
-        for number in self.row_numbers:
-            row = {column: _named(self.dataset, column, value) for column, value in self.dataset[number].items()}
-            id = f"{self.part.split}-{number:07d}"
-            yield Record(
-                id,
-                self._audio_file(id, row[self.audio]),
-                text=_text(row[self.columns.text]),
-                speaker=_text(row.get(self.columns.speaker)) or None,
-                source=f"{self.where} row {number}",
-                labels={label: row[column] for label, column in self.columns.labels.items()},
-            )
+        return (self.record(number, self.dataset[number]) for number in self.row_numbers)
+
+    def record(self, number: int, row: Mapping[str, Any]) -> Record:
+        """A row by its number."""
+        row = {column: _named(self.dataset, column, value) for column, value in row.items()}
+        id = f"{self.part.split}-{number:07d}"
+        text, speaker = self.columns.text, self.columns.speaker
+        return Record(
+            id,
+            self._audio_file(id, row[self.audio]),
+            text=_text(row[text or ""]),
+            speaker=_text(row.get(speaker or "")) or None,
+            source=f"{self.where} row {number}",
+            labels={label: row[column] for label, column in self.columns.labels.items()},
+        )
 
     def _audio_file(self, id: str, audio: dict[str, Any]) -> Path:
         path = Path(audio["path"] or "")
@@ -176,7 +211,7 @@ class Rows:
         return file
 
 
-def _named(dataset: "Dataset", column: str, value: Any) -> Any:
+def _named(dataset: Any, column: str, value: Any) -> Any:
     """A value as it is; a class by its name."""
     import datasets
 
@@ -189,72 +224,3 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def local_folder(corpus: str) -> Path | None:
-    """The folder on disk; None if what was typed is the name of a dataset on the hub.
-
-    Raises:
-        InputError: It is neither.
-    """
-    try:
-        return existing_folder(corpus, LAYOUT)
-    except InputError:
-        if re.fullmatch(r"[\w.-]+/[\w.-]+", corpus):
-            return None
-        raise
-
-
-def _load(corpus: str, config: str | None) -> "DatasetDict":
-    """All splits of a dataset; nothing is decoded."""
-    try:
-        import datasets
-    except ImportError:
-        raise require("datasets", extra="corpora", purpose="Reading Hugging Face datasets") from None
-
-    folder = local_folder(corpus)
-    if folder is not None and glob.has_magic(str(folder.resolve())):
-        raise InputError(
-            f"{corpus}: a folder that Hugging Face datasets cannot load",
-            expected="a path without *, ? and [",
-            received=str(folder.resolve()),
-            action="rename the folder, or lay a metadata.jsonl beside the audio files",
-        )
-    try:
-        datasets.logging.set_verbosity(logging.CRITICAL)  # it also raises the errors that it logs
-        builder = datasets.load_dataset_builder(corpus if folder is None else str(folder.resolve()), config)
-        if hasattr(builder, "BASE_FEATURE"):
-            builder.BASE_FEATURE = _undecoded_audio()  # pyright: ignore[reportAttributeAccessIssue]
-        builder.download_and_prepare()
-        return builder.as_dataset()  # pyright: ignore[reportReturnType]
-    except Exception as error:  # its exceptions, and those of the packages below it, have no common base
-        raise InputError(
-            f"Hugging Face datasets cannot load {corpus}",
-            expected=LAYOUT,
-            received=f"{type(error).__name__}: {error}",
-            action="check the folder"
-            if folder is not None
-            else "check the path (no such folder here), the name on the hub, --config and the network",
-        ) from error
-
-
-def _is_audio(feature: Any) -> bool:
-    """Whether a column holds audio: declared so, or with the two fields of Audio in a file that declares nothing."""
-    import datasets
-
-    return isinstance(feature, datasets.Audio) or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
-
-
-def _undecoded_audio() -> type:
-    """The audio feature, able to take in file names without torchcodec.
-
-    `datasets` demands torchcodec (and with it PyTorch) to make a table of audio files, although only names go into
-    it. What is cached is the same.
-    """
-    import datasets
-
-    class UndecodedAudio(datasets.Audio):
-        def encode_example(self, value: Any) -> dict[str, Any]:
-            return value if isinstance(value, dict) else {"bytes": None, "path": str(value)}
-
-    return UndecodedAudio

@@ -145,13 +145,14 @@ def _record(
         return Unusable(where, "not a file", f"the recording {recording['id']!r} has {kind}, which is not opened")
     channels = source["channels"]
     channel = channels.index(min(asked)) if len(asked) == 1 < len(channels) else None
+    gender = one.get("gender")
     record = Record(
         one["id"],
         beside(manifest, top, source["source"]),
         one.get("text") or "",
         one.get("speaker") or None,
         where,
-        {"gender": one["gender"]} if one.get("gender") else {},
+        {"gender": gender} if gender else {},
     )
     whole = start_s == 0 and abs(one["duration"] - recording["duration"]) <= WHOLE_S
     if whole and channel is None:
@@ -162,9 +163,11 @@ def _record(
 def _tag(one: _Supervision) -> str | None:
     """The language's tag: lhotse's recipes write `English` as well as `en`."""
     name = one.get("language")
+    if not name:
+        return None
     try:
-        if not name or is_registered(name.replace("_", "-")):
-            return name or None
+        if is_registered(name.replace("_", "-")):
+            return name
     except InputError:
         pass
     try:

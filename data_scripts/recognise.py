@@ -16,6 +16,7 @@ SIGNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "ljspeech": (("metadata.csv", "wavs"),),
     "lhotse": (("*cuts*.jsonl*",), ("*/*cuts*.jsonl*",), ("*supervisions*.jsonl*",), ("*/*supervisions*.jsonl*",)),
     "nemo": (("*manifest*.json",), ("*/*manifest*.json",)),
+    "webdataset": (("*.tar",), ("*/*.tar",)),
     "elan": (("**/*.eaf",),),
     "praat": (("**/*.TextGrid",),),
     "audiofolder": (("**/metadata.jsonl",), ("**/metadata.csv",), ("**/metadata.tsv",), ("**/*.parquet",)),

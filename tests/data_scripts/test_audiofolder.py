@@ -14,8 +14,11 @@ import pytest
 import soundfile
 from tiny_corpora import CORPORA, audiofolder, write_tone
 
+from data_scripts import audiofolder as audiofolder_script
+from data_scripts import loading
 from data_scripts.audiofolder import CORPUS
 from data_scripts.command_line import make_manifests
+from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError
@@ -66,14 +69,43 @@ def test_changed_metadata_is_seen(tmp_path: Path):
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_audio_in_the_dataset_is_written_to_files(declared: bool, tmp_path: Path):
+def test_audio_in_parquet_files_stays_there(declared: bool, tmp_path: Path):
     corpus = parquet_folder(tmp_path / "corpus", declared=declared)
     summaries = make_manifests(CORPUS, corpus, tmp_path / "data", ["en"])
     assert [(summary.split, summary.num_utterances) for summary in summaries] == [("train", 2), ("dev", 2)]
     first, second = read_manifest(manifest_path(tmp_path / "data", "en", "train"))
-    assert first.audio.resolve() == (tmp_path / "data" / "en" / "audio" / "train" / "train-0000000.flac").resolve()
+    assert first.audio.name == "train-00000-of-00001.parquet#row=0&column=audio"
+    assert len(read_audio(second.audio, 16_000)) == 8000
+    assert not (tmp_path / "data" / "en" / "audio").exists()
+    assert not (tmp_path / "huggingface" / "parquet").exists()  # nor is there a copy
     assert (first.speaker, second.speaker) == ("7", None)
     assert (first.duration_s, second.duration_s) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_audio_in_a_dataset_of_the_hub_is_written_to_files(
+    streaming: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """A folder stands for the hub, which cannot be reached."""
+    corpus = parquet_folder(tmp_path / "corpus", declared=True)
+    monkeypatch.setattr(loading, "local_folder", lambda _: None)
+    monkeypatch.setattr(audiofolder_script, "local_folder", lambda _: None)
+    options = {"streaming": streaming, "language_column": "lang"}
+    make_manifests(CORPUS, corpus, tmp_path / "data", ["cs"], **options)  # pyright: ignore[reportArgumentType]
+    ((one,),) = [list(read_manifest(manifest_path(tmp_path / "data", "cs", split))) for split in ["train"]]
+    assert one.audio.resolve() == (tmp_path / "data" / "cs" / "audio" / "train" / "train-0000001").resolve()
+    assert (one.id, one.text, one.duration_s) == ("train-0000001", "jedna", 0.5)
+    assert "1 in en" in capsys.readouterr().err
+    cached = [*(tmp_path / "huggingface").rglob("*.arrow")]
+    assert bool(cached) != streaming
+
+
+def test_a_parquet_file_that_is_cut_short_is_refused_by_name(tmp_path: Path):
+    corpus = parquet_folder(tmp_path / "corpus", declared=True)
+    shard = corpus / "data" / "train-00001-of-00001.parquet"
+    shard.write_bytes((corpus / "data" / "train-00000-of-00001.parquet").read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"train-00001-of-00001\.parquet cannot be read as a Parquet file"):
+        make_manifests(CORPUS, corpus, tmp_path / "data", ["en"])
 
 
 def test_rows_of_one_language(tmp_path: Path):

@@ -230,6 +230,22 @@ def lhotse(folder: Path) -> TinyCorpus:
     return TinyCorpus(folder, "sv", DURATIONS_S, {"ann"})
 
 
+def webdataset(folder: Path) -> TinyCorpus:
+    """`train-0.tar` with `a/0.flac` and `a/0.txt`, and so on; of the test speech `a/0.json` instead."""
+    folder.mkdir(parents=True)
+    for split, durations_s in DURATIONS_S.items():
+        with tarfile.open(folder / f"{split}-0.tar", "w") as tar:
+            for number, duration_s in enumerate(durations_s):
+                write_tone(folder / "a.flac", duration_s)
+                tar.add(folder / "a.flac", f"a/{number}.flac")
+                text = f"lause {number}" if split != "test" else json.dumps({"text": "lause", "speaker": "ann"})
+                (folder / "a.txt").write_text(text, encoding="utf-8")
+                tar.add(folder / "a.txt", f"a/{number}.{'json' if split == 'test' else 'txt'}")
+    for name in ("a.flac", "a.txt"):
+        (folder / name).unlink()
+    return TinyCorpus(folder, "fi", DURATIONS_S, {None, "ann"})
+
+
 TINY_CORPORA: dict[str, Callable[[Path], TinyCorpus]] = {
     "audiofolder": audiofolder,
     "common_voice": common_voice,
@@ -242,4 +258,5 @@ TINY_CORPORA: dict[str, Callable[[Path], TinyCorpus]] = {
     "nemo": nemo,
     "praat": praat,
     "voxpopuli": voxpopuli,
+    "webdataset": webdataset,
 }

@@ -1,0 +1,112 @@
+"""Loading of Hugging Face data sets: from a folder or from the hub, by `datasets`, with their audio undecoded."""
+
+import glob
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_scripts.command_line import existing_folder
+from data_scripts.parquet import ParquetFiles
+from speech_mtl.errors import InputError, require
+
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+
+LAYOUT = "metadata.jsonl beside audio files, or Parquet files; or OWNER/NAME of a dataset on the Hugging Face hub"
+
+
+def local_folder(corpus: str) -> Path | None:
+    """The folder on disk; None if what was typed is the name of a dataset on the hub.
+
+    Raises:
+        InputError: It is neither.
+    """
+    try:
+        return existing_folder(corpus, LAYOUT)
+    except InputError:
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", corpus):
+            return None
+        raise
+
+
+def load(corpus: str, config: str | None, streaming: bool = False) -> Mapping[str, Any]:
+    """All splits of a dataset, `Split` or `IterableDataset`, whose audio comes undecoded."""
+    try:
+        import datasets
+    except ImportError:
+        raise require("datasets", extra="corpora", purpose="Reading Hugging Face datasets") from None
+
+    folder = local_folder(corpus)
+    if folder is not None and glob.has_magic(str(folder.resolve())):
+        raise InputError(
+            f"{corpus}: a folder that Hugging Face datasets cannot load",
+            expected="a path without *, ? and [",
+            received=str(folder.resolve()),
+            action="rename the folder, or lay a metadata.jsonl beside the audio files",
+        )
+    try:
+        datasets.logging.set_verbosity(logging.CRITICAL)  # it also raises the errors that it logs
+        builder = datasets.load_dataset_builder(corpus if folder is None else str(folder.resolve()), config)
+        if hasattr(builder, "BASE_FEATURE"):
+            builder.BASE_FEATURE = _undecoded_audio()  # pyright: ignore[reportAttributeAccessIssue]
+        if folder is not None and getattr(builder, "name", None) == "parquet":
+            return _parquet_files(builder)
+        if not streaming:
+            builder.download_and_prepare()
+        splits: Mapping[str, Any] = builder.as_streaming_dataset() if streaming else builder.as_dataset()  # pyright: ignore
+        return {name: _undecoded(split) for name, split in splits.items()}
+    except InputError:
+        raise
+    except Exception as error:  # its exceptions, and those of the packages below it, have no common base
+        raise InputError(
+            f"Hugging Face datasets cannot load {corpus}",
+            expected=LAYOUT,
+            received=f"{type(error).__name__}: {error}",
+            action="check the folder"
+            if folder is not None
+            else "check the path (no such folder here), the name on the hub, --config and the network",
+        ) from error
+
+
+def _parquet_files(builder: Any) -> dict[str, ParquetFiles]:
+    """The splits of a local folder of Parquet files, which are not copied into the cache of `datasets`."""
+    found = {}
+    for name, split in builder.as_streaming_dataset().items():
+        files = [Path(file) for file in builder.config.data_files[name]]
+        found[name] = ParquetFiles(files, split.features, [n for n, one in split.features.items() if is_audio(one)])
+    return found
+
+
+def _undecoded(split: "Dataset | IterableDataset") -> Any:
+    """A split with its audio as bytes or paths: the manifest wants places, and decoding would need another package."""
+    known = split if split.features is not None else split._resolve_features()  # pyright: ignore
+    for name, feature in known.features.items():
+        if is_audio(feature):
+            known = known.cast_column(name, _undecoded_audio()(decode=False))
+    return known
+
+
+def is_audio(feature: Any) -> bool:
+    """Whether a column holds audio: declared so, or with the two fields of Audio in a file that declares nothing."""
+    import datasets
+
+    return isinstance(feature, datasets.Audio) or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
+
+
+def _undecoded_audio() -> type:
+    """The audio feature, able to take in file names without torchcodec.
+
+    `datasets` demands torchcodec (and with it PyTorch) to make a table of audio files, although only names go into
+    it, and to stream audio that is left undecoded. What is cached is the same.
+    """
+    import datasets
+
+    class UndecodedAudio(datasets.Audio):
+        def encode_example(self, value: Any) -> dict[str, Any]:
+            if isinstance(value, dict):
+                return value
+            return {"bytes": value, "path": None} if isinstance(value, bytes) else {"bytes": None, "path": str(value)}
+
+    return UndecodedAudio
