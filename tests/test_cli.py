@@ -717,3 +717,16 @@ def test_outputs_that_are_closed_lead_nowhere(tmp_path: Path):
     )
     subprocess.run(f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&- >&-", shell=True, check=True)
     assert (tmp_path / "mine").read_bytes() == b""
+
+
+def test_text_of_a_file_is_shown(command: Command, refused: Callable[..., str], tmp_path: Path):
+    path = tmp_path / "de.txt"
+    path.write_text("Um 7 Uhr!\nIm Jahr 1999.\n", encoding="utf-8")
+    shown = command("data", "text", str(path), "--language", "de").out
+    assert f"{path}:1: Um 7 Uhr!\n    um sieben uhr\n" in shown
+    assert "left out: a number that has no reading, or several: '1999.'" in shown
+    assert "de, numerals spelt, v3" in shown
+    assert "U+0021 ! EXCLAMATION MARK" in shown
+    kept = command("data", "text", str(path), "--language", "de", "--numerals", "keep").out
+    assert "im jahr 1999" in kept
+    assert "There is no tokeniser 'x'" in refused("data", "text", str(path), "--language", "de", "--tokenizer", "x")

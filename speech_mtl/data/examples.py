@@ -13,7 +13,7 @@ from speech_mtl.data.audio import add_noise, change_speed
 from speech_mtl.data.manifest import Manifest
 from speech_mtl.data.sampling import SampledExample
 from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
-from speech_mtl.data.text import damaged_letters
+from speech_mtl.data.text import damaged_letters, mixed_scripts
 from speech_mtl.datatypes import Batch, Utterance
 from speech_mtl.errors import InputError
 
@@ -93,6 +93,7 @@ class Examples:
         skipped: Utterances of the manifest that are left out.
         num_unlabelled: Utterances that are left out because nothing that is to be learned is known of them.
         damaged: Transcripts in which letters seem to be lost: `file:line: word`.
+        mixed: Words with letters of two scripts that look alike; see `text.mixed_scripts`.
     """
 
     store: WaveformStore
@@ -101,6 +102,7 @@ class Examples:
     skipped: list[Skipped] = field(default_factory=list)
     num_unlabelled: int = 0
     damaged: list[str] = field(default_factory=list)
+    mixed: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -179,9 +181,10 @@ def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarra
     kept: list[int] = []
     rows: list[list] = []
     skipped: list[Skipped] = []
-    num_unlabelled, damaged = 0, []
+    num_unlabelled, damaged, mixed = 0, [], []
     for position, utterance in zip(positions, map(reading.masking, manifest.at(positions)), strict=True):
         damaged += damaged_words(utterance)
+        mixed += mixed_words(utterance, reading.language)
         try:
             row = encoded(utterance, int(store.num_samples[position]), reading)
         except Unusable as error:
@@ -201,12 +204,18 @@ def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarra
         target.name: Column.of(target, (row[i] for row in rows), reading.frame_times_s)
         for i, target in enumerate(reading.targets)
     }
-    return Examples(store, np.array(kept), columns, [*store.skipped.values(), *skipped], num_unlabelled, damaged)
+    left_out = [*store.skipped.values(), *skipped]
+    return Examples(store, np.array(kept), columns, left_out, num_unlabelled, damaged, mixed)
 
 
 def damaged_words(utterance: Utterance) -> list[str]:
     """`file:line: word` of the first word of a transcript in which letters seem to be lost, if there is one."""
     return [f"{utterance.source}: {word!r}" for word in damaged_letters(utterance.text or "")[:1]]
+
+
+def mixed_words(utterance: Utterance, language: str) -> list[str]:
+    """`file:line: word ...` of the words of a transcript with letters of two scripts that look alike."""
+    return [f"{utterance.source}: {one}" for one in mixed_scripts(utterance.text or "", language)]
 
 
 def encoded(utterance: Utterance, num_samples: int, reading: Reading) -> list:

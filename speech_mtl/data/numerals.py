@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LONGEST = 5
 """Digits of the longest number that is spelt: longer ones are codes, or are written with separators."""
 
-UNLIKE_ICU = frozenset(("bg", "ca", "my"))
+UNLIKE_ICU = frozenset(("bg", "ca", "ga", "my"))
 """Languages whose numbers `unicode-rbnf` spells otherwise than ICU does from the same rules, and wrongly."""
 
 _NO_READING = ("ordinal", "financial", "-days")
@@ -29,7 +29,7 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff"
 _STARTS = re.compile(rf"(?:^|[\s{_UNSPACED}])[\"(\[{{«‹„“‚¿¡「『（]*$")
 _ENDS = re.compile(rf"[\")\]}}»›“”.,;:!?…।۔؟،؛」』）。，、；：！？]*(?:$|[\s{_UNSPACED}])")
 _ORDINAL = re.compile(r"\.\W*\w")
-_NUMBER_BEFORE, _NUMBER_AFTER = re.compile(r"\d[\s\u2010-\u2015-]*$"), re.compile(r"[\s\u2010-\u2015-]*\d")
+_NUMBER_BEFORE, _NUMBER_AFTER = re.compile(r"(?:^|\s)\d+[\s\u2010-\u2015-]+$"), re.compile(r"[\s\u2010-\u2015-]*\d")
 _READ_ALOUD = "%‰°§#№&@*/\\"
 """Signs beside a number that are read, besides symbols such as those of currencies."""
 
@@ -86,7 +86,7 @@ def _reading(digits: re.Match[str], tones: str, language: str) -> str | None:
 
 def _is_no_number(digits: re.Match[str], tones: str) -> bool:
     before, text = digits.string[: digits.start()], digits.string
-    if tones and re.fullmatch(f"[{tones}]", digits[0]) and before[-1:].isalpha():
+    if tones and re.fullmatch(f"[{tones}]", digits[0]) and re.search(rf"[^\W\d_{_UNSPACED}]$", before):
         return True
     return len(digits[0]) == 1 and _BURMESE_LETTER.match(text, digits.start()) is not None
 
@@ -114,7 +114,8 @@ def _locale(language: str) -> str | None:
     from unicode_rbnf import RbnfEngine
 
     meant = language_and_script(language)
-    code, known = {"nb": "no"}.get(meant[0], meant[0]), RbnfEngine.get_supported_languages()
+    code = {"nb": "no"}.get(meant[0], meant[0]) if Language.get(language).language else "und"
+    known = RbnfEngine.get_supported_languages()
     for part in (Language.get(language).territory, meant[1], None):
         locale = f"{code}_{part}" if part else code
         if locale in known and code not in UNLIKE_ICU and language_and_script(locale.replace("_", "-"))[1] == meant[1]:

@@ -6,7 +6,7 @@ What holds for a language or a script is in `data.rules`.
 import html
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from speech_mtl.data import rules
@@ -19,7 +19,9 @@ VERSION = 3
 
 
 def normalize(text: str, language: str, choices: Choices = AS_WRITTEN, numbers: str = "") -> str:
-    """Brings a transcript into the form in which it is learnt and scored. Doing it twice changes nothing more.
+    """Brings a transcript into the form in which it is learnt and scored.
+
+    Doing it twice changes nothing more, unless the text is refused (see `refusal`).
 
     HTML entities (`&amp;`) unescaped, NFKC (but Thai and Lao *am* stay whole), letters of the language's script for
     those that look alike (see `in_own_script`), lower case, the language's own rule, numbers as words if so chosen (see
@@ -42,7 +44,7 @@ def normalize(text: str, language: str, choices: Choices = AS_WRITTEN, numbers: 
     spell = choices.numerals == "spell" and not any(map(is_other_numeral, text))
     changed = _in_letters(text, language)
     if choices.latin_words == "drop":
-        changed = _latin_words(language).sub(" ", changed)
+        changed = _without_latin_words(changed, language)
     changed = _without_punctuation(spelt(changed, numbers or language, rule.tones) if spell else changed, rule, spacing)
     if rule.rewrites:  # dots that are gone bring letters together
         changed = _without_punctuation(_in_letters(changed, language), rule, spacing)
@@ -59,8 +61,8 @@ def refusal(text: str, language: str, choices: Choices, numbers: str = "") -> st
         return None
     text = unescaped(text)
     letters = _in_letters(text, language)
-    if choices.latin_words == "refuse" and (latin := _latin_words(language).findall(letters)):
-        return f"Latin words are refused: {_shown(latin)}"
+    if choices.latin_words == "refuse" and (latin := list(_latin_words(letters, language))):
+        return f"Latin words are refused: {_shown([word[0] for word in latin])}"
     if choices.numerals == "keep":
         return None
     spell = choices.numerals == "spell"
@@ -86,15 +88,25 @@ def _shown(words: list[str]) -> str:
     return ", ".join(map(repr, words[:3])) + (" ..." if len(words) > 3 else "")
 
 
-@lru_cache(maxsize=64)
-def _latin_words(language: str) -> re.Pattern[str]:
-    """Words of Latin letters, digits and marks in a language of another script; nothing in one of Latin script."""
-    script, latin = language_and_script(language)[1], rules.LETTERS_OF["Latn"]
-    if script == "Latn":
-        return re.compile("(?!)")
-    word = rf"[{latin}\u0300-\u036f\d'-]*"
-    bounds = ("", "") if spacing_of(language) is not Spacing.WORDS else (r"(?<![^\W\d_])", r"(?![^\W\d_])")
-    return re.compile(rf"{bounds[0]}(?<![{latin}\d]){word}[{latin}]{word}{bounds[1]}")
+_LATIN_RUN = re.compile("[{0}]+(?:['-][{0}]+)*".format(rules.LETTERS_OF["Latn"] + r"\u0300-\u036f\d"))
+_LATIN = re.compile(f"[{rules.LETTERS_OF['Latn']}]")
+
+
+def _latin_words(text: str, language: str) -> Iterator[re.Match[str]]:
+    """Words of Latin letters, digits and marks in a language of another script; none in one of Latin script."""
+    if language_and_script(language)[1] == "Latn":
+        return
+    spaced = spacing_of(language) is Spacing.WORDS
+    for run in _LATIN_RUN.finditer(text):
+        beside = text[run.start() - 1 : run.start()] + text[run.end() : run.end() + 1]
+        if _LATIN.search(run[0]) and not (spaced and any(unicodedata.category(char)[0] in "LM" for char in beside)):
+            yield run
+
+
+def _without_latin_words(text: str, language: str) -> str:
+    for run in reversed(list(_latin_words(text, language))):
+        text = f"{text[: run.start()]} {text[run.end() :]}"
+    return text
 
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z\d]{1,30});")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.data.examples import Column, Examples, damaged_words
+from speech_mtl.data.examples import Column, Examples, damaged_words, mixed_words
 from speech_mtl.data.languages import named_or_only
 from speech_mtl.data.store import Skipped
 from speech_mtl.datatypes import PSEUDO_LABEL, SPLITS, Hypothesis, Utterance
@@ -90,7 +90,8 @@ def load_references(
         columns[name] = Column.of(task, encoded, recognizer.model.frame_times_s)
         num_out_of_vocabulary[name] = sum(task.is_out_of_vocabulary(utterance, language) for utterance in kept)
     damaged = [word for utterance in kept for word in damaged_words(utterance)]
-    examples = Examples(opened.store, opened.positions, columns, skipped, damaged=damaged)
+    mixed = [word for utterance in kept for word in mixed_words(utterance, language)]
+    examples = Examples(opened.store, opened.positions, columns, skipped, damaged=damaged, mixed=mixed)
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
     return References(opened, examples, ids, speakers, texts, num_out_of_vocabulary)
 
@@ -312,10 +313,14 @@ def _known(splits: Iterable[str]) -> list[str]:
 
 
 def report_damaged(examples: Examples, screen: Screen) -> None:
-    """Reports in how many transcripts letters seem to be lost, and names the first ones."""
-    if examples.damaged:
-        first = "; ".join(examples.damaged[:3]) + (" ..." if len(examples.damaged) > 3 else "")
-        screen.warn(f"letters seem to be lost in {len(examples.damaged)} transcripts, by a wrong encoding: {first}")
+    """Reports in how many transcripts letters seem to be lost or of another script, and names the first ones."""
+    for problem, found in (
+        ("letters seem to be lost in {} transcripts, by a wrong encoding", examples.damaged),
+        ("letters of another script that look alike are in {} words", examples.mixed),
+    ):
+        if found:
+            first = "; ".join(found[:3]) + (" ..." if len(found) > 3 else "")
+            screen.warn(f"{problem.format(len(found))}: {first}")
 
 
 def report_skipped(references: References, screen: Screen) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -7,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech_mtl.data.rules import RULES, SPACING, is_spaced, language_rule
-from speech_mtl.data.text import damaged_letters, normalize
+import speech_mtl.data.text as text_module
+from speech_mtl.data.rules import AS_WRITTEN, RULES, SPACING, Choices, is_spaced, language_rule
+from speech_mtl.data.text import damaged_letters, mixed_scripts, normalize, normalizer, refusal
 from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
 
@@ -82,7 +84,9 @@ _FORMS = {
 """A language of each rule and each way of spacing: others are normalised as one of these."""
 
 NORMALIZERS: dict[str, Callable[[str], str]] = {tag: partial(normalize, language=tag) for tag in _FORMS.values()}
+SPELT, WITHOUT_LATIN = Choices("spell"), Choices("keep", "drop")
 NORMALIZERS["pinyin"] = PinyinTokenizer("zh", ("<blank>",)).normalize
+NORMALIZERS |= {f"{tag} drop": partial(normalize, language=tag, choices=WITHOUT_LATIN) for tag in ("ru", "zh", "hi")}
 
 
 def _is_right(text, normalized):
@@ -138,6 +142,20 @@ _MIXTURES = st.sampled_from(_BLOCKS).flatmap(lambda block: st.text([*block, *_OF
 @given(text=_MIXTURES)
 def test_normalizing_a_mixture_twice_changes_nothing_more(text):
     assert [form for form, normalized in NORMALIZERS.items() if not _is_right(text, normalized)] == [], ascii(text)
+
+
+@pytest.mark.parametrize("tag", ["de", "en", "zh-CN", "th", "ce", "my", "ar", "pinyin"])
+@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@given(text=st.text(" 12305٣१५๕.,:;-'\"(%$²½aIгi3我วမ၀ါ", max_size=12))
+def test_normalizing_numbers_twice_changes_nothing_more_unless_they_are_refused(tag, text):
+    pinyin = PinyinTokenizer("zh", ("<blank>",), SPELT)
+    normalized = pinyin.normalize if tag == "pinyin" else partial(normalize, language=tag, choices=SPELT)
+    refused = pinyin.refusal if tag == "pinyin" else partial(refusal, language=tag, choices=SPELT)
+    if not refused(text):
+        once = normalized(text)
+        assert normalized(once) == once
+        assert not refused(once)
+        assert tag in ("ce", "pinyin") or not any(map(str.isdigit, once))
 
 
 @pytest.mark.parametrize(
@@ -233,3 +251,102 @@ def test_damaged_letters(word):
 )
 def test_letters_that_are_not_damaged(text):
     assert damaged_letters(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Tom &amp; Jerry&#39;s &lt;caf&eacute;&gt;", "tom jerry's café"),
+        ("it&amp;#x27;s", "it's"),
+        ("AT&T; R&D &unknown;", "at t r d unknown"),
+        ("a&nbsp;b&shy;c&zwnj;d", "a bcd"),
+    ],
+)
+def test_entities_are_unescaped(text, expected):
+    assert normalize(text, "en") == expected
+
+
+LOOK_ALIKES = [
+    ("ru", "Mосква, cтол и pека", "москва стол и река"),
+    ("ru", "COBEТ", "совет"),
+    ("ru", "ёлкa Ёлкa ëлка", "ёлка ёлка ёлка"),
+    ("uk", "прiвіт, їжaк ïжак", "прівіт їжак їжак"),
+    ("el", "Aθήνα, τoν, καλó", "αθήνα τον καλό"),
+    ("en", "thе саt Ηome", "the cat home"),
+    ("az", "mәn", "mən"),
+    ("ee", "ŋutsuwο lε", "ŋutsuwo lɛ"),
+    ("sr", "jа", "ја"),
+]
+
+
+@pytest.mark.parametrize(("language", "text", "expected"), LOOK_ALIKES)
+def test_look_alikes_become_letters_of_the_language(language, text, expected):
+    assert normalize(text, language) == expected
+    assert normalize(expected, language) == expected
+    assert mixed_scripts(text, language)
+    assert not mixed_scripts(expected, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("ru", "prщик"),
+        ("ru", "usb порт"),
+        ("ru", "cop"),
+        ("en", "π r α"),
+        ("el", "dj τον"),
+        ("hi", "abс"),
+        ("ru", "ѳита"),
+    ],
+)
+def test_words_that_may_be_meant_so_are_kept(language, text):
+    assert normalize(text, language) == text
+
+
+def test_mixed_words_are_named_with_their_place():
+    first, second = mixed_scripts("Это Mосква, PRщик и USB.", "ru")
+    assert first == "'Mосква': U+004D LATIN CAPITAL LETTER M at 5: read as 'Москва'"
+    assert second == "'PRщик': U+0050 LATIN CAPITAL LETTER P at 13: kept as it is"
+    assert not mixed_scripts("Это Mосква", "hi")
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "dropped", "refused"),
+    [
+        ("ru", "Купил iPhone 12 и e-mail, USB-порт", "купил 12 и порт", "'iphone', 'e-mail', 'usb'"),
+        ("ru", "PRщик пришёл", "prщик пришёл", None),
+        ("zh-CN", "我用iPhone打字", "我用打字", "'iphone'"),
+        ("hi", "मैं Google पर", "मैं पर", "'google'"),
+        ("de", "Google Straße", "google straße", None),
+        ("zh-Latn", "ni3 hao3", "ni3 hao3", None),
+    ],
+)
+def test_latin_words(language, text, dropped, refused):
+    assert normalize(text, language, Choices("keep", "drop")) == dropped
+    why = refusal(text, language, Choices("keep", "refuse"))
+    assert why == (f"Latin words are refused: {refused}" if refused else None)
+    assert refusal(text, language, AS_WRITTEN) is None
+
+
+def test_refusal_of_numbers():
+    assert refusal("um 7 Uhr", "de", SPELT) is None
+    assert refusal("um 7 Uhr", "de", Choices("refuse")) == "numbers in digits are refused: '7'"
+    assert refusal("im Jahr 1999", "de", SPELT) == "a number that has no reading, or several: '1999'"
+    assert refusal("15 den", "br", SPELT) == "no library spells the numbers of br: '15'"
+    assert refusal("10² und ½", "de", SPELT) == "a number that has no reading, or several: '10²', '½'"
+    assert normalize("10²", "de", SPELT) == normalize("10²", "de", AS_WRITTEN)
+    assert refusal("1аьрбийн гI", "ce", SPELT) is None
+    assert refusal("፲፭ ሰዎች", "am", SPELT) is not None
+    assert refusal("ni3 hao3", "zh-Latn", SPELT) is None
+
+
+def test_rule_in_a_few_words():
+    assert normalizer("de", SPELT) == "de, numerals spelt, v3"
+    assert normalizer("ru", Choices("keep", "drop")) == "ru, numerals kept, Latin words dropped, v3"
+
+
+def test_version_is_raised_when_texts_come_out_otherwise():
+    """With another digest, raise `text.VERSION`: scores before and after are not of the same texts."""
+    texts = [normalize(text, language, SPELT) for language, text, *_ in (*SENTENCES, *LOOK_ALIKES)]
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+    assert (text_module.VERSION, digest) == (3, "1bc74fca21e71cc8")

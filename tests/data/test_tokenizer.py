@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speech_mtl.data.rules import Choices
 from speech_mtl.data.text import normalize
 from speech_mtl.data.tokenizer import (
     BLANK_TOKEN,
@@ -190,3 +191,31 @@ def test_load_says_what_is_wrong(tmp_path):
         load_tokenizer(path, CLASSES, "cs")
     PinyinTokenizer.from_texts(["中"], "zh").save(path, "pinyin")
     assert isinstance(load_tokenizer(path, CLASSES, "zh"), PinyinTokenizer)
+
+
+def test_numbers_are_refused_or_spelt_by_choice(tmp_path):
+    spelt = CharacterTokenizer.from_texts(["um 7", "im Jahr 1999"], "de", Choices("spell"))
+    assert "".join(spelt.vocabulary[1:]) == " beimnsu"
+    assert spelt.encode("um 7") == spelt.encode("um sieben")
+    spelt.save(tmp_path / "de.json", "character")
+    again = load_tokenizer(tmp_path / "de.json", CLASSES, "de")
+    assert again.choices == Choices("spell")
+    assert again.refusal("um 1999")
+    with pytest.raises(InputError, match=r"such as '5': a number that has no reading"):
+        CharacterTokenizer.from_texts(["5"], "ru", Choices("spell"))
+
+
+def test_files_of_earlier_versions_keep_digits(tmp_path):
+    (tmp_path / "de.json").write_text('{"kind": "character", "language": "de", "vocabulary": ["<blank>", "2", "a"]}')
+    tokenizer = load_tokenizer(tmp_path / "de.json", CLASSES, "de")
+    assert tokenizer.encode("a2") == [2, 1]
+    assert tokenizer.refusal("1999") is None
+    assert tokenizer.normalizer == "de, numerals kept, v3"
+
+
+def test_pinyin_of_numbers():
+    tokenizer = PinyinTokenizer("zh-CN", (BLANK_TOKEN,), Choices("spell"))
+    assert tokenizer.normalize("我15岁 ni3 hao3") == "wo3 shi2 wu3 sui4 ni3 hao3"
+    assert tokenizer.refusal("我15岁 ni3 hao3") is None
+    assert tokenizer.refusal("2001年")
+    assert tokenizer.normalizer == "zh-CN, numerals spelt, v3, pinyin"

@@ -254,3 +254,18 @@ def test_only_how_a_trained_run_decodes_can_be_changed(run: Run):
     ):
         with pytest.raises(InputError, match=problem):
             decoding_with(run.recipe(), [change])
+
+
+def test_numbers_without_a_reading_are_not_scored_and_the_rule_is_recorded(run: Run):
+    """The language has no speller: utterances with digits are left out, and named."""
+    path = run.path / "tokenizers" / "aa.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"text": {"numerals": "spell"}}))
+    (run.best_folder() / "contents.json").unlink()
+    path = manifest_path(run.recipe().data.dir, "aa", "test")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(one | ({"text": "a 5"} if not i else {})) + "\n" for i, one in enumerate(lines)))
+    screen = RecordedScreen()
+    (row,) = evaluate(run, ["test"], ["aa"], screen)
+    assert row["num_utterances"] == len(lines) - 1
+    assert row["normalizer"] == "aa, numerals spelt, v3"
+    assert any(f"{path}:1: left out: its errors are not counted: no library spells" in one for one in screen.lines)
