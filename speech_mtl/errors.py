@@ -5,6 +5,7 @@ import re
 import reprlib
 from collections.abc import Iterable
 from functools import partial
+from importlib import import_module
 
 LONGEST = 2_000
 """Letters of one part of a message: what comes from a file may be of any length."""
@@ -74,13 +75,28 @@ class MissingPackage(InputError):
     """An optional package is not installed: whatever is tried next fails, too."""
 
 
-def require(package: str, *, extra: str, purpose: str) -> MissingPackage:
-    """The error to raise when an optional package is missing."""
+def refuse_missing(module: str, *, extra: str, purpose: str) -> None:
+    """Checks that an optional package can be imported, by importing it: one that is there may be broken.
+
+    Raises:
+        MissingPackage: It cannot.
+    """
+    try:
+        import_module(module)
+    except Exception as error:  # a broken package may raise anything
+        raise require(module.partition(".")[0], extra=extra, purpose=purpose, error=error) from None
+
+
+def require(package: str, *, extra: str, purpose: str, error: Exception | None = None) -> MissingPackage:
+    """The error to raise when an optional package is missing; or broken, if another error than that of a missing one
+    came when it was imported."""
+    is_broken = error is not None and not (isinstance(error, ModuleNotFoundError) and error.name == package)
     return MissingPackage(
-        f"{purpose} needs the package {package!r}, which is not installed",
+        f"{purpose} needs the package {package!r}, which "
+        + ("cannot be imported" if is_broken else "is not installed"),
         expected=f"an installation with the optional extra {extra!r}",
-        received="no such package",
-        action=f"pip install 'speech-mtl[{extra}]'",
+        received=f"{type(error).__name__}: {error}" if is_broken else "no such package",
+        action=f"pip install{' --force-reinstall' * is_broken} 'speech-mtl[{extra}]'",
     )
 
 

@@ -1,13 +1,14 @@
 """The command that aligns texts with recordings."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from speech_mtl.cli.arguments import RunPath, open_run
-from speech_mtl.cli.recordings import Format, Out, Output
+from speech_mtl.cli.recordings import FORMAT, Out, Output
 from speech_mtl.errors import InputError
 
 
@@ -22,13 +23,14 @@ def align(
         ),
     ],
     language: Annotated[str, typer.Option("--language", "-l", help="Whose output layer to use, such as zh-CN.")],
-    form: Format = "ctm",
+    form: Annotated[str, FORMAT] = "ctm",
     out: Out = None,
 ) -> None:
     """Find when each word of a known text is spoken, and print it.
 
-    Confidence is that of the path. Files whose text does not fit, or which cannot be aligned, are named on standard
-    error; for the latter the exit code is 2.
+    Recordings may last hours; those longer than the run's data.max_duration_s are cut at their pauses, and written as
+    one segment each. Confidence is that of the path. Files whose text does not fit, or which cannot be aligned, are
+    named on standard error; for the latter the exit code is 2.
 
     Example: speech-mtl align runs/human --language de recording.wav recording.txt
 
@@ -50,5 +52,11 @@ def align(
                 f"{path}: its text seems to be another one: {aligned.misfit:.1f} nats a letter less probable than what "
                 f"is recognised, where {POOR_FIT:g} are usual at most"
             )
-        output.write(path, [aligned.hypothesis], [{}])
+        else:
+            for start_s, end_s in aligned.doubtful:
+                screen.warn(
+                    f"{path}: from {timedelta(seconds=round(start_s))} to {timedelta(seconds=round(end_s))} "
+                    "the text does not seem to be what is spoken"
+                )
+        output.write(path, aligned.hypotheses, [{}] * len(aligned.hypotheses))
     output.end("aligned texts", "aligned", "audio files with speech, and what is spoken in them")

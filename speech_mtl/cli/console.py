@@ -4,7 +4,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from speech_mtl.errors import InputError, printable, unusable_file
@@ -28,10 +28,24 @@ def run(command: Callable[[], object]) -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:
-            print("\nStopped. train, finetune, compare, transfer and tune resume if started again.", file=sys.stderr)
+            print("\nStopped." + _resumption(sys.argv[1:2]), file=sys.stderr)
         raise
     except Exception:
         _report_fault()
+
+
+RESUMES = ("train", "finetune", "compare", "transfer", "tune")
+"""Commands that resume where they were stopped."""
+
+WRITES_EACH = ("transcribe", "align")
+"""Commands that write each recording as it is done."""
+
+
+def _resumption(command: Sequence[str]) -> str:
+    """What holds for a command that was stopped."""
+    if command and command[0] in RESUMES:
+        return f" {command[0]} resumes if started again."
+    return " What was written before is complete." if command and command[0] in WRITES_EACH else ""
 
 
 def print_markdown(text: str) -> None:

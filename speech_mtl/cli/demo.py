@@ -2,14 +2,13 @@
 
 import signal
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from speech_mtl.cli.arguments import Decoding, RunPath, open_run
-from speech_mtl.errors import require
+from speech_mtl.errors import refuse_missing
 
 
 def demo(
@@ -37,8 +36,7 @@ def demo(
 
     Example: speech-mtl demo runs/alone runs/pretrained
     """
-    if find_spec("werkzeug") is None:
-        raise require("werkzeug", extra="demo", purpose="speech-mtl demo")
+    refuse_missing("werkzeug.serving", extra="demo", purpose="speech-mtl demo")
     opened = [open_run(path) for path in (run, other) if path is not None]
     from speech_mtl.demo import server
     from speech_mtl.demo.shown import load_runs

@@ -13,14 +13,11 @@ from speech_mtl.errors import InputError, MissingPackage
 if TYPE_CHECKING:
     from speech_mtl.screen import Screen
 
-Format = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        metavar="|".join(WRITERS),
-        help=" ".join(f"{name}: {(own.__doc__ or name).splitlines()[0]}" for name, own in WRITERS.items()),
-    ),
-]
+FORMAT = typer.Option(
+    "--format",
+    metavar="|".join(WRITERS),
+    help=" ".join(f"{name}: {(own.__doc__ or name).splitlines()[0]}" for name, own in WRITERS.items()),
+)
 Out = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Write a file for each recording there; else to standard output."),

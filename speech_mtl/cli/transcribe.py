@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from speech_mtl.cli.arguments import Decoding, RunPath, open_run
-from speech_mtl.cli.recordings import Format, Out, Output
+from speech_mtl.cli.recordings import FORMAT, Out, Output
 from speech_mtl.decoding.writers import WRITERS
 from speech_mtl.errors import InputError
 
@@ -49,7 +49,7 @@ def transcribe(
         typer.Option("--stream", help="Recognise standard input while it arrives: samples of 16 bits, or a WAV file."),
     ] = False,
     labels: Annotated[bool, typer.Option("--labels", help="Write what the run's other tasks predict, too.")] = False,
-    form: Format = USUAL,
+    form: Annotated[str | None, FORMAT] = None,
     out: Out = None,
     changes: Decoding = None,
 ) -> None:
@@ -64,7 +64,7 @@ def transcribe(
 
     Example: arecord -t raw -f S16_LE -c 1 -r 16000 | speech-mtl transcribe runs/streaming --language zh-CN --stream
     """
-    _refuse_together(files, language, languages, stream, labels or out or form != USUAL)
+    _refuse_together(files, language, languages, stream, labels or out or form)
     opened = open_run(run)
     from speech_mtl.run.build import decoding_with
     from speech_mtl.screen import Screen
@@ -78,7 +78,7 @@ def transcribe(
     from speech_mtl.run.transcribe import Transcriber, audio_files
 
     found = audio_files(files or [])
-    output = Output(found, out, form, screen, labels)
+    output = Output(found, out, form or USUAL, screen, labels)
     transcriber = Transcriber(run, decoding, screen)
     among = transcriber.among(languages.replace(" ", "").split(",") if languages else [language] if language else [])
     tasks = opened.labelled() if labels else {}
@@ -123,14 +123,15 @@ def _transcribe_files(
     total_s = _seconds(files) if screen.console.is_terminal else 0.0
     with screen.recordings("Transcribing", total_s) as (bar, progress):
         for path in files:
+            name = "standard input" if path == STANDARD_INPUT else str(path)
             try:
                 with _at_hand(path) as there:
-                    hypotheses = transcriber.transcribe(there, languages=languages, name=str(path), progress=progress)
+                    hypotheses = transcriber.transcribe(there, languages=languages, name=name, progress=progress)
             except InputError as error:
                 output.refuse(error.problem, error)
                 continue
             if not any(hypothesis.text for hypothesis in hypotheses):
-                screen.warn(f"no speech was found in {path}")
+                screen.warn(f"no speech was found in {name}")
             bar.stop()  # on a terminal, lines would run into it
             output.write(path, hypotheses, [label_values(tasks, hypothesis) for hypothesis in hypotheses])
             bar.start()

@@ -17,6 +17,7 @@ import soxr
 
 from speech_mtl.data.containers import Source, announced_size, is_text, mp3_tells_its_length
 from speech_mtl.data.place import AudioError, Place, place_of
+from speech_mtl.errors import InputError
 
 SILENCE = 1e-4
 """A waveform whose loudest sample is below this (-80 dB) is silent."""
@@ -46,6 +47,36 @@ FOREIGN = {".3gp", ".aac", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".mkv", ".mov
 
 FOREIGN_MAGIC = (b"\x1a\x45\xdf\xa3", b"#!AMR", b"\x30\x26\xb2\x75", b"\xff\xf1", b"\xff\xf9", b"wvpk", b"MAC ")
 """How they begin, whatever they are named: Matroska, AMR, WMA, AAC (two), WavPack, Monkey's Audio."""
+
+
+SPEECH = "audio with speech, in a format that libsndfile reads"
+"""What is expected of audio."""
+
+
+@contextmanager
+def usable(name: str, audio: object, problem: str, action: str, expected: str = SPEECH) -> Iterator[None]:
+    """Turns what is wrong with audio in the block into an error that the user can fix.
+
+    Args:
+        name: What the user calls the audio.
+        audio: Its path, in place of which the error has the name: it may be that of a copy.
+        problem: What cannot be done.
+        action: What the user can do.
+        expected: What would have been right.
+
+    Raises:
+        InputError: The audio cannot be used.
+    """
+    try:
+        yield
+        return
+    except AudioError as error:
+        received = str(error).replace(str(audio), name) if isinstance(audio, Path) else str(error)
+    except OSError as error:
+        received = error.strerror or str(error)
+    except UnicodeEncodeError:
+        received = "its name is not in UTF-8: give it another one"
+    raise InputError(problem, expected=expected, received=received, action=action)
 
 
 def read_audio(

@@ -8,14 +8,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from speech_mtl.datatypes import Alternative, Hypothesis, Token
 from speech_mtl.decoding.words import Word, words
-from speech_mtl.errors import InputError, cell, require
+from speech_mtl.errors import InputError, cell, refuse_missing
 
 Labels = Sequence[Mapping[str, Any]]
 
@@ -134,7 +133,10 @@ def eaf(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
 LABELLED: dict[str, Writer] = {"tsv": tsv, "json": json_lines}
 """Formats that have a place for labels."""
 
-ANNOTATION: dict[str, tuple[Writer, str]] = {"TextGrid": (textgrid, "praatio"), "eaf": (eaf, "pympi")}
+ANNOTATION: dict[str, tuple[Writer, str]] = {
+    "TextGrid": (textgrid, "praatio.utilities.textgrid_io"),
+    "eaf": (eaf, "pympi.Elan"),
+}
 """Formats of programs for annotation, each with the package that it needs; the extra `annotation` has these."""
 
 ONE_RECORDING: dict[str, Writer] = {"srt": srt, "vtt": vtt, **{name: own for name, (own, _) in ANNOTATION.items()}}
@@ -157,8 +159,8 @@ def find_writer(name: str, labels: bool = False, num_recordings_a_file: int = 1)
     elif num_recordings_a_file > 1 and name in ONE_RECORDING:
         fitting, problem = WRITERS.keys() - ONE_RECORDING, f"The format {name} holds one recording a file"
     else:
-        if name in ANNOTATION and find_spec(package := ANNOTATION[name][1]) is None:
-            raise require(package, extra="annotation", purpose=f"Writing {name}")
+        if name in ANNOTATION:
+            refuse_missing(ANNOTATION[name][1], extra="annotation", purpose=f"Writing {name}")
         return WRITERS[name]
     raise InputError(
         problem,

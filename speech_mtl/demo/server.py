@@ -32,7 +32,7 @@ from werkzeug.exceptions import (
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from speech_mtl.data.audio import AudioError, read_audio
+from speech_mtl.data.audio import read_audio, usable
 from speech_mtl.demo.shown import LoadedRun, find_run_language, four_parts, languages_of, outline
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text
@@ -149,16 +149,10 @@ def read_upload(content: bytes, rates_hz: Iterable[int], min_s: float, max_s: fl
     with TemporaryDirectory(prefix="speech-mtl-") as folder:
         path = Path(folder, "recording")
         path.write_bytes(content)
-        try:
+        expected = f"an audio file (wav, flac, mp3, ogg, opus) with {min_s:g} to {max_s:g} s of speech"
+        problem, action = "The recording cannot be recognised", "choose another file, or record one"
+        with usable("recording", path, problem, action, expected):
             return {rate: read_audio(path, rate, min_s, max_s) for rate in rates_hz}
-        except AudioError as error:
-            received = str(error).replace(str(path), path.name)
-    raise InputError(
-        "The recording cannot be recognised",
-        expected=f"an audio file (wav, flac, mp3, ogg, opus) with {min_s:g} to {max_s:g} s of speech",
-        received=received,
-        action="choose another file, or record one",
-    )
 
 
 class _Quiet(WSGIRequestHandler):

@@ -7,16 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from speech_mtl.data.audio import AudioError, read_audio
+import numpy as np
+
+from speech_mtl.data.audio import SPEECH, usable
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import Hypothesis
+from speech_mtl.datatypes import BLANK, Hypothesis, Token
+from speech_mtl.decoding.decoder import Decoded
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.decoding.viterbi import align
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_text
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
+from speech_mtl.run.recordings import segment_groups
 from speech_mtl.run.transcribe import audio_files
 from speech_mtl.settings.data import DataSettings
 
@@ -27,6 +31,14 @@ In the validation sets of eleven languages of three runs 99 % of transcripts sta
 other utterances come above 3.0, but in one language that is hardly learnt.
 """
 
+FEWEST_TOKENS = 10
+"""A segment of a long recording is judged as if it had so many tokens at least: a breath or a word tells little."""
+
+NEAR_S = 5.0
+"""Seconds between two such segments that are named as one stretch."""
+
+_UNUSABLE = "The audio cannot be used"
+
 
 class Spoken(NamedTuple):
     """Audio and its text: the text itself, or the file that holds it."""
@@ -35,17 +47,27 @@ class Spoken(NamedTuple):
     text: str | Path
 
 
+class Stretch(NamedTuple):
+    """A part of a recording, in seconds from its start."""
+
+    start_s: float
+    end_s: float
+
+
 class Aligned(NamedTuple):
     """A text with its times.
 
     Attributes:
-        hypothesis: Its text is the one given, as it is written if that differs from its normal form in case and
+        hypotheses: In the order of time, one for each segment of the recording with words in it; one if it is short.
+            Their texts are the one given, as it is written if that differs from its normal form in case and
             punctuation alone.
         misfit: Log-probability of the most probable path less that of the text, by its tokens; see `POOR_FIT`.
+        doubtful: The stretches of a long recording where this is above `POOR_FIT`.
     """
 
-    hypothesis: Hypothesis
+    hypotheses: list[Hypothesis]
     misfit: float
+    doubtful: list[Stretch]
 
 
 def spoken(given: Sequence[Path]) -> list[Spoken]:
@@ -98,21 +120,93 @@ def _aligned(recognizer: Recognizer, data: DataSettings, pair: Spoken, language:
         raise InputError(
             "There is no text to align", expected="words", received=repr(text[:80]), action="write what is spoken"
         )
-    try:
-        waveform = read_audio(pair.audio, data.sample_rate_hz, data.min_duration_s, data.max_duration_s)
-    except AudioError as error:
-        raise InputError(
-            "The audio cannot be used",
-            expected=f"an audio file with {data.min_duration_s:g} to {data.max_duration_s:g} s of speech",
-            received=str(error),
-            action="give another file, or cut a longer one, and its text, into pieces",
-        ) from None
-    (log_probabilities,) = recognizer.log_probabilities([waveform], language)
-    found = align(log_probabilities, numbers)
-    best = float(log_probabilities.max(axis=1).mean())
-    hypothesis = recognizer.hypothesis(str(pair.audio), language, found, len(waveform))
-    misfit = (best - found.score) * len(log_probabilities) / len(numbers)
-    return Aligned(replace(hypothesis, text=_as_written(text, tokenizer)), misfit)
+    parts = list(_parts(recognizer, data, pair.audio, language))
+    if not parts:
+        raise InputError(_UNUSABLE, expected=SPEECH, received="no speech", action="give another file")
+    wall = np.where(np.arange(len(tokenizer)) == BLANK, 0.0, -np.inf).astype("float32")[None]
+    frames = np.concatenate([rows for part in parts for rows in (part.log_probabilities, wall)])
+    ends = np.cumsum([len(part.log_probabilities) + 1 for part in parts])
+    found = align(frames, numbers)
+    owners = np.searchsorted(ends, [token.first for token in found.tokens], "right")
+    path = np.full(len(frames), BLANK)
+    for token in found.tokens:
+        path[token.first : token.last + 1] = token.number
+    misses = frames.max(axis=1) - frames[np.arange(len(frames)), path]
+    own, tokens = [], []
+    for place, (part, end) in enumerate(zip(parts, ends, strict=True)):
+        first, length = int(end) - len(part.log_probabilities) - 1, len(part.log_probabilities)
+        inside = [found.tokens[i] for i in range(*np.searchsorted(owners, [place, place + 1]))]
+        local = tuple(one._replace(first=one.first - first, last=one.last - first) for one in inside)
+        score = float(frames[np.arange(first, first + length), path[first : first + length]].mean())
+        timed = recognizer.hypothesis(str(pair.audio), language, Decoded(local, score), part.num_samples)
+        own.append(timed.later(part.start_s))
+        tokens += own[-1].tokens
+    counts, sums = np.bincount(owners, minlength=len(parts)), np.add.reduceat(misses, [0, *ends[:-1]])
+    poor = [] if len(parts) == 1 else sums / np.maximum(counts, FEWEST_TOKENS) > POOR_FIT
+    doubtful = _joined([Stretch(one.start_s, one.end_s) for one, is_poor in zip(own, poor, strict=False) if is_poor])
+    hypotheses = _with_texts(own, tokens, owners, _pieces(text, tokenizer))
+    return Aligned(hypotheses, float(misses.sum()) / len(numbers), doubtful)
+
+
+class _Part(NamedTuple):
+    """A segment of a recording: its start, its length, and (E, V) log-probabilities of its tokens."""
+
+    start_s: float
+    num_samples: int
+    log_probabilities: np.ndarray
+
+
+def _parts(recognizer: Recognizer, data: DataSettings, audio: Path, language: str) -> Iterator[_Part]:
+    with usable(str(audio), audio, _UNUSABLE, "give another file, or convert this one"):
+        for group in segment_groups(audio, str(audio), data, recognizer.min_samples):
+            found = recognizer.log_probabilities([one.waveform for one in group], language, data.batch_s)
+            for one, log_probabilities in zip(group, found, strict=True):
+                yield _Part(one.start_s, len(one.waveform), log_probabilities)
+
+
+def _with_texts(
+    own: Sequence[Hypothesis], tokens: Sequence[Token], owners: np.ndarray, pieces: Sequence[tuple[int, str]]
+) -> list[Hypothesis]:
+    """The segments with the pieces of text that begin in them, and the tokens of these."""
+    starts = [start for start, _ in pieces]
+    places, found = owners[starts], []
+    for place, hypothesis in enumerate(own):
+        first, end = np.searchsorted(places, [place, place + 1])
+        if first < end:
+            between = " " if hypothesis.spaced else ""
+            inside = tokens[starts[first] : starts[end] if end < len(starts) else None]
+            text = between.join(piece for _, piece in pieces[first:end])
+            found.append(replace(hypothesis, text=text, tokens=tuple(inside)))
+    return found
+
+
+def _joined(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Stretches in the order of time; those that are nearer than `NEAR_S` to one another are one."""
+    found: list[Stretch] = []
+    for one in stretches:
+        if found and one.start_s - found[-1].end_s < NEAR_S:
+            found[-1] = found[-1]._replace(end_s=one.end_s)
+        else:
+            found.append(one)
+    return found
+
+
+def _pieces(text: str, tokenizer: Tokenizer) -> list[tuple[int, str]]:
+    """The words of a text as it is written, or its characters where no spaces separate words, each with the number of
+    its first token. What begins within a token belongs to the word before."""
+    written = _as_written(text, tokenizer)
+    size = (lambda text: len(_letters(text.lower()))) if tokenizer.spaced else len
+    letters = np.cumsum([0, *map(size, tokenizer.split(tokenizer.normalize(text)))])
+    found: list[tuple[int, str]] = []
+    held = 0
+    for word in written.split() if tokenizer.spaced else written:
+        place = int(np.searchsorted(letters[:-1], held, "right")) - 1
+        if not found or (letters[place] == held and place > found[-1][0]):
+            found.append((max(place, 0), word))
+        else:
+            found[-1] = (found[-1][0], found[-1][1] + " " * tokenizer.spaced + word)
+        held += size(word)
+    return found
 
 
 def _as_written(text: str, tokenizer: Tokenizer) -> str:

@@ -2,22 +2,21 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
 import numpy as np
 
-from speech_mtl.data.audio import RATES_HZ, AudioError, checked, refuse_scale, resampled, stream_audio
-from speech_mtl.data.segments import Segment, segments
+from speech_mtl.data.audio import usable
+from speech_mtl.data.segments import Segment
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.run.language_detection import LanguageDetector
+from speech_mtl.run.recordings import segment_groups
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.targets.target import ScoredTarget
@@ -28,18 +27,12 @@ SUFFIXES = (
 )
 """Suffixes of audio files in a folder, including formats that must be converted first, so that these are named."""
 
-LONGEST_S = 20.0
-"""No segment of a long recording is longer: few corpora have utterances beyond."""
-
-GROUP_S = 120.0
-"""Speech of a recording that is recognised at a time, in batches of like length; so much is held."""
-
 
 class Transcriber:
     """Recognises recordings with a trained run, which is loaded once.
 
     A recording up to the run's `data.max_duration_s` is recognised as it is, as one utterance. A longer one is cut into
-    segments at its pauses while it is read; see `data.segments`.
+    segments at its pauses while it is read; see `run.recordings`.
 
     Args:
         run: The run's folder.
@@ -95,55 +88,15 @@ class Transcriber:
         if len(names) > 1:
             self.languages.calibrate()
         name = name or (str(audio) if isinstance(audio, Path) else "audio")
-        with _input_errors(name):
-            counted = _counted(self._blocks(audio, sample_rate_hz, name), self.data.sample_rate_hz, progress)
-            for group in _groups(self._segments(counted, name), self.data.sample_rate_hz):
+        problem, action = f"{name} cannot be transcribed", "give another file, or convert this one"
+        with usable(name, audio, problem, action):
+            for group in segment_groups(
+                audio, name, self.data, self.recognizer.min_samples, sample_rate_hz=sample_rate_hz, progress=progress
+            ):
                 if len(names) > 1:
                     names = [next(iter(self.languages.detect([segment.waveform for segment in group], names)))]
                 found += self._recognized(group, names[0], name)
         return found
-
-    def _blocks(self, audio: Path | np.ndarray, sample_rate_hz: int | None, name: str) -> Iterator[np.ndarray]:
-        """A recording at the rate of the run; (S,) float32 each.
-
-        Raises:
-            AudioError: It cannot be used.
-        """
-        rate = self.data.sample_rate_hz
-        if isinstance(audio, Path):
-            if audio.is_dir():
-                raise AudioError("missing", "the folder holds no audio file")
-            return stream_audio(audio, rate)
-        if audio.ndim != 1 or not np.issubdtype(audio.dtype, np.floating):
-            shape = f"{audio.dtype} of shape {audio.shape}"
-            raise AudioError("unreadable", f"{shape}, where floats of one channel, (S,), from -1 to 1 are wanted")
-        from_hz = rate if sample_rate_hz is None else sample_rate_hz
-        if not RATES_HZ[0] <= from_hz <= RATES_HZ[1]:
-            raise AudioError("unreadable", f"a sample rate of {from_hz:,} Hz")
-        waveform = np.ascontiguousarray(audio, dtype="float32")
-        if len(waveform):
-            refuse_scale(waveform, Path(name))
-        return resampled([waveform], from_hz, rate)
-
-    def _segments(self, blocks: Iterator[np.ndarray], name: str) -> Iterator[Segment]:
-        """The parts that are recognised: the recording as it is, or its segments with speech if it is long."""
-        data, head, held = self.data, [], 0
-        for block in blocks:
-            head.append(block)
-            held += len(block)
-            if held > data.max_duration_s * data.sample_rate_hz:
-                whole = (np.clip(block, -1.0, 1.0) for block in chain(head, blocks))
-                found = segments(whole, data.sample_rate_hz, min(LONGEST_S, data.max_duration_s))
-                yield from (one for one in found if len(one.waveform) >= self.recognizer.min_samples)
-                return
-        waveform = np.concatenate(head or [np.zeros(0, "float32")])
-        try:
-            waveform = checked(waveform, Path(name), data.sample_rate_hz, data.min_duration_s, data.max_duration_s)
-        except AudioError as error:
-            if error.reason == "silent":
-                return
-            raise
-        yield Segment(0.0, waveform, whole=True)
 
     def _recognized(self, group: Sequence[Segment], language: str, name: str) -> list[Hypothesis]:
         waveforms, names = [segment.waveform for segment in group], [name] * len(group)
@@ -153,50 +106,6 @@ class Transcriber:
             for hypothesis, segment in zip(hypotheses, group, strict=True)
             if hypothesis.text or segment.whole
         ]
-
-
-def _groups(found: Iterable[Segment], sample_rate_hz: int) -> Iterator[list[Segment]]:
-    """Segments that are recognised together."""
-    group, held = [], 0
-    for segment in found:
-        group.append(segment)
-        held += len(segment.waveform)
-        if held >= GROUP_S * sample_rate_hz:
-            yield group
-            group, held = [], 0
-    if group:
-        yield group
-
-
-def _counted(blocks: Iterable[np.ndarray], rate_hz: int, progress: Callable[[float], object]) -> Iterator[np.ndarray]:
-    """The blocks; each counts as done when the next one is wanted."""
-    for block in blocks:
-        yield block
-        progress(len(block) / rate_hz)
-
-
-@contextmanager
-def _input_errors(name: str) -> Iterator[None]:
-    """Turns errors of audio in the block into errors that the user can fix.
-
-    Raises:
-        InputError: The audio cannot be used.
-    """
-    try:
-        yield
-        return
-    except AudioError as error:
-        received = str(error)
-    except OSError as error:
-        received = error.strerror or str(error)
-    except UnicodeEncodeError:
-        received = "its name is not in UTF-8: give it another one"
-    raise InputError(
-        f"{name} cannot be transcribed",
-        expected="audio with speech, in a format that libsndfile reads",
-        received=received,
-        action="give another file, or convert this one",
-    )
 
 
 def audio_files(given: Sequence[Path]) -> list[Path]:

@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ def test_of_all_paths_that_give_the_tokens_the_best_is_found(seed: int):
     assert len(best) == 41
     for tokens, (score, path) in best.items():
         found = align(log_probabilities, tokens)
+        assert all(align(log_probabilities, tokens, stride) == found for stride in (1, 2, 4, 6, 7))
         assert found.score == pytest.approx(score / 6)
         assert [token.number for token in found.tokens] == list(tokens)
         frames = [frame for token in found.tokens for frame in range(token.first, token.last + 1)]
@@ -60,6 +62,32 @@ def test_more_tokens_than_an_array_of_bytes_counts():
     assert [token.number for token in found.tokens] == tokens
     edges = [frame for token in found.tokens for frame in (token.first, token.last)]
     assert edges == sorted(edges)
+
+
+@pytest.mark.parametrize("num_tokens", [20, 140, 200])
+def test_what_is_kept_of_every_few_frames_gives_the_path_of_all_that_is_kept(num_tokens: int):
+    log_probabilities = random_log_probabilities(300, 12, num_tokens)
+    tokens = (np.random.default_rng(1).permutation(num_tokens) % 11 + 1).tolist()
+    expected = align(log_probabilities, tokens, stride=300)
+    assert all(align(log_probabilities, tokens, stride) == expected for stride in (None, 1, 7, 50, 299))
+
+
+def test_memory_is_not_that_of_all_places_in_all_frames():
+    log_probabilities, tokens = random_log_probabilities(6000, 5, 0), [1, 2, 3, 4] * 500
+    tracemalloc.start()
+    align(log_probabilities, tokens)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6000 * 4001 / 4
+
+
+def test_frames_may_forbid_tokens():
+    log_probabilities = random_log_probabilities(9, 3, 0)
+    log_probabilities[4] = [0.0, -np.inf, -np.inf]
+    found = align(log_probabilities, [1, 2, 1])
+    assert all(not token.first <= 4 <= token.last for token in found.tokens)
+    with pytest.raises(InputError, match="too long for the audio"):
+        align(log_probabilities, [1, 2] * 4 + [1])
 
 
 def test_a_text_fits_if_each_token_has_a_frame_and_repeated_ones_a_blank_between():

@@ -45,7 +45,11 @@ for_every_format = pytest.mark.parametrize(
     [
         pytest.param(
             name,
-            marks=[pytest.mark.skipif(find_spec(ANNOTATION[name][1]) is None, reason=f"without {ANNOTATION[name][1]}")]
+            marks=[
+                pytest.mark.skipif(
+                    find_spec(ANNOTATION[name][1].partition(".")[0]) is None, reason=f"without {ANNOTATION[name][1]}"
+                )
+            ]
             if name in ANNOTATION
             else [],
         )
@@ -195,10 +199,18 @@ def test_clocks_carry():
     assert "00:01:00,000 --> 01:00:00,000\nx\n" in WRITERS["srt"]([hypothesis], [{}])
 
 
-def test_a_format_whose_package_is_missing_is_refused_before_anything_is_recognised(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("speech_mtl.decoding.writers.find_spec", lambda _: None)
-    for name, (_, package) in ANNOTATION.items():
-        with pytest.raises(InputError, match=f"Writing {name} needs the package '{package}'") as caught:
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_a_format_whose_package_is_missing_or_broken_is_refused_before_anything_is_recognised(
+    monkeypatch: pytest.MonkeyPatch, is_broken: bool
+):
+    def failing(module: str) -> None:
+        raise ImportError("a symbol") if is_broken else ModuleNotFoundError(name=module.partition(".")[0])
+
+    monkeypatch.setattr("speech_mtl.errors.import_module", failing)
+    why = "cannot be imported" if is_broken else "is not installed"
+    for name, (_, module) in ANNOTATION.items():
+        package = module.partition(".")[0]
+        with pytest.raises(InputError, match=f"Writing {name} needs the package '{package}', which {why}") as caught:
             find_writer(name)
         assert "speech-mtl[annotation]" in caught.value.action
 

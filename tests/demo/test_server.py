@@ -9,7 +9,6 @@ import wave
 from _thread import interrupt_main
 from collections.abc import Callable, Iterator
 from copy import copy
-from importlib import import_module
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -268,7 +267,10 @@ def test_the_command_warns_when_the_page_is_opened_to_the_network(
 
 
 def test_the_command_names_the_extra_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(import_module("speech_mtl.cli.demo"), "find_spec", lambda _: None)
+    def missing(module: str) -> None:
+        raise ModuleNotFoundError(name=module.partition(".")[0])
+
+    monkeypatch.setattr("speech_mtl.errors.import_module", missing)
     with pytest.raises(InputError, match="needs the package 'werkzeug'") as caught:
         demo(tmp_path)
     assert caught.value.action == "pip install 'speech-mtl[demo]'"

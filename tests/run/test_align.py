@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer, PinyinTok
 from speech_mtl.datatypes import Utterance
 from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError
-from speech_mtl.run.align import POOR_FIT, Aligned, Spoken, _as_written, align_files, spoken
+from speech_mtl.run.align import POOR_FIT, Aligned, Spoken, Stretch, _as_written, _joined, _pieces, align_files, spoken
 from speech_mtl.run.folder import Run
 
 
@@ -30,15 +31,15 @@ def recording(trained: Run) -> Spoken:
 
 def test_words_lie_where_they_are_spoken(trained: Run, recording: Spoken):
     (found,) = aligned(trained, [recording])
-    assert found.hypothesis.text == recording.text
-    assert found.hypothesis.id == str(recording.audio)
-    assert found.hypothesis.end_s == pytest.approx(soundfile.info(recording.audio).duration)
-    assert "".join(token.text for token in found.hypothesis.tokens) == recording.text
-    for place, token in enumerate(found.hypothesis.tokens):  # a pause of 0.06 s, then tones of 0.16 s and pauses
+    assert found.hypotheses[0].text == recording.text
+    assert found.hypotheses[0].id == str(recording.audio)
+    assert found.hypotheses[0].end_s == pytest.approx(soundfile.info(recording.audio).duration)
+    assert "".join(token.text for token in found.hypotheses[0].tokens) == recording.text
+    for place, token in enumerate(found.hypotheses[0].tokens):  # a pause of 0.06 s, then tones of 0.16 s and pauses
         middle_s = (token.start_s + token.end_s) / 2
         assert middle_s == pytest.approx(0.06 + 0.22 * place + 0.08, abs=0.13)
-    (word,) = words(found.hypothesis)
-    assert 0 <= word.start_s < word.end_s <= found.hypothesis.end_s
+    (word,) = words(found.hypotheses[0])
+    assert 0 <= word.start_s < word.end_s <= found.hypotheses[0].end_s
 
 
 def test_a_text_that_is_not_spoken_fits_worse(trained: Run, recording: Spoken):
@@ -46,6 +47,53 @@ def test_a_text_that_is_not_spoken_fits_worse(trained: Run, recording: Spoken):
     right, wrong = aligned(trained, [recording, recording._replace(text=other)])
     assert 0 <= right.misfit < wrong.misfit
     assert wrong.misfit > POOR_FIT
+
+
+@pytest.fixture
+def long(
+    speak: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loudness: None
+) -> tuple[Path, list[str], list[float]]:
+    """A recording beyond `data.max_duration_s`: its file, and texts with the times at which they begin.
+
+    They have no spaces, which the run has not learnt.
+    """
+    monkeypatch.setattr(CharacterTokenizer, "spaced", False)
+    texts, pause = ["abcd", "dcba", "bacd", "cadb"] * 4, 1e-3 * np.random.default_rng(0).standard_normal(24_000)
+    parts, starts_s, at = [], [], 0
+    for text in texts:
+        parts += [pause, speak(text)]
+        starts_s.append((at + len(pause)) / 16_000)
+        at += len(pause) + len(parts[-1])
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.concatenate([*parts, pause]), 16_000)
+    return path, texts, starts_s
+
+
+def test_a_long_recording_is_aligned_as_a_whole_with_a_hypothesis_for_each_segment(
+    trained: Run, long: tuple[Path, list[str], list[float]]
+):
+    path, texts, starts_s = long
+    (found,) = aligned(trained, [Spoken(path, "".join(texts))], "aa")
+    assert [one.text for one in found.hypotheses] == texts
+    for one, start_s in zip(found.hypotheses, starts_s, strict=True):
+        letters = words(one)
+        assert [token.text for token in one.tokens] == list(one.text) == [letter.text for letter in letters]
+        assert one.start_s <= letters[0].start_s < letters[-1].end_s <= one.end_s
+        assert letters[0].start_s == pytest.approx(start_s + 0.06, abs=0.15)
+
+
+def test_doubtful_stretches_that_are_near_are_one():
+    given = [Stretch(0, 4), Stretch(8, 9), Stretch(14, 20)]
+    assert _joined(given) == [Stretch(0, 9), Stretch(14, 20)]
+
+
+def test_pieces_of_a_text_know_their_first_token():
+    german = CharacterTokenizer("de", (BLANK_TOKEN,))
+    assert _pieces("Er  sagte:\n\u201eNa!\u201c", german) == [(0, "Er"), (3, "sagte:"), (9, "\u201eNa!\u201c")]
+    assert _pieces("Die Godula-Schichten", german) == [(0, "Die"), (4, "Godula-Schichten")]
+    assert _pieces("\u4f60\u597d\u3002", CharacterTokenizer("zh-CN", (BLANK_TOKEN,))) == [(0, "\u4f60"), (1, "\u597d")]
+    marks = "\u0e01\u0e31\u0e19"  # the second letter is a mark upon the first
+    assert _pieces(marks, CharacterTokenizer("th", (BLANK_TOKEN,))) == [(i, marks[i]) for i in range(3)]
 
 
 def test_what_cannot_be_aligned_is_told_in_its_place(trained: Run, recording: Spoken, tmp_path: Path):

@@ -82,7 +82,7 @@ def test_a_long_recording_is_its_utterances_one_after_another(trained: Run, spea
 
 @pytest.mark.usefixtures("loudness", "untraced")
 def test_of_a_long_recording_no_more_is_held_than_is_recognised_at_a_time(run: Run, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("speech_mtl.run.transcribe.GROUP_S", 10.0)
+    monkeypatch.setattr("speech_mtl.run.recordings.GROUP_S", 10.0)
     read, held, blocks = 0, [], np.zeros((400, 16_000), "float32")
     blocks[::2] = np.random.default_rng(0).uniform(-0.5, 0.5, (200, 16_000))
     transcriber = Transcriber(run.path)
@@ -99,7 +99,7 @@ def test_of_a_long_recording_no_more_is_held_than_is_recognised_at_a_time(run: R
         read = 0
         return []
 
-    monkeypatch.setattr(transcriber, "_blocks", counted)
+    monkeypatch.setattr("speech_mtl.run.recordings._blocks", counted)
     monkeypatch.setattr(transcriber, "_recognized", recognised)
     assert transcriber.transcribe(Path("long.wav"), "aa") == []
     assert len(held) > 20
