@@ -106,6 +106,7 @@ class ResultRow(MeasuredRow):
         num_parameters: Trainable parameters of the model.
         audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
         stages: The runs that it comes from, in order. Files of earlier versions lack it, and `audio_s`.
+        decoder: Where there are several: the name of one of `compare.decoders`, or the kind of `decoding`.
     """
 
     recipe: str
@@ -117,6 +118,7 @@ class ResultRow(MeasuredRow):
     wall_time_s: Amount
     audio_s: NotRequired[Amount | None]
     stages: NotRequired[list[StageRow]]
+    decoder: NotRequired[str]
 
 
 class TaskResultRow(ResultRow):
