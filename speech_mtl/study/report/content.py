@@ -149,8 +149,9 @@ def _worse(summary: Summary) -> list[Block]:
     if worse := [one for own in summary.by_decoder for one in own.worse]:
         first = speech_and_arm(worse)
         columns: Columns[Tried] = {
-            **first,
+            **{head: first[head] for head in first if head != "Arm"},
             "Language": lambda one: Cell(one.language),
+            "Arm": first["Arm"],
             "Significant": lambda one: Cell("yes" if one.reduction.significant else "no"),
             "CER reduced by %": lambda one: change(one.reduction),
         }
