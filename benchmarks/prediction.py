@@ -18,6 +18,7 @@ from benchmarks.provenance import ROOT, Table, provenance, report
 from speech_mtl.scoring.tables import duration, percent
 from speech_mtl.study.results import load
 from speech_mtl.study.statistics.bootstrap import Bootstrap, Sampled, bootstrap, over_seeds
+from speech_mtl.study.statistics.decoders import decoders_of, test_sets_of
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
 from speech_mtl.study.statistics.rows import Arm
@@ -76,7 +77,8 @@ def _committed() -> Iterator[dict]:
     for folder in sorted((ROOT / "recipes").iterdir()):
         if not (folder / "results.json").is_file():
             continue
-        for test_set in load(folder).test_sets:
+        results = load(folder)
+        for test_set in test_sets_of(decoders_of(results.test_sets)[0], results.test_sets):
             for arm in dict.fromkeys(model.arm for model in test_set.hypotheses):
                 yield from ({"recipe": folder.name} | row for row in _left_out(test_set, arm))
 

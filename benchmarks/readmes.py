@@ -18,17 +18,24 @@ from speech_mtl.files import read_text, write_text
 from speech_mtl.scoring.rows import EvaluationRow
 from speech_mtl.scoring.tables import evaluation_table, read_rows
 from speech_mtl.study.report.blocks import Table
+from speech_mtl.study.report.language_tables import forgetting_table, generations_table
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import (
     arms_table,
     comparison_table,
-    forgetting_table,
-    generations_table,
+    decoders_table,
     hours_table,
     tasks_table,
 )
 from speech_mtl.study.results import Results, json_files, load
-from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Forgotten, Generation, TaskError
+from speech_mtl.study.statistics.summary import (
+    ArmSummary,
+    DecoderGain,
+    EquivalentHours,
+    Forgotten,
+    Generation,
+    TaskError,
+)
 
 
 class TableKind(NamedTuple):
@@ -45,6 +52,7 @@ TABLE_KINDS = {
     "arms": TableKind(ArmSummary, arms_table),
     "efficiency": TableKind(EquivalentHours, hours_table),
     "tasks": TableKind(TaskError, tasks_table, takes_tasks=True),
+    "decoders": TableKind(DecoderGain, decoders_table),
     "forgetting": TableKind(Forgotten, forgetting_table),
     "generations": TableKind(Generation, generations_table),
 }

@@ -18,7 +18,13 @@ from speech_mtl.errors import InputError, no_such
 from speech_mtl.files import json_text, write_text
 from speech_mtl.run.calibration import RecognizedWord, recognized_words, save_calibrations
 from speech_mtl.run.checkpoint import load_recognizer
-from speech_mtl.run.evaluated import hypotheses_path, write_evaluated, write_hypotheses
+from speech_mtl.run.evaluated import (
+    evaluated_path,
+    evaluation_folder,
+    hypotheses_path,
+    write_evaluated,
+    write_hypotheses,
+)
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_by
 from speech_mtl.run.plateau import is_on_plateau, plateau_text
@@ -147,6 +153,7 @@ def evaluate(
     screen: Screen | None = None,
     compare_with_training: bool = True,
     decoding: DecodingSettings | None = None,
+    name: str = "",
 ) -> list[EvaluationRow]:
     """Evaluates a run's best weights, and writes tables and hypotheses into its folder.
 
@@ -159,6 +166,7 @@ def evaluate(
         screen: Where progress is shown.
         compare_with_training: Whether to report speech and speakers that are in training, too.
         decoding: How hypotheses are found; as the run's settings tell if None.
+        name: Of a decoder of a comparison: the files lie in `decoders/NAME`, and the run's own stay.
 
     Returns:
         One row per language and split.
@@ -166,12 +174,12 @@ def evaluate(
     Raises:
         InputError: The run is not trained, a language has no output layer, or a split cannot be read.
     """
-    evaluation = _Evaluation(run, screen, decoding)
+    evaluation = _Evaluation(run, screen, decoding, name)
     splits = _known(splits)
     languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, languages or evaluation.recipe.languages)))
     for language in languages:
         evaluation.recognizer.decoder(language)  # a missing language model is refused before the first is evaluated
-    run.evaluated_path.unlink(missing_ok=True)
+    evaluated_path(run, name).unlink(missing_ok=True)
     for language in languages:
         for split in splits:
             evaluation.add(evaluation.recipe, language, split, split)
@@ -179,7 +187,7 @@ def evaluate(
         evaluation.compare_with_training()
     evaluation.write("")
     save_calibrations(run, evaluation.decoding, evaluation.recognized_words, evaluation.screen)
-    write_evaluated(run, evaluation.decoding, evaluation.splits)
+    write_evaluated(run, evaluation.decoding, evaluation.splits, name)
     return evaluation.rows
 
 
@@ -227,8 +235,9 @@ def held_out_name(manifest: Path) -> str:
 class _Evaluation:
     """Rows and hypotheses of a run while they are found."""
 
-    def __init__(self, run: Run, screen: Screen | None, decoding: DecodingSettings | None):
+    def __init__(self, run: Run, screen: Screen | None, decoding: DecodingSettings | None, decoder_name: str = ""):
         self.run, self.screen, self.recipe = run, screen or Screen(quiet=True), run.recipe()
+        self.decoder_name = decoder_name
         self.decoding = decoding or self.recipe.decoding
         self.recognizer = load_recognizer(run, self.decoding, calibrated=False)
         self.rows: list[EvaluationRow] = []
@@ -245,7 +254,8 @@ class _Evaluation:
         counts, hypotheses = recognize(self.recognizer, language, references, recipe.data)
         tasks = self.recognizer.tasks
         errors = {task_name: label_errors(task, references, hypotheses) for task_name, task in tasks.items()}
-        write_hypotheses(hypotheses_path(self.run, language, name), references.texts, hypotheses, tasks, errors)
+        path = hypotheses_path(self.run, language, name, self.decoder_name)
+        write_hypotheses(path, references.texts, hypotheses, tasks, errors)
         if name == "dev":
             self.recognized_words[language] = recognized_words(references.texts, hypotheses)
         normalizer = self.recognizer.tokenizers[language].normalizer
@@ -268,8 +278,9 @@ class _Evaluation:
         if about := decoding_note(self.decoding):
             used = [f"{name}: {one.about}" for name, one in self.recognizer.decoders.items() if one.about]
             tables.append(escaped("; ".join([about, *used])))
-        write_text(self.run.path / f"tasks{suffix}.json", json_text(self.task_rows))
-        write_results(self.run.path, f"evaluation{suffix}", self.rows, "\n\n".join(tables))
+        folder = evaluation_folder(self.run, self.decoder_name)
+        write_text(folder / f"tasks{suffix}.json", json_text(self.task_rows))
+        write_results(folder, f"evaluation{suffix}", self.rows, "\n\n".join(tables))
         if self.stuck:
             self.screen.warn(plateau_text(self.stuck, self.recipe))
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -40,61 +41,92 @@ class Evaluated(MadeWith):
     speech: dict[str, Source]
 
 
-def saved_task_rows(run: Run) -> list[TaskRow]:
+def saved_task_rows(run: Run, name: str = "") -> list[TaskRow]:
     """Reads the rows of `evaluate` for tasks other than transcripts; empty for a run of an earlier version."""
-    path = run.path / "tasks.json"
+    path = evaluation_folder(run, name) / "tasks.json"
     return read_rows(path, TaskRow) if path.is_file() else []
 
 
-def write_evaluated(run: Run, decoding: DecodingSettings, splits: Iterable[Split]) -> None:
+def write_evaluated(run: Run, decoding: DecodingSettings, splits: Iterable[Split], name: str = "") -> None:
     """Writes what an evaluation was made from, when all else of it is written."""
-    record: Evaluated = {**_made_with(run, decoding), "speech": sources(splits)}
-    write_text(run.evaluated_path, json.dumps(record, ensure_ascii=False) + "\n")
+    record: Evaluated = {**_made_with(run, decoding, [split.language for split in splits]), "speech": sources(splits)}
+    write_text(evaluated_path(run, name), json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def saved_evaluation(run: Run, splits: Sequence[str], now: Now | None = None) -> list[EvaluationRow] | None:
-    """Reads the rows of `evaluate` for all languages and these splits; None if they are out of date.
+@dataclass(frozen=True)
+class Decoded:
+    """An evaluation by a decoder of `compare.decoders`, of some languages."""
+
+    name: str
+    decoding: DecodingSettings
+    languages: Sequence[str]
+
+
+def saved_evaluation(
+    run: Run, splits: Sequence[str], now: Now | None = None, decoded: Decoded | None = None
+) -> list[EvaluationRow] | None:
+    """Reads the rows of `evaluate` for these splits; None if they are out of date.
 
     That is told by content: of weights and tokenisers, of the settings of decoding, of manifests and audio, and of the
     code that recognises.
+
+    Args:
+        run: The run.
+        splits: Some of `SPLITS`.
+        now: The speech as it is now.
+        decoded: Which evaluation. None: that of all languages with the run's own settings.
     """
     recipe = run.recipe()
-    wanted = [(language, split) for language in recipe.languages for split in splits]
-    path, tasks = run.path / "evaluation.json", [run.path / "tasks.json"] if recipe.scored else []
-    if not all(one.is_file() for one in (path, *(hypotheses_path(run, *pair) for pair in wanted), *tasks)):
+    by = decoded or Decoded("", recipe.decoding, list(recipe.languages))
+    folder = evaluation_folder(run, by.name)
+    wanted = [(language, split) for language in by.languages for split in splits]
+    path, tasks = folder / "evaluation.json", [folder / "tasks.json"] if recipe.scored else []
+    if not all(one.is_file() for one in (path, *(hypotheses_path(run, *pair, by.name) for pair in wanted), *tasks)):
         return None
     try:
-        evaluated = read_json(run.evaluated_path, Evaluated)
+        evaluated = read_json(evaluated_path(run, by.name), Evaluated)
         rows = read_rows(path, EvaluationRow)
-        same = _is_of_today(evaluated, run, recipe, wanted, now or Now())
-        saved_task_rows(run)
+        same = _is_of_today(evaluated, run, recipe, by, wanted, now or Now())
+        saved_task_rows(run, by.name)
         for pair in wanted:
-            saved_hypotheses(run, *pair)
+            saved_hypotheses(run, *pair, by.name)
     except InputError:  # none by this version, or a damaged one: the run is evaluated again
         return None
     return rows if same and [(row["language"], row["split"]) for row in rows] == wanted else None
 
 
-def _is_of_today(evaluated: Evaluated, run: Run, recipe: Recipe, wanted: Sequence[tuple[str, str]], now: Now) -> bool:
+def _is_of_today(
+    evaluated: Evaluated, run: Run, recipe: Recipe, by: Decoded, wanted: Sequence[tuple[str, str]], now: Now
+) -> bool:
     speech = evaluated["speech"]
-    if evaluated != {**_made_with(run, recipe.decoding), "speech": speech}:
+    if evaluated != {**_made_with(run, by.decoding, by.languages), "speech": speech}:
         return False
     if list(speech) != [f"{language} {split}" for language, split in wanted]:
         return False
     return all(recipe.manifest(*pair).is_file() for pair in wanted) and not now.speech_changes(speech, recipe)
 
 
-def _made_with(run: Run, decoding: DecodingSettings) -> MadeWith:
+def _made_with(run: Run, decoding: DecodingSettings, languages: Iterable[str]) -> MadeWith:
     decoder = decoding.model_dump(mode="json")
-    if models := lm_digests(run, decoding, run.recipe().languages):
+    if models := lm_digests(run, decoding, languages):
         decoder["language_models"] = models
     return {"code": code_digest(EVALUATING), "weights": weights_digest(run), "decoder": decoder}
 
 
-def hypotheses_path(run: Run, language: str, split: str) -> Path:
+def evaluation_folder(run: Run, name: str = "") -> Path:
+    """The folder of an evaluation: that of the run, or one in it for a decoder of `compare.decoders` with a name."""
+    return run.path / "decoders" / name if name else run.path
+
+
+def evaluated_path(run: Run, name: str = "") -> Path:
+    """Path of what an evaluation was made from."""
+    return evaluation_folder(run, name) / run.evaluated_path.name
+
+
+def hypotheses_path(run: Run, language: str, split: str, name: str = "") -> Path:
     """Path of the hypotheses of `evaluate`; other manifests have names that no tag and split can form."""
     separator = "-" if split in SPLITS else "_"
-    return run.path / "hypotheses" / f"{language}{separator}{split}.jsonl"
+    return evaluation_folder(run, name) / "hypotheses" / f"{language}{separator}{split}.jsonl"
 
 
 class Recognised(TypedDict):
@@ -113,13 +145,13 @@ class Recognised(TypedDict):
     label_errors: NotRequired[dict[str, LabelErrors]]
 
 
-def saved_hypotheses(run: Run, language: str, split: str) -> list[Recognised]:
+def saved_hypotheses(run: Run, language: str, split: str, name: str = "") -> list[Recognised]:
     """Reads what `write_hypotheses` wrote.
 
     Raises:
         InputError: The file is missing or damaged, or lacks a task.
     """
-    path = hypotheses_path(run, language, split)
+    path = hypotheses_path(run, language, split, name)
     action = "evaluate the run again"
     found, tasks = [], run.recipe().scored.keys()
     for where, record in read_json_lines(path, Recognised, action):

@@ -15,6 +15,7 @@ RUN/checkpoints/000500/         training resumes from here; the newest one is ke
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
 RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
+RUN/decoders/NAME/              the same with a decoder of `compare.decoders`
 RUN/lm/LANGUAGE/                made by `speech-mtl lm`; see `stored_lm`
 RUN/evaluated.json              digests of what that was made from, and how it was decoded
 RUN/calibration.json            of confidences, by language; made when the validation set is evaluated

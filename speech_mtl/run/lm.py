@@ -1,6 +1,6 @@
 """Makes the language model of a run's language, and tunes its weights on the validation set."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.kneser_ney import estimate
 from speech_mtl.decoding.language_model import LM_KINDS, TunedRow, best_row
 from speech_mtl.decoding.scorers import symbol
+from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
 from speech_mtl.run.build import build_decoder
 from speech_mtl.run.checkpoint import load_recognizer
@@ -20,6 +21,8 @@ from speech_mtl.run.lm_texts import gather
 from speech_mtl.run.stored_lm import (
     LmRecord,
     file_digests,
+    inputs_digest,
+    is_whole,
     lm_folder,
     load_lm,
     read_record,
@@ -39,6 +42,9 @@ STEPS = {"tokens": (0.3, 0.3), "words": (0.3, 1.0), "open": (0.3, 1.0)}
 WIDTH = 16
 """Width of the beam while weights are tuned: they hardly depend on it, and the time does."""
 
+WORD_ORDER, TOKEN_ORDER = 3, 6
+"""Length of the longest n-grams."""
+
 LONGEST_S = 1200.0
 """Seconds of a large validation set that are used for tuning."""
 
@@ -47,8 +53,8 @@ def make_lm(
     run: Run,
     language: str,
     files: Sequence[Path] = (),
-    word_order: int = 3,
-    token_order: int = 6,
+    word_order: int = WORD_ORDER,
+    token_order: int = TOKEN_ORDER,
     screen: Screen | None = None,
 ) -> LmRecord:
     """Makes n-gram models of a language from the run's training transcripts and from text files, and stores them.
@@ -89,15 +95,39 @@ def make_lm(
         "texts": sentences.sources,
         "files": file_digests(folder, models),
         "tuning": [],
+        "made_from": inputs_digest(run, language, files, (word_order, token_order)),
     }
     write_record(run, record)
     return record
 
 
-def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
+def has_lm(run: Run, language: str, files: Sequence[Path], kinds: Collection[str | None]) -> bool:
+    """Whether a run holds the language model that `make_lm` and `tune_lm` would make of these files now."""
+    try:
+        record = read_record(run, language)
+    except InputError:
+        return False
+    if record.get("made_from") != inputs_digest(run, language, files, (WORD_ORDER, TOKEN_ORDER)):
+        return False
+    tuned = {row["lm"] for row in record["tuning"]}
+    return tuned.issuperset(_tunable(kinds, run.tokenizers()[language])) and is_whole(run, record)
+
+
+def _tunable(kinds: Collection[str | None], tokenizer: Tokenizer) -> list[str]:
+    """The kinds of n-grams that a language has, of some; None stands for all."""
+    return [kind for kind in (LM_KINDS if tokenizer.spaced else ["tokens"]) if kind in kinds or None in kinds]
+
+
+def tune_lm(run: Run, language: str, screen: Screen | None = None, kinds: Collection[str | None] = (None,)) -> str:
     """Finds weights with which the language model makes few errors in the validation set, and stores them.
 
     For each kind of n-grams, weight and score for each word are changed in turn, as long as errors become fewer.
+
+    Args:
+        run: The run.
+        language: One of its languages.
+        screen: Where progress is shown.
+        kinds: Some of `LM_KINDS`; None stands for all.
 
     Returns:
         The table of the best of each kind, in Markdown; `tuning.md` has all.
@@ -108,7 +138,7 @@ def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
     screen = screen or Screen(quiet=True)
     tuning = _Tuning(run, language, screen)
     rows: list[TunedRow] = []
-    for lm in LM_KINDS if tuning.tokenizer.spaced else ["tokens"]:
+    for lm in _tunable(kinds, tuning.tokenizer):
         rows += list(screen.progress(_searched(lm, tuning), f"Tuning {lm}"))
     write_record(run, {**read_record(run, tuning.language), "tuning": rows})
     write_text(lm_folder(run, tuning.language) / "tuning.md", tuning.table(rows) + "\n")

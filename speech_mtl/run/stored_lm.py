@@ -9,17 +9,19 @@ RUN/lm/LANGUAGE/tuning.md       these as a table
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.datatypes import SPLITS
 from speech_mtl.decoding.language_model import LanguageModel, TunedRow
 from speech_mtl.decoding.ngrams import read_ngrams
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, json_text, read_json, write_text
 from speech_mtl.run.folder import Run
-from speech_mtl.settings.decoding import BeamDecoding, DecodingSettings
+from speech_mtl.run.made_from import weights_digest
+from speech_mtl.settings.decoding import BeamDecoding, DecodingSettings, uses_lm
 
 
 class TextSource(TypedDict):
@@ -48,6 +50,8 @@ class LmRecord(TypedDict):
     texts: list[TextSource]
     files: dict[str, str]
     tuning: list[TunedRow]
+    made_from: NotRequired[str]
+    """See `inputs_digest`."""
 
 
 def lm_folder(run: Run, language: str) -> Path:
@@ -132,10 +136,25 @@ def decoder_arguments(
 
 def lm_digests(run: Run, decoding: DecodingSettings, languages: Iterable[str]) -> dict[str, str]:
     """Digests of the language models that a way to decode rests on, their tuned weights included, by language."""
-    if not isinstance(decoding, BeamDecoding) or decoding.lm == "none":
+    if not uses_lm(decoding):
         return {}
     paths = {language: lm_folder(run, language) / "lm.json" for language in languages}
     return {language: _digest(path) for language, path in paths.items() if path.is_file()}
+
+
+def inputs_digest(run: Run, language: str, files: Iterable[Path], orders: Iterable[int]) -> str:
+    """Digest of what a language model is made from and tuned with: manifests, texts, weights, lengths of n-grams."""
+    recipe = run.recipe()
+    manifests = [recipe.manifest(language, split) for split in SPLITS]
+    contents = [_digest(path) if path.is_file() else "" for path in (*manifests, *files)]
+    used = [*contents, recipe.budget_s(language, "train"), weights_digest(run), *orders]
+    return hashlib.sha256(repr(used).encode()).hexdigest()
+
+
+def is_whole(run: Run, record: LmRecord) -> bool:
+    """Whether the n-grams of a language are those of their record."""
+    folder = lm_folder(run, record["language"])
+    return all((folder / name).is_file() and _digest(folder / name) == own for name, own in record["files"].items())
 
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:

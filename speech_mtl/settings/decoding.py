@@ -42,6 +42,11 @@ class BeamDecoding(DecodingSettings, kind="beam", makes="decoding.beam:Beam"):
         return {**super().arguments(), "model": None}
 
 
+def uses_lm(decoding: DecodingSettings) -> bool:
+    """Whether a way to decode needs the n-grams of a language."""
+    return isinstance(decoding, BeamDecoding) and decoding.lm != "none"
+
+
 def decoding_note(decoding: DecodingSettings) -> str:
     """A note for tables on the settings of decoding; empty for the usual ones."""
     if decoding == DecodingSettings.usual():

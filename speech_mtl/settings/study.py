@@ -1,12 +1,16 @@
 """Settings of commands that train several runs: `compare`, `transfer` and `tune`."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from speech_mtl.datatypes import Protocol
 from speech_mtl.settings.data import PseudoLabelFilter
-from speech_mtl.settings.section import WHOLE, Count, Name, Positive, Section, Seed, Switch, Word
+from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.section import WHOLE, Count, FilePath, Name, Positive, Section, Seed, Switch, Word
+
+if TYPE_CHECKING:
+    from speech_mtl.settings.recipe import Recipe
 
 
 class ControlSettings(Section):
@@ -61,6 +65,20 @@ class CompareSettings(Section):
     there are variants, or `ARM:VARIANT`."""
     num_replications: Annotated[int, Field(strict=True, ge=100, le=1_000_000), WHOLE] = 10_000
     """Replications of the bootstrap for the intervals."""
+    decoders: Annotated[dict[Name, DecodingSettings], Field(max_length=100)] = {}
+    """Decoders besides `decoding`, by name: every trained run recognises its target's test set with each. N-grams are
+    made from the run's own training transcripts of the target, and tuned on its validation set."""
+    lm_texts: Annotated[tuple[FilePath, ...], Field(max_length=1000)] = ()
+    """Text files in UTF-8, a sentence a line, from which all these n-grams are made, too. Sentences of validation and
+    test sets are left out."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Each decoder has a name of its own; that of `decoding` is its kind."""
+        if recipe.decoding.kind in self.decoders:
+            raise ValueError(
+                f"compare.decoders must not have the name {recipe.decoding.kind!r}, which stands for the decoder "
+                "of `decoding`"
+            )
 
 
 class TuneSettings(Section):

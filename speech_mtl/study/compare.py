@@ -7,18 +7,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, write_text
+from speech_mtl.files import json_text, read_lines, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import Now
 from speech_mtl.run.provenance import provenance
 from speech_mtl.scoring.tables import escaped
 from speech_mtl.screen import Screen
-from speech_mtl.settings.decoding import decoding_note
+from speech_mtl.settings.decoding import decoding_note, uses_lm
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.engines import ThisProcess, open_engine, threads_per_job
 from speech_mtl.study.gather import (
     cell_rows,
+    decoders,
     evaluated_rows,
     gather_old_languages,
     gather_test_sets,
@@ -27,8 +28,9 @@ from speech_mtl.study.gather import (
 )
 from speech_mtl.study.held_out import check_plan
 from speech_mtl.study.plan import Plan, open_speech, plan_comparison
+from speech_mtl.study.report.language_tables import transfer_table
 from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.report.tables import arms_table, comparison_table, tasks_table, transfer_table
+from speech_mtl.study.report.tables import arms_table, comparison_table, tasks_table
 from speech_mtl.study.results import ROWS, Results, earlier_commands, save, write_report
 from speech_mtl.study.run_stage import is_done, run_stage
 from speech_mtl.study.scheduler import Job, run_jobs
@@ -74,14 +76,29 @@ def comparison_text(results: Results) -> str:
     """The main table, with notes on the data."""
     summary = results.summary
     if summary.tasks:
-        table = tasks_table(summary.tasks)
+        table = tasks_table(summary.all_tasks)
     elif summary.transfer or not summary.arms:  # a map whose first targets are not finished may have no pair yet
         table = transfer_table(summary.transfer)
     else:
         short = len({one.arm for one in summary.arms}) <= MOST_ARMS_ACROSS
-        table = (comparison_table if short else arms_table)(summary.arms)
+        table = (comparison_table if short else arms_table)(summary.all_arms)
     title = f"# {escaped(summary.origin.recipe)}: {escaped(summary.language)}"
     return "\n\n".join(filter(None, [title, escaped(summary.origin.about), render_block(table, {})]))
+
+
+def _decoding(recipe: Recipe) -> Iterator[str]:
+    """Notes on the decoders."""
+    compared = recipe.compare
+    yield decoding_note(recipe.decoding)
+    for name, decoding in compared.decoders.items():
+        note = decoding_note(decoding) or f"Decoding: kind={decoding.kind}"
+        yield f"Decoder {name}: {note.removeprefix('Decoding: ')}."
+    if any(map(uses_lm, compared.decoders.values())):
+        texts = "".join(f", and {path.name}" for path in compared.lm_texts)
+        yield (
+            f"N-grams: of each run's own training transcripts of the target{texts}, without the sentences of "
+            "validation and test sets; tuned on the validation set."
+        )
 
 
 @dataclass
@@ -100,6 +117,8 @@ class _Comparison:
 
     def run(self, num_jobs: int, engine_name: str) -> Results:
         refuse_foreign_folder(self.folder, self.kind)
+        for path in self.recipe.compare.lm_texts:
+            next(read_lines(path, "correct compare.lm_texts"), None)  # not after hours of training
         check_plan(self.plan, open_speech(self.plan, self.screen.progress), self.screen)
         claim_folder(self.folder, self.kind)
         with open_engine(engine_name, num_jobs) as engine:
@@ -124,7 +143,8 @@ class _Comparison:
         """The jobs that remain."""
         tested, now, accept = self.plan.tested, Now(self.screen.progress), self.accept_changes
         for name, stage in self.plan.stages.items():
-            if is_done(stage.recipe, self.plan.run_path(name), name in tested, now, accept):
+            targets = self.plan.targets(name)
+            if is_done(stage.recipe, self.plan.run_path(name), name in tested, now, accept, targets):
                 self.ended.add(name)
         for note, number in Counter(now.notes).items():
             self.screen.warn(f"{number} of {len(self.plan.stages)} runs: {note}")
@@ -133,7 +153,10 @@ class _Comparison:
         return {
             name: Job(
                 run_stage,
-                (stage.recipe, self.plan.run_path(name), name in tested, Path.cwd(), screen, accept),
+                (
+                    *(stage.recipe, self.plan.run_path(name), name in tested),
+                    *(Path.cwd(), screen, accept, self.plan.targets(name)),
+                ),
                 tuple(name for name in stage.after if name not in self.ended),
             )
             for name, stage in self.plan.stages.items()
@@ -171,12 +194,13 @@ class _Comparison:
             self._write()
 
     def _test_error(self, name: str) -> str:
-        targets = [cell.target for cell in self.plan.cells if cell.stages[-1] == name]
-        rows = evaluated_rows(Run(self.plan.run_path(name)))
-        tested = [row for row in rows if row["split"] == "test" and row["language"] in targets]
+        run, targets = Run(self.plan.run_path(name)), self.plan.targets(name)
         return "on the test set, " + "; ".join(
-            f"{row['language']}: character error rate {row['cer']:.1%}, word error rate {row['wer']:.1%}"
-            for row in tested
+            f"{row['language']}{f' by {shown}' if shown else ''}: character error rate {row['cer']:.1%}, "
+            f"word error rate {row['wer']:.1%}"
+            for decoder, shown in decoders(self.plan.stages[name].recipe).items()
+            for row in evaluated_rows(run, decoder)
+            if row["split"] == "test" and row["language"] in targets
         )
 
     def _write(self) -> Results | None:
@@ -195,7 +219,7 @@ class _Comparison:
         origin = Origin(
             **asdict(how),
             recipe=self.recipe.name,
-            about=" ".join(filter(None, [self.recipe.about.strip(), decoding_note(self.recipe.decoding)])),
+            about=" ".join(filter(None, [self.recipe.about.strip(), *_decoding(self.recipe)])),
             num_replications=compared.num_replications,
             reference=compared.reference,
             protocol=compared.protocol,

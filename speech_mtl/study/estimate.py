@@ -104,6 +104,8 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
     finished = sum(c.left_s == 0 for c in runs)
     left_s = sum(c.left_s for c in runs) + import_s + REPORT_S
     at_best_s = left_s if num_jobs == 1 else sum(c.left_s for c in runs) / num_jobs + 2 * import_s + REPORT_S
+    decoders = next(iter(plan.stages.values())).recipe.compare.decoders
+    not_counted = f", nor are the decoders {', '.join(decoders)} with their language models" if decoders else ""
     side_by_side = f"; at best {duration(at_best_s)} with {num_jobs} jobs" if num_jobs > 1 else ""
     return "\n".join(
         [
@@ -111,7 +113,7 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
             "",
             f"{len(plan.cells)} cells need {len(runs)} runs: {finished} finished, {len(runs) - finished} to do.",
             f"Time: about {duration(left_s)} one after another at {source}{side_by_side}. Validation and tests are in "
-            "it, decoding speech for the first time is not. Early stopping may end runs before.",
+            f"it, decoding speech for the first time is not{not_counted}. Early stopping may end runs before.",
             f"Disk: {_megabytes(run_bytes)} for the runs, {_megabytes(decoded_bytes(plan))} for decoded speech, which "
             "may be there already.",
         ]

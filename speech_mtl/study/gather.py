@@ -10,13 +10,14 @@ from speech_mtl.data.manifest import open_manifest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import num_parameters
-from speech_mtl.run.evaluated import saved_hypotheses, saved_task_rows
+from speech_mtl.run.evaluated import evaluation_folder, saved_hypotheses, saved_task_rows
 from speech_mtl.run.folder import Run
 from speech_mtl.run.pseudo_labels import saved_taught
 from speech_mtl.run.validation import mean_of
 from speech_mtl.scoring.error_rate import Score
 from speech_mtl.scoring.rows import EvaluationRow, MeasuredRow, measured_row
 from speech_mtl.scoring.tables import read_rows
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import Cell, Plan, old_languages
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
 from speech_mtl.study.statistics.rows import Arm, ResultRow, StageRow
@@ -34,9 +35,16 @@ Warn = Callable[[str], None]
 _T = TypeVar("_T")
 
 
-def evaluated_rows(run: Run) -> list[EvaluationRow]:
-    """Reads the rows that `evaluate` wrote."""
-    return read_rows(run.path / "evaluation.json", EvaluationRow)
+def evaluated_rows(run: Run, name: str = "") -> list[EvaluationRow]:
+    """Reads the rows that `evaluate` wrote; `name`: with which decoder of `compare.decoders`."""
+    return read_rows(evaluation_folder(run, name) / "evaluation.json", EvaluationRow)
+
+
+def decoders(recipe: Recipe) -> dict[str, str]:
+    """The decoders of a comparison by the names of their evaluations, of which the run's own has none: what rows are
+    to name them. Rows of a comparison with one decoder name none."""
+    others = {name: name for name in recipe.compare.decoders}
+    return {"": recipe.decoding.kind if others else ""} | others
 
 
 def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
@@ -49,7 +57,7 @@ def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
 
 
 def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[ResultRow]:
-    """The rows of a finished cell: its transcripts, then its other tasks."""
+    """The rows of a finished cell: its transcripts by each decoder, then its other tasks."""
     runs = [Run(plan.run_path(name)) for name in cell.stages]
     progress, size = [run.progress() for run in runs], num_parameters(runs[-1])
     stages = [_stage_row(run, warn) for run in runs]
@@ -65,11 +73,16 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[
     }
     if taught := saved_taught(runs[-1], cell.target):
         took["untranscribed_s"] = taught["untranscribed_s"]
-    for row in evaluated_rows(runs[-1]):
-        yield cast(ResultRow, which | {key: row[key] for key in MeasuredRow.__annotations__ if key in row} | took)
+    names = decoders(plan.stages[cell.stages[-1]].recipe)
+    for name, shown in names.items():
+        by = {"decoder": shown} if shown else {}
+        for row in evaluated_rows(runs[-1], name):
+            measured = {key: row[key] for key in MeasuredRow.__annotations__ if key in row}
+            yield cast(ResultRow, which | by | measured | took)
     without_text = measured_row("", "", Score(ErrorCounts(), ErrorCounts(), 0))
+    by = {"decoder": names[""]} if names[""] else {}
     for row in saved_task_rows(runs[-1]):
-        yield cast(ResultRow, which | without_text | row | took)
+        yield cast(ResultRow, which | by | without_text | row | took)
 
 
 def _stage_row(run: Run, warn: Warn) -> StageRow:
@@ -88,7 +101,10 @@ def gather_test_sets(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
     """The hypotheses of the cells' models in their targets' test splits, one set for each target."""
     test_sets: dict[str, TestSet] = {}
     for cell in cells:
-        _add(test_sets, Run(plan.run_path(cell.stages[-1])), cell.target, Model(cell.arm, cell.budget_s, cell.seed))
+        last, model = plan.stages[cell.stages[-1]], Model(cell.arm, cell.budget_s, cell.seed)
+        for name, shown in decoders(last.recipe).items():
+            own = model._replace(decoder=shown)
+            _add(test_sets, Run(plan.run_path(last.name)), cell.target, own, name)
     return list(test_sets.values())
 
 
@@ -104,9 +120,9 @@ def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
     return list(test_sets.values())
 
 
-def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -> None:
-    """Adds the hypotheses of a run in a language's test split."""
-    records = [one for one in saved_hypotheses(run, language, "test") if one["reference"] is not None]
+def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model, name: str = "") -> None:
+    """Adds the hypotheses of a run in a language's test split; `name`: by which decoder of `compare.decoders`."""
+    records = [one for one in saved_hypotheses(run, language, "test", name) if one["reference"] is not None]
     ids, hypotheses = ([record[key] for record in records] for key in ("id", "hypothesis"))
     if language not in test_sets:
         recipe = run.recipe()
@@ -115,9 +131,9 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model) -
         references = [record["reference"] or "" for record in records]
         spaced = run.tokenizers()[language].spaced
         test_sets[language] = TestSet(language, spaced, ids, [speakers.get(name) for name in ids], references)
-    tasks = {name: task.metric for name, task in run.labelled().items()}
+    tasks = {} if name else {task: own.metric for task, own in run.labelled().items()}
     test_sets[language].metrics |= tasks
-    errors = {name: [record.get("label_errors", {})[name] for record in records] for name in tasks}
+    errors = {task: [record.get("label_errors", {})[task] for record in records] for task in tasks}
     test_sets[language].add(model, ids, hypotheses, errors)
 
 

@@ -10,8 +10,8 @@ from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import Now
 from speech_mtl.screen import Screen
+from speech_mtl.study.report.language_tables import generations_table
 from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.report.tables import generations_table
 from speech_mtl.study.statistics.forgetting import what_was_forgotten
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
 from speech_mtl.study.statistics.rows import Arm

@@ -63,6 +63,10 @@ class Plan:
         teachers = {stage.teacher for stage in self.stages.values() if stage.teacher}
         return frozenset(last | starts | teachers)
 
+    def targets(self, stage: str) -> list[str]:
+        """The targets of the cells that a run is the last one of."""
+        return list(dict.fromkeys(cell.target for cell in self.cells if cell.stages[-1] == stage))
+
     def line(self, stage: Stage) -> list[Stage]:
         """A stage, after those that it starts from."""
         return [*(self.line(self.stages[stage.start]) if stage.start else []), stage]
@@ -254,6 +258,7 @@ def _refuse_more_than_a_map(compared: CompareSettings) -> None:
         ("budgets_min", compared.budgets_min, 1, f"[{compared.budgets_min[0]}]"),
         ("arms", others, 1, f"[{others[0] if others else 'pretrain_finetune'}]"),
         ("variants", list(compared.variants), 0, "{}"),
+        ("decoders", list(compared.decoders), 0, "{}"),
         ("controls", switched, 0, "{" + ", ".join(f"{name}: false" for name in switched) + "}"),
     ):
         if len(values) != allowed:

@@ -9,6 +9,7 @@ from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.predicted import amounts_to_show, needed_least, predicted
 from speech_mtl.study.results import Results
 from speech_mtl.study.statistics.bootstrap import bootstrap
+from speech_mtl.study.statistics.decoders import decoders_of, test_sets_of
 from speech_mtl.study.statistics.hypotheses import TestSet
 from speech_mtl.study.statistics.notes import how_drawn
 from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
@@ -18,7 +19,7 @@ from speech_mtl.study.statistics.summary import Prediction
 def prediction_text(
     results: Results, errors: Sequence[float], minutes: Sequence[float], arms: Sequence[str], language: str | None
 ) -> str:
-    """The answer as Markdown.
+    """The answer as Markdown; of several decoders, for that of the runs' own settings.
 
     Args:
         results: Of a comparison.
@@ -32,7 +33,8 @@ def prediction_text(
     """
     _refuse_beyond("--error", errors, 100, "a character error rate in percent, above 0 and below 100")
     _refuse_beyond("--minutes", minutes, float("inf"), "an amount of target speech above 0")
-    test_set = _test_set(results.test_sets, language)
+    test_sets = test_sets_of(decoders_of(results.test_sets)[0], results.test_sets)
+    test_set = _test_set(test_sets, language)
     sampled = bootstrap(test_set, results.origin.num_replications)
     known = {arm.name: arm for arm, _ in sampled.cer}
     if unknown := [name for name in arms if name not in known]:

@@ -8,6 +8,7 @@ FOLDER/old_languages.jsonl                           hypotheses in languages fro
 FOLDER/arms.json                                     errors of every arm with intervals, parameters and time
 FOLDER/efficiency.json                               equivalent hours
 FOLDER/forgetting.json                               errors in those languages, before and after
+FOLDER/decoders.json                                 errors by decoder, where there are several
 FOLDER/tasks.json                                    errors of every task by arm, where there are several
 FOLDER/report.html, report.md, plots/                for people
 
@@ -70,16 +71,19 @@ class Results:
 def json_files(summary: Summary) -> dict[str, str]:
     """The files of numbers that stand beside a report, by name: rounded, so that all machines give the same."""
     numbers = {
-        "efficiency.json": summary.equivalent_hours,
-        "arms.json": summary.arms,
-        "tasks.json": summary.tasks,
+        "efficiency.json": summary.all_equivalent_hours,
+        "arms.json": summary.all_arms,
+        "tasks.json": summary.all_tasks,
+        "decoders.json": summary.gains,
         "forgetting.json": summary.forgotten,
     }
-    return {
-        name: json_text(json.loads(json_text(records), parse_float=lambda number: round(float(number), 6)))
-        for name, records in numbers.items()
-        if records or name == "efficiency.json"
-    }
+    return {name: _rounded(own) for name, own in numbers.items() if own or name == "efficiency.json"}
+
+
+def _rounded(records: Sequence[object]) -> str:
+    """Records as a file of numbers holds them; where there is one decoder, they do not name it."""
+    rows = json.loads(json_text(records), parse_float=lambda number: round(float(number), 6))
+    return json_text([{key: value for key, value in row.items() if (key, value) != ("decoder", "")} for row in rows])
 
 
 def refuse_foreign_target(folder: Path) -> None:
@@ -176,7 +180,7 @@ def _check_rows(path: Path, rows: Sequence[ResultRow], test_sets: Sequence[TestS
                 "a method out of " + ", ".join(sorted(ARMS)),
                 f"{row['arm'].method}; names with more in them are of an earlier version",
             )
-    keys = ("arm", "budget_s", "seed", "language", "split", "task")
+    keys = ("arm", "budget_s", "seed", "language", "split", "task", "decoder")
     for key, number in Counter(tuple(row.get(name) for name in keys) for row in rows).items():
         if number > 1 and len(test_sets) == 1:
             raise _unfit(f"{path}: a row comes twice", "one for each " + ", ".join(keys), ", ".join(map(str, key)))
@@ -190,7 +194,7 @@ def _check_hypotheses(rows_path: Path, path: Path, rows: Sequence[ResultRow], te
     """
     measured: dict[str, dict[Model, list[tuple[int, Mapping[str, Any]]]]] = {one.language: {} for one in test_sets}
     for number, row in enumerate(rows, 1):
-        model = Model(row["arm"], row["budget_s"], row["seed"])
+        model = Model(row["arm"], row["budget_s"], row["seed"], decoder=row.get("decoder", ""))
         if row["split"] != "test" or "task" in row:
             continue
         if row["language"] in measured:

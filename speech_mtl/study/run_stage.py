@@ -6,6 +6,7 @@ A process that an engine starts imports this file first: what takes seconds is i
 import contextlib
 import os
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ SPLITS = ("dev", "test")
 """Splits on which runs are evaluated."""
 
 
-def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_changes: bool) -> bool:
+def is_done(
+    recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_changes: bool, targets: Sequence[str] = ()
+) -> bool:
     """Whether nothing is left to do for a run: see `run_stage`; `now`: the speech as it is now.
 
     Raises:
@@ -28,6 +31,7 @@ def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_chan
             speech.
     """
     from speech_mtl.folders import refuse_foreign_folder
+    from speech_mtl.run.decoders import is_decoded
     from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.folder import Run
     from speech_mtl.run.resume import is_finished, taken_up
@@ -37,11 +41,19 @@ def is_done(recipe: Recipe, path: Path, is_tested: bool, now: "Now", accept_chan
     if not run.exists():
         return False
     taken_up(run, recipe, now, accept_changes)
-    return is_finished(run) and (not is_tested or saved_evaluation(run, SPLITS, now) is not None)
+    if not is_finished(run) or (is_tested and saved_evaluation(run, SPLITS, now) is None):
+        return False
+    return is_decoded(run, recipe.compare, targets, now)
 
 
 def run_stage(
-    recipe: Recipe, path: Path, is_tested: bool, folder: Path, screen: Screen | None, accept_changes: bool = False
+    recipe: Recipe,
+    path: Path,
+    is_tested: bool,
+    folder: Path,
+    screen: Screen | None,
+    accept_changes: bool = False,
+    targets: Sequence[str] = (),
 ) -> None:
     """Trains one run and evaluates it, unless that has been done. Engines call it, here or in another process.
 
@@ -52,12 +64,14 @@ def run_stage(
         folder: The current folder of the comparison, which relative paths start from.
         screen: Where progress is shown; None: in the file `output.log` of the run.
         accept_changes: Whether to resume a run whose speech has changed since.
+        targets: Of the cells that it is the last run of: languages that the decoders of `compare.decoders` recognise.
     """
     os.chdir(folder)
     load_backend()
     import keras
 
     from speech_mtl.folders import claim_folder
+    from speech_mtl.run.decoders import evaluate_decoders
     from speech_mtl.run.evaluate import evaluate
     from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.train import train
@@ -69,6 +83,7 @@ def run_stage(
             run = train(recipe, path, shown, accept_changes=accept_changes, of_plan=True)
             if is_tested and saved_evaluation(run, SPLITS) is None:
                 evaluate(run, SPLITS, screen=shown, compare_with_training=False)
+            evaluate_decoders(run, recipe.compare, targets, shown)
         except Exception:
             if screen is None:
                 for line in traceback.format_exc().splitlines():

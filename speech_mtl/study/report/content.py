@@ -18,19 +18,20 @@ from speech_mtl.study.report.blocks import (
     Section,
     Table,
 )
+from speech_mtl.study.report.language_tables import forgetting_table, transfer_table
 from speech_mtl.study.report.predicted import amounts_to_show, predicted, targets
 from speech_mtl.study.report.tables import (
     NOTHING,
     Columns,
     arms_table,
     change,
-    forgetting_table,
+    decoders_table,
     hours_table,
     lines,
     make_table,
+    speech_and_arm,
     speech_cell,
     tasks_table,
-    transfer_table,
 )
 from speech_mtl.study.statistics.rows import Origin
 from speech_mtl.study.statistics.summary import LEARNT_BELOW, LanguageError, Summary, Tried, one_task_an_arm
@@ -58,6 +59,7 @@ def make_report(summary: Summary, plots: Plots) -> Report:
             *_those(plots, "more-speech"),
             *predicted(predictions, amounts_to_show(predictions), targets(summary)),
         ],
+        "What the decoders change": [decoders_table(summary.gains)] if summary.gains else [],
         "Which got worse": _worse(summary) if beside_alone else [],
         "Error of each language": [*_those(plots, "languages"), languages_table(summary.languages)],
         "Which language helps which": _transfer(summary, plots) if summary.transfer else [],
@@ -72,7 +74,7 @@ def make_report(summary: Summary, plots: Plots) -> Report:
     return Report(
         title=f"Recipe {summary.origin.recipe}, {_what(summary)}",
         subtitle=_subtitle(summary),
-        answer=words.answer(summary),
+        answer=words.answer_by_decoder(summary),
         about=summary.origin.about.strip() or "The recipe does not describe the speech.",
         sections=[Section(title, blocks) for title, blocks in shown.items() if blocks],
     )
@@ -80,6 +82,11 @@ def make_report(summary: Summary, plots: Plots) -> Report:
 
 def _those(plots: Plots, *names: str) -> list[Block]:
     return [plots[name] for name in names if name in plots]
+
+
+def _of_each(summary: Summary, plots: Plots, name: str) -> list[Block]:
+    """A plot by each decoder."""
+    return _those(plots, *(words.plot_name(name, one, summary) for one in summary.by_decoder))
 
 
 def _what(summary: Summary) -> str:
@@ -103,7 +110,7 @@ def _subtitle(summary: Summary) -> str:
 def _tasks(summary: Summary, plots: Plots) -> list[Block]:
     tasks = list(dict.fromkeys(one.task for one in summary.tasks))
     together = [[task] for task in tasks] if one_task_an_arm(summary.tasks) else [tasks]
-    tables = [tasks_table([one for one in summary.tasks if one.task in own]) for own in together]
+    tables = [tasks_table([one for one in summary.all_tasks if one.task in own]) for own in together]
     labels = [labels_table(summary.training.labels)] if summary.training.labels else []
     return [plots["tasks"], *tables, *labels, *_those(plots, "weights", "losses", "conflicts")]
 
@@ -122,27 +129,35 @@ def _arms(summary: Summary, plots: Plots) -> list[Block]:
         return [Paragraph("No arm was measured.")]
     units = f"{summary.num_resampled:,} {summary.resampled}{'' if summary.num_resampled == 1 else 's'}"
     drawn = f"Intervals come from resampling the {units} of the test split {summary.origin.num_replications:,} times."
-    return [plots["data-efficiency"], arms_table(summary.arms), Paragraph(drawn)]
+    return [*_of_each(summary, plots, "data-efficiency"), arms_table(summary.all_arms), Paragraph(drawn)]
 
 
 def _hours(summary: Summary, plots: Plots) -> list[Block]:
-    if not summary.equivalent_hours:
-        return [Paragraph(f"Not available: {words.what_is_missing(summary)}.")]
-    return [plots["equivalent-hours"], hours_table(summary.equivalent_hours, summary.not_learnt)]
+    missing: list[Block] = [
+        Paragraph(f"Not available{words.by_decoder(one)}: {words.what_is_missing(one)}.")
+        for one in summary.by_decoder
+        if not one.equivalent_hours
+    ]
+    if not summary.all_equivalent_hours:
+        return missing
+    not_learnt = [one for own in summary.by_decoder if own.equivalent_hours for one in own.not_learnt]
+    table = hours_table(summary.all_equivalent_hours, not_learnt)
+    return [*_of_each(summary, plots, "equivalent-hours"), table, *missing]
 
 
 def _worse(summary: Summary) -> list[Block]:
-    if summary.worse:
+    if worse := [one for own in summary.by_decoder for one in own.worse]:
+        first = speech_and_arm(worse)
         columns: Columns[Tried] = {
-            "Target speech": lambda one: speech_cell(one.budget_s),
+            **{head: first[head] for head in first if head != "Arm"},
             "Language": lambda one: Cell(one.language),
-            "Arm": lambda one: Cell(one.arm.name),
+            "Arm": first["Arm"],
             "Significant": lambda one: Cell("yes" if one.reduction.significant else "no"),
             "CER reduced by %": lambda one: change(one.reduction),
         }
         note = "More errors than alone: negative transfer. Significant: the whole interval is below zero."
-        rows = lines(columns, summary.worse)
-        return [make_table("Arms with more errors than alone", columns, rows, 4, note)]
+        rows = lines(columns, worse)
+        return [make_table("Arms with more errors than alone", columns, rows, len(first) + 2, note)]
     return [Paragraph(_nothing_worse(summary))]
 
 

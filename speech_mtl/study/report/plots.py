@@ -1,6 +1,6 @@
 """A summary -> plots. Matplotlib is slow to import: import this module where it is needed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -39,18 +39,16 @@ ON_A_LINE = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
 def make_plots(summary: Summary) -> dict[str, Plot]:
     """Every plot that the summary has data for, by name."""
     styles = style.arm_styles(
-        [one.arm.name for one in [*summary.arms, *summary.languages, *summary.equivalent_hours, *summary.predictions]]
+        [
+            one.arm.name
+            for own in summary.by_decoder
+            for one in [*own.arms, *own.languages, *own.equivalent_hours, *own.predictions]
+        ]
     )
     plots: list[Plot] = []
     with style.drawing():
-        if summary.arms:
-            title = f"Character error rate of {summary.language} against the amount of its speech, by arm"
-            caption = CURVE if len({one.budget_s for one in summary.arms}) > 1 else ONE_BUDGET
-            plots.append(style.saved("data-efficiency", title, caption, draw_curve(summary.arms, styles)))
-        if summary.equivalent_hours:
-            title = "Hours alone that are equivalent to an hour with auxiliary languages, by arm and budget"
-            figure = draw_factors(summary.equivalent_hours, styles)
-            plots.append(style.saved("equivalent-hours", title, FACTORS, figure))
+        for one in summary.by_decoder:
+            plots += _of_decoder(one, summary, styles)
         if any(one.seconds for one in summary.predictions):
             title = "Character error rate with more speech than was measured, by arm"
             plots.append(style.saved("more-speech", title, PROLONGED, draw_prolonged(summary, styles)))
@@ -60,6 +58,19 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
             plots.append(style.saved("forgetting", title, TRADE_OFF, draw_trade_off(summary, styles)))
         plots += training_plots.make_plots(summary)
     return {plot.name: plot for plot in plots}
+
+
+def _of_decoder(one: Summary, first: Summary, styles: dict[str, ArmStyle]) -> Iterator[Plot]:
+    by, told = words.by_decoder(one), f"Decoder: {one.decoder}. " if one.decoder else ""
+    if one.arms:
+        title = f"Character error rate of {one.language} against the amount of its speech, by arm{by}"
+        caption = told + (CURVE if len({arm.budget_s for arm in one.arms}) > 1 else ONE_BUDGET)
+        name = words.plot_name("data-efficiency", one, first)
+        yield style.saved(name, title, caption, draw_curve(one.arms, styles))
+    if one.equivalent_hours:
+        title = f"Hours alone that are equivalent to an hour with auxiliary languages, by arm and budget{by}"
+        name = words.plot_name("equivalent-hours", one, first)
+        yield style.saved(name, title, told + FACTORS, draw_factors(one.equivalent_hours, styles))
 
 
 def draw_curve(arms: Sequence[ArmSummary], styles: dict[str, ArmStyle]) -> Figure:

@@ -11,13 +11,11 @@ from speech_mtl.study.report.blocks import Cell, Table
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
 from speech_mtl.study.statistics.summary import (
     ArmSummary,
+    DecoderGain,
     EquivalentHours,
     Estimate,
-    Forgotten,
-    Generation,
     NotLearnt,
     TaskError,
-    Tried,
     two_sided,
 )
 from speech_mtl.study.statistics.training import Effort
@@ -56,24 +54,26 @@ def known(value: float | None, shown: Callable[[float], str]) -> Cell:
 
 def arms_table(arms: Sequence[ArmSummary]) -> Table:
     """Errors of every arm at every budget, tests against alone, and what they took."""
-    least = {one.budget_s: min(other.cer.value for other in arms if other.budget_s == one.budget_s) for one in arms}
-    measured = {one.budget_s for one in arms if one.arm == REFERENCE_ARM}
+    rivals: dict[tuple[float, str], list[ArmSummary]] = {}
+    for one in arms:
+        rivals.setdefault((one.budget_s, one.decoder), []).append(one)
 
     def cer(one: ArmSummary) -> Cell:
-        rivals = sum(other.budget_s == one.budget_s for other in arms)
-        return _rate(one.cer, strong=rivals > 1 and one.cer.value == least[one.budget_s])
+        errors = [other.cer.value for other in rivals[one.budget_s, one.decoder]]
+        return _rate(one.cer, strong=len(errors) > 1 and one.cer.value == min(errors))
 
     def reduced(one: ArmSummary) -> Cell:
         if one.arm == REFERENCE_ARM:
             return Cell("reference")
-        if one.budget_s not in measured:
+        if all(other.arm != REFERENCE_ARM for other in rivals[one.budget_s, one.decoder]):
             return Cell(f"{REFERENCE_ARM} not measured")
         return change(one.reduction) if one.reduction else Cell("not given")
 
+    first = speech_and_arm(arms)
     columns: Columns[ArmSummary] = {
-        **_SPEECH_AND_ARM,
+        **first,
         "Untranscribed": lambda one: known(one.effort.untranscribed_s, words.speech),
-        "Seeds": lambda one: _seeds(one.seeds),
+        "Seeds": lambda one: seeds_cell(one.seeds),
         "CER %": cer,
         "WER %": lambda one: _rate(one.wer),
         "CER reduced by %": reduced,
@@ -89,7 +89,8 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
         f" lowest CER at that amount. {REFERENCE_ARM}: the monolingual baseline. p: chance of so large a difference"
         " from it if there were none, two-sided, by the paired bootstrap, and by the matched-pairs test on words"
         " (MAPSSWE), there the largest of the seeds, unless some have more errors than alone and some fewer."
-        f"{words.untranscribed(one.effort.untranscribed_s for one in arms)}{_how_trained(one.effort for one in arms)}"
+        f"{words.untranscribed(one.effort.untranscribed_s for one in arms)}{_within_decoders(arms)}"
+        f"{_how_trained(one.effort for one in arms)}"
     )
     if any(one.size for one in arms):
         note += (
@@ -97,33 +98,38 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
             " that only the target has: its output layer, adapters, layers of its own."
         )
     title = "Error rates of every arm at every amount of target speech"
-    return make_table(title, columns, lines(columns, arms), 2, note)
+    rows = lines(columns, sorted(arms, key=lambda one: one.budget_s))
+    return make_table(title, columns, rows, len(first), note)
 
 
 def comparison_table(arms: Sequence[ArmSummary]) -> Table:
-    """The same in short: a line for each budget, for each arm its CER and by how much it is lower than alone's."""
-    found = {(one.budget_s, one.arm): one for one in arms}
+    """The same in short: a line for each budget and decoder, for each arm its CER and by how much it is lower than
+    alone's."""
+    found = {(one.budget_s, one.decoder, one.arm): one for one in arms}
     names = dict.fromkeys(one.arm for one in sorted(arms, key=lambda one: one.arm != REFERENCE_ARM))
-    heads, rows = ["Target speech"], []
+    decoders = _DECODER if any(one.decoder for one in arms) else {}
+    heads, rows = ["Target speech", *decoders], []
     for arm in names:
         heads += [f"{arm}: CER %", "reduced by %"]
-    for budget_s in sorted({one.budget_s for one in arms}):
-        own = [found.get((budget_s, arm)) for arm in names]
+    for budget_s, decoder in dict.fromkeys(key[:2] for key in sorted(found, key=lambda key: key[0])):
+        own = [found.get((budget_s, decoder, arm)) for arm in names]
         cells = [[_rate(one.cer), change(one.reduction)] if one else [NOTHING] * 2 for one in own]
-        rows.append([speech_cell(budget_s), *(cell for pair in cells for cell in pair)])
+        by = [Cell(decoder)] if decoders else []
+        rows.append([speech_cell(budget_s), *by, *(cell for pair in cells for cell in pair)])
     seeds = " to ".join(map(str, sorted({len(one.seeds) for one in arms})))
     note = (
         f"Character error rate on the test split, mean over seeds ({seeds} of them). In brackets: {words.INTERVAL}."
-        f" {REFERENCE_ARM}: the monolingual baseline.{words.with_untranscribed(arms)}"
+        f" {REFERENCE_ARM}: the monolingual baseline.{words.with_untranscribed(arms)}{_within_decoders(arms)}"
         f"{_protocols(one.effort for one in arms)}"
     )
-    return make_table("Character error rates by amount of target speech", heads, rows, 1, note)
+    return make_table("Character error rates by amount of target speech", heads, rows, 1 + len(decoders), note)
 
 
 def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt] = ()) -> Table:
     """Hours alone that reach the error of an arm, and their ratio F."""
+    first = speech_and_arm(found)
     columns: Columns[EquivalentHours] = {
-        **_SPEECH_AND_ARM,
+        **first,
         "In short": lambda one: Cell(words.saving(one)),
         "Untranscribed": lambda one: known(one.untranscribed_s, words.speech),
         "Hours alone with the same CER": lambda one: Cell(
@@ -134,17 +140,17 @@ def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt
     note = (
         f"F: hours alone per hour with auxiliary languages. In brackets: {words.INTERVAL}. Hours between measured"
         " amounts are read off the curve of alone. A bound, < or >, stands where the curve would have to be prolonged."
-        " Not significant: the interval holds F = 1."
+        f" Not significant: the interval holds F = 1.{_within_decoders(found)}"
         f"{words.untranscribed(one.untranscribed_s for one in found)}"
     )
-    shown = {(one.arm, one.budget_s) for one in found}
+    shown = {(one.arm, one.budget_s, one.decoder) for one in found}
     rows = lines(columns, found) + [
-        [speech_cell(one.budget_s), Cell(one.arm.name), Cell("has not learnt"), *[NOTHING] * 3]
+        [*lines(first, [one])[0], Cell("has not learnt"), *[NOTHING] * 3]
         for one in not_learnt
-        if one.arm != REFERENCE_ARM and (one.arm, one.budget_s) not in shown
+        if one.arm != REFERENCE_ARM and (one.arm, one.budget_s, one.decoder) not in shown
     ]
     rows.sort(key=lambda row: row[0].value or 0.0)
-    return make_table("Hours alone that do what an arm does", columns, rows, 3, note)
+    return make_table("Hours alone that do what an arm does", columns, rows, len(first) + 1, note)
 
 
 def tasks_table(errors: Sequence[TaskError], *tasks: str) -> Table:
@@ -167,22 +173,24 @@ def tasks_table(errors: Sequence[TaskError], *tasks: str) -> Table:
         )
     wanted = [known[task.replace(" ", "_")] for task in tasks] or list(known.values())
     metrics = {one.task: one.metric for one in errors}
-    found = {(one.budget_s, one.arm, one.task): one for one in errors}
-    heads, rows = ["Speech", "Arm", "Seeds"], []
+    found = {(one.budget_s, one.decoder, one.arm, one.task): one for one in errors}
+    first = speech_and_arm(errors, "Speech")
+    heads, rows = [*first, "Seeds"], []
     for task in wanted:
         heads += [f"{task}: {short_metric(metrics[task])}", "fewer errors by %"]
-    for budget_s, arm in dict.fromkeys((one.budget_s, one.arm) for one in errors):
-        own = [found.get((budget_s, arm, task)) for task in wanted]
-        if first := next(filter(None, own), None):
-            cells = [speech_cell(budget_s), Cell(arm.name), _seeds(first.seeds)]
-            rows.append([*cells, *(cell for one in own for cell in _task_cells(one)), *lines(_EFFORT, [first])[0]])
+    for key in dict.fromkeys((one.budget_s, one.decoder, one.arm) for one in errors):
+        own = [found.get((*key, task)) for task in wanted]
+        if one := next(filter(None, own), None):
+            cells = [*lines(first, [one])[0], seeds_cell(one.seeds)]
+            rows.append([*cells, *(cell for task in own for cell in _task_cells(task)), *lines(_EFFORT, [one])[0]])
     reference = ", ".join(dict.fromkeys(one.reference for one in errors))
     note = (
         f"Test split, mean over seeds. In brackets: {words.INTERVAL}. Fewer errors: than {reference}, paired; bold:"
-        f" significant. Errors are characters, classes, tags or deviations.{_how_trained(one.effort for one in errors)}"
+        " significant. Errors are characters, classes, tags or deviations."
+        f"{_within_decoders(errors)}{_how_trained(one.effort for one in errors)}"
     )
     which = "each task" if len(wanted) > 1 else wanted[0]
-    return make_table(f"Errors of {which} by arm", [*heads, *_EFFORT], rows, 2, note)
+    return make_table(f"Errors of {which} by arm", [*heads, *_EFFORT], rows, len(first), note)
 
 
 def _task_cells(one: TaskError | None) -> list[Cell]:
@@ -193,57 +201,25 @@ def _task_cells(one: TaskError | None) -> list[Cell]:
     return [Cell(shown_error(one.metric, one.error.value), one.error.value, interval), gain]
 
 
-def transfer_table(tried: Sequence[Tried], folded: bool = False) -> Table:
-    """The transfer map: a line a pair."""
-    columns: Columns[Tried] = {
-        "Target": lambda one: Cell(one.language),
-        "Auxiliary": lambda one: Cell(one.arm.auxiliary),
-        "CER reduced by %": lambda one: change(one.reduction),
-    }
-    return make_table(
-        "How much each auxiliary language helps each target", columns, lines(columns, tried), 2, folded=folded
-    )
-
-
-def forgetting_table(forgotten: Sequence[Forgotten]) -> Table:
-    """Errors in old languages before and after the target was learnt."""
-    columns: Columns[Forgotten] = {
+def decoders_table(gains: Sequence[DecoderGain]) -> Table:
+    """Errors of the same models with the first decoder and with others."""
+    reference = gains[0].reference if gains else ""
+    columns: Columns[DecoderGain] = {
         "Target speech": lambda one: speech_cell(one.budget_s),
         "Language": lambda one: Cell(one.language),
         "Arm": lambda one: Cell(one.arm.name),
-        "Seeds": lambda one: _seeds(one.seeds),
-        "CER before %": lambda one: known(one.before, percent),
-        "CER after %": lambda one: known(one.after, percent),
-        "More errors, %": lambda one: Cell("none: all the same", 0.0) if one.same else change(one.growth),
+        "Decoder": lambda one: Cell(one.decoder),
+        "Seeds": lambda one: seeds_cell(one.seeds),
+        f"CER %, {reference}": lambda one: known(one.before, percent),
+        "CER %": lambda one: known(one.after, percent),
+        "reduced by %": lambda one: change(one.reduction, strong=one.reduction.significant),
     }
     note = (
-        "Test errors in languages that were there before the target was learnt, by the output layers they had then:"
-        f" mean over seeds. In brackets: {words.INTERVAL}. All the same: every utterance was recognised as before."
+        f"The same models with the decoder {reference} and with another: test errors, mean over seeds. In brackets:"
+        f" {words.INTERVAL}. Bold: significant."
     )
-    rows = lines(columns, sorted(forgotten, key=lambda one: (one.budget_s, one.language)))
-    return make_table("Errors in old languages before and after", columns, rows, 3, note)
-
-
-def generations_table(rows: Sequence[Generation]) -> Table:
-    """Errors of a lineage: a line for each run, a column for each language."""
-    runs: dict[int, dict[str, Generation]] = {}
-    for row in rows:
-        runs.setdefault(row.generation, {})[row.language] = row
-
-    def cell(one: Generation | None) -> Cell:
-        if one is None:
-            return NOTHING
-        growth = "" if one.growth is None else f"({percent(one.growth.value)}, {words.interval(one.growth, ' to ')[1:]}"
-        return Cell(percent(one.cer), one.cer, "(nothing forgotten)" if growth and one.same else growth)
-
-    languages = list(dict.fromkeys(row.language for row in rows))
-    cells = []
-    for run in runs.values():
-        first = next(iter(run.values()))
-        cells.append([Cell(first.run), Cell(", ".join(first.learnt)), *(cell(run.get(name)) for name in languages)])
-    heads = ["Run", "Learnt", *(f"{name}: CER %" for name in languages)]
-    note = f"In brackets: by how many percent the errors have grown since the language was learnt; {words.INTERVAL}."
-    return make_table("Errors of a line of runs", heads, cells, 2, note)
+    rows = lines(columns, sorted(gains, key=lambda one: one.budget_s))
+    return make_table(f"What another decoder than {reference} changes", columns, rows, 4, note)
 
 
 def speech_cell(budget_s: float) -> Cell:
@@ -251,13 +227,24 @@ def speech_cell(budget_s: float) -> Cell:
     return Cell(words.speech(budget_s), budget_s)
 
 
-_SPEECH_AND_ARM: Columns = {
-    "Target speech": lambda one: speech_cell(one.budget_s),
-    "Arm": lambda one: Cell(one.arm.name),
-}
+_DECODER: Columns = {"Decoder": lambda one: Cell(one.decoder)}
 
 
-def _seeds(seeds: Sequence[int]) -> Cell:
+def speech_and_arm(records: Iterable, speech: str = "Target speech") -> Columns:
+    """The first columns of records of arms, with their decoders where they name some."""
+    decoders = _DECODER if any(one.decoder for one in records) else {}
+    return {
+        speech: lambda one: speech_cell(one.budget_s),
+        **decoders,
+        "Arm": lambda one: Cell(one.arm.name),
+    }
+
+
+def _within_decoders(records: Iterable) -> str:
+    return " All comparisons are within a decoder." if any(one.decoder for one in records) else ""
+
+
+def seeds_cell(seeds: Sequence[int]) -> Cell:
     return Cell(", ".join(map(str, seeds)) if len(seeds) <= 5 else f"{len(seeds)} seeds", len(seeds))
 
 

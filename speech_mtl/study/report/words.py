@@ -160,6 +160,23 @@ def answer(summary: Summary) -> str:
     return sentence if largest is best else f"{sentence} Trained the same way, {_equivalence(largest)}."
 
 
+def answer_by_decoder(summary: Summary) -> str:
+    """The answer; of several decoders that of each."""
+    if not summary.others:
+        return answer(summary)
+    return " ".join(f"Decoder {one.decoder}: {answer(one)}" for one in summary.by_decoder)
+
+
+def by_decoder(summary: Summary) -> str:
+    """The decoder, where there are several, behind a space."""
+    return f" by the decoder {summary.decoder}" if summary.decoder else ""
+
+
+def plot_name(name: str, one: Summary, first: Summary) -> str:
+    """Name of a plot by a decoder; that by the first one has no other name than where there is one only."""
+    return name if one is first else f"{name}-{one.decoder}"
+
+
 def _rank(hours: Hours) -> tuple[int, float]:
     return (">", "=", "<").index(hours.relation), -hours.hours
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from speech_mtl.study.statistics import notes
 from speech_mtl.study.statistics.bootstrap import Bootstrap, all_tried, bootstrap
+from speech_mtl.study.statistics.decoders import decoder_gains, decoders_of, rows_of, test_sets_of
 from speech_mtl.study.statistics.efficiency import equivalent_hours
 from speech_mtl.study.statistics.examples import find_examples
 from speech_mtl.study.statistics.forgetting import what_was_forgotten
@@ -28,6 +29,9 @@ from speech_mtl.study.statistics.summary import (
 )
 from speech_mtl.study.statistics.tasks import task_errors
 from speech_mtl.study.statistics.training import ArmAtBudget, ArmSize, Effort, Training, after_pretraining, efforts
+
+DECODED = ("arms", "equivalent_hours", "tasks", "worse", "transfer", "not_learnt")
+"""The records of a summary that name their decoder."""
 
 
 def is_transfer_map(rows: Sequence[ResultRow]) -> bool:
@@ -49,7 +53,7 @@ def summarize(
     training: Training | None = None,
     old: Sequence[TestSet] = (),
 ) -> Summary:
-    """Computes the summary of a comparison.
+    """Computes the summary of a comparison, by each of its decoders.
 
     Args:
         origin: What was compared.
@@ -61,7 +65,30 @@ def summarize(
     Raises:
         InputError: Nothing was measured.
     """
-    training, num_replications = training or Training(), origin.num_replications
+    first, *others = decoders_of(test_sets)
+    summary = _summarize(first, origin, rows, test_sets, training or Training(), old)
+    if not others:
+        return summary
+    told = f"Examples, curves, predictions and errors in other languages are those of the decoder {first}."
+    return replace(
+        summary,
+        others=[_summarize(decoder, origin, rows, test_sets, Training(), ()) for decoder in others],
+        gains=decoder_gains(test_sets, origin.num_replications),
+        notes=[*summary.notes, told],
+    )
+
+
+def _summarize(
+    decoder: str,
+    origin: Origin,
+    all_rows: Sequence[ResultRow],
+    all_test_sets: Sequence[TestSet],
+    training: Training,
+    old: Sequence[TestSet],
+) -> Summary:
+    """The summary of one decoder."""
+    rows, test_sets = rows_of(decoder, all_rows), test_sets_of(decoder, all_test_sets)
+    num_replications = origin.num_replications
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
     first, tried, failed = next(iter(sampled.values())), all_tried(sampled), not_learnt(sampled)
     took, found = efforts(rows, origin.protocol), dict[str, Any]()
@@ -86,7 +113,7 @@ def summarize(
         found["after_pretraining"] = after_pretraining(rows, training.learning, test_sets[0].language)
     if has_tasks(rows, test_sets):
         found["tasks"] = task_errors(test_sets, origin.reference, num_replications, took)
-    return Summary(
+    summary = Summary(
         origin=origin,
         language=", ".join(sampled),
         resampled=first.drawn,
@@ -97,8 +124,11 @@ def summarize(
         forgotten=what_was_forgotten(old, num_replications),
         training=training,
         notes=[*told, *notes.common_notes(sampled, test_sets, failed)],
+        decoder=decoder,
         **found,
     )
+    named = {name: [replace(one, decoder=decoder) for one in getattr(summary, name)] for name in DECODED}
+    return replace(summary, **named)
 
 
 def not_learnt(sampled: Mapping[str, Bootstrap]) -> list[NotLearnt]:

@@ -75,7 +75,8 @@ def equivalent_hours(
     replicates = np.sort(equivalent(alone[1], helped[1]))
     low = replicates[int(np.floor(tail * (len(replicates) - 1)))]
     high = replicates[int(np.ceil((1 - tail) * (len(replicates) - 1)))]
-    return EquivalentHours(arm, budget_s, *(_within(value, hours) for value in (measured, low, high)))
+    found, lowest, highest = (_within(value, hours) for value in (measured, low, high))
+    return EquivalentHours(arm, budget_s, found, lowest, highest)
 
 
 def _within(value: float, hours: np.ndarray) -> Hours:

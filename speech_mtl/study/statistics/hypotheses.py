@@ -22,15 +22,22 @@ AGAIN = "run the comparison again: finished runs are not repeated, and the file 
 
 
 class Model(NamedTuple):
-    """A model of a comparison: an arm at a budget with a seed; `before`: the network that it started from."""
+    """A model of a comparison: an arm at a budget with a seed; `before`: the network that it started from; `decoder`:
+    how its texts were found, where there are several ways."""
 
     arm: SavedArm
     budget_s: Budget
     seed: Seed
     before: bool = False
+    decoder: str = ""
 
     def __str__(self) -> str:
-        return f"{'what came before ' if self.before else ''}{self.arm} at {self.budget_s:g} s, seed {self.seed}"
+        by = f", decoded by {self.decoder}" if self.decoder else ""
+        return f"{'what came before ' if self.before else ''}{self.arm} at {self.budget_s:g} s, seed {self.seed}{by}"
+
+    def saved(self) -> list:
+        """Its fields, without the last ones that are as usual."""
+        return list(self if self.decoder else self[:4] if self.before else self[:3])
 
 
 def before(model: Model) -> Model:
@@ -116,17 +123,17 @@ def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:
 def _saved(test_set: TestSet) -> Iterator[dict]:
     """The content of the lines of a test set."""
 
-    def names(own: Mapping[Model, list]) -> list[list]:
-        return [list(model if model.before else model[:3]) for model in own]
-
     head = {
         "language": test_set.language,
         "spaced": test_set.spaced,
-        "models": names(test_set.hypotheses),
+        "models": [model.saved() for model in test_set.hypotheses],
         "num_utterances": len(test_set.ids),
         "num_left_out": test_set.num_left_out,
     }
-    tasks = {t: {"metric": test_set.metrics[t], "models": names(own)} for t, own in test_set.label_errors.items()}
+    tasks = {
+        task: {"metric": test_set.metrics[task], "models": [model.saved() for model in own]}
+        for task, own in test_set.label_errors.items()
+    }
     yield head | ({"tasks": tasks} if tasks else {})
     for i, reference in enumerate(test_set.references):
         texts, *errors = ([column[i] for column in own.values()] for own in test_set.columns)

@@ -107,6 +107,7 @@ class ResultRow(MeasuredRow):
         audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
         stages: The runs that it comes from, in order. Files of earlier versions lack it, and `audio_s`.
         untranscribed_s: Seconds of target speech besides that were used without transcripts; absent for none.
+        decoder: Where there are several: the name of one of `compare.decoders`, or the kind of `decoding`.
     """
 
     recipe: str
@@ -119,6 +120,7 @@ class ResultRow(MeasuredRow):
     audio_s: NotRequired[Amount | None]
     stages: NotRequired[list[StageRow]]
     untranscribed_s: NotRequired[Amount]
+    decoder: NotRequired[str]
 
 
 class TaskResultRow(ResultRow):

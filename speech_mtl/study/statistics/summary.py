@@ -56,6 +56,7 @@ class ArmSummary:
         mapsswe_z: Of the matched-pairs test on words, one for each seed that both arms have; positive where this arm
             has fewer errors than alone.
         size: None for runs of an earlier version.
+        decoder: Where there are several, as in all records: which one. Files with one decoder do not have it.
     """
 
     language: str
@@ -70,6 +71,7 @@ class ArmSummary:
     mapsswe_z: list[Number]
     effort: Effort
     size: ArmSize | None = None
+    decoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class EquivalentHours:
     low: Hours
     high: Hours
     untranscribed_s: Amount | None = None
+    decoder: str = ""
 
     def factor(self, hours: Hours) -> float:
         """F: hours alone per transcribed hour with auxiliary languages."""
@@ -143,6 +146,7 @@ class Tried:
     budget_s: float
     reduction: Estimate
     learnt: bool = True
+    decoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ class NotLearnt:
     budget_s: float
     seeds: list[int]
     num_seeds: int
+    decoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,29 @@ class Forgotten:
     after: Rate
     growth: Estimate
     same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderGain:
+    """By how much a decoder lowers the character error rate of the first one: a row of `decoders.json`.
+
+    Attributes:
+        seeds: Of the models, which are the same for both.
+        reference: Name of the first decoder, that of the runs' own settings.
+        before: Character error rate with the first decoder, mean over seeds.
+        after: That with `decoder`.
+        reduction: Relative; negative where there are more errors.
+    """
+
+    language: str
+    arm: SavedArm
+    budget_s: Budget
+    seeds: list[Seed]
+    decoder: str
+    reference: str
+    before: Rate
+    after: Rate
+    reduction: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +265,7 @@ class TaskError:
     gain: Estimate | None
     reference: str = REFERENCE_ARM.name
     effort: Effort | None = None
+    decoder: str = ""
 
 
 def one_task_an_arm(errors: Sequence[TaskError]) -> bool:
@@ -262,6 +291,9 @@ class Summary:
         transfer: The transfer map, empty if none was measured.
         tasks: Errors of every task, if there are several.
         notes: What could not be given, and why; what the reader has to know about the intervals.
+        decoder: Name of the decoder, where there are several.
+        others: The same by each other decoder, without what rests on training or on old languages.
+        gains: What these others change.
     """
 
     origin: Origin
@@ -282,3 +314,24 @@ class Summary:
     training: Training = field(default_factory=Training)
     after_pretraining: list[AfterPretraining] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    decoder: str = ""
+    others: list["Summary"] = field(default_factory=list)
+    gains: list[DecoderGain] = field(default_factory=list)
+
+    @property
+    def by_decoder(self) -> list["Summary"]:
+        """The summary of each decoder."""
+        return [self, *self.others]
+
+    @property
+    def all_arms(self) -> list[ArmSummary]:
+        """`arms` of all decoders; so are the next ones."""
+        return [one for summary in self.by_decoder for one in summary.arms]
+
+    @property
+    def all_equivalent_hours(self) -> list[EquivalentHours]:
+        return [one for summary in self.by_decoder for one in summary.equivalent_hours]
+
+    @property
+    def all_tasks(self) -> list[TaskError]:
+        return [one for summary in self.by_decoder for one in summary.tasks]

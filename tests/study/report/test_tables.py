@@ -11,12 +11,11 @@ from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.rows import evaluation_row
 from speech_mtl.scoring.tables import evaluation_table, write_results
 from speech_mtl.study.report.blocks import Table
+from speech_mtl.study.report.language_tables import forgetting_table, generations_table
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import (
     arms_table,
     comparison_table,
-    forgetting_table,
-    generations_table,
     hours_table,
 )
 from speech_mtl.study.statistics.rows import Arm, ResultRow
