@@ -53,6 +53,11 @@ def write_pseudo_labelled(
     if to.exists():
         raise _refused(f"{to} is there already", "a new manifest", "a file or folder at that path")
     utterances = list(_utterances(sources, name))
+    if all(one.text is not None for one in utterances):
+        given = ", ".join(map(str, sources))
+        raise _refused(
+            f"{given}: no untranscribed speech", "audio, or lines whose text is null", "a text for each line"
+        )
     with TemporaryDirectory() as folder:
         path = Path(folder) / "speech" / "untranscribed.jsonl"
         write_manifest(path, utterances)
