@@ -14,12 +14,11 @@ if TYPE_CHECKING:
 
     from speech_mtl.corpus.findings import Findings
 
-HELP = """Check, sum up, split and listen to manifests.
-
-Example: speech-mtl data validate data/mine
-"""
-
-data = typer.Typer(help=HELP, no_args_is_help=True)
+data = typer.Typer(
+    help="Check, sum up, split and listen to manifests.",
+    no_args_is_help=True,
+    context_settings={"default_map": {"help": False}},  # as in `cli`
+)
 
 Manifests = Annotated[
     list[Path],
