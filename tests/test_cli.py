@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -30,7 +30,17 @@ from speech_mtl.settings.recipe_file import load_recipe
 from speech_mtl.study.arms import ARMS
 
 PROJECT = Path(cli.__file__).parents[2]
-COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+
+
+def leaves(group: Any, names: str = "") -> dict[str, Any]:
+    """All commands by what is typed, such as `data validate`."""
+    found = {}
+    for name, own in group.commands.items():
+        found |= leaves(own, f"{names}{name} ") if hasattr(own, "commands") else {names + name: own}
+    return found
+
+
+COMMANDS = leaves(typer.main.get_command(cli.app))
 
 
 class Ended(NamedTuple):
@@ -388,12 +398,12 @@ def test_the_name_alone_says_what_to_do_first(command: Command):
 def test_every_command_explains_itself_with_an_example(command: Command, name: str, monkeypatch: pytest.MonkeyPatch):
     """As it is printed it can be typed: its options are there, and its settings make a recipe."""
     monkeypatch.setenv("COLUMNS", "200")
-    code, out, _ = command(name, "--help")
+    code, out, _ = command(*name.split(), "--help")
     assert code == 0
     examples = re.findall(rf"speech-mtl {name} \w.*\S", out.partition("Example")[2])
     assert examples
     for example in examples:
-        given = COMMANDS[name].make_context(name, shlex.split(example)[2:]).params
+        given = COMMANDS[name].make_context(name, shlex.split(example)[1 + len(name.split()) :]).params
         if given.get("overrides"):
             recipe = load_recipe(PROJECT / given["recipe"])
             assert load_recipe(PROJECT / given["recipe"], given["overrides"]) != recipe

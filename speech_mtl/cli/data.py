@@ -1,5 +1,6 @@
 """Commands about transcripts and manifests, before training."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,15 @@ from speech_mtl.cli.data_text import text
 from speech_mtl.errors import InputError, cell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from speech_mtl.corpus.findings import Findings
 
-data = typer.Typer(help="Check, sum up, split and listen to manifests.", no_args_is_help=True)
+data = typer.Typer(
+    help="Check, sum up, split and listen to transcripts and manifests.",
+    no_args_is_help=True,
+    context_settings={"default_map": {"help": False}},  # as in `cli`
+)
 data.command()(text)
 
 Manifests = Annotated[
@@ -85,18 +92,153 @@ def validate(
         )
 
 
-def _print_findings(findings: "Findings") -> None:
+@data.command()
+def split(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A manifest, or a folder DATA_DIR/LANGUAGE with only train.jsonl.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DATA_DIR", help="Splits go to DATA_DIR/LANGUAGE/.")],
+    dev: Annotated[float, typer.Option(min=0, max=0.5, help="Fraction for validation; 0 for none.")] = 0.1,
+    test: Annotated[float, typer.Option(min=0, max=0.5, help="Fraction for test; 0 for none.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another split.")] = 0,
+    share_speakers: Annotated[
+        bool, typer.Option("--share-speakers", help="Keep only texts apart: for one speaker, or unknown ones.")
+    ] = False,
+    drop_shared_texts: Annotated[
+        bool,
+        typer.Option("--drop-shared-texts", help="Leave out training utterances whose text is in dev or test."),
+    ] = False,
+    budgets_min: Annotated[
+        list[float] | None,
+        typer.Option(min=0.01, help="Minutes of training speech to show the subset of, as data.budget_s takes it."),
+    ] = None,
+    subset_seed: Annotated[int, typer.Option(min=0, help="Of these subsets, as data.subset_seed.")] = 0,
+) -> None:
+    """Split a manifest into train, dev and test, without a speaker or a text in two of them.
+
+    Example: speech-mtl data split data/mine/cs --out data/split --budgets-min 10 --budgets-min 40
+    """
+    from speech_mtl.corpus.manifests import find_manifests
+    from speech_mtl.corpus.split import SplitSettings, budget_sizes, cut, write_splits
+
+    files = [file for one in find_manifests([path]) for file in one.files]
+    if len(files) != 1:
+        raise InputError(
+            f"{path} is not one manifest",
+            expected="a manifest, or a folder with train.jsonl and no other",
+            received=", ".join(str(file.path) for file in files),
+            action="name the manifest that is to be split",
+        )
+    made = cut(files[0], SplitSettings(dev, test, seed, share_speakers, drop_shared_texts))
+    subsets = budget_sizes(made.splits["train"], [60 * one for one in budgets_min or ()], subset_seed)
+    write_splits(out, files[0].language, made)
+    rows = [
+        (name, sum(one.duration_s for one in own), len(own), len({one.speaker for one in own} - {None}))
+        for name, own in made.splits.items()
+    ]
+    rows += [(f"train, {budget:g} min", *size) for budget, size in zip(budgets_min or (), subsets, strict=True)]
+    _print_table(
+        "Splits",
+        ("split", "minutes", "utterances", "speakers"),
+        [
+            (name, f"{seconds / 60:.1f}", f"{number:,}", str(speakers or "unknown"))
+            for name, seconds, number, speakers in rows
+        ],
+    )
+    if made.left_out:
+        minutes = sum(one.duration_s for one in made.left_out) / 60
+        print(f"Left out, as their text is in another split: {len(made.left_out):,} utterances, {minutes:.1f} minutes")
+    if share_speakers:
+        print("Speakers may be in several splits: errors are not those of new speakers.")
+    print(f"The manifests are in {out / files[0].language}")
+
+
+@data.command()
+def stats(
+    paths: Manifests,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with tables and plots, too.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print hours, speakers, characters, speaking rate and durations by language and split.
+
+    Example: speech-mtl data stats data/mine --html stats.html
+    """
+    from speech_mtl.corpus.manifests import find_manifests
+    from speech_mtl.corpus.stats import count
+    from speech_mtl.files import json_text, write_text
+    from speech_mtl.screen import Screen
+
+    screen, files = Screen(quiet), [file for one in find_manifests(paths) for file in one.files]
+    counted = count(files, screen.progress)
+    if json:
+        print(json_text([one.record() for one in counted]), end="")
+    else:
+        from speech_mtl.corpus.stats import HEADS, cells
+
+        _print_table("Speech", HEADS, [cells(one, with_spread=False) for one in counted], num_text_columns=2)
+    if html:
+        from speech_mtl.corpus.pages import stats_page
+
+        write_text(html, stats_page(", ".join(map(str, paths)), counted))
+        screen.say(f"The page is {html}")
+
+
+@data.command()
+def listen(
+    paths: Manifests,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page, with the audio in it.")] = Path("listen.html"),
+    number: Annotated[int, typer.Option(min=1, max=500, help="Utterances of each language.")] = 20,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", "-l", help="Only these languages; all if not given.")
+    ] = None,
+    split_name: Annotated[
+        list[str] | None, typer.Option("--split", help="Only these splits: train, dev, test; all if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other utterances.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write a page with random utterances, to be listened to beside their transcripts.
+
+    Audio is as training gets it: mono, at data.sample_rate_hz, without loss.
+
+    Example: speech-mtl data listen data/mine --language cs --number 30
+    """
+    from speech_mtl.corpus.listen import sampled
+    from speech_mtl.corpus.manifests import find_manifests
+    from speech_mtl.corpus.pages import listen_page
+    from speech_mtl.files import write_text
+    from speech_mtl.screen import Screen
+
+    screen = Screen(quiet)
+    files = [file for one in find_manifests(paths) for file in one.files]
+    chosen = sampled(files, language, split_name, number, seed, screen.progress)
+    write_text(out, listen_page(", ".join(map(str, paths)), chosen, seed))
+    print(f"The page is {out}")
+
+
+def _print_table(
+    title: str, heads: "Sequence[str]", rows: "Sequence[Sequence[str]]", num_text_columns: int = 1
+) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
+    table = Table(*heads[:num_text_columns], title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for head in heads[num_text_columns:]:
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(*map(cell, row))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _print_findings(findings: "Findings") -> None:
     for one in findings.kept:
         print(cell(f"{one.where}: {one.level}: {one.kind}: {one.message}"))
     if findings.counts:
-        table = Table("finding", "training", title="Findings", title_justify="left")
-        table.add_column("number", justify="right")
-        for (level, kind), number in sorted(findings.counts.items()):
-            table.add_row(kind, {"refused": "refuses", "left out": "leaves out", "note": "uses"}[level], f"{number:,}")
-        Console().print(table)
+        does = {"refused": "refuses", "left out": "leaves out", "note": "uses"}
+        rows = [(kind, does[level], f"{number:,}") for (level, kind), number in sorted(findings.counts.items())]
+        _print_table("Findings", ("finding", "training", "number"), rows, num_text_columns=2)
 
 
 def _print_json(findings: "Findings", manifests: list) -> None:

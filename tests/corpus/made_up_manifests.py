@@ -1,6 +1,7 @@
 """Manifests with noise for audio, for tests of the commands about them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def line(number: int, text: str | None, speaker: str | None, **fields: Any) -> d
     return {**own, "speaker": speaker, **fields}
 
 
-def written(path: Path, lines: list[dict[str, Any] | bytes], rate: int = 16_000, channels: int = 1) -> Path:
+def written(path: Path, lines: Sequence[dict[str, Any] | bytes], rate: int = 16_000, channels: int = 1) -> Path:
     """Writes a manifest, and noise for the audio of its records that is not there: of a seed by its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in lines))

@@ -107,7 +107,30 @@ class Alignment:
     example: Example
 
 
-Block = Table | Plot | Paragraph | Bullets | Facts | Commands | Alignment
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """An utterance to listen to.
+
+    Attributes:
+        heading: Its id.
+        language: BCP 47 tag of the text.
+        text: The transcript.
+        facts: What else is known of it, in a line.
+        source: Where it comes from.
+        audio: Address of its audio; empty if there is none.
+        problem: Why there is none.
+    """
+
+    heading: str
+    language: str
+    text: str
+    facts: str
+    source: str
+    audio: str
+    problem: str = ""
+
+
+Block = Table | Plot | Paragraph | Bullets | Facts | Commands | Alignment | Clip
 
 
 @dataclass(frozen=True, slots=True)

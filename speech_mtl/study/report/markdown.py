@@ -11,6 +11,7 @@ from speech_mtl.study.report.blocks import (
     Block,
     Bullets,
     Cell,
+    Clip,
     Commands,
     Facts,
     Paragraph,
@@ -55,6 +56,8 @@ def render_block(block: Block, images: Mapping[str, str]) -> str:
             return _commands(block)
         case Alignment():
             return _alignment(block)
+        case Clip():
+            return f"- {escaped(block.heading)}: {escaped(block.text)} ({escaped(block.facts)})"
 
 
 def _table(table: Table) -> str:

@@ -1,0 +1,136 @@
+"""Counts of manifests by language and split, made in one reading of each."""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from speech_mtl.corpus.manifests import ManifestFile
+from speech_mtl.data.text import normalize
+from speech_mtl.datatypes import Utterance
+from speech_mtl.scoring.tables import MISSING
+
+RARE = 10
+"""A character that comes fewer times is rare: a network hardly learns it."""
+
+HEADS = (
+    *("language", "split", "utterances", "hours", "speakers"),
+    *("no text", "seconds", "letters/s", "characters", "rare"),
+)
+
+
+class Spread(NamedTuple):
+    """Percentiles of a quantity over utterances."""
+
+    low: float
+    """The 5th."""
+    median: float
+    high: float
+    """The 95th."""
+
+    @classmethod
+    def of(cls, values: array) -> "Spread | None":
+        """None of no values."""
+        return cls(*np.percentile(np.frombuffer(values, np.float32), (5, 50, 95)).tolist()) if values else None
+
+    def __str__(self) -> str:
+        return f"{self.median:.1f} ({self.low:.1f}–{self.high:.1f})"
+
+
+@dataclass
+class Counted:
+    """What is counted of a manifest; memory grows by 8 bytes an utterance, and with speakers and characters.
+
+    Attributes:
+        file: The manifest.
+        num_utterances, num_without_text: Utterances, and those whose text is null.
+        durations_s: (N,) of each utterance.
+        letters_per_s: (M,) of each with a text: characters of it, spaces left out, per second of audio.
+        speakers_s: Seconds of each known speaker.
+        characters: How often each comes in normalised texts, spaces left out.
+        first: By character, the line in which it comes first.
+    """
+
+    file: ManifestFile
+    num_utterances: int = 0
+    num_without_text: int = 0
+    duration_s: float = 0.0
+    durations_s: array = field(default_factory=lambda: array("f"))
+    letters_per_s: array = field(default_factory=lambda: array("f"))
+    speakers_s: Counter[str] = field(default_factory=Counter)
+    characters: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, utterance: Utterance) -> None:
+        """Counts an utterance."""
+        self.num_utterances += 1
+        self.duration_s += utterance.duration_s
+        self.durations_s.append(utterance.duration_s)
+        if utterance.speaker is not None:
+            self.speakers_s[utterance.speaker] += utterance.duration_s  # pyright: ignore[reportArgumentType]
+        if utterance.text is None:
+            self.num_without_text += 1
+            return
+        text = normalize(utterance.text, self.file.language).replace(" ", "")
+        self.letters_per_s.append(len(text) / utterance.duration_s)
+        self.characters.update(text)
+        for char in set(text) - self.first.keys():
+            self.first[char] = utterance.source
+
+    @property
+    def rare(self) -> dict[str, int]:
+        """The rare characters, the rarest first."""
+        few = ((char, number) for char, number in self.characters.items() if number < RARE)
+        return dict(sorted(few, key=lambda pair: (pair[1], pair[0])))
+
+    def record(self) -> dict[str, Any]:
+        """All of it as JSON holds it."""
+        durations, rates = Spread.of(self.durations_s), Spread.of(self.letters_per_s)
+        return {
+            "path": str(self.file.path),
+            "language": self.file.language,
+            "split": self.file.split,
+            "num_utterances": self.num_utterances,
+            "num_without_text": self.num_without_text,
+            "duration_s": round(self.duration_s, 3),
+            "utterance_s": durations and durations._asdict(),
+            "letters_per_s": rates and rates._asdict(),
+            "speakers_s": {name: round(seconds, 3) for name, seconds in self.speakers_s.most_common()},
+            "characters": dict(self.characters.most_common()),
+            "rare": {char: {"number": number, "first": self.first[char]} for char, number in self.rare.items()},
+        }
+
+
+def count(
+    files: Sequence[ManifestFile], wrap: Callable[[Iterable, str, int], Iterable] = lambda items, *_: items
+) -> list[Counted]:
+    """Counts manifests; `wrap` shows a bar.
+
+    Raises:
+        InputError: One is missing or empty, or a line cannot be read.
+    """
+    found = []
+    for file in files:
+        found.append(Counted(file))
+        for utterance in wrap(file.utterances(), f"{file.language} {file.split}", file.num_lines()):
+            found[-1].add(utterance)
+    return found
+
+
+def cells(one: Counted, with_spread: bool = True) -> list[str]:
+    """A row of the table, as `HEADS` names its columns; without the spread, seconds and letters/s are medians."""
+    spreads = [Spread.of(values) for values in (one.durations_s, one.letters_per_s)]
+    return [
+        one.file.language,
+        one.file.split,
+        f"{one.num_utterances:,}",
+        f"{one.duration_s / 3600:.2f}",
+        f"{len(one.speakers_s):,}" if one.speakers_s else "unknown",
+        f"{one.num_without_text:,}",
+        *(MISSING if own is None else str(own) if with_spread else f"{own.median:.1f}" for own in spreads),
+        f"{len(one.characters):,}",
+        f"{len(one.rare):,}",
+    ]

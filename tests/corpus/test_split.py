@@ -1,0 +1,114 @@
+"""Splits share no speaker, no text and no audio; what is impossible is refused."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from made_up_manifests import good, line, written
+
+from speech_mtl.corpus.manifests import ManifestFile
+from speech_mtl.corpus.split import SplitSettings, budget_sizes, cut, write_splits
+from speech_mtl.data.leaks import comparable_text
+from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.sampling import within_budget
+from speech_mtl.errors import InputError
+
+WORDS = " ".join(f"wort{i}" for i in range(997))
+
+
+def manifest(tmp_path: Path, lines: list) -> ManifestFile:
+    return ManifestFile(written(tmp_path / "in" / "de" / "train.jsonl", lines), "de", "train")
+
+
+def of_speakers(tmp_path: Path, num_speakers: int, each: int = 6) -> ManifestFile:
+    lines = [
+        line(i, f"satz nummer {'x' * (i + 1)}", f"s{i // each}", audio=f"../{i}.flac")
+        for i in range(num_speakers * each)
+    ]
+    return manifest(tmp_path, lines)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_in_two_splits_and_nothing_is_lost(tmp_path, seed):
+    lines = [
+        line(i, f"{i % 97} {'y' * (i % 89)}", f"s{i // 7}", duration_s=1.0 + i % 5, audio=f"../{i}.flac")
+        for i in range(210)
+    ]
+    lines[3]["text"] = lines[100]["text"]  # joins two speakers
+    lines[20]["audio"] = lines[150]["audio"]
+    made = cut(manifest(tmp_path, lines), SplitSettings(0.1, 0.2, seed))
+    assert sorted(one.id for own in made.splits.values() for one in own) == sorted(one["id"] for one in lines)
+    total = sum(one["duration_s"] for one in lines)
+    for name, wanted in (("dev", 0.1), ("test", 0.2)):
+        assert sum(one.duration_s for one in made.splits[name]) / total == pytest.approx(wanted, abs=0.06)
+    for key in (lambda one: one.speaker, comparable_text, lambda one: one.audio):
+        sets = [set(map(key, own)) for own in made.splits.values()]
+        assert not any(a & b for i, a in enumerate(sets) for b in sets[:i])
+
+
+def test_the_seed_decides_and_the_order_of_the_manifest_is_kept(tmp_path):
+    file = of_speakers(tmp_path, 30)
+    chosen = [{one.speaker for one in cut(file, SplitSettings(0.1, 0.1, seed)).splits["test"]} for seed in (0, 0, 1)]
+    assert chosen[0] == chosen[1] != chosen[2]
+    ids = [one.id for one in cut(file, SplitSettings(0.1, 0.1)).splits["train"]]
+    assert ids == sorted(ids, key=lambda name: int(name[1:]))
+
+
+def test_one_speaker_cannot_be_kept_apart_unless_texts_alone_are(tmp_path):
+    file = of_speakers(tmp_path, 1, each=60)
+    with pytest.raises(InputError, match="1 speaker; 1 groups") as raised:
+        cut(file, SplitSettings(0.1, 0.1))
+    assert "--share-speakers" in raised.value.action
+    made = cut(file, SplitSettings(0.1, 0.1, share_speakers=True))
+    assert {name: len(own) for name, own in made.splits.items()} == {"train": 48, "dev": 6, "test": 6}
+
+
+def test_two_speakers_are_enough_without_dev(tmp_path):
+    file = of_speakers(tmp_path, 2)
+    with pytest.raises(InputError, match="--dev 0"):
+        cut(file, SplitSettings(0.3, 0.3))
+    assert set(cut(file, SplitSettings(0.0, 0.3)).splits) == {"train", "test"}
+
+
+def test_unknown_speakers_are_refused(tmp_path):
+    lines = good(0, 20, "abcdef", WORDS)
+    lines[4]["speaker"] = None
+    with pytest.raises(InputError, match=r"train\.jsonl:5: the speaker is unknown"):
+        cut(manifest(tmp_path, lines), SplitSettings(0.1, 0.1))
+
+
+def test_texts_that_all_speakers_read_are_left_out_only_if_asked(tmp_path):
+    lines = [line(i, f"text {'z' * (i % 40)}", f"s{i // 20}", audio=f"../{i}.flac") for i in range(200)]
+    with pytest.raises(InputError, match="--drop-shared-texts"):
+        cut(manifest(tmp_path, lines), SplitSettings(0.1, 0.1))
+    made = cut(manifest(tmp_path, lines), SplitSettings(0.1, 0.1, drop_shared_texts=True))
+    texts = {name: {comparable_text(one) for one in own} for name, own in made.splits.items()}
+    assert not texts["train"] & (texts["dev"] | texts["test"])
+    assert not texts["dev"] & texts["test"]
+    assert sum(map(len, made.splits.values())) + len(made.left_out) == 200
+    assert made.left_out
+
+
+def test_budgets_take_what_training_takes(tmp_path):
+    lines = [line(i, "x", f"s{i}", duration_s=1.0 + i % 7, audio=f"../{i}.flac") for i in range(100)]
+    utterances = list(manifest(tmp_path, lines).utterances())
+    store = SimpleNamespace(num_samples=np.array([16_000 * (1 + i % 7) for i in range(100)]), path=Path("x"))
+    sizes = budget_sizes(utterances, (30, 60, 200), 3)
+    for budget_s, (seconds, number, speakers) in zip((30, 60, 200), sizes, strict=True):
+        taken = within_budget(store, budget_s, 16_000, 3)  # type: ignore[arg-type]
+        assert (number, speakers) == (len(taken), len(taken))
+        assert seconds == pytest.approx(store.num_samples[taken].sum() / 16_000)
+    with pytest.raises(InputError, match="more than there is"):
+        budget_sizes(utterances, (10_000,), 3)
+
+
+def test_splits_are_written_once(tmp_path):
+    made = cut(of_speakers(tmp_path, 20), SplitSettings(0.1, 0.1))
+    write_splits(tmp_path / "out", "de", made)
+    for name, own in made.splits.items():
+        read = list(read_manifest(tmp_path / "out" / "de" / f"{name}.jsonl"))
+        assert [one.id for one in read] == [one.id for one in own]
+        assert read[0].audio.resolve() == own[0].audio.resolve()
+    with pytest.raises(InputError, match="is there already"):
+        write_splits(tmp_path / "out", "de", made)

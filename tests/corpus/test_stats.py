@@ -1,0 +1,48 @@
+"""Counts against a plain second count."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_manifests import line, written
+
+from speech_mtl.corpus.manifests import find_manifests
+from speech_mtl.corpus.stats import HEADS, Spread, cells, count
+from speech_mtl.data.text import normalize
+from speech_mtl.errors import InputError
+
+TEXTS = ["Dobrý den!", "Ahoj, jak se máš?", None, "ŽLUŤOUČKÝ kůň"] * 5
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    lines = [
+        line(i, text, f"s{i % 3}" if i else None, duration_s=1 + i / 10, language="cs", audio="../none.flac")
+        for i, text in enumerate(TEXTS)
+    ]
+    return written(tmp_path / "cs" / "dev.jsonl", lines)
+
+
+def test_counts(path):
+    (one,) = count(find_manifests([path])[0].files)
+    seconds = [1 + i / 10 for i in range(len(TEXTS))]
+    texts = [text and normalize(text, "cs").replace(" ", "") for text in TEXTS]
+    assert (one.file.language, one.file.split, one.num_utterances, one.num_without_text) == ("cs", "dev", 20, 5)
+    assert one.duration_s == pytest.approx(sum(seconds))
+    assert one.characters == Counter("".join(text for text in texts if text))
+    assert sum(one.speakers_s.values()) == pytest.approx(sum(seconds[1:]))
+    rates = [len(text) / length for text, length in zip(texts, seconds, strict=True) if text]
+    assert one.letters_per_s.tolist() == pytest.approx(rates, rel=1e-6)
+    assert Spread.of(one.letters_per_s) == pytest.approx(np.percentile(rates, (5, 50, 95)), rel=1e-6)
+    assert set(one.rare) == {char for char, number in one.characters.items() if number < 10}
+    assert one.first["ž"] == f"{path}:4"
+    assert len(cells(one)) == len(HEADS)
+    record = one.record()
+    assert record["rare"]["ž"] == {"number": 5, "first": f"{path}:4"}
+
+
+def test_a_broken_line_is_refused(path):
+    path.write_bytes(path.read_bytes() + b"{\n")
+    with pytest.raises(InputError, match=r"dev\.jsonl:21"):
+        count(find_manifests([path])[0].files)
