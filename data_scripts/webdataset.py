@@ -30,9 +30,8 @@ def records(part: Part, *, text_field: TextField = None) -> list[Record | Unusab
         InputError: There is no archive in the folder, or one cannot be read.
     """
     found = list(_utterances(_shards(part.corpus, part.split), text_field))
-    return (
-        of_language(part, f"{part.corpus} {part.split}", [one for one, _ in found], [tag for _, tag in found]) or None
-    )
+    rows, tags = [one for one, _ in found], [tag for _, tag in found]
+    return of_language(part, f"{part.corpus} {part.split}", rows, tags) or None
 
 
 def languages(corpus: str, *, text_field: str | None = None) -> list[str]:
