@@ -308,3 +308,9 @@ def test_a_broken_manifest_leaves_no_index(tmp_path, spoken):
     with pytest.raises(InputError, match="There is no manifest"):
         open_manifest(tmp_path / "none.jsonl", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_the_page_on_data_lists_the_fields_of_a_line():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| (yes|no) \|", page, re.MULTILINE))
+    assert told == {name: "yes" if name in Line.__required_keys__ else "no" for name in Line.__annotations__}

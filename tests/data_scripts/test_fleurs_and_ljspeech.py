@@ -75,9 +75,11 @@ def test_ljspeech_reads_the_text_in_full_words_where_there_is_one(tmp_path: Path
 def test_ljspeech_without_lists_is_training_speech_and_without_one_the_rest(tmp_path: Path):
     corpus = ljspeech(tmp_path / "corpus").path
     (corpus / "train.txt").unlink()
+    (corpus / "dev.txt").rename(corpus / "valid.txt")
+    (corpus / "README.txt").write_text("About this corpus.\n", encoding="utf-8")
     summaries = make_manifests(LJSPEECH, corpus, tmp_path / "rest", ["en"])
     assert [(one.split, one.num_utterances) for one in summaries] == [("train", 3), ("dev", 1), ("test", 2)]
-    for split in ("dev", "test"):
+    for split in ("valid", "test"):
         (corpus / f"{split}.txt").unlink()
     (summary,) = make_manifests(LJSPEECH, corpus, tmp_path / "all", ["en"])
     assert (summary.split, summary.num_utterances) == ("train", 6)
