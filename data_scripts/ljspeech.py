@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from data_scripts.audiofolder import folder_split
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record, existing_folder
 from data_scripts.tables import Row, Unusable, read_keyed_table, read_table
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
@@ -41,10 +42,8 @@ def records(part: Part, *, speaker: Speaker = None) -> list[Record | Unusable] |
             action="give the folder that holds both",
         )
     rows = list(read_table(path, delimiter="|", columns=_columns(path)).rows)
-    paths = {path: folder_split(path.stem) for path in sorted(folder.glob("*.txt"))}
-    lists = {
-        split: _ids([path for path in paths if paths[path] == split]) for split in SPLITS if split in paths.values()
-    }
+    paths = {split: [path for path in folder.glob("*.txt") if folder_split(path.stem) == split] for split in SPLITS}
+    lists = {split: _ids(own) for split, own in paths.items() if own}
     _refuse_shared(folder, lists)
     if part.split == "train" and "train" not in lists:
         others = {id for ids in lists.values() for id in ids}

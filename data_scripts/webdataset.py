@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from data_scripts.audiofolder import folder_split
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, distinct_languages, existing_folder, of_language
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record, distinct_languages, existing_folder, of_language
 from data_scripts.hugging_face import SPEAKER_COLUMNS, TEXT_COLUMNS
 from data_scripts.shards import members
 from data_scripts.tables import Unusable

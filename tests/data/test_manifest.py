@@ -1,6 +1,7 @@
 import datetime
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from speech_mtl.data import manifest as manifest_module
-from speech_mtl.data.manifest import manifest_path, open_manifest, read_manifest, write_manifest
+from speech_mtl.data.manifest import Line, manifest_path, open_manifest, read_manifest, write_manifest
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_json_lines
