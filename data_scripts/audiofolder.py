@@ -9,7 +9,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, distinct_languages, of_language, with_ids
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record, distinct_languages, of_language, with_ids
 from data_scripts.hugging_face import (
     SPEAKER_COLUMNS,
     TEXT_COLUMNS,

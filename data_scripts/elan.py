@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from data_scripts.annotation import Annotation, Annotations, Tier, TierOption, annotation_records, reading
-from data_scripts.command_line import Corpus, Part, Record, corpus_app
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record
 from data_scripts.tables import Unusable
 
 LAYOUT = "*.eaf beside the recordings they annotate, in folders train, dev and test or in any"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from langcodes import Language
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder, with_ids
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record, existing_folder, with_ids
 from data_scripts.tables import Row, Unusable, read_table
 from speech_mtl.data.languages import canonical, is_form_of
 from speech_mtl.datatypes import SPLITS

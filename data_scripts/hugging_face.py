@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_scripts.command_line import Part, Record, distinct_languages, of_language, same_language
+from data_scripts.corpus import Part, Record, distinct_languages, of_language, same_language
 from data_scripts.loading import is_audio, load
 from data_scripts.parquet import ParquetFiles
 from speech_mtl.errors import InputError

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_scripts.command_line import SHOWN, Corpus, Part, Record, corpus_app, cut, existing_folder
+from data_scripts.command_line import SHOWN, corpus_app
+from data_scripts.corpus import Corpus, Part, Record, cut, existing_folder
 from data_scripts.tables import Row, Unusable, read_keyed_table
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError, printable

@@ -1,7 +1,7 @@
 """LJSpeech and voices recorded like it: `metadata.csv` (`id|text|text in full words`) and `wavs/ID.wav`.
 
-Where lists of ids stand beside it, `train.txt`, `dev.txt` and `test.txt`, they are the splits; without `train.txt`, it
-is what the others leave over.
+Where lists of ids stand beside it, `train.txt`, `dev.txt` (or `valid.txt`) and `test.txt`, they are the splits; without
+`train.txt`, training speech is what the others leave over.
 """
 
 import os
@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder
+from data_scripts.audiofolder import folder_split
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record, existing_folder
 from data_scripts.tables import Row, Unusable, read_keyed_table, read_table
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
@@ -40,7 +42,8 @@ def records(part: Part, *, speaker: Speaker = None) -> list[Record | Unusable] |
             action="give the folder that holds both",
         )
     rows = list(read_table(path, delimiter="|", columns=_columns(path)).rows)
-    lists = {split: _ids(folder / f"{split}.txt") for split in SPLITS if os.path.lexists(folder / f"{split}.txt")}
+    paths = {split: [path for path in folder.glob("*.txt") if folder_split(path.stem) == split] for split in SPLITS}
+    lists = {split: _ids(own) for split, own in paths.items() if own}
     _refuse_shared(folder, lists)
     if part.split == "train" and "train" not in lists:
         others = {id for ids in lists.values() for id in ids}
@@ -59,9 +62,9 @@ def _columns(path: Path) -> Sequence[str]:
     return COLUMNS[:2] if first.count("|") == 1 else COLUMNS
 
 
-def _ids(path: Path) -> dict[str, Row | Unusable]:
-    """The ids in a list, with their lines; of a line as in `metadata.csv`, what stands before the first `|`."""
-    rows = read_keyed_table(path).rows
+def _ids(paths: Sequence[Path]) -> dict[str, Row | Unusable]:
+    """The ids in lists, with their lines; of a line as in `metadata.csv`, what stands before the first `|`."""
+    rows = [row for path in paths for row in read_keyed_table(path).rows]
     return {row.cells["key"].split("|")[0] if isinstance(row, Row) else row.source: row for row in rows}
 
 

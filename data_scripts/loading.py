@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_scripts.command_line import existing_folder
+from data_scripts.corpus import existing_folder
 from data_scripts.parquet import ParquetFiles
 from speech_mtl.errors import InputError, require
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from data_scripts.audiofolder import folder_split
-from data_scripts.command_line import existing_folder
+from data_scripts.corpus import existing_folder
 from data_scripts.tables import FIX_TABLE, Unusable
 from speech_mtl.errors import InputError
 from speech_mtl.files import parse_json, read_lines

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record, existing_folder
 from data_scripts.tables import Row, Unusable, read_table
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.datatypes import SPLITS

@@ -8,7 +8,8 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, cut, distinct_languages, of_language, with_ids
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record, cut, distinct_languages, of_language, with_ids
 from data_scripts.manifests import beside, manifests_of, typed_lines
 from data_scripts.shards import members
 from data_scripts.tables import Unusable

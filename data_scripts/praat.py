@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_scripts.annotation import Annotation, Annotations, Tier, TierOption, annotation_records, reading
-from data_scripts.command_line import Corpus, Part, Record, corpus_app
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record
 from data_scripts.tables import Unusable
 
 LAYOUT = "*.TextGrid beside recordings of the same name, in folders train, dev and test or in any"

@@ -27,9 +27,9 @@ MOST_LOOKED_AT = 10_000
 """Files and folders that a pattern may look at: a hint is not worth a walk through a million clips."""
 
 
-def recognised_by(folder: Path) -> list[str]:
+def recognised_by(folder: Path) -> Iterator[str]:
     """The scripts whose corpus a folder seems to be, the likeliest first."""
-    return [name for name, choices in SIGNS.items() if any(all(_holds(folder, one) for one in c) for c in choices)]
+    return (name for name, choices in SIGNS.items() if any(all(_holds(folder, one) for one in c) for c in choices))
 
 
 @contextmanager
@@ -45,21 +45,23 @@ def naming_the_script(own: str, corpus: str) -> Iterator[None]:
     except MissingPackage:
         raise
     except InputError as error:
-        found = _recognised(corpus)
-        if not found or own in found:
+        likeliest = _likeliest(corpus, own)
+        if likeliest in (None, own):
             raise
-        action = f"read it with `python -m data_scripts.{found[0]}`, if it is what it seems to be; or {error.action}"
+        action = f"read it with `python -m data_scripts.{likeliest}`, if it is what it seems to be; or {error.action}"
         raise InputError(
             error.problem, expected=error.expected, received=error.received, action=action
         ) from error.__cause__
 
 
-def _recognised(corpus: str) -> list[str]:
+def _likeliest(corpus: str, own: str) -> str | None:
+    """The script that reads a folder; the own one, where it might."""
     try:
         folder = Path(corpus).expanduser()
-        return recognised_by(folder) if folder.is_dir() else []
+        found = list(recognised_by(folder)) if folder.is_dir() else []
     except (OSError, ValueError, RuntimeError):  # no name of a folder, or one that cannot be read
-        return []
+        return None
+    return own if own in found else next(iter(found), None)
 
 
 def _holds(folder: Path, pattern: str) -> bool:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from data_scripts.audiofolder import folder_split
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, distinct_languages, existing_folder, of_language
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record, distinct_languages, existing_folder, of_language
 from data_scripts.hugging_face import SPEAKER_COLUMNS, TEXT_COLUMNS
 from data_scripts.shards import members
 from data_scripts.tables import Unusable
@@ -30,9 +31,8 @@ def records(part: Part, *, text_field: TextField = None) -> list[Record | Unusab
         InputError: There is no archive in the folder, or one cannot be read.
     """
     found = list(_utterances(_shards(part.corpus, part.split), text_field))
-    return (
-        of_language(part, f"{part.corpus} {part.split}", [one for one, _ in found], [tag for _, tag in found]) or None
-    )
+    rows, tags = [one for one, _ in found], [tag for _, tag in found]
+    return of_language(part, f"{part.corpus} {part.split}", rows, tags) or None
 
 
 def languages(corpus: str, *, text_field: str | None = None) -> list[str]:

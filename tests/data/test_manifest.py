@@ -1,6 +1,7 @@
 import datetime
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from speech_mtl.data import manifest as manifest_module
-from speech_mtl.data.manifest import manifest_path, open_manifest, read_manifest, write_manifest
+from speech_mtl.data.manifest import Line, manifest_path, open_manifest, read_manifest, write_manifest
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import lines_or_errors
@@ -308,3 +309,9 @@ def test_a_broken_manifest_leaves_no_index(tmp_path, spoken):
     with pytest.raises(InputError, match="There is no manifest"):
         open_manifest(tmp_path / "none.jsonl", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_the_page_on_data_lists_the_fields_of_a_line():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| (yes|no) \|", page, re.MULTILINE))
+    assert told == {name: "yes" if name in Line.__required_keys__ else "no" for name in Line.__annotations__}

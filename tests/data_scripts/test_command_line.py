@@ -17,7 +17,8 @@ from tiny_corpora import write_tone
 from typer.testing import CliRunner
 
 from data_scripts import mls
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, make_manifests
+from data_scripts.command_line import corpus_app, make_manifests
+from data_scripts.corpus import Corpus, Part, Record
 from data_scripts.tables import Unusable
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.errors import InputError

@@ -11,7 +11,8 @@ CORPUS = Member(
             "data_scripts/toy.py",
             '''"""A folder with audio files and a table a split: `{train,dev,test}.tsv`."""
 
-from data_scripts.command_line import Corpus, Part, Record, corpus_app, existing_folder
+from data_scripts.command_line import corpus_app
+from data_scripts.corpus import Corpus, Part, Record, existing_folder
 from data_scripts.tables import Row, Unusable, read_table, require_columns
 
 LAYOUT = "{train,dev,test}.tsv with the columns file, text and speaker"
