@@ -70,16 +70,24 @@ def long(
 
 
 def test_a_long_recording_is_aligned_as_a_whole_with_a_hypothesis_for_each_segment(
-    trained: Run, long: tuple[Path, list[str], list[float]]
+    trained: Run, long: tuple[Path, list[str], list[float]], tmp_path: Path
 ):
     path, texts, starts_s = long
     (found,) = aligned(trained, [Spoken(path, "".join(texts))], "aa")
     assert [one.text for one in found.hypotheses] == texts
-    for one, start_s in zip(found.hypotheses, starts_s, strict=True):
+    waveform, pairs = soundfile.read(path)[0], []
+    for one in found.hypotheses:
+        pairs.append(Spoken(tmp_path / f"{one.start_s}.wav", one.text))
+        own = waveform[round(one.start_s * 16_000) : round(one.end_s * 16_000)]
+        soundfile.write(pairs[-1].audio, own, 16_000)
+    singles = aligned(trained, pairs, "aa")
+    for one, start_s, single in zip(found.hypotheses, starts_s, singles, strict=True):
         letters = words(one)
         assert [token.text for token in one.tokens] == list(one.text) == [letter.text for letter in letters]
         assert one.start_s <= letters[0].start_s < letters[-1].end_s <= one.end_s
-        assert letters[0].start_s == pytest.approx(start_s + 0.06, abs=0.15)
+        assert one.start_s == pytest.approx(start_s - 0.25, abs=0.1)
+        own, alone = (np.array([token[1:3] for token in each.tokens]) for each in (one, single.hypotheses[0]))
+        np.testing.assert_allclose(own, alone + one.start_s, atol=0.09)
 
 
 def test_doubtful_stretches_that_are_near_are_one():
