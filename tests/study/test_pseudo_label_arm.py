@@ -108,11 +108,12 @@ def test_a_comparison_with_pseudo_labels(
             "compare.arms": ["pseudo_labels"],
             "compare.budgets_min": [0.08],
             "compare.num_replications": 100,
-            "compare.pseudo_labels.untranscribed_min": 0.06,
+            "compare.pseudo_labels": {"untranscribed_min": 0.06, "teacher": "alone", "start": "random"},
+            "training": {"num_updates": 1, "warmup_updates": 1, "evaluate_every": 1},
         }
     )
     results = compare(recipe, tmp_path / "out")
-    assert taught_by == ["pretrain_finetune-0.08min-seed0"]
+    assert taught_by == ["alone-0.08min-seed0"]
     run = Run(tmp_path / "out" / "runs" / "pseudo_labels-0.08min-seed0")
     taught = saved_taught(run, "aa")
     assert taught is not None
