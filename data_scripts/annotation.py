@@ -12,7 +12,7 @@ import typer
 from data_scripts.audiofolder import folder_split
 from data_scripts.corpus import Part, Record, cut, existing_folder
 from data_scripts.tables import Unusable
-from speech_mtl.data.audio import FOREIGN
+from speech_mtl.data.audio_file import FOREIGN
 from speech_mtl.errors import InputError, require
 
 USUAL = "text"

@@ -23,7 +23,7 @@ from data_scripts.corpus import Corpus, Part, Record
 from data_scripts.recognise import naming_the_script
 from data_scripts.tables import Unusable
 from speech_mtl.cli.console import run
-from speech_mtl.data.audio import AudioError, duration_s
+from speech_mtl.data.audio_file import duration_s
 from speech_mtl.data.encoding import damaged_letters
 from speech_mtl.data.manifest import (
     manifest_line,
@@ -32,6 +32,7 @@ from speech_mtl.data.manifest import (
     read_manifest,
     write_manifest,
 )
+from speech_mtl.data.place import AudioError
 from speech_mtl.data.rules import language_rule
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError, printable

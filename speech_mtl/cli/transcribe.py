@@ -153,7 +153,8 @@ def _at_hand(path: Path) -> Iterator[Path]:
 
 def _seconds(files: Sequence[Path]) -> float:
     """Length of all files together, as far as their headers have it."""
-    from speech_mtl.data.audio import AudioError, opened
+    from speech_mtl.data.audio_file import opened
+    from speech_mtl.data.place import AudioError
 
     total_s = 0.0
     for path in files:

@@ -8,8 +8,9 @@ from io import BytesIO
 import soundfile
 
 from speech_mtl.corpus.manifests import ManifestFile
-from speech_mtl.data.audio import AudioError, read_audio
+from speech_mtl.data.audio import read_audio
 from speech_mtl.data.languages import find_language
+from speech_mtl.data.place import AudioError
 from speech_mtl.data.store import digest_of
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError

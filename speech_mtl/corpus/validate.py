@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 from speech_mtl.corpus.compare import Checked, Wrap, compare, id_digest
 from speech_mtl.corpus.findings import Findings
 from speech_mtl.corpus.manifests import ManifestFile, ManifestSet, readable
-from speech_mtl.data.audio import AudioError, refuse_duration, refuse_no_file, sample_rate_and_channels
+from speech_mtl.data.audio import refuse_duration
+from speech_mtl.data.audio_file import refuse_no_file, sample_rate_and_channels
 from speech_mtl.data.examples import Reading, Unusable, damaged_words, encoded
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import inspect_manifest, too_many_skipped
+from speech_mtl.data.place import AudioError
 from speech_mtl.data.scripts import other_scripts
 from speech_mtl.data.store import AudioLimits, Skipped, decode, digest_of, in_windows
 from speech_mtl.data.tokenizer import Tokenizer, of_size

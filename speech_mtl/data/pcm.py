@@ -8,7 +8,8 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from speech_mtl.data.audio import MOST_CHANNELS, RATES_HZ, SILENCE
+from speech_mtl.data.audio import SILENCE
+from speech_mtl.data.audio_file import MOST_CHANNELS, RATES_HZ
 from speech_mtl.data.containers import UNKNOWN
 from speech_mtl.errors import InputError
 

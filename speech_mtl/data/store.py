@@ -22,9 +22,9 @@ from typing import TypeVar
 import numpy as np
 from typing_extensions import TypedDict
 
-from speech_mtl.data.audio import AudioError, read_audio
+from speech_mtl.data.audio import read_audio
 from speech_mtl.data.manifest import Manifest, too_many_skipped
-from speech_mtl.data.place import place_of
+from speech_mtl.data.place import AudioError, place_of
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
 from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from speech_mtl.data.audio import AudioError, duration_s
+from speech_mtl.data.audio_file import duration_s
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import read_manifest, write_manifest
+from speech_mtl.data.place import AudioError
 from speech_mtl.datatypes import PSEUDO_LABEL, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run

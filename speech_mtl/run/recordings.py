@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_mtl.data.audio import RATES_HZ, AudioError, checked, refuse_scale, resampled, stream_audio
+from speech_mtl.data.audio import checked, refuse_scale, resampled, stream_audio
+from speech_mtl.data.audio_file import RATES_HZ
+from speech_mtl.data.place import AudioError
 from speech_mtl.data.segments import Segment, segments
 from speech_mtl.settings.data import DataSettings
 

@@ -12,9 +12,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech_mtl.data.audio import AudioError, duration_s, read_audio
+from speech_mtl.data.audio import read_audio
+from speech_mtl.data.audio_file import duration_s
 from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.place import Place, place_of
+from speech_mtl.data.place import AudioError, Place, place_of
 from speech_mtl.data.store import file_state
 from speech_mtl.datatypes import Utterance
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import data_scripts
 from data_scripts.command_line import make_manifests
-from speech_mtl.data.audio import duration_s
+from speech_mtl.data.audio_file import duration_s
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.datatypes import SPLITS
 

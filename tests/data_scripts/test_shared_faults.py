@@ -12,7 +12,8 @@ import soundfile
 from test_every_script import CORPUS_SCRIPTS, invoke
 from tiny_corpora import TINY_CORPORA, TinyCorpus
 
-from speech_mtl.data.audio import duration_s, read_audio
+from speech_mtl.data.audio import read_audio
+from speech_mtl.data.audio_file import duration_s
 from speech_mtl.data.manifest import manifest_path, read_manifest
 
 pytestmark = pytest.mark.usefixtures("huggingface_cache")

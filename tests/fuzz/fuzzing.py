@@ -12,7 +12,7 @@ from random import Random
 
 from targets import TARGETS, Trial, Whole
 
-from speech_mtl.data.audio import AudioError
+from speech_mtl.data.place import AudioError
 from speech_mtl.errors import InputError, unusable_file
 
 MOST_S = 20

@@ -41,7 +41,7 @@ FAULTS = (
     Mutant("only the first channel of audio is used", "_mono",
            "block.mean(axis=1) if channel is None else block[:, channel]", "block[:, 0]", ("test_audio",)),
     Mutant("audio that ends before its header says passes", "_mono", "held < num_frames", "held < 0",
-           ("test_audio",)),
+           ("test_audio_file",)),
     Mutant("speech without pauses is cut where it is loudest", "_Cutter._quietest", "argmin()", "argmax()",
            ("test_segments",)),
     Mutant("speech is slowed down where it should be faster", "change_speed", "resample(waveform, speed, 1.0",
