@@ -74,6 +74,10 @@ class Utterance:
         own = {"language": self.language, "speaker": self.speaker, **self.labels}
         return self.text if name == TRANSCRIPT else own.get(name)
 
+    def with_label(self, name: str, label: Any) -> "Utterance":
+        """The utterance with a label besides or in place of that of the same name; None where unknown."""
+        return replace(self, labels={**self.labels, name: label})
+
     def without(self, names: Collection[str]) -> "Utterance":
         """The utterance with some of its labels unknown."""
         labels = {**self.labels, **dict.fromkeys(name for name in names if name != TRANSCRIPT)}
