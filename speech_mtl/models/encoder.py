@@ -36,7 +36,7 @@ class Encoder(keras.layers.Layer):
         raise NotImplementedError
 
     @property
-    def frame_centres(self) -> tuple[int, int]:
+    def frame_centres(self) -> tuple[float, int]:
         """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
         raise NotImplementedError
 
@@ -130,7 +130,7 @@ class BlockEncoder(Encoder):
         return dict.fromkeys(self.heights, self.dim)
 
     @property
-    def frame_centres(self) -> tuple[int, int]:
+    def frame_centres(self) -> tuple[float, int]:
         return self.subsampling.centres
 
     @property

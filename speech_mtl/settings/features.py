@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from speech_mtl.settings.section import (
-    WHOLE,
-    Kinds,
-)
+from speech_mtl.settings.section import WHOLE, Kinds, Switch
 
 if TYPE_CHECKING:
     from speech_mtl.settings.recipe import Recipe
@@ -29,16 +26,20 @@ def _hertz(mel: float) -> float:
 class FeatureSettings(Kinds):
     """Features of the waveform, the input of the encoder."""
 
-    num_mels: Mels = 80
-    """Bands on the mel scale."""
-
     @property
     def is_causal(self) -> bool:
         """Whether a frame depends on none that comes after it."""
         return False
 
 
-class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:LogMel"):
+class MelSettings(FeatureSettings):
+    """Features that are bands of frequency."""
+
+    num_mels: Mels = 80
+    """Bands on the mel scale."""
+
+
+class LogMelSettings(MelSettings, kind="log_mel", makes="models.features:LogMel"):
     """See `models.features.LogMel`."""
 
     window_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.025
@@ -77,7 +78,7 @@ class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:Log
             )
 
 
-class WhisperFeatureSettings(FeatureSettings, kind="whisper", makes="models.whisper:WhisperFeatures"):
+class WhisperFeatureSettings(MelSettings, kind="whisper", makes="models.whisper:WhisperFeatures"):
     """See `models.whisper.WhisperFeatures`."""
 
     num_mels: Mels = 80
@@ -87,3 +88,11 @@ class WhisperFeatureSettings(FeatureSettings, kind="whisper", makes="models.whis
         """The rate is the one that it was trained with."""
         if recipe.data.sample_rate_hz != 16_000:
             raise ValueError("features.kind: whisper takes speech at 16 kHz only: set data.sample_rate_hz=16000")
+
+
+class WaveformSettings(FeatureSettings, kind="waveform", makes="models.features:Waveform"):
+    """See `models.features.Waveform`."""
+
+    normalize: Switch = True
+    """Whether each utterance gets zero mean and unit variance: `do_normalize` in the preprocessor_config.json of a
+    public encoder."""
