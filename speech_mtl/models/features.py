@@ -33,6 +33,19 @@ class Features(keras.layers.Layer):
         """Seconds at which a frame has its middle (for an int or an array)."""
         return (frame * self.hop + self.fft_size / 2) / self.sample_rate_hz
 
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """(F,), or the shape of what the numbers of a frame are made of, whose product is F."""
+        return (self.width,)
+
+    def num_inputs(self, num_samples: int) -> int:
+        """Numbers that the network gets for so many samples."""
+        return num_samples
+
+    def prepare(self, waveform: np.ndarray) -> np.ndarray:
+        """What the network gets for a waveform, (S,) float32: the waveform itself, unless features are made before."""
+        return waveform
+
     def call(self, waveforms, num_samples, past: Past | None = None):
         """(B, S) waveforms and (B,) true lengths -> (B, T, F) features, zero beyond the true frames, and (B,) T.
 

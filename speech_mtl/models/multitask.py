@@ -51,7 +51,7 @@ class MultilingualModel(keras.Model):
         self.heads = dict(heads)
         self.random = random
         self.languages = tuple(languages)
-        encoder.build((None, None, features.width))
+        encoder.build((None, None, *features.frame_shape))
         for target, head in heads.items():  # their files lie in heads/ and tasks/
             with nullcontext() if target == TRANSCRIPT else keras.name_scope("tasks"):
                 head.build(None)

@@ -134,7 +134,7 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     labelled = run.labelled() if run.exists() else make_labelled(recipe, list(splits.values()))
     targets = build_targets(recipe, tokenizers, labelled)
     model = build_model(recipe, targets)
-    examples = {i: training_examples(recipe, split, targets, model) for i, split in splits.items()}
+    examples = {i: training_examples(recipe, split, targets, model, screen.progress) for i, split in splits.items()}
     decoder = build_decoder(DecodingSettings.usual())
     recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
     validated = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages

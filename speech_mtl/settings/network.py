@@ -3,13 +3,12 @@
 import json
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from speech_mtl.datatypes import TOP
-from speech_mtl.settings.features import WaveformSettings, WhisperFeatureSettings
+from speech_mtl.settings.features import WaveformSettings, WhisperFeatureSettings, read_model_file
 from speech_mtl.settings.section import (
     WHOLE,
     Few,
@@ -97,8 +96,8 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
     """Frames that a convolution covers."""
     expansion: Annotated[int, Field(strict=True, ge=1, le=64), WHOLE] = 4
     """Width of the feed-forward layers, in widths of the block."""
-    channels: Size = 16
-    """Channels of the subsampling convolutions."""
+    channels: Annotated[int, Field(strict=True, ge=0, le=8192), WHOLE] = 16
+    """Channels of the convolutions that make one frame of four. 0: every feature frame is projected by itself."""
     dropout: Proportion = 0.1
     """Fraction of activations that are set to zero in training."""
     zero_branches: Switch = True
@@ -138,8 +137,8 @@ class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recu
     """Width of the layers, half of it for each direction."""
     cell: Literal["lstm", "gru"] = "lstm"
     """Kind of the layers."""
-    channels: Size = 16
-    """Channels of the subsampling convolutions."""
+    channels: Annotated[int, Field(strict=True, ge=0, le=8192), WHOLE] = 16
+    """Channels of the convolutions that make one frame of four. 0: every feature frame is projected by itself."""
     dropout: Proportion = 0.1
     """Fraction of activations that are set to zero in training."""
 
@@ -188,7 +187,7 @@ class Wav2Vec2Settings(OneEncoderSettings, kind="wav2vec2", makes="models.wav2ve
         """It gets samples, at the rate and normalised as in its training."""
         if not isinstance(recipe.features, WaveformSettings):
             raise ValueError("encoder.kind: wav2vec2 takes samples: set features={kind: waveform}")
-        given = _json(self.dir / "preprocessor_config.json")
+        given = read_model_file("encoder", self.dir / "preprocessor_config.json")
         if recipe.data.sample_rate_hz != (rate := given.get("sampling_rate")):
             raise ValueError(f"encoder.dir was trained with speech at {rate} Hz: set data.sample_rate_hz={rate}")
         if recipe.features.normalize != (normalize := given.get("do_normalize")):
@@ -200,20 +199,10 @@ class Wav2Vec2Settings(OneEncoderSettings, kind="wav2vec2", makes="models.wav2ve
     @cached_property
     def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Blocks of the trained model."""
-        found = _json(self.dir / "config.json").get("num_hidden_layers")
+        found = read_model_file("encoder", self.dir / "config.json").get("num_hidden_layers")
         if not isinstance(found, int):
             raise ValueError(f"encoder.dir: {self.dir / 'config.json'} gives no num_hidden_layers")
         return found
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """A file of a trained model."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise ValueError(
-            f"encoder.dir must hold {path.name} as Transformers' save_pretrained writes it, and {path} cannot be read"
-        ) from None
 
 
 class ColumnSettings(Section):
