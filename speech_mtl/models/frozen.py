@@ -1,6 +1,5 @@
 """The frames of a public encoder as features that stay as they are: made once, by Transformers, outside the network."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
@@ -11,6 +10,7 @@ from typing_extensions import TypedDict
 from speech_mtl.errors import InputError, require
 from speech_mtl.files import read_json
 from speech_mtl.models.features import Features, frame_mask
+from speech_mtl.models.hugging_face import model_digest
 from speech_mtl.models.past import Past
 
 
@@ -86,11 +86,7 @@ class FrozenFeatures(Features):
 
     def digest(self) -> str:
         """Of the model's files and the layer: features with the same digest are alike."""
-        digest = hashlib.sha256(str(self.layer).encode())
-        for path in sorted([*self.dir.glob("*.json"), *self.dir.glob("*.safetensors")]):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()[:16]
+        return f"{model_digest(self.dir)[:16]}-{self.layer}"
 
     def call(self, waveforms, num_samples, past: Past | None = None):  # noqa: ARG002
         """(B, T * F), as of `prepare`, and (B,) true lengths in samples -> (B, T, F), and (B,) T."""

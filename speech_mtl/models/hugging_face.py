@@ -1,5 +1,6 @@
 """Models as Hugging Face's Transformers saves them: their weights by name, and Whisper's encoder in KerasHub."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +33,15 @@ PREFIXES = ("model.encoder.", "encoder.")
 def is_hugging_face(folder: Path) -> bool:
     """Whether Transformers wrote a folder, and not KerasHub."""
     return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
+def model_digest(folder: Path) -> str:
+    """Digest of the content of a model's settings and weights."""
+    digest = hashlib.sha256()
+    for path in sorted(path for ending in ("json", "safetensors", "h5") for path in folder.glob(f"*.{ending}")):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def load_whisper(folder: Path) -> Any:

@@ -28,6 +28,7 @@ from speech_mtl.run.held_out import check_splits, tell_speakers, trained_by, tra
 from speech_mtl.run.loop import Training
 from speech_mtl.run.made_from import Now, history, write_made_from
 from speech_mtl.run.observer import RunObserver
+from speech_mtl.run.public_models import refuse_other_features, write_public_models
 from speech_mtl.run.resume import is_finished, taken_up
 from speech_mtl.run.speech import (
     Split,
@@ -88,6 +89,7 @@ def train(
         if is_finished(run):
             _leave(run, screen)
             return run
+        refuse_other_features(run, recipe)
     ready = _prepared(run, recipe, screen)
     if not of_plan:
         _check_held_out(ready, screen)
@@ -101,6 +103,8 @@ def train(
             used = [*ready.speech.splits.values(), *(own.split for own in ready.references.values())]
             write_made_from(run, recipe, used, history(run, changes) if begun else [])
         if not begun:
+            for line in write_public_models(run, recipe):
+                screen.say(line)
             run.start(recipe, ready.recognizer.tokenizers, ready.recognizer.tasks)
         if origins:
             write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
