@@ -100,8 +100,8 @@ class Batch(NamedTuple):
     """Utterances of any languages, padded to one rectangle. A pytree of arrays, so that every backend takes it.
 
     Attributes:
-        waveforms: (B, S) float32 in [-1, 1], zero-padded.
-        num_samples: (B,) int32, true lengths.
+        waveforms: (B, S) float32 in [-1, 1], zero-padded; or what features that are made before made of them.
+        num_samples: (B,) int32, true lengths in samples.
         language_ids: (B,) int32, index into the model's languages.
         targets: By target, what `targets.Target` makes of its labels: `Tokens`, or (B, ...) float32 with NaN where
             unknown. A row of which nothing is known adds nothing to the loss.

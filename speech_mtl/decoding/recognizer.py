@@ -165,7 +165,7 @@ class Recognizer:
             yield from ((example, self._tokens_of(outputs, row, language)) for row, example in enumerate(rows))
 
     def _padded(self, waveforms: Sequence[np.ndarray], ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The waveforms as one rectangle (B, S), and their lengths (B,)."""
+        """What the network gets for the waveforms as one rectangle (B, S), and their lengths (B,) in samples."""
         for name, waveform in zip(ids, waveforms, strict=True):
             if len(waveform) < self.min_samples:
                 raise InputError(
@@ -174,7 +174,8 @@ class Recognizer:
                     received=f"{len(waveform) / self.sample_rate_hz:.3f} s",
                     action="leave it out",
                 )
-        return padded_rows(waveforms, np.float32)
+        rows, _ = padded_rows([self.model.features.prepare(waveform) for waveform in waveforms], np.float32)
+        return rows, np.array([len(waveform) for waveform in waveforms], np.int32)
 
     def transcribe_examples(
         self, examples: Examples, ids: Sequence[str], language: str, batch_s: float, num_threads: int = 2

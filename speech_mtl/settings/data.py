@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from speech_mtl.settings.features import MelSettings
 from speech_mtl.settings.section import (
     WHOLE,
     Few,
@@ -192,8 +193,14 @@ class AugmentSettings(Section):
     """Range of the signal-to-noise ratio."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """Masks are at most as wide as the features."""
-        if self.spec_augment.max_mels > recipe.features.num_mels:
+        """Masks over bands go with features of bands, and are at most as wide."""
+        if not isinstance(recipe.features, MelSettings):
+            if self.spec_augment.num_frequency_masks:
+                raise ValueError(
+                    f"augment.spec_augment.num_frequency_masks must be 0: features.kind: {recipe.features.kind} has no "
+                    "bands"
+                )
+        elif self.spec_augment.max_mels > recipe.features.num_mels:
             raise ValueError(
                 f"augment.spec_augment.max_mels must be at most features.num_mels = {recipe.features.num_mels}"
             )

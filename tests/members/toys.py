@@ -506,9 +506,7 @@ class Toy(MelFeatures):
         return ops.power(energies + 1e-6, 1 / 3)
 ''',
         ),
-        Place(
-            "speech_mtl/settings/features.py", '\nToyFeatures = FeatureSettings.plain("toy", "models.features:Toy")\n'
-        ),
+        Place("speech_mtl/settings/features.py", '\nToyFeatures = MelSettings.plain("toy", "models.features:Toy")\n'),
     ),
     ("tests/models/test_features.py", KINDS),
 )
