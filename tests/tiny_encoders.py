@@ -54,6 +54,6 @@ def wav2vec2_folder(
 ) -> Path:
     """A model of XLS-R's form; by default its frames are as far apart as those of public ones."""
     folder = Path(_FOLDER.name) / f"wav2vec2-{num_layers}-{dim}-{kernels}-{strides}"
-    sizes = {"num_hidden_layers": num_layers, "hidden_size": dim, "conv_dim": [6] * len(kernels)}
-    convolutions = {"conv_kernel": list(kernels), "conv_stride": list(strides)}
+    sizes: dict[str, Any] = {"num_hidden_layers": num_layers, "hidden_size": dim, "conv_dim": [6] * len(kernels)}
+    convolutions: dict[str, Any] = {"conv_kernel": list(kernels), "conv_stride": list(strides)}
     return folder if folder.is_dir() else write_model(folder, "xlsr", **sizes, **convolutions)

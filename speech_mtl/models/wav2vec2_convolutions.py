@@ -191,11 +191,9 @@ class PositionalConvolution(keras.layers.Layer):
 
     def __init__(self, source: Source, name: str):
         super().__init__(name=name)
-        self.source, self.dim = source, source.config["hidden_size"]
-        self.width, self.num_groups = (
-            source.config["num_conv_pos_embeddings"],
-            source.config["num_conv_pos_embedding_groups"],
-        )
+        config, self.source = source.config, source
+        self.dim, self.width = config["hidden_size"], config["num_conv_pos_embeddings"]
+        self.num_groups = config["num_conv_pos_embedding_groups"]
 
     def build(self, _shape):
         shape = (self.width, self.dim // self.num_groups, self.dim)

@@ -108,7 +108,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeModel]:
 
 
 def folder_of(tmp_path: Path) -> Path:
-    convolutions = {"conv_kernel": [10, 8, 4], "conv_stride": [10, 8, 4]}
+    convolutions: dict[str, Any] = {"conv_kernel": [10, 8, 4], "conv_stride": [10, 8, 4]}
     return write_model(tmp_path / "model", "xlsr", **convolutions, num_hidden_layers=LAYERS - 1)
 
 

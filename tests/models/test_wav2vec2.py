@@ -139,7 +139,10 @@ def _cut_off(folder: Path) -> None:
 
 
 def _with(**changes: Any) -> Callable[[Path], None]:
-    return lambda folder: (folder / "config.json").write_text(json.dumps({**CONFIG, **changes})) and None
+    def change(folder: Path) -> None:
+        (folder / "config.json").write_text(json.dumps({**CONFIG, **changes}))
+
+    return change
 
 
 @pytest.mark.parametrize(
