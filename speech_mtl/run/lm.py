@@ -77,7 +77,7 @@ def make_lm(
             ([symbol(token) for token in tokenizer.split(text)] for text in sentences.texts), token_order
         )
     }
-    if tokenizer.spaced:
+    if tokenizer.spaced and tokenizer.spells_words:
         models["words.arpa"] = estimate((text.split() for text in sentences.texts), word_order)
     (folder / "lm.json").unlink(missing_ok=True)
     for name, model in models.items():
@@ -108,7 +108,7 @@ def tune_lm(run: Run, language: str, screen: Screen | None = None) -> str:
     screen = screen or Screen(quiet=True)
     tuning = _Tuning(run, language, screen)
     rows: list[TunedRow] = []
-    for lm in LM_KINDS if tuning.tokenizer.spaced else ["tokens"]:
+    for lm in LM_KINDS if tuning.tokenizer.spaced and tuning.tokenizer.spells_words else ["tokens"]:
         rows += list(screen.progress(_searched(lm, tuning), f"Tuning {lm}"))
     write_record(run, {**read_record(run, tuning.language), "tuning": rows})
     write_text(lm_folder(run, tuning.language) / "tuning.md", tuning.table(rows) + "\n")

@@ -133,7 +133,7 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
     Raises:
         InputError: No transcript is known.
     """
-    made = recipe.languages[split.language].tokenizer.member()
+    settings = recipe.languages[split.language].tokenizer
     texts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text is not None)
     first = next(texts, None)
     if first is None:
@@ -143,7 +143,7 @@ def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
             received=f"{len(split.positions)} utterances without",
             action="add transcripts, or take the language out of the recipe",
         )
-    return made.from_texts(chain([first], texts), split.language)
+    return settings.member().from_texts(chain([first], texts), split.language, **settings.arguments())
 
 
 def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:

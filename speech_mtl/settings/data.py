@@ -30,13 +30,25 @@ class TokenizerSettings(Kinds):
 
 Character = TokenizerSettings.plain("character", "data.tokenizer:CharacterTokenizer")
 Pinyin = TokenizerSettings.plain("pinyin", "data.tokenizer:PinyinTokenizer")
+PinyinParts = TokenizerSettings.plain("pinyin_parts", "data.tokenizer:PinyinPartsTokenizer")
+
+
+class SubwordSection(TokenizerSettings):
+    """Units that are parts of words; see `data.subwords`."""
+
+    size: Annotated[int, Field(strict=True, ge=2, le=8192), WHOLE] = 200
+    """Most tokens, the blank and all letters included."""
+
+
+Bpe = SubwordSection.plain("bpe", "data.subwords:BpeTokenizer")
+Unigram = SubwordSection.plain("unigram", "data.subwords:UnigramTokenizer")
 
 
 class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
     tokenizer: TokenizerSettings = TokenizerSettings.usual()
-    """Units of transcripts: characters, or pinyin for Mandarin."""
+    """Units of transcripts: characters, parts of words, or pinyin for Mandarin, in letters or in parts of syllables."""
     budget_s: Seconds | None = None
     """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
     replace: Literal["noise", "shuffled_transcripts"] | None = None
