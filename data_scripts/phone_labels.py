@@ -6,7 +6,7 @@ their features. The labels are those of the task kind `frame_tags`.
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +34,7 @@ def articulation_label(segments: "Sequence[PhoneSegment]") -> dict[str, list[Any
 
 def labelled(
     aligner: "PhoneAligner", utterances: Iterator[Utterance], label: str, left_out: Counter[str]
-) -> Iterator[Utterance]:
+) -> Generator[Utterance, None, None]:
     """The utterances with their labels; None where there is none, counted by reason."""
     for utterance, found in aligner.align(utterances):
         if isinstance(found, str):

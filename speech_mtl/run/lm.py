@@ -83,7 +83,7 @@ def make_lm(
             ([symbol(token) for token in tokenizer.split(text)] for text in sentences.texts), token_order
         )
     }
-    if tokenizer.spaced:
+    if tokenizer.spaced and tokenizer.spells_words:
         models["words.arpa"] = estimate((text.split() for text in sentences.texts), word_order)
     (folder / "lm.json").unlink(missing_ok=True)
     for name, model in models.items():
@@ -115,7 +115,8 @@ def has_lm(run: Run, language: str, files: Sequence[Path], kinds: Collection[str
 
 def _tunable(kinds: Collection[str | None], tokenizer: Tokenizer) -> list[str]:
     """The kinds of n-grams that a language has, of some; None stands for all."""
-    return [kind for kind in (LM_KINDS if tokenizer.spaced else ["tokens"]) if kind in kinds or None in kinds]
+    had = LM_KINDS if tokenizer.spaced and tokenizer.spells_words else ["tokens"]
+    return [kind for kind in had if kind in kinds or None in kinds]
 
 
 def tune_lm(run: Run, language: str, screen: Screen | None = None, kinds: Collection[str | None] = (None,)) -> str:

@@ -194,8 +194,8 @@ def tokenizer_from(recipe: Recipe, language: str, source: str, utterances: Itera
             received="utterances without",
             action="add transcripts, or take the language out of the recipe",
         )
-    made, choices = settings.tokenizer.member(), Choices(**settings.text.model_dump())
-    return made.from_texts(chain([first], texts), language, choices)
+    made, choices = settings.tokenizer, Choices(**settings.text.model_dump())
+    return made.member().from_texts(chain([first], texts), language, choices, **made.arguments())
 
 
 def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:

@@ -120,6 +120,13 @@ def decoder_arguments(
         if not isinstance(decoding, BeamDecoding):
             return {}
         tokenizer = tokenizers[language]
+        if decoding.hot_words and not tokenizer.spells_words:
+            raise InputError(
+                f"The units of {language} spell a word in other tokens after a space than without, so none can be hot",
+                expected="decoding.hot_words: [], or a run whose tokens are letters",
+                received=f"decoding.hot_words of {len(decoding.hot_words)} and parts of words as tokens",
+                action="leave decoding.hot_words out",
+            )
         hot = {word: tokenizer.encode(word) for word in decoding.hot_words}
         if empty := [word for word, tokens in hot.items() if not tokens]:
             raise InputError(

@@ -32,6 +32,18 @@ class TokenizerSettings(Kinds):
 
 Character = TokenizerSettings.plain("character", "data.tokenizer:CharacterTokenizer")
 Pinyin = TokenizerSettings.plain("pinyin", "data.tokenizer:PinyinTokenizer")
+PinyinParts = TokenizerSettings.plain("pinyin_parts", "data.tokenizer:PinyinPartsTokenizer")
+
+
+class SubwordSection(TokenizerSettings):
+    """Units that are parts of words; see `data.subwords`."""
+
+    size: Annotated[int, Field(strict=True, ge=2, le=8192), WHOLE] = 200
+    """Most tokens, the blank and all letters included."""
+
+
+Bpe = SubwordSection.plain("bpe", "data.subwords:BpeTokenizer")
+Unigram = SubwordSection.plain("unigram", "data.subwords:UnigramTokenizer")
 
 
 class TextSettings(Section):
@@ -76,7 +88,7 @@ class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
     tokenizer: TokenizerSettings = TokenizerSettings.usual()
-    """Units of transcripts: characters, or pinyin for Mandarin."""
+    """Units of transcripts: characters, parts of words, or pinyin for Mandarin, in letters or in parts of syllables."""
     text: TextSettings = TextSettings()
     """Normalisation of transcripts."""
     budget_s: Seconds | None = None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.data.subwords import BpeTokenizer
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.decoding.language_model import LM_KINDS, best_row
 from speech_mtl.errors import InputError
@@ -19,7 +20,7 @@ from speech_mtl.run.evaluated import saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.lm import make_lm, tune_lm
 from speech_mtl.run.lm_texts import HeldOut, Sentences
-from speech_mtl.run.stored_lm import lm_folder, load_lm, read_record
+from speech_mtl.run.stored_lm import decoder_arguments, lm_folder, load_lm, read_record
 from speech_mtl.settings.decoding import BeamDecoding
 
 
@@ -185,3 +186,11 @@ def test_alternatives_come_with_scores(run: Run, speak: Callable):
     (narrow,) = load_recognizer(run, BeamDecoding(lm="none", width=1)).transcribe([speak("abcd")], "aa")
     assert (narrow.text, narrow.tokens) == (greedy.text, greedy.tokens)
     assert greedy.alternatives == ()
+
+
+def test_parts_of_words_have_no_hot_words(tmp_path: Path):
+    pytest.importorskip("sentencepiece", reason="the optional extra `subwords` is not installed")
+    tokenizer = BpeTokenizer.from_texts(["der hund und der hahn"], "de", size=20)
+    settings = BeamDecoding(hot_words=("hund",), lm="none")
+    with pytest.raises(InputError, match="so none can be hot"):
+        decoder_arguments(Run(tmp_path), settings, {"de": tokenizer})("de")
