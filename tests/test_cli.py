@@ -291,6 +291,25 @@ def test_every_format_goes_to_standard_output_or_into_a_folder(
     assert [path.name for path in folder.iterdir()] == [f"a.{name}"]
 
 
+@pytest.mark.parametrize("has_speech", [False, True])
+def test_a_textgrid_is_as_long_as_its_recording(
+    command: Command, trained: Run, speak: Callable, tmp_path: Path, has_speech: bool
+):
+    pytest.importorskip("praatio")
+    audio, silence = tmp_path / "a.wav", np.zeros(48_000, "float32")
+    soundfile.write(audio, np.concatenate([silence, speak("abcd") * has_speech, silence]), 16_000)
+    duration_s = soundfile.info(audio).duration
+    code, out, _ = command("transcribe", trained.path, "-l", "aa", audio, "--format", "TextGrid")
+    assert (code, set(re.findall(r"^ *xmax = ([\d.]+)\s*$", out.partition("intervals")[0], re.MULTILINE))) == (
+        0,
+        {f"{duration_s:g}"},
+    )
+    if has_speech:
+        audio.with_suffix(".txt").write_text("abcd", encoding="utf-8")
+        code, out, _ = command("align", trained.path, "-l", "aa", audio, "--format", "TextGrid")
+        assert (code, f"xmax = {duration_s:g}" in out) == (0, True)
+
+
 def test_transcripts_that_cannot_stand_side_by_side_are_refused_before_any_is_made(
     refused: Callable[..., str], run_path: Path, speak: Callable, tmp_path: Path
 ):

@@ -122,18 +122,25 @@ def _transcribe_files(
         transcriber.languages.calibrate()  # before the bar, as it shows one of its own
     total_s = _seconds(files) if screen.console.is_terminal else 0.0
     with screen.recordings("Transcribing", total_s) as (bar, progress):
+        done_s: list[float] = []  # of the recording at hand
+
+        def count(seconds: float) -> None:
+            done_s.append(seconds)
+            progress(seconds)
+
         for path in files:
             name = "standard input" if path == STANDARD_INPUT else str(path)
+            done_s.clear()
             try:
                 with _at_hand(path) as there:
-                    hypotheses = transcriber.transcribe(there, languages=languages, name=name, progress=progress)
+                    hypotheses = transcriber.transcribe(there, languages=languages, name=name, progress=count)
             except InputError as error:
                 output.refuse(error.problem, error)
                 continue
             if not any(hypothesis.text for hypothesis in hypotheses):
                 screen.warn(f"no speech was found in {name}")
             bar.stop()  # on a terminal, lines would run into it
-            output.write(path, hypotheses, [label_values(tasks, hypothesis) for hypothesis in hypotheses])
+            output.write(path, hypotheses, [label_values(tasks, one) for one in hypotheses], sum(done_s))
             bar.start()
     output.end("transcripts", "transcribed", "audio files with speech")
 

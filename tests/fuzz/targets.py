@@ -317,7 +317,7 @@ def annotations(whole: Whole, folder: Path, random: Random) -> Trial:
     corpus.mkdir()
     soundfile.write(corpus / "x.wav", whole.spoken, 16_000)
     tokens = tuple(Token(letter, i / 10, (i + 1) / 10, -0.1) for i, letter in enumerate("ab cd"))
-    content = find_writer(form)([Hypothesis("x.wav", "de", "ab cd", -1.0, tokens=tokens, end_s=0.6)], [{}])
+    content = find_writer(form)([Hypothesis("x.wav", "de", "ab cd", -1.0, tokens=tokens, end_s=0.6)], [{}], 0.6)
     spoilt = random.choice((spoil_lines, spoil_lines, spoil_bytes, spoil_numbers))(content.encode(), random)
     (corpus / f"x.{form}").write_bytes(spoilt)
 
