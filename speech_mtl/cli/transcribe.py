@@ -12,7 +12,7 @@ import typer
 
 from speech_mtl.cli.arguments import Decoding, RunPath, open_run
 from speech_mtl.cli.recordings import FORMAT, Out, Output
-from speech_mtl.decoding.writers import WRITERS
+from speech_mtl.decoding.writers import CONFIDENT, WRITERS
 from speech_mtl.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ def transcribe(
     from speech_mtl.run.transcribe import Transcriber, audio_files
 
     found = audio_files(files or [])
-    output = Output(found, out, form or USUAL, screen, labels)
-    transcriber = Transcriber(run, decoding, screen)
+    form = form or USUAL
+    output = Output(found, out, form, screen, labels)
+    transcriber = Transcriber(run, decoding, screen, calibrated=form in CONFIDENT)
     among = transcriber.among(languages.replace(" ", "").split(",") if languages else [language] if language else [])
     tasks = opened.labelled() if labels else {}
     _transcribe_files(found, transcriber, among, tasks, output, screen)

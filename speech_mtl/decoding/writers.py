@@ -132,6 +132,9 @@ def eaf(hypotheses: Sequence[Hypothesis], _: Labels, __: float) -> str:
 LABELLED: dict[str, Writer] = {"tsv": tsv, "json": json_lines}
 """Formats that have a place for labels."""
 
+CONFIDENT = ("json", "ctm")
+"""Formats with the confidences of words."""
+
 ANNOTATION: dict[str, tuple[Writer, str]] = {
     "TextGrid": (textgrid, "praatio.utilities.textgrid_io"),
     "eaf": (eaf, "pympi.Elan"),

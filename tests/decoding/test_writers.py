@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from speech_mtl.datatypes import Alternative, Hypothesis, Token
+from speech_mtl.datatypes import Alternative, Calibration, Hypothesis, Token
 from speech_mtl.decoding.words import words
-from speech_mtl.decoding.writers import ANNOTATION, CUE_LETTERS, CUE_S, ONE_RECORDING, WRITERS, find_writer
+from speech_mtl.decoding.writers import ANNOTATION, CONFIDENT, CUE_LETTERS, CUE_S, ONE_RECORDING, WRITERS, find_writer
 from speech_mtl.errors import InputError
 
 LABELS: Mapping[str, Any] = {"mood": "calm", "sounds": {"music": 1}}
@@ -75,6 +75,14 @@ def test_several_hypotheses_of_a_recording_come_after_one_another(name: str):
     assert text.index("one") < text.index("two")
     if name not in ONE_RECORDING:
         assert text == WRITERS[name]([first], [{}], 1.0) + WRITERS[name]([second], [{}], 1.0)
+
+
+@for_every_format
+def test_a_format_is_named_if_it_has_confidences(name: str):
+    plain = recognised("one two")
+    calibrated = replace(plain, calibration=Calibration(1.0, 0.0, -1.0))
+    texts = [re.sub(' DATE="[^"]*"', "", WRITERS[name]([one], [{}], 1.0)) for one in (plain, calibrated)]
+    assert (texts[0] != texts[1]) == (name in CONFIDENT)
 
 
 @for_every_format
