@@ -24,6 +24,7 @@ from data_scripts.recognise import naming_the_script
 from data_scripts.tables import Unusable
 from speech_mtl.cli.console import run
 from speech_mtl.data.audio import AudioError, duration_s
+from speech_mtl.data.encoding import damaged_letters
 from speech_mtl.data.manifest import (
     manifest_line,
     manifest_path,
@@ -32,7 +33,6 @@ from speech_mtl.data.manifest import (
     write_manifest,
 )
 from speech_mtl.data.rules import language_rule
-from speech_mtl.data.text import damaged_letters
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError, printable
 from speech_mtl.screen import Screen

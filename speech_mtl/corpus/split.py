@@ -98,7 +98,7 @@ def write_splits(data_dir: Path, language: str, made: Cut) -> None:
 def budget_sizes(
     utterances: Sequence[Utterance], budgets_s: Iterable[float], seed: int
 ) -> list[tuple[float, int, int]]:
-    """The subsets that budgets take of a training split; a larger one holds a smaller one.
+    """The subsets that budgets take of a training split, transcribed speech only; a larger one holds a smaller one.
 
     Args:
         utterances: The split, in the order of its manifest.
@@ -111,7 +111,7 @@ def budget_sizes(
     Raises:
         InputError: A budget is more than there is.
     """
-    durations_s, sizes = np.array([one.duration_s for one in utterances]), []
+    durations_s, sizes = np.array([one.duration_s * (one.text is not None) for one in utterances]), []
     for budget_s in budgets_s:
         taken = nested(durations_s, budget_s, seed, "the training split")
         speakers = {utterances[i].speaker for i in taken} - {None}

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from speech_mtl.data.audio import add_noise, change_speed
+from speech_mtl.data.encoding import damaged_letters
+from speech_mtl.data.look_alikes import mixed_scripts
 from speech_mtl.data.manifest import Manifest
 from speech_mtl.data.sampling import SampledExample
 from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
-from speech_mtl.data.text import damaged_letters, mixed_scripts
 from speech_mtl.datatypes import Batch, Utterance
 from speech_mtl.errors import InputError
 

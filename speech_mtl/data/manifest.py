@@ -21,7 +21,7 @@ from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import Bits64, NotNegative, lines_or_errors, parse_json, read_json, replacing, write_text
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the layout of an index or the check of lines changes, so that old ones are not used."""
 
 START_AGAIN = "start again: the manifest is then parsed anew"
@@ -216,6 +216,7 @@ class _Head(TypedDict):
     crc32: NotNegative
     durations_s: list[float]
     digests: list[Bits64]
+    untranscribed: list[NotNegative]
     languages: dict[str, NotNegative]
 
 
@@ -226,6 +227,7 @@ class Manifest:
         path: The manifest.
         durations_s: Seconds of each utterance.
         digests: Of the fields of each, except the path of its audio; 64 bits.
+        untranscribed: Positions of those whose text is null.
         languages: With the position of the first utterance of each.
 
     Raises:
@@ -236,6 +238,7 @@ class Manifest:
         head = read_json(index.with_suffix(".json"), _Head, START_AGAIN)
         self.path, self._index = path, index
         self.durations_s, self.digests, self.languages = head["durations_s"], head["digests"], head["languages"]
+        self.untranscribed = head["untranscribed"]
         crc32 = 0
         if index.is_file():
             with index.open("rb") as file:
@@ -305,7 +308,7 @@ def _content_digest(path: Path) -> str:
 
 
 def _write_index(path: Path, index: Path, digest: str) -> None:
-    head: _Head = {"crc32": 0, "durations_s": [], "digests": [], "languages": {}}
+    head: _Head = {"crc32": 0, "durations_s": [], "digests": [], "untranscribed": [], "languages": {}}
     with replacing(index) as temporary, temporary.open("wb") as file:
         for position, fields in enumerate(_checked(path)):
             name, _, language, text, duration_s, speaker, labels = fields
@@ -315,6 +318,8 @@ def _write_index(path: Path, index: Path, digest: str) -> None:
             head["durations_s"].append(duration_s)
             head["digests"].append(_digest([name, language, text, speaker, labels, round(duration_s, 4)]))
             head["languages"].setdefault(language, position)
+            if text is None:
+                head["untranscribed"].append(position)
         if _content_digest(path) != digest:
             raise InputError(
                 f"{path} changed while it was read",

@@ -5,7 +5,7 @@ for any number of threads.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
@@ -19,7 +19,9 @@ SMALLEST_PART_S = 3600.0
 """Least amount of a manifest that is decoded: enough to judge whether its audio is usable."""
 
 
-def parts_to_decode(durations_s: np.ndarray, budget_s: float, seed: int) -> Iterator[np.ndarray]:
+def parts_to_decode(
+    durations_s: np.ndarray, transcribed: np.ndarray, budget_s: float, more_s: float, seed: int
+) -> Iterator[np.ndarray]:
     """Yields ever larger parts of a manifest to decode, until one holds a budget of speech.
 
     Parts are 1, 2, 4, ... hours, so that several budgets share one. The first holds a tenth more than the budget, of
@@ -27,7 +29,9 @@ def parts_to_decode(durations_s: np.ndarray, budget_s: float, seed: int) -> Iter
 
     Args:
         durations_s: (N,) by the manifest.
-        budget_s: Seconds of speech.
+        transcribed: (N,) bool, which utterances have a transcript.
+        budget_s: Seconds of transcribed speech.
+        more_s: Seconds of speech besides, whether transcribed or not.
         seed: That of `within_budget`.
 
     Yields:
@@ -35,10 +39,12 @@ def parts_to_decode(durations_s: np.ndarray, budget_s: float, seed: int) -> Iter
     """
     order = _sampling_order(len(durations_s), seed)
     ends_s = np.cumsum(durations_s[order])
+    transcribed_s = np.cumsum((durations_s * transcribed)[order])
     part_s = SMALLEST_PART_S
     while part_s < ends_s[-1]:
-        if part_s >= 1.1 * budget_s:
-            yield order[: int(np.searchsorted(ends_s, part_s)) + 1]
+        last = int(np.searchsorted(ends_s, part_s))
+        if part_s >= 1.1 * (budget_s + more_s) and transcribed_s[last] >= 1.1 * budget_s:
+            yield order[: last + 1]
         part_s *= 2
 
 
@@ -48,7 +54,11 @@ def _sampling_order(num_utterances: int, seed: int) -> np.ndarray:
 
 
 def within_budget(
-    store: WaveformStore, budget_s: float | None, sample_rate_hz: int, seed: int, taken: np.ndarray | None = None
+    store: WaveformStore,
+    budget_s: float | None,
+    sample_rate_hz: int,
+    seed: int,
+    without: np.ndarray | Sequence[int] | None = None,
 ) -> np.ndarray:
     """Positions of the utterances of a decoded manifest that make up a budget of speech; see `nested`.
 
@@ -57,14 +67,14 @@ def within_budget(
         budget_s: Seconds of speech; None for all.
         sample_rate_hz: Rate of the store.
         seed: Decides the order in which utterances are taken.
-        taken: Positions that are not to be among them.
+        without: Positions that are not to be among them.
 
     Raises:
         InputError: The budget is larger than what there is, by more than 1 %.
     """
     num_samples = store.num_samples.copy()
-    if taken is not None:
-        num_samples[taken] = 0
+    if without is not None:
+        num_samples[without] = 0
     if budget_s is None:
         return np.flatnonzero(num_samples)
     return nested(num_samples / sample_rate_hz, budget_s, seed, store.path.stem)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NotRequired
 
 import numpy as np
 from typing_extensions import TypedDict
@@ -62,6 +63,8 @@ class MadeFrom(TypedDict):
     code: str
     start: str | None
     """Digest of the weights that training started from, which are another run's."""
+    teachers: NotRequired[dict[str, str]]
+    """Digests of the weights of the runs that made its pseudo-labels, by language."""
     speech: dict[str, Source]
     """By language and split, as `cs train`."""
     changes: list[Change]
@@ -81,10 +84,12 @@ def made_from(run: Run) -> MadeFrom | None:
 def write_made_from(run: Run, recipe: Recipe, splits: Iterable[Split], changes: Sequence[Change] = ()) -> None:
     """Writes what a run is made from, from here on."""
     start = Run(recipe.init_from) if recipe.init_from else None
+    teachers = {language: Run(settings.teacher) for language, settings in recipe.teachers.items()}
     record: MadeFrom = {
         "speech_mtl": __version__,
         "code": code_digest(),
         "start": weights_digest(start) if start and start.has_best() else None,
+        "teachers": {language: weights_digest(run) for language, run in teachers.items() if run.has_best()},
         "speech": sources(splits),
         "changes": list(changes),
     }
@@ -155,17 +160,32 @@ class Now:
         record = made_from(run)
         if record is None:
             return []
-        return [*self.speech_changes(record["speech"], recipe), *self.start_changes(run, recipe)]
+        others = *self.start_changes(run, recipe), *self.teacher_changes(run, recipe)
+        return [*self.speech_changes(record["speech"], recipe), *others]
 
     def start_changes(self, run: Run, recipe: Recipe) -> list[str]:
         """Reports whether the run that a run was initialised from has other weights now."""
         record, start = made_from(run), recipe.init_from
-        if not (record and record["start"] and start and Run(start).has_best()):
-            return []
-        if start not in self._weights:
-            self._weights[start] = weights_digest(Run(start))
-        same = self._weights[start] == record["start"]
-        return [] if same else [f"{start}, from which it started, has other weights now"]
+        changed = record and record["start"] and start and self._has_other_weights(start, record["start"])
+        return [f"{start}, from which it started, has other weights now"] if changed else []
+
+    def teacher_changes(self, run: Run, recipe: Recipe) -> list[str]:
+        """Reports which of the runs that made a run's pseudo-labels have other weights now."""
+        record = made_from(run)
+        known = record.get("teachers", {}) if record else {}
+        return [
+            f"{settings.teacher}, which made the pseudo-labels of {language}, has other weights now"
+            for language, settings in recipe.teachers.items()
+            if language in known and self._has_other_weights(settings.teacher, known[language])
+        ]
+
+    def _has_other_weights(self, path: Path, digest: str) -> bool:
+        """Whether there are best weights, and they are not those of a digest."""
+        if not Run(path).has_best():
+            return False
+        if path not in self._weights:
+            self._weights[path] = weights_digest(Run(path))
+        return self._weights[path] != digest
 
     def other_code(self, run: Run) -> list[str]:
         """Reports whether a run was trained by other or unknown code."""

@@ -13,7 +13,7 @@ probability that a word is right, calibrated on validation speech (`decoding.con
 the number of letters a second, and that there is no language model unless the teacher decodes with one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
@@ -250,9 +250,3 @@ def _refuse_other_rate(recipe: Recipe, teacher: Run, recognizer: Recognizer) -> 
             received=f"data.sample_rate_hz: {recipe.data.sample_rate_hz}",
             action="choose a teacher of the same sample rate",
         )
-
-
-def teachers(recipe: Recipe) -> Mapping[str, PseudoLabelSettings]:
-    """The settings of the trained languages that learn from pseudo-labels."""
-    pairs = {name: recipe.languages[name].pseudo_labels for name in recipe.trained_languages}
-    return {name: settings for name, settings in pairs.items() if settings is not None}

@@ -84,9 +84,9 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     _refuse_other_languages(recipe, language, manifest)
     budget_s = recipe.budget_s(language, split)
     more_s = recipe.untranscribed_s(language, split)
-    all_s = None if budget_s is None or more_s is None else budget_s + more_s
-    store = _decoded(recipe, f"{language}-{split}", manifest, all_s, wrap)
-    positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed)
+    store = _decoded(recipe, f"{language}-{split}", manifest, budget_s, more_s, wrap)
+    without = None if budget_s is None else manifest.untranscribed  # a budget is of transcribed speech
+    positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed, without)
     if budget_s is not None and len(positions) == 0:
         raise InputError(
             f"A budget of {budget_s:g} seconds of {language} holds no utterance of {manifest}",
@@ -105,8 +105,7 @@ def _with_untranscribed(recipe: Recipe, split: Split, more_s: float | None) -> S
     Raises:
         InputError: There is less.
     """
-    has_text = [utterance.text is not None for utterance in split.utterances()]
-    transcribed = split.positions[has_text]
+    transcribed = np.setdiff1d(split.positions, split.manifest.untranscribed)
     data = recipe.data
     more = within_budget(split.store, more_s, data.sample_rate_hz, data.subset_seed, transcribed)
     if len(more) == 0:
@@ -138,8 +137,10 @@ def other_language(recipe: Recipe, language: str, other: str, where: str) -> Inp
     )
 
 
-def _decoded(recipe: Recipe, name: str, manifest: Manifest, budget_s: float | None, wrap: Wrap) -> WaveformStore:
-    """The audio of a manifest: all of it, or as much as a budget needs."""
+def _decoded(
+    recipe: Recipe, name: str, manifest: Manifest, budget_s: float | None, more_s: float | None, wrap: Wrap
+) -> WaveformStore:
+    """The audio of a manifest: all of it, or as much as a budget and untranscribed speech besides need."""
     data = recipe.data
 
     def progress(positions: Iterable[int]) -> Iterable[int]:
@@ -151,10 +152,15 @@ def _decoded(recipe: Recipe, name: str, manifest: Manifest, budget_s: float | No
         refuse_many(manifest, list(store.skipped.values()), num_read, data.allow_skipped)
         return store
 
-    if budget_s is not None:
-        for part in parts_to_decode(np.array(manifest.durations_s), budget_s, data.subset_seed):
-            if (store := decoded(part)).num_samples.sum() >= budget_s * data.sample_rate_hz:
-                return store
+    if budget_s is None or more_s is None:
+        return decoded()
+    durations_s, transcribed = np.array(manifest.durations_s), np.ones(len(manifest), bool)
+    transcribed[manifest.untranscribed] = False
+    for part in parts_to_decode(durations_s, transcribed, budget_s, more_s, data.subset_seed):
+        store = decoded(part)
+        seconds = store.num_samples / data.sample_rate_hz
+        if seconds.sum() >= budget_s + more_s and seconds[transcribed].sum() >= budget_s:
+            return store
     return decoded()
 
 

@@ -28,7 +28,7 @@ from speech_mtl.run.held_out import check_splits, tell_speakers, trained_by, tra
 from speech_mtl.run.loop import Training
 from speech_mtl.run.made_from import Now, history, write_made_from
 from speech_mtl.run.observer import RunObserver
-from speech_mtl.run.pseudo_labels import PseudoLabels, saved_pseudo_labels, taught_line, teach, teachers
+from speech_mtl.run.pseudo_labels import PseudoLabels, saved_pseudo_labels, taught_line, teach
 from speech_mtl.run.public_models import refuse_other_features, write_public_models
 from speech_mtl.run.resume import is_finished, taken_up
 from speech_mtl.run.speech import (
@@ -157,7 +157,7 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
 def _pseudo_labels(run: Run, recipe: Recipe, splits: Mapping[int, Split], screen: Screen) -> dict[str, PseudoLabels]:
     """Pseudo-labels by language: those that the run was begun with, or new ones."""
     found, known = {}, {split.language: split for split in splits.values()}
-    for language, settings in teachers(recipe).items():
+    for language, settings in recipe.teachers.items():
         begun = run.exists()
         own = saved_pseudo_labels(run, language) if begun else teach(recipe, known[language], settings, screen)
         screen.say(taught_line(language, own.taught, own.labels))
@@ -206,7 +206,7 @@ def _check_held_out(ready: _Ready, screen: Screen) -> None:
     """Reports dev and test speech that is in training, or refuses it."""
     recipe = ready.recipe
     own, validated = trained_splits(ready.speech.splits.values()), [dev.split for dev in ready.references.values()]
-    others = [*([recipe.init_from] if recipe.init_from else []), *(own.teacher for own in teachers(recipe).values())]
+    others = [*([recipe.init_from] if recipe.init_from else []), *(own.teacher for own in recipe.teachers.values())]
     earlier = [one for path in others for one in trained_by(Run(path), recipe.data.cache_dir)]
     check_splits(recipe, [*own, *earlier], screen, validated)
     tell_speakers(validated, own, screen)

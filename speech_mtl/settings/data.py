@@ -92,7 +92,7 @@ class LanguageSettings(Section):
     text: TextSettings = TextSettings()
     """Normalisation of transcripts."""
     budget_s: Seconds | None = None
-    """Seconds of training speech to use; a smaller budget is part of a larger one. None: all there is."""
+    """Seconds of transcribed training speech to use; a smaller budget is part of a larger one. None: all there is."""
     replace: Literal["noise", "shuffled_transcripts"] | None = None
     """A control: noise in place of training audio, or transcripts of other utterances; see `data.corrupted`.
 

@@ -13,7 +13,7 @@ from speech_mtl.data.languages import canonical
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
-from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings
+from speech_mtl.settings.data import AugmentSettings, DataSettings, LanguageSettings, PseudoLabelSettings
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.dotted import by_dotted_key, plain, set_value
 from speech_mtl.settings.features import FeatureSettings
@@ -198,6 +198,12 @@ class Recipe(Section):
     def trained_languages(self) -> tuple[str, ...]:
         """The languages whose speech training uses."""
         return tuple(name for name, settings in self.languages.items() if settings.train)
+
+    @property
+    def teachers(self) -> dict[str, PseudoLabelSettings]:
+        """The settings of the trained languages that learn from pseudo-labels."""
+        pairs = {name: self.languages[name].pseudo_labels for name in self.trained_languages}
+        return {name: settings for name, settings in pairs.items() if settings is not None}
 
     @property
     def languages_with_layers(self) -> tuple[str, ...]:

@@ -151,8 +151,11 @@ def _spoken_s(recipe: Recipe, *splits: tuple[str, str]) -> float:
 
 @lru_cache(maxsize=256)
 def _lengths(manifest: Path) -> np.ndarray:
-    """(N, 2) seconds and letters of each utterance; parsed and not indexed, as a dry run leaves nothing behind."""
-    return np.array([(utterance.duration_s, len(utterance.text or "")) for utterance in read_manifest(manifest)])
+    """(N, 3) seconds, letters and whether there is a transcript, of each utterance.
+
+    Parsed and not indexed, as a dry run leaves nothing behind.
+    """
+    return np.array([(u.duration_s, len(u.text or ""), u.text is not None) for u in read_manifest(manifest)])
 
 
 def _tried(recipe: Recipe) -> tuple[Speed, int]:
@@ -199,7 +202,7 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
 def _noise(recipe: Recipe, num_inputs: Callable[[int], int]) -> Batch:
     """A batch of noise with utterances and transcripts of mean length."""
     spoken = np.concatenate([_lengths(recipe.manifest(name, "train")) for name in recipe.trained_languages])
-    duration_s, num_letters = map(float, spoken.mean(axis=0))
+    duration_s, num_letters, _ = map(float, spoken.mean(axis=0))
     num_tokens = max(1, int(num_letters))
     rows, samples = max(1, int(recipe.data.batch_s / duration_s)), int(duration_s * recipe.data.sample_rate_hz)
     generator = np.random.default_rng(0)
@@ -220,9 +223,10 @@ def decoded_bytes(plan: Plan) -> int:
     for recipe in (stage.recipe for stage in plan.stages.values()):
         for language, split in product(recipe.languages, SPLITS):
             manifest, budget_s = recipe.manifest(language, split), recipe.budget_s(language, split)
-            own = _lengths(manifest)[:, 0]
-            if budget_s is not None:
-                own = own[next(parts_to_decode(own, budget_s, data.subset_seed), slice(None))]
+            more_s, (own, _, transcribed) = recipe.untranscribed_s(language, split), _lengths(manifest).T
+            if budget_s is not None and more_s is not None:
+                parts = parts_to_decode(own, transcribed, budget_s, more_s, data.subset_seed)
+                own = own[next(parts, slice(None))]
             stores_s[manifest, len(own)] = float(own.sum())
     return int(2 * sum(stores_s.values()) * data.sample_rate_hz)
 

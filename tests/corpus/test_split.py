@@ -1,5 +1,6 @@
 """Splits share no speaker, no text and no audio; what is impossible is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -101,6 +102,10 @@ def test_budgets_take_what_training_takes(tmp_path):
         assert seconds == pytest.approx(store.num_samples[taken].sum() / 16_000)
     with pytest.raises(InputError, match="more than there is"):
         budget_sizes(utterances, (10_000,), 3)
+    unread = [replace(one, text=None) if i % 2 else one for i, one in enumerate(utterances)]
+    ((seconds, number, _),) = budget_sizes(unread, (60,), 3)
+    taken = within_budget(store, 60, 16_000, 3, range(1, 100, 2))  # type: ignore[arg-type]
+    assert (seconds, number) == (pytest.approx(store.num_samples[taken].sum() / 16_000), len(taken))
 
 
 def test_splits_are_written_once(tmp_path):

@@ -4,8 +4,10 @@ import unicodedata
 
 import pytest
 
+from speech_mtl.data.encoding import damaged_letters
+from speech_mtl.data.look_alikes import mixed_scripts
 from speech_mtl.data.rules import Choices
-from speech_mtl.data.text import damaged_letters, mixed_scripts, normalize, refusal
+from speech_mtl.data.text import normalize, refusal
 
 ARTICLE = {
     "af": "Alle menslike wesens word vry, met gelyke waardigheid en regte, gebore.",

@@ -53,11 +53,22 @@ def test_budgets_are_nested_and_close(store):
 )
 def test_parts_hold_the_budget_and_are_few(budget_s: float, hours: list[int]):
     durations_s = np.random.default_rng(0).uniform(1, 9, 4000)  # 5.6 hours
-    parts = list(parts_to_decode(durations_s, budget_s, seed=5))
+    parts = list(parts_to_decode(durations_s, np.ones(4000, bool), budget_s, 0, seed=5))
     sizes_s = [durations_s[part].sum() for part in parts]
     assert all(hour * 3600 <= size_s < hour * 3600 + 9 for hour, size_s in zip(hours, sizes_s, strict=True))
     store = fake_store((durations_s * 16_000).astype(int))
     assert all(set(within_budget(store, budget_s, 16_000, 5)) < set(part) for part in parts)
+
+
+def test_parts_hold_the_budget_in_transcribed_speech_and_what_is_wanted_besides():
+    durations_s = np.random.default_rng(0).uniform(1, 9, 4000)  # 5.6 hours, a quarter of it transcribed
+    transcribed = np.arange(4000) % 4 == 0
+    for budget_s, more_s in ((600, 0), (1500, 0), (600, 6000), (3600, 3600)):
+        for part in parts_to_decode(durations_s, transcribed, budget_s, more_s, seed=5):
+            assert durations_s[part][transcribed[part]].sum() >= 1.1 * budget_s
+            assert durations_s[part].sum() >= 1.1 * (budget_s + more_s)
+    first, *_ = parts_to_decode(durations_s, transcribed, 1500, 0, seed=5)
+    assert 2 * 3600 <= durations_s[first].sum() < 2 * 3600 + 9, "1 hour holds 15 transcribed minutes"
 
 
 def test_budget_seed(store):

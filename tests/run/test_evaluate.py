@@ -267,5 +267,5 @@ def test_numbers_without_a_reading_are_not_scored_and_the_rule_is_recorded(run: 
     screen = RecordedScreen()
     (row,) = evaluate(run, ["test"], ["aa"], screen)
     assert row["num_utterances"] == len(lines) - 1
-    assert row["normalizer"] == "aa, numerals spelt, v3"
+    assert row.get("normalizer") == "aa, numerals spelt, v3"
     assert any(f"{path}:1: left out: its errors are not counted: no library spells" in one for one in screen.lines)

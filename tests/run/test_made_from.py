@@ -12,7 +12,8 @@ import soundfile
 
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.errors import InputError
-from speech_mtl.run.made_from import Now, Source, sources
+from speech_mtl.run.folder import Run
+from speech_mtl.run.made_from import Now, Source, sources, write_made_from
 from speech_mtl.run.speech import open_split
 from speech_mtl.settings.recipe import Recipe
 
@@ -125,3 +126,22 @@ def test_a_damaged_record_is_refused(recipe: Recipe, speech: Speech, damage: dic
 def test_a_record_of_another_language_is_refused(recipe: Recipe, speech: Speech):
     with pytest.raises(InputError, match="is damaged"):
         Now().speech_changes({"cc train": speech["aa train"]}, recipe)
+
+
+def test_a_teacher_with_other_weights_is_found(trained: Run, with_settings: Callable):
+    teacher = with_settings("teacher", {})
+    student = with_settings("student", {"languages.aa.pseudo_labels": {"teacher": str(teacher.path)}})
+    recipe = student.recipe()
+    write_made_from(student, recipe, [])
+    assert Now().changes_since(student, recipe) == []
+    part = next(teacher.best_folder().rglob("*.safetensors"))
+    part.write_bytes(part.read_bytes() + b"x")
+    (change,) = Now().changes_since(student, recipe)
+    assert change == f"{teacher.path}, which made the pseudo-labels of aa, has other weights now"
+    record = json.loads(student.made_from_path.read_text(encoding="utf-8"))
+    del record["teachers"]
+    student.made_from_path.write_text(json.dumps(record), encoding="utf-8")
+    assert Now().changes_since(student, recipe) == [], "records of earlier versions name none"
+    shutil.rmtree(teacher.path)
+    write_made_from(student, recipe, [])
+    assert Now().changes_since(student, recipe) == []

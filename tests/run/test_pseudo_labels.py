@@ -1,6 +1,5 @@
 """Pseudo-labels: what is learnt from, what is left out, and that hidden transcripts stay hidden."""
 
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import pytest
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.datatypes import Hypothesis, Token
 from speech_mtl.errors import InputError
-from speech_mtl.files import read_json_lines
 from speech_mtl.run.folder import Run
 from speech_mtl.run.pseudo_labels import (
     LESS_SURE,
@@ -45,7 +43,7 @@ def student(trained: Run, tmp_path: Path) -> Recipe:
             "data.dir": str(tmp_path / "own"),
             "data.cache_dir": str(tmp_path / "own-cache"),
             "languages": {"aa": {"budget_s": 10.0, "pseudo_labels": {"teacher": str(trained.path), "keep": 1.0}}},
-            "training": {"num_updates": 2, "evaluate_every": 1},
+            "training": {"num_updates": 1, "evaluate_every": 1},
         }
     )
 
@@ -69,31 +67,33 @@ def test_what_is_beyond_the_budget_is_learnt_from_without_its_transcripts(
     assert {name for name, text in own.items() if text is None} == split.hidden.keys()
     transcribed = open_split(student.overridden({"languages.aa.pseudo_labels": None}), "aa", "train")
     assert own.keys() - split.hidden.keys() == {u.id for u in transcribed.utterances()}
-    run = train(student, tmp_path / "run")
+    run = train(student.overridden({"languages.aa.pseudo_labels.keep": 0.5}), tmp_path / "run")
     labels = saved_pseudo_labels(run, "aa")
     assert {label["id"] for label in labels.labels} == split.hidden.keys()
-    assert run.labels()["aa"] == (30 - sum(bool(label["left_out"]) for label in labels.labels),) * 2
+    num_kept = sum(not label["left_out"] for label in labels.labels)
+    assert run.labels()["aa"] == (30 - len(split.hidden) + num_kept,) * 2
     taught = saved_taught(run, "aa")
     assert taught is not None
-    assert taught["num_kept"] > 5
+    assert 5 < taught["num_kept"] == num_kept < taught["num_utterances"] == len(split.hidden)
     assert taught["untranscribed_s"] == pytest.approx(sum(l["duration_s"] for l in labels.labels), abs=0.01)  # noqa: E741
+    true = {u.id: u.text for u in read_manifest(manifest_path(student.data.dir, "aa", "train"))}
+    right = [label["text"] == true[label["id"]] for label in labels.labels]
+    assert np.mean(right) > 0.5, "the teacher has learnt these tones"
 
 
 def test_scrambling_the_hidden_transcripts_changes_nothing(student: Recipe, tmp_path: Path, untraced: None):
     hidden = open_split(student, "aa", "train").hidden
     first = train(student, tmp_path / "first")
-    rewrite(student, lambda u: replace(u, text="d c b a") if u.id in hidden else u)
+    without = dict.fromkeys(list(hidden)[::2])
+    rewrite(student, lambda u: replace(u, text=without.get(u.id, "d c b a")) if u.id in hidden else u)
     second = train(student, tmp_path / "second")
-    rewrite(student, lambda u: replace(u, text=None) if u.id in hidden else u)
-    third = train(student, tmp_path / "third")
     rewrite(student, lambda u: u if u.id in hidden else replace(u, text="dcba"))
     other = train(student, tmp_path / "other")
     expected = weights(first)
-    for run in (second, third):
-        assert saved_pseudo_labels(run, "aa") == saved_pseudo_labels(first, "aa")
-        assert (run.path / "tokenizers/aa.json").read_text() == (first.path / "tokenizers/aa.json").read_text()
-        for key, array in weights(run).items():
-            np.testing.assert_array_equal(array, expected[key], err_msg=key)
+    assert saved_pseudo_labels(second, "aa") == saved_pseudo_labels(first, "aa")
+    assert (second.path / "tokenizers/aa.json").read_text() == (first.path / "tokenizers/aa.json").read_text()
+    for key, array in weights(second).items():
+        np.testing.assert_array_equal(array, expected[key], err_msg=key)
     assert any((array != expected[key]).any() for key, array in weights(other).items()), "true transcripts matter"
 
 
@@ -137,12 +137,12 @@ def test_untranscribed_speech_that_is_in_dev_is_refused(student: Recipe, tmp_pat
 
 
 def test_a_run_resumes_with_the_pseudo_labels_it_was_begun_with(student: Recipe, tmp_path: Path, untraced: None):
-    run = train(student.overridden({"training.num_updates": 1}), tmp_path / "run")
+    run = train(student, tmp_path / "run")
     text = (run.path / "pseudo_labels" / "aa.jsonl").read_bytes()
     gone = student.overridden({"languages.aa.pseudo_labels.teacher": str(tmp_path / "gone")})
     with pytest.raises(InputError):
         train(gone, tmp_path / "other")
-    resumed = train(gone, run.path)
+    resumed = train(gone.overridden({"training.num_updates": 2}), run.path)
     assert resumed.progress().update == 2
     assert (run.path / "pseudo_labels" / "aa.jsonl").read_bytes() == text
     (run.path / "pseudo_labels" / "aa.jsonl").write_bytes(text.splitlines(keepends=True)[0])
@@ -204,19 +204,9 @@ def test_the_fraction_that_is_kept_is_the_most_confident_one():
     assert set(kept) == set(ranked[:40])
 
 
-def test_nothing_that_passes_is_an_error(student: Recipe, tmp_path: Path):
+def test_nothing_that_passes_is_an_error(student: Recipe, tmp_path: Path, untraced: None):
     strict = student.overridden({"languages.aa.pseudo_labels.min_confidence": 1.0})
     with pytest.raises(InputError, match=r"No hypothesis of .* passes the filters") as caught:
         train(strict, tmp_path / "run")
     assert UNSURE in str(caught.value)
     assert not (tmp_path / "run").exists()
-
-
-def test_the_file_tells_every_hypothesis(student: Recipe, tmp_path: Path, untraced: None):
-    run = train(student.overridden({"languages.aa.pseudo_labels.keep": 0.5}), tmp_path / "run")
-    lines = [label for _, label in read_json_lines(run.path / "pseudo_labels" / "aa.jsonl", PseudoLabel)]
-    true = {u.id: u.text for u in read_manifest(manifest_path(student.data.dir, "aa", "train"))}
-    right = [label["text"] == true[label["id"]] for label in lines]
-    assert np.mean(right) > 0.5, "the teacher has learnt these tones"
-    record = json.loads((run.path / "pseudo_labels" / "aa.json").read_text(encoding="utf-8"))
-    assert record["num_kept"] == sum(not label["left_out"] for label in lines) < len(lines)

@@ -98,6 +98,25 @@ def test_budgets_are_nested_and_independent_of_the_seed_of_a_run(tiny_recipe: Re
     assert len(chosen[3]) == 12
 
 
+def test_a_budget_counts_transcribed_speech_only(tiny_recipe: Recipe):
+    path = manifest_path(tiny_recipe.data.dir, "aa", "train")
+    utterances = list(read_manifest(path))
+    write_manifest(path, [replace(u, text=None) if i % 3 == 0 else u for i, u in enumerate(utterances)])
+    transcribed_s = sum(u.duration_s for i, u in enumerate(utterances) if i % 3)
+    chosen = []
+    for share in (0.4, 0.8, 1.005):
+        split = open_split(budgeted(tiny_recipe, share * transcribed_s), "aa", "train")
+        assert all(u.text is not None for u in split.utterances())
+        seconds = split.store.num_samples[split.positions].sum() / 16_000
+        assert share * transcribed_s - 2 < seconds <= share * transcribed_s
+        chosen.append(set(split.positions))
+    assert chosen[0] < chosen[1] < chosen[2]
+    assert len(chosen[2]) == 8
+    with pytest.raises(InputError, match="is more than there is"):
+        open_split(budgeted(tiny_recipe, 1.1 * transcribed_s), "aa", "train")
+    assert len(open_split(tiny_recipe, "aa", "train").positions) == 12, "no budget takes all lines"
+
+
 def test_a_manifest_is_parsed_once_whatever_is_made_of_it(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
     parsed: list[str] = []
 

@@ -11,6 +11,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.run.pseudo_labels import saved_taught
+from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import ARMS, Stage
 from speech_mtl.study.compare import compare
@@ -95,9 +96,9 @@ def test_a_comparison_with_pseudo_labels(
                 name, language, "abcd", -1.0, {}, tuple(Token(letter, 0.0, 0.1, -0.1) for letter in "abcd")
             )
 
-    def teacher(run: Run) -> Recognizer:
+    def teacher(run: Run, decoding: DecodingSettings | None) -> Recognizer:
         taught_by.append(run.path.name)
-        return load_recognizer(run)
+        return load_recognizer(run, decoding)
 
     taught_by: list[str] = []
     monkeypatch.setattr("speech_mtl.run.pseudo_labels.load_recognizer", teacher)
@@ -107,11 +108,12 @@ def test_a_comparison_with_pseudo_labels(
             "compare.arms": ["pseudo_labels"],
             "compare.budgets_min": [0.08],
             "compare.num_replications": 100,
-            "compare.pseudo_labels.untranscribed_min": 0.06,
+            "compare.pseudo_labels": {"untranscribed_min": 0.06, "teacher": "alone", "start": "random"},
+            "training": {"num_updates": 1, "warmup_updates": 1, "evaluate_every": 1},
         }
     )
     results = compare(recipe, tmp_path / "out")
-    assert taught_by == ["pretrain_finetune-0.08min-seed0"]
+    assert taught_by == ["alone-0.08min-seed0"]
     run = Run(tmp_path / "out" / "runs" / "pseudo_labels-0.08min-seed0")
     taught = saved_taught(run, "aa")
     assert taught is not None
