@@ -35,7 +35,7 @@ def frames_of(num_samples: int) -> int:
 
 def network(num_encoder_frames: Callable[[int], int] = frames_of) -> Any:
     """What reading asks of a network."""
-    return SimpleNamespace(num_encoder_frames=num_encoder_frames, frame_times_s=lambda size: np.zeros(frames_of(size)))
+    return SimpleNamespace(features=None, num_encoder_frames=num_encoder_frames, frame_times_s=lambda size: np.zeros(frames_of(size)))
 
 
 def budgeted(recipe: Recipe, budget_s: float) -> Recipe:
