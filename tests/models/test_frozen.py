@@ -17,6 +17,7 @@ from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate, load_references
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe
+from speech_mtl.study.plan import plan_comparison
 
 ops: Any = keras.ops
 LAYERS, WIDTH = 3, 8
@@ -188,3 +189,17 @@ def test_the_digest_is_of_the_content(tmp_path: Path):
     content[-1] ^= 1
     (moved / "model.safetensors").write_bytes(content)
     assert FrozenFeatures(16_000, moved, 1).digest() != digest
+
+
+def test_a_comparison_of_arms_with_and_without_a_public_encoder(tiny_recipe: Recipe, tmp_path: Path):
+    """Alone from scratch, alone from a public encoder, and auxiliary languages after it."""
+    folder = str(folder_of(tmp_path))
+    public = {"features": {"kind": "frozen", "dir": folder, "layer": "mix"}, "encoder.channels": 0}
+    tuned = {"features": {"kind": "waveform"}, "encoder": {"kind": "wav2vec2", "dir": folder}}
+    compare = {"arms": ["alone", "pretrain_finetune"], "variants": {"scratch": {}, "public": public, "tuned": tuned}}
+    changes = {"target": "bb", "compare.budgets_min": [0.01], **{f"compare.{key}": one for key, one in compare.items()}}
+    plan = plan_comparison(tiny_recipe.overridden(changes), tmp_path / "out")
+    kinds = {(cell.arm.method, cell.arm.variant) for cell in plan.cells}
+    assert kinds == {(arm, variant) for arm in compare["arms"] for variant in compare["variants"]}
+    features = {stage.recipe.features.kind for stage in plan.stages.values()}
+    assert features == {"log_mel", "frozen", "waveform"}
