@@ -11,8 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.study.report import blocks
+from benchmarks.provenance import ROOT, provenance, report
+from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import comparison_table, decoders_table, hours_table
 from speech_mtl.study.results import json_files, load
 
@@ -36,12 +36,7 @@ def main() -> None:
         decoders_table(summary.gains),
         comparison_table(summary.all_arms),
     )
-    report(arguments.out, result, *map(_table, tables))
-
-
-def _table(table: blocks.Table) -> Table:
-    title = f"## {table.title}\n\n{table.note}"
-    return Table(title, table.heads, [list(map(str, row)) for row in table.rows], table.num_text_columns)
+    report(arguments.out, result, *(f"## {table.title}\n\n{render_block(table, {})}" for table in tables))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Table(NamedTuple):
         return f"{self.title}\n\n" + markdown_table(self.heads, self.lines, self.num_text_columns)
 
 
-def report(path: Path, result: dict, *tables: Table) -> None:
+def report(path: Path, result: dict, *tables: Table | str) -> None:
     """Writes a result as `NAME.json` and its tables as `NAME.md`, and prints these."""
     texts = [f"# {path.stem}", _about(result, path.name), *map(str, tables)]
     markdown = "\n\n".join(texts) + "\n"

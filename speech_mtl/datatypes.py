@@ -74,6 +74,10 @@ class Utterance:
         own = {"language": self.language, "speaker": self.speaker, **self.labels}
         return self.text if name == TRANSCRIPT else own.get(name)
 
+    def with_label(self, name: str, label: Any) -> "Utterance":
+        """The utterance with a label besides or in place of that of the same name; None where unknown."""
+        return replace(self, labels={**self.labels, name: label})
+
     def without(self, names: Collection[str]) -> "Utterance":
         """The utterance with some of its labels unknown."""
         labels = {**self.labels, **dict.fromkeys(name for name in names if name != TRANSCRIPT)}
@@ -96,8 +100,8 @@ class Batch(NamedTuple):
     """Utterances of any languages, padded to one rectangle. A pytree of arrays, so that every backend takes it.
 
     Attributes:
-        waveforms: (B, S) float32 in [-1, 1], zero-padded.
-        num_samples: (B,) int32, true lengths.
+        waveforms: (B, S) float32 in [-1, 1], zero-padded; or what features that are made before made of them.
+        num_samples: (B,) int32, true lengths in samples.
         language_ids: (B,) int32, index into the model's languages.
         targets: By target, what `targets.Target` makes of its labels: `Tokens`, or (B, ...) float32 with NaN where
             unknown. A row of which nothing is known adds nothing to the loss.

@@ -58,8 +58,8 @@ def arm_summary(arm: str, budget_s: float, cer: float, alone: float | None, seed
 
 def equivalent(arm: str, budget_s: float, *minutes: float, relations: str = "===") -> EquivalentHours:
     """Minutes alone, their low and high end; `relations` of the three."""
-    pairs = zip(relations, minutes, strict=True)
-    hours, low, high = (Hours(relation, value / 60) for relation, value in pairs)  # type: ignore
+    ends = [Hours(relation, value / 60) for relation, value in zip(relations, minutes, strict=True)]  # type: ignore
+    hours, low, high = ends
     return EquivalentHours(Arm(arm), budget_s, hours, low, high)
 
 

@@ -22,7 +22,7 @@ import speech_mtl
 import speech_mtl.cli as cli
 from speech_mtl.cli.console import escape_what_cannot_be_shown
 from speech_mtl.data.manifest import manifest_path, read_manifest
-from speech_mtl.decoding.writers import ANNOTATION, WRITERS
+from speech_mtl.decoding.writers import ANNOTATION, CONFIDENT, WRITERS
 from speech_mtl.run.folder import Run
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -276,7 +276,7 @@ def test_the_language_is_detected_if_none_is_given(
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_format_goes_to_standard_output_or_into_a_folder(
-    command: Command, run_path: Path, speak: Callable, tmp_path: Path, name: str
+    command: Command, run_path: Path, speak: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ):
     if name in ANNOTATION:
         pytest.importorskip(ANNOTATION[name][1])
@@ -284,11 +284,34 @@ def test_every_format_goes_to_standard_output_or_into_a_folder(
     arguments = ("transcribe", run_path, "-l", "aa", tmp_path / "a.wav", "--format", name)
     code, out, err = command(*arguments)
     assert (code, err) == (0, "")
+    calibration = {"language": "aa", "weights": "of another run", "decoder": {}, "num_words": 100}
+    calibration |= {"slope": 1.0, "length": 0.0, "intercept": 0.0}
+    (run_path / "calibration.json").write_text(json.dumps([calibration]), encoding="utf-8")
     folder = tmp_path / "out"
     assert command(*arguments, "--out", folder) == (0, f"The transcripts are in {folder}\n", "")
+    assert ("confidences are not calibrated" in caplog.text) == (name in CONFIDENT), "only where they are written"
     written = (folder / f"a.{name}").read_text(encoding="utf-8")
     assert re.sub(' DATE="[^"]*"', "", written) == re.sub(' DATE="[^"]*"', "", out)
     assert [path.name for path in folder.iterdir()] == [f"a.{name}"]
+
+
+@pytest.mark.parametrize("has_speech", [False, True])
+def test_a_textgrid_is_as_long_as_its_recording(
+    command: Command, trained: Run, speak: Callable, tmp_path: Path, has_speech: bool
+):
+    pytest.importorskip("praatio")
+    audio, silence = tmp_path / "a.wav", np.zeros(48_000, "float32")
+    soundfile.write(audio, np.concatenate([silence, speak("abcd") * has_speech, silence]), 16_000)
+    duration_s = soundfile.info(audio).duration
+    code, out, _ = command("transcribe", trained.path, "-l", "aa", audio, "--format", "TextGrid")
+    assert (code, set(re.findall(r"^ *xmax = ([\d.]+)\s*$", out.partition("intervals")[0], re.MULTILINE))) == (
+        0,
+        {f"{duration_s:g}"},
+    )
+    if has_speech:
+        audio.with_suffix(".txt").write_text("abcd", encoding="utf-8")
+        code, out, _ = command("align", trained.path, "-l", "aa", audio, "--format", "TextGrid")
+        assert (code, f"xmax = {duration_s:g}" in out) == (0, True)
 
 
 def test_transcripts_that_cannot_stand_side_by_side_are_refused_before_any_is_made(

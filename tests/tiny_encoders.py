@@ -1,10 +1,11 @@
-"""Settings of tiny encoders of every kind; of public ones there is a model with random weights, saved by KerasHub."""
+"""Settings of tiny encoders of every kind; of public ones there are models with random weights."""
 
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers_wav2vec2 import write_model
 
 SIZES = {
     # With branches that begin at zero, weights inside them would have no gradient at first.
@@ -18,12 +19,14 @@ def encoder_settings(kind: str, num_layers: int = 1, dim: int = 16, num_mels: in
     """A section `encoder` of a recipe; skips the test where a public encoder's library is missing."""
     if kind == "whisper":
         return {"kind": kind, "dir": str(whisper_folder(num_layers, dim, num_mels))}
+    if kind == "wav2vec2":
+        return {"kind": kind, "dir": str(wav2vec2_folder(num_layers, dim))}
     return {"kind": kind, "num_layers": num_layers, "dim": dim, **SIZES[kind]}
 
 
 def feature_settings(kind: str) -> dict[str, Any]:
     """A section `features` that goes with an encoder."""
-    return {"kind": "whisper"} if kind == "whisper" else {}
+    return {"whisper": {"kind": "whisper"}, "wav2vec2": {"kind": "waveform"}}.get(kind, {})
 
 
 def whisper_folder(num_layers: int = 1, dim: int = 16, num_mels: int = 80) -> Path:
@@ -44,3 +47,13 @@ def whisper_folder(num_layers: int = 1, dim: int = 16, num_mels: int = 80) -> Pa
     )
     backbone.save_to_preset(str(folder))
     return folder
+
+
+def wav2vec2_folder(
+    num_layers: int = 1, dim: int = 16, kernels: tuple[int, ...] = (50, 3, 2), strides: tuple[int, ...] = (40, 4, 2)
+) -> Path:
+    """A model of XLS-R's form; by default its frames are as far apart as those of public ones."""
+    folder = Path(_FOLDER.name) / f"wav2vec2-{num_layers}-{dim}-{kernels}-{strides}"
+    sizes: dict[str, Any] = {"num_hidden_layers": num_layers, "hidden_size": dim, "conv_dim": [6] * len(kernels)}
+    convolutions: dict[str, Any] = {"conv_kernel": list(kernels), "conv_stride": list(strides)}
+    return folder if folder.is_dir() else write_model(folder, "xlsr", **sizes, **convolutions)

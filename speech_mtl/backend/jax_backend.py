@@ -171,7 +171,7 @@ class _Network:
 
     def padded(self, batch: Batch, room: int = 0) -> Batch:
         """A batch in one of few shapes, which adds nothing to losses or gradients."""
-        num_frames = int(self.model.num_encoder_frames(common_size(batch.waveforms.shape[1])))
+        num_frames = int(self.model.num_encoder_frames(common_size(int(batch.num_samples.max()))))
         return in_common_shapes(batch, room, max_tokens=num_frames if room else 0)
 
     def assign(self, optimizer: Optimizer, weights, other, state) -> None:

@@ -58,5 +58,5 @@ def align(
                     f"{path}: from {timedelta(seconds=round(start_s))} to {timedelta(seconds=round(end_s))} "
                     "the text does not seem to be what is spoken"
                 )
-        output.write(path, aligned.hypotheses, [{}] * len(aligned.hypotheses))
+        output.write(path, aligned.hypotheses, [{}] * len(aligned.hypotheses), aligned.duration_s)
     output.end("aligned texts", "aligned", "audio files with speech, and what is spoken in them")

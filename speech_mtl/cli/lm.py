@@ -34,14 +34,14 @@ def lm(
     Example: speech-mtl evaluate runs/human --language de --set decoding.kind=beam
     """
     opened = open_run(run)
-    from speech_mtl.run.lm import make_lm, tune_lm
+    from speech_mtl.run.lm import make_lm
     from speech_mtl.run.stored_lm import lm_folder
     from speech_mtl.screen import Screen
 
     screen = Screen(quiet)
-    record = make_lm(opened, language, texts or [], order, token_order, screen)
+    record, table = make_lm(opened, language, texts or [], order, token_order, screen, [None] if tune else [])
     if tune:
-        print_markdown(tune_lm(opened, record["language"], screen))
+        print_markdown(table)
     print(
         f"The language model is in {lm_folder(opened, record['language'])}. To use it: speech-mtl transcribe {run} "
         f"--language {record['language']} FILE --set decoding.kind=beam"

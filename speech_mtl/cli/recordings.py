@@ -45,11 +45,13 @@ class Output:
         self._format = find_writer(form, labels, 1 if out else len(recordings))
         self._paths = transcript_paths(recordings, out, form) if out else {}
 
-    def write(self, recording: Path, hypotheses: Sequence[Hypothesis], labels: Sequence[Mapping[str, Any]]) -> None:
-        """Writes the hypotheses of a recording, with the labels of each."""
+    def write(
+        self, recording: Path, hypotheses: Sequence[Hypothesis], labels: Sequence[Mapping[str, Any]], duration_s: float
+    ) -> None:
+        """Writes the hypotheses of a recording of so many seconds, with the labels of each."""
         from speech_mtl.files import write_text
 
-        text = self._format(hypotheses, labels)
+        text = self._format(hypotheses, labels, duration_s)
         if self._out:
             write_text(self._paths[recording], text)
         else:

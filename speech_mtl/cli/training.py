@@ -46,7 +46,9 @@ def finetune(
     test: Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Speech to evaluate on later.")] = None,
     tokenizer: Annotated[
         str | None,
-        typer.Option(help="character, or pinyin for Mandarin; if not given, the run's own for a language it has."),
+        typer.Option(
+            help="character, bpe, unigram, or pinyin for Mandarin; if not given, the run's own for a language it has."
+        ),
     ] = None,
     method: Annotated[
         str,

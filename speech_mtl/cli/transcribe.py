@@ -12,7 +12,7 @@ import typer
 
 from speech_mtl.cli.arguments import Decoding, RunPath, open_run
 from speech_mtl.cli.recordings import FORMAT, Out, Output
-from speech_mtl.decoding.writers import WRITERS
+from speech_mtl.decoding.writers import CONFIDENT, WRITERS
 from speech_mtl.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ def transcribe(
     from speech_mtl.run.transcribe import Transcriber, audio_files
 
     found = audio_files(files or [])
-    output = Output(found, out, form or USUAL, screen, labels)
-    transcriber = Transcriber(run, decoding, screen)
+    form = form or USUAL
+    output = Output(found, out, form, screen, labels)
+    transcriber = Transcriber(run, decoding, screen, calibrated=form in CONFIDENT)
     among = transcriber.among(languages.replace(" ", "").split(",") if languages else [language] if language else [])
     tasks = opened.labelled() if labels else {}
     _transcribe_files(found, transcriber, among, tasks, output, screen)
@@ -122,18 +123,25 @@ def _transcribe_files(
         transcriber.languages.calibrate()  # before the bar, as it shows one of its own
     total_s = _seconds(files) if screen.console.is_terminal else 0.0
     with screen.recordings("Transcribing", total_s) as (bar, progress):
+        done_s: list[float] = []  # of the recording at hand
+
+        def count(seconds: float) -> None:
+            done_s.append(seconds)
+            progress(seconds)
+
         for path in files:
             name = "standard input" if path == STANDARD_INPUT else str(path)
+            done_s.clear()
             try:
                 with _at_hand(path) as there:
-                    hypotheses = transcriber.transcribe(there, languages=languages, name=name, progress=progress)
+                    hypotheses = transcriber.transcribe(there, languages=languages, name=name, progress=count)
             except InputError as error:
                 output.refuse(error.problem, error)
                 continue
             if not any(hypothesis.text for hypothesis in hypotheses):
                 screen.warn(f"no speech was found in {name}")
             bar.stop()  # on a terminal, lines would run into it
-            output.write(path, hypotheses, [label_values(tasks, hypothesis) for hypothesis in hypotheses])
+            output.write(path, hypotheses, [label_values(tasks, one) for one in hypotheses], sum(done_s))
             bar.start()
     output.end("transcripts", "transcribed", "audio files with speech")
 

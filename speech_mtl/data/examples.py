@@ -95,6 +95,8 @@ class Examples:
         num_unlabelled: Utterances that are left out because nothing that is to be learned is known of them.
         damaged: Transcripts in which letters seem to be lost: `file:line: word`.
         mixed: Words with letters of two scripts that look alike; see `text.mixed_scripts`.
+        made: What the network gets in place of waveforms, and their number of samples, by position and speed; None for
+            the waveforms themselves.
     """
 
     store: WaveformStore
@@ -104,6 +106,7 @@ class Examples:
     num_unlabelled: int = 0
     damaged: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
+    made: Callable[[int, float], tuple[np.ndarray, int]] | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -253,22 +256,26 @@ def collate(sampled: Sequence[SampledExample], examples: Mapping[int, Examples])
         sampled: What is in the batch.
         examples: By language id.
     """
-    waveforms = [_waveform(one, examples[one.language]) for one in sampled]
-    padded, num_samples = padded_rows(waveforms, np.float32)
+    waveforms, sizes = zip(*(_input(one, examples[one.language]) for one in sampled), strict=True)
+    padded, _ = padded_rows(waveforms, np.float32)
     languages = np.array([one.language for one in sampled], dtype=np.int32)
     targets = {}
     for name, column in examples[sampled[0].language].targets.items():
-        pairs = zip(sampled, waveforms, strict=True)
-        found = [examples[d.language].targets[name].values(d.example, len(own), d.speed) for d, own in pairs]
+        pairs = zip(sampled, sizes, strict=True)
+        found = [examples[d.language].targets[name].values(d.example, own, d.speed) for d, own in pairs]
         targets[name] = column.target.stacked(found)
-    return Batch(padded, num_samples, languages, targets)
+    return Batch(padded, np.array(sizes, dtype=np.int32), languages, targets)
 
 
-def _waveform(one: SampledExample, examples: Examples) -> np.ndarray:
-    waveform = change_speed(examples.store[int(examples.positions[one.example])], one.speed)
+def _input(one: SampledExample, examples: Examples) -> tuple[np.ndarray, int]:
+    """What the network gets for an example, and its number of samples."""
+    position = int(examples.positions[one.example])
+    if examples.made is not None:
+        return examples.made(position, one.speed)
+    waveform = change_speed(examples.store[position], one.speed)
     if one.snr_db is not None:
         waveform = add_noise(waveform, one.snr_db, np.random.default_rng(one.seed))
-    return waveform
+    return waveform, len(waveform)
 
 
 def batches(

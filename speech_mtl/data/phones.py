@@ -63,9 +63,6 @@ class Pronunciation:
     Args:
         language: BCP 47 tag.
         lexicon: Words and their phones. None: espeak-ng reads the texts.
-
-    Raises:
-        InputError: There is no lexicon, and espeak-ng does not speak the language.
     """
 
     def __init__(self, language: str, lexicon: Lexicon | None = None):
@@ -82,6 +79,9 @@ class Pronunciation:
 
         Spaces only divide words: of two words that espeak-ng reads as one, or with a sound between them as in French,
         the phones are those of both together.
+
+        Raises:
+            InputError: There is no lexicon, and espeak-ng is missing or does not speak the language.
         """
         normalized = normalize(text, self.language)
         if self.lexicon is None:

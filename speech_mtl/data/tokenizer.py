@@ -8,7 +8,7 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NotRequired, Self
+from typing import Any, ClassVar, NotRequired, Self
 
 from typing_extensions import TypedDict
 
@@ -41,6 +41,9 @@ class Tokenizer(ABC):
         vocabulary: All tokens, by number.
         choices: What is done with numbers in digits and with Latin words.
     """
+
+    spells_words: ClassVar[bool] = True
+    """Whether the space is a token of its own, so that each word is spelt alike wherever it stands."""
 
     def __init__(self, language: str, vocabulary: Sequence[str], choices: Choices = AS_WRITTEN):
         self.language, self.choices = language, choices
@@ -150,8 +153,11 @@ class Tokenizer(ABC):
 
     def save(self, path: Path, kind: str) -> None:
         """Writes the tokeniser as JSON, under a temporary name first; `kind` is what settings call its class."""
-        record = {"kind": kind, "language": self.language, "text": self.choices, "vocabulary": self.vocabulary}
-        write_text(path, json_text(record))
+        write_text(path, json_text({"kind": kind, **self.record()}))
+
+    def record(self) -> dict[str, Any]:
+        """The arguments that make it again; `choices` under the name `text`, as settings have it."""
+        return {"language": self.language, "text": self.choices, "vocabulary": self.vocabulary}
 
 
 class CharacterTokenizer(Tokenizer):
@@ -205,6 +211,24 @@ class PinyinTokenizer(Tokenizer):
         return " ".join(_U_UMLAUT.sub("v", _E_CIRCUMFLEX.sub("e", text)).split())
 
 
+_SYLLABLE = re.compile(r"\b(zh|ch|sh|[b-df-hj-np-tw-z]?)([aeiouv][a-z]*)([1-5])\b|.", re.DOTALL)
+
+
+class PinyinPartsTokenizer(PinyinTokenizer):
+    """Mandarin as the initial, final and tone of each syllable (`zh ong 1`), and the space between syllables.
+
+    What is no such syllable, such as Latin words, is spelt in letters.
+    """
+
+    def split(self, normalized: str) -> Sequence[str]:
+        return [part for match in _SYLLABLE.finditer(normalized) for part in _parts(match)]
+
+
+def _parts(match: re.Match[str]) -> list[str]:
+    """The parts of a syllable, or the letter."""
+    return [part for part in match.groups() if part] or [match[0]]
+
+
 def of_size(size: int, language: str) -> CharacterTokenizer:
     """A tokeniser of so many made-up characters, the blank included: for a network whose sizes alone matter."""
     return CharacterTokenizer(language, (BLANK_TOKEN, *(chr(0xE000 + number) for number in range(1, size))))
@@ -217,6 +241,7 @@ class _Record(TypedDict):
     language: str
     vocabulary: list[str]
     text: NotRequired[Choices]
+    model: NotRequired[str]
 
 
 def load_tokenizer(path: Path, classes: Mapping[str, type[Tokenizer]], language: str) -> Tokenizer:
@@ -245,7 +270,16 @@ def load_tokenizer(path: Path, classes: Mapping[str, type[Tokenizer]], language:
             received=repr(record["kind"]),
             action="use the version of speech-mtl that wrote it, or make it again by training",
         )
-    return classes[record["kind"]](language, record["vocabulary"], record.get("text", AS_WRITTEN))
+    try:
+        fields: dict[str, Any] = {"choices" if key == "text" else key: record[key] for key in record if key != "kind"}
+        return classes[record["kind"]](**fields)
+    except TypeError as error:  # of another kind's fields
+        raise InputError(
+            f"{path} is not a whole tokeniser of its kind",
+            expected=f"the fields of the kind {record['kind']}",
+            received=str(error),
+            action="copy the file from the run again, or make it again by training",
+        ) from None
 
 
 def _describe(token: str) -> str:

@@ -18,9 +18,9 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.targets.target import ScoredTarget
 
 
-def token_log_probabilities(outputs: Outputs, row: int, num_tokens: int) -> np.ndarray:
+def token_log_probabilities(outputs: Outputs, row: int, num_tokens: int | None, target: str = TRANSCRIPT) -> np.ndarray:
     """(E, V) log-probabilities of the tokens in one row, without its padding and other languages' tokens."""
-    return log_softmax(outputs.values[TRANSCRIPT][row, : outputs.num_frames[row], :num_tokens], axis=1)
+    return log_softmax(outputs.values[target][row, : outputs.num_frames[row], :num_tokens], axis=1)
 
 
 class Recognizer:
@@ -130,12 +130,17 @@ class Recognizer:
         return [[one.example for one in batch] for batch in plan_evaluation(0, durations_s, batch_s)]
 
     def log_probabilities(
-        self, waveforms: Sequence[np.ndarray], language: str, batch_s: float | None = None
+        self,
+        waveforms: Sequence[np.ndarray],
+        language: str,
+        batch_s: float | None = None,
+        target: str = TRANSCRIPT,
     ) -> list[np.ndarray]:
         """Log-probabilities of the tokens of a language in waveforms, each (S,) float32; batches as in `transcribe`.
 
         Returns:
-            For each waveform (E, V) float32 of its true encoder frames, in the order of the language's vocabulary.
+            For each waveform (E, V) float32 of its true encoder frames, in the order of the vocabulary: the language's,
+            or that of another target of tokens, such as shared phones.
 
         Raises:
             InputError: As `transcribe`.
@@ -147,7 +152,7 @@ class Recognizer:
         for rows in self._rows(waveforms, batch_s):
             padded = self._padded([waveforms[row] for row in rows], [str(row) for row in rows])
             outputs = self._outputs(*padded, language)
-            found |= {row: self._tokens_of(outputs, i, language) for i, row in enumerate(rows)}
+            found |= {row: self._tokens_of(outputs, i, language, target) for i, row in enumerate(rows)}
         return [found[row] for row in range(len(waveforms))]
 
     def log_probabilities_of_examples(
@@ -160,7 +165,7 @@ class Recognizer:
             yield from ((example, self._tokens_of(outputs, row, language)) for row, example in enumerate(rows))
 
     def _padded(self, waveforms: Sequence[np.ndarray], ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The waveforms as one rectangle (B, S), and their lengths (B,)."""
+        """What the network gets for the waveforms as one rectangle (B, S), and their lengths (B,) in samples."""
         for name, waveform in zip(ids, waveforms, strict=True):
             if len(waveform) < self.min_samples:
                 raise InputError(
@@ -169,7 +174,8 @@ class Recognizer:
                     received=f"{len(waveform) / self.sample_rate_hz:.3f} s",
                     action="leave it out",
                 )
-        return padded_rows(waveforms, np.float32)
+        rows, _ = padded_rows([self.model.features.prepare(waveform) for waveform in waveforms], np.float32)
+        return rows, np.array([len(waveform) for waveform in waveforms], np.int32)
 
     def transcribe_examples(
         self, examples: Examples, ids: Sequence[str], language: str, batch_s: float, num_threads: int = 2
@@ -202,8 +208,9 @@ class Recognizer:
         language_ids = np.full(len(waveforms), self.language_id(language), dtype=np.int32)
         return self._forward(language)(waveforms, num_samples, language_ids, room)
 
-    def _tokens_of(self, outputs: Outputs, row: int, language: str) -> np.ndarray:
-        return token_log_probabilities(outputs, row, len(self.tokenizers[language]))
+    def _tokens_of(self, outputs: Outputs, row: int, language: str, target: str = TRANSCRIPT) -> np.ndarray:
+        num_tokens = len(self.tokenizers[language]) if target == TRANSCRIPT else None
+        return token_log_probabilities(outputs, row, num_tokens, target)
 
     def _recognize(self, waveforms, num_samples, language, ids, room=0) -> list[Hypothesis]:
         outputs = self._outputs(waveforms, num_samples, language, room)

@@ -1,7 +1,7 @@
 """The formats that transcripts are written in.
 
-Each is a function: hypotheses of one recording, in the order of time, and the labels of each, by name -> text that ends
-with a line feed. To add one, write the function and enter it; tests find it by themselves.
+Each is a function: hypotheses of one recording, in the order of time, the labels of each, by name, and the recording's
+seconds -> text that ends with a line feed. To add one, write the function and enter it; tests find it by themselves.
 """
 
 import json
@@ -18,18 +18,18 @@ from speech_mtl.errors import InputError, cell, refuse_missing
 
 Labels = Sequence[Mapping[str, Any]]
 
-Writer = Callable[[Sequence[Hypothesis], Labels], str]
+Writer = Callable[[Sequence[Hypothesis], Labels, float], str]
 
 CUE_LETTERS, CUE_S, PAUSE_S = 84, 7.0, 1.0
 """Most letters and seconds of a subtitle, and the pause after which another begins."""
 
 
-def txt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+def txt(hypotheses: Sequence[Hypothesis], _: Labels, __: float) -> str:
     """Texts alone, a line each."""
     return _lines(hypothesis.text for hypothesis in hypotheses)
 
 
-def tsv(hypotheses: Sequence[Hypothesis], labels: Labels) -> str:
+def tsv(hypotheses: Sequence[Hypothesis], labels: Labels, _: float) -> str:
     """The recording, its text and labels as `name=value`, with tabs between them."""
     return _lines(
         "\t".join(map(cell, [hypothesis.id, hypothesis.text, *(f"{name}={_plain(own[name])}" for name in own)]))
@@ -37,7 +37,7 @@ def tsv(hypotheses: Sequence[Hypothesis], labels: Labels) -> str:
     )
 
 
-def json_lines(hypotheses: Sequence[Hypothesis], labels: Labels) -> str:
+def json_lines(hypotheses: Sequence[Hypothesis], labels: Labels, _: float) -> str:
     """A JSON object a line: the text with its score, words and tokens with their times in seconds, and labels.
 
     Where the next best texts were asked for, these are its alternatives.
@@ -59,7 +59,7 @@ def json_lines(hypotheses: Sequence[Hypothesis], labels: Labels) -> str:
     )
 
 
-def ctm(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+def ctm(hypotheses: Sequence[Hypothesis], _: Labels, __: float) -> str:
     """NIST's time-marked words: recording, channel, start, duration, word and confidence.
 
     Spaces separate these, and `;;` begins a comment: both are percent-encoded in the names of recordings, as is `%`.
@@ -71,13 +71,13 @@ def ctm(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
     )
 
 
-def srt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+def srt(hypotheses: Sequence[Hypothesis], _: Labels, __: float) -> str:
     """SubRip subtitles."""
     cues = enumerate(_cues(hypotheses), 1)
     return "".join(f"{number}\n{_clock(a, ',')} --> {_clock(b, ',')}\n{text}\n\n" for number, (a, b, text) in cues)
 
 
-def vtt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+def vtt(hypotheses: Sequence[Hypothesis], _: Labels, __: float) -> str:
     """WebVTT subtitles."""
     cues = [
         f"{_clock(start_s, '.')} --> {_clock(end_s, '.')}\n{escape(text, quote=False)}\n\n"
@@ -86,13 +86,12 @@ def vtt(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
     return "".join(["WEBVTT\n\n", *cues])
 
 
-def textgrid(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
-    """Praat's TextGrid, with a tier `text` and a tier `words`."""
+def textgrid(hypotheses: Sequence[Hypothesis], _: Labels, duration_s: float) -> str:
+    """Praat's TextGrid, with a tier `text` and a tier `words`, both as long as the recording."""
     from praatio.utilities import textgrid_io
 
     tiers = _tiers(hypotheses)
-    ends = [round(one.end_s * 1000) for one in hypotheses] + [stop for _, stop, _ in tiers["words"]]
-    end = max([1, *ends]) / 1000  # Praat has no empty time
+    end = max(1, round(duration_s * 1000), *(stop for _, stop, _ in tiers["words"])) / 1000  # Praat has no empty time
     grid = {
         "xmin": 0.0,
         "xmax": end,
@@ -110,7 +109,7 @@ def textgrid(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
     return textgrid_io.getTextgridAsStr(grid, "long_textgrid", includeBlankSpaces=True)
 
 
-def eaf(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+def eaf(hypotheses: Sequence[Hypothesis], _: Labels, __: float) -> str:
     """ELAN's annotations, with a tier `text`, and below it a tier `words`."""
     from pympi.Elan import Eaf, to_string
 
@@ -132,6 +131,9 @@ def eaf(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
 
 LABELLED: dict[str, Writer] = {"tsv": tsv, "json": json_lines}
 """Formats that have a place for labels."""
+
+CONFIDENT = ("json", "ctm")
+"""Formats with the confidences of words."""
 
 ANNOTATION: dict[str, tuple[Writer, str]] = {
     "TextGrid": (textgrid, "praatio.utilities.textgrid_io"),

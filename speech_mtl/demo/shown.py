@@ -16,6 +16,7 @@ from speech_mtl.run.build import decoding_with
 from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.features import LogMelSettings
 
 NUM_COLUMNS = 3_000
 """Columns of the outline of a waveform, at most."""
@@ -48,6 +49,9 @@ class LoadedRun:
         self.min_duration_s, self.max_duration_s = recipe.data.min_duration_s, recipe.data.max_duration_s
         self.languages = list(recipe.languages)
         self.target = recipe.target or self.languages[0]
+        own = self.recognizer.model.features
+        usual = LogMelSettings().make(sample_rate_hz=self.sample_rate_hz)
+        self.features: MelFeatures = own if isinstance(own, MelFeatures) else usual
 
     def shown(self, waveform: np.ndarray, language: str) -> dict[str, Any]:
         """The results of a run for a waveform, (S,) float32; or the error if there are none."""
@@ -62,7 +66,7 @@ class LoadedRun:
             "language": language,
             "words": [word._asdict() for hypothesis in found for word in words(hypothesis)],
             "pieces": pieces,
-            "ticks": band_ticks(self.recognizer.model.features),
+            "ticks": band_ticks(self.features),
         }
 
     def _pieces(self, waveform: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
@@ -78,7 +82,7 @@ class LoadedRun:
         (log_probabilities,) = self.recognizer.log_probabilities([waveform], language)
         probabilities = np.exp(log_probabilities)
         return {
-            "mel": mel_image(model.features, waveform, start_s),
+            "mel": mel_image(self.features, waveform, start_s),
             "frames_s": (start_s + model.frame_times_s(len(waveform))).round(4).tolist(),
             "blank": probabilities[:, BLANK].round(3).tolist(),
             "tokens": [
@@ -144,7 +148,7 @@ def outline(waveform: np.ndarray, sample_rate_hz: int) -> dict[str, Any]:
 
 
 def mel_image(features: MelFeatures, waveform: np.ndarray, start_s: float) -> dict[str, Any]:
-    """The features that the network gets, as brightness from 0 to 255: a byte a band, frame after frame, in base64.
+    """Features of a waveform, as brightness from 0 to 255: a byte a band, frame after frame, in base64.
 
     The weakest hundredth is 0, and the strongest half a hundredth is 255.
     """

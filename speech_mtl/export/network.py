@@ -9,6 +9,7 @@ from keras import ops
 from speech_mtl import __version__
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.errors import InputError
 from speech_mtl.models.features import MelFeatures
 from speech_mtl.models.multitask import MultilingualModel
 
@@ -26,6 +27,9 @@ class LanguageNetwork:
         model: The trained network.
         tokenizer: Of the language.
         sample_rate_hz: Rate of the waveforms.
+
+    Raises:
+        InputError: The features of the network are not mel bands.
     """
 
     model: MultilingualModel
@@ -33,12 +37,19 @@ class LanguageNetwork:
     sample_rate_hz: int
 
     def __post_init__(self):
+        if not isinstance(self.model.features, MelFeatures):
+            raise InputError(
+                "A network that takes samples cannot be written in another program's format",
+                expected="features.kind: log_mel or whisper",
+                received="those of a public encoder over samples",
+                action="pack the run: speech-mtl export RUN --format run",
+            )
         self.model.encoder.keep_only(self.tokenizer.language)
 
     @property
     def features(self) -> MelFeatures:
         """The layer that makes features of waveforms."""
-        return self.model.features
+        return self.model.features  # type: ignore[reportReturnType]
 
     def log_probabilities(self, power, filters, num_samples):
         """Log-probabilities of tokens.

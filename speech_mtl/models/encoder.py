@@ -10,7 +10,7 @@ from speech_mtl.datatypes import TOP
 from speech_mtl.models.features import frame_mask
 from speech_mtl.models.heads import Part, named
 from speech_mtl.models.language_layers import LanguageParts, PerLanguage
-from speech_mtl.models.layers import ConvSubsampling, Dropout, FrameContext
+from speech_mtl.models.layers import ConvSubsampling, Dropout, FrameContext, Projection
 from speech_mtl.models.past import Past
 
 
@@ -36,7 +36,7 @@ class Encoder(keras.layers.Layer):
         raise NotImplementedError
 
     @property
-    def frame_centres(self) -> tuple[int, int]:
+    def frame_centres(self) -> tuple[float, int]:
         """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
         raise NotImplementedError
 
@@ -84,7 +84,7 @@ class BlockEncoder(Encoder):
     Args:
         num_layers: Number of blocks.
         dim: D, width of the encoder frames.
-        channels: Width of the convolutional subsampling.
+        channels: Width of the convolutional subsampling; 0: frames are projected, and none is left out.
         dropout: Fraction of activations dropped in training.
         random: Generator of the dropout; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
@@ -111,7 +111,7 @@ class BlockEncoder(Encoder):
 
     def make_subsampling(self, name: str) -> Any:
         """Makes the layer from features to encoder frames; it has `num_frames`, `centres` and a `last_layer`."""
-        return ConvSubsampling(self.dim, self.channels, name)
+        return ConvSubsampling(self.dim, self.channels, name) if self.channels else Projection(self.dim, name)
 
     def make_block(self, number: int, name: str) -> keras.layers.Layer:
         """Makes a block, (B * E, D) -> (B * E, D), with a `last_layer`; `number` counts from the bottom."""
@@ -130,7 +130,7 @@ class BlockEncoder(Encoder):
         return dict.fromkeys(self.heights, self.dim)
 
     @property
-    def frame_centres(self) -> tuple[int, int]:
+    def frame_centres(self) -> tuple[float, int]:
         return self.subsampling.centres
 
     @property

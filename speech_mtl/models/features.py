@@ -1,4 +1,4 @@
-"""Waveform -> log-mel features, as a layer of the network."""
+"""Waveform -> features, as a layer of the network: log-mel energies, or the normalised samples themselves."""
 
 from typing import Literal
 
@@ -9,7 +9,75 @@ from keras import ops
 from speech_mtl.models.past import Past, zeros_before
 
 
-class MelFeatures(keras.layers.Layer):
+class Features(keras.layers.Layer):
+    """Base of features: one frame for each window that lies wholly inside the true samples.
+
+    Args:
+        sample_rate_hz: Rate of the waveforms.
+        width: F, numbers in a frame.
+        hop: From the start of one window to that of the next, in samples.
+        fft_size: Length of a window, in samples.
+    """
+
+    def __init__(self, sample_rate_hz: int, width: int, hop: int, fft_size: int, name: str):
+        super().__init__(name=name, trainable=False)
+        self.sample_rate_hz, self.width = sample_rate_hz, width
+        self.hop, self.fft_size = hop, fft_size
+        self.built = True
+
+    def num_frames(self, num_samples):
+        """Frames that lie inside `num_samples` samples (an int, or an array of them)."""
+        return (num_samples - self.fft_size) // self.hop + 1
+
+    def frame_time_s(self, frame):
+        """Seconds at which a frame has its middle (for an int or an array)."""
+        return (frame * self.hop + self.fft_size / 2) / self.sample_rate_hz
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """(F,), or the shape of what the numbers of a frame are made of, whose product is F."""
+        return (self.width,)
+
+    def num_inputs(self, num_samples: int) -> int:
+        """Numbers that the network gets for so many samples."""
+        return num_samples
+
+    def prepare(self, waveform: np.ndarray) -> np.ndarray:
+        """What the network gets for a waveform, (S,) float32: the waveform itself, unless features are made before."""
+        return waveform
+
+    def call(self, waveforms, num_samples, past: Past | None = None):
+        """(B, S) waveforms and (B,) true lengths -> (B, T, F) features, zero beyond the true frames, and (B,) T.
+
+        With a `past`, the waveforms are a stretch of a stream.
+        """
+        raise NotImplementedError
+
+
+class Waveform(Features):
+    """The samples themselves, (B, S, 1), for encoders that begin with convolutions over them.
+
+    Args:
+        sample_rate_hz: Rate of the waveforms.
+        normalize: Whether each utterance gets zero mean and unit variance, as `do_normalize` of Transformers'
+            `Wav2Vec2FeatureExtractor`.
+    """
+
+    def __init__(self, sample_rate_hz: int, normalize: bool, name: str = "features"):
+        super().__init__(sample_rate_hz, width=1, hop=1, fft_size=1, name=name)
+        self.normalize = normalize
+
+    def call(self, waveforms, num_samples, past: Past | None = None):  # noqa: ARG002
+        mask = frame_mask(num_samples, ops.shape(waveforms)[1])
+        if not self.normalize:
+            return (waveforms * mask)[:, :, None], num_samples
+        count = ops.maximum(ops.cast(num_samples, "float32"), 1.0)[:, None]
+        centred = (waveforms - ops.sum(waveforms * mask, axis=1, keepdims=True) / count) * mask
+        variance = ops.sum(centred * centred, axis=1, keepdims=True) / count
+        return (centred * ops.rsqrt(variance + np.float32(1e-7)))[:, :, None], num_samples
+
+
+class MelFeatures(Features):
     """Mel filterbank energies; subclasses scale them in `scaled`.
 
     Only frames that lie wholly inside the true samples are made (librosa's `center=False`), so that neither padding
@@ -23,29 +91,15 @@ class MelFeatures(keras.layers.Layer):
     """
 
     def __init__(self, sample_rate_hz: int, num_mels: int, window: int, hop: int, fft_size: int, name: str):
-        super().__init__(name=name, trainable=False)
-        self.sample_rate_hz, self.num_mels = sample_rate_hz, num_mels
-        self.window, self.hop, self.fft_size = window, hop, fft_size
+        super().__init__(sample_rate_hz, num_mels, hop, fft_size, name)
+        self.num_mels, self.window = num_mels, window
         self.filters = mel_filters(sample_rate_hz, num_mels, fft_size)
-        self.built = True
-
-    def num_frames(self, num_samples):
-        """Frames that lie inside `num_samples` samples (an int, or an array of them)."""
-        return (num_samples - self.fft_size) // self.hop + 1
-
-    def frame_time_s(self, frame):
-        """Seconds at which a frame has its middle (for an int or an array)."""
-        return (frame * self.hop + self.fft_size / 2) / self.sample_rate_hz
 
     def scaled(self, energies, mask, num_frames, past: Past | None):
         """(B, T, F) energies, (B, T, 1) mask, (B,) true lengths, and the past of a stream -> (B, T, F) features."""
         raise NotImplementedError
 
     def call(self, waveforms, num_samples, past: Past | None = None):
-        """(B, S) waveforms and (B,) true lengths -> (B, T, F) features, zero beyond the true frames, and (B,) T.
-
-        With a `past`, the waveforms are a stretch of a stream.
-        """
         return self.of_energies(ops.matmul(self.power(waveforms), self.filters), num_samples, past)
 
     def power(self, waveforms):

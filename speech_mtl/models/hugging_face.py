@@ -1,8 +1,8 @@
-"""A Whisper model as Hugging Face's Transformers saves it -> the same encoder in KerasHub."""
+"""Models as Hugging Face's Transformers saves them: their weights by name, and Whisper's encoder in KerasHub."""
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,15 @@ def is_hugging_face(folder: Path) -> bool:
     return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
+def model_digest(folder: Path) -> str:
+    """Digest of the content of a model's settings and weights."""
+    digest = hashlib.sha256()
+    for path in sorted(path for ending in ("json", "safetensors", "h5") for path in folder.glob(f"*.{ending}")):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
 def load_whisper(folder: Path) -> Any:
     """A `WhisperBackbone` with the encoder of a folder that `save_pretrained` wrote; its decoder is random.
 
@@ -58,19 +67,19 @@ def load_whisper(folder: Path) -> Any:
         max_encoder_sequence_length=2 * config["max_source_positions"],
         max_decoder_sequence_length=1,
     )
-    with _tensors(folder) as tensor:
-        for number, layer in enumerate(backbone.encoder_transformer_layers):
-            for variable in layer.weights:
-                _, name = variable.path.split("/", 1)
-                _set(variable, f"layers.{number}.", name, tensor)
-        for layer in (
-            backbone.encoder_conv_layer_1,
-            backbone.encoder_conv_layer_2,
-            backbone.encoder_position_embedding,
-            backbone.encoder_layer_norm,
-        ):
-            for variable in layer.weights:
-                _set(variable, "", variable.path, tensor)
+    tensor = Tensors(folder, PREFIXES)
+    for number, layer in enumerate(backbone.encoder_transformer_layers):
+        for variable in layer.weights:
+            _, name = variable.path.split("/", 1)
+            _set(variable, f"layers.{number}.", name, tensor)
+    for layer in (
+        backbone.encoder_conv_layer_1,
+        backbone.encoder_conv_layer_2,
+        backbone.encoder_position_embedding,
+        backbone.encoder_layer_norm,
+    ):
+        for variable in layer.weights:
+            _set(variable, "", variable.path, tensor)
     return backbone
 
 
@@ -86,21 +95,39 @@ def _set(variable: keras.Variable, prefix: str, name: str, tensor: Callable[[str
     variable.assign(value.reshape(variable.shape))
 
 
-@contextmanager
-def _tensors(folder: Path) -> Iterator[Callable[[str], np.ndarray]]:
-    """Opens the files of weights, one or several, and gives a function from a weight's name to its values."""
-    index = folder / "model.safetensors.index.json"
-    names = ["model.safetensors"]
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    with ExitStack() as stack:
-        files = [stack.enter_context(safe_open(folder / name, framework="np")) for name in names]
-        where = {key: file for file in files for key in file.keys()}  # noqa: SIM118
+class Tensors:
+    """The weights of a folder, in one file or several: a function from a weight's name to its values.
 
-        def tensor(name: str) -> np.ndarray:
-            key = next((prefix + name for prefix in PREFIXES if prefix + name in where), None)
-            if key is None:
-                raise KeyError(f"no weight {PREFIXES[0]}{name}")
-            return where[key].get_tensor(key)
+    Args:
+        folder: As `save_pretrained` wrote it.
+        prefixes: What may stand before the names, which depends on the class that was saved.
 
-        yield tensor
+    Raises:
+        OSError: A file is missing.
+    """
+
+    def __init__(self, folder: Path, prefixes: Sequence[str]):
+        index, self.prefixes = folder / "model.safetensors.index.json", prefixes
+        names = ["model.safetensors"]
+        if index.is_file():
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        self.where: dict[str, Path] = {}
+        for path in (folder / name for name in names):
+            with safe_open(path, framework="np") as file:
+                self.where |= dict.fromkeys(file.keys(), path)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a weight."""
+        return any(prefix + name in self.where for prefix in self.prefixes)
+
+    def __call__(self, name: str) -> np.ndarray:
+        """The values of a weight.
+
+        Raises:
+            KeyError: There is none.
+        """
+        key = next((prefix + name for prefix in self.prefixes if prefix + name in self.where), None)
+        if key is None:
+            raise KeyError(f"no weight {self.prefixes[0]}{name}")
+        with safe_open(self.where[key], framework="np") as file:
+            return file.get_tensor(key)

@@ -54,7 +54,7 @@ class OwnSubsampling(PerLanguage):
         return self.members[0].num_frames(num_frames)
 
     @property
-    def centres(self) -> tuple[int, int]:
+    def centres(self) -> tuple[float, int]:
         """Centres of frames; see `ConvSubsampling.centres`."""
         return self.members[0].centres
 

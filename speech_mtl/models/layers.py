@@ -92,6 +92,52 @@ def _layer_norm(inputs, scale, bias):
     return normalize(inputs, scale, bias)
 
 
+class Projection(keras.layers.Layer):
+    """No subsampling: a linear projection of each feature frame, (B, T, F) -> (B, T, D).
+
+    Of frames that are those of several layers end to end, (B, T, L * F), it first takes a weighted sum, with weights
+    that are learnt and add up to 1, all alike at the start, and normalises it.
+
+    Reference: Peters et al. 2018, "Deep contextualized word representations", section 3.2, for the sum; we leave out
+    its scale, which the normalisation would take out.
+
+    Args:
+        dim: D.
+    """
+
+    centres, reach = (0, 1), 0
+
+    def __init__(self, dim: int, name: str = "subsampling"):
+        super().__init__(name=name)
+        self.norm, self.project = LayerNorm(name="norm"), keras.layers.Dense(dim, name="project")
+
+    @staticmethod
+    def num_frames(num_frames):
+        """As many as there are feature frames."""
+        return num_frames
+
+    @property
+    def last_layer(self) -> keras.layers.Layer:
+        """The last of its layers that has weights of some size."""
+        return self.project
+
+    def build(self, shape):
+        """Of the shape (B, T, F), or (B, T, L, F) for several layers."""
+        self.parts = shape[2:-1]
+        self.mix = self.add_weight(shape=self.parts, initializer="zeros", name="mix") if self.parts else None
+        self.norm.build((None, None, shape[-1]))
+        self.project.build((None, None, shape[-1]))
+        self.width = shape[-1]
+        self.built = True
+
+    def call(self, features, num_frames=None):  # noqa: ARG002
+        """Each frame by itself."""
+        if self.mix is not None:
+            layers = ops.reshape(features, (-1, ops.shape(features)[1], *self.parts, self.width))
+            features = ops.sum(layers * ops.softmax(self.mix)[:, None], axis=2)
+        return self.project(self.norm(features))
+
+
 class ConvSubsampling(keras.layers.Layer):
     """Two 3x3 convolutions with stride 2 in time and frequency: (B, T, F) -> (B, E, D) with E about T / 4.
 

@@ -15,7 +15,7 @@ import numpy as np
 from speech_mtl.datatypes import TRANSCRIPT, Outputs
 from speech_mtl.models.augment import SpecAugment
 from speech_mtl.models.encoder import Encoder
-from speech_mtl.models.features import MelFeatures
+from speech_mtl.models.features import Features
 from speech_mtl.models.heads import Head
 from speech_mtl.models.past import Past
 
@@ -37,7 +37,7 @@ class MultilingualModel(keras.Model):
 
     def __init__(
         self,
-        features: MelFeatures,
+        features: Features,
         augment: SpecAugment,
         encoder: Encoder,
         heads: Mapping[str, Head],
@@ -51,7 +51,7 @@ class MultilingualModel(keras.Model):
         self.heads = dict(heads)
         self.random = random
         self.languages = tuple(languages)
-        encoder.build((None, None, features.num_mels))
+        encoder.build((None, None, *features.frame_shape))
         for target, head in heads.items():  # their files lie in heads/ and tasks/
             with nullcontext() if target == TRANSCRIPT else keras.name_scope("tasks"):
                 head.build(None)
@@ -110,7 +110,7 @@ class MultilingualModel(keras.Model):
             raise ValueError("The encoder has no chunks")
         first, step = self.encoder.frame_centres
         # The first window of encoder frame 0 is that of sample 0, and its reach on the other side is as far.
-        num_features = (self.encoder.chunk_size - 1) * step + 2 * first + 1
+        num_features = (self.encoder.chunk_size - 1) * step + round(2 * first) + 1
         size = (num_features - 1) * self.features.hop + self.features.fft_size
         return size, self.encoder.chunk_size * step * self.features.hop
 

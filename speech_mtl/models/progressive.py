@@ -103,7 +103,7 @@ class ProgressiveEncoder(Encoder):
         return self.columns[-1].num_frames(num_frames)
 
     @property
-    def frame_centres(self) -> tuple[int, int]:
+    def frame_centres(self) -> tuple[float, int]:
         return self.columns[-1].frame_centres
 
     @property

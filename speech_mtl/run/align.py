@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -63,11 +63,13 @@ class Aligned(NamedTuple):
             punctuation alone.
         misfit: Log-probability of the most probable path less that of the text, by its tokens; see `POOR_FIT`.
         doubtful: The stretches of a long recording where this is above `POOR_FIT`.
+        duration_s: Seconds of the recording.
     """
 
     hypotheses: list[Hypothesis]
     misfit: float
     doubtful: list[Stretch]
+    duration_s: float
 
 
 def spoken(given: Sequence[Path]) -> list[Spoken]:
@@ -120,7 +122,8 @@ def _aligned(recognizer: Recognizer, data: DataSettings, pair: Spoken, language:
         raise InputError(
             "There is no text to align", expected="words", received=repr(text[:80]), action="write what is spoken"
         )
-    parts = list(_parts(recognizer, data, pair.audio, language))
+    done_s: list[float] = []
+    parts = list(_parts(recognizer, data, pair.audio, language, done_s.append))
     if not parts:
         raise InputError(_UNUSABLE, expected=SPEECH, received="no speech", action="give another file")
     wall = np.where(np.arange(len(tokenizer)) == BLANK, 0.0, -np.inf).astype("float32")[None]
@@ -145,7 +148,7 @@ def _aligned(recognizer: Recognizer, data: DataSettings, pair: Spoken, language:
     poor = [] if len(parts) == 1 else sums / np.maximum(counts, FEWEST_TOKENS) > POOR_FIT
     doubtful = _joined([Stretch(one.start_s, one.end_s) for one, is_poor in zip(own, poor, strict=False) if is_poor])
     hypotheses = _with_texts(own, tokens, owners, _pieces(text, tokenizer))
-    return Aligned(hypotheses, float(misses.sum()) / len(numbers), doubtful)
+    return Aligned(hypotheses, float(misses.sum()) / len(numbers), doubtful, sum(done_s))
 
 
 class _Part(NamedTuple):
@@ -156,9 +159,11 @@ class _Part(NamedTuple):
     log_probabilities: np.ndarray
 
 
-def _parts(recognizer: Recognizer, data: DataSettings, audio: Path, language: str) -> Iterator[_Part]:
+def _parts(
+    recognizer: Recognizer, data: DataSettings, audio: Path, language: str, progress: Callable[[float], object]
+) -> Iterator[_Part]:
     with usable(str(audio), audio, _UNUSABLE, "give another file, or convert this one"):
-        for group in segment_groups(audio, str(audio), data, recognizer.min_samples):
+        for group in segment_groups(audio, str(audio), data, recognizer.min_samples, progress=progress):
             found = recognizer.log_probabilities([one.waveform for one in group], language, data.batch_s)
             for one, log_probabilities in zip(group, found, strict=True):
                 yield _Part(one.start_s, len(one.waveform), log_probabilities)

@@ -10,6 +10,7 @@ from speech_mtl.files import read_json
 from speech_mtl.run.evaluated import MadeWith
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import trained_by
+from speech_mtl.run.public_models import described, recorded
 from speech_mtl.scoring.rows import EvaluationRow
 from speech_mtl.scoring.tables import MISSING, escaped, evaluation_table, markdown_table, read_rows
 
@@ -91,9 +92,15 @@ def _card(run: Run, name: str, languages: Sequence[str], tags: Sequence[str], li
         f"## Use\n\n{use.rstrip()}",
         f"## Training speech\n\n{_speech_table(run)}",
         f"## Errors\n\n{_error_table(run, languages)}",
-        f"## Licence\n\n{escaped(licence) if licence else 'Not stated. Ask who gave you this.'}",
+        f"## Licence\n\n{escaped(licence) if licence else 'Not stated. Ask who gave you this.'}{_made_with(run)}",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _made_with(run: Run) -> str:
+    """The public models that the network started from or gets its features from."""
+    lines = [f"- {escaped(line)}" for line in described(recorded(run))]
+    return "\n\nMade with:\n\n" + "\n".join(lines) if lines else ""
 
 
 def _speech_table(run: Run) -> str:

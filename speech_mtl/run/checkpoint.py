@@ -23,6 +23,7 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_decoder, build_model, build_targets
 from speech_mtl.run.calibration import saved_calibrations
 from speech_mtl.run.folder import Run
+from speech_mtl.run.public_models import refuse_other_features
 from speech_mtl.run.stored_lm import decoder_arguments
 from speech_mtl.run.weights import (
     COPY_AGAIN,
@@ -151,6 +152,7 @@ def load_recognizer(run: Run, decoding: DecodingSettings | None = None, calibrat
     Its confidences are calibrated as far as the run's validation set was evaluated with these settings, if wanted.
     """
     recipe, tokenizers, labelled = run.recipe(), run.tokenizers(), run.labelled()
+    refuse_other_features(run, recipe)
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
     Checkpoints(run).load_best(model)
     decoding = decoding or recipe.decoding

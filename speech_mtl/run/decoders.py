@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.evaluated import Decoded, saved_evaluation
 from speech_mtl.run.folder import Run
-from speech_mtl.run.lm import has_lm, make_lm, tune_lm
+from speech_mtl.run.lm import has_lm, make_lm
 from speech_mtl.run.made_from import Now
 from speech_mtl.run.stored_lm import lm_folder
 from speech_mtl.screen import Screen
@@ -40,8 +40,7 @@ def evaluate_decoders(run: Run, compared: CompareSettings, languages: Sequence[s
             folder = lm_folder(run, language)
             if (folder / "lm.json").is_file():
                 screen.warn(f"{folder} is made again: it is of other texts or weights than the comparison's")
-            make_lm(run, language, compared.lm_texts, screen=screen)
-            tune_lm(run, language, screen, kinds)
+            make_lm(run, language, compared.lm_texts, screen=screen, kinds=kinds)
     for one in _decoded(compared, languages):
         if saved_evaluation(run, SPLITS, decoded=one) is None:
             evaluate(run, SPLITS, languages, screen, False, decoding=one.decoding, name=one.name)

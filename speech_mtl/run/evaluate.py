@@ -28,7 +28,7 @@ from speech_mtl.run.evaluated import (
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_by
 from speech_mtl.run.plateau import is_on_plateau, plateau_text
-from speech_mtl.run.speech import Split, Wrap, open_split, silent
+from speech_mtl.run.speech import Split, Wrap, open_split, silent, with_features
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluation_row
 from speech_mtl.scoring.tables import escaped, evaluation_table, task_table, write_results
@@ -98,6 +98,7 @@ def load_references(
     damaged = [word for utterance in kept for word in damaged_words(utterance)]
     mixed = [word for utterance in kept for word in mixed_words(utterance, language)]
     examples = Examples(opened.store, opened.positions, columns, skipped, damaged=damaged, mixed=mixed)
+    examples = with_features(recipe, opened, examples, recognizer.model.features, wrap=wrap)
     ids, speakers = [utterance.id for utterance in kept], [utterance.speaker for utterance in kept]
     return References(opened, examples, ids, speakers, texts, num_out_of_vocabulary)
 

@@ -31,6 +31,7 @@ PACKED = "run"
 NEEDED = (
     *("format.json", "settings.yaml", "tokenizers", "tasks", "lm", "calibration.json", "languages.json"),
     *("parameters.json", "evaluation.json", "evaluation.md", "evaluated.json", "tasks.json"),
+    "public_models.json",
 )
 """Files of a run that are packed besides its best weights: for recognition and for the model card."""
 

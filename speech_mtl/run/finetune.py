@@ -138,7 +138,7 @@ def finetuning_recipe(
     as_before = beside(len(others), new.rehearse)
     languages = {language: settings.model_dump(mode="json") | as_before for language, settings in others.items()}
     languages[new.language] = {
-        "tokenizer": {"kind": kind},
+        "tokenizer": _tokenizer(there, new.language, kind),
         "manifests": {split: str(path) for split, path in new.manifests.items()},
         "output_layer": new.output_layer if new.language in there.languages else None,
     }
@@ -195,6 +195,12 @@ def _tokenizer_kind(run: Run, new: NewLanguage) -> str:
             action="leave --tokenizer out, or take --replace-head, which makes a new output layer",
         )
     return new.tokenizer or own
+
+
+def _tokenizer(there: Recipe, language: str, kind: str) -> dict[str, Any]:
+    """Settings of the tokeniser: those of the run for the language, if they are of the kind."""
+    own = there.languages[language].tokenizer if language in there.languages else None
+    return own.model_dump() if own is not None and own.kind == kind else {"kind": kind}
 
 
 def _refuse_method(run: Run, there: Recipe, new: NewLanguage) -> None:

@@ -6,6 +6,7 @@ RUN/made_from.json              digests of the speech, weights and code that it 
 RUN/tokenizers/LANGUAGE.json    tasks/NAME.json
 RUN/labels.json                 how many training utterances have a label of each task, and of how many
 RUN/parameters.json             how many there are, are trained, and belong to each language
+RUN/public_models.json          of a run with a public encoder: its licence and a digest
 RUN/start.json                  of a run that started from another: each weight as kept, new or left out
 RUN/checkpoints/000500/         training resumes from here; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors or, of CTC, tasks/NAME/LANGUAGE.safetensors
@@ -76,6 +77,7 @@ class Run:
         self.log_path = path / "log.jsonl"
         self.labels_path = path / "labels.json"
         self.start_path = path / "start.json"
+        self.public_models_path = path / "public_models.json"
         self.parameters_path = path / "parameters.json"
         self.made_from_path = path / "made_from.json"
         self.evaluated_path = path / "evaluated.json"

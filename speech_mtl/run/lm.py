@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 from speech_mtl.data.languages import own_name
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.decoding.decoder import Decoder
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.kneser_ney import estimate
-from speech_mtl.decoding.language_model import LM_KINDS, TunedRow, best_row
+from speech_mtl.decoding.language_model import LM_KINDS, LanguageModel, TunedRow, best_row
 from speech_mtl.decoding.scorers import symbol
 from speech_mtl.errors import InputError
 from speech_mtl.files import write_text
@@ -23,8 +24,8 @@ from speech_mtl.run.stored_lm import (
     file_digests,
     inputs_digest,
     is_whole,
+    language_model,
     lm_folder,
-    load_lm,
     read_record,
     write_record,
 )
@@ -49,6 +50,14 @@ LONGEST_S = 1200.0
 """Seconds of a large validation set that are used for tuning."""
 
 
+class Tuned(NamedTuple):
+    """All weights that were tried, their table in Markdown, and that of the best of each kind of n-grams."""
+
+    rows: list[TunedRow]
+    table: str
+    best: str
+
+
 def make_lm(
     run: Run,
     language: str,
@@ -56,8 +65,11 @@ def make_lm(
     word_order: int = WORD_ORDER,
     token_order: int = TOKEN_ORDER,
     screen: Screen | None = None,
-) -> LmRecord:
+    kinds: Collection[str | None] = (),
+) -> tuple[LmRecord, str]:
     """Makes n-gram models of a language from the run's training transcripts and from text files, and stores them.
+
+    Those that the run has stay as they are until the new ones are tuned.
 
     Args:
         run: The run.
@@ -65,44 +77,48 @@ def make_lm(
         files: Texts in UTF-8, a sentence a line.
         word_order: Length of the longest n-grams of words.
         token_order: Of tokens.
-        screen: Where sentences that are left out are counted.
+        screen: Where sentences that are left out are counted, and progress is shown.
+        kinds: Some of `LM_KINDS`, whose weights are tuned on the validation set; None stands for all.
 
     Returns:
-        What they were made from.
+        What they were made from, and the table of the best weights of each kind, in Markdown; `tuning.md` has all.
 
     Raises:
-        InputError: The run lacks the language, or a text cannot be used.
+        InputError: The run lacks the language, a text cannot be used, or there is no validation set to tune on.
     """
     screen = screen or Screen(quiet=True)
     tokenizers = run.tokenizers()
     language = own_name(language, tokenizers)
     tokenizer, folder = tokenizers[language], lm_folder(run, language)
     sentences = gather(run, language, files, tokenizer, screen)
-    models = {
-        "tokens.arpa": estimate(
-            ([symbol(token) for token in tokenizer.split(text)] for text in sentences.texts), token_order
-        )
-    }
-    if tokenizer.spaced:
-        models["words.arpa"] = estimate((text.split() for text in sentences.texts), word_order)
-    (folder / "lm.json").unlink(missing_ok=True)
+    tokens = estimate(([symbol(token) for token in tokenizer.split(text)] for text in sentences.texts), token_order)
+    has_words = tokenizer.spaced and tokenizer.spells_words
+    words = estimate((text.split() for text in sentences.texts), word_order) if has_words else None
+    tuned = Tuned([], "", "")
+    if kinds:
+        tuned = tune_lm(run, language, language_model(str(folder), tokens, words, [], tokenizer), screen, kinds)
+    models = {"tokens.arpa": tokens} | ({"words.arpa": words} if words else {})
+    for name in ("lm.json", "tuning.md"):
+        (folder / name).unlink(missing_ok=True)
     for name, model in models.items():
         model.save(folder / name)
+    if kinds:
+        write_text(folder / "tuning.md", tuned.table + "\n")
     record: LmRecord = {
         "language": language,
         "vocabulary": list(tokenizer.vocabulary),
         "orders": {name.removesuffix(".arpa"): model.order for name, model in models.items()},
         "texts": sentences.sources,
         "files": file_digests(folder, models),
-        "tuning": [],
+        "tuning": tuned.rows,
         "made_from": inputs_digest(run, language, files, (word_order, token_order)),
     }
     write_record(run, record)
-    return record
+    return record, tuned.best
 
 
 def has_lm(run: Run, language: str, files: Sequence[Path], kinds: Collection[str | None]) -> bool:
-    """Whether a run holds the language model that `make_lm` and `tune_lm` would make of these files now."""
+    """Whether a run holds the language model that `make_lm` would make of these files now, with these weights tuned."""
     try:
         record = read_record(run, language)
     except InputError:
@@ -115,35 +131,34 @@ def has_lm(run: Run, language: str, files: Sequence[Path], kinds: Collection[str
 
 def _tunable(kinds: Collection[str | None], tokenizer: Tokenizer) -> list[str]:
     """The kinds of n-grams that a language has, of some; None stands for all."""
-    return [kind for kind in (LM_KINDS if tokenizer.spaced else ["tokens"]) if kind in kinds or None in kinds]
+    had = LM_KINDS if tokenizer.spaced and tokenizer.spells_words else ["tokens"]
+    return [kind for kind in had if kind in kinds or None in kinds]
 
 
-def tune_lm(run: Run, language: str, screen: Screen | None = None, kinds: Collection[str | None] = (None,)) -> str:
-    """Finds weights with which the language model makes few errors in the validation set, and stores them.
+def tune_lm(
+    run: Run, language: str, model: LanguageModel, screen: Screen, kinds: Collection[str | None] = (None,)
+) -> Tuned:
+    """Finds weights with which a language model makes few errors in the validation set.
 
     For each kind of n-grams, weight and score for each word are changed in turn, as long as errors become fewer.
 
     Args:
         run: The run.
-        language: One of its languages.
+        language: The run's name of a language.
+        model: Of that language.
         screen: Where progress is shown.
         kinds: Some of `LM_KINDS`; None stands for all.
 
-    Returns:
-        The table of the best of each kind, in Markdown; `tuning.md` has all.
-
     Raises:
-        InputError: There is no language model of the language, or no validation set.
+        InputError: There is no validation set.
     """
-    screen = screen or Screen(quiet=True)
-    tuning = _Tuning(run, language, screen)
+    tuning = _Tuning(run, language, model, screen)
     rows: list[TunedRow] = []
     for lm in _tunable(kinds, tuning.tokenizer):
         rows += list(screen.progress(_searched(lm, tuning), f"Tuning {lm}"))
-    write_record(run, {**read_record(run, tuning.language), "tuning": rows})
-    write_text(lm_folder(run, tuning.language) / "tuning.md", tuning.table(rows) + "\n")
     own = ([row for row in rows if row["lm"] == lm] for lm in LM_KINDS)
-    return tuning.table([row for some in own if (row := best_row(some, tuning.tokenizer.spaced))])
+    best = [row for some in own if (row := best_row(some, tuning.tokenizer.spaced))]
+    return Tuned(rows, tuning.table(rows), tuning.table(best))
 
 
 def _searched(lm: str, errors: "_Tuning") -> Iterator[TunedRow]:
@@ -166,11 +181,9 @@ def _searched(lm: str, errors: "_Tuning") -> Iterator[TunedRow]:
 class _Tuning:
     """Counts the errors in a validation set, whose log-probabilities are worked out once."""
 
-    def __init__(self, run: Run, language: str, screen: Screen):
-        recognizer = load_recognizer(run)
-        self.language = recognizer.own_name(language)
+    def __init__(self, run: Run, language: str, model: LanguageModel, screen: Screen):
+        recognizer, self.language, self.model = load_recognizer(run, calibrated=False), language, model
         self.tokenizer: Tokenizer = recognizer.tokenizers[self.language]
-        self.model = load_lm(run, self.language, self.tokenizer)
         recipe = run.recipe()
         references = load_references(recipe, self.language, "dev", recognizer, screen.progress)
         found = recognizer.log_probabilities_of_examples(

@@ -14,8 +14,10 @@ from itertools import chain
 
 import numpy as np
 
+from speech_mtl.data.audio import change_speed
 from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Examples, LabelMasking, Reading, batches, collate, load_examples
+from speech_mtl.data.feature_cache import FeatureCache
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import Manifest, line_name, open_manifest
 from speech_mtl.data.rules import Choices
@@ -24,6 +26,8 @@ from speech_mtl.data.store import WaveformStore, open_store, refuse_many
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError
+from speech_mtl.models.features import Features
+from speech_mtl.models.frozen import FrozenFeatures
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import audio_limits, build_plan
 from speech_mtl.settings.recipe import Recipe
@@ -196,8 +200,8 @@ def tokenizer_from(recipe: Recipe, language: str, source: str, utterances: Itera
             received="utterances without",
             action="add transcripts, or take the language out of the recipe",
         )
-    made, choices = settings.tokenizer.member(), Choices(**settings.text.model_dump())
-    return made.from_texts(chain([first], texts), language, choices)
+    made, choices = settings.tokenizer, Choices(**settings.text.model_dump())
+    return made.member().from_texts(chain([first], texts), language, choices, **made.arguments())
 
 
 def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:
@@ -243,7 +247,7 @@ def labelled_from(recipe: Recipe, speech: Callable[[], Iterable[tuple[str, Utter
 
 
 def training_examples(
-    recipe: Recipe, split: Split, targets: Mapping[str, Target], model: MultilingualModel
+    recipe: Recipe, split: Split, targets: Mapping[str, Target], model: MultilingualModel, wrap: Wrap = silent
 ) -> Examples:
     """The examples of a language's training split; in a control, with corrupted audio or transcripts.
 
@@ -263,6 +267,7 @@ def training_examples(
         data.allow_skipped,
     )
     examples = load_examples(split.manifest, split.store, split.positions, reading)
+    examples = with_features(recipe, split, examples, model.features, recipe.augment.speeds, wrap)
     control = recipe.languages[split.language].replace
     if control == "noise":
         return with_noise(examples)
@@ -271,6 +276,36 @@ def training_examples(
             split.manifest, examples, model.num_encoder_frames, data.subset_seed, shortest, data.allow_skipped
         )
     return examples
+
+
+def with_features(
+    recipe: Recipe,
+    split: Split,
+    examples: Examples,
+    features: Features,
+    speeds: Sequence[float] = (1.0,),
+    wrap: Wrap = silent,
+) -> Examples:
+    """The examples with features that are made outside of the network, if its features are; the missing ones are made.
+
+    Raises:
+        InputError: The model that makes them cannot be loaded, or a package is missing.
+    """
+    if not isinstance(features, FrozenFeatures):
+        return examples
+    cache, store = FeatureCache(recipe.data.cache_dir / f"frozen-{features.digest()}"), split.store
+
+    def key(position: int, speed: float) -> str:
+        return f"{store.digests[position]:016x}-{store.num_samples[position]}-{speed:g}"
+
+    def read(position: int, speed: float) -> Callable[[], np.ndarray]:
+        return lambda: change_speed(store[position], speed)
+
+    pairs = [(int(position), speed) for speed in speeds for position in examples.positions]
+    wanted = {key(*pair): read(*pair) for pair in pairs}
+    title = f"Features of {split.language}-{split.split}"
+    cache.fill(list(wanted.items()), features.prepare, lambda missing: wrap(missing, title))
+    return replace(examples, made=lambda position, speed: cache[key(position, speed)])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ RUN/lm/LANGUAGE/tuning.md       these as a table
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.decoding.language_model import LanguageModel, TunedRow
-from speech_mtl.decoding.ngrams import read_ngrams
+from speech_mtl.decoding.ngrams import NGrams, read_ngrams
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, json_text, read_json, write_text
 from speech_mtl.run.folder import Run
@@ -106,9 +106,16 @@ def load_lm(run: Run, language: str, tokenizer: Tokenizer) -> LanguageModel:
                 action=action,
             )
     words = read_ngrams(folder / "words.arpa", action) if "words.arpa" in record["files"] else None
-    spellings = {word: tuple(tokenizer.encode(word)) for word in words.symbols} if words else {}
     tokens = read_ngrams(folder / "tokens.arpa", action)
-    return LanguageModel(str(folder), tokens, words, spellings, record["tuning"], tokenizer.spaced)
+    return language_model(str(folder), tokens, words, record["tuning"], tokenizer)
+
+
+def language_model(
+    name: str, tokens: NGrams, words: NGrams | None, tuning: Sequence[TunedRow], tokenizer: Tokenizer
+) -> LanguageModel:
+    """N-grams of a language as its decoder takes them, with words as its tokeniser spells them."""
+    spellings = {word: tuple(tokenizer.encode(word)) for word in words.symbols} if words else {}
+    return LanguageModel(name, tokens, words, spellings, tuning, tokenizer.spaced)
 
 
 def decoder_arguments(
@@ -120,6 +127,13 @@ def decoder_arguments(
         if not isinstance(decoding, BeamDecoding):
             return {}
         tokenizer = tokenizers[language]
+        if decoding.hot_words and not tokenizer.spells_words:
+            raise InputError(
+                f"The units of {language} spell a word in other tokens after a space than without, so none can be hot",
+                expected="decoding.hot_words: [], or a run whose tokens are letters",
+                received=f"decoding.hot_words of {len(decoding.hot_words)} and parts of words as tokens",
+                action="leave decoding.hot_words out",
+            )
         hot = {word: tokenizer.encode(word) for word in decoding.hot_words}
         if empty := [word for word, tokens in hot.items() if not tokens]:
             raise InputError(

@@ -17,7 +17,7 @@ from speech_mtl.settings.decoding import DecodingSettings
 
 
 def open_stream(run: Run, language: str, decoding: DecodingSettings | None = None) -> Stream:
-    """A recogniser of a stream with the best weights of a run; see `Stream`.
+    """A recogniser of a stream with the best weights of a run, whose confidences are not calibrated; see `Stream`.
 
     Raises:
         InputError: The run is not trained, the language has no output layer, or the encoder needs the whole utterance.
@@ -31,7 +31,7 @@ def open_stream(run: Run, language: str, decoding: DecodingSettings | None = Non
             + (", encoder.chunk_size: null" if hasattr(recipe.encoder, "chunk_size") else ""),
             action="train one: speech-mtl train RECIPE encoder.chunk_size=16 features.normalize=running_mean",
         )
-    return Stream(load_recognizer(run, decoding), language, longest_s=recipe.data.max_duration_s)
+    return Stream(load_recognizer(run, decoding, calibrated=False), language, longest_s=recipe.data.max_duration_s)
 
 
 def transcribe_standard_input(run: Run, language: str, decoding: DecodingSettings | None, screen: Screen) -> None:

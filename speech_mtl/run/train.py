@@ -29,6 +29,7 @@ from speech_mtl.run.loop import Training
 from speech_mtl.run.made_from import Now, history, write_made_from
 from speech_mtl.run.observer import RunObserver
 from speech_mtl.run.pseudo_labels import PseudoLabels, saved_pseudo_labels, taught_line, teach
+from speech_mtl.run.public_models import refuse_other_features, write_public_models
 from speech_mtl.run.resume import is_finished, taken_up
 from speech_mtl.run.speech import (
     Split,
@@ -89,6 +90,7 @@ def train(
         if is_finished(run):
             _leave(run, screen)
             return run
+        refuse_other_features(run, recipe)
     ready = _prepared(run, recipe, screen)
     if not of_plan:
         _check_held_out(ready, screen)
@@ -104,6 +106,8 @@ def train(
         if not begun:
             for language, found in ready.pseudo_labels.items():
                 found.save(run, language)
+            for line in write_public_models(run, recipe):
+                screen.say(line)
             run.start(recipe, ready.recognizer.tokenizers, ready.recognizer.tasks)
         if origins:
             write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
@@ -141,7 +145,7 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     labelled = _tasks(run, recipe, splits)
     targets = build_targets(recipe, tokenizers, labelled)
     model = build_model(recipe, targets)
-    examples = {i: training_examples(recipe, split, targets, model) for i, split in splits.items()}
+    examples = {i: training_examples(recipe, split, targets, model, screen.progress) for i, split in splits.items()}
     decoder = build_decoder(DecodingSettings.usual())
     recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
     validated = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages

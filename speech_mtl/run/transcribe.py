@@ -38,15 +38,22 @@ class Transcriber:
         run: The run's folder.
         decoding: How hypotheses are found; as in the run's settings if None.
         screen: For messages on language detection.
+        calibrated: Whether confidences are calibrated, as far as the run can.
 
     Raises:
         InputError: The run is not trained.
     """
 
-    def __init__(self, run: Path, decoding: DecodingSettings | None = None, screen: Screen | None = None):
+    def __init__(
+        self,
+        run: Path,
+        decoding: DecodingSettings | None = None,
+        screen: Screen | None = None,
+        calibrated: bool = True,
+    ):
         opened = Run(run)
         self.data = opened.recipe().data
-        self.recognizer = load_recognizer(opened, decoding)
+        self.recognizer = load_recognizer(opened, decoding, calibrated)
         self.languages = LanguageDetector(opened, self.recognizer, screen or Screen())
 
     def among(self, languages: Sequence[str] = ()) -> list[str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from speech_mtl.settings.features import MelSettings
 from speech_mtl.settings.section import (
     WHOLE,
     Few,
@@ -31,6 +32,18 @@ class TokenizerSettings(Kinds):
 
 Character = TokenizerSettings.plain("character", "data.tokenizer:CharacterTokenizer")
 Pinyin = TokenizerSettings.plain("pinyin", "data.tokenizer:PinyinTokenizer")
+PinyinParts = TokenizerSettings.plain("pinyin_parts", "data.tokenizer:PinyinPartsTokenizer")
+
+
+class SubwordSection(TokenizerSettings):
+    """Units that are parts of words; see `data.subwords`."""
+
+    size: Annotated[int, Field(strict=True, ge=2, le=8192), WHOLE] = 200
+    """Most tokens, the blank and all letters included."""
+
+
+Bpe = SubwordSection.plain("bpe", "data.subwords:BpeTokenizer")
+Unigram = SubwordSection.plain("unigram", "data.subwords:UnigramTokenizer")
 
 
 class TextSettings(Section):
@@ -75,7 +88,7 @@ class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
     tokenizer: TokenizerSettings = TokenizerSettings.usual()
-    """Units of transcripts: characters, or pinyin for Mandarin."""
+    """Units of transcripts: characters, parts of words, or pinyin for Mandarin, in letters or in parts of syllables."""
     text: TextSettings = TextSettings()
     """Normalisation of transcripts."""
     budget_s: Seconds | None = None
@@ -192,8 +205,14 @@ class AugmentSettings(Section):
     """Range of the signal-to-noise ratio."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """Masks are at most as wide as the features."""
-        if self.spec_augment.max_mels > recipe.features.num_mels:
+        """Masks over bands go with features of bands, and are at most as wide."""
+        if not isinstance(recipe.features, MelSettings):
+            if self.spec_augment.num_frequency_masks:
+                raise ValueError(
+                    f"augment.spec_augment.num_frequency_masks must be 0: features.kind: {recipe.features.kind} has no "
+                    "bands"
+                )
+        elif self.spec_augment.max_mels > recipe.features.num_mels:
             raise ValueError(
                 f"augment.spec_augment.max_mels must be at most features.num_mels = {recipe.features.num_mels}"
             )

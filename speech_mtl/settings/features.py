@@ -1,14 +1,13 @@
 """Settings of the features that the network gets."""
 
+import json
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from speech_mtl.settings.section import (
-    WHOLE,
-    Kinds,
-)
+from speech_mtl.settings.section import WHOLE, FilePath, Kinds, Switch
 
 if TYPE_CHECKING:
     from speech_mtl.settings.recipe import Recipe
@@ -29,16 +28,20 @@ def _hertz(mel: float) -> float:
 class FeatureSettings(Kinds):
     """Features of the waveform, the input of the encoder."""
 
-    num_mels: Mels = 80
-    """Bands on the mel scale."""
-
     @property
     def is_causal(self) -> bool:
         """Whether a frame depends on none that comes after it."""
         return False
 
 
-class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:LogMel"):
+class MelSettings(FeatureSettings):
+    """Features that are bands of frequency."""
+
+    num_mels: Mels = 80
+    """Bands on the mel scale."""
+
+
+class LogMelSettings(MelSettings, kind="log_mel", makes="models.features:LogMel"):
     """See `models.features.LogMel`."""
 
     window_s: Annotated[float, Field(strict=True, ge=1e-3, le=1)] = 0.025
@@ -77,7 +80,7 @@ class LogMelSettings(FeatureSettings, kind="log_mel", makes="models.features:Log
             )
 
 
-class WhisperFeatureSettings(FeatureSettings, kind="whisper", makes="models.whisper:WhisperFeatures"):
+class WhisperFeatureSettings(MelSettings, kind="whisper", makes="models.whisper:WhisperFeatures"):
     """See `models.whisper.WhisperFeatures`."""
 
     num_mels: Mels = 80
@@ -87,3 +90,58 @@ class WhisperFeatureSettings(FeatureSettings, kind="whisper", makes="models.whis
         """The rate is the one that it was trained with."""
         if recipe.data.sample_rate_hz != 16_000:
             raise ValueError("features.kind: whisper takes speech at 16 kHz only: set data.sample_rate_hz=16000")
+
+
+class WaveformSettings(FeatureSettings, kind="waveform", makes="models.features:Waveform"):
+    """See `models.features.Waveform`."""
+
+    normalize: Switch = True
+    """Whether each utterance gets zero mean and unit variance: `do_normalize` in the preprocessor_config.json of a
+    public encoder."""
+
+
+class FrozenSettings(FeatureSettings, kind="frozen", makes="models.frozen:FrozenFeatures"):
+    """See `models.frozen.FrozenFeatures`. Computed once for each of `augment.speeds`, and kept in `data.cache_dir`."""
+
+    dir: FilePath
+    """Folder of a public self-supervised encoder; relative to the folder in which the command runs."""
+    layer: Annotated[int, Field(strict=True, ge=0, le=200), WHOLE] | Literal["mix"] = "mix"
+    """Frames of one of its layers, 0 for what its first block gets; or a sum of all with learnt weights, which takes as
+    many times the space."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """Nothing changes the audio but its speed, and frames, which are 20 ms apart already, are not subsampled."""
+        preprocessor = read_model_file("features", self.dir / "preprocessor_config.json")
+        if recipe.data.sample_rate_hz != (rate := preprocessor.get("sampling_rate")):
+            raise ValueError(f"features.dir was trained with speech at {rate} Hz: set data.sample_rate_hz={rate}")
+        config = read_model_file("features", self.dir / "config.json")
+        num_layers = config.get("audio_config", config).get("num_hidden_layers")
+        if not isinstance(num_layers, int):
+            raise ValueError(f"features.dir: {self.dir / 'config.json'} gives no num_hidden_layers")
+        if self.layer != "mix" and self.layer > num_layers:
+            raise ValueError(f"features.layer must be mix or at most {num_layers}, the blocks of the model")
+        if any(getattr(one, "channels", None) != 0 for one in recipe.encoder.encoders().values()):
+            raise ValueError(
+                "features.kind: frozen goes with encoder.kind: conformer or recurrent and encoder.channels=0: its "
+                "frames are 20 ms apart already"
+            )
+        online = {"spec_augment", "speeds"}
+        usual = type(recipe.augment)().model_dump(exclude=online)
+        if changed := [key for key, value in recipe.augment.model_dump(exclude=online).items() if value != usual[key]]:
+            raise ValueError(f"features.kind: frozen is made once, so augment.{changed[0]} must be {usual[changed[0]]}")
+        if noise := [name for name, own in recipe.languages.items() if own.replace == "noise"]:
+            raise ValueError(f"features.kind: frozen is made of speech: languages.{noise[0]}.replace must not be noise")
+
+
+def read_model_file(section: str, path: Path) -> dict[str, Any]:
+    """A JSON file of a trained model, whose folder is in a section's `dir`.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise ValueError(
+            f"{section}.dir must hold {path.name} as Transformers' save_pretrained writes it, and {path} cannot be read"
+        ) from None

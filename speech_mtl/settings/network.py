@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from speech_mtl.datatypes import TOP
-from speech_mtl.settings.features import WhisperFeatureSettings
+from speech_mtl.settings.features import WaveformSettings, WhisperFeatureSettings, read_model_file
 from speech_mtl.settings.section import (
     WHOLE,
     Few,
@@ -96,8 +96,8 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
     """Frames that a convolution covers."""
     expansion: Annotated[int, Field(strict=True, ge=1, le=64), WHOLE] = 4
     """Width of the feed-forward layers, in widths of the block."""
-    channels: Size = 16
-    """Channels of the subsampling convolutions."""
+    channels: Annotated[int, Field(strict=True, ge=0, le=8192), WHOLE] = 16
+    """Channels of the convolutions that make one frame of four. 0: every feature frame is projected by itself."""
     dropout: Proportion = 0.1
     """Fraction of activations that are set to zero in training."""
     zero_branches: Switch = True
@@ -137,8 +137,8 @@ class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recu
     """Width of the layers, half of it for each direction."""
     cell: Literal["lstm", "gru"] = "lstm"
     """Kind of the layers."""
-    channels: Size = 16
-    """Channels of the subsampling convolutions."""
+    channels: Annotated[int, Field(strict=True, ge=0, le=8192), WHOLE] = 16
+    """Channels of the convolutions that make one frame of four. 0: every feature frame is projected by itself."""
     dropout: Proportion = 0.1
     """Fraction of activations that are set to zero in training."""
 
@@ -173,6 +173,38 @@ class WhisperSettings(OneEncoderSettings, kind="whisper", makes="models.whisper:
             raise ValueError(f"encoder.dir: {self.dir} holds no model of KerasHub or Transformers") from None
 
 
+class Wav2Vec2Settings(OneEncoderSettings, kind="wav2vec2", makes="models.wav2vec2:Wav2Vec2Encoder"):
+    """See `models.wav2vec2.Wav2Vec2Encoder`: wav2vec 2.0, XLS-R, MMS or HuBERT."""
+
+    has_attention = True
+    needs_later = "its blocks attend to the whole utterance"
+    dir: FilePath
+    """Folder of the trained model; relative to the folder in which the command runs."""
+    dropout: Proportion = 0.1
+    """Fraction of activations that are set to zero in training."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """It gets samples, at the rate and normalised as in its training."""
+        if not isinstance(recipe.features, WaveformSettings):
+            raise ValueError("encoder.kind: wav2vec2 takes samples: set features={kind: waveform}")
+        given = read_model_file("encoder", self.dir / "preprocessor_config.json")
+        if recipe.data.sample_rate_hz != (rate := given.get("sampling_rate")):
+            raise ValueError(f"encoder.dir was trained with speech at {rate} Hz: set data.sample_rate_hz={rate}")
+        if recipe.features.normalize != (normalize := given.get("do_normalize")):
+            raise ValueError(
+                f"encoder.dir has do_normalize: {normalize} in preprocessor_config.json: set "
+                f"features.normalize={str(normalize).lower()}"
+            )
+
+    @cached_property
+    def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Blocks of the trained model."""
+        found = read_model_file("encoder", self.dir / "config.json").get("num_hidden_layers")
+        if not isinstance(found, int):
+            raise ValueError(f"encoder.dir: {self.dir / 'config.json'} gives no num_hidden_layers")
+        return found
+
+
 class ColumnSettings(Section):
     """A column of a progressive network."""
 
@@ -201,8 +233,10 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
                 raise ValueError(
                     "encoder.columns.*.encoder.chunk_size must be null: a progressive encoder has no chunks"
                 )
-        if len({isinstance(column.encoder, WhisperSettings) for column in self.columns}) > 1:
-            raise ValueError("encoder.kind: whisper needs its own features: all of encoder.columns must be whisper")
+        for public in (WhisperSettings, Wav2Vec2Settings):
+            if len({isinstance(column.encoder, public) for column in self.columns}) > 1:
+                kind = public.model_fields["kind"].default
+                raise ValueError(f"encoder.kind: {kind} needs its own features: all of encoder.columns must be {kind}")
         named = [language for column in self.columns for language in column.languages]
         if len(set(named)) < len(named) or not set(recipe.languages) <= set(named):
             raise ValueError("every language must be in one of encoder.columns, and none in two")

@@ -170,6 +170,9 @@ class FinetuneSettings(Section):
     `recipes/transfer/README.md`."""
     warmup_updates: CountFromZero | None = None
     """Updates until the peak. None: a quarter of all, and at most 200."""
+    keep_tasks: Switch = True
+    """Whether arms of comparisons learn the recipe's tasks while they fine-tune, too, or only before.
+    `speech-mtl finetune` learns those that it is given, such as 'tasks={phones: {kind: phones}}'."""
     unfreezing: UnfreezingSettings = UnfreezingSettings.usual()
     """Which layers are trained, when, and how fast: no other way had fewer errors; see the end of
     `recipes/transfer/README.md`."""

@@ -304,9 +304,11 @@ def _finetuning(
         auxiliaries = auxiliaries_of(recipe)
         as_before = beside(len(auxiliaries), rehearse)
         languages = {name: own.model_copy(update=as_before) for name, own in auxiliaries.items()} | languages
+    tasks = recipe.tasks if recipe.finetune.keep_tasks else {}
     planned = {
         "languages": languages,
-        "weighting": recipe.weighting.of([*languages, *recipe.tasks]),
+        "tasks": tasks,
+        "weighting": recipe.weighting.of([*languages, *tasks]),
         "init_from": START,
         **protocols.last(recipe, target_before=target_before, fraction=1 - rehearse),
     }

@@ -1,6 +1,7 @@
 """Estimates the time and disk space of a plan from measurements, before anything is trained."""
 
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -170,7 +171,7 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
     plain = recipe.overridden({"tasks": {}, **untargeted, "weighting": recipe.weighting.of(recipe.languages)})
     targets = build_targets(plain, {language: of_size(NUM_TOKENS, language) for language in plain.languages}, {})
     model = build_model(plain, targets)
-    built_s, batch = passed(), _noise(plain)
+    built_s, batch = passed(), _noise(plain, model.features.num_inputs)
     optimizer = build_optimizer(model, plain.training, plain.trained_languages)
     objective = Objective(model.languages, tuple(targets.values()), trained=plain.trained_languages)
     state = TrainState(model, optimizer, plain.weighting.make(objective=objective, seed=plain.seed))
@@ -192,13 +193,13 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
         start=built_s + times[0] - update_s,
         update=update_s,
         open=built_s + recognised[0] - recognise_s,
-        recognise=recognise_s / (batch.waveforms.size / plain.data.sample_rate_hz),
+        recognise=recognise_s / (batch.num_samples.sum() / plain.data.sample_rate_hz),
         save=save_s,
     )
     return speed, model.count_params()
 
 
-def _noise(recipe: Recipe) -> Batch:
+def _noise(recipe: Recipe, num_inputs: Callable[[int], int]) -> Batch:
     """A batch of noise with utterances and transcripts of mean length."""
     spoken = np.concatenate([_lengths(recipe.manifest(name, "train")) for name in recipe.trained_languages])
     duration_s, num_letters, _ = map(float, spoken.mean(axis=0))
@@ -208,7 +209,7 @@ def _noise(recipe: Recipe) -> Batch:
     trained = [i for i, name in enumerate(recipe.languages) if name in recipe.trained_languages]
     tokens = generator.integers(1, NUM_TOKENS, (rows, num_tokens))
     return Batch(
-        waveforms=generator.normal(0, 0.1, (rows, samples)).astype(np.float32),
+        waveforms=generator.normal(0, 0.1, (rows, num_inputs(samples))).astype(np.float32),
         num_samples=np.full(rows, samples, np.int32),
         language_ids=np.resize(np.array(trained, np.int32), rows),
         targets={TRANSCRIPT: Tokens(tokens.astype(np.int32), np.full(rows, num_tokens, np.int32))},

@@ -17,7 +17,7 @@ from speech_mtl.scoring.tables import CER, read_rows
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import comparison_table
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import Estimate, Generation, TaskError
+from speech_mtl.study.statistics.summary import DecoderGain, Estimate, Generation, TaskError
 
 README = """\
 # A recipe
@@ -33,6 +33,7 @@ Between. `<!-- results: a.json KIND -->` in a line of text is text.
 
 
 TASK = TaskError("cs", CER, Arm("joint", "a"), 60.0, [0], Estimate(0.2, 0.1, 0.3), [0.2], None)
+GAIN = DecoderGain("cs", Arm("joint"), 60.0, [0], "beam", "greedy", 0.2, 0.1, Estimate(0.5, 0.4, 0.6))
 GENERATION = Generation(1, "runs/x", ["cs"], "cs", "dev", 0.5, Estimate(0.1, 0.0, 0.2), False)
 RECORDS = {
     "evaluation": EVALUATION,
@@ -40,6 +41,7 @@ RECORDS = {
     "arms": FULL.arms,
     "efficiency": FULL.equivalent_hours,
     "tasks": [TASK],
+    "decoders": [GAIN],
     "forgetting": FULL.forgotten,
     "generations": [GENERATION],
 }

@@ -12,6 +12,7 @@ from speech_mtl.data.text import normalize
 from speech_mtl.data.tokenizer import (
     BLANK_TOKEN,
     CharacterTokenizer,
+    PinyinPartsTokenizer,
     PinyinTokenizer,
     load_tokenizer,
 )
@@ -20,6 +21,8 @@ from speech_mtl.errors import InputError
 from speech_mtl.settings.data import TokenizerSettings
 
 CLASSES = TokenizerSettings.members()
+SETTINGS = {kind: one().arguments() for kind, one in TokenizerSettings.kinds().items()}
+OPTIONAL = {"bpe": "sentencepiece", "unigram": "sentencepiece"}
 TEXTS = {
     "zh-CN": ["你好，世界！", "我用 iPhone 15。", "绿色的女儿 嗯 朋友们", "银行行长重新长大", "〇 々 ê"],
     "hi": ["क्या आप हिन्दी बोलते हैं?", "ज़रूर।"],
@@ -33,8 +36,10 @@ TEXTS = {
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_kind(kind, language, tmp_path):
     """What the package relies on in any tokeniser; it finds new kinds by itself."""
-    texts = TEXTS[language]
-    tokenizer = CLASSES[kind].from_texts(iter(texts), language)
+    if kind in OPTIONAL:
+        pytest.importorskip(OPTIONAL[kind], reason="the optional extra `subwords` is not installed")
+    texts, own = TEXTS[language], SETTINGS[kind]
+    tokenizer = CLASSES[kind].from_texts(iter(texts), language, **own)
     assert (TokenizerSettings.kind_of(tokenizer), tokenizer.language) == (kind, language)
     assert isinstance(tokenizer.spaced, bool)
 
@@ -42,7 +47,7 @@ def test_every_kind(kind, language, tmp_path):
     assert tokenizer.vocabulary[BLANK] == BLANK_TOKEN
     assert list(tokenizer.vocabulary[1:]) == sorted(set(tokenizer.vocabulary[1:]))
     assert len(tokenizer) == len(tokenizer.vocabulary)
-    again = CLASSES[kind].from_texts(reversed(texts), language)
+    again = CLASSES[kind].from_texts(reversed(texts), language, **own)
     assert again.vocabulary == tokenizer.vocabulary
 
     for text in texts:
@@ -72,7 +77,7 @@ def test_every_kind(kind, language, tmp_path):
         with pytest.raises(ValueError, match="is the blank or not among"):
             tokenizer.decode([wrong])
     with pytest.raises(InputError, match="hold no token"):
-        CLASSES[kind].from_texts(["", "?!"], language)
+        CLASSES[kind].from_texts(["", "?!"], language, **own)
 
 
 def test_character_tokens():
@@ -103,6 +108,20 @@ def test_pinyin(text, expected):
     assert tokenizer.decode(tokenizer.encode(text)) == expected
     assert tokenizer.spaced
     assert all(len(token) == 1 for token in tokenizer.vocabulary[1:])
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("中国", ["zh", "ong", "1", " ", "g", "uo", "2"]),
+        ("女儿", ["n", "v", "3", " ", "er", "2"]),
+        ("用iPhone", ["y", "ong", "4", " ", *"iphone"]),
+        ("hm5 4", [*"hm5 4"]),  # no vowel: in letters
+    ],
+)
+def test_parts_of_pinyin_syllables(text, parts):
+    tokenizer = PinyinPartsTokenizer("zh-CN", (BLANK_TOKEN,))
+    assert tokenizer.split(tokenizer.normalize(text)) == parts
 
 
 def test_pinyin_of_a_hanzi_is_letters_and_a_tone():

@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from speech_mtl.datatypes import Alternative, Hypothesis, Token
+from speech_mtl.datatypes import Alternative, Calibration, Hypothesis, Token
 from speech_mtl.decoding.words import words
-from speech_mtl.decoding.writers import ANNOTATION, CUE_LETTERS, CUE_S, ONE_RECORDING, WRITERS, find_writer
+from speech_mtl.decoding.writers import ANNOTATION, CONFIDENT, CUE_LETTERS, CUE_S, ONE_RECORDING, WRITERS, find_writer
 from speech_mtl.errors import InputError
 
 LABELS: Mapping[str, Any] = {"mood": "calm", "sounds": {"music": 1}}
@@ -62,7 +62,7 @@ for_every_format = pytest.mark.parametrize(
 def test_a_format_is_described_and_writes_whole_lines(name: str):
     assert (WRITERS[name].__doc__ or "").endswith((".", ".\n    "))
     for hypothesis in HYPOTHESES:
-        text = WRITERS[name]([hypothesis], [{}])
+        text = WRITERS[name]([hypothesis], [{}], 1.0)
         assert text == "" or text.endswith("\n")
         for word in words(hypothesis):
             assert word.text in text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
@@ -71,22 +71,30 @@ def test_a_format_is_described_and_writes_whole_lines(name: str):
 @for_every_format
 def test_several_hypotheses_of_a_recording_come_after_one_another(name: str):
     first, second = recognised("one", start_s=0.0), recognised("two", start_s=30.0)
-    text = WRITERS[name]([first, second], [{}, {}])
+    text = WRITERS[name]([first, second], [{}, {}], 1.0)
     assert text.index("one") < text.index("two")
     if name not in ONE_RECORDING:
-        assert text == WRITERS[name]([first], [{}]) + WRITERS[name]([second], [{}])
+        assert text == WRITERS[name]([first], [{}], 1.0) + WRITERS[name]([second], [{}], 1.0)
+
+
+@for_every_format
+def test_a_format_is_named_if_it_has_confidences(name: str):
+    plain = recognised("one two")
+    calibrated = replace(plain, calibration=Calibration(1.0, 0.0, -1.0))
+    texts = [re.sub(' DATE="[^"]*"', "", WRITERS[name]([one], [{}], 1.0)) for one in (plain, calibrated)]
+    assert (texts[0] != texts[1]) == (name in CONFIDENT)
 
 
 @for_every_format
 def test_names_that_are_no_text_are_written(name: str):
-    text = WRITERS[name]([recognised("abc", "a\udcff\x9b\n.wav")], [{}])
+    text = WRITERS[name]([recognised("abc", "a\udcff\x9b\n.wav")], [{}], 1.0)
     assert len(text.encode().splitlines()) == len(text.split("\n")) - 1
 
 
 @for_every_format
 def test_a_format_has_a_place_for_labels_and_for_several_recordings_or_is_refused(name: str):
     assert find_writer(name) is WRITERS[name]
-    has_labels = "calm" in WRITERS[name]([recognised("abc")], [LABELS])
+    has_labels = "calm" in WRITERS[name]([recognised("abc")], [LABELS], 1.0)
     cases: list[tuple[bool, dict[str, Any]]] = [(has_labels, {"labels": True})]
     cases.append((name not in ONE_RECORDING, {"num_recordings_a_file": 2}))
     for keeps, arguments in cases:
@@ -105,21 +113,21 @@ def test_an_unknown_format_is_named_with_those_there_are():
 
 
 def test_txt_is_the_text():
-    assert WRITERS["txt"](HYPOTHESES[:2], [{}, {}]) == "\nthe quick brown fox\n"
+    assert WRITERS["txt"](HYPOTHESES[:2], [{}, {}], 1.0) == "\nthe quick brown fox\n"
 
 
 def test_tsv_has_recording_text_and_labels():
     assert next(iter(WRITERS)) == "tsv"
     hypothesis = recognised("the fox", "a\tb.wav")
-    assert WRITERS["tsv"]([hypothesis], [LABELS]) == "a\\tb.wav\tthe fox\tmood=calm\tsounds={music: 1}\n"
+    assert WRITERS["tsv"]([hypothesis], [LABELS], 1.0) == "a\\tb.wav\tthe fox\tmood=calm\tsounds={music: 1}\n"
 
 
 def test_json_is_read_back():
     hypotheses = [*HYPOTHESES, recognised("x", "a\udcff\x9b\n.wav")]
-    lines = WRITERS["json"](hypotheses, [LABELS] * len(hypotheses)).splitlines()
+    lines = WRITERS["json"](hypotheses, [LABELS] * len(hypotheses), 1.0).splitlines()
     assert all("alternatives" not in json.loads(line) for line in lines)
     others = replace(hypotheses[0], alternatives=(Alternative("b", -0.51234),))
-    assert json.loads(WRITERS["json"]([others], [LABELS]))["alternatives"] == [{"text": "b", "score": -0.5123}]
+    assert json.loads(WRITERS["json"]([others], [LABELS], 1.0))["alternatives"] == [{"text": "b", "score": -0.5123}]
     for line, hypothesis in zip(lines, hypotheses, strict=True):
         record = json.loads(line)
         assert (record["id"], record["text"], record["language"]) == (hypothesis.id, hypothesis.text, "en")
@@ -134,7 +142,7 @@ def test_json_is_read_back():
 
 def test_ctm_has_six_columns_a_word():
     for hypothesis in HYPOTHESES:
-        lines = WRITERS["ctm"]([hypothesis], [{}]).splitlines()
+        lines = WRITERS["ctm"]([hypothesis], [{}], 1.0).splitlines()
         for line, word in zip(lines, words(hypothesis), strict=True):
             name, channel, start_s, duration_s, text, confidence = line.split(" ")
             assert (unquote(name), channel, text) == (hypothesis.id, "1", word.text)
@@ -161,7 +169,7 @@ def cues(text: str, separator: str) -> list[tuple[float, float, str]]:
 @pytest.mark.parametrize("hypothesis", HYPOTHESES, ids=lambda one: one.text[:9])
 @pytest.mark.parametrize("name", ["srt", "vtt"])
 def test_subtitles_are_read_back(name: str, hypothesis: Hypothesis):
-    text = WRITERS[name]([hypothesis], [{}])
+    text = WRITERS[name]([hypothesis], [{}], 1.0)
     if name == "vtt":
         assert text.startswith("WEBVTT\n\n")
         text = text.removeprefix("WEBVTT\n\n")
@@ -191,12 +199,12 @@ def test_a_pause_begins_another_subtitle():
             token._replace(start_s=token.start_s - 1.2 + pause_s, end_s=token.end_s - 1.2 + pause_s) for token in after
         )
         hypothesis = Hypothesis("a", "en", "before it after it", -1.0, {}, (*before, gap, *moved))
-        assert len(cues(WRITERS["srt"]([hypothesis], [{}]), ",")) == number
+        assert len(cues(WRITERS["srt"]([hypothesis], [{}], 1.0), ",")) == number
 
 
 def test_clocks_carry():
     hypothesis = Hypothesis("a", "en", "x", -1.0, {}, (Token("x", 60.0396, 3599.9599, math.log(0.5)),))
-    assert "00:01:00,000 --> 01:00:00,000\nx\n" in WRITERS["srt"]([hypothesis], [{}])
+    assert "00:01:00,000 --> 01:00:00,000\nx\n" in WRITERS["srt"]([hypothesis], [{}], 1.0)
 
 
 @pytest.mark.parametrize("is_broken", [False, True])
@@ -241,20 +249,20 @@ def intervals(hypotheses: list[Hypothesis]) -> dict[str, list[tuple[float, float
 def test_textgrid_is_read_back(tmp_path: Path):
     textgrid = pytest.importorskip("praatio.textgrid")
     path = tmp_path / "a.TextGrid"
-    path.write_text(WRITERS["TextGrid"](of_recording(), [{}] * 3), encoding="utf-8")
+    path.write_text(WRITERS["TextGrid"](of_recording(), [{}] * 3, 20.5), encoding="utf-8")
     grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
-    assert grid.maxTimestamp == 12.346
+    assert grid.maxTimestamp == 20.5
     assert {tier.name: [tuple(entry) for entry in tier.entries] for tier in grid.tiers} == intervals(of_recording())
     filled = textgrid.openTextgrid(str(path), includeEmptyIntervals=True)
     for tier in filled.tiers:  # Praat wants every moment in an interval
         assert [entry.start for entry in tier.entries] == [0.0, *(entry.end for entry in tier.entries[:-1])]
-        assert tier.entries[-1].end == 12.346
+        assert tier.entries[-1].end == 20.5
 
 
 def test_eaf_is_read_back(tmp_path: Path):
     elan = pytest.importorskip("pympi.Elan")
     path = tmp_path / "a.eaf"
-    path.write_text(WRITERS["eaf"](of_recording(), [{}] * 3), encoding="utf-8")
+    path.write_text(WRITERS["eaf"](of_recording(), [{}] * 3, 20.5), encoding="utf-8")
     read = elan.Eaf(str(path))
     tiers = {name: read.get_annotation_data_for_tier(name) for name in read.get_tier_names()}
     assert {
@@ -270,11 +278,16 @@ def test_eaf_is_read_back(tmp_path: Path):
 def test_words_that_share_a_token_do_not_overlap(name: str):
     pytest.importorskip(ANNOTATION[name][1])
     hypothesis = Hypothesis("a", "en", "a b c", -1.0, {}, (Token("a b c", 1.0, 1.0004, -0.1),))
-    text = WRITERS[name]([hypothesis, hypothesis], [{}, {}])
+    text = WRITERS[name]([hypothesis, hypothesis], [{}, {}], 1.0)
     numbers = re.findall(r'TIME_VALUE="(\d+)"|xm(?:in|ax) = ([\d.]+)', text)
     assert len({milliseconds or round(float(seconds) * 1000) for milliseconds, seconds in numbers} - {0}) == 7
 
 
-def test_nothing_in_a_recording_of_unknown_length_makes_a_textgrid():
-    pytest.importorskip("praatio")
-    assert "xmax = 0.001" in WRITERS["TextGrid"]([Hypothesis("a", "en", "", 0.0)], [{}])
+@pytest.mark.parametrize(("duration_s", "end_s"), [(0.0, 0.001), (61.25, 61.25)])
+def test_a_textgrid_of_silence_is_as_long_as_the_recording(tmp_path: Path, duration_s: float, end_s: float):
+    textgrid = pytest.importorskip("praatio.textgrid")
+    path = tmp_path / "a.TextGrid"
+    path.write_text(WRITERS["TextGrid"]([], [], duration_s), encoding="utf-8")
+    grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True)
+    assert [tier.maxTimestamp for tier in grid.tiers] == [end_s, end_s]
+    assert [[tuple(entry) for entry in tier.entries] for tier in grid.tiers] == [[(0.0, end_s, "")]] * 2

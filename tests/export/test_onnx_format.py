@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from conftest import original
 
+from speech_mtl.errors import InputError
 from speech_mtl.export import onnx_format
 from speech_mtl.export.network import TOLERANCE, LanguageNetwork
 from speech_mtl.settings.network import OneEncoderSettings
@@ -37,6 +38,10 @@ def run(session: Any, **inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("kind", OneEncoderSettings.kinds())
 def test_every_encoder_in_batches(kind: str, make_network: Callable, noises: list, tmp_path: Path):
+    if kind == "wav2vec2":
+        with pytest.raises(InputError, match="takes samples"):
+            make_network(kind)
+        return
     network = make_network(kind, {"features.num_mels": 80} if kind != "whisper" else {})
     check_batch(network, noises, tmp_path)
 

@@ -28,7 +28,7 @@ from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.language_detection import LanguageDetector
-from speech_mtl.run.lm import make_lm, tune_lm
+from speech_mtl.run.lm import make_lm
 from speech_mtl.run.speech import make_labelled, make_tokenizer, open_split
 from speech_mtl.run.stored_lm import file_digests, lm_folder, read_record, write_record
 from speech_mtl.run.train import train
@@ -70,8 +70,7 @@ class Whole:
         screen = Screen(quiet=True)
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             evaluate(self.run, ("dev",))
-            make_lm(self.run, "aa")
-            tune_lm(self.run, "aa")
+            make_lm(self.run, "aa", kinds=[None])
             LanguageDetector(self.run, load_recognizer(self.run), screen).calibrate()
         judged = [RecognizedWord(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
         save_calibrations(self.run, self.recipe.decoding, {"aa": judged, "bb": judged}, screen)
@@ -317,7 +316,7 @@ def annotations(whole: Whole, folder: Path, random: Random) -> Trial:
     corpus.mkdir()
     soundfile.write(corpus / "x.wav", whole.spoken, 16_000)
     tokens = tuple(Token(letter, i / 10, (i + 1) / 10, -0.1) for i, letter in enumerate("ab cd"))
-    content = find_writer(form)([Hypothesis("x.wav", "de", "ab cd", -1.0, tokens=tokens, end_s=0.6)], [{}])
+    content = find_writer(form)([Hypothesis("x.wav", "de", "ab cd", -1.0, tokens=tokens, end_s=0.6)], [{}], 0.6)
     spoilt = random.choice((spoil_lines, spoil_lines, spoil_bytes, spoil_numbers))(content.encode(), random)
     (corpus / f"x.{form}").write_bytes(spoilt)
 

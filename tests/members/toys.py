@@ -424,7 +424,7 @@ FORMAT = Member(
             "speech_mtl/decoding/writers.py",
             '''
 
-def toy(hypotheses: Sequence[Hypothesis], _: Labels) -> str:
+def toy(hypotheses: Sequence[Hypothesis], _: Labels, __: float) -> str:
     """The recording and its text, with a bar between them."""
     return _lines(f"{cell(one.id)} | {one.text}" for one in hypotheses)
 ''',
@@ -506,9 +506,7 @@ class Toy(MelFeatures):
         return ops.power(energies + 1e-6, 1 / 3)
 ''',
         ),
-        Place(
-            "speech_mtl/settings/features.py", '\nToyFeatures = FeatureSettings.plain("toy", "models.features:Toy")\n'
-        ),
+        Place("speech_mtl/settings/features.py", '\nToyFeatures = MelSettings.plain("toy", "models.features:Toy")\n'),
     ),
     ("tests/models/test_features.py", KINDS),
 )
@@ -576,7 +574,7 @@ def test_toys_work_together(
     members = [model.features, model.encoder, recognizer.tasks["toy"], recognizer.decoder("aa")]
     assert [type(one).__name__ for one in members] == ["Toy", "ToyEncoder", "Toy", "Toy"]
     assert type(recognizer.tokenizers["aa"]).__name__ == "ToyTokenizer"
-    assert WRITERS["toy"](recognizer.transcribe([speak("abcd")], "aa", ["x.wav"]), [{}]).startswith("x.wav | ")
+    assert WRITERS["toy"](recognizer.transcribe([speak("abcd")], "aa", ["x.wav"]), [{}], 1.0).startswith("x.wav | ")
 ''',
 )
 """A test that uses all members at once, but for the corpus."""

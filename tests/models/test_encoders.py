@@ -6,12 +6,13 @@ import keras
 import numpy as np
 import pytest
 from made_up_targets import tokens as targets_of
-from tiny_encoders import whisper_folder
+from tiny_encoders import wav2vec2_folder, whisper_folder
 from usual import usual
 
 from speech_mtl.backend import ctc_loss
 from speech_mtl.datatypes import TOP, TRANSCRIPT, Batch
 from speech_mtl.models.augment import SpecAugment
+from speech_mtl.models.features import Waveform
 from speech_mtl.models.heads import LanguageHeads
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.multitask import MultilingualModel
@@ -55,11 +56,11 @@ OWN_PARTS = {
 
 def tiny_encoder(kind: str, chunk_size: int | None = None, **own: Any) -> Any:
     accepted = KINDS[kind].model_fields
-    sizes = (
-        TINY
-        | {"chunk_size": chunk_size, "left_chunks": 1}
-        | ({"dir": whisper_folder(2, 16, 20)} if kind == "whisper" else {})
-    )
+    sizes = TINY | {"chunk_size": chunk_size, "left_chunks": 1}
+    if kind == "whisper":
+        sizes |= {"dir": whisper_folder(2, 16, 20)}
+    if kind == "wav2vec2":
+        sizes |= {"dir": wav2vec2_folder(2, 16, (5, 3, 3), (4, 5, 2))}
     sizes |= {"zero_branches": False}  # else weights inside them have no gradient at first
     arguments = {name: value for name, value in sizes.items() if name in accepted}
     return usual(KINDS[kind], **arguments, parts=LanguageParts(LANGUAGES, **own))
@@ -75,10 +76,13 @@ def model(request) -> MultilingualModel:
     sizes: dict[str, int] = dict(zip(LANGUAGES, (5, 7), strict=True))
     own = {name: name for name in LANGUAGES}
     heads = {TRANSCRIPT: LanguageHeads(LANGUAGES, sizes, own, dict.fromkeys(LANGUAGES, TOP), encoder.widths)}
-    features = usual(
-        LogMelSettings, sample_rate_hz=16_000, num_mels=20, normalize="mean_variance"
+    features = (
+        Waveform(16_000, True)
+        if kind == "wav2vec2"
+        else usual(LogMelSettings, sample_rate_hz=16_000, num_mels=20, normalize="mean_variance")
     )  # of a size that float32 resolves, for noise too
-    model = MultilingualModel(features, SpecAugment(2, 0.1, 2, 20, random=random), encoder, heads, random, LANGUAGES)
+    augment = SpecAugment(2, 0.1, 2 * (features.width > 1), 20, random=random)
+    model = MultilingualModel(features, augment, encoder, heads, random, LANGUAGES)
     generator = np.random.default_rng(0)
     for variable in model.trainable_variables:
         if variable.path.endswith("/up"):  # which starts at zero
@@ -202,11 +206,16 @@ def test_rows_that_are_padding_change_nothing(compute, results):
     assert_same_gradients(filled.gradients, results.gradients)
 
 
+def scale(model) -> int:
+    """Feature frames for one of other encoders: samples are far more."""
+    return max(1, model.encoder.frame_centres[1] // 4)
+
+
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis")  # Keras wonders at a single frame
 def test_num_frames_is_the_true_size(model):
-    sizes = [7, 8, 9, 10, 11, 14, 15, 31]
+    sizes = [scale(model) * size for size in (7, 8, 9, 10, 11, 14, 15, 31)]
     for size in sizes:
-        inputs = np.zeros((1, size, 20), "float32"), np.array([size], "int32"), np.array([1], "int32")
+        inputs = np.zeros((1, size, model.features.width), "float32"), np.array([size], "int32"), np.array([1], "int32")
         found, num_frames = model.encoder(*inputs)
         frames = found[TOP]
         expected = model.encoder.num_frames(size)
@@ -219,15 +228,16 @@ def test_num_frames_is_the_true_size(model):
 
 def test_frames_lie_where_the_encoder_says(model):
     """A feature frame shows in those encoder frames that are made of it, so many around their middle."""
-    features = np.random.default_rng(0).normal(0, 1, (1, 40, 20)).astype("float32")
+    size = 40 * scale(model)
+    features = np.random.default_rng(0).normal(0, 1, (1, size, model.features.width)).astype("float32")
     language_ids = np.array([1], "int32")
-    sizes, reach = np.array([40], "int32"), model.encoder.subsampling.reach
+    sizes, reach = np.array([size], "int32"), model.encoder.subsampling.reach
     before = ops.convert_to_numpy(model.encoder.subsampled(features, sizes, language_ids))
     first, step = model.encoder.frame_centres
-    centres = first + step * np.arange(model.encoder.num_frames(40))
-    for frame in range(40):
+    centres = first + step * np.arange(model.encoder.num_frames(size))
+    for frame in range(0, size, scale(model)):
         changed = features.copy()
-        changed[0, frame] = np.random.default_rng(frame + 1).normal(0, 10, 20)
+        changed[0, frame] = np.random.default_rng(frame + 1).normal(0, 10, model.features.width)
         after = ops.convert_to_numpy(model.encoder.subsampled(changed, sizes, language_ids))
         differs = np.abs(after - before).max(axis=(0, 2)) > 1e-4
         np.testing.assert_array_equal(differs, np.abs(centres - frame) <= reach, err_msg=f"feature frame {frame}")

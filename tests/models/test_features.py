@@ -7,6 +7,7 @@ import keras
 import librosa
 import numpy as np
 import pytest
+from tiny_encoders import wav2vec2_folder
 from usual import usual
 
 from speech_mtl.data.audio import read_audio
@@ -22,18 +23,25 @@ ops: Any = keras.ops  # whose annotations admit strings and None
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_gives_the_frames_that_it_tells_of(kind: str):
     """What the network relies on, of new kinds too: neither padding nor another utterance changes a frame."""
-    layer = usual(KINDS[kind], sample_rate_hz=16_000, num_mels=40)
-    lengths, generator = np.array([4000, 9000, 300], "int32"), np.random.default_rng(0)
-    waveforms = generator.normal(0, 0.1, (3, 9000)).astype("float32")  # beyond the true lengths there is noise too
+    given = {"num_mels": 40, "dir": wav2vec2_folder(), "layer": 1}
+    given = {name: value for name, value in given.items() if name in KINDS[kind].model_fields}
+    layer = usual(KINDS[kind], sample_rate_hz=16_000, **given)
+    lengths, generator = np.array([4000, 9000, layer.fft_size - 1], "int32"), np.random.default_rng(0)
+    waveforms = generator.normal(0, 0.1, (3, layer.num_inputs(9000))).astype(
+        "float32"
+    )  # beyond the true lengths there is noise too
     features, num_frames = map(ops.convert_to_numpy, layer(waveforms, lengths))
-    assert features.shape == (3, layer.num_frames(9000), layer.num_mels)
-    assert layer.num_mels == 40
+    assert features.shape == (3, layer.num_frames(9000), layer.width)
+    assert layer.width == given.get("num_mels", layer.width)
     assert num_frames.tolist() == [layer.num_frames(4000), layer.num_frames(9000), 0]
     for row, size, length in zip(features, num_frames, lengths, strict=True):
         assert np.isfinite(row).all()
         assert not row[size:].any()
         if size:
-            alone, _ = layer(waveforms[:1, :length] if length == 4000 else waveforms[1:2], np.array([length], "int32"))
+            alone, _ = layer(
+                waveforms[:1, : layer.num_inputs(length)] if length == 4000 else waveforms[1:2],
+                np.array([length], "int32"),
+            )
             np.testing.assert_allclose(ops.convert_to_numpy(alone)[0], row[:size], rtol=1e-4, atol=1e-5)
     middles_s = layer.frame_time_s(np.arange(layer.num_frames(9000)))
     assert middles_s[0] > 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.data.subwords import BpeTokenizer
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.decoding.language_model import LM_KINDS, best_row
 from speech_mtl.errors import InputError
@@ -17,9 +18,9 @@ from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.evaluated import saved_evaluation
 from speech_mtl.run.folder import Run
-from speech_mtl.run.lm import make_lm, tune_lm
+from speech_mtl.run.lm import _Tuning, make_lm
 from speech_mtl.run.lm_texts import HeldOut, Sentences
-from speech_mtl.run.stored_lm import lm_folder, load_lm, read_record
+from speech_mtl.run.stored_lm import decoder_arguments, lm_folder, load_lm, read_record
 from speech_mtl.settings.decoding import BeamDecoding
 
 
@@ -56,7 +57,7 @@ def test_is_made_from_training_and_texts_without_held_out_sentences(run: Run, tm
     held_out = texts(run, "dev") | texts(run, "test")
     more = tmp_path / "more.txt"
     more.write_text("\n".join(["abba", "dada", "cab", *sorted(held_out)]) + "\n", encoding="utf-8")
-    record = make_lm(run, "AA", [more], word_order=2, token_order=3)
+    record, _ = make_lm(run, "AA", [more], word_order=2, token_order=3)
     wanted = (texts(run, "train") - held_out) | {"abba", "dada", "cab"}
     model = load_lm(run, "aa", run.tokenizers()["aa"])
     assert model.words is not None
@@ -83,8 +84,7 @@ def test_a_language_that_the_run_lacks_is_refused(run: Run):
 
 
 def test_tuning_finds_the_fewest_errors_of_all_that_it_tried(run: Run):
-    make_lm(run, "aa", word_order=2, token_order=3)
-    table = tune_lm(run, "aa")
+    _, table = make_lm(run, "aa", word_order=2, token_order=3, kinds=[None])
     record, model = read_record(run, "aa"), load_lm(run, "aa", run.tokenizers()["aa"])
     assert {row["lm"] for row in record["tuning"]} == set(LM_KINDS)
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")]
@@ -104,6 +104,27 @@ def test_tuning_finds_the_fewest_errors_of_all_that_it_tried(run: Run):
     (row,) = evaluate(run, ["dev"], ["aa"], decoding=BeamDecoding.model_validate(settings))
     errors = row["word_substitutions"] + row["word_deletions"] + row["word_insertions"]
     assert errors == own["word_errors"], "the errors of tuning are those of an evaluation"
+
+
+@pytest.mark.parametrize("has_former", [False, True])
+def test_one_that_is_interrupted_while_it_is_tuned_leaves_what_was_there(
+    run: Run, monkeypatch: pytest.MonkeyPatch, has_former: bool
+):
+    if has_former:
+        make_lm(run, "aa", kinds=["tokens"])
+    before = {path: path.read_bytes() for path in run.path.glob("lm/**/*.*")}
+    count = _Tuning.__call__
+
+    def interrupted(self: _Tuning, lm: str, lm_weight: float, word_score: float):
+        if lm == "words":
+            raise KeyboardInterrupt
+        return count(self, lm, lm_weight, word_score)
+
+    monkeypatch.setattr(_Tuning, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make_lm(run, "aa", token_order=2, kinds=[None])
+    assert {path: path.read_bytes() for path in run.path.glob("lm/**/*.*")} == before
+    assert bool(before) == has_former
 
 
 WEIGHTS: dict[str, Any] = {"lm": "words", "lm_weight": 1.0, "word_score": 0.0}
@@ -185,3 +206,11 @@ def test_alternatives_come_with_scores(run: Run, speak: Callable):
     (narrow,) = load_recognizer(run, BeamDecoding(lm="none", width=1)).transcribe([speak("abcd")], "aa")
     assert (narrow.text, narrow.tokens) == (greedy.text, greedy.tokens)
     assert greedy.alternatives == ()
+
+
+def test_parts_of_words_have_no_hot_words(tmp_path: Path):
+    pytest.importorskip("sentencepiece", reason="the optional extra `subwords` is not installed")
+    tokenizer = BpeTokenizer.from_texts(["der hund und der hahn"], "de", size=20)
+    settings = BeamDecoding(hot_words=("hund",), lm="none")
+    with pytest.raises(InputError, match="so none can be hot"):
+        decoder_arguments(Run(tmp_path), settings, {"de": tokenizer})("de")

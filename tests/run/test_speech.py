@@ -35,7 +35,9 @@ def frames_of(num_samples: int) -> int:
 
 def network(num_encoder_frames: Callable[[int], int] = frames_of) -> Any:
     """What reading asks of a network."""
-    return SimpleNamespace(num_encoder_frames=num_encoder_frames, frame_times_s=lambda size: np.zeros(frames_of(size)))
+    return SimpleNamespace(
+        features=None, num_encoder_frames=num_encoder_frames, frame_times_s=lambda size: np.zeros(frames_of(size))
+    )
 
 
 def budgeted(recipe: Recipe, budget_s: float) -> Recipe:
@@ -271,7 +273,7 @@ def test_a_control_leaves_vocabulary_and_other_splits_alone(tiny_recipe: Recipe,
     recipe = tiny_recipe.overridden({"languages.aa.replace": control})
     tokenizer, true = (make_tokenizer(one, open_split(one, "aa", "train")) for one in (recipe, tiny_recipe))
     assert tokenizer.vocabulary == true.vocabulary
-    recognizer: Any = SimpleNamespace(tokenizers={"aa": true}, tasks={})
+    recognizer: Any = SimpleNamespace(tokenizers={"aa": true}, tasks={}, model=SimpleNamespace(features=None))
     spoilt, references = (load_references(one, "aa", name, recognizer) for one in (recipe, tiny_recipe))
     assert spoilt.texts == references.texts
     assert_same_examples(spoilt.examples, references.examples)

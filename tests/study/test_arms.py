@@ -235,3 +235,11 @@ def test_an_unknown_arm_is_named_with_those_there_are():
     with pytest.raises(InputError, match="no arm 'alnoe'") as caught:
         ARMS["alnoe"]
     assert all(arm in caught.value.expected for arm in ARMS)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_tasks_are_learnt_on_or_dropped_while_an_arm_fine_tunes(keep: bool):
+    changes = {"tasks": {"phones": {"kind": "phones"}}, "finetune.keep_tasks": keep}
+    first, last = (stage.recipe for stage in ARMS["pretrain_finetune"](recipe().overridden(changes)))
+    assert list(first.tasks) == ["phones"]
+    assert list(last.tasks) == (["phones"] if keep else [])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from letter_phones import phones_task
 
-from speech_mtl.data.manifest import read_manifest
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import load_recognizer
@@ -102,20 +102,12 @@ def test_another_espeak(phones: SharedPhones):
 
 @pytest.fixture
 def with_phones(tiny_recipe: Recipe, tmp_path: Path) -> Recipe:
-    """The letters of the tiny corpora, as phones; the language bb has another a."""
-    lexicons = {}
-    for language in tiny_recipe.languages:
-        splits = (read_manifest(tiny_recipe.manifest(language, split)) for split in ("train", "dev"))
-        words = {word for split in splits for utterance in split for word in (utterance.text or "").split()}
-        phones = {word: " ".join(word.replace("a", "ɑ") if language == "bb" else word) for word in words}
-        lexicons[language] = tmp_path / f"{language}.txt"
-        lexicons[language].write_text("".join(f"{word}\t{own}\n" for word, own in phones.items()), "utf-8")
     return tiny_recipe.overridden(
         {
             "encoder.num_layers": 2,
             "training.num_updates": 12,
             "training.evaluate_every": 6,
-            "tasks": {"phones": {"kind": "phones", "at": "block_0", "lexicons": lexicons}},
+            "tasks": {"phones": phones_task(tiny_recipe, tmp_path)},
         }
     )
 
