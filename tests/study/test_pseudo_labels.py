@@ -95,7 +95,7 @@ def test_a_comparison_with_pseudo_labels(
                 name, language, "abcd", -1.0, {}, tuple(Token(letter, 0.0, 0.1, -0.1) for letter in "abcd")
             )
 
-    def teacher(run: Run) -> Recognizer:
+    def teacher(run: Run, *_: object, **__: object) -> Recognizer:
         taught_by.append(run.path.name)
         return load_recognizer(run)
 
