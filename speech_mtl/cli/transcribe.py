@@ -80,8 +80,9 @@ def transcribe(
     found = audio_files(files or [])
     form = form or USUAL
     output = Output(found, out, form, screen, labels)
-    transcriber = Transcriber(run, decoding, screen, calibrated=form in CONFIDENT)
-    among = transcriber.among(languages.replace(" ", "").split(",") if languages else [language] if language else [])
+    spoken = languages.replace(" ", "").split(",") if languages else [language] if language else []
+    transcriber = Transcriber(run, decoding, screen, form in CONFIDENT, spoken)
+    among = transcriber.among(spoken)
     tasks = opened.labelled() if labels else {}
     _transcribe_files(found, transcriber, among, tasks, output, screen)
 

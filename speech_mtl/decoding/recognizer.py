@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from keras import ops
 from scipy.special import log_softmax
 
 from speech_mtl.backend import compile_forward
@@ -14,7 +15,7 @@ from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Alternative, Batch, Calibration, Hypothesis, Outputs, Token
 from speech_mtl.decoding.decoder import Decoded, Decoder
 from speech_mtl.errors import InputError
-from speech_mtl.models.multitask import MultilingualModel
+from speech_mtl.models.multitask import MultilingualModel, SharedFrames
 from speech_mtl.targets.target import ScoredTarget
 
 
@@ -154,6 +155,29 @@ class Recognizer:
             outputs = self._outputs(*padded, language)
             found |= {row: self._tokens_of(outputs, i, language, target) for i, row in enumerate(rows)}
         return [found[row] for row in range(len(waveforms))]
+
+    def log_probabilities_by_language(
+        self, waveforms: Sequence[np.ndarray], languages: Sequence[str], batch_s: float | None = None
+    ) -> dict[str, list[np.ndarray]]:
+        """`log_probabilities` with the output layer of each language.
+
+        The encoder runs once for all where it has no language-specific layers, else once for each.
+        """
+        names = list(dict.fromkeys(map(self.own_name, languages)))
+        taps = {self.model.taps((name,), (TRANSCRIPT,)) for name in names}
+        if len(taps) != 1 or any(self.model.encoder.weights_of(name) for name in names):
+            return {name: self.log_probabilities(waveforms, name, batch_s) for name in names}
+        key, found = ("frames", *taps.pop()), {}
+        if key not in self._forwards:
+            self._forwards[key] = compile_forward(SharedFrames(self.model), names, (TRANSCRIPT,))
+        for rows in self._rows(waveforms, batch_s) if waveforms else ():
+            padded = self._padded([waveforms[row] for row in rows], [str(row) for row in rows])
+            frames = self._forwards[key](*padded, np.zeros(len(rows), dtype=np.int32))
+            for name in names:
+                logits = ops.convert_to_numpy(self.model.heads[TRANSCRIPT].of_one(frames.values, name))
+                outputs = Outputs({TRANSCRIPT: logits}, frames.num_frames)
+                found |= {(name, row): self._tokens_of(outputs, i, name) for i, row in enumerate(rows)}
+        return {name: [found[name, row] for row in range(len(waveforms))] for name in names}
 
     def log_probabilities_of_examples(
         self, examples: Examples, language: str, batch_s: float, num_threads: int = 2

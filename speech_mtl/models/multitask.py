@@ -140,3 +140,22 @@ class MultilingualModel(keras.Model):
         features = self.augment(features, num_frames, training=training)
         frames, num_frames = self.encoder(features, num_frames, language_ids, training=training, taps=taps, past=past)
         return Outputs({name: self.heads[name](frames, num_frames, language_ids) for name in targets}, num_frames)
+
+
+class SharedFrames(keras.Model):
+    """The encoder frames of a network whose encoder has no language-specific layers, for the output layers of several
+    languages.
+
+    Args:
+        model: The network, whose weights these are.
+    """
+
+    def __init__(self, model: MultilingualModel):
+        super().__init__(name="frames")
+        self.model, self.built = model, True
+
+    def call(self, waveforms, num_samples, language_ids, training=False, languages=(), targets=()):
+        """As `MultilingualModel.call`, but the values of `Outputs` are (B, E, D) frames by the taps that it needs."""
+        taps = self.model.taps(languages, targets)
+        features, num_frames = self.model.features(waveforms, num_samples)
+        return Outputs(*self.model.encoder(features, num_frames, language_ids, training=training, taps=taps))

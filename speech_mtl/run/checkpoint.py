@@ -8,7 +8,7 @@ tokenisers, tasks, and the network's settings.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
+from speech_mtl.data.languages import own_name
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
@@ -38,6 +39,7 @@ from speech_mtl.run.weights import (
     save_weights,
 )
 from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
 
@@ -100,8 +102,8 @@ class Checkpoints:
         """Saves the weights as the best so far, then removes the former best."""
         self._write(self.run.best / f"{update:06d}", lambda folder: save_weights(folder, model.parts()))
 
-    def load_best(self, model: MultilingualModel) -> None:
-        """Sets the weights to those with the lowest validation error.
+    def load_best(self, model: MultilingualModel, recipe: Recipe | None = None) -> None:
+        """Sets the weights to those with the lowest validation error; the run's settings need not be read if given.
 
         Raises:
             InputError: No weights have been saved yet, or they are damaged.
@@ -109,17 +111,17 @@ class Checkpoints:
 
         def load(_: Path | None) -> None:
             load_weights(self.run.best_folder(), model.parts())
-            self.refuse_changed_best()
+            self.refuse_changed_best(recipe)
 
         of_newest(self.run.best, load)
 
-    def refuse_changed_best(self) -> None:
+    def refuse_changed_best(self, recipe: Recipe | None = None) -> None:
         """Checks that the best weights, their tokenisers and settings are as they were saved.
 
         Raises:
             InputError: They are not.
         """
-        _refuse_changed(self.run.best_folder(), self.run)
+        _refuse_changed(self.run.best_folder(), self.run, recipe)
 
     def _write(self, folder: Path, write: Callable[[Path], None]) -> None:
         """Writes a folder under a temporary name, renames it, and removes its older siblings.
@@ -146,18 +148,23 @@ def num_parameters(run: Run) -> int:
     return sum(array.size for path in parts for array in load_part(path).values())
 
 
-def load_recognizer(run: Run, decoding: DecodingSettings | None = None, calibrated: bool = True) -> Recognizer:
+def load_recognizer(
+    run: Run, decoding: DecodingSettings | None = None, calibrated: bool = True, languages: Collection[str] = ()
+) -> Recognizer:
     """Loads a recogniser with the best weights of a run; it decodes by the run's settings unless others are given.
 
-    Its confidences are calibrated as far as the run's validation set was evaluated with these settings, if wanted.
+    Its confidences are calibrated as far as the run's validation set was evaluated with these settings, if wanted. Of
+    the languages that are to be recognised, all if none is named, one must be able to spell each hot word.
     """
-    recipe, tokenizers, labelled = run.recipe(), run.tokenizers(), run.labelled()
+    recipe = run.recipe()
+    tokenizers, labelled = run.tokenizers(recipe), run.labelled(recipe)
+    languages = [own_name(language, tokenizers) for language in languages or tokenizers]
     refuse_other_features(run, recipe)
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
-    Checkpoints(run).load_best(model)
+    Checkpoints(run).load_best(model, recipe)
     decoding = decoding or recipe.decoding
     calibrations = saved_calibrations(run, decoding) if calibrated else {}
-    decoder = build_decoder(decoding, decoder_arguments(run, decoding, tokenizers))
+    decoder = build_decoder(decoding, decoder_arguments(run, decoding, tokenizers, languages))
     return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled, calibrations)
 
 
@@ -175,7 +182,7 @@ def write_contents(folder: Path, run: Run) -> None:
     write_text(folder / CONTENTS, json_text(_contents(folder, run)))
 
 
-def _refuse_changed(folder: Path, run: Run) -> None:
+def _refuse_changed(folder: Path, run: Run, recipe: Recipe | None = None) -> None:
     """Checks that a folder of a run's weights is as it was saved.
 
     Raises:
@@ -185,7 +192,7 @@ def _refuse_changed(folder: Path, run: Run) -> None:
     if not path.is_file():
         return
     action = f"copy the run again; or remove {path}, if this is as you want it"
-    then, now = read_json(path, Contents, action), _contents(folder, run)
+    then, now = read_json(path, Contents, action), _contents(folder, run, recipe)
     names = [str(folder / name) for name in _changed(then["files"], now["files"])]
     names += [str(run.path / name) for name in _changed(then["senses"], now["senses"])]
     keys = [key for key in then["settings"].keys() & now["settings"] if then["settings"][key] != now["settings"][key]]
@@ -200,12 +207,12 @@ def _refuse_changed(folder: Path, run: Run) -> None:
     )
 
 
-def _contents(folder: Path, run: Run) -> Contents:
+def _contents(folder: Path, run: Run, recipe: Recipe | None = None) -> Contents:
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != CONTENTS)
     senses = (path for kind in ("tokenizers", "tasks") for path in (run.path / kind).glob("*.json"))
     settings = {
         key: value
-        for key, value in run.recipe().of_one_run().items()
+        for key, value in (recipe or run.recipe()).of_one_run().items()
         if any(fnmatchcase(key, pattern) for pattern in NETWORK) and not key.endswith(".dir")
     }
     return {"files": _digests(folder, files), "senses": _digests(run.path, senses), "settings": settings}

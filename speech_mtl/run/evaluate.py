@@ -175,9 +175,10 @@ def evaluate(
     Raises:
         InputError: The run is not trained, a language has no output layer, or a split cannot be read.
     """
-    evaluation = _Evaluation(run, screen, decoding, name)
+    wanted = list(languages or ())
+    evaluation = _Evaluation(run, screen, decoding, wanted, name)
     splits = _known(splits)
-    languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, languages or evaluation.recipe.languages)))
+    languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, wanted or evaluation.recipe.languages)))
     for language in languages:
         evaluation.recognizer.decoder(language)  # a missing language model is refused before the first is evaluated
     evaluated_path(run, name).unlink(missing_ok=True)
@@ -209,7 +210,7 @@ def evaluate_manifest(
     Raises:
         InputError: The run is not trained or has several languages, or the manifest cannot be read.
     """
-    evaluation = _Evaluation(run, screen, decoding)
+    evaluation = _Evaluation(run, screen, decoding, [language] if language else [])
     name = held_out_name(manifest)
     problem = f"{run.path} has several languages, and --manifest is of one"
     language = named_or_only(language, list(evaluation.recipe.languages), problem)
@@ -236,11 +237,18 @@ def held_out_name(manifest: Path) -> str:
 class _Evaluation:
     """Rows and hypotheses of a run while they are found."""
 
-    def __init__(self, run: Run, screen: Screen | None, decoding: DecodingSettings | None, decoder_name: str = ""):
+    def __init__(
+        self,
+        run: Run,
+        screen: Screen | None,
+        decoding: DecodingSettings | None,
+        languages: Sequence[str],
+        decoder_name: str = "",
+    ):
         self.run, self.screen, self.recipe = run, screen or Screen(quiet=True), run.recipe()
         self.decoder_name = decoder_name
         self.decoding = decoding or self.recipe.decoding
-        self.recognizer = load_recognizer(run, self.decoding, calibrated=False)
+        self.recognizer = load_recognizer(run, self.decoding, calibrated=False, languages=languages)
         self.rows: list[EvaluationRow] = []
         self.task_rows: list[TaskRow] = []
         self.splits: list[Split] = []

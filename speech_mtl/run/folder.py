@@ -141,22 +141,24 @@ class Run:
         """Writes all settings."""
         write_text(self.settings_path, recipe.to_yaml())
 
-    def tokenizers(self) -> dict[str, Tokenizer]:
-        """By language, in the order of the recipe's languages."""
-        classes = TokenizerSettings.members()
-        return {name: load_tokenizer(self._tokenizer_path(name), classes, name) for name in self.recipe().languages}
+    def tokenizers(self, recipe: Recipe | None = None) -> dict[str, Tokenizer]:
+        """By language, in the order of the languages of the run's recipe, which is read unless it is given."""
+        classes, languages = TokenizerSettings.members(), (recipe or self.recipe()).languages
+        return {name: load_tokenizer(self._tokenizer_path(name), classes, name) for name in languages}
 
-    def labelled(self) -> dict[str, ScoredTarget]:
-        """The targets of the run whose errors are counted, by name, in the order of the recipe.
+    def labelled(self, recipe: Recipe | None = None) -> dict[str, ScoredTarget]:
+        """The targets whose errors are counted, by name, in the order of the run's recipe, which is read unless given.
 
         Raises:
             InputError: A task's file is missing or damaged.
         """
-        return {name: _read_task(self._task_path(name), name, own) for name, own in self.recipe().scored.items()}
+        scored = (recipe or self.recipe()).scored
+        return {name: _read_task(self._task_path(name), name, own) for name, own in scored.items()}
 
     def targets(self) -> dict[str, Target]:
         """All that the run predicts, by name."""
-        return build_targets(self.recipe(), self.tokenizers(), self.labelled())
+        recipe = self.recipe()
+        return build_targets(recipe, self.tokenizers(recipe), self.labelled(recipe))
 
     def write_labels(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Writes how many training utterances have a label of each language or task, and of how many."""

@@ -115,8 +115,8 @@ class LanguageDetector:
 
     def scores(self, waveforms: Sequence[np.ndarray], languages: Sequence[str]) -> np.ndarray:
         """(N, L) `score` of each waveform, (S,) float32, with the output layer of each language."""
-        found = (self.recognizer.log_probabilities(waveforms, language, DETECTION_S) for language in languages)
-        return np.array([[score(one) for one in own] for own in found]).T
+        found = self.recognizer.log_probabilities_by_language(waveforms, languages, DETECTION_S)
+        return np.array([[score(one) for one in found[language]] for language in languages]).T
 
 
 def score(log_probabilities: np.ndarray) -> float:

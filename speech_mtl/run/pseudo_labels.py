@@ -137,7 +137,7 @@ def teach(
         InputError: The teacher is not trained, does not know the language or the sample rate, or no hypothesis passes.
     """
     teacher = Run(settings.teacher)
-    recognizer = load_recognizer(teacher, decoding)
+    recognizer = load_recognizer(teacher, decoding, languages=[split.language])
     language = recognizer.own_name(split.language)
     _refuse_other_rate(recipe, teacher, recognizer)
     screen.say(f"{split.language}: {teacher.path} transcribes {len(split.hidden)} utterances.")

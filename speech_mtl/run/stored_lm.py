@@ -7,7 +7,8 @@ RUN/lm/LANGUAGE/tuning.md       these as a table
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -119,33 +120,60 @@ def language_model(
 
 
 def decoder_arguments(
-    run: Run, decoding: DecodingSettings, tokenizers: Mapping[str, Tokenizer]
+    run: Run, decoding: DecodingSettings, tokenizers: Mapping[str, Tokenizer], languages: Collection[str]
 ) -> Callable[[str], dict[str, Any]]:
-    """Arguments of a language's decoder that are no settings: n-grams, and how hot words are spelt."""
+    """Arguments of a language's decoder that are no settings: n-grams, and how hot words are spelt.
+
+    A hot word that a language cannot spell is left out there, and that is logged.
+
+    Raises:
+        InputError: None of these languages, those that are recognised, can spell a hot word.
+    """
+    hot_words = decoding.hot_words if isinstance(decoding, BeamDecoding) else ()
+    for word in hot_words:
+        _refuse_unspelt(word, [tokenizers[language] for language in languages])
 
     def of(language: str) -> dict[str, Any]:
         if not isinstance(decoding, BeamDecoding):
             return {}
-        tokenizer = tokenizers[language]
-        if decoding.hot_words and not tokenizer.spells_words:
-            raise InputError(
-                f"The units of {language} spell a word in other tokens after a space than without, so none can be hot",
-                expected="decoding.hot_words: [], or a run whose tokens are letters",
-                received=f"decoding.hot_words of {len(decoding.hot_words)} and parts of words as tokens",
-                action="leave decoding.hot_words out",
+        spelt = {word: _spelt(word, tokenizers[language]) for word in hot_words}
+        if unspelt := [word for word, tokens in spelt.items() if not tokens]:
+            logging.getLogger(__name__).warning(
+                "%s cannot spell %d of %d hot words, which are left out there: %s",
+                *(language, len(unspelt), len(spelt), _listed(unspelt)),
             )
-        hot = {word: tokenizer.encode(word) for word in decoding.hot_words}
-        if empty := [word for word, tokens in hot.items() if not tokens]:
-            raise InputError(
-                "A hot word has no letters",
-                expected="words and phrases in decoding.hot_words",
-                received=repr(empty[0]),
-                action="leave it out",
-            )
-        model = None if decoding.lm == "none" else load_lm(run, language, tokenizer)
-        return {"model": model, "hot_words": list(hot.values())}
+        model = None if decoding.lm == "none" else load_lm(run, language, tokenizers[language])
+        return {"model": model, "hot_words": [tokens for tokens in spelt.values() if tokens]}
 
     return of
+
+
+def _spelt(word: str, tokenizer: Tokenizer) -> list[int]:
+    """The tokens of a hot word; none where a language lacks its letters, or spells it otherwise after a space."""
+    try:
+        return tokenizer.encode(word) if tokenizer.spells_words else []
+    except InputError:
+        return []
+
+
+def _refuse_unspelt(word: str, tokenizers: Sequence[Tokenizer]) -> None:
+    if any(_spelt(word, tokenizer) for tokenizer in tokenizers):
+        return
+    for tokenizer in tokenizers:
+        tokenizer.encode(word)  # names the letters that are unknown
+        if not tokenizer.spells_words:
+            raise InputError(
+                f"The units of {tokenizer.language} spell a word in other tokens after a space than without: none is hot",
+                expected="decoding.hot_words: [], or a run whose tokens are letters",
+                received=f"decoding.hot_words with {word!r}, and parts of words as tokens",
+                action="leave decoding.hot_words out",
+            )
+    raise InputError(
+        "A hot word has no letters",
+        expected="words and phrases in decoding.hot_words",
+        received=repr(word),
+        action="leave it out",
+    )
 
 
 def lm_digests(run: Run, decoding: DecodingSettings, languages: Iterable[str]) -> dict[str, str]:

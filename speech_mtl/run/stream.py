@@ -31,7 +31,8 @@ def open_stream(run: Run, language: str, decoding: DecodingSettings | None = Non
             + (", encoder.chunk_size: null" if hasattr(recipe.encoder, "chunk_size") else ""),
             action="train one: speech-mtl train RECIPE encoder.chunk_size=16 features.normalize=running_mean",
         )
-    return Stream(load_recognizer(run, decoding, calibrated=False), language, longest_s=recipe.data.max_duration_s)
+    recognizer = load_recognizer(run, decoding, calibrated=False, languages=[language])
+    return Stream(recognizer, language, longest_s=recipe.data.max_duration_s)
 
 
 def transcribe_standard_input(run: Run, language: str, decoding: DecodingSettings | None, screen: Screen) -> None:

@@ -39,6 +39,7 @@ class Transcriber:
         decoding: How hypotheses are found; as in the run's settings if None.
         screen: For messages on language detection.
         calibrated: Whether confidences are calibrated, as far as the run can.
+        languages: What is to be recognised; all that the run has if none is given.
 
     Raises:
         InputError: The run is not trained.
@@ -50,10 +51,11 @@ class Transcriber:
         decoding: DecodingSettings | None = None,
         screen: Screen | None = None,
         calibrated: bool = True,
+        languages: Sequence[str] = (),
     ):
         opened = Run(run)
         self.data = opened.recipe().data
-        self.recognizer = load_recognizer(opened, decoding, calibrated)
+        self.recognizer = load_recognizer(opened, decoding, calibrated, languages)
         self.languages = LanguageDetector(opened, self.recognizer, screen or Screen())
 
     def among(self, languages: Sequence[str] = ()) -> list[str]:

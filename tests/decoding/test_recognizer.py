@@ -33,7 +33,11 @@ ENCODER = {
 
 @pytest.fixture(scope="module")
 def recognizer() -> Recognizer:
-    """Untrained: it recognises something everywhere, since its blanks are made unlikely."""
+    return untrained({})
+
+
+def untrained(changes: dict) -> Recognizer:
+    """It recognises something everywhere, since its blanks are made unlikely."""
     languages = {"aa": "abc", "bb": "xyzw"}
     recipe = Recipe.model_validate(
         {
@@ -42,6 +46,7 @@ def recognizer() -> Recognizer:
             "data": {"dir": "nowhere"},
             "features": {"num_mels": 20},
             "encoder": ENCODER,
+            **changes,
         }
     )
     tokenizers = {name: CharacterTokenizer.from_texts([letters], name) for name, letters in languages.items()}
@@ -83,6 +88,21 @@ def test_log_probabilities_are_those_of_the_language_and_of_true_frames(recogniz
         np.testing.assert_allclose(own, log_softmax(np.array(values[TRANSCRIPT])[0, :, :5], axis=1), atol=1e-4)
     with pytest.raises(InputError, match="too short"):
         recognizer.log_probabilities([np.zeros(9, "float32")], "bb")
+
+
+@pytest.mark.parametrize("sharing", [{}, {"kind": "nothing"}])
+def test_the_encoder_runs_once_for_all_languages_that_share_it(sharing: dict, monkeypatch: pytest.MonkeyPatch):
+    recognizer = untrained({"sharing": sharing} if sharing else {})
+    expected = {language: recognizer.log_probabilities(noises(), language, 2.0) for language in ("aa", "bb")}
+    calls, forward = [], recognizer.log_probabilities
+    monkeypatch.setattr(recognizer, "log_probabilities", lambda *given: calls.append(given) or forward(*given))
+    found = recognizer.log_probabilities_by_language(noises(), ["aa", "bb"], 2.0)
+    assert len(calls) == (2 if sharing else 0)
+    assert found.keys() == expected.keys()
+    for language, own in expected.items():
+        for one, other in zip(found[language], own, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+    assert recognizer.log_probabilities_by_language([], ["aa"]) == {"aa": []}
 
 
 def test_neighbours_change_nothing(recognizer):

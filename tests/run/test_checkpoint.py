@@ -394,3 +394,10 @@ def test_a_run_without_weights_says_so(run: Run):
         load_recognizer(run)
     assert run.progress() == Progress()
     assert not run.has_checkpoint()
+
+
+def test_settings_are_read_once_for_a_recogniser(trained: Run, monkeypatch: pytest.MonkeyPatch):
+    read, load = [], Run.recipe
+    monkeypatch.setattr(Run, "recipe", lambda self: read.append(self.path) or load(self))
+    load_recognizer(trained)
+    assert len(read) == 1

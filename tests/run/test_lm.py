@@ -189,10 +189,26 @@ def test_one_of_another_alphabet_or_changed_files_are_refused(run: Run):
         load_lm(run, "aa", tokenizer)
 
 
-def test_hot_words_that_cannot_be_spelt_are_refused(run: Run):
+def test_hot_words_that_no_language_can_spell_are_refused(run: Run):
     for words, message in ((("žž",), "Unknown characters"), (("...",), "no letters")):
         with pytest.raises(InputError, match=message):
-            load_recognizer(run, BeamDecoding(lm="none", hot_words=words)).decoder("aa")
+            load_recognizer(run, BeamDecoding(lm="none", hot_words=words))
+
+
+def test_a_hot_word_that_one_of_several_languages_can_spell_is_left_out_in_the_others(
+    run: Run, caplog: pytest.LogCaptureFixture
+):
+    path = run.path / "tokenizers" / "bb.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"d"', '"z"'), encoding="utf-8")
+    (run.best_folder() / "contents.json").unlink()
+    decoding = BeamDecoding(lm="none", hot_words=("dab", "cab"))
+    recognizer = load_recognizer(run, decoding)
+    recognizer.decoder("aa")
+    assert not caplog.messages
+    recognizer.decoder("bb")
+    assert caplog.messages == ["bb cannot spell 1 of 2 hot words, which are left out there: 'dab'"]
+    with pytest.raises(InputError, match="Unknown characters in a text of bb: 'd'"):
+        load_recognizer(run, decoding, languages=["bb"])
 
 
 def test_alternatives_come_with_scores(run: Run, speak: Callable):
