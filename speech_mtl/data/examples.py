@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from speech_mtl.data.audio import add_noise, change_speed
+from speech_mtl.data.augmentation import WaveformAugmentation, augmented
 from speech_mtl.data.manifest import Manifest
 from speech_mtl.data.sampling import SampledExample
 from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
@@ -245,14 +246,19 @@ def _nothing_known(manifest: Manifest, num_unlabelled: int, complete: bool) -> I
     )
 
 
-def collate(sampled: Sequence[SampledExample], examples: Mapping[int, Examples]) -> Batch:
+def collate(
+    sampled: Sequence[SampledExample],
+    examples: Mapping[int, Examples],
+    augmentations: Sequence[WaveformAugmentation] = (),
+) -> Batch:
     """Reads and perturbs the waveforms of one batch, and pads them to one rectangle.
 
     Args:
         sampled: What is in the batch.
         examples: By language id.
+        augmentations: In the order in which they are applied.
     """
-    waveforms = [_waveform(one, examples[one.language]) for one in sampled]
+    waveforms = [_waveform(one, examples[one.language], augmentations) for one in sampled]
     padded, num_samples = padded_rows(waveforms, np.float32)
     languages = np.array([one.language for one in sampled], dtype=np.int32)
     targets = {}
@@ -263,21 +269,24 @@ def collate(sampled: Sequence[SampledExample], examples: Mapping[int, Examples])
     return Batch(padded, num_samples, languages, targets)
 
 
-def _waveform(one: SampledExample, examples: Examples) -> np.ndarray:
+def _waveform(one: SampledExample, examples: Examples, augmentations: Sequence[WaveformAugmentation]) -> np.ndarray:
     waveform = change_speed(examples.store[int(examples.positions[one.example])], one.speed)
     if one.snr_db is not None:
         waveform = add_noise(waveform, one.snr_db, np.random.default_rng(one.seed))
-    return waveform
+    return augmented(waveform, augmentations, one.seed)
 
 
 def batches(
-    plan: Iterable[list[SampledExample]], examples: Mapping[int, Examples], num_threads: int
+    plan: Iterable[list[SampledExample]],
+    examples: Mapping[int, Examples],
+    num_threads: int,
+    augmentations: Sequence[WaveformAugmentation] = (),
 ) -> Iterator[Batch]:
     """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
     ahead: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(num_threads) as pool:
         for sampled in plan:
-            ahead.append(pool.submit(collate, sampled, examples))
+            ahead.append(pool.submit(collate, sampled, examples, augmentations))
             if len(ahead) > 2 * num_threads:
                 yield ahead.popleft().result()
         while ahead:

@@ -7,21 +7,25 @@ whether the samples have to be checked again.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import NotRequired
 
 import numpy as np
 from typing_extensions import TypedDict
 
 from speech_mtl import __version__
+from speech_mtl.data.augmentation import FolderAugmentation, WaveformAugmentation
 from speech_mtl.data.manifest import Manifest, open_manifest
 from speech_mtl.data.store import file_state
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, read_json, write_text
 from speech_mtl.run.folder import Run
 from speech_mtl.run.provenance import code_digest
-from speech_mtl.run.speech import Split, Wrap, open_split, silent
+from speech_mtl.run.speech import Split, Wrap, open_augmentation, open_split, silent
+from speech_mtl.settings.data import FolderAugmentationSettings
 from speech_mtl.settings.recipe import Recipe
 
 ACCEPT = "--accept-changes"
@@ -64,6 +68,8 @@ class MadeFrom(TypedDict):
     """Digest of the weights that training started from, which are another run's."""
     speech: dict[str, Source]
     """By language and split, as `cs train`."""
+    recordings: NotRequired[dict[str, str]]
+    """Digests of the decoded folders of augmentations, by their names."""
     changes: list[Change]
 
 
@@ -78,7 +84,13 @@ def made_from(run: Run) -> MadeFrom | None:
     return read_json(path, MadeFrom, action) if path.is_file() else None
 
 
-def write_made_from(run: Run, recipe: Recipe, splits: Iterable[Split], changes: Sequence[Change] = ()) -> None:
+def write_made_from(
+    run: Run,
+    recipe: Recipe,
+    splits: Iterable[Split],
+    changes: Sequence[Change] = (),
+    augmentations: Mapping[str, WaveformAugmentation] = MappingProxyType({}),
+) -> None:
     """Writes what a run is made from, from here on."""
     start = Run(recipe.init_from) if recipe.init_from else None
     record: MadeFrom = {
@@ -86,6 +98,9 @@ def write_made_from(run: Run, recipe: Recipe, splits: Iterable[Split], changes: 
         "code": code_digest(),
         "start": weights_digest(start) if start and start.has_best() else None,
         "speech": sources(splits),
+        "recordings": {
+            name: _recordings_digest(one) for name, one in augmentations.items() if isinstance(one, FolderAugmentation)
+        },
         "changes": list(changes),
     }
     write_text(run.made_from_path, json.dumps(record, ensure_ascii=False) + "\n")
@@ -133,6 +148,11 @@ def weights_digest(run: Run) -> str:
     return digest.hexdigest()
 
 
+def _recordings_digest(augmentation: WaveformAugmentation) -> str:
+    digests = augmentation.recordings.digests if isinstance(augmentation, FolderAugmentation) else np.zeros(0)
+    return hashlib.sha256(digests.tobytes()).hexdigest()[:16]
+
+
 @dataclass
 class Now:
     """Manifests and audio as they are now. Each is read once: many runs use the same ones.
@@ -155,7 +175,20 @@ class Now:
         record = made_from(run)
         if record is None:
             return []
-        return [*self.speech_changes(record["speech"], recipe), *self.start_changes(run, recipe)]
+        return [
+            *self.speech_changes(record["speech"], recipe),
+            *self._recording_changes(record.get("recordings", {}), recipe),
+            *self.start_changes(run, recipe),
+        ]
+
+    def _recording_changes(self, recorded: Mapping[str, str], recipe: Recipe) -> Iterator[str]:
+        """Lists the folders of augmentations that hold other recordings now."""
+        for name, digest in recorded.items():
+            settings = recipe.augment.waveform[name]
+            if isinstance(settings, FolderAugmentationSettings) and not settings.dir.is_dir():
+                self.notes.append(f"not compared with the recordings of augment.waveform.{name}: no {settings.dir}")
+            elif _recordings_digest(open_augmentation(recipe, settings, self.wrap)) != digest:
+                yield f"augment.waveform.{name} has other recordings now"
 
     def start_changes(self, run: Run, recipe: Recipe) -> list[str]:
         """Reports whether the run that a run was initialised from has other weights now."""
