@@ -98,9 +98,7 @@ def write_made_from(
         "code": code_digest(),
         "start": weights_digest(start) if start and start.has_best() else None,
         "speech": sources(splits),
-        "recordings": {
-            name: _recordings_digest(one) for name, one in augmentations.items() if isinstance(one, FolderAugmentation)
-        },
+        "recordings": recordings(augmentations),
         "changes": list(changes),
     }
     write_text(run.made_from_path, json.dumps(record, ensure_ascii=False) + "\n")
@@ -115,6 +113,12 @@ def history(run: Run, what: Sequence[str]) -> list[Change]:
 def sources(splits: Iterable[Split]) -> dict[str, Source]:
     """By language and split, what is used of them."""
     return {f"{split.language} {split.split}": _source(split) for split in splits}
+
+
+def recordings(augmentations: Mapping[str, WaveformAugmentation]) -> dict[str, str]:
+    """Digests of the recordings of augmentations that have some, by their names."""
+    stores = {name: one.recordings for name, one in augmentations.items() if isinstance(one, FolderAugmentation)}
+    return {name: hashlib.sha256(store.digests.tobytes()).hexdigest()[:16] for name, store in stores.items()}
 
 
 def training_digests(run: Run) -> Iterator[tuple[str, Path, np.ndarray, np.ndarray]]:
@@ -148,11 +152,6 @@ def weights_digest(run: Run) -> str:
     return digest.hexdigest()
 
 
-def _recordings_digest(augmentation: WaveformAugmentation) -> str:
-    digests = augmentation.recordings.digests if isinstance(augmentation, FolderAugmentation) else np.zeros(0)
-    return hashlib.sha256(digests.tobytes()).hexdigest()[:16]
-
-
 @dataclass
 class Now:
     """Manifests and audio as they are now. Each is read once: many runs use the same ones.
@@ -177,18 +176,21 @@ class Now:
             return []
         return [
             *self.speech_changes(record["speech"], recipe),
-            *self._recording_changes(record.get("recordings", {}), recipe),
+            *self.recording_changes(record.get("recordings", {}), recipe),
             *self.start_changes(run, recipe),
         ]
 
-    def _recording_changes(self, recorded: Mapping[str, str], recipe: Recipe) -> Iterator[str]:
+    def recording_changes(self, recorded: Mapping[str, str], recipe: Recipe) -> list[str]:
         """Lists the folders of augmentations that hold other recordings now."""
-        for name, digest in recorded.items():
+        there = {}
+        for name in recorded:
             settings = recipe.augment.waveform[name]
-            if isinstance(settings, FolderAugmentationSettings) and not settings.dir.is_dir():
-                self.notes.append(f"not compared with the recordings of augment.waveform.{name}: no {settings.dir}")
-            elif _recordings_digest(open_augmentation(recipe, settings, self.wrap)) != digest:
-                yield f"augment.waveform.{name} has other recordings now"
+            if isinstance(settings, FolderAugmentationSettings) and settings.dir.is_dir():
+                there[name] = open_augmentation(recipe, settings, self.wrap)
+            else:
+                self.notes.append(f"not compared with the recordings of augment.waveform.{name}: its folder is gone")
+        now = recordings(there)
+        return [f"augment.waveform.{name} has other recordings now" for name in now if now[name] != recorded[name]]
 
     def start_changes(self, run: Run, recipe: Recipe) -> list[str]:
         """Reports whether the run that a run was initialised from has other weights now."""

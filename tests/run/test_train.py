@@ -285,6 +285,7 @@ def varied(tiny_recipe: Recipe) -> Recipe:
             "encoder.dropout": 0.2,
             "augment.speeds": [0.9, 1.0, 1.1],
             "augment.noise_probability": 0.5,
+            "augment.waveform": {"line": {"kind": "codec", "probability": 0.5}},
             "data.batch_s": 3.0,
             "training.num_updates": 6,
             "training.average_decay": 0.5,
