@@ -42,8 +42,8 @@ def main() -> None:
         f"to that with {PLAIN}, and milliseconds of processor for a second of speech, by one thread. Medians, and the "
         f"smallest and largest. Speech of {arguments.language} in {recipe.name}; decoded before."
     }
-    result |= _measured(recipe, arguments.language, contestants, arguments.rounds)
-    report(arguments.out, result, _table(result["rows"]))
+    measured = _measured(recipe, arguments.language, contestants, arguments.rounds)
+    report(arguments.out, result | measured, _table(measured["rows"]))
 
 
 def _settings(noise: Path, rooms: Path) -> str:

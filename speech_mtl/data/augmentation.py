@@ -110,8 +110,8 @@ class Reverberation(FolderAugmentation):
     """Convolves with a random room impulse response; the direct sound stays at its place, and power as it was.
 
     Reference: Ko et al. 2017, "A study on data augmentation of reverberant speech for robust speech recognition". The
-    direct sound is the largest sample of the response, as there. What comes before is kept, and what lies beyond the
-    end of the utterance is cut off.
+    direct sound is taken to be the largest sample of the response, as by Kaldi's `wav-reverberate`. What lies beyond
+    the end of the utterance is cut off.
     """
 
     DURATIONS_S = (0.001, 20.0)
