@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from speech_mtl.data.audio import add_noise, change_speed
+from speech_mtl.data.augmentation import WaveformAugmentation, augmented
 from speech_mtl.data.encoding import damaged_letters
 from speech_mtl.data.look_alikes import mixed_scripts
 from speech_mtl.data.manifest import Manifest
@@ -249,14 +250,19 @@ def _nothing_known(manifest: Manifest, num_unlabelled: int, complete: bool) -> I
     )
 
 
-def collate(sampled: Sequence[SampledExample], examples: Mapping[int, Examples]) -> Batch:
+def collate(
+    sampled: Sequence[SampledExample],
+    examples: Mapping[int, Examples],
+    augmentations: Sequence[WaveformAugmentation] = (),
+) -> Batch:
     """Reads and perturbs the waveforms of one batch, and pads them to one rectangle.
 
     Args:
         sampled: What is in the batch.
         examples: By language id.
+        augmentations: In the order in which they are applied.
     """
-    waveforms, sizes = zip(*(_input(one, examples[one.language]) for one in sampled), strict=True)
+    waveforms, sizes = zip(*(_input(one, examples[one.language], augmentations) for one in sampled), strict=True)
     padded, _ = padded_rows(waveforms, np.float32)
     languages = np.array([one.language for one in sampled], dtype=np.int32)
     targets = {}
@@ -267,7 +273,9 @@ def collate(sampled: Sequence[SampledExample], examples: Mapping[int, Examples])
     return Batch(padded, np.array(sizes, dtype=np.int32), languages, targets)
 
 
-def _input(one: SampledExample, examples: Examples) -> tuple[np.ndarray, int]:
+def _input(
+    one: SampledExample, examples: Examples, augmentations: Sequence[WaveformAugmentation]
+) -> tuple[np.ndarray, int]:
     """What the network gets for an example, and its number of samples."""
     position = int(examples.positions[one.example])
     if examples.made is not None:
@@ -275,17 +283,20 @@ def _input(one: SampledExample, examples: Examples) -> tuple[np.ndarray, int]:
     waveform = change_speed(examples.store[position], one.speed)
     if one.snr_db is not None:
         waveform = add_noise(waveform, one.snr_db, np.random.default_rng(one.seed))
-    return waveform, len(waveform)
+    return augmented(waveform, augmentations, one.seed), len(waveform)
 
 
 def batches(
-    plan: Iterable[list[SampledExample]], examples: Mapping[int, Examples], num_threads: int
+    plan: Iterable[list[SampledExample]],
+    examples: Mapping[int, Examples],
+    num_threads: int,
+    augmentations: Sequence[WaveformAugmentation] = (),
 ) -> Iterator[Batch]:
     """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
     ahead: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(num_threads) as pool:
         for sampled in plan:
-            ahead.append(pool.submit(collate, sampled, examples))
+            ahead.append(pool.submit(collate, sampled, examples, augmentations))
             if len(ahead) > 2 * num_threads:
                 yield ahead.popleft().result()
         while ahead:

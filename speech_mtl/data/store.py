@@ -110,8 +110,16 @@ class WaveformStore:
         Raises:
             InputError: Somebody cut the file short since it was opened.
         """
-        num_bytes = 2 * int(self.num_samples[position])
-        held = os.pread(self._descriptor, num_bytes, 2 * int(self.starts[position]))
+        return self.stretch(position, 0, int(self.num_samples[position]))
+
+    def stretch(self, position: int, start: int, size: int) -> np.ndarray:
+        """So many samples of an utterance from one of them on, which it has: (size,) float32 in [-1, 1].
+
+        Raises:
+            InputError: Somebody cut the file short since it was opened.
+        """
+        num_bytes = 2 * size
+        held = os.pread(self._descriptor, num_bytes, 2 * (int(self.starts[position]) + start))
         if len(held) < num_bytes:
             raise _damaged(self.path, "a file that stays as it is", "one that was cut short while it was read")
         return np.frombuffer(held, np.int16).astype("float32") / FULL_SCALE
@@ -185,7 +193,7 @@ def file_state(path: Path) -> tuple[int, int, int] | None:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def refuse_many(manifest: Manifest, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
+def refuse_many(manifest: Manifest | Path, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
     """Stops when too much of a manifest cannot be used; a single utterance never is too much, unless none is allowed.
 
     Raises:

@@ -7,22 +7,25 @@ whether the samples have to be checked again.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NotRequired
 
 import numpy as np
 from typing_extensions import TypedDict
 
 from speech_mtl import __version__
+from speech_mtl.data.augmentation import FolderAugmentation, WaveformAugmentation
 from speech_mtl.data.manifest import Manifest, open_manifest
 from speech_mtl.data.store import file_state
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, read_json, write_text
 from speech_mtl.run.folder import Run
 from speech_mtl.run.provenance import code_digest
-from speech_mtl.run.speech import Split, Wrap, open_split, silent
+from speech_mtl.run.speech import Split, Wrap, open_augmentation, open_split, silent
+from speech_mtl.settings.data import FolderAugmentationSettings
 from speech_mtl.settings.recipe import Recipe
 
 ACCEPT = "--accept-changes"
@@ -67,6 +70,8 @@ class MadeFrom(TypedDict):
     """Digests of the weights of the runs that made its pseudo-labels, by language."""
     speech: dict[str, Source]
     """By language and split, as `cs train`."""
+    recordings: NotRequired[dict[str, str]]
+    """Digests of the decoded folders of augmentations, by their names."""
     changes: list[Change]
 
 
@@ -81,7 +86,13 @@ def made_from(run: Run) -> MadeFrom | None:
     return read_json(path, MadeFrom, action) if path.is_file() else None
 
 
-def write_made_from(run: Run, recipe: Recipe, splits: Iterable[Split], changes: Sequence[Change] = ()) -> None:
+def write_made_from(
+    run: Run,
+    recipe: Recipe,
+    splits: Iterable[Split],
+    changes: Sequence[Change] = (),
+    augmentations: Mapping[str, WaveformAugmentation] = MappingProxyType({}),
+) -> None:
     """Writes what a run is made from, from here on."""
     start = Run(recipe.init_from) if recipe.init_from else None
     teachers = {language: Run(settings.teacher) for language, settings in recipe.teachers.items()}
@@ -91,6 +102,7 @@ def write_made_from(run: Run, recipe: Recipe, splits: Iterable[Split], changes: 
         "start": weights_digest(start) if start and start.has_best() else None,
         "teachers": {language: weights_digest(run) for language, run in teachers.items() if run.has_best()},
         "speech": sources(splits),
+        "recordings": recordings(augmentations),
         "changes": list(changes),
     }
     write_text(run.made_from_path, json.dumps(record, ensure_ascii=False) + "\n")
@@ -105,6 +117,12 @@ def history(run: Run, what: Sequence[str]) -> list[Change]:
 def sources(splits: Iterable[Split]) -> dict[str, Source]:
     """By language and split, what is used of them."""
     return {f"{split.language} {split.split}": _source(split) for split in splits}
+
+
+def recordings(augmentations: Mapping[str, WaveformAugmentation]) -> dict[str, str]:
+    """Digests of the recordings of augmentations that have some, by their names."""
+    stores = {name: one.recordings for name, one in augmentations.items() if isinstance(one, FolderAugmentation)}
+    return {name: hashlib.sha256(store.digests.tobytes()).hexdigest()[:16] for name, store in stores.items()}
 
 
 def training_digests(run: Run) -> Iterator[tuple[str, Path, np.ndarray, np.ndarray]]:
@@ -160,8 +178,24 @@ class Now:
         record = made_from(run)
         if record is None:
             return []
-        others = *self.start_changes(run, recipe), *self.teacher_changes(run, recipe)
-        return [*self.speech_changes(record["speech"], recipe), *others]
+        return [
+            *self.speech_changes(record["speech"], recipe),
+            *self.recording_changes(record.get("recordings", {}), recipe),
+            *self.start_changes(run, recipe),
+            *self.teacher_changes(run, recipe),
+        ]
+
+    def recording_changes(self, recorded: Mapping[str, str], recipe: Recipe) -> list[str]:
+        """Lists the folders of augmentations that hold other recordings now."""
+        there = {}
+        for name in recorded:
+            settings = recipe.augment.waveform[name]
+            if isinstance(settings, FolderAugmentationSettings) and settings.dir.is_dir():
+                there[name] = open_augmentation(recipe, settings, self.wrap)
+            else:
+                self.notes.append(f"not compared with the recordings of augment.waveform.{name}: its folder is gone")
+        now = recordings(there)
+        return [f"augment.waveform.{name} has other recordings now" for name in now if now[name] != recorded[name]]
 
     def start_changes(self, run: Run, recipe: Recipe) -> list[str]:
         """Reports whether the run that a run was initialised from has other weights now."""

@@ -20,7 +20,7 @@ def taken_up(
         further: Whether it may be trained for another number of updates.
 
     Returns:
-        The settings, with languages in the order of the run; and what is another from here on.
+        The settings, with languages and augmentations in the order of the run; and what is another from here on.
 
     Raises:
         InputError: The run has other settings, or what it was made from has changed.
@@ -37,7 +37,9 @@ def taken_up(
             received="; ".join(other),
             action="choose another folder with --out, or go back to those settings",
         )
-    recipe = recipe.overridden({"languages": {name: recipe.languages[name] for name in there.languages}})
+    waveform = {name: recipe.augment.waveform[name] for name in there.augment.waveform}
+    ordered = {"languages": {name: recipe.languages[name] for name in there.languages}, "augment.waveform": waveform}
+    recipe = recipe.overridden(ordered)
     longer = _longer(run, there, recipe) if further else []
     changes = now.changes_since(run, recipe)
     refuse_changes(run, changes, accept_changes)

@@ -4,6 +4,7 @@ open_split         manifest -> index, written once -> decoded audio -> the utter
 make_tokenizer,
 make_labelled      the utterances that training uses -> targets
 training_examples  utterances -> examples: what is known of each, encoded for each target
+open_augmentations folders of noise and rooms -> what is done to waveforms in training
 TrainingSpeech     examples -> batches, by a plan that is made of lengths and a seed
 """
 
@@ -15,6 +16,8 @@ from itertools import chain
 import numpy as np
 
 from speech_mtl.data.audio import change_speed
+from speech_mtl.data.audio_folder import open_folder
+from speech_mtl.data.augmentation import WaveformAugmentation
 from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Examples, LabelMasking, Reading, batches, collate, load_examples
 from speech_mtl.data.feature_cache import FeatureCache
@@ -22,7 +25,7 @@ from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import Manifest, line_name, open_manifest
 from speech_mtl.data.rules import Choices
 from speech_mtl.data.sampling import SampledExample, parts_to_decode, within_budget
-from speech_mtl.data.store import WaveformStore, open_store, refuse_many
+from speech_mtl.data.store import AudioLimits, WaveformStore, open_store, refuse_many
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError
@@ -30,6 +33,7 @@ from speech_mtl.models.features import Features
 from speech_mtl.models.frozen import FrozenFeatures
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import audio_limits, build_plan
+from speech_mtl.settings.data import FolderAugmentationSettings, WaveformAugmentationSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.tasks import LabelTaskSection
 from speech_mtl.targets.target import ScoredTarget, Target
@@ -308,6 +312,27 @@ def with_features(
     return replace(examples, made=lambda position, speed: cache[key(position, speed)])
 
 
+def open_augmentations(recipe: Recipe, wrap: Wrap = silent) -> dict[str, WaveformAugmentation]:
+    """The augmentations of a recipe's waveforms, by their names; decodes their recordings if that has not been done.
+
+    Raises:
+        InputError: A folder cannot be used, or a codec is not there.
+    """
+    return {name: open_augmentation(recipe, settings, wrap) for name, settings in recipe.augment.waveform.items()}
+
+
+def open_augmentation(recipe: Recipe, settings: WaveformAugmentationSettings, wrap: Wrap) -> WaveformAugmentation:
+    """One of them; see `open_augmentations`."""
+    data, more = recipe.data, {}
+    if isinstance(settings, FolderAugmentationSettings):
+        limits = AudioLimits(data.sample_rate_hz, *settings.member().DURATIONS_S)
+        more["recordings"] = open_folder(
+            *(settings.dir, data.cache_dir, limits, data.allow_skipped, data.num_threads),
+            lambda positions: wrap(positions, f"Decoding {settings.dir}"),
+        )
+    return settings.make(sample_rate_hz=data.sample_rate_hz, **more)
+
+
 @dataclass(frozen=True)
 class TrainingSpeech:
     """The training speech of a run as batches; which ones depends on the seed, and on where training ends.
@@ -316,19 +341,22 @@ class TrainingSpeech:
         recipe: The settings.
         splits: By language id.
         examples: By language id.
+        augmentations: By name.
     """
 
     recipe: Recipe
     splits: Mapping[int, Split]
     examples: Mapping[int, Examples]
+    augmentations: Mapping[str, WaveformAugmentation] = field(default_factory=dict)
 
     def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
         """Yields batches from number `start`; `end` is the update after which training ends."""
-        yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads)
+        augmentations = tuple(self.augmentations.values())
+        yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads, augmentations)
 
     def batch(self, number: int, end: int) -> Batch:
         """Returns one batch."""
-        return collate(next(self._planned(number, end)), self.examples)
+        return collate(next(self._planned(number, end)), self.examples, tuple(self.augmentations.values()))
 
     def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
         """`file:line` of the utterances in some rows of a batch."""

@@ -163,7 +163,7 @@ def _refuse_unspelt(word: str, tokenizers: Sequence[Tokenizer]) -> None:
         tokenizer.encode(word)  # names the letters that are unknown
         if not tokenizer.spells_words:
             raise InputError(
-                f"The units of {tokenizer.language} spell a word in other tokens after a space than without: none is hot",
+                f"The units of {tokenizer.language} spell words otherwise after a space, so none can be hot",
                 expected="decoding.hot_words: [], or a run whose tokens are letters",
                 received=f"decoding.hot_words with {word!r}, and parts of words as tokens",
                 action="leave decoding.hot_words out",

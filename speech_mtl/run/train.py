@@ -36,6 +36,7 @@ from speech_mtl.run.speech import (
     TrainingSpeech,
     make_labelled,
     make_tokenizer,
+    open_augmentations,
     open_split,
     refuse_new_letters,
     skipped_by_reason,
@@ -102,7 +103,8 @@ def train(
     with run.lock():
         if changes or not begun:
             used = [*ready.speech.splits.values(), *(own.split for own in ready.references.values())]
-            write_made_from(run, recipe, used, history(run, changes) if begun else [])
+            earlier = history(run, changes) if begun else []
+            write_made_from(run, recipe, used, earlier, ready.speech.augmentations)
         if not begun:
             for language, found in ready.pseudo_labels.items():
                 found.save(run, language)
@@ -134,6 +136,7 @@ class _Ready:
 
 
 def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
+    augmentations = open_augmentations(recipe, screen.progress)
     splits = {
         i: open_split(recipe, language, "train", screen.progress)
         for i, language in enumerate(recipe.languages)
@@ -151,7 +154,8 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     validated = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
     references = {name: load_references(recipe, name, "dev", recognizer, screen.progress) for name in validated}
     _refuse_unlabelled_target(recipe, references)
-    return _Ready(recipe, targets, recognizer, TrainingSpeech(recipe, splits, examples), references, pseudo_labels)
+    speech = TrainingSpeech(recipe, splits, examples, augmentations)
+    return _Ready(recipe, targets, recognizer, speech, references, pseudo_labels)
 
 
 def _pseudo_labels(run: Run, recipe: Recipe, splits: Mapping[int, Split], screen: Screen) -> dict[str, PseudoLabels]:

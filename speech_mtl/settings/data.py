@@ -1,9 +1,9 @@
 """Settings of the data: languages, where their speech lies, how it is batched and augmented."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from speech_mtl.settings.features import MelSettings
 from speech_mtl.settings.section import (
@@ -13,6 +13,7 @@ from speech_mtl.settings.section import (
     Fraction,
     Kept,
     Kinds,
+    Name,
     Positive,
     Proportion,
     Seconds,
@@ -189,8 +190,55 @@ class SpecAugmentSettings(Section):
     """Widest mask, in bands."""
 
 
+def _rises(ends):
+    if not ends[0] <= ends[1]:
+        raise ValueError("the lower end of the range, then the higher one")
+    return ends
+
+
 Speed = Annotated[float, Field(strict=True, ge=0.5, le=2)]
 Decibels = Annotated[float, Field(strict=True, ge=-50, le=100)]
+DecibelRange = Annotated[tuple[Decibels, Decibels], AfterValidator(_rises)]
+Number = Annotated[int, Field(strict=True, ge=1, le=100), WHOLE]
+
+
+class WaveformAugmentationSettings(Kinds):
+    """An augmentation of waveforms; see `data.augmentation`."""
+
+    probability: Fraction
+    """Fraction of utterances that get it."""
+
+
+class FolderAugmentationSettings(WaveformAugmentationSettings):
+    """An augmentation that needs recordings."""
+
+    dir: FilePath
+    """Folder of recordings, in folders inside it, too; relative to the folder in which the command runs."""
+
+    def arguments(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"kind", "dir"})
+
+
+class NoiseSettings(FolderAugmentationSettings, kind="noise", makes="data.augmentation:Noise"):
+    """Recorded noise; see `data.augmentation.Noise`."""
+
+    snr_db: DecibelRange = (5.0, 20.0)
+    """Range of the signal-to-noise ratio."""
+    num_stretches: Annotated[tuple[Number, Number], AfterValidator(_rises)] = (1, 1)
+    """Range of how many stretches of recordings are added up: of speech, several make babble."""
+
+
+class ReverberationSettings(FolderAugmentationSettings, kind="reverberation", makes="data.augmentation:Reverberation"):
+    """Room impulse responses; see `data.augmentation.Reverberation`."""
+
+
+class CodecSettings(WaveformAugmentationSettings, kind="codec", makes="data.augmentation:Coding"):
+    """Lossy coding; see `data.augmentation.Coding`."""
+
+    codecs: Annotated[tuple[Literal["opus", "mp3", "gsm", "a_law", "mu_law"], ...], Field(min_length=1)] = (
+        *("opus", "mp3", "gsm", "a_law", "mu_law"),
+    )
+    """One of these is chosen for each utterance. `gsm`, `a_law` and `mu_law` have the band of the telephone."""
 
 
 class AugmentSettings(Section):
@@ -201,8 +249,11 @@ class AugmentSettings(Section):
     """Each utterance is played at one of these speeds (Ko et al. 2015)."""
     noise_probability: Fraction = 0.0
     """Fraction of utterances to which white noise is added."""
-    noise_snr_db: tuple[Decibels, Decibels] = (10.0, 30.0)
+    noise_snr_db: DecibelRange = (10.0, 30.0)
     """Range of the signal-to-noise ratio."""
+    waveform: Annotated[dict[Name, WaveformAugmentationSettings], Field(max_length=100)] = {}
+    """More augmentations of waveforms, by any names, in the order in which they are applied; after speed and white
+    noise."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """Masks over bands go with features of bands, and are at most as wide."""
@@ -216,10 +267,3 @@ class AugmentSettings(Section):
             raise ValueError(
                 f"augment.spec_augment.max_mels must be at most features.num_mels = {recipe.features.num_mels}"
             )
-
-    @field_validator("noise_snr_db")
-    @classmethod
-    def _range_rises(cls, ends):
-        if not ends[0] <= ends[1]:
-            raise ValueError("the lower end of the range, then the higher one")
-        return ends

@@ -40,7 +40,10 @@ UNTRAINED = (
 )
 """Patterns of settings without effect on a run's weights: they may change before a run is resumed, others not."""
 
-PLACES = ("data.dir", "languages.*.manifests.*", "languages.*.pseudo_labels.teacher", "init_from")
+PLACES = (
+    *("data.dir", "languages.*.manifests.*", "languages.*.pseudo_labels.teacher", "augment.waveform.*.dir"),
+    "init_from",
+)
 """Paths of speech and weights. Their content matters, which `run.made_from` compares."""
 
 TEST_MANIFESTS = "languages.*.manifests.test"

@@ -6,6 +6,7 @@ import pytest
 from tiny_speech import LIMITS, TOKENIZER, everything, frames_of, loaded, opened
 
 from speech_mtl.data.audio import add_noise, change_speed
+from speech_mtl.data.augmentation import Coding, augmented
 from speech_mtl.data.examples import Examples, Reading, batches, collate, load_examples, padded_rows
 from speech_mtl.data.manifest import open_manifest, read_manifest
 from speech_mtl.data.sampling import SampledExample, TrainingPlan, plan_evaluation
@@ -117,6 +118,21 @@ def test_speed_then_noise(examples):
     expected = add_noise(change_speed(examples[4].store[2], 1.1), 12.0, np.random.default_rng(99))
     np.testing.assert_array_equal(batch.waveforms[0], expected)
     np.testing.assert_array_equal(collate([example], examples).waveforms, batch.waveforms)
+
+
+def test_augmentations_follow_and_change_nothing_else(examples):
+    """Those of a probability of 0 leave a batch as it is to the last bit; labels stay as they are in any case."""
+    sampled = [SampledExample(4, 2, speed=1.1, snr_db=12.0, seed=99), SampledExample(7, 0, seed=5)]
+    plain = collate(sampled, examples)
+    off, on = (collate(sampled, examples, [Coding(chance, 16_000, ("a_law",))]) for chance in (0.0, 1.0))
+    for array, again in zip(arrays(plain), arrays(off), strict=True):
+        np.testing.assert_array_equal(array, again)
+    for array, again in zip(arrays(plain)[1:], arrays(on)[1:], strict=True):
+        np.testing.assert_array_equal(array, again)
+    size = plain.num_samples[0]
+    expected = augmented(plain.waveforms[0][:size], [Coding(1.0, 16_000, ("a_law",))], 99)
+    np.testing.assert_array_equal(on.waveforms[0][:size], expected)
+    assert not np.array_equal(expected, plain.waveforms[0][:size])
 
 
 def test_padded_rows():

@@ -229,4 +229,4 @@ def test_parts_of_words_have_no_hot_words(tmp_path: Path):
     tokenizer = BpeTokenizer.from_texts(["der hund und der hahn"], "de", size=20)
     settings = BeamDecoding(hot_words=("hund",), lm="none")
     with pytest.raises(InputError, match="so none can be hot"):
-        decoder_arguments(Run(tmp_path), settings, {"de": tokenizer})("de")
+        decoder_arguments(Run(tmp_path), settings, {"de": tokenizer}, ["de"])

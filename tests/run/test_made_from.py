@@ -13,8 +13,8 @@ import soundfile
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import Now, Source, sources, write_made_from
-from speech_mtl.run.speech import open_split
+from speech_mtl.run.made_from import Now, Source, recordings, sources, write_made_from
+from speech_mtl.run.speech import open_augmentations, open_split
 from speech_mtl.settings.recipe import Recipe
 
 Speech = dict[str, Source]
@@ -145,3 +145,39 @@ def test_a_teacher_with_other_weights_is_found(trained: Run, with_settings: Call
     shutil.rmtree(teacher.path)
     write_made_from(student, recipe, [])
     assert Now().changes_since(student, recipe) == []
+
+
+# --- recordings of augmentations
+
+
+@pytest.fixture
+def noisy(tiny_recipe: Recipe, tmp_path: Path) -> Recipe:
+    """A recipe with two recordings of noise."""
+    folder = tmp_path / "noises"
+    folder.mkdir()
+    for i in range(2):
+        soundfile.write(folder / f"{i}.wav", np.random.default_rng(i).uniform(-0.5, 0.5, 4000), 16_000)
+    noise = {"kind": "noise", "dir": str(folder), "probability": 0.5}
+    return tiny_recipe.overridden({"augment.waveform": {"noise": noise, "line": {"kind": "codec", "probability": 0.5}}})
+
+
+def test_recordings_may_move(noisy: Recipe, tmp_path: Path):
+    recorded = recordings(open_augmentations(noisy))
+    assert list(recorded) == ["noise"]
+    assert Now().recording_changes(recorded, noisy) == []
+    moved = shutil.copytree(tmp_path / "noises", tmp_path / "moved")
+    assert Now().recording_changes(recorded, noisy.overridden({"augment.waveform.noise.dir": str(moved)})) == []
+
+
+def test_other_recordings_are_found(noisy: Recipe, tmp_path: Path):
+    recorded = recordings(open_augmentations(noisy))
+    soundfile.write(tmp_path / "noises" / "1.wav", np.random.default_rng(9).uniform(-0.5, 0.5, 4000), 16_000)
+    assert Now().recording_changes(recorded, noisy) == ["augment.waveform.noise has other recordings now"]
+
+
+def test_recordings_that_are_gone_are_noted(noisy: Recipe, tmp_path: Path):
+    recorded = recordings(open_augmentations(noisy))
+    shutil.rmtree(tmp_path / "noises")
+    now = Now()
+    assert now.recording_changes(recorded, noisy) == []
+    assert now.notes == ["not compared with the recordings of augment.waveform.noise: its folder is gone"]

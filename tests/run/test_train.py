@@ -285,6 +285,10 @@ def varied(tiny_recipe: Recipe) -> Recipe:
             "encoder.dropout": 0.2,
             "augment.speeds": [0.9, 1.0, 1.1],
             "augment.noise_probability": 0.5,
+            "augment.waveform": {
+                "line": {"kind": "codec", "codecs": ["gsm"], "probability": 0.5},
+                "again": {"kind": "codec", "codecs": ["a_law"], "probability": 0.5},
+            },
             "data.batch_s": 3.0,
             "training.num_updates": 6,
             "training.average_decay": 0.5,
@@ -436,14 +440,16 @@ def test_dev_transcripts_without_any_text_are_refused(tiny_recipe: Recipe, tmp_p
         train(tiny_recipe, tmp_path / "run")
 
 
-def test_a_run_resumes_though_the_recipe_lists_its_languages_in_another_order(
+def test_a_run_resumes_though_the_recipe_lists_its_languages_and_augmentations_in_another_order(
     tiny_recipe: Recipe, tmp_path: Path, untraced: None
 ):
-    recipe = tiny_recipe.overridden({"training.num_updates": 2})
+    waveform = {name: {"kind": "codec", "codecs": [name], "probability": 0.7} for name in ("gsm", "mu_law")}
+    recipe = tiny_recipe.overridden({"training.num_updates": 2, "augment.waveform": waveform})
     reference = train(recipe, tmp_path / "reference")
     run = Run(tmp_path / "run")
     run.start(recipe, reference.tokenizers())
-    train(recipe.overridden({"languages": dict(reversed(recipe.languages.items()))}), run.path)
+    languages, waveform = (dict(reversed(own.items())) for own in (recipe.languages, recipe.augment.waveform))
+    train(recipe.overridden({"languages": languages, "augment.waveform": waveform}), run.path)
     assert_same_end(run, reference)
 
 

@@ -96,11 +96,7 @@ def test_a_comparison_with_pseudo_labels(
                 name, language, "abcd", -1.0, {}, tuple(Token(letter, 0.0, 0.1, -0.1) for letter in "abcd")
             )
 
-<<<<<<< HEAD:tests/study/test_pseudo_label_arm.py
-    def teacher(run: Run, decoding: DecodingSettings | None) -> Recognizer:
-=======
-    def teacher(run: Run, *_: object, **__: object) -> Recognizer:
->>>>>>> h-fix18:tests/study/test_pseudo_labels.py
+    def teacher(run: Run, decoding: DecodingSettings | None, **_: object) -> Recognizer:
         taught_by.append(run.path.name)
         return load_recognizer(run, decoding)
 
