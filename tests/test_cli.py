@@ -246,9 +246,9 @@ def test_standard_input_is_a_recording(
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
         ended = command("transcribe", run_path, "-l", "aa", "-")
         assert ended.code == code
-        assert ended.out == ("" if code else expected.replace(str(tmp_path / "a.flac"), "-"))
+        assert ended.out == ("" if code else expected.replace(str(tmp_path / "a.flac"), "standard input"))
         assert "Traceback" not in ended.err
-        assert ("warning - cannot be transcribed: " in ended.err) == (code == 2)
+        assert ("warning standard input cannot be transcribed: " in ended.err) == (code == 2)
 
 
 def test_silence_is_told_and_has_an_empty_transcript(command: Command, run_path: Path, tmp_path: Path):

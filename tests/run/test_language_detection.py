@@ -87,10 +87,12 @@ class Sure:
     sample_rate_hz = 10
     tokenizers: Mapping[str, None] = {"aa": None, "bb": None}
 
-    def log_probabilities(self, waveforms: Sequence[np.ndarray], language: str, _batch_s: float) -> list[np.ndarray]:
-        place = list(self.tokenizers).index(language)
-        sure = [0.5 + abs(float(waveform[place])) / 2 for waveform in waveforms]
-        return [np.log([[(1 - one) / 2, one, (1 - one) / 2]]) for one in sure]
+    def log_probabilities_by_language(
+        self, waveforms: Sequence[np.ndarray], languages: Sequence[str], _batch_s: float
+    ) -> dict[str, list[np.ndarray]]:
+        places = {language: list(self.tokenizers).index(language) for language in languages}
+        sure = {name: [0.5 + abs(float(one[place])) / 2 for one in waveforms] for name, place in places.items()}
+        return {name: [np.log([[(1 - one) / 2, one, (1 - one) / 2]]) for one in own] for name, own in sure.items()}
 
 
 def test_the_surest_output_layer_wins_by_the_length_of_what_it_is_sure_of(copied: Run):

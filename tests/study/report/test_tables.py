@@ -49,7 +49,7 @@ def test_rows_are_those_of_the_score():
         "character_deletions": 2,
         "character_insertions": 0,
     }
-    assert set(row("alone", 1, 1, 0.1)) == set(get_type_hints(ResultRow)) - {"untranscribed_s", "decoder"}
+    assert set(row("alone", 1, 1, 0.1)) == set(get_type_hints(ResultRow)) - {"untranscribed_s", "decoder", "normalizer"}
 
 
 def test_comparison_has_a_line_for_each_amount_and_alone_first():

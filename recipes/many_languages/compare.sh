@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares the arms for each target in turn, in runs/many_languages/TARGET. Run again to resume.
-#   recipes/many_languages/run.sh [TARGET...]
+#   recipes/many_languages/compare.sh [TARGET...]
 # English of another corpus helps no English target: it is left out there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
