@@ -7,7 +7,7 @@ from keras import ops
 from speech_mtl.backend import uses_xla
 from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.language_layers import LanguageParts
-from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, no_delta
+from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, attend, no_delta
 from speech_mtl.models.past import Past, zeros_before
 
 
@@ -82,9 +82,7 @@ class RotaryAttention(keras.layers.Layer):
         queries, keys = ops.split(_rotate(queries_keys, *context.rotation), 2, axis=1)
         if past is not None:
             queries = queries[:, :, past.num_left :]
-        scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * np.float32(width**-0.5)
-        attended = ops.matmul(ops.softmax(scores + context.attention_bias, axis=-1), values)
-        attended = ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, self.dim))
+        attended = attend(queries, keys, values, context.attention_bias)
         outputs = self.out(attended)
         if self.add_to_out is not None:
             outputs = outputs + self.add_to_out(attended, context)

@@ -31,6 +31,17 @@ class FrameContext(NamedTuple):
     language_ids: Any = None
 
 
+def attend(queries, keys, values, bias):
+    """Scaled dot-product attention of all heads: (B, H, E, W) each and a bias of the scores to frames (B * E, H * W).
+
+    Reference: Vaswani et al. 2017, "Attention is all you need", section 3.2.
+    """
+    num_heads, width = values.shape[1], values.shape[3]
+    scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * np.float32(width**-0.5)
+    attended = ops.matmul(ops.softmax(scores + bias, axis=-1), values)
+    return ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, num_heads * width))
+
+
 class Dropout(keras.layers.Layer):
     """Dropout whose random state is shared by all layers of a network, so that a step uses one generator."""
 

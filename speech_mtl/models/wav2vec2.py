@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from speech_mtl.errors import InputError
 from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.language_layers import LanguageParts
-from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta
+from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, attend
 from speech_mtl.models.past import Past
 from speech_mtl.models.wav2vec2_convolutions import CONVERT, PositionalConvolution, Source, WaveformConvolutions
 
@@ -93,9 +93,7 @@ class Wav2Vec2Block(keras.layers.Layer):
         size, width = ops.shape(context.mask)[1], self.dim // self.num_heads
         heads = ops.transpose(ops.reshape(projected, (-1, size, 3 * self.num_heads, width)), (0, 2, 1, 3))
         queries, keys, values = ops.split(heads, 3, axis=1)
-        scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * np.float32(width**-0.5)
-        attended = ops.matmul(ops.softmax(scores + context.attention_bias, axis=-1), values)
-        attended = ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, self.dim))
+        attended = attend(queries, keys, values, context.attention_bias)
         outputs = self.out(attended)
         if self.add_to_out is not None:
             outputs = outputs + self.add_to_out(attended, context)
