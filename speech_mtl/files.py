@@ -48,8 +48,8 @@ WIDE = {
 }
 """Encodings by the mark with which a file begins; that of UTF-32 begins as that of UTF-16."""
 
-RARE = ("untranscribed_s",)
-"""Fields of records that are left out of JSON files where they are None: few records have a value there."""
+RARE = {"rare": True}
+"""Metadata of fields that are left out of JSON files where they have their default: few records have a value there."""
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def _plain(record: Any) -> object:
     if hasattr(record, "to_json"):
         return record.to_json()
     pairs = ((field, getattr(record, field.name)) for field in fields(record))
-    return {field.name: value for field, value in pairs if value is not None or field.name not in RARE}
+    return {field.name: value for field, value in pairs if not ("rare" in field.metadata and value == field.default)}
 
 
 def write_text(path: Path, text: str) -> None:

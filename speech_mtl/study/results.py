@@ -81,9 +81,8 @@ def json_files(summary: Summary) -> dict[str, str]:
 
 
 def _rounded(records: Sequence[object]) -> str:
-    """Records as a file of numbers holds them; where there is one decoder, they do not name it."""
-    rows = json.loads(json_text(records), parse_float=lambda number: round(float(number), 6))
-    return json_text([{key: value for key, value in row.items() if (key, value) != ("decoder", "")} for row in rows])
+    """Records as a file of numbers holds them."""
+    return json_text(json.loads(json_text(records), parse_float=lambda number: round(float(number), 6)))
 
 
 def refuse_foreign_target(folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from speech_mtl.files import NotNegative
+from speech_mtl.files import RARE, NotNegative
 from speech_mtl.scoring.rows import Amount, Budget, Number, Rate, Seed, Tested
 from speech_mtl.study.statistics.examples import Example
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm, Origin, SavedArm
@@ -71,7 +71,7 @@ class ArmSummary:
     mapsswe_z: list[Number]
     effort: Effort
     size: ArmSize | None = None
-    decoder: str = ""
+    decoder: str = field(default="", metadata=RARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class EquivalentHours:
     hours: Hours
     low: Hours
     high: Hours
-    untranscribed_s: Amount | None = None
-    decoder: str = ""
+    untranscribed_s: Amount | None = field(default=None, metadata=RARE)
+    decoder: str = field(default="", metadata=RARE)
 
     def factor(self, hours: Hours) -> float:
         """F: hours alone per transcribed hour with auxiliary languages."""
@@ -146,7 +146,7 @@ class Tried:
     budget_s: float
     reduction: Estimate
     learnt: bool = True
-    decoder: str = ""
+    decoder: str = field(default="", metadata=RARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class NotLearnt:
     budget_s: float
     seeds: list[int]
     num_seeds: int
-    decoder: str = ""
+    decoder: str = field(default="", metadata=RARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,7 @@ class TaskError:
     gain: Estimate | None
     reference: str = REFERENCE_ARM.name
     effort: Effort | None = None
-    decoder: str = ""
+    decoder: str = field(default="", metadata=RARE)
 
 
 def one_task_an_arm(errors: Sequence[TaskError]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from speech_mtl.files import NotNegative
+from speech_mtl.files import RARE, NotNegative
 from speech_mtl.scoring.rows import Amount, Budget, Number, Rate, Seed
 from speech_mtl.study.statistics.rows import Arm, ResultRow, SavedArm, SavedProtocol, StageRow
 
@@ -33,7 +33,7 @@ class Effort:
     num_runs: NotNegative | None = None
     num_not_stopped: NotNegative | None = None
     protocol: SavedProtocol = ""
-    untranscribed_s: Amount | None = None
+    untranscribed_s: Amount | None = field(default=None, metadata=RARE)
 
 
 @dataclass(frozen=True, slots=True)
