@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from damaged_models import cut_off, with_config, without_a_file, without_weight
 from safetensors.numpy import load_file, save_file
 from transformers_whisper import CONFIG, EXPECTED, LAYERS, MELS, D, features, write_model
 
@@ -58,37 +59,15 @@ def test_a_run_starts_from_it(tiny_recipe: Recipe, tmp_path: Path, untraced: Non
     np.testing.assert_array_equal(np.array(subsampling.first.bias), arrays["model.encoder.conv1.bias"])
 
 
-def _without_a_file(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-
-
-def _without_a_weight(folder: Path) -> None:
-    arrays = load_file(folder / "model.safetensors")
-    del arrays["model.encoder.layers.1.fc2.bias"]
-    save_file(arrays, folder / "model.safetensors")
-
-
-def _cut_off(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:2000])
-
-
-def _with(**changes: Any):
-    def change(folder: Path) -> None:
-        (folder / "config.json").write_text(json.dumps({**CONFIG, **changes}))
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("damage", "received"),
     [
-        (_without_a_file, "No such file"),
-        (_without_a_weight, r"no weight model\.encoder\.layers\.1\.fc2\.bias"),
-        (_cut_off, "."),
-        (_with(d_model=16), r"shape .* but config\.json gives"),
-        (_with(model_type="wav2vec2"), "a model of type wav2vec2"),
-        (_with(encoder_layers="two"), "."),
+        (without_a_file, "No such file"),
+        (without_weight("model.encoder.layers.1.fc2.bias"), r"no weight model\.encoder\.layers\.1\.fc2\.bias"),
+        (cut_off, "."),
+        (with_config(CONFIG, d_model=16), r"shape .* but config\.json gives"),
+        (with_config(CONFIG, model_type="wav2vec2"), "a model of type wav2vec2"),
+        (with_config(CONFIG, encoder_layers="two"), "."),
     ],
 )
 def test_what_cannot_be_loaded_is_refused(tmp_path: Path, damage, received: str):

@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from damaged_models import cut_off, with_config, without_a_file, without_weight
 from transformers_wav2vec2 import CONFIG, EXPECTED, LAYERS, MODELS, PREPROCESSOR, D, waveform, write_model
 
 from speech_mtl.datatypes import TOP
@@ -123,43 +122,24 @@ def test_a_folder_without_a_model_is_refused(tiny_recipe: Recipe, tmp_path: Path
     assert "save_pretrained" in caught.value.expected
 
 
-def _without_a_file(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-
-
-def _without_a_weight(folder: Path) -> None:
-    arrays = load_file(folder / "model.safetensors")
-    del arrays["encoder.layers.1.attention.k_proj.bias"]
-    save_file(arrays, folder / "model.safetensors")
-
-
-def _cut_off(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:2000])
-
-
-def _with(**changes: Any) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        (folder / "config.json").write_text(json.dumps({**CONFIG, **changes}))
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("damage", "received"),
     [
-        (_without_a_file, "No such file"),
-        (_without_a_weight, r"no weight .*encoder\.layers\.1\.attention\.k_proj\.bias"),
-        (_cut_off, "."),
-        (_with(intermediate_size=16), r"shape .* but config\.json gives"),
-        (_with(num_conv_pos_embeddings=8), r"shape .* but config\.json gives"),
-        (_with(model_type="wavlm"), "wavlm"),
-        (_with(hidden_act="relu"), "relu"),
-        (_with(adapter_attn_dim=16), "16"),
-        (_with(layer_norm_eps=1e-3), "layer_norm_eps"),
-        (_with(conv_kernel=[10, 3]), "conv_kernel"),
-        (_with(num_attention_heads=3), "num_attention_heads"),
-        (_with(hidden_size="two"), "two"),
+        (without_a_file, "No such file"),
+        (
+            without_weight("encoder.layers.1.attention.k_proj.bias"),
+            r"no weight .*encoder\.layers\.1\.attention\.k_proj\.bias",
+        ),
+        (cut_off, "."),
+        (with_config(CONFIG, intermediate_size=16), r"shape .* but config\.json gives"),
+        (with_config(CONFIG, num_conv_pos_embeddings=8), r"shape .* but config\.json gives"),
+        (with_config(CONFIG, model_type="wavlm"), "wavlm"),
+        (with_config(CONFIG, hidden_act="relu"), "relu"),
+        (with_config(CONFIG, adapter_attn_dim=16), "16"),
+        (with_config(CONFIG, layer_norm_eps=1e-3), "layer_norm_eps"),
+        (with_config(CONFIG, conv_kernel=[10, 3]), "conv_kernel"),
+        (with_config(CONFIG, num_attention_heads=3), "num_attention_heads"),
+        (with_config(CONFIG, hidden_size="two"), "two"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused(tmp_path: Path, damage, received: str):
