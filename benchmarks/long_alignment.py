@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 
 from benchmarks.provenance import ROOT, Table, provenance, report
-from benchmarks.times import AROUND_S, RATE_HZ, SIZES, Known, _cut, _edges, _silence, _summary
+from benchmarks.times import AROUND_S, RATE_HZ, SIZES, Known, cut_to_sound, silence, summary, word_edges
 
 PAUSES_S = (0.2, 0.5, 1.0, 3.0)
 
@@ -69,14 +69,14 @@ def _measured(path: Path, language: str, minutes: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         audio, text = Path(folder, "long.wav"), Path(folder, "long.txt")
         with soundfile.SoundFile(audio, "w", RATE_HZ, 1) as file:
-            file.write(_silence(AROUND_S, noise))
+            file.write(silence(AROUND_S, noise))
             for one in cycle(sorted(utterances, key=lambda one: one.speaker or "")):
                 if at_s > 60 * minutes:
                     break
-                waveform, pause_s = _cut(read_audio(one.audio, RATE_HZ)), random.choice(PAUSES_S)
+                waveform, pause_s = cut_to_sound(read_audio(one.audio, RATE_HZ)), random.choice(PAUSES_S)
                 speakers.add(one.speaker)
                 known.append(Known(one.text or "", at_s, at_s + len(waveform) / RATE_HZ))
-                file.write(np.concatenate([waveform, _silence(pause_s, noise)]))
+                file.write(np.concatenate([waveform, silence(pause_s, noise)]))
                 at_s += (len(waveform) + int(pause_s * RATE_HZ)) / RATE_HZ
         text.write_text("\n".join(tokenizer.normalize(one.text) for one in known), encoding="utf-8")
         command = [sys.executable, "-m", "speech_mtl.cli", "align", str(path), str(audio), str(text), "-l", language]
@@ -85,7 +85,7 @@ def _measured(path: Path, language: str, minutes: float) -> dict[str, Any]:
         taken_s = time.monotonic() - start
     peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     found = [(float(line.split()[2]), float(line.split()[3])) for line in lines]
-    edges = _edges(known, tokenizer.normalize)
+    edges = word_edges(known, tokenizer.normalize)
     errors = [(is_end, 1000 * (found[place][0] + is_end * found[place][1] - true_s)) for place, is_end, true_s in edges]
     return {
         "run": path.name,
@@ -94,7 +94,7 @@ def _measured(path: Path, language: str, minutes: float) -> dict[str, Any]:
         "num_speakers": len(speakers),
         "num_recordings": len(known),
         "num_letters": sum(len(tokenizer.normalize(one.text)) for one in known),
-        **_summary(errors),
+        **summary(errors),
         "largest_ms": max(abs(error) for _, error in errors),
         "peak_mib": peak_mib,
         "times_real_time": at_s / taken_s,

@@ -117,7 +117,7 @@ def _measured(path: Path, language: str, number: int | None) -> dict[str, Any]:
         speakers |= names
         aligned = recognizer.hypothesis("", language, found, len(recording.waveform))
         (recognised,) = recognizer.transcribe([recording.waveform], language)
-        edges = _edges(recording.known, tokenizer.normalize)
+        edges = word_edges(recording.known, tokenizer.normalize)
         for how, hypothesis in (("aligned", aligned), ("recognised", recognised)):
             pairs = _pairs(tokenizer.normalize(text), hypothesis.text)
             for kind, reach_s in (("tokens", 0.0), ("words", REACH_S)):
@@ -133,11 +133,11 @@ def _measured(path: Path, language: str, number: int | None) -> dict[str, Any]:
         "speech": "espeak-ng" if number is None else f"{number} joined",
         "num_speakers": len(speakers),
         "num_left_out": num_left_out,
-        **{how: {kind: _summary(own) for kind, own in kinds.items()} for how, kinds in errors.items()},
+        **{how: {kind: summary(own) for kind, own in kinds.items()} for how, kinds in errors.items()},
     }
 
 
-def _edges(known: Iterable[Known], normalize: Any) -> list[tuple[int, bool, float]]:
+def word_edges(known: Iterable[Known], normalize: Any) -> list[tuple[int, bool, float]]:
     """Which words of the text begin or end (True) where that is known, and when."""
     found, place = [], 0
     for one in known:
@@ -160,7 +160,7 @@ def _pairs(reference: str, hypothesis: str) -> dict[int, int]:
     }
 
 
-def _summary(errors: list[tuple[bool, float]]) -> dict[str, float]:
+def summary(errors: list[tuple[bool, float]]) -> dict[str, float]:
     values, ends = np.array([value for _, value in errors]), np.array([is_end for is_end, _ in errors])
     sizes = np.abs(values)
     return {
@@ -185,20 +185,20 @@ def _joined(manifest: Path, number: int) -> Iterator[tuple[set[str], Recording]]
         first = random.choice(utterances)
         same = [one for one in utterances if one.speaker == first.speaker and one is not first]
         chosen = [first, *random.sample(same, min(number - 1, len(same)))]
-        pieces, known, at_s = [_silence(AROUND_S, noise)], [], AROUND_S
+        pieces, known, at_s = [silence(AROUND_S, noise)], [], AROUND_S
         for one in chosen:
-            waveform, pause_s = _cut(read_audio(one.audio, RATE_HZ)), random.choice(PAUSES_S)
+            waveform, pause_s = cut_to_sound(read_audio(one.audio, RATE_HZ)), random.choice(PAUSES_S)
             known.append(Known(one.text or "", at_s, at_s + len(waveform) / RATE_HZ))
-            pieces += [waveform, _silence(pause_s, noise)]
+            pieces += [waveform, silence(pause_s, noise)]
             at_s += len(waveform) / RATE_HZ + pause_s
-        yield {first.speaker or ""}, Recording(np.concatenate([*pieces, _silence(AROUND_S, noise)]), known)
+        yield {first.speaker or ""}, Recording(np.concatenate([*pieces, silence(AROUND_S, noise)]), known)
 
 
-def _silence(duration_s: float, noise: np.random.Generator) -> np.ndarray:
+def silence(duration_s: float, noise: np.random.Generator) -> np.ndarray:
     return 1e-3 * noise.standard_normal(int(duration_s * RATE_HZ)).astype("float32")
 
 
-def _cut(waveform: np.ndarray) -> np.ndarray:
+def cut_to_sound(waveform: np.ndarray) -> np.ndarray:
     """A waveform from its first to its last sound."""
     step = RATE_HZ // 100
     blocks = waveform[: len(waveform) // step * step].reshape(-1, step)

@@ -10,7 +10,7 @@ import numpy as np
 from speech_mtl.corpus.findings import Findings
 from speech_mtl.corpus.manifests import ManifestFile, readable
 from speech_mtl.data.leaks import comparable_text, same_audio, same_sentence, speakers_line, too_many_leaks
-from speech_mtl.data.manifest import id_twice
+from speech_mtl.data.manifest import id_twice, line_number
 from speech_mtl.data.store import digest_of
 from speech_mtl.datatypes import Utterance
 
@@ -78,7 +78,7 @@ def _compare_ids(checked: Sequence[Checked], findings: Findings) -> None:
         for utterance in readable([one.file]):
             if id_digest(utterance) not in repeated:
                 continue
-            line = int(utterance.source.rpartition(":")[2])
+            line = line_number(utterance.source)
             if utterance.id in seen:
                 error = id_twice(utterance.source, utterance.id)
                 findings.add_error("id twice", one.file.path, line, error)
@@ -119,7 +119,7 @@ def _compare_texts(checked: Sequence[Checked], findings: Findings, wrap: Wrap) -
             if other := found.get(utterance.source):
                 speaker = "by the same speaker" if utterance.speaker == other.speaker else "by another speaker"
                 speaker = "by an unknown speaker" if None in (utterance.speaker, other.speaker) else speaker
-                line = int(utterance.source.rpartition(":")[2])
+                line = line_number(utterance.source)
                 message = f"the text is that of {other.source}, {speaker}"
                 findings.add("note", "text in training", file.path, line, message)
 

@@ -18,7 +18,7 @@ from speech_mtl.data.audio import refuse_duration
 from speech_mtl.data.audio_file import refuse_no_file, sample_rate_and_channels
 from speech_mtl.data.examples import Reading, Unusable, damaged_words, encoded
 from speech_mtl.data.languages import is_registered
-from speech_mtl.data.manifest import inspect_manifest, too_many_skipped
+from speech_mtl.data.manifest import inspect_manifest, line_number, too_many_skipped
 from speech_mtl.data.place import AudioError
 from speech_mtl.data.scripts import other_scripts
 from speech_mtl.data.store import AudioLimits, Skipped, decode, digest_of, in_windows
@@ -126,7 +126,7 @@ def _check_lines(
     lines = wrap(inspect_manifest(file.path), f"{file.language} {file.split}", file.num_lines())
     for (where, utterance), audio in in_windows(lambda pair: (pair, inspected(pair[1])), lines, data.num_threads):
         checked.num_lines += 1
-        line = int(where.rpartition(":")[2])
+        line = line_number(where)
         if isinstance(utterance, InputError):
             kind = "not UTF-8" if isinstance(utterance, NotUtf8) else "line that cannot be read"
             findings.add_error(kind, file.path, line, utterance)

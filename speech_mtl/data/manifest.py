@@ -210,6 +210,11 @@ def line_name(path: Path, position: int) -> str:
     return f"{path}:{position + 1}"
 
 
+def line_number(name: str) -> int:
+    """The line, from 1, that a name by `line_name` ends with."""
+    return int(name.rpartition(":")[2])
+
+
 class _Head(TypedDict):
     """Header of an index: shows that it is complete, and holds properties of all utterances."""
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from speech_mtl.data.audio import AudioError, read_audio
+from speech_mtl.data.audio import read_audio
+from speech_mtl.data.place import AudioError
 from speech_mtl.datatypes import Utterance
 from speech_mtl.decoding.decoder import Decoded
 from speech_mtl.decoding.viterbi import align

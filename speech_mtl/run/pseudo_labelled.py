@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from speech_mtl.data.audio import usable
 from speech_mtl.data.audio_file import duration_s
 from speech_mtl.data.languages import is_form_of
-from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.place import AudioError
+from speech_mtl.data.manifest import line_number, read_manifest, write_manifest
 from speech_mtl.datatypes import PSEUDO_LABEL, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
@@ -66,7 +66,7 @@ def write_pseudo_labelled(
         own = recipe.languages[name].model_copy(update={**changes, "manifest_languages": ()})
         split = open_split(recipe.overridden({"languages": recipe.languages | {name: own}}), name, "train")
         for skip in split.store.skipped.values():
-            screen.warn(f"{utterances[int(skip.source.rpartition(':')[2]) - 1].audio}: left out: {skip.message}")
+            screen.warn(f"{utterances[line_number(skip.source) - 1].audio}: left out: {skip.message}")
         found = teach(recipe, split, settings, screen, decoding)
         screen.say(taught_line(name, found.taught, found.labels))
         sure = {label["id"]: label["confidence"] for label in found.labels if not label["left_out"]}
@@ -108,10 +108,10 @@ def _lines(manifests: Sequence[Path]) -> Iterator[Utterance]:
 
 def _audio(paths: Sequence[Path], language: str) -> Iterator[Utterance]:
     for path in audio_files(paths):
-        try:
+        with usable(
+            str(path), path, f"{path} cannot be transcribed", "give another one, or leave it out", "audio with speech"
+        ):
             seconds = duration_s(path)
-        except (AudioError, OSError) as error:
-            raise _refused(f"{path} cannot be transcribed", "audio with speech", error) from None
         yield Utterance(str(path), path.resolve(), language, None, seconds, source=str(path))
 
 

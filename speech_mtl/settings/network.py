@@ -149,12 +149,17 @@ class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recu
         return self
 
 
-class WhisperSettings(OneEncoderSettings, kind="whisper", makes="models.whisper:WhisperEncoder"):
-    """See `models.whisper.WhisperEncoder`."""
+class PublicEncoderSettings(OneEncoderSettings):
+    """An encoder that others have trained."""
 
     needs_later = "its blocks attend to the whole utterance"
     dir: FilePath
     """Folder of the trained model; relative to the folder in which the command runs."""
+
+
+class WhisperSettings(PublicEncoderSettings, kind="whisper", makes="models.whisper:WhisperEncoder"):
+    """See `models.whisper.WhisperEncoder`."""
+
     dropout: Proportion = 0.0
     """Fraction of activations that are set to zero in training."""
 
@@ -173,13 +178,10 @@ class WhisperSettings(OneEncoderSettings, kind="whisper", makes="models.whisper:
             raise ValueError(f"encoder.dir: {self.dir} holds no model of KerasHub or Transformers") from None
 
 
-class Wav2Vec2Settings(OneEncoderSettings, kind="wav2vec2", makes="models.wav2vec2:Wav2Vec2Encoder"):
+class Wav2Vec2Settings(PublicEncoderSettings, kind="wav2vec2", makes="models.wav2vec2:Wav2Vec2Encoder"):
     """See `models.wav2vec2.Wav2Vec2Encoder`: wav2vec 2.0, XLS-R, MMS or HuBERT."""
 
     has_attention = True
-    needs_later = "its blocks attend to the whole utterance"
-    dir: FilePath
-    """Folder of the trained model; relative to the folder in which the command runs."""
     dropout: Proportion = 0.1
     """Fraction of activations that are set to zero in training."""
 
