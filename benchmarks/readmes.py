@@ -18,7 +18,7 @@ from speech_mtl.files import read_text, write_text
 from speech_mtl.scoring.rows import EvaluationRow
 from speech_mtl.scoring.tables import evaluation_table, read_rows
 from speech_mtl.study.report.blocks import Table
-from speech_mtl.study.report.language_tables import forgetting_table, generations_table
+from speech_mtl.study.report.language_tables import Comparison, forgetting_table, generations_table, targets_table
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import (
     arms_table,
@@ -55,6 +55,7 @@ TABLE_KINDS = {
     "decoders": TableKind(DecoderGain, decoders_table),
     "forgetting": TableKind(Forgotten, forgetting_table),
     "generations": TableKind(Generation, generations_table),
+    "targets": TableKind(ArmSummary, targets_table),
 }
 
 _BLOCK_START = re.compile(r"<!-- results:(.*)-->")
@@ -67,7 +68,8 @@ def render_readme(path: Path) -> str:
     """The text of a README with every result table in it made afresh from its rows; nothing is written.
 
     A table stands between the lines `<!-- results: PATH.json KIND -->` and `<!-- end results -->`. PATH is relative
-    to the README. KIND is one of `TABLE_KINDS`; `tasks` may be followed by names of tasks.
+    to the README; for `targets` it is a pattern, `*/arms.json`, of files with an `efficiency.json` beside them. KIND is
+    one of `TABLE_KINDS`; `tasks` may be followed by names of tasks.
 
     Raises:
         InputError: There is no such file or it is not UTF-8, a block is malformed, not begun or not ended, its kind is
@@ -117,8 +119,16 @@ def _render_block(folder: Path, words: list[str], where: str) -> str:
             received=words[0],
             action="put the file there, and name it by its path from the README",
         )
-    table = kind.make(read_rows(path, kind.record, where), *words[2:])
+    if words[1] == "targets":
+        table = targets_table([_comparison(one, where) for one in sorted(folder.glob(words[0])) or [path]])
+    else:
+        table = kind.make(read_rows(path, kind.record, where), *words[2:])
     return table if isinstance(table, str) else render_block(table, {})
+
+
+def _comparison(arms: Path, where: str) -> Comparison:
+    hours = read_rows(arms.with_name("efficiency.json"), EquivalentHours, where)
+    return Comparison(arms.parent.name, read_rows(arms, ArmSummary, where), hours)
 
 
 def _malformed(where: str, received: str) -> InputError:
@@ -157,8 +167,10 @@ def _check(path: Path, text: str) -> None:
             received="other text between the result comments",
             action=f"python -m benchmarks.readmes {quote(str(path))}",
         )
-    if (path.parent / "efficiency.json").is_file():
-        refuse_drift(load(path.parent), path.parent)
+    of_targets = (rows.parent for rows in sorted(path.parent.glob("*/results.json")))
+    for folder in (path.parent, *of_targets):
+        if (folder / "efficiency.json").is_file():
+            refuse_drift(load(folder), folder)
 
 
 def main() -> None:

@@ -114,7 +114,9 @@ def report(
 ) -> None:
     """Write a comparison's report anew from its results, also while the comparison still runs.
 
-    Example: speech-mtl report runs/human --to recipes/human
+    Of several comparisons, print what auxiliary languages save in each. Example:
+
+    speech-mtl report runs/human --to recipes/human
     """
     from speech_mtl.study import results as reports
 
@@ -127,11 +129,19 @@ def report(
         )
     if to:
         reports.refuse_foreign_target(to)
+    summaries = {}
     for folder in folders:
         results = reports.load(folder)
         if to:
             reports.save(results, to)
         print(f"{reports.write_report(results, to or folder)[0]} written")
+        summaries[folder.resolve().name] = results.summary
+    if len(folders) > 1:
+        from speech_mtl.study.report.language_tables import Comparison, targets_table
+        from speech_mtl.study.report.markdown import render_block
+
+        found = [Comparison(name, one.all_arms, one.all_equivalent_hours) for name, one in summaries.items()]
+        print_markdown(render_block(targets_table(found), {}))
 
 
 def predict(

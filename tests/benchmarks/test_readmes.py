@@ -44,6 +44,7 @@ RECORDS = {
     "decoders": [GAIN],
     "forgetting": FULL.forgotten,
     "generations": [GENERATION],
+    "targets": FULL.arms,
 }
 
 
@@ -120,6 +121,23 @@ def test_a_json_file_without_rows(readme, content, received):
 def test_a_readme_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="There is no file"):
         render_readme(tmp_path / "README.md")
+
+
+def test_a_table_of_several_comparisons(readme):
+    for target, arms in (("cs", FULL.arms[:2]), ("am", FULL.arms)):
+        write_text(readme.parent / target / "arms.json", json_text(arms))
+        write_text(readme.parent / target / "efficiency.json", json_text(FULL.equivalent_hours))
+    readme.write_text("<!-- results: */arms.json targets -->\n<!-- end results -->", encoding="utf-8")
+    rendered = render_readme(readme)
+    assert rendered.index("| am |") < rendered.index("| cs |")
+    (readme.parent / "am" / "efficiency.json").unlink()
+    with pytest.raises(
+        InputError, match=r"README.md:1: the table cannot be made: There is no file .*am/efficiency.json"
+    ):
+        render_readme(readme)
+    readme.write_text("<!-- results: x/*.json targets -->\n<!-- end results -->", encoding="utf-8")
+    with pytest.raises(InputError, match=r"README\.md:1: the table cannot be made: There is no file"):
+        render_readme(readme)
 
 
 def test_every_kind_of_table_can_stand_in_a_readme(readme):

@@ -1,6 +1,7 @@
 """A folder of results: written, read back, refused when it is not whole, and kept in step with its numbers."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,15 @@ def test_a_report_can_be_written_elsewhere_with_all_it_is_made_of(
     readmes.refuse_drift(report.load(there), there)
     assert run("report", str(there), str(folder), "--to", str(there), monkeypatch=monkeypatch) == 2
     assert run("report", str(folder), "--to", str(there), monkeypatch=monkeypatch) == 0  # it has such a report
+
+
+def test_a_report_of_several_comparisons_prints_a_table_of_all(folder: Path, tmp_path: Path, monkeypatch, capsys):
+    shutil.copytree(folder, other := tmp_path / "other")
+    assert run("report", str(folder), str(other), monkeypatch=monkeypatch) == 0
+    printed = capsys.readouterr().out
+    assert "| Target speech | Comparison |" in printed
+    assert f"| {folder.name} |" in printed
+    assert "| other |" in printed
 
 
 @pytest.mark.parametrize("name", ["tasks.json", "format.json", "plots/mine.png"])

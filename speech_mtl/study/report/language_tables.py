@@ -1,12 +1,76 @@
-"""Records of several languages -> tables: who helps whom, and what was forgotten."""
+"""Records of several languages -> tables: what each target gains, who helps whom, and what was forgotten."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from speech_mtl.scoring.tables import percent
 from speech_mtl.study.report import words
 from speech_mtl.study.report.blocks import Cell, Table
-from speech_mtl.study.report.tables import NOTHING, Columns, change, known, lines, make_table, seeds_cell, speech_cell
-from speech_mtl.study.statistics.summary import Forgotten, Generation, Tried
+from speech_mtl.study.report.tables import (
+    NOTHING,
+    Columns,
+    change,
+    factor_cell,
+    known,
+    lines,
+    make_table,
+    rate_cell,
+    seeds_cell,
+    speech_cell,
+)
+from speech_mtl.study.statistics.rows import REFERENCE_ARM
+from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Forgotten, Generation, Tried
+
+
+class Comparison(NamedTuple):
+    """What several comparisons are compared by; `name`: of its folder."""
+
+    name: str
+    arms: Sequence[ArmSummary]
+    hours: Sequence[EquivalentHours]
+
+
+class _Gain(NamedTuple):
+    comparison: str
+    alone: ArmSummary | None
+    arm: ArmSummary
+    hours: EquivalentHours | None
+
+
+def targets_table(comparisons: Iterable[Comparison]) -> Table:
+    """What auxiliary languages save in several comparisons: a line for each amount, comparison and arm but alone."""
+    gains = []
+    for name, arms, hours in comparisons:
+        alone = {(one.budget_s, one.decoder): one for one in arms if one.arm == REFERENCE_ARM}
+        equivalent = {(one.budget_s, one.decoder, one.arm): one for one in hours}
+        gains += [
+            _Gain(
+                name, alone.get((one.budget_s, one.decoder)), one, equivalent.get((one.budget_s, one.decoder, one.arm))
+            )
+            for one in arms
+            if one.arm != REFERENCE_ARM
+        ]
+    decoders: Columns[_Gain] = (
+        {"Decoder": lambda one: Cell(one.arm.decoder)} if any(one.arm.decoder for one in gains) else {}
+    )
+    columns: Columns[_Gain] = {
+        "Target speech": lambda one: speech_cell(one.arm.budget_s),
+        "Comparison": lambda one: Cell(one.comparison),
+        **decoders,
+        "Arm": lambda one: Cell(one.arm.arm.name),
+        f"CER %, {REFERENCE_ARM}": lambda one: rate_cell(one.alone.cer) if one.alone else NOTHING,
+        "CER %": lambda one: rate_cell(one.arm.cer),
+        "reduced by %": lambda one: change(
+            one.arm.reduction, strong=one.arm.reduction is not None and one.arm.reduction.significant
+        ),
+        "F": lambda one: factor_cell(one.hours) if one.hours else NOTHING,
+    }
+    note = (
+        f"Test split, mean over seeds. In brackets: {words.INTERVAL}. {REFERENCE_ARM}: the monolingual baseline, with"
+        " the same speech. Bold: significant. F: minutes alone with the same error per minute of target speech."
+    )
+    rows = lines(columns, sorted(gains, key=lambda one: one.arm.budget_s))
+    return make_table("What auxiliary languages save for each target", columns, rows, 3 + len(decoders), note)
 
 
 def transfer_table(tried: Sequence[Tried], folded: bool = False) -> Table:

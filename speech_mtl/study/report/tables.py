@@ -60,7 +60,7 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
 
     def cer(one: ArmSummary) -> Cell:
         errors = [other.cer.value for other in rivals[one.budget_s, one.decoder]]
-        return _rate(one.cer, strong=len(errors) > 1 and one.cer.value == min(errors))
+        return rate_cell(one.cer, strong=len(errors) > 1 and one.cer.value == min(errors))
 
     def reduced(one: ArmSummary) -> Cell:
         if one.arm == REFERENCE_ARM:
@@ -75,7 +75,7 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
         "Untranscribed": lambda one: known(one.effort.untranscribed_s, words.speech),
         "Seeds": lambda one: seeds_cell(one.seeds),
         "CER %": cer,
-        "WER %": lambda one: _rate(one.wer),
+        "WER %": lambda one: rate_cell(one.wer),
         "CER reduced by %": reduced,
         "p, bootstrap": lambda one: known(one.p_value, words.chance),
         "p, MAPSSWE": lambda one: _mapsswe(one.mapsswe_z),
@@ -113,7 +113,7 @@ def comparison_table(arms: Sequence[ArmSummary]) -> Table:
         heads += [f"{arm}: CER %", "reduced by %"]
     for budget_s, decoder in dict.fromkeys(key[:2] for key in sorted(found, key=lambda key: key[0])):
         own = [found.get((budget_s, decoder, arm)) for arm in names]
-        cells = [[_rate(one.cer), change(one.reduction)] if one else [NOTHING] * 2 for one in own]
+        cells = [[rate_cell(one.cer), change(one.reduction)] if one else [NOTHING] * 2 for one in own]
         by = [Cell(decoder)] if decoders else []
         rows.append([speech_cell(budget_s), *by, *(cell for pair in cells for cell in pair)])
     seeds = " to ".join(map(str, sorted({len(one.seeds) for one in arms})))
@@ -135,7 +135,7 @@ def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt
         "Hours alone with the same CER": lambda one: Cell(
             words.alone_text(one.hours), one.hours.hours, words.alone_interval(one)
         ),
-        "F": lambda one: Cell(words.factor_text(one, one.hours), one.factor(one.hours), words.factor_interval(one)),
+        "F": factor_cell,
     }
     note = (
         f"F: hours alone per hour with auxiliary languages. In brackets: {words.INTERVAL}. Hours between measured"
@@ -248,8 +248,14 @@ def seeds_cell(seeds: Sequence[int]) -> Cell:
     return Cell(", ".join(map(str, seeds)) if len(seeds) <= 5 else f"{len(seeds)} seeds", len(seeds))
 
 
-def _rate(estimate: Estimate, strong: bool = False) -> Cell:
+def rate_cell(estimate: Estimate, strong: bool = False) -> Cell:
+    """An error rate in percent, with its interval."""
     return Cell(percent(estimate.value), estimate.value, words.interval(estimate), strong)
+
+
+def factor_cell(one: EquivalentHours) -> Cell:
+    """F, with its interval."""
+    return Cell(words.factor_text(one, one.hours), one.factor(one.hours), words.factor_interval(one))
 
 
 def change(estimate: Estimate | None, strong: bool = False) -> Cell:

@@ -11,7 +11,7 @@ from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.rows import evaluation_row
 from speech_mtl.scoring.tables import evaluation_table, write_results
 from speech_mtl.study.report.blocks import Table
-from speech_mtl.study.report.language_tables import forgetting_table, generations_table
+from speech_mtl.study.report.language_tables import Comparison, forgetting_table, generations_table, targets_table
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import (
     arms_table,
@@ -162,3 +162,16 @@ def test_the_report_shows_the_tables_of_readmes():
     shown = [block for section in report.sections for block in section.blocks if isinstance(block, Table)]
     for table in (arms_table(FULL.arms), hours_table(FULL.equivalent_hours), forgetting_table(FULL.forgotten)):
         assert table in shown
+
+
+def test_targets_have_a_line_for_each_amount_comparison_and_arm_but_alone():
+    czech = Comparison("cs", [arm_summary("alone", 600.0, 0.5, None), arm_summary("joint", 600.0, 0.4, 0.5)], [])
+    hours = [equivalent("joint", 600.0, 30, 20, 40, relations="=" * 3)]
+    amharic = Comparison("am", [arm_summary("joint", 600.0, 0.3, None), arm_summary("joint", 60.0, 0.6, None)], hours)
+    heads, _, *rows = lines(targets_table([czech, amharic]))
+    assert heads == "| Target speech | Comparison | Arm | CER %, alone | CER % | reduced by % | F |"
+    assert rows == [
+        "| 1 min | am | joint | – | 60.0 (54.0–66.0) | – | – |",
+        "| 10 min | cs | joint | 50.0 (45.0–55.0) | 40.0 (36.0–44.0) | **20.0** (10.0 to 30.0) | – |",
+        "| 10 min | am | joint | – | 30.0 (27.0–33.0) | – | 3.0 (2.0–4.0) |",
+    ]
