@@ -13,6 +13,7 @@ share of the processors. LIST is a YAML file:
       baseline: {}                            # a name, and what else is set
       mean: {features.normalize: mean}
       after_mean: {init_from: mean}           # starts when `mean` of the same seed has ended well
+      after_other: {init_from: runs/other}    # starts from a run outside of the list
 
 LIST may also be the folder of a recipe: then `speech-mtl compare` runs so, into the folder of the runs.
 
@@ -75,9 +76,17 @@ class Experiments(BaseModel):
     def _starts_are_there(self):
         names = list(self.trainings)
         for name, changes in self.trainings.items():
-            if "init_from" in changes and (after := changes["init_from"]) not in names[: names.index(name)]:
-                raise ValueError(f"{name}: init_from must be a training further up, not {after!r}")
+            if (after := _after(changes)) and after not in names[: names.index(name)]:
+                raise ValueError(
+                    f"{name}: init_from must be a training further up or the folder of a run, not {after!r}"
+                )
         return self
+
+
+def _after(changes: Mapping[str, Any]) -> str | None:
+    """The training of the list that another starts from; a run outside of it is named by a path of several parts."""
+    start = changes.get("init_from")
+    return None if start is None or len(Path(start).parts) > 1 else start
 
 
 @dataclass
@@ -217,7 +226,7 @@ def planned(path: Path, runs: Path, settings: Sequence[str] = ()) -> list[Traini
     trainings = []
     for seed in listed.seeds:
         for name, changes in listed.trainings.items():
-            after, given = changes.get("init_from"), {**listed.settings, **changes, "seed": seed}
+            after, given = _after(changes), {**listed.settings, **changes, "seed": seed}
             if after is not None:
                 given["init_from"] = str(runs / f"{after}-{seed}")
             own = recipe.overridden({**given, **typed}, where=f"{path}: {name}")

@@ -53,6 +53,12 @@ def test_the_first_seed_of_all_comes_first_and_the_nearest_setting_counts(listed
     assert len({one.run for one in plan}) == 6
 
 
+def test_a_run_outside_of_the_list_can_be_the_start(listed, tmp_path):
+    listed.write_text(listed.read_text("utf-8").replace("init_from: long", "init_from: runs/long"), encoding="utf-8")
+    after = planned(listed, tmp_path / "runs")[2]
+    assert (after.recipe.init_from, after.after) == (Path("runs/long"), None)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [("init_from: long", "init_from: later", "later"), ("num_updates: 9", "num_updatez: 9", "training.num_updatez")],
