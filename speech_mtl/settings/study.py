@@ -59,7 +59,9 @@ class CompareSettings(Section):
     pseudo_labels: PseudoLabelArmSettings = PseudoLabelArmSettings()
     controls: ControlSettings = ControlSettings()
     variants: Annotated[dict[Name, dict[Word, Any]], Field(max_length=1000)] = {}
-    """Settings to try: every arm is run with each of these changes (dotted keys) and is then named `ARM:VARIANT`."""
+    """Settings to try: every arm is run with each of these changes (dotted keys) and is then named `ARM:VARIANT`. A
+    variant without changes is the recipe itself: its arms keep their names, and its `alone` is what all are measured
+    against. With `compare.arms` among the changes, a variant is only tried in these."""
     reference: Word = "alone"
     """Reference of every arm in the table of tasks: an arm, which stands for that arm of each variant where
     there are variants, or `ARM:VARIANT`."""

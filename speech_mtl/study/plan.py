@@ -115,10 +115,10 @@ def plan_comparison(recipe: Recipe, folder: Path, pairs: bool = False) -> Plan:
 
 
 def _variants(recipe: Recipe) -> dict[str, Recipe]:
-    """The recipe with each of its variants' changes, by the variant's name; itself where there are none."""
+    """The recipe with each of its variants' changes, by the variant's name; itself, by none, where there are none."""
     found = {"": recipe} if not recipe.compare.variants else {}
     for name, changes in recipe.compare.variants.items():
-        found[name] = recipe.overridden(changes, where=f"compare.variants.{name}")
+        found[name if changes else ""] = recipe.overridden(changes, where=f"compare.variants.{name}")
     return found
 
 
