@@ -167,8 +167,8 @@ def _check(path: Path, text: str) -> None:
             received="other text between the result comments",
             action=f"python -m benchmarks.readmes {quote(str(path))}",
         )
-    of_targets = (rows.parent for rows in sorted(path.parent.glob("*/results.json")))
-    for folder in (path.parent, *of_targets):
+    shown = {file.parent for block in _BLOCK_START.findall(text) for file in path.parent.glob(block.split()[0])}
+    for folder in sorted({path.parent, *(folder for folder in shown if (folder / "results.json").is_file())}):
         if (folder / "efficiency.json").is_file():
             refuse_drift(load(folder), folder)
 
