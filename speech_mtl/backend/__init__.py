@@ -89,12 +89,8 @@ def compile_forward(
 ) -> Callable[..., Outputs]:
     """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Outputs` of arrays.
 
-    The arrays are numpy's. For `room` see `compile_step`.
-
-    Args:
-        model: The network.
-        languages: Those that batches may have; None for all.
-        targets: What is asked for; None for all.
+    The arrays are numpy's. For `room` see `compile_step`. `languages` are those that batches may have, `targets` those
+    that are asked for; None for all.
     """
     from keras import ops
 
@@ -115,11 +111,6 @@ def compile_stream(
 
     It gives `Outputs` of numpy's arrays, and those of the backend that the next stretch needs; see `models.past`. The
     first stretch gets None. All are of one size, `model.stretch()`; at the end, `num_samples` of it are true.
-
-    Args:
-        model: The network.
-        languages: Those that streams may have.
-        targets: What is asked for.
     """
     from keras import ops
 

@@ -39,7 +39,7 @@ def compile_step(
     are assigned, which is at once, the variables are empty.
     """
     network = _Network(model, optimizer.weights, objective)
-    last = network.positions_of(watched)
+    last = [network.positions[id(variable)] for variable in watched]
 
     @partial(jax.jit, donate_argnames=("values", "other", "state"))
     def step(values, fixed, other, state, batch, learning_rates, weights):
@@ -160,10 +160,6 @@ class _Network:
         self.positions = {id(variable): i for i, variable in enumerate(trained)}
         self.fixed = [v for v in model.trainable_variables if id(v) not in self.positions]
         self.other = model.non_trainable_variables
-
-    def positions_of(self, variables: Sequence[Variable]) -> list[int]:
-        """Positions of these among the trained weights."""
-        return [self.positions[id(variable)] for variable in variables]
 
     def values(self) -> tuple[list, list, list]:
         """Values of the trained weights, the others, and the random state."""

@@ -48,9 +48,7 @@ class Target(ABC):
     def encode(self, utterance: Utterance, language: str) -> Any:
         """Encodes the label of an utterance for `rows`; None if it is unknown, as a whole or in every entry.
 
-        Args:
-            utterance: The utterance.
-            language: What the recipe calls its language.
+        `language` is what the recipe calls its language.
 
         Raises:
             InputError: The label is not one of this target.
@@ -166,7 +164,6 @@ class LabelTarget(ScoredTarget):
     A label becomes an array of `shape` in which NaN stands for what is unknown, as a whole or entry by entry.
 
     Args:
-        name: What recipes call it.
         label: The name of its labels in the manifests.
     """
 

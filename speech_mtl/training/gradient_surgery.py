@@ -67,7 +67,6 @@ class CAGrad(GradientSurgery):
 
     Args:
         radius: c of the paper, from 0, the plain sum, to below 1.
-        seed: Not used.
     """
 
     def __init__(self, radius: float, seed: int = 0):

@@ -84,14 +84,11 @@ class FlatOptimizer(ABC):
         return named
 
     def set_named_state(self, named: Mapping[str, np.ndarray]) -> None:
-        """Sets the state by name.
+        """Sets the state by name, of the sizes that `named_state` gives.
 
         Raises:
-            KeyError: A weight's state is missing, or of another size.
+            KeyError: A weight's state is missing.
         """
-        for name, array in self.named_state().items():
-            if np.size(named[name]) != array.size:
-                raise KeyError(f"{name} of size {array.size}")
         self.step.assign(named["step"])
         for kind, vector in self.vectors.items():
             vector.assign(np.concatenate([named[f"{kind}/{variable.path}"] for variable in self.weights]))
