@@ -59,9 +59,6 @@ def compile_step(
     """Compiles a step: the objective, its gradient, and the update of weights and optimiser, in place.
 
     Args:
-        model: The network.
-        optimizer: Of its weights.
-        objective: The tasks.
         watched: Weights for which each task's gradient is measured.
         room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
     """

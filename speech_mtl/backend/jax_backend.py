@@ -213,7 +213,6 @@ def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
     """A batch padded with rows, samples and tokens that change neither losses nor gradients.
 
     Args:
-        batch: The batch.
         room: Samples of the largest batch, padding included, if known; the shapes are fewer then.
         max_tokens: Of an utterance in a batch of that length, if known: as many as it has encoder frames.
     """

@@ -25,11 +25,6 @@ class LanguageNetwork:
 
     What other languages have for themselves is taken out of the model, which recognises no other afterwards.
 
-    Attributes:
-        model: The trained network.
-        tokenizer: Of the language.
-        sample_rate_hz: Rate of the waveforms.
-
     Raises:
         InputError: The features of the network are not mel bands.
     """

@@ -42,7 +42,6 @@ class RotaryAttention(keras.layers.Layer):
 
     Args:
         dim: D.
-        num_heads: Attention heads.
         dropout: What is dropped of the outputs.
         delta: Makes LoRA deltas for the two products with shared matrices.
     """

@@ -82,7 +82,6 @@ class BlockEncoder(Encoder):
     """Subsampling over time, and blocks one above the other; each block is a tap, `block_0` the lowest.
 
     Args:
-        num_layers: Number of blocks.
         dim: D, width of the encoder frames.
         channels: Width of the convolutional subsampling; 0: frames are projected, and none is left out.
         dropout: Fraction of activations dropped in training.

@@ -13,7 +13,6 @@ class Features(keras.layers.Layer):
     """Base of features: one frame for each window that lies wholly inside the true samples.
 
     Args:
-        sample_rate_hz: Rate of the waveforms.
         width: F, numbers in a frame.
         hop: From the start of one window to that of the next, in samples.
         fft_size: Length of a window and of its Fourier transform, in samples.

@@ -34,7 +34,6 @@ class FrozenFeatures(Features):
     Reference: Yang et al. 2021, "SUPERB", section 2, for frozen encoders with a weighted sum of their layers.
 
     Args:
-        sample_rate_hz: Rate of the waveforms.
         dir: A folder that Transformers' `save_pretrained` wrote, with preprocessor_config.json.
         layer: Which frames: 0 for those that the first block gets, then those of the blocks from the bottom, or all.
 

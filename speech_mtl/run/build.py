@@ -164,7 +164,6 @@ def build_decoder(
     """Makes the decoder of a language from its vocabulary and its tag.
 
     Args:
-        settings: Of all languages.
         given: What the decoder of a language takes besides, or in place of some of them, by argument.
     """
     return lambda vocabulary, language: settings.member()(

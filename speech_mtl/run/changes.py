@@ -168,8 +168,6 @@ def taken_up(
     """Checks that a run belongs to a recipe and its speech, and writes the settings that may change.
 
     Args:
-        run: The run.
-        recipe: The settings that are asked for.
         now: The speech as it is now; what does not stop the run is noted there.
         accept_changes: Whether to resume if its inputs have changed.
         further: Whether it may be trained for another number of updates.

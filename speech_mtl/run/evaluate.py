@@ -50,10 +50,8 @@ def evaluate(
     With the validation set, it also calibrates the confidences of words.
 
     Args:
-        run: The run.
         splits: Some of `dev`, `test` and `train`.
         languages: All of the run if None.
-        screen: Where progress is shown.
         compare_with_training: Whether to report speech and speakers that are in training, too.
         decoding: How hypotheses are found; as the run's settings tell if None.
         name: Of a decoder of a comparison: the files lie in `decoders/NAME`, and the run's own stay.

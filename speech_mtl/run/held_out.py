@@ -96,10 +96,8 @@ def check_held_out(
     """Reports which utterances of some splits are in training.
 
     Args:
-        held_out: The splits.
         training: What training uses.
         allowed: Largest fraction of a split whose audio may be in training; None for any.
-        screen: Where findings are reported.
         reported: Findings that were reported already, and are not repeated.
 
     Raises:

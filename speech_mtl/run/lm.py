@@ -71,8 +71,6 @@ def make_lm(
     Those that the run has stay as they are until the new ones are tuned.
 
     Args:
-        run: The run.
-        language: One of its languages.
         files: Texts in UTF-8, a sentence a line.
         word_order: Length of the longest n-grams of words.
         token_order: Of tokens.

@@ -57,7 +57,6 @@ def copy_rows(
     output layers have it. Rows of other tokens stay as they are.
 
     Args:
-        part: The new output layer.
         vocabulary: Its tokens, by row.
         heads: Those to copy from, by language.
         language: Of the new one.

@@ -39,9 +39,7 @@ def write_pseudo_labelled(
         language: Of all the speech.
         sources: Manifests (`.jsonl`), audio files and folders of them.
         to: The manifest to write, in a place where nothing lies.
-        settings: The filters.
         decoding: How the teacher decodes; as its settings tell if None.
-        screen: Where progress is shown.
 
     Raises:
         InputError: A source cannot be read, is of another language or has a text for everything, the place is taken, or

@@ -178,7 +178,6 @@ def filtered(
         hypotheses: Of the untranscribed utterances.
         durations_s: Of the same.
         rates: Letters a second of transcribed utterances; with none, those of hypotheses do not matter.
-        settings: The filters.
     """
     usual = median(rates) if rates else None
     labels: list[PseudoLabel] = []

@@ -67,7 +67,6 @@ def train(
     learning rate is that of a run with so many updates: after the end of a shorter one it rises again.
 
     Args:
-        recipe: The settings.
         path: The run folder. If it holds a run already, that must be of the same recipe.
         screen: Where progress is shown; nowhere if None.
         accept_changes: Whether to resume a run whose speech or initial weights have changed since.

@@ -89,7 +89,6 @@ class Target(ABC):
         """(B,) loss of each utterance, summed over its known entries, and (B,) how many these are, in `keras.ops`.
 
         Args:
-            outputs: Outputs of the head.
             values: What `Batch.targets` has of it.
             num_frames: (B,) true encoder frames.
         """
@@ -171,10 +170,6 @@ class LabelTarget(ScoredTarget):
         super().__init__(name)
         self.label = label
 
-    @classmethod
-    def from_speech(cls, name: str, speech: Iterable[tuple[str, Utterance]], *, label: str, **settings: Any) -> Self:
-        return cls.from_utterances(name, label, (utterance for _, utterance in speech), **settings)
-
     def is_out_of_vocabulary(self, utterance: Utterance, language: str) -> bool:  # noqa: ARG002
         label = utterance.label(self.label)
         return label is not None and self.has_out_of_vocabulary(label)
@@ -189,16 +184,11 @@ class LabelTarget(ScoredTarget):
         """
 
     @classmethod
-    def from_utterances(cls, name: str, label: str, utterances: Iterable[Utterance], **settings: Any) -> Self:
-        """Makes the target from the labels that training has.
-
-        Raises:
-            InputError: A label is not of its kind, there is none, or there is nothing to learn in them.
-        """
+    def from_speech(cls, name: str, speech: Iterable[tuple[str, Utterance]], *, label: str, **settings: Any) -> Self:
         latest: list[Utterance] = []
 
         def known() -> Iterator[Any]:
-            for utterance in utterances:
+            for _, utterance in speech:
                 if (value := utterance.label(label)) is not None:
                     latest[:] = [utterance]
                     yield value

@@ -25,7 +25,6 @@ class GradientSurgery(ABC):
 
         Args:
             products: (T, T) inner products of the weighted tasks' gradients.
-            update: Number of the update.
         """
         products = products.astype(np.float64)
         active = np.flatnonzero(np.diag(products) > 0)

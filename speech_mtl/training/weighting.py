@@ -19,7 +19,6 @@ class Weighting(ABC):
     """Base of all strategies.
 
     Args:
-        objective: The tasks.
         seed: Seed of a strategy that uses random numbers.
     """
 
