@@ -21,6 +21,8 @@ class Features(keras.layers.Layer):
     def __init__(self, sample_rate_hz: int, width: int, hop: int, fft_size: int):
         super().__init__(name="features", trainable=False)
         self.sample_rate_hz, self.width = sample_rate_hz, width
+        self.frame_shape: tuple[int, ...] = (width,)
+        """(F,), or the shape of what the numbers of a frame are made of, whose product is F."""
         self.hop, self.fft_size = hop, fft_size
         self.built = True
 
@@ -31,11 +33,6 @@ class Features(keras.layers.Layer):
     def frame_time_s(self, frame):
         """Seconds at which a frame has its middle (for an int or an array)."""
         return (frame * self.hop + self.fft_size / 2) / self.sample_rate_hz
-
-    @property
-    def frame_shape(self) -> tuple[int, ...]:
-        """(F,), or the shape of what the numbers of a frame are made of, whose product is F."""
-        return (self.width,)
 
     def num_inputs(self, num_samples: int) -> int:
         """Numbers that the network gets for so many samples."""

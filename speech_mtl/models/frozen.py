@@ -61,13 +61,10 @@ class FrozenFeatures(Features):
                 action="choose another model",
             )
         num_layers, width = config["num_hidden_layers"] + 1, config["hidden_size"]
-        self.shape_of_frame = (num_layers, width) if layer == "mix" else (width,)
-        super().__init__(sample_rate_hz, int(np.prod(self.shape_of_frame)), hop, covered)
+        shape = (num_layers, width) if layer == "mix" else (width,)
+        super().__init__(sample_rate_hz, int(np.prod(shape)), hop, covered)
+        self.frame_shape = shape
         self._model: Any = None
-
-    @property
-    def frame_shape(self) -> tuple[int, ...]:
-        return self.shape_of_frame
 
     def num_inputs(self, num_samples: int) -> int:
         return max(self.num_frames(num_samples), 0) * self.width

@@ -124,14 +124,7 @@ def hypotheses_path(run: Run, language: str, split: str, name: str = "") -> Path
 
 
 class Recognised(TypedDict):
-    """A line of a run's hypotheses.
-
-    Attributes:
-        id: Of the utterance.
-        reference: The transcript, normalised; None if unknown.
-        hypothesis: What was recognised.
-        label_errors: By task.
-    """
+    """A line of a run's hypotheses; the reference is normalised, or None if unknown, and errors are by task."""
 
     id: str
     reference: str | None

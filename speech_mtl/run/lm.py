@@ -137,8 +137,8 @@ def tune_lm(
 ) -> Tuned:
     """Finds weights with which a language model makes few errors in the validation set.
 
-    For each of the `kinds` of n-grams, weight and score for each word are changed in turn, as long as errors become
-    fewer.
+    For each of the `kinds` of n-grams, None for all, weight and score for each word are changed in turn, as long as
+    errors become fewer.
 
     Raises:
         InputError: There is no validation set.

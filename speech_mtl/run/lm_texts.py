@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from speech_mtl.data.manifest import open_manifest
@@ -99,7 +99,8 @@ def gather(run: Run, language: str, files: Sequence[Path], tokenizer: Tokenizer,
     transcripts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text)
     _report(found.add("training transcripts", transcripts), screen)
     for path in files:
-        source = found.add(str(path), screen.progress(_lines(path), f"Reading {path}"))
+        lines = (line for _, line in read_lines(path, "give a text file in UTF-8, a sentence a line"))
+        source = found.add(str(path), screen.progress(lines, f"Reading {path}"))
         _refuse_alien(path, source, found)
         _report(source, screen)
     if found.unknown:
@@ -113,10 +114,6 @@ def gather(run: Run, language: str, files: Sequence[Path], tokenizer: Tokenizer,
             action="give a text file in this language",
         )
     return found
-
-
-def _lines(path: Path) -> Iterator[str]:
-    yield from (line for _, line in read_lines(path, "give a text file in UTF-8, a sentence a line"))
 
 
 def _refuse_alien(path: Path, source: TextSource, found: Sentences) -> None:

@@ -10,11 +10,12 @@ from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError, printable
+from speech_mtl.models.heads import Part
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.run.output_rows import copy_rows, old_heads
-from speech_mtl.run.weights import Part, load_part, part_names, part_path, set_part
+from speech_mtl.run.weights import load_part, part_names, part_path, set_part
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.targets.shared_phones import SHARED, SharedPhones
@@ -210,9 +211,7 @@ def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
     Raises:
         InputError: The run has none for the language.
     """
-    if source is None:
-        raise ValueError("a recipe without init_from keeps no output layer")
-    tokenizers = Run(source).tokenizers()
+    tokenizers = Run(source).tokenizers() if source is not None else {}
     if language in tokenizers:
         return tokenizers[language]
     raise InputError(

@@ -13,12 +13,10 @@ from safetensors.numpy import load_file, save_file
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import replacing
+from speech_mtl.models.heads import Part
 
 COPY_AGAIN = "copy the run again, or train it again in another folder"
 """Advice for a damaged file of a run."""
-
-Part = Mapping[str, keras.Variable]
-"""Weights by name; see `MultilingualModel.parts`."""
 
 
 def save_weights(folder: Path, parts: Mapping[str, Part]) -> None:
