@@ -87,7 +87,7 @@ class _Split:
     """Log-probabilities of a split and its transcripts."""
 
     def __init__(self, run: Any, recognizer: Any, language: str, split: str):
-        from speech_mtl.run.evaluate import load_references
+        from speech_mtl.run.references import load_references
 
         recipe, tokenizer = run.recipe(), recognizer.tokenizers[language]
         references = load_references(recipe, language, split, recognizer)

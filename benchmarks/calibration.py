@@ -54,8 +54,8 @@ def _measured(path: Path) -> list[dict[str, Any]]:
     from speech_mtl.decoding.confidence import calibrate, calibration_error, reliability
     from speech_mtl.run.calibration import RecognizedWord, recognized_words
     from speech_mtl.run.checkpoint import load_recognizer
-    from speech_mtl.run.evaluate import load_references, recognize
     from speech_mtl.run.folder import Run
+    from speech_mtl.run.references import load_references, recognize
 
     run = Run(path)
     recipe, recognizer = run.recipe(), load_recognizer(run, calibrated=False)

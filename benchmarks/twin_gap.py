@@ -305,7 +305,7 @@ def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
 
     from benchmarks.pytorch_twin import make_train_step
     from speech_mtl.run.build import build_schedule, build_unfreezing
-    from speech_mtl.run.evaluate import load_references
+    from speech_mtl.run.references import load_references
     from speech_mtl.run.validation import DevEvaluation
 
     torch.set_num_threads(1)

@@ -6,6 +6,7 @@ Every text, JSON and JSON-lines file that the package reads comes through here. 
 
 import codecs
 import gzip
+import hashlib
 import json
 import re
 import zlib
@@ -84,6 +85,12 @@ def _plain(record: Any) -> object:
         return record.to_json()
     pairs = ((field, getattr(record, field.name)) for field in fields(record))
     return {field.name: value for field, value in pairs if not ("rare" in field.metadata and value == field.default)}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

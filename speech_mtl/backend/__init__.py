@@ -59,9 +59,6 @@ def compile_step(
     """Compiles a step: the objective, its gradient, and the update of weights and optimiser, in place.
 
     Args:
-        model: The network.
-        optimizer: Of its weights.
-        objective: The tasks.
         watched: Weights for which each task's gradient is measured.
         room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
     """
@@ -89,12 +86,8 @@ def compile_forward(
 ) -> Callable[..., Outputs]:
     """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Outputs` of arrays.
 
-    The arrays are numpy's. For `room` see `compile_step`.
-
-    Args:
-        model: The network.
-        languages: Those that batches may have; None for all.
-        targets: What is asked for; None for all.
+    The arrays are numpy's. For `room` see `compile_step`. `languages` are those that batches may have, `targets` those
+    that are asked for; None for all.
     """
     from keras import ops
 
@@ -115,11 +108,6 @@ def compile_stream(
 
     It gives `Outputs` of numpy's arrays, and those of the backend that the next stretch needs; see `models.past`. The
     first stretch gets None. All are of one size, `model.stretch()`; at the end, `num_samples` of it are true.
-
-    Args:
-        model: The network.
-        languages: Those that streams may have.
-        targets: What is asked for.
     """
     from keras import ops
 

@@ -39,7 +39,7 @@ def compile_step(
     are assigned, which is at once, the variables are empty.
     """
     network = _Network(model, optimizer.weights, objective)
-    last = network.positions_of(watched)
+    last = [network.positions[id(variable)] for variable in watched]
 
     @partial(jax.jit, donate_argnames=("values", "other", "state"))
     def step(values, fixed, other, state, batch, learning_rates, weights):
@@ -161,10 +161,6 @@ class _Network:
         self.fixed = [v for v in model.trainable_variables if id(v) not in self.positions]
         self.other = model.non_trainable_variables
 
-    def positions_of(self, variables: Sequence[Variable]) -> list[int]:
-        """Positions of these among the trained weights."""
-        return [self.positions[id(variable)] for variable in variables]
-
     def values(self) -> tuple[list, list, list]:
         """Values of the trained weights, the others, and the random state."""
         return tuple([v.value for v in variables] for variables in (self.trained, self.fixed, self.other))  # type: ignore[return-value]
@@ -217,7 +213,6 @@ def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
     """A batch padded with rows, samples and tokens that change neither losses nor gradients.
 
     Args:
-        batch: The batch.
         room: Samples of the largest batch, padding included, if known; the shapes are fewer then.
         max_tokens: Of an utterance in a batch of that length, if known: as many as it has encoder frames.
     """

@@ -1,7 +1,7 @@
 """Interfaces of compiled steps, for all backends."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,23 +16,8 @@ Network = Any
 Loss = Any
 """A `training.objective.Objective`, likewise."""
 
-
-class Optimizer(Protocol):
-    """Interface of optimisers for a step; see `training.optimizer`."""
-
-    @property
-    def weights(self) -> Sequence[Variable]:
-        """The weights that it trains."""
-        ...
-
-    @property
-    def variables(self) -> Sequence[Variable]:
-        """State of the optimiser."""
-        ...
-
-    def updated(self, weights, gradients, state, learning_rates) -> tuple[list, list, Array]:
-        """A pure function: (new weights, new state, norm of the gradient); (G,) `learning_rates` of its groups."""
-        ...
+Optimizer = Any
+"""A `training.optimizer.FlatOptimizer`, likewise."""
 
 
 class StepResult(NamedTuple):

@@ -46,7 +46,8 @@ def compile_step(
     @tf.function(input_signature=[_batch_spec(objective), VECTOR, VECTOR], jit_compile=False)
     def step(batch: Batch, learning_rates, weights):
         with tf.GradientTape(persistent=bool(last)) as tape:
-            losses, counts, by_task = _evaluated(model, objective, batch)
+            losses, counts = _losses(model, objective, batch)
+            by_task = objective.by_task(losses, counts, batch.language_ids)
             total = tf.tensordot(weights, by_task, 1)
         values = [variable.value for variable in optimizer.weights]
         gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -147,11 +148,6 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
 def _read(found) -> StepResult:
     losses, counts, total, norm, products = (part.numpy() for part in found)
     return StepResult(losses, counts, float(total), float(norm), products)
-
-
-def _evaluated(model: Network, objective: Loss, batch: Batch):
-    losses, counts = _losses(model, objective, batch)
-    return losses, counts, objective.by_task(losses, counts, batch.language_ids)
 
 
 def _losses(model: Network, objective: Loss, batch: Batch):

@@ -62,8 +62,6 @@ def litert_bytes(function: Function, inputs: Shapes, int8: bool) -> bytes:
     """The function as the content of a LiteRT file, with the operations that LiteRT itself has.
 
     Args:
-        function: Of tensors.
-        inputs: Its inputs.
         int8: Whether constant matrices are stored in 8 bits, and multiplied so.
 
     Raises:

@@ -8,8 +8,7 @@ from keras import ops
 
 from speech_mtl.backend import exporter
 from speech_mtl.errors import InputError, require
-from speech_mtl.export.fourier import power_by_convolution
-from speech_mtl.export.network import LanguageNetwork
+from speech_mtl.export.network import LanguageNetwork, power_by_convolution
 
 NAME = "model.tflite"
 

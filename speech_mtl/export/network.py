@@ -1,9 +1,11 @@
 """A trained network for one language, as a function of waveforms alone, which is exported."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from speech_mtl import __version__
@@ -22,11 +24,6 @@ class LanguageNetwork:
     """Features, encoder and the output layer of one language.
 
     What other languages have for themselves is taken out of the model, which recognises no other afterwards.
-
-    Attributes:
-        model: The trained network.
-        tokenizer: Of the language.
-        sample_rate_hz: Rate of the waveforms.
 
     Raises:
         InputError: The features of the network are not mel bands.
@@ -94,3 +91,24 @@ class LanguageNetwork:
         """The vocabulary as icefall, WeNet and sherpa-onnx have it: a token and its number a line, `▁` for a space."""
         names = ["<blk>", *(token.replace(" ", "▁") for token in self.tokenizer.vocabulary[1:])]
         return "".join(f"{name} {number}\n" for number, name in enumerate(names))
+
+
+def power_by_convolution(features: MelFeatures, waveforms, kept: Callable[[Any], Any] = lambda constant: constant):
+    """`MelFeatures.power` as a convolution, for programs whose own Fourier transform is slow or has few lengths.
+
+    Args:
+        features: The layer with the window and lengths.
+        waveforms: (B, S) -> (B, T, bins).
+        kept: What is done to the kernel first.
+    """
+    samples, bins = np.arange(features.window), np.arange(features.fft_size // 2 + 1)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * samples / features.window)
+    # The power is the same wherever the window lies in the transform's length.
+    angles = 2 * np.pi * samples[:, None] * bins / features.fft_size
+    kernel = hann[:, None] * np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    start = (features.fft_size - features.window) // 2
+    end = start + features.window - features.fft_size
+    inside = ops.expand_dims(waveforms[:, start : end or None], -1)
+    parts = ops.conv(inside, kept(kernel[:, None].astype("float32")), strides=features.hop)
+    real, imaginary = ops.split(parts, 2, axis=-1)
+    return real * real + imaginary * imaginary

@@ -24,9 +24,8 @@ class SpecAugment(keras.layers.Layer):
         num_frequency_masks: int,
         max_mels: int,
         random: keras.random.SeedGenerator | None = None,
-        name: str = "spec_augment",
     ):
-        super().__init__(name=name, trainable=False)
+        super().__init__(name="spec_augment", trainable=False)
         self.num_time_masks, self.max_time_share = num_time_masks, max_time_share
         self.num_frequency_masks, self.max_mels = num_frequency_masks, max_mels
         self.random = random or keras.random.SeedGenerator(0)

@@ -29,7 +29,6 @@ class FeedForward(keras.layers.Layer):
         self.norm.build(shape)
         self.widen.build(shape)
         self.narrow.build((*shape[:-1], self.widen.units))
-        self.built = True
 
     def call(self, inputs, training=False):
         return self.dropout(self.narrow(self.widen(self.norm(inputs))), training=training)
@@ -43,15 +42,12 @@ class RotaryAttention(keras.layers.Layer):
 
     Args:
         dim: D.
-        num_heads: Attention heads.
         dropout: What is dropped of the outputs.
         delta: Makes LoRA deltas for the two products with shared matrices.
     """
 
     def __init__(self, dim: int, num_heads: int, dropout: Dropout, name: str, delta: LoraDelta = no_delta):
         super().__init__(name=name)
-        if dim % (2 * num_heads):
-            raise ValueError(f"dim must be a multiple of 2 * num_heads. Received: dim={dim}, num_heads={num_heads}")
         self.dim = dim
         self.num_heads = num_heads
         self.norm = LayerNorm(name="norm")
@@ -65,7 +61,6 @@ class RotaryAttention(keras.layers.Layer):
         for layer in (self.norm, self.project, self.out, self.add_to_project, self.add_to_out):
             if layer is not None:
                 layer.build(shape)
-        self.built = True
 
     def call(self, inputs, context, training=False, past: Past | None = None):
         size = ops.shape(context.mask)[1]
@@ -132,7 +127,6 @@ class ConvolutionModule(keras.layers.Layer):
         for layer in (self.norm, self.gate, self.norm_inner, self.out):
             layer.build(shape)
         self.depthwise.build((None, None, 1, self.dim))
-        self.built = True
 
     def call(self, inputs, context, training=False, past: Past | None = None):
         hidden, gate = ops.split(self.gate(self.norm(inputs)), 2, axis=-1)
@@ -164,11 +158,7 @@ class ConformerBlock(keras.layers.Layer):
 
     Reference: Gulati et al. 2020, section 2.4.
 
-    Args:
-        dim: D.
-        num_heads: Attention heads.
-        kernel_size: Frames that the depthwise convolution sees.
-        expansion: Width of the feed-forward modules, as a multiple of `dim`.
+    Args, besides those of `Conformer`:
         dropout: What is dropped of each module's outputs.
         delta: Makes LoRA deltas for the two products with shared matrices of the attention.
         zero_branches: Whether the last matrix of each module is zero at the start, so that the block passes on what
@@ -194,7 +184,7 @@ class ConformerBlock(keras.layers.Layer):
         self.feed_forward_in = FeedForward(dim, expansion, dropout, name="feed_forward_in")
         self.attention = RotaryAttention(dim, num_heads, dropout, "attention", delta)
         self.convolution = ConvolutionModule(dim, kernel_size, dropout, "convolution", causal)
-        self.feed_forward_out = FeedForward(dim, expansion, dropout, name="feed_forward_out")
+        self.feed_forward_out = self.last_layer = FeedForward(dim, expansion, dropout, name="feed_forward_out")
         self.norm = LayerNorm(name="norm")
 
     def build(self, shape):
@@ -208,12 +198,6 @@ class ConformerBlock(keras.layers.Layer):
                 self.feed_forward_out.narrow,
             ):
                 last.kernel.assign(np.zeros(last.kernel.shape, "float32"))
-        self.built = True
-
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of its layers that has weights of some size."""
-        return self.feed_forward_out
 
     def call(self, inputs, context, training=False, past: Past | None = None):
         hidden = inputs + 0.5 * self.feed_forward_in(inputs, training=training)
@@ -237,19 +221,13 @@ class Conformer(BlockEncoder):
     "Unified streaming and non-streaming two-pass end-to-end model for speech recognition", section 3 (causal
     convolutions). We differ from the latter in one chunk size for training and use.
 
-    Args:
-        num_layers: Number of blocks.
-        dim: D, width of the encoder frames.
+    Args, besides those of `BlockEncoder`:
         num_heads: Attention heads; `dim` must be a multiple of twice their number.
         kernel_size: Encoder frames (40 ms each) that the depthwise convolution sees.
         expansion: Width of the feed-forward modules, as a multiple of `dim`.
-        channels: Width of the convolutional subsampling.
-        dropout: Fraction of activations dropped in training.
         zero_branches: Whether the modules of a block add nothing at the start; see `ConformerBlock`.
         chunk_size: Encoder frames of a chunk; None: every frame depends on the whole utterance.
         left_chunks: Chunks before its own that a frame attends to.
-        random: Generator of the dropout; shared with the rest of the network, and saved with a run.
-        parts: Makes what each language has for itself; nothing if None.
     """
 
     def __init__(

@@ -82,7 +82,6 @@ class BlockEncoder(Encoder):
     """Subsampling over time, and blocks one above the other; each block is a tap, `block_0` the lowest.
 
     Args:
-        num_layers: Number of blocks.
         dim: D, width of the encoder frames.
         channels: Width of the convolutional subsampling; 0: frames are projected, and none is left out.
         dropout: Fraction of activations dropped in training.
@@ -110,7 +109,10 @@ class BlockEncoder(Encoder):
         self.adapters = self.parts.adapters(dim, num_layers)
 
     def make_subsampling(self, name: str) -> Any:
-        """Makes the layer from features to encoder frames; it has `num_frames`, `centres` and a `last_layer`."""
+        """Makes the layer from features to encoder frames; it has `num_frames`, `centres` and a `last_layer`.
+
+        That is the last of its layers that has weights of some size.
+        """
         return ConvSubsampling(self.dim, self.channels, name) if self.channels else Projection(self.dim, name)
 
     def make_block(self, number: int, name: str) -> keras.layers.Layer:
@@ -170,7 +172,6 @@ class BlockEncoder(Encoder):
         self.subsampling.build(shape)
         for layer in (*self.blocks, *self.adapters):
             layer.build((None, self.dim))
-        self.built = True
 
     def context(self, mask, language_ids=None, past: Past | None = None) -> FrameContext:  # noqa: ARG002
         """Makes the blocks' context of a batch; `mask` (B, E) is 1 for true frames, 0 for padding."""

@@ -13,15 +13,16 @@ class Features(keras.layers.Layer):
     """Base of features: one frame for each window that lies wholly inside the true samples.
 
     Args:
-        sample_rate_hz: Rate of the waveforms.
         width: F, numbers in a frame.
         hop: From the start of one window to that of the next, in samples.
-        fft_size: Length of a window, in samples.
+        fft_size: Length of a window and of its Fourier transform, in samples.
     """
 
-    def __init__(self, sample_rate_hz: int, width: int, hop: int, fft_size: int, name: str):
-        super().__init__(name=name, trainable=False)
+    def __init__(self, sample_rate_hz: int, width: int, hop: int, fft_size: int):
+        super().__init__(name="features", trainable=False)
         self.sample_rate_hz, self.width = sample_rate_hz, width
+        self.frame_shape: tuple[int, ...] = (width,)
+        """(F,), or the shape of what the numbers of a frame are made of, whose product is F."""
         self.hop, self.fft_size = hop, fft_size
         self.built = True
 
@@ -32,11 +33,6 @@ class Features(keras.layers.Layer):
     def frame_time_s(self, frame):
         """Seconds at which a frame has its middle (for an int or an array)."""
         return (frame * self.hop + self.fft_size / 2) / self.sample_rate_hz
-
-    @property
-    def frame_shape(self) -> tuple[int, ...]:
-        """(F,), or the shape of what the numbers of a frame are made of, whose product is F."""
-        return (self.width,)
 
     def num_inputs(self, num_samples: int) -> int:
         """Numbers that the network gets for so many samples."""
@@ -58,13 +54,12 @@ class Waveform(Features):
     """The samples themselves, (B, S, 1), for encoders that begin with convolutions over them.
 
     Args:
-        sample_rate_hz: Rate of the waveforms.
         normalize: Whether each utterance gets zero mean and unit variance, as `do_normalize` of Transformers'
             `Wav2Vec2FeatureExtractor`.
     """
 
-    def __init__(self, sample_rate_hz: int, normalize: bool, name: str = "features"):
-        super().__init__(sample_rate_hz, width=1, hop=1, fft_size=1, name=name)
+    def __init__(self, sample_rate_hz: int, normalize: bool):
+        super().__init__(sample_rate_hz, width=1, hop=1, fft_size=1)
         self.normalize = normalize
 
     def call(self, waveforms, num_samples, past: Past | None = None):  # noqa: ARG002
@@ -83,15 +78,13 @@ class MelFeatures(Features):
     Only frames that lie wholly inside the true samples are made (librosa's `center=False`), so that neither padding
     nor batch neighbours change a frame.
 
-    Args:
-        sample_rate_hz: Rate of the waveforms.
+    Args, besides those of `Features`:
         num_mels: F, number of mel bands.
-        window, hop: Length and step of the analysis window, in samples.
-        fft_size: Length of the discrete Fourier transform, in samples.
+        window: Length of the analysis window, in samples.
     """
 
-    def __init__(self, sample_rate_hz: int, num_mels: int, window: int, hop: int, fft_size: int, name: str):
-        super().__init__(sample_rate_hz, num_mels, hop, fft_size, name)
+    def __init__(self, sample_rate_hz: int, num_mels: int, window: int, hop: int, fft_size: int):
+        super().__init__(sample_rate_hz, num_mels, hop, fft_size)
         self.num_mels, self.window = num_mels, window
         self.filters = mel_filters(sample_rate_hz, num_mels, fft_size)
 
@@ -125,11 +118,8 @@ class LogMel(MelFeatures):
     taking out the variance too is that of Viikki and Laurila 1998, "Cepstral domain segmental feature vector
     normalization for noise robust speech recognition", over the whole utterance.
 
-    Args:
-        sample_rate_hz: Rate of the waveforms.
-        num_mels: F, number of mel bands.
+    Args, besides those of `MelFeatures`:
         window_s, hop_s: Length and step of the analysis window, in seconds.
-        fft_size: Length of the discrete Fourier transform, in samples.
         floor: Added to the energies; 1e-6 is about the level of 16-bit quantisation noise.
         normalize: `mean_variance` to zero mean and unit variance of each band, `mean` to zero mean and divided by
             `TYPICAL_DEVIATION`, `running_mean` the same with the mean of each frame and those before it (see
@@ -154,10 +144,9 @@ class LogMel(MelFeatures):
         fft_size: int,
         floor: float,
         normalize: Literal["mean_variance", "mean", "running_mean", "none"],
-        name: str = "features",
     ):
         window, hop = round(window_s * sample_rate_hz), round(hop_s * sample_rate_hz)
-        super().__init__(sample_rate_hz, num_mels, window, hop, fft_size, name)
+        super().__init__(sample_rate_hz, num_mels, window, hop, fft_size)
         self.floor, self.normalize = floor, normalize
 
     def scaled(self, energies, mask, num_frames, past: Past | None):
@@ -211,12 +200,7 @@ def mel_filters(sample_rate_hz: int, num_mels: int, fft_size: int) -> np.ndarray
     """Triangular filters over the bins of a Fourier transform, from 0 to half the sample rate: (bins, F) float32.
 
     Bands are of equal width below 1 kHz, and each has an area of 1 Hz (Slaney 1998, "Auditory Toolbox version 2",
-    `mfcc`). They are those of `librosa.filters.mel`, which takes a second to import.
-
-    Args:
-        sample_rate_hz: Rate of the waveforms.
-        num_mels: F, number of mel bands.
-        fft_size: Length of the discrete Fourier transform, in samples.
+    `mfcc`). They are those of `librosa.filters.mel`, which takes a second to import. Arguments: see `MelFeatures`.
     """
     edges_hz = _slaney_hz(np.linspace(0.0, _slaney_mel(sample_rate_hz / 2), num_mels + 2))
     bins_hz = np.fft.rfftfreq(fft_size, 1 / sample_rate_hz)[:, None]

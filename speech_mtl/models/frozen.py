@@ -10,20 +10,19 @@ from typing_extensions import TypedDict
 from speech_mtl.errors import InputError, require
 from speech_mtl.files import read_json
 from speech_mtl.models.features import Features, frame_mask
-from speech_mtl.models.hugging_face import model_digest
+from speech_mtl.models.hugging_face import model_digest, no_model
 from speech_mtl.models.past import Past
 
 
 class Shape(TypedDict):
+    """What is read of config.json."""
+
     model_type: NotRequired[str]
     hidden_size: NotRequired[int]
     num_hidden_layers: NotRequired[int]
     conv_kernel: NotRequired[list[int]]
     conv_stride: NotRequired[list[int]]
     audio_config: NotRequired[dict[str, Any]]
-
-
-"""What is read of config.json."""
 
 
 class FrozenFeatures(Features):
@@ -35,7 +34,6 @@ class FrozenFeatures(Features):
     Reference: Yang et al. 2021, "SUPERB", section 2, for frozen encoders with a weighted sum of their layers.
 
     Args:
-        sample_rate_hz: Rate of the waveforms.
         dir: A folder that Transformers' `save_pretrained` wrote, with preprocessor_config.json.
         layer: Which frames: 0 for those that the first block gets, then those of the blocks from the bottom, or all.
 
@@ -43,7 +41,7 @@ class FrozenFeatures(Features):
         InputError: The folder holds no model whose frames are known.
     """
 
-    def __init__(self, sample_rate_hz: int, dir: Path | str, layer: int | Literal["mix"], name: str = "features"):
+    def __init__(self, sample_rate_hz: int, dir: Path | str, layer: int | Literal["mix"]):
         self.dir, self.layer = Path(dir), layer
         outer = read_json(self.dir / "config.json", Shape)
         config: Any = outer.get("audio_config", outer)
@@ -63,13 +61,10 @@ class FrozenFeatures(Features):
                 action="choose another model",
             )
         num_layers, width = config["num_hidden_layers"] + 1, config["hidden_size"]
-        self.shape_of_frame = (num_layers, width) if layer == "mix" else (width,)
-        super().__init__(sample_rate_hz, int(np.prod(self.shape_of_frame)), hop, covered, name)
+        shape = (num_layers, width) if layer == "mix" else (width,)
+        super().__init__(sample_rate_hz, int(np.prod(shape)), hop, covered)
+        self.frame_shape = shape
         self._model: Any = None
-
-    @property
-    def frame_shape(self) -> tuple[int, ...]:
-        return self.shape_of_frame
 
     def num_inputs(self, num_samples: int) -> int:
         return max(self.num_frames(num_samples), 0) * self.width
@@ -113,12 +108,8 @@ class _Model:
             self.extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **local)
             model = transformers.AutoModel.from_pretrained(folder, use_safetensors=True, **local)
         except (OSError, ValueError, KeyError, ImportError) as error:
-            raise InputError(
-                f"features.dir: {folder} holds no model that can be loaded",
-                expected="config.json, model.safetensors and preprocessor_config.json, as Transformers saves them",
-                received=str(error).splitlines()[0] if str(error) else type(error).__name__,
-                action="download the model into a folder, and give that",
-            ) from None
+            files = "config.json, model.safetensors and preprocessor_config.json, as Transformers saves them"
+            raise no_model("features", folder, files, error) from None
         self.model = getattr(model, "audio_tower", model).eval()
 
     def frames(self, waveform: np.ndarray, layer: int | Literal["mix"]) -> np.ndarray:

@@ -47,7 +47,6 @@ class OutputLayer(keras.layers.Layer):
     def build(self, _shape=None):
         self.kernel = self.add_weight(shape=(self.num_tokens, self.dim), initializer="glorot_uniform", name="kernel")
         self.bias = self.add_weight(shape=(self.num_tokens,), initializer="zeros", name="bias")
-        self.built = True
 
 
 class LanguageHeads(Head):
@@ -99,7 +98,6 @@ class LanguageHeads(Head):
     def build(self, _shape=None):
         for layer in self.output_layers.values():
             layer.build()
-        self.built = True
 
     def taps(self, languages: Iterable[str]) -> set[str]:
         return {self.tap_of[self.layer_of[language]] for language in languages if language in self.layer_of}
@@ -133,9 +131,6 @@ class LanguageHeads(Head):
 class MeanPooling(keras.layers.Layer):
     """The mean of the true frames: (B, E, D) -> (B, D)."""
 
-    def build(self, _shape):
-        self.built = True
-
     def call(self, frames, num_frames):
         mask = frame_mask(num_frames, ops.shape(frames)[1])[:, :, None]
         return ops.sum(frames * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
@@ -150,7 +145,6 @@ class AttentionPooling(keras.layers.Layer):
 
     def build(self, shape):
         self.query = self.add_weight(shape=(shape[-1],), initializer="zeros", name="question")
-        self.built = True
 
     def call(self, frames, num_frames):
         mask = frame_mask(num_frames, ops.shape(frames)[1])
@@ -187,7 +181,6 @@ class PooledHead(Head):
         if self.pooling is not None:
             self.pooling.build((None, None, self.dim))
         self.output_layer.build((None, self.dim))
-        self.built = True
 
     def call(self, frames, num_frames, _language_ids):
         """(B, E, D) frames by tap and (B,) their true number -> (B, K), or (B, E, K) without pooling."""

@@ -10,6 +10,9 @@ import keras
 import numpy as np
 from safetensors import safe_open
 
+from speech_mtl.errors import InputError
+from speech_mtl.files import file_digest
+
 NAMES = {
     "encoder_token_embedding_conv_layer_1": "conv1",
     "encoder_token_embedding_conv_layer_2": "conv2",
@@ -35,12 +38,25 @@ def is_hugging_face(folder: Path) -> bool:
     return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
+DOWNLOAD = "download the model into a folder, and give that"
+
+
+def no_model(section: str, folder: Path, files: str, error: Exception, action: str = DOWNLOAD) -> InputError:
+    """The error to raise where the folder of a section's `dir` holds no model of these files."""
+    reason = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return InputError(
+        f"{section}.dir: {folder} holds no model that can be loaded",
+        expected=files,
+        received=next(iter(str(reason).splitlines()), type(error).__name__),
+        action=action,
+    )
+
+
 def model_digest(folder: Path) -> str:
     """Digest of the content of a model's settings and weights."""
     digest = hashlib.sha256()
     for path in sorted(path for ending in ("json", "safetensors", "h5") for path in folder.glob(f"*.{ending}")):
-        with path.open("rb") as file:
-            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
     return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@ Every utterance passes through those of its own language and through no other; b
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -35,7 +36,6 @@ class PerLanguage(keras.layers.Layer):
     def build(self, shape):
         for member in self.members:
             member.build(shape)
-        self.built = True
 
     def of(self, language: str) -> keras.layers.Layer:
         """The member of a language."""
@@ -57,11 +57,6 @@ class OwnSubsampling(PerLanguage):
     def centres(self) -> tuple[float, int]:
         """Centres of frames; see `ConvSubsampling.centres`."""
         return self.members[0].centres
-
-    @property
-    def reach(self) -> int:
-        """Reach of frames; see `ConvSubsampling.reach`."""
-        return self.members[0].reach
 
     def call(self, features, num_frames, language_ids):
         return by_language(self.members, language_ids, lambda member, take: member(take(features), take(num_frames)))
@@ -133,7 +128,6 @@ class _LowRankPair(keras.layers.Layer):
     def build(self, _shape=None):
         self.down = self.add_weight(shape=self.shapes[0], initializer="he_normal", name="down")
         self.up = self.add_weight(shape=self.shapes[1], initializer="zeros", name="up")
-        self.built = True
 
 
 class _LanguageDeltas(PerLanguage):
@@ -143,10 +137,13 @@ class _LanguageDeltas(PerLanguage):
     cost is that of one language, whatever their number.
     """
 
-    def __init__(self, shape: tuple[int, int, int], languages: Sequence[str], added_to: Sequence[str], name: str):
-        super().__init__({language: _LowRankPair(*shape, language) for language in added_to}, name)
+    def __init__(
+        self, shape: tuple[int, int, int], languages: Sequence[str], added_to: Sequence[str] | None, name: str
+    ):
+        own = languages if added_to is None else added_to
+        super().__init__({language: _LowRankPair(*shape, language) for language in own}, name)
         # (L,) which pair is whose; those behind the last one are zeros.
-        places = [self.languages.index(one) if one in self.languages else len(added_to) for one in languages]
+        places = [self.languages.index(one) if one in self.languages else len(own) for one in languages]
         self.places = np.array(places, "int32")
 
     def keep_only(self, language: str) -> None:
@@ -179,10 +176,10 @@ class Adapter(_LanguageDeltas):
         dim: D.
         size: Dimensions of the bottleneck.
         languages: In the order of `language_ids`.
-        added_to: Those that have one.
+        added_to: Those that have one; all if None.
     """
 
-    def __init__(self, dim: int, size: int, languages: Sequence[str], added_to: Sequence[str], name: str):
+    def __init__(self, dim: int, size: int, languages: Sequence[str], added_to: Sequence[str] | None, name: str):
         super().__init__((dim, size, dim), languages, added_to, name)
 
     def call(self, inputs, context):
@@ -202,7 +199,7 @@ class LowRank(_LanguageDeltas):
         rank: R.
         alpha: The sum is scaled by alpha / R.
         languages: In the order of `language_ids`.
-        added_to: Those that have one.
+        added_to: Those that have one; all if None.
     """
 
     def __init__(
@@ -212,7 +209,7 @@ class LowRank(_LanguageDeltas):
         rank: int,
         alpha: float,
         languages: Sequence[str],
-        added_to: Sequence[str],
+        added_to: Sequence[str] | None,
         name: str,
     ):
         super().__init__((dim, rank, out_dim), languages, added_to, name)
@@ -223,6 +220,7 @@ class LowRank(_LanguageDeltas):
         return self.through(inputs, context, lambda hidden: hidden) * self.scale
 
 
+@dataclass
 class LanguageParts:
     """Makes and holds the language-specific layers of an encoder that the recipe asks for.
 
@@ -230,27 +228,20 @@ class LanguageParts:
         languages: In the order of `language_ids`.
         num_bottom: How many of the lowest layers, of which the subsampling is the first, are not shared.
         num_top: How many of the highest layers are not shared.
-        adapter_size: Dimensions of the adapters' bottlenecks; 0 for no adapters.
-        low_rank: Rank of what is added to the shared matrices of attention; 0 for nothing.
-        low_rank_alpha: See `LowRank`.
+        size: Dimensions of the adapters' bottlenecks; 0 for no adapters.
+        rank: Of what is added to the shared matrices of attention; 0 for nothing.
+        alpha: See `LowRank`.
         added_to: The languages that have adapters or what is added to attention; all if None.
     """
 
-    def __init__(
-        self,
-        languages: Sequence[str] = (),
-        num_bottom: int = 0,
-        num_top: int = 0,
-        adapter_size: int = 0,
-        low_rank: int = 0,
-        low_rank_alpha: float = 0.0,
-        added_to: Sequence[str] | None = None,
-    ):
-        self.languages = tuple(languages)
-        self.num_bottom, self.num_top = num_bottom, num_top
-        self.adapter_size, self.rank, self.rank_alpha = adapter_size, low_rank, low_rank_alpha
-        self.added_to = self.languages if added_to is None else tuple(added_to)
-        self.made: list[PerLanguage] = []
+    languages: Sequence[str] = ()
+    num_bottom: int = 0
+    num_top: int = 0
+    size: int = 0
+    rank: int = 0
+    alpha: float = 0.0
+    added_to: Sequence[str] | None = None
+    made: list[PerLanguage] = field(default_factory=list, init=False)
 
     def subsampling(self, make: Callable[[str], ConvSubsampling]) -> ConvSubsampling | OwnSubsampling:
         """The lowest layer: shared, or one for each language."""
@@ -265,18 +256,14 @@ class LanguageParts:
 
     def adapters(self, dim: int, num_blocks: int) -> list[Adapter]:
         """Makes the adapters after a block, or none."""
-        if not self.adapter_size:
-            return []
-        return [
-            self._known(Adapter(dim, self.adapter_size, self.languages, self.added_to, f"adapter_{i}"))
-            for i in range(num_blocks)
-        ]
+        numbers = range(num_blocks if self.size else 0)
+        return [self._known(Adapter(dim, self.size, self.languages, self.added_to, f"adapter_{i}")) for i in numbers]
 
     def low_rank(self, dim: int, out_dim: int, name: str) -> LowRank | None:
         """Makes the LoRA delta of a shared matrix, or none."""
         if not self.rank:
             return None
-        return self._known(LowRank(dim, out_dim, self.rank, self.rank_alpha, self.languages, self.added_to, name))
+        return self._known(LowRank(dim, out_dim, self.rank, self.alpha, self.languages, self.added_to, name))
 
     def weights_of(self, language: str) -> list[keras.Variable]:
         """All weights of a language's own layers."""

@@ -77,7 +77,6 @@ class LayerNorm(keras.layers.Layer):
     def build(self, shape):
         self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
         self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", name="bias")
-        self.built = True
 
     def call(self, inputs):
         return _layer_norm(inputs, self.scale.value, self.bias.value)
@@ -116,21 +115,17 @@ class Projection(keras.layers.Layer):
         dim: D.
     """
 
-    centres, reach = (0, 1), 0
+    centres = (0, 1)
 
     def __init__(self, dim: int, name: str = "subsampling"):
         super().__init__(name=name)
-        self.norm, self.project = LayerNorm(name="norm"), keras.layers.Dense(dim, name="project")
+        self.norm = LayerNorm(name="norm")
+        self.project = self.last_layer = keras.layers.Dense(dim, name="project")
 
     @staticmethod
     def num_frames(num_frames):
         """As many as there are feature frames."""
         return num_frames
-
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of its layers that has weights of some size."""
-        return self.project
 
     def build(self, shape):
         """Of the shape (B, T, F), or (B, T, L, F) for several layers."""
@@ -139,7 +134,6 @@ class Projection(keras.layers.Layer):
         self.norm.build((None, None, shape[-1]))
         self.project.build((None, None, shape[-1]))
         self.width = shape[-1]
-        self.built = True
 
     def call(self, features, num_frames=None):  # noqa: ARG002
         """Each frame by itself."""
@@ -164,7 +158,7 @@ class ConvSubsampling(keras.layers.Layer):
         self.convolutions = [
             keras.layers.Conv2D(channels, 3, strides=2, activation="relu", name=f"convolution_{i}") for i in range(2)
         ]
-        self.project = keras.layers.Dense(dim, name="project")
+        self.project = self.last_layer = keras.layers.Dense(dim, name="project")
 
     @staticmethod
     def num_frames(num_frames):
@@ -173,16 +167,8 @@ class ConvSubsampling(keras.layers.Layer):
             num_frames = (num_frames - 1) // 2
         return num_frames
 
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of its layers that has weights of some size."""
-        return self.project
-
     centres = (3, 4)
     """Frame e is made of the feature frames 4 e to 4 e + 6, and has its middle at 3 + 4 e."""
-
-    reach = 3
-    """Feature frames on either side of its middle that a frame is made of."""
 
     def build(self, shape):
         shape = (*shape, 1)
@@ -191,7 +177,6 @@ class ConvSubsampling(keras.layers.Layer):
             shape = convolution.compute_output_shape(shape)
         self.flat = shape[2] * shape[3]
         self.project.build((shape[0], shape[1], self.flat))
-        self.built = True
 
     def call(self, features, num_frames=None):  # noqa: ARG002
         """True frames are made of true ones only, wherever these end."""

@@ -41,7 +41,6 @@ class Lateral(keras.layers.Layer):
         for down, up, dim in zip(self.down, self.up, self.dims, strict=True):
             down.build((None, dim))
             up.build((None, self.size))
-        self.built = True
 
     def contributions(self, earlier: Sequence[Any]) -> dict[int, Any]:
         """By earlier column, the (B * E, D) that its (B * E, D_j) add."""
@@ -63,19 +62,14 @@ class ProgressiveEncoder(Encoder):
     column subsamples the features for itself.
 
     Args:
-        columns: The encoders. They must have as many blocks.
+        columns: The encoders, all with as many blocks.
         lateral_inputs: For each column, the earlier ones that it gets lateral input from.
         lateral_size: To how many dimensions lateral connections reduce.
-
-    Raises:
-        ValueError: Columns of different height.
     """
 
     def __init__(self, columns: Sequence[BlockEncoder], lateral_inputs: Sequence[Sequence[int]], lateral_size: int):
         super().__init__(name="encoder")
         self.height = len(columns[0].blocks)
-        if any(len(column.blocks) != self.height for column in columns):
-            raise ValueError(f"Columns need as many blocks. Received: {[len(column.blocks) for column in columns]}")
         self.columns = list(columns)
         limits = [column.max_frames for column in columns if column.max_frames is not None]
         self.max_frames = min(limits, default=None)
@@ -132,7 +126,6 @@ class ProgressiveEncoder(Encoder):
             column.build(shape)
         for lateral in (lateral for own in self.laterals for lateral in own):
             lateral.build()
-        self.built = True
 
     def call(self, features, num_frames, language_ids=None, training=False, taps=(TOP,), past=None):  # noqa: ARG002
         num_features, num_frames = num_frames, ops.maximum(self.num_frames(num_frames), 0)

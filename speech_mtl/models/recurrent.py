@@ -23,18 +23,12 @@ class RecurrentBlock(keras.layers.Layer):
         super().__init__(name=name)
         self.dim = dim
         self.dropout = dropout
-        self.bidirectional = keras.layers.Bidirectional(cell, name="bidirectional")
+        self.bidirectional = self.last_layer = keras.layers.Bidirectional(cell, name="bidirectional")
         self.norm = LayerNorm(name="norm")
 
     def build(self, _shape):
         self.bidirectional.build((None, None, self.dim))
         self.norm.build((None, self.dim))
-        self.built = True
-
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of its layers that has weights of some size."""
-        return self.bidirectional
 
     def call(self, inputs, context, training=False):
         hidden = self.dropout(inputs, training=training) if self.dropout else inputs
@@ -50,14 +44,9 @@ class RecurrentEncoder(BlockEncoder):
     Reference: Graves, Mohamed and Hinton 2013, "Speech recognition with deep recurrent neural networks", section 3.
     We differ in the convolutional subsampling in front and in layer normalisation between the layers.
 
-    Args:
-        num_layers: Number of bidirectional layers.
-        dim: D, the width of both directions together.
+    Args, besides those of `BlockEncoder`:
+        dim: D, the width of both directions together: an even number.
         cell: `lstm` or `gru`.
-        channels: Width of the convolutional subsampling.
-        dropout: Fraction of activations dropped in training.
-        random: Generator of the dropout; shared with the rest of the network, and saved with a run.
-        parts: Makes what each language has for itself; nothing if None.
     """
 
     CELLS: ClassVar = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -73,8 +62,6 @@ class RecurrentEncoder(BlockEncoder):
         parts: LanguageParts | None = None,
         name: str = "encoder",
     ):
-        if dim % 2:
-            raise ValueError(f"dim must be even, half of it for each direction. Received: dim={dim}")
         self.cell = cell
         super().__init__(num_layers, dim, channels, dropout, random, parts, name)
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from speech_mtl.errors import InputError
 from speech_mtl.models.encoder import BlockEncoder
+from speech_mtl.models.hugging_face import no_model
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, attend
 from speech_mtl.models.past import Past
@@ -43,15 +44,10 @@ class Wav2Vec2Block(keras.layers.Layer):
         self.project = keras.layers.Dense(3 * self.dim, name="project")
         self.out = keras.layers.Dense(self.dim, name="out")
         self.widen = keras.layers.Dense(config["intermediate_size"], name="widen")
-        self.narrow = keras.layers.Dense(self.dim, name="narrow")
+        self.narrow = self.last_layer = keras.layers.Dense(self.dim, name="narrow")
         self.dropout = dropout
         self.add_to_project = delta(self.dim, 3 * self.dim, "add_to_project")
         self.add_to_out = delta(self.dim, self.dim, "add_to_out")
-
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of its layers that has weights of some size."""
-        return self.narrow
 
     def build(self, shape):
         names = {"attention.out_proj": self.out, "layer_norm": self.norm, "final_layer_norm": self.norm_out}
@@ -69,7 +65,6 @@ class Wav2Vec2Block(keras.layers.Layer):
         for layer in (self.positions, self.add_to_project, self.add_to_out):
             if layer is not None:
                 layer.build(shape)
-        self.built = True
 
     def call(self, inputs, context: FrameContext, training=False):
         hidden = inputs if self.positions is None else self._positioned(inputs, context)
@@ -111,11 +106,8 @@ class Wav2Vec2Encoder(BlockEncoder):
     Hsu et al. 2021, "HuBERT". We differ from Transformers in hiding padding from all layers, whatever the model's
     preprocessor_config.json says, and in leaving out LayerDrop and the masking of encoder frames in training.
 
-    Args:
+    Args, besides those of `BlockEncoder`:
         dir: A folder that Transformers' `save_pretrained` wrote.
-        dropout: Fraction of activations dropped in training.
-        random: Generator of the dropout; shared with the rest of the network, and saved with a run.
-        parts: Makes what each language has for itself; nothing if None.
 
     Raises:
         InputError: The folder holds no such model, or its weights are not those of its settings.
@@ -150,13 +142,8 @@ class Wav2Vec2Encoder(BlockEncoder):
             raise self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> InputError:
-        return InputError(
-            f"encoder.dir: {self.dir} holds no model that can be loaded",
-            expected="config.json and model.safetensors of a model of the type wav2vec2 or hubert, as Transformers "
-            "saves it",
-            received=str(error.args[0]) if error.args else type(error).__name__,
-            action=CONVERT,
-        )
+        files = "config.json and model.safetensors of a model of the type wav2vec2 or hubert, as Transformers saves it"
+        return no_model("encoder", self.dir, files, error, CONVERT)
 
     def context(self, mask, language_ids=None, past: Past | None = None) -> FrameContext:  # noqa: ARG002
         bias = (mask[:, None, None, :] - 1.0) * np.float32(1e9)

@@ -95,7 +95,6 @@ class ChannelNorm(keras.layers.Layer):
     def build(self, shape):
         self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
         self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", name="bias")
-        self.built = True
 
     def call(self, frames, num_frames):
         mask = frame_mask(num_frames, ops.shape(frames)[1])[:, :, None]
@@ -124,7 +123,7 @@ class WaveformConvolutions(keras.layers.Layer):
         numbered = range(0 if self.group_norm else len(self.convolutions))
         self.norms = [LayerNorm(name=f"norm_{i}") for i in numbered]
         self.norm = LayerNorm(name="norm") if config.get("feat_proj_layer_norm", True) else None
-        self.project = keras.layers.Dense(config["hidden_size"], name="project")
+        self.project = self.last_layer = keras.layers.Dense(config["hidden_size"], name="project")
 
     def num_frames(self, num_frames):
         """Encoder frames made of so many samples (an int or an array)."""
@@ -133,22 +132,12 @@ class WaveformConvolutions(keras.layers.Layer):
         return num_frames
 
     @property
-    def reach(self) -> float:
-        """Samples on either side of its middle that a frame is made of."""
+    def centres(self) -> tuple[float, int]:
+        """Sample at which frame 0 has its middle, and how many samples on each next one has."""
         covered, step = 1, 1
         for kernel, stride in zip(self.config["conv_kernel"], self.config["conv_stride"], strict=True):
             covered, step = covered + (kernel - 1) * step, step * stride
-        return (covered - 1) / 2
-
-    @property
-    def centres(self) -> tuple[float, int]:
-        """Sample at which frame 0 has its middle, and how many samples on each next one has."""
-        return self.reach, int(np.prod(self.config["conv_stride"]))
-
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of its layers that has weights of some size."""
-        return self.project
+        return (covered - 1) / 2, step
 
     def build(self, shape):
         width = shape[-1]
@@ -165,7 +154,6 @@ class WaveformConvolutions(keras.layers.Layer):
             self.source.load(self.norm, "feature_projection.layer_norm")
         self.project.build((None, None, width))
         self.source.load(self.project, "feature_projection.projection")
-        self.built = True
 
     def call(self, waveforms, num_samples):
         hidden = waveforms
@@ -201,7 +189,6 @@ class PositionalConvolution(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.dim,), name="bias")
         self.source.assign(self.kernel, self._multiplied().T, "encoder.pos_conv_embed.conv")
         self.source.assign(self.bias, self.source.tensor("encoder.pos_conv_embed.conv.bias"), "bias")
-        self.built = True
 
     def _multiplied(self) -> np.ndarray:
         """(D, D / groups, K): its length at each place of the kernel, times its direction."""

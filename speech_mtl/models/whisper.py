@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from speech_mtl.errors import InputError, require
 from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.features import MelFeatures, frame_mask
-from speech_mtl.models.hugging_face import is_hugging_face, load_whisper
+from speech_mtl.models.hugging_face import is_hugging_face, load_whisper, no_model
 from speech_mtl.models.language_layers import LanguageParts
 from speech_mtl.models.layers import FrameContext
 
@@ -28,8 +28,8 @@ class WhisperFeatures(MelFeatures):
         num_mels: F, number of mel bands.
     """
 
-    def __init__(self, sample_rate_hz: int, num_mels: int, name: str = "features"):
-        super().__init__(sample_rate_hz, num_mels, window=400, hop=160, fft_size=400, name=name)
+    def __init__(self, sample_rate_hz: int, num_mels: int):
+        super().__init__(sample_rate_hz, num_mels, window=400, hop=160, fft_size=400)
 
     def scaled(self, energies, mask, num_frames, past):  # noqa: ARG002
         levels = ops.log(ops.maximum(energies, 1e-10)) / np.float32(np.log(10.0))
@@ -49,27 +49,19 @@ class WhisperSubsampling(keras.layers.Layer):
     centres = (0, 2)
     """Frame e has its middle at feature frame 2 e."""
 
-    reach = 2
-    """Feature frames on either side of its middle that a frame is made of."""
-
     def __init__(self, first: keras.layers.Layer, second: keras.layers.Layer, positions: np.ndarray, name: str):
         super().__init__(name=name)
         self.first, self.second, self.positions = first, second, positions.astype("float32")
+        self.last_layer = second
 
     @staticmethod
     def num_frames(num_frames):
         """Encoder frames made of so many feature frames (an int or an array)."""
         return (num_frames + 1) // 2
 
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        """The last of its layers that has weights of some size."""
-        return self.second
-
     def build(self, shape):
         self.first.build(shape)
         self.second.build((*shape[:-1], self.first.filters))
-        self.built = True
 
     def call(self, features, num_frames):
         """`num_frames` (B,): what the first convolution makes beyond the true frames is kept from the second."""
@@ -101,7 +93,6 @@ class WhisperBlock(keras.layers.Layer):
         self.layer.build((None, None, self.dim))
         if self.norm is not None:
             self.norm.build((None, None, self.dim))
-        self.built = True
 
     def call(self, inputs, context: FrameContext, training=False):
         rows = ops.reshape(inputs, (-1, ops.shape(context.mask)[1], self.dim))
@@ -117,11 +108,9 @@ class WhisperEncoder(BlockEncoder):
     Reference: Radford et al. 2022, section 2.2. We differ in hiding padding from attention, where Whisper pads every
     utterance to 30 s.
 
-    Args:
+    Args, besides those of `BlockEncoder`:
         dir: A folder that KerasHub's `save_to_preset` or Hugging Face's `save_pretrained` wrote.
         dropout: Fraction of the subsampling's outputs dropped in training.
-        random: Generator of the dropout; shared with the rest of the network, and saved with a run.
-        parts: Makes what each language has for itself; nothing if None.
 
     Raises:
         InputError: KerasHub is not installed, the folder holds no Whisper model, or, when the layer is built, the
@@ -186,13 +175,9 @@ def _whisper(folder: Path) -> Any:
         from_preset = keras_hub.models.Backbone.from_preset
         backbone = load_whisper(folder) if is_hugging_face(folder) else from_preset(str(folder.resolve()))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise InputError(
-            f"encoder.dir: {folder} holds no model that can be loaded",
-            expected="Whisper as KerasHub saves it (config.json, model.weights.h5, metadata.json) or Transformers does "
-            "(config.json, model.safetensors)",
-            received=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            action="download the model into a folder, and give that",
-        ) from None
+        of_keras = "Whisper as KerasHub saves it (config.json, model.weights.h5, metadata.json)"
+        files = f"{of_keras} or Transformers does (config.json, model.safetensors)"
+        raise no_model("encoder", folder, files, error) from None
     if not isinstance(backbone, keras_hub.models.WhisperBackbone):
         raise InputError(
             f"encoder.dir: the model in {folder} is not one of speech that is known here",

@@ -53,7 +53,9 @@ def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualMo
     """
     keras.utils.set_random_seed(recipe.seed)
     random, languages = keras.random.SeedGenerator(recipe.seed), list(recipe.languages)
-    encoder = recipe.encoder.make(random=random, parts=_language_parts(recipe, languages))
+    own = recipe.sharing.own(recipe.encoder.num_layers)
+    parts = recipe.adapters.make(languages=languages) if recipe.adapters else LanguageParts(languages, *own)
+    encoder = recipe.encoder.make(random=random, parts=parts)
     model = MultilingualModel(
         features=recipe.features.make(sample_rate_hz=recipe.data.sample_rate_hz),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
@@ -78,12 +80,6 @@ def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
         received=f"data.max_duration_s: {data.max_duration_s:g}, augment.speeds: {list(recipe.augment.speeds)}",
         action="lower data.max_duration_s",
     )
-
-
-def _language_parts(recipe: Recipe, languages: Sequence[str]) -> LanguageParts:
-    if recipe.adapters is not None:
-        return recipe.adapters.make(languages=languages)
-    return LanguageParts(languages, *recipe.sharing.own(recipe.encoder.num_layers))
 
 
 def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> TrainStep:
@@ -168,7 +164,6 @@ def build_decoder(
     """Makes the decoder of a language from its vocabulary and its tag.
 
     Args:
-        settings: Of all languages.
         given: What the decoder of a language takes besides, or in place of some of them, by argument.
     """
     return lambda vocabulary, language: settings.member()(

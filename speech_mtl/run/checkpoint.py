@@ -5,7 +5,6 @@ Digests beside them show when a file is changed, exchanged or damaged, or what g
 tokenisers, tasks, and the network's settings.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterable
@@ -19,7 +18,7 @@ from typing_extensions import TypedDict
 from speech_mtl.data.languages import own_name
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, read_json, write_text
+from speech_mtl.files import file_digest, json_text, read_json, write_text
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_decoder, build_model, build_targets
 from speech_mtl.run.calibration import saved_calibrations
@@ -39,7 +38,6 @@ from speech_mtl.run.weights import (
     save_weights,
 )
 from speech_mtl.settings.decoding import DecodingSettings
-from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
 
@@ -102,8 +100,8 @@ class Checkpoints:
         """Saves the weights as the best so far, then removes the former best."""
         self._write(self.run.best / f"{update:06d}", lambda folder: save_weights(folder, model.parts()))
 
-    def load_best(self, model: MultilingualModel, recipe: Recipe | None = None) -> None:
-        """Sets the weights to those with the lowest validation error; the run's settings need not be read if given.
+    def load_best(self, model: MultilingualModel) -> None:
+        """Sets the weights to those with the lowest validation error.
 
         Raises:
             InputError: No weights have been saved yet, or they are damaged.
@@ -111,17 +109,17 @@ class Checkpoints:
 
         def load(_: Path | None) -> None:
             load_weights(self.run.best_folder(), model.parts())
-            self.refuse_changed_best(recipe)
+            self.refuse_changed_best()
 
         of_newest(self.run.best, load)
 
-    def refuse_changed_best(self, recipe: Recipe | None = None) -> None:
+    def refuse_changed_best(self) -> None:
         """Checks that the best weights, their tokenisers and settings are as they were saved.
 
         Raises:
             InputError: They are not.
         """
-        _refuse_changed(self.run.best_folder(), self.run, recipe)
+        _refuse_changed(self.run.best_folder(), self.run)
 
     def _write(self, folder: Path, write: Callable[[Path], None]) -> None:
         """Writes a folder under a temporary name, renames it, and removes its older siblings.
@@ -157,11 +155,11 @@ def load_recognizer(
     the languages that are to be recognised, all if none is named, one must be able to spell each hot word.
     """
     recipe = run.recipe()
-    tokenizers, labelled = run.tokenizers(recipe), run.labelled(recipe)
+    tokenizers, labelled = run.tokenizers(), run.labelled()
     languages = [own_name(language, tokenizers) for language in languages or tokenizers]
     refuse_other_features(run, recipe)
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
-    Checkpoints(run).load_best(model, recipe)
+    Checkpoints(run).load_best(model)
     decoding = decoding or recipe.decoding
     calibrations = saved_calibrations(run, decoding) if calibrated else {}
     decoder = build_decoder(decoding, decoder_arguments(run, decoding, tokenizers, languages))
@@ -182,7 +180,7 @@ def write_contents(folder: Path, run: Run) -> None:
     write_text(folder / CONTENTS, json_text(_contents(folder, run)))
 
 
-def _refuse_changed(folder: Path, run: Run, recipe: Recipe | None = None) -> None:
+def _refuse_changed(folder: Path, run: Run) -> None:
     """Checks that a folder of a run's weights is as it was saved.
 
     Raises:
@@ -192,7 +190,7 @@ def _refuse_changed(folder: Path, run: Run, recipe: Recipe | None = None) -> Non
     if not path.is_file():
         return
     action = f"copy the run again; or remove {path}, if this is as you want it"
-    then, now = read_json(path, Contents, action), _contents(folder, run, recipe)
+    then, now = read_json(path, Contents, action), _contents(folder, run)
     names = [str(folder / name) for name in _changed(then["files"], now["files"])]
     names += [str(run.path / name) for name in _changed(then["senses"], now["senses"])]
     keys = [key for key in then["settings"].keys() & now["settings"] if then["settings"][key] != now["settings"][key]]
@@ -207,23 +205,19 @@ def _refuse_changed(folder: Path, run: Run, recipe: Recipe | None = None) -> Non
     )
 
 
-def _contents(folder: Path, run: Run, recipe: Recipe | None = None) -> Contents:
+def _contents(folder: Path, run: Run) -> Contents:
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != CONTENTS)
     senses = (path for kind in ("tokenizers", "tasks") for path in (run.path / kind).glob("*.json"))
     settings = {
         key: value
-        for key, value in (recipe or run.recipe()).of_one_run().items()
+        for key, value in run.recipe().of_one_run().items()
         if any(fnmatchcase(key, pattern) for pattern in NETWORK) and not key.endswith(".dir")
     }
     return {"files": _digests(folder, files), "senses": _digests(run.path, senses), "settings": settings}
 
 
 def _digests(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
-    found = {}
-    for path in sorted(paths):
-        with path.open("rb") as file:
-            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(paths)}
 
 
 def _changed(then: dict[str, str], now: dict[str, str]) -> list[str]:

@@ -6,14 +6,13 @@ and tuned on the run's validation set, as by `speech-mtl lm`.
 
 from collections.abc import Sequence
 
+from speech_mtl.run.changes import Now
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.evaluated import Decoded, saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.lm import has_lm, make_lm
-from speech_mtl.run.made_from import Now
 from speech_mtl.run.stored_lm import lm_folder
 from speech_mtl.screen import Screen
-from speech_mtl.settings.decoding import BeamDecoding, uses_lm
 from speech_mtl.settings.study import CompareSettings
 
 SPLITS = ("test",)
@@ -52,4 +51,4 @@ def _decoded(compared: CompareSettings, languages: Sequence[str]) -> list[Decode
 
 def _kinds(compared: CompareSettings) -> set[str | None]:
     """The kinds of n-grams that are to be tuned; None for all."""
-    return {one.lm for one in compared.decoders.values() if isinstance(one, BeamDecoding) and uses_lm(one)}
+    return {one.lm for one in compared.decoders.values() if one.uses_lm}

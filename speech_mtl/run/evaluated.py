@@ -1,6 +1,5 @@
 """Files of an evaluation in a run's folder, and whether they are up to date."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing_extensions import TypedDict
 
 from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.errors import InputError
-from speech_mtl.files import read_json, read_json_lines, write_text
+from speech_mtl.files import json_text, read_json, read_json_lines, write_text
+from speech_mtl.run.changes import Now
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import Now, Source, sources, weights_digest
+from speech_mtl.run.made_from import Source, sources, weights_digest
 from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split
 from speech_mtl.run.stored_lm import lm_digests
@@ -50,7 +50,7 @@ def saved_task_rows(run: Run, name: str = "") -> list[TaskRow]:
 def write_evaluated(run: Run, decoding: DecodingSettings, splits: Iterable[Split], name: str = "") -> None:
     """Writes what an evaluation was made from, when all else of it is written."""
     record: Evaluated = {**_made_with(run, decoding, [split.language for split in splits]), "speech": sources(splits)}
-    write_text(evaluated_path(run, name), json.dumps(record, ensure_ascii=False) + "\n")
+    write_text(evaluated_path(run, name), json_text(record, indent=None))
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,7 @@ def saved_evaluation(
     """Reads the rows of `evaluate` for these splits; None if they are out of date.
 
     That is told by content: of weights and tokenisers, of the settings of decoding, of manifests and audio, and of the
-    code that recognises.
-
-    Args:
-        run: The run.
-        splits: Some of `SPLITS`.
-        now: The speech as it is now.
-        decoded: Which evaluation. None: that of all languages with the run's own settings.
+    code that recognises. Without `decoded`, it is the evaluation of all languages with the run's own settings.
     """
     recipe = run.recipe()
     by = decoded or Decoded("", recipe.decoding, list(recipe.languages))
@@ -130,14 +124,7 @@ def hypotheses_path(run: Run, language: str, split: str, name: str = "") -> Path
 
 
 class Recognised(TypedDict):
-    """A line of a run's hypotheses.
-
-    Attributes:
-        id: Of the utterance.
-        reference: The transcript, normalised; None if unknown.
-        hypothesis: What was recognised.
-        label_errors: By task.
-    """
+    """A line of a run's hypotheses; the reference is normalised, or None if unknown, and errors are by task."""
 
     id: str
     reference: str | None
@@ -174,11 +161,11 @@ def write_hypotheses(
     errors: Mapping[str, Sequence[LabelErrors]],
 ) -> None:
     """Writes references and hypotheses, a JSON line an utterance; of tasks, also their errors."""
-    lines = []
+    lines = ""
     for i, (reference, h) in enumerate(zip(references, hypotheses, strict=True)):
         record = {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}
         if tasks:
             record["labels"] = {n: t.decode(np.asarray(h.labels[n])) for n, t in tasks.items() if t.is_shown}
             record["label_errors"] = {name: own[i] for name, own in errors.items()}
-        lines.append(json.dumps(record, ensure_ascii=False))
-    write_text(path, "\n".join(lines) + "\n")
+        lines += json_text(record, indent=None)
+    write_text(path, lines)

@@ -42,10 +42,8 @@ def export(
     """Writes a language of a trained run in a format of `FORMATS`, or the whole run for `PACKED`, and a model card.
 
     Args:
-        run: The run.
         out: The folder, which is made; whole or not at all.
         language: Whose output layer is exported. It may be None in a run of one language, and must be for `PACKED`.
-        form: The format.
         int8: Whether matrices are stored in 8 bits.
         licence: For the card, such as `CC-BY-4.0`.
 

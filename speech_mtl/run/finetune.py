@@ -52,7 +52,6 @@ def finetuned(recipe: Recipe, minutes: float, added: Mapping[str, Any], asked: M
     """Makes the recipe that fine-tunes a run on a language by the settings in the section `finetune`.
 
     Args:
-        recipe: The settings.
         minutes: Of the language's training speech.
         added: What a method sets, by dotted key; a new encoder among them is trained as one.
         asked: What is set besides, and counts for more.

@@ -85,6 +85,8 @@ class Run:
         self.languages_path = path / "languages.json"
         self.checkpoints = path / "checkpoints"
         self.best = path / "best"
+        self._read: tuple[bytes, Recipe] | None = None
+        """The settings, as long as their file has this content."""
 
     def exists(self) -> bool:
         """Whether training was ever started here.
@@ -111,7 +113,10 @@ class Run:
         """
         refuse_no_run(self.path)
         self._refuse_other_format()
-        return load_recipe(self.settings_path, leave_out=OF_SEVERAL)
+        content = self.settings_path.read_bytes()
+        if self._read is None or self._read[0] != content:
+            self._read = content, load_recipe(self.settings_path, leave_out=OF_SEVERAL)
+        return self._read[1]
 
     def _refuse_other_format(self) -> None:
         """A folder without a file about it is of the first format, which had none."""
@@ -141,24 +146,23 @@ class Run:
         """Writes all settings."""
         write_text(self.settings_path, recipe.to_yaml())
 
-    def tokenizers(self, recipe: Recipe | None = None) -> dict[str, Tokenizer]:
-        """By language, in the order of the languages of the run's recipe, which is read unless it is given."""
-        classes, languages = TokenizerSettings.members(), (recipe or self.recipe()).languages
-        return {name: load_tokenizer(self._tokenizer_path(name), classes, name) for name in languages}
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """By language, in the order of the languages of the run's recipe."""
+        classes = TokenizerSettings.members()
+        return {name: load_tokenizer(self._tokenizer_path(name), classes, name) for name in self.recipe().languages}
 
-    def labelled(self, recipe: Recipe | None = None) -> dict[str, ScoredTarget]:
-        """The targets whose errors are counted, by name, in the order of the run's recipe, which is read unless given.
+    def labelled(self) -> dict[str, ScoredTarget]:
+        """The targets whose errors are counted, by name, in the order of the run's recipe.
 
         Raises:
             InputError: A task's file is missing or damaged.
         """
-        scored = (recipe or self.recipe()).scored
+        scored = self.recipe().scored
         return {name: _read_task(self._task_path(name), name, own) for name, own in scored.items()}
 
     def targets(self) -> dict[str, Target]:
         """All that the run predicts, by name."""
-        recipe = self.recipe()
-        return build_targets(recipe, self.tokenizers(recipe), self.labelled(recipe))
+        return build_targets(self.recipe(), self.tokenizers(), self.labelled())
 
     def write_labels(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Writes how many training utterances have a label of each language or task, and of how many."""
@@ -259,6 +263,11 @@ class Run:
         if progress.best_update > (0 if best is None else int(best.name)) and not was_killed:
             raise self.lacks(f"best/{progress.best_update:06d}")
         return progress
+
+    def is_finished(self) -> bool:
+        """Whether it has been trained to its end."""
+        training = self.recipe().training
+        return self.progress().with_patience(training.patience).finished(training.num_updates)
 
     def lacks(self, folder: str) -> InputError:
         """Makes the error of a run whose folder of weights is missing."""

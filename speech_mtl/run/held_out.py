@@ -16,7 +16,7 @@ from speech_mtl.data.manifest import Manifest, line_name, open_manifest
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import training_digests
+from speech_mtl.run.made_from import made_from, unpacked
 from speech_mtl.run.speech import Split, open_split
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -49,20 +49,28 @@ def trained_splits(splits: Iterable[Split]) -> list[Trained]:
 
 def trained_by(run: Run, cache_dir: Path) -> list[Trained]:
     """The training speech of a run and of those that it started from, as far as it is written down."""
-    return [
-        Trained(language, path, open_manifest(path, cache_dir) if path.is_file() else None, positions, digests)
-        for language, path, positions, digests in training_digests(run)
-    ]
+    seen, found = set(), []
+    while run.exists() and run.path.resolve() not in seen:
+        seen.add(run.path.resolve())
+        recipe, record = run.recipe(), made_from(run)
+        for name, source in (record["speech"] if record else {}).items():
+            language, split = name.rsplit(" ", 1)
+            if split == "train":
+                positions, _, digests = unpacked(source)
+                path = recipe.manifest(language, split)
+                manifest = open_manifest(path, cache_dir) if path.is_file() else None
+                found.append(Trained(language, path, manifest, positions, digests))
+        if recipe.init_from is None:
+            break
+        run = Run(recipe.init_from)
+    return found
 
 
 def check_splits(recipe: Recipe, training: Sequence[Trained], screen: Screen, splits: Sequence[Split] = ()) -> None:
-    """Checks all dev and test splits of a recipe; those that training does not need may be missing.
+    """Checks all dev and test splits of a recipe, some of which are open already.
 
-    Args:
-        recipe: The settings.
-        training: The speech of all its languages, and of runs that it starts from.
-        screen: Where findings are reported.
-        splits: Those that are open.
+    Those that training does not need may be missing. `training` is the speech of all its languages, and of runs that it
+    starts from.
 
     Raises:
         InputError: More of a split than `data.allow_leaks` is in training.
@@ -88,10 +96,8 @@ def check_held_out(
     """Reports which utterances of some splits are in training.
 
     Args:
-        held_out: The splits.
         training: What training uses.
         allowed: Largest fraction of a split whose audio may be in training; None for any.
-        screen: Where findings are reported.
         reported: Findings that were reported already, and are not repeated.
 
     Raises:
@@ -105,7 +111,8 @@ def check_held_out(
     )
     for split in held_out:
         number = len(split.positions)
-        audio, texts = _same_audio(split, training), _of_manifest(sentences, split.manifest.path)
+        audio, manifest = _same_audio(split, training), str(split.manifest.path)
+        texts = {a: b.source for a, b in sentences.items() if a.rpartition(":")[0] == manifest}
         if allowed is not None and too_many_leaks(len(audio), number, allowed):
             raise _too_many(split, audio, allowed)
         both, only = audio.keys() & texts.keys(), {a: b for a, b in texts.items() if a not in audio}
@@ -123,11 +130,7 @@ def tell_speakers(
 ) -> None:
     """Reports whether splits have speakers of training: then their errors do not hold for new speakers.
 
-    Args:
-        held_out: The splits.
-        training: What training uses.
-        screen: Where findings are reported.
-        reported: Findings that were reported already, and are not repeated.
+    Arguments are those of `check_held_out`.
     """
     reported = set() if reported is None else reported
     known: dict[str, set[str | None]] = {}
@@ -151,10 +154,6 @@ def _same_audio(split: Split, training: Sequence[Trained]) -> dict[str, str]:
             if place >= 0:
                 found.setdefault(position, line_name(one.path, int(one.positions[place])))
     return {line_name(split.manifest.path, position): found[position] for position in sorted(found)}
-
-
-def _of_manifest(lines: Mapping[str, Utterance], manifest: Path) -> dict[str, str]:
-    return {line: other.source for line, other in lines.items() if line.rpartition(":")[0] == str(manifest)}
 
 
 def _named(pairs: Mapping[str, str]) -> str:

@@ -39,13 +39,7 @@ class Calibration(TypedDict):
 
 
 class LanguageDetector:
-    """Detects the language of speech with the output layers of a run.
-
-    Args:
-        run: The run.
-        recognizer: With its weights.
-        screen: For messages on its calibration.
-    """
+    """Detects the language of speech with the output layers of a run; tells on the screen how these are calibrated."""
 
     def __init__(self, run: Run, recognizer: Recognizer, screen: Screen):
         self.run, self.recognizer, self.screen = run, recognizer, screen

@@ -13,17 +13,16 @@ from speech_mtl.decoding.kneser_ney import estimate
 from speech_mtl.decoding.language_model import LM_KINDS, LanguageModel, TunedRow, best_row
 from speech_mtl.decoding.scorers import symbol
 from speech_mtl.errors import InputError
-from speech_mtl.files import write_text
+from speech_mtl.files import file_digest, write_text
 from speech_mtl.run.build import build_decoder
 from speech_mtl.run.checkpoint import load_recognizer
-from speech_mtl.run.evaluate import References, load_references
 from speech_mtl.run.folder import Run
 from speech_mtl.run.lm_texts import gather
+from speech_mtl.run.references import References, load_references
 from speech_mtl.run.stored_lm import (
     LmRecord,
-    file_digests,
+    changed_files,
     inputs_digest,
-    is_whole,
     language_model,
     lm_folder,
     read_record,
@@ -32,7 +31,7 @@ from speech_mtl.run.stored_lm import (
 from speech_mtl.scoring.error_rate import Score, score
 from speech_mtl.scoring.tables import markdown_table, percent
 from speech_mtl.screen import Screen
-from speech_mtl.settings.decoding import BeamDecoding
+from speech_mtl.settings.decoding import DecodingSettings
 
 START = {"tokens": (0.6, 0.6), "words": (0.9, 0.0), "open": (0.6, 0.0)}
 """Weight and score for each word (or token) that tuning begins with, by kind of n-grams."""
@@ -72,8 +71,6 @@ def make_lm(
     Those that the run has stay as they are until the new ones are tuned.
 
     Args:
-        run: The run.
-        language: One of its languages.
         files: Texts in UTF-8, a sentence a line.
         word_order: Length of the longest n-grams of words.
         token_order: Of tokens.
@@ -109,7 +106,7 @@ def make_lm(
         "vocabulary": list(tokenizer.vocabulary),
         "orders": {name.removesuffix(".arpa"): model.order for name, model in models.items()},
         "texts": sentences.sources,
-        "files": file_digests(folder, models),
+        "files": {name: file_digest(folder / name) for name in models},
         "tuning": tuned.rows,
         "made_from": inputs_digest(run, language, files, (word_order, token_order)),
     }
@@ -126,7 +123,7 @@ def has_lm(run: Run, language: str, files: Sequence[Path], kinds: Collection[str
     if record.get("made_from") != inputs_digest(run, language, files, (WORD_ORDER, TOKEN_ORDER)):
         return False
     tuned = {row["lm"] for row in record["tuning"]}
-    return tuned.issuperset(_tunable(kinds, run.tokenizers()[language])) and is_whole(run, record)
+    return tuned.issuperset(_tunable(kinds, run.tokenizers()[language])) and not changed_files(run, record)
 
 
 def _tunable(kinds: Collection[str | None], tokenizer: Tokenizer) -> list[str]:
@@ -140,14 +137,8 @@ def tune_lm(
 ) -> Tuned:
     """Finds weights with which a language model makes few errors in the validation set.
 
-    For each kind of n-grams, weight and score for each word are changed in turn, as long as errors become fewer.
-
-    Args:
-        run: The run.
-        language: The run's name of a language.
-        model: Of that language.
-        screen: Where progress is shown.
-        kinds: Some of `LM_KINDS`; None stands for all.
+    For each of the `kinds` of n-grams, None for all, weight and score for each word are changed in turn, as long as
+    errors become fewer.
 
     Raises:
         InputError: There is no validation set.
@@ -196,8 +187,7 @@ class _Tuning:
         self.greedy = self.score(Greedy(self.tokenizer.vocabulary, self.language))
 
     def __call__(self, lm: str, lm_weight: float, word_score: float) -> TunedRow:
-        weights = {"lm": lm, "lm_weight": lm_weight, "word_score": word_score}
-        settings = BeamDecoding.model_validate({"width": WIDTH, **weights})
+        settings = DecodingSettings.with_lm(width=WIDTH, lm=lm, lm_weight=lm_weight, word_score=word_score)
         decoder = build_decoder(settings, lambda _: {"model": self.model})
         errors = self.score(decoder(self.tokenizer.vocabulary, self.language))
         return {

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from speech_mtl.data.manifest import open_manifest
@@ -22,11 +22,7 @@ ALIEN = 0.5
 
 
 class HeldOut:
-    """The sentences of dev and test sets.
-
-    Args:
-        texts: Normalised.
-    """
+    """The sentences of dev and test sets, normalised."""
 
     def __init__(self, texts: Iterable[str]):
         self.texts = set(texts) - {""}
@@ -58,12 +54,7 @@ def held_out_sentences(run: Run, language: str, tokenizer: Tokenizer, screen: Sc
 
 
 class Sentences:
-    """Normalised sentences, each once, and counts of those that were left out.
-
-    Args:
-        tokenizer: Of the language.
-        held_out: What must not be among them.
-    """
+    """Normalised sentences, each once and none that is held out, and counts of those that were left out."""
 
     def __init__(self, tokenizer: Tokenizer, held_out: HeldOut):
         self.tokenizer, self.held_out = tokenizer, held_out
@@ -73,34 +64,27 @@ class Sentences:
 
     def add(self, name: str, lines: Iterable[str]) -> TextSource:
         """Adds the sentences of a text; returns how many of them."""
-        known, digest, counts = set(self.tokenizer.vocabulary), hashlib.sha256(), Counter()
+        known, digest = set(self.tokenizer.vocabulary), hashlib.sha256()
+        found = TextSource(name=name, sha256="", used=0, repeated=0, held_out=0, not_spelt=0, empty=0)
         for line in lines:
             text = self.tokenizer.normalize(line)
             unknown = set(self.tokenizer.split(text)) - known
             if not text:
-                counts["empty"] += 1
+                found["empty"] += 1
             elif unknown or self.tokenizer.refusal(line):
-                counts["not_spelt"] += 1
+                found["not_spelt"] += 1
                 self.unknown.update(unknown)
             elif self.held_out.within(text):
-                counts["held_out"] += 1
+                found["held_out"] += 1
             elif text in self.texts:
-                counts["repeated"] += 1
+                found["repeated"] += 1
             else:
-                counts["used"] += 1
+                found["used"] += 1
                 self.texts[text] = None
                 digest.update(f"{text}\n".encode())
-        source: TextSource = {
-            "name": name,
-            "sha256": digest.hexdigest(),
-            "used": counts["used"],
-            "repeated": counts["repeated"],
-            "held_out": counts["held_out"],
-            "not_spelt": counts["not_spelt"],
-            "empty": counts["empty"],
-        }
-        self.sources.append(source)
-        return source
+        found["sha256"] = digest.hexdigest()
+        self.sources.append(found)
+        return found
 
 
 def gather(run: Run, language: str, files: Sequence[Path], tokenizer: Tokenizer, screen: Screen) -> Sentences:
@@ -115,7 +99,8 @@ def gather(run: Run, language: str, files: Sequence[Path], tokenizer: Tokenizer,
     transcripts = (utterance.text for utterance in training_utterances(recipe, split) if utterance.text)
     _report(found.add("training transcripts", transcripts), screen)
     for path in files:
-        source = found.add(str(path), screen.progress(_lines(path), f"Reading {path}"))
+        lines = (line for _, line in read_lines(path, "give a text file in UTF-8, a sentence a line"))
+        source = found.add(str(path), screen.progress(lines, f"Reading {path}"))
         _refuse_alien(path, source, found)
         _report(source, screen)
     if found.unknown:
@@ -129,10 +114,6 @@ def gather(run: Run, language: str, files: Sequence[Path], tokenizer: Tokenizer,
             action="give a text file in this language",
         )
     return found
-
-
-def _lines(path: Path) -> Iterator[str]:
-    yield from (line for _, line in read_lines(path, "give a text file in UTF-8, a sentence a line"))
 
 
 def _refuse_alien(path: Path, source: TextSource, found: Sentences) -> None:

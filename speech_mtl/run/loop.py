@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from speech_mtl.backend.step import Pending, Rates, StepResult, TrainStep
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints
+from speech_mtl.run.observer import RunObserver
 from speech_mtl.run.speech import TrainingSpeech
 from speech_mtl.run.validation import Validation
 from speech_mtl.settings.training import TrainingSettings
@@ -22,19 +23,6 @@ from speech_mtl.training.weighting import Weighting
 
 MOST_NAMED = 8
 """Utterances that a message names."""
-
-
-class Observer(Protocol):
-    """Receives the events of training."""
-
-    def on_update(self, update: int, found: StepResult, rate: float) -> None:
-        """An update is done; `rate` is the largest learning rate."""
-
-    def on_validation(self, progress: Progress, interval: Interval, metrics: dict, better: bool) -> None:
-        """The network has been validated; nothing is saved yet but the best weights."""
-
-    def on_end(self, progress: Progress) -> None:
-        """Training has ended."""
 
 
 class Update(NamedTuple):
@@ -63,7 +51,7 @@ class Training:
     validation: Validation
     checkpoints: Checkpoints
 
-    def run(self, progress: Progress, observer: Observer) -> None:
+    def run(self, progress: Progress, observer: RunObserver) -> None:
         """Trains from where `progress` stands until the end, and moves it on.
 
         What a step found is read after the next one has begun, so that the device need not wait; at once where the

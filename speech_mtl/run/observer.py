@@ -24,14 +24,11 @@ from speech_mtl.training.progress import Interval, Progress
 
 @dataclass
 class RunObserver:
-    """Implements `loop.Observer`.
+    """Receives the events of training.
 
     Attributes:
-        run: Where the log lies.
-        recipe: The settings.
         names: Of the tasks, in the order of their weights.
         tasks: Those that have labels.
-        screen: Where lines are shown.
         show: The bar; see `Screen.training`.
     """
 
@@ -47,13 +44,13 @@ class RunObserver:
         self.commit, self.events = commit(), EventFile(self.run.path / "tensorboard")
 
     def on_update(self, update: int, found: StepResult, rate: float) -> None:
-        """Shows an update, and keeps it for TensorBoard."""
+        """Shows an update, and keeps it for TensorBoard; `rate` is the largest learning rate."""
         self.show(update, loss=found.objective, rate=rate)
         for name, value in (("loss", found.objective), ("learning_rate", rate), ("gradient_norm", found.norm)):
             self.events.add_scalar(f"train/{name}", value, update)
 
     def on_validation(self, progress: Progress, interval: Interval, metrics: dict, better: bool) -> None:
-        """Logs it."""
+        """Logs a validation; nothing of it is saved yet but the best weights."""
         losses = {
             name: round(loss, 5) for name, loss in zip(self.names, interval.losses(), strict=True) if loss is not None
         }

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.run.weights import Part, load_part, part_path, refuse_other_shapes
+from speech_mtl.models.heads import Part
+from speech_mtl.run.weights import load_part, part_path, refuse_other_shapes
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,6 @@ def copy_rows(
     output layers have it. Rows of other tokens stay as they are.
 
     Args:
-        part: The new output layer.
         vocabulary: Its tokens, by row.
         heads: Those to copy from, by language.
         language: Of the new one.

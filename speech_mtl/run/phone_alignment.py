@@ -98,7 +98,6 @@ def phone_segments(found: Decoded, vocabulary: list[str], middles_s: np.ndarray)
     """Segments of aligned phones, which reach up to `REACH_S` beyond their frames; what lies between is unknown.
 
     Args:
-        found: The phones with their frames.
         vocabulary: By number.
         middles_s: (E,) of the frames.
     """

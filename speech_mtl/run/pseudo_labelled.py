@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from speech_mtl.data.audio import usable
 from speech_mtl.data.audio_file import duration_s
-from speech_mtl.data.languages import is_form_of
+from speech_mtl.data.languages import is_form_of, own_name
 from speech_mtl.data.manifest import line_number, read_manifest, write_manifest
 from speech_mtl.datatypes import PSEUDO_LABEL, Utterance
 from speech_mtl.errors import InputError
@@ -39,26 +39,20 @@ def write_pseudo_labelled(
         language: Of all the speech.
         sources: Manifests (`.jsonl`), audio files and folders of them.
         to: The manifest to write, in a place where nothing lies.
-        settings: The filters.
         decoding: How the teacher decodes; as its settings tell if None.
-        screen: Where progress is shown.
 
     Raises:
         InputError: A source cannot be read, is of another language or has a text for everything, the place is taken, or
             no hypothesis passes the filters.
     """
     screen, recipe = screen or Screen(quiet=True), run.recipe()
-    name = next((own for own in recipe.languages if is_form_of(language, own)), language)
-    if name not in recipe.languages:
-        raise _refused(f"{run.path} has no output layer for {language}", ", ".join(recipe.languages), language)
+    name = own_name(language, recipe.languages)
     if to.exists():
         raise _refused(f"{to} is there already", "a new manifest", "a file or folder at that path")
     utterances = list(_utterances(sources, name))
     if all(one.text is not None for one in utterances):
-        given = ", ".join(map(str, sources))
-        raise _refused(
-            f"{given}: no untranscribed speech", "audio, or lines whose text is null", "a text for each line"
-        )
+        problem = f"{', '.join(map(str, sources))}: no untranscribed speech"
+        raise _refused(problem, "audio, or lines whose text is null", "a text for each line")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "speech" / "untranscribed.jsonl"
         write_manifest(path, utterances)

@@ -13,6 +13,7 @@ probability that a word is right, calibrated on validation speech (`decoding.con
 the number of letters a second, and that there is no language model unless the teacher decodes with one.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.speech import Split
+from speech_mtl.run.weights import COPY_AGAIN
 from speech_mtl.scoring.rows import Amount, Rate
 from speech_mtl.screen import Screen
 from speech_mtl.settings.data import PseudoLabelFilter, PseudoLabelSettings
@@ -39,8 +41,6 @@ from speech_mtl.settings.recipe import Recipe
 
 NO_WORDS, RATE, UNSURE, LESS_SURE = "no words", "letters a second", "low confidence", "less confident than others"
 """Reasons why a pseudo-label is left out."""
-
-TRAIN_AGAIN = "copy the run again, or train it again in another folder"
 
 
 class PseudoLabel(TypedDict):
@@ -92,7 +92,7 @@ class PseudoLabels:
                 f"The pseudo-labels of {split.language} are not those of {split.manifest}",
                 expected=f"one for each of {len(split.hidden)} untranscribed utterances",
                 received=f"{len(texts)}, of which {len(texts.keys() & split.hidden.keys())} are of these",
-                action=TRAIN_AGAIN,
+                action=COPY_AGAIN,
             )
         return replace(split, hidden=texts)
 
@@ -108,7 +108,7 @@ def saved_taught(run: Run, language: str) -> Taught | None:
         InputError: The file is damaged.
     """
     path = _path(run, language, "json")
-    return read_json(path, Taught, TRAIN_AGAIN) if path.is_file() else None
+    return read_json(path, Taught, COPY_AGAIN) if path.is_file() else None
 
 
 def saved_pseudo_labels(run: Run, language: str) -> PseudoLabels:
@@ -117,8 +117,8 @@ def saved_pseudo_labels(run: Run, language: str) -> PseudoLabels:
     Raises:
         InputError: They are missing or damaged.
     """
-    taught = read_json(_path(run, language, "json"), Taught, TRAIN_AGAIN)
-    labels = [label for _, label in read_json_lines(_path(run, language, "jsonl"), PseudoLabel, TRAIN_AGAIN)]
+    taught = read_json(_path(run, language, "json"), Taught, COPY_AGAIN)
+    labels = [label for _, label in read_json_lines(_path(run, language, "jsonl"), PseudoLabel, COPY_AGAIN)]
     return PseudoLabels(taught, labels)
 
 
@@ -148,13 +148,12 @@ def teach(
         )
     used = list(split.utterances())
     is_hidden = np.array([utterance.id in split.hidden for utterance in used])
-    hidden = [utterance for utterance in used if utterance.id in split.hidden]
-    examples, data = Examples(split.store, split.positions[is_hidden]), recipe.data
-    ids = [utterance.id for utterance in hidden]
+    durations_s = {utterance.id: utterance.duration_s for utterance in used if utterance.id in split.hidden}
+    examples, data, ids = Examples(split.store, split.positions[is_hidden]), recipe.data, list(durations_s)
     found = {h.id: h for h in recognizer.transcribe_examples(examples, ids, language, data.batch_s, data.num_threads)}
     tokenizer = recognizer.tokenizers[language]
     rates = [num_letters(tokenizer.normalize(u.text)) / u.duration_s for u in used if u.text is not None]
-    labels = filtered([found[u.id] for u in hidden], [u.duration_s for u in hidden], rates, settings)
+    labels = filtered([found[name] for name in ids], list(durations_s.values()), rates, settings)
     taught = _taught(teacher, labels)
     if not taught["num_kept"]:
         raise InputError(
@@ -179,7 +178,6 @@ def filtered(
         hypotheses: Of the untranscribed utterances.
         durations_s: Of the same.
         rates: Letters a second of transcribed utterances; with none, those of hypotheses do not matter.
-        settings: The filters.
     """
     usual = median(rates) if rates else None
     labels: list[PseudoLabel] = []
@@ -222,10 +220,7 @@ def taught_line(language: str, taught: Taught, labels: Iterable[PseudoLabel]) ->
 
 
 def _reasons(labels: Iterable[PseudoLabel]) -> str:
-    counts: dict[str, int] = {}
-    for label in labels:
-        if label["left_out"]:
-            counts[label["left_out"]] = counts.get(label["left_out"], 0) + 1
+    counts = Counter(label["left_out"] for label in labels if label["left_out"])
     return ", ".join(f"{number} {reason}" for reason, number in counts.items())
 
 

@@ -34,20 +34,15 @@ def licence_of(folder: Path) -> str | None:
     return given.get("license_name", licence) if licence == "other" else licence
 
 
-def public_models(recipe: Recipe) -> list[PublicModel]:
-    """The public models that a recipe names."""
+def write_public_models(run: Run, recipe: Recipe) -> list[str]:
+    """Records the public models that the recipe of a new run names; returns a line for each, to be shown."""
     sections = {"features": recipe.features, **recipe.encoder.encoders()}
-    found = {f"{key}.dir": getattr(one, "dir", None) for key, one in sections.items()}
-    return [
+    folders = {f"{key}.dir": getattr(one, "dir", None) for key, one in sections.items()}
+    found: list[PublicModel] = [
         {"setting": key, "folder": str(folder), "licence": licence_of(folder), "digest": model_digest(folder)}
-        for key, folder in found.items()
+        for key, folder in folders.items()
         if folder is not None
     ]
-
-
-def write_public_models(run: Run, recipe: Recipe) -> list[str]:
-    """Records the public models of a new run; returns a line for each, to be shown."""
-    found = public_models(recipe)
     if found:
         write_text(run.public_models_path, json_text(found))
     return described(found)

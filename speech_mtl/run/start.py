@@ -10,11 +10,12 @@ from speech_mtl.data.languages import find_language
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError, printable
+from speech_mtl.models.heads import Part
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.run.output_rows import copy_rows, old_heads
-from speech_mtl.run.weights import Part, load_part, part_names, part_path, set_part
+from speech_mtl.run.weights import load_part, part_names, part_path, set_part
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
 from speech_mtl.targets.shared_phones import SHARED, SharedPhones
@@ -159,26 +160,21 @@ def _reasons_for_new(
     there = source.targets()
     for name, target in targets.items():
         old, part = there.get(name), model.heads[name].path
-        if isinstance(target, SharedPhones):
-            if not isinstance(old, SharedPhones):
-                yield f"{part}/{SHARED}", NO_TASK
-            elif old.at != target.at:
-                yield f"{part}/{SHARED}", OTHER_HEAD
-            elif old.vocabulary != target.vocabulary:
-                yield f"{part}/{SHARED}", MORE_PHONES
-        elif isinstance(target, Ctc):
-            known = old.tokenizers if isinstance(old, Ctc) else {}
-            taps = old.tap_of if isinstance(old, Ctc) else {}
-            for language, tokenizer in target.tokenizers.items():
-                if language not in known:
-                    _refuse_other_tag(source, source.tokenizers(), language)
-                    yield f"{part}/{language}", "the run has no such language" if name in there else NO_TASK
-                elif recipe.languages[language].output_layer == "new":
-                    yield f"{part}/{language}", "the recipe asks for a new output layer"
-                elif known[language].vocabulary != tokenizer.vocabulary:
-                    yield f"{part}/{language}", "the run's vocabulary is another"
-                elif not target.by_language and taps[language] != target.tap_of[language]:
-                    yield f"{part}/{language}", OTHER_HEAD
+        if isinstance(target, Ctc):
+            same = old if isinstance(old, Ctc) and type(old) is type(target) else None
+            for layer, tokenizer in target.tokenizers.items():
+                if same is None:
+                    yield f"{part}/{layer}", NO_TASK
+                elif layer not in same.tokenizers:
+                    _refuse_other_tag(source, same.tokenizers, layer)
+                    yield f"{part}/{layer}", "the run has no such language"
+                elif layer in recipe.languages and recipe.languages[layer].output_layer == "new":
+                    yield f"{part}/{layer}", "the recipe asks for a new output layer"
+                elif not target.by_language and same.tap_of[layer] != target.tap_of[layer]:
+                    yield f"{part}/{layer}", OTHER_HEAD
+                elif same.tokenizers[layer].vocabulary != tokenizer.vocabulary:
+                    is_shared = isinstance(target, SharedPhones)
+                    yield f"{part}/{layer}", MORE_PHONES if is_shared else "the run's vocabulary is another"
         elif isinstance(target, LabelTarget):
             if not isinstance(old, LabelTarget):
                 yield part, NO_TASK
@@ -215,9 +211,7 @@ def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
     Raises:
         InputError: The run has none for the language.
     """
-    if source is None:
-        raise ValueError("a recipe without init_from keeps no output layer")
-    tokenizers = Run(source).tokenizers()
+    tokenizers = Run(source).tokenizers() if source is not None else {}
     if language in tokenizers:
         return tokenizers[language]
     raise InputError(

@@ -19,10 +19,10 @@ from speech_mtl.datatypes import SPLITS
 from speech_mtl.decoding.language_model import LanguageModel, TunedRow
 from speech_mtl.decoding.ngrams import NGrams, read_ngrams
 from speech_mtl.errors import InputError
-from speech_mtl.files import NotNegative, json_text, read_json, write_text
+from speech_mtl.files import NotNegative, file_digest, json_text, read_json, write_text
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import weights_digest
-from speech_mtl.settings.decoding import BeamDecoding, DecodingSettings, uses_lm
+from speech_mtl.settings.decoding import DecodingSettings
 
 
 class TextSource(TypedDict):
@@ -98,14 +98,13 @@ def load_lm(run: Run, language: str, tokenizer: Tokenizer) -> LanguageModel:
             received=f"{record['language']}, with {_listed(others - own)} besides, and without {_listed(own - others)}",
             action=action,
         )
-    for name, digest in record["files"].items():
-        if not (folder / name).is_file() or _digest(folder / name) != digest:
-            raise InputError(
-                f"{folder / name} is not as it was written",
-                expected="the file that lm.json beside it names, unchanged",
-                received="another file" if (folder / name).is_file() else "no such file",
-                action=action,
-            )
+    for path in changed_files(run, record):
+        raise InputError(
+            f"{path} is not as it was written",
+            expected="the file that lm.json beside it names, unchanged",
+            received="another file" if path.is_file() else "no such file",
+            action=action,
+        )
     words = read_ngrams(folder / "words.arpa", action) if "words.arpa" in record["files"] else None
     tokens = read_ngrams(folder / "tokens.arpa", action)
     return language_model(str(folder), tokens, words, record["tuning"], tokenizer)
@@ -129,12 +128,12 @@ def decoder_arguments(
     Raises:
         InputError: None of these languages, those that are recognised, can spell a hot word.
     """
-    hot_words = decoding.hot_words if isinstance(decoding, BeamDecoding) else ()
+    hot_words = decoding.hot_words if decoding.takes_lm else ()
     for word in hot_words:
         _refuse_unspelt(word, [tokenizers[language] for language in languages])
 
     def of(language: str) -> dict[str, Any]:
-        if not isinstance(decoding, BeamDecoding):
+        if not decoding.takes_lm:
             return {}
         spelt = {word: _spelt(word, tokenizers[language]) for word in hot_words}
         if unspelt := [word for word, tokens in spelt.items() if not tokens]:
@@ -142,7 +141,7 @@ def decoder_arguments(
                 "%s cannot spell %d of %d hot words, which are left out there: %s",
                 *(language, len(unspelt), len(spelt), _listed(unspelt)),
             )
-        model = None if decoding.lm == "none" else load_lm(run, language, tokenizers[language])
+        model = load_lm(run, language, tokenizers[language]) if decoding.uses_lm else None
         return {"model": model, "hot_words": [tokens for tokens in spelt.values() if tokens]}
 
     return of
@@ -178,35 +177,25 @@ def _refuse_unspelt(word: str, tokenizers: Sequence[Tokenizer]) -> None:
 
 def lm_digests(run: Run, decoding: DecodingSettings, languages: Iterable[str]) -> dict[str, str]:
     """Digests of the language models that a way to decode rests on, their tuned weights included, by language."""
-    if not uses_lm(decoding):
+    if not decoding.uses_lm:
         return {}
     paths = {language: lm_folder(run, language) / "lm.json" for language in languages}
-    return {language: _digest(path) for language, path in paths.items() if path.is_file()}
+    return {language: file_digest(path) for language, path in paths.items() if path.is_file()}
 
 
 def inputs_digest(run: Run, language: str, files: Iterable[Path], orders: Iterable[int]) -> str:
     """Digest of what a language model is made from and tuned with: manifests, texts, weights, lengths of n-grams."""
     recipe = run.recipe()
     manifests = [recipe.manifest(language, split) for split in SPLITS]
-    contents = [_digest(path) if path.is_file() else "" for path in (*manifests, *files)]
+    contents = [file_digest(path) if path.is_file() else "" for path in (*manifests, *files)]
     used = [*contents, recipe.budget_s(language, "train"), weights_digest(run), *orders]
     return hashlib.sha256(repr(used).encode()).hexdigest()
 
 
-def is_whole(run: Run, record: LmRecord) -> bool:
-    """Whether the n-grams of a language are those of their record."""
-    folder = lm_folder(run, record["language"])
-    return all((folder / name).is_file() and _digest(folder / name) == own for name, own in record["files"].items())
-
-
-def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of files in a folder, by name."""
-    return {name: _digest(folder / name) for name in names}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def changed_files(run: Run, record: LmRecord) -> list[Path]:
+    """The n-grams of a language that are missing or others than those of their record."""
+    digests = {lm_folder(run, record["language"]) / name: digest for name, digest in record["files"].items()}
+    return [path for path, digest in digests.items() if not path.is_file() or file_digest(path) != digest]
 
 
 def _again(run: Run, language: str) -> str:

@@ -88,7 +88,6 @@ def print_final(found: Iterable[tuple[Hypothesis, bool]], is_settled: bool, out:
     Args:
         found: As of `recognized`.
         is_settled: Whether all words but the last are final; else a segment's are when it ends.
-        out: Where to.
     """
     num_printed = 0
     for segment, is_whole in found:

@@ -21,16 +21,16 @@ from speech_mtl.run.build import (
     build_targets,
     build_unfreezing,
 )
+from speech_mtl.run.changes import Now, taken_up
 from speech_mtl.run.checkpoint import Checkpoints
-from speech_mtl.run.evaluate import References, load_references, report_damaged, report_skipped
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import check_splits, tell_speakers, trained_by, trained_splits
 from speech_mtl.run.loop import Training
-from speech_mtl.run.made_from import Now, history, write_made_from
+from speech_mtl.run.made_from import history, write_made_from
 from speech_mtl.run.observer import RunObserver
 from speech_mtl.run.pseudo_labels import PseudoLabels, saved_pseudo_labels, taught_line, teach
 from speech_mtl.run.public_models import refuse_other_features, write_public_models
-from speech_mtl.run.resume import is_finished, taken_up
+from speech_mtl.run.references import References, load_references, report_damaged, report_skipped
 from speech_mtl.run.speech import (
     Split,
     TrainingSpeech,
@@ -67,7 +67,6 @@ def train(
     learning rate is that of a run with so many updates: after the end of a shorter one it rises again.
 
     Args:
-        recipe: The settings.
         path: The run folder. If it holds a run already, that must be of the same recipe.
         screen: Where progress is shown; nowhere if None.
         accept_changes: Whether to resume a run whose speech or initial weights have changed since.
@@ -88,7 +87,7 @@ def train(
         recipe, changes = taken_up(run, recipe, now, accept_changes, further=not of_plan)
         for note in now.notes:
             screen.warn(f"{path}: {note}")
-        if is_finished(run):
+        if run.is_finished():
             _leave(run, screen)
             return run
         refuse_other_features(run, recipe)

@@ -35,7 +35,6 @@ class Transcriber:
     segments at its pauses while it is read; see `run.recordings`.
 
     Args:
-        run: The run's folder.
         decoding: How hypotheses are found; as in the run's settings if None.
         screen: For messages on language detection.
         calibrated: Whether confidences are calibrated, as far as the run can.

@@ -10,8 +10,8 @@ from speech_mtl.backend import compile_products
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.evaluate import References, label_errors, recognize, task_score
 from speech_mtl.run.plateau import is_on_plateau
+from speech_mtl.run.references import References, label_errors, recognize, task_score
 from speech_mtl.run.speech import TrainingSpeech
 from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.settings.recipe import Recipe

@@ -2,8 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +13,10 @@ from safetensors.numpy import load_file, save_file
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import replacing
+from speech_mtl.models.heads import Part
 
 COPY_AGAIN = "copy the run again, or train it again in another folder"
 """Advice for a damaged file of a run."""
-
-Part = Mapping[str, keras.Variable]
-"""Weights by name; see `MultilingualModel.parts`."""
 
 
 def save_weights(folder: Path, parts: Mapping[str, Part]) -> None:
@@ -106,8 +103,15 @@ def load_part(path: Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: The file is missing or damaged, or holds what is no number.
     """
-    with unreadable("weights", path, SafetensorError, TypeError, KeyError):
+    try:
         arrays = load_file(path)
+    except (OSError, SafetensorError, TypeError, KeyError) as error:
+        raise InputError(
+            f"The weights in {path} cannot be read",
+            expected="a file that training wrote",
+            received=str(error),
+            action=COPY_AGAIN,
+        ) from None
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise InputError(
@@ -117,20 +121,6 @@ def load_part(path: Path) -> dict[str, np.ndarray]:
                 action=COPY_AGAIN,
             )
     return arrays
-
-
-@contextmanager
-def unreadable(what: str, path: Path, *faults: type[Exception]) -> Iterator[None]:
-    """Makes faults of a missing or damaged file of a run an `InputError` that names it."""
-    try:
-        yield
-    except (OSError, *faults) as error:
-        raise InputError(
-            f"The {what} in {path} cannot be read",
-            expected="a file that training wrote",
-            received=str(error),
-            action=COPY_AGAIN,
-        ) from None
 
 
 _Read = TypeVar("_Read")

@@ -1,6 +1,6 @@
 """Settings of decoding: how a trained network turns speech into text."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,22 @@ WordScore = Annotated[float, Field(strict=True, ge=-1000, le=1000)]
 class DecodingSettings(Kinds):
     """How tokens are found in a network's outputs; see `decoding.decoder.Decoder`."""
 
+    takes_lm: ClassVar[bool] = False
+    """Whether it can use n-grams and hot words."""
+    if TYPE_CHECKING:
+        lm: Any
+        hot_words: tuple[str, ...]
+
+    @property
+    def uses_lm(self) -> bool:
+        """Whether it needs the n-grams of a language."""
+        return self.takes_lm and self.lm != "none"
+
+    @classmethod
+    def with_lm(cls, **settings: Any) -> "DecodingSettings":
+        """Settings of the kind that can use n-grams."""
+        return next(kind for kind in cls.kinds().values() if kind.takes_lm).model_validate(settings)
+
 
 GreedyDecoding = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")
 
@@ -21,6 +37,7 @@ GreedyDecoding = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")
 class BeamDecoding(DecodingSettings, kind="beam", makes="decoding.beam:Beam"):
     """Prefix beam search. N-grams of a language are made and tuned by `speech-mtl lm`."""
 
+    takes_lm = True
     width: Hypotheses = 50
     """How many hypotheses are kept after each frame."""
     num_best: Hypotheses = 1
@@ -40,11 +57,6 @@ class BeamDecoding(DecodingSettings, kind="beam", makes="decoding.beam:Beam"):
     def arguments(self) -> dict[str, Any]:
         """Its settings, without the n-grams and with hot words that only a run can spell."""
         return {**super().arguments(), "model": None}
-
-
-def uses_lm(decoding: DecodingSettings) -> bool:
-    """Whether a way to decode needs the n-grams of a language."""
-    return isinstance(decoding, BeamDecoding) and decoding.lm != "none"
 
 
 def decoding_note(decoding: DecodingSettings) -> str:

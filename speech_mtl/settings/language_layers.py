@@ -72,15 +72,15 @@ class AdapterSettings(Kinds):
         if self.languages is not None and not (self.languages and set(self.languages) <= set(recipe.languages)):
             raise ValueError("adapters.languages must be some of the recipe's languages")
 
+    def arguments(self) -> dict[str, Any]:
+        return {**self.model_dump(exclude={"kind", "languages"}), "added_to": self.languages}
+
 
 class BottleneckAdapterSettings(AdapterSettings, kind="bottleneck", makes="models.language_layers:LanguageParts"):
     """See `models.language_layers.Adapter`."""
 
     size: Size = 32
     """Width of the adapter."""
-
-    def arguments(self) -> dict[str, Any]:
-        return {"adapter_size": self.size, "added_to": self.languages}
 
 
 class LowRankAdapterSettings(AdapterSettings, kind="low_rank", makes="models.language_layers:LanguageParts"):
@@ -96,6 +96,3 @@ class LowRankAdapterSettings(AdapterSettings, kind="low_rank", makes="models.lan
         super().refuse_unfit(recipe)
         if not recipe.encoder.has_attention:
             raise ValueError("adapters of the kind low_rank are added to attention, which this encoder has not")
-
-    def arguments(self) -> dict[str, Any]:
-        return {"low_rank": self.rank, "low_rank_alpha": self.alpha, "added_to": self.languages}

@@ -21,7 +21,6 @@ class Setting:
         key: As it is typed, with `LANGUAGE`, `TASK` and `NUMBER` for what the user chooses.
         values: Those that it can have.
         default: As it is typed; None if it must be given.
-        about: What it does.
         kind: Of the section that it is in, such as `encoder.kind=conformer`; empty where there is one kind only.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from speech_mtl.datatypes import TOP
-from speech_mtl.settings.features import WaveformSettings, WhisperFeatureSettings, read_model_file
+from speech_mtl.settings.features import read_model_file
 from speech_mtl.settings.section import (
     WHOLE,
     Few,
@@ -153,20 +153,25 @@ class PublicEncoderSettings(OneEncoderSettings):
     """An encoder that others have trained."""
 
     needs_later = "its blocks attend to the whole utterance"
+    features: ClassVar[str]
+    """Kind of the features that it was trained with."""
+    takes: ClassVar[str]
+    """The same in words."""
     dir: FilePath
     """Folder of the trained model; relative to the folder in which the command runs."""
+
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """The features are the ones that it was trained with."""
+        if recipe.features.kind != self.features:
+            raise ValueError(f"encoder.kind: {self.kind} {self.takes}: set features={{kind: {self.features}}}")
 
 
 class WhisperSettings(PublicEncoderSettings, kind="whisper", makes="models.whisper:WhisperEncoder"):
     """See `models.whisper.WhisperEncoder`."""
 
+    features, takes = "whisper", "needs its own features"
     dropout: Proportion = 0.0
     """Fraction of activations that are set to zero in training."""
-
-    def refuse_unfit(self, recipe: "Recipe") -> None:
-        """The features are the ones that it was trained with."""
-        if not isinstance(recipe.features, WhisperFeatureSettings):
-            raise ValueError("encoder.kind: whisper needs its own features: set features={kind: whisper}")
 
     @cached_property
     def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -182,17 +187,17 @@ class Wav2Vec2Settings(PublicEncoderSettings, kind="wav2vec2", makes="models.wav
     """See `models.wav2vec2.Wav2Vec2Encoder`: wav2vec 2.0, XLS-R, MMS or HuBERT."""
 
     has_attention = True
+    features, takes = "waveform", "takes samples"
     dropout: Proportion = 0.1
     """Fraction of activations that are set to zero in training."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """It gets samples, at the rate and normalised as in its training."""
-        if not isinstance(recipe.features, WaveformSettings):
-            raise ValueError("encoder.kind: wav2vec2 takes samples: set features={kind: waveform}")
+        super().refuse_unfit(recipe)
         given = read_model_file("encoder", self.dir / "preprocessor_config.json")
         if recipe.data.sample_rate_hz != (rate := given.get("sampling_rate")):
             raise ValueError(f"encoder.dir was trained with speech at {rate} Hz: set data.sample_rate_hz={rate}")
-        if recipe.features.normalize != (normalize := given.get("do_normalize")):
+        if recipe.features.model_dump()["normalize"] != (normalize := given.get("do_normalize")):
             raise ValueError(
                 f"encoder.dir has do_normalize: {normalize} in preprocessor_config.json: set "
                 f"features.normalize={str(normalize).lower()}"
@@ -235,10 +240,9 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
                 raise ValueError(
                     "encoder.columns.*.encoder.chunk_size must be null: a progressive encoder has no chunks"
                 )
-        for public in (WhisperSettings, Wav2Vec2Settings):
-            if len({isinstance(column.encoder, public) for column in self.columns}) > 1:
-                kind = public.model_fields["kind"].default
-                raise ValueError(f"encoder.kind: {kind} needs its own features: all of encoder.columns must be {kind}")
+        kinds = {one.encoder.kind: isinstance(one.encoder, PublicEncoderSettings) for one in self.columns}
+        if len(kinds) > 1 and (kind := next((kind for kind, is_public in kinds.items() if is_public), None)):
+            raise ValueError(f"encoder.kind: {kind} needs its own features: all of encoder.columns must be {kind}")
         named = [language for column in self.columns for language in column.languages]
         if len(set(named)) < len(named) or not set(recipe.languages) <= set(named):
             raise ValueError("every language must be in one of encoder.columns, and none in two")

@@ -44,7 +44,7 @@ PLACES = (
     *("data.dir", "languages.*.manifests.*", "languages.*.pseudo_labels.teacher", "augment.waveform.*.dir"),
     "init_from",
 )
-"""Paths of speech and weights. Their content matters, which `run.made_from` compares."""
+"""Paths of speech and weights. Their content matters, which `run.changes` compares."""
 
 TEST_MANIFESTS = "languages.*.manifests.test"
 """Paths of test speech: it has no bearing on what is trained, but on the results of comparisons."""

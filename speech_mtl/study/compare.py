@@ -9,12 +9,12 @@ from pathlib import Path
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_lines, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
+from speech_mtl.run.changes import Now
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import Now
 from speech_mtl.run.provenance import provenance
 from speech_mtl.scoring.tables import escaped
 from speech_mtl.screen import Screen
-from speech_mtl.settings.decoding import decoding_note, uses_lm
+from speech_mtl.settings.decoding import decoding_note
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.engines import ThisProcess, open_engine, threads_per_job
 from speech_mtl.study.gather import (
@@ -93,7 +93,7 @@ def _decoding(recipe: Recipe) -> Iterator[str]:
     for name, decoding in compared.decoders.items():
         note = decoding_note(decoding) or f"Decoding: kind={decoding.kind}"
         yield f"Decoder {name}: {note.removeprefix('Decoding: ')}."
-    if any(map(uses_lm, compared.decoders.values())):
+    if any(one.uses_lm for one in compared.decoders.values()):
         texts = "".join(f", and {path.name}" for path in compared.lm_texts)
         yield (
             f"N-grams: of each run's own training transcripts of the target{texts}, without the sentences of "

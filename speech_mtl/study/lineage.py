@@ -5,10 +5,10 @@ from pathlib import Path
 
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
+from speech_mtl.run.changes import Now
 from speech_mtl.run.checkpoint import load_recognizer
-from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import Now
+from speech_mtl.run.references import load_references, recognize
 from speech_mtl.screen import Screen
 from speech_mtl.study.report.language_tables import generations_table
 from speech_mtl.study.report.markdown import render_block

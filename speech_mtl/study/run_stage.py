@@ -15,7 +15,7 @@ from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 
 if TYPE_CHECKING:
-    from speech_mtl.run.made_from import Now
+    from speech_mtl.run.changes import Now
 
 SPLITS = ("dev", "test")
 """Splits on which runs are evaluated."""
@@ -31,17 +31,17 @@ def is_done(
             speech.
     """
     from speech_mtl.folders import refuse_foreign_folder
+    from speech_mtl.run.changes import taken_up
     from speech_mtl.run.decoders import is_decoded
     from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.folder import Run
-    from speech_mtl.run.resume import is_finished, taken_up
 
     refuse_foreign_folder(path, "run")
     run = Run(path)
     if not run.exists():
         return False
     taken_up(run, recipe, now, accept_changes)
-    if not is_finished(run) or (is_tested and saved_evaluation(run, SPLITS, now) is None):
+    if not run.is_finished() or (is_tested and saved_evaluation(run, SPLITS, now) is None):
         return False
     return is_decoded(run, recipe.compare, targets, now)
 

@@ -17,9 +17,9 @@ from typing import Any, TypedDict
 from speech_mtl.errors import InputError, require
 from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
+from speech_mtl.run.changes import Now, refuse_changes
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import check_splits, trained_splits
-from speech_mtl.run.made_from import Now, refuse_changes
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.validation import error_name, error_text
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table

@@ -12,14 +12,7 @@ from speech_mtl.targets.target import LabelError
 
 
 class Classes(NameTarget):
-    """Exactly one of several classes, by softmax and cross-entropy. A label is a word.
-
-    Args:
-        name: What recipes call it.
-        label: The name of its labels in the manifests.
-        classes: All of them.
-        unseen: What to do with a class that no training utterance has.
-    """
+    """Exactly one of several classes, by softmax and cross-entropy. A label is a word."""
 
     metric: ClassVar = "accuracy"
     one, several, fewest = "class", "classes", (2, "two classes")

@@ -14,14 +14,7 @@ YES, NO = 1.0, 0.0
 
 
 class MultiLabelTarget(NameTarget):
-    """Base of multi-label targets of utterances and of frames.
-
-    Args:
-        name: What recipes call it.
-        label: The name of its labels in the manifests.
-        tags: All of them.
-        unseen: What to do with a tag that no training utterance has.
-    """
+    """Base of multi-label targets of utterances and of frames."""
 
     metric: ClassVar = "F1"
     one, several, fewest = "tag", "tags", (1, "one tag that is 0 or 1")

@@ -11,17 +11,15 @@ from speech_mtl.targets.target import LabelError, LabelTarget
 class NameTarget(LabelTarget):
     """A target of classes or of tags.
 
-    Args:
-        name: Its name in recipes.
-        label: The name of its labels in the manifests.
+    Args, besides those of `LabelTarget`:
         names: All classes or tags.
-        unseen: Whether out-of-vocabulary ones are refused or count as unknown.
+        unseen: Whether those that no training utterance has are refused or count as unknown.
     """
 
     one: ClassVar[str]
     """The kind of thing that has a name: `class` or `tag`."""
     several: ClassVar[str]
-    """The same of several; also what the constructor and files call the names."""
+    """The same of several; also what constructors and files call the names."""
     fewest: ClassVar[tuple[int, str]]
     """How many there must be in training, as a number and in words."""
 

@@ -14,9 +14,7 @@ from speech_mtl.targets.target import LARGEST, LabelError, LabelTarget
 class Regression(LabelTarget):
     """Regression with the mean squared error, in standard deviations of the training labels.
 
-    Args:
-        name: What recipes call it.
-        label: The name of its labels in the manifests.
+    Args, besides those of `LabelTarget`:
         mean: Of the training labels.
         deviation: Standard deviation of the training labels.
     """

@@ -48,9 +48,7 @@ class Target(ABC):
     def encode(self, utterance: Utterance, language: str) -> Any:
         """Encodes the label of an utterance for `rows`; None if it is unknown, as a whole or in every entry.
 
-        Args:
-            utterance: The utterance.
-            language: What the recipe calls its language.
+        `language` is what the recipe calls its language.
 
         Raises:
             InputError: The label is not one of this target.
@@ -91,7 +89,6 @@ class Target(ABC):
         """(B,) loss of each utterance, summed over its known entries, and (B,) how many these are, in `keras.ops`.
 
         Args:
-            outputs: Outputs of the head.
             values: What `Batch.targets` has of it.
             num_frames: (B,) true encoder frames.
         """
@@ -166,17 +163,12 @@ class LabelTarget(ScoredTarget):
     A label becomes an array of `shape` in which NaN stands for what is unknown, as a whole or entry by entry.
 
     Args:
-        name: What recipes call it.
         label: The name of its labels in the manifests.
     """
 
     def __init__(self, name: str, label: str):
         super().__init__(name)
         self.label = label
-
-    @classmethod
-    def from_speech(cls, name: str, speech: Iterable[tuple[str, Utterance]], *, label: str, **settings: Any) -> Self:
-        return cls.from_utterances(name, label, (utterance for _, utterance in speech), **settings)
 
     def is_out_of_vocabulary(self, utterance: Utterance, language: str) -> bool:  # noqa: ARG002
         label = utterance.label(self.label)
@@ -192,16 +184,11 @@ class LabelTarget(ScoredTarget):
         """
 
     @classmethod
-    def from_utterances(cls, name: str, label: str, utterances: Iterable[Utterance], **settings: Any) -> Self:
-        """Makes the target from the labels that training has.
-
-        Raises:
-            InputError: A label is not of its kind, there is none, or there is nothing to learn in them.
-        """
+    def from_speech(cls, name: str, speech: Iterable[tuple[str, Utterance]], *, label: str, **settings: Any) -> Self:
         latest: list[Utterance] = []
 
         def known() -> Iterator[Any]:
-            for utterance in utterances:
+            for _, utterance in speech:
                 if (value := utterance.label(label)) is not None:
                     latest[:] = [utterance]
                     yield value

@@ -25,7 +25,6 @@ class GradientSurgery(ABC):
 
         Args:
             products: (T, T) inner products of the weighted tasks' gradients.
-            update: Number of the update.
         """
         products = products.astype(np.float64)
         active = np.flatnonzero(np.diag(products) > 0)
@@ -67,7 +66,6 @@ class CAGrad(GradientSurgery):
 
     Args:
         radius: c of the paper, from 0, the plain sum, to below 1.
-        seed: Not used.
     """
 
     def __init__(self, radius: float, seed: int = 0):

@@ -84,14 +84,11 @@ class FlatOptimizer(ABC):
         return named
 
     def set_named_state(self, named: Mapping[str, np.ndarray]) -> None:
-        """Sets the state by name.
+        """Sets the state by name, of the sizes that `named_state` gives.
 
         Raises:
-            KeyError: A weight's state is missing, or of another size.
+            KeyError: A weight's state is missing.
         """
-        for name, array in self.named_state().items():
-            if np.size(named[name]) != array.size:
-                raise KeyError(f"{name} of size {array.size}")
         self.step.assign(named["step"])
         for kind, vector in self.vectors.items():
             vector.assign(np.concatenate([named[f"{kind}/{variable.path}"] for variable in self.weights]))
@@ -151,20 +148,8 @@ class FlatAdamW(FlatOptimizer):
     """
 
     moments: ClassVar = ("first", "second")
-
-    def __init__(
-        self,
-        variables: list[keras.Variable],
-        groups: Sequence[int] | None,
-        weight_decay: float,
-        clip_norm: float,
-        average_decay: float,
-        beta_1: float = 0.9,
-        beta_2: float = 0.98,
-        epsilon: float = 1e-8,
-    ):
-        super().__init__(variables, groups, weight_decay, clip_norm, average_decay)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+    beta_1, beta_2, epsilon = 0.9, 0.98, 1e-8
+    """Decays of the moments, and what is added to the root of the second one."""
 
     def direction(self, step, gradient, moments):
         first, second = moments

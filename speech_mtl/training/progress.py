@@ -1,7 +1,7 @@
 """Progress of a training, and its statistics since the last validation."""
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -62,7 +62,6 @@ class Progress:
         return better
 
 
-@dataclass
 class Interval:
     """Statistics since the last validation.
 
@@ -75,17 +74,10 @@ class Interval:
         training_s: Time of loading and steps, without the validation.
     """
 
-    num_tasks: int
-    objectives: list[float] = field(default_factory=list)
-    audio_s: float = 0.0
-    training_s: float = 0.0
-    sums: np.ndarray = field(init=False)
-    counts: np.ndarray = field(init=False)
-    weight_sum: np.ndarray = field(init=False)
-    _begun: float = field(init=False, default_factory=time.perf_counter)
-
-    def __post_init__(self):
-        self.sums, self.counts, self.weight_sum = (np.zeros(self.num_tasks) for _ in range(3))
+    def __init__(self, num_tasks: int):
+        self.sums, self.counts, self.weight_sum = (np.zeros(num_tasks) for _ in range(3))
+        self.objectives: list[float] = []
+        self.audio_s, self.training_s, self._begun = 0.0, 0.0, time.perf_counter()
 
     def add(self, observed: Observed, weights: np.ndarray, objective: float, audio_s: float) -> None:
         """Counts one update."""

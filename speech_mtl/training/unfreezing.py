@@ -62,7 +62,6 @@ class HeadsFirst(Unfreezing):
     section 3.4 (linear probing, then fine-tuning).
 
     Args:
-        num_depths: Depths of the network.
         num_updates: Of the heads alone.
     """
 
@@ -84,7 +83,6 @@ class Gradual(Unfreezing):
     (gradual unfreezing). We differ in counting updates and not epochs.
 
     Args:
-        num_depths: Depths of the network.
         num_updates: After which each next layer is trained, too.
     """
 
@@ -103,7 +101,6 @@ class Layerwise(Unfreezing):
     Reference: Howard and Ruder 2018, section 3.2 (discriminative fine-tuning), whose factor is 1 / 2.6.
 
     Args:
-        num_depths: Depths of the network.
         decay: The rate of a layer as a fraction of that of the layer above.
     """
 

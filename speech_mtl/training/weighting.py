@@ -19,7 +19,6 @@ class Weighting(ABC):
     """Base of all strategies.
 
     Args:
-        objective: The tasks.
         seed: Seed of a strategy that uses random numbers.
     """
 
@@ -76,7 +75,6 @@ class Fixed(Weighting):
     current multi-task optimization methods in deep learning even help?": tuned ones are not beaten by adaptive ones.
 
     Args:
-        objective: The tasks.
         weights: By task; 1 for those that are not named.
 
     Raises:
@@ -107,7 +105,6 @@ class Uncertainty(Weighting):
     and the CTC loss is per token.
 
     Args:
-        objective: The tasks.
         learning_rate: Of s.
         min_weight: Smallest exp(-s).
         max_weight: Largest exp(-s).
@@ -145,7 +142,6 @@ class DynamicWeightAverage(Weighting):
     differ in periods of a number of updates instead of epochs, which batches of several languages do not have.
 
     Args:
-        objective: The tasks.
         temperature: 1 follows the losses closely, large values make the weights equal.
         period: Updates.
     """
@@ -185,7 +181,6 @@ class GradNorm(Weighting):
     that the batch has nothing of.
 
     Args:
-        objective: The tasks.
         alpha: How hard tasks that learn slowly are pulled.
         learning_rate: Of the weights.
         start_updates: Updates that L_i(0) is measured over, with equal weights.
@@ -264,7 +259,6 @@ class CtcDro(Weighting):
     languages and we scale. Tasks besides transcripts have the weight 1.
 
     Args:
-        objective: The tasks.
         step_size: eta of the paper; smaller than theirs by default, since languages that share batches are seen sooner.
         smoothing: alpha of the paper, above 0; fractions settle where q + smoothing is proportional to the loss, and
             the larger it is, the more goes to the worst language alone, as in group DRO.

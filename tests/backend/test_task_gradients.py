@@ -86,7 +86,9 @@ def make_model(recipe: Recipe = RECIPE) -> MultilingualModel:
 
 def make_optimizer(model: MultilingualModel) -> FlatAdamW:
     """A large epsilon makes the first step a smooth function of the gradient; the usual one takes its sign."""
-    return FlatAdamW(model.trainable_variables, None, weight_decay=0.0, clip_norm=1e9, average_decay=0.0, epsilon=1.0)
+    optimizer = FlatAdamW(model.trainable_variables, None, weight_decay=0.0, clip_norm=1e9, average_decay=0.0)
+    optimizer.epsilon = 1.0
+    return optimizer
 
 
 def arrays(variables: list) -> list[np.ndarray]:

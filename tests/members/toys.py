@@ -129,15 +129,10 @@ class ToyBlock(keras.layers.Layer):
     def __init__(self, dim: int, dropout: Dropout, name: str):
         super().__init__(name=name)
         self.dim, self.dropout = dim, dropout
-        self.dense = keras.layers.Dense(dim, activation="tanh", name="dense")
+        self.dense = self.last_layer = keras.layers.Dense(dim, activation="tanh", name="dense")
 
     def build(self, _shape):
         self.dense.build((None, self.dim))
-        self.built = True
-
-    @property
-    def last_layer(self) -> keras.layers.Layer:
-        return self.dense
 
     def call(self, inputs, context, training=False):
         return inputs + self.dropout(self.dense(inputs), training=training)
@@ -499,8 +494,8 @@ FEATURES = Member(
 class Toy(MelFeatures):
     """Cube roots of mel energies."""
 
-    def __init__(self, sample_rate_hz: int, num_mels: int, name: str = "features"):
-        super().__init__(sample_rate_hz, num_mels, window=400, hop=160, fft_size=512, name=name)
+    def __init__(self, sample_rate_hz: int, num_mels: int):
+        super().__init__(sample_rate_hz, num_mels, window=400, hop=160, fft_size=512)
 
     def scaled(self, energies, mask, num_frames, past):  # noqa: ARG002
         return ops.power(energies + 1e-6, 1 / 3)

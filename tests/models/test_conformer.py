@@ -92,11 +92,6 @@ def test_attention_by_chunks_equals_loops():
     assert bias[bias != 0].max() <= -1e9
 
 
-def test_attention_needs_pairs():
-    with pytest.raises(ValueError, match="multiple of 2"):
-        RotaryAttention(12, 4, no_dropout(), name="attention")
-
-
 def test_feed_forward_equals_formula():
     layer = FeedForward(6, 3, no_dropout(), name="feed_forward")
     layer.build((None, 6))

@@ -14,7 +14,8 @@ from speech_mtl.models import frozen
 from speech_mtl.models.frozen import FrozenFeatures
 from speech_mtl.models.layers import Projection
 from speech_mtl.run.checkpoint import load_recognizer
-from speech_mtl.run.evaluate import evaluate, load_references
+from speech_mtl.run.evaluate import evaluate
+from speech_mtl.run.references import load_references
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import plan_comparison

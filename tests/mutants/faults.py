@@ -203,8 +203,8 @@ FAULTS = (
     Mutant("a checkpoint is written in place", "Checkpoints._write", 'folder.with_name(f"{folder.name}.tmp")', "folder",
            ("test_checkpoint",)),
     Mutant("a head is kept if only the size of the vocabulary is the same", "_reasons_for_new",
-           "known[language].vocabulary != tokenizer.vocabulary",
-           "len(known[language].vocabulary) != len(tokenizer.vocabulary)", ("test_start", "test_finetune")),
+           "same.tokenizers[layer].vocabulary != tokenizer.vocabulary",
+           "len(same.tokenizers[layer].vocabulary) != len(tokenizer.vocabulary)", ("test_start", "test_finetune")),
     # Columns
     Mutant("lateral connections without their scalar", "Lateral.contributions", "down(alpha * earlier[j])",
            "down(earlier[j])", ("test_progressive",)),

@@ -397,7 +397,7 @@ def test_a_run_without_weights_says_so(run: Run):
 
 
 def test_settings_are_read_once_for_a_recogniser(trained: Run, monkeypatch: pytest.MonkeyPatch):
-    read, load = [], Run.recipe
-    monkeypatch.setattr(Run, "recipe", lambda self: read.append(self.path) or load(self))
-    load_recognizer(trained)
+    read, load = [], runs.load_recipe
+    monkeypatch.setattr(runs, "load_recipe", lambda path, **how: read.append(path) or load(path, **how))
+    load_recognizer(Run(trained.path))
     assert len(read) == 1

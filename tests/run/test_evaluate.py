@@ -5,7 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel
@@ -17,15 +17,10 @@ from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_model, build_targets, decoding_with
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
-from speech_mtl.run.evaluate import (
-    LONGEST_NAME,
-    evaluate,
-    evaluate_manifest,
-    held_out_name,
-    load_references,
-)
+from speech_mtl.run.evaluate import LONGEST_NAME, evaluate, evaluate_manifest, held_out_name
 from speech_mtl.run.evaluated import hypotheses_path, saved_evaluation, saved_hypotheses
 from speech_mtl.run.folder import Run
+from speech_mtl.run.references import load_references
 from speech_mtl.run.speech import make_tokenizer, open_split
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.classes import Classes
@@ -193,6 +188,8 @@ class Backwards(Greedy):
 class BackwardsSettings(BaseModel):
     """No `Section`: all of these that there are in a process are taken for settings."""
 
+    takes_lm: ClassVar[bool] = False
+    uses_lm: ClassVar[bool] = False
     kind: str = "backwards"
     strength: int = 3
 

@@ -11,9 +11,9 @@ from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifes
 from speech_mtl.datatypes import PSEUDO_LABEL, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import load_recognizer
-from speech_mtl.run.evaluate import load_references
 from speech_mtl.run.folder import Run
 from speech_mtl.run.pseudo_labelled import write_pseudo_labelled
+from speech_mtl.run.references import load_references
 from speech_mtl.run.speech import open_split
 from speech_mtl.settings.data import PseudoLabelSettings
 
@@ -104,7 +104,7 @@ def _nothing(folder: Path, lines: Path) -> tuple[str, list[Path]]:
         (_twice, "comes twice"),
         (_missing, "cannot be transcribed"),
         (_other, "the language is another"),
-        (_unknown, "no output layer for cs"),
+        (_unknown, "no output layer for the language 'cs'"),
         (_nothing, "no untranscribed speech"),
     ],
 )

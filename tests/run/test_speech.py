@@ -15,9 +15,9 @@ from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.files import lines_or_errors
-from speech_mtl.run.evaluate import load_references
 from speech_mtl.run.held_out import check_held_out, trained_splits
 from speech_mtl.run.made_from import sources
+from speech_mtl.run.references import load_references
 from speech_mtl.run.speech import Split, make_tokenizer, open_split, skipped_by_reason, training_examples
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe

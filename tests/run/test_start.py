@@ -19,8 +19,8 @@ from speech_mtl.errors import InputError
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_model, build_targets
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
-from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
+from speech_mtl.run.references import load_references, recognize
 from speech_mtl.run.start import PartOrigin, start_from
 from speech_mtl.run.train import train
 from speech_mtl.settings.recipe import Recipe

@@ -18,9 +18,10 @@ from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifes
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
-from speech_mtl.run.evaluate import evaluate, load_references, recognize
+from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.observer import RunObserver
+from speech_mtl.run.references import load_references, recognize
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.train import train
 from speech_mtl.run.validation import Validation

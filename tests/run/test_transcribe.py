@@ -14,8 +14,8 @@ from speech_mtl.datatypes import Hypothesis
 from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints
-from speech_mtl.run.evaluate import load_references, recognize
 from speech_mtl.run.folder import Run
+from speech_mtl.run.references import load_references, recognize
 from speech_mtl.run.transcribe import Transcriber, audio_files, label_values, transcript_paths
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.classes import Classes

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from recorded_screen import RecordedScreen
 
-from speech_mtl.run import made_from
+from speech_mtl.run import changes, made_from
 from speech_mtl.run.checkpoint import write_contents
 from speech_mtl.run.folder import Run
 from speech_mtl.study.lineage import write_forgetting
@@ -44,7 +44,8 @@ def test_languages_that_the_youngest_run_has_not_are_left_out(trained: Run, with
 
 def test_a_start_with_other_weights_is_told(trained: Run, with_settings: Callable, monkeypatch: pytest.MonkeyPatch):
     last, screen = with_settings("last", {"init_from": str(trained.path)}), RecordedScreen()
-    monkeypatch.setattr(made_from, "weights_digest", lambda _: "of old")
+    for module in (made_from, changes):
+        monkeypatch.setattr(module, "weights_digest", lambda _: "of old")
     made_from.write_made_from(last, last.recipe(), [])
     write_forgetting(last, "dev", 100, screen)
     assert not any("has other weights now" in line for line in screen.lines)

@@ -1,6 +1,7 @@
 """From utterances to targets that have labels, and what is encoded of an utterance."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from speech_mtl.settings.tasks import LabelTaskSection
 from speech_mtl.targets.classes import Classes
 from speech_mtl.targets.frame_multi_label import FrameMultiLabel
 from speech_mtl.targets.multi_label import MultiLabel
-from speech_mtl.targets.regression import Regression
 
 KINDS = LabelTaskSection.kinds()
 TARGETS: dict[str, Any] = LabelTaskSection.members()
@@ -61,11 +61,15 @@ def test_a_label_that_the_task_has_not_names_its_line():
     assert caught.value.received.startswith("'calm'")
 
 
+def made(kind: str, name: str, label: str, utterances: Iterable[Utterance], **settings: Any) -> Any:
+    return TARGETS[kind].from_speech(name, (("cs", one) for one in utterances), label=label, **settings)
+
+
 @pytest.mark.parametrize("kind", sorted(TARGETS))
 def test_a_task_is_made_of_what_is_known(kind):
     first, second = CASES[kind].labels[:2]
     settings = KINDS[kind]().arguments()
-    task = TARGETS[kind].from_utterances("feeling", "mood", iter(labelled(None, first, None, second)), **settings)
+    task = made(kind, "feeling", "mood", iter(labelled(None, first, None, second)), **settings)
     expected = TARGETS[kind].from_labels("feeling", "mood", [first, second], **settings)
     assert task.to_json() == expected.to_json()
 
@@ -77,7 +81,7 @@ def test_a_label_of_another_kind_names_its_line(kind, place):
     labels, wrong = [*CASES[kind].labels[:2], None], CASES[kind].no_labels[0]
     labels.insert(place, wrong)
     with pytest.raises(InputError) as caught:
-        TARGETS[kind].from_utterances("feeling", "mood", labelled(*labels))
+        made(kind, "feeling", "mood", labelled(*labels))
     assert caught.value.problem == f"train.jsonl:{place + 1}: the label 'mood' is not one of the task 'feeling'"
     assert not caught.value.expected.startswith("expected")
     assert str(wrong) in caught.value.received
@@ -87,7 +91,7 @@ def test_a_label_of_another_kind_names_its_line(kind, place):
 def test_a_task_without_labels(kind):
     for utterances in ([], [utterance()], labelled(None, None)):
         with pytest.raises(InputError) as caught:
-            TARGETS[kind].from_utterances("feeling", "mood", utterances)
+            made(kind, "feeling", "mood", utterances)
         assert caught.value.problem == "No training utterance has a label for the task 'feeling'"
         assert "'mood'" in caught.value.expected
         assert "tasks.feeling.label" in caught.value.action
@@ -97,14 +101,14 @@ def test_a_task_without_labels(kind):
 def test_a_task_with_nothing_to_learn(kind):
     """No single line is to blame."""
     with pytest.raises(InputError) as caught:
-        TARGETS[kind].from_utterances("feeling", "mood", labelled(*CASES[kind].useless[1], None))
+        made(kind, "feeling", "mood", labelled(*CASES[kind].useless[1], None))
     assert caught.value.problem == "The task 'feeling' has nothing to learn from"
     assert "received" in caught.value.received
 
 
 def test_settings_of_a_task_and_what_every_utterance_has():
     speakers = [utterance(speaker="s1"), utterance(speaker="s0"), utterance(speaker=None)]
-    task = Classes.from_utterances("who", "speaker", speakers, unseen="unknown")
+    task = made("classes", "who", "speaker", speakers, unseen="unknown")
     assert task.to_json() == {"name": "who", "label": "speaker", "classes": ["s0", "s1"], "unseen": "unknown"}
 
 
@@ -116,7 +120,7 @@ def test_a_label_names_the_line_of_its_manifest(tmp_path):
     ]
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        Regression.from_utterances("age", "age", read_manifest(path))
+        made("number", "age", "age", read_manifest(path))
     assert caught.value.problem == f"{path}:3: the label 'age' is not one of the task 'age'"
 
 

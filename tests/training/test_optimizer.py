@@ -83,7 +83,8 @@ def test_equals_keras(clip_norm):
 def test_equals_formula():
     """Loshchilov and Hutter 2019, algorithm 2, weight by weight in float64."""
     ours = make_weights()
-    optimizer = flat_adamw(ours, weight_decay=0.1, clip_norm=2.0, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
+    optimizer = flat_adamw(ours, weight_decay=0.1, clip_norm=2.0)
+    optimizer.beta_1, optimizer.beta_2, optimizer.epsilon = 0.8, 0.95, 1e-3
     weights = [w.astype("float64") for w in values(ours)]
     first, second = ([np.zeros_like(w) for w in weights] for _ in range(2))
     for step in range(STEPS):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from speech_mtl.export.fourier import power_by_convolution
+from speech_mtl.export.network import power_by_convolution
 from speech_mtl.settings.features import FeatureSettings, MelSettings
 
 OF_BANDS = [kind for kind, settings in FeatureSettings.kinds().items() if issubclass(settings, MelSettings)]

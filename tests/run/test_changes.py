@@ -12,8 +12,9 @@ import soundfile
 
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.errors import InputError
+from speech_mtl.run.changes import Now
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import Now, Source, recordings, sources, write_made_from
+from speech_mtl.run.made_from import Source, recordings, sources, write_made_from
 from speech_mtl.run.speech import open_augmentations, open_split
 from speech_mtl.settings.recipe import Recipe
 
