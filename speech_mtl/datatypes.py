@@ -30,6 +30,10 @@ TOP = "top"
 Unseen = Literal["refuse", "unknown"]
 """What to do with a class or tag that no training utterance has: refuse it, or take it as unknown."""
 
+Numerals = Literal["spell", "keep", "refuse"]
+LatinWords = Literal["keep", "drop", "refuse"]
+"""What can be done with numbers in digits, and with Latin words; see `data.rules.Choices`."""
+
 SPLITS = ("train", "dev", "test")
 
 PROTOCOLS = {

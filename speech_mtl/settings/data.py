@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from speech_mtl.datatypes import LatinWords, Numerals
 from speech_mtl.settings.features import MelSettings
 from speech_mtl.settings.section import (
     WHOLE,
@@ -50,10 +51,10 @@ Unigram = SubwordSection.plain("unigram", "data.subwords:UnigramTokenizer")
 class TextSettings(Section):
     """What is done with parts of transcripts that may have been written for readers; see `data.rules.Choices`."""
 
-    numerals: Literal["spell", "keep", "refuse"] = "spell"
+    numerals: Numerals = "spell"
     """Numbers in digits: spelt as words (utterances whose numbers cannot be, or be read in several ways, are skipped
     and counted), kept as digits, or their utterances skipped."""
-    latin_words: Literal["keep", "drop", "refuse"] = "keep"
+    latin_words: LatinWords = "keep"
     """Words in Latin letters in a language of another script: kept in lower case, dropped, or their utterances
     skipped."""
 
