@@ -196,6 +196,7 @@ class Hypothesis:
         calibration: What makes the confidences of its words probabilities; None where they are not calibrated.
         alternatives: The next best texts, in order, if any were asked for.
         start_s: Start of the utterance, in seconds from the start of the recording.
+        spells_text: Whether the tokens spell the text. If not, each of its words is that of the tokens between spaces.
     """
 
     id: str
@@ -209,6 +210,7 @@ class Hypothesis:
     calibration: Calibration | None = None
     alternatives: tuple[Alternative, ...] = ()
     start_s: float = 0.0
+    spells_text: bool = True
 
     def later(self, start_s: float) -> "Hypothesis":
         """The hypothesis of a segment that begins so many seconds after the recording, with times in the recording."""

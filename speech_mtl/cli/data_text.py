@@ -18,7 +18,9 @@ def text(
         Path, typer.Argument(metavar="FILE", help="A manifest (.jsonl), or a text file in UTF-8, a sentence a line.")
     ],
     language: Annotated[str, typer.Option("--language", "-l", help="BCP 47 tag of the language, such as cs.")],
-    tokenizer: Annotated[str, typer.Option(help="Kind of tokeniser, as in recipes; parts of words are learnt from the file.")] = "character",
+    tokenizer: Annotated[
+        str, typer.Option(help="Kind, as in recipes; parts of words are learnt from the file.")
+    ] = "character",
     numerals: Annotated[Numerals, typer.Option(help="Numbers in digits; see languages.NAME.text.numerals.")] = "spell",
     latin_words: Annotated[LatinWords, typer.Option(help="Latin words in a language of another script.")] = "keep",
     most: Annotated[int, typer.Option(min=0, help="Lines of a kind that are shown; 0 for all.")] = 20,

@@ -48,6 +48,15 @@ Bpe = SubwordSection.plain("bpe", "data.subwords:BpeTokenizer")
 Unigram = SubwordSection.plain("unigram", "data.subwords:UnigramTokenizer")
 
 
+class PhonesSettings(TokenizerSettings, kind="phones", makes="data.phone_units:PhoneTokenizer"):
+    """Phones of the IPA, and a lexicon that gives back the words; see `data.phone_units`."""
+
+    lexicon: FilePath | None = None
+    """File of lines `word<TAB>phones` with spaces between phones. None: espeak-ng reads the words."""
+    words: FilePath | None = None
+    """Text in UTF-8 whose words can be recognised besides those of the training transcripts (and of the lexicon)."""
+
+
 class TextSettings(Section):
     """What is done with parts of transcripts that may have been written for readers; see `data.rules.Choices`."""
 
@@ -90,7 +99,7 @@ class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
     tokenizer: TokenizerSettings = TokenizerSettings.usual()
-    """Units of transcripts: characters, parts of words, or pinyin for Mandarin, in letters or in parts of syllables."""
+    """Units of transcripts: characters, parts of words, phones, or pinyin for Mandarin, in letters or parts."""
     text: TextSettings = TextSettings()
     """Normalisation of transcripts."""
     budget_s: Seconds | None = None

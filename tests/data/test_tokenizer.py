@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech_mtl.data.rules import Choices
+from speech_mtl.data.rules import Choices, is_spaced
 from speech_mtl.data.text import normalize
 from speech_mtl.data.tokenizer import (
     BLANK_TOKEN,
@@ -22,7 +22,7 @@ from speech_mtl.settings.data import TokenizerSettings
 
 CLASSES = TokenizerSettings.members()
 SETTINGS = {kind: one().arguments() for kind, one in TokenizerSettings.kinds().items()}
-OPTIONAL = {"bpe": "sentencepiece", "unigram": "sentencepiece"}
+OPTIONAL = {"bpe": "sentencepiece", "unigram": "sentencepiece", "phones": "espeakng_loader"}
 TEXTS = {
     "zh-CN": ["你好，世界！", "我用 iPhone 15。", "绿色的女儿 嗯 朋友们", "银行行长重新长大", "〇 々 ê"],
     "hi": ["क्या आप हिन्दी बोलते हैं?", "ज़रूर।"],
@@ -37,8 +37,12 @@ TEXTS = {
 def test_every_kind(kind, language, tmp_path):
     """What the package relies on in any tokeniser; it finds new kinds by itself."""
     if kind in OPTIONAL:
-        pytest.importorskip(OPTIONAL[kind], reason="the optional extra `subwords` is not installed")
+        pytest.importorskip(OPTIONAL[kind], reason="the optional extra `subwords` or `phones` is not installed")
     texts, own = TEXTS[language], SETTINGS[kind]
+    if not (CLASSES[kind].spells_text or is_spaced(language)):
+        with pytest.raises(InputError, match="no spaces separate its words"):
+            CLASSES[kind].from_texts(iter(texts), language, **own)
+        return
     tokenizer = CLASSES[kind].from_texts(iter(texts), language, **own)
     assert (TokenizerSettings.kind_of(tokenizer), tokenizer.language) == (kind, language)
     assert isinstance(tokenizer.spaced, bool)
@@ -55,12 +59,16 @@ def test_every_kind(kind, language, tmp_path):
         ids = tokenizer.encode(text)
         assert ids
         assert BLANK not in ids
-        assert tokenizer.decode(ids) == canonical, "no character is lost"
+        assert tokenizer.decode(ids) == "".join(tokenizer.split(canonical))
+        assert "".join(pieces := tokenizer.pieces(canonical)) == canonical, "no character is lost"
+        assert len(pieces) == len(ids)
+        assert tokenizer.text(ids) == canonical, "no two of these words have the same phones"
+        assert (tokenizer.decode(ids) == canonical) is tokenizer.spells_text
         assert tokenizer.normalize(canonical) == canonical
         assert tokenizer.encode(canonical) == ids
         assert tokenizer.unknown(text) == set()
     assert tokenizer.encode(" …! ") == []
-    assert tokenizer.decode([]) == ""
+    assert tokenizer.decode([]) == tokenizer.text([]) == ""
 
     path = tmp_path / "new" / "tokenizer.json"
     tokenizer.save(path, kind)
@@ -69,9 +77,10 @@ def test_every_kind(kind, language, tmp_path):
     assert type(loaded) is type(tokenizer)
     assert loaded.vocabulary == tokenizer.vocabulary
     assert [loaded.encode(text) for text in texts] == [tokenizer.encode(text) for text in texts]
+    assert loaded.text(ids) == tokenizer.text(ids)
 
-    assert set("".join(tokenizer.unknown("ѩ ꙮ"))) - {" "} == {"ѩ", "ꙮ"}, "alone or as a part of longer tokens"
-    with pytest.raises(InputError, match=r"U\+0469 CYRILLIC SMALL LETTER IOTIFIED LITTLE YUS"):
+    assert set("".join(tokenizer.unknown("ѩ ꙮ"))) - set(" ⟨⟩") == {"ѩ", "ꙮ"}, "alone or as a part of longer tokens"
+    with pytest.raises(InputError, match=r"U\+0469 CYRILLIC SMALL LETTER IOTIFIED LITTLE YUS|lexicon .* lacks: ⟨ѩ⟩"):
         tokenizer.encode("ѩ ꙮ")
     for wrong in (BLANK, -1, len(tokenizer)):
         with pytest.raises(ValueError, match="is the blank or not among"):

@@ -1,0 +1,162 @@
+"""Phones as tokens, and a lexicon that gives back the words."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
+
+from speech_mtl.data.espeak import espeak
+from speech_mtl.data.phones import Pronunciation, read_lexicon
+from speech_mtl.data.rules import AS_WRITTEN, Choices
+from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer
+from speech_mtl.errors import InputError
+from speech_mtl.files import read_lines
+
+
+class PhoneTokenizer(CharacterTokenizer):
+    """Phones of the IPA, and the space between words; a lexicon says which word has which phones.
+
+    Several words may have the same phones: the decoder chooses among them by n-grams of words, else the most frequent
+    one is taken. Phones between two spaces that are no word of the lexicon become the nearest one, by the number of
+    phones that differ; so a word that the lexicon lacks is always an error. Neither espeak-ng nor the files of the
+    settings are needed once it is made.
+
+    Args:
+        language: BCP 47 tag of a language with spaces between words.
+        vocabulary: The blank, then the space and the phones.
+        lexicon: Words and their phones with spaces between them, the most frequent word first.
+        choices: As for `Tokenizer`.
+
+    Raises:
+        InputError: A word of the lexicon has no phones, or one that is not in the vocabulary.
+    """
+
+    spells_text: ClassVar = False
+
+    def __init__(
+        self, language: str, vocabulary: Sequence[str], lexicon: Mapping[str, str], choices: Choices = AS_WRITTEN
+    ):
+        super().__init__(language, vocabulary, choices)
+        self.lexicon = lexicon
+        self._words: dict[str, str] = {}  # by phones, each written as the letter of its number
+        for word, phones in lexicon.items():
+            if not self._numbers.keys() >= set(phones.split()) or not phones.split():
+                raise InputError(
+                    f"Malformed lexicon of the tokeniser of {language}",
+                    expected="words with phones of the vocabulary",
+                    received=f"{word!r}: {phones!r}",
+                    action="make the tokeniser again from the training texts",
+                )
+            self._words.setdefault(_letters(self._numbers[phone] for phone in phones.split()), word)
+        self._pronunciations = list(self._words)
+
+    @classmethod
+    def from_texts(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls,
+        texts: Iterable[str],
+        language: str,
+        choices: Choices = AS_WRITTEN,
+        *,
+        lexicon: Path | None,
+        words: Path | None,
+    ) -> Self:
+        """The phones of the training texts are the tokens; words with others are left out of the lexicon.
+
+        Args:
+            texts: Transcripts. Their words are those of the lexicon, and how frequent they are.
+            language: BCP 47 tag.
+            choices: As for `Tokenizer`.
+            lexicon: A file of `data.phones.read_lexicon`, all of whose words are added. None: espeak-ng reads words.
+            words: A text in UTF-8 whose words are added: sentences, in which frequent words count more, or a list.
+
+        Raises:
+            InputError: No text is left after normalisation, a file cannot be read, spaces do not separate words,
+                espeak-ng is missing or does not speak the language, or none of the words can be read.
+        """
+        letters = CharacterTokenizer(language, (BLANK_TOKEN,), choices)
+        _refuse_language(letters, lexicon)
+        read = Pronunciation(language, None if lexicon is None else read_lexicon(lexicon, language))
+        counts = Counter(word for text in letters.usable(texts) for word in text.split())
+        known = {phone for word in counts for phone in read.phones(word) or ()}
+        if not known:
+            raise InputError(
+                f"No word of the training texts of {language} can be read as phones",
+                expected="words of the lexicon" if lexicon else "words in letters that espeak-ng knows",
+                received=", ".join(map(repr, list(counts)[:5])),
+                action=f"give a lexicon with these words: languages.{language}.tokenizer.lexicon",
+            )
+        for _, line in read_lines(words, "give a text in UTF-8") if words else ():
+            counts.update(letters.normalize(line).split() if not letters.refusal(line) else ())
+        counts.update({word: 0 for word in read.lexicon or () if " " not in word})
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        phones = {word: own for word in ranked if (own := read.phones(word)) and known >= set(own)}
+        vocabulary = (BLANK_TOKEN, *sorted({" ", *known}))
+        return cls(language, vocabulary, {word: " ".join(own) for word, own in phones.items()}, choices)
+
+    @property
+    def words(self) -> Collection[str]:
+        return self.lexicon.keys()
+
+    def split(self, normalized: str) -> Sequence[str]:
+        """The phones of each word; a word that the lexicon lacks is one token, in angle brackets."""
+        tokens = [token for word in normalized.split() for token in (" ", *self._spelling(word))]
+        return tokens[1:]
+
+    def _spelling(self, word: str) -> list[str]:
+        return self.lexicon[word].split() if word in self.lexicon else [f"⟨{word}⟩"]
+
+    def pieces(self, normalized: str) -> Sequence[str]:
+        """A word for its first phone, nothing for the others, and the spaces."""
+        words = normalized.split()
+        found = [piece for word in words for piece in (" ", word, *[""] * (len(self._spelling(word)) - 1))]
+        return found[1:]
+
+    def text(self, ids: Sequence[int], words: Sequence[str | None] = ()) -> str:
+        spelt = _letters(ids).split(_letters([self._numbers[" "]]))
+        spelt = [phones for phones in spelt if phones]
+        chosen = words or [None] * len(spelt)
+        return " ".join(word or self._nearest(phones) for phones, word in zip(spelt, chosen, strict=True))
+
+    def _nearest(self, phones: str) -> str:
+        """The word with these phones, or with the nearest; of several, the most frequent."""
+        if phones in self._words:
+            return self._words[phones]
+        nearest, _, _ = process.extractOne(phones, self._pronunciations, scorer=Levenshtein.distance)
+        return self._words[nearest]
+
+    def record(self) -> dict[str, Any]:
+        return {**super().record(), "lexicon": self.lexicon}
+
+    def _unknown(self, text: str, unknown: Sequence[str]) -> InputError:
+        return InputError(
+            f"Words of {self.language} that the lexicon of the run lacks: {', '.join(unknown[:10])}",
+            expected=f"only the {len(self.lexicon)} words of its training texts, and those it was given besides",
+            received=repr(text[:80]),
+            action=f"train with these words in the file of languages.{self.language}.tokenizer.words or .lexicon",
+        )
+
+
+def _letters(numbers: Iterable[int]) -> str:
+    """Token numbers as letters, in which rapidfuzz finds distances."""
+    return "".join(map(chr, numbers))
+
+
+def _refuse_language(letters: CharacterTokenizer, lexicon: Path | None) -> None:
+    language = letters.language
+    if not letters.spaced:
+        raise InputError(
+            f"Phones cannot be tokens of {language}: no spaces separate its words, so none come back",
+            expected="a language with spaces between words",
+            received=language,
+            action="choose characters, parts of words or, for Mandarin, pinyin_parts",
+        )
+    if lexicon is None and not espeak().speaks(language):
+        raise InputError(
+            f"espeak-ng {espeak().version} does not speak {language}, so it cannot read its words as phones",
+            expected="a language that espeak-ng speaks, or a lexicon",
+            received=f"no languages.{language}.tokenizer.lexicon",
+            action="set it to a file of lines word<TAB>phones, or choose other tokens",
+        )
