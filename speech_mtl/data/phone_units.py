@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
@@ -70,7 +71,7 @@ class PhoneTokenizer(CharacterTokenizer):
             language: BCP 47 tag.
             choices: As for `Tokenizer`.
             lexicon: A file of `data.phones.read_lexicon`, all of whose words are added. None: espeak-ng reads words.
-            words: A text in UTF-8 whose words are added: sentences, in which frequent words count more, or a list.
+            words: A text in UTF-8 whose words are added: sentences, or a list with frequent words first.
 
         Raises:
             InputError: No text is left after normalisation, a file cannot be read, spaces do not separate words,
@@ -80,6 +81,7 @@ class PhoneTokenizer(CharacterTokenizer):
         _refuse_language(letters, lexicon)
         read = Pronunciation(language, None if lexicon is None else read_lexicon(lexicon, language))
         counts = Counter(word for text in letters.usable(texts) for word in text.split())
+        counts = Counter(dict(sorted(counts.items())))  # the order of words that are as frequent
         known = {phone for word in counts for phone in read.phones(word) or ()}
         if not known:
             raise InputError(
@@ -91,7 +93,7 @@ class PhoneTokenizer(CharacterTokenizer):
         for _, line in read_lines(words, "give a text in UTF-8") if words else ():
             counts.update(letters.normalize(line).split() if not letters.refusal(line) else ())
         counts.update({word: 0 for word in read.lexicon or () if " " not in word})
-        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        ranked = (word for word, _ in counts.most_common())
         phones = {word: own for word in ranked if (own := read.phones(word)) and known >= set(own)}
         vocabulary = (BLANK_TOKEN, *sorted({" ", *known}))
         return cls(language, vocabulary, {word: " ".join(own) for word, own in phones.items()}, choices)
@@ -115,17 +117,19 @@ class PhoneTokenizer(CharacterTokenizer):
         return found[1:]
 
     def text(self, ids: Sequence[int], words: Sequence[str | None] = ()) -> str:
-        spelt = _letters(ids).split(_letters([self._numbers[" "]]))
-        spelt = [phones for phones in spelt if phones]
+        """As of any tokeniser; phones that are no word become the nearest, and of several words the most frequent."""
+        spelt = [phones for phones in _letters(ids).split(_letters([self._numbers[" "]])) if phones]
+        missing = sorted(set(spelt) - self._words.keys())
+        nearest = dict(zip(missing, self._nearest(missing), strict=True))
         chosen = words or [None] * len(spelt)
-        return " ".join(word or self._nearest(phones) for phones, word in zip(spelt, chosen, strict=True))
+        return " ".join(
+            word or self._words[nearest.get(phones, phones)] for phones, word in zip(spelt, chosen, strict=True)
+        )
 
-    def _nearest(self, phones: str) -> str:
-        """The word with these phones, or with the nearest; of several, the most frequent."""
-        if phones in self._words:
-            return self._words[phones]
-        nearest, _, _ = process.extractOne(phones, self._pronunciations, scorer=Levenshtein.distance)
-        return self._words[nearest]
+    def _nearest(self, missing: Sequence[str]) -> list[str]:
+        """The pronunciation that is nearest to each: that of the most frequent word, if several are."""
+        found = process.cdist(missing, self._pronunciations, scorer=Levenshtein.distance, dtype=np.uint16)
+        return [self._pronunciations[number] for number in found.argmin(axis=1)] if missing else []
 
     def record(self) -> dict[str, Any]:
         return {**super().record(), "lexicon": self.lexicon}
