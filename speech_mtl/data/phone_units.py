@@ -32,7 +32,7 @@ class PhoneTokenizer(CharacterTokenizer):
         choices: As for `Tokenizer`.
 
     Raises:
-        InputError: A word of the lexicon has no phones, or one that is not in the vocabulary.
+        InputError: The lexicon is empty, or a word of it has no phones, or one that is not in the vocabulary.
     """
 
     spells_text: ClassVar = False
@@ -43,11 +43,11 @@ class PhoneTokenizer(CharacterTokenizer):
         super().__init__(language, vocabulary, choices)
         self.lexicon = lexicon
         self._words: dict[str, str] = {}  # by phones, each written as the letter of its number
-        for word, phones in lexicon.items():
-            if not self._numbers.keys() >= set(phones.split()) or not phones.split():
+        for word, phones in lexicon.items() or [("", "")]:
+            if not self._numbers.keys() >= {" ", *phones.split()} or not phones.split():
                 raise InputError(
                     f"Malformed lexicon of the tokeniser of {language}",
-                    expected="words with phones of the vocabulary",
+                    expected="words with phones of the vocabulary, and a space in that",
                     received=f"{word!r}: {phones!r}",
                     action="make the tokeniser again from the training texts",
                 )

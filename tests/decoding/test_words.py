@@ -59,6 +59,13 @@ def test_tokens_may_be_longer_than_a_letter_and_hold_the_space():
     ]
 
 
+def test_words_that_their_tokens_do_not_spell():
+    tokens = [" ", "d", "a", "s", " ", " ", "h", "aʊ", "s"]
+    found = words(replace(recognised(tokens, characters("de")), text="dass haus", spells_text=False), reach_s=0)
+    assert [(word.text, word.start_s, word.end_s) for word in found] == [("dass", 0.1, 0.4), ("haus", 0.6, 0.9)]
+    assert found[0].confidence == pytest.approx((1 / 2 * 1 / 3 * 1 / 4) ** (1 / 3))
+
+
 def test_where_spaces_separate_no_words_each_character_is_one():
     found = words(recognised(list("你好 o"), characters("zh-CN")))
     assert [(word.text, round(word.start_s, 1)) for word in found] == [("你", 0.0), ("好", 0.1), ("o", 0.3)]
