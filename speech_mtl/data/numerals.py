@@ -30,7 +30,7 @@ _STARTS = re.compile(rf"(?:^|[\s{_UNSPACED}])[\"(\[{{«‹„“‚¿¡「『（
 _ENDS = re.compile(rf"[\")\]}}»›“”.,;:!?…।۔؟،؛」』）。，、；：！？]*(?:$|[\s{_UNSPACED}])")
 _ORDINAL = re.compile(r"\.\W*\w")
 _BETWEEN = re.compile(r"[\s\u2010-\u2015-]+")
-_TONE_AFTER = re.compile(rf"[^\W\d_{_UNSPACED}]")
+_BEFORE_TONE = re.compile(rf"[^\W\d_{_UNSPACED}]")
 _READ_ALOUD = "%‰°§#№&@*/\\"
 """Signs beside a number that are read, besides symbols such as those of currencies."""
 
@@ -93,7 +93,7 @@ def _reading(digits: re.Match[str], language: str) -> str | None:
 
 def _is_no_number(digits: re.Match[str], tones: str) -> bool:
     text, start = digits.string, digits.start()
-    if tones and re.fullmatch(f"[{tones}]", digits[0]) and start and _TONE_AFTER.match(text, start - 1):
+    if tones and re.fullmatch(f"[{tones}]", digits[0]) and start and _BEFORE_TONE.match(text, start - 1):
         return True
     return len(digits[0]) == 1 and _BURMESE_LETTER.match(text, start) is not None
 

@@ -81,7 +81,7 @@ class PhoneTokenizer(CharacterTokenizer):
         _refuse_language(letters, lexicon)
         read = Pronunciation(language, None if lexicon is None else read_lexicon(lexicon, language))
         counts = Counter(word for text in letters.usable(texts) for word in text.split())
-        counts = Counter(dict(sorted(counts.items())))  # the order of words that are as frequent
+        counts = Counter(dict(sorted(counts.items())))  # words that are as frequent stay in this order
         known = {phone for word in counts for phone in read.phones(word) or ()}
         if not known:
             raise InputError(
@@ -128,8 +128,10 @@ class PhoneTokenizer(CharacterTokenizer):
 
     def _nearest(self, missing: Sequence[str]) -> list[str]:
         """The pronunciation that is nearest to each: that of the most frequent word, if several are."""
+        if not missing:
+            return []
         found = process.cdist(missing, self._pronunciations, scorer=Levenshtein.distance, dtype=np.uint16)
-        return [self._pronunciations[number] for number in found.argmin(axis=1)] if missing else []
+        return [self._pronunciations[number] for number in found.argmin(axis=1)]
 
     def record(self) -> dict[str, Any]:
         return {**super().record(), "lexicon": self.lexicon}

@@ -86,7 +86,7 @@ class Tokens(Scorer):
         return self.weight * self.model.log_probability(state, END)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Node:
     """A beginning of words.
 
@@ -97,7 +97,7 @@ class _Node:
     """
 
     best: float = FORBIDDEN
-    words: list[str] = field(default_factory=list)
+    words: tuple[str, ...] = ()
     next: dict[int, "_Node"] = field(default_factory=dict)
 
 
@@ -121,7 +121,7 @@ class Words(Scorer):
     Args:
         model: N-grams of words.
         spellings: Of the words that can be found; those that the model lacks count as the unknown word. Of words that
-            are spelt alike, the most probable one after the words before is meant.
+            are spelt alike, the most probable one after the words before is meant, and of equals the first.
         space: The token between words, of which several in a row count as one; None: an utterance has one word.
         num_tokens: Size of the vocabulary.
         weight: Of the model.
@@ -147,7 +147,7 @@ class Words(Scorer):
             for token in spelling:
                 node = node.next.setdefault(token, _Node())
                 node.best = max(node.best, value)
-            node.words.append(word)
+            node.words += (word,)
         self._kept = lru_cache(KEPT // num_tokens)(self._scores)
 
     def start(self) -> _Spelt:
@@ -176,7 +176,7 @@ class Words(Scorer):
 
     def _word(self, state: _Spelt) -> str | None:
         """The word that was begun, if it can end here."""
-        spelt = state.node.words if state.node else []
+        spelt = state.node.words if state.node else ()
         if len(spelt) > 1:
             return max(spelt, key=lambda word: self.model.log_probability(state.context, word))
         return spelt[0] if spelt else None

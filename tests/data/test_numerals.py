@@ -80,6 +80,10 @@ def test_a_number_beside_another_is_not_read():
     assert not unread("5, 6", "en")
 
 
+def test_many_numbers_take_linear_time():
+    assert spelt("20 Haus " * 20_000, "de") == "zwanzig Haus " * 20_000
+
+
 def test_tones_are_no_numbers():
     assert not unread("ni3 hao3 lü4", "zh", "1-5")
     assert unread("ni3 hao6 15 x15", "zh", "1-5") == ["hao6", "x15"]
