@@ -78,7 +78,11 @@ def _floor(tokenizer: PhoneTokenizer, texts: list[str]) -> dict:
     read = Pronunciation(tokenizer.language)
     numbers = {token: number for number, token in enumerate(tokenizer.vocabulary)}
     references = [tokenizer.normalize(text) for text in texts if not tokenizer.refusal(text)]
-    spoken = ([phone for word in text.split() for phone in (*(read.phones(word) or ()), " ")] for text in references)
+    known = {word: phones.split() for word, phones in tokenizer.lexicon.items()}
+    spoken = (
+        [phone for word in text.split() for phone in (*(known.get(word) or read.phones(word) or ()), " ")]
+        for text in references
+    )
     ids = ([numbers[phone] for phone in phones if phone in numbers] for phones in spoken)  # no other can be recognised
     found = score(references, list(map(tokenizer.text, ids)))
     words = [word for text in references for word in text.split()]

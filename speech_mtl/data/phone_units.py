@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -80,9 +81,14 @@ class PhoneTokenizer(CharacterTokenizer):
         letters = CharacterTokenizer(language, (BLANK_TOKEN,), choices)
         _refuse_language(letters, lexicon)
         read = Pronunciation(language, None if lexicon is None else read_lexicon(lexicon, language))
-        counts = Counter(word for text in letters.usable(texts) for word in text.split())
+        counts, pairs = Counter[str](), Counter[tuple[str, str]]()
+        for text in letters.usable(texts):
+            counts.update(found := text.split())
+            pairs.update(pair for pair in pairwise(found) if len(pair[0]) == 1)
         counts = Counter(dict(sorted(counts.items())))  # words that are as frequent stay in this order
-        known = {phone for word in counts for phone in read.phones(word) or ()}
+        following = dict(sorted(pairs, key=lambda pair: (pairs[pair], pair)))  # by letter, the most frequent one
+        spoken = {word: phones for word in counts if (phones := _phones(read, word, following.get(word)))}
+        known = {phone for phones in spoken.values() for phone in phones}
         if not known:
             raise InputError(
                 f"No word of the training texts of {language} can be read as phones",
@@ -93,10 +99,9 @@ class PhoneTokenizer(CharacterTokenizer):
         for _, line in read_lines(words, "give a text in UTF-8") if words else ():
             counts.update(letters.normalize(line).split() if not letters.refusal(line) else ())
         counts.update({word: 0 for word in read.lexicon or () if " " not in word})
-        ranked = (word for word, _ in counts.most_common())
-        phones = {word: own for word in ranked if (own := read.phones(word)) and known >= set(own)}
-        vocabulary = (BLANK_TOKEN, *sorted({" ", *known}))
-        return cls(language, vocabulary, {word: " ".join(own) for word, own in phones.items()}, choices)
+        ranked = ((word, spoken.get(word) or read.phones(word)) for word, _ in counts.most_common())
+        usable = {word: " ".join(phones) for word, phones in ranked if phones and known >= set(phones)}
+        return cls(language, (BLANK_TOKEN, *sorted({" ", *known})), usable, choices)
 
     @property
     def words(self) -> Collection[str]:
@@ -143,6 +148,15 @@ class PhoneTokenizer(CharacterTokenizer):
             received=repr(text[:80]),
             action=f"train with these words in the file of languages.{self.language}.tokenizer.words or .lexicon",
         )
+
+
+def _phones(read: Pronunciation, word: str, following: str | None) -> list[str] | None:
+    """The phones of a word by itself; of a letter, before another word: alone, espeak-ng reads the letter's name."""
+    if following is None:
+        return read.phones(word)
+    both, own = read.phones(f"{word} {following}") or [], read.phones(following) or []
+    size = len(both) - len(own)
+    return both[:size] if size > 0 and both[size:] == own else read.phones(word)
 
 
 def _letters(numbers: Iterable[int]) -> str:

@@ -124,3 +124,5 @@ def test_espeak_reads_words(tmp_path: Path):
     tokenizer = PhoneTokenizer.from_texts(["Two cats!", "too few, too late"], "en", lexicon=None, words=None)
     assert tokenizer.lexicon["two"] == tokenizer.lexicon["too"]
     assert tokenizer.text(tokenizer.encode("two cats")) == "too cats"
+    tokenizer = PhoneTokenizer.from_texts(["V lese, v\u00a0lese a k lesu", "k"], "cs", lexicon=None, words=None)
+    assert (tokenizer.lexicon["v"], tokenizer.lexicon["k"]) == ("v", "k"), "not the names of letters"
