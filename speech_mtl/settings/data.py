@@ -33,8 +33,8 @@ class TokenizerSettings(Kinds):
 
 
 Character = TokenizerSettings.plain("character", "data.tokenizer:CharacterTokenizer")
-Pinyin = TokenizerSettings.plain("pinyin", "data.tokenizer:PinyinTokenizer")
-PinyinParts = TokenizerSettings.plain("pinyin_parts", "data.tokenizer:PinyinPartsTokenizer")
+Pinyin = TokenizerSettings.plain("pinyin", "data.pinyin:PinyinTokenizer")
+PinyinParts = TokenizerSettings.plain("pinyin_parts", "data.pinyin:PinyinPartsTokenizer")
 
 
 class SubwordSection(TokenizerSettings):

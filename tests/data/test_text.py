@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from test_doubtful import LOOK_ALIKES
 
 import speech_mtl.data.text as text_module
+from speech_mtl.data.pinyin import PinyinTokenizer
 from speech_mtl.data.rules import AS_WRITTEN, RULES, SPACING, Choices, is_spaced, language_rule
 from speech_mtl.data.text import normalize, normalizer, refusal
-from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
 
 SENTENCES = [

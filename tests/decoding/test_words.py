@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer, PinyinTokenizer, Tokenizer
+from speech_mtl.data.pinyin import PinyinTokenizer
+from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer, Tokenizer
 from speech_mtl.datatypes import Calibration, Hypothesis, Token
 from speech_mtl.decoding.words import words
 
