@@ -115,8 +115,7 @@ def _ours(tokenizer: Any, model: Any) -> dict[str, Decode]:
 
     def texts(decoder: Any) -> Decode:
         def decode(values: Sequence[np.ndarray]) -> list[str]:
-            found = (decoder.decode(one).tokens for one in values)
-            return [tokenizer.normalize(tokenizer.decode([token.number for token in own])) for own in found]
+            return [decoder.decode(one).text(tokenizer) for one in values]
 
         return decode
 

@@ -84,7 +84,7 @@ def _measured(path: str, language: str) -> dict:
     def text(found: Any) -> str:
         if isinstance(found, str):
             return tokenizer.normalize(found)
-        return tokenizer.normalize(tokenizer.decode([token.number for token in decoder.decode(found).tokens]))
+        return decoder.decode(found).text(tokenizer)
 
     expected = [original(waveform) for waveform in (*waveforms, noise)]
     texts, rows = [text(found) for found in expected[:-1]], []

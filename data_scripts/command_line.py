@@ -24,7 +24,7 @@ from data_scripts.recognise import naming_the_script
 from data_scripts.tables import Unusable
 from speech_mtl.cli.console import run
 from speech_mtl.data.audio_file import duration_s
-from speech_mtl.data.encoding import damaged_letters
+from speech_mtl.data.doubtful import damaged_letters
 from speech_mtl.data.manifest import (
     manifest_line,
     manifest_path,

@@ -30,6 +30,10 @@ TOP = "top"
 Unseen = Literal["refuse", "unknown"]
 """What to do with a class or tag that no training utterance has: refuse it, or take it as unknown."""
 
+Numerals = Literal["spell", "keep", "refuse"]
+LatinWords = Literal["keep", "drop", "refuse"]
+"""What can be done with numbers in digits, and with Latin words; see `data.rules.Choices`."""
+
 SPLITS = ("train", "dev", "test")
 
 PROTOCOLS = {
@@ -192,6 +196,7 @@ class Hypothesis:
         calibration: What makes the confidences of its words probabilities; None where they are not calibrated.
         alternatives: The next best texts, in order, if any were asked for.
         start_s: Start of the utterance, in seconds from the start of the recording.
+        spells_text: Whether the tokens spell the text. If not, each of its words is that of the tokens between spaces.
     """
 
     id: str
@@ -205,6 +210,7 @@ class Hypothesis:
     calibration: Calibration | None = None
     alternatives: tuple[Alternative, ...] = ()
     start_s: float = 0.0
+    spells_text: bool = True
 
     def later(self, start_s: float) -> "Hypothesis":
         """The hypothesis of a segment that begins so many seconds after the recording, with times in the recording."""

@@ -763,3 +763,13 @@ def test_text_of_a_file_is_shown(command: Command, refused: Callable[..., str], 
     kept = command("data", "text", str(path), "--language", "de", "--numerals", "keep").out
     assert "im jahr 1999" in kept
     assert "There is no tokeniser 'x'" in refused("data", "text", str(path), "--language", "de", "--tokenizer", "x")
+
+
+@pytest.mark.parametrize(("kind", "needed"), [("bpe", "sentencepiece"), ("phones", "espeakng_loader")])
+def test_text_in_tokens_that_are_learnt_from_it(kind: str, needed: str, command: Command, tmp_path: Path):
+    pytest.importorskip(needed, reason="the optional extra `subwords` or `phones` is not installed")
+    path = tmp_path / "de.txt"
+    path.write_text("das Haus\nIm Jahr 1999.\nund das\n", encoding="utf-8")
+    shown = command("data", "text", str(path), "--language", "de", "--tokenizer", kind).out
+    assert "3 lines; 1 left out" in shown
+    assert "Vocabulary of" in shown

@@ -16,11 +16,11 @@ from speech_mtl.corpus.findings import Findings
 from speech_mtl.corpus.manifests import ManifestFile, ManifestSet, readable
 from speech_mtl.data.audio import refuse_duration
 from speech_mtl.data.audio_file import refuse_no_file, sample_rate_and_channels
+from speech_mtl.data.doubtful import other_scripts
 from speech_mtl.data.examples import Reading, Unusable, damaged_words, encoded
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import inspect_manifest, line_number, too_many_skipped
 from speech_mtl.data.place import AudioError
-from speech_mtl.data.scripts import other_scripts
 from speech_mtl.data.store import AudioLimits, Skipped, decode, digest_of, in_windows
 from speech_mtl.data.tokenizer import Tokenizer, of_size
 from speech_mtl.datatypes import TRANSCRIPT, Utterance

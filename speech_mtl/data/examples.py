@@ -11,8 +11,7 @@ import numpy as np
 
 from speech_mtl.data.audio import add_noise, change_speed
 from speech_mtl.data.augmentation import WaveformAugmentation, augmented
-from speech_mtl.data.encoding import damaged_letters
-from speech_mtl.data.look_alikes import mixed_scripts
+from speech_mtl.data.doubtful import damaged_letters, mixed_scripts
 from speech_mtl.data.manifest import Manifest
 from speech_mtl.data.sampling import SampledExample
 from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
@@ -95,7 +94,7 @@ class Examples:
         skipped: Utterances of the manifest that are left out.
         num_unlabelled: Utterances that are left out because nothing that is to be learned is known of them.
         damaged: Transcripts in which letters seem to be lost: `file:line: word`.
-        mixed: Words with letters of two scripts that look alike; see `text.mixed_scripts`.
+        mixed: Words with letters of two scripts that look alike; see `doubtful.mixed_scripts`.
         made: What the network gets in place of waveforms, and their number of samples, by position and speed; None for
             the waveforms themselves.
     """

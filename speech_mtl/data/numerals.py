@@ -29,7 +29,8 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff"
 _STARTS = re.compile(rf"(?:^|[\s{_UNSPACED}])[\"(\[{{«‹„“‚¿¡「『（]*$")
 _ENDS = re.compile(rf"[\")\]}}»›“”.,;:!?…।۔؟،؛」』）。，、；：！？]*(?:$|[\s{_UNSPACED}])")
 _ORDINAL = re.compile(r"\.\W*\w")
-_NUMBER_BEFORE, _NUMBER_AFTER = re.compile(r"(?:^|\s)\d+[\s\u2010-\u2015-]+$"), re.compile(r"[\s\u2010-\u2015-]*\d")
+_BETWEEN = re.compile(r"[\s\u2010-\u2015-]+")
+_BEFORE_TONE = re.compile(rf"[^\W\d_{_UNSPACED}]")
 _READ_ALOUD = "%‰°§#№&@*/\\"
 """Signs beside a number that are read, besides symbols such as those of currencies."""
 
@@ -50,18 +51,19 @@ def spelt(text: str, language: str, tones: str = "") -> str:
         language: BCP 47 tag.
         tones: See `rules.Rule`.
     """
-    return _DIGITS.sub(lambda match: _reading(match, tones, language) or match[0], text)
+    readings = {digits.start(): reading for digits, reading in _numbers(text, language, tones)}
+    return _DIGITS.sub(lambda digits: readings.get(digits.start()) or digits[0], text)
 
 
-def unread(text: str, language: str, tones: str = "", spell: bool = True) -> Iterator[str]:
+def unread(text: str, language: str, tones: str = "", spell: bool = True) -> list[str]:
     """The words of a text in which `spelt` leaves numbers in digits; all with numbers, if it is not to be used.
 
     Digits that are tones (`ni3 hao3`) or stand for letters of Burmese are no numbers.
     """
-    for word in re.finditer(r"\S+", text):  # not \S*\d\S*, which takes quadratic time in a long word without digits
-        numbers = [one for one in _DIGITS.finditer(text, *word.span()) if not _is_no_number(one, tones)]
-        if not all(spell and _reading(one, tones, language) for one in numbers):
-            yield word[0]
+    numbers = _numbers(text, language, tones)
+    places = {digits.start() for digits, reading in numbers if not (spell and reading)}
+    words = re.finditer(r"\S+", text) if places else ()
+    return [word[0] for word in words if not places.isdisjoint(range(*word.span()))]
 
 
 def is_other_numeral(char: str) -> bool:
@@ -74,32 +76,43 @@ def has_speller(language: str) -> bool:
     return _locale(language) is not None
 
 
-def _reading(digits: re.Match[str], tones: str, language: str) -> str | None:
-    """The one reading of some digits in their text; None if there is none, or several."""
-    if len(digits[0]) > LONGEST or not _stands_alone(digits) or _is_no_number(digits, tones):
+def _numbers(text: str, language: str, tones: str) -> Iterator[tuple[re.Match[str], str | None]]:
+    """The numbers of a text, each with its one reading; None if there is none, or several."""
+    found = list(_DIGITS.finditer(text))
+    for before, digits, after in zip([None, *found], found, [*found[1:], None], strict=False):
+        if not _is_no_number(digits, tones):
+            yield digits, _reading(digits, language) if _stands_alone(digits, before, after) else None
+
+
+def _reading(digits: re.Match[str], language: str) -> str | None:
+    locale = _locale(language)
+    if len(digits[0]) > LONGEST or len(str(int(digits[0]))) != len(digits[0]) or locale is None:
         return None
-    number, locale = int(digits[0]), _locale(language)
-    if len(str(number)) != len(digits[0]) or locale is None:
-        return None
-    return _words(number, locale)
+    return _words(int(digits[0]), locale)
 
 
 def _is_no_number(digits: re.Match[str], tones: str) -> bool:
-    before, text = digits.string[: digits.start()], digits.string
-    if tones and re.fullmatch(f"[{tones}]", digits[0]) and re.search(rf"[^\W\d_{_UNSPACED}]$", before):
+    text, start = digits.string, digits.start()
+    if tones and re.fullmatch(f"[{tones}]", digits[0]) and start and _BEFORE_TONE.match(text, start - 1):
         return True
-    return len(digits[0]) == 1 and _BURMESE_LETTER.match(text, digits.start()) is not None
+    return len(digits[0]) == 1 and _BURMESE_LETTER.match(text, start) is not None
 
 
-def _stands_alone(digits: re.Match[str]) -> bool:
-    before, after = digits.string[: digits.start()], digits.string[digits.end() :]
+def _stands_alone(digits: re.Match[str], before: re.Match[str] | None, after: re.Match[str] | None) -> bool:
+    """Whether digits are a number by what lies between them and those before and after, if there are any.
+
+    Nothing copies or searches the rest of the text: of many numbers, that would take quadratic time.
+    """
+    text, (start, end) = digits.string, digits.span()
+    left, right = text[before.end() if before else 0 : start], text[end : after.start() if after else None]
+    begins = before and (before.start() == 0 or text[before.start() - 1].isspace())
     return not (
-        _STARTS.search(before) is None
-        or _ENDS.match(after) is None
-        or _ORDINAL.match(after)
-        or _NUMBER_BEFORE.search(before)
-        or _NUMBER_AFTER.match(after)
-        or any(map(_is_read_aloud, (before.rstrip()[-1:], after.lstrip()[:1])))
+        _STARTS.search(text, start - len(left), start) is None
+        or _ENDS.match(text, end) is None
+        or _ORDINAL.match(text, end)
+        or (begins and _BETWEEN.fullmatch(left))
+        or (after and _BETWEEN.fullmatch(right))
+        or any(map(_is_read_aloud, (left.rstrip()[-1:], right.lstrip()[:1])))
     )
 
 

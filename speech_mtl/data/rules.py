@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Literal
 
 from speech_mtl.data.languages import language_and_script
+from speech_mtl.datatypes import LatinWords, Numerals
 
 
 class Spacing(Enum):
@@ -119,8 +119,8 @@ class Choices:
             refused with their utterance.
     """
 
-    numerals: Literal["spell", "keep", "refuse"]
-    latin_words: Literal["keep", "drop", "refuse"] = "keep"  # files of an earlier version lack it
+    numerals: Numerals
+    latin_words: LatinWords = "keep"  # files of an earlier version lack it
 
 
 AS_WRITTEN = Choices(numerals="keep")

@@ -1,10 +1,54 @@
-"""One spelling for what looks alike in a script: joiners, dots, and the order of signs within a syllable."""
+"""One spelling for what looks alike: letters of another script, joiners, dots, and the order of signs in a syllable."""
 
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 from speech_mtl.data import rules
+from speech_mtl.data.languages import language_and_script
+
+_Change = tuple[re.Pattern[str], re.Pattern[str], Callable[[re.Match[str]], str]]
+
+
+def in_own_script(text: str, language: str) -> str:
+    """Puts letters of a language's script for those of another that look alike, in words that have letters of both.
+
+    A word is left as it is if any of its letters of another script has no such letter: it may be meant so. Only texts
+    in Latin, Cyrillic and Greek letters are changed.
+
+    Args:
+        text: In NFC, with its capitals: which letters look alike depends on their case.
+        language: BCP 47 tag.
+    """
+    script, more = language_and_script(language)[1], rules.language_rule(language).look_alikes
+    for letters, run, replaced in _look_alikes(script, more):
+        if letters.search(text):
+            text = run.sub(replaced, text)
+    return text
+
+
+@lru_cache(maxsize=64)
+def _look_alikes(script: str, more: str) -> list[_Change]:
+    own = rules.LETTERS_OF.get(script, "")
+    return [
+        _look_alike(rules.LETTERS_OF[other], own, pairs + more)
+        for (other, meant), pairs in rules.LOOK_ALIKES.items()
+        if meant == script
+    ]
+
+
+def _look_alike(other: str, own: str, pairs: str) -> _Change:
+    """Letters of another script, runs of these and of the own one, and what is put for a run."""
+    letters, own_letters = re.compile(f"[{other}]"), re.compile(f"[{own}]")
+    table = str.maketrans(pairs[::2], pairs[1::2])
+
+    def replaced(run: re.Match[str]) -> str:
+        changed = run[0].translate(table)
+        return run[0] if letters.search(changed) or not own_letters.search(run[0]) else changed
+
+    return letters, re.compile(f"[{other}{own}\u0300-\u036f]+"), replaced
+
 
 _SECOND_DOT = re.compile("([ijįɉɨʝϳіјḭị][\u0316-\u033c]*)\u0307+")
 

@@ -49,13 +49,11 @@ class SubwordTokenizer(CharacterTokenizer):
         Raises:
             InputError: No text is left after normalisation, or the letters alone are more tokens than that.
         """
-        characters = CharacterTokenizer.from_texts(kept := list(texts), language, choices)
-        usable = (one for one in kept if not characters.refusal(one))
-        normalized = sorted(text for one in usable if (text := characters.normalize(one)))
-        if size < len(characters):
+        normalized = sorted(CharacterTokenizer(language, (BLANK_TOKEN,), choices).usable(texts))
+        if size < (needed := 1 + len(set().union(*normalized))):
             raise InputError(
                 f"{size} tokens are too few for {language}",
-                expected=f"{len(characters)} or more: the blank and each letter of the training texts",
+                expected=f"{needed} or more: the blank and each letter of the training texts",
                 received=f"size: {size}",
                 action=f"raise languages.{language}.tokenizer.size",
             )

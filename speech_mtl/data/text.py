@@ -3,18 +3,18 @@
 What holds for a language or a script is in `data.rules`.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from speech_mtl.data import rules
-from speech_mtl.data.encoding import unescaped
 from speech_mtl.data.languages import language_and_script
-from speech_mtl.data.look_alikes import in_own_script, script_and_look_alikes
 from speech_mtl.data.numerals import has_speller, is_other_numeral, spelt, unread
 from speech_mtl.data.rules import AS_WRITTEN, Choices, Rule, Spacing, language_rule, spacing_of
 from speech_mtl.data.spellings import (
+    in_own_script,
     joined,
     unified,
     with_visarga,
@@ -32,12 +32,12 @@ def normalize(text: str, language: str, choices: Choices = AS_WRITTEN, numbers: 
     Doing it twice changes nothing more, unless the text is refused (see `refusal`).
 
     HTML entities (`&amp;`) unescaped, NFKC (but Thai and Lao *am* stay whole), letters of the language's script for
-    those that look alike (see `look_alikes`), lower case, the language's own rule, numbers as words if so chosen (see
-    `numerals.spelt`), apostrophes `'` inside words only, other punctuation and symbols replaced by a space (removed in
-    abbreviations such as `U.S.A.`), one spelling for what looks alike (see `spellings`), spaces collapsed, NFC. What is
-    invisible is dropped, and so are characters that mean nothing outside of one program (for private use, unassigned).
-    Combining marks are kept: vowel signs and tones are part of the word. Joiners (U+200C, U+200D) are kept where they
-    make a difference. Digits that are not spelt are kept as they are, and Latin words if not chosen otherwise.
+    those that look alike, lower case, the language's own rule, numbers as words if so chosen (see `numerals.spelt`),
+    apostrophes `'` inside words only, other punctuation and symbols replaced by a space (removed in abbreviations such
+    as `U.S.A.`), one spelling for what looks alike (see `spellings`), spaces collapsed, NFC. What is invisible is
+    dropped, and so are characters that mean nothing outside of one program (for private use, unassigned). Combining
+    marks are kept: vowel signs and tones are part of the word. Joiners (U+200C, U+200D) are kept where they make a
+    difference. Digits that are not spelt are kept as they are, and Latin words if not chosen otherwise.
 
     Args:
         text: A transcript as its corpus has it.
@@ -75,7 +75,7 @@ def refusal(text: str, language: str, choices: Choices, numbers: str = "") -> st
         return None
     spell = choices.numerals == "spell"
     words = [word for word in text.split() if any(map(is_other_numeral, word))]
-    words = words or list(unread(letters, numbers or language, language_rule(language).tones, spell))
+    words = words or unread(letters, numbers or language, language_rule(language).tones, spell)
     if not words:
         return None
     if not spell:
@@ -90,6 +90,16 @@ def normalizer(language: str, choices: Choices) -> str:
     numerals = {"spell": "spelt", "keep": "kept", "refuse": "refused"}[choices.numerals]
     latin = {"keep": "", "drop": ", Latin words dropped", "refuse": ", Latin words refused"}[choices.latin_words]
     return f"{language}, numerals {numerals}{latin}, v{VERSION}"
+
+
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z\d]{1,30});")
+
+
+def unescaped(text: str) -> str:
+    """Puts characters for HTML's entities (`&amp;`, `&#39;`), also for those that were escaped twice."""
+    while "&" in text and (changed := _ENTITY.sub(lambda match: html.unescape(match[0]), text)) != text:
+        text = changed
+    return text
 
 
 def _shown(words: list[str]) -> str:
@@ -112,19 +122,18 @@ def _latin_words(text: str, language: str) -> Iterator[re.Match[str]]:
 
 
 def _without_latin_words(text: str, language: str) -> str:
-    for run in reversed(list(_latin_words(text, language))):
-        text = f"{text[: run.start()]} {text[run.end() :]}"
-    return text
+    starts = {run.start() for run in _latin_words(text, language)}
+    return _LATIN_RUN.sub(lambda run: " " if run.start() in starts else run[0], text)
 
 
 def _in_letters(text: str, language: str) -> str:
     """The text in NFKC and lower case, in the letters of its language, with its punctuation."""
-    rule, of_language = language_rule(language), script_and_look_alikes(language)
+    rule = language_rule(language)
     text = without_joiners_of_other_scripts(unicodedata.normalize("NFKC", text.translate(_before)))
-    text = in_own_script(text, *of_language)
+    text = in_own_script(text, language)
     if rule.dotless_i:
         text = text.replace("I", "ı")
-    text = in_own_script(without_second_dot(text.replace("İ", "i").lower()), *of_language)
+    text = in_own_script(without_second_dot(text.replace("İ", "i").lower()), language)
     if rule.letters:
         text = text.translate(str.maketrans(dict(rule.letters)))
     for pattern, replacement in rule.rewrites:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from speech_mtl.data.encoding import damaged_letters, unescaped
-from speech_mtl.data.look_alikes import mixed_scripts
+from speech_mtl.data.doubtful import damaged_letters, mixed_scripts
 from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.text import unescaped
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.files import read_lines
 

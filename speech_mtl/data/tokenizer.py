@@ -3,10 +3,9 @@
 A new kind is a subclass of `Tokenizer`, and a kind of `TokenizerSettings` that names it.
 """
 
-import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NotRequired, Self
 
@@ -26,7 +25,8 @@ class Tokenizer(ABC):
     """Turns the text of one language into token numbers and back.
 
     A subclass defines its canonical text (`normalize`); it overrides `split` where a token is longer than one
-    character. Joined together, the tokens of a text are the normalised text again.
+    character. Joined together, the tokens of a text are the normalised text again, but where `spells_text` is False:
+    there it also overrides `pieces` and `text`.
 
     Args:
         language: BCP 47 tag.
@@ -44,6 +44,8 @@ class Tokenizer(ABC):
 
     spells_words: ClassVar[bool] = True
     """Whether the space is a token of its own, so that each word is spelt alike wherever it stands."""
+    spells_text: ClassVar[bool] = True
+    """Whether the tokens of a text, joined, are the text. If not, spaces are tokens, and words have the same phones."""
 
     def __init__(self, language: str, vocabulary: Sequence[str], choices: Choices = AS_WRITTEN):
         self.language, self.choices = language, choices
@@ -73,21 +75,30 @@ class Tokenizer(ABC):
         Raises:
             InputError: No text is left after normalisation, or `language` is malformed.
         """
-        empty, why = cls(language, (BLANK_TOKEN,), choices), ""
-        tokens: set[str] = set()
+        empty = cls(language, (BLANK_TOKEN,), choices)
+        tokens = {token for text in empty.usable(texts) for token in empty.split(text)}
+        return cls(language, (BLANK_TOKEN, *sorted(tokens)), choices)
+
+    def usable(self, texts: Iterable[str]) -> Iterator[str]:
+        """Normalises texts, without those that are refused or of which nothing is left.
+
+        Raises:
+            InputError: None is left.
+        """
+        why, is_empty = "", True
         for text in texts:
-            if refused := empty.refusal(text):
+            if refused := self.refusal(text):
                 why = why or f", such as {text[:80]!r}: {refused}"
-            else:
-                tokens.update(empty.split(empty.normalize(text)))
-        if not tokens:
+            elif normalized := self.normalize(text):
+                is_empty = False
+                yield normalized
+        if is_empty:
             raise InputError(
-                f"The training texts of {language} hold no token",
+                f"The training texts of {self.language} hold no token",
                 expected="at least one transcript with letters in it",
                 received=f"no text that is left after normalisation{why}",
                 action="check the field 'text' of the training manifest",
             )
-        return cls(language, (BLANK_TOKEN, *sorted(tokens)), choices)
 
     def __len__(self) -> int:
         """Size of the vocabulary, the blank included: the width V of the language's output layer."""
@@ -103,6 +114,11 @@ class Tokenizer(ABC):
         """What transcripts are normalised by, in a few words, as it is recorded with scores."""
         return normalizer(self.language, self.choices)
 
+    @property
+    def words(self) -> Collection[str]:
+        """Words that can be found though no text for a language model has them."""
+        return ()
+
     @abstractmethod
     def normalize(self, text: str) -> str:
         """The canonical form in which references and hypotheses are scored. Doing it twice changes nothing more."""
@@ -115,6 +131,10 @@ class Tokenizer(ABC):
         """Splits a normalised text into tokens, known or not."""
         return list(normalized)
 
+    def pieces(self, normalized: str) -> Sequence[str]:
+        """The part of a normalised text that each of its tokens stands for; joined, they are the text."""
+        return self.split(normalized)
+
     def unknown(self, text: str) -> set[str]:
         """The tokens of a text that are not in the vocabulary."""
         return set(self.split(self.normalize(text))) - self._numbers.keys()
@@ -123,14 +143,16 @@ class Tokenizer(ABC):
         """Turns a text, normalised or not, into token numbers; an empty list if normalisation leaves nothing of it.
 
         Raises:
-            InputError: Some of its characters are not in the vocabulary.
+            InputError: Some of its characters or words are not in the vocabulary.
         """
         tokens = self.split(self.normalize(text))
         try:
             return [self._numbers[token] for token in tokens]
         except KeyError:
-            unknown = sorted(set(tokens) - self._numbers.keys())
-        raise InputError(
+            raise self._unknown(text, sorted(set(tokens) - self._numbers.keys())) from None
+
+    def _unknown(self, text: str, unknown: Sequence[str]) -> InputError:
+        return InputError(
             f"Unknown characters in a text of {self.language}: {', '.join(map(_describe, unknown))}",
             expected=f"only what is in the vocabulary of {len(self) - 1} tokens made from the training texts",
             received=repr(text[:80]),
@@ -151,6 +173,15 @@ class Tokenizer(ABC):
                 raise ValueError(f"Token {number} is the blank or not among the {len(self)} of {self.language}")
         return "".join(self.vocabulary[number] for number in ids)
 
+    def text(self, ids: Sequence[int], words: Sequence[str | None] = ()) -> str:  # noqa: ARG002
+        """The text that recognised tokens stand for, in its normalised form.
+
+        Args:
+            ids: The tokens.
+            words: Where a decoder chose words, that between each two spaces; None where it chose none.
+        """
+        return self.normalize(self.decode(ids))
+
     def save(self, path: Path, kind: str) -> None:
         """Writes the tokeniser as JSON, under a temporary name first; `kind` is what settings call its class."""
         write_text(path, json_text({"kind": kind, **self.record()}))
@@ -168,67 +199,6 @@ class CharacterTokenizer(Tokenizer):
         return normalize(text, self.language, self.choices)
 
 
-_HAN = "[\u3007\u3400-\u4dbf\u4e00-\u9fff\ufa0e-\ufa29\U00020000-\U0003ffff]"
-_WITHIN_HAN = re.compile(f"(?<={_HAN})[ ']+(?={_HAN})")
-_APOSTROPHE = re.compile(f"(?<={_HAN})'|'(?={_HAN})")
-_UNREAD = re.compile(f"^({_HAN})5$")
-_E_CIRCUMFLEX = re.compile(r"\bê(?=[1-5]\b)")
-_U_UMLAUT = re.compile(r"(?<=\b[ln])ü(?=(?:e|an|n)?[1-5]\b)")
-
-
-class PinyinTokenizer(Tokenizer):
-    """Mandarin as syllables with their tone (`zhong1 guo2`), one token a letter, tone digit or space.
-
-    The tones are those of the dictionary (no sandhi), 5 is the neutral tone, `ü` is `v`; characters with several
-    readings are read by the phrases that pypinyin knows. Text that has no pinyin, such as Latin letters, is spelt as
-    it is, in lower case. Two characters with one reading become one: the text cannot be turned back into hanzi.
-    """
-
-    @property
-    def spaced(self) -> bool:
-        """True: syllables are scored as words."""
-        return True
-
-    @property
-    def normalizer(self) -> str:
-        return f"{super().normalizer}, pinyin"
-
-    def refusal(self, text: str) -> str | None:
-        """Numbers are read as those of hanzi; digits that are tones are none."""
-        return refusal(text, "zh-Latn", self.choices, numbers="zh")
-
-    def normalize(self, text: str) -> str:
-        """The syllables of the text; syllables already written as pinyin stay as they are."""
-        from pypinyin import Style, lazy_pinyin
-
-        text = normalize(
-            text, "zh-Latn", self.choices, numbers="zh"
-        )  # keeps the spaces, between syllables and between Latin words
-        text = _APOSTROPHE.sub(" ", _WITHIN_HAN.sub("", text))
-        syllables = lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True)
-        # A hanzi without a reading is left as it is, but gets the neutral tone.
-        text = " ".join(_UNREAD.sub(r"\1", syllable) for syllable in syllables)
-        return " ".join(_U_UMLAUT.sub("v", _E_CIRCUMFLEX.sub("e", text)).split())
-
-
-_SYLLABLE = re.compile(r"\b(zh|ch|sh|[b-df-hj-np-tw-z]?)([aeiouv][a-z]*)([1-5])\b|.", re.DOTALL)
-
-
-class PinyinPartsTokenizer(PinyinTokenizer):
-    """Mandarin as the initial, final and tone of each syllable (`zh ong 1`), and the space between syllables.
-
-    What is no such syllable, such as Latin words, is spelt in letters.
-    """
-
-    def split(self, normalized: str) -> Sequence[str]:
-        return [part for match in _SYLLABLE.finditer(normalized) for part in _parts(match)]
-
-
-def _parts(match: re.Match[str]) -> list[str]:
-    """The parts of a syllable, or the letter."""
-    return [part for part in match.groups() if part] or [match[0]]
-
-
 def of_size(size: int, language: str) -> CharacterTokenizer:
     """A tokeniser of so many made-up characters, the blank included: for a network whose sizes alone matter."""
     return CharacterTokenizer(language, (BLANK_TOKEN, *(chr(0xE000 + number) for number in range(1, size))))
@@ -242,6 +212,7 @@ class _Record(TypedDict):
     vocabulary: list[str]
     text: NotRequired[Choices]
     model: NotRequired[str]
+    lexicon: NotRequired[dict[str, str]]
 
 
 def load_tokenizer(path: Path, classes: Mapping[str, type[Tokenizer]], language: str) -> Tokenizer:

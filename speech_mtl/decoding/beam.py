@@ -66,6 +66,7 @@ class Beam(Decoder):
         self.width, self.num_best = width, num_best
         self.space = vocabulary.index(" ") if " " in vocabulary else None
         phrases = [tuple(phrase) for phrase in hot_words]
+        self.words: Words | None = None
         parts: list[Scorer] = []
         if model is not None and lm != "none":
             parts.append(self._model_scorer(model, phrases, lm, lm_weight, word_score))
@@ -96,7 +97,8 @@ class Beam(Decoder):
         spellings = dict(model.spellings)
         for word in {word for phrase in phrases for word in _split(phrase, self.space)} - set(spellings.values()):
             spellings["".join(self.vocabulary[token] for token in word)] = word
-        return Words(model.words, spellings, self.space, len(self.vocabulary), weight, bonus, tokens)
+        self.words = Words(model.words, spellings, self.space, len(self.vocabulary), weight, bonus, tokens)
+        return self.words
 
     def decode(self, log_probabilities: np.ndarray) -> Decoded:
         search = _Search(self.scorer, self.width)
@@ -106,7 +108,9 @@ class Beam(Decoder):
         for path, score, is_complete in search.results(self.num_best):
             if not is_complete:
                 path[max(np.flatnonzero(path == self.space), default=0) :] = BLANK
-            found.append(Decoded(decoded_path(path, log_probabilities), score / size if size else 0.0))
+            tokens = decoded_path(path, log_probabilities)
+            words = self.words.words(token.number for token in tokens) if self.words else ()
+            found.append(Decoded(tokens, score / size if size else 0.0, words=tuple(words)))
         return found[0]._replace(alternatives=tuple(found[1:]))
 
 

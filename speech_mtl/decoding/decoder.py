@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import BLANK
 
 
@@ -36,11 +37,17 @@ class Decoded(NamedTuple):
         tokens: In the order of their frames.
         score: Mean log-probability per encoder frame, weighted by language models if there are any; 0 without frames.
         alternatives: The next best, in order, if any were asked for.
+        words: Where n-grams of words chose words, that between each two spaces; None where they know none.
     """
 
     tokens: tuple[DecodedToken, ...]
     score: float
     alternatives: tuple["Decoded", ...] = ()
+    words: tuple[str | None, ...] = ()
+
+    def text(self, tokenizer: Tokenizer) -> str:
+        """The text of the best hypothesis, in its normalised form."""
+        return tokenizer.text([token.number for token in self.tokens], self.words)
 
 
 def decoded_path(path: np.ndarray, log_probabilities: np.ndarray) -> tuple[DecodedToken, ...]:

@@ -36,7 +36,7 @@ class LanguageModel:
         name: Of where it lies, for messages.
         tokens: N-grams of tokens, written as `scorers.symbol` does.
         words: N-grams of words; None where no spaces separate them.
-        spellings: Tokens of each word.
+        spellings: Tokens of each word that can be found; several may have the same.
         tuning: All weights that were tried.
         spaced: Whether words are what errors are counted in.
     """

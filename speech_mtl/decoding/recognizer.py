@@ -258,6 +258,7 @@ class Recognizer:
             spaced=tokenizer.spaced,
             end_s=num_samples / self.sample_rate_hz,
             alternatives=tuple(others),
+            spells_text=tokenizer.spells_text,
         )
 
     @staticmethod
@@ -265,8 +266,7 @@ class Recognizer:
         """The best text and the next best, each text once."""
         scores: dict[str, float] = {}
         for one in (found, *found.alternatives):
-            text = tokenizer.normalize(tokenizer.decode([token.number for token in one.tokens]))
-            scores.setdefault(text, one.score)
+            scores.setdefault(one.text(tokenizer), one.score)
         return [Alternative(*pair) for pair in scores.items()]
 
     def _timed(self, found: Decoded, vocabulary: Sequence[str], num_samples: int) -> tuple[Token, ...]:

@@ -86,18 +86,18 @@ class Tokens(Scorer):
         return self.weight * self.model.log_probability(state, END)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Node:
     """A beginning of words.
 
     Attributes:
         best: The highest log-probability, whatever comes before, of a word that begins so.
-        word: The word that is spelt so; None if none is.
+        words: Those that are spelt so.
         next: What follows, by token.
     """
 
     best: float = FORBIDDEN
-    word: str | None = None
+    words: tuple[str, ...] = ()
     next: dict[int, "_Node"] = field(default_factory=dict)
 
 
@@ -120,7 +120,8 @@ class Words(Scorer):
 
     Args:
         model: N-grams of words.
-        spellings: Of the words that can be found; those that the model lacks count as the unknown word.
+        spellings: Of the words that can be found; those that the model lacks count as the unknown word. Of words that
+            are spelt alike, the most probable one after the words before is meant, and of equals the first.
         space: The token between words, of which several in a row count as one; None: an utterance has one word.
         num_tokens: Size of the vocabulary.
         weight: Of the model.
@@ -146,7 +147,7 @@ class Words(Scorer):
             for token in spelling:
                 node = node.next.setdefault(token, _Node())
                 node.best = max(node.best, value)
-            node.word = word
+            node.words += (word,)
         self._kept = lru_cache(KEPT // num_tokens)(self._scores)
 
     def start(self) -> _Spelt:
@@ -173,13 +174,30 @@ class Words(Scorer):
             found[self.space] = self._completed(state) if state.num_tokens else 0.0
         return found
 
+    def _word(self, state: _Spelt) -> str | None:
+        """The word that was begun, if it can end here."""
+        spelt = state.node.words if state.node else ()
+        if len(spelt) > 1:
+            return max(spelt, key=lambda word: self.model.log_probability(state.context, word))
+        return spelt[0] if spelt else None
+
+    def words(self, tokens: Iterable[int]) -> list[str | None]:
+        """The words of some tokens; None for one that is in no spelling."""
+        state, found = self.start(), []
+        for token in tokens:
+            if token == self.space and state.num_tokens:
+                found.append(self._word(state))
+            state = self.after(state, token)
+        return [*found, self._word(state)] if state.num_tokens else found
+
     def scores(self, state: _Spelt) -> np.ndarray:
         return self._kept(state)
 
     def _completed(self, state: _Spelt) -> float:
         """The score of the end of a word."""
-        if state.node and state.node.word is not None:
-            value = self.model.log_probability(state.context, state.node.word)
+        word = self._word(state)
+        if word is not None:
+            value = self.model.log_probability(state.context, word)
         elif self.tokens:
             value = self.model.log_probability(state.context, UNKNOWN) + state.spelt
             value += self.tokens.model.log_probability(state.spelt_context, SPACE)
@@ -188,7 +206,7 @@ class Words(Scorer):
         return self.weight * (value - self._expected(state)) + self.bonus
 
     def _next_context(self, state: _Spelt) -> Gram:
-        word = state.node.word if state.node else None
+        word = self._word(state)
         return self.model.context((*state.context, UNKNOWN if word is None else word))
 
     def after(self, state: _Spelt, token: int) -> _Spelt:

@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from itertools import groupby
 from statistics import fmean
 from typing import NamedTuple
 
-from speech_mtl.datatypes import Hypothesis
+from speech_mtl.datatypes import Hypothesis, Token
 
 REACH_S = 0.04
 """Seconds by which a word reaches beyond its tokens at either end, at most.
@@ -38,23 +39,35 @@ class Word(NamedTuple):
 def words(hypothesis: Hypothesis, reach_s: float = REACH_S) -> list[Word]:
     """Splits the text of a hypothesis into words, each with its times and its confidence.
 
-    The text is that of the tokens, but for case and what normalisation changed of it: a letter that no token has gets
-    the token in whose place it stands. A word begins with its first token and ends with its last, and reaches
-    up to `reach_s` beyond, but not out of its utterance.
+    Where tokens spell the text, it is that of the tokens, but for case and what normalisation changed of it: a letter
+    that no token has gets the token in whose place it stands. A word begins with its first token and ends with its
+    last, and reaches up to `reach_s` beyond, but not out of its utterance.
     """
+    found = []
+    for text, own in _spelt(hypothesis) if hypothesis.spells_text else _between_spaces(hypothesis):
+        confidence = math.exp(fmean(token.log_probability for token in own))
+        if hypothesis.calibration is not None:
+            confidence = hypothesis.calibration.probability(confidence, len(text))
+        found.append(Word(text, own[0].start_s, own[-1].end_s, confidence))
+    return _reaching(found, hypothesis.start_s, hypothesis.end_s, reach_s)
+
+
+def _spelt(hypothesis: Hypothesis) -> Iterator[tuple[str, list[Token]]]:
+    """The words and their tokens, by letters."""
     tokens, text = hypothesis.tokens, hypothesis.text
     owners = [token for token in tokens for _ in token.text]
     plain = "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in text)
     matcher = SequenceMatcher(None, "".join(token.text for token in tokens), plain, autojunk=False)
     place = [min(a + i, max(b - 1, 0)) for _, a, b, c, d in matcher.get_opcodes() for i in range(d - c)]
-    found = []
     for match in re.finditer(r"\S+" if hypothesis.spaced else r"\S", text):
-        own = list({id(one): one for one in (owners[place[i]] for i in range(*match.span()))}.values())
-        confidence = math.exp(fmean(token.log_probability for token in own))
-        if hypothesis.calibration is not None:
-            confidence = hypothesis.calibration.probability(confidence, len(match[0]))
-        found.append(Word(match[0], own[0].start_s, own[-1].end_s, confidence))
-    return _reaching(found, hypothesis.start_s, hypothesis.end_s, reach_s)
+        own = {id(one): one for one in (owners[place[i]] for i in range(*match.span()))}
+        yield match[0], list(own.values())
+
+
+def _between_spaces(hypothesis: Hypothesis) -> Iterator[tuple[str, list[Token]]]:
+    """The words and their tokens, which do not spell them."""
+    groups = groupby(hypothesis.tokens, key=lambda token: token.text == " ")
+    yield from zip(hypothesis.text.split(), (list(own) for is_space, own in groups if not is_space), strict=True)
 
 
 def _reaching(found: Sequence[Word], start_s: float, end_s: float, reach_s: float) -> list[Word]:

@@ -26,7 +26,7 @@ class LanguageNetwork:
     What other languages have for themselves is taken out of the model, which recognises no other afterwards.
 
     Raises:
-        InputError: The features of the network are not mel bands.
+        InputError: The features of the network are not mel bands, or its tokens do not spell the text.
     """
 
     model: MultilingualModel
@@ -39,6 +39,13 @@ class LanguageNetwork:
                 "A network that takes samples cannot be written in another program's format",
                 expected="features.kind: log_mel or whisper",
                 received="those of a public encoder over samples",
+                action="pack the run: speech-mtl export RUN --format run",
+            )
+        if not self.tokenizer.spells_text:
+            raise InputError(
+                f"The tokens of {self.tokenizer.language} are phones, of which other programs make no words",
+                expected="a language whose tokens spell its text, such as characters or parts of words",
+                received=f"{len(self.tokenizer) - 1} phones",
                 action="pack the run: speech-mtl export RUN --format run",
             )
         self.model.encoder.keep_only(self.tokenizer.language)

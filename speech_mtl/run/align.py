@@ -201,7 +201,7 @@ def _pieces(text: str, tokenizer: Tokenizer) -> list[tuple[int, str]]:
     its first token. What begins within a token belongs to the word before."""
     written = _as_written(text, tokenizer)
     size = (lambda text: len(_letters(text.lower()))) if tokenizer.spaced else len
-    letters = np.cumsum([0, *map(size, tokenizer.split(tokenizer.normalize(text)))])
+    letters = np.cumsum([0, *map(size, tokenizer.pieces(tokenizer.normalize(text)))])
     found: list[tuple[int, str]] = []
     held = 0
     for word in written.split() if tokenizer.spaced else written:
@@ -217,7 +217,8 @@ def _pieces(text: str, tokenizer: Tokenizer) -> list[tuple[int, str]]:
 def _as_written(text: str, tokenizer: Tokenizer) -> str:
     """A text with its case and punctuation; in its normal form if that differs in more, or has no spaces."""
     normal, kept = tokenizer.normalize(text), " ".join(word for word in text.split() if tokenizer.normalize(word))
-    return kept if tokenizer.spaced and _letters(kept.lower()) == _letters(normal) else normal
+    is_alike = tokenizer.spells_text and tokenizer.spaced and _letters(kept.lower()) == _letters(normal)
+    return kept if is_alike else normal
 
 
 def _letters(text: str) -> str:

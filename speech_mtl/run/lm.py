@@ -202,8 +202,7 @@ class _Tuning:
 
     def score(self, decoder: Decoder) -> Score:
         """The errors of a decoder."""
-        numbers = ([token.number for token in decoder.decode(one).tokens] for one in self.log_probabilities)
-        texts = [self.tokenizer.normalize(self.tokenizer.decode(own)) for own in numbers]
+        texts = [decoder.decode(one).text(self.tokenizer) for one in self.log_probabilities]
         return score(self.texts, texts, spaced=self.tokenizer.spaced)
 
     def table(self, rows: Sequence[TunedRow]) -> str:

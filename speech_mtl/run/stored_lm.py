@@ -114,7 +114,8 @@ def language_model(
     name: str, tokens: NGrams, words: NGrams | None, tuning: Sequence[TunedRow], tokenizer: Tokenizer
 ) -> LanguageModel:
     """N-grams of a language as its decoder takes them, with words as its tokeniser spells them."""
-    spellings = {word: tuple(tokenizer.encode(word)) for word in words.symbols} if words else {}
+    found = dict.fromkeys((*tokenizer.words, *words.symbols)) if words else ()
+    spellings = {word: tuple(tokenizer.encode(word)) for word in found}
     return LanguageModel(name, tokens, words, spellings, tuning, tokenizer.spaced)
 
 

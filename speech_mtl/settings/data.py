@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from speech_mtl.datatypes import LatinWords, Numerals
 from speech_mtl.settings.features import MelSettings
 from speech_mtl.settings.section import (
     WHOLE,
@@ -32,8 +33,8 @@ class TokenizerSettings(Kinds):
 
 
 Character = TokenizerSettings.plain("character", "data.tokenizer:CharacterTokenizer")
-Pinyin = TokenizerSettings.plain("pinyin", "data.tokenizer:PinyinTokenizer")
-PinyinParts = TokenizerSettings.plain("pinyin_parts", "data.tokenizer:PinyinPartsTokenizer")
+Pinyin = TokenizerSettings.plain("pinyin", "data.pinyin:PinyinTokenizer")
+PinyinParts = TokenizerSettings.plain("pinyin_parts", "data.pinyin:PinyinPartsTokenizer")
 
 
 class SubwordSection(TokenizerSettings):
@@ -47,13 +48,22 @@ Bpe = SubwordSection.plain("bpe", "data.subwords:BpeTokenizer")
 Unigram = SubwordSection.plain("unigram", "data.subwords:UnigramTokenizer")
 
 
+class PhonesSettings(TokenizerSettings, kind="phones", makes="data.phone_units:PhoneTokenizer"):
+    """Phones of the IPA, and a lexicon that gives back the words; see `data.phone_units`."""
+
+    lexicon: FilePath | None = None
+    """File of lines `word<TAB>phones` with spaces between phones. None: espeak-ng reads the words."""
+    words: FilePath | None = None
+    """Text in UTF-8 whose words can be recognised besides those of the training transcripts (and of the lexicon)."""
+
+
 class TextSettings(Section):
     """What is done with parts of transcripts that may have been written for readers; see `data.rules.Choices`."""
 
-    numerals: Literal["spell", "keep", "refuse"] = "spell"
+    numerals: Numerals = "spell"
     """Numbers in digits: spelt as words (utterances whose numbers cannot be, or be read in several ways, are skipped
     and counted), kept as digits, or their utterances skipped."""
-    latin_words: Literal["keep", "drop", "refuse"] = "keep"
+    latin_words: LatinWords = "keep"
     """Words in Latin letters in a language of another script: kept in lower case, dropped, or their utterances
     skipped."""
 
@@ -89,7 +99,7 @@ class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
     tokenizer: TokenizerSettings = TokenizerSettings.usual()
-    """Units of transcripts: characters, parts of words, or pinyin for Mandarin, in letters or in parts of syllables."""
+    """Units of transcripts: characters, parts of words, phones, or pinyin for Mandarin, in letters or parts."""
     text: TextSettings = TextSettings()
     """Normalisation of transcripts."""
     budget_s: Seconds | None = None

@@ -4,8 +4,7 @@ import unicodedata
 
 import pytest
 
-from speech_mtl.data.encoding import damaged_letters
-from speech_mtl.data.look_alikes import mixed_scripts
+from speech_mtl.data.doubtful import damaged_letters, mixed_scripts
 from speech_mtl.data.rules import Choices
 from speech_mtl.data.text import normalize, refusal
 

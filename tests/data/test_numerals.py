@@ -37,8 +37,8 @@ from speech_mtl.data.numerals import LONGEST, has_speller, spelt, unread
 )
 def test_a_number_with_one_reading_is_spelt(language, text, expected):
     assert spelt(text, language) == expected
-    assert not list(unread(text, language))
-    assert list(unread(text, language, spell=False))
+    assert not unread(text, language)
+    assert unread(text, language, spell=False)
 
 
 @pytest.mark.parametrize(
@@ -69,21 +69,25 @@ def test_numbers_without_one_reading_stay(language, text, words):
     for one in [text] if words == [] else text.split(" ") if words is None else [text]:
         assert spelt(one, language) == one
         if any(char.isdecimal() for char in one):
-            assert list(unread(one, language)) == ([one] if words is None else words)
+            assert unread(one, language) == ([one] if words is None else words)
 
 
 def test_a_number_beside_another_is_not_read():
-    assert list(unread("5 - 6", "en")) == ["5", "6"]
-    assert list(unread("10 000", "en")) == ["10", "000"]
-    assert list(unread("20 % of it", "en")) == ["20"]
-    assert list(unread("on 20. May", "en")) == ["20."]
-    assert not list(unread("5, 6", "en"))
+    assert unread("5 - 6", "en") == ["5", "6"]
+    assert unread("10 000", "en") == ["10", "000"]
+    assert unread("20 % of it", "en") == ["20"]
+    assert unread("on 20. May", "en") == ["20."]
+    assert not unread("5, 6", "en")
+
+
+def test_many_numbers_take_linear_time():
+    assert spelt("20 Haus " * 20_000, "de") == "zwanzig Haus " * 20_000
 
 
 def test_tones_are_no_numbers():
-    assert not list(unread("ni3 hao3 lü4", "zh", "1-5"))
-    assert list(unread("ni3 hao6 15 x15", "zh", "1-5")) == ["hao6", "x15"]
-    assert list(unread("ni3", "zh")) == ["ni3"]
+    assert not unread("ni3 hao3 lü4", "zh", "1-5")
+    assert unread("ni3 hao6 15 x15", "zh", "1-5") == ["hao6", "x15"]
+    assert unread("ni3", "zh") == ["ni3"]
 
 
 @pytest.mark.parametrize(("language", "name"), [("es", "es"), ("it", "it"), ("nl", "nl"), ("tr", "tr"), ("id", "id")])

@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_look_alikes import LOOK_ALIKES
+from test_doubtful import LOOK_ALIKES
 
 import speech_mtl.data.text as text_module
+from speech_mtl.data.pinyin import PinyinTokenizer
 from speech_mtl.data.rules import AS_WRITTEN, RULES, SPACING, Choices, is_spaced, language_rule
 from speech_mtl.data.text import normalize, normalizer, refusal
-from speech_mtl.data.tokenizer import PinyinTokenizer
 from speech_mtl.errors import InputError
 
 SENTENCES = [
@@ -245,3 +245,16 @@ def test_version_is_raised_when_texts_come_out_otherwise():
     texts = [normalize(text, language, SPELT) for language, text, *_ in (*SENTENCES, *LOOK_ALIKES)]
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
     assert (text_module.VERSION, digest) == (3, "1bc74fca21e71cc8")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Tom &amp; Jerry&#39;s &lt;caf&eacute;&gt;", "tom jerry's café"),
+        ("it&amp;#x27;s", "it's"),
+        ("AT&T; R&D &unknown;", "at t r d unknown"),
+        ("a&nbsp;b&shy;c&zwnj;d", "a bcd"),
+    ],
+)
+def test_entities_are_unescaped(text, expected):
+    assert normalize(text, "en") == expected

@@ -115,6 +115,35 @@ def test_equals_the_sum_over_all_paths_and_the_model(lm: str, added):
             assert score == pytest.approx(wanted[text], abs=1e-5), text
 
 
+def test_of_words_that_are_spelt_alike_the_most_probable_one_is_meant():
+    """After the words before it; by brute force over all paths."""
+    words = estimate([text.split() for text in ["a ab", "a b1", "ab b2", "b2 ab", "b1 b2"]], 2)
+    spellings = {word: spelt(word.strip("12")) for word in words.symbols}
+    decoder = beam(lm="words", model=replace(language_model(), words=words, spellings=spellings))
+
+    def chosen(text: str) -> list[str]:
+        found: list[str] = []
+        for letters in text.split():
+            own = [word for word, spelling in spellings.items() if spelling == spelt(letters)]
+            context = words.context((BEGIN, *found))
+            found.append(max(own, key=lambda word, context=context: words.log_probability(context, word)))
+        return found
+
+    for seed in range(4):
+        values = frames(seed)
+        known = {text: value for text, value in sums(values).items() if set(text.split()) <= {"a", "ab", "b"}}
+        wanted = {
+            text: value + WEIGHT * sequence(words, chosen(text)) + BONUS * len(text.split())
+            for text, value in known.items()
+        }
+        best = decoder.decode(values)
+        for one in (best, *best.alternatives)[:20]:
+            text = "".join(VOCABULARY[token.number] for token in one.tokens)
+            assert list(one.words) == chosen(text)
+            assert one.score * len(values) == pytest.approx(wanted[text], abs=1e-5), text
+    assert {word for text in ("a b", "ab b") for word in chosen(text)} == {"a", "ab", "b1", "b2"}
+
+
 def test_hot_words_get_their_score_wherever_they_are_whole_words():
     decoder = beam(hot_words=("ab", "b", "ab b"))
     for seed in range(4):

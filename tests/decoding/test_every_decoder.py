@@ -7,7 +7,7 @@ import pytest
 from scipy.special import log_softmax, logsumexp
 
 from speech_mtl.datatypes import BLANK
-from speech_mtl.decoding.decoder import Decoder
+from speech_mtl.decoding.decoder import Decoded, Decoder
 from speech_mtl.run.build import build_decoder
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
@@ -57,7 +57,7 @@ def test_tokens_come_in_order_with_frames_and_log_probabilities(decoder: Decoder
 
 
 def test_no_frames_have_no_tokens(decoder: Decoder):
-    assert decoder.decode(np.zeros((0, 3), "float32")) == ((), 0.0, ())
+    assert decoder.decode(np.zeros((0, 3), "float32")) == Decoded((), 0.0)
 
 
 def test_only_blanks_have_no_tokens(decoder: Decoder):

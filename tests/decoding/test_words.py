@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer, PinyinTokenizer, Tokenizer
+from speech_mtl.data.pinyin import PinyinTokenizer
+from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer, Tokenizer
 from speech_mtl.datatypes import Calibration, Hypothesis, Token
 from speech_mtl.decoding.words import words
 
@@ -57,6 +58,13 @@ def test_tokens_may_be_longer_than_a_letter_and_hold_the_space():
         ("quick", 0.1, 0.3),
         ("fox", 0.3, 0.4),
     ]
+
+
+def test_words_that_their_tokens_do_not_spell():
+    tokens = [" ", "d", "a", "s", " ", " ", "h", "aʊ", "s"]
+    found = words(replace(recognised(tokens, characters("de")), text="dass haus", spells_text=False), reach_s=0)
+    assert [(word.text, word.start_s, word.end_s) for word in found] == [("dass", 0.1, 0.4), ("haus", 0.6, 0.9)]
+    assert found[0].confidence == pytest.approx((1 / 2 * 1 / 3 * 1 / 4) ** (1 / 3))
 
 
 def test_where_spaces_separate_no_words_each_character_is_one():

@@ -84,7 +84,7 @@ class ToyTokenizer(Tokenizer):
         Place(
             "speech_mtl/settings/data.py",
             'Toy = TokenizerSettings.plain("toy", "data.tokenizer:ToyTokenizer")\n',
-            after='Pinyin = TokenizerSettings.plain("pinyin", "data.tokenizer:PinyinTokenizer")\n',
+            after='Pinyin = TokenizerSettings.plain("pinyin", "data.pinyin:PinyinTokenizer")\n',
         ),
     ),
     ("tests/data/test_tokenizer.py", KINDS),

@@ -28,6 +28,10 @@ FAULTS = (
            "for pattern, replacement in ():", ("test_text",)),
     Mutant("a rule of a script is taken for the language's in every script", "language_rule",
            'RULES.get(f"{code}-{script}") or ', "", ("test_text",)),
+    Mutant("of words of the same phones the rarest is taken", "PhoneTokenizer.from_texts", "counts.most_common()",
+           "reversed(counts.most_common())", ("test_phone_units",)),
+    Mutant("of words of the same phones the first is meant, whatever comes before", "Words._word", "len(spelt) > 1",
+           "False", ("test_beam",)),
     # Manifests, audio, leaks
     Mutant("an id that comes twice is accepted", "_checked", "if fields[0] in seen:", "if False:",
            ("test_manifest",)),

@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer, PinyinTokenizer
+from speech_mtl.data.pinyin import PinyinTokenizer
+from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer
 from speech_mtl.datatypes import Utterance
 from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError

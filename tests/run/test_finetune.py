@@ -10,7 +10,7 @@ import pytest
 from made_up_targets import model_of
 
 from speech_mtl.data.manifest import manifest_path
-from speech_mtl.data.tokenizer import PinyinTokenizer
+from speech_mtl.data.pinyin import PinyinTokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_optimizer

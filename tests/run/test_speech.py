@@ -11,7 +11,7 @@ from speech_mtl.data import sampling
 from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
-from speech_mtl.data.tokenizer import PinyinTokenizer
+from speech_mtl.data.pinyin import PinyinTokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.files import lines_or_errors
