@@ -28,12 +28,12 @@ from speech_mtl.study.report.tables import (
     tasks_table,
 )
 from speech_mtl.study.results import Results, json_files, load
+from speech_mtl.study.statistics.forgetting import Generation
 from speech_mtl.study.statistics.summary import (
     ArmSummary,
     DecoderGain,
     EquivalentHours,
     Forgotten,
-    Generation,
     TaskError,
 )
 

@@ -12,10 +12,10 @@ from speech_mtl.run.made_from import Now
 from speech_mtl.screen import Screen
 from speech_mtl.study.report.language_tables import generations_table
 from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.statistics.forgetting import what_was_forgotten
+from speech_mtl.study.statistics.forgetting import Generation, what_was_forgotten
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import Estimate, Generation
+from speech_mtl.study.statistics.summary import Estimate
 
 
 def generations(run: Run) -> list[Run]:

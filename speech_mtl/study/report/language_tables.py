@@ -6,7 +6,8 @@ from speech_mtl.scoring.tables import percent
 from speech_mtl.study.report import words
 from speech_mtl.study.report.blocks import Cell, Table
 from speech_mtl.study.report.tables import NOTHING, Columns, change, crossed, known, lines, make_table, shared
-from speech_mtl.study.statistics.summary import Forgotten, Generation, LanguageError, Tried
+from speech_mtl.study.statistics.forgetting import Generation
+from speech_mtl.study.statistics.summary import Forgotten, LanguageError, Tried
 
 LONG_TABLE = 12
 """Rows above which a table that repeats a plot is folded."""

@@ -18,8 +18,9 @@ from speech_mtl.study.report.tables import (
     comparison_table,
     hours_table,
 )
+from speech_mtl.study.statistics.forgetting import Generation
 from speech_mtl.study.statistics.rows import Arm, ResultRow
-from speech_mtl.study.statistics.summary import Estimate, Forgotten, Generation
+from speech_mtl.study.statistics.summary import Estimate, Forgotten
 from speech_mtl.study.statistics.training import ArmSize, Effort
 
 
