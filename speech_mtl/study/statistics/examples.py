@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-import jiwer
-
-from speech_mtl.scoring.error_rate import errors_by_utterance
+from speech_mtl.scoring.error_rate import align, errors_by_utterance
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 
@@ -67,8 +65,7 @@ def _example(test_set: TestSet, title: str, model: Model, i: int) -> Example:
 
 def aligned(reference: str, hypothesis: str, spaced: bool = True) -> list[tuple[str | None, str | None]]:
     """Pairs (reference, hypothesis) by word, in languages without spaces by character; None for a gap."""
-    process = jiwer.process_words if spaced else jiwer.process_characters
-    output = process([reference], [hypothesis])
+    output = align([reference], [hypothesis], spaced)
     pairs: list[tuple[str | None, str | None]] = []
     for chunk in output.alignments[0]:
         wanted: Sequence[str] = output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]
