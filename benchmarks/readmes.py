@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from speech_mtl.cli.console import run
 from speech_mtl.errors import InputError
-from speech_mtl.files import read_text, write_text
+from speech_mtl.files import read_json, read_text, write_text
 from speech_mtl.scoring.rows import EvaluationRow
-from speech_mtl.scoring.tables import evaluation_table, read_rows
+from speech_mtl.scoring.tables import evaluation_table
 from speech_mtl.study.report.blocks import Table
 from speech_mtl.study.report.language_tables import forgetting_table, generations_table
 from speech_mtl.study.report.markdown import render_block
@@ -117,7 +117,13 @@ def _render_block(folder: Path, words: list[str], where: str) -> str:
             received=words[0],
             action="put the file there, and name it by its path from the README",
         )
-    table = kind.make(read_rows(path, kind.record, where), *words[2:])
+    again = "make the file again with its command, or fix its path, which is relative to the README"
+    try:
+        rows = read_json(path, list[kind.record], again)
+    except InputError as error:
+        parts = {"expected": error.expected, "received": error.received, "action": error.action}
+        raise InputError(f"{where}: the table cannot be made: {error.problem}", **parts) from None
+    table = kind.make(rows, *words[2:])
     return table if isinstance(table, str) else render_block(table, {})
 
 

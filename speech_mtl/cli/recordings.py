@@ -19,8 +19,7 @@ FORMAT = typer.Option(
     help=" ".join(f"{name}: {(own.__doc__ or name).splitlines()[0]}" for name, own in WRITERS.items()),
 )
 Out = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="Write a file for each recording there; else to standard output."),
+    Path | None, typer.Option(metavar="FOLDER", help="Write a file for each recording there; else to standard output.")
 ]
 
 

@@ -22,8 +22,7 @@ def evaluate(
         list[str] | None, typer.Option("--language", "-l", help="Only these languages; all if not given.")
     ] = None,
     manifest: Annotated[
-        Path | None,
-        typer.Option(help="Other speech, in one language; results of the run's own dev and test are kept."),
+        Path | None, typer.Option(help="Other speech, in one language; results of the run's own dev and test are kept.")
     ] = None,
     changes: Decoding = None,
     quiet: Quiet = False,
@@ -60,9 +59,7 @@ def evaluate(
 
 
 def forgetting(
-    run: RunPath,
-    split: Annotated[str, typer.Option(help="dev (validation) or test.")] = "test",
-    quiet: Quiet = False,
+    run: RunPath, split: Annotated[str, typer.Option(help="dev (validation) or test.")] = "test", quiet: Quiet = False
 ) -> None:
     """Print the forgetting along a line of runs that were fine-tuned one from another.
 

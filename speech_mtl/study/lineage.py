@@ -111,11 +111,7 @@ def _model(number: int) -> Model:
 
 
 def _rows(
-    line: list[Run],
-    rates: dict[tuple[int, str], float],
-    test_sets: list[TestSet],
-    split: str,
-    num_replications: int,
+    line: list[Run], rates: dict[tuple[int, str], float], test_sets: list[TestSet], split: str, num_replications: int
 ) -> list[Generation]:
     forgotten = {(one.arm, one.language): one for one in what_was_forgotten(test_sets, num_replications)}
     rows = []

@@ -7,17 +7,7 @@ from urllib.parse import quote
 from speech_mtl.datatypes import PROTOCOLS
 from speech_mtl.files import write_text
 from speech_mtl.study.report import words
-from speech_mtl.study.report.blocks import (
-    Alignment,
-    Block,
-    Bullets,
-    Commands,
-    Facts,
-    Paragraph,
-    Plot,
-    Report,
-    Section,
-)
+from speech_mtl.study.report.blocks import Alignment, Block, Bullets, Commands, Facts, Paragraph, Plot, Report, Section
 from speech_mtl.study.report.language_tables import (
     LONG_TABLE,
     forgetting_table,
