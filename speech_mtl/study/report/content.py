@@ -199,8 +199,8 @@ def _examples(summary: Summary) -> list[Block]:
         "missing in the hypothesis. Bold: words of the hypothesis that are not in the reference."
     )
     headings = [f"{o.title.capitalize()}: {o.arm}, {words.speech(o.budget_s)}, seed {o.seed}" for o in summary.examples]
-    pairs = zip(headings, summary.examples, strict=True)
-    return [Paragraph(key), *(Alignment(heading, summary.language, one) for heading, one in pairs)]
+    aligned = zip(headings, summary.examples, strict=True)
+    return [Paragraph(key), *(Alignment(heading, summary.language, one.pairs) for heading, one in aligned)]
 
 
 def _provenance(origin: Origin) -> list[Block]:

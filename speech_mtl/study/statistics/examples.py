@@ -22,8 +22,6 @@ class Example:
     arm: Arm
     budget_s: float
     seed: int
-    reference: str
-    hypothesis: str
     pairs: list[tuple[str | None, str | None]]
 
 
@@ -42,7 +40,11 @@ def find_examples(test_set: TestSet) -> list[Example]:
     ranked = sorted(spoken, key=lambda i: (errors[i] / sizes[i], -sizes[i]))
     worst = max(spoken, key=lambda i: (errors[i] / sizes[i], sizes[i]))
     chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": worst}
-    return [_example(test_set, title, model, i) for title, i in chosen.items() for model in models]
+    return [
+        Example(title, *model[:3], aligned(test_set.references[i], test_set.hypotheses[model][i], test_set.spaced))
+        for title, i in chosen.items()
+        for model in models
+    ]
 
 
 def _shown(test_set: TestSet) -> list[Model]:
@@ -56,11 +58,6 @@ def _shown(test_set: TestSet) -> list[Model]:
         return sum(errors_by_utterance(test_set.references, test_set.hypotheses[model], test_set.spaced)[1])
 
     return alone + sorted(helped, key=num_errors)[:1]
-
-
-def _example(test_set: TestSet, title: str, model: Model, i: int) -> Example:
-    reference, hypothesis = test_set.references[i], test_set.hypotheses[model][i]
-    return Example(title, *model[:3], reference, hypothesis, aligned(reference, hypothesis, test_set.spaced))
 
 
 def aligned(reference: str, hypothesis: str, spaced: bool = True) -> list[tuple[str | None, str | None]]:
