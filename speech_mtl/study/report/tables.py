@@ -198,7 +198,7 @@ def tasks_table(errors: Sequence[TaskError], *tasks: str) -> Table:
     wanted = [known[task.replace(" ", "_")] for task in tasks] or list(known.values())
     metrics = {one.task: one.metric for one in errors}
     first = shared("Speech", "Decoder", "Arm", of=errors)
-    first_and_seeds = first | shared("Seeds")
+    first_and_seeds = {**first, **shared("Seeds")}
     heads, rows = list(first_and_seeds), []
     for task in wanted:
         heads += [f"{task}: {short_metric(metrics[task])}", "fewer errors by %"]

@@ -102,8 +102,11 @@ def _draw_runs(
             arm_style = styles[series(one)]
             updates, errors = [one.first + update for update in one.updates], [100 * error for error in one.errors]
             axes.plot(updates, errors, color=arm_style.colour, linestyle=arm_style.line, linewidth=1, alpha=0.75)
-            inside = {"markerfacecolor": arm_style.colour if one.stopped else PAPER, "marker": arm_style.marker}
-            axes.plot(one.first + one.best, 100 * one.error, color=arm_style.colour, zorder=3, clip_on=False, **inside)
+            inside = arm_style.colour if one.stopped else PAPER
+            place = one.first + one.best, 100 * one.error
+            axes.plot(
+                *place, color=arm_style.colour, marker=arm_style.marker, markerfacecolor=inside, zorder=3, clip_on=False
+            )
     return _finished(figure, places, [error for own in panels for one in own for error in one.errors], styles)
 
 
