@@ -18,8 +18,7 @@ from benchmarks.provenance import ROOT, Table, provenance, report
 from speech_mtl.scoring.tables import duration, percent
 from speech_mtl.study.results import load
 from speech_mtl.study.statistics.bootstrap import Bootstrap, Sampled, bootstrap, over_seeds
-from speech_mtl.study.statistics.decoders import decoders_of, test_sets_of
-from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, decoders_of, test_sets_of
 from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
 from speech_mtl.study.statistics.rows import Arm
 from speech_mtl.study.statistics.significance import resampled_sums

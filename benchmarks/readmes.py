@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from speech_mtl.cli.console import run
 from speech_mtl.errors import InputError
-from speech_mtl.files import read_text, write_text
+from speech_mtl.files import read_json, read_text, write_text
 from speech_mtl.scoring.rows import EvaluationRow
-from speech_mtl.scoring.tables import evaluation_table, read_rows
+from speech_mtl.scoring.tables import evaluation_table
 from speech_mtl.study.report.blocks import Table
-from speech_mtl.study.report.language_tables import Comparison, forgetting_table, generations_table, targets_table
+from speech_mtl.study.report.language_tables import forgetting_table, generations_table
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import (
     arms_table,
@@ -27,13 +27,14 @@ from speech_mtl.study.report.tables import (
     hours_table,
     tasks_table,
 )
+from speech_mtl.study.report.targets_table import Comparison, targets_table
 from speech_mtl.study.results import Results, json_files, load
+from speech_mtl.study.statistics.forgetting import Generation
 from speech_mtl.study.statistics.summary import (
     ArmSummary,
     DecoderGain,
     EquivalentHours,
     Forgotten,
-    Generation,
     TaskError,
 )
 
@@ -122,13 +123,23 @@ def _render_block(folder: Path, words: list[str], where: str) -> str:
     if words[1] == "targets":
         table = targets_table([_comparison(one, where) for one in sorted(folder.glob(words[0])) or [path]])
     else:
-        table = kind.make(read_rows(path, kind.record, where), *words[2:])
+        table = kind.make(_records(path, kind.record, where), *words[2:])
     return table if isinstance(table, str) else render_block(table, {})
 
 
 def _comparison(arms: Path, where: str) -> Comparison:
-    hours = read_rows(arms.with_name("efficiency.json"), EquivalentHours, where)
-    return Comparison(arms.parent.name, read_rows(arms, ArmSummary, where), hours)
+    hours = _records(arms.with_name("efficiency.json"), EquivalentHours, where)
+    return Comparison(arms.parent.name, _records(arms, ArmSummary, where), hours)
+
+
+def _records(path: Path, kind: type, where: str) -> list:
+    try:
+        return read_json(
+            path, list[kind], "make the file again with its command, or fix its path, relative to the README"
+        )
+    except InputError as error:
+        parts = {"expected": error.expected, "received": error.received, "action": error.action}
+        raise InputError(f"{where}: the table cannot be made: {error.problem}", **parts) from None
 
 
 def _malformed(where: str, received: str) -> InputError:

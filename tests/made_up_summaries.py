@@ -117,16 +117,12 @@ FULL = Summary(
         *(LanguageError(name, Arm("joint"), budget_s, 0.11, 0.1, 0.125) for name in ("de", "en") for budget_s in ALONE),
     ],
     examples=[
-        Example(
-            "best", Arm("pretrain_finetune"), 2400.0, 0, "ni3 hao3", "ni3 hao3", [("ni3", "ni3"), ("hao3", "hao3")]
-        ),
+        Example("best", Arm("pretrain_finetune"), 2400.0, 0, [("ni3", "ni3"), ("hao3", "hao3")]),
         Example(
             "median",
             Arm("pretrain_finetune"),
             2400.0,
             0,
-            f"wo3 {HOSTILE} men5 *bold* | x_y",
-            "wo3 ma1 *bold* | x_y de5",
             [
                 ("wo3", "wo3"),
                 (HOSTILE, "ma1"),
@@ -137,7 +133,7 @@ FULL = Summary(
                 (None, "de5"),
             ],
         ),
-        Example("worst", Arm("pretrain_finetune"), 2400.0, 0, "zai4 jian4", "", [("zai4", None), ("jian4", None)]),
+        Example("worst", Arm("pretrain_finetune"), 2400.0, 0, [("zai4", None), ("jian4", None)]),
     ],
     transfer=[
         tried("zh-CN", "de", 0.31, 0.22, 0.4),

@@ -8,18 +8,13 @@ from typing import Annotated
 import typer
 
 from speech_mtl import __version__
-from speech_mtl.cli.align import align
 from speech_mtl.cli.console import run
 from speech_mtl.cli.data import data
-from speech_mtl.cli.demo import demo
-from speech_mtl.cli.export import export
-from speech_mtl.cli.lm import lm
-from speech_mtl.cli.pseudo_label import pseudo_label
+from speech_mtl.cli.recordings import align, transcribe
 from speech_mtl.cli.settings import list_settings
 from speech_mtl.cli.studies import TRANSFER, compare, predict, report, tune
 from speech_mtl.cli.training import finetune, train
-from speech_mtl.cli.transcribe import transcribe
-from speech_mtl.cli.using import evaluate, forgetting
+from speech_mtl.cli.using import demo, evaluate, export, forgetting, lm, pseudo_label
 
 WELCOME = """\
 [bold]speech-mtl[/bold] trains speech recognition for a language with little transcribed speech, helped by others.

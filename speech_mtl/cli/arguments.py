@@ -43,8 +43,7 @@ Decoding = Annotated[
     ),
 ]
 AcceptChanges = Annotated[
-    bool,
-    typer.Option("--accept-changes", help="Resume although speech or initial weights have changed."),
+    bool, typer.Option("--accept-changes", help="Resume although speech or initial weights have changed.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
 

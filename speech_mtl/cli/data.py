@@ -105,8 +105,7 @@ def split(
         bool, typer.Option("--share-speakers", help="Keep only texts apart: for one speaker, or unknown ones.")
     ] = False,
     drop_shared_texts: Annotated[
-        bool,
-        typer.Option("--drop-shared-texts", help="Leave out training utterances whose text is in dev or test."),
+        bool, typer.Option("--drop-shared-texts", help="Leave out training utterances whose text is in dev or test.")
     ] = False,
     budgets_min: Annotated[
         list[float] | None,

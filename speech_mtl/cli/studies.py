@@ -137,8 +137,8 @@ def report(
         print(f"{reports.write_report(results, to or folder)[0]} written")
         summaries[folder.resolve().name] = results.summary
     if len(folders) > 1:
-        from speech_mtl.study.report.language_tables import Comparison, targets_table
         from speech_mtl.study.report.markdown import render_block
+        from speech_mtl.study.report.targets_table import Comparison, targets_table
 
         found = [Comparison(name, one.all_arms, one.all_equivalent_hours) for name, one in summaries.items()]
         print_markdown(render_block(targets_table(found), {}))

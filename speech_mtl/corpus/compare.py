@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from speech_mtl.corpus.findings import Findings
+from speech_mtl.corpus.findings import Findings, Level
 from speech_mtl.corpus.manifests import ManifestFile, readable
 from speech_mtl.data.leaks import comparable_text, same_audio, same_sentence, speakers_line, too_many_leaks
 from speech_mtl.data.manifest import id_twice, line_number
 from speech_mtl.data.store import digest_of
 from speech_mtl.datatypes import Utterance
+from speech_mtl.errors import InputError
 
 Wrap = Callable[[Iterable, str, int], Iterable]
 """Wraps an iterable of so many items under a title, to show a bar; see `screen.Screen.progress`."""
@@ -23,6 +24,7 @@ class Checked:
     """A manifest that has been checked.
 
     Attributes:
+        findings: Where findings go.
         num_lines: Lines, good or not.
         duration_s: Seconds of speech, by the manifest.
         lines, ids: Number and digest of the id of each line that could be read.
@@ -34,6 +36,7 @@ class Checked:
     """
 
     file: ManifestFile
+    findings: Findings
     num_lines: int = 0
     duration_s: float = 0.0
     lines: array = field(default_factory=lambda: array("Q"))
@@ -45,21 +48,28 @@ class Checked:
     num_left_out: Counter[str] = field(default_factory=Counter)
     num_texts: int = 0
 
+    def add(self, level: Level, kind: str, line: int, message: str) -> None:
+        """Adds a finding; line 0 is all of the manifest."""
+        self.findings.add(level, kind, self.file.path, line, message)
 
-def compare(checked: Sequence[Checked], allow_leaks: float, findings: Findings, wrap: Wrap) -> None:
+    def add_error(self, kind: str, line: int, error: InputError) -> None:
+        """Adds what training refuses."""
+        self.findings.add_error(kind, self.file.path, line, error)
+
+
+def compare(checked: Sequence[Checked], allow_leaks: float, wrap: Wrap) -> None:
     """Compares manifests.
 
     Args:
         checked: What is known of each.
         allow_leaks: Largest fraction of a dev or test split whose audio may be in training.
-        findings: Where findings go.
         wrap: Shows a bar.
     """
-    _compare_ids(checked, findings)
-    _compare_audio(checked, allow_leaks, findings)
-    _compare_texts(checked, findings, wrap)
-    _compare_speakers(checked, findings)
-    _compare_sample_rates(checked, findings)
+    _compare_ids(checked)
+    _compare_audio(checked, allow_leaks)
+    _compare_texts(checked, wrap)
+    _compare_speakers(checked)
+    _compare_sample_rates(checked)
 
 
 def id_digest(utterance: Utterance) -> int:
@@ -67,12 +77,12 @@ def id_digest(utterance: Utterance) -> int:
     return digest_of(utterance.id.encode())
 
 
-def _compare_ids(checked: Sequence[Checked], findings: Findings) -> None:
+def _compare_ids(checked: Sequence[Checked]) -> None:
     every = np.sort(np.concatenate([np.frombuffer(one.ids, np.uint64) for one in checked] or [np.zeros(0, np.uint64)]))
     repeated = set(every[1:][every[1:] == every[:-1]].tolist())
     if not repeated:
         return
-    first: dict[str, tuple[ManifestFile, str]] = {}
+    first: dict[str, str] = {}
     for one in checked:
         seen: set[str] = set()
         for utterance in readable([one.file]):
@@ -80,16 +90,15 @@ def _compare_ids(checked: Sequence[Checked], findings: Findings) -> None:
                 continue
             line = line_number(utterance.source)
             if utterance.id in seen:
-                error = id_twice(utterance.source, utterance.id)
-                findings.add_error("id twice", one.file.path, line, error)
+                one.add_error("id twice", line, id_twice(utterance.source, utterance.id))
             elif utterance.id in first:
-                message = f"the id {utterance.id!r} is also that of {first[utterance.id][1]}"
-                findings.add("note", "id in two manifests", one.file.path, line, message)
+                message = f"the id {utterance.id!r} is also that of {first[utterance.id]}"
+                one.add("note", "id in two manifests", line, message)
             seen.add(utterance.id)
-            first.setdefault(utterance.id, (one.file, utterance.source))
+            first.setdefault(utterance.id, utterance.source)
 
 
-def _compare_audio(checked: Sequence[Checked], allowed: float, findings: Findings) -> None:
+def _compare_audio(checked: Sequence[Checked], allowed: float) -> None:
     training = [one for one in checked if one.file.split == "train"]
     digests = [np.frombuffer(one.audio, np.uint64) for one in training]
     for held_out in (one for one in checked if one.file.split != "train"):
@@ -100,45 +109,43 @@ def _compare_audio(checked: Sequence[Checked], allowed: float, findings: Finding
                 if place >= 0:
                     found.setdefault(line, f"{one.file.path}:{one.audio_lines[place]}")
         for line, other in found.items():
-            findings.add("note", "audio in training", held_out.file.path, line, f"the audio is that of {other}")
+            held_out.add("note", "audio in training", line, f"the audio is that of {other}")
         if too_many_leaks(len(found), len(held_out.audio), allowed):
             message = f"{len(found)} of {len(held_out.audio)} utterances have audio that is in training"
             message += f"; expected: at most {allowed:.0%}"
-            findings.add("refused", "too much audio in training", held_out.file.path, 0, message)
+            held_out.add("refused", "too much audio in training", 0, message)
 
 
-def _compare_texts(checked: Sequence[Checked], findings: Findings, wrap: Wrap) -> None:
+def _compare_texts(checked: Sequence[Checked], wrap: Wrap) -> None:
     training = [one.file for one in checked if one.file.split == "train"]
-    held_out = [one.file for one in checked if one.file.split != "train"]
+    held_out = [one for one in checked if one.file.split != "train"]
     if not held_out or not training:
         return
     utterances = wrap(readable(training), "Comparing texts", sum(file.num_lines() for file in training))
-    found = same_sentence(readable(held_out), utterances, comparable_text, any_speaker=True)
-    for file in held_out:
-        for utterance in readable([file]):
+    found = same_sentence(readable([one.file for one in held_out]), utterances, comparable_text, any_speaker=True)
+    for one in held_out:
+        for utterance in readable([one.file]):
             if other := found.get(utterance.source):
                 speaker = "by the same speaker" if utterance.speaker == other.speaker else "by another speaker"
                 speaker = "by an unknown speaker" if None in (utterance.speaker, other.speaker) else speaker
-                line = line_number(utterance.source)
                 message = f"the text is that of {other.source}, {speaker}"
-                findings.add("note", "text in training", file.path, line, message)
+                one.add("note", "text in training", line_number(utterance.source), message)
 
 
-def _compare_speakers(checked: Sequence[Checked], findings: Findings) -> None:
+def _compare_speakers(checked: Sequence[Checked]) -> None:
     known: dict[str, set[str | None]] = {}
     for one in checked:
         if one.file.split == "train":
             known.setdefault(one.file.language, set()).update(one.speakers)
     for one in checked:
         if one.file.split != "train" and (line := speakers_line(list(one.speakers), known.get(one.file.language, ()))):
-            message = f"{line}, so its errors are not those of new speakers"
-            findings.add("note", "speakers in training", one.file.path, 0, message)
+            one.add("note", "speakers in training", 0, f"{line}, so its errors are not those of new speakers")
 
 
-def _compare_sample_rates(checked: Sequence[Checked], findings: Findings) -> None:
+def _compare_sample_rates(checked: Sequence[Checked]) -> None:
     rates: Counter[tuple[str, int]] = Counter()
     for one in checked:
         rates.update({(one.file.language, rate): number for rate, number in one.sample_rates_hz.items()})
     if len({rate for _, rate in rates}) > 1:
         listed = ", ".join(f"{language}: {number:,} of {rate:,} Hz" for (language, rate), number in rates.items())
-        findings.add("note", "mixed sample rates", checked[0].file.path, 0, listed)
+        checked[0].add("note", "mixed sample rates", 0, listed)

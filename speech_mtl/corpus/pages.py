@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from speech_mtl.corpus.listen import Sampled
 from speech_mtl.corpus.stats import HEADS, RARE, Counted, Spread, cells
+from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import printable
 from speech_mtl.study.report import style
 from speech_mtl.study.report.blocks import Block, Cell, Clip, Plot, Report, Section, Table
@@ -79,7 +79,7 @@ def _plot(name: str, title: str, unit: str, caption: str, counted: Sequence[Coun
     places = np.arange(len(counted)) + 0.6 * np.cumsum([0, *(a != b for a, b in pairwise(folders))])
     figure, (axes,) = style.panels([""], 0.17 * (places[-1] + 1), head=0.75)
     for place, one in zip(places.tolist(), counted, strict=True):
-        colour = style.COLOURS[("train", "dev", "test").index(one.file.split)]
+        colour = style.COLOURS[SPLITS.index(one.file.split)]
         if name == "hours":
             axes.barh(place, one.duration_s / 3600, height=0.6, color=colour)
         elif spread := Spread.of(one.durations_s if name == "durations" else one.letters_per_s):
@@ -89,10 +89,6 @@ def _plot(name: str, title: str, unit: str, caption: str, counted: Sequence[Coun
     axes.set_xlabel(unit)
     names = [f"{style.shortened(one.file.language, 16)} {one.file.split}" for one in counted]
     style.name_rows(axes, dict(zip(places.tolist(), names, strict=True)), float(places[-1]))
-    return _saved(name, title, caption, figure)
-
-
-def _saved(name: str, title: str, caption: str, figure: Figure) -> Plot:
     return style.saved(name, f"{title} by language and split", caption, figure)
 
 

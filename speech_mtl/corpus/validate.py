@@ -64,10 +64,10 @@ def validate(
     there = [file for file in manifests.files if _is_there(file, findings)]
     readings, checked = _readings(manifests, there, findings), []
     for file in there:
-        checked.append(Checked(file))
-        _check_lines(manifests, checked[-1], readings.get(file.language), decoding, findings, wrap)
-        _judge(manifests, checked[-1], findings)
-    compare(checked, manifests.recipe.data.allow_leaks, findings, wrap)
+        checked.append(Checked(file, findings))
+        _check_lines(manifests, checked[-1], readings.get(file.language), decoding, wrap)
+        _judge(manifests, checked[-1])
+    compare(checked, manifests.recipe.data.allow_leaks, wrap)
     return checked
 
 
@@ -118,9 +118,7 @@ def _readings(manifests: ManifestSet, files: Sequence[ManifestFile], findings: F
     }
 
 
-def _check_lines(
-    manifests: ManifestSet, checked: Checked, reading: Reading | None, decoding: bool, findings: Findings, wrap: Wrap
-) -> None:
+def _check_lines(manifests: ManifestSet, checked: Checked, reading: Reading | None, decoding: bool, wrap: Wrap) -> None:
     file, data = checked.file, manifests.recipe.data
     inspected = partial(_decoded if decoding else _announced, limits=audio_limits(data))
     lines = wrap(inspect_manifest(file.path), f"{file.language} {file.split}", file.num_lines())
@@ -129,18 +127,18 @@ def _check_lines(
         line = line_number(where)
         if isinstance(utterance, InputError):
             kind = "not UTF-8" if isinstance(utterance, NotUtf8) else "line that cannot be read"
-            findings.add_error(kind, file.path, line, utterance)
+            checked.add_error(kind, line, utterance)
             continue
         checked.lines.append(line)
         checked.ids.append(id_digest(utterance))
         checked.duration_s += utterance.duration_s
         checked.speakers.add(utterance.speaker)
         if error := other_language(manifests.recipe, file.language, utterance.language, where):
-            findings.add_error("another language", file.path, line, error)
-        _note_audio(checked, audio, line, findings)
-        _note_text(checked, utterance, line, findings)
+            checked.add_error("another language", line, error)
+        _note_audio(checked, audio, line)
+        _note_text(checked, utterance, line)
         if not audio.skipped and reading:
-            _check_text(checked, utterance, audio.num_samples, reading, line, findings)
+            _check_text(checked, utterance, audio.num_samples, reading, line)
 
 
 def _decoded(utterance: Any, limits: AudioLimits) -> Audio:
@@ -165,58 +163,53 @@ def _announced(utterance: Any, limits: AudioLimits) -> Audio:
     return Audio(int(utterance.duration_s * limits.sample_rate_hz), digest_of(path))
 
 
-def _note_audio(checked: Checked, audio: Audio, line: int, findings: Findings) -> None:
-    path = checked.file.path
+def _note_audio(checked: Checked, audio: Audio, line: int) -> None:
     if audio.skipped:
         checked.num_left_out["audio"] += 1
-        findings.add("left out", f"audio {audio.skipped.reason}", path, line, audio.skipped.message)
+        checked.add("left out", f"audio {audio.skipped.reason}", line, audio.skipped.message)
         return
     checked.audio_lines.append(line)
     checked.audio.append(audio.digest)
     if audio.sample_rate_hz:
         checked.sample_rates_hz[audio.sample_rate_hz] += 1
     if audio.channels > 1:
-        findings.add("note", "several channels", path, line, f"{audio.channels} channels, of which the mean is taken")
+        checked.add("note", "several channels", line, f"{audio.channels} channels, of which the mean is taken")
 
 
-def _note_text(checked: Checked, utterance: Utterance, line: int, findings: Findings) -> None:
-    path = checked.file.path
+def _note_text(checked: Checked, utterance: Utterance, line: int) -> None:
     if utterance.text is None:
-        findings.add("note", "no transcript", path, line, "the text is null: unknown")
+        checked.add("note", "no transcript", line, "the text is null: unknown")
         return
     for word in damaged_words(utterance):
         message = word.removeprefix(f"{utterance.source}: ")
-        findings.add("note", "damaged letters", path, line, f"letters seem to be lost in {message}")
+        checked.add("note", "damaged letters", line, f"letters seem to be lost in {message}")
     for script, letters in other_scripts(utterance.text, checked.file.language).items():
-        findings.add("note", "letters of another script", path, line, f"{letters} ({script}) in {utterance.text!r}")
+        checked.add("note", "letters of another script", line, f"{letters} ({script}) in {utterance.text!r}")
 
 
-def _check_text(
-    checked: Checked, utterance: Utterance, num_samples: int, reading: Reading, line: int, findings: Findings
-) -> None:
+def _check_text(checked: Checked, utterance: Utterance, num_samples: int, reading: Reading, line: int) -> None:
     """Encodes what is known of an utterance, as training does; of a dev or test utterance, its transcript only."""
-    path, is_training = checked.file.path, checked.file.split == "train"
+    is_training = checked.file.split == "train"
     own = reading if is_training else replace(reading, targets=reading.targets[:1], min_speed_samples=1.0)
     try:
         known = [one is not None for one in encoded(utterance, num_samples, own)]
     except Unusable as error:
         checked.num_left_out["text"] += is_training
-        findings.add("left out" if is_training else "note", error.reason, path, line, error.message)
+        checked.add("left out" if is_training else "note", error.reason, line, error.message)
     except InputError as error:
-        findings.add_error("no such label", path, line, error)
+        checked.add_error("no such label", line, error)
     else:
         checked.num_texts += all(known) if own.complete and is_training else any(known)
 
 
-def _judge(manifests: ManifestSet, checked: Checked, findings: Findings) -> None:
+def _judge(manifests: ManifestSet, checked: Checked) -> None:
     """Whether training would refuse a manifest for what it leaves out of it, or because nothing is left."""
-    path, allowed = checked.file.path, manifests.recipe.data.allow_skipped
-    num_read = len(checked.lines)
+    allowed, num_read = manifests.recipe.data.allow_skipped, len(checked.lines)
     for kind in ("audio", "text"):
         number = checked.num_left_out[kind]
         if number and too_many_skipped(number, num_read, allowed):
             message = f"{number} of {num_read} utterances cannot be used; expected: at most {allowed:.0%}"
-            findings.add("refused", f"too many left out for their {kind}", path, 0, message)
+            checked.add("refused", f"too many left out for their {kind}", 0, message)
         num_read -= number
-    if num_read and not checked.num_texts and checked.file.split in ("train", "dev", "test"):
-        findings.add("refused", "nothing to learn", path, 0, f"no transcript or label in {num_read} utterances")
+    if num_read and not checked.num_texts:
+        checked.add("refused", "nothing to learn", 0, f"no transcript or label in {num_read} utterances")

@@ -16,7 +16,7 @@ from speech_mtl.run.build import decoding_with
 from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.settings.decoding import DecodingSettings
-from speech_mtl.settings.features import LogMelSettings
+from speech_mtl.settings.features import MelSettings
 
 NUM_COLUMNS = 3_000
 """Columns of the outline of a waveform, at most."""
@@ -50,7 +50,7 @@ class LoadedRun:
         self.languages = list(recipe.languages)
         self.target = recipe.target or self.languages[0]
         own = self.recognizer.model.features
-        usual = LogMelSettings().make(sample_rate_hz=self.sample_rate_hz)
+        usual = MelSettings.usual().make(sample_rate_hz=self.sample_rate_hz)
         self.features: MelFeatures = own if isinstance(own, MelFeatures) else usual
 
     def shown(self, waveform: np.ndarray, language: str) -> dict[str, Any]:

@@ -75,19 +75,26 @@ def score(references: Sequence[str], hypotheses: Sequence[str], spaced: bool = T
             received=f"{len(references)} references and {len(hypotheses)} hypotheses",
             action="give every utterance of the split one hypothesis, an empty text if nothing was recognised",
         )
-    references, hypotheses = single_spaced(references), single_spaced(hypotheses)
-    characters = _counts(jiwer.process_characters(references, hypotheses))
-    words = _counts(jiwer.process_words(references, hypotheses)) if spaced else characters
+    characters = _counts(align(references, hypotheses, spaced=False))
+    words = _counts(align(references, hypotheses, spaced)) if spaced else characters
     return Score(words, characters, len(references))
+
+
+Alignment = jiwer.WordOutput | jiwer.CharacterOutput
+
+
+def align(references: Sequence[str], hypotheses: Sequence[str], spaced: bool) -> Alignment:
+    """Alignments with the fewest edits, of words; of characters if no spaces separate words."""
+    process = jiwer.process_words if spaced else jiwer.process_characters
+    return process(single_spaced(references), single_spaced(hypotheses))
 
 
 def errors_by_utterance(
     references: Sequence[str], hypotheses: Sequence[str], spaced: bool
 ) -> tuple[list[int], list[int]]:
     """Errors of each utterance: over words, and over characters. Their sums are those of `score`."""
-    references, hypotheses = single_spaced(references), single_spaced(hypotheses)
-    characters = _errors(jiwer.process_characters(references, hypotheses))
-    return (_errors(jiwer.process_words(references, hypotheses)) if spaced else characters), characters
+    characters = _errors(align(references, hypotheses, spaced=False))
+    return (_errors(align(references, hypotheses, spaced)) if spaced else characters), characters
 
 
 def lengths_by_utterance(references: Sequence[str], spaced: bool) -> tuple[list[int], list[int]]:
@@ -98,15 +105,14 @@ def lengths_by_utterance(references: Sequence[str], spaced: bool) -> tuple[list[
 
 def right_words(reference: str, words: Sequence[str], spaced: bool = True) -> list[bool]:
     """Which recognised words are hits of an alignment with the fewest edits; characters if no spaces separate words."""
-    process, separator = (jiwer.process_words, " ") if spaced else (jiwer.process_characters, "")
     right = [False] * len(words)
-    for chunk in process(single_spaced([reference]), [separator.join(words)]).alignments[0]:
+    for chunk in align([reference], [(" " if spaced else "").join(words)], spaced).alignments[0]:
         if chunk.type == "equal":
             right[chunk.hyp_start_idx : chunk.hyp_end_idx] = [True] * (chunk.hyp_end_idx - chunk.hyp_start_idx)
     return right
 
 
-def _errors(output: jiwer.WordOutput | jiwer.CharacterOutput) -> list[int]:
+def _errors(output: Alignment) -> list[int]:
     return [
         sum(
             max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
@@ -122,5 +128,5 @@ def single_spaced(texts: Sequence[str]) -> list[str]:
     return [" ".join(text.split()) for text in texts]
 
 
-def _counts(output: jiwer.WordOutput | jiwer.CharacterOutput) -> ErrorCounts:
+def _counts(output: Alignment) -> ErrorCounts:
     return ErrorCounts(output.hits, output.substitutions, output.deletions, output.insertions)

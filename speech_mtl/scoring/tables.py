@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from speech_mtl.errors import InputError, printable
+from speech_mtl.errors import printable
 from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.scoring.rows import EvaluationRow, TaskRow
 
@@ -18,20 +18,12 @@ def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
     heads = ["Language", "Split", "Utterances", "Words", "WER %", "S / D / I", "CER %", "S / D / I"]
     lines = []
     for row in rows:
-        words = (row["word_substitutions"], row["word_deletions"], row["word_insertions"])
-        characters = (row["character_substitutions"], row["character_deletions"], row["character_insertions"])
-        lines.append(
-            [
-                row["language"],
-                row["split"],
-                str(row["num_utterances"]),
-                str(row["num_reference_words"]),
-                percent(row["wer"]),
-                " / ".join(map(str, words)),
-                percent(row["cer"]),
-                " / ".join(map(str, characters)),
-            ]
-        )
+        words = row["word_substitutions"], row["word_deletions"], row["word_insertions"]
+        characters = row["character_substitutions"], row["character_deletions"], row["character_insertions"]
+        sizes = str(row["num_utterances"]), str(row["num_reference_words"])
+        by_words, by_characters = (" / ".join(map(str, counts)) for counts in (words, characters))
+        rates = percent(row["wer"]), by_words, percent(row["cer"]), by_characters
+        lines.append([row["language"], row["split"], *sizes, *rates])
     return markdown_table(heads, lines, num_text_columns=2)
 
 
@@ -72,10 +64,7 @@ def escaped(text: str) -> str:
 
 
 def markdown_table(
-    heads: Sequence[str],
-    lines: Iterable[Sequence[str]],
-    num_text_columns: int,
-    shown: Callable[[str], str] = escaped,
+    heads: Sequence[str], lines: Iterable[Sequence[str]], num_text_columns: int, shown: Callable[[str], str] = escaped
 ) -> str:
     """A Markdown table: texts to the left, numbers to the right; no newline at its end.
 
@@ -96,25 +85,13 @@ def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]],
     write_text(folder / f"{name}.md", markdown.rstrip() + "\n")
 
 
-def read_rows(path: Path, row_type: type, where: str = "") -> list[Any]:
-    """Reads a JSON list of rows.
-
-    Args:
-        path: The file.
-        row_type: A `TypedDict`, or several.
-        where: Who asks for it, as `file:line`, for the message.
+def read_rows(path: Path, row_type: type) -> list[Any]:
+    """Reads a JSON list of rows: a `TypedDict`, or several.
 
     Raises:
         InputError: The file is missing, half written, or holds something else.
     """
-    again = "make the file again with its command"
-    if not where:
-        return read_json(path, list[row_type], again)
-    try:
-        return read_json(path, list[row_type], f"{again}, or fix its path, which is relative to the README")
-    except InputError as error:
-        parts = {"expected": error.expected, "received": error.received, "action": error.action}
-        raise InputError(f"{where}: the table cannot be made: {error.problem}", **parts) from None
+    return read_json(path, list[row_type], "make the file again with its command")
 
 
 def percent(fraction: float | None) -> str:

@@ -205,7 +205,12 @@ def pseudo_labels(recipe: Recipe) -> list[Stage]:
     """
     settings = recipe.compare.pseudo_labels
     if recipe.compare.protocol != "equal_speech" or settings.teacher == pseudo_labels.__name__:
-        raise _unfit_for_pseudo_labels(recipe)
+        raise InputError(
+            "The arm pseudo_labels cannot be compared so",
+            expected="compare.protocol: equal_speech, and another arm as compare.pseudo_labels.teacher",
+            received=f"protocol: {recipe.compare.protocol}, teacher: {settings.teacher}",
+            action="change these, or take pseudo_labels out of compare.arms",
+        )
     stages = ARMS[settings.teacher](recipe)
     if settings.start == "pretrained" and (first := _pretraining(recipe)).name not in [one.name for one in stages]:
         stages = [first, *stages]
@@ -213,15 +218,6 @@ def pseudo_labels(recipe: Recipe) -> list[Stage]:
         name = "pseudo_labels" if number == settings.rounds else f"pseudo_labels_{number}"
         stages.append(_student(name, recipe, stages))
     return stages
-
-
-def _unfit_for_pseudo_labels(recipe: Recipe) -> InputError:
-    return InputError(
-        "The arm pseudo_labels cannot be compared so",
-        expected="compare.protocol: equal_speech, and another arm as compare.pseudo_labels.teacher",
-        received=f"protocol: {recipe.compare.protocol}, teacher: {recipe.compare.pseudo_labels.teacher}",
-        action="change these, or take pseudo_labels out of compare.arms",
-    )
 
 
 def _student(name: str, recipe: Recipe, stages: Sequence[Stage]) -> Stage:

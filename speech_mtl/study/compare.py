@@ -140,28 +140,21 @@ class _Comparison:
         return results
 
     def _jobs(self, screen: Screen | None) -> dict[str, Job]:
-        """The jobs that remain."""
-        tested, now, accept = self.plan.tested, Now(self.screen.progress), self.accept_changes
+        """The jobs that remain. A stage comes after those that it starts from."""
+        now, jobs = Now(self.screen.progress), dict[str, Job]()
         for name, stage in self.plan.stages.items():
+            run = stage.recipe, self.plan.run_path(name), name in self.plan.tested
             targets = self.plan.targets(name)
-            if is_done(stage.recipe, self.plan.run_path(name), name in tested, now, accept, targets):
+            if is_done(*run, now, self.accept_changes, targets):
                 self.ended.add(name)
+                continue
+            after = tuple(before for before in stage.after if before not in self.ended)
+            jobs[name] = Job(run_stage, (*run, Path.cwd(), screen, self.accept_changes, targets), after)
         for note, number in Counter(now.notes).items():
             self.screen.warn(f"{number} of {len(self.plan.stages)} runs: {note}")
         if self.ended:
             self.screen.say(f"{len(self.ended)} of {len(self.plan.stages)} runs are finished already.")
-        return {
-            name: Job(
-                run_stage,
-                (
-                    *(stage.recipe, self.plan.run_path(name), name in tested),
-                    *(Path.cwd(), screen, accept, self.plan.targets(name)),
-                ),
-                tuple(name for name in stage.after if name not in self.ended),
-            )
-            for name, stage in self.plan.stages.items()
-            if name not in self.ended
-        }
+        return jobs
 
     @contextlib.contextmanager
     def _bar(self, shown: bool) -> Iterator:
@@ -215,14 +208,11 @@ class _Comparison:
         runs = [Run(self.plan.run_path(name)) for name in names]
         wall_time_s = sum(run.progress().wall_time_s for run in runs)
         how = provenance(wall_time_s, trained_by(runs, self._warn_once), earlier_commands(self.folder))
-        compared = self.recipe.compare
         origin = Origin(
             **asdict(how),
             recipe=self.recipe.name,
             about=" ".join(filter(None, [self.recipe.about.strip(), *_decoding(self.recipe)])),
-            num_replications=compared.num_replications,
-            reference=compared.reference,
-            protocol=compared.protocol,
+            **self.recipe.compare.model_dump(include={"num_replications", "reference", "protocol"}),
         )
         results = Results(
             origin,
@@ -236,7 +226,7 @@ class _Comparison:
         return results
 
     def _warn_once(self, message: str) -> None:
-        """Makes a function that warns only once: results are gathered after every run."""
+        """Warns of what several cells have in common, as a damaged file of a run that they share."""
         if message not in self.warned:
             self.warned.add(message)
             self.screen.warn(message)

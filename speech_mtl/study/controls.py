@@ -5,7 +5,7 @@ shuffled_transcripts    auxiliary transcripts given to other utterances: does th
 leave_one_out           each auxiliary language left out in turn: which one is it?
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 
 from speech_mtl.errors import InputError
@@ -44,14 +44,12 @@ def arms_and_controls(recipe: Recipe, variant: str = "") -> dict[Arm, StagesOf]:
 
 def without(arm: StagesOf, language: str) -> StagesOf:
     """An arm that does not have one of the auxiliary languages."""
-    return _changed(
-        arm, f"without_{language}", lambda recipe: _with_auxiliaries(recipe, lambda other: other != language)
-    )
+    return _changed(arm, f"without_{language}", lambda recipe: _with(recipe, recipe.languages.keys() - {language}))
 
 
 def only(arm: StagesOf, language: str) -> StagesOf:
     """An arm with a single auxiliary language."""
-    return _changed(arm, f"only_{language}", lambda recipe: _with_auxiliaries(recipe, lambda other: other == language))
+    return _changed(arm, f"only_{language}", lambda recipe: _with(recipe, {language}))
 
 
 def _changed(arm: StagesOf, suffix: str, change: Callable[[Recipe], Recipe]) -> StagesOf:
@@ -71,10 +69,9 @@ def _changed(arm: StagesOf, suffix: str, change: Callable[[Recipe], Recipe]) -> 
     return changed
 
 
-def _with_auxiliaries(recipe: Recipe, wanted: Callable[[str], bool]) -> Recipe:
-    target = target_of(recipe)
-    languages = {name: settings for name, settings in recipe.languages.items() if name == target or wanted(name)}
-    return recipe.with_languages(languages)
+def _with(recipe: Recipe, auxiliaries: Set[str]) -> Recipe:
+    kept = auxiliaries | {target_of(recipe)}
+    return recipe.with_languages({name: settings for name, settings in recipe.languages.items() if name in kept})
 
 
 def _corrupted(arm: StagesOf, suffix: str, what: str) -> StagesOf:

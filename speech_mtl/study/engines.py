@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
 from threading import Thread, current_thread, main_thread
@@ -52,10 +52,8 @@ def open_engine(name: str, num_jobs: int) -> Iterator[Engine]:
         )
     with _stopped_once():
         engine = RayEngine(num_jobs) if name == "ray" else ThisProcess() if num_jobs == 1 else OtherProcesses(num_jobs)
-        try:
+        with closing(engine):
             yield engine
-        finally:
-            engine.close()
 
 
 @contextmanager

@@ -209,13 +209,12 @@ def _thinned(points: Sequence[tuple[int, float]], best: int) -> tuple[list[int],
 
 def gather_sizes(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[ArmSize]:
     """How many parameters each arm trains and has, at the largest budget."""
-    sizes: dict[Arm, ArmSize] = {}
+    sizes: dict[Arm, ArmSize | None] = {cell.arm: None for cell in cells}
     for cell in sorted(cells, key=lambda cell: -cell.budget_s):
         counts = _told(Run(plan.run_path(cell.stages[-1])).parameters, None, warn)
-        if counts is not None and cell.target in counts["own"] and cell.arm not in sizes:
+        if counts is not None and cell.target in counts["own"] and not sizes[cell.arm]:
             sizes[cell.arm] = ArmSize(cell.arm, counts["trained"], counts["total"], counts["own"][cell.target])
-    order = list(dict.fromkeys(cell.arm for cell in cells))
-    return sorted(sizes.values(), key=lambda one: order.index(one.arm))
+    return [size for size in sizes.values() if size]
 
 
 def trained_by(runs: Iterable[Run], warn: Warn) -> dict[str, int]:

@@ -12,10 +12,10 @@ from speech_mtl.run.references import load_references, recognize
 from speech_mtl.screen import Screen
 from speech_mtl.study.report.language_tables import generations_table
 from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.statistics.forgetting import what_was_forgotten
+from speech_mtl.study.statistics.forgetting import Generation, what_was_forgotten
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import Estimate, Generation
+from speech_mtl.study.statistics.summary import Estimate
 
 
 def generations(run: Run) -> list[Run]:
@@ -111,11 +111,7 @@ def _model(number: int) -> Model:
 
 
 def _rows(
-    line: list[Run],
-    rates: dict[tuple[int, str], float],
-    test_sets: list[TestSet],
-    split: str,
-    num_replications: int,
+    line: list[Run], rates: dict[tuple[int, str], float], test_sets: list[TestSet], split: str, num_replications: int
 ) -> list[Generation]:
     forgotten = {(one.arm, one.language): one for one in what_was_forgotten(test_sets, num_replications)}
     rows = []

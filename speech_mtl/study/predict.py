@@ -9,8 +9,7 @@ from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.predicted import amounts_to_show, needed_least, predicted
 from speech_mtl.study.results import Results
 from speech_mtl.study.statistics.bootstrap import bootstrap
-from speech_mtl.study.statistics.decoders import decoders_of, test_sets_of
-from speech_mtl.study.statistics.hypotheses import TestSet
+from speech_mtl.study.statistics.hypotheses import TestSet, decoders_of, test_sets_of
 from speech_mtl.study.statistics.notes import how_drawn
 from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
 from speech_mtl.study.statistics.summary import Prediction

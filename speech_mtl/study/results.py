@@ -153,7 +153,7 @@ def earlier_commands(folder: Path) -> list[str]:
 
 def write_report(results: Results, folder: Path) -> list[Path]:
     """Writes the report, its plots and the numbers behind it; returns their paths, those for people first."""
-    from speech_mtl.study.report.write import write_report as write_page
+    from speech_mtl.study.report.content import write_report as write_page
 
     summary = results.summary
     numbers = json_files(summary)

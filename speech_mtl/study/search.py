@@ -44,8 +44,15 @@ def check_space(recipe: Recipe) -> None:
     """Checks that there is something to search.
 
     Raises:
-        InputError: There is not.
+        InputError: There is not, or the recipe has a weighting of its own.
     """
+    if recipe.weighting.given() is None:
+        raise InputError(
+            "tune searches fixed weights, and the recipe has another strategy",
+            expected="weighting.kind: equal, or fixed with the weights of tasks that are not searched",
+            received=f"weighting.kind: {recipe.weighting.kind}",
+            action="search with 'weighting={kind: equal}', or train with the recipe's strategy",
+        )
     settings, names = recipe.tune, [*recipe.languages, *recipe.tasks]
     unknown = [name for name in settings.weights if name not in names]
     narrow = [name for name, values in _space(recipe).items() if len(values) < 2]
@@ -75,9 +82,7 @@ def open_study(recipe: Recipe, folder: Path):
     logging.getLogger("optuna").propagate = False
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
-        study_name="weights",
-        storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))),
-        load_if_exists=True,
+        study_name="weights", storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))), load_if_exists=True
     )
     # A sampler's stream starts afresh in every process: the trials that are there would be sampled once more.
     seed = (recipe.seed + len(study.trials)) % 2**32

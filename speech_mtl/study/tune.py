@@ -25,7 +25,7 @@ from speech_mtl.run.validation import error_name, error_text
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.study.engines import Engine, ThisProcess, open_engine
+from speech_mtl.study.engines import ThisProcess, open_engine
 from speech_mtl.study.run_stage import run_stage
 from speech_mtl.study.scheduler import Job, keep_busy
 from speech_mtl.study.search import begun_and_new_trials, check_space, open_study
@@ -79,14 +79,14 @@ def tune(
     if find_spec("optuna") is None:
         raise require("optuna", extra="tune", purpose="speech-mtl tune")
     check_space(recipe)
-    _refuse_other_strategies(recipe)
     screen = screen or Screen(quiet=True)
     refuse_foreign_folder(folder, "tune")
     _refuse_other_speech(recipe, folder, accept_changes, screen)
     claim_folder(folder, "tune")
     search = _Search(recipe, folder, screen, open_study(recipe, folder), accept_changes)
     with open_engine(engine, num_jobs) as opened:
-        search.run(opened)
+        jobs = search.jobs(screen if isinstance(opened, ThisProcess) else None)
+        keep_busy(opened, lambda: next(jobs, None), search.on_end)
     tuned = search.write()
     if tuned["best"] is None:
         raise InputError(
@@ -135,12 +135,8 @@ class _Search:
     accept_changes: bool = False
     failures: list[str] = field(default_factory=list)
 
-    def run(self, engine: Engine) -> None:
-        """Runs trials until there are as many as asked for."""
-        jobs = self._jobs(self.screen if isinstance(engine, ThisProcess) else None)
-        keep_busy(engine, lambda: next(jobs, None), self._on_end)
-
-    def _jobs(self, shown: Screen | None) -> Iterator[tuple[int, Job]]:
+    def jobs(self, shown: Screen | None) -> Iterator[tuple[int, Job]]:
+        """Trials until there are as many as asked for."""
         for number, searched in begun_and_new_trials(self.study, self.recipe):
             weights = _given_weights(self.recipe) | searched
             self.screen.say(f"Trial {number}: " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items()))
@@ -148,7 +144,7 @@ class _Search:
             path = _run_path(self.folder, number)
             yield number, Job(run_stage, (recipe, path, False, Path.cwd(), shown, self.accept_changes))
 
-    def _on_end(self, number: int, error: BaseException | None) -> None:
+    def on_end(self, number: int, error: BaseException | None) -> None:
         from optuna.trial import TrialState
 
         if error is None:
@@ -212,17 +208,6 @@ def _refuse_other_speech(recipe: Recipe, folder: Path, accept_changes: bool, scr
 def _given_weights(recipe: Recipe) -> dict[str, float]:
     """Loss weights that the recipe gives, except for tasks that are searched."""
     return dict(recipe.weighting.given() or {})
-
-
-def _refuse_other_strategies(recipe: Recipe) -> None:
-    if recipe.weighting.given() is not None:
-        return
-    raise InputError(
-        "tune searches fixed weights, and the recipe has another strategy",
-        expected="weighting.kind: equal, or fixed with the weights of tasks that are not searched",
-        received=f"weighting.kind: {recipe.weighting.kind}",
-        action="search with 'weighting={kind: equal}', or train with the recipe's strategy",
-    )
 
 
 def write_plots(study, folder: Path, tuned: Tuned) -> None:

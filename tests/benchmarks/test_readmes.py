@@ -16,8 +16,9 @@ from speech_mtl.files import json_text, write_text
 from speech_mtl.scoring.tables import CER, read_rows
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import comparison_table
+from speech_mtl.study.statistics.forgetting import Generation
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import DecoderGain, Estimate, Generation, TaskError
+from speech_mtl.study.statistics.summary import DecoderGain, Estimate, TaskError
 
 README = """\
 # A recipe

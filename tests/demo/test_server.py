@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from speech_mtl.cli.demo import demo
+from speech_mtl.cli.using import demo
 from speech_mtl.demo.server import BINARY, Page, is_local, listen, read_upload, serve
 from speech_mtl.demo.shown import LoadedRun
 from speech_mtl.errors import InputError

@@ -118,7 +118,7 @@ def test_a_report_of_several_comparisons_prints_a_table_of_all(folder: Path, tmp
     shutil.copytree(folder, other := tmp_path / "other")
     assert run("report", str(folder), str(other), monkeypatch=monkeypatch) == 0
     printed = capsys.readouterr().out
-    assert "| Target speech | Comparison |" in printed
+    assert "| Comparison | Target speech |" in printed
     assert f"| {folder.name} |" in printed
     assert "| other |" in printed
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speech_mtl.files import replacing
-from speech_mtl.study.statistics.summary import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +99,11 @@ class Commands:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Reference and hypothesis, word by word."""
+    """Pairs (reference, hypothesis), word by word; None for a gap."""
 
     heading: str
     language: str
-    example: Example
+    pairs: Sequence[tuple[str | None, str | None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,49 +1,52 @@
-"""A summary -> the blocks of its report, in the order in which they are read."""
+"""A summary -> the blocks of its report, in the order in which they are read; and its files, which people send."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
 
 from speech_mtl.datatypes import PROTOCOLS
-from speech_mtl.scoring.tables import percent
+from speech_mtl.files import write_text
 from speech_mtl.study.report import words
-from speech_mtl.study.report.blocks import (
-    Alignment,
-    Block,
-    Bullets,
-    Cell,
-    Commands,
-    Facts,
-    Paragraph,
-    Plot,
-    Report,
-    Section,
-    Table,
+from speech_mtl.study.report.blocks import Alignment, Block, Bullets, Commands, Facts, Paragraph, Plot, Report, Section
+from speech_mtl.study.report.language_tables import (
+    LONG_TABLE,
+    forgetting_table,
+    languages_table,
+    transfer_table,
+    worse_table,
 )
-from speech_mtl.study.report.language_tables import forgetting_table, transfer_table
+from speech_mtl.study.report.markdown import render_markdown
+from speech_mtl.study.report.page import render_page
+from speech_mtl.study.report.plots import make_plots
 from speech_mtl.study.report.predicted import amounts_to_show, predicted, targets
-from speech_mtl.study.report.tables import (
-    NOTHING,
-    Columns,
-    arms_table,
-    change,
-    decoders_table,
-    hours_table,
-    lines,
-    make_table,
-    speech_and_arm,
-    speech_cell,
-    tasks_table,
-)
+from speech_mtl.study.report.tables import arms_table, decoders_table, hours_table, labels_table, tasks_table
 from speech_mtl.study.statistics.rows import Origin
-from speech_mtl.study.statistics.summary import LEARNT_BELOW, LanguageError, Summary, Tried, one_task_an_arm
-from speech_mtl.study.statistics.training import LabelCount
+from speech_mtl.study.statistics.summary import LEARNT_BELOW, Summary, Tried, one_task_an_arm
 
 LEARNING = ("learning-curves", "pretraining", "after-pretraining")
 """Plots of how the runs were trained."""
 
-LONG_TABLE = 12
-"""Rows above which a table that repeats a plot is folded."""
-
 Plots = Mapping[str, Plot]
+
+
+def write_report(summary: Summary, folder: Path) -> list[Path]:
+    """Writes `report.html`, `report.md` and `plots/report-*.png` and `.svg`; returns their paths, the page first.
+
+    The page stands alone and can be sent as it is; the Markdown shows the plots beside it. Everything is made before
+    anything is written. The same summary gives the same bytes.
+    """
+    plots = make_plots(summary)
+    report = make_report(summary, plots)
+    page, text = (
+        render_page(report),
+        render_markdown(report, {name: quote(f"plots/report-{name}.png") for name in plots}),
+    )
+    for name, plot in plots.items():  # first, so that no page speaks of one that is not there
+        plot.write(folder / "plots" / f"report-{name}")
+    write_text(folder / "report.md", text)
+    write_text(folder / "report.html", page)
+    images = [f"plots/report-{name}.{kind}" for name in plots for kind in ("png", "svg")]
+    return [folder / name for name in ("report.html", "report.md", *images)]
 
 
 def make_report(summary: Summary, plots: Plots) -> Report:
@@ -61,7 +64,12 @@ def make_report(summary: Summary, plots: Plots) -> Report:
         ],
         "What the decoders change": [decoders_table(summary.gains)] if summary.gains else [],
         "Which got worse": _worse(summary) if beside_alone else [],
-        "Error of each language": [*_those(plots, "languages"), languages_table(summary.languages)],
+        "Error of each language": [
+            *_those(plots, "languages"),
+            languages_table(summary.languages)
+            if summary.languages
+            else Paragraph("There are no test errors by language."),
+        ],
         "Which language helps which": _transfer(summary, plots) if summary.transfer else [],
         "What was forgotten": (
             [*_those(plots, "forgetting"), forgetting_table(summary.forgotten)] if summary.forgotten else []
@@ -115,15 +123,6 @@ def _tasks(summary: Summary, plots: Plots) -> list[Block]:
     return [plots["tasks"], *tables, *labels, *_those(plots, "weights", "losses", "conflicts")]
 
 
-def labels_table(labels: Sequence[LabelCount]) -> Table:
-    """How many labels training had: a line an arm, a column a task."""
-    tasks, arms = list(dict.fromkeys(one.task for one in labels)), dict.fromkeys(one.arm for one in labels)
-    found = {(one.arm, one.task): Cell(f"{one.labelled:,}", one.labelled, f"of {one.utterances:,}") for one in labels}
-    rows = [[Cell(arm.name), *(found.get((arm, task), NOTHING) for task in tasks)] for arm in arms]
-    note = "Training utterances whose transcript or label is known, and all that training used; first seed."
-    return make_table("Labels that training had", ["Arm", *tasks], rows, 1, note)
-
-
 def _arms(summary: Summary, plots: Plots) -> list[Block]:
     if not summary.arms:
         return [Paragraph("No arm was measured.")]
@@ -147,17 +146,7 @@ def _hours(summary: Summary, plots: Plots) -> list[Block]:
 
 def _worse(summary: Summary) -> list[Block]:
     if worse := [one for own in summary.by_decoder for one in own.worse]:
-        first = speech_and_arm(worse)
-        columns: Columns[Tried] = {
-            **{head: first[head] for head in first if head != "Arm"},
-            "Language": lambda one: Cell(one.language),
-            "Arm": first["Arm"],
-            "Significant": lambda one: Cell("yes" if one.reduction.significant else "no"),
-            "CER reduced by %": lambda one: change(one.reduction),
-        }
-        note = "More errors than alone: negative transfer. Significant: the whole interval is below zero."
-        rows = lines(columns, worse)
-        return [make_table("Arms with more errors than alone", columns, rows, len(first) + 2, note)]
+        return [worse_table(worse)]
     return [Paragraph(_nothing_worse(summary))]
 
 
@@ -173,27 +162,6 @@ def _nothing_worse(summary: Summary) -> str:
         return f"These have errors where alone has none, so that no reduction can be given: {named}."
     left_out = " What has not learnt, beside an alone that has not, is left out." if summary.not_learnt else ""
     return f"None: whatever was tried had no more errors than alone.{left_out}"
-
-
-def languages_table(errors: Sequence[LanguageError]) -> Block:
-    """Test errors of all languages."""
-    if not errors:
-        return Paragraph("There are no test errors by language.")
-
-    def cer(one: LanguageError) -> Cell:
-        ends = "" if one.lowest == one.highest else f"({percent(one.lowest)}–{percent(one.highest)})"
-        return Cell(percent(one.cer), one.cer, ends)
-
-    columns: Columns[LanguageError] = {
-        "Target speech": lambda one: speech_cell(one.budget_s),
-        "Language": lambda one: Cell(one.language),
-        "Arm": lambda one: Cell(one.arm.name),
-        "CER %": cer,
-    }
-    spread = any(one.lowest != one.highest for one in errors)
-    note = "In brackets: smallest and largest of the seeds." if spread else ""
-    rows = lines(columns, errors)
-    return make_table("Test error of each language", columns, rows, 3, note, folded=len(rows) > LONG_TABLE)
 
 
 def _transfer(summary: Summary, plots: Plots) -> list[Block]:
@@ -231,8 +199,8 @@ def _examples(summary: Summary) -> list[Block]:
         "missing in the hypothesis. Bold: words of the hypothesis that are not in the reference."
     )
     headings = [f"{o.title.capitalize()}: {o.arm}, {words.speech(o.budget_s)}, seed {o.seed}" for o in summary.examples]
-    pairs = zip(headings, summary.examples, strict=True)
-    return [Paragraph(key), *(Alignment(heading, summary.language, one) for heading, one in pairs)]
+    aligned = zip(headings, summary.examples, strict=True)
+    return [Paragraph(key), *(Alignment(heading, summary.language, one.pairs) for heading, one in aligned)]
 
 
 def _provenance(origin: Origin) -> list[Block]:

@@ -1,6 +1,6 @@
 """Plots by language and task: errors, transfer between languages, conflicts of gradients."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from matplotlib.axes import Axes
@@ -34,22 +34,19 @@ _HALF_CELL = 0.47
 _STRONGEST = 0.6
 
 
-def make_plots(summary: Summary, styles: dict[str, ArmStyle]) -> list[Plot]:
+def make_plots(summary: Summary, styles: dict[str, ArmStyle]) -> Iterator[Plot]:
     """Those that the summary has data for; to be called while `style.drawing`."""
-    plots: list[Plot] = []
     if summary.languages and summary.arms and not summary.tasks:
         title = "Character error rate by language, arm and budget"
         scales = "" if _one_scale(summary.languages) else " Each amount of speech has a scale of its own."
-        plots.append(style.saved("languages", title, LANGUAGES + scales, draw_languages(summary.languages, styles)))
+        yield style.saved("languages", title, LANGUAGES + scales, draw_languages(summary.languages, styles))
     if summary.transfer:
         title = "How much each auxiliary language helps each target"
-        plots.append(style.saved("transfer", title, TRANSFER, draw_transfer(summary.transfer)))
+        yield style.saved("transfer", title, TRANSFER, draw_transfer(summary.transfer))
     if summary.tasks:
-        plots.append(style.saved("tasks", "Error of each task by arm", TASKS, draw_tasks(summary.tasks)))
+        yield style.saved("tasks", "Error of each task by arm", TASKS, draw_tasks(summary.tasks))
     if conflicts := summary.training.conflicts:
-        title = "Cosines between the tasks' gradients"
-        plots.append(style.saved("conflicts", title, CONFLICTS, draw_conflicts(conflicts)))
-    return plots
+        yield style.saved("conflicts", "Cosines between the tasks' gradients", CONFLICTS, draw_conflicts(conflicts))
 
 
 def draw_languages(errors: Sequence[LanguageError], styles: dict[str, ArmStyle]) -> Figure:

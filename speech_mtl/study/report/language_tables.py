@@ -1,76 +1,42 @@
-"""Records of several languages -> tables: what each target gains, who helps whom, and what was forgotten."""
+"""Records of several languages -> tables: their errors, who helps whom, and what was forgotten."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from speech_mtl.scoring.tables import percent
 from speech_mtl.study.report import words
 from speech_mtl.study.report.blocks import Cell, Table
-from speech_mtl.study.report.tables import (
-    NOTHING,
-    Columns,
-    change,
-    factor_cell,
-    known,
-    lines,
-    make_table,
-    rate_cell,
-    seeds_cell,
-    speech_cell,
-)
-from speech_mtl.study.statistics.rows import REFERENCE_ARM
-from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Forgotten, Generation, Tried
+from speech_mtl.study.report.tables import NOTHING, Columns, change, crossed, known, lines, make_table, shared
+from speech_mtl.study.statistics.forgetting import Generation
+from speech_mtl.study.statistics.summary import Forgotten, LanguageError, Tried
+
+LONG_TABLE = 12
+"""Rows above which a table that repeats a plot is folded."""
 
 
-class Comparison(NamedTuple):
-    """What several comparisons are compared by; `name`: of its folder."""
+def languages_table(errors: Sequence[LanguageError]) -> Table:
+    """Test errors of all languages."""
 
-    name: str
-    arms: Sequence[ArmSummary]
-    hours: Sequence[EquivalentHours]
+    def cer(one: LanguageError) -> Cell:
+        ends = "" if one.lowest == one.highest else f"({percent(one.lowest)}–{percent(one.highest)})"
+        return Cell(percent(one.cer), one.cer, ends)
+
+    columns: Columns[LanguageError] = {**shared("Target speech", "Language", "Arm"), "CER %": cer}
+    spread = any(one.lowest != one.highest for one in errors)
+    note = "In brackets: smallest and largest of the seeds." if spread else ""
+    rows = lines(columns, errors)
+    return make_table("Test error of each language", columns, rows, 3, note, folded=len(rows) > LONG_TABLE)
 
 
-class _Gain(NamedTuple):
-    comparison: str
-    alone: ArmSummary | None
-    arm: ArmSummary
-    hours: EquivalentHours | None
-
-
-def targets_table(comparisons: Iterable[Comparison]) -> Table:
-    """What auxiliary languages save in several comparisons: a line for each amount, comparison and arm but alone."""
-    gains = []
-    for name, arms, hours in comparisons:
-        alone = {(one.budget_s, one.decoder): one for one in arms if one.arm == REFERENCE_ARM}
-        equivalent = {(one.budget_s, one.decoder, one.arm): one for one in hours}
-        gains += [
-            _Gain(
-                name, alone.get((one.budget_s, one.decoder)), one, equivalent.get((one.budget_s, one.decoder, one.arm))
-            )
-            for one in arms
-            if one.arm != REFERENCE_ARM
-        ]
-    decoders: Columns[_Gain] = (
-        {"Decoder": lambda one: Cell(one.arm.decoder)} if any(one.arm.decoder for one in gains) else {}
-    )
-    columns: Columns[_Gain] = {
-        "Target speech": lambda one: speech_cell(one.arm.budget_s),
-        "Comparison": lambda one: Cell(one.comparison),
-        **decoders,
-        "Arm": lambda one: Cell(one.arm.arm.name),
-        f"CER %, {REFERENCE_ARM}": lambda one: rate_cell(one.alone.cer) if one.alone else NOTHING,
-        "CER %": lambda one: rate_cell(one.arm.cer),
-        "reduced by %": lambda one: change(
-            one.arm.reduction, strong=one.arm.reduction is not None and one.arm.reduction.significant
-        ),
-        "F": lambda one: factor_cell(one.hours) if one.hours else NOTHING,
+def worse_table(worse: Sequence[Tried]) -> Table:
+    """Negative transfer."""
+    first = shared("Target speech", "Decoder", "Language", "Arm", of=worse)
+    columns: Columns[Tried] = {
+        **first,
+        "Significant": lambda one: Cell("yes" if one.reduction.significant else "no"),
+        "CER reduced by %": lambda one: change(one.reduction),
     }
-    note = (
-        f"Test split, mean over seeds. In brackets: {words.INTERVAL}. {REFERENCE_ARM}: the monolingual baseline, with"
-        " the same speech. Bold: significant. F: minutes alone with the same error per minute of target speech."
-    )
-    rows = lines(columns, sorted(gains, key=lambda one: one.arm.budget_s))
-    return make_table("What auxiliary languages save for each target", columns, rows, 3 + len(decoders), note)
+    note = "More errors than alone: negative transfer. Significant: the whole interval is below zero."
+    return make_table("Arms with more errors than alone", columns, lines(columns, worse), len(first) + 1, note)
 
 
 def transfer_table(tried: Sequence[Tried], folded: bool = False) -> Table:
@@ -88,10 +54,7 @@ def transfer_table(tried: Sequence[Tried], folded: bool = False) -> Table:
 def forgetting_table(forgotten: Sequence[Forgotten]) -> Table:
     """Errors in old languages before and after the target was learnt."""
     columns: Columns[Forgotten] = {
-        "Target speech": lambda one: speech_cell(one.budget_s),
-        "Language": lambda one: Cell(one.language),
-        "Arm": lambda one: Cell(one.arm.name),
-        "Seeds": lambda one: seeds_cell(one.seeds),
+        **shared("Target speech", "Language", "Arm", "Seeds"),
         "CER before %": lambda one: known(one.before, percent),
         "CER after %": lambda one: known(one.after, percent),
         "More errors, %": lambda one: Cell("none: all the same", 0.0) if one.same else change(one.growth),
@@ -106,9 +69,6 @@ def forgetting_table(forgotten: Sequence[Forgotten]) -> Table:
 
 def generations_table(rows: Sequence[Generation]) -> Table:
     """Errors of a lineage: a line for each run, a column for each language."""
-    runs: dict[int, dict[str, Generation]] = {}
-    for row in rows:
-        runs.setdefault(row.generation, {})[row.language] = row
 
     def cell(one: Generation | None) -> Cell:
         if one is None:
@@ -116,11 +76,11 @@ def generations_table(rows: Sequence[Generation]) -> Table:
         growth = "" if one.growth is None else f"({percent(one.growth.value)}, {words.interval(one.growth, ' to ')[1:]}"
         return Cell(percent(one.cer), one.cer, "(nothing forgotten)" if growth and one.same else growth)
 
-    languages = list(dict.fromkeys(row.language for row in rows))
+    languages = dict.fromkeys(row.language for row in rows)
     cells = []
-    for run in runs.values():
-        first = next(iter(run.values()))
-        cells.append([Cell(first.run), Cell(", ".join(first.learnt)), *(cell(run.get(name)) for name in languages)])
+    for run in crossed(rows, lambda one: one.generation, lambda one: one.language, languages):
+        first = next(filter(None, run))
+        cells.append([Cell(first.run), Cell(", ".join(first.learnt)), *map(cell, run)])
     heads = ["Run", "Learnt", *(f"{name}: CER %" for name in languages)]
     note = f"In brackets: by how many percent the errors have grown since the language was learnt; {words.INTERVAL}."
     return make_table("Errors of a line of runs", heads, cells, 2, note)

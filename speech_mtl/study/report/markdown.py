@@ -83,7 +83,7 @@ def _commands(commands: Commands) -> str:
 
 def _alignment(alignment: Alignment) -> str:
     references, hypotheses = [], []
-    for reference, hypothesis in alignment.example.pairs:
+    for reference, hypothesis in alignment.pairs:
         same = reference == hypothesis
         if reference is not None:
             references.append(escaped(reference) if same else f"~~{escaped(reference)}~~")

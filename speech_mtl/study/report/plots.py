@@ -45,32 +45,30 @@ def make_plots(summary: Summary) -> dict[str, Plot]:
             for one in [*own.arms, *own.languages, *own.equivalent_hours, *own.predictions]
         ]
     )
-    plots: list[Plot] = []
     with style.drawing():
-        for one in summary.by_decoder:
-            plots += _of_decoder(one, summary, styles)
-        if any(one.seconds for one in summary.predictions):
-            title = "Character error rate with more speech than was measured, by arm"
-            plots.append(style.saved("more-speech", title, PROLONGED, draw_prolonged(summary, styles)))
-        plots += language_plots.make_plots(summary, styles)
-        if learnt_and_forgotten(summary):
-            title = "What is learnt against what is forgotten, by arm"
-            plots.append(style.saved("forgetting", title, TRADE_OFF, draw_trade_off(summary, styles)))
-        plots += training_plots.make_plots(summary)
-    return {plot.name: plot for plot in plots}
+        return {plot.name: plot for plot in _drawn(summary, styles)}
 
 
-def _of_decoder(one: Summary, first: Summary, styles: dict[str, ArmStyle]) -> Iterator[Plot]:
-    by, told = words.by_decoder(one), f"Decoder: {one.decoder}. " if one.decoder else ""
-    if one.arms:
-        title = f"Character error rate of {one.language} against the amount of its speech, by arm{by}"
-        caption = told + (CURVE if len({arm.budget_s for arm in one.arms}) > 1 else ONE_BUDGET)
-        name = words.plot_name("data-efficiency", one, first)
-        yield style.saved(name, title, caption, draw_curve(one.arms, styles))
-    if one.equivalent_hours:
-        title = f"Hours alone that are equivalent to an hour with auxiliary languages, by arm and budget{by}"
-        name = words.plot_name("equivalent-hours", one, first)
-        yield style.saved(name, title, told + FACTORS, draw_factors(one.equivalent_hours, styles))
+def _drawn(summary: Summary, styles: dict[str, ArmStyle]) -> Iterator[Plot]:
+    for one in summary.by_decoder:
+        by, told = words.by_decoder(one), f"Decoder: {one.decoder}. " if one.decoder else ""
+        if one.arms:
+            title = f"Character error rate of {one.language} against the amount of its speech, by arm{by}"
+            caption = told + (CURVE if len({arm.budget_s for arm in one.arms}) > 1 else ONE_BUDGET)
+            name = words.plot_name("data-efficiency", one, summary)
+            yield style.saved(name, title, caption, draw_curve(one.arms, styles))
+        if one.equivalent_hours:
+            title = f"Hours alone that are equivalent to an hour with auxiliary languages, by arm and budget{by}"
+            name = words.plot_name("equivalent-hours", one, summary)
+            yield style.saved(name, title, told + FACTORS, draw_factors(one.equivalent_hours, styles))
+    if any(one.seconds for one in summary.predictions):
+        title = "Character error rate with more speech than was measured, by arm"
+        yield style.saved("more-speech", title, PROLONGED, draw_prolonged(summary, styles))
+    yield from language_plots.make_plots(summary, styles)
+    if learnt_and_forgotten(summary):
+        title = "What is learnt against what is forgotten, by arm"
+        yield style.saved("forgetting", title, TRADE_OFF, draw_trade_off(summary, styles))
+    yield from training_plots.make_plots(summary)
 
 
 def draw_curve(arms: Sequence[ArmSummary], styles: dict[str, ArmStyle]) -> Figure:

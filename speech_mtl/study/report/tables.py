@@ -1,7 +1,7 @@
 """Records of comparisons -> tables. Reports, READMEs and the terminal show the same ones."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from speech_mtl.datatypes import PROTOCOLS
 from speech_mtl.errors import InputError
@@ -18,13 +18,28 @@ from speech_mtl.study.statistics.summary import (
     TaskError,
     two_sided,
 )
-from speech_mtl.study.statistics.training import Effort
+from speech_mtl.study.statistics.training import Effort, LabelCount
 
 NOTHING = Cell(MISSING)
 _WHOLE = "{:,}".format
 T = TypeVar("T")
 Columns = Mapping[str, Callable[[T], Cell]]
 """Explanations of columns, by their heads."""
+
+_SHARED: Columns = {
+    **dict.fromkeys(("Target speech", "Speech"), lambda one: Cell(words.speech(one.budget_s), one.budget_s)),
+    "Language": lambda one: Cell(one.language),
+    "Decoder": lambda one: Cell(one.decoder),
+    "Arm": lambda one: Cell(one.arm.name),
+    "Seeds": lambda one: Cell(
+        ", ".join(map(str, one.seeds)) if len(one.seeds) <= 5 else f"{len(one.seeds)} seeds", len(one.seeds)
+    ),
+}
+
+
+def shared(*heads: str, of: Iterable = ()) -> Columns:
+    """Columns that several tables have; that of decoders only if any of the records `of` a table names one."""
+    return {head: _SHARED[head] for head in heads if head != "Decoder" or any(one.decoder for one in of)}
 
 
 def make_table(
@@ -45,6 +60,17 @@ def make_table(
 def lines(columns: Columns[T], records: Iterable[T]) -> list[list[Cell]]:
     """A line of cells for each record."""
     return [[cell(record) for cell in columns.values()] for record in records]
+
+
+def crossed(
+    records: Iterable[T], row_of: Callable[[T], Any], column_of: Callable[[T], Any], columns: Iterable
+) -> Iterator[list[T | None]]:
+    """For each row its record in each column, or None; rows without any are left out."""
+    rows: dict[Any, dict[Any, T]] = {}
+    for one in records:
+        rows.setdefault(row_of(one), {})[column_of(one)] = one
+    columns = list(columns)
+    return (found for own in rows.values() if any(found := [own.get(column) for column in columns]))
 
 
 def known(value: float | None, shown: Callable[[float], str]) -> Cell:
@@ -69,11 +95,11 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
             return Cell(f"{REFERENCE_ARM} not measured")
         return change(one.reduction) if one.reduction else Cell("not given")
 
-    first = speech_and_arm(arms)
+    first = shared("Target speech", "Decoder", "Arm", of=arms)
     columns: Columns[ArmSummary] = {
         **first,
         "Untranscribed": lambda one: known(one.effort.untranscribed_s, words.speech),
-        "Seeds": lambda one: seeds_cell(one.seeds),
+        **shared("Seeds"),
         "CER %": cer,
         "WER %": lambda one: rate_cell(one.wer),
         "CER reduced by %": reduced,
@@ -105,29 +131,27 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
 def comparison_table(arms: Sequence[ArmSummary]) -> Table:
     """The same in short: a line for each budget and decoder, for each arm its CER and by how much it is lower than
     alone's."""
-    found = {(one.budget_s, one.decoder, one.arm): one for one in arms}
+    ordered = sorted(arms, key=lambda one: one.budget_s)
     names = dict.fromkeys(one.arm for one in sorted(arms, key=lambda one: one.arm != REFERENCE_ARM))
-    decoders = _DECODER if any(one.decoder for one in arms) else {}
-    heads, rows = ["Target speech", *decoders], []
+    first = shared("Target speech", "Decoder", of=arms)
+    heads, rows = list(first), []
     for arm in names:
         heads += [f"{arm}: CER %", "reduced by %"]
-    for budget_s, decoder in dict.fromkeys(key[:2] for key in sorted(found, key=lambda key: key[0])):
-        own = [found.get((budget_s, decoder, arm)) for arm in names]
+    for own in crossed(ordered, lambda one: (one.budget_s, one.decoder), lambda one: one.arm, names):
         cells = [[rate_cell(one.cer), change(one.reduction)] if one else [NOTHING] * 2 for one in own]
-        by = [Cell(decoder)] if decoders else []
-        rows.append([speech_cell(budget_s), *by, *(cell for pair in cells for cell in pair)])
+        rows.append([*lines(first, filter(None, own))[0], *(cell for pair in cells for cell in pair)])
     seeds = " to ".join(map(str, sorted({len(one.seeds) for one in arms})))
     note = (
         f"Character error rate on the test split, mean over seeds ({seeds} of them). In brackets: {words.INTERVAL}."
         f" {REFERENCE_ARM}: the monolingual baseline.{words.with_untranscribed(arms)}{_within_decoders(arms)}"
         f"{_protocols(one.effort for one in arms)}"
     )
-    return make_table("Character error rates by amount of target speech", heads, rows, 1 + len(decoders), note)
+    return make_table("Character error rates by amount of target speech", heads, rows, len(first), note)
 
 
 def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt] = ()) -> Table:
     """Hours alone that reach the error of an arm, and their ratio F."""
-    first = speech_and_arm(found)
+    first = shared("Target speech", "Decoder", "Arm", of=found)
     columns: Columns[EquivalentHours] = {
         **first,
         "In short": lambda one: Cell(words.saving(one)),
@@ -173,16 +197,15 @@ def tasks_table(errors: Sequence[TaskError], *tasks: str) -> Table:
         )
     wanted = [known[task.replace(" ", "_")] for task in tasks] or list(known.values())
     metrics = {one.task: one.metric for one in errors}
-    found = {(one.budget_s, one.decoder, one.arm, one.task): one for one in errors}
-    first = speech_and_arm(errors, "Speech")
-    heads, rows = [*first, "Seeds"], []
+    first = shared("Speech", "Decoder", "Arm", of=errors)
+    first_and_seeds = {**first, **shared("Seeds")}
+    heads, rows = list(first_and_seeds), []
     for task in wanted:
         heads += [f"{task}: {short_metric(metrics[task])}", "fewer errors by %"]
-    for key in dict.fromkeys((one.budget_s, one.decoder, one.arm) for one in errors):
-        own = [found.get((*key, task)) for task in wanted]
-        if one := next(filter(None, own), None):
-            cells = [*lines(first, [one])[0], seeds_cell(one.seeds)]
-            rows.append([*cells, *(cell for task in own for cell in _task_cells(task)), *lines(_EFFORT, [one])[0]])
+    for own in crossed(errors, lambda one: (one.budget_s, one.decoder, one.arm), lambda one: one.task, wanted):
+        one = [one for one in own if one][:1]
+        cells = [cell for task in own for cell in _task_cells(task)]
+        rows.append([*lines(first_and_seeds, one)[0], *cells, *lines(_EFFORT, one)[0]])
     reference = ", ".join(dict.fromkeys(one.reference for one in errors))
     note = (
         f"Test split, mean over seeds. In brackets: {words.INTERVAL}. Fewer errors: than {reference}, paired; bold:"
@@ -201,15 +224,25 @@ def _task_cells(one: TaskError | None) -> list[Cell]:
     return [Cell(shown_error(one.metric, one.error.value), one.error.value, interval), gain]
 
 
+def labels_table(labels: Sequence[LabelCount]) -> Table:
+    """How many labels training had: a line an arm, a column a task."""
+    tasks = dict.fromkeys(one.task for one in labels)
+    rows = [
+        [
+            Cell(next(filter(None, own)).arm.name),
+            *(Cell(f"{one.labelled:,}", one.labelled, f"of {one.utterances:,}") if one else NOTHING for one in own),
+        ]
+        for own in crossed(labels, lambda one: one.arm, lambda one: one.task, tasks)
+    ]
+    note = "Training utterances whose transcript or label is known, and all that training used; first seed."
+    return make_table("Labels that training had", ["Arm", *tasks], rows, 1, note)
+
+
 def decoders_table(gains: Sequence[DecoderGain]) -> Table:
     """Errors of the same models with the first decoder and with others."""
     reference = gains[0].reference if gains else ""
     columns: Columns[DecoderGain] = {
-        "Target speech": lambda one: speech_cell(one.budget_s),
-        "Language": lambda one: Cell(one.language),
-        "Arm": lambda one: Cell(one.arm.name),
-        "Decoder": lambda one: Cell(one.decoder),
-        "Seeds": lambda one: seeds_cell(one.seeds),
+        **shared("Target speech", "Language", "Arm", "Decoder", "Seeds", of=gains),
         f"CER %, {reference}": lambda one: known(one.before, percent),
         "CER %": lambda one: known(one.after, percent),
         "reduced by %": lambda one: change(one.reduction, strong=one.reduction.significant),
@@ -222,30 +255,8 @@ def decoders_table(gains: Sequence[DecoderGain]) -> Table:
     return make_table(f"What another decoder than {reference} changes", columns, rows, 4, note)
 
 
-def speech_cell(budget_s: float) -> Cell:
-    """An amount of speech."""
-    return Cell(words.speech(budget_s), budget_s)
-
-
-_DECODER: Columns = {"Decoder": lambda one: Cell(one.decoder)}
-
-
-def speech_and_arm(records: Iterable, speech: str = "Target speech") -> Columns:
-    """The first columns of records of arms, with their decoders where they name some."""
-    decoders = _DECODER if any(one.decoder for one in records) else {}
-    return {
-        speech: lambda one: speech_cell(one.budget_s),
-        **decoders,
-        "Arm": lambda one: Cell(one.arm.name),
-    }
-
-
 def _within_decoders(records: Iterable) -> str:
     return " All comparisons are within a decoder." if any(one.decoder for one in records) else ""
-
-
-def seeds_cell(seeds: Sequence[int]) -> Cell:
-    return Cell(", ".join(map(str, seeds)) if len(seeds) <= 5 else f"{len(seeds)} seeds", len(seeds))
 
 
 def rate_cell(estimate: Estimate, strong: bool = False) -> Cell:

@@ -1,6 +1,6 @@
 """Plots of the training of runs: errors, losses and loss weights by update, and the effect of pretraining."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 from matplotlib.axes import Axes
@@ -29,31 +29,27 @@ MOST_SERIES = len(COLOURS)
 """Most lines that can be distinguished."""
 
 
-def make_plots(summary: Summary) -> list[Plot]:
+def make_plots(summary: Summary) -> Iterator[Plot]:
     """Those that the summary has data for; to be called while `style.drawing`."""
-    plots: list[Plot] = []
     if curves := summary.training.curves:
         if weighted := [one for one in curves if max(one.weights) > min(one.weights)]:
             arms = {one.arm for one in weighted}
             figure = draw_curves([one for one in curves if one.arm in arms], weights=True)
-            plots.append(style.saved("weights", "Weight of each task by update", WEIGHTS, figure))
-        title = "Training loss of each task by update"
-        plots.append(style.saved("losses", title, LOSSES, draw_curves(curves, weights=False)))
-    own = [one for one in summary.training.learning if one.budget_s is not None]
-    if own:
-        panels = sorted({_panel(one) for one in own})[:MOST_PANELS]
-        left = len({_panel(one) for one in own}) - len(panels)
-        caption = LEARNING + (f" {left} further panels are left out." if left else "")
+            yield style.saved("weights", "Weight of each task by update", WEIGHTS, figure)
+        yield style.saved("losses", "Training loss of each task by update", LOSSES, draw_curves(curves, weights=False))
+    if own := [one for one in summary.training.learning if one.budget_s is not None]:
+        every = sorted({_panel(one) for one in own})
+        panels = every[:MOST_PANELS]
+        left = f" {len(every) - len(panels)} further panels are left out." if len(every) > len(panels) else ""
         shown, told = _lowest([one for one in own if _panel(one) in panels], _arm_name)
-        plots.append(style.saved("learning-curves", "Validation error by update", caption + told, draw_learning(shown)))
+        yield style.saved("learning-curves", "Validation error by update", LEARNING + left + told, draw_learning(shown))
     if pretrained := [one for one in summary.training.learning if one.budget_s is None]:
         shown, told = _lowest(pretrained, _kind)
         title = "Validation error by update of runs without the target"
-        plots.append(style.saved("pretraining", title, LINES + told, draw_pretraining(shown)))
+        yield style.saved("pretraining", title, LINES + told, draw_pretraining(shown))
     if len({one.pretraining for one in summary.after_pretraining}) >= 3:
         title = f"Error of {summary.language} against the validation error of pretraining"
-        plots.append(style.saved("after-pretraining", title, AFTER, draw_after_pretraining(summary.after_pretraining)))
-    return plots
+        yield style.saved("after-pretraining", title, AFTER, draw_after_pretraining(summary.after_pretraining))
 
 
 def _panel(one: LearningCurve) -> tuple[float, str]:
@@ -118,10 +114,8 @@ def draw_after_pretraining(points: Sequence[AfterPretraining]) -> Figure:
     """A panel for each amount of speech, a colour for each arm whatever its variant."""
     budgets_s = sorted({one.budget_s for one in points})
     figure, panels = _grid(list(map(words.speech, budgets_s)), "Validation error of pretraining, %")
-    styles = {
-        name: arm_style._replace(line="")
-        for name, arm_style in style.arm_styles(o.arm.base.name for o in points).items()
-    }
+    styles = style.arm_styles(one.arm.base.name for one in points)
+    styles = {name: own._replace(line="") for name, own in styles.items()}
     for axes, budget_s in zip(panels, budgets_s, strict=True):
         for one in points:
             if one.budget_s == budget_s:

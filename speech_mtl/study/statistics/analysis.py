@@ -9,11 +9,10 @@ import numpy as np
 
 from speech_mtl.study.statistics import notes
 from speech_mtl.study.statistics.bootstrap import Bootstrap, all_tried, bootstrap
-from speech_mtl.study.statistics.decoders import decoder_gains, decoders_of, rows_of, test_sets_of
 from speech_mtl.study.statistics.efficiency import equivalent_hours
 from speech_mtl.study.statistics.examples import find_examples
-from speech_mtl.study.statistics.forgetting import what_was_forgotten
-from speech_mtl.study.statistics.hypotheses import Model, TestSet
+from speech_mtl.study.statistics.forgetting import decoder_gains, what_was_forgotten
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, decoders_of, test_sets_of
 from speech_mtl.study.statistics.matched_pairs import mapsswe
 from speech_mtl.study.statistics.prediction import predictions
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm, Origin, ResultRow
@@ -87,7 +86,8 @@ def _summarize(
     old: Sequence[TestSet],
 ) -> Summary:
     """The summary of one decoder."""
-    rows, test_sets = rows_of(decoder, all_rows), test_sets_of(decoder, all_test_sets)
+    rows = [row for row in all_rows if row.get("decoder", "") == decoder]
+    test_sets = test_sets_of(decoder, all_test_sets)
     num_replications = origin.num_replications
     sampled = {test_set.language: bootstrap(test_set, num_replications) for test_set in test_sets}
     first, tried, failed = next(iter(sampled.values())), all_tried(sampled), not_learnt(sampled)

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-import jiwer
-
-from speech_mtl.scoring.error_rate import errors_by_utterance
+from speech_mtl.scoring.error_rate import align, errors_by_utterance
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
 
@@ -24,8 +22,6 @@ class Example:
     arm: Arm
     budget_s: float
     seed: int
-    reference: str
-    hypothesis: str
     pairs: list[tuple[str | None, str | None]]
 
 
@@ -44,7 +40,11 @@ def find_examples(test_set: TestSet) -> list[Example]:
     ranked = sorted(spoken, key=lambda i: (errors[i] / sizes[i], -sizes[i]))
     worst = max(spoken, key=lambda i: (errors[i] / sizes[i], sizes[i]))
     chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": worst}
-    return [_example(test_set, title, model, i) for title, i in chosen.items() for model in models]
+    return [
+        Example(title, *model[:3], aligned(test_set.references[i], test_set.hypotheses[model][i], test_set.spaced))
+        for title, i in chosen.items()
+        for model in models
+    ]
 
 
 def _shown(test_set: TestSet) -> list[Model]:
@@ -60,15 +60,9 @@ def _shown(test_set: TestSet) -> list[Model]:
     return alone + sorted(helped, key=num_errors)[:1]
 
 
-def _example(test_set: TestSet, title: str, model: Model, i: int) -> Example:
-    reference, hypothesis = test_set.references[i], test_set.hypotheses[model][i]
-    return Example(title, *model[:3], reference, hypothesis, aligned(reference, hypothesis, test_set.spaced))
-
-
 def aligned(reference: str, hypothesis: str, spaced: bool = True) -> list[tuple[str | None, str | None]]:
     """Pairs (reference, hypothesis) by word, in languages without spaces by character; None for a gap."""
-    process = jiwer.process_words if spaced else jiwer.process_characters
-    output = process([reference], [hypothesis])
+    output = align([reference], [hypothesis], spaced)
     pairs: list[tuple[str | None, str | None]] = []
     for chunk in output.alignments[0]:
         wanted: Sequence[str] = output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]

@@ -1,16 +1,42 @@
-"""What networks forget: errors in languages that were there before, before and after another one was learnt."""
+"""The same models twice: what networks forget of a language when they learn another, and what a decoder changes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
 
+from speech_mtl.files import NotNegative
 from speech_mtl.scoring.error_rate import lengths_by_utterance
+from speech_mtl.scoring.rows import Amount, Tested
 from speech_mtl.study.statistics.bootstrap import resampled_texts, seeds_of
-from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
+from speech_mtl.study.statistics.hypotheses import Model, TestSet, before, decoders_of, test_sets_of
 from speech_mtl.study.statistics.significance import Seeds, percentile_interval, seed_deviations, varied
-from speech_mtl.study.statistics.summary import Estimate, Forgotten
+from speech_mtl.study.statistics.summary import DecoderGain, Estimate, Forgotten
 from speech_mtl.study.statistics.training import ArmAtBudget
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A language in one of the runs that a run descends from: a row of that run's `forgetting.json`.
+
+    Attributes:
+        generation: From 1, the oldest.
+        run: Its folder.
+        learnt: The languages that it was trained on.
+        split: Of the youngest run's manifests.
+        growth: Relative growth of the errors since the language was first there in the same tokens; None there.
+        same: Whether all hypotheses are the same as then.
+    """
+
+    generation: NotNegative
+    run: str
+    learnt: list[str]
+    language: str
+    split: Tested
+    cer: Amount
+    growth: Estimate | None
+    same: bool
 
 
 def what_was_forgotten(test_sets: Sequence[TestSet], num_replications: int) -> list[Forgotten]:
@@ -51,4 +77,25 @@ def _of_language(test_set: TestSet, num_replications: int) -> list[Forgotten]:
         first, last = (fmean(sampled.rates[model] for model in models) for models in (old, own))
         seeds = [model.seed for model in own]
         found.append(Forgotten(test_set.language, *key, seeds, first, last, Estimate(growth, *interval), same))
+    return found
+
+
+def decoder_gains(test_sets: Sequence[TestSet], num_replications: int) -> list[DecoderGain]:
+    """By how much each decoder lowers the errors of the first one, by arm and budget.
+
+    The same models are decoded twice, so that they are pairs as before and after a language was learnt.
+    """
+    first, *others = decoders_of(test_sets)
+    by_first = {test_set.language: test_set for test_set in test_sets_of(first, test_sets)}
+    found = []
+    for decoder in others:
+        pairs = []
+        for later in test_sets_of(decoder, test_sets):
+            if former := by_first.get(later.language):
+                hypotheses = {before(model): texts for model, texts in former.hypotheses.items()} | later.hypotheses
+                pairs.append(replace(later, hypotheses=hypotheses, label_errors={}))
+        for one in what_was_forgotten(pairs, num_replications):
+            gain = Estimate(-one.growth.value, -one.growth.high, -one.growth.low)
+            which = one.language, one.arm, one.budget_s, one.seeds
+            found.append(DecoderGain(*which, decoder, first, one.before, one.after, gain))
     return found

@@ -4,7 +4,7 @@ intervals, tests and examples are made. Its first line names the columns, each o
 import gzip
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, NamedTuple, NotRequired
@@ -108,6 +108,25 @@ class TestSet:
         self.hypotheses[model] = [texts[i] for i in places]
         for task, errors in (label_errors or {}).items():
             self.label_errors.setdefault(task, {})[model] = [errors[i] for i in places]
+
+
+def decoders_of(test_sets: Sequence[TestSet]) -> list[str]:
+    """The names of the decoders, that of the runs' own settings first; one that is empty where there is one only."""
+    return list(dict.fromkeys(model.decoder for test_set in test_sets for model in test_set.hypotheses)) or [""]
+
+
+def test_sets_of(decoder: str, test_sets: Sequence[TestSet]) -> list[TestSet]:
+    """The test sets with the hypotheses of a decoder, whose models name none."""
+
+    def own(by_model: dict[Model, list]) -> dict[Model, list]:
+        return {model._replace(decoder=""): found for model, found in by_model.items() if model.decoder == decoder}
+
+    found = []
+    for test_set in test_sets:
+        if hypotheses := own(test_set.hypotheses):
+            errors = {task: kept for task, by_model in test_set.label_errors.items() if (kept := own(by_model))}
+            found.append(replace(test_set, hypotheses=hypotheses, label_errors=errors))
+    return found
 
 
 def write_test_sets(path: Path, test_sets: Iterable[TestSet]) -> None:

@@ -4,11 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jiwer
 import numpy as np
 
 from speech_mtl.errors import InputError
-from speech_mtl.scoring.error_rate import single_spaced
+from speech_mtl.scoring.error_rate import align
 from speech_mtl.study.statistics.summary import two_sided
 
 
@@ -83,10 +82,8 @@ def mapsswe(
 
 def _errors(references: Sequence[str], hypotheses: Sequence[str], spaced: bool) -> list[dict[int, int]]:
     """Number of errors by place, for each utterance: word i is at place 2i + 1, insertions before it are at 2i."""
-    references, hypotheses = single_spaced(references), single_spaced(hypotheses)
-    output = jiwer.process_words(references, hypotheses) if spaced else jiwer.process_characters(references, hypotheses)
     utterances = []
-    for alignment in output.alignments:
+    for alignment in align(references, hypotheses, spaced).alignments:
         errors = {}
         for chunk in alignment:
             if chunk.type == "insert":

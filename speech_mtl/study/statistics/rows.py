@@ -9,20 +9,9 @@ from typing_extensions import TypedDict
 from speech_mtl.datatypes import Protocol
 from speech_mtl.files import NotNegative
 from speech_mtl.run.provenance import Provenance
-from speech_mtl.scoring.rows import (
-    Amount,
-    Budget,
-    MeasuredRow,
-    Number,
-    Seed,
-)
+from speech_mtl.scoring.rows import Amount, Budget, MeasuredRow, Number, Seed
 
-CONTROLS = {
-    "": "",
-    "noise": "_noise",
-    "shuffled_transcripts": "_shuffled",
-    "leave_one_out": "_without",
-}
+CONTROLS = {"": "", "noise": "_noise", "shuffled_transcripts": "_shuffled", "leave_one_out": "_without"}
 """The switches of `compare.controls`, and what they add to the name of an arm."""
 
 

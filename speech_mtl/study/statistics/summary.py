@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from speech_mtl.files import RARE, NotNegative
-from speech_mtl.scoring.rows import Amount, Budget, Number, Rate, Seed, Tested
+from speech_mtl.files import RARE
+from speech_mtl.scoring.rows import Amount, Budget, Number, Rate, Seed
 from speech_mtl.study.statistics.examples import Example
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm, Origin, SavedArm
 from speech_mtl.study.statistics.training import AfterPretraining, ArmSize, Effort, Training
@@ -218,29 +218,6 @@ class DecoderGain:
     before: Rate
     after: Rate
     reduction: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """A language in one of the runs that a run descends from: a row of that run's `forgetting.json`.
-
-    Attributes:
-        generation: From 1, the oldest.
-        run: Its folder.
-        learnt: The languages that it was trained on.
-        split: Of the youngest run's manifests.
-        growth: Relative growth of the errors since the language was first there in the same tokens; None there.
-        same: Whether all hypotheses are the same as then.
-    """
-
-    generation: NotNegative
-    run: str
-    learnt: list[str]
-    language: str
-    split: Tested
-    cer: Amount
-    growth: Estimate | None
-    same: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def crowded() -> Summary:
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The three reports on disk, by name."""
-    from speech_mtl.study.report.write import write_report
+    from speech_mtl.study.report.content import write_report
 
     folder = tmp_path_factory.mktemp("reports")
     summaries = {"full": FULL, "bare": BARE, "crowded": crowded_summary()}

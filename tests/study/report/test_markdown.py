@@ -5,8 +5,8 @@ import pytest
 from made_up_summaries import HOSTILE
 
 from speech_mtl.scoring.tables import markdown_table
+from speech_mtl.study.report.content import write_report
 from speech_mtl.study.report.markdown import escaped
-from speech_mtl.study.report.write import write_report
 from speech_mtl.study.statistics.rows import Arm
 
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 from made_up_summaries import HOSTILE, UNLEARNT
 
+from speech_mtl.study.report import content as report
 from speech_mtl.study.report import page
-from speech_mtl.study.report import write as report
-from speech_mtl.study.report.write import write_report
+from speech_mtl.study.report.content import write_report
 from speech_mtl.study.statistics.rows import Arm
 from speech_mtl.study.statistics.summary import NotLearnt
 
@@ -62,16 +62,16 @@ def full(texts):
 
 def test_files(tmp_path, full_summary):
     names = ("data-efficiency", "equivalent-hours", "more-speech", "languages", "transfer", "forgetting")
-    expected = ["comparison 1.html", "comparison 1.md"]
-    expected += [f"plots/comparison 1-{name}.{suffix}" for name in names for suffix in ("png", "svg")]
-    paths = write_report(full_summary, tmp_path / "new", stem="comparison 1")
+    expected = ["report.html", "report.md"]
+    expected += [f"plots/report-{name}.{suffix}" for name in names for suffix in ("png", "svg")]
+    paths = write_report(full_summary, tmp_path / "new")
     assert [path.relative_to(tmp_path / "new").as_posix() for path in paths] == expected
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(paths), "nothing else is left"
     for path in paths:
         if path.suffix == ".svg":
             ElementTree.parse(path)
     markdown = paths[1].read_text(encoding="utf-8")
-    assert "](plots/comparison%201-languages.png)" in markdown
+    assert "](plots/report-languages.png)" in markdown
 
 
 def test_same_summary_same_bytes(tmp_path, full_summary):

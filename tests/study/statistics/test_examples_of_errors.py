@@ -3,7 +3,7 @@
 import jiwer
 import pytest
 
-from speech_mtl.study.statistics.examples import aligned, find_examples
+from speech_mtl.study.statistics.examples import Example, aligned, find_examples
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import Arm
 
@@ -22,8 +22,13 @@ def small_set() -> TestSet:
     return TestSet("en", True, names, [None] * 4, list(REFERENCES), dict(HYPOTHESES))
 
 
+def texts(example: Example) -> list[str]:
+    """Reference and hypothesis."""
+    return [" ".join(filter(None, words)) for words in zip(*example.pairs, strict=True)]
+
+
 def test_best_median_and_worst_at_the_smallest_budget_as_alone_and_the_best_arm_recognised_them():
-    shown = [(e.title, e.arm.name, e.budget_s, e.seed, e.reference) for e in find_examples(small_set())]
+    shown = [(e.title, e.arm.name, e.budget_s, e.seed, texts(e)[0]) for e in find_examples(small_set())]
     assert shown == [
         (title, arm, 60.0, 0, reference)
         for title, reference in (("best", REFERENCES[1]), ("median", "six"), ("worst", "seven eight"))
@@ -34,7 +39,8 @@ def test_best_median_and_worst_at_the_smallest_budget_as_alone_and_the_best_arm_
 def test_hypotheses_are_those_of_the_model():
     for example in find_examples(small_set()):
         model = Model(example.arm, example.budget_s, example.seed)
-        assert HYPOTHESES[model][REFERENCES.index(example.reference)] == example.hypothesis
+        reference, hypothesis = texts(example)
+        assert HYPOTHESES[model][REFERENCES.index(reference)] == hypothesis
 
 
 def test_alone_is_shown_by_itself_where_it_is_all():
