@@ -15,7 +15,7 @@ import tempfile
 from itertools import product
 from pathlib import Path
 
-from wordfreq import top_n_list
+from wordfreq import top_n_list  # pyright: ignore[reportMissingImports]
 
 from benchmarks.provenance import ROOT, Table, provenance, report
 from speech_mtl.data.languages import language_and_script

@@ -73,7 +73,7 @@ class Fake:
         )
 
     def run(self, progress: Progress) -> Progress:
-        self.training.run(progress, self)
+        self.training.run(progress, self)  # pyright: ignore[reportArgumentType]
         return progress
 
     def learning_rates(self, update, end):
