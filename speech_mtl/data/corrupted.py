@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from speech_mtl.data.examples import Column, Examples
-from speech_mtl.data.manifest import Manifest, line_name
+from speech_mtl.data.index import Manifest
+from speech_mtl.data.manifest import line_name
 from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
 from speech_mtl.datatypes import TRANSCRIPT
 

@@ -12,8 +12,8 @@ import numpy as np
 from speech_mtl.data.audio import add_noise, change_speed
 from speech_mtl.data.augmentation import WaveformAugmentation, augmented
 from speech_mtl.data.encoding import damaged_letters
+from speech_mtl.data.index import Manifest
 from speech_mtl.data.look_alikes import mixed_scripts
-from speech_mtl.data.manifest import Manifest
 from speech_mtl.data.sampling import SampledExample
 from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
 from speech_mtl.datatypes import Batch, Utterance

@@ -23,7 +23,8 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from speech_mtl.data.audio import read_audio
-from speech_mtl.data.manifest import Manifest, too_many_skipped
+from speech_mtl.data.index import Manifest
+from speech_mtl.data.manifest import too_many_skipped
 from speech_mtl.data.place import AudioError, place_of
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable

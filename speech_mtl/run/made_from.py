@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from speech_mtl import __version__
 from speech_mtl.data.augmentation import FolderAugmentation, WaveformAugmentation
-from speech_mtl.data.manifest import Manifest, open_manifest
+from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.store import file_state
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, read_json, write_text
@@ -244,7 +244,7 @@ class Now:
             self.notes.append(f"not compared with the speech it was made from: there is no {path}")
             return None
         manifest = self._read(path, recipe)
-        lines = np.array(manifest.digests, np.uint64)
+        lines = manifest.digests
         if len(lines) != source["num_lines"]:
             return f"{manifest} has {len(lines)} utterances and had {source['num_lines']}"
         if where := _first(lines[positions] != recorded, positions):
@@ -302,7 +302,7 @@ def refuse_changes(run: Run, changes: Sequence[str], accept: bool) -> None:
 def _source(split: Split) -> Source:
     positions, store = split.positions, split.store
     used = sorted({*positions.tolist(), *store.skipped})
-    lines = np.array(split.manifest.digests, np.uint64)
+    lines = split.manifest.digests
     states = [file_state(utterance.audio) for utterance in split.manifest.at(used)]
     return {
         "manifest": str(split.manifest),

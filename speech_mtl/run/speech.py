@@ -21,8 +21,9 @@ from speech_mtl.data.augmentation import WaveformAugmentation
 from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Examples, LabelMasking, Reading, batches, collate, load_examples
 from speech_mtl.data.feature_cache import FeatureCache
+from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.languages import is_form_of
-from speech_mtl.data.manifest import Manifest, line_name, open_manifest
+from speech_mtl.data.manifest import line_name
 from speech_mtl.data.rules import Choices
 from speech_mtl.data.sampling import SampledExample, parts_to_decode, within_budget
 from speech_mtl.data.store import AudioLimits, WaveformStore, open_store, refuse_many
@@ -89,7 +90,7 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     budget_s = recipe.budget_s(language, split)
     more_s = recipe.untranscribed_s(language, split)
     store = _decoded(recipe, f"{language}-{split}", manifest, budget_s, more_s, wrap)
-    without = None if budget_s is None else manifest.untranscribed  # a budget is of transcribed speech
+    without = None if budget_s is None else np.flatnonzero(~manifest.transcribed)  # a budget is of transcribed speech
     positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed, without)
     if budget_s is not None and len(positions) == 0:
         raise InputError(
@@ -109,7 +110,7 @@ def _with_untranscribed(recipe: Recipe, split: Split, more_s: float | None) -> S
     Raises:
         InputError: There is less.
     """
-    transcribed = np.setdiff1d(split.positions, split.manifest.untranscribed)
+    transcribed = split.positions[split.manifest.transcribed[split.positions]]
     data = recipe.data
     more = within_budget(split.store, more_s, data.sample_rate_hz, data.subset_seed, transcribed)
     if len(more) == 0:
@@ -158,12 +159,10 @@ def _decoded(
 
     if budget_s is None or more_s is None:
         return decoded()
-    durations_s, transcribed = np.array(manifest.durations_s), np.ones(len(manifest), bool)
-    transcribed[manifest.untranscribed] = False
-    for part in parts_to_decode(durations_s, transcribed, budget_s, more_s, data.subset_seed):
+    for part in parts_to_decode(manifest.durations_s, manifest.transcribed, budget_s, more_s, data.subset_seed):
         store = decoded(part)
         seconds = store.num_samples / data.sample_rate_hz
-        if seconds.sum() >= budget_s + more_s and seconds[transcribed].sum() >= budget_s:
+        if seconds.sum() >= budget_s + more_s and seconds[manifest.transcribed].sum() >= budget_s:
             return store
     return decoded()
 

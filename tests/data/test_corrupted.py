@@ -9,7 +9,8 @@ import soundfile
 
 from speech_mtl.data.corrupted import GROUP_SIZE, with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Column, Examples, Reading, batches, collate, load_examples
-from speech_mtl.data.manifest import Manifest, open_manifest, write_manifest
+from speech_mtl.data.index import Manifest, open_manifest
+from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.sampling import SampledExample, TrainingPlan
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer

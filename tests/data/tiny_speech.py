@@ -7,7 +7,8 @@ import numpy as np
 import soundfile
 
 from speech_mtl.data.examples import Examples, Reading, load_examples
-from speech_mtl.data.manifest import Manifest, open_manifest, write_manifest
+from speech_mtl.data.index import Manifest, open_manifest
+from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.sampling import within_budget
 from speech_mtl.data.store import AudioLimits, WaveformStore, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
