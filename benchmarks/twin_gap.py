@@ -242,7 +242,7 @@ class Prepared:
         self.targets = build_targets(recipe, self.tokenizers, {})
         self.model = build_model(recipe, self.targets)
         self.examples = {0: training_examples(recipe, split, self.targets, self.model)}
-        self.plan = build_plan(recipe, self.examples)
+        self.plan = build_plan(recipe, {0: split.manifest.durations_s[self.examples[0].positions]})
 
     def batches(self) -> Iterator[Batch]:
         """Those of all updates."""

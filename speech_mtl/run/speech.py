@@ -90,8 +90,10 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     budget_s = recipe.budget_s(language, split)
     more_s = recipe.untranscribed_s(language, split)
     store = _decoded(recipe, f"{language}-{split}", manifest, budget_s, more_s, wrap)
-    without = None if budget_s is None else np.flatnonzero(~manifest.transcribed)  # a budget is of transcribed speech
-    positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed, without)
+    seconds = store.num_samples / recipe.data.sample_rate_hz
+    if budget_s is not None:  # a budget is of transcribed speech
+        seconds *= manifest.transcribed
+    positions = within_budget(seconds, budget_s, recipe.data.subset_seed, str(manifest))
     if budget_s is not None and len(positions) == 0:
         raise InputError(
             f"A budget of {budget_s:g} seconds of {language} holds no utterance of {manifest}",
@@ -112,7 +114,9 @@ def _with_untranscribed(recipe: Recipe, split: Split, more_s: float | None) -> S
     """
     transcribed = split.positions[split.manifest.transcribed[split.positions]]
     data = recipe.data
-    more = within_budget(split.store, more_s, data.sample_rate_hz, data.subset_seed, transcribed)
+    seconds = split.store.num_samples / data.sample_rate_hz
+    seconds[transcribed] = 0
+    more = within_budget(seconds, more_s, data.subset_seed, str(split.manifest))
     if len(more) == 0:
         raise InputError(
             f"{split.manifest} has no untranscribed speech for pseudo-labels",
@@ -366,7 +370,8 @@ class TrainingSpeech:
         return found
 
     def _planned(self, start: int, end: int) -> Iterator[list[SampledExample]]:
-        return build_plan(self.recipe, self.examples, end).batches(start)
+        durations_s = {i: own.manifest.durations_s[self.examples[i].positions] for i, own in self.splits.items()}
+        return build_plan(self.recipe, durations_s, end).batches(start)
 
 
 def skipped_by_reason(examples: Examples) -> dict[str, int]:
