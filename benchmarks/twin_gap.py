@@ -233,7 +233,8 @@ class Prepared:
 
     def __init__(self, recipe: Recipe):
         from speech_mtl.run.build import build_model, build_plan, build_targets
-        from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
+        from speech_mtl.run.speech import open_split, training_examples
+        from speech_mtl.run.targets import make_tokenizer
 
         (language,) = recipe.languages
         split = open_split(recipe, language, "train")

@@ -12,29 +12,32 @@ import numpy as np
 from speech_mtl.data.examples import Column, Examples
 from speech_mtl.data.index import Manifest
 from speech_mtl.data.manifest import line_name
-from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
+from speech_mtl.data.store import Skipped, Waveforms, refuse_many
 from speech_mtl.datatypes import TRANSCRIPT
 
 GROUP_SIZE = 20
 """Approximate number of utterances of similar duration that exchange their transcripts."""
 
 
-class NoiseStore(WaveformStore):
-    """A store whose waveforms are white noise of the length and the root-mean-square level of the utterances.
+class NoiseStore(Waveforms):
+    """White noise of the length and the root-mean-square level of utterances; its peaks may exceed 1.
 
     The noise of a position is always the same: a network can learn it by heart, as it can speech.
     """
 
+    def __init__(self, speech: Waveforms):
+        self.num_samples, self.digests, self.skipped = speech.num_samples, speech.digests, speech.skipped
+        self._speech = speech
+
     def __getitem__(self, position: int) -> np.ndarray:
-        """(S,) float32; peaks may exceed 1."""
-        speech = super().__getitem__(position)
+        speech = self._speech[position]
         noise = np.random.default_rng(position).standard_normal(len(speech), dtype="float32")
         return noise * np.sqrt(np.mean(speech**2) / np.mean(noise**2))
 
 
 def with_noise(examples: Examples) -> Examples:
     """Replaces the audio by noise. Speed and added noise apply to it, as they do to speech."""
-    return replace(examples, store=NoiseStore(examples.store.path))
+    return replace(examples, store=NoiseStore(examples.store))
 
 
 def with_shuffled_transcripts(

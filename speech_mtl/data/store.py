@@ -73,7 +73,7 @@ class _Index(TypedDict):
     skipped: dict[NotNegative, Skipped]
 
 
-class WaveformStore:
+class Waveforms:
     """Waveforms of the utterances of one manifest, in the manifest's order.
 
     Attributes:
@@ -81,6 +81,23 @@ class WaveformStore:
         digests: (N,) uint64, of the samples of each: equal where the audio is, whatever its files are called; 0 where
             there is none.
         skipped: The skipped ones, by position.
+    """
+
+    num_samples: np.ndarray
+    digests: np.ndarray
+    skipped: dict[int, Skipped]
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """(S,) float32 in [-1, 1].
+
+        Raises:
+            InputError: It cannot be read any more.
+        """
+        raise NotImplementedError
+
+
+class WaveformStore(Waveforms):
+    """Waveforms that have been decoded; see `open_store`.
 
     Raises:
         InputError: The files are missing, damaged, or not of one another.
@@ -106,11 +123,6 @@ class WaveformStore:
         self.starts = np.concatenate([[0], np.cumsum(self.num_samples)[:-1]]).astype(np.int64)
 
     def __getitem__(self, position: int) -> np.ndarray:
-        """(S,) float32 in [-1, 1].
-
-        Raises:
-            InputError: Somebody cut the file short since it was opened.
-        """
         return self.stretch(position, 0, int(self.num_samples[position]))
 
     def stretch(self, position: int, start: int, size: int) -> np.ndarray:
@@ -123,7 +135,7 @@ class WaveformStore:
         held = os.pread(self._descriptor, num_bytes, 2 * (int(self.starts[position]) + start))
         if len(held) < num_bytes:
             raise _damaged(self.path, "a file that stays as it is", "one that was cut short while it was read")
-        return np.frombuffer(held, np.int16).astype("float32") / FULL_SCALE
+        return as_read(np.frombuffer(held, np.int16))
 
     def _crc32(self) -> int:
         crc32, place = 0, 0
@@ -200,8 +212,14 @@ def refuse_many(manifest: Manifest | Path, skipped: Sequence[Skipped], num_read:
     Raises:
         InputError: With the counts by reason and the first case of each.
     """
-    if not too_many_skipped(len(skipped), num_read, allowed):
-        return
+    if too_many_skipped(len(skipped), num_read, allowed):
+        raise too_many_unusable(manifest, skipped, num_read, allowed)
+
+
+def too_many_unusable(
+    manifest: Manifest | Path, skipped: Sequence[Skipped], num_read: int, allowed: float
+) -> InputError:
+    """The error to raise where more of a manifest than allowed cannot be used: counts by reason, first case of each."""
     firsts: dict[str, Skipped] = {}
     for skip in skipped:
         firsts.setdefault(skip.reason, skip)
@@ -209,7 +227,7 @@ def refuse_many(manifest: Manifest | Path, skipped: Sequence[Skipped], num_read:
     listed = "; ".join(
         f"{counts[reason]} {reason} ({first.source}: {first.message})" for reason, first in firsts.items()
     )
-    raise InputError(
+    return InputError(
         f"{manifest}: {len(skipped)} of {num_read} utterances cannot be used",
         expected=f"at most {allowed:.0%} that cannot be used",
         received=listed,
@@ -274,6 +292,11 @@ def decode(utterance: Utterance, limits: AudioLimits) -> np.ndarray | Skipped:
     except AudioError as error:
         return Skipped(printable(utterance.source), error.reason, str(error))
     return np.round(waveform * FULL_SCALE).astype(np.int16)
+
+
+def as_read(samples: np.ndarray) -> np.ndarray:
+    """(S,) int16 as they are stored -> (S,) float32 in [-1, 1]."""
+    return samples.astype("float32") / FULL_SCALE
 
 
 def digest_of(samples: bytes) -> int:

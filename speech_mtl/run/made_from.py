@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from speech_mtl import __version__
 from speech_mtl.data.augmentation import FolderAugmentation, WaveformAugmentation
 from speech_mtl.data.index import Manifest, open_manifest
+from speech_mtl.data.reading import ReadWaveforms
 from speech_mtl.data.store import file_state
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, read_json, write_text
@@ -47,9 +48,9 @@ class Source(TypedDict):
     lines: str
     """(N,) uint64, digests of their lines in the manifest."""
     audio: str
-    """(N,) uint64, digests of their samples; see `WaveformStore`."""
+    """(N,) uint64, digests of their samples, see `WaveformStore`; empty where these are only read in training."""
     files: str
-    """Digest of the sizes and dates of the audio files, those of the skipped ones included."""
+    """Digest of the sizes and dates of the audio files, those of the skipped ones included; empty as `audio` is."""
 
 
 class Change(TypedDict):
@@ -251,6 +252,9 @@ class Now:
             return f"{manifest}: text, id, speaker or labels of {where} differ"
         if _total(lines) != source["all_lines"]:
             self.notes.append(f"{manifest} has changed, in utterances that were not used")
+        if not source["files"]:
+            self.notes.append(f"{manifest}: its audio was not decoded before training, and is not compared")
+            return None
         used = manifest.at(sorted({*positions.tolist(), *source["skipped"]}))
         states = [self._state(utterance.audio) for utterance in used]
         if _states_digest(states) == source["files"]:
@@ -301,9 +305,11 @@ def refuse_changes(run: Run, changes: Sequence[str], accept: bool) -> None:
 
 def _source(split: Split) -> Source:
     positions, store = split.positions, split.store
-    used = sorted({*positions.tolist(), *store.skipped})
-    lines = split.manifest.digests
-    states = [file_state(utterance.audio) for utterance in split.manifest.at(used)]
+    lines, audio, files = split.manifest.digests, "", ""
+    if not isinstance(store, ReadWaveforms):
+        used = sorted({*positions.tolist(), *store.skipped})
+        files = _states_digest([file_state(utterance.audio) for utterance in split.manifest.at(used)])
+        audio = store.digests[positions].astype("<u8").tobytes().hex()
     return {
         "manifest": str(split.manifest),
         "num_lines": len(lines),
@@ -311,8 +317,8 @@ def _source(split: Split) -> Source:
         "positions": positions.astype("<u4").tobytes().hex(),
         "skipped": sorted(store.skipped),
         "lines": lines[positions].astype("<u8").tobytes().hex(),
-        "audio": store.digests[positions].astype("<u8").tobytes().hex(),
-        "files": _states_digest(states),
+        "audio": audio,
+        "files": files,
     }
 
 
@@ -331,8 +337,10 @@ def _unpacked(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         positions, lines, audio = (np.frombuffer(bytes.fromhex(source[key]), kind) for key, kind in kinds.items())
     except ValueError as error:
         raise _damaged(str(error)) from None
-    places = [*positions.tolist(), *source["skipped"]]
-    if not len(positions) == len(lines) == len(audio) or max(places, default=-1) >= source["num_lines"]:
+    if not source["files"]:
+        audio = np.zeros(len(positions), "<u8")
+    most = max(positions.max(initial=0), max(source["skipped"], default=0))
+    if not len(positions) == len(lines) == len(audio) or most >= max(1, source["num_lines"]):
         raise _damaged(f"{len(positions)} positions, {len(lines)} lines, {len(audio)} digests")
     return positions, lines, audio
 

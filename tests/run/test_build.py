@@ -7,7 +7,8 @@ from speech_mtl.data.sampling import Ramp
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models.features import LogMel
 from speech_mtl.run.build import build_optimizer, build_plan, build_schedule, build_targets
-from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
+from speech_mtl.run.speech import open_split, training_examples
+from speech_mtl.run.targets import make_tokenizer
 from speech_mtl.settings.network import OneEncoderSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.unfreezing import All
