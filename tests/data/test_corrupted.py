@@ -138,7 +138,9 @@ def test_shuffling_moves_every_transcript_and_loses_none(many):
 def test_transcripts_move_among_utterances_of_similar_duration(many):
     manifest, examples = many
     own = np.arange(len(examples), dtype=np.int32)  # each transcript is one token of its own
-    examples.targets["again"] = examples.targets[TRANSCRIPT] = Column(CTC, own, np.arange(len(examples) + 1), np.zeros, len(own))
+    examples.targets["again"] = examples.targets[TRANSCRIPT] = Column(
+        CTC, own, np.arange(len(examples) + 1), np.zeros, len(own)
+    )
     shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
     rank = np.argsort(np.argsort(examples.num_samples, kind="stable"))
     found, again = (np.concatenate([one[i] for i in own.tolist()]) for one in shuffled.targets.values())
