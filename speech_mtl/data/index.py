@@ -50,23 +50,8 @@ class Manifest:
 
     def __init__(self, path: Path, index: Path):
         self.path, self._index = path, index
-        try:
-            with index.open("rb") as opened, np.load(opened) as file:  # which compares the checksums of its parts
-                columns = {name: file[name] for name in COLUMNS}
-                head = json.loads(file["head"].tobytes())
-            same = head["state"] == _state(path)
-            sizes = {len(column) - (name == "starts") for name, column in columns.items()}
-            right = same and len(sizes) == 1 and all(columns[name].dtype == kind for name, kind in COLUMNS.items())
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
-            right = False
-        if not right:
-            raise InputError(
-                f"The index {index} of {path} is damaged",
-                expected="a file that stays as it was written",
-                received="other content" if index.exists() else "no such file",
-                action=START_AGAIN,
-            )
-        self.durations_s, self.digests, self.languages = columns["durations_s"], columns["digests"], head["languages"]
+        columns, self.languages = _read_index(path, index)
+        self.durations_s, self.digests = columns["durations_s"], columns["digests"]
         self.transcribed = columns["transcribed"].astype(bool)
         self._starts, self._crc32 = columns["starts"], columns["crc32"]
         self._descriptor = os.open(path, os.O_RDONLY)
@@ -125,6 +110,26 @@ def open_manifest(path: Path, cache_dir: Path) -> Manifest:
     return Manifest(path, index)
 
 
+def _read_index(path: Path, index: Path) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """The columns and the languages."""
+    try:
+        with index.open("rb") as opened, np.load(opened) as file:  # which compares the checksums of its parts
+            columns, head = {name: file[name] for name in COLUMNS}, json.loads(file["head"].tobytes())
+        sizes = {len(column) - (name == "starts") for name, column in columns.items()}
+        kinds = all(columns[name].dtype == kind for name, kind in COLUMNS.items())
+        if head["state"] == _state(path) and len(sizes) == 1 and kinds:
+            return columns, head["languages"]
+        received = "that of another file"
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        received = str(error) or type(error).__name__
+    raise InputError(
+        f"The index {index} of {path} is damaged",
+        expected="a file that stays as it was written",
+        received=received,
+        action=START_AGAIN,
+    )
+
+
 def _state(path: Path) -> list[str | int]:
     """What changes where the content of a file does: the last of the times cannot be set back."""
     status = path.stat()
@@ -163,7 +168,7 @@ def _write_index(path: Path, index: Path) -> None:
     head = json.dumps({"state": state, "languages": languages}).encode()
     with replacing(index) as temporary, temporary.open("wb") as file:
         arrays = {name: np.frombuffer(column, column.typecode) for name, column in columns.items()}
-        np.savez(file, head=np.frombuffer(head, np.uint8), **arrays)
+        np.savez(file, head=np.frombuffer(head, np.uint8), **arrays)  # type: ignore[reportArgumentType]
 
 
 def _digest(fields: list) -> int:

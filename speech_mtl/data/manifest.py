@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from speech_mtl.data.place import resolved
+from speech_mtl.data.place import Address, located, resolved
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import lines_or_errors, parse_json, replacing
@@ -19,8 +19,15 @@ FIX_LINE = "fix or remove the line, or make the manifest again with its data scr
 LONGEST_S = 1e6
 """Seconds, some eleven days: no utterance lasts longer."""
 
-Name = Annotated[str, Field(min_length=1, pattern="^[^\0]*$")]
-"""A valid file name."""
+
+def _kept_as_path(audio: str) -> str:
+    if "://" in audio and not audio.startswith("file://") and str(Address(audio)) != audio:
+        raise ValueError("an address SCHEME://HOST/... without empty parts")
+    return audio
+
+
+Name = Annotated[str, Field(min_length=1, pattern="^[^\0]*$"), AfterValidator(_kept_as_path)]
+"""A valid file name or address."""
 
 
 class Line(TypedDict):
@@ -188,7 +195,7 @@ def id_twice(where: str, name: str) -> InputError:
 
 def utterance_of(path: Path, position: int, line: Line) -> Utterance:
     """The utterance of a checked line of a manifest."""
-    own = line["id"], path.parent / line["audio"], line["language"], line["text"], float(line["duration_s"])
+    own = line["id"], located(line["audio"], path.parent), line["language"], line["text"], float(line["duration_s"])
     return Utterance(*own, line.get("speaker") or None, line.get("labels") or {}, line_name(path, position))
 
 

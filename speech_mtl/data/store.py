@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +26,7 @@ from typing_extensions import TypedDict
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.index import Manifest
 from speech_mtl.data.manifest import too_many_skipped
-from speech_mtl.data.place import AudioError, place_of
+from speech_mtl.data.place import Address, AudioError, place_of
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
 from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text
@@ -194,13 +195,24 @@ def open_store(
     return WaveformStore(path)
 
 
-def file_state(path: Path) -> tuple[int, int, int] | None:
-    """Size and times of the file in which audio lies, by which its content may be another; None if it is not there.
+FileState = tuple[int, int, int] | str | None
+"""Size and times of a file, or what a store tells of one; None if it is not there."""
 
-    The time of modification can be set back, that of the last change of status cannot.
+
+def file_states() -> Callable[[Path], FileState]:
+    """A function from audio to the state of the file in which it lies, which changes with its content.
+
+    Each file is asked once. The time of modification can be set back, that of the last change of status cannot.
     """
+    known = cache(_file_state)
+    return lambda audio: known(place_of(audio).file)
+
+
+def _file_state(file: Path) -> FileState:
     try:
-        status = place_of(path).file.stat()
+        if isinstance(file, Address):
+            return file.state()
+        status = file.stat()
     except (OSError, ValueError):  # ValueError: no name that a file can have
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -237,10 +249,11 @@ def too_many_unusable(
 
 def _digest(manifest: Manifest, wanted: Sequence[int], limits: AudioLimits) -> str:
     digest, following = hashlib.sha256(repr((FORMAT, limits)).encode()), 0
+    state = file_states()
     for position, utterance in zip(wanted, manifest.at(wanted), strict=True):
         digest.update(b"not wanted" * (position - following))
-        state = file_state(utterance.audio)
-        digest.update(repr((str(utterance.audio), state, utterance.duration_s)).encode("utf-8", "surrogatepass"))
+        known = str(utterance.audio), state(utterance.audio), utterance.duration_s
+        digest.update(repr(known).encode("utf-8", "surrogatepass"))
         following = position + 1
     digest.update(b"not wanted" * (len(manifest) - following))
     return digest.hexdigest()[:16]

@@ -7,7 +7,7 @@ whether the samples have to be checked again.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from speech_mtl import __version__
 from speech_mtl.data.augmentation import FolderAugmentation, WaveformAugmentation
 from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.reading import ReadWaveforms
-from speech_mtl.data.store import file_state
+from speech_mtl.data.store import FileState, file_states
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, read_json, write_text
 from speech_mtl.run.folder import Run
@@ -169,7 +169,7 @@ class Now:
     wrap: Wrap = silent
     notes: list[str] = field(default_factory=list)
     _manifests: dict[Path, Manifest] = field(default_factory=dict)
-    _states: dict[Path, tuple[int, int, int] | None] = field(default_factory=dict)
+    _state: Callable[[Path], FileState] = field(default_factory=file_states)
     _opened: dict[tuple, Split] = field(default_factory=dict)
     _weights: dict[Path, str] = field(default_factory=dict)
 
@@ -274,11 +274,6 @@ class Now:
             self._manifests[path] = open_manifest(path, recipe.data.cache_dir)
         return self._manifests[path]
 
-    def _state(self, audio: Path) -> tuple[int, int, int] | None:
-        if audio not in self._states:
-            self._states[audio] = file_state(audio)
-        return self._states[audio]
-
     def _open(self, recipe: Recipe, language: str, split: str) -> Split:
         amount_s = recipe.budget_s(language, split), recipe.untranscribed_s(language, split)
         key = recipe.manifest(language, split), *amount_s
@@ -308,7 +303,8 @@ def _source(split: Split) -> Source:
     lines, audio, files = split.manifest.digests, "", ""
     if not isinstance(store, ReadWaveforms):
         used = sorted({*positions.tolist(), *store.skipped})
-        files = _states_digest([file_state(utterance.audio) for utterance in split.manifest.at(used)])
+        state = file_states()
+        files = _states_digest([state(utterance.audio) for utterance in split.manifest.at(used)])
         audio = store.digests[positions].astype("<u8").tobytes().hex()
     return {
         "manifest": str(split.manifest),
@@ -326,7 +322,7 @@ def _total(lines: np.ndarray) -> str:
     return hashlib.sha256(lines.astype("<u8").tobytes()).hexdigest()[:16]
 
 
-def _states_digest(states: Sequence[tuple[int, int, int] | None]) -> str:
+def _states_digest(states: Sequence[FileState]) -> str:
     return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
 
 
