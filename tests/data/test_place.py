@@ -156,15 +156,8 @@ def in_parquet_in_store(in_parquet: Callable, store: Any) -> Callable[[list[Path
     return make
 
 
-KINDS = [
-    "in_tar",
-    "in_parquet",
-    "in_arrow_file",
-    "in_arrow_stream",
-    "in_store",
-    "in_tar_in_store",
-    "in_parquet_in_store",
-]
+ON_DISK = ["in_tar", "in_parquet", "in_arrow_file", "in_arrow_stream"]
+IN_STORES = ["in_store", "in_tar_in_store", "in_parquet_in_store"]
 
 
 @pytest.mark.parametrize("name", FORMATS)
