@@ -1,6 +1,5 @@
 """Utterances -> examples, what is known of them as arrays -> batches."""
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -130,30 +129,6 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class LabelMasking:
-    """Masks a random part of the labels, to measure the cost of partial labels.
-
-    Whether an utterance keeps a label depends on the seed, the label's name and the utterance's id, and nothing else.
-
-    Attributes:
-        kept: By label, the fraction that is kept; labels that are not named are all kept.
-        seed: Another seed, other labels.
-    """
-
-    kept: Mapping[str, float] = field(default_factory=dict)
-    seed: int = 0
-
-    def __call__(self, utterance: Utterance) -> Utterance:
-        """Returns the utterance with its kept labels."""
-        lost = [name for name, kept in self.kept.items() if kept < 1 and self._uniform(name, utterance.id) >= kept]
-        return utterance.without(lost) if lost else utterance
-
-    def _uniform(self, name: str, utterance_id: str) -> float:
-        key = f"{self.seed}/{name}/{utterance_id}".encode()
-        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
-
-
-@dataclass(frozen=True)
 class Reading:
     """Settings that turn utterances into examples.
 
@@ -162,7 +137,7 @@ class Reading:
         targets: What is to be learned.
         num_encoder_frames: Samples -> encoder frames.
         frame_times_s: Samples -> where the encoder frames lie; needed for targets over frames.
-        masking: Which labels are masked.
+        masking: Takes labels away; see `data.corrupted.LabelMasking`.
         complete: Whether utterances of which any label is unknown are left out.
         min_speed_samples: Smallest length that speed perturbation leaves, as a fraction of the true length.
         allow_skipped: Largest fraction of utterances that may be unusable.
@@ -172,7 +147,7 @@ class Reading:
     targets: Sequence["Target"]
     num_encoder_frames: Callable[[int], int]
     frame_times_s: FrameTimes = np.zeros
-    masking: Callable[[Utterance], Utterance] = field(default_factory=LabelMasking)
+    masking: Callable[[Utterance], Utterance] = lambda utterance: utterance
     complete: bool = False
     min_speed_samples: float = 1.0
     allow_skipped: float = 0.01

@@ -11,10 +11,10 @@ file is meant, as `key=value&key=value`:
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path, PosixPath
 from typing import Any
@@ -174,6 +174,29 @@ def resolved(audio: Path) -> Path:
     """A manifest's path with its file's links resolved."""
     place = place_of(audio)
     return replace(place, file=place.file.resolve()).path
+
+
+FileState = tuple[int, int, int] | str | None
+"""Size and times of a file, or what a store tells of one; None if it is not there."""
+
+
+def file_states() -> Callable[[Path], FileState]:
+    """A function from audio to the state of the file in which it lies, which changes with its content.
+
+    Each file is asked once. The time of modification can be set back, that of the last change of status cannot.
+    """
+    known = cache(_file_state)
+    return lambda audio: known(place_of(audio).file)
+
+
+def _file_state(file: Path) -> FileState:
+    try:
+        if isinstance(file, Address):
+            return file.state()
+        status = file.stat()
+    except (OSError, ValueError):  # ValueError: no name that a file can have
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _written(value: Any) -> str:

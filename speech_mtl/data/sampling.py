@@ -217,9 +217,10 @@ class _Order:
         self._epoch, self._place = self._epoch + 1, 0
         kind = np.int32 if len(self._durations_s) < 2**31 else np.int64
         generator = np.random.default_rng((*self._key, self._epoch))
-        self._examples = generator.permutation(np.arange(len(self._durations_s), dtype=kind))
-        self._starts_s = np.cumsum(self._durations_s[self._examples])
-        self._starts_s = np.concatenate([[0.0], self._starts_s[:-1]])
+        self._examples = np.arange(len(self._durations_s), dtype=kind)
+        generator.shuffle(self._examples)
+        self._starts_s = np.zeros(len(self._examples))
+        np.cumsum(self._durations_s[self._examples[:-1]], out=self._starts_s[1:])
 
 
 def cut(durations_s: np.ndarray, _languages: np.ndarray | None, batch_s: float) -> list[np.ndarray]:

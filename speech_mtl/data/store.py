@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +25,7 @@ from typing_extensions import TypedDict
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.index import Manifest
 from speech_mtl.data.manifest import too_many_skipped
-from speech_mtl.data.place import Address, AudioError, place_of
+from speech_mtl.data.place import AudioError, file_states
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
 from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text
@@ -193,29 +192,6 @@ def open_store(
     decoded = zip(progress(wanted), waveforms, strict=True)
     _fill(path, len(manifest), decoded, lambda: _digest(manifest, wanted, limits) == digest)
     return WaveformStore(path)
-
-
-FileState = tuple[int, int, int] | str | None
-"""Size and times of a file, or what a store tells of one; None if it is not there."""
-
-
-def file_states() -> Callable[[Path], FileState]:
-    """A function from audio to the state of the file in which it lies, which changes with its content.
-
-    Each file is asked once. The time of modification can be set back, that of the last change of status cannot.
-    """
-    known = cache(_file_state)
-    return lambda audio: known(place_of(audio).file)
-
-
-def _file_state(file: Path) -> FileState:
-    try:
-        if isinstance(file, Address):
-            return file.state()
-        status = file.stat()
-    except (OSError, ValueError):  # ValueError: no name that a file can have
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def refuse_many(manifest: Manifest | Path, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:

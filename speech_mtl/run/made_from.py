@@ -19,8 +19,8 @@ from typing_extensions import TypedDict
 from speech_mtl import __version__
 from speech_mtl.data.augmentation import FolderAugmentation, WaveformAugmentation
 from speech_mtl.data.index import Manifest, open_manifest
+from speech_mtl.data.place import FileState, file_states
 from speech_mtl.data.reading import ReadWaveforms
-from speech_mtl.data.store import FileState, file_states
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, read_json, write_text
 from speech_mtl.run.folder import Run

@@ -17,8 +17,8 @@ import numpy as np
 from speech_mtl.data.audio import change_speed
 from speech_mtl.data.audio_folder import open_folder
 from speech_mtl.data.augmentation import WaveformAugmentation
-from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
-from speech_mtl.data.examples import Examples, LabelMasking, Reading, batches, collate, load_examples
+from speech_mtl.data.corrupted import LabelMasking, with_noise, with_shuffled_transcripts
+from speech_mtl.data.examples import Examples, Reading, batches, collate, load_examples
 from speech_mtl.data.feature_cache import FeatureCache
 from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.languages import is_form_of

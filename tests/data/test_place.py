@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.audio_file import duration_s
 from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.place import Address, AudioError, Place, located, place_of
-from speech_mtl.data.store import file_states
+from speech_mtl.data.place import Address, AudioError, Place, file_states, located, place_of
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 
