@@ -34,6 +34,9 @@ PART = re.compile(
 )
 """What may stand after the `#`; other names with a `#` are those of whole files."""
 
+ARROW = ".arrow"
+"""How the names of Arrow files end."""
+
 KINDS = {"offset": int, "length": int, "row": int, "column": unquote, "start_s": float, "end_s": float, "channel": int}
 
 
@@ -230,7 +233,7 @@ def _cell(place: Place, row: int, column: str) -> bytes:
         if not isinstance(file, Address):
             status = file.stat()
             state = status.st_size, status.st_mtime_ns
-        reader = _arrow if file.suffix == ".arrow" else _parquet
+        reader = _arrow if file.suffix == ARROW else _parquet
         value = reader(place, state, row, column).as_py()
     except pyarrow.ArrowException as error:  # a key that is missing, a file that is cut off or damaged
         raise AudioError("unreadable", f"{place.path} cannot be read ({error})") from None
@@ -251,7 +254,7 @@ def _parquet(place: Place, state: tuple[int, ...], row: int, column: str) -> Any
 def _arrow(place: Place, state: tuple[int, ...], row: int, column: str) -> Any:
     if isinstance(place.file, Address):
         raise AudioError("unreadable", f"{place.path}: Arrow files are only read from disks, not from stores")
-    table = _arrow_table(place.file, state)
+    table = _mapped(place.file, state)
     if row >= table.num_rows:
         raise _no_row(place, table.num_rows)
     return _column(table, column, place.file)[row]
@@ -289,8 +292,7 @@ def _source(file: Path) -> Any:
     return file.opened() if isinstance(file, Address) else file
 
 
-@lru_cache(maxsize=256)
-def _arrow_table(file: Path, _state: tuple[int, ...]) -> Any:
+def arrow_table(file: Path) -> Any:
     """The table of an Arrow file, or of a stream, which `datasets` writes: mapped, so that a row costs a row."""
     from pyarrow import ipc, memory_map
 
@@ -298,3 +300,8 @@ def _arrow_table(file: Path, _state: tuple[int, ...]) -> Any:
     reader = ipc.open_file if source.read(6) == b"ARROW1" else ipc.open_stream
     source.seek(0)
     return reader(source).read_all()
+
+
+@lru_cache(maxsize=256)
+def _mapped(file: Path, _state: tuple[int, ...]) -> Any:
+    return arrow_table(file)

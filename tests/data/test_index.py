@@ -172,6 +172,25 @@ def test_a_broken_manifest_leaves_no_index(tmp_path, spoken):
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize(("encoding", "told"), [("utf-16", "iconv -f UTF-16 "), ("cp1250", "iconv -f CP1250 ")])
+def test_a_manifest_in_another_encoding_is_refused(encoding, told, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_bytes((json.dumps(GOOD, ensure_ascii=False) + "\n").encode(encoding))
+    with pytest.raises(InputError, match=r"train\.jsonl:1: not UTF-8") as caught:
+        open_manifest(path, tmp_path / "cache")
+    assert told in caught.value.action
+
+
+def test_two_corpora_with_one_id_cannot_be_one_manifest_but_two(tmp_path):
+    """Such as `cat a.jsonl b.jsonl > train.jsonl`."""
+    one, other = ([GOOD | {"id": f"{name}{i}"} for i in range(3)] for name in "uv")
+    other[1] = GOOD | {"id": "u2", "audio": "another.wav"}
+    with pytest.raises(InputError, match=r"train\.jsonl:5: the id 'u2' comes twice\n.*unique within a manifest"):
+        open_manifest(lines(tmp_path / "train.jsonl", *one, *other), tmp_path / "cache")
+    for name, records in (("a", one), ("b", other)):
+        assert len(open_manifest(lines(tmp_path / f"{name}.jsonl", *records), tmp_path / "cache")) == 3
+
+
 def test_ids_are_unique_and_those_of_one_hash_are_compared_exactly(tmp_path, monkeypatch):
     """As if all ids had one of three hashes."""
     monkeypatch.setattr(index_module, "hash", lambda name: int(name[1:]) % 3, raising=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from tiny_speech import LIMITS, TOKENIZER, everything, frames_of, loaded, opened
 
 from speech_mtl.data.examples import Reading, batches, collate
@@ -13,6 +14,7 @@ from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.place import AudioError
 from speech_mtl.data.reading import ReadExamples, ReadWaveforms
 from speech_mtl.data.sampling import SampledExample, TrainingPlan
+from speech_mtl.data.store import open_store
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.targets.ctc import Ctc
@@ -43,6 +45,19 @@ def test_batches_are_those_of_decoded_speech(tmp_path):
         for one, other in zip(found, expected, strict=True):
             for array, again in zip(*map(arrays, (one, other)), strict=True):
                 np.testing.assert_array_equal(array, again)
+
+
+def test_other_rates_and_channels_are_resampled_and_mixed_as_in_decoded_speech(tmp_path):
+    manifest, _ = opened(tmp_path, TEXTS)
+    forms = [(44_100, 2), (8000, 1), (16_000, 2), (22_050, 1), (48_000, 3)]
+    for utterance, (rate_hz, channels) in zip(read_manifest(manifest.path), forms, strict=True):
+        sound = np.random.default_rng(0).uniform(-0.5, 0.5, (round(utterance.duration_s * rate_hz), channels))
+        soundfile.write(utterance.audio, sound, rate_hz)
+    store = open_store(tmp_path / "cache", "en-train", manifest, LIMITS)
+    sampled = [SampledExample(0, i) for i in range(5)]
+    expected, found = (collate(sampled, {0: one}) for one in (loaded(manifest, store), read(manifest)))
+    for array, again in zip(arrays(expected), arrays(found), strict=True):
+        np.testing.assert_array_equal(array, again)
 
 
 def test_lengths_are_those_of_the_manifest(tmp_path):
