@@ -57,8 +57,11 @@ class ReadWaveforms(Waveforms):
 class ReadExamples(Examples):
     """Examples whose audio and labels are read from their manifest when they are asked for.
 
-    Unusable audio and texts are named in the log, and counted in `skipped`. They are too many where they are more than
-    the fraction that is allowed of those read so far, and more than chance explains: by three standard deviations.
+    Unusable audio and texts are named in the log. They are too many where they are more than the fraction that is
+    allowed of those read so far, and more than chance explains: by three standard deviations.
+
+    Attributes:
+        left_out: What turned out unusable so far; each utterance once.
 
     Args:
         store: The audio.
@@ -91,19 +94,23 @@ class ReadExamples(Examples):
 
     def read(self, example: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         position, targets = int(self.positions[example]), self._reading.targets
-        utterance, samples = self._waveforms.read(position)
-        skip = samples if isinstance(samples, Skipped) else None
-        found = [None] * len(targets)
-        if not isinstance(samples, Skipped):
-            try:
-                found = encoded(self._reading.masking(utterance), len(samples), self._reading)
-            except Unusable as error:
-                skip = Skipped(utterance.source, error.reason, error.message)
-        self._count(example, skip)
-        if isinstance(samples, Skipped) or skip is not None:
-            samples = np.zeros(int(self.store.num_samples[position]), np.int16)
-        rows = zip(targets, found, strict=True)
+        found = self._usable(position)
+        self._count(example, found if isinstance(found, Skipped) else None)
+        if isinstance(found, Skipped):
+            found = np.zeros(int(self.store.num_samples[position]), np.int16), [None] * len(targets)
+        samples, labels = found
+        rows = zip(targets, labels, strict=True)
         return as_read(samples), {target.name: target.rows(one) for target, one in rows}
+
+    def _usable(self, position: int) -> tuple[np.ndarray, list] | Skipped:
+        """The samples of an utterance and its encoded labels, or why it cannot be used."""
+        utterance, samples = self._waveforms.read(position)
+        if isinstance(samples, Skipped):
+            return samples
+        try:
+            return samples, encoded(self._reading.masking(utterance), len(samples), self._reading)
+        except Unusable as error:
+            return Skipped(utterance.source, error.reason, error.message)
 
     def _count(self, example: int, skip: Skipped | None) -> None:
         with self._lock:
