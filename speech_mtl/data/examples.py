@@ -272,7 +272,9 @@ def _input(
         waveform = change_speed(waveform, one.speed)
         if one.snr_db is not None:
             waveform = add_noise(waveform, one.snr_db, np.random.default_rng(one.seed))
-        given, num_samples = augmented(waveform, augmentations, one.seed), len(waveform)
+        given, num_samples = waveform, len(waveform)
+        if augmentations:
+            given = augmented(waveform, augmentations, one.seed)
     columns = examples.targets.items()
     return given, num_samples, {name: column.of_rows(rows[name], num_samples, one.speed) for name, column in columns}
 
