@@ -340,6 +340,24 @@ def test_what_is_missing_empty_or_cut_short_in_a_store_is_told(tmp_path: Path, s
         assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_a_store_that_refuses_what_lies_beyond_the_end(
+    error: type[Exception], store: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """As S3 and HTTP do; other errors are those of the store."""
+
+    def refusing(self: Any, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        raise error("416")
+
+    store.pipe("/bucket/shard.tar", bytes(100))
+    monkeypatch.setattr(type(store), "cat_file", refusing)
+    with pytest.raises(AudioError, match=r"50 of its 50 bytes are missing") as caught:
+        read_audio(Place(Address("memory://bucket/shard.tar"), offset=100, length=50).path, RATE_HZ)
+    assert caught.value.reason == "truncated"
+    with pytest.raises(InputError, match=r"memory://bucket/shard\.tar cannot be read\n[^\0]*416"):
+        read_audio(Place(Address("memory://bucket/shard.tar"), offset=50, length=50).path, RATE_HZ)
+
+
 def test_a_store_that_cannot_be_reached_is_no_bad_audio(tmp_path: Path):
     """Else all of it would be left out where the network is gone."""
     pytest.importorskip("fsspec")
