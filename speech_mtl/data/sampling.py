@@ -7,7 +7,7 @@ for any number of threads. Of an utterance they hold some numbers in arrays, and
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
+from itertools import count, pairwise
 from typing import Literal
 
 import numpy as np
@@ -265,12 +265,13 @@ def _filled(ordered: np.ndarray, durations_s: np.ndarray, batch_s: float) -> lis
     """Cuts examples in the order given."""
     starts, longest_s, size = [], 0.0, 0
     for place, duration_s in enumerate(durations_s[ordered].tolist()):
-        longest_s = max(longest_s, duration_s)
+        if duration_s > longest_s:
+            longest_s = duration_s
         if not starts or longest_s * (size + 1) > batch_s:
             starts.append(place)
             longest_s, size = duration_s, 0
         size += 1
-    return np.split(ordered, starts[1:]) if starts else []
+    return [ordered[start:end] for start, end in pairwise([*starts, len(ordered)])]
 
 
 MIXINGS = {"by_length": cut, "every_language": cut_every_language}
