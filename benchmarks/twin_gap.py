@@ -233,7 +233,8 @@ class Prepared:
 
     def __init__(self, recipe: Recipe):
         from speech_mtl.run.build import build_model, build_plan, build_targets
-        from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
+        from speech_mtl.run.speech import open_split, training_examples
+        from speech_mtl.run.targets import make_tokenizer
 
         (language,) = recipe.languages
         split = open_split(recipe, language, "train")
@@ -242,7 +243,7 @@ class Prepared:
         self.targets = build_targets(recipe, self.tokenizers, {})
         self.model = build_model(recipe, self.targets)
         self.examples = {0: training_examples(recipe, split, self.targets, self.model)}
-        self.plan = build_plan(recipe, self.examples)
+        self.plan = build_plan(recipe, {0: split.manifest.durations_s[self.examples[0].positions]})
 
     def batches(self) -> Iterator[Batch]:
         """Those of all updates."""

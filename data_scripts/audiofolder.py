@@ -24,7 +24,7 @@ from data_scripts.tables import Row, Table, Unusable, read_json_table, read_tabl
 from speech_mtl.errors import InputError
 
 TABLES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")
-PARQUET = ".parquet"
+WITH_AUDIO = (".parquet", ".arrow")
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -124,15 +124,15 @@ def _tables(corpus: str, config: str | None, asked: Columns) -> list[_Metadata]:
     """All tables of a local folder; none where a configuration is asked for, of which only `datasets` knows.
 
     Raises:
-        InputError: There is no such folder, two tables lie in one, there are Parquet files too, or a table lacks a
-            column.
+        InputError: There is no such folder, two tables lie in one, there are Parquet or Arrow files too, or a table
+            lacks a column.
     """
     top = local_folder(corpus) if config is None else None
     paths = list(_walked(top)) if top is not None else []
     _refuse_two_kinds(corpus, paths)
     found = []
     for path in paths:
-        if path.suffix.lower() == PARQUET:
+        if path.suffix.lower() in WITH_AUDIO:
             return []
         table = _read(path)
         folder = path.parent.relative_to(top or "").as_posix()
@@ -151,7 +151,7 @@ def _walked(top: Path) -> Iterator[Path]:
             continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__")))
         names = sorted(name for name in files if name.lower() in TABLES)
-        parquet = sorted(name for name in files if name.lower().endswith(PARQUET))
+        shards = sorted(name for name in files if name.lower().endswith(WITH_AUDIO))
         if len(names) > 1:
             raise InputError(
                 f"{folder}: more than one table",
@@ -159,15 +159,15 @@ def _walked(top: Path) -> Iterator[Path]:
                 received=", ".join(names),
                 action="remove those that are not to be read",
             )
-        yield from (Path(folder, name) for name in names + parquet)
+        yield from (Path(folder, name) for name in names + shards)
 
 
 def _refuse_two_kinds(corpus: str, paths: Sequence[Path]) -> None:
-    kinds = {path.suffix.lower() == PARQUET: path for path in paths}
+    kinds = {path.suffix.lower() in WITH_AUDIO: path for path in paths}
     if len(kinds) > 1:
         raise InputError(
             f"{corpus}: tables of two kinds, of which one would not be read",
-            expected="either " + ", ".join(TABLES) + " or Parquet files",
+            expected="either " + ", ".join(TABLES) + " or Parquet or Arrow files",
             received=f"{kinds[False]} and {kinds[True]}",
             action="remove those that are not to be read, or give the folder of one kind",
         )

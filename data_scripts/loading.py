@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_scripts.corpus import existing_folder
-from data_scripts.parquet import ParquetFiles
+from data_scripts.parquet import ParquetFiles, num_rows
 from speech_mtl.errors import InputError, require
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
-LAYOUT = "metadata.jsonl beside audio files, or Parquet files; or OWNER/NAME of a dataset on the Hugging Face hub"
+LAYOUT = "metadata.jsonl beside audio files; Parquet or Arrow files; or OWNER/NAME of a dataset on the Hugging Face hub"
 
 
 def local_folder(corpus: str) -> Path | None:
@@ -46,12 +46,14 @@ def load(corpus: str, config: str | None, streaming: bool = False) -> Mapping[st
             received=str(folder.resolve()),
             action="rename the folder, or lay a metadata.jsonl beside the audio files",
         )
+    for file in sorted(folder.rglob("*.arrow")) if folder is not None else ():
+        num_rows(file)  # `datasets` does not tell which one is damaged
     try:
         datasets.logging.set_verbosity(logging.CRITICAL)  # it also raises the errors that it logs
         builder = datasets.load_dataset_builder(corpus if folder is None else str(folder.resolve()), config)
         if hasattr(builder, "BASE_FEATURE"):
             builder.BASE_FEATURE = _undecoded_audio()  # pyright: ignore[reportAttributeAccessIssue]
-        if folder is not None and getattr(builder, "name", None) == "parquet":
+        if folder is not None and getattr(builder, "name", None) in ("parquet", "arrow"):
             return _parquet_files(builder)
         if not streaming:
             builder.download_and_prepare()
@@ -71,7 +73,7 @@ def load(corpus: str, config: str | None, streaming: bool = False) -> Mapping[st
 
 
 def _parquet_files(builder: Any) -> dict[str, ParquetFiles]:
-    """The splits of a local folder of Parquet files, which are not copied into the cache of `datasets`."""
+    """The splits of a local folder of Parquet or Arrow files, which are not copied into the cache of `datasets`."""
     found = {}
     for name, split in builder.as_streaming_dataset().items():
         files = [Path(file) for file in builder.config.data_files[name]]

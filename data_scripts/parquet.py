@@ -1,4 +1,4 @@
-"""Parquet files with audio in them, which stays there: the rows of a split, with places for audio."""
+"""Parquet or Arrow files with audio in them, which stays there: the rows of a split, with places for audio."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
@@ -7,12 +7,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from speech_mtl.data.place import Place
+from speech_mtl.data.place import ARROW, Place, arrow_table
 from speech_mtl.errors import InputError
 
 
 class ParquetFiles:
-    """The rows of several Parquet files, one after the other, as far as this is what `datasets.Dataset` is asked for.
+    """The rows of several Parquet or Arrow files, one after the other, as far as `datasets.Dataset` is asked for them.
 
     Args:
         files: The files of a split.
@@ -24,21 +24,8 @@ class ParquetFiles:
     """
 
     def __init__(self, files: Sequence[Path], features: Mapping[str, Any], audio: Collection[str]):
-        from pyarrow import ArrowException, parquet
-
         self.features, self._audio, self._files = features, audio, files
-        sizes = []
-        for file in files:
-            try:
-                sizes.append(parquet.read_metadata(file).num_rows)
-            except ArrowException as error:
-                raise InputError(
-                    f"{file} cannot be read as a Parquet file",
-                    expected="a whole file, with its footer",
-                    received=str(error),
-                    action="take the file from the data set again, or remove it",
-                ) from None
-        self._ends = list(accumulate(sizes))
+        self._ends = list(accumulate(map(num_rows, files)))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -66,7 +53,32 @@ class ParquetFiles:
 
     @cached_property
     def _table(self) -> Any:
-        from pyarrow import concat_tables, parquet
+        from pyarrow import concat_tables
 
         columns = [name for name in self.features if name not in self._audio]
-        return concat_tables([parquet.read_table(file, columns=columns) for file in self._files])
+        return concat_tables([_columns(file, columns) for file in self._files])
+
+
+def num_rows(file: Path) -> int:
+    """The number of rows of a Parquet or Arrow file.
+
+    Raises:
+        InputError: It is cut short or damaged.
+    """
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return arrow_table(file).num_rows if file.suffix == ARROW else parquet.read_metadata(file).num_rows
+    except (ArrowException, OSError) as error:
+        raise InputError(
+            f"{file} cannot be read as {'an Arrow' if file.suffix == ARROW else 'a Parquet'} file",
+            expected="a whole file, with its end",
+            received=str(error),
+            action="take the file from the data set again, or remove it",
+        ) from None
+
+
+def _columns(file: Path, names: list[str]) -> Any:
+    from pyarrow import parquet
+
+    return arrow_table(file).select(names) if file.suffix == ARROW else parquet.read_table(file, columns=names)

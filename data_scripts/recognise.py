@@ -19,7 +19,13 @@ SIGNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "webdataset": (("*.tar",), ("*/*.tar",)),
     "elan": (("**/*.eaf",),),
     "praat": (("**/*.TextGrid",),),
-    "audiofolder": (("**/metadata.jsonl",), ("**/metadata.csv",), ("**/metadata.tsv",), ("**/*.parquet",)),
+    "audiofolder": (
+        ("**/metadata.jsonl",),
+        ("**/metadata.csv",),
+        ("**/metadata.tsv",),
+        ("**/*.parquet",),
+        ("**/*.arrow",),
+    ),
 }
 """By script, in the order in which they are tried: one of several sets of patterns, of which each matches something."""
 

@@ -23,7 +23,8 @@ import soxr
 import typer
 
 from data_scripts.articulation import articulation
-from data_scripts.command_line import ALREADY_THERE, SplitSummary, print_summaries, report_input_errors, summarise
+from data_scripts.command_line import ALREADY_THERE, report_input_errors
+from data_scripts.summaries import SplitSummary, print_summaries, summarise
 from data_scripts.synthetic_text import split_of, texts
 from speech_mtl.data.espeak import Delivery, Speech, espeak
 from speech_mtl.data.manifest import manifest_path, write_manifest

@@ -238,7 +238,8 @@ def parse_json(text: str, kind: type[T], where: str, action: str = MAKE_AGAIN) -
     """
     try:
         value: Any = _adapter(kind).validate_json(text, strict=True)
-        json.loads(text, object_pairs_hook=_refuse_twice, parse_int=len)  # int() refuses long numbers
+        if _may_repeat_a_field(value, text):
+            json.loads(text, object_pairs_hook=_refuse_twice, parse_int=len)  # int() refuses long numbers
     except ValidationError as error:
         raise _not_of_kind(error, text, where, action) from None
     except _Twice as twice:
@@ -249,6 +250,11 @@ def parse_json(text: str, kind: type[T], where: str, action: str = MAKE_AGAIN) -
             action=action,
         ) from None
     return value
+
+
+def _may_repeat_a_field(value: object, text: str) -> bool:
+    """Whether a JSON text has more colons than a flat object has fields."""
+    return not isinstance(value, dict) or len(value) != text.count(":")
 
 
 class _Twice(Exception):

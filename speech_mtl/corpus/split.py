@@ -9,7 +9,7 @@ import numpy as np
 from speech_mtl.corpus.manifests import ManifestFile
 from speech_mtl.data.leaks import comparable_text
 from speech_mtl.data.manifest import manifest_path, write_manifest
-from speech_mtl.data.sampling import nested
+from speech_mtl.data.sampling import within_budget
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError
 
@@ -113,7 +113,7 @@ def budget_sizes(
     """
     durations_s, sizes = np.array([one.duration_s * (one.text is not None) for one in utterances]), []
     for budget_s in budgets_s:
-        taken = nested(durations_s, budget_s, seed, "the training split")
+        taken = within_budget(durations_s, budget_s, seed, "the training split")
         speakers = {utterances[i].speaker for i in taken} - {None}
         sizes.append((float(durations_s[taken].sum()), len(taken), len(speakers)))
     return sizes

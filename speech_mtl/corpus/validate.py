@@ -27,7 +27,8 @@ from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotUtf8
 from speech_mtl.run.build import audio_limits, build_model, build_targets
-from speech_mtl.run.speech import labelled_from, other_language, tokenizer_from
+from speech_mtl.run.speech import other_language
+from speech_mtl.run.targets import labelled_from, tokenizer_from
 
 
 class Audio(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from speech_mtl.data.containers import Source, announced_size, is_text, mp3_tells_its_length
-from speech_mtl.data.place import AudioError, Place, place_of
+from speech_mtl.data.place import Address, AudioError, Place, place_of
 
 RATES_HZ = (1_000, 768_000)
 """Valid sample rates."""
@@ -83,8 +83,10 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
     """
     place = place_of(path)
     with _errors_of(path):
-        _refuse_no_file(place.file)
-        content = place.content()
+        if not isinstance(place.file, Address):
+            _refuse_no_file(place.file)
+        if (content := place.content()) == b"":
+            raise AudioError("empty", f"the audio file {path} is empty")
         with place.file.open("rb") if content is None else io.BytesIO(content) as raw:
             source = Source(raw)
             _refuse_truncated(path, source)
@@ -182,10 +184,15 @@ def blocks(file: soundfile.SoundFile, num_frames: int | None) -> Iterator[np.nda
 
 
 def _refuse_no_file(path: Path) -> None:
-    status = path.stat()
-    if not S_ISREG(status.st_mode):
-        raise AudioError("unreadable", f"{path} is no file but {'a folder' if path.is_dir() else 'a device or a pipe'}")
-    if status.st_size == 0:
+    if isinstance(path, Address):
+        size = path.size()
+    else:
+        status = path.stat()
+        if not S_ISREG(status.st_mode):
+            kind = "a folder" if path.is_dir() else "a device or a pipe"
+            raise AudioError("unreadable", f"{path} is no file but {kind}")
+        size = status.st_size
+    if size == 0:
         raise AudioError("empty", f"the audio file {path} is empty")
 
 

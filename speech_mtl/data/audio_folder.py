@@ -1,12 +1,12 @@
 """Folders of recordings without transcripts, decoded once as speech is."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from speech_mtl.data.audio_file import FOREIGN, duration_s, sample_rate_and_channels
-from speech_mtl.data.manifest import open_manifest, write_manifest
+from speech_mtl.data.index import open_manifest
+from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.place import AudioError, Place
 from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore, in_windows, open_store, refuse_many
 from speech_mtl.datatypes import Utterance
@@ -46,8 +46,11 @@ def open_folder(
     unreadable = [one for one in found if isinstance(one, Skipped)]
     refuse_many(folder, unreadable, len(found), allow_skipped)
     recordings = [channel for one in found if not isinstance(one, Skipped) for channel in one]
-    path = cache_dir / "folders" / f"{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}.jsonl"
-    write_manifest(path, recordings)
+    known = [(one.id, str(one.audio.absolute()), one.duration_s) for one in recordings]
+    digest = hashlib.sha256(repr(known).encode("utf-8", "surrogatepass"))
+    path = cache_dir / "folders" / f"{digest.hexdigest()[:16]}.jsonl"
+    if not path.exists():
+        write_manifest(path, recordings)
     manifest = open_manifest(path, cache_dir)
     store = open_store(cache_dir, folder.name, manifest, limits, num_threads, progress)
     skipped = [*unreadable, *store.skipped.values()]

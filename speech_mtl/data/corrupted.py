@@ -1,39 +1,44 @@
-"""Corrupts training speech for controls, its audio or its transcripts: `LanguageSettings.replace`.
+"""Corrupts training speech for controls, its audio or its transcripts: `LanguageSettings.replace`; and masks labels.
 
-Such a language still adds updates, other lengths and transcripts, and another output layer. If the target
+A corrupted language still adds updates, other lengths and transcripts, and another output layer. If the target
 improves as much with it as with the true language, then the content of that language did not help.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from speech_mtl.data.examples import Column, Examples
-from speech_mtl.data.manifest import Manifest, line_name
-from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
-from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.data.index import Manifest
+from speech_mtl.data.manifest import line_name
+from speech_mtl.data.store import Skipped, Waveforms, refuse_many
+from speech_mtl.datatypes import TRANSCRIPT, Utterance
 
 GROUP_SIZE = 20
 """Approximate number of utterances of similar duration that exchange their transcripts."""
 
 
-class NoiseStore(WaveformStore):
-    """A store whose waveforms are white noise of the length and the root-mean-square level of the utterances.
+class NoiseStore(Waveforms):
+    """White noise of the length and the root-mean-square level of utterances; its peaks may exceed 1.
 
     The noise of a position is always the same: a network can learn it by heart, as it can speech.
     """
 
+    def __init__(self, speech: Waveforms):
+        self.num_samples, self.digests, self.skipped = speech.num_samples, speech.digests, speech.skipped
+        self._speech = speech
+
     def __getitem__(self, position: int) -> np.ndarray:
-        """(S,) float32; peaks may exceed 1."""
-        speech = super().__getitem__(position)
+        speech = self._speech[position]
         noise = np.random.default_rng(position).standard_normal(len(speech), dtype="float32")
         return noise * np.sqrt(np.mean(speech**2) / np.mean(noise**2))
 
 
 def with_noise(examples: Examples) -> Examples:
     """Replaces the audio by noise. Speed and added noise apply to it, as they do to speech."""
-    return replace(examples, store=NoiseStore(examples.store.path))
+    return replace(examples, store=NoiseStore(examples.store))
 
 
 def with_shuffled_transcripts(
@@ -106,3 +111,27 @@ def _matched(fits: np.ndarray, generator: np.random.Generator) -> list[tuple[int
     # A pair that does not fit costs more than all random costs together.
     costs = generator.random(fits.shape) + np.where(fits, 0.0, len(fits))
     return [(row, column) for row, column in zip(*linear_sum_assignment(costs), strict=True) if fits[row, column]]
+
+
+@dataclass(frozen=True)
+class LabelMasking:
+    """Masks a random part of the labels, to measure the cost of partial labels.
+
+    Whether an utterance keeps a label depends on the seed, the label's name and the utterance's id, and nothing else.
+
+    Attributes:
+        kept: By label, the fraction that is kept; labels that are not named are all kept.
+        seed: Another seed, other labels.
+    """
+
+    kept: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+    def __call__(self, utterance: Utterance) -> Utterance:
+        """Returns the utterance with its kept labels."""
+        lost = [name for name, kept in self.kept.items() if kept < 1 and self._uniform(name, utterance.id) >= kept]
+        return utterance.without(lost) if lost else utterance
+
+    def _uniform(self, name: str, utterance_id: str) -> float:
+        key = f"{self.seed}/{name}/{utterance_id}".encode()
+        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64

@@ -1,6 +1,5 @@
 """Utterances -> examples, what is known of them as arrays -> batches."""
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,9 +11,9 @@ import numpy as np
 from speech_mtl.data.audio import add_noise, change_speed
 from speech_mtl.data.augmentation import WaveformAugmentation, augmented
 from speech_mtl.data.doubtful import damaged_letters, mixed_scripts
-from speech_mtl.data.manifest import Manifest
+from speech_mtl.data.index import Manifest
 from speech_mtl.data.sampling import SampledExample
-from speech_mtl.data.store import Skipped, WaveformStore, refuse_many
+from speech_mtl.data.store import Skipped, Waveforms, refuse_many
 from speech_mtl.datatypes import Batch, Utterance
 from speech_mtl.errors import InputError
 
@@ -47,17 +46,20 @@ class Column:
         rows: (M, ...).
         starts: (N + 1,) int64, where each example's rows start.
         frame_times_s: Where encoder frames lie.
+        num_known: Number of examples with a known label.
     """
 
     target: "Target"
     rows: np.ndarray
     starts: np.ndarray
     frame_times_s: FrameTimes
+    num_known: int
 
     @classmethod
     def of(cls, target: "Target", encoded: Iterable[Any], frame_times_s: FrameTimes) -> Self:
         """The column of what a target's `encode` gave for some utterances."""
-        return cls(target, *_end_to_end([target.rows(one) for one in (None, *encoded)]), frame_times_s)
+        rows, starts, num_known = _end_to_end([target.rows(one) for one in (None, *encoded)])
+        return cls(target, rows, starts, frame_times_s, num_known)
 
     def __getitem__(self, example: int) -> np.ndarray:
         """The rows of an example."""
@@ -65,22 +67,22 @@ class Column:
 
     def values(self, example: int, num_samples: int, speed: float = 1.0) -> np.ndarray:
         """Labels of an example, for the number of samples of its waveform and its speed."""
-        return self.target.values(self[example], lambda: self.frame_times_s(num_samples) * speed)
+        return self.of_rows(self[example], num_samples, speed)
+
+    def of_rows(self, rows: np.ndarray, num_samples: int, speed: float) -> np.ndarray:
+        """The same of the rows of an example."""
+        return self.target.values(rows, lambda: self.frame_times_s(num_samples) * speed)
 
     def taken(self, examples: np.ndarray) -> Self:
         """The column of some of the examples."""
-        rows, starts = _end_to_end([self.rows[:0], *(self[i] for i in examples)])
-        return replace(self, rows=rows, starts=starts)
-
-    @property
-    def num_known(self) -> int:
-        """Number of examples with a known label."""
-        return int(np.count_nonzero(np.diff(self.starts)))
+        rows, starts, num_known = _end_to_end([self.rows[:0], *(self[i] for i in examples)])
+        return replace(self, rows=rows, starts=starts, num_known=num_known)
 
 
-def _end_to_end(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """All pieces as one array, and where each but the first starts; the first is empty."""
-    return np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces])
+def _end_to_end(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]:
+    """All pieces as one array, where each but the first starts, and how many are not empty, as the first is."""
+    sizes = [len(piece) for piece in pieces]
+    return np.concatenate(pieces), np.cumsum(sizes), int(np.count_nonzero(sizes))
 
 
 @dataclass
@@ -88,7 +90,7 @@ class Examples:
     """The usable utterances of one manifest, as arrays: some 20 bytes an utterance beside its tokens.
 
     Attributes:
-        store: Where the waveforms lie.
+        store: Their waveforms.
         positions: (N,) int64, position of each example in the manifest and the store.
         targets: By target, what is known of each.
         skipped: Utterances of the manifest that are left out.
@@ -99,7 +101,7 @@ class Examples:
             the waveforms themselves.
     """
 
-    store: WaveformStore
+    store: Waveforms
     positions: np.ndarray
     targets: dict[str, Column] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
@@ -116,29 +118,13 @@ class Examples:
         """(N,) int64."""
         return self.store.num_samples[self.positions]
 
+    def read(self, example: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The waveform of an example, (S,) float32, and its rows by target."""
+        return self.store[int(self.positions[example])], self.rows(example)
 
-@dataclass(frozen=True)
-class LabelMasking:
-    """Masks a random part of the labels, to measure the cost of partial labels.
-
-    Whether an utterance keeps a label depends on the seed, the label's name and the utterance's id, and nothing else.
-
-    Attributes:
-        kept: By label, the fraction that is kept; labels that are not named are all kept.
-        seed: Another seed, other labels.
-    """
-
-    kept: Mapping[str, float] = field(default_factory=dict)
-    seed: int = 0
-
-    def __call__(self, utterance: Utterance) -> Utterance:
-        """Returns the utterance with its kept labels."""
-        lost = [name for name, kept in self.kept.items() if kept < 1 and self._uniform(name, utterance.id) >= kept]
-        return utterance.without(lost) if lost else utterance
-
-    def _uniform(self, name: str, utterance_id: str) -> float:
-        key = f"{self.seed}/{name}/{utterance_id}".encode()
-        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
+    def rows(self, example: int) -> dict[str, np.ndarray]:
+        """The rows of an example, by target."""
+        return {name: column[example] for name, column in self.targets.items()}
 
 
 @dataclass(frozen=True)
@@ -150,7 +136,7 @@ class Reading:
         targets: What is to be learned.
         num_encoder_frames: Samples -> encoder frames.
         frame_times_s: Samples -> where the encoder frames lie; needed for targets over frames.
-        masking: Which labels are masked.
+        masking: Takes labels away; see `data.corrupted.LabelMasking`.
         complete: Whether utterances of which any label is unknown are left out.
         min_speed_samples: Smallest length that speed perturbation leaves, as a fraction of the true length.
         allow_skipped: Largest fraction of utterances that may be unusable.
@@ -160,13 +146,13 @@ class Reading:
     targets: Sequence["Target"]
     num_encoder_frames: Callable[[int], int]
     frame_times_s: FrameTimes = np.zeros
-    masking: Callable[[Utterance], Utterance] = field(default_factory=LabelMasking)
+    masking: Callable[[Utterance], Utterance] = lambda utterance: utterance
     complete: bool = False
     min_speed_samples: float = 1.0
     allow_skipped: float = 0.01
 
 
-def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarray, reading: Reading) -> Examples:
+def load_examples(manifest: Manifest, store: Waveforms, positions: np.ndarray, reading: Reading) -> Examples:
     """Encodes the labels of the utterances at these positions; skips utterances that are unusable.
 
     Unusable audio is judged where the store is opened, over the whole manifest; here only texts and labels are.
@@ -203,7 +189,7 @@ def load_examples(manifest: Manifest, store: WaveformStore, positions: np.ndarra
         rows.append(row)
     refuse_many(manifest, skipped, len(positions), reading.allow_skipped)
     if not kept:
-        raise _nothing_known(manifest, num_unlabelled, reading.complete)
+        raise nothing_known(manifest, num_unlabelled, reading.complete)
     columns = {
         target.name: Column.of(target, (row[i] for row in rows), reading.frame_times_s)
         for i, target in enumerate(reading.targets)
@@ -239,7 +225,8 @@ def encoded(utterance: Utterance, num_samples: int, reading: Reading) -> list:
     return found
 
 
-def _nothing_known(manifest: Manifest, num_unlabelled: int, complete: bool) -> InputError:
+def nothing_known(manifest: Manifest, num_unlabelled: int, complete: bool = False) -> InputError:
+    """The error to raise where there is nothing to learn."""
     return InputError(
         f"{manifest}: nothing that is to be learned is known of any utterance",
         expected="utterances with all labels" if complete else "at least one transcript or label that is not null",
@@ -261,28 +248,34 @@ def collate(
         examples: By language id.
         augmentations: In the order in which they are applied.
     """
-    waveforms, sizes = zip(*(_input(one, examples[one.language], augmentations) for one in sampled), strict=True)
-    padded, _ = padded_rows(waveforms, np.float32)
+    found = [_input(one, examples[one.language], augmentations) for one in sampled]
+    padded, _ = padded_rows([waveform for waveform, *_ in found], np.float32)
+    sizes = np.array([num_samples for _, num_samples, _ in found], dtype=np.int32)
     languages = np.array([one.language for one in sampled], dtype=np.int32)
-    targets = {}
-    for name, column in examples[sampled[0].language].targets.items():
-        pairs = zip(sampled, sizes, strict=True)
-        found = [examples[d.language].targets[name].values(d.example, own, d.speed) for d, own in pairs]
-        targets[name] = column.target.stacked(found)
-    return Batch(padded, np.array(sizes, dtype=np.int32), languages, targets)
+    targets = {
+        name: column.target.stacked([values[name] for *_, values in found])
+        for name, column in examples[sampled[0].language].targets.items()
+    }
+    return Batch(padded, sizes, languages, targets)
 
 
 def _input(
     one: SampledExample, examples: Examples, augmentations: Sequence[WaveformAugmentation]
-) -> tuple[np.ndarray, int]:
-    """What the network gets for an example, and its number of samples."""
-    position = int(examples.positions[one.example])
+) -> tuple[np.ndarray, int, dict[str, np.ndarray]]:
+    """What the network gets for an example, its number of samples, and its values by target."""
     if examples.made is not None:
-        return examples.made(position, one.speed)
-    waveform = change_speed(examples.store[position], one.speed)
-    if one.snr_db is not None:
-        waveform = add_noise(waveform, one.snr_db, np.random.default_rng(one.seed))
-    return augmented(waveform, augmentations, one.seed), len(waveform)
+        given, num_samples = examples.made(int(examples.positions[one.example]), one.speed)
+        rows = examples.rows(one.example)
+    else:
+        waveform, rows = examples.read(one.example)
+        waveform = change_speed(waveform, one.speed)
+        if one.snr_db is not None:
+            waveform = add_noise(waveform, one.snr_db, np.random.default_rng(one.seed))
+        given, num_samples = waveform, len(waveform)
+        if augmentations:
+            given = augmented(waveform, augmentations, one.seed)
+    columns = examples.targets.items()
+    return given, num_samples, {name: column.of_rows(rows[name], num_samples, one.speed) for name, column in columns}
 
 
 def batches(

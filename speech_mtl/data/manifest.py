@@ -1,38 +1,33 @@
-"""Manifests: one JSON line an utterance, in `DATA_DIR/LANGUAGE/{train,dev,test}.jsonl`; and an index of each.
+"""Manifests: one JSON line an utterance, in `DATA_DIR/LANGUAGE/{train,dev,test}.jsonl`; see `data.index`, too."""
 
-A manifest is parsed and checked once, where `open_manifest` first meets its content. From then on its utterances come
-from the index.
-"""
-
-import hashlib
 import json
-import logging
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from speech_mtl.data.place import resolved
+from speech_mtl.data.place import Address, located, resolved
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.files import Bits64, NotNegative, lines_or_errors, parse_json, read_json, replacing, write_text
-
-FORMAT = 2
-"""Raised when the layout of an index or the check of lines changes, so that old ones are not used."""
-
-START_AGAIN = "start again: the manifest is then parsed anew"
+from speech_mtl.files import lines_or_errors, parse_json, replacing
 
 FIX_LINE = "fix or remove the line, or make the manifest again with its data script"
 
 LONGEST_S = 1e6
 """Seconds, some eleven days: no utterance lasts longer."""
 
-Name = Annotated[str, Field(min_length=1, pattern="^[^\0]*$")]
-"""A valid file name."""
+
+def _kept_as_path(audio: str) -> str:
+    if "://" in audio and not audio.startswith("file://") and str(Address(audio)) != audio:
+        raise ValueError("an address SCHEME://HOST/... without empty parts")
+    return audio
+
+
+Name = Annotated[str, Field(min_length=1, pattern="^[^\0]*$"), AfterValidator(_kept_as_path)]
+"""A valid file name or address."""
 
 
 class Line(TypedDict):
@@ -119,9 +114,12 @@ def read_manifest(path: Path) -> Iterator[Utterance]:
         InputError: The file is missing or empty, or a line is not a record with the required fields, or an id comes
             twice.
     """
-    _refuse_no_file(path)
-    for position, fields in enumerate(_checked(path)):
-        yield _utterance(path, position, fields)
+    seen: set[str] = set()
+    for position, (where, _, line) in enumerate(read_checked_lines(path)):
+        if line["id"] in seen:
+            raise id_twice(where, line["id"])
+        seen.add(line["id"])
+        yield utterance_of(path, position, line)
 
 
 def inspect_manifest(path: Path) -> Iterator[tuple[str, Utterance | InputError]]:
@@ -133,15 +131,49 @@ def inspect_manifest(path: Path) -> Iterator[tuple[str, Utterance | InputError]]
     Raises:
         InputError: The file is missing or empty.
     """
-    _refuse_no_file(path)
-    position = -1
-    for position, (where, fields) in enumerate(_parsed(path)):
-        yield where, fields if isinstance(fields, InputError) else _utterance(path, position, fields)
-    if position < 0:
-        raise _empty(path)
+    for position, (where, _, line) in enumerate(_parsed(path)):
+        yield where, line if isinstance(line, InputError) else utterance_of(path, position, line)
 
 
-def _refuse_no_file(path: Path) -> None:
+def read_checked_lines(path: Path) -> Iterator[tuple[str, str, Line]]:
+    """`file:line` of each line of a manifest, its text with its end, and its fields; ids are not compared.
+
+    Raises:
+        InputError: As for `read_manifest`.
+    """
+    for where, text, line in _parsed(path):
+        if isinstance(line, InputError):
+            raise line
+        yield where, text, line
+
+
+def _parsed(path: Path) -> Iterator[tuple[str, str, Line | InputError]]:
+    refuse_no_manifest(path)
+    where = None
+    for where, text in lines_or_errors(path, FIX_LINE):
+        if isinstance(text, InputError):
+            yield where, "", text
+            continue
+        try:
+            line = parse_json(text, Line, where, FIX_LINE)
+        except InputError as error:
+            line = error
+        yield where, text, line
+    if where is None:
+        raise InputError(
+            f"The manifest {path} is empty",
+            expected="at least one utterance",
+            received="0 lines",
+            action="run the recipe's data script again",
+        )
+
+
+def refuse_no_manifest(path: Path) -> None:
+    """Checks that there is a file.
+
+    Raises:
+        InputError: There is none.
+    """
     if not path.is_file():
         raise InputError(
             f"There is no manifest {path}",
@@ -149,35 +181,6 @@ def _refuse_no_file(path: Path) -> None:
             received="nothing at that path",
             action="run the recipe's data script first, or set data.dir to the folder that holds LANGUAGE/train.jsonl",
         )
-
-
-def _checked(path: Path) -> Iterator[list]:
-    """The fields of each line, in the order of those of `Utterance`."""
-    seen: set[str] = set()
-    for where, fields in _parsed(path):
-        if isinstance(fields, InputError):
-            raise fields
-        if fields[0] in seen:
-            raise id_twice(where, fields[0])
-        seen.add(fields[0])
-        yield fields
-    if not seen:
-        raise _empty(path)
-
-
-def _parsed(path: Path) -> Iterator[tuple[str, list | InputError]]:
-    """`file:line` and the fields of each line, or what is wrong with it."""
-    for where, text in lines_or_errors(path, FIX_LINE):
-        if isinstance(text, InputError):
-            yield where, text
-            continue
-        try:
-            line = parse_json(text, Line, where, FIX_LINE)
-        except InputError as error:
-            yield where, error
-            continue
-        own = line["id"], line["audio"], line["language"], line["text"], line["duration_s"]
-        yield where, [*own, line.get("speaker") or None, line.get("labels") or {}]
 
 
 def id_twice(where: str, name: str) -> InputError:
@@ -190,19 +193,10 @@ def id_twice(where: str, name: str) -> InputError:
     )
 
 
-def _empty(path: Path) -> InputError:
-    return InputError(
-        f"The manifest {path} is empty",
-        expected="at least one utterance",
-        received="0 lines",
-        action="run the recipe's data script again",
-    )
-
-
-def _utterance(path: Path, position: int, fields: list) -> Utterance:
-    name, audio, language, text, duration_s, speaker, labels = fields
-    where = line_name(path, position)
-    return Utterance(name, path.parent / audio, language, text, duration_s, speaker, labels, where)
+def utterance_of(path: Path, position: int, line: Line) -> Utterance:
+    """The utterance of a checked line of a manifest."""
+    own = line["id"], located(line["audio"], path.parent), line["language"], line["text"], float(line["duration_s"])
+    return Utterance(*own, line.get("speaker") or None, line.get("labels") or {}, line_name(path, position))
 
 
 def line_name(path: Path, position: int) -> str:
@@ -213,128 +207,3 @@ def line_name(path: Path, position: int) -> str:
 def line_number(name: str) -> int:
     """The line, from 1, that a name by `line_name` ends with."""
     return int(name.rpartition(":")[2])
-
-
-class _Head(TypedDict):
-    """Header of an index: shows that it is complete, and holds properties of all utterances."""
-
-    crc32: NotNegative
-    durations_s: list[float]
-    digests: list[Bits64]
-    untranscribed: list[NotNegative]
-    languages: dict[str, NotNegative]
-
-
-class Manifest:
-    """A manifest that has been parsed: its utterances by position, from its index.
-
-    Attributes:
-        path: The manifest.
-        durations_s: Seconds of each utterance.
-        digests: Of the fields of each, except the path of its audio; 64 bits.
-        untranscribed: Positions of those whose text is null.
-        languages: With the position of the first utterance of each.
-
-    Raises:
-        InputError: The index is missing or damaged.
-    """
-
-    def __init__(self, path: Path, index: Path):
-        head = read_json(index.with_suffix(".json"), _Head, START_AGAIN)
-        self.path, self._index = path, index
-        self.durations_s, self.digests, self.languages = head["durations_s"], head["digests"], head["languages"]
-        self.untranscribed = head["untranscribed"]
-        crc32 = 0
-        if index.is_file():
-            with index.open("rb") as file:
-                while block := file.read(1 << 20):
-                    crc32 = zlib.crc32(block, crc32)
-        if crc32 != head["crc32"]:
-            raise self._damaged()
-
-    def __len__(self) -> int:
-        return len(self.durations_s)
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-    def at(self, positions: Iterable[int]) -> Iterator[Utterance]:
-        """The utterances at ascending positions; none for those beyond the last.
-
-        Raises:
-            InputError: The index was damaged since it was opened.
-        """
-        with self._index.open("rb") as file:
-            lines = enumerate(file)
-            for wanted in map(int, positions):
-                if wanted >= len(self):
-                    return
-                line = next((line for position, line in lines if position == wanted), b"")
-                try:
-                    fields = json.loads(line)
-                except ValueError:
-                    raise self._damaged() from None
-                yield _utterance(self.path, wanted, fields)
-
-    def _damaged(self) -> InputError:
-        return InputError(
-            f"The index {self._index} of {self.path} is damaged",
-            expected="a file that stays as it was written",
-            received="other content",
-            action=START_AGAIN,
-        )
-
-
-def open_manifest(path: Path, cache_dir: Path) -> Manifest:
-    """Opens a manifest by its index, which is written first where there is none of this content, or a damaged one.
-
-    Args:
-        path: The manifest.
-        cache_dir: Folder of all indexes.
-
-    Raises:
-        InputError: As for `read_manifest`, or the manifest changed while it was read.
-    """
-    _refuse_no_file(path)
-    digest = _content_digest(path)
-    index = cache_dir / f"manifest-{digest}.index"
-    if index.with_suffix(".json").exists():
-        try:
-            return Manifest(path, index)
-        except InputError as error:
-            logging.getLogger(__name__).warning("%s; the manifest is parsed anew", error.problem)
-    _write_index(path, index, digest)
-    return Manifest(path, index)
-
-
-def _content_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.sha256(b"%d" % FORMAT)).hexdigest()[:16]
-
-
-def _write_index(path: Path, index: Path, digest: str) -> None:
-    head: _Head = {"crc32": 0, "durations_s": [], "digests": [], "untranscribed": [], "languages": {}}
-    with replacing(index) as temporary, temporary.open("wb") as file:
-        for position, fields in enumerate(_checked(path)):
-            name, _, language, text, duration_s, speaker, labels = fields
-            line = json.dumps(fields, ensure_ascii=False).encode() + b"\n"
-            file.write(line)
-            head["crc32"] = zlib.crc32(line, head["crc32"])
-            head["durations_s"].append(duration_s)
-            head["digests"].append(_digest([name, language, text, speaker, labels, round(duration_s, 4)]))
-            head["languages"].setdefault(language, position)
-            if text is None:
-                head["untranscribed"].append(position)
-        if _content_digest(path) != digest:
-            raise InputError(
-                f"{path} changed while it was read",
-                expected="a file that stays as it is",
-                received="another content",
-                action="start again when nothing writes to it any more",
-            )
-    write_text(index.with_suffix(".json"), json.dumps(head))
-
-
-def _digest(fields: list) -> int:
-    text = json.dumps(fields, sort_keys=True)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())

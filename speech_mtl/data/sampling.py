@@ -1,18 +1,17 @@
 """Selects the utterances of a budget of speech, and plans which of them make up each batch.
 
 Plans depend only on lengths and a seed: training can resume at any batch, and the same seed gives the same batches
-for any number of threads.
+for any number of threads. Of an utterance they hold some numbers in arrays, and no objects.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import count
+from functools import cached_property
+from itertools import count, pairwise
 from typing import Literal
 
 import numpy as np
 
-from speech_mtl.data.store import WaveformStore
 from speech_mtl.errors import InputError
 
 SMALLEST_PART_S = 3600.0
@@ -53,45 +52,20 @@ def _sampling_order(num_utterances: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(num_utterances)
 
 
-def within_budget(
-    store: WaveformStore,
-    budget_s: float | None,
-    sample_rate_hz: int,
-    seed: int,
-    without: np.ndarray | Sequence[int] | None = None,
-) -> np.ndarray:
-    """Positions of the utterances of a decoded manifest that make up a budget of speech; see `nested`.
-
-    Args:
-        store: The decoded manifest.
-        budget_s: Seconds of speech; None for all.
-        sample_rate_hz: Rate of the store.
-        seed: Decides the order in which utterances are taken.
-        without: Positions that are not to be among them.
-
-    Raises:
-        InputError: The budget is larger than what there is, by more than 1 %.
-    """
-    num_samples = store.num_samples.copy()
-    if without is not None:
-        num_samples[without] = 0
-    if budget_s is None:
-        return np.flatnonzero(num_samples)
-    return nested(num_samples / sample_rate_hz, budget_s, seed, store.path.stem)
-
-
-def nested(durations_s: np.ndarray, budget_s: float, seed: int, name: str) -> np.ndarray:
+def within_budget(durations_s: np.ndarray, budget_s: float | None, seed: int, name: str) -> np.ndarray:
     """Positions of the utterances that make up a budget of speech: nested, so that a larger budget holds a smaller one.
 
     Args:
-        durations_s: (N,) seconds of each utterance; 0 of one that cannot be used.
-        budget_s: Seconds of speech.
+        durations_s: (N,) seconds of each utterance; 0 of one that is not to be used.
+        budget_s: Seconds of speech; None for all.
         seed: Decides the order in which utterances are taken.
         name: What the utterances are called in messages.
 
     Raises:
         InputError: The budget is larger than what there is, by more than 1 %.
     """
+    if budget_s is None:
+        return np.flatnonzero(durations_s)
     order = _sampling_order(len(durations_s), seed)
     order = order[durations_s[order] > 0]
     seconds = np.cumsum(durations_s[order])
@@ -141,9 +115,9 @@ class Ramp:
 class TrainingPlan:
     """Endless training batches: which examples, at which speed and with which noise, make up batch number n.
 
-    Batches are made in pools of `pool_batches`: utterances are sampled language by language by their fractions, each
-    language's in a new random order every time all have been taken; the pool is cut into batches of `batch_s` seconds,
-    how is up to `mixing`, and the batches shuffled.
+    Batches are made in pools of `batch_s` * `pool_batches` seconds of speech, before changes of speed. A language has
+    its fraction of each: the next ones in its order, which is another whenever all have been taken. The pool is cut
+    into batches of `batch_s` seconds, how is up to `mixing`, and the batches shuffled.
     """
 
     durations_s: Mapping[int, np.ndarray]
@@ -162,10 +136,13 @@ class TrainingPlan:
     ramp: Ramp | None = None
     """Set if the last batches hold only one language."""
 
+    @cached_property
+    def _amounts_s(self) -> dict[int, float]:
+        return {language: float(durations_s.sum()) for language, durations_s in self.durations_s.items()}
+
     def fractions(self, number: int = 0) -> dict[int, float]:
         """Fractions of the speech in batches, by language, in the pool that begins with a batch."""
-        others = {i: durations.sum() ** self.alpha for i, durations in self.durations_s.items()}
-        others = {i: weight for i, weight in others.items() if i not in self.given_fractions}
+        others = {i: own_s**self.alpha for i, own_s in self._amounts_s.items() if i not in self.given_fractions}
         left = 1.0 - sum(self.given_fractions.values())
         fractions = {
             i: self.given_fractions[i] if i in self.given_fractions else left * others[i] / sum(others.values())
@@ -177,81 +154,124 @@ class TrainingPlan:
         return {i: (1 - passed) * fraction + passed * (i == self.ramp.language) for i, fraction in fractions.items()}
 
     def batches(self, start: int = 0) -> Iterator[list[SampledExample]]:
-        """The batches from number `start` on. Skipping costs no audio."""
-        generator = np.random.default_rng(self.seed)
-        queues = [_shuffled_forever(len(durations), generator) for durations in self.durations_s.values()]
-        pool: deque[list[SampledExample]] = deque()
-        for number in count():
-            if not pool:
-                pool = self._pool(number, generator, queues)
-            batch = pool.popleft()
-            if number >= start:
-                yield batch
+        """The batches from number `start` on. Earlier ones cost a fraction of a millisecond each, and no audio."""
+        orders, number = {i: _Order(own, (self.seed, 1, i)) for i, own in self.durations_s.items()}, 0
+        for pool in count():
+            make, rows = self._pool(pool, number, orders)
+            for own in rows[max(0, start - number) :]:
+                yield [make(row) for row in own.tolist()]
+            number += len(rows)
 
-    def _pool(self, number: int, generator, queues) -> deque[list[SampledExample]]:
-        """The batches of the pool that begins with batch `number`."""
-        target_s, total_s = self.batch_s * self.pool_batches, 0.0
-        languages, fractions = list(self.durations_s), np.array(list(self.fractions(number).values()))
-        spoken_s = np.zeros(len(fractions))
-        sampled: list[tuple[float, SampledExample]] = []
-        while total_s < target_s:
-            # The language furthest behind its fraction of the seconds (languages differ in length of utterances).
-            place = int(np.argmax(fractions * (total_s + 1.0) - spoken_s + generator.uniform(0, 1.0, len(fractions))))
-            language, example = languages[place], next(queues[place])
-            speed = float(generator.choice(self.speeds))
-            noisy = generator.uniform() < self.noise_probability
-            snr_db = float(generator.uniform(*self.noise_snr_db))
-            seed = int(generator.integers(2**31))
-            duration_s = float(self.durations_s[language][example]) / speed
-            sampled.append((duration_s, SampledExample(language, example, speed, snr_db if noisy else None, seed)))
-            spoken_s[place] += duration_s
-            total_s += duration_s
-        batches = MIXINGS[self.mixing](sampled, self.batch_s)
-        return deque(batches[i] for i in generator.permutation(len(batches)))
+    def _pool(
+        self, pool: int, number: int, orders: "Mapping[int, _Order]"
+    ) -> tuple[Callable[[int], SampledExample], list[np.ndarray]]:
+        """What makes the examples of the pool that begins with batch `number` by their rows; the rows of each batch."""
+        generator, pool_s = np.random.default_rng((self.seed, 0, pool)), self.batch_s * self.pool_batches
+        taken = {i: orders[i].next(fraction * pool_s) for i, fraction in self.fractions(number).items()}
+        examples = np.concatenate(list(taken.values()))
+        languages = np.repeat(list(taken), [len(own) for own in taken.values()])
+        speeds = generator.choice(self.speeds, len(examples))
+        noisy = generator.random(len(examples)) < self.noise_probability
+        snr_db = generator.uniform(*self.noise_snr_db, len(examples))
+        seeds = generator.integers(2**31, size=len(examples))
+        durations_s = np.concatenate([self.durations_s[i][own] for i, own in taken.items()]) / speeds
+        batches = MIXINGS[self.mixing](durations_s, languages, self.batch_s)
 
+        def make(row: int) -> SampledExample:
+            noise_db = float(snr_db[row]) if noisy[row] else None
+            return SampledExample(
+                int(languages[row]), int(examples[row]), float(speeds[row]), noise_db, int(seeds[row])
+            )
 
-def _shuffled_forever(size: int, generator: np.random.Generator) -> Iterator[int]:
-    while True:
-        yield from generator.permutation(size).tolist()
+        return make, [batches[i] for i in generator.permutation(len(batches))]
 
 
-def cut(sampled: list[tuple[float, SampledExample]], batch_s: float) -> list[list[SampledExample]]:
+class _Order:
+    """The examples of a language in random order, all of them before any comes again.
+
+    Args:
+        durations_s: (N,) of the examples.
+        key: What the random numbers depend on.
+    """
+
+    def __init__(self, durations_s: np.ndarray, key: tuple[int, ...]):
+        self._durations_s, self._key, self._total_s = durations_s, key, float(durations_s.sum())
+        self._epoch, self._place, self._until_s = -1, 0, 0.0
+        self._shuffle()
+
+    def next(self, seconds: float) -> np.ndarray:
+        """The examples that begin within the next so many seconds: exact in the long run."""
+        self._until_s += seconds
+        pieces = [self._until()]
+        while self._until_s > self._total_s:
+            self._until_s -= self._total_s
+            self._shuffle()
+            pieces.append(self._until())
+        return np.concatenate(pieces)
+
+    def _until(self) -> np.ndarray:
+        first, self._place = self._place, int(np.searchsorted(self._starts_s, self._until_s))
+        return self._examples[first : self._place]
+
+    def _shuffle(self) -> None:
+        self._epoch, self._place = self._epoch + 1, 0
+        kind = np.int32 if len(self._durations_s) < 2**31 else np.int64
+        generator = np.random.default_rng((*self._key, self._epoch))
+        self._examples = np.arange(len(self._durations_s), dtype=kind)
+        generator.shuffle(self._examples)
+        self._starts_s = np.zeros(len(self._examples))
+        np.cumsum(self._durations_s[self._examples[:-1]], out=self._starts_s[1:])
+
+
+def cut(durations_s: np.ndarray, _languages: np.ndarray | None, batch_s: float) -> list[np.ndarray]:
     """Sorts examples by length and cuts them into batches of at most `batch_s` seconds, padding included.
 
     There is little padding, but where languages differ in length, a batch has few of them.
+
+    Args:
+        durations_s: (N,) of the examples.
+        batch_s: Seconds of a batch; a longer example is one by itself.
+
+    Returns:
+        The examples of each batch.
     """
-    return _filled(sorted(sampled, key=lambda pair: pair[0]), batch_s)
+    return _filled(np.argsort(durations_s, kind="stable"), durations_s, batch_s)
 
 
-def cut_every_language(sampled: list[tuple[float, SampledExample]], batch_s: float) -> list[list[SampledExample]]:
+def cut_every_language(durations_s: np.ndarray, languages: np.ndarray, batch_s: float) -> list[np.ndarray]:
     """Batches of at most `batch_s` seconds, padding included, each with the same fraction of every language.
 
     Examples are ordered by their rank in their own language, sorted by length: the fraction of its seconds that shorter
     ones have. Batches are cut from that order, so that short words come with short sentences. A language of fewer
     examples than there are batches is in some of them only.
+
+    Args:
+        durations_s: (N,) of the examples.
+        languages: (N,) whose they are.
+        batch_s: Seconds of a batch; a longer example is one by itself.
+
+    Returns:
+        The examples of each batch.
     """
-    by_language: dict[int, list[tuple[float, SampledExample]]] = {}
-    for duration_s, example in sorted(sampled, key=lambda pair: pair[0]):
-        by_language.setdefault(example.language, []).append((duration_s, example))
-    placed = []
-    for own in by_language.values():
-        durations_s = np.array([duration_s for duration_s, _ in own])
-        places = (np.cumsum(durations_s) - durations_s / 2) / durations_s.sum()
-        placed += zip(places, own, strict=True)
-    return _filled([pair for _, pair in sorted(placed, key=lambda both: both[0])], batch_s)
+    by_length, places = np.argsort(durations_s, kind="stable"), np.zeros(len(durations_s))
+    for language in np.unique(languages):
+        own = by_length[languages[by_length] == language]
+        own_s = durations_s[own]
+        places[own] = (np.cumsum(own_s) - own_s / 2) / own_s.sum()
+    return _filled(by_length[np.argsort(places[by_length], kind="stable")], durations_s, batch_s)
 
 
-def _filled(ordered: list[tuple[float, SampledExample]], batch_s: float) -> list[list[SampledExample]]:
+def _filled(ordered: np.ndarray, durations_s: np.ndarray, batch_s: float) -> list[np.ndarray]:
     """Cuts examples in the order given."""
-    batches: list[list[SampledExample]] = []
-    longest_s = 0.0
-    for duration_s, example in ordered:
-        longest_s = max(longest_s, duration_s)
-        if not batches or longest_s * (len(batches[-1]) + 1) > batch_s:
-            batches.append([])
+    starts, longest_s, size = [], 0.0, 0
+    for place, duration_s in enumerate(durations_s[ordered].tolist()):
+        if duration_s > longest_s:
             longest_s = duration_s
-        batches[-1].append(example)
-    return batches
+        if not starts or longest_s * (size + 1) > batch_s:
+            starts.append(place)
+            longest_s, size = duration_s, 0
+        size += 1
+    return [ordered[start:end] for start, end in pairwise([*starts, len(ordered)])]
 
 
 MIXINGS = {"by_length": cut, "every_language": cut_every_language}
@@ -260,4 +280,4 @@ MIXINGS = {"by_length": cut, "every_language": cut_every_language}
 
 def plan_evaluation(language: int, durations_s: np.ndarray, batch_s: float) -> list[list[SampledExample]]:
     """Every example once, in batches of similar length."""
-    return cut([(float(duration_s), SampledExample(language, i)) for i, duration_s in enumerate(durations_s)], batch_s)
+    return [[SampledExample(language, example) for example in own.tolist()] for own in cut(durations_s, None, batch_s)]

@@ -23,8 +23,9 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from speech_mtl.data.audio import read_audio
-from speech_mtl.data.manifest import Manifest, too_many_skipped
-from speech_mtl.data.place import AudioError, place_of
+from speech_mtl.data.index import Manifest
+from speech_mtl.data.manifest import too_many_skipped
+from speech_mtl.data.place import AudioError, file_states
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
 from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text
@@ -72,7 +73,7 @@ class _Index(TypedDict):
     skipped: dict[NotNegative, Skipped]
 
 
-class WaveformStore:
+class Waveforms:
     """Waveforms of the utterances of one manifest, in the manifest's order.
 
     Attributes:
@@ -80,6 +81,23 @@ class WaveformStore:
         digests: (N,) uint64, of the samples of each: equal where the audio is, whatever its files are called; 0 where
             there is none.
         skipped: The skipped ones, by position.
+    """
+
+    num_samples: np.ndarray
+    digests: np.ndarray
+    skipped: dict[int, Skipped]
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """(S,) float32 in [-1, 1].
+
+        Raises:
+            InputError: It cannot be read any more.
+        """
+        raise NotImplementedError
+
+
+class WaveformStore(Waveforms):
+    """Waveforms that have been decoded; see `open_store`.
 
     Raises:
         InputError: The files are missing, damaged, or not of one another.
@@ -105,11 +123,6 @@ class WaveformStore:
         self.starts = np.concatenate([[0], np.cumsum(self.num_samples)[:-1]]).astype(np.int64)
 
     def __getitem__(self, position: int) -> np.ndarray:
-        """(S,) float32 in [-1, 1].
-
-        Raises:
-            InputError: Somebody cut the file short since it was opened.
-        """
         return self.stretch(position, 0, int(self.num_samples[position]))
 
     def stretch(self, position: int, start: int, size: int) -> np.ndarray:
@@ -122,7 +135,7 @@ class WaveformStore:
         held = os.pread(self._descriptor, num_bytes, 2 * (int(self.starts[position]) + start))
         if len(held) < num_bytes:
             raise _damaged(self.path, "a file that stays as it is", "one that was cut short while it was read")
-        return np.frombuffer(held, np.int16).astype("float32") / FULL_SCALE
+        return as_read(np.frombuffer(held, np.int16))
 
     def _crc32(self) -> int:
         crc32, place = 0, 0
@@ -181,26 +194,20 @@ def open_store(
     return WaveformStore(path)
 
 
-def file_state(path: Path) -> tuple[int, int, int] | None:
-    """Size and times of the file in which audio lies, by which its content may be another; None if it is not there.
-
-    The time of modification can be set back, that of the last change of status cannot.
-    """
-    try:
-        status = place_of(path).file.stat()
-    except (OSError, ValueError):  # ValueError: no name that a file can have
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
 def refuse_many(manifest: Manifest | Path, skipped: Sequence[Skipped], num_read: int, allowed: float) -> None:
     """Stops when too much of a manifest cannot be used; a single utterance never is too much, unless none is allowed.
 
     Raises:
         InputError: With the counts by reason and the first case of each.
     """
-    if not too_many_skipped(len(skipped), num_read, allowed):
-        return
+    if too_many_skipped(len(skipped), num_read, allowed):
+        raise too_many_unusable(manifest, skipped, num_read, allowed)
+
+
+def too_many_unusable(
+    manifest: Manifest | Path, skipped: Sequence[Skipped], num_read: int, allowed: float
+) -> InputError:
+    """The error to raise where more of a manifest than allowed cannot be used: counts by reason, first case of each."""
     firsts: dict[str, Skipped] = {}
     for skip in skipped:
         firsts.setdefault(skip.reason, skip)
@@ -208,7 +215,7 @@ def refuse_many(manifest: Manifest | Path, skipped: Sequence[Skipped], num_read:
     listed = "; ".join(
         f"{counts[reason]} {reason} ({first.source}: {first.message})" for reason, first in firsts.items()
     )
-    raise InputError(
+    return InputError(
         f"{manifest}: {len(skipped)} of {num_read} utterances cannot be used",
         expected=f"at most {allowed:.0%} that cannot be used",
         received=listed,
@@ -218,10 +225,11 @@ def refuse_many(manifest: Manifest | Path, skipped: Sequence[Skipped], num_read:
 
 def _digest(manifest: Manifest, wanted: Sequence[int], limits: AudioLimits) -> str:
     digest, following = hashlib.sha256(repr((FORMAT, limits)).encode()), 0
+    state = file_states()
     for position, utterance in zip(wanted, manifest.at(wanted), strict=True):
         digest.update(b"not wanted" * (position - following))
-        state = file_state(utterance.audio)
-        digest.update(repr((str(utterance.audio), state, utterance.duration_s)).encode("utf-8", "surrogatepass"))
+        known = str(utterance.audio), state(utterance.audio), utterance.duration_s
+        digest.update(repr(known).encode("utf-8", "surrogatepass"))
         following = position + 1
     digest.update(b"not wanted" * (len(manifest) - following))
     return digest.hexdigest()[:16]
@@ -273,6 +281,11 @@ def decode(utterance: Utterance, limits: AudioLimits) -> np.ndarray | Skipped:
     except AudioError as error:
         return Skipped(printable(utterance.source), error.reason, str(error))
     return np.round(waveform * FULL_SCALE).astype(np.int16)
+
+
+def as_read(samples: np.ndarray) -> np.ndarray:
+    """(S,) int16 as they are stored -> (S,) float32 in [-1, 1]."""
+    return samples.astype("float32") / FULL_SCALE
 
 
 def digest_of(samples: bytes) -> int:

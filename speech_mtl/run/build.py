@@ -9,7 +9,6 @@ import numpy as np
 
 from speech_mtl.backend import compile_step, compile_surgery_step
 from speech_mtl.backend.step import TrainStep
-from speech_mtl.data.examples import Examples
 from speech_mtl.data.sampling import Ramp, TrainingPlan
 from speech_mtl.data.store import AudioLimits
 from speech_mtl.data.tokenizer import Tokenizer
@@ -135,17 +134,18 @@ def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callab
     return lambda update, _: rate(update) * unfreezing.factors(update)
 
 
-def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None = None) -> TrainingPlan:
+def build_plan(recipe: Recipe, durations_s: Mapping[int, np.ndarray], end: int | None = None) -> TrainingPlan:
     """The training batches over the examples of all languages that are trained, by their place in the recipe.
 
-    `end` is the update after which training ends; None: that of the settings.
+    Durations are those of the manifests, which are known before audio is read. `end` is the update after which training
+    ends; None: that of the settings.
     """
     data, augment = recipe.data, recipe.augment
     end = recipe.training.num_updates if end is None else end
     target = list(recipe.languages).index(str(recipe.target)) if data.ramp_to_target else 0
     shares = enumerate(settings.share for settings in recipe.languages.values())
     return TrainingPlan(
-        {i: np.asarray(own.num_samples) / data.sample_rate_hz for i, own in examples.items()},
+        durations_s,
         batch_s=data.batch_s,
         alpha=data.alpha,
         seed=recipe.seed,
@@ -153,7 +153,7 @@ def build_plan(recipe: Recipe, examples: Mapping[int, Examples], end: int | None
         noise_probability=augment.noise_probability,
         noise_snr_db=augment.noise_snr_db,
         mixing=data.mixing,
-        given_fractions={i: share for i, share in shares if i in examples and share is not None},
+        given_fractions={i: share for i, share in shares if i in durations_s and share is not None},
         ramp=Ramp(target, end - recipe.training.cooldown, end) if data.ramp_to_target else None,
     )
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from speech_mtl import __version__
-from speech_mtl.data.manifest import open_manifest
-from speech_mtl.data.store import file_state
+from speech_mtl.data.index import open_manifest
+from speech_mtl.data.place import file_states
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import (
@@ -47,7 +47,7 @@ class Now:
     def __init__(self, wrap: Wrap = silent):
         self.wrap = wrap
         self.notes: list[str] = []
-        self._manifest, self._state = cache(open_manifest), cache(file_state)
+        self._manifest, self._state = cache(open_manifest), file_states()
         self._weights = cache(lambda path: weights_digest(Run(path)))
         self._opened: dict[tuple, Split] = {}
 
@@ -114,13 +114,16 @@ class Now:
             self.notes.append(f"not compared with the speech it was made from: there is no {path}")
             return None
         manifest = self._manifest(path, recipe.data.cache_dir)
-        lines = np.array(manifest.digests, np.uint64)
+        lines = manifest.digests
         if len(lines) != source["num_lines"]:
             return f"{manifest} has {len(lines)} utterances and had {source['num_lines']}"
         if where := _first(lines[positions] != recorded, positions):
             return f"{manifest}: text, id, speaker or labels of {where} differ"
         if lines_digest(lines) != source["all_lines"]:
             self.notes.append(f"{manifest} has changed, in utterances that were not used")
+        if not source["files"]:
+            self.notes.append(f"{manifest}: its audio was not decoded before training, and is not compared")
+            return None
         used = manifest.at(sorted({*positions.tolist(), *source["skipped"]}))
         states = [self._state(utterance.audio) for utterance in used]
         if states_digest(states) == source["files"]:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.leaks import comparable_text, same_audio, same_sentence, speakers_line, too_many_leaks
-from speech_mtl.data.manifest import Manifest, line_name, open_manifest
+from speech_mtl.data.manifest import line_name
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run

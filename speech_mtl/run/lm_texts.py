@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from speech_mtl.data.manifest import open_manifest
+from speech_mtl.data.index import open_manifest
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_lines

@@ -15,7 +15,8 @@ from typing_extensions import TypedDict
 
 from speech_mtl import __version__
 from speech_mtl.data.augmentation import FolderAugmentation, WaveformAugmentation
-from speech_mtl.data.store import file_state
+from speech_mtl.data.place import FileState, file_states
+from speech_mtl.data.reading import ReadWaveforms
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, file_digest, json_text, read_json, write_text
 from speech_mtl.run.folder import Run
@@ -39,9 +40,9 @@ class Source(TypedDict):
     lines: str
     """(N,) uint64, digests of their lines in the manifest."""
     audio: str
-    """(N,) uint64, digests of their samples; see `WaveformStore`."""
+    """(N,) uint64, digests of their samples, see `WaveformStore`; empty where these are only read in training."""
     files: str
-    """Digest of the sizes and dates of the audio files, those of the skipped ones included."""
+    """Digest of the sizes and dates of the audio files, those of the skipped ones included; empty as `audio` is."""
 
 
 class Change(TypedDict):
@@ -133,9 +134,12 @@ def weights_digest(run: Run) -> str:
 
 def _source(split: Split) -> Source:
     positions, store = split.positions, split.store
-    used = sorted({*positions.tolist(), *store.skipped})
-    lines = np.array(split.manifest.digests, np.uint64)
-    states = [file_state(utterance.audio) for utterance in split.manifest.at(used)]
+    lines, audio, files = split.manifest.digests, "", ""
+    if not isinstance(store, ReadWaveforms):
+        used = sorted({*positions.tolist(), *store.skipped})
+        state = file_states()
+        files = states_digest([state(utterance.audio) for utterance in split.manifest.at(used)])
+        audio = store.digests[positions].astype("<u8").tobytes().hex()
     return {
         "manifest": str(split.manifest),
         "num_lines": len(lines),
@@ -143,8 +147,8 @@ def _source(split: Split) -> Source:
         "positions": positions.astype("<u4").tobytes().hex(),
         "skipped": sorted(store.skipped),
         "lines": lines[positions].astype("<u8").tobytes().hex(),
-        "audio": store.digests[positions].astype("<u8").tobytes().hex(),
-        "files": states_digest(states),
+        "audio": audio,
+        "files": files,
     }
 
 
@@ -153,8 +157,8 @@ def lines_digest(lines: np.ndarray) -> str:
     return hashlib.sha256(lines.astype("<u8").tobytes()).hexdigest()[:16]
 
 
-def states_digest(states: Sequence[tuple[int, int, int] | None]) -> str:
-    """Of sizes and dates of audio files, as `file_state` gives them."""
+def states_digest(states: Sequence[FileState]) -> str:
+    """Of sizes and dates of audio files, as `file_states` gives them."""
     return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
 
 
@@ -169,8 +173,10 @@ def unpacked(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         positions, lines, audio = (np.frombuffer(bytes.fromhex(source[key]), kind) for key, kind in kinds.items())
     except ValueError as error:
         raise damaged(str(error)) from None
-    places = [*positions.tolist(), *source["skipped"]]
-    if not len(positions) == len(lines) == len(audio) or max(places, default=-1) >= source["num_lines"]:
+    if not source["files"]:
+        audio = np.zeros(len(positions), "<u8")
+    most = max(positions.max(initial=0), max(source["skipped"], default=0))
+    if not len(positions) == len(lines) == len(audio) or most >= max(1, source["num_lines"]):
         raise damaged(f"{len(positions)} positions, {len(lines)} lines, {len(audio)} digests")
     return positions, lines, audio
 

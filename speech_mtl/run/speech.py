@@ -1,8 +1,8 @@
 """Makes batches from a language and a split of a recipe; functions are in the order of their use.
 
+`run.targets` makes targets of the utterances before.
+
 open_split         manifest -> index, written once -> decoded audio -> the utterances within the budget
-make_tokenizer,
-make_labelled      the utterances that training uses -> targets
 training_examples  utterances -> examples: what is known of each, encoded for each target
 open_augmentations folders of noise and rooms -> what is done to waveforms in training
 TrainingSpeech     examples -> batches, by a plan that is made of lengths and a seed
@@ -11,22 +11,21 @@ TrainingSpeech     examples -> batches, by a plan that is made of lengths and a 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 import numpy as np
 
 from speech_mtl.data.audio import change_speed
 from speech_mtl.data.audio_folder import open_folder
 from speech_mtl.data.augmentation import WaveformAugmentation
-from speech_mtl.data.corrupted import with_noise, with_shuffled_transcripts
-from speech_mtl.data.examples import Examples, LabelMasking, Reading, batches, collate, load_examples
+from speech_mtl.data.corrupted import LabelMasking, with_noise, with_shuffled_transcripts
+from speech_mtl.data.examples import Examples, Reading, batches, collate, load_examples
 from speech_mtl.data.feature_cache import FeatureCache
+from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.languages import is_form_of
-from speech_mtl.data.manifest import Manifest, line_name, open_manifest
-from speech_mtl.data.rules import Choices
+from speech_mtl.data.manifest import line_name
+from speech_mtl.data.reading import ReadExamples, ReadWaveforms
 from speech_mtl.data.sampling import SampledExample, parts_to_decode, within_budget
-from speech_mtl.data.store import AudioLimits, WaveformStore, open_store, refuse_many
-from speech_mtl.data.tokenizer import Tokenizer
+from speech_mtl.data.store import AudioLimits, Waveforms, WaveformStore, open_store, refuse_many
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.models.features import Features
@@ -35,8 +34,7 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import audio_limits, build_plan
 from speech_mtl.settings.data import FolderAugmentationSettings, WaveformAugmentationSettings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.tasks import LabelTaskSection
-from speech_mtl.targets.target import ScoredTarget, Target
+from speech_mtl.targets.target import Target
 
 Wrap = Callable[[Iterable, str], Iterable]
 """Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
@@ -49,13 +47,13 @@ def silent(items: Iterable, _title: str) -> Iterable:
 
 @dataclass(frozen=True)
 class Split:
-    """One manifest of a recipe, decoded.
+    """One manifest of a recipe, and its audio.
 
     Attributes:
         language: BCP 47 tag.
         split: `train`, `dev` or `test`.
         manifest: The index of its utterances.
-        store: Its decoded audio.
+        store: Its audio.
         positions: The utterances that are used: all usable ones, or those within the language's budget; and those
             that are used without their transcripts.
         hidden: The latter by id, with what is learnt in place of the transcript: a pseudo-label, or None for nothing.
@@ -64,7 +62,7 @@ class Split:
     language: str
     split: str
     manifest: Manifest
-    store: WaveformStore
+    store: Waveforms
     positions: np.ndarray
     hidden: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -80,6 +78,8 @@ class Split:
 def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -> Split:
     """Opens a split of a recipe's language, and decodes its audio if that has not been done yet.
 
+    With `data.decode_once` off, training speech is not decoded, and a budget is of seconds by the manifest.
+
     Raises:
         InputError: There is no such manifest, or it is broken or of another language, or too much of its audio cannot
             be used, or the budget is more than there is or less than one utterance.
@@ -88,9 +88,15 @@ def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -
     _refuse_other_languages(recipe, language, manifest)
     budget_s = recipe.budget_s(language, split)
     more_s = recipe.untranscribed_s(language, split)
-    store = _decoded(recipe, f"{language}-{split}", manifest, budget_s, more_s, wrap)
-    without = None if budget_s is None else manifest.untranscribed  # a budget is of transcribed speech
-    positions = within_budget(store, budget_s, recipe.data.sample_rate_hz, recipe.data.subset_seed, without)
+    if split == "train" and not recipe.data.decode_once:
+        store = ReadWaveforms(manifest, audio_limits(recipe.data))
+        refuse_many(manifest, list(store.skipped.values()), len(manifest), recipe.data.allow_skipped)
+    else:
+        store = _decoded(recipe, f"{language}-{split}", manifest, budget_s, more_s, wrap)
+    seconds = store.num_samples / recipe.data.sample_rate_hz
+    if budget_s is not None:  # a budget is of transcribed speech
+        seconds *= manifest.transcribed
+    positions = within_budget(seconds, budget_s, recipe.data.subset_seed, str(manifest))
     if budget_s is not None and len(positions) == 0:
         raise InputError(
             f"A budget of {budget_s:g} seconds of {language} holds no utterance of {manifest}",
@@ -109,9 +115,11 @@ def _with_untranscribed(recipe: Recipe, split: Split, more_s: float | None) -> S
     Raises:
         InputError: There is less.
     """
-    transcribed = np.setdiff1d(split.positions, split.manifest.untranscribed)
+    transcribed = split.positions[split.manifest.transcribed[split.positions]]
     data = recipe.data
-    more = within_budget(split.store, more_s, data.sample_rate_hz, data.subset_seed, transcribed)
+    seconds = split.store.num_samples / data.sample_rate_hz
+    seconds[transcribed] = 0
+    more = within_budget(seconds, more_s, data.subset_seed, str(split.manifest))
     if len(more) == 0:
         raise InputError(
             f"{split.manifest} has no untranscribed speech for pseudo-labels",
@@ -143,8 +151,8 @@ def other_language(recipe: Recipe, language: str, other: str, where: str) -> Inp
 
 def _decoded(
     recipe: Recipe, name: str, manifest: Manifest, budget_s: float | None, more_s: float | None, wrap: Wrap
-) -> WaveformStore:
-    """The audio of a manifest: all of it, or as much as a budget and untranscribed speech besides need."""
+) -> Waveforms:
+    """The decoded audio of a manifest: all of it, or as much as a budget and untranscribed speech besides need."""
     data = recipe.data
 
     def progress(positions: Iterable[int]) -> Iterable[int]:
@@ -158,12 +166,10 @@ def _decoded(
 
     if budget_s is None or more_s is None:
         return decoded()
-    durations_s, transcribed = np.array(manifest.durations_s), np.ones(len(manifest), bool)
-    transcribed[manifest.untranscribed] = False
-    for part in parts_to_decode(durations_s, transcribed, budget_s, more_s, data.subset_seed):
+    for part in parts_to_decode(manifest.durations_s, manifest.transcribed, budget_s, more_s, data.subset_seed):
         store = decoded(part)
         seconds = store.num_samples / data.sample_rate_hz
-        if seconds.sum() >= budget_s + more_s and seconds[transcribed].sum() >= budget_s:
+        if seconds.sum() >= budget_s + more_s and seconds[manifest.transcribed].sum() >= budget_s:
             return store
     return decoded()
 
@@ -173,87 +179,20 @@ def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:
     return map(label_masking(recipe, split.language), split.utterances())
 
 
-def label_masking(recipe: Recipe, language: str) -> LabelMasking:
+def label_masking(recipe: Recipe, language: str) -> Callable[[Utterance], Utterance]:
     """Makes the mask that decides which labels of a language's training speech count as unknown."""
     kept = {task.label or name: task.keep_labels for name, task in recipe.labelled.items()}
-    return LabelMasking({TRANSCRIPT: recipe.languages[language].keep_transcripts, **kept}, recipe.data.subset_seed)
-
-
-def make_tokenizer(recipe: Recipe, split: Split) -> Tokenizer:
-    """The tokeniser of a language, made from the transcripts that training uses and no others.
-
-    Raises:
-        InputError: No transcript is known.
-    """
-    return tokenizer_from(recipe, split.language, str(split.manifest), training_utterances(recipe, split))
-
-
-def tokenizer_from(recipe: Recipe, language: str, source: str, utterances: Iterable[Utterance]) -> Tokenizer:
-    """The tokeniser of a language, made from the transcripts of utterances; `source` is where they come from.
-
-    Raises:
-        InputError: No transcript is known.
-    """
-    settings = recipe.languages[language]
-    texts = (utterance.text for utterance in utterances if utterance.text is not None)
-    first = next(texts, None)
-    if first is None:
-        raise InputError(
-            f"{source}: no utterance of {language} has a transcript",
-            expected="at least one text that is not null",
-            received="utterances without",
-            action="add transcripts, or take the language out of the recipe",
-        )
-    made, choices = settings.tokenizer, Choices(**settings.text.model_dump())
-    return made.member().from_texts(chain([first], texts), language, choices, **made.arguments())
-
-
-def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> None:
-    """Checks that a tokeniser made from other transcripts knows all letters of these.
-
-    Raises:
-        InputError: It does not; with the letters and in how many transcripts they are.
-    """
-    missing: Counter[str] = Counter()
-    for utterance in training_utterances(recipe, split):
-        missing.update(tokenizer.unknown(utterance.text or ""))
-    if missing:
-        raise InputError(
-            f"{split.manifest}: the output layer that {split.language} keeps has no token for some letters",
-            expected="letters among " + " ".join(tokenizer.vocabulary),
-            received=", ".join(f"{letter!r} in {number} transcripts" for letter, number in missing.most_common()),
-            action=f"make a new output layer: languages.{split.language}.output_layer=new, or --replace-head",
-        )
-
-
-def make_labelled(recipe: Recipe, splits: Sequence[Split]) -> dict[str, ScoredTarget]:
-    """The targets of a recipe whose errors are counted, made from the labels that training uses and no others.
-
-    Raises:
-        InputError: No utterance has a label for a task, or one has a label of another kind.
-    """
-    return labelled_from(
-        recipe, lambda: ((split.language, one) for split in splits for one in training_utterances(recipe, split))
-    )
-
-
-def labelled_from(recipe: Recipe, speech: Callable[[], Iterable[tuple[str, Utterance]]]) -> dict[str, ScoredTarget]:
-    """The targets of a recipe that are scored, made from utterances and their languages, read for each of them.
-
-    Raises:
-        InputError: As for `make_labelled`.
-    """
-    targets = {}
-    for name, settings in recipe.scored.items():
-        label = {"label": settings.label or name} if isinstance(settings, LabelTaskSection) else {}
-        targets[name] = settings.member().from_speech(name, speech(), **label, **settings.arguments())
-    return targets
+    kept |= {TRANSCRIPT: recipe.languages[language].keep_transcripts}
+    masked = any(fraction < 1 for fraction in kept.values())
+    return LabelMasking(kept, recipe.data.subset_seed) if masked else lambda utterance: utterance
 
 
 def training_examples(
     recipe: Recipe, split: Split, targets: Mapping[str, Target], model: MultilingualModel, wrap: Wrap = silent
 ) -> Examples:
     """The examples of a language's training split; in a control, with corrupted audio or transcripts.
+
+    With `data.decode_once` off, nothing of them is read yet.
 
     Raises:
         InputError: More utterances than `data.allow_skipped` cannot be used, or nothing is known of any.
@@ -270,6 +209,8 @@ def training_examples(
         shortest,
         data.allow_skipped,
     )
+    if isinstance(split.store, ReadWaveforms):
+        return ReadExamples(split.store, split.positions, reading)
     examples = load_examples(split.manifest, split.store, split.positions, reading)
     examples = with_features(recipe, split, examples, model.features, recipe.augment.speeds, wrap)
     control = recipe.languages[split.language].replace
@@ -367,7 +308,8 @@ class TrainingSpeech:
         return found
 
     def _planned(self, start: int, end: int) -> Iterator[list[SampledExample]]:
-        return build_plan(self.recipe, self.examples, end).batches(start)
+        durations_s = {i: own.manifest.durations_s[self.examples[i].positions] for i, own in self.splits.items()}
+        return build_plan(self.recipe, durations_s, end).batches(start)
 
 
 def skipped_by_reason(examples: Examples) -> dict[str, int]:

@@ -1,11 +1,13 @@
 """Trains one run: from a recipe to a run folder. If it exists, training resumes from the last checkpoint."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import is_registered
+from speech_mtl.data.reading import ReadExamples
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.recognizer import Recognizer
@@ -34,15 +36,13 @@ from speech_mtl.run.references import References, load_references, report_damage
 from speech_mtl.run.speech import (
     Split,
     TrainingSpeech,
-    make_labelled,
-    make_tokenizer,
     open_augmentations,
     open_split,
-    refuse_new_letters,
     skipped_by_reason,
     training_examples,
 )
 from speech_mtl.run.start import kept_tokenizer, start_from, with_phones_of
+from speech_mtl.run.targets import make_labelled, make_tokenizer, refuse_new_letters
 from speech_mtl.run.validation import Conflicts, DevEvaluation, Validation
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
@@ -117,6 +117,11 @@ def train(
         _report_speech(ready, counts, screen)
         _report_warmup(recipe.training, screen)
         _train(run, ready, tuple(name for name, (num_known, _) in counts.items() if num_known), screen)
+        for i, examples in ready.speech.examples.items():
+            if isinstance(examples, ReadExamples) and examples.left_out:
+                reasons = Counter(skip.reason for skip in examples.left_out)
+                told = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+                screen.warn(f"{ready.speech.splits[i].language}: left out while it was read: {told}")
     return run
 
 
@@ -293,6 +298,8 @@ def _report_language(recipe: Recipe, split: Split, examples: Examples, screen: S
     minutes = float(examples.num_samples.sum()) / recipe.data.sample_rate_hz / 60
     line = f"{split.language}: {len(examples)} utterances, {minutes:.1f} minutes"
     line += controls[recipe.languages[split.language].replace]
+    if not recipe.data.decode_once:
+        line += "; audio is read in training, and not compared with that of dev and test sets"
     if (transcribed := examples.targets[TRANSCRIPT].num_known) < len(examples):
         line += f", {transcribed} with a transcript"
     if examples.num_unlabelled:

@@ -139,6 +139,9 @@ class DataSettings(Section):
     """Folder of manifests; relative to the folder in which the command runs."""
     cache_dir: FilePath = Path("runs/cache")
     """Decoded audio is kept here, 16-bit and at `sample_rate_hz`: about 115 MB an hour."""
+    decode_once: Switch = True
+    """Decode training speech once, before training. If not, an utterance is read and decoded whenever a batch needs it,
+    which takes no disk: see `data.reading`, and which audio is used is then decided by the durations of manifests."""
     sample_rate_hz: Annotated[int, Field(strict=True, ge=8000, le=48_000), WHOLE] = 16_000
     """Speech of another rate is resampled to it."""
     min_duration_s: Annotated[float, Field(strict=True, ge=1e-3, le=3600)] = 0.1
@@ -165,7 +168,9 @@ class DataSettings(Section):
     """Threads that prepare batches."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """A rising fraction needs a target and an end."""
+        """A rising fraction needs a target and an end; some settings need all audio or labels before training."""
+        if not self.decode_once:
+            self._refuse_unread(recipe)
         if not self.ramp_to_target:
             return
         if recipe.target not in recipe.trained_languages:
@@ -176,6 +181,17 @@ class DataSettings(Section):
                 "data.ramp_to_target needs training.cooldown_updates, over which the fraction rises: 1 to "
                 f"training.num_updates = {num_updates}, not {cooldown}"
             )
+
+    def _refuse_unread(self, recipe: "Recipe") -> None:
+        own = recipe.languages.items()
+        needing = {
+            "data.require_all_labels": self.require_all_labels,
+            **{f"languages.{name}.replace": one.replace is not None for name, one in own},
+            **{f"languages.{name}.keep_transcripts": one.keep_transcripts < 1 for name, one in own},
+            **{f"languages.{name}.pseudo_labels": one.pseudo_labels is not None for name, one in own},
+        }
+        if found := [name for name, needs in needing.items() if needs]:
+            raise ValueError(f"data.decode_once must be true: {found[0]} needs audio or labels before training")
 
     @model_validator(mode="after")
     def _durations_rise(self):

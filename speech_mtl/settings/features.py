@@ -129,6 +129,8 @@ class FrozenSettings(FeatureSettings, kind="frozen", makes="models.frozen:Frozen
         usual = type(recipe.augment)().model_dump(exclude=online)
         if changed := [key for key, value in recipe.augment.model_dump(exclude=online).items() if value != usual[key]]:
             raise ValueError(f"features.kind: frozen is made once, so augment.{changed[0]} must be {usual[changed[0]]}")
+        if not recipe.data.decode_once:
+            raise ValueError("features.kind: frozen is made once, before training: data.decode_once must be true")
         if noise := [name for name, own in recipe.languages.items() if own.replace == "noise"]:
             raise ValueError(f"features.kind: frozen is made of speech: languages.{noise[0]}.replace must not be noise")
 

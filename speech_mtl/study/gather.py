@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import TypeVar, cast
 
-from speech_mtl.data.manifest import open_manifest
+from speech_mtl.data.index import open_manifest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import num_parameters

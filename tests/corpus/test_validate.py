@@ -13,7 +13,8 @@ from speech_mtl.corpus.findings import Finding, Findings
 from speech_mtl.corpus.manifests import find_manifests
 from speech_mtl.corpus.validate import validate
 from speech_mtl.errors import InputError
-from speech_mtl.run.speech import make_tokenizer, open_split
+from speech_mtl.run.speech import open_split
+from speech_mtl.run.targets import make_tokenizer
 
 
 def found(paths: list[Path], decoding: bool = True, changes: tuple[str, ...] = ()) -> list[Finding]:

@@ -9,7 +9,8 @@ import soundfile
 
 from speech_mtl.data.corrupted import GROUP_SIZE, with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Column, Examples, Reading, batches, collate, load_examples
-from speech_mtl.data.manifest import Manifest, open_manifest, write_manifest
+from speech_mtl.data.index import Manifest, open_manifest
+from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.sampling import SampledExample, TrainingPlan
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
@@ -137,7 +138,9 @@ def test_shuffling_moves_every_transcript_and_loses_none(many):
 def test_transcripts_move_among_utterances_of_similar_duration(many):
     manifest, examples = many
     own = np.arange(len(examples), dtype=np.int32)  # each transcript is one token of its own
-    examples.targets["again"] = examples.targets[TRANSCRIPT] = Column(CTC, own, np.arange(len(examples) + 1), np.zeros)
+    examples.targets["again"] = examples.targets[TRANSCRIPT] = Column(
+        CTC, own, np.arange(len(examples) + 1), np.zeros, len(own)
+    )
     shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
     rank = np.argsort(np.argsort(examples.num_samples, kind="stable"))
     found, again = (np.concatenate([one[i] for i in own.tolist()]) for one in shuffled.targets.values())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speech_mtl.data.examples import LabelMasking
+from speech_mtl.data.corrupted import LabelMasking
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
 
 

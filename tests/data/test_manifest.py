@@ -1,18 +1,14 @@
 import datetime
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from speech_mtl.data import manifest as manifest_module
-from speech_mtl.data.manifest import Line, manifest_path, open_manifest, read_manifest, write_manifest
+from speech_mtl.data.manifest import Line, manifest_path, read_manifest, write_manifest
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.files import lines_or_errors
 
 GOOD = {"id": "u1", "audio": "audio/u1.flac", "language": "cs", "text": "Příliš žluťoučký", "duration_s": 1.25}
 
@@ -186,129 +182,6 @@ def test_labels_in_manifests_are_objects(tmp_path):
         path.write_text(json.dumps(record | {"labels": wrong}), encoding="utf-8")
         with pytest.raises(InputError, match=r"train\.jsonl:1: the field 'labels' is not right\nExp.*an object"):
             list(read_manifest(path))
-
-
-# --- the index
-
-
-@pytest.fixture
-def spoken(tmp_path) -> Path:
-    """Five utterances with all that a line can hold."""
-    labels = ({}, {"mood": "sad", "speed": 1.5}, {"times": [[0.5, None]], "none": None}, {"odd": float("nan")}, {})
-    records = [
-        GOOD | {"id": f"u{i}", "text": text, "duration_s": 1.23456789 + i, "labels": own}
-        for i, (text, own) in enumerate(zip(('a\u2028"\n', None, "č", "", "\x1c"), labels, strict=True))
-    ]
-    records[1] |= {"audio": "/elsewhere/b.wav", "speaker": "s", "language": "sk"}
-    return lines(tmp_path / "train.jsonl", *records)
-
-
-def test_an_index_gives_what_the_manifest_says(tmp_path, spoken):
-    expected, manifest = list(read_manifest(spoken)), open_manifest(spoken, tmp_path / "cache")
-    for opened in (manifest, open_manifest(spoken, tmp_path / "cache")):
-        assert list(map(repr, opened.at(range(5)))) == list(map(repr, expected)), "repr, as nan is not itself"
-        assert [u.id for u in opened.at([1, 4])] == ["u1", "u4"]
-        assert [u.id for u in opened.at(np.array([0, 3, 5, 9]))] == ["u0", "u3"], "there are none beyond the last"
-        assert (len(opened), str(opened)) == (5, str(spoken))
-        assert opened.durations_s == [u.duration_s for u in expected]
-        assert opened.languages == {"cs": 0, "sk": 1}
-        assert len(set(opened.digests)) == 5
-
-
-def test_a_manifest_is_parsed_once_for_each_content(tmp_path, spoken, monkeypatch):
-    parsed: list[str] = []
-
-    def counting(path, *arguments):
-        for where, line in lines_or_errors(path, *arguments):
-            parsed.append(where)
-            yield where, line
-
-    monkeypatch.setattr(manifest_module, "lines_or_errors", counting)
-    for _ in range(3):
-        list(open_manifest(spoken, tmp_path / "cache").at(range(5)))
-    assert parsed == [f"{spoken}:{i + 1}" for i in range(5)]
-    status = spoken.stat()
-    spoken.write_text(spoken.read_text().replace("\\u010d", "\\u0161"))  # of the same size
-    os.utime(spoken, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert [u.text for u in open_manifest(spoken, tmp_path / "cache").at([2])] == ["š"]
-    assert len(parsed) == 10
-
-
-def test_copies_share_an_index_and_find_their_own_audio(tmp_path, spoken):
-    copy = tmp_path / "elsewhere" / "dev.jsonl"
-    copy.parent.mkdir()
-    copy.write_bytes(spoken.read_bytes())
-    for path in (spoken, copy):
-        (utterance,) = open_manifest(path, tmp_path / "cache").at([0])
-        assert utterance.audio == path.parent / "audio/u1.flac"
-        assert utterance.source == f"{path}:1"
-    assert len(list((tmp_path / "cache").iterdir())) == 2
-
-
-def test_digests_are_of_what_is_said_and_not_of_where_the_audio_lies(tmp_path):
-    def digest(**changes) -> int:
-        path = lines(tmp_path / "train.jsonl", GOOD | {"speaker": "s", "labels": {"a": 1, "b": 2}} | changes)
-        return open_manifest(path, tmp_path / "cache").digests[0]
-
-    same = [digest(), digest(audio="moved.wav"), digest(labels={"b": 2, "a": 1}), digest(duration_s=1.250001)]
-    others = [
-        *(digest(**{key: "other"}) for key in ("id", "language", "text", "speaker")),
-        *(digest(text=None), digest(speaker=None), digest(labels={"a": 1}), digest(duration_s=1.251)),
-    ]
-    assert same == [1272332273838188969] * 4, "runs of earlier versions have written it down"
-    assert len({same[0], *others}) == 9
-
-
-@pytest.mark.parametrize("suffix", [".index", ".json"])
-@pytest.mark.parametrize(
-    "damage", [lambda _: b"", lambda held: held[:-9], lambda held: held.replace(b"cs", b"sk"), lambda _: b"{}", None]
-)
-def test_a_damaged_index_is_made_anew_with_a_message(suffix, damage, tmp_path, spoken, caplog):
-    expected = list(map(repr, open_manifest(spoken, tmp_path / "cache").at(range(5))))
-    (path,) = (tmp_path / "cache").glob(f"*{suffix}")
-    whole = path.read_bytes()
-    path.write_bytes(damage(whole)) if damage else path.unlink()
-    opened = open_manifest(spoken, tmp_path / "cache")
-    assert list(map(repr, opened.at(range(5)))) == expected
-    if damage or suffix == ".index":  # a part without a head is of a writer that was stopped
-        (message,) = caplog.messages
-        assert "parsed anew" in message
-        assert path.stem in message
-    assert path.read_bytes() == whole
-
-
-def test_an_index_that_is_damaged_while_it_is_read(tmp_path, spoken):
-    opened = open_manifest(spoken, tmp_path / "cache")
-    (path,) = (tmp_path / "cache").glob("*.index")
-    path.write_bytes(path.read_bytes()[:-9])
-    assert [u.id for u in opened.at([0, 3])] == ["u0", "u3"]
-    with pytest.raises(InputError, match=r"index .* is damaged"):
-        list(opened.at([0, 4]))
-
-
-def test_a_manifest_that_changes_while_it_is_parsed_is_refused(tmp_path, spoken, monkeypatch):
-    def changing(path, *arguments):
-        yield from lines_or_errors(path, *arguments)
-        with path.open("a") as file:
-            file.write(json.dumps(GOOD | {"id": "u9"}) + "\n")
-
-    monkeypatch.setattr(manifest_module, "lines_or_errors", changing)
-    with pytest.raises(InputError, match="changed while it was read"):
-        open_manifest(spoken, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
-    monkeypatch.undo()
-    assert len(open_manifest(spoken, tmp_path / "cache")) == 6
-
-
-def test_a_broken_manifest_leaves_no_index(tmp_path, spoken):
-    with spoken.open("a") as file:
-        file.write("{\n")
-    with pytest.raises(InputError, match=r"train\.jsonl:6: not JSON"):
-        open_manifest(spoken, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
-    with pytest.raises(InputError, match="There is no manifest"):
-        open_manifest(tmp_path / "none.jsonl", tmp_path / "other")
-    assert not (tmp_path / "other").exists()
 
 
 def test_the_page_on_data_lists_the_fields_of_a_line():

@@ -1,10 +1,13 @@
 """Audio in a part of a file: against the same audio in files of its own."""
 
 import io
+import re
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +18,9 @@ from hypothesis import strategies as st
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.audio_file import duration_s
 from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.place import AudioError, Place, place_of
-from speech_mtl.data.store import file_state
+from speech_mtl.data.place import Address, AudioError, Place, file_states, located, place_of
 from speech_mtl.datatypes import Utterance
+from speech_mtl.errors import InputError
 
 RATE_HZ = 16_000
 FORMATS = {"a.wav": "WAV", "a.flac": "FLAC", "a.mp3": "MP3", "a.ogg": "OGG", "a.opus": "OPUS"}
@@ -89,8 +92,75 @@ def in_parquet(tmp_path: Path) -> Callable[[list[Path]], list[Path]]:
     return make
 
 
+def arrow_shard(form: str, tmp_path: Path) -> Callable[[list[Path]], list[Path]]:
+    """Of the two forms of Arrow's files, `datasets` writes the stream."""
+    pyarrow = pytest.importorskip("pyarrow")
+    ipc = pytest.importorskip("pyarrow.ipc")
+
+    def make(files: list[Path]) -> list[Path]:
+        rows = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+        table = pyarrow.table({"text": ["x"] * len(rows), "audio": rows, "plain": [row["bytes"] for row in rows]})
+        with getattr(ipc, f"new_{form}")(str(tmp_path / "a.arrow"), table.schema) as sink:
+            sink.write_table(table, max_chunksize=2)
+        return [Place(tmp_path / "a.arrow", row=i, column=["audio", "plain"][i % 2]).path for i in range(len(rows))]
+
+    return make
+
+
+@pytest.fixture
+def in_arrow_file(tmp_path: Path) -> Callable[[list[Path]], list[Path]]:
+    return arrow_shard("file", tmp_path)
+
+
+@pytest.fixture
+def in_arrow_stream(tmp_path: Path) -> Callable[[list[Path]], list[Path]]:
+    return arrow_shard("stream", tmp_path)
+
+
+@pytest.fixture
+def store() -> Iterator[Any]:
+    """A store of `fsspec` in memory."""
+    filesystem = pytest.importorskip("fsspec").filesystem("memory")
+    yield filesystem
+    filesystem.rm("/bucket", recursive=True) if filesystem.exists("/bucket") else None
+
+
+@pytest.fixture
+def in_store(store: Any) -> Callable[[list[Path]], list[Path]]:
+    def make(files: list[Path]) -> list[Path]:
+        for file in files:
+            store.pipe(f"/bucket/{file.name}", file.read_bytes())
+        return [located(f"memory://bucket/{file.name}", Path("/anywhere")) for file in files]
+
+    return make
+
+
+@pytest.fixture
+def in_tar_in_store(in_tar: Callable, store: Any) -> Callable[[list[Path]], list[Path]]:
+    def make(files: list[Path]) -> list[Path]:
+        places = [place_of(place) for place in in_tar(files)]
+        store.pipe("/bucket/shard.tar", places[0].file.read_bytes())
+        return [replace(place, file=Address("memory://bucket/shard.tar")).path for place in places]
+
+    return make
+
+
+@pytest.fixture
+def in_parquet_in_store(in_parquet: Callable, store: Any) -> Callable[[list[Path]], list[Path]]:
+    def make(files: list[Path]) -> list[Path]:
+        places = [place_of(place) for place in in_parquet(files)]
+        store.pipe("/bucket/a.parquet", places[0].file.read_bytes())
+        return [replace(place, file=Address("memory://bucket/a.parquet")).path for place in places]
+
+    return make
+
+
+ON_DISK = ["in_tar", "in_parquet", "in_arrow_file", "in_arrow_stream"]
+IN_STORES = ["in_store", "in_tar_in_store", "in_parquet_in_store"]
+
+
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("kind", ["in_tar", "in_parquet"])
+@pytest.mark.parametrize("kind", [*ON_DISK, *IN_STORES])
 def test_a_part_of_a_file_is_the_file_it_was(name: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest):
     make = request.getfixturevalue(kind)
     files = [write(tmp_path / f"{i}{name[1:]}", sound) for i, sound in enumerate(sounds(5))]
@@ -197,11 +267,11 @@ def test_a_manifest_keeps_places_and_sees_changes_of_their_files(tmp_path: Path,
         assert f'"{"../" if inside else tmp_path.resolve().as_posix() + "/"}shard.tar#offset=' in path.read_text()
         (utterance,) = read_manifest(path)
         assert duration_s(utterance.audio) == 1.0
-    before = file_state(utterance.audio)
+    before = file_states()(utterance.audio)
     with (tmp_path / "data" / "shard.tar").open("ab") as shard:
         shard.write(bytes(512))
     assert before is not None
-    assert file_state(utterance.audio) != before
+    assert file_states()(utterance.audio) != before
 
 
 def test_no_byte_outside_a_part_is_read(tmp_path: Path):
@@ -212,3 +282,99 @@ def test_no_byte_outside_a_part_is_read(tmp_path: Path):
     np.testing.assert_allclose(read_audio(place, RATE_HZ), sounds(1)[0][:, 0], atol=1e-4)
     with pytest.raises(AudioError):
         read_audio(Place(tmp_path / "a", offset=28, length=len(inner.getvalue()) - 2).path, RATE_HZ)
+
+
+# --- stores and shards
+
+
+def test_an_address_stays_as_it_is_written(tmp_path: Path):
+    for text in ("s3://bucket/a/b.flac", "simplecache::s3://bucket/a.tar", "https://host/a.wav?version=2"):
+        path = located(text, tmp_path)
+        assert str(path) == text
+        assert path.resolve() == path.absolute() == path
+        place = Place(path, offset=1, length=2, channel=1)
+        assert str(place.path) == f"{text}#offset=1&length=2&channel=1"
+        assert place_of(located(str(place.path), tmp_path)) == place
+    assert located("file:///data/a.flac", tmp_path) == Path("/data/a.flac")
+    assert located("a.flac", tmp_path) == tmp_path / "a.flac"
+
+
+@pytest.mark.parametrize("address", ["s3://bucket//a.flac", "hdfs:///a.flac", "s3://bucket/./a.flac"])
+def test_an_address_that_no_path_can_hold_is_refused_by_its_line(address: str, tmp_path: Path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(f'{{"id": "a", "audio": "{address}", "language": "cs", "text": "x", "duration_s": 1.0}}\n')
+    with pytest.raises(InputError, match=r"train\.jsonl:1: the field 'audio' is not right\n.*without empty parts"):
+        list(read_manifest(path))
+
+
+def test_a_manifest_keeps_addresses_and_sees_changes_in_stores(tmp_path: Path, in_tar_in_store: Callable, store: Any):
+    (place,) = in_tar_in_store([write(tmp_path / "a.wav", sounds(1)[0])])
+    path = tmp_path / "data" / "cs" / "train.jsonl"
+    write_manifest(path, [Utterance("a", place, "cs", "text", 1.0)])
+    (utterance,) = read_manifest(path)
+    assert str(utterance.audio) == str(place)
+    assert duration_s(utterance.audio) == 1.0
+    before = file_states()(utterance.audio)
+    store.pipe("/bucket/shard.tar", bytes(5))
+    assert before is not None
+    assert file_states()(utterance.audio) not in (None, before)
+    store.rm("/bucket/shard.tar")
+    assert file_states()(utterance.audio) is None
+
+
+def test_what_is_missing_empty_or_cut_short_in_a_store_is_told(tmp_path: Path, store: Any, in_tar_in_store: Callable):
+    (place,) = in_tar_in_store([write(tmp_path / "a.wav", sounds(1)[0])])
+    store.pipe("/bucket/shard.tar", store.cat("/bucket/shard.tar")[:9000])
+    store.pipe("/bucket/empty.wav", b"")
+    store.pipe("/bucket/half.wav", (tmp_path / "a.wav").read_bytes()[:9000])
+    found = {
+        "memory://bucket/none.wav": ("missing", "there is no audio file memory://bucket/none.wav"),
+        "memory://bucket/empty.wav": ("empty", "the audio file memory://bucket/empty.wav is empty"),
+        "memory://bucket/half.wav": ("truncated", "memory://bucket/half.wav is cut off: it has 9,000 bytes"),
+        str(place): ("truncated", f"{place} is cut off: "),
+        "memory://bucket/a.arrow#row=1&column=audio": ("unreadable", "Arrow files are only read from disks"),
+    }
+    for address, (reason, message) in found.items():
+        with pytest.raises(AudioError, match=re.escape(message)) as caught:
+            read_audio(located(address, tmp_path), RATE_HZ)
+        assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_a_store_that_refuses_what_lies_beyond_the_end(
+    error: type[Exception], store: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """As S3 and HTTP do; other errors are those of the store."""
+
+    def refusing(self: Any, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        raise error("416")
+
+    store.pipe("/bucket/shard.tar", bytes(100))
+    monkeypatch.setattr(type(store), "cat_file", refusing)
+    with pytest.raises(AudioError, match=r"50 of its 50 bytes are missing") as caught:
+        read_audio(Place(Address("memory://bucket/shard.tar"), offset=100, length=50).path, RATE_HZ)
+    assert caught.value.reason == "truncated"
+    with pytest.raises(InputError, match=r"memory://bucket/shard\.tar cannot be read\n[^\0]*416"):
+        read_audio(Place(Address("memory://bucket/shard.tar"), offset=50, length=50).path, RATE_HZ)
+
+
+def test_a_store_that_cannot_be_reached_is_no_bad_audio(tmp_path: Path):
+    """Else all of it would be left out where the network is gone."""
+    pytest.importorskip("fsspec")
+    with pytest.raises(InputError, match=r"nowhere://bucket/a\.wav cannot be read\n") as caught:
+        read_audio(located("nowhere://bucket/a.wav", tmp_path), RATE_HZ)
+    assert "Protocol not known: nowhere" in caught.value.received
+
+
+@pytest.mark.parametrize("form", ["file", "stream"])
+def test_an_arrow_shard_that_is_cut_short_or_lacks_a_row_or_column(form: str, tmp_path: Path):
+    places = arrow_shard(form, tmp_path)([write(tmp_path / f"{i}.wav", sound) for i, sound in enumerate(sounds(5))])
+    shard = place_of(places[0]).file
+    for place, message in ((Place(shard, row=5, column="audio"), "5 rows"), (Place(shard, row=0, column="x"), "'x'")):
+        with pytest.raises(AudioError, match=message) as caught:
+            read_audio(place.path, RATE_HZ)
+        assert caught.value.reason == "missing"
+    shard.write_bytes(shard.read_bytes()[:-9000])
+    with pytest.raises(AudioError, match=r"a\.arrow#row=0&column=audio cannot be read") as caught:
+        read_audio(places[0], RATE_HZ)
+    assert caught.value.reason == "unreadable"

@@ -1,8 +1,7 @@
+import time
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,28 +22,23 @@ from speech_mtl.errors import InputError
 # --- budgets
 
 
-def fake_store(num_samples: np.ndarray) -> Any:
-    return SimpleNamespace(num_samples=num_samples, path=Path("cs-train.pcm"))
-
-
 @pytest.fixture
-def store() -> Any:
+def seconds() -> np.ndarray:
     """100 utterances of 1 to 5 s; every tenth is skipped."""
-    num_samples = np.random.default_rng(0).integers(16_000, 80_000, 100)
-    num_samples[::10] = 0
-    return fake_store(num_samples)
+    durations_s = np.random.default_rng(0).uniform(1, 5, 100)
+    durations_s[::10] = 0
+    return durations_s
 
 
-def test_budgets_are_nested_and_close(store):
+def test_budgets_are_nested_and_close(seconds):
     smaller: set[int] = set()
     for budget_s in (20, 21, 60, 120, 200):
-        chosen = within_budget(store, budget_s, 16_000, seed=5)
+        chosen = within_budget(seconds, budget_s, 5, "x")
         assert np.all(np.diff(chosen) > 0), "in the manifest's order, each once"
         assert smaller <= set(chosen.tolist())
         smaller = set(chosen.tolist())
-        seconds = store.num_samples[chosen].sum() / 16_000
-        assert budget_s - 5 < seconds <= budget_s
-        assert (store.num_samples[chosen] > 0).all()
+        assert budget_s - 5 < seconds[chosen].sum() <= budget_s
+        assert (seconds[chosen] > 0).all()
 
 
 @pytest.mark.parametrize(
@@ -56,8 +50,7 @@ def test_parts_hold_the_budget_and_are_few(budget_s: float, hours: list[int]):
     parts = list(parts_to_decode(durations_s, np.ones(4000, bool), budget_s, 0, seed=5))
     sizes_s = [durations_s[part].sum() for part in parts]
     assert all(hour * 3600 <= size_s < hour * 3600 + 9 for hour, size_s in zip(hours, sizes_s, strict=True))
-    store = fake_store((durations_s * 16_000).astype(int))
-    assert all(set(within_budget(store, budget_s, 16_000, 5)) < set(part) for part in parts)
+    assert all(set(within_budget(durations_s, budget_s, 5, "x")) < set(part) for part in parts)
 
 
 def test_parts_hold_the_budget_in_transcribed_speech_and_what_is_wanted_besides():
@@ -71,27 +64,27 @@ def test_parts_hold_the_budget_in_transcribed_speech_and_what_is_wanted_besides(
     assert 2 * 3600 <= durations_s[first].sum() < 2 * 3600 + 9, "1 hour holds 15 transcribed minutes"
 
 
-def test_budget_seed(store):
-    one, again, other = (within_budget(store, 60, 16_000, seed).tolist() for seed in (1, 1, 2))
+def test_budget_seed(seconds):
+    one, again, other = (within_budget(seconds, 60, seed, "x").tolist() for seed in (1, 1, 2))
     assert one == again
     assert one != other
 
 
-def test_a_budget_is_spread_over_the_manifest(store):
-    chosen = within_budget(store, 100, 16_000, seed=0)
+def test_a_budget_is_spread_over_the_manifest(seconds):
+    chosen = within_budget(seconds, 100, 0, "x")
     assert chosen.max() > 80
     assert chosen.min() < 20
 
 
-def test_no_budget_is_all_that_is_usable(store):
-    np.testing.assert_array_equal(within_budget(store, None, 16_000, 0), np.flatnonzero(store.num_samples))
+def test_no_budget_is_all_that_is_usable(seconds):
+    np.testing.assert_array_equal(within_budget(seconds, None, 0, "x"), np.flatnonzero(seconds))
 
 
-def test_budget_above_what_there_is(store):
-    total_s = store.num_samples.sum() / 16_000
-    assert len(within_budget(store, total_s * 1.005, 16_000, 0)) == 90, "up to 1 % more is all there is"
+def test_budget_above_what_there_is(seconds):
+    total_s = seconds.sum()
+    assert len(within_budget(seconds, total_s * 1.005, 0, "cs-train")) == 90, "up to 1 % more is all there is"
     with pytest.raises(InputError, match="cs-train") as caught:
-        within_budget(store, total_s * 1.05, 16_000, 0)
+        within_budget(seconds, total_s * 1.05, 0, "cs-train")
     assert f"{total_s / 60:.1f} minutes" in caught.value.expected
 
 
@@ -123,17 +116,36 @@ def test_starting_later_is_skipping(start):
 
 
 def test_all_are_used_before_any_comes_twice():
-    """With utterances of 1 s and pools of one batch, batches stand in the order of drawing."""
-    plan = TrainingPlan({0: np.ones(7), 1: np.ones(5)}, batch_s=10.0, alpha=1.0, seed=0, pool_batches=1)
+    """With utterances of 1 s and pools of one batch, 3 of them and 9, batches stand in the order of sampling."""
+    plan = TrainingPlan({0: np.ones(7), 1: np.ones(5)}, 12.0, 1.0, 0, pool_batches=1, given_fractions={0: 0.25})
     sampled: list[list[int]] = [[], []]
-    for batch in first(plan, 20):
+    for batch in first(plan, 60):
         for example in batch:
             sampled[example.language].append(example.example)
     for examples, size in zip(sampled, (7, 5), strict=True):
-        rounds = [examples[i : i + size] for i in range(0, len(examples) - size + 1, size)]
+        rounds = [tuple(examples[i : i + size]) for i in range(0, len(examples) - size + 1, size)]
         assert len(rounds) > 8
         assert all(sorted(one) == list(range(size)) for one in rounds)
-        assert len({tuple(one) for one in rounds}) > 4, "in a new order each time"
+        assert len(set(rounds)) > 4, "in a new order each time"
+
+
+def test_large_pools_hold_every_example_equally_often():
+    plan = plan_of((60, 40), alpha=0.5, speeds=(0.9, 1.1), mixing="every_language", pool_batches=4)
+    numbers = Counter((one.language, one.example) for batch in first(plan, 500) for one in batch)
+    for language, size in enumerate((60, 40)):
+        own = [numbers[language, example] for example in range(size)]
+        assert min(own) > 5
+        assert max(own) - min(own) <= 2, "of the last pool, some batches are not there yet"
+
+
+def test_a_late_batch_of_many_utterances_is_there_at_once():
+    """Nothing is held of them but arrays, and no batch before is made."""
+    plan = plan_of((1_000_000, 500), batch_s=60.0, speeds=(0.9, 1.0, 1.1))
+    began = time.process_time()
+    late = first(plan, 3, 4000)
+    assert time.process_time() - began < 3
+    assert len({one.example for batch in late for one in batch}) > 30
+    assert late == first(plan, 3, 4000)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
@@ -242,32 +254,21 @@ def test_every_batch_holds_every_language_at_its_share():
 
 def test_every_language_uses_the_same_draws():
     """Only how they are put together differs: the first pool holds the same ones."""
-    generator = np.random.default_rng(0)
-    sampled = [(float(generator.uniform(1, 4)), SampledExample(i % 3, i)) for i in range(200)]
-    ways = [[example for batch in way(sampled, 20.0) for example in batch] for way in (cut, cut_every_language)]
-    assert (
-        sorted(example.example for example in ways[0])
-        == sorted(example.example for example in ways[1])
-        == list(range(200))
-    )
+    durations_s, languages = np.random.default_rng(0).uniform(1, 4, 200), np.arange(200) % 3
+    for way in (cut, cut_every_language):
+        assert sorted(np.concatenate(way(durations_s, languages, 20.0))) == list(range(200))
 
 
 @pytest.mark.parametrize(
-    "sampled",
-    [
-        [],
-        [(70.0, SampledExample(0, 0))],
-        [(70.0, SampledExample(0, 0)), (80.0, SampledExample(1, 1))],
-        [(9.0, SampledExample(i, i)) for i in range(5)],
-        [(1.0, SampledExample(0, i)) for i in range(500)] + [(8.0, SampledExample(1, 500))],
-    ],
+    "durations_s", [[], [70.0], [70.0, 80.0], [9.0] * 5, [*[1.0] * 500, 8.0]], ids=lambda one: f"{len(one)}"
 )
-def test_every_language_where_not_all_fit(sampled):
-    batches = cut_every_language(sampled, 20.0)
-    seconds = {example.example: duration_s for duration_s, example in sampled}
-    assert sorted(example.example for batch in batches for example in batch) == sorted(seconds)
-    assert all(len(b) == 1 or len(b) * max(seconds[d.example] for d in b) <= 20.0 for b in batches)
-    assert all(batches)
+@pytest.mark.parametrize("num_languages", [1, 2, 5])
+def test_every_language_where_not_all_fit(durations_s, num_languages):
+    seconds = np.array(durations_s)
+    batches = cut_every_language(seconds, np.arange(len(seconds)) % num_languages, 20.0)
+    assert sorted(example for batch in batches for example in batch) == list(range(len(seconds)))
+    assert all(len(batch) == 1 or len(batch) * seconds[batch].max() <= 20.0 for batch in batches)
+    assert all(len(batch) for batch in batches)
 
 
 def test_long_and_short_batches_are_shuffled():
@@ -277,8 +278,8 @@ def test_long_and_short_batches_are_shuffled():
 
 
 def test_a_single_long_utterance_is_a_batch():
-    sampled = [(duration_s, SampledExample(0, i)) for i, duration_s in enumerate([9.0, 25.0, 1.0, 10.0, 30.0])]
-    assert [[example.example for example in batch] for batch in cut(sampled, 20.0)] == [[2, 0], [3], [1], [4]]
+    batches = cut(np.array([9.0, 25.0, 1.0, 10.0, 30.0]), None, 20.0)
+    assert [batch.tolist() for batch in batches] == [[2, 0], [3], [1], [4]]
 
 
 def test_speeds_and_noise():

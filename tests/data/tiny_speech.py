@@ -7,8 +7,8 @@ import numpy as np
 import soundfile
 
 from speech_mtl.data.examples import Examples, Reading, load_examples
-from speech_mtl.data.manifest import Manifest, open_manifest, write_manifest
-from speech_mtl.data.sampling import within_budget
+from speech_mtl.data.index import Manifest, open_manifest
+from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.store import AudioLimits, WaveformStore, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
@@ -39,7 +39,7 @@ def opened(tmp_path: Path, utterances: list[tuple[str, float]]) -> tuple[Manifes
 
 
 def everything(store: Any) -> np.ndarray:
-    return within_budget(store, None, 16_000, 0)
+    return np.flatnonzero(store.num_samples)
 
 
 def loaded(manifest: Manifest, store: WaveformStore, positions: np.ndarray | None = None, **settings: Any) -> Examples:

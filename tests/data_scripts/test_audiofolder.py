@@ -26,11 +26,11 @@ from speech_mtl.errors import InputError
 pytestmark = pytest.mark.usefixtures("huggingface_cache")
 
 
-def parquet_folder(folder: Path, *, declared: bool) -> Path:
+def parquet_folder(folder: Path, *, declared: bool, form: str = "parquet") -> Path:
     """A dataset whose files hold the audio itself, as most on the hub; `declared` in the way of `datasets`, or bare."""
     import datasets
     import pyarrow
-    from pyarrow import parquet
+    from pyarrow import ipc, parquet
 
     buffer = io.BytesIO()
     soundfile.write(buffer, np.full(8000, 0.1), 16000, format="FLAC")
@@ -46,7 +46,12 @@ def parquet_folder(folder: Path, *, declared: bool) -> Path:
     (folder / "data").mkdir(parents=True)
     for split in ("train", "validation"):
         table = pyarrow.Table.from_pydict(columns, schema=schema)
-        parquet.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
+        path = folder / "data" / f"{split}-00000-of-00001.{form}"
+        if form == "parquet":
+            parquet.write_table(table, path)
+            continue
+        with ipc.new_stream(str(path), table.schema) as stream:  # as `save_to_disk` writes it
+            stream.write_table(table)
     return folder
 
 
@@ -69,15 +74,16 @@ def test_changed_metadata_is_seen(tmp_path: Path):
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_audio_in_parquet_files_stays_there(declared: bool, tmp_path: Path):
-    corpus = parquet_folder(tmp_path / "corpus", declared=declared)
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_audio_in_parquet_and_arrow_files_stays_there(form: str, declared: bool, tmp_path: Path):
+    corpus = parquet_folder(tmp_path / "corpus", declared=declared, form=form)
     summaries = make_manifests(CORPUS, corpus, tmp_path / "data", ["en"])
     assert [(summary.split, summary.num_utterances) for summary in summaries] == [("train", 2), ("dev", 2)]
     first, second = read_manifest(manifest_path(tmp_path / "data", "en", "train"))
-    assert first.audio.name == "train-00000-of-00001.parquet#row=0&column=audio"
+    assert first.audio.name == f"train-00000-of-00001.{form}#row=0&column=audio"
     assert len(read_audio(second.audio, 16_000)) == 8000
     assert not (tmp_path / "data" / "en" / "audio").exists()
-    assert not (tmp_path / "huggingface" / "parquet").exists()  # nor is there a copy
+    assert not (tmp_path / "huggingface" / form).exists()  # nor is there a copy
     assert (first.speaker, second.speaker) == ("7", None)
     assert (first.duration_s, second.duration_s) == (0.5, 0.5)
 
@@ -100,11 +106,12 @@ def test_audio_in_a_dataset_of_the_hub_is_written_to_files(
     assert bool(cached) != streaming
 
 
-def test_a_parquet_file_that_is_cut_short_is_refused_by_name(tmp_path: Path):
-    corpus = parquet_folder(tmp_path / "corpus", declared=True)
-    shard = corpus / "data" / "train-00001-of-00001.parquet"
-    shard.write_bytes((corpus / "data" / "train-00000-of-00001.parquet").read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"train-00001-of-00001\.parquet cannot be read as a Parquet file"):
+@pytest.mark.parametrize(("form", "told"), [("parquet", "a Parquet"), ("arrow", "an Arrow")])
+def test_a_parquet_or_arrow_file_that_is_cut_short_is_refused_by_name(form: str, told: str, tmp_path: Path):
+    corpus = parquet_folder(tmp_path / "corpus", declared=True, form=form)
+    shard = corpus / "data" / f"train-00001-of-00001.{form}"
+    shard.write_bytes((corpus / "data" / f"train-00000-of-00001.{form}").read_bytes()[:-20])
+    with pytest.raises(InputError, match=rf"train-00001-of-00001\.{form} cannot be read as {told} file"):
         make_manifests(CORPUS, corpus, tmp_path / "data", ["en"])
 
 

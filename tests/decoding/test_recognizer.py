@@ -6,7 +6,8 @@ import soundfile
 from scipy.special import log_softmax
 
 from speech_mtl.data.examples import Reading, load_examples
-from speech_mtl.data.manifest import open_manifest, write_manifest
+from speech_mtl.data.index import open_manifest
+from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.store import AudioLimits, open_store
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Utterance

@@ -30,8 +30,9 @@ from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.language_detection import LanguageDetector
 from speech_mtl.run.lm import make_lm
-from speech_mtl.run.speech import make_labelled, make_tokenizer, open_split
+from speech_mtl.run.speech import open_split
 from speech_mtl.run.stored_lm import lm_folder, read_record, write_record
+from speech_mtl.run.targets import make_labelled, make_tokenizer
 from speech_mtl.run.train import train
 from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.screen import Screen

@@ -157,6 +157,7 @@ def test_recordings_are_recognised_as_cached_speech_is(
         ({"features.layer": 7}, "at most 2"),
         ({"data.sample_rate_hz": 8000}, "set data.sample_rate_hz=16000"),
         ({"languages.aa.replace": "noise"}, "must not be noise"),
+        ({"data.decode_once": False}, "data.decode_once must be true"),
     ],
 )
 def test_what_does_not_fit_is_refused(tiny_recipe: Recipe, tmp_path: Path, changes: dict[str, Any], expected: str):

@@ -7,7 +7,8 @@ from speech_mtl.data.sampling import Ramp
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.models.features import LogMel
 from speech_mtl.run.build import build_optimizer, build_plan, build_schedule, build_targets
-from speech_mtl.run.speech import make_tokenizer, open_split, training_examples
+from speech_mtl.run.speech import open_split, training_examples
+from speech_mtl.run.targets import make_tokenizer
 from speech_mtl.settings.network import OneEncoderSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.unfreezing import All
@@ -60,21 +61,20 @@ def test_settings_reach_what_they_name(tiny_recipe: Recipe):
 def test_the_plan_takes_its_settings(tiny_recipe: Recipe):
     changes = {"augment.noise_probability": 1.0, "data.batch_s": 4, "data.mixing": "every_language"}
     recipe = tiny_recipe.overridden({"augment.speeds": [0.9, 1.1], **changes})
-    examples, model = {}, model_of(recipe, {"aa": 5, "bb": 5})
+    durations_s, model = {}, model_of(recipe, {"aa": 5, "bb": 5})
     for i, language in enumerate(recipe.languages):
         split = open_split(recipe, language, "train")
-        examples[i] = training_examples(
-            recipe, split, build_targets(recipe, {language: make_tokenizer(recipe, split)}, {}), model
-        )
-    plan = build_plan(recipe, examples)
+        targets = build_targets(recipe, {language: make_tokenizer(recipe, split)}, {})
+        examples = training_examples(recipe, split, targets, model)
+        durations_s[i] = split.manifest.durations_s[examples.positions]
+    plan = build_plan(recipe, durations_s)
     assert (plan.mixing, plan.ramp) == ("every_language", None)
     ramp = {"target": "bb", "training.cooldown_updates": 1, "data.ramp_to_target": True}
     ramped = recipe.overridden(ramp)
-    assert build_plan(ramped, examples).ramp == Ramp(1, ramped.training.num_updates - 1, ramped.training.num_updates)
-    assert build_plan(ramped, examples, end=40).ramp == Ramp(1, 39, 40)
+    assert build_plan(ramped, durations_s).ramp == Ramp(1, ramped.training.num_updates - 1, ramped.training.num_updates)
+    assert build_plan(ramped, durations_s, end=40).ramp == Ramp(1, 39, 40)
     batch = next(plan.batches())
     assert {one.speed for one in batch} <= {0.9, 1.1}
     assert all(one.snr_db is not None and 10 <= one.snr_db <= 30 for one in batch)
     longest = max(plan.durations_s[one.language][one.example] / one.speed for one in batch)
     assert longest * len(batch) <= 4
-    assert plan.durations_s[0] == pytest.approx(np.asarray(examples[0].num_samples) / 16_000)

@@ -21,7 +21,8 @@ from speech_mtl.run.evaluate import LONGEST_NAME, evaluate, evaluate_manifest, h
 from speech_mtl.run.evaluated import hypotheses_path, saved_evaluation, saved_hypotheses
 from speech_mtl.run.folder import Run
 from speech_mtl.run.references import load_references
-from speech_mtl.run.speech import make_tokenizer, open_split
+from speech_mtl.run.speech import open_split
+from speech_mtl.run.targets import make_tokenizer
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.classes import Classes
 from speech_mtl.targets.multi_label import MultiLabel

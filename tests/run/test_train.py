@@ -397,6 +397,53 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
     assert (run.path / "checkpoints" / "000006" / "weighting.safetensors").is_file()
 
 
+def test_speech_that_is_read_in_training_gives_the_same_run_also_if_killed(
+    varied: Recipe, reference: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untraced: None
+):
+    recipe, original = varied.overridden({"data.decode_once": False, "data.num_threads": 3}), Validation.__call__
+
+    def deadly(self, update: int, end: int):
+        if update == 4:
+            raise Killed
+        return original(self, update, end)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Validation, "__call__", deadly)
+        with pytest.raises(Killed):
+            train(recipe, tmp_path / "run")
+    screen = RecordedScreen()
+    run = train(recipe, tmp_path / "run", screen)
+    assert "Resuming from update 2." in screen.lines
+    assert_same_end(run, reference)
+    assert any("its audio was not decoded before training, and is not compared" in line for line in screen.lines)
+    stores = {path.name.partition("-")[0] for path in recipe.data.cache_dir.glob("*-train-*.pcm")}
+    assert stores == set() or recipe.data.cache_dir == varied.data.cache_dir
+
+
+def test_what_cannot_be_read_in_training_is_left_out_named_and_counted(
+    tiny_recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture, untraced: None
+):
+    path = manifest_path(tiny_recipe.data.dir, "aa", "train")
+    utterances = list(read_manifest(path))
+    for one in utterances[:4]:
+        one.audio.unlink()
+    write_manifest(path, [replace(one, text="?!") if 4 <= i < 8 else one for i, one in enumerate(utterances)])
+    recipe = tiny_recipe.overridden(
+        {"data.decode_once": False, "training.num_updates": 3, "training.warmup_updates": 1, "data.batch_s": 20.0}
+    )
+    with pytest.raises(InputError, match=r"aa/train\.jsonl: 2 of \d+ utterances cannot be used"):
+        train(recipe, tmp_path / "refused")
+    caplog.clear()
+    screen = RecordedScreen()
+    run = train(recipe.overridden({"data.allow_skipped": 0.8}), tmp_path / "run", screen)
+    assert len(losses(run)) == 3
+    assert np.isfinite(losses(run)).all()
+    assert "warning aa: left out while it was read: " in "\n".join(screen.lines)
+    named = "\n".join(caplog.messages)
+    assert re.search(rf"{path}:[1-4]: left out: missing: there is no audio file {utterances[0].audio.parent}", named)
+    assert re.search(rf"{path}:[5-8]: left out: no text: ", named)
+
+
 def test_another_seed_gives_another_curve(varied: Recipe, reference: Run, tmp_path: Path, untraced: None):
     other = train(varied.overridden({"seed": 1, "training.num_updates": 2}), tmp_path / "other")
     assert losses(other) != losses(reference)[:2]

@@ -1,0 +1,129 @@
+"""Speech that is read whenever a batch needs it, for corpora that are too large to be decoded or encoded before.
+
+Its lengths are those of the manifest. What turns out unusable leaves a silent row without labels in its batch, which
+adds nothing to the loss, so that batches stay what the plan says; it is named and counted, and too much of it stops
+training.
+"""
+
+import logging
+import math
+from threading import Lock
+
+import numpy as np
+
+from speech_mtl.data.examples import Column, Examples, Reading, Unusable, encoded, nothing_known
+from speech_mtl.data.index import Manifest
+from speech_mtl.data.manifest import line_name
+from speech_mtl.data.place import AudioError
+from speech_mtl.data.store import AudioLimits, Skipped, Waveforms, as_read, decode, too_many_unusable
+from speech_mtl.datatypes import Utterance
+
+
+class ReadWaveforms(Waveforms):
+    """The waveforms of a manifest, read and decoded whenever one is asked for: the same as those of a `WaveformStore`.
+
+    Utterances that are too short or too long by the manifest are skipped at once.
+
+    Args:
+        manifest: Names the audio.
+        limits: Sample rate and accepted lengths.
+    """
+
+    def __init__(self, manifest: Manifest, limits: AudioLimits):
+        self.manifest, self.limits = manifest, limits
+        seconds = manifest.durations_s
+        usable = (limits.min_duration_s <= seconds) & (seconds <= limits.max_duration_s)
+        self.num_samples = np.where(usable, np.round(seconds * limits.sample_rate_hz), 0).astype(np.int64)
+        self.digests = np.broadcast_to(np.uint64(0), len(manifest))
+        self.skipped = {int(position): self._of_no_length(int(position)) for position in np.flatnonzero(~usable)}
+
+    def _of_no_length(self, position: int) -> Skipped:
+        seconds = float(self.manifest.durations_s[position])
+        reason = "too short" if seconds < self.limits.min_duration_s else "too long"
+        return Skipped(line_name(self.manifest.path, position), reason, f"it lasts {seconds:g} s by its manifest")
+
+    def read(self, position: int) -> tuple[Utterance, np.ndarray | Skipped]:
+        """An utterance, and its audio as it is stored, (S,) int16, or why it cannot be used."""
+        (utterance,) = self.manifest.at([position])
+        return utterance, decode(utterance, self.limits)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        _, samples = self.read(position)
+        if isinstance(samples, Skipped):
+            raise AudioError(samples.reason, samples.message)
+        return as_read(samples)
+
+
+class ReadExamples(Examples):
+    """Examples whose audio and labels are read from their manifest when they are asked for.
+
+    Unusable audio and texts are named in the log. They are too many where they are more than the fraction that is
+    allowed of those read so far, and more than chance explains: by three standard deviations.
+
+    Attributes:
+        left_out: What turned out unusable so far; each utterance once.
+
+    Args:
+        store: The audio.
+        positions: Which utterances to take; if all targets are made from transcripts, those without one are left out.
+        reading: How.
+
+    Raises:
+        InputError: There is nothing to learn.
+    """
+
+    def __init__(self, store: ReadWaveforms, positions: np.ndarray, reading: Reading):
+        transcribed, from_text = store.manifest.transcribed, all(target.from_text for target in reading.targets)
+        kept = positions[transcribed[positions]] if from_text else positions
+        if not len(kept):
+            raise nothing_known(store.manifest, len(positions))
+        num_transcribed = int(np.count_nonzero(transcribed[kept]))
+        columns = {
+            target.name: Column(
+                target,
+                target.rows(None),
+                np.zeros(1, np.int64),
+                reading.frame_times_s,
+                num_transcribed if target.from_text else len(kept),
+            )
+            for target in reading.targets
+        }
+        super().__init__(store, kept, columns, [*store.skipped.values()], len(positions) - len(kept))
+        self._waveforms, self._reading, self._lock = store, reading, Lock()
+        self._is_read, self._num_read, self.left_out = np.zeros(len(kept), bool), 0, list[Skipped]()
+
+    def read(self, example: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        position, targets = int(self.positions[example]), self._reading.targets
+        found = self._usable(position)
+        self._count(example, found if isinstance(found, Skipped) else None)
+        if isinstance(found, Skipped):
+            found = np.zeros(int(self.store.num_samples[position]), np.int16), [None] * len(targets)
+        samples, labels = found
+        rows = zip(targets, labels, strict=True)
+        return as_read(samples), {target.name: target.rows(one) for target, one in rows}
+
+    def _usable(self, position: int) -> tuple[np.ndarray, list] | Skipped:
+        """The samples of an utterance and its encoded labels, or why it cannot be used."""
+        utterance, samples = self._waveforms.read(position)
+        if isinstance(samples, Skipped):
+            return samples
+        try:
+            return samples, encoded(self._reading.masking(utterance), len(samples), self._reading)
+        except Unusable as error:
+            return Skipped(utterance.source, error.reason, error.message)
+
+    def _count(self, example: int, skip: Skipped | None) -> None:
+        with self._lock:
+            if self._is_read[example]:
+                return
+            self._is_read[example] = True
+            self._num_read += 1
+            if skip is None:
+                return
+            self.left_out.append(skip)
+            logging.getLogger(__name__).warning("%s: left out: %s: %s", skip.source, skip.reason, skip.message)
+            allowed = self._reading.allow_skipped
+            expected = allowed * self._num_read
+            most = max(1.0, expected + 3 * math.sqrt(expected)) if allowed else 0.0
+            if len(self.left_out) > most:
+                raise too_many_unusable(self._waveforms.manifest, self.left_out, self._num_read, allowed)
