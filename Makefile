@@ -84,7 +84,7 @@ tables: setup
 lock:
 	test -x $(BIN)/uv || (test -x $(BIN)/python || $(PYTHON) -m venv .venv; $(BIN)/python -m pip install --quiet uv==$(UV_VERSION))
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --extra tensorflow --extra corpora --extra ray --extra tune --extra hub --extra export \
-	  --extra demo --extra segments --extra annotation --extra subwords --extra phones --extra rooms --group dev \
+	  --extra demo --extra segments --extra annotation --extra subwords --extra phones --extra rooms --extra stores --group dev \
 	  --generate-hashes --no-annotate --custom-compile-command "make lock" --upgrade --output-file requirements.lock
 
 benchmark: setup
