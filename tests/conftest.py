@@ -133,6 +133,7 @@ def trained(
         recipe = tiny_recipe.overridden(
             {
                 "target": None,
+                "seed": 3,
                 "data.dir": str(make_corpus(num_train=30, num_dev=6, data_dir=folder / "data")),
                 "data.cache_dir": str(folder / "cache"),
                 "encoder.dim": 32,

@@ -467,8 +467,8 @@ CONTROL = Member(
         ),
         Place(
             "speech_mtl/study/statistics/rows.py",
-            '    "toy": "_toy",\n',
-            after='    "leave_one_out": "_without",\n',
+            ', "toy": "_toy"',
+            after='"leave_one_out": "_without"',
         ),
         Place("speech_mtl/study/statistics/rows.py", ', "toy"', after='"shuffled_transcripts", "leave_one_out"'),
         Place(
