@@ -81,8 +81,8 @@ def test_a_language_that_is_not_trained_does_not_hold_up_the_weights_of_others(
             "data.dir": str(make_corpus(("aa", "bb", "cc"))),
             "init_from": str(trained.path),
             "weighting": {"kind": "ctc_dro", "step_size": 0.1},
-            "training.num_updates": 2,
-            "training.evaluate_every": 2,
+            "training.num_updates": 6,
+            "training.evaluate_every": 6,
         }
     )
     run = train(recipe, tmp_path / "run")
