@@ -45,7 +45,7 @@ class Tokenizer(ABC):
     spells_words: ClassVar[bool] = True
     """Whether the space is a token of its own, so that each word is spelt alike wherever it stands."""
     spells_text: ClassVar[bool] = True
-    """Whether the tokens of a text, joined, are the text. If not, spaces are tokens, and words have the same phones."""
+    """Whether the tokens of a text, joined, are the text. If not, `text` makes a word of those between two spaces."""
 
     def __init__(self, language: str, vocabulary: Sequence[str], choices: Choices = AS_WRITTEN):
         self.language, self.choices = language, choices

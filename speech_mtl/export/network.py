@@ -43,9 +43,9 @@ class LanguageNetwork:
             )
         if not self.tokenizer.spells_text:
             raise InputError(
-                f"The tokens of {self.tokenizer.language} are phones, of which other programs make no words",
+                f"The tokens of {self.tokenizer.language}, joined, are not its text, and other programs only join them",
                 expected="a language whose tokens spell its text, such as characters or parts of words",
-                received=f"{len(self.tokenizer) - 1} phones",
+                received=f"{len(self.tokenizer) - 1} phones or parts of syllables",
                 action="pack the run: speech-mtl export RUN --format run",
             )
         self.model.encoder.keep_only(self.tokenizer.language)

@@ -34,6 +34,7 @@ class TokenizerSettings(Kinds):
 
 Character = TokenizerSettings.plain("character", "data.tokenizer:CharacterTokenizer")
 Pinyin = TokenizerSettings.plain("pinyin", "data.pinyin:PinyinTokenizer")
+SyllableParts = TokenizerSettings.plain("syllable_parts", "data.syllables:SyllablePartsTokenizer")
 PinyinParts = TokenizerSettings.plain("pinyin_parts", "data.pinyin:PinyinPartsTokenizer")
 
 
@@ -99,7 +100,8 @@ class LanguageSettings(Section):
     """One language of a recipe. Its manifests are `data.dir/LANGUAGE/{train,dev,test}.jsonl`."""
 
     tokenizer: TokenizerSettings = TokenizerSettings.usual()
-    """Units of transcripts: characters, parts of words, phones, or pinyin for Mandarin, in letters or parts."""
+    """Units of transcripts: characters, parts of syllables or of words, phones, or pinyin for Mandarin, in letters or
+    parts."""
     text: TextSettings = TextSettings()
     """Normalisation of transcripts."""
     budget_s: Seconds | None = None
