@@ -150,6 +150,11 @@ def test_settings_are_listed_without_keras():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
 
 
+def test_reports_are_written_without_keras():
+    code = "import sys, speech_mtl.study.results; assert not {'keras', 'tensorflow', 'jax'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_help_imports_nothing_but_what_typer_prints_it_with():
     """Neither `rich.progress` nor pydantic, numpy or Keras; `rich.markdown` is typer's own import."""
     code = f"""if True:

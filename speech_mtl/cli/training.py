@@ -53,7 +53,7 @@ def finetune(
     method: Annotated[
         str,
         typer.Option(
-            metavar="|".join(names_added("run/finetune.py", "METHODS")),
+            metavar="|".join(names_added("run/methods.py", "METHODS")),
             help="How to fine-tune; all but finetune freeze the encoder.",
         ),
     ] = "finetune",

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import ClassVar, Self
 
 from speech_mtl.data.rules import AS_WRITTEN, Choices
-from speech_mtl.data.tokenizer import CharacterTokenizer
+from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
 from speech_mtl.errors import InputError
 
 VOWEL_MARK = "\u25cc"
@@ -72,6 +72,18 @@ class SyllablePartsTokenizer(CharacterTokenizer):
         # Each group is one word, also where a rule of the language would leave nothing of it, such as an apostrophe.
         found = ("".join(self.normalize(word).split()) or word for word in spelt)
         return " ".join(word or own for word, own in zip(chosen, found, strict=True))
+
+
+def better_parts(tokenizer: Tokenizer) -> str | None:
+    """Recommends parts for a vocabulary of letters that have less than half as many; None for any other."""
+    letters = [token for token in tokenizer.vocabulary if len(token) == 1]
+    parts = {part for letter in letters for part in _parts(letter)}
+    if 2 * len(parts) >= len(letters):
+        return None
+    return (
+        f"{tokenizer.language}: {len(letters)} letters are made of {len(parts)} consonants and vowels, which take less "
+        f"speech to learn: languages.{tokenizer.language}.tokenizer.kind=syllable_parts"
+    )
 
 
 def _parts(letter: str) -> Sequence[str]:

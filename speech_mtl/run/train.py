@@ -8,6 +8,7 @@ from pathlib import Path
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.reading import ReadExamples
+from speech_mtl.data.syllables import better_parts
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.recognizer import Recognizer
@@ -284,6 +285,8 @@ def _report_warmup(settings: TrainingSettings, screen: Screen) -> None:
 def _report_speech(ready: _Ready, counts: Mapping[str, tuple[int, int]], screen: Screen) -> None:
     for i, split in ready.speech.splits.items():
         _report_language(ready.recipe, split, ready.speech.examples[i], screen)
+        if advice := better_parts(ready.recognizer.tokenizers[split.language]):
+            screen.say(advice)
     for name, task in ready.recognizer.tasks.items():
         labelled, total = counts[name]
         screen.say(f"{name}: {labelled} of {total} utterances labelled, {task.describe()}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from speech_mtl.errors import InputError
 from speech_mtl.registry import Registry
-from speech_mtl.run.finetune import METHODS, beside, finetuned
+from speech_mtl.run.methods import METHODS, beside, finetuned
 from speech_mtl.settings.data import PseudoLabelFilter
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import protocols

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech_mtl.data.syllables import SyllablePartsTokenizer
-from speech_mtl.data.tokenizer import BLANK_TOKEN
+from speech_mtl.data.syllables import SyllablePartsTokenizer, better_parts
+from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer
 from speech_mtl.errors import InputError
 
 ETHIOPIC = "".join(chr(code) for code in range(0x1200, 0x135B) if unicodedata.category(chr(code)) == "Lo")
@@ -83,6 +83,14 @@ def test_recognised_parts_that_are_no_text(parts: list[str], text: str):
     ids = [tokenizer.vocabulary.index(part) for part in parts]
     assert tokenizer.text(ids) == text
     assert tokenizer.text(ids, ["ቤት"] * len(text.split())) == " ".join(["ቤት"] * len(text.split()))
+
+
+def test_parts_are_recommended_where_they_are_few():
+    letters, parts = (kind.from_texts([ETHIOPIC], "am") for kind in (CharacterTokenizer, SyllablePartsTokenizer))
+    advice = better_parts(letters)
+    assert advice is not None
+    assert f"am: {len(letters) - 1} letters are made of {len(parts) - 1} consonants and vowels" in advice
+    assert better_parts(parts) is better_parts(CharacterTokenizer.from_texts(["Haus ላ"], "de")) is None
 
 
 def test_texts_without_syllables():
