@@ -79,7 +79,12 @@ class Training:
 
                     error, metrics = self.validation(progress.update, end)
                     better = progress.validated(
-                        error, settings.num_updates, settings.patience, settings.cooldown, settings.select == "last"
+                        error,
+                        settings.num_updates,
+                        settings.patience,
+                        settings.cooldown,
+                        settings.select == "last",
+                        settings.min_improvement,
                     )
                     clock, before = time.perf_counter(), clock
                     progress.wall_time_s += clock - before

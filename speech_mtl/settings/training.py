@@ -116,6 +116,8 @@ class TrainingSettings(Section):
     """Updates between two validations; a checkpoint is written at each."""
     patience: Count = 5
     """Validations without a better error after which training stops, or `cooldown_updates` begin."""
+    min_improvement: Proportion = 0.0
+    """Fraction by which the error has to fall to count as better for `patience`; the best weights are kept anyway."""
     select: Literal["best", "last"] = "best"
     """Which weights a run ends with: those with the lowest dev error, or the last ones, then without early stopping."""
     unfreezing: UnfreezingSettings = UnfreezingSettings.usual()

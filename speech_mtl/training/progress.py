@@ -27,6 +27,12 @@ class Progress:
 
     None: that has not happened.
     """
+    gain_error: Annotated[float, Field(ge=0)] = float("inf")
+    """The error of the last validation that was a gain. It is above the best one where gains have a smallest size."""
+
+    def __post_init__(self):
+        if np.isinf(self.gain_error):  # nothing has been a gain, or it is of an earlier version
+            self.gain_error = self.best_error
 
     def last_update(self, num_updates: int) -> int:
         """The update after which training ends, as far as is known."""
@@ -40,25 +46,30 @@ class Progress:
         """The same with another patience: training that stopped early resumes if it is larger."""
         return replace(self, end=self.end if self.looks_without_gain >= patience else None)
 
-    def validated(self, error: float, num_updates: int, patience: int, cooldown: int, always: bool) -> bool:
+    def validated(
+        self, error: float, num_updates: int, patience: int, cooldown: int, always: bool, min_improvement: float = 0.0
+    ) -> bool:
         """Counts a validation; returns whether its error is the best so far.
 
         Args:
             error: The error for early stopping.
             num_updates: Most updates.
-            patience: Validations without improvement until the cooldown begins.
+            patience: Validations without a gain until the cooldown begins.
             cooldown: Updates from there to the end.
             always: Whether the last weights count as the best, whatever their error: never stops early.
+            min_improvement: Fraction by which the error has to fall for a gain.
         """
-        better = always or error < self.best_error
-        if better:
+        if better := always or error < self.best_error:
             self.best_error, self.best_update = error, self.update
-            self.looks_without_gain = 0 if self.end is None else self.looks_without_gain
-        elif self.end is None:
-            self.looks_without_gain += 1
-            end = self.update + cooldown
-            if self.looks_without_gain >= patience and end <= num_updates:
-                self.end = end
+        if self.end is not None:
+            return better
+        if always or error < (1 - min_improvement) * self.gain_error:
+            self.gain_error, self.looks_without_gain = error, 0
+            return better
+        self.looks_without_gain += 1
+        end = self.update + cooldown
+        if self.looks_without_gain >= patience and end <= num_updates:
+            self.end = end
         return better
 
 

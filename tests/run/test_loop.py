@@ -205,6 +205,18 @@ def test_the_last_weights_count_if_they_are_selected():
     assert (progress.update, progress.best_error, progress.best_update, progress.end) == (6, 0.7, 6, None)
 
 
+def test_small_gains_do_not_keep_training_going():
+    """Gains are counted from the last one that was large enough; the best weights are kept all the same."""
+    errors = [0.5, 0.49, 0.48, 0.44, 0.43, 0.42, 0.41]
+    fake = Fake(errors, num_updates=100, min_improvement=0.1, patience=3)
+    progress = fake.run(Progress())
+    assert (progress.update, progress.best_error, progress.gain_error, progress.end) == (14, 0.41, 0.44, 14)
+    assert [better for *_, better in fake.named("interval")] == [True] * 7
+    saved = fake.named("interval")[3][0]
+    assert (saved.gain_error, saved.looks_without_gain) == (0.44, 0)
+    assert Progress(best_error=0.4).gain_error == 0.4, "as in checkpoints of earlier versions"
+
+
 def test_a_gain_starts_patience_anew():
     fake = Fake([0.5, 0.6, 0.4, 0.6, 0.3, 0.7, 0.8], num_updates=100)
     assert fake.run(Progress()).update == 14
