@@ -25,9 +25,9 @@ from speech_mtl.study.report.tables import (
     comparison_table,
     decoders_table,
     hours_table,
-    tasks_table,
 )
 from speech_mtl.study.report.targets_table import Comparison, targets_table
+from speech_mtl.study.report.task_tables import tasks_table
 from speech_mtl.study.results import Results, json_files, load
 from speech_mtl.study.statistics.forgetting import Generation
 from speech_mtl.study.statistics.summary import (
@@ -40,23 +40,47 @@ from speech_mtl.study.statistics.summary import (
 
 
 class TableKind(NamedTuple):
-    """A kind of table that a README can show: the type of its records, and what makes a table of them."""
+    """A kind of table that a README can show.
 
-    record: type
+    Attributes:
+        read: What it is made of, from the README's folder, the path or pattern in the block, and where that stands.
+        make: What makes a table of it.
+        takes_tasks: Whether names of tasks may follow.
+    """
+
+    read: Callable[[Path, str, str], list]
     make: Callable[..., Table | str]
     takes_tasks: bool = False
 
 
+def _rows(record: type) -> Callable[[Path, str, str], list]:
+    """Reads the records of one type that a file holds."""
+    return lambda folder, name, where: _records(folder / name, record, where)
+
+
+def _comparisons(folder: Path, pattern: str, where: str) -> list[Comparison]:
+    """Reads `arms.json` and `efficiency.json` of several folders."""
+    paths = sorted(folder.glob(pattern)) or [folder / pattern]
+    return [
+        Comparison(
+            arms.parent.name,
+            _records(arms, ArmSummary, where),
+            _records(arms.with_name("efficiency.json"), EquivalentHours, where),
+        )
+        for arms in paths
+    ]
+
+
 TABLE_KINDS = {
-    "evaluation": TableKind(EvaluationRow, evaluation_table),
-    "comparison": TableKind(ArmSummary, comparison_table),
-    "arms": TableKind(ArmSummary, arms_table),
-    "efficiency": TableKind(EquivalentHours, hours_table),
-    "tasks": TableKind(TaskError, tasks_table, takes_tasks=True),
-    "decoders": TableKind(DecoderGain, decoders_table),
-    "forgetting": TableKind(Forgotten, forgetting_table),
-    "generations": TableKind(Generation, generations_table),
-    "targets": TableKind(ArmSummary, targets_table),
+    "evaluation": TableKind(_rows(EvaluationRow), evaluation_table),
+    "comparison": TableKind(_rows(ArmSummary), comparison_table),
+    "arms": TableKind(_rows(ArmSummary), arms_table),
+    "efficiency": TableKind(_rows(EquivalentHours), hours_table),
+    "tasks": TableKind(_rows(TaskError), tasks_table, takes_tasks=True),
+    "decoders": TableKind(_rows(DecoderGain), decoders_table),
+    "forgetting": TableKind(_rows(Forgotten), forgetting_table),
+    "generations": TableKind(_rows(Generation), generations_table),
+    "targets": TableKind(_comparisons, targets_table),
 }
 
 _BLOCK_START = re.compile(r"<!-- results:(.*)-->")
@@ -112,24 +136,15 @@ def _render_block(folder: Path, words: list[str], where: str) -> str:
     kind = TABLE_KINDS.get(words[1]) if len(words) > 1 else None
     if kind is None or (words[2:] and not kind.takes_tasks) or not words[0].isprintable():
         raise _malformed(where, " ".join(words))
-    path = folder / words[0]
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not (folder / words[0]).resolve().is_relative_to(folder.resolve()):
         raise InputError(
             f"{where}: the rows lie elsewhere",
             expected=f"a file in {folder.resolve()} or in a folder of it",
             received=words[0],
             action="put the file there, and name it by its path from the README",
         )
-    if words[1] == "targets":
-        table = targets_table([_comparison(one, where) for one in sorted(folder.glob(words[0])) or [path]])
-    else:
-        table = kind.make(_records(path, kind.record, where), *words[2:])
+    table = kind.make(kind.read(folder, words[0], where), *words[2:])
     return table if isinstance(table, str) else render_block(table, {})
-
-
-def _comparison(arms: Path, where: str) -> Comparison:
-    hours = _records(arms.with_name("efficiency.json"), EquivalentHours, where)
-    return Comparison(arms.parent.name, _records(arms, ArmSummary, where), hours)
 
 
 def _records(path: Path, kind: type, where: str) -> list:

@@ -30,7 +30,8 @@ from speech_mtl.study.held_out import check_plan
 from speech_mtl.study.plan import Plan, open_speech, plan_comparison
 from speech_mtl.study.report.language_tables import transfer_table
 from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.report.tables import arms_table, comparison_table, tasks_table
+from speech_mtl.study.report.tables import arms_table, comparison_table
+from speech_mtl.study.report.task_tables import tasks_table
 from speech_mtl.study.results import ROWS, Results, earlier_commands, save, write_report
 from speech_mtl.study.run_stage import is_done, run_stage
 from speech_mtl.study.scheduler import Job, run_jobs

@@ -19,7 +19,8 @@ from speech_mtl.study.report.markdown import render_markdown
 from speech_mtl.study.report.page import render_page
 from speech_mtl.study.report.plots import make_plots
 from speech_mtl.study.report.predicted import amounts_to_show, predicted, targets
-from speech_mtl.study.report.tables import arms_table, decoders_table, hours_table, labels_table, tasks_table
+from speech_mtl.study.report.tables import arms_table, decoders_table, hours_table
+from speech_mtl.study.report.task_tables import labels_table, tasks_table
 from speech_mtl.study.statistics.rows import Origin
 from speech_mtl.study.statistics.summary import LEARNT_BELOW, Summary, Tried, one_task_an_arm
 

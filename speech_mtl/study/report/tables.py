@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from speech_mtl.datatypes import PROTOCOLS
-from speech_mtl.errors import InputError
-from speech_mtl.scoring.tables import MISSING, percent, short_metric, shown_error, shown_interval
+from speech_mtl.scoring.tables import MISSING, percent
 from speech_mtl.study.report import words
 from speech_mtl.study.report.blocks import Cell, Table
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
@@ -15,10 +14,9 @@ from speech_mtl.study.statistics.summary import (
     EquivalentHours,
     Estimate,
     NotLearnt,
-    TaskError,
     two_sided,
 )
-from speech_mtl.study.statistics.training import Effort, LabelCount
+from speech_mtl.study.statistics.training import Effort
 
 NOTHING = Cell(MISSING)
 _WHOLE = "{:,}".format
@@ -105,7 +103,7 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
         "CER reduced by %": reduced,
         "p, bootstrap": lambda one: known(one.p_value, words.chance),
         "p, MAPSSWE": lambda one: _mapsswe(one.mapsswe_z),
-        **_EFFORT,
+        **EFFORT,
         "Parameters trained": lambda one: known(one.size and one.size.trained, _WHOLE),
         "Parameters": lambda one: known(one.size and one.size.total, _WHOLE),
         "The target's own": lambda one: known(one.size and one.size.own, _WHOLE),
@@ -115,8 +113,8 @@ def arms_table(arms: Sequence[ArmSummary]) -> Table:
         f" lowest CER at that amount. {REFERENCE_ARM}: the monolingual baseline. p: chance of so large a difference"
         " from it if there were none, two-sided, by the paired bootstrap, and by the matched-pairs test on words"
         " (MAPSSWE), there the largest of the seeds, unless some have more errors than alone and some fewer."
-        f"{words.untranscribed(one.effort.untranscribed_s for one in arms)}{_within_decoders(arms)}"
-        f"{_how_trained(one.effort for one in arms)}"
+        f"{words.untranscribed(one.effort.untranscribed_s for one in arms)}{within_decoders(arms)}"
+        f"{how_trained(one.effort for one in arms)}"
     )
     if any(one.size for one in arms):
         note += (
@@ -143,7 +141,7 @@ def comparison_table(arms: Sequence[ArmSummary]) -> Table:
     seeds = " to ".join(map(str, sorted({len(one.seeds) for one in arms})))
     note = (
         f"Character error rate on the test split, mean over seeds ({seeds} of them). In brackets: {words.INTERVAL}."
-        f" {REFERENCE_ARM}: the monolingual baseline.{words.with_untranscribed(arms)}{_within_decoders(arms)}"
+        f" {REFERENCE_ARM}: the monolingual baseline.{words.with_untranscribed(arms)}{within_decoders(arms)}"
         f"{_protocols(one.effort for one in arms)}"
     )
     return make_table("Character error rates by amount of target speech", heads, rows, len(first), note)
@@ -164,7 +162,7 @@ def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt
     note = (
         f"F: hours alone per hour with auxiliary languages. In brackets: {words.INTERVAL}. Hours between measured"
         " amounts are read off the curve of alone. A bound, < or >, stands where the curve would have to be prolonged."
-        f" Not significant: the interval holds F = 1.{_within_decoders(found)}"
+        f" Not significant: the interval holds F = 1.{within_decoders(found)}"
         f"{words.untranscribed(one.untranscribed_s for one in found)}"
     )
     shown = {(one.arm, one.budget_s, one.decoder) for one in found}
@@ -175,67 +173,6 @@ def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt
     ]
     rows.sort(key=lambda row: row[0].value or 0.0)
     return make_table("Hours alone that do what an arm does", columns, rows, len(first) + 1, note)
-
-
-def tasks_table(errors: Sequence[TaskError], *tasks: str) -> Table:
-    """Errors of tasks: a line per budget and arm, for each task its metric and the reduction relative to the reference.
-
-    Args:
-        errors: Of all tasks.
-        tasks: Which ones, in this order; all if none is named. `_` may stand for a space.
-
-    Raises:
-        InputError: There are no results of a task.
-    """
-    known = {one.task.replace(" ", "_"): one.task for one in errors}
-    if unknown := [task for task in tasks if task.replace(" ", "_") not in known]:
-        raise InputError(
-            f"There are no results of {', '.join(unknown)}",
-            expected="some of " + " ".join(known),
-            received=" ".join(tasks),
-            action="correct the names of tasks after the kind of the table",
-        )
-    wanted = [known[task.replace(" ", "_")] for task in tasks] or list(known.values())
-    metrics = {one.task: one.metric for one in errors}
-    first = shared("Speech", "Decoder", "Arm", of=errors)
-    first_and_seeds = {**first, **shared("Seeds")}
-    heads, rows = list(first_and_seeds), []
-    for task in wanted:
-        heads += [f"{task}: {short_metric(metrics[task])}", "fewer errors by %"]
-    for own in crossed(errors, lambda one: (one.budget_s, one.decoder, one.arm), lambda one: one.task, wanted):
-        one = [one for one in own if one][:1]
-        cells = [cell for task in own for cell in _task_cells(task)]
-        rows.append([*lines(first_and_seeds, one)[0], *cells, *lines(_EFFORT, one)[0]])
-    reference = ", ".join(dict.fromkeys(one.reference for one in errors))
-    note = (
-        f"Test split, mean over seeds. In brackets: {words.INTERVAL}. Fewer errors: than {reference}, paired; bold:"
-        " significant. Errors are characters, classes, tags or deviations."
-        f"{_within_decoders(errors)}{_how_trained(one.effort for one in errors)}"
-    )
-    which = "each task" if len(wanted) > 1 else wanted[0]
-    return make_table(f"Errors of {which} by arm", [*heads, *_EFFORT], rows, len(first), note)
-
-
-def _task_cells(one: TaskError | None) -> list[Cell]:
-    if one is None:
-        return [NOTHING, NOTHING]
-    interval = shown_interval(one.metric, one.error.low, one.error.high)
-    gain = change(one.gain, strong=one.gain is not None and one.gain.significant)
-    return [Cell(shown_error(one.metric, one.error.value), one.error.value, interval), gain]
-
-
-def labels_table(labels: Sequence[LabelCount]) -> Table:
-    """How many labels training had: a line an arm, a column a task."""
-    tasks = dict.fromkeys(one.task for one in labels)
-    rows = [
-        [
-            Cell(next(filter(None, own)).arm.name),
-            *(Cell(f"{one.labelled:,}", one.labelled, f"of {one.utterances:,}") if one else NOTHING for one in own),
-        ]
-        for own in crossed(labels, lambda one: one.arm, lambda one: one.task, tasks)
-    ]
-    note = "Training utterances whose transcript or label is known, and all that training used; first seed."
-    return make_table("Labels that training had", ["Arm", *tasks], rows, 1, note)
 
 
 def decoders_table(gains: Sequence[DecoderGain]) -> Table:
@@ -255,7 +192,7 @@ def decoders_table(gains: Sequence[DecoderGain]) -> Table:
     return make_table(f"What another decoder than {reference} changes", columns, rows, 4, note)
 
 
-def _within_decoders(records: Iterable) -> str:
+def within_decoders(records: Iterable) -> str:
     return " All comparisons are within a decoder." if any(one.decoder for one in records) else ""
 
 
@@ -296,7 +233,7 @@ def _not_stopped(effort: Effort) -> Cell:
     return Cell(f"{effort.num_not_stopped} of {effort.num_runs}", effort.num_not_stopped)
 
 
-_EFFORT: Columns = {
+EFFORT: Columns = {
     "Updates": lambda one: _updates(one.effort) if one.effort else NOTHING,
     "Audio": lambda one: known(one.effort and one.effort.audio_s, words.waiting),
     "Runs not stopped early": lambda one: _not_stopped(one.effort) if one.effort else NOTHING,
@@ -304,8 +241,8 @@ _EFFORT: Columns = {
 }
 
 
-def _how_trained(efforts: Iterable[Effort | None]) -> str:
-    """Notes on the columns `_EFFORT`."""
+def how_trained(efforts: Iterable[Effort | None]) -> str:
+    """Notes on the columns `EFFORT`."""
     efforts = [one for one in efforts if one]
     told = " Updates and training time: all stages, mean over seeds." if efforts else ""
     if any(one.num_runs is not None for one in efforts):

@@ -13,7 +13,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.scoring.rows import LabelErrors
 from speech_mtl.scoring.tables import shown_error, shown_interval
 from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.report.tables import tasks_table
+from speech_mtl.study.report.task_tables import tasks_table
 from speech_mtl.study.statistics.analysis import summarize
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, read_test_sets, write_test_sets
 from speech_mtl.study.statistics.rows import Arm
