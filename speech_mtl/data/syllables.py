@@ -57,6 +57,13 @@ class SyllablePartsTokenizer(CharacterTokenizer):
             )
         return tokenizer
 
+    @property
+    def joined(self) -> Mapping[str, str]:
+        own = set(self.vocabulary)
+        return {"".join(parts): letter for parts, letter in _letters().items() if own.issuperset(parts)} | {
+            VOWEL_MARK: ""
+        }
+
     def split(self, normalized: str) -> Sequence[str]:
         return [part for letter in normalized for part in _parts(letter)]
 

@@ -115,6 +115,11 @@ class Tokenizer(ABC):
         return normalizer(self.language, self.choices)
 
     @property
+    def joined(self) -> Mapping[str, str] | None:
+        """Replacements, in order, that make joined tokens the text, up to its Unicode form; None where none do."""
+        return {} if self.spells_text else None
+
+    @property
     def words(self) -> Collection[str]:
         """Words that can be found though no text for a language model has them."""
         return ()

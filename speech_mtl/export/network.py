@@ -41,11 +41,11 @@ class LanguageNetwork:
                 received="those of a public encoder over samples",
                 action="pack the run: speech-mtl export RUN --format run",
             )
-        if not self.tokenizer.spells_text:
+        if self.tokenizer.joined is None:
             raise InputError(
-                f"The tokens of {self.tokenizer.language}, joined, are not its text, and other programs only join them",
+                f"The tokens of {self.tokenizer.language} are phones, of which other programs make no words",
                 expected="a language whose tokens spell its text, such as characters or parts of words",
-                received=f"{len(self.tokenizer) - 1} phones or parts of syllables",
+                received=f"{len(self.tokenizer) - 1} phones",
                 action="pack the run: speech-mtl export RUN --format run",
             )
         self.model.encoder.keep_only(self.tokenizer.language)
@@ -89,6 +89,7 @@ class LanguageNetwork:
             "language": self.tokenizer.language,
             "sample_rate_hz": self.sample_rate_hz,
             "vocab_size": len(self.tokenizer),
+            "joined": dict(self.tokenizer.joined or {}),
             "frame_step_s": self.model.frame_step_s,
             "first_frame_start_s": max(first_s, 0.0),
             "min_samples": self.model.min_samples,

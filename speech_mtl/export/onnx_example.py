@@ -5,6 +5,7 @@ Needs onnxruntime, numpy and soundfile, and nothing else. Copy what you need of 
 
 import json
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,10 @@ class Model:
         log_probs, _ = self.session.run(["log_probs", "num_frames"], {"waveforms": waveform[None]})
         best = np.asarray(log_probs)[0].argmax(axis=-1)
         begins = np.diff(best, prepend=0) != 0  # the first blank, 0, changes nothing
-        return " ".join("".join(self.tokens[token] for token in best[begins] if token != 0).split())
+        text = "".join(self.tokens[token] for token in best[begins] if token != 0)
+        for parts, letter in self.metadata["joined"].items():  # of scripts with a letter for each syllable
+            text = text.replace(parts, letter)
+        return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 import json
 import re
+import unicodedata
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +25,13 @@ TEXTS = {
     "en": ["Don't!", "a <blank> b"],
     "am": ["ሰላም፣ ዓለም!", "ቋንቋ ሏል"],
 }
+
+
+def replaced(text: str, replacements: Mapping[str, str]) -> str:
+    """As programs do it that read an exported network."""
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    return unicodedata.normalize("NFC", text)
 
 
 @pytest.mark.parametrize("language", TEXTS)
@@ -57,6 +66,8 @@ def test_every_kind(kind, language, tmp_path):
         assert len(pieces) == len(ids)
         assert tokenizer.text(ids) == canonical, "no two of these words have the same phones"
         assert (tokenizer.decode(ids) == canonical) is tokenizer.spells_text
+        if tokenizer.joined is not None:
+            assert replaced(tokenizer.decode(ids), tokenizer.joined) == canonical
         assert tokenizer.normalize(canonical) == canonical
         assert tokenizer.encode(canonical) == ids
         assert tokenizer.unknown(text) == set()
