@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from speech_mtl.datatypes import Protocol
 from speech_mtl.settings.data import PseudoLabelFilter
@@ -54,6 +54,8 @@ class CompareSettings(Section):
     pretrain_seed: Seed | None = None
     """Seed of the auxiliary languages' pretraining: one run for all seeds. None: one for each, so that intervals
     include its spread."""
+    pretrain_changes: Annotated[dict[Word, Any], Field(max_length=1000)] = {}
+    """Other settings of the stage before fine-tuning, by dotted key: less dropout, as it has more speech."""
     keep_auxiliaries: Switch = False
     """Whether runs that are initialised from a pretrained one keep its output layers and are tested for forgetting."""
     pseudo_labels: PseudoLabelArmSettings = PseudoLabelArmSettings()
@@ -73,6 +75,14 @@ class CompareSettings(Section):
     lm_texts: Annotated[tuple[FilePath, ...], Field(max_length=1000)] = ()
     """Text files in UTF-8, a sentence a line, from which all these n-grams are made, too. Sentences of validation and
     test sets are left out."""
+
+    @field_validator("pretrain_changes")
+    @classmethod
+    def _has_names_of_its_own(cls, changes: dict[str, Any]) -> dict[str, Any]:
+        names = {"training.num_updates": "compare.pretrain_updates", "seed": "compare.pretrain_seed"}
+        if taken := names.keys() & changes.keys():
+            raise ValueError("; ".join(f"{key} is {names[key]} here" for key in sorted(taken)))
+        return changes
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """Each decoder has a name of its own; that of `decoding` is its kind."""

@@ -24,8 +24,8 @@ def whole(recipe: Recipe, *, alone: bool) -> dict[str, Any]:
 
 
 def first(recipe: Recipe) -> dict[str, Any]:
-    """Settings of how long the stage before fine-tuning is trained."""
-    return _effort(recipe, recipe.compare.pretrain_updates)
+    """Settings of the stage before fine-tuning: how long it is trained, and what it has of its own."""
+    return {**recipe.compare.pretrain_changes, **_effort(recipe, recipe.compare.pretrain_updates)}
 
 
 def last(recipe: Recipe, *, target_before: bool = False, fraction: float = 1.0) -> dict[str, Any]:

@@ -90,3 +90,17 @@ def test_what_cannot_be_held_equal_is_refused(arm: str, protocol: str, changes: 
     with pytest.raises(InputError, match=message) as caught:
         stages(arm, "equal_speech", **{**changes, "compare.protocol": protocol})
     assert caught.value.action
+
+
+@pytest.mark.parametrize("arm", sorted(ARMS.keys() - {"pseudo_labels"}))
+def test_pretraining_has_settings_of_its_own(arm: str):
+    changes = {"compare.pretrain_changes": {"training.weight_decay": 0.02}, "training.weight_decay": 0.3}
+    *before, last = stages(arm, "equal_speech", **changes)
+    assert [stage.recipe.training.weight_decay for stage in before] == [0.02] * len(before)
+    assert last.recipe.training.weight_decay == 0.3
+
+
+@pytest.mark.parametrize("key", ["seed", "training.num_updates"])
+def test_pretraining_has_one_name_for_each_setting(key: str):
+    with pytest.raises(InputError, match=rf"{key} is compare\.pretrain_\w+ here"):
+        stages("alone", "equal_speech", **{"compare.pretrain_changes": {key: 3}})
