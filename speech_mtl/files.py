@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from uuid import uuid4
 
 from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from speech_mtl.errors import InputError, brief
 
@@ -142,20 +142,20 @@ def read_json(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
     return parse_json(read_text(path, action), kind, str(path), action)
 
 
-def read_record(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
-    """Reads a JSON object as an object of a class, each of whose annotated arguments must be there.
+def read_record(path: Path, kind: type[T], action: str = MAKE_AGAIN, added: tuple[str, ...] = ()) -> T:
+    """Reads a JSON object as an object of a class, whose annotated arguments must be there, but for those `added` since.
 
     Raises:
         InputError: As for `read_json`.
     """
-    return kind(**read_json(path, _arguments(kind), action))
+    return kind(**read_json(path, _arguments(kind, added), action))
 
 
 @lru_cache(maxsize=64)
-def _arguments(kind: type) -> Any:
-    hints = get_type_hints(kind.__init__, include_extras=True)
-    hints.pop("return", None)
-    return TypedDict(kind.__name__, hints)  # pyright: ignore
+def _arguments(kind: type, added: tuple[str, ...]) -> Any:
+    hints = get_type_hints(kind.__init__, include_extras=True) | {"return": None}
+    own = {name: NotRequired[hint] if name in added else hint for name, hint in hints.items() if hint is not None}
+    return TypedDict(kind.__name__, own)  # pyright: ignore
 
 
 def read_lines(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str]]:
