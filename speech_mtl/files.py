@@ -16,11 +16,11 @@ from dataclasses import fields
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, NotRequired, TypeVar, get_type_hints
 from uuid import uuid4
 
 from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from speech_mtl.errors import InputError, brief
 
@@ -143,7 +143,7 @@ def read_json(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
 
 
 def read_record(path: Path, kind: type[T], action: str = MAKE_AGAIN, added: tuple[str, ...] = ()) -> T:
-    """Reads a JSON object as an object of a class, whose annotated arguments must be there, but for those `added` since.
+    """Reads a JSON object as an object of a class, all of whose annotated arguments but those `added` must be there.
 
     Raises:
         InputError: As for `read_json`.
