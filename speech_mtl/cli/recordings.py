@@ -280,7 +280,7 @@ def align(
             continue
         if aligned.misfit > POOR_FIT:
             screen.warn(
-                f"{path}: its text seems to be another one: {aligned.misfit:.1f} nats a letter less probable than what "
+                f"{path}: its text seems to be another one: {aligned.misfit:.1f} nats a token less probable than what "
                 f"is recognised, where {POOR_FIT:g} are usual at most"
             )
         else:
