@@ -60,7 +60,10 @@ def _rows(record: type) -> Callable[[Path, str, str], list]:
 
 def _comparisons(folder: Path, pattern: str, where: str) -> list[Comparison]:
     """Reads `arms.json` and `efficiency.json` of several folders."""
-    paths = sorted(folder.glob(pattern)) or [folder / pattern]
+    try:
+        paths = sorted(folder.glob(pattern)) or [folder / pattern]
+    except (NotImplementedError, ValueError):
+        raise _malformed(where, pattern) from None
     return [
         Comparison(
             arms.parent.name,

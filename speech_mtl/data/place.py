@@ -56,7 +56,7 @@ class Address(PosixPath):
     """An address in a store, `s3://bucket/key`, as a path, which else would have one slash after the colon."""
 
     def __str__(self) -> str:
-        return super().__str__().replace(":/", "://")
+        return super().__str__().replace(":/", "://", 1)
 
     def resolve(self, strict: bool = False) -> "Address":  # noqa: ARG002
         return self
@@ -118,7 +118,8 @@ def located(audio: str, folder: Path) -> Path:
     """The path that a manifest in a folder gives."""
     if "://" not in audio:
         return folder / audio
-    return Path(audio.removeprefix("file://")) if audio.startswith("file://") else Address(audio)
+    store, _, path = audio.partition("://")
+    return Path(path.removeprefix("localhost")) if store == "file" else Address(audio)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ _SCRIPTS = {
 """How Unicode's names of a script's letters begin; its consonant before a vowel alone; its vowel of no vowel."""
 
 _SYLLABLE = re.compile(r"(?P<consonant>.+?)(?P<vowel>W?(?:AAI|AI|AA|EE|II|OO|OA|[AEIOUV]))")
+_VOWELS_ALONE = re.compile("(?:.* )?[AEIOU]*")
+"""Names, or beginnings of names, of vowels alone: `A` of `AA`, and dialects such as `BLACKFOOT ` of `BLACKFOOT I`."""
+
 _HANGUL = "[\uac00-\ud7a3]"
 
 
@@ -60,9 +63,8 @@ class SyllablePartsTokenizer(CharacterTokenizer):
     @property
     def joined(self) -> Mapping[str, str]:
         own = set(self.vocabulary)
-        return {"".join(parts): letter for parts, letter in _letters().items() if own.issuperset(parts)} | {
-            VOWEL_MARK: ""
-        }
+        whole = {"".join(parts): letter for parts, letter in _letters().items() if own.issuperset(parts)}
+        return whole | {part: self._alone(part) for part in self.vocabulary if part.startswith(VOWEL_MARK)}
 
     def split(self, normalized: str) -> Sequence[str]:
         return [part for letter in normalized for part in _parts(letter)]
@@ -74,11 +76,28 @@ class SyllablePartsTokenizer(CharacterTokenizer):
     def text(self, ids: Sequence[int], words: Sequence[str | None] = ()) -> str:
         """As of any tokeniser; a vowel without a consonant before it becomes the letter of the vowel alone."""
         parts = [self.vocabulary[number] for number in ids]
-        spelt = [_joined(own) for is_space, own in groupby(parts, " ".__eq__) if not is_space]
+        spelt = [self._spelt(own) for is_space, own in groupby(parts, " ".__eq__) if not is_space]
         chosen = words or [None] * len(spelt)
         # Each group is one word, also where a rule of the language would leave nothing of it, such as an apostrophe.
         found = ("".join(self.normalize(word).split()) or word for word in spelt)
         return " ".join(word or own for word, own in zip(chosen, found, strict=True))
+
+    def _spelt(self, parts: Iterable[str]) -> str:
+        """The letters of a word's parts."""
+        letters, before = list[str](), ""
+        for part in parts:
+            if letter := _letters().get((before, part)):
+                letters[-1], before = letter, ""
+            else:
+                letters.append(self._alone(part) if part.startswith(VOWEL_MARK) else part)
+                before = part
+        return unicodedata.normalize("NFC", "".join(letters))
+
+    def _alone(self, vowel: str) -> str:
+        """The letter of a vowel alone; where no training text has it, the first of another vowel that one has."""
+        own, known = vowel.removeprefix(VOWEL_MARK), _vowels()
+        others = (letter for letter in self.vocabulary if letter in known)
+        return own if own in self.vocabulary else next(others, own)
 
 
 def better_parts(tokenizer: Tokenizer) -> str | None:
@@ -99,15 +118,10 @@ def _parts(letter: str) -> Sequence[str]:
     return _syllables().get(letter, (letter,))
 
 
-def _joined(parts: Iterable[str]) -> str:
-    """The letters of a word's parts."""
-    letters, whole = [""], _letters()
-    for part in parts:
-        if letter := whole.get((letters[-1], part)):
-            letters[-1] = letter
-        else:
-            letters.append(part.removeprefix(VOWEL_MARK))
-    return unicodedata.normalize("NFC", "".join(letters))
+@cache
+def _vowels() -> frozenset[str]:
+    """The letters of vowels alone."""
+    return frozenset(vowel.removeprefix(VOWEL_MARK) for _, vowel in _syllables().values())
 
 
 @cache
@@ -125,11 +139,17 @@ def _syllables() -> Mapping[str, tuple[str, str]]:
         split = {name: (own["consonant"], own["vowel"]) for name in letters if (own := _SYLLABLE.fullmatch(name))}
         rows: dict[str, list[str]] = {}
         for name, (consonant, _) in split.items():
-            rows.setdefault(consonant, []).append(name)
-        for name, (consonant, vowel) in split.items():
-            base = consonant + none if consonant + none in letters else rows[consonant][0]
-            if consonant != alone and vowel != none and len(rows[consonant]) > 1 and alone + vowel in letters:
-                found[letters[name]] = letters[base], VOWEL_MARK + letters[alone + vowel]
+            if consonant != alone and (alone or not _VOWELS_ALONE.fullmatch(consonant)):
+                rows.setdefault(consonant, []).append(name)
+        for consonant, row in rows.items():
+            base = letters.get(consonant + none, letters[row[0]])
+            vowels = {name: split[name][1] for name in row if split[name][1] != none}
+            pairs = {
+                letters[name]: (base, VOWEL_MARK + letters[alone + vowel])
+                for name, vowel in vowels.items()
+                if alone + vowel in letters
+            }
+            found |= pairs if len(row) > 1 else {}
     return found
 
 

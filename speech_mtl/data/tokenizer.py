@@ -116,7 +116,7 @@ class Tokenizer(ABC):
 
     @property
     def joined(self) -> Mapping[str, str] | None:
-        """Replacements, in order, that make joined tokens the text, up to its Unicode form; None where none do."""
+        """Replacements, made in one go, by which joined tokens become the text, up to NFC; None where none do."""
         return {} if self.spells_text else None
 
     @property

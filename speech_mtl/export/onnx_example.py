@@ -4,6 +4,7 @@ Needs onnxruntime, numpy and soundfile, and nothing else. Copy what you need of 
 """
 
 import json
+import re
 import sys
 import unicodedata
 from pathlib import Path
@@ -32,8 +33,8 @@ class Model:
         best = np.asarray(log_probs)[0].argmax(axis=-1)
         begins = np.diff(best, prepend=0) != 0  # the first blank, 0, changes nothing
         text = "".join(self.tokens[token] for token in best[begins] if token != 0)
-        for parts, letter in self.metadata["joined"].items():  # of scripts with a letter for each syllable
-            text = text.replace(parts, letter)
+        if joined := self.metadata["joined"]:  # of scripts with a letter for each syllable
+            text = re.sub("|".join(map(re.escape, joined)), lambda parts: joined[parts[0]], text)
         return " ".join(unicodedata.normalize("NFC", text).split())
 
 

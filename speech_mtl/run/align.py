@@ -207,7 +207,7 @@ def _pieces(text: str, tokenizer: Tokenizer) -> list[tuple[int, str]]:
     for word in written.split() if tokenizer.spaced else written:
         place = int(np.searchsorted(letters[:-1], held, "right")) - 1
         if not found or (letters[place] == held and place > found[-1][0]):
-            found.append((max(place, 0), word))
+            found.append((max(place, 0) if found else 0, word))
         else:
             found[-1] = (found[-1][0], found[-1][1] + " " * tokenizer.spaced + word)
         held += size(word)

@@ -33,6 +33,11 @@ that one). It normalises the samples; the network undoes that but for their mean
     recognizer = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc(model="{model}", tokens="tokens.txt")
 """
 
+PARTS = """
+The tokens are parts of letters: joined, they become the text by the replacements under `joined` in `metadata.json`, all
+made in one go, and Unicode's form NFC, as `transcribe.py` does it. Programs that only join tokens show the parts.
+"""
+
 LITERT = """\
 `{model}` takes one waveform (1, samples) of {rate} Hz in [-1, 1] and gives log-probabilities (1, frames, tokens) of the
 tokens in `tokens.txt`:
@@ -66,8 +71,9 @@ INT8 = "Matrices of the encoder are stored and multiplied in 8 bits: errors may 
 def export_card(run: Run, name: str, metadata: Mapping[str, Any], licence: str | None) -> str:
     """The card of one language in another program's format."""
     form, language, rate = metadata["format"], metadata["language"], metadata["sample_rate_hz"]
-    use = {"onnx": ONNX + SHERPA * (rate == 16_000), "litert": LITERT, "savedmodel": SAVED}[form]
-    use = use.format(model=metadata["model"], rate=rate)
+    only_joined = not metadata["joined"]
+    use = {"onnx": ONNX + SHERPA * (rate == 16_000 and only_joined), "litert": LITERT, "savedmodel": SAVED}[form]
+    use = (use + PARTS * (not only_joined)).format(model=metadata["model"], rate=rate)
     return _card(run, name, [language], [form], licence, f"{use}\n{INT8 if metadata['int8'] else SAME}")
 
 

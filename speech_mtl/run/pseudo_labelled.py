@@ -58,7 +58,8 @@ def write_pseudo_labelled(
         write_manifest(path, utterances)
         changes = {"manifests": {"train": path}, "budget_s": None, "keep_transcripts": 1.0, "pseudo_labels": settings}
         own = recipe.languages[name].model_copy(update={**changes, "manifest_languages": ()})
-        split = open_split(recipe.overridden({"languages": recipe.languages | {name: own}}), name, "train")
+        changes = {"languages": recipe.languages | {name: own}, "data.decode_once": True}
+        split = open_split(recipe.overridden(changes), name, "train")
         for skip in split.store.skipped.values():
             screen.warn(f"{utterances[line_number(skip.source) - 1].audio}: left out: {skip.message}")
         found = teach(recipe, split, settings, screen, decoding)

@@ -223,27 +223,10 @@ def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
 
 
 def _refuse_other_features(source: Run, recipe: Recipe) -> None:
-    there, pairs = source.recipe(), {}
-    old, new = there.encoder.encoders(), recipe.encoder.encoders()
-    for one, (section, other) in zip(old.values(), new.items(), strict=False):
-        # Dropout and the folder of a public encoder have no weights of their own: the run's are taken over.
-        without = {"dropout", "dir"}
-        pairs |= _settings(section, one.model_dump(exclude=without), other.model_dump(exclude=without))
-    pairs |= _settings("features", there.features.model_dump(), recipe.features.model_dump())
-    pairs["data.sample_rate_hz"] = there.data.sample_rate_hz, recipe.data.sample_rate_hz
-    if there.sharing.has_own:  # shared layers can be copied for each language, but not the reverse
-        pairs |= _settings("sharing", there.sharing.model_dump(), recipe.sharing.model_dump())
-    if len(old) > len(new):
-        pairs["number of encoders"] = len(old), len(new)
-    changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-    if changed:
+    if changed := source.recipe().unlike(recipe):
         raise InputError(
             f"{source.path} was trained with other settings: {', '.join(changed)}",
             expected="; ".join(f"{key}: {pair[0]}" for key, pair in changed.items()),
             received="; ".join(f"{key}: {pair[1]}" for key, pair in changed.items()),
             action=f"take these settings from {source.settings_path}, or train without init_from",
         )
-
-
-def _settings(section: str, there: Mapping, here: Mapping) -> dict[str, tuple]:
-    return {f"{section}.{key}": (there.get(key), here.get(key)) for key in {**there, **here}}

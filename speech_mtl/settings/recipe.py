@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
@@ -256,6 +256,21 @@ class Recipe(Section):
         weighting = self.weighting.of([*languages, *self.tasks])
         return self.overridden({"languages": languages, "weighting": weighting, **(changes or {})})
 
+    def unlike(self, later: "Recipe") -> dict[str, tuple[Any, Any]]:
+        """Settings of a network whose weights do not fit a later one that starts from them, with those of that one."""
+        pairs: dict[str, tuple[Any, Any]] = {}
+        old, new = self.encoder.encoders(), later.encoder.encoders()
+        for one, (section, other) in zip(old.values(), new.items(), strict=False):
+            # Dropout and the folder of a public encoder have no weights of their own: the first one's are taken over.
+            pairs |= _pairs(section, one, other, without={"dropout", "dir"})
+        pairs |= _pairs("features", self.features, later.features)
+        pairs["data.sample_rate_hz"] = self.data.sample_rate_hz, later.data.sample_rate_hz
+        if self.sharing.has_own:  # shared layers can be copied for each language, but not the reverse
+            pairs |= _pairs("sharing", self.sharing, later.sharing)
+        if len(old) > len(new):
+            pairs["number of encoders"] = len(old), len(new)
+        return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
     def overridden(self, overrides: Mapping[str, Any], where: str = "the settings") -> "Recipe":
         """A copy in which each dotted key has its new value; `where` these come from, for messages."""
         values = self.model_dump(mode="json")
@@ -266,3 +281,9 @@ class Recipe(Section):
     def to_yaml(self) -> str:
         """All settings, defaults written out, as YAML that `load_recipe` reads back."""
         return yaml_text(self.model_dump(mode="json"))  # the order of languages is that of `language_ids`
+
+
+def _pairs(name: str, one: Section, other: Section, without: Collection[str] = ()) -> dict[str, tuple[Any, Any]]:
+    """The values of two sections by dotted key; None where one has no such setting."""
+    there, here = (section.model_dump(exclude=set(without)) for section in (one, other))
+    return {f"{name}.{key}": (there.get(key), here.get(key)) for key in {**there, **here}}

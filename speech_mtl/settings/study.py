@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from speech_mtl.settings.recipe import Recipe
 
 
+PRETRAIN_SECTIONS = ("data", "augment", "encoder", "training", "weighting", "gradients")
+"""What pretraining may have of its own: how a network is trained, and not on what or for what."""
+
+
 class ControlSettings(Section):
     """Further arms that show the cause of an effect; see `study.controls`."""
 
@@ -78,10 +82,13 @@ class CompareSettings(Section):
 
     @field_validator("pretrain_changes")
     @classmethod
-    def _has_names_of_its_own(cls, changes: dict[str, Any]) -> dict[str, Any]:
-        names = {"training.num_updates": "compare.pretrain_updates", "seed": "compare.pretrain_seed"}
-        if taken := names.keys() & changes.keys():
-            raise ValueError("; ".join(f"{key} is {names[key]} here" for key in sorted(taken)))
+    def _changes_how_it_is_trained(cls, changes: dict[str, Any]) -> dict[str, Any]:
+        named = {"training.num_updates": "compare.pretrain_updates", "seed": "compare.pretrain_seed"}
+        for key in changes:
+            if key in named:
+                raise ValueError(f"{key} is {named[key]} here")
+            if key.partition(".")[0] not in PRETRAIN_SECTIONS:
+                raise ValueError(f"{key} is none of the sections {', '.join(PRETRAIN_SECTIONS)}")
         return changes
 
     def refuse_unfit(self, recipe: "Recipe") -> None:

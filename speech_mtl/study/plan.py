@@ -192,6 +192,8 @@ def _plan(planned: Iterable[tuple[Recipe, Arm, StagesOf, float]], folder: Path, 
         target, found = target_of(recipe), dict[str | None, str | None]({None: None})
         for stage in stages_of(recipe):
             wanted = _started(replace(stage, start=found[stage.start], teacher=found[stage.teacher]), plan)
+            if wanted.start is not None:
+                _refuse_unlike(plan.stages[wanted.start], wanted)
             same = (name for name, there in plan.stages.items() if _alike(there, wanted))
             name = next(same, None) or _free_name(wanted, plan.stages, target if name_target else "")
             plan.stages.setdefault(name, replace(wanted, name=name))
@@ -228,6 +230,17 @@ def _started(stage: Stage, plan: Plan) -> Stage:
     if stage.teacher is not None:
         paths[f"languages.{stage.recipe.target}.pseudo_labels.teacher"] = str(plan.run_path(stage.teacher))
     return replace(stage, recipe=stage.recipe.overridden(paths)) if paths else stage
+
+
+def _refuse_unlike(first: Stage, later: Stage) -> None:
+    """Refuses a stage that cannot start from the weights of the first, before these are trained."""
+    if changed := first.recipe.unlike(later.recipe):
+        raise InputError(
+            f"{later.name} cannot start from {first.name}, whose network differs: {', '.join(changed)}",
+            expected="; ".join(f"{key}: {pair[1]}" for key, pair in changed.items()),
+            received="; ".join(f"{key}: {pair[0]}" for key, pair in changed.items()),
+            action="take these settings out of compare.pretrain_changes",
+        )
 
 
 def _with_budget(recipe: Recipe, budget_min: float, seed: int, everywhere: bool) -> Recipe:

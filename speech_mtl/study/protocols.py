@@ -24,8 +24,10 @@ def whole(recipe: Recipe, *, alone: bool) -> dict[str, Any]:
 
 
 def first(recipe: Recipe) -> dict[str, Any]:
-    """Settings of the stage before fine-tuning: how long it is trained, and what it has of its own."""
-    return {**recipe.compare.pretrain_changes, **_effort(recipe, recipe.compare.pretrain_updates)}
+    """Settings of the stage before fine-tuning: what it has of its own, and how long it is trained."""
+    changes = recipe.compare.pretrain_changes
+    changed = recipe.overridden(changes, where="compare.pretrain_changes")
+    return {**changes, **_effort(changed, recipe.compare.pretrain_updates)}
 
 
 def last(recipe: Recipe, *, target_before: bool = False, fraction: float = 1.0) -> dict[str, Any]:

@@ -61,15 +61,14 @@ class Progress:
         """
         if better := always or error < self.best_error:
             self.best_error, self.best_update = error, self.update
-        if self.end is not None:
-            return better
-        if always or error < (1 - min_improvement) * self.gain_error:
-            self.gain_error, self.looks_without_gain = error, 0
-            return better
-        self.looks_without_gain += 1
-        end = self.update + cooldown
-        if self.looks_without_gain >= patience and end <= num_updates:
-            self.end = end
+        is_gain = always or error < (1 - min_improvement) * self.gain_error
+        if is_gain:
+            self.gain_error = error
+        if self.end is None:
+            self.looks_without_gain = 0 if is_gain else self.looks_without_gain + 1
+            end = self.update + cooldown
+            if self.looks_without_gain >= patience and end <= num_updates:
+                self.end = end
         return better
 
 

@@ -288,7 +288,12 @@ def test_no_byte_outside_a_part_is_read(tmp_path: Path):
 
 
 def test_an_address_stays_as_it_is_written(tmp_path: Path):
-    for text in ("s3://bucket/a/b.flac", "simplecache::s3://bucket/a.tar", "https://host/a.wav?version=2"):
+    for text in (
+        "s3://bucket/a/b.flac",
+        "s3://bucket/x:/c.flac",
+        "simplecache::s3://bucket/a.tar",
+        "https://host/a.wav?version=2",
+    ):
         path = located(text, tmp_path)
         assert str(path) == text
         assert path.resolve() == path.absolute() == path
@@ -296,6 +301,7 @@ def test_an_address_stays_as_it_is_written(tmp_path: Path):
         assert str(place.path) == f"{text}#offset=1&length=2&channel=1"
         assert place_of(located(str(place.path), tmp_path)) == place
     assert located("file:///data/a.flac", tmp_path) == Path("/data/a.flac")
+    assert located("file://localhost/data/a.flac", tmp_path) == Path("/data/a.flac")
     assert located("a.flac", tmp_path) == tmp_path / "a.flac"
 
 

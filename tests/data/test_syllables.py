@@ -1,5 +1,6 @@
 """Parts of syllables as tokens; what holds for all tokenisers is in `test_tokenizer.py`."""
 
+import re
 import unicodedata
 
 import pytest
@@ -71,18 +72,41 @@ def test_ethiopic_by_the_order_of_unicode():
 @pytest.mark.parametrize(
     ("parts", "text"),
     [
-        (["◌ኣ", " ", "ል", "◌ኣ", "◌ኣ"], "ኣ ላኣ"),
-        (["ል", " ", " ", "◌ኣ", " "], "ል ኣ"),
+        (["◌ኣ", " ", "ል", "◌ኣ", "◌ኣ"], "አ ላአ"),  # no training text has ኣ
+        (["ል", " ", " ", "◌ኡ", " "], "ል ኡ"),
         (["ል", " ", "'", " ", "ል"], "ል ' ል"),
         ([], ""),
     ],
 )
 def test_recognised_parts_that_are_no_text(parts: list[str], text: str):
     """No word is lost: tokens between spaces and words are counted against each other."""
-    tokenizer = SyllablePartsTokenizer("am", (BLANK_TOKEN, " ", "'", "ል", "◌ኣ"))
+    tokenizer = SyllablePartsTokenizer("am", (BLANK_TOKEN, " ", "'", "ል", "አ", "ኡ", "◌ኡ", "◌ኣ"))
     ids = [tokenizer.vocabulary.index(part) for part in parts]
     assert tokenizer.text(ids) == text
     assert tokenizer.text(ids, ["ቤት"] * len(text.split())) == " ".join(["ቤት"] * len(text.split()))
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@given(st.sampled_from(("am", "iu", "chr", "ko")), st.lists(st.integers(0, 10_000), max_size=12))
+def test_any_parts_become_text_of_known_letters(language: str, numbers: list[int]):
+    tokenizer = SyllablePartsTokenizer.from_texts([ETHIOPIC[:40] + "አ", INUKTITUT, CHEROKEE + "Ꭰ", KOREAN], language)
+    ids = [1 + number % (len(tokenizer) - 1) for number in numbers]
+    text = tokenizer.text(ids)
+    assert tokenizer.unknown(text) <= {"ᆫ", "ᆯ", "ᆰ", "ᆨ"}, "an end of a block by itself"
+    parts = [tokenizer.vocabulary[number] for number in ids]
+    assert len(text.split()) == len("".join(parts).split())
+
+
+def test_a_syllable_is_not_overwritten_by_another_vowel():
+    tokenizer = SyllablePartsTokenizer("chr", (BLANK_TOKEN, "ꭰ", "ꭱ", "ꭶ", "◌ꭰ", "◌ꭱ"))
+    assert tokenizer.text([3, 4, 5]) == "ꭶꭱ"
+    joined = tokenizer.joined
+    assert re.sub("|".join(joined), lambda found: joined[found[0]], "ꭶ◌ꭰ◌ꭱ") == "ꭶꭱ"
+
+
+@pytest.mark.parametrize("letter", "ᐊᐋᐁᐂᐄᐜᖱᗒአኣ")
+def test_vowels_alone_are_whole(letter: str):
+    assert SyllablePartsTokenizer("iu", (BLANK_TOKEN,)).split(letter) == [letter]
 
 
 def test_parts_are_recommended_where_they_are_few():

@@ -29,8 +29,8 @@ TEXTS = {
 
 def replaced(text: str, replacements: Mapping[str, str]) -> str:
     """As programs do it that read an exported network."""
-    for old, new in replacements.items():
-        text = text.replace(old, new)
+    if replacements:
+        text = re.sub("|".join(map(re.escape, replacements)), lambda found: replacements[found[0]], text)
     return unicodedata.normalize("NFC", text)
 
 

@@ -8,6 +8,7 @@ import soundfile
 
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.pinyin import PinyinTokenizer
+from speech_mtl.data.syllables import SyllablePartsTokenizer
 from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer
 from speech_mtl.datatypes import Utterance
 from speech_mtl.decoding.words import words
@@ -101,6 +102,9 @@ def test_pieces_of_a_text_know_their_first_token():
     assert _pieces("Er  sagte:\n\u201eNa!\u201c", german) == [(0, "Er"), (3, "sagte:"), (9, "\u201eNa!\u201c")]
     assert _pieces("Die Godula-Schichten", german) == [(0, "Die"), (4, "Godula-Schichten")]
     assert _pieces("\u4f60\u597d\u3002", CharacterTokenizer("zh-CN", (BLANK_TOKEN,))) == [(0, "\u4f60"), (1, "\u597d")]
+    parts = SyllablePartsTokenizer("am", (BLANK_TOKEN,))
+    after_a_mark = [(0, "\u135f"), (2, "\u120b\u120d"), (6, "\u1208")]
+    assert _pieces("\u135f \u120b\u120d \u1208", parts) == after_a_mark, "a mark is no letter"
     marks = "\u0e01\u0e31\u0e19"  # the second letter is a mark upon the first
     assert _pieces(marks, CharacterTokenizer("th", (BLANK_TOKEN,))) == [(i, marks[i]) for i in range(3)]
 

@@ -217,6 +217,13 @@ def test_small_gains_do_not_keep_training_going():
     assert Progress(best_error=0.4).gain_error == 0.4, "as in checkpoints of earlier versions"
 
 
+def test_with_more_patience_a_worse_error_than_the_best_is_no_gain():
+    fake = Fake([0.5, 0.6, 0.6, 0.3, 0.35], num_updates=100, cooldown_updates=4)
+    stopped = fake.run(Progress()).with_patience(3)
+    assert (stopped.best_error, stopped.gain_error, stopped.looks_without_gain) == (0.3, 0.3, 2)
+    assert Fake([0.45], num_updates=100, patience=3).run(replace(stopped)).update == stopped.update + 2
+
+
 def test_a_gain_starts_patience_anew():
     fake = Fake([0.5, 0.6, 0.4, 0.6, 0.3, 0.7, 0.8], num_updates=100)
     assert fake.run(Progress()).update == 14

@@ -1,5 +1,6 @@
 """The manifest of pseudo-labels that `speech-mtl pseudo-label` writes."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,14 @@ def test_texts_stay_and_unknown_ones_are_filled_in(trained: Run, lines: Path, tm
     more = str(tmp_path / "out" / "aa" / "more.jsonl")
     again = trained.recipe().overridden({"languages.aa.manifests.train": more})
     assert len(open_split(again, "aa", "train").positions) == len(found), "training takes it"
+
+
+def test_a_run_that_read_its_speech_in_training_can_teach(trained: Run, lines: Path, tmp_path: Path):
+    folder = tmp_path / "reading"
+    shutil.copytree(trained.path, folder)
+    run = Run(folder)
+    run.write_settings(trained.recipe().overridden({"data.decode_once": False}))
+    assert any(PSEUDO_LABEL in u.labels for u in written(run, [lines], tmp_path / "all.jsonl"))
 
 
 def test_what_is_filtered_out_stays_without_a_text(trained: Run, lines: Path, tmp_path: Path):

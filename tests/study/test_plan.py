@@ -112,3 +112,18 @@ def test_a_transfer_map_is_of_one_budget_and_one_arm(change: dict, key: str):
 def test_a_transfer_map_needs_two_languages():
     with pytest.raises(InputError, match="has no auxiliary language"):
         plan_comparison(recipe().overridden({"languages": {"bb": {}}}), Path("out"), pairs=True)
+
+
+def test_weights_that_will_not_fit_are_refused_before_they_are_trained():
+    with pytest.raises(InputError, match=r"cannot start from pretrain-seed0, whose network differs: encoder\.dim"):
+        plan_comparison(recipe(pretrain_changes={"encoder.dim": 32}), Path("out"))
+
+
+def test_no_target_is_in_its_own_pretraining():
+    every = recipe(arms=["pretrain_finetune"], pretrain_changes={"encoder.dropout": 0.2}).overridden({"target": None})
+    plan = plan_comparison(every, Path("out"))
+    assert len(plan.cells) == 3
+    for cell in plan.cells:
+        first = plan.stages[cell.stages[0]].recipe
+        assert cell.target not in first.languages
+        assert first.encoder.model_dump()["dropout"] == 0.2

@@ -1,5 +1,7 @@
 """What each protocol holds equal, counted from the stages that the arms make."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -100,7 +102,21 @@ def test_pretraining_has_settings_of_its_own(arm: str):
     assert last.recipe.training.weight_decay == 0.3
 
 
-@pytest.mark.parametrize("key", ["seed", "training.num_updates"])
-def test_pretraining_has_one_name_for_each_setting(key: str):
-    with pytest.raises(InputError, match=rf"{key} is compare\.pretrain_\w+ here"):
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("seed", "is compare.pretrain_seed here"),
+        ("training.num_updates", "is compare.pretrain_updates here"),
+        ("languages.bb.budget_s", "is none of the sections"),
+        ("init_from", "is none of the sections"),
+    ],
+)
+def test_pretraining_can_be_trained_otherwise_and_on_nothing_else(key: str, problem: str):
+    with pytest.raises(InputError, match=re.escape(f"{key} {problem}")):
         stages("alone", "equal_speech", **{"compare.pretrain_changes": {key: 3}})
+
+
+def test_updates_are_held_equal_whatever_pretraining_has_of_its_own():
+    changes = {"compare.pretrain_changes": {"training.evaluate_every": 2}}
+    first, _ = stages("pretrain_finetune", "equal_updates", **changes)
+    assert first.recipe.training.patience * 2 > first.recipe.training.num_updates == 600
