@@ -107,8 +107,8 @@ def better_parts(tokenizer: Tokenizer) -> str | None:
     if 2 * len(parts) >= len(letters):
         return None
     return (
-        f"{tokenizer.language}: {len(letters)} letters are made of {len(parts)} consonants and vowels, which are easier "
-        f"to learn from scratch: languages.{tokenizer.language}.tokenizer.kind=syllable_parts"
+        f"{tokenizer.language}: {len(letters)} letters are made of {len(parts)} consonants and vowels, which are "
+        f"easier to learn from scratch: languages.{tokenizer.language}.tokenizer.kind=syllable_parts"
     )
 
 

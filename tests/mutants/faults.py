@@ -100,8 +100,9 @@ FAULTS = (
     Mutant("an equal validation error counts as better", "Progress.validated", "error < self.best_error",
            "error <= self.best_error", ("test_loop", "test_train")),
     Mutant("patience counts on after a better error", "Progress.validated",
-           "self.looks_without_gain = 0 if self.end is None else self.looks_without_gain", "pass",
-           ("test_loop", "test_train")),
+           "0 if is_gain else self.looks_without_gain + 1", "self.looks_without_gain + 1", ("test_loop", "test_train")),
+    Mutant("every better error is a gain", "Progress.validated", "(1 - min_improvement) * self.gain_error",
+           "self.gain_error", ("test_loop",)),
     # Decoding and errors
     Mutant("repeats across a blank are merged", "decoded_path",
            "firsts = np.flatnonzero", "path = path[path != BLANK]; firsts = np.flatnonzero",
