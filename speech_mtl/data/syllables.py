@@ -134,8 +134,9 @@ def _letters() -> Mapping[tuple[str, str], str]:
 def _syllables() -> Mapping[str, tuple[str, str]]:
     """Consonant and vowel of each letter that has both, in rows of at least two letters."""
     found: dict[str, tuple[str, str]] = {}
+    names = {chr(code): unicodedata.name(chr(code), "") for code in range(0x10000)}
     for script, (alone, none) in _SCRIPTS.items():
-        letters = _named(script)
+        letters = {name.removeprefix(script): letter for letter, name in names.items() if name.startswith(script)}
         split = {name: (own["consonant"], own["vowel"]) for name in letters if (own := _SYLLABLE.fullmatch(name))}
         rows: dict[str, list[str]] = {}
         for name, (consonant, _) in split.items():
@@ -151,9 +152,3 @@ def _syllables() -> Mapping[str, tuple[str, str]]:
             }
             found |= pairs if len(row) > 1 else {}
     return found
-
-
-def _named(script: str) -> dict[str, str]:
-    """The letters of a script by what its name leaves of theirs, in the order of Unicode."""
-    names = {chr(code): unicodedata.name(chr(code), "") for code in range(0x10000)}
-    return {name.removeprefix(script): letter for letter, name in names.items() if name.startswith(script)}

@@ -71,9 +71,9 @@ INT8 = "Matrices of the encoder are stored and multiplied in 8 bits: errors may 
 def export_card(run: Run, name: str, metadata: Mapping[str, Any], licence: str | None) -> str:
     """The card of one language in another program's format."""
     form, language, rate = metadata["format"], metadata["language"], metadata["sample_rate_hz"]
-    only_joined = not metadata["joined"]
-    use = {"onnx": ONNX + SHERPA * (rate == 16_000 and only_joined), "litert": LITERT, "savedmodel": SAVED}[form]
-    use = (use + PARTS * (not only_joined)).format(model=metadata["model"], rate=rate)
+    has_parts = bool(metadata["joined"])
+    use = {"onnx": ONNX + SHERPA * (rate == 16_000 and not has_parts), "litert": LITERT, "savedmodel": SAVED}[form]
+    use = (use + PARTS * has_parts).format(model=metadata["model"], rate=rate)
     return _card(run, name, [language], [form], licence, f"{use}\n{INT8 if metadata['int8'] else SAME}")
 
 

@@ -47,7 +47,7 @@ class Progress:
         return replace(self, end=self.end if self.looks_without_gain >= patience else None)
 
     def validated(
-        self, error: float, num_updates: int, patience: int, cooldown: int, always: bool, min_improvement: float = 0.0
+        self, error: float, num_updates: int, patience: int, cooldown: int, always: bool, min_improvement: float
     ) -> bool:
         """Counts a validation; returns whether its error is the best so far.
 
