@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks import speech_like
 from benchmarks.stopwatch import Seconds, Stopwatch
+from speech_mtl.backend import thread_variables
 from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import Batch
 from speech_mtl.settings.recipe import Recipe
@@ -107,12 +108,9 @@ def twin(case: Case, num_threads: int) -> Prepared:
 
 def import_tensorflow(num_threads: int) -> None:
     """Imports Keras on TensorFlow, which computes with so many threads."""
-    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", **thread_variables(num_threads)}
     import keras  # noqa: F401
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(num_threads)
-    tf.config.threading.set_inter_op_parallelism_threads(num_threads)
+    import tensorflow  # noqa: F401
 
 
 def twin_settings(recipe: Recipe) -> dict:

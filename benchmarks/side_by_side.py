@@ -43,6 +43,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ruamel.yaml import YAML
 
 from benchmarks.provenance import ROOT, Table, provenance, report
+from speech_mtl.backend import thread_variables
 from speech_mtl.files import write_text
 from speech_mtl.settings.dotted import parsed_overrides
 from speech_mtl.settings.recipe import Recipe
@@ -340,8 +341,7 @@ def _shares(jobs: int, runs: Path) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": str((runs / "compiled").absolute()),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
         "OMP_NUM_THREADS": "1",
-        "TF_NUM_INTRAOP_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)),
-        "TF_NUM_INTEROP_THREADS": "1",
+        **thread_variables(max(1, (os.cpu_count() or 1) // jobs)),
     }
 
 

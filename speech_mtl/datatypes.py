@@ -116,6 +116,19 @@ class Batch(NamedTuple):
     language_ids: Array
     targets: Mapping[str, Any] = {}
 
+    def of(self, rows: Array) -> "Batch":
+        """Some of the utterances, without padding that only others need."""
+
+        def taken(values: Any) -> Any:
+            if isinstance(values, Tokens):
+                sizes = values.sizes[rows]
+                return Tokens(values.ids[rows, : sizes.max()], sizes)
+            return values[rows]
+
+        sizes = self.num_samples[rows]
+        targets = {name: taken(values) for name, values in self.targets.items()}
+        return Batch(self.waveforms[rows, : sizes.max()], sizes, self.language_ids[rows], targets)
+
 
 class Outputs(NamedTuple):
     """The network's outputs for a batch.

@@ -24,11 +24,27 @@ UNUSED = ("matplotlib", "pandas", "sklearn")
 """Packages that Keras imports where they are installed, for parts that are not used here. That takes seconds."""
 
 
-def load_backend() -> None:
+def thread_variables(num_threads: int) -> dict[str, str]:
+    """Environment variables with which TensorFlow trains on so many processors, to be set before it is imported.
+
+    Each operation has one thread, and parts of a batch are computed side by side: most operations of a network that
+    small batches train are too small to be shared by several.
+    """
+    return {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": str(num_threads)}
+
+
+def num_processors() -> int:
+    """Of those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load_backend(*, training: bool = False) -> None:
     """Imports Keras, with TensorFlow as its backend unless KERAS_BACKEND names another. Takes seconds.
 
     Of the user's own settings of Keras that is the only one that counts: with a keras.json that asks for float16 or for
     channels first, networks would be others than those that a recipe describes.
+
+    For `training`, TensorFlow gets its threads by `thread_variables`, unless the user has set one of them.
 
     TensorFlow writes messages about its build past Python's standard error and past TF_CPP_MIN_LOG_LEVEL (a known fault
     of its own, tensorflow#100442); they are held back here, and shown if the import fails.
@@ -47,6 +63,9 @@ def load_backend() -> None:
     if find_spec(backend) is None:
         raise require(backend, extra=backend, purpose=f"The Keras backend {backend}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    threads = thread_variables(num_processors())
+    if training and not threads.keys() & os.environ.keys():
+        os.environ |= threads
     with held_back(), _plain_keras():
         import keras
 

@@ -65,6 +65,16 @@ def shared_positions(model: Network, weights: Sequence[Variable]) -> tuple[list[
     return inside, [i for i, variable in enumerate(weights) if id(variable) not in shared]
 
 
+def rows_by_part(num_samples: np.ndarray, num_parts: int) -> list[np.ndarray]:
+    """The rows of a batch in at most so many parts, of utterances of similar length and about equal samples each."""
+    if num_parts == 1:
+        return [np.arange(len(num_samples))]
+    order = np.argsort(num_samples, kind="stable")
+    middles = np.cumsum(num_samples[order]) - num_samples[order] / 2
+    parts = (middles * num_parts / num_samples.sum()).astype(int)
+    return [order[parts == part] for part in np.unique(parts)]
+
+
 def rate_vector(rates: Rates) -> np.ndarray:
     """(G,) float32."""
     return np.atleast_1d(np.asarray(rates, np.float32))

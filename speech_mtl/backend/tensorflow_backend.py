@@ -3,11 +3,14 @@
 No size of a batch is fixed, so that a function is traced once and not for each shape. XLA would compile for each shape.
 """
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import tensorflow as tf
+from keras import StatelessScope
 
 from speech_mtl.backend.step import (
     Combine,
@@ -22,15 +25,21 @@ from speech_mtl.backend.step import (
     TrainStep,
     Variable,
     rate_vector,
+    rows_by_part,
     shared_positions,
     size_of,
 )
-from speech_mtl.datatypes import Batch
+from speech_mtl.datatypes import Batch, Outputs
 
 USES_XLA = False
 
 VECTOR, INTEGERS = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
 WAVEFORMS = tf.TensorSpec([None, None], tf.float32)
+COUNTS, STATE = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([2], tf.int64)
+
+
+DRAWS = 2**32
+"""Between the random states of two parts; a state is an int64."""
 
 
 def compile_step(
@@ -40,25 +49,58 @@ def compile_step(
     watched: Sequence[Variable],
     room: int,  # noqa: ARG001
 ) -> TrainStep:
-    """No size is fixed, so that nothing is padded to any `room`."""
-    last = [variable.value for variable in watched]
+    """No size is fixed, so that nothing is padded to any `room`. The parts of a batch are computed side by side."""
+    last, random, workers = [variable.value for variable in watched], model.random.state, _Workers()
 
-    @tf.function(input_signature=[_batch_spec(objective), VECTOR, VECTOR], jit_compile=False)
-    def step(batch: Batch, learning_rates, weights):
-        with tf.GradientTape(persistent=bool(last)) as tape:
-            losses, counts = _losses(model, objective, batch)
+    @tf.function(input_signature=[_batch_spec(objective)], jit_compile=False)
+    def count(batch: Batch):
+        return objective.counts(batch, model.num_encoder_frames(batch.num_samples))
+
+    @tf.function(input_signature=[_batch_spec(objective), VECTOR, COUNTS, STATE], jit_compile=False)
+    def differentiate(batch: Batch, weights, counts, state):
+        with StatelessScope([(random, state)]) as scope, tf.GradientTape(persistent=bool(last)) as tape:
+            losses, _ = _losses(model, objective, batch)
             by_task = objective.by_task(losses, counts, batch.language_ids)
             total = tf.tensordot(weights, by_task, 1)
         values = [variable.value for variable in optimizer.weights]
         gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         rows = _rows(tape, by_task, last) if last else tf.zeros([0, 0])
-        norm = _update(optimizer, gradients, learning_rates)
-        return losses, counts, total, norm, tf.matmul(rows, rows, transpose_b=True)
+        return losses, total, optimizer.flattened(gradients), rows, scope.get_current_value(random)
+
+    @tf.function(jit_compile=False)
+    def apply(gradients, rows, learning_rates, state):
+        random.assign(state)
+        norm = _update(optimizer, optimizer.pieces(tf.reduce_sum(gradients, axis=0)), learning_rates)
+        rows = tf.reduce_sum(rows, axis=0)
+        return norm, tf.matmul(rows, rows, transpose_b=True)
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
-        return partial(_read, step(batch, rate_vector(rates), weights.astype(np.float32)))
+        counts, state, weights = count(batch), random.value.numpy(), weights.astype(np.float32)
+        shares = workers.share(batch.num_samples)
+        jobs = [(batch.of(own), weights, counts, state + np.array([0, i * DRAWS])) for i, own in enumerate(shares)]
+        losses, totals, gradients, rows, states = zip(*workers.call(differentiate, jobs), strict=True)
+        norm, products = apply(tf.stack(gradients), tf.stack(rows), rate_vector(rates), states[0])
+        ordered = tf.concat(losses, axis=0).numpy()[np.argsort(np.concatenate(shares))]
+        return partial(_read, ordered, counts, tf.add_n(totals), norm, products)
 
     return run
+
+
+class _Workers:
+    """Threads that compute the parts of a batch side by side; see `speech_mtl.backend.thread_variables`."""
+
+    def __init__(self):
+        one_each = os.environ.get("TF_NUM_INTRAOP_THREADS") == "1" and not tf.config.list_physical_devices("GPU")
+        self.number = int(os.environ.get("TF_NUM_INTEROP_THREADS", "1")) if one_each else 1
+        self._pool = ThreadPoolExecutor(self.number) if self.number > 1 else None
+
+    def share(self, num_samples: np.ndarray) -> list[np.ndarray]:
+        """The rows of each part of a batch."""
+        return rows_by_part(num_samples, self.number)
+
+    def call(self, function: Callable, jobs: Sequence[tuple]) -> list:
+        """Its results for these arguments, in their order."""
+        return list((self._pool.map if self._pool and len(jobs) > 1 else map)(lambda job: function(*job), jobs))
 
 
 def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
@@ -86,7 +128,7 @@ def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, 
         losses, counts, total, rows, heads, products = differentiate(batch, weights.astype(np.float32))
         coefficients = tf.constant(combine(products.numpy(), update), tf.float32)
         norm = apply(rows, heads, coefficients, rate_vector(rates))
-        return partial(_read, (losses, counts, total, norm, products))
+        return partial(_read, losses, counts, total, norm, products)
 
     return run
 
@@ -110,7 +152,29 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
     def compiled(*inputs):
         return model(*inputs, training=False, languages=languages, targets=targets)
 
-    return lambda waveforms, num_samples, language_ids, _room: compiled(waveforms, num_samples, language_ids)
+    workers = _Workers()
+
+    def forward(waveforms, num_samples, language_ids, _room):
+        batch, rows = Batch(waveforms, num_samples, language_ids), workers.share(num_samples)
+        return _joined(workers.call(compiled, [batch.of(own)[:3] for own in rows]), np.concatenate(rows))
+
+    return forward
+
+
+def _joined(parts: Sequence[Outputs], rows: np.ndarray) -> Outputs:
+    """The outputs of a batch, from those of its parts, which are of these rows of it."""
+    if len(parts) == 1:
+        return parts[0]
+    num_frames, order = np.concatenate([part.num_frames for part in parts]), np.argsort(rows)
+
+    def joined(*arrays: tf.Tensor) -> np.ndarray:
+        if arrays[0].ndim == 3:  # frames of a part are as many as those of its longest utterance
+            size = num_frames.max()
+            arrays = tuple(tf.pad(one, [[0, 0], [0, max(0, size - one.shape[1])], [0, 0]])[:, :size] for one in arrays)
+        return np.concatenate(arrays)[order]
+
+    values = {name: joined(*(part.values[name] for part in parts)) for name in parts[0].values}
+    return Outputs(values, num_frames[order])
 
 
 def compile_stream(model: Network, languages: Collection[str], targets: Collection[str]) -> Forward:
@@ -145,8 +209,8 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return tf.where(real, loss, 0.0)
 
 
-def _read(found) -> StepResult:
-    losses, counts, total, norm, products = (part.numpy() for part in found)
+def _read(*found) -> StepResult:
+    losses, counts, total, norm, products = map(np.asarray, found)
     return StepResult(losses, counts, float(total), float(norm), products)
 
 

@@ -57,17 +57,17 @@ def open_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
     if not recipe.exists():
         print(f"There is no {recipe} here. The one that comes with speech-mtl is used: {found}", file=sys.stderr)
     settings = load_recipe(found, overrides)
-    load_backend()
+    load_backend(training=True)
     return settings
 
 
-def open_run(path: Path) -> "Run":
-    """Opens the run in a folder, and imports Keras if there is one."""
+def open_run(path: Path, *, training: bool = False) -> "Run":
+    """Opens the run in a folder, and imports Keras if there is one; for `training` see `load_backend`."""
     from speech_mtl.backend import load_backend
     from speech_mtl.settings.recipe_file import refuse_no_run
 
     refuse_no_run(path)
-    load_backend()
+    load_backend(training=training)
     from speech_mtl.run.folder import Run
 
     return Run(path)

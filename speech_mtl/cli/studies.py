@@ -28,8 +28,8 @@ Jobs = Annotated[
         "--jobs",
         "-j",
         min=1,
-        help="Runs side by side, with equal numbers of cores. With another number, the same seed gives losses and "
-        "weights that differ in the last digits.",
+        help="Runs side by side, with equal numbers of cores. With another number, the same seed gives other "
+        "losses and weights, as another seed would.",
     ),
 ]
 EngineName = Annotated[str, typer.Option(help="local, or ray for the machines of the cluster that RAY_ADDRESS names.")]

@@ -80,7 +80,7 @@ def finetune(
             received="both",
             action="leave one out",
         )
-    changes, opened = parsed_overrides(overrides or []), open_run(run)
+    changes, opened = parsed_overrides(overrides or []), open_run(run, training=True)
     from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
     from speech_mtl.run.train import train as train_run
     from speech_mtl.screen import Screen

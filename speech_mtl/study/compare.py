@@ -128,7 +128,7 @@ class _Comparison:
             if jobs:
                 self.screen.say(
                     f"Each run has {threads_per_job(num_jobs)} of the processors: with another number (--jobs), the "
-                    "same seed gives losses and weights that differ in the last digits."
+                    "same seed gives other losses and weights, as another seed would."
                 )
             with self._bar(shown=not here) as tick:
                 run_jobs(jobs, engine, self._on_start, self._on_end, tick)

@@ -16,7 +16,7 @@ from multiprocessing import get_context, parent_process
 from threading import Thread, current_thread, main_thread
 from typing import Protocol
 
-from speech_mtl.backend import BACKENDS
+from speech_mtl.backend import BACKENDS, num_processors, thread_variables
 from speech_mtl.errors import InputError, require
 
 ENGINES = ("local", "ray")
@@ -161,14 +161,13 @@ def _with_variables(variables: dict[str, str], function: Callable, *arguments: o
 
 def threads_per_job(num_jobs: int) -> int:
     """Number of processors for each job, of those that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) // num_jobs if hasattr(os, "sched_getaffinity") else 1)
+    return max(1, num_processors() // num_jobs)
 
 
 def worker_variables(num_threads: int) -> dict[str, str]:
     """Environment variables of a worker: its backend, and the number of threads of TensorFlow and other libraries."""
     return {
-        "TF_NUM_INTRAOP_THREADS": str(num_threads),
-        "TF_NUM_INTEROP_THREADS": "1",
+        **thread_variables(num_threads),
         "OMP_NUM_THREADS": str(num_threads),
         "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", BACKENDS[0]),
     }

@@ -82,6 +82,10 @@ class Ctc(Target):
         name = "heads" if self.name == TRANSCRIPT else self.name
         return LanguageHeads(languages, num_tokens, self.layer_of, self.tap_of, widths, name)
 
-    def losses(self, outputs: Array, values: Tokens, num_frames: Array) -> tuple[Array, Array]:
-        """Negative log-likelihood of each utterance's tokens, and how many they are."""
-        return ctc_loss(outputs, num_frames, values.ids, values.sizes), ops.cast(values.sizes, "float32")
+    def counts(self, values: Tokens, num_frames: Array) -> Array:  # noqa: ARG002
+        """Tokens of each utterance."""
+        return ops.cast(values.sizes, "float32")
+
+    def losses(self, outputs: Array, values: Tokens, num_frames: Array) -> Array:
+        """Negative log-likelihood of each utterance's tokens."""
+        return ctc_loss(outputs, num_frames, values.ids, values.sizes)

@@ -85,8 +85,12 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def losses(self, outputs: Array, values: Any, num_frames: Array) -> tuple[Array, Array]:
-        """(B,) loss of each utterance, summed over its known entries, and (B,) how many these are, in `keras.ops`.
+    def counts(self, values: Any, num_frames: Array) -> Array:
+        """(B,) known entries of each utterance, in `keras.ops`; arguments as of `losses`."""
+
+    @abstractmethod
+    def losses(self, outputs: Array, values: Any, num_frames: Array) -> Array:
+        """(B,) loss of each utterance, summed over its known entries, in `keras.ops`.
 
         Args:
             values: What `Batch.targets` has of it.
@@ -267,22 +271,30 @@ class LabelTarget(ScoredTarget):
     def head(self, widths: Mapping[str, int], languages: Sequence[str]) -> PooledHead:  # noqa: ARG002
         return PooledHead(self.at, widths[self.at], self.num_outputs, self.pooling, self.name)
 
-    def losses(self, outputs: Array, values: Any, num_frames: Array) -> tuple[Array, Array]:
+    def counts(self, values: Any, num_frames: Array) -> Array:
         if self.over_frames:
-            values = _true_frames(values, outputs, num_frames)
+            values = _true_frames(values, num_frames)
+        return _by_utterance(ops.cast(ops.logical_not(ops.isnan(values)), "float32"))
+
+    def losses(self, outputs: Array, values: Any, num_frames: Array) -> Array:
+        if self.over_frames:
+            unknown = ops.full_like(outputs, np.nan)
+            fitted = ops.concatenate([values, unknown], axis=1)[:, : ops.shape(outputs)[1]]
+            values = _true_frames(fitted, num_frames)
         known = ops.logical_not(ops.isnan(values))
-        entries = ops.where(known, self.entry_losses(outputs, ops.where(known, values, 0.0)), 0.0)
-        counted = ops.cast(known, "float32")
-        axes: Sequence[int] = tuple(range(1, len(values.shape)))
-        return (ops.sum(entries, axis=axes), ops.sum(counted, axis=axes)) if axes else (entries, counted)
+        return _by_utterance(ops.where(known, self.entry_losses(outputs, ops.where(known, values, 0.0)), 0.0))
 
 
-def _true_frames(values, outputs, num_frames):
-    """(B, E', K) labels of frames as (B, E, K), with NaN wherever there is no label or no true frame."""
-    size = ops.shape(outputs)[1]
-    unknown = ops.full_like(outputs, np.nan)
-    fitted = ops.concatenate([values, unknown], axis=1)[:, :size]
-    return ops.where(frame_mask(num_frames, size)[:, :, None] > 0, fitted, unknown)
+def _true_frames(values, num_frames):
+    """(B, E, K) labels of frames, with NaN beyond the true frames."""
+    mask = frame_mask(num_frames, ops.shape(values)[1])[:, :, None] > 0
+    return ops.where(mask, values, ops.full_like(values, np.nan))
+
+
+def _by_utterance(entries):
+    """The sums over all axes but the first: (B,)."""
+    axes: Sequence[int] = tuple(range(1, len(entries.shape)))
+    return ops.sum(entries, axis=axes) if axes else entries
 
 
 def _refuse_beyond(ends_s: np.ndarray, duration_s: float) -> None:

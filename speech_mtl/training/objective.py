@@ -64,17 +64,23 @@ class Objective:
     def _tasks_of(self, target: Target) -> tuple[str, ...]:
         return self.languages if target.by_language else (target.name,)
 
+    def counts(self, batch: Batch, num_frames):
+        """(B, C) known entries of each utterance, of which `num_frames` (B,) are the true encoder frames."""
+        return ops.stack([target.counts(batch.targets[target.name], num_frames) for target in self.targets], axis=1)
+
     def losses(self, outputs: Outputs, batch: Batch):
         """Sums of the loss of each utterance, in nats or squared deviations, and of how many entries: both (B, C)."""
-        pairs = [
+        losses = [
             target.losses(outputs.values[target.name], batch.targets[target.name], outputs.num_frames)
             for target in self.targets
         ]
-        losses, counts = zip(*pairs, strict=True)
-        return ops.stack(losses, axis=1), ops.stack(counts, axis=1)
+        return ops.stack(losses, axis=1), self.counts(batch, outputs.num_frames)
 
     def by_task(self, losses, counts, language_ids):
-        """Terms of the tasks in the objective at a loss weight of 1: (T,)."""
+        """Terms of the tasks in the objective at a loss weight of 1: (T,).
+
+        The utterances may be a part of the batch; `counts` are those of the whole one, of which only the sums matter.
+        """
         of_language = ops.one_hot(language_ids, len(self.languages), dtype="float32")
         numbers = ops.maximum(ops.sum(counts, axis=0), 1.0)
         split = [ops.matmul(losses[:, i], of_language) / numbers[i] for i in range(self.num_by_language)]

@@ -100,8 +100,8 @@ class FlatOptimizer(ABC):
         gradient counts as 0.
         """
         step, moments, mean = state[0] + 1.0, state[1 : 1 + len(self.moments)], state[1 + len(self.moments) :]
-        gradient = self._flatten(gradients)
-        flat = self._flatten(weights)
+        gradient = self.flattened(gradients)
+        flat = self.flattened(weights)
         learning_rate = learning_rates[0]
         if self.groups.any():
             learning_rate = ops.take(learning_rates, self.groups)
@@ -113,7 +113,7 @@ class FlatOptimizer(ABC):
         if mean:
             decay = ops.minimum(self.average_decay, (step - 1.0) / (step + 9.0))
             mean = [decay * mean[0] + (1.0 - decay) * flat]
-        return self._pieces(flat), [step, *moments, *mean], norm
+        return self.pieces(flat), [step, *moments, *mean], norm
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -122,7 +122,7 @@ class FlatOptimizer(ABC):
             yield
             return
         before = [ops.copy(variable.value) for variable in self.weights]
-        self._assign(self._pieces(self.vectors["mean"].value))
+        self._assign(self.pieces(self.vectors["mean"].value))
         try:
             yield
         finally:
@@ -132,12 +132,13 @@ class FlatOptimizer(ABC):
         for variable, value in zip(self.weights, values, strict=True):
             variable.assign(value)
 
-    def _pieces(self, flat) -> list:
+    def pieces(self, flat) -> list:
         """One long vector -> tensors of the weights' shapes."""
         pieces = ops.split(flat, list(np.cumsum(self.sizes)[:-1]))
         return [ops.reshape(piece, variable.shape) for piece, variable in zip(pieces, self.weights, strict=True)]
 
-    def _flatten(self, tensors):
+    def flattened(self, tensors):
+        """Tensors of the weights' shapes -> one long vector (P,)."""
         return ops.concatenate([ops.reshape(tensor, (-1,)) for tensor in tensors], axis=0)
 
 

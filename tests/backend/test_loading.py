@@ -24,6 +24,23 @@ def test_the_default_is_tensorflow(monkeypatch: pytest.MonkeyPatch):
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
 
 
+@pytest.mark.parametrize(
+    ("training", "given", "expected"),
+    [(True, {}, ("1", "7")), (False, {}, (None, None)), (True, {"TF_NUM_INTEROP_THREADS": "3"}, (None, "3"))],
+)
+def test_training_has_a_thread_for_each_operation_unless_the_user_says_otherwise(
+    training: bool, given: dict, expected: tuple, monkeypatch: pytest.MonkeyPatch
+):
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(backend, "num_processors", lambda: 7)
+    load_backend(training=training)
+    assert tuple(os.environ.get(name) for name in names) == expected
+
+
 @pytest.mark.parametrize("name", ["tensorflow", "jax"])
 def test_a_backend_that_is_not_installed_is_named_with_what_to_do(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("KERAS_BACKEND", name)

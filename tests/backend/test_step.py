@@ -1,14 +1,17 @@
+from itertools import pairwise
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_up_targets import model_of, objective_of
 from made_up_targets import tokens as targets_of
 from tiny_encoders import encoder_settings
 
 from speech_mtl.backend import compile_forward, compile_step, ctc_loss
-from speech_mtl.backend.step import StepResult
+from speech_mtl.backend.step import StepResult, rows_by_part
 from speech_mtl.data.examples import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.decoding.greedy import Greedy
@@ -144,6 +147,59 @@ def test_training(batch, monkeypatch, value_and_gradients):
     eager = model(*batch[:3], training=False)
     np.testing.assert_allclose(logits, ops.convert_to_numpy(eager.values[TRANSCRIPT]), rtol=1e-3, atol=1e-3)
     np.testing.assert_array_equal(num_frames, ops.convert_to_numpy(eager.num_frames))
+
+
+def side_by_side(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """What is compiled afterwards has so many threads."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("parts are computed side by side under TensorFlow")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", str(number))
+
+
+def test_parts_draw_other_random_numbers_and_the_same_each_time(batch, monkeypatch, untraced):
+    """Three times the same utterance, in three parts."""
+    same = batch.of(np.zeros(3, int))
+    curves, states = [], []
+    for number in (3, 3, 1):
+        side_by_side(monkeypatch, number)
+        training = Training()
+        for _ in range(2):
+            training.update(same)
+        curves.append([losses for losses, _ in training.curve])
+        states.append(ops.convert_to_numpy(training.model.random.state.value).tolist())
+    assert curves[0] == curves[1]
+    assert all(len(set(losses)) == 3 for losses in curves[0])
+    assert states[0] == states[1] == states[2], "the state moves as for a whole batch"
+
+
+@pytest.mark.parametrize("number", [2, 3, 8])
+def test_a_batch_recognised_in_parts(number, batch, monkeypatch):
+    side_by_side(monkeypatch, 1)
+    model = model_of(RECIPE, NUM_TOKENS)
+    expected = compile_forward(model)(*batch[:3])
+    side_by_side(monkeypatch, number)
+    found = compile_forward(model)(*batch[:3])
+    np.testing.assert_array_equal(found.num_frames, expected.num_frames)
+    for name, values in expected.values.items():
+        assert found.values[name].shape == (len(values), max(expected.num_frames), values.shape[2])
+        for one, other, size in zip(found.values[name], values, expected.num_frames, strict=True):
+            np.testing.assert_allclose(one[:size], other[:size], rtol=1e-4, atol=1e-4)
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=40), st.integers(1, 12))
+def test_parts_hold_every_row_once_and_are_of_similar_length(sizes, num_parts):
+    num_samples = np.array(sizes, "int32")
+    parts = rows_by_part(num_samples, num_parts)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(sizes)))
+    assert 1 <= len(parts) <= num_parts
+    totals = [int(num_samples[part].sum()) for part in parts]
+    assert max(totals) <= num_samples.sum() / num_parts + num_samples.max()
+    assert all(num_samples[a].max() <= num_samples[b].min() for a, b in pairwise(parts))
+
+
+def test_one_part_keeps_the_order_of_the_batch():
+    assert rows_by_part(np.array([5, 1, 3], "int32"), 1)[0].tolist() == [0, 1, 2]
 
 
 @pytest.fixture

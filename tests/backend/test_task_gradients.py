@@ -162,6 +162,29 @@ def test_watching_the_last_layer(batch, gradients_of, untraced):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize("num_parts", [2, 3])
+def test_parts_side_by_side_are_one_batch(num_parts, batch, monkeypatch):
+    """Losses, objective, products and weights after a step, though each part has other tasks; two steps in turn."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("parts are computed side by side under TensorFlow")
+    models = whole, split = make_model(), make_model()
+    steps = []
+    for model, number in zip(models, (1, num_parts), strict=True):
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+        monkeypatch.setenv("TF_NUM_INTEROP_THREADS", str(number))
+        last = model.encoder.last_layer.trainable_variables
+        steps.append(compile_step(model, make_optimizer(model), OBJECTIVE, watched=last))
+    for update in range(2):
+        expected, found = (step(batch, 0.1, WEIGHTS, update)() for step in steps)
+        np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(found.counts, expected.counts)
+        assert found.objective == pytest.approx(expected.objective, rel=1e-4)
+        assert found.norm == pytest.approx(expected.norm, rel=1e-4)
+        np.testing.assert_allclose(found.products, expected.products, atol=1e-3 * np.abs(expected.products).max())
+    for one, other in zip(arrays(whole.trainable_variables), arrays(split.trainable_variables), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", sorted(OneEncoderSettings.kinds()))
 def test_every_task_has_a_gradient_in_the_last_layer(kind, batch, gradients_of):
     shallow, model = (

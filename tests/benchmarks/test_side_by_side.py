@@ -171,7 +171,7 @@ def test_a_comparison_ends_with_its_status_or_is_stopped_as_by_ctrl_c(
     tmp_path, monkeypatch, capfd, program, max_s, status
 ):
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "$@" "$TF_NUM_INTRAOP_THREADS"\nexec {sys.executable} -c \'{program}\'\n')
+    python.write_text(f'#!/bin/sh\necho "$@" "$TF_NUM_INTEROP_THREADS"\nexec {sys.executable} -c \'{program}\'\n')
     python.chmod(0o755)
     monkeypatch.setattr(side_by_side, "shared_gpu", lambda: nullcontext({}))
     monkeypatch.setattr(side_by_side.sys, "executable", str(python))
