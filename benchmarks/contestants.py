@@ -125,5 +125,7 @@ def twin_settings(recipe: Recipe) -> dict:
     return {**values, "sample_rate_hz": recipe.data.sample_rate_hz}
 
 
-MAKERS = {"speech_mtl": ours, "pytorch": twin}
+OURS, TWIN = "speech_mtl", "pytorch"
+
+MAKERS = {OURS: ours, TWIN: twin}
 """By name."""

@@ -69,7 +69,8 @@ def interleave(turns: Mapping[str, Turn], plan: Plan) -> Rounds:
     """Lets all take turns, each as often in a turn as fills its time. Compilation and a first run are not measured."""
     times: dict[str, int] = {}
     for name, turn in turns.items():
-        turn(plan.warm_up)
+        if plan.warm_up:
+            turn(plan.warm_up)
         times[name] = max(1, round(plan.round_s / turn(1).seconds.wall))
     speeds: dict[str, list[Speed]] = {name: [] for name in turns}
     started, load = time.perf_counter(), MachineLoad()

@@ -8,11 +8,15 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from benchmarks.contestants import Case
 from benchmarks.provenance import ROOT
 from benchmarks.rounds import Speed, Turn
+from benchmarks.speech_like import Shape
 from benchmarks.stopwatch import Seconds
 
 
@@ -21,7 +25,7 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """Does things in another process, on request; see `benchmarks.peers.protocol`.
+    """Does things in another process, on request; see `benchmarks.protocol`.
 
     Args:
         module: What runs there, from the root of the repository.
@@ -35,7 +39,7 @@ class Worker:
 
     def __init__(self, module: str, num_threads: int, python: Path | None = None):
         self.num_threads, self.about, self.peak_mib = num_threads, {}, None
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(num_threads))
         self._process = subprocess.Popen(
             [python or sys.executable, "-m", module],
@@ -47,9 +51,18 @@ class Worker:
             text=True,
         )
 
+    @classmethod
+    def of_steps(cls, num_threads: int) -> Self:
+        """One for training steps in this environment; see `steps`."""
+        return cls("benchmarks.step_worker", num_threads)
+
+    def steps(self, name: str, case: Case, shape: Shape) -> Turn:
+        """Steps of one of `contestants.MAKERS`."""
+        return self.turn(name, {"case": asdict(case), "shape": asdict(shape)})
+
     def close(self) -> None:
         """Ends the process."""
-        with self._process as process, self._log:
+        with self._log, self._process as process:
             process.kill()
 
     def turn(self, case: str, given: dict[str, Any]) -> Turn:
@@ -62,26 +75,30 @@ class Worker:
         Raises:
             WorkerError: It failed, or has ended.
         """
-        answer = self._answer({"case": case, "given": given | {"num_threads": self.num_threads}, "times": times})
+        self.ask(case, given, times)
+        return self.answer()
+
+    def ask(self, case: str, given: dict[str, Any], times: int) -> None:
+        """Asks for that, and does not wait for the answer."""
+        request = {"case": case, "given": given | {"num_threads": self.num_threads}, "times": times}
+        with suppress(BrokenPipeError):  # it has ended: `answer` tells
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+
+    def answer(self) -> Speed:
+        """What it took.
+
+        Raises:
+            WorkerError: It failed, or has ended.
+        """
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            self._log.seek(0)
+            raise WorkerError(f"it ended with exit code {self._process.wait()}: {self._log.read()[-2000:]}")
+        answer = json.loads(line)
         if "error" in answer:
             raise WorkerError(answer["error"])
         self.about, self.peak_mib = answer["about"], answer["peak_mib"]
         return Speed(Seconds(answer["wall"], answer["cpu"]), answer["amount"])
-
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise WorkerError("it has no pipes")
-        try:
-            stdin.write(json.dumps(request) + "\n")
-            stdin.flush()
-            line = stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            self._log.seek(0)
-            raise WorkerError(f"it ended with exit code {self._process.wait()}: {self._log.read()[-2000:]}")
-        return json.loads(line)
 
 
 def in_new_process(function: Callable, *arguments: Any) -> Any:

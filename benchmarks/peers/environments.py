@@ -47,7 +47,9 @@ def _uv(*arguments: str) -> None:
     beside = Path(sys.executable).parent / "uv"
     uv = str(beside) if beside.is_file() else "uv"
     # From the root of the disk: in this project's folders uv reads its pyproject.toml, which leaves packages out.
-    subprocess.run([uv, "--quiet", *arguments], check=True, capture_output=True, text=True, cwd=Path(sys.executable).anchor)
+    subprocess.run(
+        [uv, "--quiet", *arguments], check=True, capture_output=True, text=True, cwd=Path(sys.executable).anchor
+    )
 
 
 def _python_version(pinned: str) -> str:

@@ -63,7 +63,9 @@ def audio(folder: Path, suffix: str, number: int = 60, seconds: float = 5.0) -> 
         durations_s.append(soundfile.info(files[-1]).duration)
     rows = list(zip(files, durations_s, strict=True))
     lines = [
-        json.dumps({"id": Path(path).stem, "audio": path, "language": "x-language-0", "text": "a", "duration_s": length})
+        json.dumps(
+            {"id": Path(path).stem, "audio": path, "language": "x-language-0", "text": "a", "duration_s": length}
+        )
         for path, length in rows
     ]
     (folder / f"{suffix}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")

@@ -16,7 +16,9 @@ def tables(rows: Sequence[dict[str, Any]], environments: Mapping[str, Environmen
     for case in CASES:
         own = [row for row in rows if row["case"] == case.name and "ratios" in row]
         if own:
-            title = f"{case.title}: {UNITS[case.unit]} per second, median over rounds. The ratio is ours over the peer's"
+            title = (
+                f"{case.title}: {UNITS[case.unit]} per second, median over rounds. The ratio is ours over the peer's"
+            )
             yield Table(f"{title} (min-max).", HEADS, [line for row in own for line in _lines(row)], num_text_columns=2)
     if memory := [line for row in rows if "peak_mib" in row for line in _memory_lines(row)]:
         heads = ("Batches", "Peer", "Threads", "Ours", "Peer's", "Ratio")

@@ -1,11 +1,13 @@
 """Beam search with flashlight's lexicon-free decoder."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from typing import Any
 
 import numpy as np
-from flashlight.lib.text import decoder as flashlight  # pyright: ignore[reportMissingImports]
+from flashlight.lib.text import decoder as flashlight
 
-from benchmarks.peers.protocol import Prepared, serve
+from benchmarks.protocol import Prepared, serve
 
 THRESHOLD = 25.0
 """That of `speech_mtl.decoding.beam`."""

@@ -5,12 +5,14 @@ from typing import Any
 
 import jiwer
 
-from benchmarks.peers.protocol import Prepared, serve
+from benchmarks.protocol import Prepared, serve
 
 
 def scoring(given: dict[str, Any]) -> Prepared:
     """`process_words` of all sentences at once."""
-    references, hypotheses = (Path(given[name]).read_text("utf-8").splitlines() for name in ("references", "hypotheses"))
+    references, hypotheses = (
+        Path(given[name]).read_text("utf-8").splitlines() for name in ("references", "hypotheses")
+    )
 
     def once() -> float:
         jiwer.process_words(references, hypotheses)

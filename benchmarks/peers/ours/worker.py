@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks import speech_like
 from benchmarks.contestants import LEARNING_RATE, Case, import_tensorflow, ours
-from benchmarks.peers.protocol import Prepared, serve
+from benchmarks.protocol import Prepared, serve
 from speech_mtl.data.tokenizer import CharacterTokenizer
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Tokens
 
@@ -35,7 +35,7 @@ def log_mel(given: dict[str, Any]) -> Prepared:
 
     recipe = Case(given["size"], num_languages=1).recipe
     features = recipe.features.make(sample_rate_hz=recipe.data.sample_rate_hz)
-    compiled = tf.function(lambda *inputs: features(*inputs), reduce_retracing=True, autograph=False)
+    compiled = tf.function(features.call, reduce_retracing=True, autograph=False)
     batches = cycle([_batch(path) for path in given["batches"]])
 
     def once() -> float:
@@ -104,7 +104,9 @@ def scoring(given: dict[str, Any]) -> Prepared:
     """Word errors by an alignment of each utterance."""
     from speech_mtl.scoring.error_rate import align
 
-    references, hypotheses = (Path(given[name]).read_text("utf-8").splitlines() for name in ("references", "hypotheses"))
+    references, hypotheses = (
+        Path(given[name]).read_text("utf-8").splitlines() for name in ("references", "hypotheses")
+    )
 
     def once() -> float:
         align(references, hypotheses, spaced=True)

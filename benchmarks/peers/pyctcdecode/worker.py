@@ -1,11 +1,13 @@
 """Beam search with pyctcdecode."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from typing import Any
 
 import numpy as np
-from pyctcdecode import build_ctcdecoder  # pyright: ignore[reportMissingImports]
+from pyctcdecode import build_ctcdecoder
 
-from benchmarks.peers.protocol import Prepared, serve
+from benchmarks.protocol import Prepared, serve
 
 
 def beam(given: dict[str, Any]) -> Prepared:

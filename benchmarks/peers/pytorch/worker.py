@@ -1,15 +1,17 @@
 """The cases in plain PyTorch, as one would write them there: the twin of our network, eager or compiled."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
-import torch  # pyright: ignore[reportMissingImports]
-from torch.utils.data import DataLoader, Dataset  # pyright: ignore[reportMissingImports]
+import torch
+from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.peers.protocol import Prepared, serve
+from benchmarks.protocol import Prepared, serve
 from benchmarks.pytorch_twin import TRANSCRIPT, LogMel, Twin, TwinSettings, make_train_step
 
 

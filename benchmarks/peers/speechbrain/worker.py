@@ -1,24 +1,26 @@
 """The cases as SpeechBrain's recipes do them: its Conformer, features, losses, loaders, decoders and scores."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import speechbrain  # pyright: ignore[reportMissingImports]
-import torch  # pyright: ignore[reportMissingImports]
-from speechbrain.decoders.ctc import CTCBeamSearcher, ctc_greedy_decode  # pyright: ignore[reportMissingImports]
-from speechbrain.lobes.features import Fbank  # pyright: ignore[reportMissingImports]
-from speechbrain.lobes.models.convolution import ConvolutionFrontEnd  # pyright: ignore[reportMissingImports]
-from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR  # pyright: ignore[reportMissingImports]
-from speechbrain.nnet.activations import Swish  # pyright: ignore[reportMissingImports]
-from speechbrain.nnet.linear import Linear  # pyright: ignore[reportMissingImports]
-from speechbrain.nnet.losses import ctc_loss  # pyright: ignore[reportMissingImports]
-from speechbrain.processing.features import InputNormalization  # pyright: ignore[reportMissingImports]
-from speechbrain.utils.metric_stats import ErrorRateStats  # pyright: ignore[reportMissingImports]
+import speechbrain
+import torch
+from speechbrain.decoders.ctc import CTCBeamSearcher, ctc_greedy_decode
+from speechbrain.lobes.features import Fbank
+from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
+from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
+from speechbrain.nnet.activations import Swish
+from speechbrain.nnet.linear import Linear
+from speechbrain.nnet.losses import ctc_loss
+from speechbrain.processing.features import InputNormalization
+from speechbrain.utils.metric_stats import ErrorRateStats
 
-from benchmarks.peers.protocol import Prepared, serve
+from benchmarks.protocol import Prepared, serve
 
 
 class Recogniser(speechbrain.Brain):
@@ -67,7 +69,17 @@ def _modules(network: dict[str, Any], num_tokens: int) -> dict[str, torch.nn.Mod
         "features": _features(network),
         "normalize": InputNormalization(std_norm=False, norm_type="sentence"),
         "subsampling": ConvolutionFrontEnd(
-            (8, 10, mels), 2, 1, [channels] * 2, [3, 3], [2, 2], [1, 1], [False] * 2, activation=torch.nn.ReLU, norm=None, dropout=0.0
+            (8, 10, mels),
+            2,
+            1,
+            [channels] * 2,
+            [3, 3],
+            [2, 2],
+            [1, 1],
+            [False] * 2,
+            activation=torch.nn.ReLU,
+            norm=None,
+            dropout=0.0,
         ),
         "transformer": TransformerASR(
             num_tokens,

@@ -1,19 +1,21 @@
 """The cases as TensorFlowASR does them: its Conformer and its step, its features, data sets and decoders."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_asr import keras, schemas  # pyright: ignore[reportMissingImports]
-from tensorflow_asr.configs import DecoderConfig  # pyright: ignore[reportMissingImports]
-from tensorflow_asr.datasets import ASRSliceDataset  # pyright: ignore[reportMissingImports]
-from tensorflow_asr.models.ctc.conformer import Conformer  # pyright: ignore[reportMissingImports]
-from tensorflow_asr.models.layers.feature_extraction import FeatureExtraction  # pyright: ignore[reportMissingImports]
-from tensorflow_asr.tokenizers import CharTokenizer  # pyright: ignore[reportMissingImports]
+from tensorflow_asr import keras, schemas
+from tensorflow_asr.configs import DecoderConfig
+from tensorflow_asr.datasets import ASRSliceDataset
+from tensorflow_asr.models.ctc.conformer import Conformer
+from tensorflow_asr.models.layers.feature_extraction import FeatureExtraction
+from tensorflow_asr.tokenizers import CharTokenizer
 
-from benchmarks.peers.protocol import Prepared, serve
+from benchmarks.protocol import Prepared, serve
 
 
 def training_step(given: dict[str, Any]) -> Prepared:
@@ -119,7 +121,7 @@ def loading(given: dict[str, Any]) -> Prepared:
 def greedy(given: dict[str, Any]) -> Prepared:
     """The operation of `Conformer.recognize` on log-probabilities, and its tokenizer."""
 
-    def decode(posteriors: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+    def decode(posteriors: tf.Tensor, sizes: tf.Tensor) -> tf.SparseTensor:
         return tf.nn.ctc_greedy_decoder(posteriors, sizes, merge_repeated=True, blank_index=0)[0][0]
 
     return _decoding(given, decode, {})
@@ -128,7 +130,7 @@ def greedy(given: dict[str, Any]) -> Prepared:
 def beam(given: dict[str, Any]) -> Prepared:
     """The operation of `Conformer.recognize_beam`."""
 
-    def decode(posteriors: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+    def decode(posteriors: tf.Tensor, sizes: tf.Tensor) -> tf.SparseTensor:
         found = tf.nn.ctc_beam_search_decoder(tf.roll(posteriors, -1, 2), sizes, beam_width=given["width"])[0][0]
         return tf.SparseTensor(found.indices, found.values + 1, found.dense_shape)
 
@@ -142,8 +144,9 @@ def _decoding(given: dict[str, Any], decode: Any, about: dict[str, Any]) -> Prep
     tokenizer.make()
     with np.load(given["posteriors"]) as file:
         utterances = [file[name] for name in file.files]
-    sizes = tf.constant([len(one) for one in utterances], tf.int32)
-    padded = tf.constant(np.stack([np.pad(one, ((0, max(sizes) - len(one)), (0, 0))) for one in utterances], axis=1))
+    lengths = [len(one) for one in utterances]
+    rows = [np.pad(one, ((0, max(lengths) - len(one)), (0, 0))) for one in utterances]
+    padded, sizes = tf.constant(np.stack(rows, axis=1)), tf.constant(lengths, tf.int32)
 
     @tf.function
     def compiled(posteriors: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
