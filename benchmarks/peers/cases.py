@@ -27,8 +27,9 @@ class Contestant:
 
 CONTESTANTS = {
     OURS: Contestant("ours"),
-    "PyTorch": Contestant("pytorch", {"compiled": False}),
+    "PyTorch": Contestant("pytorch", {"compiled": False, "decoder": "soundfile"}),
     "PyTorch, compiled": Contestant("pytorch", {"compiled": True}),
+    "PyTorch, torchcodec": Contestant("pytorch", {"decoder": "torchcodec"}),
     "SpeechBrain": Contestant("speechbrain"),
     "TensorFlowASR": Contestant("tensorflow_asr"),
     "pyctcdecode": Contestant("pyctcdecode"),
@@ -117,7 +118,7 @@ CASES = (
         "loading",
         "Loading and batching compressed audio",
         "audio_s",
-        (OURS, "PyTorch", "SpeechBrain", "TensorFlowASR"),
+        (OURS, "PyTorch", "PyTorch, torchcodec", "SpeechBrain", "TensorFlowASR"),
         _loading,
         (2,),
         plan={"warm_up": 1},

@@ -20,12 +20,33 @@ def tables(rows: Sequence[dict[str, Any]], environments: Mapping[str, Environmen
                 f"{case.title}: {UNITS[case.unit]} per second, median over rounds. The ratio is ours over the peer's"
             )
             yield Table(f"{title} (min-max).", HEADS, [line for row in own for line in _lines(row)], num_text_columns=2)
+    yield from _about(rows)
     if memory := [line for row in rows if "peak_mib" in row for line in _memory_lines(row)]:
         heads = ("Batches", "Peer", "Threads", "Ours", "Peer's", "Ratio")
         yield Table("Most memory of the process that trains, in MiB", heads, memory, num_text_columns=2)
     yield Table("Environments", ("Peer", "Python", "Versions"), [_environment(*one) for one in environments.items()], 3)
     if failed := [[row["case"], row["input"], *one] for row in rows for one in row["failed"].items()]:
         yield Table("Not measured", ("Case", "Input", "Peer", "Reason"), failed, num_text_columns=4)
+
+
+ABOUT = {"parameters": "Parameters", "cer": "CER %", "wer": "WER %", "differs": "Differs"}
+"""What workers tell, as heads of tables."""
+
+
+def _about(rows: Sequence[dict[str, Any]]) -> Iterator[Table]:
+    """What each worker told: sizes of networks, errors of decoders, what is not as in ours. Once for a case."""
+    for case in CASES:
+        told = next((row["about"] for row in rows if row["case"] == case.name and "about" in row), {})
+        keys = [key for key in ABOUT if any(key in own for own in told.values())]
+        if keys:
+            lines = [[name, *(_told(key, own.get(key)) for key in keys)] for name, own in told.items()]
+            yield Table(f"{case.title}: what they compute", ("", *(ABOUT[key] for key in keys)), lines)
+
+
+def _told(key: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:.2f}" if key in ("cer", "wer") else str(value)
 
 
 def line(row: dict[str, Any]) -> str:
@@ -54,7 +75,7 @@ def _spread(numbers: dict[str, float]) -> str:
 
 
 MAIN_PACKAGES = {
-    "pytorch": ("torch",),
+    "pytorch": ("torch", "torchcodec"),
     "speechbrain": ("speechbrain", "torch", "torchaudio"),
     "tensorflow_asr": ("tensorflowasr", "tensorflow", "keras"),
     "pyctcdecode": ("pyctcdecode",),

@@ -158,6 +158,7 @@ def test_tables_show_no_case_without_a_peer(rows):
     alone = {"case": "scoring", "unit": "words", "input": "alone", "num_threads": 1, "failed": {"good": "ended"}}
     text = "\n".join(str(table) for table in tables([rows[0], alone], {}))
     assert "| toys | good | 2 | 3 | 2 | 2.00 (2.00-2.00)" in text
+    assert f"| {OURS} | 33.33 |" in text
     measured, _, missing = text.partition("Not measured")
     assert "alone" not in measured
     assert "ended" in missing

@@ -68,7 +68,7 @@ def loading(given: dict[str, Any]) -> Prepared:
         made = batches(plan, examples, given["num_threads"])
         return sum(float(batch.num_samples.sum()) for batch in made) / given["sample_rate_hz"]
 
-    return Prepared(once, {"audio": "16-bit samples, as batches of training are"})
+    return Prepared(once, {})
 
 
 def greedy(given: dict[str, Any]) -> Prepared:

@@ -64,18 +64,36 @@ def log_mel(given: dict[str, Any]) -> Prepared:
     return Prepared(once, {})
 
 
-class Audio(Dataset):
-    """Files, decoded by libsndfile when they are asked for."""
+def by_soundfile(path: str, _rate_hz: int) -> torch.Tensor:
+    """A mono file at its own rate."""
+    samples, _ = soundfile.read(path, dtype="float32")
+    return torch.from_numpy(samples)
 
-    def __init__(self, paths: list[str]):
-        self.paths = paths
+
+def by_torchcodec(path: str, rate_hz: int) -> torch.Tensor:
+    """A file at that rate. PyTorch's own decoder needs FFmpeg on the machine."""
+    try:
+        from torchcodec.decoders import AudioDecoder
+
+        return AudioDecoder(path, sample_rate=rate_hz, num_channels=1).get_all_samples().data[0]
+    except RuntimeError as error:
+        raise RuntimeError(f"torchcodec finds no FFmpeg on this machine, or cannot read {path}") from error
+
+
+DECODERS = {"soundfile": by_soundfile, "torchcodec": by_torchcodec}
+
+
+class Audio(Dataset):
+    """Files that are decoded when they are asked for."""
+
+    def __init__(self, paths: list[str], decode: str, rate_hz: int):
+        self.paths, self.decode, self.rate_hz = paths, DECODERS[decode], rate_hz
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, position: int) -> torch.Tensor:
-        samples, _ = soundfile.read(self.paths[position], dtype="float32")
-        return torch.from_numpy(samples)
+        return self.decode(self.paths[position], self.rate_hz)
 
 
 def padded(waveforms: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,8 +104,10 @@ def padded(waveforms: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def loading(given: dict[str, Any]) -> Prepared:
     """An epoch of a `DataLoader`, whose worker processes stay from epoch to epoch."""
+    dataset = Audio(given["files"], given["decoder"], given["sample_rate_hz"])
+    dataset[0]  # what fails is told at once, not by a process of the loader
     loader = DataLoader(
-        Audio(given["files"]),
+        dataset,
         given["utterances_in_a_batch"],
         num_workers=given["num_threads"],
         collate_fn=padded,
@@ -97,7 +117,7 @@ def loading(given: dict[str, Any]) -> Prepared:
     def once() -> float:
         return sum(float(lengths.sum()) for _, lengths in loader) / given["sample_rate_hz"]
 
-    return Prepared(once, {"audio": "torchaudio has no decoder of its own any more: files are read by soundfile"})
+    return Prepared(once, {})
 
 
 def greedy(given: dict[str, Any]) -> Prepared:
