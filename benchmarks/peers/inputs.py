@@ -91,7 +91,7 @@ def posteriors(folder: Path, number: int = 60, seconds: float = 5.0) -> tuple[di
         places = np.sort(generator.choice(size // 2, len(texts[-1]), replace=False)) * 2  # a blank between each two
         path[places] = [VOCABULARY.index(letter) for letter in texts[-1]]
         logits = generator.normal(0.0, 1.5, (size, len(VOCABULARY)))
-        logits[np.arange(size), path] += generator.normal(8.0, 2.5, size)
+        logits[np.arange(size), path] += generator.normal(10.0, 2.5, size)
         arrays[f"{i:03}"] = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
     np.savez(folder / "posteriors.npz", **arrays)
     (folder / "vocabulary.txt").write_text("\n".join(VOCABULARY) + "\n", "utf-8")

@@ -86,6 +86,6 @@ MAIN_PACKAGES = {
 
 
 def _environment(peer: str, environment: Environment) -> list[str]:
-    names = ", ".join(name for name, one in CONTESTANTS.items() if one.folder == peer)
+    names = "; ".join(name for name, one in CONTESTANTS.items() if one.folder == peer)
     versions = ", ".join(f"{name} {environment.about[name]}" for name in MAIN_PACKAGES[peer])
     return [names, environment.about["python"], versions if environment.python else f"none: {environment.reason}"]
