@@ -3,11 +3,15 @@
 import sys
 from contextlib import closing
 
+import numpy as np
 import pytest
 
-from benchmarks import protocol
+from benchmarks import protocol, step_worker
+from benchmarks.contestants import Case
+from benchmarks.contestants import Prepared as MadeStep
 from benchmarks.protocol import Prepared
 from benchmarks.rounds import Plan, interleave
+from benchmarks.stopwatch import Seconds
 from benchmarks.workers import Worker, WorkerError
 
 TOY = """
@@ -77,6 +81,28 @@ def test_what_is_prepared_is_kept(capfd, monkeypatch):
     protocol.serve(makers)
     assert made == [{"a": 1}, {"a": 2}]
     assert capfd.readouterr().out.count('"amount"') == 3
+
+
+def test_steps_of_two_shapes_are_of_one_network(monkeypatch):
+    made, lengths = [], []
+
+    def maker(case, num_threads):
+        made.append((case, num_threads))
+
+        def step(batch, _rate):
+            lengths.append(len(batch.num_samples))
+            return np.zeros(lengths[-1]), 0.0
+
+        return MadeStep(step, Seconds(0, 0), Seconds(0, 0), 1)
+
+    monkeypatch.setitem(step_worker.MAKERS, "toy", maker)
+    prepare, case = step_worker.made_by("toy"), {"size": "small", "num_languages": 2}
+    for size in (2, 3):
+        shape = {"num_utterances": size, "max_duration_s": 0.5, "max_tokens": 4}
+        amount = prepare({"case": case, "shape": shape, "num_threads": 1}).once()
+        assert 0.45 * size <= amount <= 0.5 * size
+    assert made == [(Case("small", 2), 1)]
+    assert lengths == [2, 3]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
