@@ -77,7 +77,7 @@ def by_torchcodec(path: str, rate_hz: int) -> torch.Tensor:
 
         return AudioDecoder(path, sample_rate=rate_hz, num_channels=1).get_all_samples().data[0]
     except RuntimeError as error:
-        raise RuntimeError(f"torchcodec finds no FFmpeg on this machine, or cannot read {path}") from error
+        raise RuntimeError(f"torchcodec finds no FFmpeg on this machine, or cannot read {Path(path).name}") from error
 
 
 DECODERS = {"soundfile": by_soundfile, "torchcodec": by_torchcodec}

@@ -170,7 +170,7 @@ def greedy(given: dict[str, Any]) -> Prepared:
         found = ctc_greedy_decode(padded, lengths, blank_id=0)
         return ["".join(given["vocabulary"][token] for token in tokens) for tokens in found]
 
-    return _decoding(given, texts)
+    return _decoding(given, texts, {})
 
 
 def beam(given: dict[str, Any]) -> Prepared:
@@ -182,7 +182,8 @@ def beam(given: dict[str, Any]) -> Prepared:
     def texts() -> list[str]:
         return [found[0].text for found in search(padded, lengths)]
 
-    return _decoding(given, texts)
+    about = "as it comes, tokens below e^-5 and texts below e^-10 of the best are dropped"
+    return _decoding(given, texts, {"differs": about})
 
 
 def _posteriors(given: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -192,12 +193,12 @@ def _posteriors(given: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     return padded, torch.tensor([len(one) for one in utterances]) / padded.shape[1]
 
 
-def _decoding(given: dict[str, Any], texts: Any) -> Prepared:
+def _decoding(given: dict[str, Any], texts: Any, about: dict[str, Any]) -> Prepared:
     def once() -> float:
         texts()
         return given["audio_s"]
 
-    return Prepared(once, {"texts": texts()})
+    return Prepared(once, about | {"texts": texts()})
 
 
 def scoring(given: dict[str, Any]) -> Prepared:
