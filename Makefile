@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fuzz kill faults mutants members structure losses tables lock benchmark gpu-experiments clean
+.PHONY: help setup demo test check fuzz kill faults mutants members structure losses tables lock benchmark peers gpu-experiments clean
 
 help:
 	@echo "make demo       the main job on a synthetic corpus, in minutes; results in runs/demo"
@@ -23,6 +23,7 @@ help:
 	@echo "make tables     writes the tables in READMEs anew from their JSON"
 	@echo "make lock       pins all packages anew"
 	@echo "make benchmark  speed beside PyTorch, in one run"
+	@echo "make peers      speed and memory beside SpeechBrain, TensorFlowASR and others, each in its own environment"
 	@echo "make gpu-experiments  the trainings of LIST side by side on one GPU, under JAX"
 
 setup: .venv/complete
@@ -96,10 +97,14 @@ benchmark: setup
 	$(BIN)/python -m benchmarks.prediction
 	$(BIN)/python -m benchmarks.weighting
 
+# Python 3.11 and 3.12 have to be found; the environments take 13 GB in .peers.
+peers: setup
+	$(BIN)/python -m benchmarks.peers
+
 LIST ?= benchmarks/gpu_experiments.yaml
 gpu-experiments: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python 'jax[cuda13]'
 	KERAS_BACKEND=jax $(BIN)/python -m benchmarks.side_by_side $(LIST)
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .peers

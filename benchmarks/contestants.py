@@ -60,6 +60,7 @@ class Prepared(NamedTuple):
     step: Step
     importing: Seconds
     building: Seconds
+    num_parameters: int
 
 
 def ours(case: Case, num_threads: int) -> Prepared:
@@ -85,7 +86,7 @@ def ours(case: Case, num_threads: int) -> Prepared:
         observe(objective, weighting, found, batch, speech_like.SAMPLE_RATE_HZ)
         return found.losses[:, 0], found.norm
 
-    return Prepared(step, importing, stopwatch.lap())
+    return Prepared(step, importing, stopwatch.lap(), model.count_params())
 
 
 def twin(case: Case, num_threads: int) -> Prepared:
@@ -103,7 +104,8 @@ def twin(case: Case, num_threads: int) -> Prepared:
     network = Twin(settings, case.vocabularies, filters.T.astype(np.float32))
     training = case.recipe.training
     step = make_train_step(network, training.weight_decay, training.clip_norm)
-    return Prepared(step, importing, stopwatch.lap())
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Prepared(step, importing, stopwatch.lap(), num_parameters)
 
 
 def import_tensorflow(num_threads: int) -> None:
@@ -121,5 +123,7 @@ def twin_settings(recipe: Recipe) -> dict:
     return {**values, "sample_rate_hz": recipe.data.sample_rate_hz}
 
 
-MAKERS = {"speech_mtl": ours, "pytorch": twin}
+OURS, TWIN = "speech_mtl", "pytorch"
+
+MAKERS = {OURS: ours, TWIN: twin}
 """By name."""

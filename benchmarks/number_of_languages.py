@@ -7,7 +7,7 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.contestants import Case
+from benchmarks.contestants import OURS, Case
 from benchmarks.provenance import ROOT, Table, provenance, report
 from benchmarks.rounds import Plan, interleave
 from benchmarks.speech_like import SHAPES
@@ -29,10 +29,10 @@ def main() -> None:
 
 def _measured(plan: Plan) -> list[dict]:
     rows = []
-    with closing(Worker("speech_mtl", 1)) as worker:
+    with closing(Worker.of_steps(1)) as worker:
         for shape in SHAPES:
-            cases = {str(number): (worker, Case("small", number)) for number in NUM_LANGUAGES}
-            rows.append({"batch": str(shape)} | interleave(cases, shape, plan).summary(str(NUM_LANGUAGES[0])))
+            turns = {str(number): worker.steps(OURS, Case("small", number), shape) for number in NUM_LANGUAGES}
+            rows.append({"batch": str(shape)} | interleave(turns, plan).summary(str(NUM_LANGUAGES[0])))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The same network and training step in plain PyTorch, to compare speed and errors. Knows nothing of Keras.
+"""The same network and training step in plain PyTorch, to compare speed and errors. Runs without the package.
 
 Written as one would write it for PyTorch: fused attention, layer normalisation and optimiser, channels first. The same
 operations as in `speech_mtl.models`, in the same order; `tests/benchmarks` checks that both compute the same. Its
@@ -7,13 +7,18 @@ first weights are PyTorch's own, or ours; see `copy_weights`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 import torch.nn.functional as F  # pyright: ignore[reportMissingImports]
 from torch import Tensor, nn  # pyright: ignore[reportMissingImports]
 
-from speech_mtl.datatypes import BLANK, TRANSCRIPT, Batch, Tokens
+if TYPE_CHECKING:
+    from speech_mtl.datatypes import Batch
+
+BLANK, TRANSCRIPT = 0, "transcript"
+"""As in `speech_mtl.datatypes`."""
 
 
 @dataclass(frozen=True)
@@ -301,15 +306,15 @@ def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Ten
     return F.ctc_loss(log_probabilities, tokens, num_frames, num_tokens, blank=BLANK, reduction="none")
 
 
-def as_tensors(batch: Batch) -> Batch:
+def as_tensors(batch: "Batch") -> "Batch":
     """The same memory, as tensors; lengths and indices as PyTorch wants them."""
 
     def tensor(array: np.ndarray) -> Tensor:
         found = torch.from_numpy(array)
         return found if found.is_floating_point() else found.long()
 
-    targets = {name: Tokens(*map(tensor, tokens)) for name, tokens in batch.targets.items()}
-    return Batch(*map(tensor, batch[:3]), targets=targets)
+    targets = {name: tokens._make(map(tensor, tokens)) for name, tokens in batch.targets.items()}
+    return batch._make([*map(tensor, batch[:3]), targets])
 
 
 MIDDLE_WEIGHT = 0.3
@@ -329,7 +334,7 @@ def make_train_step(twin: Twin, weight_decay: float, clip_norm: float) -> Callab
     )
     twin.train()
 
-    def step(batch: Batch, learning_rate: float) -> tuple[np.ndarray, float]:
+    def step(batch: "Batch", learning_rate: float) -> tuple[np.ndarray, float]:
         tensors = as_tensors(batch)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate

@@ -11,13 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import first_step
-from benchmarks.contestants import MAKERS, Case
+from benchmarks.contestants import MAKERS, OURS, TWIN, Case
 from benchmarks.provenance import ROOT, Table, provenance, report
 from benchmarks.rounds import Plan, interleave
 from benchmarks.speech_like import SHAPES, SIZES, Shape
 from benchmarks.workers import Worker, in_new_process
-
-OURS, TWIN = "speech_mtl", "pytorch"
 
 
 def main() -> None:
@@ -42,11 +40,11 @@ def main() -> None:
 def _steps(num_threads: int, plan: Plan, screen: Console) -> list[dict]:
     rows = []
     with ExitStack() as stack:
-        workers = {name: stack.enter_context(closing(Worker(name, num_threads))) for name in MAKERS}
+        workers = {name: stack.enter_context(closing(Worker.of_steps(num_threads))) for name in MAKERS}
         for size in SIZES:
             for shape in SHAPES:
-                turns = {name: (worker, Case(size)) for name, worker in workers.items()}
-                rows.append(_row(size, shape, num_threads) | interleave(turns, shape, plan).summary(OURS))
+                turns = {name: worker.steps(name, Case(size), shape) for name, worker in workers.items()}
+                rows.append(_row(size, shape, num_threads) | interleave(turns, plan).summary(OURS))
                 screen.print(_line(rows[-1]), highlight=False)
     return rows
 

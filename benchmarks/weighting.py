@@ -7,7 +7,7 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.contestants import Case
+from benchmarks.contestants import OURS, Case
 from benchmarks.provenance import ROOT, Table, provenance, report
 from benchmarks.rounds import Plan, interleave
 from benchmarks.speech_like import SHAPES
@@ -34,10 +34,11 @@ def main() -> None:
 def _measured(weightings: list[str], surgeries: list[str], plan: Plan) -> list[dict]:
     rows = []
     for number in NUM_LANGUAGES:
-        with closing(Worker("speech_mtl", 1)) as worker:
-            cases = {kind: (worker, Case("small", number, weighting=kind)) for kind in weightings}
-            cases |= {kind: (worker, Case("small", number, gradients=kind)) for kind in surgeries}
-            rows.append({"num_tasks": number} | interleave(cases, SHAPES[0], plan).summary(FIRST))
+        with closing(Worker.of_steps(1)) as worker:
+            cases = {kind: Case("small", number, weighting=kind) for kind in weightings}
+            cases |= {kind: Case("small", number, gradients=kind) for kind in surgeries}
+            turns = {kind: worker.steps(OURS, case, SHAPES[0]) for kind, case in cases.items()}
+            rows.append({"num_tasks": number} | interleave(turns, plan).summary(FIRST))
     return rows
 
 

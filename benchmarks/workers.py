@@ -1,83 +1,106 @@
 """A process per contestant that lives as long as the benchmark, so that neither disturbs the other's threads."""
 
+import json
 import multiprocessing
-import traceback
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
 
-from benchmarks import speech_like
-from benchmarks.contestants import LEARNING_RATE, MAKERS, Case, Step
+from benchmarks.contestants import Case
+from benchmarks.provenance import ROOT
+from benchmarks.rounds import Speed, Turn
 from benchmarks.speech_like import Shape
-from benchmarks.stopwatch import Seconds, Stopwatch
+from benchmarks.stopwatch import Seconds
 
 
-class Speed(NamedTuple):
-    """What some steps took."""
-
-    seconds: Seconds
-    audio_s: float
+class WorkerError(RuntimeError):
+    """A worker failed; with the traceback, or what it wrote last."""
 
 
 class Worker:
-    """Takes training steps in another process, on request.
+    """Does things in another process, on request; see `benchmarks.protocol`.
 
     Args:
-        name: Which of `MAKERS`.
-        num_threads: Threads that its framework computes with.
+        module: What runs there, from the root of the repository.
+        num_threads: Threads that it computes with.
+        python: The Python of its environment; None: this one.
+
+    Attributes:
+        about: What it last told of what it does.
+        peak_mib: The most memory that it has had, in MiB.
     """
 
-    def __init__(self, name: str, num_threads: int):
-        context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, name, num_threads), daemon=True)
-        self._process.start()
-        other.close()
+    def __init__(self, module: str, num_threads: int, python: Path | None = None):
+        self.num_threads, self.about, self.peak_mib = num_threads, {}, None
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        # Byte code is written, also where the environment forbids it: without, each start takes seconds more.
+        settings = {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONDONTWRITEBYTECODE": ""}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(num_threads))
+        self._process = subprocess.Popen(
+            [python or sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=ROOT,
+            env=os.environ | threads | settings,
+            text=True,
+        )
+
+    @classmethod
+    def of_steps(cls, num_threads: int) -> Self:
+        """One for training steps in this environment; see `steps`."""
+        return cls("benchmarks.step_worker", num_threads)
+
+    def steps(self, name: str, case: Case, shape: Shape) -> Turn:
+        """Steps of one of `contestants.MAKERS`."""
+        return self.turn(name, {"case": asdict(case), "shape": asdict(shape)})
 
     def close(self) -> None:
         """Ends the process."""
-        self._connection.close()
-        self._process.join()
+        with self._log, self._process as process:
+            process.kill()
 
-    def steps(self, case: Case, shape: Shape, num_steps: int) -> Speed:
-        """Times so many steps; builds the network if it is not there yet.
+    def turn(self, case: str, given: dict[str, Any]) -> Turn:
+        """What does a case so many times."""
+        return lambda times: self.does(case, given, times)
+
+    def does(self, case: str, given: dict[str, Any], times: int) -> Speed:
+        """Does a case so many times, with what is given; prepares it if it has not yet.
 
         Raises:
-            RuntimeError: With the traceback of the other process.
+            WorkerError: It failed, or has ended.
         """
-        self._connection.send((case, shape, num_steps))
-        answer = self._connection.recv()
-        if isinstance(answer, str):
-            raise RuntimeError(f"The worker failed:\n{answer}")
-        return answer
+        self.ask(case, given, times)
+        return self.answer()
 
+    def ask(self, case: str, given: dict[str, Any], times: int) -> None:
+        """Asks for that, and does not wait for the answer."""
+        request = {"case": case, "given": given | {"num_threads": self.num_threads}, "times": times}
+        with suppress(BrokenPipeError):  # it has ended: `answer` tells
+            print(json.dumps(request), file=self._process.stdin, flush=True)
 
-def _serve(connection: Connection, name: str, num_threads: int) -> None:
-    made: dict[Case, Step] = {}
-    batches: dict[tuple[int, Shape], list] = {}
-    while True:
-        try:
-            case, shape, num_steps = connection.recv()
-        except EOFError:
-            return
-        try:
-            if case not in made:
-                made[case] = MAKERS[name](case, num_threads).step
-            key = case.num_languages, shape
-            if key not in batches:
-                batches[key] = speech_like.batches(shape, case.num_languages)
-            connection.send(_timed(made[case], batches[key], num_steps))
-        except Exception:
-            connection.send(traceback.format_exc())
+    def answer(self) -> Speed:
+        """What it took.
 
-
-def _timed(step: Step, batches: list, num_steps: int) -> Speed:
-    chosen = [batches[i % len(batches)] for i in range(num_steps)]
-    stopwatch = Stopwatch()
-    for batch in chosen:
-        step(batch, LEARNING_RATE)
-    return Speed(stopwatch.lap(), sum(map(speech_like.audio_s, chosen)))
+        Raises:
+            WorkerError: It failed, or has ended.
+        """
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            self._log.seek(0)
+            raise WorkerError(f"it ended with exit code {self._process.wait()}: {self._log.read()[-2000:]}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        self.about, self.peak_mib = answer["about"], answer["peak_mib"]
+        return Speed(Seconds(answer["wall"], answer["cpu"]), answer["amount"])
 
 
 def in_new_process(function: Callable, *arguments: Any) -> Any:

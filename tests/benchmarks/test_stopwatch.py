@@ -2,9 +2,8 @@
 
 import time
 
-from benchmarks.rounds import Rounds, spread
+from benchmarks.rounds import Rounds, Speed, spread
 from benchmarks.stopwatch import MachineLoad, Seconds, Stopwatch
-from benchmarks.workers import Speed
 
 
 def test_sleeping_takes_time_but_no_processor():

@@ -1,0 +1,1 @@
+"""flashlight-text as a contestant, in its own environment."""

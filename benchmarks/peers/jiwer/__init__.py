@@ -1,0 +1,1 @@
+"""jiwer as a contestant, in its own environment."""

@@ -1,0 +1,1 @@
+"""pyctcdecode as a contestant, in its own environment."""

@@ -1,0 +1,1 @@
+"""SpeechBrain as a contestant, in its own environment."""

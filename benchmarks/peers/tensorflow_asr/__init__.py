@@ -1,0 +1,1 @@
+"""TensorFlowASR as a contestant, in its own environment."""
