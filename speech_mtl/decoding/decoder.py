@@ -52,14 +52,15 @@ class Decoded(NamedTuple):
 
 def decoded_path(path: np.ndarray, log_probabilities: np.ndarray) -> tuple[DecodedToken, ...]:
     """The tokens of a path, (E,) with blanks: repeats are merged and blanks removed. Log-probabilities are (E, V)."""
+    starts = np.flatnonzero(np.diff(path, prepend=-1))
+    if not len(starts):
+        return ()
+    ends = np.append(starts[1:], len(path))
     values = np.take_along_axis(log_probabilities, path[:, None], axis=1)[:, 0]
-    firsts = np.flatnonzero(np.diff(path, prepend=-1)).tolist()
-    lasts = np.flatnonzero(np.diff(path, append=-1)).tolist()
-    return tuple(
-        DecodedToken(int(path[first]), first, last, float(values[first : last + 1].mean()))
-        for first, last in zip(firsts, lasts, strict=True)
-        if path[first] != BLANK
-    )
+    means = np.add.reduceat(values, starts) / (ends - starts)
+    columns = np.array([path[starts], starts, ends - 1])
+    own = columns[0] != BLANK
+    return tuple(map(DecodedToken, *columns[:, own].tolist(), means[own].tolist()))
 
 
 class Decoder(ABC):
