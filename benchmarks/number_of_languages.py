@@ -1,4 +1,4 @@
-"""A step's cost does not grow with the number of languages: 2, 10 and 50 of them, interleaved in one run.
+"""A step's cost does not grow with the number of languages: 2, 10, 50 and 128 of them, interleaved in one run.
 
 python -m benchmarks.number_of_languages [--out benchmarks/number_of_languages.json]
 """
@@ -13,7 +13,7 @@ from benchmarks.rounds import Plan, interleave
 from benchmarks.speech_like import SHAPES
 from benchmarks.workers import Worker
 
-NUM_LANGUAGES = (2, 10, 50)
+NUM_LANGUAGES = (2, 10, 50, 128)
 
 
 def main() -> None:
