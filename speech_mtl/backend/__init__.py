@@ -156,6 +156,14 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return _backend().ctc_loss(logits, num_frames, tokens, num_tokens)
 
 
+def stft(waveforms, window: int, hop: int, fft_size: int):
+    """Short-time Fourier transform of (B, S) waveforms: real and imaginary parts, (B, T, bins) each.
+
+    With a Hann window, of frames that lie wholly inside the waveforms; `window` and `hop` in samples.
+    """
+    return _backend().stft(waveforms, window, hop, fft_size)
+
+
 def exporter() -> ModuleType:
     """The module that writes networks in the formats of other programs; see `tensorflow_export`.
 

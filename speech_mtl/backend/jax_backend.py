@@ -9,9 +9,8 @@ import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 import numpy as np
 from keras import ops
 
-from speech_mtl.backend.jax_processes import by_rows, of_all, of_this, replicated, whole
+from speech_mtl.backend.jax_processes import by_rows, of_all, of_this, over_rows, replicated, together, whole
 from speech_mtl.backend.jax_processes import own_rows as own_part
-from speech_mtl.backend.processes import connected
 from speech_mtl.backend.step import (
     Combine,
     Forward,
@@ -54,7 +53,7 @@ def compile_step(
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
         state = of_all([v.value for v in optimizer.variables])
         arguments = by_rows(network.padded(batch, room)), rate_vector(rates), weights.astype(np.float32)
-        with connected():
+        with together():
             found, values, other, state = step(*map(of_all, network.values()), state, *arguments)
         network.assign(optimizer, values, other, state)
         return partial(_read, found, len(batch.num_samples))
@@ -86,7 +85,7 @@ def compile_surgery_step(
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
         values, fixed, other = map(of_all, network.values())
         state = of_all([v.value for v in optimizer.variables])
-        with connected():
+        with together():
             found = differentiate(
                 values, fixed, other, by_rows(network.padded(batch, room)), weights.astype(np.float32)
             )
@@ -161,6 +160,11 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return ops.where(num_tokens > 0, loss, ops.zeros_like(loss))
 
 
+def stft(waveforms, window: int, hop: int, fft_size: int):
+    """As Keras has it."""
+    return over_rows(lambda own: ops.stft(own, window, hop, fft_size, window="hann", center=False))(waveforms)
+
+
 class _Network:
     """A network as a function of the weights that are trained, those that are not, and its random state."""
 
@@ -214,7 +218,7 @@ def _products(rows):
 
 
 def _read(found, num_rows: int) -> StepResult:
-    with connected():
+    with together():
         losses, counts, total, norm, products = (np.asarray(part) for part in found)
     return StepResult(losses[:num_rows], counts[:num_rows], float(total), float(norm), products)
 

@@ -3,13 +3,16 @@
 Outside of compiled steps all arrays are those of one process. With a single process nothing is changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
 import jax  # pyright: ignore[reportMissingImports]
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec  # pyright: ignore[reportMissingImports]
+
+from speech_mtl.backend.processes import connected
 
 
 def whole(num_rows: int) -> int:
@@ -51,9 +54,36 @@ def of_this(values: Sequence[jax.Array]) -> list[jax.Array]:
     return list(values) if jax.process_count() == 1 else [one.addressable_data(0) for one in values]
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """For a block in which all processes compute the same step, each its rows.
+
+    Raises:
+        ProcessLost: Another process has ended.
+    """
+    with connected(), jax.set_mesh(_mesh()) if jax.process_count() > 1 else nullcontext():
+        yield
+
+
+def over_rows(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of rows, as `together` is to compute it: by each process of its own rows.
+
+    For what XLA would otherwise compute of all rows in every process, such as a Fourier transform.
+    """
+    if jax.sharding.get_abstract_mesh().empty:
+        return function
+    rows = PartitionSpec("rows")
+    return jax.shard_map(function, in_specs=rows, out_specs=rows)
+
+
+@cache
+def _mesh() -> Mesh:
+    """One device of each process, in their order."""
+    first = {device.process_index: device for device in reversed(jax.devices())}
+    return Mesh(np.array([first[index] for index in range(jax.process_count())]), ("rows",))
+
+
 @cache
 def _sharding(axis: str | None) -> NamedSharding:
-    """Over one device of each process, in their order: by rows, or the same on all."""
-    first = {device.process_index: device for device in reversed(jax.devices())}
-    mesh = Mesh(np.array([first[index] for index in range(jax.process_count())]), ("rows",))
-    return NamedSharding(mesh, PartitionSpec(axis) if axis else PartitionSpec())
+    """By rows over the processes, or the same in all."""
+    return NamedSharding(_mesh(), PartitionSpec(axis) if axis else PartitionSpec())

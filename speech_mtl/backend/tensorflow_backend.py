@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from speech_mtl.backend.step import (
     Combine,
@@ -149,6 +150,11 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
         ignore_longer_outputs_than_inputs=True,
     )
     return tf.where(real, loss, 0.0)
+
+
+def stft(waveforms, window: int, hop: int, fft_size: int):
+    """As Keras has it."""
+    return ops.stft(waveforms, window, hop, fft_size, window="hann", center=False)
 
 
 def own_rows(num_rows: int, size: int, room: int) -> range:  # noqa: ARG001

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -107,9 +107,8 @@ def launched(asked: Processes) -> bool:
     False in each of them, and where nothing is asked for: the command is to be done in this process.
 
     Raises:
-        InputError: The options do not fit together, the backend has no processes, or one was ended from outside: the
-            others are ended, too.
-        typer.Exit: One has failed, and has reported why; likewise.
+        InputError: The options do not fit together, or the backend has no processes; or as for `launch`.
+        typer.Exit: As for `launch`.
     """
     if asked == Processes():
         return False
@@ -119,41 +118,41 @@ def launched(asked: Processes) -> bool:
         return False
     asked.check()
     _refuse_other_backend()
-    with _all_started(asked.places()) as started:
-        while any(one.process.poll() is None for one in started):
-            if any(one.process.poll() for one in started):
-                break
+    launch(asked.places(), [sys.executable, "-m", "speech_mtl.cli.process", *sys.argv[1:]])
+    return True
+
+
+def launch(places: "Sequence[Place]", command: Sequence[str]) -> None:
+    """Runs a command in a process for each place, and waits until all have ended; if one fails, the others are ended.
+
+    Raises:
+        InputError: One was ended from outside, or has lost one on another host.
+        typer.Exit: One has failed, and has reported why.
+    """
+    with ExitStack() as stack:
+        started = [_start(place, command, stack) for place in places]
+        while any(one.process.poll() is None for one in started) and not any(one.process.poll() for one in started):
             time.sleep(0.1)
         if any(one.process.poll() for one in started):
             _report(_cause(started))
         for one in started:
             sys.stderr.write(one.text())
-    return True
 
 
-@contextmanager
-def _all_started(places: "Sequence[Place]") -> Iterator[list[_Started]]:
-    """The processes; when the block ends in any way, so do they."""
-    started: list[_Started] = []
-    try:
-        for place in places:
-            written = None if place.index == 0 else tempfile.TemporaryFile()  # noqa: SIM115: closed below
-            process = subprocess.Popen(
-                [sys.executable, "-m", "speech_mtl.cli.process", *sys.argv[1:]],
-                env={**os.environ, **place.to_environment()},
-                stdin=subprocess.PIPE,  # closed when this process ends in any way, see `cli.process`
-                stdout=None if written is None else subprocess.DEVNULL,
-                stderr=written,
-                start_new_session=True,  # Ctrl-C reaches this process only
-            )
-            started.append(_Started(place, process, written))
-        yield started
-    finally:
-        for one in started:
-            one.process.kill()
-            one.process.communicate()
-            if one.written is not None:
-                one.written.close()
+def _start(place: "Place", command: Sequence[str], stack: ExitStack) -> _Started:
+    """Starts a process, which ends when the stack is left in any way."""
+    written = None if place.index == 0 else stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **place.to_environment()},
+        stdin=subprocess.PIPE,  # closed when this process ends in any way, see `cli.process`
+        stdout=None if written is None else subprocess.DEVNULL,
+        stderr=written,
+        start_new_session=True,  # Ctrl-C reaches this process only
+    )
+    stack.callback(process.communicate)
+    stack.callback(process.kill)
+    return _Started(place, process, written)
 
 
 def _cause(started: Sequence[_Started]) -> _Started:

@@ -1,8 +1,11 @@
 """Trains one run: from a recipe to a run folder. If it exists, training resumes from the last checkpoint."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
 
 from speech_mtl.backend import processes
 from speech_mtl.data.tokenizer import Tokenizer
@@ -139,6 +142,7 @@ def _take_part(path: Path) -> Run:
         return run
     ready = _prepared(run, run.recipe(), Screen(quiet=True))
     training, progress = _resumed(run, ready, _label_counts(ready))
+    _refuse_other_speech(ready.speech)
     training.run(progress, Observer())
     return run
 
@@ -204,6 +208,7 @@ def _train(run: Run, ready: _Ready, counts: Mapping[str, tuple[int, int]], scree
     else:
         training.checkpoints.save(training.state, progress)
     processes.wait(BEGUN)
+    _refuse_other_speech(ready.speech)
     with screen.training(f"Training {run.path.name}", recipe.training.num_updates, progress.update) as show:
         names, tasks = training.objective.names, ready.recognizer.tasks
         training.run(progress, RunObserver(run, recipe, names, tasks, screen, show))
@@ -231,6 +236,24 @@ def _resumed(run: Run, ready: _Ready, counts: Mapping[str, tuple[int, int]]) -> 
         checkpoints=Checkpoints(run, writes=is_first),
     )
     return training, training.checkpoints.load(state).with_patience(settings.patience)
+
+
+def _refuse_other_speech(speech: TrainingSpeech) -> None:
+    """Refuses speech that differs from that of the first process: batches would be others here."""
+    if processes.count() == 1:
+        return
+    digest = hashlib.sha256()
+    for i, examples in speech.examples.items():
+        for array in (speech.splits[i].manifest.durations_s, examples.positions, examples.num_samples):
+            digest.update(array.tobytes())
+    own = np.frombuffer(digest.digest(), np.uint8)
+    if (processes.of_first(own) != own).any():
+        raise InputError(
+            f"The training speech in {speech.recipe.data.dir} is not that of the first process",
+            expected="the same manifests and audio on all hosts",
+            received="other utterances, or others of them that can be used",
+            action="copy them again, or let all hosts read them from one disk",
+        )
 
 
 def _check_held_out(ready: _Ready, screen: Screen) -> None:
