@@ -51,10 +51,11 @@ def compile_step(
         return (losses, counts, jnp.dot(weights, by_task), norm, products), values, other, state
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
+        values, fixed, other = map(of_all, network.values())
         state = of_all([v.value for v in optimizer.variables])
         arguments = by_rows(network.padded(batch, room)), rate_vector(rates), weights.astype(np.float32)
         with together():
-            found, values, other, state = step(*map(of_all, network.values()), state, *arguments)
+            found, values, other, state = step(values, fixed, other, state, *arguments)
         network.assign(optimizer, values, other, state)
         return partial(_read, found, len(batch.num_samples))
 

@@ -60,6 +60,7 @@ def join(place: Place) -> None:
 
     Raises:
         ProcessLost: They do not all come.
+        InputError: There is no device for this one.
     """
     jax = _jax()
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -71,7 +72,20 @@ def join(place: Place) -> None:
             local_device_ids=[place.device],
             coordinator_bind_address=place.coordinator if place.is_local else None,
         )
+        _refuse_without_device(place)
         _multihost().sync_global_devices("joined")
+
+
+def _refuse_without_device(place: Place) -> None:
+    try:
+        _jax().local_devices()
+    except RuntimeError as error:
+        raise InputError(
+            f"Process {place.index} of {place.count} has no device",
+            expected="an accelerator for each process of a machine",
+            received=f"for number {place.device}, from 0: {error}",
+            action="start no more --processes than there are; or set JAX_PLATFORMS=cpu",
+        ) from error
 
 
 def count() -> int:

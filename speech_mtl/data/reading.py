@@ -118,8 +118,9 @@ class ReadExamples(Examples):
         utterance, samples = self._waveforms.read(position)
         if isinstance(samples, Skipped):
             return samples
+        size = min(len(samples), int(self._waveforms.num_samples[position]))  # it may be cut, see `fitted`
         try:
-            return samples, encoded(self._reading.masking(utterance), len(samples), self._reading)
+            return samples, encoded(self._reading.masking(utterance), size, self._reading)
         except Unusable as error:
             return Skipped(utterance.source, error.reason, error.message)
 

@@ -1,10 +1,13 @@
 """What holds for one process under any backend; several are in `tests/run/test_several_processes.py`."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from speech_mtl.backend import own_rows, processes
 from speech_mtl.backend.processes import Place, ProcessLost, connected, own_place
+from speech_mtl.errors import InputError
 
 
 def test_one_process_is_the_first_and_waits_for_nobody():
@@ -23,6 +26,25 @@ def test_a_process_finds_its_place(monkeypatch: pytest.MonkeyPatch):
     for name, value in place.to_environment().items():
         monkeypatch.setenv(name, value)
     assert own_place() == place
+
+
+def test_more_processes_than_accelerators_are_refused(monkeypatch: pytest.MonkeyPatch):
+    met = []
+
+    def no_device() -> None:
+        raise RuntimeError("Unable to initialize backend 'cuda'")
+
+    jax = SimpleNamespace(
+        config=SimpleNamespace(update=lambda *_: None),
+        distributed=SimpleNamespace(initialize=lambda *given, **named: met.append((given, named))),
+        local_devices=no_device,
+    )
+    monkeypatch.setattr(processes, "_jax", lambda: jax)
+    with pytest.raises(InputError, match="Process 1 of 2 has no device") as caught:
+        processes.join(Place(1, 2, "127.0.0.1:7654", 1, is_local=True))
+    assert "backend 'cuda'" in caught.value.received
+    named = {"local_device_ids": [1], "coordinator_bind_address": "127.0.0.1:7654"}
+    assert met == [(("127.0.0.1:7654", 2, 1), named)]
 
 
 def test_errors_of_the_runtime_are_told_from_faults():
