@@ -14,7 +14,8 @@ from benchmarks.provenance import ROOT, Table, provenance, report
 from benchmarks.rounds import spread
 from benchmarks.stopwatch import MachineLoad, Stopwatch
 from speech_mtl.data.augmentation import CODECS, WaveformAugmentation
-from speech_mtl.data.examples import Examples, collate
+from speech_mtl.data.collation import collate
+from speech_mtl.data.examples import Examples
 from speech_mtl.data.sampling import TrainingPlan
 from speech_mtl.run.speech import open_augmentations, open_split
 from speech_mtl.settings.recipe import Recipe

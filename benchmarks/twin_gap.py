@@ -247,7 +247,7 @@ class Prepared:
 
     def batches(self) -> Iterator[Batch]:
         """Those of all updates."""
-        from speech_mtl.data.examples import batches
+        from speech_mtl.data.collation import batches
 
         draws = islice(self.plan.batches(), self.recipe.training.num_updates)
         return batches(draws, self.examples, self.recipe.data.num_threads)

@@ -473,6 +473,16 @@ def test_an_override_without_a_value(refused: Callable[..., str], recipe_path: P
     assert "'training.num_updates' on the command line has no value" in message
 
 
+@pytest.mark.parametrize("typed", [("train", "recipe.yaml"), ("finetune", "runs/x", "--language", "cc")])
+def test_several_processes_of_a_backend_that_has_one(
+    refused: Callable[..., str], typed: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert "set KERAS_BACKEND=jax" in refused(*typed, "--processes", 2)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert "--hosts N" in refused(*typed, "--hosts", 2)
+
+
 def test_a_recipe_that_is_no_text(refused: Callable[..., str], recipe_path: Path):
     for content in (b"", b"a: [", b"\x00\x01", b"name: caf\xe9\n"):
         recipe_path.write_bytes(content)

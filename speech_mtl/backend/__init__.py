@@ -13,6 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
+from speech_mtl.backend.processes import join, own_place
 from speech_mtl.backend.step import Combine, Loss, Network, Optimizer, Products, TrainStep, Variable
 from speech_mtl.datatypes import Array, Outputs
 from speech_mtl.errors import InputError, require
@@ -41,6 +42,8 @@ def num_processors() -> int:
 def load_backend(*, training: bool = False) -> None:
     """Imports Keras, with TensorFlow as its backend unless KERAS_BACKEND names another. Takes seconds.
 
+    One of several processes meets the others first; see `processes`.
+
     Of the user's own settings of Keras that is the only one that counts: with a keras.json that asks for float16 or for
     channels first, networks would be others than those that a recipe describes.
 
@@ -67,6 +70,8 @@ def load_backend(*, training: bool = False) -> None:
     if training and not threads.keys() & os.environ.keys():
         os.environ |= threads
     with held_back(), _plain_keras():
+        if (place := own_place()) is not None:
+            join(place)
         import keras
 
         keras.config.disable_traceback_filtering()
@@ -84,7 +89,9 @@ def compile_step(
     return _backend().compile_step(model, optimizer, objective, watched, room)
 
 
-def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+def compile_surgery_step(
+    model: Network, optimizer: Optimizer, objective: Loss, combine: Combine, room: int = 0
+) -> TrainStep:
     """Compiles a step that takes the tasks' gradients one by one, and combines them by what `combine` makes of them.
 
     Only in the shared weights; heads follow the weighted sum. The gradients of all tasks are held at once, T times the
@@ -92,7 +99,7 @@ def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, 
     as much as all of them together; each other task costs a pass backwards. Under JAX, whose shapes are fixed, each
     language costs such a pass, too.
     """
-    return _backend().compile_surgery_step(model, optimizer, objective, combine)
+    return _backend().compile_surgery_step(model, optimizer, objective, combine, room)
 
 
 def compile_products(model: Network, objective: Loss) -> Products:
@@ -140,6 +147,17 @@ def compile_stream(
     return forward
 
 
+def own_rows(num_rows: int, size: int, room: int) -> range:
+    """The rows of a batch that this process reads, of those that train together; all of them if it trains alone.
+
+    Args:
+        num_rows: Of the batch.
+        size: Numbers that the network gets for its longest utterance.
+        room: As for `compile_step`.
+    """
+    return _backend().own_rows(num_rows, size, room)
+
+
 def ctc_loss(logits, num_frames, tokens, num_tokens):
     """Connectionist temporal classification: negative log-likelihood of each utterance's tokens, in nats: (B,).
 
@@ -155,6 +173,14 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     Reference: Graves et al. 2006, "Connectionist temporal classification", section 4.
     """
     return _backend().ctc_loss(logits, num_frames, tokens, num_tokens)
+
+
+def stft(waveforms, window: int, hop: int, fft_size: int):
+    """Short-time Fourier transform of (B, S) waveforms: real and imaginary parts, (B, T, bins) each.
+
+    With a Hann window, of frames that lie wholly inside the waveforms; `window` and `hop` in samples.
+    """
+    return _backend().stft(waveforms, window, hop, fft_size)
 
 
 def exporter() -> ModuleType:
@@ -222,17 +248,20 @@ def _plain_keras() -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Sends file descriptor 2 to a file while the block runs, and shows that file if the block raises."""
+    """Sends standard output and error to a file while the block runs, and shows that file if the block raises."""
+    sys.stdout.flush()
     sys.stderr.flush()
-    terminal = os.dup(2)
+    former = {number: os.dup(number) for number in (1, 2)}
     with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+        for number in former:
+            os.dup2(held.fileno(), number)
         try:
             yield
         except BaseException:
             held.seek(0)
-            os.write(terminal, held.read())
+            os.write(former[2], held.read())
             raise
         finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
+            for number, descriptor in former.items():
+                os.dup2(descriptor, number)
+                os.close(descriptor)

@@ -9,6 +9,8 @@ import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 import numpy as np
 from keras import ops
 
+from speech_mtl.backend.jax_processes import by_rows, of_all, of_this, over_rows, replicated, together, whole
+from speech_mtl.backend.jax_processes import own_rows as own_part
 from speech_mtl.backend.step import (
     Combine,
     Forward,
@@ -36,12 +38,12 @@ def compile_step(
     """Batches are padded to one of the shapes that a `room` has.
 
     The step takes over the memory of what it changes: no second set of weights and state is held. Until its results
-    are assigned, which is at once, the variables are empty.
+    are assigned, which is at once, the variables are empty. Several processes compute it together, each its own rows.
     """
     network = _Network(model, optimizer.weights, objective)
     last = [network.positions[id(variable)] for variable in watched]
 
-    @partial(jax.jit, donate_argnames=("values", "other", "state"))
+    @partial(jax.jit, donate_argnames=("values", "other", "state"), out_shardings=replicated())
     def step(values, fixed, other, state, batch, learning_rates, weights):
         by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
         products = _products(_rows(pullback, last, jnp.ones_like(weights))) if last else jnp.zeros((0, 0))
@@ -49,28 +51,32 @@ def compile_step(
         return (losses, counts, jnp.dot(weights, by_task), norm, products), values, other, state
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
-        state = [v.value for v in optimizer.variables]
-        arguments = network.padded(batch, room), rate_vector(rates), weights.astype(np.float32)
-        found, values, other, state = step(*network.values(), state, *arguments)
+        values, fixed, other = map(of_all, network.values())
+        state = of_all([v.value for v in optimizer.variables])
+        arguments = by_rows(network.padded(batch, room)), rate_vector(rates), weights.astype(np.float32)
+        with together():
+            found, values, other, state = step(values, fixed, other, state, *arguments)
         network.assign(optimizer, values, other, state)
         return partial(_read, found, len(batch.num_samples))
 
     return run
 
 
-def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+def compile_surgery_step(
+    model: Network, optimizer: Optimizer, objective: Loss, combine: Combine, room: int
+) -> TrainStep:
     """Each task costs a pass backwards."""
     network = _Network(model, optimizer.weights, objective)
     inside, outside = shared_positions(model, optimizer.weights)
     ends = np.cumsum([size_of(optimizer.weights[i]) for i in inside])[:-1]
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=replicated())
     def differentiate(values, fixed, other, batch, weights):
         by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
         rows, summed = _rows(pullback, inside, weights), pullback(weights)[0]
         return losses, counts, jnp.dot(weights, by_task), rows, [summed[i] for i in outside], _products(rows), other
 
-    @partial(jax.jit, donate_argnames=("values", "state"))
+    @partial(jax.jit, donate_argnames=("values", "state"), out_shardings=replicated())
     def apply(values, state, rows, head_gradients, coefficients, learning_rates):
         pieces = jnp.split(coefficients @ rows, ends)
         gradients = dict(zip([*inside, *outside], [*pieces, *head_gradients], strict=True))
@@ -78,12 +84,15 @@ def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, 
         return optimizer.updated(values, ordered, state, learning_rates)
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
-        values, fixed, other = network.values()
-        found = differentiate(values, fixed, other, network.padded(batch), weights.astype(np.float32))
-        losses, counts, total, rows, head_gradients, products, other = found
-        coefficients = np.asarray(combine(np.asarray(products), update), np.float32)
-        state = [v.value for v in optimizer.variables]
-        values, state, norm = apply(values, state, rows, head_gradients, coefficients, rate_vector(rates))
+        values, fixed, other = map(of_all, network.values())
+        state = of_all([v.value for v in optimizer.variables])
+        with together():
+            found = differentiate(
+                values, fixed, other, by_rows(network.padded(batch, room)), weights.astype(np.float32)
+            )
+            losses, counts, total, rows, head_gradients, products, other = found
+            coefficients = np.asarray(combine(np.asarray(products), update), np.float32)
+            values, state, norm = apply(values, state, rows, head_gradients, coefficients, rate_vector(rates))
         network.assign(optimizer, values, other, state)
         return partial(_read, (losses, counts, total, norm, products), len(batch.num_samples))
 
@@ -152,6 +161,11 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return ops.where(num_tokens > 0, loss, ops.zeros_like(loss))
 
 
+def stft(waveforms, window: int, hop: int, fft_size: int):
+    """As Keras has it."""
+    return over_rows(lambda own: ops.stft(own, window, hop, fft_size, window="hann", center=False))(waveforms)
+
+
 class _Network:
     """A network as a function of the weights that are trained, those that are not, and its random state."""
 
@@ -173,7 +187,7 @@ class _Network:
     def assign(self, optimizer: Optimizer, weights, other, state) -> None:
         """Sets all that a step changes."""
         variables = [*self.trained, *self.other, *optimizer.variables]
-        for variable, value in zip(variables, [*weights, *other, *state], strict=True):
+        for variable, value in zip(variables, of_this([*weights, *other, *state]), strict=True):
             variable.assign(value)
 
     def differentiated(self, values, fixed, other, batch: Batch):
@@ -205,7 +219,8 @@ def _products(rows):
 
 
 def _read(found, num_rows: int) -> StepResult:
-    losses, counts, total, norm, products = (np.asarray(part) for part in found)
+    with together():
+        losses, counts, total, norm, products = (np.asarray(part) for part in found)
     return StepResult(losses[:num_rows], counts[:num_rows], float(total), float(norm), products)
 
 
@@ -214,16 +229,19 @@ def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
 
     Args:
         room: Samples of the largest batch, padding included, if known; the shapes are fewer then.
-        max_tokens: Of an utterance in a batch of that length, if known: as many as it has encoder frames.
+        max_tokens: And labels of frames, of an utterance in a batch of that length, if known: as many as it has encoder
+            frames.
     """
     num_rows, num_samples = _in_room(batch.waveforms.shape, room)
 
+    def common(size: int) -> int:
+        return max(size, max_tokens) if max_tokens else common_size(size)
+
     def filled(values: Any) -> Any:
         if isinstance(values, Tokens):
-            size = values.ids.shape[1]
-            size = max(size, max_tokens) if max_tokens else common_size(size)
+            size = common(values.ids.shape[1])
             return Tokens(_padded(values.ids, (num_rows, size)), _padded(values.sizes, (num_rows,)))
-        return _padded(values, (num_rows, *map(common_size, values.shape[1:2] if values.ndim == 3 else ())), np.nan)
+        return _padded(values, (num_rows, *map(common, values.shape[1:2] if values.ndim == 3 else ())), np.nan)
 
     return Batch(
         waveforms=_padded(batch.waveforms, (num_rows, num_samples)),
@@ -233,13 +251,22 @@ def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
     )
 
 
+def own_rows(num_rows: int, size: int, room: int) -> range:
+    """Those of the padded batch, in its order; so random numbers are the same for any number of processes."""
+    own = own_part(_in_room((num_rows, size), room)[0])
+    return range(min(own.start, num_rows), min(own.stop, num_rows))
+
+
 def _in_room(shape: Sequence[int], room: int) -> tuple[int, int]:
-    """Rows and samples to pad a batch to: as many rows as any batch whose samples are padded to the same size has."""
+    """Rows and samples to pad a batch to: as many rows as any batch whose samples are padded to the same size has.
+
+    Each of several processes has the same part of them.
+    """
     num_rows, num_samples = shape
     size = common_size(num_samples)
     shorter = size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3
     most_rows = room // (shorter + 1)
-    return most_rows if num_rows <= most_rows else common_size(num_rows), size
+    return whole(most_rows if num_rows <= most_rows else common_size(num_rows)), size
 
 
 def _padded(array: np.ndarray, sizes: Sequence[int], value: float = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 import tensorflow as tf
-from keras import StatelessScope
+from keras import StatelessScope, ops
 
 from speech_mtl.backend.step import (
     Combine,
@@ -103,7 +103,13 @@ class _Workers:
         return list((self._pool.map if self._pool and len(jobs) > 1 else map)(lambda job: function(*job), jobs))
 
 
-def compile_surgery_step(model: Network, optimizer: Optimizer, objective: Loss, combine: Combine) -> TrainStep:
+def compile_surgery_step(
+    model: Network,
+    optimizer: Optimizer,
+    objective: Loss,
+    combine: Combine,
+    room: int,  # noqa: ARG001
+) -> TrainStep:
     """Each language goes through the network by itself."""
     inside, outside = shared_positions(model, optimizer.weights)
     ordered = [optimizer.weights[i] for i in (*inside, *outside)]
@@ -207,6 +213,16 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
         ignore_longer_outputs_than_inputs=True,
     )
     return tf.where(real, loss, 0.0)
+
+
+def stft(waveforms, window: int, hop: int, fft_size: int):
+    """As Keras has it."""
+    return ops.stft(waveforms, window, hop, fft_size, window="hann", center=False)
+
+
+def own_rows(num_rows: int, size: int, room: int) -> range:  # noqa: ARG001
+    """All of them: there is one process."""
+    return range(num_rows)
 
 
 def _read(*found) -> StepResult:

@@ -47,6 +47,13 @@ AcceptChanges = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only results.")]
 
+NumProcesses = Annotated[
+    int, typer.Option("--processes", min=1, help="Processes on this machine that train together, under JAX.")
+]
+Hosts = Annotated[int, typer.Option(min=1, help="Machines that run this command together, see docs/processes.md.")]
+Host = Annotated[int, typer.Option(min=0, help="Which of them this one is, from 0.")]
+Coordinator = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The first of them, and a free port there.")]
+
 
 def open_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":
     """Loads the settings, and imports Keras; prints a note if the recipe is one that comes with the package."""

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speech_mtl.cli.arguments import AcceptChanges, Overrides, Quiet, RecipePath, RunPath, open_recipe, open_run
+from speech_mtl.cli.arguments import (
+    AcceptChanges,
+    Coordinator,
+    Host,
+    Hosts,
+    NumProcesses,
+    Overrides,
+    Quiet,
+    RecipePath,
+    RunPath,
+    open_recipe,
+    open_run,
+)
+from speech_mtl.cli.launching import Processes, launched
 from speech_mtl.errors import InputError
 from speech_mtl.registry import names_added
 
@@ -19,12 +32,18 @@ def train(
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME-OF-RECIPE if not given.")] = None,
     accept_changes: AcceptChanges = False,
+    processes: NumProcesses = 1,
+    hosts: Hosts = 1,
+    host: Host = 0,
+    coordinator: Coordinator = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe. Run again to resume from the last checkpoint, or with more updates to train further.
 
     Example: speech-mtl train recipes/human training.num_updates=500 --out runs/first
     """
+    if launched(Processes(processes, hosts, host, coordinator)):
+        return
     settings = open_recipe(recipe, overrides)
     from speech_mtl.run.train import train as train_run
     from speech_mtl.screen import Screen
@@ -64,12 +83,18 @@ def finetune(
     keep_head: Annotated[bool, typer.Option("--keep-head", help="Initialise from the output layer it has.")] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; RUN-LANGUAGE if not given.")] = None,
     accept_changes: AcceptChanges = False,
+    processes: NumProcesses = 1,
+    hosts: Hosts = 1,
+    host: Host = 0,
+    coordinator: Coordinator = None,
     quiet: Quiet = False,
 ) -> None:
     """Fine-tune a trained run on another language. Its output layers are kept.
 
     Example: speech-mtl finetune runs/own -l cs --train data/mine/cs/train.jsonl --dev data/mine/cs/dev.jsonl
     """
+    if launched(Processes(processes, hosts, host, coordinator)):
+        return
     from speech_mtl.data.languages import canonical
     from speech_mtl.settings.dotted import parsed_overrides
 

@@ -165,6 +165,11 @@ def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
     return soxr.resample(waveform, speed, 1.0, quality="LQ").astype("float32")
 
 
+def num_samples_at(num_samples: int, speed: float) -> int:
+    """Length of what `change_speed` makes of so many samples."""
+    return math.floor(num_samples / speed + 0.5)
+
+
 def add_noise(waveform: np.ndarray, snr_db: float, generator: np.random.Generator) -> np.ndarray:
     """Adds white noise at a signal-to-noise ratio in dB."""
     power = float(np.mean(waveform**2)) / 10 ** (snr_db / 10)

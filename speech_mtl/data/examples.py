@@ -1,20 +1,16 @@
-"""Utterances -> examples, what is known of them as arrays -> batches."""
+"""Utterances -> examples, what is known of them as arrays."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from speech_mtl.data.audio import add_noise, change_speed
-from speech_mtl.data.augmentation import WaveformAugmentation, augmented
+from speech_mtl.data.audio import num_samples_at
 from speech_mtl.data.doubtful import damaged_letters, mixed_scripts
 from speech_mtl.data.index import Manifest
-from speech_mtl.data.sampling import SampledExample
 from speech_mtl.data.store import Skipped, Waveforms, refuse_many
-from speech_mtl.datatypes import Batch, Utterance
+from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,6 +95,7 @@ class Examples:
         mixed: Words with letters of two scripts that look alike; see `doubtful.mixed_scripts`.
         made: What the network gets in place of waveforms, and their number of samples, by position and speed; None for
             the waveforms themselves.
+        num_inputs: Samples -> numbers that the network gets for an utterance.
     """
 
     store: Waveforms
@@ -109,6 +106,7 @@ class Examples:
     damaged: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
     made: Callable[[int, float], tuple[np.ndarray, int]] | None = None
+    num_inputs: Callable[[int], int] = int
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -121,6 +119,14 @@ class Examples:
     def read(self, example: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """The waveform of an example, (S,) float32, and its rows by target."""
         return self.store[int(self.positions[example])], self.rows(example)
+
+    def length(self, example: int, speed: float = 1.0) -> int:
+        """Samples of an example at a speed, as they are known before it is read."""
+        return num_samples_at(int(self.store.num_samples[self.positions[example]]), speed)
+
+    def fitted(self, example: int, waveform: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """The waveform of an example in its `length`: that of decoded audio is exact."""
+        return waveform
 
     def rows(self, example: int) -> dict[str, np.ndarray]:
         """The rows of an example, by target."""
@@ -234,71 +240,3 @@ def nothing_known(manifest: Manifest, num_unlabelled: int, complete: bool = Fals
         action="add transcripts or labels"
         + (", or set data.require_all_labels=false" if complete else ", or leave the language out"),
     )
-
-
-def collate(
-    sampled: Sequence[SampledExample],
-    examples: Mapping[int, Examples],
-    augmentations: Sequence[WaveformAugmentation] = (),
-) -> Batch:
-    """Reads and perturbs the waveforms of one batch, and pads them to one rectangle.
-
-    Args:
-        sampled: What is in the batch.
-        examples: By language id.
-        augmentations: In the order in which they are applied.
-    """
-    found = [_input(one, examples[one.language], augmentations) for one in sampled]
-    padded, _ = padded_rows([waveform for waveform, *_ in found], np.float32)
-    sizes = np.array([num_samples for _, num_samples, _ in found], dtype=np.int32)
-    languages = np.array([one.language for one in sampled], dtype=np.int32)
-    targets = {
-        name: column.target.stacked([values[name] for *_, values in found])
-        for name, column in examples[sampled[0].language].targets.items()
-    }
-    return Batch(padded, sizes, languages, targets)
-
-
-def _input(
-    one: SampledExample, examples: Examples, augmentations: Sequence[WaveformAugmentation]
-) -> tuple[np.ndarray, int, dict[str, np.ndarray]]:
-    """What the network gets for an example, its number of samples, and its values by target."""
-    if examples.made is not None:
-        given, num_samples = examples.made(int(examples.positions[one.example]), one.speed)
-        rows = examples.rows(one.example)
-    else:
-        waveform, rows = examples.read(one.example)
-        waveform = change_speed(waveform, one.speed)
-        if one.snr_db is not None:
-            waveform = add_noise(waveform, one.snr_db, np.random.default_rng(one.seed))
-        given, num_samples = waveform, len(waveform)
-        if augmentations:
-            given = augmented(waveform, augmentations, one.seed)
-    columns = examples.targets.items()
-    return given, num_samples, {name: column.of_rows(rows[name], num_samples, one.speed) for name, column in columns}
-
-
-def batches(
-    plan: Iterable[list[SampledExample]],
-    examples: Mapping[int, Examples],
-    num_threads: int,
-    augmentations: Sequence[WaveformAugmentation] = (),
-) -> Iterator[Batch]:
-    """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
-    ahead: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(num_threads) as pool:
-        for sampled in plan:
-            ahead.append(pool.submit(collate, sampled, examples, augmentations))
-            if len(ahead) > 2 * num_threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-
-
-def padded_rows(rows: Sequence[np.ndarray], dtype: type):
-    """Rows of different length -> one zero-padded matrix, and the (B,) int32 true lengths."""
-    sizes = np.array([len(row) for row in rows], dtype=np.int32)
-    matrix = np.zeros((len(rows), int(sizes.max(initial=0))), dtype=dtype)
-    for target, row in zip(matrix, rows, strict=True):
-        target[: len(row)] = row
-    return matrix, sizes

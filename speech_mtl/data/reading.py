@@ -18,6 +18,9 @@ from speech_mtl.data.place import AudioError
 from speech_mtl.data.store import AudioLimits, Skipped, Waveforms, as_read, decode, too_many_unusable
 from speech_mtl.datatypes import Utterance
 
+TOLERANCE_S = 0.1
+"""Seconds by which durations in manifests may differ from the audio without a warning: rounding, and padding by codecs."""
+
 
 class ReadWaveforms(Waveforms):
     """The waveforms of a manifest, read and decoded whenever one is asked for: the same as those of a `WaveformStore`.
@@ -102,13 +105,22 @@ class ReadExamples(Examples):
         rows = zip(targets, labels, strict=True)
         return as_read(samples), {target.name: target.rows(one) for target, one in rows}
 
+    def fitted(self, example: int, waveform: np.ndarray) -> np.ndarray:
+        """The waveform of an example, cut to the length in its manifest or filled with silence; cuts are logged."""
+        size, rate = self.length(example), self._waveforms.limits.sample_rate_hz
+        if (cut_s := (len(waveform) - size) / rate) > TOLERANCE_S:
+            line = line_name(self._waveforms.manifest.path, int(self.positions[example]))
+            logging.getLogger(__name__).warning("%s: %.2f s beyond its manifest's duration are cut off", line, cut_s)
+        return np.pad(waveform[:size], (0, max(0, size - len(waveform))))
+
     def _usable(self, position: int) -> tuple[np.ndarray, list] | Skipped:
         """The samples of an utterance and its encoded labels, or why it cannot be used."""
         utterance, samples = self._waveforms.read(position)
         if isinstance(samples, Skipped):
             return samples
+        size = min(len(samples), int(self._waveforms.num_samples[position]))  # it may be cut, see `fitted`
         try:
-            return samples, encoded(self._reading.masking(utterance), len(samples), self._reading)
+            return samples, encoded(self._reading.masking(utterance), size, self._reading)
         except Unusable as error:
             return Skipped(utterance.source, error.reason, error.message)
 

@@ -8,7 +8,8 @@ from keras import ops
 from scipy.special import log_softmax
 
 from speech_mtl.backend import compile_forward
-from speech_mtl.data.examples import Examples, batches, padded_rows
+from speech_mtl.data.collation import batches, padded_rows
+from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import own_name
 from speech_mtl.data.sampling import plan_evaluation
 from speech_mtl.data.tokenizer import Tokenizer

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from speech_mtl.backend import stft
 from speech_mtl.models.past import Past, zeros_before
 
 
@@ -97,7 +98,7 @@ class MelFeatures(Features):
 
     def power(self, waveforms):
         """(B, S) waveforms -> (B, T, bins) power spectrum, that of padding included."""
-        real, imaginary = ops.stft(waveforms, self.window, self.hop, self.fft_size, window="hann", center=False)
+        real, imaginary = stft(waveforms, self.window, self.hop, self.fft_size)
         return real * real + imaginary * imaginary
 
     def of_energies(self, energies, num_samples, past: Past | None = None):

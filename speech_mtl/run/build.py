@@ -83,13 +83,17 @@ def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
 
 def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> TrainStep:
     """The compiled step of a recipe's weighting and of its way to combine gradients."""
-    model, optimizer = state.model, state.optimizer
+    model, optimizer, room = state.model, state.optimizer, batch_room(recipe.data)
     if recipe.gradients is None:
-        room = int(recipe.data.batch_s * recipe.data.sample_rate_hz)
         watched = model.encoder.last_layer.trainable_variables if state.weighting.watches_last_layer else ()
         return compile_step(model, optimizer, objective, watched, room)
     surgery = recipe.gradients.make(seed=recipe.seed)
-    return compile_surgery_step(model, optimizer, objective, surgery.coefficients)
+    return compile_surgery_step(model, optimizer, objective, surgery.coefficients, room)
+
+
+def batch_room(data: DataSettings) -> int:
+    """Samples of the largest batch, padding included."""
+    return int(data.batch_s * data.sample_rate_hz)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:

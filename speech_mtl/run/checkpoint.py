@@ -60,10 +60,15 @@ class Contents(TypedDict):
 
 
 class Checkpoints:
-    """The weights of a run. Another process may train it meanwhile."""
+    """The weights of a run. Another process may train it meanwhile.
 
-    def __init__(self, run: Run):
-        self.run = run
+    Args:
+        run: The run.
+        writes: Whether this process saves them; of several that train together, one does.
+    """
+
+    def __init__(self, run: Run, writes: bool = True):
+        self.run, self.writes = run, writes
 
     def save(self, state: TrainState, progress: Progress) -> None:
         """Saves everything needed to resume from here, then removes the older checkpoint."""
@@ -127,6 +132,8 @@ class Checkpoints:
         A folder whose name is a number is whole at every moment, wherever the process is killed. Without settings, as
         in estimates, the weights are not recorded: they belong to no run.
         """
+        if not self.writes:
+            return
         temporary = folder.with_name(f"{folder.name}.tmp")
         _remove(temporary)
         temporary.mkdir(parents=True)

@@ -12,9 +12,8 @@ from speech_mtl.backend.step import Pending, Rates, StepResult, TrainStep
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints
-from speech_mtl.run.observer import RunObserver
+from speech_mtl.run.observer import Observer
 from speech_mtl.run.speech import TrainingSpeech
-from speech_mtl.run.validation import Validation
 from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.progress import Interval, Progress
@@ -48,10 +47,11 @@ class Training:
     rates: Callable[[int, int], Rates]
     """By update, and by the update after which training ends."""
     speech: TrainingSpeech
-    validation: Validation
+    validation: Callable[[int, int], tuple[float, dict]]
+    """(update, last update as far as is known) -> the error for early stopping, and all metrics."""
     checkpoints: Checkpoints
 
-    def run(self, progress: Progress, observer: RunObserver) -> None:
+    def run(self, progress: Progress, observer: Observer) -> None:
         """Trains from where `progress` stands until the end, and moves it on.
 
         What a step found is read after the next one has begun, so that the device need not wait; at once where the

@@ -22,9 +22,22 @@ from speech_mtl.targets.target import ScoredTarget
 from speech_mtl.training.progress import Interval, Progress
 
 
+class Observer:
+    """Receives the events of training. This one reports nothing: of several processes, only the first reports."""
+
+    def on_update(self, update: int, found: StepResult, rate: float) -> None:
+        """An update is done; `rate` is the largest learning rate."""
+
+    def on_validation(self, progress: Progress, interval: Interval, metrics: dict, better: bool) -> None:
+        """A validation is done; nothing of it is saved yet but the best weights."""
+
+    def on_end(self, progress: Progress) -> None:
+        """Training has ended."""
+
+
 @dataclass
-class RunObserver:
-    """Receives the events of training.
+class RunObserver(Observer):
+    """Reports them to the screen, TensorBoard and the run's log.
 
     Attributes:
         names: Of the tasks, in the order of their weights.
@@ -44,13 +57,13 @@ class RunObserver:
         self.commit, self.events = commit(), EventFile(self.run.path / "tensorboard")
 
     def on_update(self, update: int, found: StepResult, rate: float) -> None:
-        """Shows an update, and keeps it for TensorBoard; `rate` is the largest learning rate."""
+        """Shows an update, and keeps it for TensorBoard."""
         self.show(update, loss=found.objective, rate=rate)
         for name, value in (("loss", found.objective), ("learning_rate", rate), ("gradient_norm", found.norm)):
             self.events.add_scalar(f"train/{name}", value, update)
 
     def on_validation(self, progress: Progress, interval: Interval, metrics: dict, better: bool) -> None:
-        """Logs a validation; nothing of it is saved yet but the best weights."""
+        """Logs a validation."""
         losses = {
             name: round(loss, 5) for name, loss in zip(self.names, interval.losses(), strict=True) if loss is not None
         }

@@ -8,17 +8,19 @@ open_augmentations folders of noise and rooms -> what is done to waveforms in tr
 TrainingSpeech     examples -> batches, by a plan that is made of lengths and a seed
 """
 
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
+from speech_mtl.backend import own_rows, processes
 from speech_mtl.data.audio import change_speed
 from speech_mtl.data.audio_folder import open_folder
 from speech_mtl.data.augmentation import WaveformAugmentation
+from speech_mtl.data.collation import batches, collate
 from speech_mtl.data.corrupted import LabelMasking, with_noise, with_shuffled_transcripts
-from speech_mtl.data.examples import Examples, Reading, batches, collate, load_examples
+from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.feature_cache import FeatureCache
 from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.languages import is_form_of
@@ -31,7 +33,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.models.features import Features
 from speech_mtl.models.frozen import FrozenFeatures
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import audio_limits, build_plan
+from speech_mtl.run.build import audio_limits, batch_room, build_plan
 from speech_mtl.settings.data import FolderAugmentationSettings, WaveformAugmentationSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import Target
@@ -250,7 +252,7 @@ def with_features(
     wanted = {key(*pair): read(*pair) for pair in pairs}
     title = f"Features of {split.language}-{split.split}"
     cache.fill(list(wanted.items()), features.prepare, lambda missing: wrap(missing, title))
-    return replace(examples, made=lambda position, speed: cache[key(position, speed)])
+    return replace(examples, made=lambda position, speed: cache[key(position, speed)], num_inputs=features.num_inputs)
 
 
 def open_augmentations(recipe: Recipe, wrap: Wrap = silent) -> dict[str, WaveformAugmentation]:
@@ -291,12 +293,17 @@ class TrainingSpeech:
     augmentations: Mapping[str, WaveformAugmentation] = field(default_factory=dict)
 
     def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
-        """Yields batches from number `start`; `end` is the update after which training ends."""
+        """Yields batches from number `start`; `end` is the update after which training ends.
+
+        Of several processes that train together, each reads its rows of them.
+        """
         augmentations = tuple(self.augmentations.values())
-        yield from batches(self._planned(start, end), self.examples, self.recipe.data.num_threads, augmentations)
+        own = partial(own_rows, room=batch_room(self.recipe.data)) if processes.count() > 1 else None
+        planned, num_threads = self._planned(start, end), self.recipe.data.num_threads
+        yield from batches(planned, self.examples, num_threads, augmentations, own)
 
     def batch(self, number: int, end: int) -> Batch:
-        """Returns one batch."""
+        """Returns one batch, all of it."""
         return collate(next(self._planned(number, end)), self.examples, tuple(self.augmentations.values()))
 
     def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
@@ -310,8 +317,3 @@ class TrainingSpeech:
     def _planned(self, start: int, end: int) -> Iterator[list[SampledExample]]:
         durations_s = {i: own.manifest.durations_s[self.examples[i].positions] for i, own in self.splits.items()}
         return build_plan(self.recipe, durations_s, end).batches(start)
-
-
-def skipped_by_reason(examples: Examples) -> dict[str, int]:
-    """How many utterances are left out, and why."""
-    return dict(Counter(skip.reason for skip in examples.skipped))

@@ -1,16 +1,14 @@
 """Trains one run: from a recipe to a run folder. If it exists, training resumes from the last checkpoint."""
 
-from collections import Counter
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from speech_mtl.data.examples import Examples
-from speech_mtl.data.languages import is_registered
-from speech_mtl.data.reading import ReadExamples
-from speech_mtl.data.syllables import better_parts
+import numpy as np
+
+from speech_mtl.backend import processes
 from speech_mtl.data.tokenizer import Tokenizer
-from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
@@ -30,28 +28,31 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import check_splits, tell_speakers, trained_by, trained_splits
 from speech_mtl.run.loop import Training
 from speech_mtl.run.made_from import history, write_made_from
-from speech_mtl.run.observer import RunObserver
+from speech_mtl.run.observer import Observer, RunObserver
 from speech_mtl.run.pseudo_labels import PseudoLabels, saved_pseudo_labels, taught_line, teach
 from speech_mtl.run.public_models import refuse_other_features, write_public_models
-from speech_mtl.run.references import References, load_references, report_damaged, report_skipped
+from speech_mtl.run.references import References, load_references
 from speech_mtl.run.speech import (
     Split,
     TrainingSpeech,
     open_augmentations,
     open_split,
-    skipped_by_reason,
     training_examples,
 )
 from speech_mtl.run.start import kept_tokenizer, start_from, with_phones_of
 from speech_mtl.run.targets import make_labelled, make_tokenizer, refuse_new_letters
-from speech_mtl.run.validation import Conflicts, DevEvaluation, Validation
+from speech_mtl.run.training_messages import report_finished, report_left_out, report_speech, report_warmup
+from speech_mtl.run.validation import Conflicts, DevEvaluation, Validation, validation_of_first
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.targets.target import ScoredTarget, Target
 from speech_mtl.training.objective import Objective
+from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
+
+BEGUN = "the run is begun"
+"""Where others wait for the first process: it has written the run folder and a checkpoint, or has nothing to train."""
 
 
 def train(
@@ -79,8 +80,11 @@ def train(
 
     Raises:
         InputError: Bad settings, manifests, audio or transcripts, the folder holds another run or something else, what
-            the run was made from has changed, or dev or test speech is in training.
+            the run was made from has changed, or dev or test speech is in training; or, of several processes that train
+            together, another one has ended.
     """
+    if not processes.is_first():
+        return _take_part(path)
     screen = screen or Screen(quiet=True)
     refuse_foreign_folder(path, "run")
     run, changes, now = Run(path), [], Now(screen.progress)
@@ -89,7 +93,8 @@ def train(
         for note in now.notes:
             screen.warn(f"{path}: {note}")
         if run.is_finished():
-            _leave(run, screen)
+            report_finished(run, screen)
+            processes.wait(BEGUN)
             return run
         refuse_other_features(run, recipe)
     ready = _prepared(run, recipe, screen)
@@ -115,14 +120,30 @@ def train(
             write_text(run.start_path, json_text([asdict(origin) for origin in origins]))
         counts = _label_counts(ready)
         run.write_labels(counts)
-        _report_speech(ready, counts, screen)
-        _report_warmup(recipe.training, screen)
-        _train(run, ready, tuple(name for name, (num_known, _) in counts.items() if num_known), screen)
-        for i, examples in ready.speech.examples.items():
-            if isinstance(examples, ReadExamples) and examples.left_out:
-                reasons = Counter(skip.reason for skip in examples.left_out)
-                told = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
-                screen.warn(f"{ready.speech.splits[i].language}: left out while it was read: {told}")
+        report_speech(ready.speech, ready.recognizer, ready.references, counts, screen)
+        report_warmup(recipe.training, screen)
+        _train(run, ready, counts, screen)
+        report_left_out(ready.speech, screen)
+    return run
+
+
+def _take_part(path: Path) -> Run:
+    """Trains with the first of several processes, which alone writes and validates."""
+    processes.wait(BEGUN)
+    run = Run(path)
+    if not run.exists():
+        raise InputError(
+            f"{path} is no run here, and the first process trains in a folder of that path",
+            expected="a run folder that all hosts share",
+            received=f"nothing at {path.absolute()}",
+            action="give every host a folder on a shared disk, with --out",
+        )
+    if run.is_finished():
+        return run
+    ready = _prepared(run, run.recipe(), Screen(quiet=True))
+    training, progress = _resumed(run, ready, _label_counts(ready))
+    _refuse_other_speech(ready.speech)
+    training.run(progress, Observer())
     return run
 
 
@@ -135,7 +156,7 @@ class _Ready:
     recognizer: Recognizer
     speech: TrainingSpeech
     references: Mapping[str, References]
-    """The dev sets for validation, by language."""
+    """The dev sets for validation, by language; of several processes, only the first has them."""
     pseudo_labels: Mapping[str, PseudoLabels]
     """By language."""
 
@@ -156,9 +177,11 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     examples = {i: training_examples(recipe, split, targets, model, screen.progress) for i, split in splits.items()}
     decoder = build_decoder(DecodingSettings.usual())
     recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
-    validated = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
-    references = {name: load_references(recipe, name, "dev", recognizer, screen.progress) for name in validated}
-    _refuse_unlabelled_target(recipe, references)
+    references = {}
+    if processes.is_first():
+        validated = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
+        references = {name: load_references(recipe, name, "dev", recognizer, screen.progress) for name in validated}
+        _refuse_unlabelled_target(recipe, references)
     speech = TrainingSpeech(recipe, splits, examples, augmentations)
     return _Ready(recipe, targets, recognizer, speech, references, pseudo_labels)
 
@@ -174,14 +197,33 @@ def _pseudo_labels(run: Run, recipe: Recipe, splits: Mapping[int, Split], screen
     return found
 
 
-def _train(run: Run, ready: _Ready, known: tuple[str, ...], screen: Screen) -> None:
-    """Trains from where the run stands until the end; `known` are the languages and tasks that have labels."""
-    recipe, model, settings, checkpoints = ready.recipe, ready.recognizer.model, ready.recipe.training, Checkpoints(run)
+def _train(run: Run, ready: _Ready, counts: Mapping[str, tuple[int, int]], screen: Screen) -> None:
+    """Trains from where the run stands until the end, writes and reports; see `_label_counts`."""
+    recipe = ready.recipe
+    training, progress = _resumed(run, ready, counts)
+    run.write_parameters(training.state.num_parameters())
+    run.trim_log(progress.update)
+    if progress.update:
+        screen.say(f"Resuming from update {progress.update}.")
+    else:
+        training.checkpoints.save(training.state, progress)
+    processes.wait(BEGUN)
+    _refuse_other_speech(ready.speech)
+    with screen.training(f"Training {run.path.name}", recipe.training.num_updates, progress.update) as show:
+        names, tasks = training.objective.names, ready.recognizer.tasks
+        training.run(progress, RunObserver(run, recipe, names, tasks, screen, show))
+
+
+def _resumed(run: Run, ready: _Ready, counts: Mapping[str, tuple[int, int]]) -> tuple[Training, Progress]:
+    """The training of a run, and where it stands."""
+    recipe, model, settings = ready.recipe, ready.recognizer.model, ready.recipe.training
+    known = tuple(name for name, (num_known, _) in counts.items() if num_known)
     objective = Objective(model.languages, tuple(ready.targets.values()), known, recipe.trained_languages)
     optimizer = build_optimizer(model, settings, recipe.trained_languages)
     state = TrainState(model, optimizer, recipe.weighting.make(objective=objective, seed=recipe.seed))
     conflicts = Conflicts(model, objective) if settings.log_conflicts else None
     evaluation = DevEvaluation(recipe, ready.recognizer, ready.references)
+    is_first = processes.is_first()
     training = Training(
         settings=settings,
         sample_rate_hz=recipe.data.sample_rate_hz,
@@ -190,25 +232,28 @@ def _train(run: Run, ready: _Ready, known: tuple[str, ...], screen: Screen) -> N
         step=build_step(recipe, state, objective),
         rates=build_schedule(settings, build_unfreezing(model, settings)),
         speech=ready.speech,
-        validation=Validation(state, evaluation, ready.speech, conflicts),
-        checkpoints=checkpoints,
+        validation=Validation(state, evaluation, ready.speech, conflicts) if is_first else validation_of_first,
+        checkpoints=Checkpoints(run, writes=is_first),
     )
-    run.write_parameters(state.num_parameters())
-    progress = checkpoints.load(state).with_patience(settings.patience)
-    run.trim_log(progress.update)
-    if progress.update:
-        screen.say(f"Resuming from update {progress.update}.")
-    else:
-        checkpoints.save(state, progress)
-    with screen.training(f"Training {run.path.name}", settings.num_updates, progress.update) as show:
-        training.run(progress, RunObserver(run, recipe, objective.names, ready.recognizer.tasks, screen, show))
+    return training, training.checkpoints.load(state).with_patience(settings.patience)
 
 
-def _leave(run: Run, screen: Screen) -> None:
-    """Reports that a run is finished."""
-    progress = run.progress()
-    more = f" It stopped early, at update {progress.update}: it resumes with a larger training.patience."
-    screen.say(f"{run.path} is finished: nothing to train." + (more if progress.end is not None else ""))
+def _refuse_other_speech(speech: TrainingSpeech) -> None:
+    """Refuses speech that differs from that of the first process: batches would be others here."""
+    if processes.count() == 1:
+        return
+    digest = hashlib.sha256()
+    for i, examples in speech.examples.items():
+        for array in (speech.splits[i].manifest.durations_s, examples.positions, examples.num_samples):
+            digest.update(array.tobytes())
+    own = np.frombuffer(digest.digest(), np.uint8)
+    if (processes.of_first(own) != own).any():
+        raise InputError(
+            f"The training speech in {speech.recipe.data.dir} is not that of the first process",
+            expected="the same manifests and audio on all hosts",
+            received="other utterances, or others of them that can be used",
+            action="copy them again, or let all hosts read them from one disk",
+        )
 
 
 def _check_held_out(ready: _Ready, screen: Screen) -> None:
@@ -266,52 +311,3 @@ def _label_counts(ready: _Ready) -> dict[str, tuple[int, int]]:
         known, sizes = zip(*pairs.values(), strict=True)
         found |= pairs if target.by_language else {name: (sum(known), sum(sizes))}
     return found
-
-
-def _report_warmup(settings: TrainingSettings, screen: Screen) -> None:
-    """Warns if the learning rate is below its peak for most of training."""
-    if settings.warmup > settings.num_updates / 4:
-        screen.warn(
-            f"Warm-up takes {settings.warmup} of {settings.num_updates} updates, more than a quarter: the learning "
-            "rate is low for much of the training. Where training.warmup_updates is null, it is a quarter or less."
-        )
-    if settings.cooldown_updates and settings.cooldown_updates > settings.num_updates / 2:
-        screen.warn(
-            f"The cooldown takes {settings.cooldown_updates} of {settings.num_updates} updates, more than half. Where "
-            "training.cooldown_updates is null, it is a quarter or less."
-        )
-
-
-def _report_speech(ready: _Ready, counts: Mapping[str, tuple[int, int]], screen: Screen) -> None:
-    for i, split in ready.speech.splits.items():
-        _report_language(ready.recipe, split, ready.speech.examples[i], screen)
-        if advice := better_parts(ready.recognizer.tokenizers[split.language]):
-            screen.say(advice)
-    for name, task in ready.recognizer.tasks.items():
-        labelled, total = counts[name]
-        screen.say(f"{name}: {labelled} of {total} utterances labelled, {task.describe()}")
-    for dev in ready.references.values():
-        report_skipped(dev, screen)
-    model = ready.recognizer.model
-    screen.say(f"{model.count_params():,} parameters, {len(model.languages)} output layers")
-
-
-def _report_language(recipe: Recipe, split: Split, examples: Examples, screen: Screen) -> None:
-    controls = {None: "", "noise": "; replaced by noise", "shuffled_transcripts": "; transcripts shuffled"}
-    minutes = float(examples.num_samples.sum()) / recipe.data.sample_rate_hz / 60
-    line = f"{split.language}: {len(examples)} utterances, {minutes:.1f} minutes"
-    line += controls[recipe.languages[split.language].replace]
-    if not recipe.data.decode_once:
-        line += "; audio is read in training, and not compared with that of dev and test sets"
-    if (transcribed := examples.targets[TRANSCRIPT].num_known) < len(examples):
-        line += f", {transcribed} with a transcript"
-    if examples.num_unlabelled:
-        missing = "all labels" if recipe.data.require_all_labels else "any label"
-        line += f"; {examples.num_unlabelled} others without {missing}"
-    left_out = ", ".join(f"{n} {reason}" for reason, n in skipped_by_reason(examples).items())
-    screen.say(line + (f"; left out: {left_out}" if left_out else ""))
-    for skip in examples.skipped:
-        screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
-    report_damaged(examples, screen)
-    if not is_registered(split.language):
-        screen.warn(f"{split.language} is the code of no language: it is written with spaces between words here")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from speech_mtl.backend import compile_products
+from speech_mtl.backend import compile_products, processes
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.models.multitask import MultilingualModel
@@ -79,7 +79,8 @@ class DevEvaluation:
 class Validation:
     """Validates a network during training, without changing it.
 
-    The mean of the weights is validated, if there is one.
+    The mean of the weights is validated, if there is one. Of several processes that train together, the first does so
+    and tells the others the error.
     """
 
     state: TrainState
@@ -94,7 +95,13 @@ class Validation:
         if self.conflicts:
             batch, weights = self.speech.batch(update, end), self.state.weighting.weights(update)
             metrics["gradient_cosines"] = self.conflicts.cosines(batch, weights)
+        processes.of_first(np.array(error))
         return error, metrics
+
+
+def validation_of_first(_update: int, _end: int) -> tuple[float, dict]:
+    """Waits for the error that the first of several processes finds; there are no metrics."""
+    return float(processes.of_first(np.zeros(()))), {}
 
 
 class Conflicts:

@@ -6,7 +6,8 @@ import numpy as np
 from keras import ops
 
 from speech_mtl.backend import ctc_loss
-from speech_mtl.data.examples import Unusable, padded_rows
+from speech_mtl.data.collation import padded_rows
+from speech_mtl.data.examples import Unusable
 from speech_mtl.data.tokenizer import Tokenizer
 from speech_mtl.datatypes import TOP, TRANSCRIPT, Array, Tokens, Utterance
 from speech_mtl.errors import InputError

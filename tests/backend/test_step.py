@@ -12,7 +12,7 @@ from tiny_encoders import encoder_settings
 
 from speech_mtl.backend import compile_forward, compile_step, ctc_loss
 from speech_mtl.backend.step import StepResult, rows_by_part
-from speech_mtl.data.examples import padded_rows
+from speech_mtl.data.collation import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.run.build import build_optimizer

@@ -15,7 +15,7 @@ from speech_mtl.backend import (
     compile_surgery_step,
 )
 from speech_mtl.backend.step import shared_positions
-from speech_mtl.data.examples import padded_rows
+from speech_mtl.data.collation import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.settings.network import OneEncoderSettings

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import twin_gap
 from benchmarks.twin_gap import PAIRS, ROWS, Row, errors_table, of_row, pairs_table
-from speech_mtl.data import examples
+from speech_mtl.data import collation
 from speech_mtl.run import train
 from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import Checkpoints
@@ -47,7 +47,7 @@ def test_both_train_on_the_same_batches_to_the_same_weights(recipe, monkeypatch,
     from benchmarks.pytorch_twin import copy_weights
 
     own, row = of_row(recipe, Row("twin", settings=changes), 3, UPDATES), Row("twin")
-    batches, ours, its = examples.batches, [], []
+    batches, ours, its = collation.batches, [], []
     monkeypatch.setattr(train, "batches", recorded(batches, ours))
     written = twin_gap.trained("product", 3, own, tmp_path)
     prepared = twin_gap.Prepared(own)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from speech_mtl.data.collation import batches, collate
 from speech_mtl.data.corrupted import GROUP_SIZE, with_noise, with_shuffled_transcripts
-from speech_mtl.data.examples import Column, Examples, Reading, batches, collate, load_examples
+from speech_mtl.data.examples import Column, Examples, Reading, load_examples
 from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.sampling import SampledExample, TrainingPlan

@@ -7,7 +7,8 @@ from tiny_speech import LIMITS, TOKENIZER, everything, frames_of, loaded, opened
 
 from speech_mtl.data.audio import add_noise, change_speed
 from speech_mtl.data.augmentation import Coding, augmented
-from speech_mtl.data.examples import Examples, Reading, batches, collate, load_examples, padded_rows
+from speech_mtl.data.collation import batches, collate, padded_rows
+from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.index import open_manifest
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.sampling import SampledExample, TrainingPlan, plan_evaluation

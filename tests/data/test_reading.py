@@ -8,7 +8,8 @@ import pytest
 import soundfile
 from tiny_speech import LIMITS, TOKENIZER, everything, frames_of, loaded, opened
 
-from speech_mtl.data.examples import Reading, batches, collate
+from speech_mtl.data.collation import batches, collate
+from speech_mtl.data.examples import Reading
 from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.data.place import AudioError

@@ -18,8 +18,9 @@ from speech_mtl.files import lines_or_errors
 from speech_mtl.run.held_out import check_held_out, trained_splits
 from speech_mtl.run.made_from import sources
 from speech_mtl.run.references import load_references
-from speech_mtl.run.speech import Split, open_split, skipped_by_reason, training_examples
+from speech_mtl.run.speech import Split, open_split, training_examples
 from speech_mtl.run.targets import make_tokenizer
+from speech_mtl.run.training_messages import skipped_by_reason
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc

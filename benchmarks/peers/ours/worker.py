@@ -49,7 +49,8 @@ def log_mel(given: dict[str, Any]) -> Prepared:
 
 def loading(given: dict[str, Any]) -> Prepared:
     """An epoch of batches, each utterance decoded when its batch is collated (`data.decode_once=false`)."""
-    from speech_mtl.data.examples import Examples, batches
+    from speech_mtl.data.collation import batches
+    from speech_mtl.data.examples import Examples
     from speech_mtl.data.index import open_manifest
     from speech_mtl.data.reading import ReadWaveforms
     from speech_mtl.data.sampling import SampledExample
