@@ -1,6 +1,6 @@
 """A training's memory, wait and start with 1, 10 and 100 times the utterances.
 
-python -m benchmarks.corpus_growth [--lines 1000 10000 100000] [--scratch FOLDER]
+python -m benchmarks.corpus_growth [--lines 500 5000 50000] [--scratch FOLDER]
 
 The corpora are those of `benchmarks.large_corpus`: synthetic lines that point into shards of generated noise. Each
 training is a process of its own and begins without a cache. What is in the scratch folder is removed at the end.
@@ -27,8 +27,8 @@ SIZE = {"encoder.num_layers": 5, "encoder.dim": 96}
 def main() -> None:
     """Measures, writes the result file, and prints it; with `--measure`, one training."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.corpus_growth", description=__doc__)
-    parser.add_argument("--lines", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--scratch", type=Path, default=None, help="Folder on a disk with 25 GB of space.")
+    parser.add_argument("--lines", type=int, nargs="+", default=[500, 5_000, 50_000])
+    parser.add_argument("--scratch", type=Path, default=None, help="Folder on a disk with 12 GB of space.")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "corpus_growth.json")
     parser.add_argument("--measure", choices=["once", "read"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -77,7 +77,8 @@ def _flat_update(case: Case, model: keras.Model) -> tuple[Callable]:
     def update():
         values = [weight.value for weight in optimizer.weights]
         state = [variable.value for variable in optimizer.variables]
-        new_values, new_state, _ = optimizer.updated(values, [0.1 * value for value in values], state, LEARNING_RATE)
+        gradient = optimizer.flattened([0.1 * value for value in values])
+        new_values, new_state, _ = optimizer.updated(values, gradient, state, LEARNING_RATE)
         for variable, value in zip([*optimizer.weights, *optimizer.variables], [*new_values, *new_state], strict=True):
             variable.assign(value)
 

@@ -47,7 +47,9 @@ def compile_step(
     def step(values, fixed, other, state, batch, learning_rates, weights):
         by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
         products = _products(_rows(pullback, last, jnp.ones_like(weights))) if last else jnp.zeros((0, 0))
-        values, state, norm = optimizer.updated(values, pullback(weights)[0], state, learning_rates)
+        values, state, norm = optimizer.updated(
+            values, optimizer.flattened(pullback(weights)[0]), state, learning_rates
+        )
         return (losses, counts, jnp.dot(weights, by_task), norm, products), values, other, state
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
@@ -81,7 +83,7 @@ def compile_surgery_step(
         pieces = jnp.split(coefficients @ rows, ends)
         gradients = dict(zip([*inside, *outside], [*pieces, *head_gradients], strict=True))
         ordered = [gradients[i].reshape(value.shape) for i, value in enumerate(values)]
-        return optimizer.updated(values, ordered, state, learning_rates)
+        return optimizer.updated(values, optimizer.flattened(ordered), state, learning_rates)
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
         values, fixed, other = map(of_all, network.values())

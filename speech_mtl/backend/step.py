@@ -67,8 +67,6 @@ def shared_positions(model: Network, weights: Sequence[Variable]) -> tuple[list[
 
 def rows_by_part(num_samples: np.ndarray, num_parts: int) -> list[np.ndarray]:
     """The rows of a batch in at most so many parts, of utterances of similar length and about equal samples each."""
-    if num_parts == 1:
-        return [np.arange(len(num_samples))]
     order = np.argsort(num_samples, kind="stable")
     middles = np.cumsum(num_samples[order]) - num_samples[order] / 2
     parts = (middles * num_parts / num_samples.sum()).astype(int)

@@ -34,8 +34,8 @@ from speech_mtl.datatypes import Batch, Outputs
 USES_XLA = False
 
 VECTOR, INTEGERS = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
-WAVEFORMS = tf.TensorSpec([None, None], tf.float32)
-COUNTS, STATE = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([2], tf.int64)
+MATRIX = tf.TensorSpec([None, None], tf.float32)
+STATE = tf.TensorSpec([2], tf.int64)
 
 
 DRAWS = 2**32
@@ -56,7 +56,7 @@ def compile_step(
     def count(batch: Batch):
         return objective.counts(batch, model.num_encoder_frames(batch.num_samples))
 
-    @tf.function(input_signature=[_batch_spec(objective), VECTOR, COUNTS, STATE], jit_compile=False)
+    @tf.function(input_signature=[_batch_spec(objective), VECTOR, MATRIX, STATE], jit_compile=False)
     def differentiate(batch: Batch, weights, counts, state):
         with StatelessScope([(random, state)]) as scope, tf.GradientTape(persistent=bool(last)) as tape:
             losses, _ = _losses(model, objective, batch)
@@ -67,23 +67,25 @@ def compile_step(
         rows = _rows(tape, by_task, last) if last else tf.zeros([0, 0])
         return losses, total, optimizer.flattened(gradients), rows, scope.get_current_value(random)
 
-    @tf.function(jit_compile=False)
-    def apply(gradients, rows, learning_rates, state):
+    @tf.function(input_signature=[VECTOR, MATRIX, VECTOR, STATE], jit_compile=False)
+    def apply(gradient, rows, learning_rates, state):
         random.assign(state)
-        norm = _update(optimizer, optimizer.pieces(tf.reduce_sum(gradients, axis=0)), learning_rates)
-        rows = tf.reduce_sum(rows, axis=0)
-        return norm, tf.matmul(rows, rows, transpose_b=True)
+        return _update(optimizer, gradient, learning_rates), tf.matmul(rows, rows, transpose_b=True)
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
         counts, state, weights = count(batch), random.value.numpy(), weights.astype(np.float32)
-        shares = workers.share(batch.num_samples)
-        jobs = [(batch.of(own), weights, counts, state + np.array([0, i * DRAWS])) for i, own in enumerate(shares)]
+        parts, rows_of_parts = workers.split(batch)
+        jobs = [(part, weights, counts, state + np.array([0, i * DRAWS])) for i, part in enumerate(parts)]
         losses, totals, gradients, rows, states = zip(*workers.call(differentiate, jobs), strict=True)
-        norm, products = apply(tf.stack(gradients), tf.stack(rows), rate_vector(rates), states[0])
-        ordered = tf.concat(losses, axis=0).numpy()[np.argsort(np.concatenate(shares))]
-        return partial(_read, ordered, counts, tf.add_n(totals), norm, products)
+        norm, products = apply(_sum(gradients), _sum(rows), rate_vector(rates), states[0])
+        ordered = np.concatenate(losses)[np.argsort(rows_of_parts)]
+        return partial(_read, ordered, counts, _sum(totals), norm, products)
 
     return run
+
+
+def _sum(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    return tf.add_n(parts) if len(parts) > 1 else parts[0]
 
 
 class _Workers:
@@ -94,9 +96,12 @@ class _Workers:
         self.number = int(os.environ.get("TF_NUM_INTEROP_THREADS", "1")) if one_each else 1
         self._pool = ThreadPoolExecutor(self.number) if self.number > 1 else None
 
-    def share(self, num_samples: np.ndarray) -> list[np.ndarray]:
-        """The rows of each part of a batch."""
-        return rows_by_part(num_samples, self.number)
+    def split(self, batch: Batch) -> tuple[list[Batch], np.ndarray]:
+        """The parts of a batch, and the (B,) rows that they have of it, part after part."""
+        if self.number == 1:
+            return [batch], np.arange(len(batch.num_samples))
+        rows = rows_by_part(batch.num_samples, self.number)
+        return [batch.of(own) for own in rows], np.concatenate(rows)
 
     def call(self, function: Callable, jobs: Sequence[tuple]) -> list:
         """Its results for these arguments, in their order."""
@@ -128,7 +133,8 @@ def compile_surgery_step(
         flat = tf.concat([tf.linalg.matvec(rows, coefficients, transpose_a=True), heads], axis=0)
         parts = [tf.reshape(part, shape) for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)]
         by_position = dict(zip([*inside, *outside], parts, strict=True))
-        return _update(optimizer, [by_position[i] for i in range(len(by_position))], learning_rates)
+        gradients = [by_position[i] for i in range(len(by_position))]
+        return _update(optimizer, optimizer.flattened(gradients), learning_rates)
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
         losses, counts, total, rows, heads, products = differentiate(batch, weights.astype(np.float32))
@@ -154,15 +160,15 @@ def compile_products(model: Network, objective: Loss) -> Products:
 def compile_forward(model: Network, languages: Collection[str] | None, targets: Collection[str] | None) -> Forward:
     """No size is fixed."""
 
-    @tf.function(input_signature=[WAVEFORMS, INTEGERS, INTEGERS], jit_compile=False)
+    @tf.function(input_signature=[MATRIX, INTEGERS, INTEGERS], jit_compile=False)
     def compiled(*inputs):
         return model(*inputs, training=False, languages=languages, targets=targets)
 
     workers = _Workers()
 
     def forward(waveforms, num_samples, language_ids, _room):
-        batch, rows = Batch(waveforms, num_samples, language_ids), workers.share(num_samples)
-        return _joined(workers.call(compiled, [batch.of(own)[:3] for own in rows]), np.concatenate(rows))
+        parts, rows = workers.split(Batch(waveforms, num_samples, language_ids))
+        return _joined(workers.call(compiled, [part[:3] for part in parts]), rows)
 
     return forward
 
@@ -284,11 +290,11 @@ def _rows(tape: tf.GradientTape, outputs, values: list):
     return tf.map_fn(row, tf.range(tf.size(outputs)), fn_output_signature=tf.float32, parallel_iterations=1)
 
 
-def _update(optimizer: Optimizer, gradients: list, learning_rates):
-    """Sets weights and state to those after a step; returns the norm of the gradient."""
+def _update(optimizer: Optimizer, gradient, learning_rates):
+    """Sets weights and state to those after a step by a flat gradient; returns its norm."""
     weights, state = optimizer.weights, optimizer.variables
     new_weights, new_state, norm = optimizer.updated(
-        [weight.value for weight in weights], gradients, [variable.value for variable in state], learning_rates
+        [weight.value for weight in weights], gradient, [variable.value for variable in state], learning_rates
     )
     for variable, value in zip([*weights, *state], [*new_weights, *new_state], strict=True):
         variable.assign(value)
@@ -300,7 +306,7 @@ def _batch_spec(objective: Loss) -> Batch:
         return tf.TensorSpec([size or None for size in array.shape], array.dtype)
 
     return Batch(
-        waveforms=WAVEFORMS,
+        waveforms=MATRIX,
         num_samples=INTEGERS,
         language_ids=INTEGERS,
         targets={target.name: tf.nest.map_structure(spec, target.nothing()) for target in objective.targets},

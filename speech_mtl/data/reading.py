@@ -19,7 +19,7 @@ from speech_mtl.data.store import AudioLimits, Skipped, Waveforms, as_read, deco
 from speech_mtl.datatypes import Utterance
 
 TOLERANCE_S = 0.1
-"""Seconds by which durations in manifests may differ from the audio without a warning: rounding, and padding by codecs."""
+"""Seconds by which durations in manifests may differ from the audio without a warning: rounding, codecs."""
 
 
 class ReadWaveforms(Waveforms):

@@ -93,14 +93,13 @@ class FlatOptimizer(ABC):
         for kind, vector in self.vectors.items():
             vector.assign(np.concatenate([named[f"{kind}/{variable.path}"] for variable in self.weights]))
 
-    def updated(self, weights, gradients, state, learning_rates):
+    def updated(self, weights, gradient, state, learning_rates):
         """One step as a pure function: (new weights, new state, norm of the gradient before clipping).
 
-        `learning_rates` (G,) are those of the groups. Where it is 0, weights do not change at all, and the
-        gradient counts as 0.
+        `gradient` (P,) is `flattened`; `learning_rates` (G,) are those of the groups. Where the rate is 0, weights do
+        not change at all, and the gradient counts as 0.
         """
         step, moments, mean = state[0] + 1.0, state[1 : 1 + len(self.moments)], state[1 + len(self.moments) :]
-        gradient = self.flattened(gradients)
         flat = self.flattened(weights)
         learning_rate = learning_rates[0]
         if self.groups.any():
@@ -113,7 +112,7 @@ class FlatOptimizer(ABC):
         if mean:
             decay = ops.minimum(self.average_decay, (step - 1.0) / (step + 9.0))
             mean = [decay * mean[0] + (1.0 - decay) * flat]
-        return self.pieces(flat), [step, *moments, *mean], norm
+        return self._pieces(flat), [step, *moments, *mean], norm
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -122,7 +121,7 @@ class FlatOptimizer(ABC):
             yield
             return
         before = [ops.copy(variable.value) for variable in self.weights]
-        self._assign(self.pieces(self.vectors["mean"].value))
+        self._assign(self._pieces(self.vectors["mean"].value))
         try:
             yield
         finally:
@@ -132,7 +131,7 @@ class FlatOptimizer(ABC):
         for variable, value in zip(self.weights, values, strict=True):
             variable.assign(value)
 
-    def pieces(self, flat) -> list:
+    def _pieces(self, flat) -> list:
         """One long vector -> tensors of the weights' shapes."""
         pieces = ops.split(flat, list(np.cumsum(self.sizes)[:-1]))
         return [ops.reshape(piece, variable.shape) for piece, variable in zip(pieces, self.weights, strict=True)]

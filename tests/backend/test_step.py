@@ -198,10 +198,6 @@ def test_parts_hold_every_row_once_and_are_of_similar_length(sizes, num_parts):
     assert all(num_samples[a].max() <= num_samples[b].min() for a, b in pairwise(parts))
 
 
-def test_one_part_keeps_the_order_of_the_batch():
-    assert rows_by_part(np.array([5, 1, 3], "int32"), 1)[0].tolist() == [0, 1, 2]
-
-
 @pytest.fixture
 def under_jax() -> Any:
     """The seam's module for JAX, whatever the backend of the tests is."""

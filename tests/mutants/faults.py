@@ -106,7 +106,7 @@ FAULTS = (
     Mutant("parts of a batch draw the same random numbers", "compile_step",
            "state + np.array([0, i * DRAWS])", "state", ("test_step",)),
     Mutant("losses of parts stay in the order of the parts", "compile_step",
-           ".numpy()[np.argsort(np.concatenate(shares))]", ".numpy()", ("test_task_gradients",)),
+           "np.concatenate(losses)[np.argsort(rows_of_parts)]", "np.concatenate(losses)", ("test_task_gradients",)),
     # Decoding and errors
     Mutant("repeats across a blank are merged", "decoded_path",
            "starts = np.flatnonzero", "path = path[path != BLANK]; starts = np.flatnonzero",

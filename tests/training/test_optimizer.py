@@ -52,7 +52,7 @@ def rate_of(step: int) -> float:
 def apply(optimizer: FlatOptimizer, gradients: list[np.ndarray], rate: float | np.ndarray) -> float:
     weights, state = optimizer.weights, optimizer.variables
     new, new_state, norm = optimizer.updated(
-        [w.value for w in weights], gradients, [s.value for s in state], rate_vector(rate)
+        [w.value for w in weights], optimizer.flattened(gradients), [s.value for s in state], rate_vector(rate)
     )
     for variable, value in zip([*weights, *state], [*new, *new_state], strict=True):
         variable.assign(value)
