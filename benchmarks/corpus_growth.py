@@ -3,8 +3,8 @@
 python -m benchmarks.corpus_growth [--lines 500 5000 50000] [--scratch FOLDER]
 
 The corpora are those of `benchmarks.large_corpus`: synthetic lines that point into shards of generated noise. Each
-training is a process of its own and begins without a cache; its speech is not compared with dev and test sets. What is in
-the scratch folder is removed at the end.
+training is a process of its own and begins without a cache; its speech is not compared with dev and test sets. What is
+in the scratch folder is removed at the end.
 """
 
 import argparse

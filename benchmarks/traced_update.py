@@ -141,7 +141,8 @@ def _parts(value: object) -> list:
 
 
 def main(tree: Path) -> None:
-    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    one = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")  # a batch stays whole
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", **one}
     sys.path.insert(0, str(tree))
     import tensorflow as tf
 
