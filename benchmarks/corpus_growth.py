@@ -50,10 +50,11 @@ def measured_rows(number: int, scratch: Path | None) -> list[dict]:
     """Makes a corpus of so many lines, trains on it in both ways, and removes it."""
     rows = []
     with tempfile.TemporaryDirectory(dir=scratch, prefix="corpus_growth") as folder:
-        write_corpus(Path(folder) / "data" / "en" / "train.jsonl", number)
-        lines = (Path(folder) / "data" / "en" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+        speech = Path(folder) / "data" / "en"
+        write_corpus(speech / "train.jsonl", number)
+        lines = (speech / "train.jsonl").read_text(encoding="utf-8").splitlines()
         hours = sum(json.loads(line)["duration_s"] for line in lines) / 3600
-        (Path(folder) / "data" / "en" / "dev.jsonl").write_text("\n".join(lines[:20]) + "\n", encoding="utf-8")
+        (speech / "dev.jsonl").write_text("\n".join(lines[:20]) + "\n", encoding="utf-8")
         for way in ("once", "read"):
             command = [sys.executable, "-m", "benchmarks.corpus_growth", "--measure", way, "--scratch", folder]
             ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)

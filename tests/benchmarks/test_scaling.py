@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import scaling
 
+COMMITTED = scaling._rows
 MEASURED = {
     "large_corpus": [
         {"lines": 1_000, "index_mb": 1.0, "build": {"s": 1.0}, "open": {"peak_mib": 1024}},
@@ -63,3 +64,11 @@ def test_the_measurements_are_there():
     """Those that the table is made of; it fails where one of them gets another form."""
     own = scaling.read_json(scaling.FOLDER / "peers.json", dict, "")["rows"]
     assert {row["case"] for row in own} >= {"training step", "loading"}
+
+
+def test_the_result_is_what_the_measurements_give(monkeypatch):
+    monkeypatch.setattr(scaling, "_rows", COMMITTED)
+    found = [line._asdict() for line in (*scaling.of_speech(100_000), *scaling.of_languages(1_000))]
+    rows = COMMITTED("scaling")
+    assert [row | {"value": 0} for row in found] == [row | {"value": 0} for row in rows]
+    assert [row["value"] for row in found] == pytest.approx([row["value"] for row in rows])
