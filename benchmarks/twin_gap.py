@@ -3,8 +3,8 @@
 python -m benchmarks.twin_gap [--jobs 2] [--updates 600] [--seeds 0 1 2] [--out benchmarks/twin_gap.json]
 
 Recipe, speech, batches, schedule, decoding and validation set are the same; `ROWS` lists the differences. Ours is
-trained by `speech_mtl.run.train`, the twin by the loop here, which takes its batches from the same plan. Dropout and
-SpecAugment have the same settings, but each backend draws by itself.
+trained by `speech_mtl.run.train`, the twin by `benchmarks.twin_training`, which takes its batches from the same plan.
+Dropout and SpecAugment have the same settings, but each backend draws by itself.
 
 Each training is a process with one thread; the first seed of all rows comes first. Its row is written when it ends:
 started again, the command trains what is missing. Besides, the first updates are made by both without anything random,
@@ -16,30 +16,23 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from benchmarks.contestants import import_tensorflow, twin_settings
+from benchmarks.contestants import import_tensorflow
 from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.datatypes import TRANSCRIPT, Batch
+from benchmarks.twin_training import Prepared, new_twin, twin_training, validation
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.files import write_text
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.recipe_file import load_recipe
-
-if TYPE_CHECKING:
-    from benchmarks.pytorch_twin import Twin
-    from speech_mtl.data.examples import Examples
-    from speech_mtl.data.tokenizer import Tokenizer
-    from speech_mtl.decoding.recognizer import Recognizer
-    from speech_mtl.models.multitask import MultilingualModel
-    from speech_mtl.run.build import TrainingPlan
 
 BUDGET_S = 600.0
 VALIDATIONS = 4
@@ -223,106 +216,18 @@ def trained(name: str, seed: int, recipe: Recipe, runs: Path) -> dict:
     }
 
 
-class Prepared:
-    """What a training of one language starts with, made as `speech_mtl.run.train` makes it."""
-
-    model: "MultilingualModel"
-    tokenizers: dict[str, "Tokenizer"]
-    examples: dict[int, "Examples"]
-    plan: "TrainingPlan"
-
-    def __init__(self, recipe: Recipe):
-        from speech_mtl.run.build import build_model, build_plan, build_targets
-        from speech_mtl.run.speech import open_split, training_examples
-        from speech_mtl.run.targets import make_tokenizer
-
-        (language,) = recipe.languages
-        split = open_split(recipe, language, "train")
-        tokenizer = make_tokenizer(recipe, split)
-        self.recipe, self.tokenizers = recipe, {language: tokenizer}
-        self.targets = build_targets(recipe, self.tokenizers, {})
-        self.model = build_model(recipe, self.targets)
-        self.examples = {0: training_examples(recipe, split, self.targets, self.model)}
-        self.plan = build_plan(recipe, {0: split.manifest.durations_s[self.examples[0].positions]})
-
-    def batches(self) -> Iterator[Batch]:
-        """Those of all updates."""
-        from speech_mtl.data.collation import batches
-
-        draws = islice(self.plan.batches(), self.recipe.training.num_updates)
-        return batches(draws, self.examples, self.recipe.data.num_threads)
-
-    def audio_s(self) -> float:
-        """Seconds of speech in them, without padding."""
-        draws = islice(self.plan.batches(), self.recipe.training.num_updates)
-        return sum(float(self.plan.durations_s[0][draw.example]) / draw.speed for batch in draws for draw in batch)
-
-    def recognizer(self, twin: "Twin") -> "Recognizer":
-        """One that decodes with the twin in the place of our network."""
-        from speech_mtl.decoding.greedy import Greedy
-        from speech_mtl.decoding.recognizer import Recognizer
-
-        class OfTwin(Recognizer):
-            def _forward(self, language: str) -> Callable:  # noqa: ARG002
-                return forward_of(twin)
-
-        return OfTwin(self.model, self.tokenizers, self.recipe.data.sample_rate_hz, Greedy)
-
-
-def forward_of(twin: "Twin") -> Callable:
-    """The twin as a function of arrays, as `speech_mtl.backend.compile_forward` makes one of our network."""
-    import torch  # pyright: ignore[reportMissingImports]
-
-    from speech_mtl.datatypes import Outputs
-
-    def forward(waveforms: np.ndarray, num_samples: np.ndarray, language_ids: np.ndarray, _room: int) -> Outputs:
-        inputs = torch.from_numpy(waveforms), torch.from_numpy(num_samples).long(), torch.from_numpy(language_ids)
-        twin.eval()
-        with torch.no_grad():
-            logits, num_frames = twin(*inputs)
-        twin.train()
-        return Outputs({TRANSCRIPT: logits.numpy()}, num_frames.numpy())
-
-    return forward
-
-
 def train_product(recipe: Recipe, _row: Row, run: Path) -> list[dict]:
     """Validates our network during training."""
     from speech_mtl.run.train import train
 
     train(recipe, run)
     records = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
-    return [_validation(one["update"], one["dev_cer"], one["losses"]) for one in records]
+    return [validation(one["update"], one["dev_cer"], one["losses"]) for one in records]
 
 
 def train_twin(recipe: Recipe, row: Row, _run: Path | None = None) -> list[dict]:
     """Validates the twin during training."""
-    return [validation for validation, _ in twin_training(recipe, row)]
-
-
-def twin_training(recipe: Recipe, row: Row) -> Iterator[tuple[dict, "Twin"]]:
-    """Trains the twin; yields each validation and the twin, whose weights still change."""
-    import torch  # pyright: ignore[reportMissingImports]
-
-    from benchmarks.pytorch_twin import make_train_step
-    from speech_mtl.run.build import build_schedule, build_unfreezing
-    from speech_mtl.run.references import load_references
-    from speech_mtl.run.validation import DevEvaluation
-
-    torch.set_num_threads(1)
-    prepared, training = Prepared(recipe), recipe.training
-    twin = new_twin(prepared, row)
-    recognizer = prepared.recognizer(twin)
-    references = {name: load_references(recipe, name, "dev", recognizer) for name in recipe.languages}
-    evaluate_dev = DevEvaluation(recipe, recognizer, references)
-    step = make_train_step(twin, training.weight_decay, training.clip_norm)
-    rates, losses = build_schedule(training, build_unfreezing(prepared.model, training)), []
-    for update, batch in enumerate(prepared.batches()):
-        found, _ = step(batch, float(rates(update, training.num_updates)[0]))
-        losses.append(float(found.sum() / batch.targets[TRANSCRIPT].sizes.sum()))
-        if (update + 1) % training.evaluate_every == 0 or update + 1 == training.num_updates:
-            yield _validation(update + 1, evaluate_dev()[1]["dev_cer"], losses), twin
-            losses = []
+    return [found for found, _ in twin_training(recipe, row.init, row.intermediate)]
 
 
 def first_updates(recipe: Recipe, number: int) -> list[dict]:
@@ -336,7 +241,7 @@ def first_updates(recipe: Recipe, number: int) -> list[dict]:
 
     torch.set_num_threads(1)
     prepared, training, found = Prepared(recipe), recipe.training, []
-    twin_step = make_twin_step(new_twin(prepared, Row("twin")), training.weight_decay, training.clip_norm)
+    twin_step = make_twin_step(new_twin(prepared), training.weight_decay, training.clip_norm)
     objective = Objective(prepared.model.languages, tuple(prepared.targets.values()))
     step = compile_step(prepared.model, build_optimizer(prepared.model, training), objective)
     rates = build_schedule(training, build_unfreezing(prepared.model, training))
@@ -357,7 +262,10 @@ def start_of(name: str, recipe: Recipe) -> dict:
     from benchmarks.pytorch_twin import as_tensors
 
     prepared = Prepared(recipe)
-    twin, batch = new_twin(prepared, ROWS[name]).eval(), as_tensors(next(prepared.batches()))
+    twin, batch = (
+        new_twin(prepared, ROWS[name].init, ROWS[name].intermediate).eval(),
+        as_tensors(next(prepared.batches())),
+    )
     with torch.no_grad():
         features, num_frames = twin.features(batch.waveforms, batch.num_samples)
         subsampled = twin.encoder.subsampling(features)
@@ -371,30 +279,6 @@ def _varying(frames: np.ndarray, num_frames: np.ndarray) -> float:
     """Of (B, E, D) frames: their variance over the frames of an utterance, as a share of their mean square."""
     utterances = [row[:size] for row, size in zip(frames, num_frames, strict=True)]
     return float(np.mean([own.var(axis=0).sum() / np.square(own).mean(axis=0).sum() for own in utterances]))
-
-
-def new_twin(prepared: Prepared, row: Row) -> "Twin":
-    """The twin before its first update."""
-    import torch  # pyright: ignore[reportMissingImports]
-
-    from benchmarks.pytorch_twin import Twin, TwinSettings, copy_weights
-
-    recipe, model = prepared.recipe, prepared.model
-    torch.manual_seed(recipe.seed)
-    settings, sizes = TwinSettings(**twin_settings(recipe)), {name: len(t) for name, t in prepared.tokenizers.items()}
-    twin = Twin(settings, sizes, model.features.filters, row.intermediate)
-    if row.init != "pytorch":
-        copy_weights(twin, {variable.path: variable.numpy() for variable in model.trainable_variables})
-    if row.init == "scaled":
-        with torch.no_grad():
-            twin.encoder.subsampling.project.weight *= settings.dim**0.5
-    return twin
-
-
-def _validation(update: int, cers: Mapping[str, float], losses: Sequence[float]) -> dict:
-    """A validation, and the mean loss in nats a token of the updates since the one before."""
-    (error,) = cers.values()
-    return {"update": update, "dev_error": round(error, 5), "train_loss": round(float(np.mean(losses)), 4)}
 
 
 def errors_table(rows: Sequence[Mapping[str, Any]]) -> Table:
