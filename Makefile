@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fuzz kill faults mutants members structure losses tables lock benchmark peers gpu-experiments clean
+.PHONY: help setup demo test check fuzz kill faults mutants members structure losses tables lock benchmark peers gpu-check gpu-experiments clean
 
 help:
 	@echo "make demo       the main job on a synthetic corpus, in minutes; results in runs/demo"
@@ -24,6 +24,7 @@ help:
 	@echo "make lock       pins all packages anew"
 	@echo "make benchmark  speed beside PyTorch, in one run"
 	@echo "make peers      speed and memory beside SpeechBrain, TensorFlowASR and others, each in its own environment"
+	@echo "make gpu-check  a training step on a GPU under JAX, beside PyTorch where that is installed: a few minutes"
 	@echo "make gpu-experiments  the trainings of LIST side by side on one GPU, under JAX"
 
 setup: .venv/complete
@@ -100,6 +101,10 @@ benchmark: setup
 # Python 3.11 and 3.12 have to be found; the environments take 13 GB in .peers.
 peers: setup
 	$(BIN)/python -m benchmarks.peers
+
+gpu-check: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python 'jax[cuda13]'
+	KERAS_BACKEND=jax XLA_PYTHON_CLIENT_PREALLOCATE=false $(BIN)/python -m benchmarks.gpu_check
 
 LIST ?= benchmarks/gpu_experiments.yaml
 gpu-experiments: setup

@@ -302,15 +302,15 @@ class Twin(nn.Module):
 
 def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
     """Negative log-likelihood of each utterance's tokens: (B,)."""
-    log_probabilities = logits.log_softmax(2).transpose(0, 1)
+    log_probabilities = logits.float().log_softmax(2).transpose(0, 1)
     return F.ctc_loss(log_probabilities, tokens, num_frames, num_tokens, blank=BLANK, reduction="none")
 
 
 def as_tensors(batch: "Batch") -> "Batch":
-    """The same memory, as tensors; lengths and indices as PyTorch wants them."""
+    """On the default device, on processors the same memory; lengths and indices as PyTorch wants them."""
 
     def tensor(array: np.ndarray) -> Tensor:
-        found = torch.from_numpy(array)
+        found = torch.from_numpy(array).to(torch.get_default_device())
         return found if found.is_floating_point() else found.long()
 
     targets = {name: tokens._make(map(tensor, tokens)) for name, tokens in batch.targets.items()}
@@ -349,7 +349,7 @@ def make_train_step(twin: Twin, weight_decay: float, clip_norm: float) -> Callab
         norm = nn.utils.clip_grad_norm_(twin.parameters(), clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        return losses.detach().numpy(), float(norm)
+        return losses.detach().cpu().numpy(), float(norm)
 
     return step
 

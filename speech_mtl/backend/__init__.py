@@ -12,9 +12,10 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 from speech_mtl.backend.processes import join, own_place
-from speech_mtl.backend.step import Combine, Loss, Network, Optimizer, Products, TrainStep, Variable
+from speech_mtl.backend.step import UNLIMITED, Combine, Limits, Loss, Network, Optimizer, Products, TrainStep, Variable
 from speech_mtl.datatypes import Array, Outputs
 from speech_mtl.errors import InputError, require
 
@@ -78,28 +79,32 @@ def load_backend(*, training: bool = False) -> None:
 
 
 def compile_step(
-    model: Network, optimizer: Optimizer, objective: Loss, watched: Sequence[Variable] = (), room: int = 0
+    model: Network,
+    optimizer: Optimizer,
+    objective: Loss,
+    watched: Sequence[Variable] = (),
+    limits: Limits = UNLIMITED,
 ) -> TrainStep:
     """Compiles a step: the objective, its gradient, and the update of weights and optimiser, in place.
 
     Args:
         watched: Weights for which each task's gradient is measured.
-        room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
+        limits: Of its memory.
     """
-    return _backend().compile_step(model, optimizer, objective, watched, room)
+    return _backend().compile_step(model, optimizer, objective, watched, limits)
 
 
 def compile_surgery_step(
-    model: Network, optimizer: Optimizer, objective: Loss, combine: Combine, room: int = 0
+    model: Network, optimizer: Optimizer, objective: Loss, combine: Combine, limits: Limits = UNLIMITED
 ) -> TrainStep:
     """Compiles a step that takes the tasks' gradients one by one, and combines them by what `combine` makes of them.
 
     Only in the shared weights; heads follow the weighted sum. The gradients of all tasks are held at once, T times the
     network and whatever the batch. Under TensorFlow each language goes through the network by itself, which costs about
     as much as all of them together; each other task costs a pass backwards. Under JAX, whose shapes are fixed, each
-    language costs such a pass, too.
+    language costs such a pass, too. Of the limits, a part is not kept.
     """
-    return _backend().compile_surgery_step(model, optimizer, objective, combine, room)
+    return _backend().compile_surgery_step(model, optimizer, objective, combine, limits)
 
 
 def compile_products(model: Network, objective: Loss) -> Products:
@@ -112,7 +117,7 @@ def compile_forward(
 ) -> Callable[..., Outputs]:
     """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Outputs` of arrays.
 
-    The arrays are numpy's. For `room` see `compile_step`. `languages` are those that batches may have, `targets` those
+    The arrays are numpy's. For `room` see `Limits`. `languages` are those that batches may have, `targets` those
     that are asked for; None for all.
     """
     from keras import ops
@@ -147,15 +152,30 @@ def compile_stream(
     return forward
 
 
-def own_rows(num_rows: int, size: int, room: int) -> range:
+def own_rows(num_rows: int, size: int, limits: Limits) -> range:
     """The rows of a batch that this process reads, of those that train together; all of them if it trains alone.
 
     Args:
         num_rows: Of the batch.
         size: Numbers that the network gets for its longest utterance.
-        room: As for `compile_step`.
+        limits: As for `compile_step`.
     """
-    return _backend().own_rows(num_rows, size, room)
+    return _backend().own_rows(num_rows, size, limits)
+
+
+def recomputed(function: Callable[..., Any], random: Any) -> Callable[..., Any]:
+    """The same function of arrays, of which a step keeps the inputs and computes the rest again for the gradient.
+
+    Reference: Chen et al. 2016, "Training deep nets with sublinear memory cost", section 3.
+
+    Args:
+        function: Part of a network that is trained.
+        random: The `keras.random.SeedGenerator` that it draws from.
+
+    Raises:
+        NotImplementedError: The backend is TensorFlow.
+    """
+    return _backend().recomputed(function, random)
 
 
 def ctc_loss(logits, num_frames, tokens, num_tokens):

@@ -1,6 +1,6 @@
 """The functions of the seam under JAX, which compiles anew for every shape: batches are padded to a few."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,10 @@ from keras import ops
 from speech_mtl.backend.jax_processes import by_rows, of_all, of_this, over_rows, replicated, together, whole
 from speech_mtl.backend.jax_processes import own_rows as own_part
 from speech_mtl.backend.step import (
+    UNLIMITED,
     Combine,
     Forward,
+    Limits,
     Loss,
     Network,
     Optimizer,
@@ -23,6 +25,7 @@ from speech_mtl.backend.step import (
     StepResult,
     TrainStep,
     Variable,
+    common_size,
     rate_vector,
     shared_positions,
     size_of,
@@ -33,48 +36,74 @@ USES_XLA = True
 
 
 def compile_step(
-    model: Network, optimizer: Optimizer, objective: Loss, watched: Sequence[Variable], room: int
+    model: Network, optimizer: Optimizer, objective: Loss, watched: Sequence[Variable], limits: Limits
 ) -> TrainStep:
     """Batches are padded to one of the shapes that a `room` has.
 
     The step takes over the memory of what it changes: no second set of weights and state is held. Until its results
     are assigned, which is at once, the variables are empty. Several processes compute it together, each its own rows.
     """
-    network = _Network(model, optimizer.weights, objective)
+    network = _Network(model, optimizer.weights, objective, limits)
     last = [network.positions[id(variable)] for variable in watched]
 
     @partial(jax.jit, donate_argnames=("values", "other", "state"), out_shardings=replicated())
     def step(values, fixed, other, state, batch, learning_rates, weights):
-        by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
-        products = _products(_rows(pullback, last, jnp.ones_like(weights))) if last else jnp.zeros((0, 0))
-        values, state, norm = optimizer.updated(
-            values, optimizer.flattened(pullback(weights)[0]), state, learning_rates
-        )
-        return (losses, counts, jnp.dot(weights, by_task), norm, products), values, other, state
+        counts = network.counts(batch)
+
+        def of_part(other, part):
+            by_task, pullback, (losses, other) = network.differentiated(values, fixed, other, part, counts)
+            rows = _rows(pullback, last, jnp.ones_like(weights)) if last else jnp.zeros((0, 0))
+            return other, losses, (jnp.dot(weights, by_task), optimizer.flattened(pullback(weights)[0]), rows)
+
+        other, losses, (total, gradient, rows) = _summed(of_part, other, batch, limits)
+        values, state, norm = optimizer.updated(values, gradient, state, learning_rates)
+        return (losses, counts, total, norm, _products(rows)), values, other, state
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
         values, fixed, other = map(of_all, network.values())
         state = of_all([v.value for v in optimizer.variables])
-        arguments = by_rows(network.padded(batch, room)), rate_vector(rates), weights.astype(np.float32)
+        arguments = by_rows(network.padded(batch)), rate_vector(rates), weights.astype(np.float32)
         with together():
             found, values, other, state = step(values, fixed, other, state, *arguments)
         network.assign(optimizer, values, other, state)
         return partial(_read, found, len(batch.num_samples))
 
-    return run
+    return TrainStep(run, network.shapes)
+
+
+def _summed(of_part: Callable, other, batch: Batch, limits: Limits):
+    """What is computed of the parts of a batch one after another: the random state, losses by row, and sums.
+
+    Part p has the rows p, p + P ...: of several processes, each then has the same number of rows of each part.
+    """
+    num_rows, num_samples = batch.waveforms.shape
+    if (num_parts := limits.num_parts(num_rows // jax.process_count(), num_samples)) == 1:
+        return of_part(other, batch)
+    parts = jax.tree.map(lambda one: one.reshape(-1, num_parts, *one.shape[1:]).swapaxes(0, 1), batch)
+
+    def add(carried, part):
+        other, sums = carried
+        other, losses, found = of_part(other, part)
+        return (other, jax.tree.map(jnp.add, sums, found)), losses
+
+    first = jax.tree.map(lambda one: one[0], parts)
+    zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(lambda: of_part(other, first)[2]))
+    (other, sums), losses = jax.lax.scan(add, (other, zeros), parts)
+    return other, losses.swapaxes(0, 1).reshape(num_rows, -1), sums
 
 
 def compile_surgery_step(
-    model: Network, optimizer: Optimizer, objective: Loss, combine: Combine, room: int
+    model: Network, optimizer: Optimizer, objective: Loss, combine: Combine, limits: Limits
 ) -> TrainStep:
     """Each task costs a pass backwards."""
-    network = _Network(model, optimizer.weights, objective)
+    network = _Network(model, optimizer.weights, objective, limits)
     inside, outside = shared_positions(model, optimizer.weights)
     ends = np.cumsum([size_of(optimizer.weights[i]) for i in inside])[:-1]
 
     @partial(jax.jit, out_shardings=replicated())
     def differentiate(values, fixed, other, batch, weights):
-        by_task, pullback, (losses, counts, other) = network.differentiated(values, fixed, other, batch)
+        counts = network.counts(batch)
+        by_task, pullback, (losses, other) = network.differentiated(values, fixed, other, batch, counts)
         rows, summed = _rows(pullback, inside, weights), pullback(weights)[0]
         return losses, counts, jnp.dot(weights, by_task), rows, [summed[i] for i in outside], _products(rows), other
 
@@ -89,16 +118,14 @@ def compile_surgery_step(
         values, fixed, other = map(of_all, network.values())
         state = of_all([v.value for v in optimizer.variables])
         with together():
-            found = differentiate(
-                values, fixed, other, by_rows(network.padded(batch, room)), weights.astype(np.float32)
-            )
+            found = differentiate(values, fixed, other, by_rows(network.padded(batch)), weights.astype(np.float32))
             losses, counts, total, rows, head_gradients, products, other = found
             coefficients = np.asarray(combine(np.asarray(products), update), np.float32)
             values, state, norm = apply(values, state, rows, head_gradients, coefficients, rate_vector(rates))
         network.assign(optimizer, values, other, state)
         return partial(_read, (losses, counts, total, norm, products), len(batch.num_samples))
 
-    return run
+    return TrainStep(run, network.shapes)
 
 
 def compile_products(model: Network, objective: Loss) -> Products:
@@ -108,7 +135,7 @@ def compile_products(model: Network, objective: Loss) -> Products:
 
     @jax.jit
     def products(values, fixed, other, batch, weights):
-        _, pullback, _ = network.differentiated(values, fixed, other, batch)
+        _, pullback, _ = network.differentiated(values, fixed, other, batch, network.counts(batch))
         return _products(_rows(pullback, list(range(len(encoder))), weights))
 
     def run(batch: Batch, weights: np.ndarray) -> np.ndarray:
@@ -129,7 +156,7 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
 
     def forward(waveforms, num_samples, language_ids, room):
         inputs = waveforms, num_samples, language_ids
-        shapes = _in_room(inputs[0].shape, room)
+        shapes = _in_room(inputs[0].shape, Limits(room))
         common = [_padded(array, shapes[: array.ndim]) for array in inputs]
         padded = stateless([variable.value for variable in variables], *common)
         rows, num_frames = len(inputs[0]), padded.num_frames[: len(inputs[0])]
@@ -168,23 +195,49 @@ def stft(waveforms, window: int, hop: int, fft_size: int):
     return over_rows(lambda own: ops.stft(own, window, hop, fft_size, window="hann", center=False))(waveforms)
 
 
-class _Network:
-    """A network as a function of the weights that are trained, those that are not, and its random state."""
+def recomputed(function: Callable, random: Any) -> Callable:
+    """`jax.checkpoint`, which the random state goes into and comes out of like an array."""
 
-    def __init__(self, model: Network, trained: Sequence[Variable], objective: Loss):
-        self.model, self.objective, self.trained = model, objective, trained
+    def pure(state, *inputs):
+        random.state.assign(state)
+        return function(*inputs), random.state.value
+
+    def run(*inputs):
+        outputs, state = jax.checkpoint(pure)(random.state.value, *inputs)
+        random.state.assign(state)
+        return outputs
+
+    return run
+
+
+class _Network:
+    """A network as a function of the weights that are trained, those that are not, and its random state.
+
+    Attributes:
+        shapes: Those of the batches that were padded.
+    """
+
+    def __init__(self, model: Network, trained: Sequence[Variable], objective: Loss, limits: Limits = UNLIMITED):
+        self.model, self.objective, self.trained, self.limits = model, objective, trained, limits
+        self.shapes: set[tuple[int, ...]] = set()
         self.positions = {id(variable): i for i, variable in enumerate(trained)}
         self.fixed = [v for v in model.trainable_variables if id(v) not in self.positions]
-        self.other = model.non_trainable_variables
+        self.other = list({id(v): v for v in model.non_trainable_variables}.values())  # Keras names random states twice
 
     def values(self) -> tuple[list, list, list]:
         """Values of the trained weights, the others, and the random state."""
         return tuple([v.value for v in variables] for variables in (self.trained, self.fixed, self.other))  # type: ignore[return-value]
 
-    def padded(self, batch: Batch, room: int = 0) -> Batch:
+    def padded(self, batch: Batch) -> Batch:
         """A batch in one of few shapes, which adds nothing to losses or gradients."""
         num_frames = int(self.model.num_encoder_frames(common_size(int(batch.num_samples.max()))))
-        return in_common_shapes(batch, room, max_tokens=num_frames if room else 0)
+        found = in_common_shapes(batch, self.limits, max_tokens=num_frames if self.limits.room else 0)
+        self.shapes.add(tuple(size for array in jax.tree.leaves(found) for size in array.shape))
+        return found
+
+    def counts(self, batch: Batch):
+        """(B, C) known entries of each utterance."""
+        return self.objective.counts(batch, self.model.num_encoder_frames(batch.num_samples))
 
     def assign(self, optimizer: Optimizer, weights, other, state) -> None:
         """Sets all that a step changes."""
@@ -192,16 +245,26 @@ class _Network:
         for variable, value in zip(variables, of_this([*weights, *other, *state]), strict=True):
             variable.assign(value)
 
-    def differentiated(self, values, fixed, other, batch: Batch):
-        """The terms of the tasks in the objective, their pullback to trained weights, and (losses, counts, state)."""
+    def differentiated(self, values, fixed, other, batch: Batch, counts):
+        """The terms of the tasks in the objective, their pullback to trained weights, and (losses, random state).
+
+        The utterances may be a part of the batch, whose `counts` are those of all.
+        """
+
+        def outputs_of(trainable):
+            asked = {"languages": self.objective.trained, "targets": self.objective.columns}
+            given = dict(zip(map(id, self.other), other, strict=True))
+            twice = self.model.non_trainable_variables
+            states = [given[id(v)] for v in twice]
+            outputs, new = self.model.stateless_call(trainable, states, *batch[:3], training=True, **asked)
+            changed = dict(zip(map(id, twice), new, strict=True))
+            return outputs, [changed[id(v)] for v in self.other]
 
         def by_task(values):
             given = dict(zip(map(id, [*self.trained, *self.fixed]), [*values, *fixed], strict=True))
-            trainable = [given[id(v)] for v in self.model.trainable_variables]
-            inputs, asked = batch[:3], {"languages": self.objective.trained, "targets": self.objective.columns}
-            outputs, new_other = self.model.stateless_call(trainable, other, *inputs, training=True, **asked)
-            losses, counts = self.objective.losses(outputs, batch)
-            return self.objective.by_task(losses, counts, batch.language_ids), (losses, counts, new_other)
+            outputs, new_other = outputs_of([given[id(v)] for v in self.model.trainable_variables])
+            losses, _ = self.objective.losses(outputs, batch)
+            return self.objective.by_task(losses, counts, batch.language_ids), (losses, new_other)
 
         return jax.vjp(by_task, values, has_aux=True)
 
@@ -226,15 +289,14 @@ def _read(found, num_rows: int) -> StepResult:
     return StepResult(losses[:num_rows], counts[:num_rows], float(total), float(norm), products)
 
 
-def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
+def in_common_shapes(batch: Batch, limits: Limits = UNLIMITED, max_tokens: int = 0) -> Batch:
     """A batch padded with rows, samples and tokens that change neither losses nor gradients.
 
     Args:
-        room: Samples of the largest batch, padding included, if known; the shapes are fewer then.
         max_tokens: And labels of frames, of an utterance in a batch of that length, if known: as many as it has encoder
             frames.
     """
-    num_rows, num_samples = _in_room(batch.waveforms.shape, room)
+    num_rows, num_samples = _in_room(batch.waveforms.shape, limits)
 
     def common(size: int) -> int:
         return max(size, max_tokens) if max_tokens else common_size(size)
@@ -253,31 +315,25 @@ def in_common_shapes(batch: Batch, room: int = 0, max_tokens: int = 0) -> Batch:
     )
 
 
-def own_rows(num_rows: int, size: int, room: int) -> range:
+def own_rows(num_rows: int, size: int, limits: Limits) -> range:
     """Those of the padded batch, in its order; so random numbers are the same for any number of processes."""
-    own = own_part(_in_room((num_rows, size), room)[0])
+    own = own_part(_in_room((num_rows, size), limits)[0])
     return range(min(own.start, num_rows), min(own.stop, num_rows))
 
 
-def _in_room(shape: Sequence[int], room: int) -> tuple[int, int]:
+def _in_room(shape: Sequence[int], limits: Limits) -> tuple[int, int]:
     """Rows and samples to pad a batch to: as many rows as any batch whose samples are padded to the same size has.
 
-    Each of several processes has the same part of them.
+    Each of several processes has the same number of them, and each of the parts that are computed one by one.
     """
     num_rows, num_samples = shape
     size = common_size(num_samples)
     shorter = size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3
-    most_rows = room // (shorter + 1)
-    return whole(most_rows if num_rows <= most_rows else common_size(num_rows)), size
+    most_rows = limits.room // (shorter + 1)
+    return whole(most_rows if num_rows <= most_rows else common_size(num_rows), size, limits), size
 
 
 def _padded(array: np.ndarray, sizes: Sequence[int], value: float = 0) -> np.ndarray:
     """Pads the first axes of an array to these sizes."""
     padding = [(0, size - there) for size, there in zip(sizes, array.shape, strict=False)]
     return np.pad(array, [*padding, *[(0, 0)] * (array.ndim - len(padding))], constant_values=value)
-
-
-def common_size(size: int) -> int:
-    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24 ..."""
-    power = 1 << max(0, size - 1).bit_length()
-    return power * 3 // 4 if size <= power * 3 // 4 and power >= 4 else power

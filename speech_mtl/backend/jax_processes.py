@@ -12,12 +12,16 @@ import jax  # pyright: ignore[reportMissingImports]
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec  # pyright: ignore[reportMissingImports]
 
-from speech_mtl.backend.processes import connected
+from speech_mtl.backend.processes import ProcessLost, connected
+from speech_mtl.backend.step import Limits
+from speech_mtl.errors import InputError
 
 
-def whole(num_rows: int) -> int:
-    """So many rows or the next number of which each process can have the same part."""
-    return -(-num_rows // jax.process_count()) * jax.process_count()
+def whole(num_rows: int, num_samples: int, limits: Limits) -> int:
+    """So many rows or the next number of which each process can have the same, and as many of them at a time."""
+    own = -(-num_rows // jax.process_count())
+    num_parts = limits.num_parts(own, num_samples)
+    return jax.process_count() * num_parts * -(-own // num_parts)
 
 
 def own_rows(num_rows: int) -> range:
@@ -60,9 +64,23 @@ def together() -> Iterator[None]:
 
     Raises:
         ProcessLost: Another process has ended.
+        InputError: The device has too little memory.
     """
-    with connected(), jax.set_mesh(_mesh()) if jax.process_count() > 1 else nullcontext():
-        yield
+    several = jax.process_count() > 1
+    try:
+        with connected() if several else nullcontext(), jax.set_mesh(_mesh()) if several else nullcontext():
+            yield
+    except (RuntimeError, ProcessLost) as error:
+        told = error.received if isinstance(error, ProcessLost) else str(error)
+        if not told.startswith("RESOURCE_EXHAUSTED"):
+            raise
+        raise InputError(
+            "The device has too little memory for a batch",
+            expected="room for the weights, and for what the network computes of data.batch_s seconds of speech",
+            received=told.partition("\n")[0],
+            action="set training.part_s to fewer seconds, training.recompute=true, or training.precision=bfloat16, or "
+            "lower data.batch_s; the last checkpoint is intact, and training resumes from there",
+        ) from error
 
 
 def over_rows(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

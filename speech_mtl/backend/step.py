@@ -1,6 +1,7 @@
 """Interfaces of compiled steps, for all backends."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,8 +46,43 @@ Rates = float | np.ndarray
 Pending = Callable[[], StepResult]
 """Waits for a step that has begun, and returns its result."""
 
-TrainStep = Callable[[Batch, Rates, np.ndarray, int], Pending]
-"""Begins a step: (batch, learning rates, weights of the tasks (T,), number of the update)."""
+
+@dataclass(frozen=True)
+class Limits:
+    """What limits the memory of a step.
+
+    Attributes:
+        room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
+        part: Samples, padding included, that are computed at once: a larger batch is computed in parts one after
+            another, whose gradients are added. None: any.
+    """
+
+    room: int = 0
+    part: int | None = None
+
+    def num_parts(self, num_rows: int, num_samples: int) -> int:
+        """In how many parts a batch of rows of so many samples is computed; each has a row at least."""
+        return 1 if self.part is None else -(-num_rows // max(1, self.part // num_samples))
+
+
+UNLIMITED = Limits()
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """A compiled step.
+
+    Attributes:
+        begin: Begins it: (batch, learning rates, weights of the tasks (T,), number of the update).
+        shapes: Those of the batches so far for which XLA has compiled it.
+    """
+
+    begin: Callable[[Batch, Rates, np.ndarray, int], Pending]
+    shapes: set[tuple[int, ...]] = field(default_factory=set)
+
+    def __call__(self, batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
+        return self.begin(batch, rates, weights, update)
+
 
 Combine = Callable[[np.ndarray, int], np.ndarray]
 """((T, T) inner products of the tasks' weighted gradients, number of the update) -> (T,) how often each counts."""
@@ -81,3 +117,9 @@ def rate_vector(rates: Rates) -> np.ndarray:
 def size_of(variable: Variable) -> int:
     """How many numbers it holds."""
     return int(np.prod(variable.shape))
+
+
+def common_size(size: int) -> int:
+    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24 ..."""
+    power = 1 << max(0, size - 1).bit_length()
+    return power * 3 // 4 if size <= power * 3 // 4 and power >= 4 else power

@@ -4,7 +4,7 @@ No size of a batch is fixed, so that a function is traced once and not for each 
 """
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -13,8 +13,10 @@ import tensorflow as tf
 from keras import StatelessScope, ops
 
 from speech_mtl.backend.step import (
+    UNLIMITED,
     Combine,
     Forward,
+    Limits,
     Loss,
     Network,
     Optimizer,
@@ -47,9 +49,9 @@ def compile_step(
     optimizer: Optimizer,
     objective: Loss,
     watched: Sequence[Variable],
-    room: int,  # noqa: ARG001
+    limits: Limits,
 ) -> TrainStep:
-    """No size is fixed, so that nothing is padded to any `room`. The parts of a batch are computed side by side."""
+    """No size is fixed, so that nothing is padded to any `room`. Parts of a batch are computed side by side."""
     last, random, workers = [variable.value for variable in watched], model.random.state, _Workers()
 
     @tf.function(input_signature=[_batch_spec(objective)], jit_compile=False)
@@ -65,7 +67,7 @@ def compile_step(
         values = [variable.value for variable in optimizer.weights]
         gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         rows = _rows(tape, by_task, last) if last else tf.zeros([0, 0])
-        return losses, total, optimizer.flattened(gradients), rows, scope.get_current_value(random)
+        return losses, (total, optimizer.flattened(gradients), rows), scope.get_current_value(random)
 
     @tf.function(input_signature=[VECTOR, MATRIX, VECTOR, STATE], jit_compile=False)
     def apply(gradient, rows, learning_rates, state):
@@ -74,18 +76,19 @@ def compile_step(
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
         counts, state, weights = count(batch), random.value.numpy(), weights.astype(np.float32)
-        parts, rows_of_parts = workers.split(batch)
+        parts, rows_of_parts = workers.split(batch, limits)
         jobs = [(part, weights, counts, state + np.array([0, i * DRAWS])) for i, part in enumerate(parts)]
-        losses, totals, gradients, rows, states = zip(*workers.call(differentiate, jobs), strict=True)
-        norm, products = apply(_sum(gradients), _sum(rows), rate_vector(rates), states[0])
+        losses, states, sums = [], [], []
+        for own_losses, own_sums, own_state in workers.call(differentiate, jobs):
+            losses.append(own_losses)
+            states.append(own_state)
+            sums = [first + second for first, second in zip(sums, own_sums, strict=True)] if sums else own_sums
+        total, gradient, rows = sums
+        norm, products = apply(gradient, rows, rate_vector(rates), states[0])
         ordered = np.concatenate(losses)[np.argsort(rows_of_parts)]
-        return partial(_read, ordered, counts, _sum(totals), norm, products)
+        return partial(_read, ordered, counts, total, norm, products)
 
-    return run
-
-
-def _sum(parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    return tf.add_n(parts) if len(parts) > 1 else parts[0]
+    return TrainStep(run)
 
 
 class _Workers:
@@ -96,16 +99,20 @@ class _Workers:
         self.number = int(os.environ.get("TF_NUM_INTEROP_THREADS", "1")) if one_each else 1
         self._pool = ThreadPoolExecutor(self.number) if self.number > 1 else None
 
-    def split(self, batch: Batch) -> tuple[list[Batch], np.ndarray]:
-        """The parts of a batch, and the (B,) rows that they have of it, part after part."""
-        if self.number == 1:
+    def split(self, batch: Batch, limits: Limits = UNLIMITED) -> tuple[list[Batch], np.ndarray]:
+        """The parts of a batch, and the (B,) rows that they have of it, part after part.
+
+        As many parts are computed at once as there are threads: together they are no larger than a part may be.
+        """
+        num_parts = self.number * limits.num_parts(*batch.waveforms.shape)
+        if num_parts == 1:
             return [batch], np.arange(len(batch.num_samples))
-        rows = rows_by_part(batch.num_samples, self.number)
+        rows = rows_by_part(batch.num_samples, num_parts)
         return [batch.of(own) for own in rows], np.concatenate(rows)
 
-    def call(self, function: Callable, jobs: Sequence[tuple]) -> list:
+    def call(self, function: Callable, jobs: Sequence[tuple]) -> Iterable:
         """Its results for these arguments, in their order."""
-        return list((self._pool.map if self._pool and len(jobs) > 1 else map)(lambda job: function(*job), jobs))
+        return (self._pool.map if self._pool and len(jobs) > 1 else map)(lambda job: function(*job), jobs)
 
 
 def compile_surgery_step(
@@ -113,7 +120,7 @@ def compile_surgery_step(
     optimizer: Optimizer,
     objective: Loss,
     combine: Combine,
-    room: int,  # noqa: ARG001
+    limits: Limits,  # noqa: ARG001
 ) -> TrainStep:
     """Each language goes through the network by itself."""
     inside, outside = shared_positions(model, optimizer.weights)
@@ -142,7 +149,7 @@ def compile_surgery_step(
         norm = apply(rows, heads, coefficients, rate_vector(rates))
         return partial(_read, losses, counts, total, norm, products)
 
-    return run
+    return TrainStep(run)
 
 
 def compile_products(model: Network, objective: Loss) -> Products:
@@ -168,7 +175,7 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
 
     def forward(waveforms, num_samples, language_ids, _room):
         parts, rows = workers.split(Batch(waveforms, num_samples, language_ids))
-        return _joined(workers.call(compiled, [part[:3] for part in parts]), rows)
+        return _joined(list(workers.call(compiled, [part[:3] for part in parts])), rows)
 
     return forward
 
@@ -226,9 +233,14 @@ def stft(waveforms, window: int, hop: int, fft_size: int):
     return ops.stft(waveforms, window, hop, fft_size, window="hann", center=False)
 
 
-def own_rows(num_rows: int, size: int, room: int) -> range:  # noqa: ARG001
+def own_rows(num_rows: int, size: int, limits: Limits) -> range:  # noqa: ARG001
     """All of them: there is one process."""
     return range(num_rows)
+
+
+def recomputed(_function: Callable, _random: object) -> Callable:
+    """Raises: `tf.recompute_grad` does not see the random state move."""
+    raise NotImplementedError("TensorFlow recomputes no activations here")
 
 
 def _read(*found) -> StepResult:

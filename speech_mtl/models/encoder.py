@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from speech_mtl.backend import recomputed
 from speech_mtl.datatypes import TOP
 from speech_mtl.models.features import frame_mask
 from speech_mtl.models.heads import Part, named
@@ -22,6 +23,9 @@ class Encoder(keras.layers.Layer):
 
     chunk_size: int | None = None
     """Encoder frames of a chunk, if no frame depends on what comes after its own; None: on the whole utterance."""
+
+    recompute: bool = False
+    """Whether training keeps only what goes into each block, and computes the rest again for the gradient."""
 
     left_chunks: int = 0
     """Chunks before its own that a frame attends to."""
@@ -185,7 +189,8 @@ class BlockEncoder(Encoder):
         streamed = {} if past is None else {"past": past}  # no argument of blocks of encoders without chunks
         hidden, found = ops.reshape(hidden, (-1, self.dim)), []
         for i, block in enumerate(self.blocks[: 1 + max(self.heights[tap] for tap in taps)]):
-            hidden = block(hidden, context, training=training, **streamed)
+            run = partial(block, training=training, **streamed)
+            hidden = (recomputed(run, self.dropout.seed) if training and self.recompute else run)(hidden, context)
             if self.adapters:
                 hidden = self.adapters[i](hidden, context)
             found.append(hidden)

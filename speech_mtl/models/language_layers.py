@@ -213,7 +213,7 @@ class LowRank(_LanguageDeltas):
         name: str,
     ):
         super().__init__((dim, rank, out_dim), languages, added_to, name)
-        self.scale = np.float32(alpha / rank)
+        self.scale = alpha / rank
 
     def call(self, inputs, context):
         """(B * E, D) inputs -> (B * E, D') to add to the shared layer's outputs."""

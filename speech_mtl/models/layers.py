@@ -34,11 +34,12 @@ class FrameContext(NamedTuple):
 def attend(queries, keys, values, bias):
     """Scaled dot-product attention of all heads: (B, H, E, W) each and a bias of the scores to frames (B * E, H * W).
 
-    Reference: Vaswani et al. 2017, "Attention is all you need", section 3.2.
+    Reference: Vaswani et al. 2017, "Attention is all you need", section 3.2. The softmax is in float32.
     """
     num_heads, width = values.shape[1], values.shape[3]
-    scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * np.float32(width**-0.5)
-    attended = ops.matmul(ops.softmax(scores + bias, axis=-1), values)
+    scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * width**-0.5
+    weights = ops.softmax(ops.cast(scores + bias, "float32"), axis=-1)
+    attended = ops.matmul(ops.cast(weights, values.dtype), values)
     return ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, num_heads * width))
 
 
@@ -69,17 +70,18 @@ class LayerNorm(keras.layers.Layer):
     """Layer normalisation of (N, D) or (B, E, D) frames, with its gradient in closed form.
 
     The same function as `keras.layers.LayerNormalization`, in a third of the graph nodes and memory passes: there are
-    six in every Conformer block.
+    six in every Conformer block. In float32, whatever the frames come in.
 
     Reference: Ba, Kiros and Hinton 2016, "Layer normalization", section 3.
     """
 
     def build(self, shape):
-        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
-        self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", name="bias")
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", autocast=False, name="gain")
+        self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", autocast=False, name="bias")
 
     def call(self, inputs):
-        return _layer_norm(inputs, self.scale.value, self.bias.value)
+        normal = _layer_norm(ops.cast(inputs, "float32"), self.scale.value, self.bias.value)
+        return ops.cast(normal, self.compute_dtype)
 
 
 def _layer_norm(inputs, scale, bias):

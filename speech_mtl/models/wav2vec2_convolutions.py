@@ -90,18 +90,21 @@ class ChannelNorm(keras.layers.Layer):
 
     Group normalisation with a group for each channel (Wu and He 2018, "Group normalization", section 3), as in wav2vec
     2.0. We differ from Transformers in leaving out the padding of a batch: its frames are those of the utterance alone.
+    In float32, whatever the frames come in.
     """
 
     def build(self, shape):
-        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
-        self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", name="bias")
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", autocast=False, name="gain")
+        self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", autocast=False, name="bias")
 
     def call(self, frames, num_frames):
+        frames = ops.cast(frames, "float32")
         mask = frame_mask(num_frames, ops.shape(frames)[1])[:, :, None]
         count = ops.maximum(ops.cast(num_frames, "float32"), 1.0)[:, None, None]
         centred = (frames - ops.sum(frames * mask, axis=1, keepdims=True) / count) * mask
         variance = ops.sum(centred * centred, axis=1, keepdims=True) / count
-        return centred * ops.rsqrt(variance + np.float32(1e-5)) * self.scale + self.bias
+        normal = centred * ops.rsqrt(variance + np.float32(1e-5)) * self.scale + self.bias
+        return ops.cast(normal, self.compute_dtype)
 
 
 class WaveformConvolutions(keras.layers.Layer):

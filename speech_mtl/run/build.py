@@ -1,14 +1,15 @@
 """Builds objects from settings. The only module that knows both."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
-from speech_mtl.backend import compile_step, compile_surgery_step
-from speech_mtl.backend.step import TrainStep
+from speech_mtl.backend import compile_step, compile_surgery_step, uses_xla
+from speech_mtl.backend.step import Limits, TrainStep
 from speech_mtl.data.sampling import Ramp, TrainingPlan
 from speech_mtl.data.store import AudioLimits
 from speech_mtl.data.tokenizer import Tokenizer
@@ -44,8 +45,12 @@ def build_targets(
     return targets
 
 
-def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualModel:
+def build_model(recipe: Recipe, targets: Mapping[str, Target], trained: bool = False) -> MultilingualModel:
     """The network of a recipe, with random weights that its seed decides.
+
+    Args:
+        trained: Whether it is trained: with the precision and the memory of `recipe.training`. Its weights are the
+            same.
 
     Raises:
         InputError: A public encoder cannot be loaded, or cannot encode utterances as long as the recipe allows.
@@ -54,7 +59,9 @@ def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualMo
     random, languages = keras.random.SeedGenerator(recipe.seed), list(recipe.languages)
     own = recipe.sharing.own(recipe.encoder.num_layers)
     parts = recipe.adapters.make(languages=languages) if recipe.adapters else LanguageParts(languages, *own)
-    encoder = recipe.encoder.make(random=random, parts=parts)
+    with _computing_in(recipe.training.precision if trained else "float32"):
+        encoder = recipe.encoder.make(random=random, parts=parts)
+    encoder.recompute = trained and recipe.training.recompute
     model = MultilingualModel(
         features=recipe.features.make(sample_rate_hz=recipe.data.sample_rate_hz),
         augment=SpecAugment(**recipe.augment.spec_augment.model_dump(), random=random),
@@ -65,6 +72,17 @@ def build_model(recipe: Recipe, targets: Mapping[str, Target]) -> MultilingualMo
     )
     _refuse_longer_speech(recipe, model)
     return model
+
+
+@contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    """Layers that are made in the block compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
@@ -83,17 +101,31 @@ def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
 
 def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> TrainStep:
     """The compiled step of a recipe's weighting and of its way to combine gradients."""
-    model, optimizer, room = state.model, state.optimizer, batch_room(recipe.data)
+    model, optimizer, limits = state.model, state.optimizer, step_limits(recipe)
     if recipe.gradients is None:
         watched = model.encoder.last_layer.trainable_variables if state.weighting.watches_last_layer else ()
-        return compile_step(model, optimizer, objective, watched, room)
+        return compile_step(model, optimizer, objective, watched, limits)
     surgery = recipe.gradients.make(seed=recipe.seed)
-    return compile_surgery_step(model, optimizer, objective, surgery.coefficients, room)
+    return compile_surgery_step(model, optimizer, objective, surgery.coefficients, limits)
 
 
-def batch_room(data: DataSettings) -> int:
-    """Samples of the largest batch, padding included."""
-    return int(data.batch_s * data.sample_rate_hz)
+def refuse_backend(recipe: Recipe) -> None:
+    """Refuses settings that the Keras backend at hand does not have."""
+    if recipe.training.recompute and not uses_xla():
+        raise InputError(
+            "training.recompute needs the Keras backend jax",
+            expected="KERAS_BACKEND=jax",
+            received=f"KERAS_BACKEND={keras.backend.backend()}",
+            action="set the environment variable KERAS_BACKEND=jax; or set training.recompute=false, and "
+            "training.part_s to fewer seconds where a batch is too large",
+        )
+
+
+def step_limits(recipe: Recipe) -> Limits:
+    """What limits the memory of a recipe's step."""
+    rate, part_s = recipe.data.sample_rate_hz, recipe.training.part_s
+    part = None if part_s is None else max(1, int(part_s * rate))
+    return Limits(int(recipe.data.batch_s * rate), part)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:

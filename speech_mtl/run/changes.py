@@ -28,7 +28,7 @@ from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split, Wrap, open_augmentation, open_split, silent
 from speech_mtl.settings.data import FolderAugmentationSettings
 from speech_mtl.settings.dotted import changed_settings
-from speech_mtl.settings.recipe import LENGTH, PLACES, TEST_MANIFESTS, Recipe
+from speech_mtl.settings.recipe import LENGTH, MEMORY, PLACES, TEST_MANIFESTS, Recipe
 
 ACCEPT = "--accept-changes"
 """The option of the command line that resumes in spite of changes."""
@@ -173,7 +173,7 @@ def taken_up(
     Args:
         now: The speech as it is now; what does not stop the run is noted there.
         accept_changes: Whether to resume if its inputs have changed.
-        further: Whether it may be trained for another number of updates.
+        further: Whether it may be trained for another number of updates, and in less memory.
 
     Returns:
         The settings, with languages and augmentations in the order of the run; and what is another from here on.
@@ -182,7 +182,7 @@ def taken_up(
         InputError: The run has other settings, or what it was made from has changed.
     """
     there, known = run.recipe(), run.made_from_path.is_file()
-    free = [TEST_MANIFESTS, *(PLACES if known else ()), *(LENGTH if further else ())]
+    free = [TEST_MANIFESTS, *(PLACES if known else ()), *((*LENGTH, *MEMORY) if further else ())]
     if further and recipe.training.num_updates != there.training.num_updates:  # from which these follow
         phases = ("warmup_updates", "cooldown_updates")
         free += [f"training.{name}" for name in phases if getattr(recipe.training, name) is None]
@@ -196,18 +196,18 @@ def taken_up(
     waveform = {name: recipe.augment.waveform[name] for name in there.augment.waveform}
     ordered = {"languages": {name: recipe.languages[name] for name in there.languages}, "augment.waveform": waveform}
     recipe = recipe.overridden(ordered)
-    longer = _longer(run, there, recipe) if further else []
+    others = _other_training(run, there, recipe) if further else []
     changes = now.changes_since(run, recipe)
     refuse_changes(run, changes, accept_changes)
-    now.notes += [*longer, *(f"accepted: {change}" for change in changes)]
+    now.notes += [*others, *(f"accepted: {change}" for change in changes)]
     if there.of_run() != recipe.of_run():
         with run.lock():
             run.write_settings(recipe)
-    return recipe, [*longer, *changes, *now.other_code(run)]
+    return recipe, [*others, *changes, *now.other_code(run)]
 
 
-def _longer(run: Run, there: Recipe, recipe: Recipe) -> list[str]:
-    """Returns the changes in how long a run is trained.
+def _other_training(run: Run, there: Recipe, recipe: Recipe) -> list[str]:
+    """Returns the changes in how long a run is trained, and in what memory.
 
     Raises:
         InputError: It has been trained for longer than is asked for.
@@ -220,5 +220,6 @@ def _longer(run: Run, there: Recipe, recipe: Recipe) -> list[str]:
             received=f"training.num_updates: {wanted}",
             action=f"choose another folder with --out, or set training.num_updates={there.training.num_updates}",
         )
-    pairs = ({key: getattr(one.training, key.partition(".")[2]) for key in LENGTH} for one in (there, recipe))
+    keys = [key.partition(".")[2] for key in (*LENGTH, *MEMORY)]
+    pairs = ({f"training.{key}": getattr(one.training, key) for key in keys} for one in (there, recipe))
     return changed_settings(*pairs)

@@ -78,6 +78,8 @@ class Training:
                         continue
 
                     error, metrics = self.validation(progress.update, end)
+                    if self.step.shapes:
+                        metrics = {**metrics, "compiled_shapes": len(self.step.shapes)}
                     better = progress.validated(
                         error,
                         settings.num_updates,

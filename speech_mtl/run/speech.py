@@ -33,7 +33,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.models.features import Features
 from speech_mtl.models.frozen import FrozenFeatures
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import audio_limits, batch_room, build_plan
+from speech_mtl.run.build import audio_limits, build_plan, step_limits
 from speech_mtl.settings.data import FolderAugmentationSettings, WaveformAugmentationSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import Target
@@ -298,7 +298,7 @@ class TrainingSpeech:
         Of several processes that train together, each reads its rows of them.
         """
         augmentations = tuple(self.augmentations.values())
-        own = partial(own_rows, room=batch_room(self.recipe.data)) if processes.count() > 1 else None
+        own = partial(own_rows, limits=step_limits(self.recipe)) if processes.count() > 1 else None
         planned, num_threads = self._planned(start, end), self.recipe.data.num_threads
         yield from batches(planned, self.examples, num_threads, augmentations, own)
 

@@ -21,6 +21,7 @@ from speech_mtl.run.build import (
     build_step,
     build_targets,
     build_unfreezing,
+    refuse_backend,
 )
 from speech_mtl.run.changes import Now, taken_up
 from speech_mtl.run.checkpoint import Checkpoints
@@ -87,6 +88,7 @@ def train(
         return _take_part(path)
     screen = screen or Screen(quiet=True)
     refuse_foreign_folder(path, "run")
+    refuse_backend(recipe)
     run, changes, now = Run(path), [], Now(screen.progress)
     if begun := run.exists():
         recipe, changes = taken_up(run, recipe, now, accept_changes, further=not of_plan)
@@ -173,7 +175,7 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     tokenizers = _tokenizers(run, recipe, splits)
     labelled = _tasks(run, recipe, splits)
     targets = build_targets(recipe, tokenizers, labelled)
-    model = build_model(recipe, targets)
+    model = build_model(recipe, targets, trained=True)
     examples = {i: training_examples(recipe, split, targets, model, screen.progress) for i, split in splits.items()}
     decoder = build_decoder(DecodingSettings.usual())
     recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)

@@ -173,6 +173,12 @@ class WhisperSettings(PublicEncoderSettings, kind="whisper", makes="models.whisp
     dropout: Proportion = 0.0
     """Fraction of activations that are set to zero in training."""
 
+    def refuse_unfit(self, recipe: "Recipe") -> None:
+        """It gets its own features, and its layers, which are those of KerasHub, compute in their own precision."""
+        super().refuse_unfit(recipe)
+        if recipe.training.precision != "float32":
+            raise ValueError("encoder.kind: whisper computes in float32 only: set training.precision=float32")
+
     @cached_property
     def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Blocks of the trained model."""
@@ -252,6 +258,8 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
             raise ValueError("the first of encoder.columns come from a trained run: set init_from")
         if recipe.tasks or recipe.languages_with_layers:
             raise ValueError("a progressive encoder goes with neither tasks nor adapters nor sharing")
+        if recipe.training.recompute:
+            raise ValueError("a progressive encoder keeps all activations: set training.recompute=false")
 
     @property
     def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

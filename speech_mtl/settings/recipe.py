@@ -52,6 +52,9 @@ TEST_MANIFESTS = "languages.*.manifests.test"
 LENGTH = ("training.num_updates", "training.patience")
 """How long a run trains: it can be trained further."""
 
+MEMORY = ("training.part_s", "training.recompute", "training.precision")
+"""How much of a device's memory a step takes: less, once the device has turned out too small."""
+
 
 class Recipe(Section):
     """All settings of a run or a comparison."""

@@ -13,6 +13,7 @@ from speech_mtl.settings.section import (
     Positive,
     Proportion,
     Rate,
+    Seconds,
     Section,
     Switch,
     Weight,
@@ -109,6 +110,17 @@ class TrainingSettings(Section):
     """Matrices shrink by this times the learning rate at each update."""
     clip_norm: Positive = 1.0
     """Longer gradients are made this long."""
+    part_s: Seconds | None = None
+    """Seconds of speech, padding included, that are computed at once: a larger batch is computed in parts one after
+    another, whose gradients are added. It takes the memory of a part, and learns what the whole batch does, but for
+    dropout, which draws other numbers. None: the whole batch."""
+    recompute: Switch = False
+    """Whether the activations inside the encoder's blocks are computed again for the gradient, and not kept: less
+    memory, and about a third more time. Under JAX only."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of what the encoder computes while it is trained. bfloat16 takes half the memory, and less time where the device
+    has units for it, as GPUs have; weights, their gradients, normalisation, softmax and losses are float32 in any
+    case. A trained network computes in float32."""
     average_decay: Proportion = 0.99
     """Decay per update of a running mean of the weights, which validation and the run's end use. 0: the weights as
     they are; see `training.optimizer.FlatOptimizer`."""
@@ -136,9 +148,12 @@ class TrainingSettings(Section):
         return phase(self.cooldown_updates, self.num_updates, COOLDOWN)
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """The gradients to log exist."""
+        """The gradients to log exist, and are of whole batches."""
         if self.log_conflicts:
             _refuse_nothing_shared(recipe, "training.log_conflicts")
+        if self.part_s is not None and (recipe.gradients is not None or self.log_conflicts):
+            whole = "training.log_conflicts" if self.log_conflicts else "gradients"
+            raise ValueError(f"{whole} needs each task's gradient of the whole batch, so training.part_s must be null")
 
     @model_validator(mode="after")
     def _rate_falls(self):

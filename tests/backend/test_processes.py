@@ -7,6 +7,7 @@ import pytest
 
 from speech_mtl.backend import own_rows, processes
 from speech_mtl.backend.processes import Place, ProcessLost, connected, own_place
+from speech_mtl.backend.step import UNLIMITED, Limits
 from speech_mtl.errors import InputError
 
 
@@ -16,7 +17,7 @@ def test_one_process_is_the_first_and_waits_for_nobody():
     processes.wait("nobody")
     values = np.array([0.1, 2e-300])
     assert processes.of_first(values) is values
-    assert own_rows(5, 1000, 6000) == range(5)
+    assert own_rows(5, 1000, Limits(6000)) == range(5)
 
 
 def test_a_process_finds_its_place(monkeypatch: pytest.MonkeyPatch):
@@ -69,6 +70,6 @@ def test_rows_of_processes_are_those_of_the_padded_batch(count: int, rows: list[
     parts = []
     for index in range(len(rows)):
         monkeypatch.setattr(jax, "process_index", lambda index=index: index)
-        parts.append(jax_backend.own_rows(7, 1000, 0))
+        parts.append(jax_backend.own_rows(7, 1000, UNLIMITED))
     assert list(map(len, parts)) == rows
     assert [row for part in parts for row in part] == list(range(7))

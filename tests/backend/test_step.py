@@ -11,7 +11,7 @@ from made_up_targets import tokens as targets_of
 from tiny_encoders import encoder_settings
 
 from speech_mtl.backend import compile_forward, compile_step, ctc_loss
-from speech_mtl.backend.step import StepResult, rows_by_part
+from speech_mtl.backend.step import Limits, StepResult, common_size, rows_by_part
 from speech_mtl.data.collation import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.decoding.greedy import Greedy
@@ -207,8 +207,8 @@ def under_jax() -> Any:
     return jax
 
 
-def test_common_sizes_are_few_and_large_enough(under_jax):
-    sizes = {size: under_jax.common_size(size) for size in range(1, 1000)}
+def test_common_sizes_are_few_and_large_enough():
+    sizes = {size: common_size(size) for size in range(1, 1000)}
     assert all(size <= common < 1.5 * size for size, common in sizes.items())
     expected = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
     assert sorted(set(sizes.values())) == expected
@@ -222,7 +222,7 @@ def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(under_jax, r
         num_rows = room // num_samples
         waveforms, ones = np.zeros((num_rows, num_samples), np.int8), np.ones(num_rows, np.int32)
         batch = Batch(waveforms, ones, ones, targets_of(np.ones((num_rows, 7)), ones))
-        padded = under_jax.in_common_shapes(batch, room, max_tokens=9)
+        padded = under_jax.in_common_shapes(batch, Limits(room), max_tokens=9)
         assert padded.targets[TRANSCRIPT].ids.shape == (len(padded.waveforms), 9)
         assert all(there >= size for there, size in zip(padded.waveforms.shape, batch.waveforms.shape, strict=True))
         assert padded.waveforms.size <= 1.5 * room
@@ -237,7 +237,7 @@ def test_batches_that_are_larger_than_the_room_fit_too(under_jax):
     for num_rows, num_samples in [(1, 5000), (3, 5000), (41, 100)]:
         ones = np.ones(num_rows, np.int32)
         batch = Batch(np.zeros((num_rows, num_samples)), ones, ones, targets_of(np.ones((num_rows, 2)), ones))
-        padded = under_jax.in_common_shapes(batch, room=4000)
+        padded = under_jax.in_common_shapes(batch, Limits(4000))
         assert padded.waveforms.shape[0] >= num_rows
         assert padded.targets[TRANSCRIPT].sizes.sum() == num_rows
 

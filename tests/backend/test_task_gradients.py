@@ -1,5 +1,6 @@
 """The gradients of several tasks: of each by itself, and combined in the encoder."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from speech_mtl.backend import (
     compile_step,
     compile_surgery_step,
 )
-from speech_mtl.backend.step import shared_positions
+from speech_mtl.backend.step import UNLIMITED, Limits, common_size, shared_positions
 from speech_mtl.data.collation import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.models.multitask import MultilingualModel
@@ -162,18 +163,14 @@ def test_watching_the_last_layer(batch, gradients_of, untraced):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-@pytest.mark.parametrize("num_parts", [2, 3])
-def test_parts_side_by_side_are_one_batch(num_parts, batch, monkeypatch):
-    """Losses, objective, products and weights after a step, though each part has other tasks; two steps in turn."""
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("parts are computed side by side under TensorFlow")
-    models = whole, split = make_model(), make_model()
+def assert_same_steps(batch: Batch, limits: Limits, threads: Callable[[int], None] = lambda _: None) -> None:
+    """Two steps in turn: losses, objective, products and weights afterwards are those of whole batches."""
+    models = whole, other = make_model(), make_model()
     steps = []
-    for model, number in zip(models, (1, num_parts), strict=True):
-        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
-        monkeypatch.setenv("TF_NUM_INTEROP_THREADS", str(number))
+    for number, (model, own) in enumerate(zip(models, (UNLIMITED, limits), strict=True)):
+        threads(number)
         last = model.encoder.last_layer.trainable_variables
-        steps.append(compile_step(model, make_optimizer(model), OBJECTIVE, watched=last))
+        steps.append(compile_step(model, make_optimizer(model), OBJECTIVE, last, own))
     for update in range(2):
         expected, found = (step(batch, 0.1, WEIGHTS, update)() for step in steps)
         np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-4, atol=1e-5)
@@ -181,8 +178,27 @@ def test_parts_side_by_side_are_one_batch(num_parts, batch, monkeypatch):
         assert found.objective == pytest.approx(expected.objective, rel=1e-4)
         assert found.norm == pytest.approx(expected.norm, rel=1e-4)
         np.testing.assert_allclose(found.products, expected.products, atol=1e-3 * np.abs(expected.products).max())
-    for one, other in zip(arrays(whole.trainable_variables), arrays(split.trainable_variables), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
+    for one, same in zip(arrays(whole.trainable_variables), arrays(other.trainable_variables), strict=True):
+        np.testing.assert_allclose(one, same, atol=1e-4)
+
+
+@pytest.mark.parametrize("num_parts", [2, 3])
+def test_parts_side_by_side_are_one_batch(num_parts, batch, monkeypatch):
+    """Though each part has other tasks."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("parts are computed side by side under TensorFlow")
+
+    def threads(number: int) -> None:
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+        monkeypatch.setenv("TF_NUM_INTEROP_THREADS", str([1, num_parts][number]))
+
+    assert_same_steps(batch, UNLIMITED, threads)
+
+
+@pytest.mark.parametrize("num_rows", [1, 2, 3])
+def test_parts_one_after_another_are_one_batch(num_rows, batch):
+    """So many utterances are computed at once, of four."""
+    assert_same_steps(batch, Limits(part=num_rows * common_size(batch.waveforms.shape[1])))
 
 
 @pytest.mark.parametrize("kind", sorted(OneEncoderSettings.kinds()))

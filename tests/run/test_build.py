@@ -1,17 +1,23 @@
+from typing import Any
+
+import keras
 import numpy as np
 import pytest
-from made_up_targets import model_of
+from made_up_targets import model_of, targets_of
 from tiny_encoders import encoder_settings, feature_settings
 
 from speech_mtl.data.sampling import Ramp
 from speech_mtl.datatypes import TRANSCRIPT
+from speech_mtl.errors import InputError
 from speech_mtl.models.features import LogMel
-from speech_mtl.run.build import build_optimizer, build_plan, build_schedule, build_targets
+from speech_mtl.run.build import build_model, build_optimizer, build_plan, build_schedule, build_targets
 from speech_mtl.run.speech import open_split, training_examples
 from speech_mtl.run.targets import make_tokenizer
 from speech_mtl.settings.network import OneEncoderSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.unfreezing import All
+
+ops: Any = keras.ops  # whose annotations admit strings and None
 
 
 def test_every_encoder_has_settings_that_build_it(tiny_recipe: Recipe):
@@ -21,6 +27,42 @@ def test_every_encoder_has_settings_that_build_it(tiny_recipe: Recipe):
         assert type(model.encoder) is encoder.member()
         assert (model.encoder.dim, model.languages) == (16, ("aa", "bb"))
         assert [one.num_tokens for one in model.heads[TRANSCRIPT].output_layers.values()] == [5, 3]
+
+
+@pytest.mark.parametrize("kind", sorted(OneEncoderSettings.kinds()))
+def test_encoders_compute_in_bfloat16_nearly_the_same(kind: str, tiny_recipe: Recipe, value_and_gradients):
+    """Weights, gradients and outputs are float32; all but Whisper's, which is refused."""
+    low = {
+        "encoder": {**encoder_settings(kind, 2), "dropout": 0.0},
+        "features": feature_settings(kind),
+        "training.precision": "bfloat16",
+    }
+    if kind == "whisper":
+        with pytest.raises(InputError, match="float32 only"):
+            tiny_recipe.overridden(low)
+        return
+    recipe = tiny_recipe.overridden(low)
+    targets = targets_of(recipe, {"aa": 5, "bb": 5})
+    models = [build_model(recipe, targets), build_model(recipe, targets, trained=True)]
+    assert [model.encoder.blocks[0].compute_dtype for model in models] == ["float32", "bfloat16"]
+    for one, other in zip(*(model.trainable_variables for model in models), strict=True):
+        assert one.dtype == other.dtype == "float32"
+        np.testing.assert_array_equal(one, other)
+    waveforms = np.random.default_rng(0).normal(0, 0.1, (2, 8000)).astype("float32")
+    inputs = waveforms, np.array([8000, 6000], "int32"), np.array([0, 1], "int32")
+
+    def objective(model):
+        logits = model(*inputs).values[TRANSCRIPT]
+        assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+        return ops.mean(logits[:, :3, :4] ** 2)
+
+    (value, whole), (close, rough) = (
+        value_and_gradients(lambda m=m: objective(m), m.trainable_variables) for m in models
+    )
+    assert value != close
+    assert close == pytest.approx(value, rel=0.05)
+    whole, rough = (np.concatenate([one.ravel() for one in own]) for own in (whole, rough))
+    assert whole @ rough > 0.98 * np.linalg.norm(whole) * np.linalg.norm(rough)
 
 
 def test_the_seed_decides_the_weights(tiny_recipe: Recipe):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_up_targets import tokens, transcripts
 
-from speech_mtl.backend.step import StepResult
+from speech_mtl.backend.step import StepResult, TrainStep
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.run.loop import Training
@@ -65,7 +65,7 @@ class Fake:
             sample_rate_hz=16_000,
             state=everything,
             objective=OBJECTIVE,
-            step=self.step,
+            step=TrainStep(self.step),
             rates=self.learning_rates,
             speech=everything,
             validation=self.evaluate,  # pyright: ignore[reportArgumentType]
@@ -274,7 +274,7 @@ def test_loss_that_is_no_number(bad, rows):
 
 def test_gradient_that_is_no_number():
     fake = Fake([0.5])
-    fake.training = replace(fake.training, step=lambda *_: lambda: fake.found([1.0, 1.0], norm=float("nan")))
+    fake.training = replace(fake.training, step=TrainStep(lambda *_: lambda: fake.found([1.0, 1.0], norm=float("nan"))))
     with pytest.raises(InputError, match="loss of update 1") as caught:
         fake.run(Progress())
     assert "batch0" not in str(caught.value), "every loss is a number: no utterance is to blame"

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from recorded_screen import RecordedScreen
 
 import speech_mtl.run.train as train_module
-from speech_mtl.backend.step import StepResult
+from speech_mtl.backend.step import StepResult, TrainStep
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
@@ -196,6 +197,24 @@ def test_a_finished_run_is_trained_further_at_the_rates_of_the_longer_one(short:
         train(recipe.overridden({"training.num_updates": 3}), short.path)
     with pytest.raises(InputError, match="holds a run with other settings"):
         train(recipe.overridden({"training.num_updates": 6}), short.path, of_plan=True)
+
+
+def test_a_run_resumes_in_less_memory(short: Run):
+    screen = RecordedScreen()
+    less = {"training.num_updates": 4, "training.part_s": 0.5, "training.precision": "bfloat16"}
+    recipe = short.recipe().overridden(less)
+    train(recipe, short.path, screen)
+    assert (short.progress().update, short.recipe()) == (4, recipe)
+    assert f"warning {short.path}: training.part_s: null -> 0.5" in screen.lines
+    (change,) = json.loads(short.made_from_path.read_text())["changes"]
+    assert 'training.precision: "float32" -> "bfloat16"' in change["what"]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX computes them again")
+def test_activations_are_not_computed_again_under_tensorflow(tiny_recipe: Recipe, tmp_path: Path):
+    with pytest.raises(InputError, match=r"training\.recompute needs the Keras backend jax"):
+        train(tiny_recipe.overridden({"training.recompute": True}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_stopped_early_resumes_with_more_patience(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
@@ -519,7 +538,7 @@ def test_utterances_whose_loss_is_no_number_are_named(
                     bad.append((batch.language_ids[row], batch.waveforms[row, : batch.num_samples[row]]))
             return lambda: found
 
-        return failing
+        return TrainStep(failing)
 
     monkeypatch.setattr(train_module, "build_step", build_failing_step)
     with pytest.raises(InputError, match="loss of update 3 is no longer a number") as caught:

@@ -163,6 +163,8 @@ CAUSAL = ["features.normalize=running_mean"]
         (["gradients={kind: pcgrad}", "training.unfreezing={kind: heads}"], "gradients needs gradients in the"),
         (["weighting={kind: gradnorm}", "sharing={kind: nothing}"], "weighting.kind: gradnorm needs gradients in"),
         (["training.log_conflicts=true", "sharing={kind: nothing}"], "training.log_conflicts needs gradients in"),
+        (["training.log_conflicts=true", "training.part_s=5"], "training.log_conflicts needs each task's gradient"),
+        (["gradients={kind: pcgrad}", "training.part_s=5"], "gradients needs each task's gradient of the whole batch"),
         (["weighting={kind: gradnorm}", "gradients={kind: cagrad}"], "gradients must be null"),
         (["training.learning_rate=1e-6"], "final_learning_rate must be at most training.learning_rate = 1e-06"),
         (["data.min_duration_s=30"], "data.min_duration_s must be less than data.max_duration_s = 30"),
