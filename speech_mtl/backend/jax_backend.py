@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
@@ -59,16 +59,16 @@ def compile_step(
         values, state, norm = optimizer.updated(values, gradient, state, learning_rates)
         return (losses, counts, total, norm, _products(rows)), values, other, state
 
-    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
+    def run(placed: _Placed, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
         values, fixed, other = map(of_all, network.values())
         state = of_all([v.value for v in optimizer.variables])
-        arguments = by_rows(network.padded(batch)), rate_vector(rates), weights.astype(np.float32)
+        arguments = placed.batch, rate_vector(rates), weights.astype(np.float32)
         with together():
             found, values, other, state = step(values, fixed, other, state, *arguments)
         network.assign(optimizer, values, other, state)
-        return partial(_read, found, len(batch.num_samples))
+        return partial(_read, found, placed.num_rows)
 
-    return TrainStep(run, network.shapes)
+    return TrainStep(run, network.placed, network.shapes)
 
 
 def _summed(of_part: Callable, other, batch: Batch, limits: Limits):
@@ -114,18 +114,18 @@ def compile_surgery_step(
         ordered = [gradients[i].reshape(value.shape) for i, value in enumerate(values)]
         return optimizer.updated(values, optimizer.flattened(ordered), state, learning_rates)
 
-    def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
+    def run(placed: _Placed, rates: Rates, weights: np.ndarray, update: int) -> Pending:
         values, fixed, other = map(of_all, network.values())
         state = of_all([v.value for v in optimizer.variables])
         with together():
-            found = differentiate(values, fixed, other, by_rows(network.padded(batch)), weights.astype(np.float32))
+            found = differentiate(values, fixed, other, placed.batch, weights.astype(np.float32))
             losses, counts, total, rows, head_gradients, products, other = found
             coefficients = np.asarray(combine(np.asarray(products), update), np.float32)
             values, state, norm = apply(values, state, rows, head_gradients, coefficients, rate_vector(rates))
         network.assign(optimizer, values, other, state)
-        return partial(_read, (losses, counts, total, norm, products), len(batch.num_samples))
+        return partial(_read, (losses, counts, total, norm, products), placed.num_rows)
 
-    return TrainStep(run, network.shapes)
+    return TrainStep(run, network.placed, network.shapes)
 
 
 def compile_products(model: Network, objective: Loss) -> Products:
@@ -210,6 +210,13 @@ def recomputed(function: Callable, random: Any) -> Callable:
     return run
 
 
+class _Placed(NamedTuple):
+    """A padded batch on the device, and how many of its rows are true."""
+
+    batch: Batch
+    num_rows: int
+
+
 class _Network:
     """A network as a function of the weights that are trained, those that are not, and its random state.
 
@@ -234,6 +241,10 @@ class _Network:
         found = in_common_shapes(batch, self.limits, max_tokens=num_frames if self.limits.room else 0)
         self.shapes.add(tuple(size for array in jax.tree.leaves(found) for size in array.shape))
         return found
+
+    def placed(self, batch: Batch) -> _Placed:
+        """A padded batch on the device, of several processes on that of each."""
+        return _Placed(by_rows(self.padded(batch)), len(batch.num_samples))
 
     def counts(self, batch: Batch):
         """(B, C) known entries of each utterance."""

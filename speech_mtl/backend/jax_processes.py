@@ -36,9 +36,12 @@ def replicated() -> Any:
 
 
 def by_rows(batch: Any) -> Any:
-    """A batch, of which this process has read its rows -> that of all processes. No other row is looked at."""
+    """A batch, of which this process has read its rows -> that of all processes. No other row is looked at.
+
+    One process copies it to its device.
+    """
     if jax.process_count() == 1:
-        return batch
+        return jax.device_put(batch)
 
     def placed(array: np.ndarray) -> jax.Array:
         return jax.make_array_from_callback(array.shape, _sharding("rows"), lambda index: array[index])

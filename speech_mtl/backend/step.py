@@ -73,15 +73,18 @@ class TrainStep:
     """A compiled step.
 
     Attributes:
-        begin: Begins it: (batch, learning rates, weights of the tasks (T,), number of the update).
+        begin: Begins it: (placed batch, learning rates, weights of the tasks (T,), number of the update).
+        place: Pads a batch and copies it to the device, in any thread.
         shapes: Those of the batches so far for which XLA has compiled it.
     """
 
-    begin: Callable[[Batch, Rates, np.ndarray, int], Pending]
+    begin: Callable[[Any, Rates, np.ndarray, int], Pending]
+    place: Callable[[Batch], Any] = lambda batch: batch
     shapes: set[tuple[int, ...]] = field(default_factory=set)
 
     def __call__(self, batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:
-        return self.begin(batch, rates, weights, update)
+        """Places a batch and begins the step."""
+        return self.begin(self.place(batch), rates, weights, update)
 
 
 Combine = Callable[[np.ndarray, int], np.ndarray]

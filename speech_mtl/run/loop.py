@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.progress import Interval, Progress
 from speech_mtl.training.state import TrainState
 from speech_mtl.training.weighting import Weighting
+
+_Item = TypeVar("_Item")
 
 MOST_NAMED = 8
 """Utterances that a message names."""
@@ -66,8 +69,8 @@ class Training:
         while not progress.finished(settings.num_updates):
             end = progress.last_update(settings.num_updates)
             with closing(self.speech.batches(progress.update, end)) as batches:
-                for batch in _timed(batches, progress):
-                    begun.append(self.begin(progress.update, end, batch))
+                for batch, placed in _timed(_placed(batches, self.step.place), progress):
+                    begun.append(self.begin(progress.update, end, batch, placed))
                     progress.update += 1
                     validate = progress.update % settings.evaluate_every == 0 or progress.update == end
                     while len(begun) > (0 if validate or self.state.weighting.observes else 1):
@@ -100,10 +103,10 @@ class Training:
                         break  # what comes now, if anything does, may be other speech
         observer.on_end(progress)
 
-    def begin(self, number: int, end: int, batch: Batch) -> Update:
-        """Weighs the tasks and begins a step."""
+    def begin(self, number: int, end: int, batch: Batch, placed: Any) -> Update:
+        """Weighs the tasks and begins a step with a batch, which `placed` is on the device."""
         rates, weights = self.rates(number, end), self.state.weighting.weights(number)
-        return Update(number, batch, rates, weights, self.step(batch, rates, weights, number))
+        return Update(number, batch, rates, weights, self.step.begin(placed, rates, weights, number))
 
     def finish(self, update: Update, end: int, interval: Interval) -> StepResult:
         """Waits for the result of a step, counts it, and passes it to the weighting."""
@@ -140,7 +143,20 @@ def observe(
     return observed
 
 
-def _timed(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
+def _placed(batches: Iterator[_Item], place: Callable[[_Item], Any]) -> Iterator[tuple[_Item, Any]]:
+    """Batches, and what they are on the device; the next one is copied there while a step runs."""
+    with ThreadPoolExecutor(1) as pool:
+        before = None
+        for batch in batches:
+            after = batch, pool.submit(place, batch)
+            if before is not None:
+                yield before[0], before[1].result()
+            before = after
+        if before is not None:
+            yield before[0], before[1].result()
+
+
+def _timed(batches: Iterator[_Item], progress: Progress) -> Iterator[_Item]:
     """The same batches; counts how long they are waited for."""
     while True:
         asked = time.perf_counter()

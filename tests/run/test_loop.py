@@ -12,6 +12,7 @@ from made_up_targets import tokens, transcripts
 from speech_mtl.backend.step import StepResult, TrainStep
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
+from speech_mtl.run import loop
 from speech_mtl.run.loop import Training
 from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.training.objective import Objective, Observed
@@ -338,3 +339,31 @@ def test_finished():
     assert Progress(update=5).finished(5)
     assert not Progress(update=4).finished(5)
     assert Progress(update=4, end=4).finished(5)
+
+
+def test_the_next_batch_is_placed_while_a_step_runs():
+    asked: list[int] = []
+
+    def batches():
+        for number in range(4):
+            asked.append(number)
+            yield number
+
+    placed, done = [], loop._placed(batches(), lambda batch: placed.append(batch) or 10 * batch)
+    first = next(done)
+    assert first == (0, 0)
+    assert asked == [0, 1], "the next one is under way"
+    assert [first, *done] == [(0, 0), (1, 10), (2, 20), (3, 30)]
+    assert placed == [0, 1, 2, 3]
+
+
+def test_a_batch_that_cannot_be_placed_is_told_in_its_turn():
+    def place(batch: int) -> int:
+        if batch == 1:
+            raise ValueError("no room")
+        return batch
+
+    done = loop._placed(iter([0, 1, 2]), place)
+    assert next(done) == (0, 0)
+    with pytest.raises(ValueError, match="no room"):
+        next(done)
