@@ -67,7 +67,7 @@ def ours(case: Case, num_threads: int) -> Prepared:
     """speech_mtl on TensorFlow."""
     stopwatch = Stopwatch()
     import_tensorflow(num_threads)
-    from speech_mtl.run.build import build_model, build_optimizer, build_step
+    from speech_mtl.run.build import build_model, build_optimizer, build_step, step_limits
     from speech_mtl.run.loop import observe
     from speech_mtl.training.objective import Objective
     from speech_mtl.training.state import TrainState
@@ -78,7 +78,7 @@ def ours(case: Case, num_threads: int) -> Prepared:
     optimizer = build_optimizer(model, case.recipe.training)
     objective = Objective(model.languages, tuple(targets.values()))
     weighting = case.recipe.weighting.make(objective=objective, seed=case.recipe.seed)
-    compiled = build_step(case.recipe, TrainState(model, optimizer, weighting), objective)
+    compiled = build_step(case.recipe, TrainState(model, optimizer, weighting), objective, step_limits(case.recipe))
 
     def step(batch: Batch, learning_rate: float) -> tuple[np.ndarray, float]:
         number = next(updates)

@@ -149,7 +149,7 @@ class _Ours:
     updates: Any = field(default_factory=count)
 
     def __post_init__(self):
-        from speech_mtl.run.build import build_model, build_optimizer, build_step
+        from speech_mtl.run.build import build_model, build_optimizer, build_step, step_limits
         from speech_mtl.training.objective import Objective
         from speech_mtl.training.state import TrainState
 
@@ -158,7 +158,8 @@ class _Ours:
         self.optimizer = build_optimizer(self.model, self.recipe.training)
         self.objective = Objective(self.model.languages, tuple(targets.values()))
         weighting = self.recipe.weighting.make(objective=self.objective, seed=0)
-        self._step = build_step(self.recipe, TrainState(self.model, self.optimizer, weighting), self.objective)
+        limits = step_limits(self.recipe, (UTTERANCE_S,))
+        self._step = build_step(self.recipe, TrainState(self.model, self.optimizer, weighting), self.objective, limits)
         self._weights = weighting.weights(0)
 
     def step(self, batch: Batch) -> Callable:

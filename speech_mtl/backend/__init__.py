@@ -102,7 +102,7 @@ def compile_surgery_step(
     Only in the shared weights; heads follow the weighted sum. The gradients of all tasks are held at once, T times the
     network and whatever the batch. Under TensorFlow each language goes through the network by itself, which costs about
     as much as all of them together; each other task costs a pass backwards. Under JAX, whose shapes are fixed, each
-    language costs such a pass, too. Of the limits, a part is not kept.
+    language costs such a pass, too. It takes every batch whole.
     """
     return _backend().compile_surgery_step(model, optimizer, objective, combine, limits)
 

@@ -237,14 +237,15 @@ class _Network:
 
     def padded(self, batch: Batch) -> Batch:
         """A batch in one of few shapes, which adds nothing to losses or gradients."""
-        num_frames = int(self.model.num_encoder_frames(common_size(int(batch.num_samples.max()))))
+        num_frames = int(self.model.num_encoder_frames(_length(int(batch.num_samples.max()), self.limits)))
         found = in_common_shapes(batch, self.limits, max_tokens=num_frames if self.limits.room else 0)
         self.shapes.add(tuple(size for array in jax.tree.leaves(found) for size in array.shape))
         return found
 
     def placed(self, batch: Batch) -> _Placed:
         """A padded batch on the device, of several processes on that of each."""
-        return _Placed(by_rows(self.padded(batch)), len(batch.num_samples))
+        with together():
+            return _Placed(by_rows(self.padded(batch)), len(batch.num_samples))
 
     def counts(self, batch: Batch):
         """(B, C) known entries of each utterance."""
@@ -338,10 +339,15 @@ def _in_room(shape: Sequence[int], limits: Limits) -> tuple[int, int]:
     Each of several processes has the same number of them, and each of the parts that are computed one by one.
     """
     num_rows, num_samples = shape
-    size = common_size(num_samples)
-    shorter = size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3
-    most_rows = limits.room // (shorter + 1)
+    size = _length(num_samples, limits)
+    shortest = size if size in limits.lengths else 1 + (size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3)
+    most_rows = limits.room // shortest
     return whole(most_rows if num_rows <= most_rows else common_size(num_rows), size, limits), size
+
+
+def _length(num_samples: int, limits: Limits) -> int:
+    """The length to which a batch of so long utterances is padded."""
+    return min((length for length in limits.lengths if length >= num_samples), default=common_size(num_samples))
 
 
 def _padded(array: np.ndarray, sizes: Sequence[int], value: float = 0) -> np.ndarray:

@@ -55,10 +55,12 @@ class Limits:
         room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
         part: Samples, padding included, that are computed at once: a larger batch is computed in parts one after
             another, whose gradients are added. None: any.
+        lengths: Samples to which JAX pads utterances, if they are few; else to common sizes.
     """
 
     room: int = 0
     part: int | None = None
+    lengths: tuple[int, ...] = ()
 
     def num_parts(self, num_rows: int, num_samples: int) -> int:
         """In how many parts a batch of rows of so many samples is computed; each has a row at least."""

@@ -4,7 +4,7 @@ Plans depend only on lengths and a seed: training can resume at any batch, and t
 for any number of threads. Of an utterance they hold some numbers in arrays, and no objects.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, pairwise
@@ -135,6 +135,8 @@ class TrainingPlan:
     """Fractions of the speech in batches, by language; the others get the rest, in proportion to (amount) ** alpha."""
     ramp: Ramp | None = None
     """Set if the last batches hold only one language."""
+    lengths_s: tuple[float, ...] = ()
+    """Lengths to which batches are padded; see `padded_lengths`. None: to that of its longest example."""
 
     @cached_property
     def _amounts_s(self) -> dict[int, float]:
@@ -175,7 +177,7 @@ class TrainingPlan:
         snr_db = generator.uniform(*self.noise_snr_db, len(examples))
         seeds = generator.integers(2**31, size=len(examples))
         durations_s = np.concatenate([self.durations_s[i][own] for i, own in taken.items()]) / speeds
-        batches = MIXINGS[self.mixing](durations_s, languages, self.batch_s)
+        batches = MIXINGS[self.mixing](durations_s, languages, self.batch_s, self.lengths_s)
 
         def make(row: int) -> SampledExample:
             noise_db = float(snr_db[row]) if noisy[row] else None
@@ -223,7 +225,39 @@ class _Order:
         np.cumsum(self._durations_s[self._examples[:-1]], out=self._starts_s[1:])
 
 
-def cut(durations_s: np.ndarray, _languages: np.ndarray | None, batch_s: float) -> list[np.ndarray]:
+def padded_lengths(durations_s: np.ndarray, number: int, spare_s: float = 0.02) -> tuple[float, ...]:
+    """The lengths, at most so many, by which least is padded if examples are padded to the next of them.
+
+    By dynamic programming over 64 quantiles of the durations.
+
+    Args:
+        durations_s: (N,) of the examples.
+        number: Of lengths.
+        spare_s: How much longer than an example its length is at least: audio may be longer than its manifest says.
+
+    Returns:
+        Rising, the last one for the longest example.
+    """
+    quantiles = np.unique(np.quantile(durations_s, np.linspace(0, 1, 65), method="higher"))
+    up_to = np.searchsorted(np.sort(durations_s), quantiles, side="right")
+    ends, size, starts = quantiles + spare_s, len(quantiles), []
+    numbers = up_to - np.append(0, up_to[:-1])[:, None]  # [i, j]: of examples whose next quantiles are i to j
+    least = np.append(0.0, np.full(size, np.inf))  # of examples below quantile j, the least total of padded lengths
+    for _ in range(number):
+        totals = np.where(numbers > 0, least[:size, None] + numbers * ends, np.inf)
+        starts.append(totals.argmin(axis=0))
+        least = np.append(0.0, totals.min(axis=0))
+    chosen, left = [], size
+    for start in reversed(starts):
+        if left:
+            chosen.append(float(ends[left - 1]))
+            left = int(start[left - 1])
+    return tuple(reversed(chosen))
+
+
+def cut(
+    durations_s: np.ndarray, _languages: np.ndarray | None, batch_s: float, lengths_s: Sequence[float] = ()
+) -> list[np.ndarray]:
     """Sorts examples by length and cuts them into batches of at most `batch_s` seconds, padding included.
 
     There is little padding, but where languages differ in length, a batch has few of them.
@@ -231,14 +265,17 @@ def cut(durations_s: np.ndarray, _languages: np.ndarray | None, batch_s: float) 
     Args:
         durations_s: (N,) of the examples.
         batch_s: Seconds of a batch; a longer example is one by itself.
+        lengths_s: To which they are padded.
 
     Returns:
         The examples of each batch.
     """
-    return _filled(np.argsort(durations_s, kind="stable"), durations_s, batch_s)
+    return _filled(np.argsort(durations_s, kind="stable"), _padded(durations_s, lengths_s), batch_s)
 
 
-def cut_every_language(durations_s: np.ndarray, languages: np.ndarray, batch_s: float) -> list[np.ndarray]:
+def cut_every_language(
+    durations_s: np.ndarray, languages: np.ndarray, batch_s: float, lengths_s: Sequence[float] = ()
+) -> list[np.ndarray]:
     """Batches of at most `batch_s` seconds, padding included, each with the same fraction of every language.
 
     Examples are ordered by their rank in their own language, sorted by length: the fraction of its seconds that shorter
@@ -249,6 +286,7 @@ def cut_every_language(durations_s: np.ndarray, languages: np.ndarray, batch_s: 
         durations_s: (N,) of the examples.
         languages: (N,) whose they are.
         batch_s: Seconds of a batch; a longer example is one by itself.
+        lengths_s: To which they are padded.
 
     Returns:
         The examples of each batch.
@@ -258,7 +296,15 @@ def cut_every_language(durations_s: np.ndarray, languages: np.ndarray, batch_s: 
         own = by_length[languages[by_length] == language]
         own_s = durations_s[own]
         places[own] = (np.cumsum(own_s) - own_s / 2) / own_s.sum()
-    return _filled(by_length[np.argsort(places[by_length], kind="stable")], durations_s, batch_s)
+    order = by_length[np.argsort(places[by_length], kind="stable")]
+    return _filled(order, _padded(durations_s, lengths_s), batch_s)
+
+
+def _padded(durations_s: np.ndarray, lengths_s: Sequence[float]) -> np.ndarray:
+    """(N,) durations -> the next of the lengths, for those that have one."""
+    lengths = np.append(lengths_s, np.inf)
+    padded = lengths[np.searchsorted(lengths, durations_s)]
+    return np.where(np.isinf(padded), durations_s, padded)
 
 
 def _filled(ordered: np.ndarray, durations_s: np.ndarray, batch_s: float) -> list[np.ndarray]:

@@ -99,9 +99,9 @@ def _refuse_longer_speech(recipe: Recipe, model: MultilingualModel) -> None:
     )
 
 
-def build_step(recipe: Recipe, state: TrainState, objective: Objective) -> TrainStep:
+def build_step(recipe: Recipe, state: TrainState, objective: Objective, limits: Limits) -> TrainStep:
     """The compiled step of a recipe's weighting and of its way to combine gradients."""
-    model, optimizer, limits = state.model, state.optimizer, step_limits(recipe)
+    model, optimizer = state.model, state.optimizer
     if recipe.gradients is None:
         watched = model.encoder.last_layer.trainable_variables if state.weighting.watches_last_layer else ()
         return compile_step(model, optimizer, objective, watched, limits)
@@ -121,11 +121,11 @@ def refuse_backend(recipe: Recipe) -> None:
         )
 
 
-def step_limits(recipe: Recipe) -> Limits:
-    """What limits the memory of a recipe's step."""
+def step_limits(recipe: Recipe, lengths_s: Sequence[float] = ()) -> Limits:
+    """What limits the memory of a recipe's step, where batches are padded to these lengths."""
     rate, part_s = recipe.data.sample_rate_hz, recipe.training.part_s
     part = None if part_s is None else max(1, int(part_s * rate))
-    return Limits(int(recipe.data.batch_s * rate), part)
+    return Limits(int(recipe.data.batch_s * rate), part, tuple(round(length_s * rate) for length_s in lengths_s))
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:
@@ -170,11 +170,13 @@ def build_schedule(settings: TrainingSettings, unfreezing: Unfreezing) -> Callab
     return lambda update, _: rate(update) * unfreezing.factors(update)
 
 
-def build_plan(recipe: Recipe, durations_s: Mapping[int, np.ndarray], end: int | None = None) -> TrainingPlan:
+def build_plan(
+    recipe: Recipe, durations_s: Mapping[int, np.ndarray], end: int | None = None, lengths_s: tuple[float, ...] = ()
+) -> TrainingPlan:
     """The training batches over the examples of all languages that are trained, by their place in the recipe.
 
     Durations are those of the manifests, which are known before audio is read. `end` is the update after which training
-    ends; None: that of the settings.
+    ends; None: that of the settings. For `lengths_s` see `TrainingPlan`.
     """
     data, augment = recipe.data, recipe.augment
     end = recipe.training.num_updates if end is None else end
@@ -191,6 +193,7 @@ def build_plan(recipe: Recipe, durations_s: Mapping[int, np.ndarray], end: int |
         mixing=data.mixing,
         given_fractions={i: share for i, share in shares if i in durations_s and share is not None},
         ramp=Ramp(target, end - recipe.training.cooldown, end) if data.ramp_to_target else None,
+        lengths_s=lengths_s,
     )
 
 

@@ -10,11 +10,12 @@ TrainingSpeech     examples -> batches, by a plan that is made of lengths and a 
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
-from speech_mtl.backend import own_rows, processes
+from speech_mtl.backend import own_rows, processes, uses_xla
+from speech_mtl.backend.step import Limits
 from speech_mtl.data.audio import change_speed
 from speech_mtl.data.audio_folder import open_folder
 from speech_mtl.data.augmentation import WaveformAugmentation
@@ -26,7 +27,7 @@ from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import line_name
 from speech_mtl.data.reading import ReadExamples, ReadWaveforms
-from speech_mtl.data.sampling import SampledExample, parts_to_decode, within_budget
+from speech_mtl.data.sampling import SampledExample, padded_lengths, parts_to_decode, within_budget
 from speech_mtl.data.store import AudioLimits, Waveforms, WaveformStore, open_store, refuse_many
 from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
 from speech_mtl.errors import InputError
@@ -37,6 +38,9 @@ from speech_mtl.run.build import audio_limits, build_plan, step_limits
 from speech_mtl.settings.data import FolderAugmentationSettings, WaveformAugmentationSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import Target
+
+MOST_LENGTHS = 8
+"""Of the batches of a training under XLA."""
 
 Wrap = Callable[[Iterable, str], Iterable]
 """Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
@@ -298,7 +302,7 @@ class TrainingSpeech:
         Of several processes that train together, each reads its rows of them.
         """
         augmentations = tuple(self.augmentations.values())
-        own = partial(own_rows, limits=step_limits(self.recipe)) if processes.count() > 1 else None
+        own = partial(own_rows, limits=self.limits) if processes.count() > 1 else None
         planned, num_threads = self._planned(start, end), self.recipe.data.num_threads
         yield from batches(planned, self.examples, num_threads, augmentations, own)
 
@@ -314,6 +318,22 @@ class TrainingSpeech:
             found.append(line_name(self.splits[one.language].manifest.path, position))
         return found
 
+    @cached_property
+    def limits(self) -> Limits:
+        """Those of the sizes of batches."""
+        return step_limits(self.recipe, self._lengths_s)
+
+    @cached_property
+    def _lengths_s(self) -> tuple[float, ...]:
+        """The lengths to which batches are padded: few where XLA compiles for each; none for features made before."""
+        if not uses_xla() or any(own.made is not None for own in self.examples.values()):
+            return ()
+        slowest = min(self.recipe.augment.speeds)
+        return padded_lengths(np.concatenate(list(self._durations_s.values())) / slowest, MOST_LENGTHS)
+
+    @property
+    def _durations_s(self) -> dict[int, np.ndarray]:
+        return {i: own.manifest.durations_s[self.examples[i].positions] for i, own in self.splits.items()}
+
     def _planned(self, start: int, end: int) -> Iterator[list[SampledExample]]:
-        durations_s = {i: own.manifest.durations_s[self.examples[i].positions] for i, own in self.splits.items()}
-        return build_plan(self.recipe, durations_s, end).batches(start)
+        return build_plan(self.recipe, self._durations_s, end, self._lengths_s).batches(start)

@@ -231,7 +231,7 @@ def _resumed(run: Run, ready: _Ready, counts: Mapping[str, tuple[int, int]]) -> 
         sample_rate_hz=recipe.data.sample_rate_hz,
         state=state,
         objective=objective,
-        step=build_step(recipe, state, objective),
+        step=build_step(recipe, state, objective, ready.speech.limits),
         rates=build_schedule(settings, build_unfreezing(model, settings)),
         speech=ready.speech,
         validation=Validation(state, evaluation, ready.speech, conflicts) if is_first else validation_of_first,

@@ -15,7 +15,7 @@ from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.sampling import parts_to_decode
 from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import SPLITS, TRANSCRIPT, Batch, Tokens
-from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets
+from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets, step_limits
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.tables import duration, markdown_table
@@ -175,7 +175,7 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
     optimizer = build_optimizer(model, plain.training, plain.trained_languages)
     objective = Objective(model.languages, tuple(targets.values()), trained=plain.trained_languages)
     state = TrainState(model, optimizer, plain.weighting.make(objective=objective, seed=plain.seed))
-    step, weights = build_step(plain, state, objective), np.ones(len(plain.languages))
+    step, weights = build_step(plain, state, objective, step_limits(plain)), np.ones(len(plain.languages))
     passed()
     times = [(step(batch, 1e-4, weights, update)(), passed())[1] for update in range(1 + NUM_STEPS)]
     update_s = float(np.median(times[1:]))

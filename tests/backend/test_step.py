@@ -232,6 +232,20 @@ def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(under_jax, r
     assert len(shapes) <= 2 * np.log2(room / 500) + 2
 
 
+def test_batches_of_given_lengths_come_in_a_shape_for_each(under_jax):
+    """None is larger than the room, unless an utterance is longer than all lengths."""
+    limits, shapes = Limits(60_000, lengths=(5_000, 9_000, 20_000)), set()
+    for num_samples in range(500, 20_000, 37):
+        num_rows = 60_000 // min(length for length in limits.lengths if length >= num_samples)
+        ones = np.ones(num_rows, np.int32)
+        batch = Batch(np.zeros((num_rows, num_samples), np.int8), ones, ones, targets_of(np.ones((num_rows, 7)), ones))
+        shapes.add(under_jax.in_common_shapes(batch, limits, max_tokens=9).waveforms.shape)
+    assert shapes == {(12, 5_000), (6, 9_000), (3, 20_000)}
+    one = np.ones(1, np.int32)
+    longer = under_jax.in_common_shapes(Batch(np.zeros((1, 20_001)), one, one, targets_of([[1]], one)), limits)
+    assert longer.waveforms.shape[1] == common_size(20_001)
+
+
 def test_batches_that_are_larger_than_the_room_fit_too(under_jax):
     """Of utterances that are longer than a batch may be, or one more of them after rounding."""
     for num_rows, num_samples in [(1, 5000), (3, 5000), (41, 100)]:

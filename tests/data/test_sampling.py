@@ -1,7 +1,7 @@
 import time
 from collections import Counter
 from dataclasses import replace
-from itertools import islice
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from speech_mtl.data.sampling import (
     TrainingPlan,
     cut,
     cut_every_language,
+    padded_lengths,
     parts_to_decode,
     plan_evaluation,
     within_budget,
@@ -280,6 +281,47 @@ def test_long_and_short_batches_are_shuffled():
 def test_a_single_long_utterance_is_a_batch():
     batches = cut(np.array([9.0, 25.0, 1.0, 10.0, 30.0]), None, 20.0)
     assert [batch.tolist() for batch in batches] == [[2, 0], [3], [1], [4]]
+
+
+def padded_to(durations_s: np.ndarray, lengths_s) -> np.ndarray:
+    return np.array([min(length for length in lengths_s if length >= duration) for duration in durations_s])
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 9, 12])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_lengths_pad_least(number, seed):
+    """Of nine durations, against all choices of lengths among them; the longest is always one."""
+    durations_s = np.random.default_rng(seed).lognormal(1, 0.7, 9)
+    lengths_s = padded_lengths(durations_s, number, spare_s=0.0)
+    assert len(lengths_s) == min(number, 9)
+    assert list(lengths_s) == sorted(lengths_s)
+    others = combinations(sorted(durations_s)[:-1], min(number, 9) - 1)
+    least = min(padded_to(durations_s, (*chosen, max(durations_s))).sum() for chosen in others)
+    assert padded_to(durations_s, lengths_s).sum() == pytest.approx(least)
+
+
+def test_lengths_of_many_utterances():
+    durations_s = np.random.default_rng(0).gamma(4, 1.2, 20_000)
+    lengths_s = padded_lengths(durations_s, 8)
+    assert len(lengths_s) == 8
+    assert lengths_s[-1] == pytest.approx(durations_s.max() + 0.02)
+    assert padded_to(durations_s, lengths_s).sum() < 1.2 * durations_s.sum()
+    assert padded_lengths(np.full(100, 2.0), 8) == pytest.approx((2.02,))
+
+
+@pytest.mark.parametrize("mixing", ["by_length", "every_language"])
+def test_batches_are_padded_to_few_lengths(mixing):
+    """None is larger than asked for when its examples are padded to the next length, and few are not full."""
+    plan = replace(plan_of((300, 300)), mixing=mixing)
+    lengths_s = padded_lengths(np.concatenate(list(plan.durations_s.values())), 4)
+    batches, full = first(replace(plan, lengths_s=lengths_s), 300), []
+    for batch in batches:
+        longest = max(plan.durations_s[one.language][one.example] for one in batch)
+        length = min(length for length in lengths_s if length >= longest)
+        assert len(batch) == 1 or len(batch) * length <= plan.batch_s
+        full.append(len(batch) == max(1, int(plan.batch_s / length)))
+    if mixing == "by_length":
+        assert np.mean(full) > 0.7
 
 
 def test_speeds_and_noise():
