@@ -198,6 +198,15 @@ def test_parts_hold_every_row_once_and_are_of_similar_length(sizes, num_parts):
     assert all(num_samples[a].max() <= num_samples[b].min() for a, b in pairwise(parts))
 
 
+@given(st.integers(1, 300), st.integers(1, 1000), st.integers(1, 100_000))
+def test_parts_are_as_few_as_fit(num_rows, num_samples, part):
+    number = Limits(part=part).num_parts(num_rows, num_samples)
+    at_once = -(-num_rows // number)
+    assert at_once == 1 or at_once * num_samples <= part
+    assert number == 1 or -(-num_rows // (number - 1)) * num_samples > part
+    assert Limits().num_parts(num_rows, num_samples) == 1
+
+
 @pytest.fixture
 def under_jax() -> Any:
     """The seam's module for JAX, whatever the backend of the tests is."""

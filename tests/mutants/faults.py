@@ -92,6 +92,10 @@ FAULTS = (
     Mutant("batches are longer than asked, since padding is not counted", "_filled",
            "longest_s * (size + 1) > batch_s", "longest_s * size > batch_s",
            ("test_sampling",)),
+    Mutant("a length leaves no room for audio longer than its manifest says", "padded_lengths",
+           "quantiles + spare_s", "quantiles", ("test_sampling",)),
+    Mutant("parts of a batch are twice as large as asked", "Limits.num_parts", "self.part // num_samples",
+           "2 * self.part // num_samples", ("test_step",)),
     # Learning rate, early stopping
     Mutant("the cooldown ends at the peak", "warmup_cooldown", "final + (peak - final) * min(", "peak * min(",
            ("test_schedules",)),
