@@ -60,7 +60,7 @@ def main() -> None:
         for one in trainings:
             result["rows"].append({"name": one.name, "seed": seed, "validations": one.validations})
             print(f"{one.name}, seed {seed}: {one.validations[-1]}", flush=True)
-    report(given.out, result, table(result["rows"]))
+        report(given.out, result, table(result["rows"]))
 
 
 def _commit(tree: Path) -> str:
