@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -69,7 +70,8 @@ class Training:
         while not progress.finished(settings.num_updates):
             end = progress.last_update(settings.num_updates)
             with closing(self.speech.batches(progress.update, end)) as batches:
-                for batch, placed in _timed(_placed(batches, self.step.place), progress):
+                wanted = islice(batches, end - progress.update)
+                for batch, placed in _timed(_placed(wanted, self.step.place), progress):
                     begun.append(self.begin(progress.update, end, batch, placed))
                     progress.update += 1
                     validate = progress.update % settings.evaluate_every == 0 or progress.update == end

@@ -19,8 +19,8 @@ def blank(monkeypatch: pytest.MonkeyPatch, untraced: None) -> None:
     """Networks whose output layers are certain of the blank."""
     build = training.build_model
 
-    def built(*arguments):
-        model = build(*arguments)
+    def built(*arguments, **named):
+        model = build(*arguments, **named)
         for name, part in model.parts().items():
             for key, variable in part.items():
                 if name.startswith("heads/") and key.endswith("bias"):
