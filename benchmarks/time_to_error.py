@@ -70,10 +70,14 @@ def _commit(tree: Path) -> str:
 
 def _commands(earlier: Path) -> dict[str, list[str]]:
     """By name, the start of a command that trains a recipe."""
-    train = ["-c", "from speech_mtl.cli import main; main()", "train"]
+    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from speech_mtl.cli import main; main()"
+
+    def train(python: str, tree: Path) -> list[str]:
+        return [python, "-P", "-c", program, str(tree), "train"]  # -P: not the package of the working folder
+
     return {
-        NOW: [sys.executable, *train],
-        BEFORE: [str(earlier / ".venv/bin/python"), *train],
+        NOW: train(sys.executable, ROOT),
+        BEFORE: train(str(earlier / ".venv/bin/python"), earlier),
         TWIN: [sys.executable, "-m", "benchmarks.twin_training", "--threads", str(os.cpu_count() or 1)],
     }
 
