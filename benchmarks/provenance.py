@@ -25,7 +25,7 @@ def provenance(name: str) -> dict:
     return {
         "command": f"python -m benchmarks.{name}",
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": commit_of(ROOT),
         "uncommitted_changes": changes is None or bool(changes),
         "versions": versions(PACKAGES),
         "cpu": processor(),
@@ -62,9 +62,14 @@ def _about(result: dict, made_from: str) -> str:
     return f"{about}`{result['command']}` on {result['date']}, {machine}; {versions}. Made from {made_from}."
 
 
-def _git(*arguments: str) -> str | None:
+def commit_of(tree: Path) -> str | None:
+    """The commit that a clone is at; None outside a repository."""
+    return _git("rev-parse", "HEAD", tree=tree)
+
+
+def _git(*arguments: str, tree: Path = ROOT) -> str | None:
     """Output of git; None outside a repository."""
     try:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.provenance import ROOT
+from benchmarks.provenance import ROOT, commit_of
 from speech_mtl.files import write_text
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -129,8 +129,7 @@ def main() -> None:
         )
     now = losses(tree, data)
     if options.write:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tree, capture_output=True, text=True, check=True)
-        result = {"commit": commit.stdout.strip(), "speech": made_from, "losses": now}
+        result = {"commit": commit_of(tree), "speech": made_from, "losses": now}
         write_text(RESULT, json.dumps(result) + "\n")
         print(f"{RESULT} is written")
         return

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.provenance import ROOT, Table, provenance, report
+from benchmarks.provenance import ROOT, Table, commit_of, provenance, report
 from benchmarks.rounds import spread
 
 RECIPE = "recipes/human"
@@ -47,7 +47,7 @@ def main() -> None:
     given = parser.parse_args()
     result = provenance("time_to_error") | {
         "about": "Pretraining on 80 minutes of German and 62 of English sentences, one speaker each.",
-        "before": _commit(given.earlier),
+        "before": commit_of(given.earlier),
         "recipe": RECIPE,
         "settings": SETTINGS,
         "rows": [],
@@ -61,11 +61,6 @@ def main() -> None:
             result["rows"].append({"name": one.name, "seed": seed, "validations": one.validations})
             print(f"{one.name}, seed {seed}: {one.validations[-1]}", flush=True)
         report(given.out, result, table(result["rows"]))
-
-
-def _commit(tree: Path) -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tree, capture_output=True, text=True, check=True)
-    return found.stdout.strip()
 
 
 def _commands(earlier: Path) -> dict[str, list[str]]:

@@ -239,7 +239,7 @@ def own_rows(num_rows: int, size: int, limits: Limits) -> range:  # noqa: ARG001
 
 
 def recomputed(_function: Callable, _random: object) -> Callable:
-    """Raises: `tf.recompute_grad` does not see the random state move."""
+    """Not offered: `tf.recompute_grad` does not see the random state move."""
     raise NotImplementedError("TensorFlow recomputes no activations here")
 
 
