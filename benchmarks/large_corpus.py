@@ -121,7 +121,8 @@ def measured(step: str, folder: Path) -> dict[str, float]:
     from speech_mtl.data.tokenizer import CharacterTokenizer
     from speech_mtl.datatypes import TRANSCRIPT
     from speech_mtl.run.build import build_model
-    from speech_mtl.run.speech import TrainingSpeech, open_split, training_examples
+    from speech_mtl.run.speech import open_split, training_examples
+    from speech_mtl.run.training_speech import TrainingSpeech
     from speech_mtl.settings.recipe import Recipe
     from speech_mtl.targets.ctc import Ctc
 

@@ -7,7 +7,7 @@ Writes `FOLDER/log.jsonl`, a line for each validation, and no checkpoints. Early
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.contestants import import_tensorflow, twin_settings
+from speech_mtl.backend.step import Forward, Limits
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.settings.dotted import COMMAND_LINE, parsed_overrides
 from speech_mtl.settings.recipe import Recipe
@@ -86,27 +87,25 @@ class Prepared:
         from speech_mtl.decoding.recognizer import Recognizer
 
         class OfTwin(Recognizer):
-            def _forward(self, language: str) -> Callable:  # noqa: ARG002
+            def _forward(self, language: str) -> Forward:  # noqa: ARG002
                 return forward_of(twin)
 
         return OfTwin(self.model, self.tokenizers, self.recipe.data.sample_rate_hz, Greedy)
 
 
-def forward_of(twin: "Twin") -> Callable:
+def forward_of(twin: "Twin") -> Forward:
     """The twin as a function of arrays, as `speech_mtl.backend.compile_forward` makes one of our network."""
     import torch  # pyright: ignore[reportMissingImports]
 
-    from speech_mtl.datatypes import Outputs
-
-    def forward(waveforms: np.ndarray, num_samples: np.ndarray, language_ids: np.ndarray, _room: int) -> Outputs:
+    def forward(_limits: Limits, waveforms: np.ndarray, num_samples: np.ndarray, language_ids: np.ndarray):
         inputs = torch.from_numpy(waveforms), torch.from_numpy(num_samples).long(), torch.from_numpy(language_ids)
         twin.eval()
         with torch.no_grad():
             logits, num_frames = twin(*inputs)
         twin.train()
-        return Outputs({TRANSCRIPT: logits.numpy()}, num_frames.numpy())
+        return {TRANSCRIPT: logits.numpy()}, num_frames.numpy()
 
-    return forward
+    return Forward(forward)
 
 
 def twin_training(

@@ -15,7 +15,18 @@ from types import ModuleType
 from typing import Any
 
 from speech_mtl.backend.processes import join, own_place
-from speech_mtl.backend.step import UNLIMITED, Combine, Limits, Loss, Network, Optimizer, Products, TrainStep, Variable
+from speech_mtl.backend.step import (
+    UNLIMITED,
+    Combine,
+    Forward,
+    Limits,
+    Loss,
+    Network,
+    Optimizer,
+    Products,
+    TrainStep,
+    Variable,
+)
 from speech_mtl.datatypes import Array, Outputs
 from speech_mtl.errors import InputError, require
 
@@ -107,29 +118,19 @@ def compile_surgery_step(
     return _backend().compile_surgery_step(model, optimizer, objective, combine, limits)
 
 
-def compile_products(model: Network, objective: Loss) -> Products:
-    """Compiles the inner products of the tasks' weighted gradients in the shared weights."""
-    return _backend().compile_products(model, objective)
+def compile_products(model: Network, objective: Loss, limits: Limits = UNLIMITED) -> Products:
+    """Compiles the inner products of the tasks' weighted gradients in the shared weights, of whole batches."""
+    return _backend().compile_products(model, objective, limits)
 
 
 def compile_forward(
     model: Network, languages: Collection[str] | None = None, targets: Collection[str] | None = None
-) -> Callable[..., Outputs]:
-    """Compiles the network without training: (waveforms, num_samples, language_ids, room=0) -> `Outputs` of arrays.
+) -> Forward:
+    """Compiles the network without training.
 
-    The arrays are numpy's. For `room` see `Limits`. `languages` are those that batches may have, `targets` those
-    that are asked for; None for all.
+    `languages` are those that batches may have, `targets` those that are asked for; None for all.
     """
-    from keras import ops
-
-    compiled = _backend().compile_forward(model, languages, targets)
-
-    def forward(waveforms: Array, num_samples: Array, language_ids: Array, room: int = 0) -> Outputs:
-        values, num_frames = compiled(waveforms, num_samples, language_ids, room)
-        arrays = {name: ops.convert_to_numpy(array) for name, array in values.items()}
-        return Outputs(arrays, ops.convert_to_numpy(num_frames))
-
-    return forward
+    return _backend().compile_forward(model, languages, targets)
 
 
 def compile_stream(

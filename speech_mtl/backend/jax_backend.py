@@ -9,10 +9,10 @@ import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 import numpy as np
 from keras import ops
 
-from speech_mtl.backend.jax_processes import by_rows, of_all, of_this, over_rows, replicated, together, whole
+from speech_mtl.backend.jax_processes import by_rows, of_all, of_this, over_rows, replicated, together
 from speech_mtl.backend.jax_processes import own_rows as own_part
+from speech_mtl.backend.shapes import common_shape, in_common_shape, padded
 from speech_mtl.backend.step import (
-    UNLIMITED,
     Combine,
     Forward,
     Limits,
@@ -25,12 +25,11 @@ from speech_mtl.backend.step import (
     StepResult,
     TrainStep,
     Variable,
-    common_size,
     rate_vector,
     shared_positions,
     size_of,
 )
-from speech_mtl.datatypes import BLANK, Batch, Tokens
+from speech_mtl.datatypes import BLANK, Batch
 
 USES_XLA = True
 
@@ -128,10 +127,10 @@ def compile_surgery_step(
     return TrainStep(run, network.placed, network.shapes)
 
 
-def compile_products(model: Network, objective: Loss) -> Products:
+def compile_products(model: Network, objective: Loss, limits: Limits) -> Products:
     """Each task costs a pass backwards."""
     encoder = model.shared_weights
-    network = _Network(model, encoder, objective)
+    network = _Network(model, encoder, objective, limits)
 
     @jax.jit
     def products(values, fixed, other, batch, weights):
@@ -147,27 +146,26 @@ def compile_products(model: Network, objective: Loss) -> Products:
 def compile_forward(model: Network, languages: Collection[str] | None, targets: Collection[str] | None) -> Forward:
     """Batches are padded to one of the shapes that a `room` has."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
-    num_trainable = len(model.trainable_variables)
+    num_trainable, shapes = len(model.trainable_variables), set()
 
     @jax.jit
     def stateless(values, *inputs):
         weights = values[:num_trainable], values[num_trainable:]
         return model.stateless_call(*weights, *inputs, training=False, languages=languages, targets=targets)[0]
 
-    def forward(waveforms, num_samples, language_ids, room):
-        inputs = waveforms, num_samples, language_ids
-        shapes = _in_room(inputs[0].shape, Limits(room))
-        common = [_padded(array, shapes[: array.ndim]) for array in inputs]
-        padded = stateless([variable.value for variable in variables], *common)
-        rows, num_frames = len(inputs[0]), padded.num_frames[: len(inputs[0])]
+    def forward(limits, *inputs):
+        rows, shape = len(inputs[0]), common_shape(inputs[0].shape, limits)
+        shapes.add(shape)
+        outputs = stateless([v.value for v in variables], *[padded(array, shape[: array.ndim]) for array in inputs])
+        num_frames = outputs.num_frames[:rows]
         size = int(num_frames.max())
-        values = {name: array[:rows] for name, array in padded.values.items()}
+        values = {name: array[:rows] for name, array in outputs.values.items()}
         return {name: array[:, :size] if array.ndim == 3 else array for name, array in values.items()}, num_frames
 
-    return forward
+    return Forward(forward, shapes)
 
 
-def compile_stream(model: Network, languages: Collection[str], targets: Collection[str]) -> Forward:
+def compile_stream(model: Network, languages: Collection[str], targets: Collection[str]) -> Callable:
     """Compiled twice: for the first stretch, which has no arrays, and for the others."""
     trainable, fixed = model.trainable_variables, model.non_trainable_variables
 
@@ -210,6 +208,12 @@ def recomputed(function: Callable, random: Any) -> Callable:
     return run
 
 
+def own_rows(num_rows: int, size: int, limits: Limits) -> range:
+    """Those of the padded batch, in its order; so random numbers are the same for any number of processes."""
+    own = own_part(common_shape((num_rows, size), limits)[0])
+    return range(min(own.start, num_rows), min(own.stop, num_rows))
+
+
 class _Placed(NamedTuple):
     """A padded batch on the device, and how many of its rows are true."""
 
@@ -222,14 +226,18 @@ class _Network:
 
     Attributes:
         shapes: Those of the batches that were padded.
+        other: Weights that no training changes, and random states, each once.
     """
 
-    def __init__(self, model: Network, trained: Sequence[Variable], objective: Loss, limits: Limits = UNLIMITED):
+    def __init__(self, model: Network, trained: Sequence[Variable], objective: Loss, limits: Limits):
         self.model, self.objective, self.trained, self.limits = model, objective, trained, limits
         self.shapes: set[tuple[int, ...]] = set()
         self.positions = {id(variable): i for i, variable in enumerate(trained)}
         self.fixed = [v for v in model.trainable_variables if id(v) not in self.positions]
-        self.other = list({id(v): v for v in model.non_trainable_variables}.values())  # Keras names random states twice
+        listed = [id(variable) for variable in model.non_trainable_variables]  # Keras lists random states twice
+        once = list(dict.fromkeys(listed))
+        self.first, self.places = [listed.index(one) for one in once], [once.index(one) for one in listed]
+        self.other = [model.non_trainable_variables[i] for i in self.first]
 
     def values(self) -> tuple[list, list, list]:
         """Values of the trained weights, the others, and the random state."""
@@ -237,8 +245,7 @@ class _Network:
 
     def padded(self, batch: Batch) -> Batch:
         """A batch in one of few shapes, which adds nothing to losses or gradients."""
-        num_frames = int(self.model.num_encoder_frames(_length(int(batch.num_samples.max()), self.limits)))
-        found = in_common_shapes(batch, self.limits, max_tokens=num_frames if self.limits.room else 0)
+        found = in_common_shape(batch, self.limits, self.model.num_encoder_frames)
         self.shapes.add(tuple(size for array in jax.tree.leaves(found) for size in array.shape))
         return found
 
@@ -265,12 +272,9 @@ class _Network:
 
         def outputs_of(trainable):
             asked = {"languages": self.objective.trained, "targets": self.objective.columns}
-            given = dict(zip(map(id, self.other), other, strict=True))
-            twice = self.model.non_trainable_variables
-            states = [given[id(v)] for v in twice]
+            states = [other[i] for i in self.places]
             outputs, new = self.model.stateless_call(trainable, states, *batch[:3], training=True, **asked)
-            changed = dict(zip(map(id, twice), new, strict=True))
-            return outputs, [changed[id(v)] for v in self.other]
+            return outputs, [new[i] for i in self.first]
 
         def by_task(values):
             given = dict(zip(map(id, [*self.trained, *self.fixed]), [*values, *fixed], strict=True))
@@ -299,58 +303,3 @@ def _read(found, num_rows: int) -> StepResult:
     with together():
         losses, counts, total, norm, products = (np.asarray(part) for part in found)
     return StepResult(losses[:num_rows], counts[:num_rows], float(total), float(norm), products)
-
-
-def in_common_shapes(batch: Batch, limits: Limits = UNLIMITED, max_tokens: int = 0) -> Batch:
-    """A batch padded with rows, samples and tokens that change neither losses nor gradients.
-
-    Args:
-        max_tokens: And labels of frames, of an utterance in a batch of that length, if known: as many as it has encoder
-            frames.
-    """
-    num_rows, num_samples = _in_room(batch.waveforms.shape, limits)
-
-    def common(size: int) -> int:
-        return max(size, max_tokens) if max_tokens else common_size(size)
-
-    def filled(values: Any) -> Any:
-        if isinstance(values, Tokens):
-            size = common(values.ids.shape[1])
-            return Tokens(_padded(values.ids, (num_rows, size)), _padded(values.sizes, (num_rows,)))
-        return _padded(values, (num_rows, *map(common, values.shape[1:2] if values.ndim == 3 else ())), np.nan)
-
-    return Batch(
-        waveforms=_padded(batch.waveforms, (num_rows, num_samples)),
-        num_samples=_padded(batch.num_samples, (num_rows,)),
-        language_ids=_padded(batch.language_ids, (num_rows,)),
-        targets={name: filled(values) for name, values in batch.targets.items()},
-    )
-
-
-def own_rows(num_rows: int, size: int, limits: Limits) -> range:
-    """Those of the padded batch, in its order; so random numbers are the same for any number of processes."""
-    own = own_part(_in_room((num_rows, size), limits)[0])
-    return range(min(own.start, num_rows), min(own.stop, num_rows))
-
-
-def _in_room(shape: Sequence[int], limits: Limits) -> tuple[int, int]:
-    """Rows and samples to pad a batch to: as many rows as any batch whose samples are padded to the same size has.
-
-    Each of several processes has the same number of them, and each of the parts that are computed one by one.
-    """
-    num_rows, num_samples = shape
-    size = _length(num_samples, limits)
-    shortest = size if size in limits.lengths else 1 + (size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3)
-    most_rows = limits.room // shortest
-    return whole(most_rows if num_rows <= most_rows else common_size(num_rows), size, limits), size
-
-
-def _length(num_samples: int, limits: Limits) -> int:
-    """The length to which a batch of so long utterances is padded."""
-    return min((length for length in limits.lengths if length >= num_samples), default=common_size(num_samples))
-
-
-def _padded(array: np.ndarray, sizes: Sequence[int], value: float = 0) -> np.ndarray:
-    """Pads the first axes of an array to these sizes."""
-    padding = [(0, size - there) for size, there in zip(sizes, array.shape, strict=False)]
-    return np.pad(array, [*padding, *[(0, 0)] * (array.ndim - len(padding))], constant_values=value)

@@ -13,15 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec  # pyright: ignore[reportMissingImports]
 
 from speech_mtl.backend.processes import ProcessLost, connected
-from speech_mtl.backend.step import Limits
 from speech_mtl.errors import InputError
-
-
-def whole(num_rows: int, num_samples: int, limits: Limits) -> int:
-    """So many rows or the next number of which each process can have the same, and as many of them at a time."""
-    own = -(-num_rows // jax.process_count())
-    num_parts = limits.num_parts(own, num_samples)
-    return jax.process_count() * num_parts * -(-own // num_parts)
 
 
 def own_rows(num_rows: int) -> range:

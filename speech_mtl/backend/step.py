@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from speech_mtl.datatypes import Array, Batch
+from speech_mtl.datatypes import Array, Batch, Outputs
 
 Variable = Any
 """A `keras.Variable`."""
@@ -95,8 +95,28 @@ Combine = Callable[[np.ndarray, int], np.ndarray]
 Products = Callable[[Batch, np.ndarray], np.ndarray]
 """(batch, weights of the tasks (T,)) -> (T, T) inner products of their weighted gradients in the shared weights."""
 
-Forward = Callable[..., tuple[Mapping[str, Array], Array]]
-"""(waveforms, num_samples, language_ids, room=0) -> the fields of `Outputs`, as arrays of the backend."""
+
+@dataclass(frozen=True)
+class Forward:
+    """A compiled network that is not trained.
+
+    Attributes:
+        run: (limits, waveforms, num_samples, language_ids) -> the fields of `Outputs`, as arrays of the backend.
+        shapes: Those of the batches so far for which XLA has compiled it.
+    """
+
+    run: Callable[..., tuple[Mapping[str, Array], Array]]
+    shapes: set[tuple[int, ...]] = field(default_factory=set)
+
+    def __call__(
+        self, waveforms: Array, num_samples: Array, language_ids: Array, limits: Limits = UNLIMITED
+    ) -> Outputs:
+        """`Outputs` of numpy's arrays."""
+        from keras import ops
+
+        values, num_frames = self.run(limits, waveforms, num_samples, language_ids)
+        arrays = {name: ops.convert_to_numpy(array) for name, array in values.items()}
+        return Outputs(arrays, ops.convert_to_numpy(num_frames))
 
 
 def shared_positions(model: Network, weights: Sequence[Variable]) -> tuple[list[int], list[int]]:
@@ -122,9 +142,3 @@ def rate_vector(rates: Rates) -> np.ndarray:
 def size_of(variable: Variable) -> int:
     """How many numbers it holds."""
     return int(np.prod(variable.shape))
-
-
-def common_size(size: int) -> int:
-    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24 ..."""
-    power = 1 << max(0, size - 1).bit_length()
-    return power * 3 // 4 if size <= power * 3 // 4 and power >= 4 else power

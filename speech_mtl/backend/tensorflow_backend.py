@@ -3,9 +3,7 @@
 No size of a batch is fixed, so that a function is traced once and not for each shape. XLA would compile for each shape.
 """
 
-import os
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,7 +11,6 @@ import tensorflow as tf
 from keras import StatelessScope, ops
 
 from speech_mtl.backend.step import (
-    UNLIMITED,
     Combine,
     Forward,
     Limits,
@@ -27,11 +24,11 @@ from speech_mtl.backend.step import (
     TrainStep,
     Variable,
     rate_vector,
-    rows_by_part,
     shared_positions,
     size_of,
 )
-from speech_mtl.datatypes import Batch, Outputs
+from speech_mtl.backend.tensorflow_workers import Workers, joined
+from speech_mtl.datatypes import Batch
 
 USES_XLA = False
 
@@ -52,7 +49,7 @@ def compile_step(
     limits: Limits,
 ) -> TrainStep:
     """No size is fixed, so that nothing is padded to any `room`. Parts of a batch are computed side by side."""
-    last, random, workers = [variable.value for variable in watched], model.random.state, _Workers()
+    last, random, workers = [variable.value for variable in watched], model.random.state, Workers()
 
     @tf.function(input_signature=[_batch_spec(objective)], jit_compile=False)
     def count(batch: Batch):
@@ -89,30 +86,6 @@ def compile_step(
         return partial(_read, ordered, counts, total, norm, products)
 
     return TrainStep(run)
-
-
-class _Workers:
-    """Threads that compute the parts of a batch side by side; see `speech_mtl.backend.thread_variables`."""
-
-    def __init__(self):
-        one_each = os.environ.get("TF_NUM_INTRAOP_THREADS") == "1" and not tf.config.list_physical_devices("GPU")
-        self.number = int(os.environ.get("TF_NUM_INTEROP_THREADS", "1")) if one_each else 1
-        self._pool = ThreadPoolExecutor(self.number) if self.number > 1 else None
-
-    def split(self, batch: Batch, limits: Limits = UNLIMITED) -> tuple[list[Batch], np.ndarray]:
-        """The parts of a batch, and the (B,) rows that they have of it, part after part.
-
-        As many parts are computed at once as there are threads: together they are no larger than a part may be.
-        """
-        num_parts = self.number * limits.num_parts(*batch.waveforms.shape)
-        if num_parts == 1:
-            return [batch], np.arange(len(batch.num_samples))
-        rows = rows_by_part(batch.num_samples, num_parts)
-        return [batch.of(own) for own in rows], np.concatenate(rows)
-
-    def call(self, function: Callable, jobs: Sequence[tuple]) -> Iterable:
-        """Its results for these arguments, in their order."""
-        return (self._pool.map if self._pool and len(jobs) > 1 else map)(lambda job: function(*job), jobs)
 
 
 def compile_surgery_step(
@@ -152,7 +125,7 @@ def compile_surgery_step(
     return TrainStep(run)
 
 
-def compile_products(model: Network, objective: Loss) -> Products:
+def compile_products(model: Network, objective: Loss, limits: Limits) -> Products:  # noqa: ARG001
     """Each language goes through the network by itself."""
 
     @tf.function(input_signature=[_batch_spec(objective), VECTOR], jit_compile=False)
@@ -171,32 +144,16 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
     def compiled(*inputs):
         return model(*inputs, training=False, languages=languages, targets=targets)
 
-    workers = _Workers()
+    workers = Workers()
 
-    def forward(waveforms, num_samples, language_ids, _room):
-        parts, rows = workers.split(Batch(waveforms, num_samples, language_ids))
-        return _joined(list(workers.call(compiled, [part[:3] for part in parts])), rows)
+    def forward(_limits, *inputs):
+        parts, rows = workers.split(Batch(*inputs))
+        return joined(list(workers.call(compiled, [part[:3] for part in parts])), rows)
 
-    return forward
-
-
-def _joined(parts: Sequence[Outputs], rows: np.ndarray) -> Outputs:
-    """The outputs of a batch, from those of its parts, which are of these rows of it."""
-    if len(parts) == 1:
-        return parts[0]
-    num_frames, order = np.concatenate([part.num_frames for part in parts]), np.argsort(rows)
-
-    def joined(*arrays: tf.Tensor) -> np.ndarray:
-        if arrays[0].ndim == 3:  # frames of a part are as many as those of its longest utterance
-            size = num_frames.max()
-            arrays = tuple(tf.pad(one, [[0, 0], [0, max(0, size - one.shape[1])], [0, 0]])[:, :size] for one in arrays)
-        return np.concatenate(arrays)[order]
-
-    values = {name: joined(*(part.values[name] for part in parts)) for name in parts[0].values}
-    return Outputs(values, num_frames[order])
+    return Forward(forward)
 
 
-def compile_stream(model: Network, languages: Collection[str], targets: Collection[str]) -> Forward:
+def compile_stream(model: Network, languages: Collection[str], targets: Collection[str]) -> Callable:
     """Traced twice: for the first stretch, which has no arrays, and for the others."""
 
     @tf.function(jit_compile=False)

@@ -8,6 +8,7 @@ from keras import ops
 from scipy.special import log_softmax
 
 from speech_mtl.backend import compile_forward
+from speech_mtl.backend.step import UNLIMITED, Forward, Limits
 from speech_mtl.data.collation import batches, padded_rows
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import own_name
@@ -56,10 +57,10 @@ class Recognizer:
         self.calibrations = dict(calibrations or {})
         self.decoders: dict[str, Decoder] = {}
         self._make_decoder = make_decoder
-        self._forwards: dict[tuple[str, ...], Callable] = {}
+        self._forwards: dict[tuple[str, ...], Forward] = {}
         self.min_samples, self._frame_step_s = model.min_samples, model.frame_step_s
 
-    def _forward(self, language: str) -> Callable:
+    def _forward(self, language: str) -> Forward:
         """Compiles the part of the network that a language needs, once for all languages that need the same."""
         targets = (TRANSCRIPT, *self.tasks)
         taps = self.model.taps((language,), targets)
@@ -67,6 +68,11 @@ class Recognizer:
             alike = [one for one in self.model.languages if self.model.taps((one,), targets) == taps]
             self._forwards[taps] = compile_forward(self.model, alike, targets)
         return self._forwards[taps]
+
+    @property
+    def num_shapes(self) -> int:
+        """Of the batches so far for which XLA has compiled the network."""
+        return sum(len(forward.shapes) for forward in self._forwards.values())
 
     def language_id(self, language: str) -> int:
         """Number of the model's output layer of a language.
@@ -117,11 +123,11 @@ class Recognizer:
         ids = ids or [str(i) for i in range(len(waveforms))]
         if not ids:
             return []
-        room, found = int((batch_s or 0) * self.sample_rate_hz), {}
+        limits, found = Limits(int((batch_s or 0) * self.sample_rate_hz)), {}
         for rows in self._rows(waveforms, batch_s):
             names = [ids[row] for row in rows]
             padded = self._padded([waveforms[row] for row in rows], names)
-            found |= zip(rows, self._recognize(*padded, language, names, room), strict=True)
+            found |= zip(rows, self._recognize(*padded, language, names, limits), strict=True)
         return [found[row] for row in range(len(waveforms))]
 
     def _rows(self, waveforms: Sequence[np.ndarray], batch_s: float | None) -> list[list[int]]:
@@ -185,8 +191,8 @@ class Recognizer:
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the number of each example, and its log-probabilities; see `transcribe_examples`."""
         language = self.own_name(language)
-        for rows, batch, room in self._batches(examples, language, batch_s, num_threads):
-            outputs = self._outputs(batch.waveforms, batch.num_samples, language, room)
+        for rows, batch, limits in self._batches(examples, language, batch_s, num_threads):
+            outputs = self._outputs(batch.waveforms, batch.num_samples, language, limits)
             yield from ((example, self._tokens_of(outputs, row, language)) for row, example in enumerate(rows))
 
     def _padded(self, waveforms: Sequence[np.ndarray], ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +209,13 @@ class Recognizer:
         return rows, np.array([len(waveform) for waveform in waveforms], np.int32)
 
     def transcribe_examples(
-        self, examples: Examples, ids: Sequence[str], language: str, batch_s: float, num_threads: int = 2
+        self,
+        examples: Examples,
+        ids: Sequence[str],
+        language: str,
+        batch_s: float,
+        num_threads: int = 2,
+        lengths_s: Sequence[float] = (),
     ) -> Iterator[Hypothesis]:
         """Recognises all examples of one language, in batches of similar length; not in their order.
 
@@ -213,32 +225,34 @@ class Recognizer:
             language: Their language.
             batch_s: Seconds of speech in a batch.
             num_threads: Threads that read audio.
+            lengths_s: To which XLA's batches are padded, see `padded_lengths`; none: to common sizes.
         """
         language = self.own_name(language)
-        for rows, batch, room in self._batches(examples, language, batch_s, num_threads):
+        for rows, batch, limits in self._batches(examples, language, batch_s, num_threads, lengths_s):
             names = [ids[row] for row in rows]
-            yield from self._recognize(batch.waveforms, batch.num_samples, language, names, room)
+            yield from self._recognize(batch.waveforms, batch.num_samples, language, names, limits)
 
     def _batches(
-        self, examples: Examples, language: str, batch_s: float, num_threads: int
-    ) -> Iterator[tuple[list[int], Batch, int]]:
-        """Numbers of examples, their batch, and the samples for which it has room."""
+        self, examples: Examples, language: str, batch_s: float, num_threads: int, lengths_s: Sequence[float] = ()
+    ) -> Iterator[tuple[list[int], Batch, Limits]]:
+        """Numbers of examples, their batch, and the limits of its size."""
         language_id, rate = self.language_id(language), self.sample_rate_hz
-        plan = plan_evaluation(language_id, examples.num_samples / rate, batch_s)
+        limits = Limits(int(batch_s * rate), lengths=tuple(round(length_s * rate) for length_s in lengths_s))
+        plan = plan_evaluation(language_id, examples.num_samples / rate, batch_s, lengths_s)
         filled = batches(plan, {language_id: examples}, num_threads)
         for sampled, batch in zip(plan, filled, strict=True):
-            yield [one.example for one in sampled], batch, int(batch_s * rate)
+            yield [one.example for one in sampled], batch, limits
 
-    def _outputs(self, waveforms, num_samples, language: str, room=0) -> Outputs:
+    def _outputs(self, waveforms, num_samples, language: str, limits=UNLIMITED) -> Outputs:
         language_ids = np.full(len(waveforms), self.language_id(language), dtype=np.int32)
-        return self._forward(language)(waveforms, num_samples, language_ids, room)
+        return self._forward(language)(waveforms, num_samples, language_ids, limits)
 
     def _tokens_of(self, outputs: Outputs, row: int, language: str, target: str = TRANSCRIPT) -> np.ndarray:
         num_tokens = len(self.tokenizers[language]) if target == TRANSCRIPT else None
         return token_log_probabilities(outputs, row, num_tokens, target)
 
-    def _recognize(self, waveforms, num_samples, language, ids, room=0) -> list[Hypothesis]:
-        outputs = self._outputs(waveforms, num_samples, language, room)
+    def _recognize(self, waveforms, num_samples, language, ids, limits=UNLIMITED) -> list[Hypothesis]:
+        outputs = self._outputs(waveforms, num_samples, language, limits)
         calibration, hypotheses = self.calibrations.get(language), []
         for row, name in enumerate(ids):
             found = self.decoder(language).decode(self._tokens_of(outputs, row, language))

@@ -15,7 +15,7 @@ from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.observer import Observer
-from speech_mtl.run.speech import TrainingSpeech
+from speech_mtl.run.training_speech import TrainingSpeech
 from speech_mtl.settings.training import TrainingSettings
 from speech_mtl.training.objective import Objective, Observed
 from speech_mtl.training.progress import Interval, Progress
@@ -83,8 +83,6 @@ class Training:
                         continue
 
                     error, metrics = self.validation(progress.update, end)
-                    if self.step.shapes:
-                        metrics = {**metrics, "compiled_shapes": len(self.step.shapes)}
                     better = progress.validated(
                         error,
                         settings.num_updates,

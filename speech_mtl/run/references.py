@@ -93,11 +93,14 @@ def _refuse_pseudo_labels(split: Split, utterances: Iterable[Utterance]) -> None
 
 
 def recognize(
-    recognizer: Recognizer, language: str, references: References, data: DataSettings
+    recognizer: Recognizer, language: str, references: References, data: DataSettings, lengths_s: Sequence[float] = ()
 ) -> tuple[Score, list[Hypothesis]]:
-    """Recognises a split with its own language's output layer; hypotheses come in the order of the references."""
+    """Recognises a split with its own language's output layer; hypotheses come in the order of the references.
+
+    For `lengths_s` see `Recognizer.transcribe_examples`.
+    """
     found = recognizer.transcribe_examples(
-        references.examples, references.ids, language, data.batch_s, data.num_threads
+        references.examples, references.ids, language, data.batch_s, data.num_threads, lengths_s
     )
     by_id = {hypothesis.id: hypothesis for hypothesis in found}
     hypotheses = [by_id[name] for name in references.ids]

@@ -1,25 +1,20 @@
-"""Makes batches from a language and a split of a recipe; functions are in the order of their use.
+"""Makes examples from a language and a split of a recipe; functions are in the order of their use.
 
-`run.targets` makes targets of the utterances before.
+`run.targets` makes targets of the utterances before, `run.training_speech` batches of the examples.
 
 open_split         manifest -> index, written once -> decoded audio -> the utterances within the budget
 training_examples  utterances -> examples: what is known of each, encoded for each target
 open_augmentations folders of noise and rooms -> what is done to waveforms in training
-TrainingSpeech     examples -> batches, by a plan that is made of lengths and a seed
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
 
 import numpy as np
 
-from speech_mtl.backend import own_rows, processes, uses_xla
-from speech_mtl.backend.step import Limits
 from speech_mtl.data.audio import change_speed
 from speech_mtl.data.audio_folder import open_folder
 from speech_mtl.data.augmentation import WaveformAugmentation
-from speech_mtl.data.collation import batches, collate
 from speech_mtl.data.corrupted import LabelMasking, with_noise, with_shuffled_transcripts
 from speech_mtl.data.examples import Examples, Reading, load_examples
 from speech_mtl.data.feature_cache import FeatureCache
@@ -27,20 +22,17 @@ from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import line_name
 from speech_mtl.data.reading import ReadExamples, ReadWaveforms
-from speech_mtl.data.sampling import SampledExample, padded_lengths, parts_to_decode, within_budget
+from speech_mtl.data.sampling import parts_to_decode, within_budget
 from speech_mtl.data.store import AudioLimits, Waveforms, WaveformStore, open_store, refuse_many
-from speech_mtl.datatypes import TRANSCRIPT, Batch, Utterance
+from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.models.features import Features
 from speech_mtl.models.frozen import FrozenFeatures
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.build import audio_limits, build_plan, step_limits
+from speech_mtl.run.build import audio_limits
 from speech_mtl.settings.data import FolderAugmentationSettings, WaveformAugmentationSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import Target
-
-MOST_LENGTHS = 8
-"""Of the batches of a training under XLA."""
 
 Wrap = Callable[[Iterable, str], Iterable]
 """Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
@@ -278,62 +270,3 @@ def open_augmentation(recipe: Recipe, settings: WaveformAugmentationSettings, wr
             lambda positions: wrap(positions, f"Decoding {settings.dir}"),
         )
     return settings.make(sample_rate_hz=data.sample_rate_hz, **more)
-
-
-@dataclass(frozen=True)
-class TrainingSpeech:
-    """The training speech of a run as batches; which ones depends on the seed, and on where training ends.
-
-    Attributes:
-        recipe: The settings.
-        splits: By language id.
-        examples: By language id.
-        augmentations: By name.
-    """
-
-    recipe: Recipe
-    splits: Mapping[int, Split]
-    examples: Mapping[int, Examples]
-    augmentations: Mapping[str, WaveformAugmentation] = field(default_factory=dict)
-
-    def batches(self, start: int, end: int) -> Generator[Batch, None, None]:
-        """Yields batches from number `start`; `end` is the update after which training ends.
-
-        Of several processes that train together, each reads its rows of them.
-        """
-        augmentations = tuple(self.augmentations.values())
-        own = partial(own_rows, limits=self.limits) if processes.count() > 1 else None
-        planned, num_threads = self._planned(start, end), self.recipe.data.num_threads
-        yield from batches(planned, self.examples, num_threads, augmentations, own)
-
-    def batch(self, number: int, end: int) -> Batch:
-        """Returns one batch, all of it."""
-        return collate(next(self._planned(number, end)), self.examples, tuple(self.augmentations.values()))
-
-    def sources(self, number: int, end: int, rows: Sequence[int]) -> list[str]:
-        """`file:line` of the utterances in some rows of a batch."""
-        sampled, found = next(self._planned(number, end)), []
-        for one in (sampled[row] for row in rows):
-            position = int(self.examples[one.language].positions[one.example])
-            found.append(line_name(self.splits[one.language].manifest.path, position))
-        return found
-
-    @cached_property
-    def limits(self) -> Limits:
-        """Those of the sizes of batches."""
-        return step_limits(self.recipe, self._lengths_s)
-
-    @cached_property
-    def _lengths_s(self) -> tuple[float, ...]:
-        """The lengths to which batches are padded: few where XLA compiles for each; none for features made before."""
-        if not uses_xla() or any(own.made is not None for own in self.examples.values()):
-            return ()
-        slowest = min(self.recipe.augment.speeds)
-        return padded_lengths(np.concatenate(list(self._durations_s.values())) / slowest, MOST_LENGTHS)
-
-    @property
-    def _durations_s(self) -> dict[int, np.ndarray]:
-        return {i: own.manifest.durations_s[self.examples[i].positions] for i, own in self.splits.items()}
-
-    def _planned(self, start: int, end: int) -> Iterator[list[SampledExample]]:
-        return build_plan(self.recipe, self._durations_s, end, self._lengths_s).batches(start)

@@ -33,16 +33,11 @@ from speech_mtl.run.observer import Observer, RunObserver
 from speech_mtl.run.pseudo_labels import PseudoLabels, saved_pseudo_labels, taught_line, teach
 from speech_mtl.run.public_models import refuse_other_features, write_public_models
 from speech_mtl.run.references import References, load_references
-from speech_mtl.run.speech import (
-    Split,
-    TrainingSpeech,
-    open_augmentations,
-    open_split,
-    training_examples,
-)
+from speech_mtl.run.speech import Split, open_augmentations, open_split, training_examples
 from speech_mtl.run.start import kept_tokenizer, start_from, with_phones_of
 from speech_mtl.run.targets import make_labelled, make_tokenizer, refuse_new_letters
 from speech_mtl.run.training_messages import report_finished, report_left_out, report_speech, report_warmup
+from speech_mtl.run.training_speech import TrainingSpeech
 from speech_mtl.run.validation import Conflicts, DevEvaluation, Validation, validation_of_first
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
@@ -223,18 +218,18 @@ def _resumed(run: Run, ready: _Ready, counts: Mapping[str, tuple[int, int]]) -> 
     objective = Objective(model.languages, tuple(ready.targets.values()), known, recipe.trained_languages)
     optimizer = build_optimizer(model, settings, recipe.trained_languages)
     state = TrainState(model, optimizer, recipe.weighting.make(objective=objective, seed=recipe.seed))
-    conflicts = Conflicts(model, objective) if settings.log_conflicts else None
+    conflicts = Conflicts(model, objective, ready.speech.limits) if settings.log_conflicts else None
     evaluation = DevEvaluation(recipe, ready.recognizer, ready.references)
-    is_first = processes.is_first()
+    step, is_first = build_step(recipe, state, objective, ready.speech.limits), processes.is_first()
     training = Training(
         settings=settings,
         sample_rate_hz=recipe.data.sample_rate_hz,
         state=state,
         objective=objective,
-        step=build_step(recipe, state, objective, ready.speech.limits),
+        step=step,
         rates=build_schedule(settings, build_unfreezing(model, settings)),
         speech=ready.speech,
-        validation=Validation(state, evaluation, ready.speech, conflicts) if is_first else validation_of_first,
+        validation=Validation(state, evaluation, ready.speech, step, conflicts) if is_first else validation_of_first,
         checkpoints=Checkpoints(run, writes=is_first),
     )
     return training, training.checkpoints.load(state).with_patience(settings.patience)

@@ -11,7 +11,8 @@ from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.run.folder import Run
 from speech_mtl.run.references import References, report_damaged, report_skipped
-from speech_mtl.run.speech import Split, TrainingSpeech
+from speech_mtl.run.speech import Split
+from speech_mtl.run.training_speech import TrainingSpeech
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import TrainingSettings

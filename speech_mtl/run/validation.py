@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 import numpy as np
 
 from speech_mtl.backend import compile_products, processes
+from speech_mtl.backend.step import Limits, TrainStep
 from speech_mtl.datatypes import Batch
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.plateau import is_on_plateau
 from speech_mtl.run.references import References, label_errors, recognize, task_score
-from speech_mtl.run.speech import TrainingSpeech
+from speech_mtl.run.training_speech import TrainingSpeech, lengths_under_xla
 from speech_mtl.scoring.error_rate import TaskScore
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.training.objective import Objective
@@ -20,6 +22,9 @@ from speech_mtl.training.state import TrainState
 
 MOST_NAMED = 4
 """Languages that a line names."""
+
+MOST_LENGTHS = 4
+"""Of the batches of validation under XLA."""
 
 
 def error_name(recipe: Recipe) -> str:
@@ -59,7 +64,7 @@ class DevEvaluation:
         cers, tasks, on_plateau = {}, self.recognizer.tasks, []
         totals = dict.fromkeys(tasks, TaskScore())
         for language, references in self.references.items():
-            score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data)
+            score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data, self._lengths_s)
             cers[language] = score.characters.rate
             if is_on_plateau(score) and self.recipe.languages[language].replace is None:
                 on_plateau.append(language)
@@ -74,6 +79,13 @@ class DevEvaluation:
             return float("inf") if error is None else error, metrics
         return float(np.mean(list(cers.values()))), metrics
 
+    @cached_property
+    def _lengths_s(self) -> tuple[float, ...]:
+        """The lengths to which batches of all languages are padded under XLA."""
+        examples = [references.examples for references in self.references.values()]
+        durations_s = [own.num_samples / self.recipe.data.sample_rate_hz for own in examples]
+        return lengths_under_xla(examples, durations_s, MOST_LENGTHS)
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -86,6 +98,7 @@ class Validation:
     state: TrainState
     evaluation: DevEvaluation
     speech: TrainingSpeech
+    step: TrainStep
     conflicts: "Conflicts | None" = None
 
     def __call__(self, update: int, end: int) -> tuple[float, dict]:
@@ -95,6 +108,8 @@ class Validation:
         if self.conflicts:
             batch, weights = self.speech.batch(update, end), self.state.weighting.weights(update)
             metrics["gradient_cosines"] = self.conflicts.cosines(batch, weights)
+        if num_shapes := len(self.step.shapes) + self.evaluation.recognizer.num_shapes:
+            metrics["compiled_shapes"] = num_shapes
         processes.of_first(np.array(error))
         return error, metrics
 
@@ -107,10 +122,10 @@ def validation_of_first(_update: int, _end: int) -> tuple[float, dict]:
 class Conflicts:
     """Cosine similarities between the tasks' gradients in the encoder."""
 
-    def __init__(self, model: MultilingualModel, objective: Objective):
+    def __init__(self, model: MultilingualModel, objective: Objective, limits: Limits):
         self.random = model.random.state
         self.names = objective.names
-        self.products = compile_products(model, objective)
+        self.products = compile_products(model, objective, limits)
 
     def cosines(self, batch: Batch, weights: np.ndarray) -> dict[str, dict[str, float]]:
         """Computes them for the tasks that the batch has labels of. No state changes, the random state included."""

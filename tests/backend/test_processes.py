@@ -67,6 +67,7 @@ def test_rows_of_processes_are_those_of_the_padded_batch(count: int, rows: list[
     from speech_mtl.backend import jax_backend
 
     monkeypatch.setattr(jax, "process_count", lambda: len(rows))
+    monkeypatch.setattr(processes, "count", lambda: len(rows))
     parts = []
     for index in range(len(rows)):
         monkeypatch.setattr(jax, "process_index", lambda index=index: index)

@@ -91,12 +91,13 @@ def temporary_bytes() -> list[int]:
     import jax  # pyright: ignore[reportMissingImports]
 
     from speech_mtl.backend.jax_backend import _Network
+    from speech_mtl.backend.step import UNLIMITED
 
     recipe, batch, sizes = recipe_of("conformer", 6, 128), batch_of(8, 40_000), []
     targets = targets_of(recipe, NUM_TOKENS)
     model = build_model(recipe, targets, trained=True)
     optimizer = build_optimizer(model, recipe.training)
-    network = _Network(model, optimizer.weights, Objective(model.languages, tuple(targets.values())))
+    network = _Network(model, optimizer.weights, Objective(model.languages, tuple(targets.values())), UNLIMITED)
 
     def gradient(values, fixed, other, batch):
         _, pullback, _ = network.differentiated(values, fixed, other, batch, network.counts(batch))

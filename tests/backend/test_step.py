@@ -11,7 +11,8 @@ from made_up_targets import tokens as targets_of
 from tiny_encoders import encoder_settings
 
 from speech_mtl.backend import compile_forward, compile_step, ctc_loss
-from speech_mtl.backend.step import Limits, StepResult, common_size, rows_by_part
+from speech_mtl.backend.shapes import in_common_shape
+from speech_mtl.backend.step import Limits, StepResult, rows_by_part
 from speech_mtl.data.collation import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.decoding.greedy import Greedy
@@ -79,9 +80,7 @@ def as_the_step_sees(batch: Batch) -> Batch:
     """The batch in the shape in which the backend draws random numbers for it."""
     if keras.backend.backend() != "jax":
         return batch
-    from speech_mtl.backend.jax_backend import in_common_shapes
-
-    return in_common_shapes(batch)
+    return in_common_shape(batch)
 
 
 def test_training(batch, monkeypatch, value_and_gradients):
@@ -207,66 +206,8 @@ def test_parts_are_as_few_as_fit(num_rows, num_samples, part):
     assert Limits().num_parts(num_rows, num_samples) == 1
 
 
-@pytest.fixture
-def under_jax() -> Any:
-    """The seam's module for JAX, whatever the backend of the tests is."""
-    pytest.importorskip("jax", reason="needs the extra `jax`")
-    from speech_mtl.backend import jax_backend as jax
-
-    return jax
-
-
-def test_common_sizes_are_few_and_large_enough():
-    sizes = {size: common_size(size) for size in range(1, 1000)}
-    assert all(size <= common < 1.5 * size for size, common in sizes.items())
-    expected = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
-    assert sorted(set(sizes.values())) == expected
-
-
-@pytest.mark.parametrize("room", [960_000, 40_000])
-def test_batches_of_one_plan_come_in_a_shape_for_each_common_length(under_jax, room):
-    """All batches that are as full as they can be, of any length."""
-    shapes = set()
-    for num_samples in range(500, room, 37):
-        num_rows = room // num_samples
-        waveforms, ones = np.zeros((num_rows, num_samples), np.int8), np.ones(num_rows, np.int32)
-        batch = Batch(waveforms, ones, ones, targets_of(np.ones((num_rows, 7)), ones))
-        padded = under_jax.in_common_shapes(batch, Limits(room), max_tokens=9)
-        assert padded.targets[TRANSCRIPT].ids.shape == (len(padded.waveforms), 9)
-        assert all(there >= size for there, size in zip(padded.waveforms.shape, batch.waveforms.shape, strict=True))
-        assert padded.waveforms.size <= 1.5 * room
-        shapes.add(padded.waveforms.shape)
-    sizes = [size for _, size in shapes]
-    assert len(set(sizes)) == len(sizes)
-    assert len(shapes) <= 2 * np.log2(room / 500) + 2
-
-
-def test_batches_of_given_lengths_come_in_a_shape_for_each(under_jax):
-    """None is larger than the room, unless an utterance is longer than all lengths."""
-    limits, shapes = Limits(60_000, lengths=(5_000, 9_000, 20_000)), set()
-    for num_samples in range(500, 20_000, 37):
-        num_rows = 60_000 // min(length for length in limits.lengths if length >= num_samples)
-        ones = np.ones(num_rows, np.int32)
-        batch = Batch(np.zeros((num_rows, num_samples), np.int8), ones, ones, targets_of(np.ones((num_rows, 7)), ones))
-        shapes.add(under_jax.in_common_shapes(batch, limits, max_tokens=9).waveforms.shape)
-    assert shapes == {(12, 5_000), (6, 9_000), (3, 20_000)}
-    one = np.ones(1, np.int32)
-    longer = under_jax.in_common_shapes(Batch(np.zeros((1, 20_001)), one, one, targets_of([[1]], one)), limits)
-    assert longer.waveforms.shape[1] == common_size(20_001)
-
-
-def test_batches_that_are_larger_than_the_room_fit_too(under_jax):
-    """Of utterances that are longer than a batch may be, or one more of them after rounding."""
-    for num_rows, num_samples in [(1, 5000), (3, 5000), (41, 100)]:
-        ones = np.ones(num_rows, np.int32)
-        batch = Batch(np.zeros((num_rows, num_samples)), ones, ones, targets_of(np.ones((num_rows, 2)), ones))
-        padded = under_jax.in_common_shapes(batch, Limits(4000))
-        assert padded.waveforms.shape[0] >= num_rows
-        assert padded.targets[TRANSCRIPT].sizes.sum() == num_rows
-
-
-def test_padding_to_common_shapes_changes_no_loss(batch, under_jax):
-    padded, model = under_jax.in_common_shapes(batch), model_of(RECIPE, NUM_TOKENS)
+def test_padding_to_common_shapes_changes_no_loss(batch):
+    padded, model = in_common_shape(batch), model_of(RECIPE, NUM_TOKENS)
     assert (len(batch.num_samples), len(padded.num_samples)) == (3, 3)
     padded = keras.tree.map_structure(lambda one: np.pad(one, [(0, 1)] + [(0, 0)] * (one.ndim - 1)), padded)
 

@@ -15,7 +15,8 @@ from speech_mtl.backend import (
     compile_step,
     compile_surgery_step,
 )
-from speech_mtl.backend.step import UNLIMITED, Limits, common_size, shared_positions
+from speech_mtl.backend.shapes import common_size
+from speech_mtl.backend.step import UNLIMITED, Limits, shared_positions
 from speech_mtl.data.collation import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.models.multitask import MultilingualModel

@@ -193,7 +193,8 @@ def test_nothing_to_transcribe(recognizer):
     assert recognizer.transcribe([], "aa") == []
 
 
-def test_transcribes_examples(recognizer, tmp_path):
+@pytest.mark.parametrize("lengths_s", [(), (0.9, 1.3)])
+def test_transcribes_examples(recognizer, tmp_path, lengths_s):
     utterances = []
     for i, waveform in enumerate(noises()):
         soundfile.write(tmp_path / f"{i}.flac", waveform, 16_000)
@@ -204,7 +205,7 @@ def test_transcribes_examples(recognizer, tmp_path):
     store = open_store(tmp_path / "cache", "bb", manifest, AudioLimits(16_000, 0.1, 30))
     reading = Reading("bb", [Ctc(TRANSCRIPT, recognizer.tokenizers)], recognizer.model.num_encoder_frames)
     examples = load_examples(manifest, store, np.arange(3), reading)
-    found = list(recognizer.transcribe_examples(examples, ["u0", "u1", "u2"], "bb", batch_s=2.0))
+    found = list(recognizer.transcribe_examples(examples, ["u0", "u1", "u2"], "bb", batch_s=2.7, lengths_s=lengths_s))
     assert sorted(h.id for h in found) == ["u0", "u1", "u2"]
     expected = {h.id: h for h in recognizer.transcribe([store[i] for i in range(3)], "bb", ["u0", "u1", "u2"])}
     for hypothesis in found:

@@ -15,11 +15,10 @@ from speech_mtl.data.pinyin import PinyinTokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError
 from speech_mtl.files import lines_or_errors
-from speech_mtl.run import speech as speech_module
 from speech_mtl.run.held_out import check_held_out, trained_splits
 from speech_mtl.run.made_from import sources
 from speech_mtl.run.references import load_references
-from speech_mtl.run.speech import Split, TrainingSpeech, open_split, training_examples
+from speech_mtl.run.speech import Split, open_split, training_examples
 from speech_mtl.run.targets import make_tokenizer
 from speech_mtl.run.training_messages import skipped_by_reason
 from speech_mtl.screen import Screen
@@ -227,25 +226,6 @@ def test_bad_audio_is_held_against_the_manifest_and_not_against_the_budget(tiny_
 
 
 # --- batches
-
-
-def test_batches_have_few_lengths_where_xla_compiles_for_each(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
-    recipe = tiny_recipe.overridden({"augment.speeds": [0.9, 1.0], "data.batch_s": 6.0})
-    splits = {i: open_split(recipe, language, "train") for i, language in enumerate(("aa", "bb"))}
-    examples = {i: training_examples(recipe, own, targets_of(recipe, own), network()) for i, own in splits.items()}
-    speech = TrainingSpeech(recipe, splits, examples)
-    monkeypatch.setattr(speech_module, "uses_xla", lambda: False)
-    assert speech.limits.lengths == ()
-    few = TrainingSpeech(recipe, splits, examples)
-    monkeypatch.setattr(speech_module, "uses_xla", lambda: True)
-    lengths = few.limits.lengths
-    assert 1 < len(lengths) <= speech_module.MOST_LENGTHS
-    assert list(lengths) == sorted(lengths)
-    for batch, _ in zip(few.batches(0, 10), range(40), strict=False):
-        length = min(one for one in lengths if one >= batch.waveforms.shape[1])
-        assert len(batch.num_samples) == 1 or len(batch.num_samples) * length <= few.limits.room
-    made = {i: replace(own, made=lambda *_: (np.zeros(3, "float32"), 3)) for i, own in examples.items()}
-    assert TrainingSpeech(recipe, splits, made).limits.lengths == (), "features made before are no samples"
 
 
 # --- controls

@@ -20,7 +20,8 @@ from speech_mtl.run.evaluated import saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.loop import Training
 from speech_mtl.run.provenance import commit
-from speech_mtl.run.speech import TrainingSpeech, open_split
+from speech_mtl.run.speech import open_split
+from speech_mtl.run.training_speech import TrainingSpeech
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe

@@ -1,0 +1,29 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_speech import network, targets_of
+
+from speech_mtl.run import training_speech
+from speech_mtl.run.speech import open_split, training_examples
+from speech_mtl.run.training_speech import TrainingSpeech
+from speech_mtl.settings.recipe import Recipe
+
+
+def test_batches_have_few_lengths_where_xla_compiles_for_each(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    recipe = tiny_recipe.overridden({"augment.speeds": [0.9, 1.0], "data.batch_s": 6.0})
+    splits = {i: open_split(recipe, language, "train") for i, language in enumerate(("aa", "bb"))}
+    examples = {i: training_examples(recipe, own, targets_of(recipe, own), network()) for i, own in splits.items()}
+    speech = TrainingSpeech(recipe, splits, examples)
+    monkeypatch.setattr(training_speech, "uses_xla", lambda: False)
+    assert speech.limits.lengths == ()
+    few = TrainingSpeech(recipe, splits, examples)
+    monkeypatch.setattr(training_speech, "uses_xla", lambda: True)
+    lengths = few.limits.lengths
+    assert 1 < len(lengths) <= training_speech.MOST_LENGTHS
+    assert list(lengths) == sorted(lengths)
+    for batch, _ in zip(few.batches(0, 10), range(40), strict=False):
+        length = min(one for one in lengths if one >= batch.waveforms.shape[1])
+        assert len(batch.num_samples) == 1 or len(batch.num_samples) * length <= few.limits.room
+    made = {i: replace(own, made=lambda *_: (np.zeros(3, "float32"), 3)) for i, own in examples.items()}
+    assert TrainingSpeech(recipe, splits, made).limits.lengths == (), "features made before are no samples"
