@@ -156,7 +156,7 @@ class _Evaluation:
             self.recognized_words[language] = recognized_words(references.texts, hypotheses)
         normalizer = self.recognizer.tokenizers[language].normalizer
         self.rows.append({**evaluation_row(language, name, counts), "normalizer": normalizer})
-        if is_on_plateau(counts):
+        if is_on_plateau(counts, references.texts, [hypothesis.text for hypothesis in hypotheses]):
             self.stuck.append(f"{language} ({name})")
         self.task_rows += _task_rows(tasks, language, name, errors)
         self.splits.append(replace(references.split, split=name))

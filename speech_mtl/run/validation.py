@@ -66,7 +66,8 @@ class DevEvaluation:
         for language, references in self.references.items():
             score, hypotheses = recognize(self.recognizer, language, references, self.recipe.data, self._lengths_s)
             cers[language] = score.characters.rate
-            if is_on_plateau(score) and self.recipe.languages[language].replace is None:
+            found = score, references.texts, [hypothesis.text for hypothesis in hypotheses]
+            if is_on_plateau(*found) and self.recipe.languages[language].replace is None:
                 on_plateau.append(language)
             for name, task in tasks.items():
                 totals[name] += task_score(label_errors(task, references, hypotheses))

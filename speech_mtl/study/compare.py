@@ -11,6 +11,7 @@ from speech_mtl.files import json_text, read_lines, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.changes import Now
 from speech_mtl.run.folder import Run
+from speech_mtl.run.plateau import plateau_text, stuck_languages
 from speech_mtl.run.provenance import provenance
 from speech_mtl.scoring.tables import escaped
 from speech_mtl.screen import Screen
@@ -183,7 +184,11 @@ class _Comparison:
         if error is not None:
             self.failures[name] = error
             self.screen.warn(f"{name} failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
-        elif any(cell.stages[-1] == name for cell in self.plan.cells):
+            return
+        run = Run(self.plan.run_path(name))
+        if stuck := stuck_languages(run):
+            self.screen.warn(f"{name}: {plateau_text(stuck, run.recipe())}")
+        if any(cell.stages[-1] == name for cell in self.plan.cells):
             self.screen.say(f"{name}: {self._test_error(name)}")
             self._write()
 
