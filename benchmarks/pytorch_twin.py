@@ -33,6 +33,7 @@ class TwinSettings:
     channels: int
     dropout: float
     zero_branches: bool
+    upsampling: int
     sample_rate_hz: int
     num_mels: int
     window_s: float
@@ -234,6 +235,11 @@ class Conformer(nn.Module):
         self.subsampling = ConvSubsampling(settings.dim, settings.channels, settings.num_mels)
         self.dropout = nn.Dropout(settings.dropout)
         self.blocks = nn.ModuleList([ConformerBlock(settings) for _ in range(settings.num_layers)])
+        self.times = settings.upsampling
+        self.upsampling = nn.Linear(settings.dim, self.times * settings.dim) if self.times > 1 else None
+        if self.upsampling is not None:
+            nn.init.zeros_(self.upsampling.weight)
+            nn.init.zeros_(self.upsampling.bias)
 
     def forward(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, F) and (B,) -> (B, E, D), the same after half of the blocks, and (B,)."""
@@ -245,7 +251,13 @@ class Conformer(nn.Module):
         for number, block in enumerate(self.blocks, start=1):
             hidden = block(hidden, mask, cosines, sines)
             middle = hidden if number == len(self.blocks) // 2 else middle
-        return hidden, middle, num_frames
+        if self.upsampling is None:
+            return hidden, middle, num_frames
+        hidden, middle = (
+            (self.upsampling(one) + one.tile(self.times)).reshape(len(one), -1, one.shape[2])
+            for one in (hidden, middle)
+        )
+        return hidden, middle, num_frames * self.times
 
 
 class LanguageHeads(nn.Module):

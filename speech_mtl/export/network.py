@@ -72,7 +72,7 @@ class LanguageNetwork:
         taps = model.taps((language,), (TRANSCRIPT,))
         language_ids = ops.full_like(num_samples, model.languages.index(language))
         features, num_frames = model.features.of_energies(ops.matmul(power, filters), num_samples)
-        frames, num_frames = model.encoder(features, num_frames, language_ids, taps=taps)
+        frames, num_frames = model.frames(features, num_frames, language_ids, taps)
         heads: Any = model.heads[TRANSCRIPT]
         return ops.log_softmax(heads.of_one(frames, language), axis=-1), num_frames
 
@@ -83,7 +83,7 @@ class LanguageNetwork:
 
     def metadata(self) -> dict[str, Any]:
         """Facts that a program needs to use the network, and that are not in it."""
-        first_s = self.features.frame_time_s(self.model.encoder.frame_centres[0]) - self.model.frame_step_s / 2
+        first_s = self.features.frame_time_s(self.model.frame_centres[0]) - self.model.frame_step_s / 2
         return {
             "speech_mtl": __version__,
             "language": self.tokenizer.language,

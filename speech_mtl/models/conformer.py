@@ -240,6 +240,7 @@ class Conformer(BlockEncoder):
         channels: int,
         dropout: float,
         zero_branches: bool,
+        upsampling: int,
         chunk_size: int | None,
         left_chunks: int,
         random: keras.random.SeedGenerator | None = None,
@@ -249,7 +250,7 @@ class Conformer(BlockEncoder):
         self.num_heads, self.kernel_size, self.expansion = num_heads, kernel_size, expansion
         self.zero_branches = zero_branches
         self.chunk_size, self.left_chunks = chunk_size, left_chunks
-        super().__init__(num_layers, dim, channels, dropout, random, parts, name)
+        super().__init__(num_layers, dim, channels, dropout, random, parts, name, upsampling)
 
     def make_block(self, number: int, name: str) -> ConformerBlock:  # noqa: ARG002
         return ConformerBlock(

@@ -11,7 +11,7 @@ from speech_mtl.datatypes import TOP
 from speech_mtl.models.features import frame_mask
 from speech_mtl.models.heads import Part, named
 from speech_mtl.models.language_layers import LanguageParts, PerLanguage
-from speech_mtl.models.layers import ConvSubsampling, Dropout, FrameContext, Projection
+from speech_mtl.models.layers import ConvSubsampling, Dropout, FrameContext, Projection, Upsampling
 from speech_mtl.models.past import Past
 
 
@@ -29,6 +29,9 @@ class Encoder(keras.layers.Layer):
 
     left_chunks: int = 0
     """Chunks before its own that a frame attends to."""
+
+    upsampling: Upsampling | None = None
+    """What makes several frames for heads of each of its own; None: they get these."""
 
     @property
     def widths(self) -> dict[str, int]:
@@ -91,6 +94,7 @@ class BlockEncoder(Encoder):
         dropout: Fraction of activations dropped in training.
         random: Generator of the dropout; shared with the rest of the network, and saved with a run.
         parts: Makes what each language has for itself; nothing if None.
+        upsampling: How many frames heads get of each of its own.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class BlockEncoder(Encoder):
         random: keras.random.SeedGenerator | None,
         parts: LanguageParts | None,
         name: str,
+        upsampling: int = 1,
     ):
         super().__init__(name=name)
         self.dim = dim
@@ -111,6 +116,7 @@ class BlockEncoder(Encoder):
         self.subsampling = self.parts.subsampling(self.make_subsampling)
         self.blocks = [self.parts.block(i, num_layers, partial(self.make_block, i)) for i in range(num_layers)]
         self.adapters = self.parts.adapters(dim, num_layers)
+        self.upsampling = Upsampling(dim, upsampling) if upsampling > 1 else None
 
     def make_subsampling(self, name: str) -> Any:
         """Makes the layer from features to encoder frames; it has `num_frames`, `centres` and a `last_layer`.
@@ -142,7 +148,7 @@ class BlockEncoder(Encoder):
     @property
     def layers_upwards(self) -> list[keras.layers.Layer]:
         """Its layers from the bottom to the top, without adapters and LoRA deltas."""
-        return [self.subsampling, *self.blocks]
+        return [self.subsampling, *self.blocks, *([self.upsampling] if self.upsampling else [])]
 
     @property
     def last_layer(self) -> keras.layers.Layer:
@@ -174,7 +180,7 @@ class BlockEncoder(Encoder):
 
     def build(self, shape):
         self.subsampling.build(shape)
-        for layer in (*self.blocks, *self.adapters):
+        for layer in (*self.layers_upwards[1:], *self.adapters):
             layer.build((None, self.dim))
 
     def context(self, mask, language_ids=None, past: Past | None = None) -> FrameContext:  # noqa: ARG002

@@ -26,6 +26,10 @@ class MultilingualModel(keras.Model):
     Reference: Huang et al. 2013, "Cross-language knowledge transfer using multilingual deep neural network with shared
     hidden layers", figure 1.
 
+    Heads may get several frames of each of the encoder's (`Encoder.upsampling`), which are what E counts: CTC outputs
+    one token a frame at most, for which 40 ms are too long in fast speech. As many frames in the blocks would cost as
+    many times the computation.
+
     Args:
         features: Waveforms -> features.
         augment: Hides parts of the features in training.
@@ -83,7 +87,7 @@ class MultilingualModel(keras.Model):
 
     def num_encoder_frames(self, num_samples):
         """Encoder frames made of so many samples (an int or an array)."""
-        return self.encoder.num_frames(self.features.num_frames(num_samples))
+        return self.encoder.num_frames(self.features.num_frames(num_samples)) * self._times
 
     @property
     def min_samples(self) -> int:
@@ -91,13 +95,23 @@ class MultilingualModel(keras.Model):
         return bisect_left(range(10**6), 1, key=self.num_encoder_frames)
 
     @property
+    def frame_centres(self) -> tuple[float, float]:
+        """Feature frame at which encoder frame 0 has its middle, and how many feature frames on each next one has."""
+        first, step = self.encoder.frame_centres
+        return first - (step - step / self._times) / 2, step / self._times
+
+    @property
+    def _times(self) -> int:
+        return 1 if self.encoder.upsampling is None else self.encoder.upsampling.times
+
+    @property
     def frame_step_s(self) -> float:
         """Seconds from one encoder frame to the next."""
-        return self.encoder.frame_centres[1] * self.features.hop / self.features.sample_rate_hz
+        return self.frame_centres[1] * self.features.hop / self.features.sample_rate_hz
 
     def frame_times_s(self, num_samples: int) -> np.ndarray:
         """(E,) seconds at which the encoder frames made of so many samples have their middle."""
-        first, step = self.encoder.frame_centres
+        first, step = self.frame_centres
         return self.features.frame_time_s(first + step * np.arange(self.num_encoder_frames(num_samples)))
 
     def stretch(self) -> tuple[int, int]:
@@ -119,6 +133,13 @@ class MultilingualModel(keras.Model):
         size = self.encoder.chunk_size or 0
         return Past(arrays, size * self.encoder.frame_centres[1], size * self.encoder.left_chunks)
 
+    def frames(self, features, num_frames, language_ids, taps, training=False, past: Past | None = None):
+        """(B, T, F) features, (B,) true lengths, (B,) languages -> (B, E, D) frames by tap, (B,) their true number."""
+        found, num_frames = self.encoder(features, num_frames, language_ids, training=training, taps=taps, past=past)
+        if (upsampling := self.encoder.upsampling) is None:
+            return found, num_frames
+        return {tap: upsampling(frames) for tap, frames in found.items()}, num_frames * upsampling.times
+
     def call(
         self,
         waveforms,
@@ -138,7 +159,7 @@ class MultilingualModel(keras.Model):
         taps = self.taps(self.languages if languages is None else languages, targets)
         features, num_frames = self.features(waveforms, num_samples, past=past)
         features = self.augment(features, num_frames, training=training)
-        frames, num_frames = self.encoder(features, num_frames, language_ids, training=training, taps=taps, past=past)
+        frames, num_frames = self.frames(features, num_frames, language_ids, taps, training, past)
         return Outputs({name: self.heads[name](frames, num_frames, language_ids) for name in targets}, num_frames)
 
 
@@ -158,4 +179,4 @@ class SharedFrames(keras.Model):
         """As `MultilingualModel.call`, but the values of `Outputs` are (B, E, D) frames by the taps that it needs."""
         taps = self.model.taps(languages, targets)
         features, num_frames = self.model.features(waveforms, num_samples)
-        return Outputs(*self.model.encoder(features, num_frames, language_ids, training=training, taps=taps))
+        return Outputs(*self.model.frames(features, num_frames, language_ids, taps, training))

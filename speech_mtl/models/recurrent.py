@@ -58,12 +58,13 @@ class RecurrentEncoder(BlockEncoder):
         cell: str,
         channels: int,
         dropout: float,
+        upsampling: int,
         random: keras.random.SeedGenerator | None = None,
         parts: LanguageParts | None = None,
         name: str = "encoder",
     ):
         self.cell = cell
-        super().__init__(num_layers, dim, channels, dropout, random, parts, name)
+        super().__init__(num_layers, dim, channels, dropout, random, parts, name, upsampling)
 
     def make_block(self, number: int, name: str) -> RecurrentBlock:
         cell = self.CELLS[self.cell](self.dim // 2, return_sequences=True, name=self.cell)

@@ -47,11 +47,12 @@ def plateau_text(languages: Sequence[str], recipe: Recipe) -> str:
 
     What helps is measured in `benchmarks/gpu_experiments.md`: branches that begin at zero most of all.
     """
-    training, usual, hop_s = recipe.training, TrainingSettings().learning_rate, getattr(recipe.features, "hop_s", 0)
+    training, usual = recipe.training, TrainingSettings().learning_rate
     begins = "" if getattr(recipe.encoder, "zero_branches", True) else "encoder.zero_branches=true, "
     given = training.learning_rate
     rate = "" if given == usual else f" the usual learning rate (training.learning_rate={usual:g}, now {given:g}),"
-    frames = f"shorter frames for fast speech (features.hop_s={hop_s / 2:g}, now {hop_s:g}), " if hop_s else ""
+    few = getattr(recipe.encoder, "upsampling", 2) == 1
+    frames = "for fast speech more frames (encoder.upsampling=2, now 1), " if few else ""
     return (
         f"{', '.join(languages)}: almost only blanks or a few frequent letters come out, as at the beginning of every "
         f"training with CTC. What helps: {begins}{frames}more updates "

@@ -22,6 +22,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "chunks of 3": {"encoder.chunk_size": 3},
     "two frames a chunk": {"encoder.chunk_size": 2, "encoder.left_chunks": 1},
     "no chunk before": {"encoder.chunk_size": 5, "encoder.left_chunks": 0},
+    "upsampling": {"encoder.chunk_size": 3, "encoder.upsampling": 2},
     "long chunks": {"encoder.chunk_size": 10, "encoder.left_chunks": 7},
     "log energies": {"encoder.chunk_size": 4, "features.normalize": "none"},
     "own layers": {"encoder.chunk_size": 3, "sharing": {"kind": "bottom", "num_own": 1}},

@@ -50,13 +50,14 @@ OWN_PARTS = {
     "bottleneck": {"size": 3},
     "low_rank": {"rank": 2, "alpha": 16.0},
     "chunks": {"chunk_size": 3},
+    "upsampling": {"upsampling": 2},
 }
-"""What languages may have for themselves in an encoder, and one in chunks."""
+"""What languages may have for themselves in an encoder, one in chunks, and one of more frames."""
 
 
-def tiny_encoder(kind: str, chunk_size: int | None = None, **own: Any) -> Any:
+def tiny_encoder(kind: str, chunk_size: int | None = None, upsampling: int = 1, **own: Any) -> Any:
     accepted = KINDS[kind].model_fields
-    sizes = TINY | {"chunk_size": chunk_size, "left_chunks": 1}
+    sizes = TINY | {"chunk_size": chunk_size, "left_chunks": 1, "upsampling": upsampling}
     if kind == "whisper":
         sizes |= {"dir": whisper_folder(2, 16, 20)}
     if kind == "wav2vec2":
@@ -66,7 +67,9 @@ def tiny_encoder(kind: str, chunk_size: int | None = None, **own: Any) -> Any:
     return usual(KINDS[kind], **arguments, parts=LanguageParts(LANGUAGES, **own))
 
 
-@pytest.fixture(scope="module", params=[*sorted(KINDS), *OWN_PARTS, "recurrent with bottom"])
+@pytest.fixture(
+    scope="module", params=[*sorted(KINDS), *OWN_PARTS, "recurrent with bottom", "recurrent with upsampling"]
+)
 def model(request) -> MultilingualModel:
     keras.utils.set_random_seed(0)
     random = keras.random.SeedGenerator(0)
@@ -290,7 +293,8 @@ def test_taps_are_what_blocks_give(model):
         variable.assign(value)
     assert list(alone) == ["block_0"]
     np.testing.assert_array_equal(ops.convert_to_numpy(alone["block_0"]), lower)
-    assert ops.convert_to_numpy(sizes).tolist() == [model.num_encoder_frames(size) for size in LENGTHS]
+    expected_sizes = [model.encoder.num_frames(model.features.num_frames(size)) for size in LENGTHS]
+    assert ops.convert_to_numpy(sizes).tolist() == expected_sizes
 
 
 def test_names_of_weights_are_unique_and_lie_below_the_encoder(model):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from random_weights import no_dropout, randomise, value
 
-from speech_mtl.models.layers import ConvSubsampling, Dropout, LayerNorm
+from speech_mtl.models.layers import ConvSubsampling, Dropout, LayerNorm, Upsampling
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -58,3 +58,16 @@ def test_subsampling_equals_loops():
     expected = hidden.reshape(len(hidden), -1) @ value(layer.project.kernel) + value(layer.project.bias)
     assert len(expected) == ConvSubsampling.num_frames(13)
     np.testing.assert_allclose(ops.convert_to_numpy(layer(features))[0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_upsampling_begins_as_repetition_and_equals_loops():
+    layer, frames = Upsampling(4, 3), np.random.default_rng(0).normal(size=(2, 5, 4)).astype("float32")
+    layer.build()
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(frames)), np.repeat(frames, 3, axis=1))
+    randomise(layer)
+    kernel, bias = value(layer.project.kernel), value(layer.project.bias)
+    expected = np.zeros((2, 15, 4))
+    for row, frame, part in np.ndindex(2, 5, 3):
+        own = slice(4 * part, 4 * part + 4)
+        expected[row, 3 * frame + part] = frames[row, frame] @ kernel[:, own] + bias[own] + frames[row, frame]
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(frames)), expected, rtol=1e-4, atol=1e-4)

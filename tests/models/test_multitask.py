@@ -75,6 +75,21 @@ def test_every_encoder_frame_has_its_time(model, num_samples):
     np.testing.assert_allclose(np.diff(times_s), 0.04)
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_heads_get_several_frames_of_each_of_the_encoder(model, times):
+    """They lie evenly within it; at first they are all alike."""
+    more = model_of(RECIPE.overridden({"encoder.upsampling": times}), NUM_TOKENS)
+    waveforms, num_samples, ids = inputs()
+    few, many = (one(waveforms, num_samples, ids) for one in (model, more))
+    np.testing.assert_array_equal(np.repeat(few.values[TRANSCRIPT], times, axis=1), many.values[TRANSCRIPT])
+    assert ops.convert_to_numpy(many.num_frames).tolist() == [times * 12, times * 9]
+    assert more.num_encoder_frames(9000) == times * 12
+    np.testing.assert_allclose(more.frame_times_s(9000).reshape(12, times).mean(axis=1), model.frame_times_s(9000))
+    np.testing.assert_allclose(np.diff(more.frame_times_s(9000)), model.frame_step_s / times)
+    assert more.frame_step_s == pytest.approx(0.04 / times)
+    assert more.min_samples == model.min_samples
+
+
 def test_seed_decides_the_start(model):
     again, other = model_of(RECIPE, NUM_TOKENS), model_of(RECIPE.overridden({"seed": 1}), NUM_TOKENS)
     first = weights(model)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_encoders import feature_settings
 
 import speech_mtl.run.train as training
 from speech_mtl.run.evaluate import evaluate
@@ -68,8 +67,8 @@ def test_the_remedy_names_settings_and_their_values(tiny_recipe: Recipe):
     other = recipe.overridden({"encoder.zero_branches": False, "training.learning_rate": 2e-3})
     assert "encoder.zero_branches=true" in plateau_text(["aa"], other)
     assert "learning_rate" not in plateau_text(["aa"], other)
-    assert "features.hop_s=0.005, now 0.01" in text
-    assert "hop_s" not in plateau_text(["aa"], recipe.overridden({"features": feature_settings("whisper")}))
+    assert "encoder.upsampling=2, now 1" in text
+    assert "upsampling" not in plateau_text(["aa"], recipe.overridden({"encoder.upsampling": 2}))
 
 
 def test_training_says_so_once_when_warm_up_is_over(

@@ -181,6 +181,12 @@ CAUSAL = ["features.normalize=running_mean"]
             ["encoder={kind: progressive, columns: [{languages: [cs], encoder: {chunk_size: 2}}]}", *CAUSAL],
             "a progressive encoder has no chunks",
         ),
+        (
+            ["encoder={kind: progressive, columns: [{languages: [cs], encoder: {upsampling: 2}}]}"],
+            "encoder.columns.*.encoder.upsampling must be 1",
+        ),
+        (["encoder.upsampling=2", "sharing={kind: bottom}"], "encoder.upsampling is shared"),
+        (["encoder.upsampling=2", "sharing={kind: nothing}"], "encoder.upsampling is shared"),
         (["data.decode_once=false", "data.require_all_labels=true"], "must be true: data.require_all_labels needs"),
         (["data.decode_once=false", "languages={cs: {replace: noise}}"], "must be true: languages.cs.replace needs"),
         (["data.decode_once=false", "languages={cs: {keep_transcripts: 0.5}}"], "languages.cs.keep_transcripts needs"),
