@@ -226,6 +226,20 @@ class ConformerBlock(nn.Module):
         return self.norm(torch.add(hidden, self.feed_forward_out(hidden), alpha=0.5))
 
 
+class Upsampling(nn.Module):
+    """Several frames of each: the frame, and a map of it that begins at zero."""
+
+    def __init__(self, dim: int, times: int):
+        super().__init__()
+        self.times, self.project = times, nn.Linear(dim, times * dim)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, E, D) -> (B, times * E, D)."""
+        return (self.project(frames) + frames.tile(self.times)).reshape(len(frames), -1, frames.shape[2])
+
+
 class Conformer(nn.Module):
     """Subsampling and blocks."""
 
@@ -235,11 +249,7 @@ class Conformer(nn.Module):
         self.subsampling = ConvSubsampling(settings.dim, settings.channels, settings.num_mels)
         self.dropout = nn.Dropout(settings.dropout)
         self.blocks = nn.ModuleList([ConformerBlock(settings) for _ in range(settings.num_layers)])
-        self.times = settings.upsampling
-        self.upsampling = nn.Linear(settings.dim, self.times * settings.dim) if self.times > 1 else None
-        if self.upsampling is not None:
-            nn.init.zeros_(self.upsampling.weight)
-            nn.init.zeros_(self.upsampling.bias)
+        self.upsampling = Upsampling(settings.dim, settings.upsampling) if settings.upsampling > 1 else None
 
     def forward(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, F) and (B,) -> (B, E, D), the same after half of the blocks, and (B,)."""
@@ -253,11 +263,7 @@ class Conformer(nn.Module):
             middle = hidden if number == len(self.blocks) // 2 else middle
         if self.upsampling is None:
             return hidden, middle, num_frames
-        hidden, middle = (
-            (self.upsampling(one) + one.tile(self.times)).reshape(len(one), -1, one.shape[2])
-            for one in (hidden, middle)
-        )
-        return hidden, middle, num_frames * self.times
+        return self.upsampling(hidden), self.upsampling(middle), num_frames * self.upsampling.times
 
 
 class LanguageHeads(nn.Module):

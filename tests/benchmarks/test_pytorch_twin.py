@@ -23,10 +23,10 @@ PLAIN = {
 }
 
 
-@pytest.fixture
-def recipe():
+@pytest.fixture(params=[1, 2], ids=["", "upsampling"])
+def recipe(request):
     """Nothing random in training."""
-    return CASE.recipe.overridden(PLAIN)
+    return CASE.recipe.overridden({**PLAIN, "encoder.upsampling": request.param})
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_zero_branches_add_nothing_at_the_start(recipe, batch):
         expected = encoder.subsampling(features)
         for _ in encoder.blocks:
             expected = torch.nn.functional.layer_norm(expected, expected.shape[-1:])
-    torch.testing.assert_close(hidden, expected)
+    torch.testing.assert_close(hidden, expected.repeat_interleave(settings.upsampling, 1))
 
 
 def test_training_takes_the_same_path(recipe, model, twin, batch):
