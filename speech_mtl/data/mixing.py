@@ -99,7 +99,3 @@ def _filled(ordered: np.ndarray, durations_s: np.ndarray, batch_s: float) -> lis
             longest_s, size = duration_s, 0
         size += 1
     return [ordered[start:end] for start, end in pairwise([*starts, len(ordered)])]
-
-
-MIXINGS = {"by_length": cut, "every_language": cut_every_language}
-"""Ways to make batches of a pool, by the name that recipes give them."""

@@ -12,8 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-from speech_mtl.data.mixing import MIXINGS, cut
+from speech_mtl.data.mixing import cut, cut_every_language
 from speech_mtl.errors import InputError
+
+MIXINGS = {"by_length": cut, "every_language": cut_every_language}
+"""Ways to make batches of a pool, by the name that recipes give them."""
 
 SMALLEST_PART_S = 3600.0
 """Least amount of a manifest that is decoded: enough to judge whether its audio is usable."""
