@@ -136,7 +136,8 @@ class MultilingualModel(keras.Model):
     def frames(self, features, num_frames, language_ids, taps, training=False, past: Past | None = None):
         """(B, T, F) features, (B,) true lengths, (B,) languages -> (B, E, D) frames by tap, (B,) their true number."""
         found, num_frames = self.encoder(features, num_frames, language_ids, training=training, taps=taps, past=past)
-        if (upsampling := self.encoder.upsampling) is None:
+        upsampling = self.encoder.upsampling  # without a walrus, which AutoGraph cannot trace
+        if upsampling is None:
             return found, num_frames
         return {tap: upsampling(frames) for tap, frames in found.items()}, num_frames * upsampling.times
 
