@@ -9,6 +9,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,17 @@ from speech_mtl.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     from speech_mtl.run.folder import Run
+
+
+class Untraced(logging.Handler):
+    """Raises where AutoGraph cannot trace a function of ours, and would run it untraced with a warning."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "AutoGraph could not transform" in record.getMessage():
+            raise AssertionError(record.getMessage())
+
+
+logging.getLogger("tensorflow").addHandler(Untraced())
 
 
 @pytest.fixture(scope="session")
