@@ -10,7 +10,7 @@ import pytest
 from benchmarks import twin_gap, twin_training
 from benchmarks.twin_gap import PAIRS, ROWS, Row, errors_table, of_row, pairs_table
 from speech_mtl.datatypes import TRANSCRIPT
-from speech_mtl.run import speech
+from speech_mtl.run import training_speech
 from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
@@ -48,7 +48,7 @@ def test_both_train_on_the_same_batches_to_the_same_weights(recipe, monkeypatch,
 
     own = of_row(recipe, Row("twin", settings=changes), 3, UPDATES)
     ours, its = [], []
-    monkeypatch.setattr(speech, "batches", recorded(speech.batches, ours))
+    monkeypatch.setattr(training_speech, "batches", recorded(training_speech.batches, ours))
     written = twin_gap.trained("product", 3, own, tmp_path)
     prepared = twin_training.Prepared(own)
     with monkeypatch.context() as patch:
