@@ -17,7 +17,7 @@ compare() { # TARGET FOLDER KEY=VALUE...
   local target=$1 folder=$2 own=("languages.am.share=null" "languages.$1.share=0.4")
   shift 2
   [ "$target" != en-CN ] || own+=(languages.en=null) # English of another corpus is no other language
-  [ "$target" != nl ] || own+=(encoder.upsampling=2) # fast dialogues: alone stays on the plateau without; benchmarks/frame_step.md
+  [ "$target" != nl ] || own+=(encoder.upsampling=2) # fast dialogues: without, alone stays on the plateau (benchmarks/frame_step.md)
   speech-mtl compare recipes/many_languages target="$target" "${own[@]}" "${changes[@]}" "$@" --jobs "${JOBS:-2}" --out "$folder"
 }
 

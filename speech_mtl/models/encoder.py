@@ -170,8 +170,11 @@ class BlockEncoder(Encoder):
             layer.keep_only(language)
 
     def weights_by_part(self) -> dict[str, Part]:
+        upsampling = [] if self.upsampling is None else self.upsampling.trainable_variables
+        shared = [one for one in self.shared_weights if all(one is not other for other in upsampling)]
         own = {f"own/{language}": self.weights_of(language) for language in self.parts.languages}
-        return {name: named(part, self) for name, part in {"encoder": self.shared_weights, **own}.items() if part}
+        parts = {"encoder": shared, "upsampling": upsampling, **own}
+        return {name: named(part, self) for name, part in parts.items() if part}
 
     def depths(self) -> list[list[keras.Variable]]:
         shared = {id(variable) for variable in self.shared_weights}

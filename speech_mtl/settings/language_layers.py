@@ -30,7 +30,7 @@ class SharingSettings(Kinds):
         bottom, top = self.own(num_layers)
         if self.has_shared and max(bottom - 1, 0) + top >= num_layers:
             raise ValueError(f"sharing.num_own leaves none of the encoder's {num_layers} blocks to share")
-        if getattr(recipe.encoder, "upsampling", 1) > 1 and (top or not self.has_shared):
+        if recipe.encoder.times > 1 and (top or not self.has_shared):
             raise ValueError(
                 "encoder.upsampling is shared, so what it makes frames of must be: set sharing.kind=whole_encoder"
             )

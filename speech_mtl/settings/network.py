@@ -64,13 +64,18 @@ class EncoderSettings(Kinds):
         """The stacks of blocks that it is made of, by the key of their settings."""
         return {"encoder": self}
 
+    @property
+    def times(self) -> int:
+        """Frames that output layers get of each of the blocks'."""
+        return getattr(self, "upsampling", 1)
+
     def parts(self) -> dict[str, str]:
         """The parts of its weights, without those of one language; of each stack of blocks, the tap at its end."""
-        return {"encoder": TOP}
+        return {"encoder": TOP} | dict.fromkeys(self.new_parts(), "")
 
     def new_parts(self) -> tuple[str, ...]:
         """The parts that a run it starts from need not have."""
-        return ()
+        return ("upsampling",) if self.times > 1 else ()
 
     def beside(self, languages: Sequence[str], language: str) -> "EncoderSettings":
         """Settings of this encoder, which some languages were trained with, and of one like its last beside it."""
@@ -252,7 +257,7 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
                 raise ValueError(
                     "encoder.columns.*.encoder.chunk_size must be null: a progressive encoder has no chunks"
                 )
-        if any(getattr(column.encoder, "upsampling", 1) > 1 for column in self.columns):
+        if any(column.encoder.times > 1 for column in self.columns):
             raise ValueError("encoder.columns.*.encoder.upsampling must be 1: columns get each other's frames")
         kinds = {one.encoder.kind: isinstance(one.encoder, PublicEncoderSettings) for one in self.columns}
         if len(kinds) > 1 and (kind := next((kind for kind, is_public in kinds.items() if is_public), None)):

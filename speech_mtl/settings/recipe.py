@@ -265,7 +265,9 @@ class Recipe(Section):
         old, new = self.encoder.encoders(), later.encoder.encoders()
         for one, (section, other) in zip(old.values(), new.items(), strict=False):
             # Dropout and the folder of a public encoder have no weights of their own: the first one's are taken over.
-            pairs |= _pairs(section, one, other, without={"dropout", "dir"})
+            # Where there was no upsampling, it begins as repetition.
+            without = {"dropout", "dir"} if one.times > 1 else {"dropout", "dir", "upsampling"}
+            pairs |= _pairs(section, one, other, without)
         pairs |= _pairs("features", self.features, later.features)
         pairs["data.sample_rate_hz"] = self.data.sample_rate_hz, later.data.sample_rate_hz
         if self.sharing.has_own:  # shared layers can be copied for each language, but not the reverse

@@ -160,6 +160,28 @@ def test_adapters_are_new_and_at_first_change_nothing(trained: Run, adapters: di
     assert recognised(trained, recognizer, "aa") == recognised(trained, load_recognizer(trained), "aa")
 
 
+def test_upsampling_is_new_and_at_first_repeats_frames(trained: Run):
+    model, origins = start_with(trained, {"encoder.upsampling": 2})
+    states = {name: origin.state for name, origin in origins.items()}
+    assert states == {"encoder": "kept", "upsampling": "new", "heads/aa": "kept", "heads/bb": "kept"}
+    original = load_recognizer(trained)
+    waveforms = [np.random.default_rng(0).normal(size=9000).astype(np.float32)]
+    found, expected = (
+        one.log_probabilities(waveforms, "aa")[0]
+        for one in (Recognizer(model, trained.tokenizers(), 16_000, Greedy), original)
+    )
+    np.testing.assert_allclose(found, np.repeat(expected, 2, axis=0), atol=1e-5)
+
+
+def test_upsampling_that_a_run_has_is_kept(trained: Run, tmp_path: Path):
+    run = untrained(trained, tmp_path / "run", {"encoder.upsampling": 2})
+    assert start_with(run, {})[1]["upsampling"].state == "kept"
+    for times in (1, 3):
+        with pytest.raises(InputError, match="was trained with other settings") as caught:
+            start_with(run, {"encoder.upsampling": times})
+        assert caught.value.expected == "encoder.upsampling: 2"
+
+
 def test_trained_adapters_leave_the_shared_encoder_and_others_as_they_are(trained: Run, tmp_path: Path):
     changes = {"adapters": {"kind": "bottleneck", "size": 4}, "training.unfreezing": {"kind": "heads"}}
     run = train(kept_beside(trained, **changes), tmp_path / "run")
@@ -209,6 +231,7 @@ ADAPTED = {"adapters": {"kind": "bottleneck", "languages": ["bb"]}}
         ({}, "encoder"),
         ({}, "heads/aa"),
         ({"sharing.kind": "nothing"}, "own/aa"),
+        ({"encoder.upsampling": 2}, "upsampling"),
         (ADAPTED, "own/bb"),
         ("columns", "columns/0"),
         ("columns", "columns/1"),
