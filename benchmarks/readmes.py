@@ -28,7 +28,7 @@ from speech_mtl.study.report.tables import (
 )
 from speech_mtl.study.report.targets_table import Comparison, targets_table
 from speech_mtl.study.report.task_tables import tasks_table
-from speech_mtl.study.results import Results, json_files, load
+from speech_mtl.study.results import NUMBERS, Results, json_files, load
 from speech_mtl.study.statistics.forgetting import Generation
 from speech_mtl.study.statistics.summary import (
     ArmSummary,
@@ -174,15 +174,16 @@ def refuse_drift(results: Results, folder: Path) -> None:
     """Compares the numbers in a folder with what the results beside them give.
 
     Raises:
-        InputError: One is missing or differs.
+        InputError: One is missing or differs, or is there of earlier results.
     """
-    for name, text in json_files(results.summary).items():
-        path = folder / name
-        if path.is_file() and read_text(path) == text:
+    numbers = json_files(results.summary)
+    for name in NUMBERS:
+        path, text = folder / name, numbers.get(name)
+        if (read_text(path) if path.is_file() else None) == text:
             continue
         raise InputError(
             f"{path} differs from the results that lie beside it",
-            expected="numbers as `speech-mtl report` computes them",
+            expected="no such file" if text is None else "numbers as `speech-mtl report` computes them",
             received="another text" if path.is_file() else "no such file",
             action=f"speech-mtl report {quote(str(folder))}",
         )

@@ -7,7 +7,7 @@ L languages.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -116,8 +116,13 @@ class Batch(NamedTuple):
     language_ids: Array
     targets: Mapping[str, Any] = {}
 
-    def of(self, rows: Array) -> "Batch":
-        """Some of the utterances, without padding that only others need."""
+    def of(self, rows: Array, num_inputs: Callable[[Any], Any] = int) -> "Batch":
+        """Some of the utterances, without padding that only others need.
+
+        Args:
+            rows: Their numbers.
+            num_inputs: Samples -> numbers that `waveforms` holds for an utterance.
+        """
 
         def taken(values: Any) -> Any:
             if isinstance(values, Tokens):
@@ -127,7 +132,8 @@ class Batch(NamedTuple):
 
         sizes = self.num_samples[rows]
         targets = {name: taken(values) for name, values in self.targets.items()}
-        return Batch(self.waveforms[rows, : sizes.max()], sizes, self.language_ids[rows], targets)
+        waveforms = self.waveforms[rows, : num_inputs(sizes.max())]
+        return Batch(waveforms, sizes, self.language_ids[rows], targets)
 
 
 class Outputs(NamedTuple):

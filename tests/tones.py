@@ -71,7 +71,7 @@ def tone_recipe(data_dir: Path, cache_dir: Path) -> Recipe:
         "languages": {"aa": {}, "bb": {}},
         "data": {"dir": data_dir, "cache_dir": cache_dir, "batch_s": 8.0},
         "features": {"num_mels": 20},
-        "augment": {"spec_augment": {"max_mels": 3}, "speeds": [1.0]},
+        "augment": {"speeds": [1.0]},
         "encoder": {**encoder_settings("conformer"), "dropout": 0.0, "zero_branches": True},
         "training": {"num_updates": 4, "warmup_updates": 2, "evaluate_every": 2, "learning_rate": 1e-2},
         "compare": {"budgets_min": [0.1], "pretrain_updates": 2},

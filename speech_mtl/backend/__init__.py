@@ -183,7 +183,7 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     """Connectionist temporal classification: negative log-likelihood of each utterance's tokens, in nats: (B,).
 
     Frames and tokens beyond the true lengths change nothing. The caller filters out utterances with fewer frames than
-    `min_frames` (their loss has no meaning); a row without tokens gives 0.
+    `Target.num_frames_needed` (their loss has no meaning); a row without tokens gives 0.
 
     Args:
         logits: (B, E, V).

@@ -73,7 +73,7 @@ def compile_step(
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
         counts, state, weights = count(batch), random.value.numpy(), weights.astype(np.float32)
-        parts, rows_of_parts = workers.split(batch, limits)
+        parts, rows_of_parts = workers.split(batch, model.features.num_inputs, limits)
         jobs = [(part, weights, counts, state + np.array([0, i * DRAWS])) for i, part in enumerate(parts)]
         losses, states, sums = [], [], []
         for own_losses, own_sums, own_state in workers.call(differentiate, jobs):
@@ -147,7 +147,7 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
     workers = Workers()
 
     def forward(_limits, *inputs):
-        parts, rows = workers.split(Batch(*inputs))
+        parts, rows = workers.split(Batch(*inputs), model.features.num_inputs)
         return joined(list(workers.call(compiled, [part[:3] for part in parts])), rows)
 
     return Forward(forward)
@@ -226,7 +226,7 @@ def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
         positions = tf.where(batch.language_ids == language)
         if tf.size(positions) > 0:
             with tf.GradientTape(persistent=True) as tape:
-                own_losses, own_counts = _losses(model, objective, _of(batch, positions[:, 0]))
+                own_losses, own_counts = _losses(model, objective, _of(model, batch, positions[:, 0]))
                 sums = tf.reduce_sum(own_losses, axis=0)
             rows = _rows(tape, sums, values)
             losses = tf.tensor_scatter_nd_update(losses, positions, own_losses)
@@ -238,10 +238,10 @@ def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
     return losses, counts, tf.concat([tf.reshape(by_target, [-1, num_values]), others / numbers[split:]], axis=0)
 
 
-def _of(batch: Batch, positions) -> Batch:
-    """Some utterances of a batch, without padding that only others need."""
+def _of(model: Network, batch: Batch, positions) -> Batch:
+    """As `Batch.of`, in a graph; tokens keep their padding."""
     part = tf.nest.map_structure(lambda array: tf.gather(array, positions), batch)
-    return part._replace(waveforms=part.waveforms[:, : tf.reduce_max(part.num_samples)])
+    return part._replace(waveforms=part.waveforms[:, : model.features.num_inputs(tf.reduce_max(part.num_samples))])
 
 
 def _rows(tape: tf.GradientTape, outputs, values: list):

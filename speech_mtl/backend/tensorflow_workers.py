@@ -16,19 +16,21 @@ class Workers:
 
     def __init__(self):
         one_each = os.environ.get("TF_NUM_INTRAOP_THREADS") == "1" and not tf.config.list_physical_devices("GPU")
-        self.number = int(os.environ.get("TF_NUM_INTEROP_THREADS", "1")) if one_each else 1
+        self.number = max(1, int(os.environ.get("TF_NUM_INTEROP_THREADS", "1"))) if one_each else 1
         self._pool = ThreadPoolExecutor(self.number) if self.number > 1 else None
 
-    def split(self, batch: Batch, limits: Limits = UNLIMITED) -> tuple[list[Batch], np.ndarray]:
-        """The parts of a batch, and the (B,) rows that they have of it, part after part.
+    def split(
+        self, batch: Batch, num_inputs: Callable[[int], int], limits: Limits = UNLIMITED
+    ) -> tuple[list[Batch], np.ndarray]:
+        """The parts of a batch, and the (B,) rows that they have of it, part after part; `num_inputs` as of `Batch.of`.
 
         As many parts are computed at once as there are threads: together they are no larger than a part may be.
         """
-        num_parts = self.number * limits.num_parts(*batch.waveforms.shape)
+        num_parts = self.number * limits.num_parts(len(batch.num_samples), int(batch.num_samples.max()))
         if num_parts == 1:
             return [batch], np.arange(len(batch.num_samples))
         rows = rows_by_part(batch.num_samples, num_parts)
-        return [batch.of(own) for own in rows], np.concatenate(rows)
+        return [batch.of(own, num_inputs) for own in rows], np.concatenate(rows)
 
     def call(self, function: Callable, jobs: Sequence[tuple]) -> Iterable:
         """Its results for these arguments, in their order."""

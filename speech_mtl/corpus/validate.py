@@ -16,8 +16,8 @@ from speech_mtl.corpus.findings import Findings
 from speech_mtl.corpus.manifests import ManifestFile, ManifestSet, readable
 from speech_mtl.data.audio import refuse_duration
 from speech_mtl.data.audio_file import refuse_no_file, sample_rate_and_channels
-from speech_mtl.data.doubtful import other_scripts
-from speech_mtl.data.examples import Reading, Unusable, damaged_words, encoded
+from speech_mtl.data.doubtful import damaged_letters, other_scripts
+from speech_mtl.data.examples import Reading, Unusable, encoded
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import inspect_manifest, line_number, too_many_skipped
 from speech_mtl.data.place import AudioError
@@ -181,9 +181,8 @@ def _note_text(checked: Checked, utterance: Utterance, line: int) -> None:
     if utterance.text is None:
         checked.add("note", "no transcript", line, "the text is null: unknown")
         return
-    for word in damaged_words(utterance):
-        message = word.removeprefix(f"{utterance.source}: ")
-        checked.add("note", "damaged letters", line, f"letters seem to be lost in {message}")
+    for word in damaged_letters(utterance.text)[:1]:
+        checked.add("note", "damaged letters", line, f"letters seem to be lost in {word!r}")
     for script, letters in other_scripts(utterance.text, checked.file.language).items():
         checked.add("note", "letters of another script", line, f"{letters} ({script}) in {utterance.text!r}")
 

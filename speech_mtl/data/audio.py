@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from speech_mtl.data.audio_file import blocks, opened
+from speech_mtl.data.audio_file import BEYOND_S, blocks, opened
 from speech_mtl.data.place import AudioError, place_of
 from speech_mtl.errors import InputError
 
@@ -98,8 +98,8 @@ def _mono(path: Path, file: soundfile.SoundFile, num_frames: int | None) -> Iter
         refuse_scale(block, path, loudest)
         held += len(block)
         yield block.mean(axis=1) if channel is None else block[:, channel]
-    if num_frames is not None and held < num_frames:
-        rate = file.samplerate
+    rate, is_stretch = file.samplerate, place_of(path).end_s is not None
+    if num_frames is not None and num_frames - held > (BEYOND_S * rate if is_stretch else 0):
         raise AudioError("truncated", f"{path} announces {num_frames / rate:.2f} s but holds {held / rate:.2f} s")
 
 

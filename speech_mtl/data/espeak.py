@@ -7,6 +7,7 @@ import _ctypes
 import ctypes
 import functools
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -98,7 +99,7 @@ class Speech(NamedTuple):
 
 
 class Espeak:
-    """One espeak-ng. The library keeps global state, so have one a process: call `espeak()`.
+    """One espeak-ng. The library keeps global state, so have one a process: call `espeak()`. Threads take turns.
 
     Attributes:
         sample_rate_hz: Of what `speak` returns.
@@ -116,10 +117,15 @@ class Espeak:
         self._words: list[tuple[int, int]] = []
         self._voices: dict[str, str] = {}
         self._callback = _SYNTH_CALLBACK(self._take)
+        self._lock = threading.RLock()
         self._library: Any = self._open()
 
     def speak(self, text: str, delivery: Delivery) -> Speech:
         """The speech; the same arguments give the same samples, independent of earlier calls."""
+        with self._lock:
+            return self._spoken(text, delivery)
+
+    def _spoken(self, text: str, delivery: Delivery) -> Speech:
         # Earlier calls change espeak's static variables, beyond what espeak_Terminate resets (1.52), and
         # changes the samples. Loading the library afresh takes a third of a millisecond.
         self._close()
@@ -157,12 +163,13 @@ class Espeak:
         return self._read(text, voice, IPA | SEPARATED)
 
     def _read(self, text: str, voice: str, mode: int) -> str:
-        self._set_voice(voice)
         buffer = ctypes.create_string_buffer(text.encode())
         rest = ctypes.c_void_p(ctypes.addressof(buffer))
         clauses = []
-        while rest.value:  # espeak moves the pointer behind each clause and in the end to NULL
-            clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, mode).decode())
+        with self._lock:
+            self._set_voice(voice)
+            while rest.value:  # espeak moves the pointer behind each clause and in the end to NULL
+                clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, mode).decode())
         return " ".join(clauses)
 
     @property

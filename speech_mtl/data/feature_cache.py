@@ -79,17 +79,30 @@ class FeatureCache:
         with self.path.open("rb") as file:
             content = os.pread(file.fileno(), 2 * place.size, 2 * place.start)
         if len(content) < 2 * place.size or zlib.crc32(content) != place.crc32:
-            raise InputError(
-                f"The cache {self.path} is damaged",
-                expected="the checksums of its index",
-                received="fewer bytes" if len(content) < 2 * place.size else "other bytes",
-                action=f"remove the folder {self.folder} and start again: its features are then made anew",
-            )
+            received = "fewer bytes" if len(content) < 2 * place.size else "other bytes"
+            raise self._damaged(self.path, "the checksums of its index", received)
         return np.frombuffer(content, "<f2").astype(np.float32), place.num_samples
 
     def _read(self) -> None:
-        """The index as far as it is whole."""
+        """The index as far as it is whole.
+
+        Raises:
+            InputError: A line is not as it was written.
+        """
         content = self.index_path.read_bytes() if self.index_path.is_file() else b""
         self._valid_bytes = content.rfind(b"\n") + 1
-        lines = content[: self._valid_bytes].decode().splitlines()
-        self._places = {key: _Place(*map(int, place)) for key, *place in (line.split("\t") for line in lines)}
+        self._places = {}
+        for line in content[: self._valid_bytes].splitlines():
+            try:
+                key, *place = line.decode().split("\t")
+                self._places[key] = _Place(*map(int, place))
+            except (ValueError, TypeError):
+                raise self._damaged(self.index_path, "a key and four numbers", repr(line[:80])) from None
+
+    def _damaged(self, path: Path, expected: str, received: str) -> InputError:
+        return InputError(
+            f"The cache {path} is damaged",
+            expected=expected,
+            received=received,
+            action=f"remove the folder {self.folder} and start again: its features are then made anew",
+        )

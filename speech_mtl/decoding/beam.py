@@ -1,6 +1,7 @@
 """Prefix beam search with n-gram models and hot words."""
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -194,10 +195,5 @@ class _Search:
 
 def _split(phrase: Sequence[int], space: int | None) -> list[tuple[int, ...]]:
     """The words of a phrase."""
-    words: list[list[int]] = [[]]
-    for token in phrase:
-        if token == space:
-            words.append([])
-        else:
-            words[-1].append(token)
-    return [tuple(word) for word in words if word]
+    runs = groupby(phrase, key=lambda token: token == space)
+    return [tuple(word) for is_space, word in runs if not is_space]

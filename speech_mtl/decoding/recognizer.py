@@ -36,6 +36,7 @@ class Recognizer:
         make_decoder: Makes the decoder of a language from its vocabulary and its tag, when it is first needed.
         tasks: What the model predicts besides transcripts, by name.
         calibrations: Of the confidences of words, by language.
+        weights: Digest of the weights and of what belongs to them, for what is kept for later; "" while they change.
 
     Attributes:
         min_samples: Of the shortest waveform that makes an encoder frame.
@@ -49,12 +50,14 @@ class Recognizer:
         make_decoder: Callable[[Sequence[str], str], Decoder],
         tasks: Mapping[str, ScoredTarget] | None = None,
         calibrations: Mapping[str, Calibration] | None = None,
+        weights: str = "",
     ):
         self.model = model
         self.tokenizers = tokenizers
         self.sample_rate_hz = sample_rate_hz
         self.tasks = dict(tasks or {})
         self.calibrations = dict(calibrations or {})
+        self.weights = weights
         self.decoders: dict[str, Decoder] = {}
         self._make_decoder = make_decoder
         self._forwards: dict[tuple[str, ...], Forward] = {}
@@ -119,23 +122,29 @@ class Recognizer:
         Raises:
             InputError: The language has no output layer, or a waveform is too short to make a single frame.
         """
-        language = self.own_name(language)
-        ids = ids or [str(i) for i in range(len(waveforms))]
-        if not ids:
-            return []
-        limits, found = Limits(int((batch_s or 0) * self.sample_rate_hz)), {}
-        for rows in self._rows(waveforms, batch_s):
+        language, found = self.own_name(language), {}
+        ids = ids or _numbered(waveforms)
+        for rows, padded, limits in self._in_batches(waveforms, ids, batch_s):
             names = [ids[row] for row in rows]
-            padded = self._padded([waveforms[row] for row in rows], names)
             found |= zip(rows, self._recognize(*padded, language, names, limits), strict=True)
         return [found[row] for row in range(len(waveforms))]
 
-    def _rows(self, waveforms: Sequence[np.ndarray], batch_s: float | None) -> list[list[int]]:
-        """The waveforms of each batch: of similar length, so many seconds together; None: all in one."""
-        if batch_s is None:
-            return [list(range(len(waveforms)))]
-        durations_s = np.array([len(waveform) / self.sample_rate_hz for waveform in waveforms])
-        return [[one.example for one in batch] for batch in plan_evaluation(0, durations_s, batch_s)]
+    def _in_batches(
+        self, waveforms: Sequence[np.ndarray], ids: Sequence[str], batch_s: float | None
+    ) -> Iterator[tuple[list[int], tuple[np.ndarray, np.ndarray], Limits]]:
+        """Numbers of waveforms, what the network gets for them with their lengths in samples, and limits of its size.
+
+        They are of similar length, so many seconds together; None: all are one batch.
+        """
+        if not len(waveforms):
+            return
+        rate, plan = self.sample_rate_hz, [list(range(len(waveforms)))]
+        if batch_s is not None:
+            durations_s = np.array([len(waveform) / rate for waveform in waveforms])
+            plan = [[one.example for one in batch] for batch in plan_evaluation(0, durations_s, batch_s)]
+        for rows in plan:
+            padded = self._padded([waveforms[row] for row in rows], [ids[row] for row in rows])
+            yield rows, padded, Limits(int((batch_s or 0) * rate))
 
     def log_probabilities(
         self,
@@ -153,13 +162,9 @@ class Recognizer:
         Raises:
             InputError: As `transcribe`.
         """
-        language = self.own_name(language)
-        if not waveforms:
-            return []
-        found = {}
-        for rows in self._rows(waveforms, batch_s):
-            padded = self._padded([waveforms[row] for row in rows], [str(row) for row in rows])
-            outputs = self._outputs(*padded, language)
+        language, found = self.own_name(language), {}
+        for rows, padded, limits in self._in_batches(waveforms, _numbered(waveforms), batch_s):
+            outputs = self._outputs(*padded, language, limits)
             found |= {row: self._tokens_of(outputs, i, language, target) for i, row in enumerate(rows)}
         return [found[row] for row in range(len(waveforms))]
 
@@ -177,9 +182,8 @@ class Recognizer:
         key, found = ("frames", *taps.pop()), {}
         if key not in self._forwards:
             self._forwards[key] = compile_forward(SharedFrames(self.model), names, (TRANSCRIPT,))
-        for rows in self._rows(waveforms, batch_s) if waveforms else ():
-            padded = self._padded([waveforms[row] for row in rows], [str(row) for row in rows])
-            frames = self._forwards[key](*padded, np.zeros(len(rows), dtype=np.int32))
+        for rows, padded, limits in self._in_batches(waveforms, _numbered(waveforms), batch_s):
+            frames = self._forwards[key](*padded, np.zeros(len(rows), dtype=np.int32), limits)
             for name in names:
                 logits = ops.convert_to_numpy(self.model.heads[TRANSCRIPT].of_one(frames.values, name))
                 outputs = Outputs({TRANSCRIPT: logits}, frames.num_frames)
@@ -301,3 +305,8 @@ class Recognizer:
             name: task.kept(outputs.values[name][row][:size] if task.over_frames else outputs.values[name][row])
             for name, task in self.tasks.items()
         }
+
+
+def _numbered(waveforms: Sequence[np.ndarray]) -> list[str]:
+    """Ids of waveforms that have none."""
+    return [str(i) for i in range(len(waveforms))]

@@ -35,8 +35,8 @@ class Features(keras.layers.Layer):
         """Seconds at which a frame has its middle (for an int or an array)."""
         return (frame * self.hop + self.fft_size / 2) / self.sample_rate_hz
 
-    def num_inputs(self, num_samples: int) -> int:
-        """Numbers that the network gets for so many samples."""
+    def num_inputs(self, num_samples):
+        """Numbers that the network gets for so many samples (an int or an array), of which a frame can be made."""
         return num_samples
 
     def prepare(self, waveform: np.ndarray) -> np.ndarray:

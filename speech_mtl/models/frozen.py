@@ -66,8 +66,8 @@ class FrozenFeatures(Features):
         self.frame_shape = shape
         self._model: Any = None
 
-    def num_inputs(self, num_samples: int) -> int:
-        return max(self.num_frames(num_samples), 0) * self.width
+    def num_inputs(self, num_samples):
+        return self.num_frames(num_samples) * self.width
 
     def prepare(self, waveform: np.ndarray) -> np.ndarray:
         """(S,) waveform -> (T * F,) float32, its frames end to end, rounded to 16 bits as a cache keeps them."""

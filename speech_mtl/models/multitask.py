@@ -174,7 +174,7 @@ class SharedFrames(keras.Model):
 
     def __init__(self, model: MultilingualModel):
         super().__init__(name="frames")
-        self.model, self.built = model, True
+        self.model, self.features, self.built = model, model.features, True
 
     def call(self, waveforms, num_samples, language_ids, training=False, languages=(), targets=()):
         """As `MultilingualModel.call`, but the values of `Outputs` are (B, E, D) frames by the taps that it needs."""

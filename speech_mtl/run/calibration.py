@@ -15,7 +15,6 @@ from speech_mtl.decoding.confidence import calibrate
 from speech_mtl.decoding.words import words
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, write_text
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.stored_lm import lm_digests
 from speech_mtl.scoring.error_rate import right_words
 from speech_mtl.screen import Screen
@@ -62,12 +61,15 @@ def recognized_words(references: Iterable[str | None], hypotheses: Iterable[Hypo
 
 
 def save_calibrations(
-    run: Run, decoding: DecodingSettings, found: Mapping[str, Sequence[RecognizedWord]], screen: Screen
+    run: Run, weights: str, decoding: DecodingSettings, found: Mapping[str, Sequence[RecognizedWord]], screen: Screen
 ) -> None:
-    """Calibrates the languages of which enough words were recognised, and keeps what others of these weights have."""
+    """Calibrates the languages of which enough words were recognised, and keeps what others of these weights have.
+
+    `weights` is the digest of those that recognised them.
+    """
     if not found:
         return
-    weights, decoders = weights_digest(run), {language: _decoder(run, decoding, language) for language in found}
+    decoders = {language: _decoder(run, decoding, language) for language in found}
     former = [one for one in _saved(run) if one["weights"] == weights]
     kept = [one for one in former if one["decoder"] != decoders.get(one["language"])]
     enough = {language: own for language, own in found.items() if len(own) >= FEWEST_WORDS}
@@ -80,14 +82,13 @@ def save_calibrations(
         screen.warn(f"fewer than {FEWEST_WORDS} words recognised ({too_few}): their confidences are not calibrated")
 
 
-def saved_calibrations(run: Run, decoding: DecodingSettings) -> dict[str, Calibration]:
-    """The calibrations for these weights and settings of decoding, by language; logs where there are only others.
+def saved_calibrations(run: Run, weights: str, decoding: DecodingSettings) -> dict[str, Calibration]:
+    """The calibrations for weights of this digest and settings of decoding, by language; logs if there are only others.
 
     Raises:
         InputError: The file is damaged.
     """
     saved = _saved(run)
-    weights = weights_digest(run) if saved else ""
     found = {
         one["language"]: Calibration(one["slope"], one["length"], one["intercept"])
         for one in saved

@@ -10,6 +10,7 @@ from speech_mtl.files import read_json
 from speech_mtl.run.evaluated import MadeWith
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import trained_by
+from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.public_models import described, recorded
 from speech_mtl.scoring.rows import EvaluationRow
 from speech_mtl.scoring.tables import MISSING, escaped, evaluation_table, markdown_table, read_rows
@@ -112,7 +113,7 @@ def _made_with(run: Run) -> str:
 def _speech_table(run: Run) -> str:
     """Hours, utterances and speakers by language, as far as the manifests are there."""
     utterances: dict[str, dict[tuple[str, str], tuple[float, str | None]]] = {}
-    for part in trained_by(run, run.recipe().data.cache_dir):
+    for part in trained_by([run], run.recipe().data.cache_dir, teachers=False):
         own = utterances.setdefault(part.language, {})
         own |= {(str(part.path), one.id): (one.duration_s, one.speaker) for one in part.utterances()}
     lines = []
@@ -133,8 +134,10 @@ def _error_table(run: Run, languages: Sequence[str]) -> str:
     if not rows:
         return "Not evaluated in " + ", ".join(languages) + "."
     try:
-        decoder = read_json(run.evaluated_path, MadeWith)["decoder"]
-    except InputError:  # a run of an earlier version
-        decoder = {}
-    settings = ", ".join(f"{key}={value}" for key, value in decoder.items()) or "as in the run's settings"
+        made_with = read_json(run.evaluated_path, MadeWith)
+    except InputError:
+        return "Not evaluated by this version of speech-mtl."
+    if made_with["weights"] != weights_digest(run):
+        return "Not evaluated since its weights changed."
+    settings = ", ".join(f"{key}={value}" for key, value in made_with["decoder"].items())
     return f"{evaluation_table(rows)}\n\nOf the original network. Decoding: {escaped(settings)}."

@@ -16,9 +16,9 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import (
     Source,
-    damaged,
     lines_digest,
     made_from,
+    recorded,
     recordings,
     states_digest,
     unpacked,
@@ -101,13 +101,11 @@ class Now:
 
     def speech_changes(self, speech: dict[str, Source], recipe: Recipe) -> list[str]:
         """Lists changes of the speech that was used; the recipe gives its paths."""
-        found = (self._change(source, recipe, *name.rsplit(" ", 1)) for name, source in speech.items())
+        found = (self._change(recipe, *one) for one in recorded(speech, recipe))
         return [change for change in found if change]
 
-    def _change(self, source: Source, recipe: Recipe, language: str, split: str) -> str | None:
+    def _change(self, recipe: Recipe, language: str, split: str, source: Source) -> str | None:
         """Describes the changes in one manifest and its audio."""
-        if language not in recipe.languages:
-            raise damaged(f"speech of {language}")
         positions, recorded, digests = unpacked(source)
         path = recipe.manifest(language, split)
         if not path.is_file():

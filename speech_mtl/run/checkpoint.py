@@ -23,6 +23,7 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import build_decoder, build_model, build_targets
 from speech_mtl.run.calibration import saved_calibrations
 from speech_mtl.run.folder import Run
+from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.public_models import refuse_other_features
 from speech_mtl.run.stored_lm import decoder_arguments
 from speech_mtl.run.weights import (
@@ -105,18 +106,20 @@ class Checkpoints:
         """Saves the weights as the best so far, then removes the former best."""
         self._write(self.run.best / f"{update:06d}", lambda folder: save_weights(folder, model.parts()))
 
-    def load_best(self, model: MultilingualModel) -> None:
-        """Sets the weights to those with the lowest validation error.
+    def load_best(self, model: MultilingualModel) -> str:
+        """Sets the weights to those with the lowest validation error; returns their `weights_digest`.
 
         Raises:
             InputError: No weights have been saved yet, or they are damaged.
         """
 
-        def load(_: Path | None) -> None:
-            load_weights(self.run.best_folder(), model.parts())
-            self.refuse_changed_best()
+        def load(_: Path | None) -> str:
+            best = self.run.best_folder()
+            load_weights(best, model.parts())
+            _refuse_changed(best, self.run)
+            return weights_digest(self.run, best)
 
-        of_newest(self.run.best, load)
+        return of_newest(self.run.best, load)
 
     def refuse_changed_best(self) -> None:
         """Checks that the best weights, their tokenisers and settings are as they were saved.
@@ -147,12 +150,6 @@ class Checkpoints:
                 _remove(sibling)
 
 
-def num_parameters(run: Run) -> int:
-    """Numbers in the best weights, those that stay as they are included."""
-    parts = run.best_folder().rglob("*.safetensors")
-    return sum(array.size for path in parts for array in load_part(path).values())
-
-
 def load_recognizer(
     run: Run, decoding: DecodingSettings | None = None, calibrated: bool = True, languages: Collection[str] = ()
 ) -> Recognizer:
@@ -166,11 +163,10 @@ def load_recognizer(
     languages = [own_name(language, tokenizers) for language in languages or tokenizers]
     refuse_other_features(run, recipe)
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
-    Checkpoints(run).load_best(model)
-    decoding = decoding or recipe.decoding
-    calibrations = saved_calibrations(run, decoding) if calibrated else {}
+    weights, decoding = Checkpoints(run).load_best(model), decoding or recipe.decoding
+    calibrations = saved_calibrations(run, weights, decoding) if calibrated else {}
     decoder = build_decoder(decoding, decoder_arguments(run, decoding, tokenizers, languages))
-    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled, calibrations)
+    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled, calibrations, weights)
 
 
 def _remove(folder: Path) -> None:

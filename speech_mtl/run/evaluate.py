@@ -75,8 +75,9 @@ def evaluate(
     if compare_with_training:
         evaluation.compare_with_training()
     evaluation.write("")
-    save_calibrations(run, evaluation.decoding, evaluation.recognized_words, evaluation.screen)
-    write_evaluated(run, evaluation.decoding, evaluation.splits, name)
+    weights = evaluation.recognizer.weights
+    save_calibrations(run, weights, evaluation.decoding, evaluation.recognized_words, evaluation.screen)
+    write_evaluated(run, weights, evaluation.decoding, evaluation.splits, name)
     return evaluation.rows
 
 
@@ -164,7 +165,7 @@ class _Evaluation:
     def compare_with_training(self) -> None:
         """Reports which of the speech and which speakers are in training."""
         held_out = [split for split in self.splits if split.split != "train"]
-        training = trained_by(self.run, self.recipe.data.cache_dir)
+        training = trained_by([self.run], self.recipe.data.cache_dir)
         check_held_out(held_out, training, None, self.screen)
         tell_speakers(held_out, training, self.screen)
 

@@ -47,9 +47,12 @@ def saved_task_rows(run: Run, name: str = "") -> list[TaskRow]:
     return read_rows(path, TaskRow) if path.is_file() else []
 
 
-def write_evaluated(run: Run, decoding: DecodingSettings, splits: Iterable[Split], name: str = "") -> None:
-    """Writes what an evaluation was made from, when all else of it is written."""
-    record: Evaluated = {**_made_with(run, decoding, [split.language for split in splits]), "speech": sources(splits)}
+def write_evaluated(
+    run: Run, weights: str, decoding: DecodingSettings, splits: Sequence[Split], name: str = ""
+) -> None:
+    """Writes what an evaluation was made from, when all else of it is written; `weights`: their digest."""
+    made_with = _made_with(run, weights, decoding, [split.language for split in splits])
+    record: Evaluated = {**made_with, "speech": sources(splits)}
     write_text(evaluated_path(run, name), json_text(record, indent=None))
 
 
@@ -93,18 +96,18 @@ def _is_of_today(
     evaluated: Evaluated, run: Run, recipe: Recipe, by: Decoded, wanted: Sequence[tuple[str, str]], now: Now
 ) -> bool:
     speech = evaluated["speech"]
-    if evaluated != {**_made_with(run, by.decoding, by.languages), "speech": speech}:
+    if evaluated != {**_made_with(run, weights_digest(run), by.decoding, by.languages), "speech": speech}:
         return False
     if list(speech) != [f"{language} {split}" for language, split in wanted]:
         return False
     return all(recipe.manifest(*pair).is_file() for pair in wanted) and not now.speech_changes(speech, recipe)
 
 
-def _made_with(run: Run, decoding: DecodingSettings, languages: Iterable[str]) -> MadeWith:
+def _made_with(run: Run, weights: str, decoding: DecodingSettings, languages: Iterable[str]) -> MadeWith:
     decoder = decoding.model_dump(mode="json")
     if models := lm_digests(run, decoding, languages):
         decoder["language_models"] = models
-    return {"code": code_digest(EVALUATING), "weights": weights_digest(run), "decoder": decoder}
+    return {"code": code_digest(EVALUATING), "weights": weights, "decoder": decoder}
 
 
 def evaluation_folder(run: Run, name: str = "") -> Path:

@@ -17,7 +17,7 @@ from speech_mtl.data.manifest import line_name
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import made_from, unpacked
+from speech_mtl.run.made_from import made_from, recorded, unpacked
 from speech_mtl.run.speech import Split, open_split
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -30,17 +30,31 @@ SAME_SENTENCE = "other audio of the same text and speaker, or text and length wh
 
 @dataclass(frozen=True)
 class Trained:
-    """Speech of a manifest that training uses: positions and digests of the audio; None if the manifest is gone."""
+    """Speech of a manifest that training uses, or has used.
+
+    Attributes:
+        manifest: None if it is gone.
+        positions: In the manifest.
+        digests: Of the audio, by position.
+        lines: Digests of the lines, as they were; None: as they are.
+    """
 
     language: str
     path: Path
     manifest: Manifest | None
     positions: np.ndarray
     digests: np.ndarray
+    lines: np.ndarray | None = None
 
     def utterances(self) -> Iterable[Utterance]:
-        """The utterances, from the manifest; none if it is gone."""
-        return self.manifest.at(self.positions) if self.manifest else ()
+        """The utterances, from the manifest; without those whose lines have changed since."""
+        if self.manifest is None:
+            return ()
+        if self.lines is None:
+            return self.manifest.at(self.positions)
+        there = self.positions < len(self.manifest)
+        positions = self.positions[there]
+        return self.manifest.at(positions[self.manifest.digests[positions] == self.lines[there]])
 
 
 def trained_splits(splits: Iterable[Split]) -> list[Trained]:
@@ -48,22 +62,28 @@ def trained_splits(splits: Iterable[Split]) -> list[Trained]:
     return [Trained(s.language, s.manifest.path, s.manifest, s.positions, s.store.digests[s.positions]) for s in splits]
 
 
-def trained_by(run: Run, cache_dir: Path) -> list[Trained]:
-    """The training speech of a run and of those that it started from, as far as it is written down."""
-    seen, found = set(), []
-    while run.exists() and run.path.resolve() not in seen:
+def earlier_runs(recipe: Recipe, teachers: bool = True) -> list[Run]:
+    """The run that a recipe starts from, and its teachers, if wanted."""
+    paths = [recipe.init_from, *(own.teacher for own in recipe.teachers.values() if teachers)]
+    return [Run(path) for path in paths if path]
+
+
+def trained_by(runs: Iterable[Run], cache_dir: Path, teachers: bool = True) -> list[Trained]:
+    """The training speech of runs and of their earlier runs, as far as it is written down."""
+    left, seen, found = list(runs), set(), []
+    while left:
+        run = left.pop(0)
+        if not run.exists() or run.path.resolve() in seen:
+            continue
         seen.add(run.path.resolve())
         recipe, record = run.recipe(), made_from(run)
-        for name, source in (record["speech"] if record else {}).items():
-            language, split = name.rsplit(" ", 1)
+        for language, split, source in recorded(record["speech"], recipe) if record else ():
             if split == "train":
-                positions, _, digests = unpacked(source)
+                positions, lines, digests = unpacked(source)
                 path = recipe.manifest(language, split)
                 manifest = open_manifest(path, cache_dir) if path.is_file() else None
-                found.append(Trained(language, path, manifest, positions, digests))
-        if recipe.init_from is None:
-            break
-        run = Run(recipe.init_from)
+                found.append(Trained(language, path, manifest, positions, digests, lines))
+        left += earlier_runs(recipe, teachers)
     return found
 
 

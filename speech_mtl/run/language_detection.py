@@ -16,7 +16,6 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.files import Finite, NotNegative, json_text, read_json, write_text
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.speech import open_split
 from speech_mtl.screen import Screen
 
@@ -76,7 +75,7 @@ class LanguageDetector:
             return None
         saved = read_json(self.run.languages_path, Calibration, "remove the file: it is made again")
         has_all = saved["offsets"].keys() == self.recognizer.tokenizers.keys()
-        return saved if has_all and saved["weights"] == weights_digest(self.run) else None
+        return saved if has_all and saved["weights"] == self.recognizer.weights else None
 
     def _made(self) -> Calibration:
         languages = list(self.recognizer.tokenizers)
@@ -90,7 +89,7 @@ class LanguageDetector:
         labels = np.repeat(np.arange(len(languages)), [len(one) for one in scores.values()])
         scale, offsets = fitted(np.concatenate(list(scores.values())), labels)
         made: Calibration = {
-            "weights": weights_digest(self.run),
+            "weights": self.recognizer.weights,
             "scale": scale,
             "offsets": dict(zip(languages, offsets.tolist(), strict=True)),
             "utterances": {language: len(one) for language, one in scores.items()},
@@ -105,7 +104,7 @@ class LanguageDetector:
         split = open_split(self.run.recipe(), language, "dev", self.screen.progress)
         places = np.linspace(0, len(split.positions) - 1, min(MOST_UTTERANCES, len(split.positions))).round()
         found = (split.store[int(split.positions[place])] for place in places.astype(int))
-        return [waveform for waveform in found if len(waveform)]
+        return [waveform for waveform in found if len(waveform) >= self.recognizer.min_samples]
 
     def scores(self, waveforms: Sequence[np.ndarray], languages: Sequence[str]) -> np.ndarray:
         """(N, L) `score` of each waveform, (S,) float32, with the output layer of each language."""

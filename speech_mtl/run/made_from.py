@@ -6,7 +6,8 @@ whether the samples have to be checked again.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import NotRequired
 
@@ -17,11 +18,13 @@ from speech_mtl import __version__
 from speech_mtl.data.augmentation import FolderAugmentation, WaveformAugmentation
 from speech_mtl.data.place import FileState, file_states
 from speech_mtl.data.reading import ReadWaveforms
+from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, file_digest, json_text, read_json, write_text
 from speech_mtl.run.folder import Run
 from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split
+from speech_mtl.run.weights import of_newest
 from speech_mtl.settings.recipe import Recipe
 
 
@@ -112,23 +115,47 @@ def sources(splits: Iterable[Split]) -> dict[str, Source]:
     return {f"{split.language} {split.split}": _source(split) for split in splits}
 
 
+def recorded(speech: Mapping[str, Source], recipe: Recipe) -> Iterator[tuple[str, str, Source]]:
+    """Language, split and source of what `sources` gave for a recipe.
+
+    Raises:
+        InputError: The recipe has no such language, or there is no such split.
+    """
+    for name, source in speech.items():
+        language, _, split = name.rpartition(" ")
+        if language not in recipe.languages or split not in SPLITS:
+            raise damaged(f"speech of {name!r}")
+        yield language, split, source
+
+
 def recordings(augmentations: Mapping[str, WaveformAugmentation]) -> dict[str, str]:
     """Digests of the recordings of augmentations that have some, by their names."""
     stores = {name: one.recordings for name, one in augmentations.items() if isinstance(one, FolderAugmentation)}
     return {name: hashlib.sha256(store.digests.tobytes()).hexdigest()[:16] for name, store in stores.items()}
 
 
-def weights_digest(run: Run) -> str:
+def weights_digest(run: Run, best: Path | None = None) -> str:
     """Digest of a run's best weights and of the tokenisers and tasks that belong to them.
 
+    Args:
+        run: The run. Another process may train it meanwhile.
+        best: The folder of the weights; the newest if None.
+
     Raises:
-        InputError: There are none.
+        InputError: There are none, or the folder was removed meanwhile.
     """
-    best, digest = run.best_folder(), hashlib.sha256()
+    if best is None:
+        return of_newest(run.best, lambda _: weights_digest(run, run.best_folder()))
+    digest = hashlib.sha256()
     sense = [*(run.path / "tokenizers").glob("*.json"), *(run.path / "tasks").glob("*.json")]
     for folder, paths in ((best, best.rglob("*.safetensors")), (run.path, sense)):
         for path in sorted(paths):
-            digest.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
+            try:
+                digest.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
+            except FileNotFoundError:
+                raise run.lacks(f"best/{best.name}") from None
+    if not best.is_dir():
+        raise run.lacks(f"best/{best.name}")
     return digest.hexdigest()
 
 

@@ -81,10 +81,13 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Commit of the running code; with `-dirty` if it was changed since, None outside a repository."""
-    folder = Path(__file__).parent
-    described = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+    """Commit of the running code; with `-dirty` if it was changed since, None outside a repository of its own."""
+    path = Path(__file__)
+    git = ["git", "-C", str(path.parent)]
+    tracked = [*git, "ls-files", "--error-unmatch", path.name]  # not so where it is installed inside another project
+    described = [*git, "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
     try:
+        subprocess.run(tracked, capture_output=True, check=True)
         return subprocess.run(described, capture_output=True, text=True, check=True).stdout.strip() or None
     except (OSError, subprocess.CalledProcessError):
         return None

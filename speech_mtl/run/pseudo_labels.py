@@ -30,7 +30,6 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, json_text, read_json, read_json_lines, write_text
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.speech import Split
 from speech_mtl.run.weights import COPY_AGAIN
 from speech_mtl.scoring.rows import Amount, Rate
@@ -154,7 +153,7 @@ def teach(
     tokenizer = recognizer.tokenizers[language]
     rates = [num_letters(tokenizer.normalize(u.text)) / u.duration_s for u in used if u.text is not None]
     labels = filtered([found[name] for name in ids], list(durations_s.values()), rates, settings)
-    taught = _taught(teacher, labels)
+    taught = _taught(teacher, recognizer.weights, labels)
     if not taught["num_kept"]:
         raise InputError(
             f"No hypothesis of {teacher.path} passes the filters",
@@ -224,11 +223,11 @@ def _reasons(labels: Iterable[PseudoLabel]) -> str:
     return ", ".join(f"{number} {reason}" for reason, number in counts.items())
 
 
-def _taught(teacher: Run, labels: Sequence[PseudoLabel]) -> Taught:
+def _taught(teacher: Run, weights: str, labels: Sequence[PseudoLabel]) -> Taught:
     kept = [label for label in labels if not label["left_out"]]
     return {
         "teacher": str(teacher.path),
-        "weights": weights_digest(teacher),
+        "weights": weights,
         "num_utterances": len(labels),
         "untranscribed_s": round(sum(label["duration_s"] for label in labels), 3),
         "num_kept": len(kept),

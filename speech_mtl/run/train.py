@@ -26,7 +26,7 @@ from speech_mtl.run.build import (
 from speech_mtl.run.changes import Now, taken_up
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import check_splits, tell_speakers, trained_by, trained_splits
+from speech_mtl.run.held_out import check_splits, earlier_runs, tell_speakers, trained_by, trained_splits
 from speech_mtl.run.loop import Training
 from speech_mtl.run.made_from import history, write_made_from
 from speech_mtl.run.observer import Observer, RunObserver
@@ -103,6 +103,13 @@ def train(
         screen.say(f"Weights from {recipe.init_from}: " + "; ".join(map(str, origins)) + ".")
     claim_folder(path, "run")
     with run.lock():
+        if run.exists() != begun:
+            raise InputError(
+                f"{path} was begun by another process while this one read its speech",
+                expected="a folder that stays as it was",
+                received="a run that has begun",
+                action="run the same command again: it resumes that run",
+            )
         if changes or not begun:
             used = [*ready.speech.splits.values(), *(own.split for own in ready.references.values())]
             earlier = history(run, changes) if begun else []
@@ -257,8 +264,7 @@ def _check_held_out(ready: _Ready, screen: Screen) -> None:
     """Reports dev and test speech that is in training, or refuses it."""
     recipe = ready.recipe
     own, validated = trained_splits(ready.speech.splits.values()), [dev.split for dev in ready.references.values()]
-    others = [*([recipe.init_from] if recipe.init_from else []), *(own.teacher for own in recipe.teachers.values())]
-    earlier = [one for path in others for one in trained_by(Run(path), recipe.data.cache_dir)]
+    earlier = trained_by(earlier_runs(recipe), recipe.data.cache_dir)
     check_splits(recipe, [*own, *earlier], screen, validated)
     tell_speakers(validated, own, screen)
 

@@ -285,13 +285,14 @@ class AugmentSettings(Section):
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """Masks over bands go with features of bands, and are at most as wide."""
+        if not self.spec_augment.num_frequency_masks:
+            return
         if not isinstance(recipe.features, MelSettings):
-            if self.spec_augment.num_frequency_masks:
-                raise ValueError(
-                    f"augment.spec_augment.num_frequency_masks must be 0: features.kind: {recipe.features.kind} has no "
-                    "bands"
-                )
-        elif self.spec_augment.max_mels > recipe.features.num_mels:
+            raise ValueError(
+                f"augment.spec_augment.num_frequency_masks must be 0: features.kind: {recipe.features.kind} has no "
+                "bands"
+            )
+        if self.spec_augment.max_mels > recipe.features.num_mels:
             raise ValueError(
                 f"augment.spec_augment.max_mels must be at most features.num_mels = {recipe.features.num_mels}"
             )

@@ -87,7 +87,21 @@ class OneEncoderSettings(EncoderSettings):
     """An encoder that can be a column of a progressive one."""
 
 
-class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conformer:Conformer"):
+class TrainedEncoderSettings(OneEncoderSettings):
+    """An encoder that begins with random weights."""
+
+    num_layers: Layers
+    dim: Size
+    channels: Annotated[int, Field(strict=True, ge=0, le=8192), WHOLE] = 16
+    """Channels of the convolutions that make one frame of four. 0: every feature frame is projected by itself."""
+    dropout: Proportion = 0.1
+    """Fraction of activations that are set to zero in training."""
+    upsampling: Annotated[int, Field(strict=True, ge=1, le=8), WHOLE] = 1
+    """Frames that output layers get of each of the blocks'. CTC outputs one token a frame at most, for which 40 ms are
+    too long in fast speech: 2 makes them 20 ms, and hardly costs time."""
+
+
+class ConformerSettings(TrainedEncoderSettings, kind="conformer", makes="models.conformer:Conformer"):
     """See `models.conformer.Conformer`."""
 
     has_attention = True
@@ -101,15 +115,8 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
     """Frames that a convolution covers."""
     expansion: Annotated[int, Field(strict=True, ge=1, le=64), WHOLE] = 4
     """Width of the feed-forward layers, in widths of the block."""
-    channels: Annotated[int, Field(strict=True, ge=0, le=8192), WHOLE] = 16
-    """Channels of the convolutions that make one frame of four. 0: every feature frame is projected by itself."""
-    dropout: Proportion = 0.1
-    """Fraction of activations that are set to zero in training."""
-    upsampling: Annotated[int, Field(strict=True, ge=1, le=8), WHOLE] = 1
-    """Frames that output layers get of each of the blocks'. CTC outputs one token a frame at most, for which 40 ms are
-    too long in fast speech: 2 makes them 20 ms, and hardly costs time."""
     zero_branches: Switch = True
-    """Whether the modules of a block add nothing at the start; see `models.layers.ConformerBlock`."""
+    """Whether the modules of a block add nothing at the start; see `models.conformer.ConformerBlock`."""
     chunk_size: Annotated[int, Field(strict=True, ge=1, le=10_000), WHOLE] | None = None
     """For `transcribe --stream`: frames of 40 ms, if features.hop_s is 0.01. A frame attends to its own chunk and to
     some before it, and to nothing later. None: to the whole utterance."""
@@ -135,7 +142,7 @@ class ConformerSettings(OneEncoderSettings, kind="conformer", makes="models.conf
         return self
 
 
-class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recurrent:RecurrentEncoder"):
+class RecurrentSettings(TrainedEncoderSettings, kind="recurrent", makes="models.recurrent:RecurrentEncoder"):
     """See `models.recurrent.RecurrentEncoder`."""
 
     needs_later = "its layers run in both directions"
@@ -145,13 +152,6 @@ class RecurrentSettings(OneEncoderSettings, kind="recurrent", makes="models.recu
     """Width of the layers, half of it for each direction."""
     cell: Literal["lstm", "gru"] = "lstm"
     """Kind of the layers."""
-    channels: Annotated[int, Field(strict=True, ge=0, le=8192), WHOLE] = 16
-    """Channels of the convolutions that make one frame of four. 0: every feature frame is projected by itself."""
-    dropout: Proportion = 0.1
-    """Fraction of activations that are set to zero in training."""
-    upsampling: Annotated[int, Field(strict=True, ge=1, le=8), WHOLE] = 1
-    """Frames that output layers get of each of the blocks'. CTC outputs one token a frame at most, for which 40 ms are
-    too long in fast speech: 2 makes them 20 ms, and hardly costs time."""
 
     @model_validator(mode="after")
     def _halves(self):
@@ -254,9 +254,7 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
         for column in self.columns:
             column.encoder.refuse_unfit(recipe)
             if column.encoder.streams:
-                raise ValueError(
-                    "encoder.columns.*.encoder.chunk_size must be null: a progressive encoder has no chunks"
-                )
+                raise ValueError("encoder.columns.*.encoder.chunk_size must be null: columns have no chunks")
         if any(column.encoder.times > 1 for column in self.columns):
             raise ValueError("encoder.columns.*.encoder.upsampling must be 1: columns get each other's frames")
         kinds = {one.encoder.kind: isinstance(one.encoder, PublicEncoderSettings) for one in self.columns}
@@ -315,6 +313,8 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
     def _columns_fit(self):
         if len({column.encoder.num_layers for column in self.columns}) > 1:
             raise ValueError("all columns must have the same encoder.num_layers")
+        if len({bool(getattr(column.encoder, "channels", 0)) for column in self.columns}) > 1:
+            raise ValueError("encoder.channels must be 0 in all columns or in none: they get each other's frames")
         if any(j >= k for k, sources in enumerate(self.lateral_inputs()) for j in sources):
             raise ValueError("a column can only get lateral input from earlier ones, numbered from 0")
         return self

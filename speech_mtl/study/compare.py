@@ -4,6 +4,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from speech_mtl.errors import InputError
@@ -25,6 +26,7 @@ from speech_mtl.study.gather import (
     gather_old_languages,
     gather_test_sets,
     gather_training,
+    told,
     trained_by,
 )
 from speech_mtl.study.held_out import check_plan
@@ -206,14 +208,15 @@ class _Comparison:
         """Writes what the finished cells give, and which runs failed; None if no cell is finished."""
         self._write_failures()
         cells = [c for c in self.plan.cells if set(c.stages) <= self.ended and not set(c.stages) & set(self.failures)]
-        distinct = {(cell.stages[-1], cell.arm): cell for cell in cells}.values()  # targets may share a run
+        distinct = {(c.stages[-1], c.arm, c.budget_s): c for c in cells}.values()  # targets may share a run
         rows = [row for cell in distinct for row in cell_rows(self.recipe.name, self.plan, cell, self._warn_once)]
         if not rows:
             return None
         names = dict.fromkeys(name for cell in cells for name in cell.stages)
         runs = [Run(self.plan.run_path(name)) for name in names]
         wall_time_s = sum(run.progress().wall_time_s for run in runs)
-        how = provenance(wall_time_s, trained_by(runs, self._warn_once), earlier_commands(self.folder))
+        earlier = told(partial(earlier_commands, self.folder), [], self._warn_once)
+        how = provenance(wall_time_s, trained_by(runs, self._warn_once), earlier)
         origin = Origin(
             **asdict(how),
             recipe=self.recipe.name,

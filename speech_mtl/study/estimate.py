@@ -15,7 +15,7 @@ from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.sampling import parts_to_decode
 from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import SPLITS, TRANSCRIPT, Batch, Tokens
-from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets, step_limits
+from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets, refuse_backend, step_limits
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.tables import duration, markdown_table
@@ -66,24 +66,25 @@ def costs(plan: Plan) -> tuple[list[Cost], int, str]:
     Returns:
         The runs, the bytes that they fill, and how an update was timed.
     """
-    speeds: dict[str, Speed] = {}
+    tried: dict[str, tuple[Speed, int]] = {}
     found, num_parameters, updates_s, seen = [], 0, [], _seen(plan)
     for name, stage in plan.stages.items():
         recipe, progress = stage.recipe, Run(plan.run_path(name)).progress()
         kind = _kind(recipe)
-        if kind not in speeds:
-            speeds[kind], num_parameters = _tried(recipe)
-        most, speed = recipe.training.num_updates, speeds[kind]
+        if kind not in tried:
+            tried[kind] = _tried(recipe)
+        most, (speed, size) = recipe.training.num_updates, tried[kind]
         left = 0 if progress.finished(most) else most - progress.update
         training_s = left * seen[0] if seen else _training_s(recipe, speed, left)
         left_s = training_s + (name in plan.tested) * _testing_s(recipe, speed) if left else 0.0
         found.append(Cost(name, progress.update, most if left else progress.update, left_s))
         updates_s.append(speed.update)
+        num_parameters += size
     how = "measured now by steps on noise"
     if seen:
         updates_s, how = [seen[0]], f"measured in {seen[1]} of these runs"
     rates = dict.fromkeys(f"{update_s:.2f}" for update_s in (min(updates_s), max(updates_s)))
-    return found, num_parameters * BYTES_PER_PARAMETER * len(found), f"{' to '.join(rates)} s an update, {how}"
+    return found, num_parameters * BYTES_PER_PARAMETER, f"{' to '.join(rates)} s an update, {how}"
 
 
 def _seen(plan: Plan) -> tuple[float, int] | None:
@@ -128,7 +129,8 @@ def _state(cost: Cost) -> str:
 def _kind(recipe: Recipe) -> str:
     """Key of the time per update: runs of one kind are timed once."""
     names = {"encoder", "features", "sharing", "adapters", "gradients", "weighting", "tasks"}
-    sections = recipe.model_dump(mode="json", include=dict.fromkeys(names, True) | {"training": {"unfreezing"}})
+    timed = {"training": {"unfreezing", "precision", "recompute", "part_s"}}
+    sections = recipe.model_dump(mode="json", include=dict.fromkeys(names, True) | timed)
     return repr((sections, recipe.data.batch_s, sorted(recipe.languages), sorted(recipe.trained_languages)))
 
 
@@ -160,6 +162,7 @@ def _lengths(manifest: Path) -> np.ndarray:
 
 def _tried(recipe: Recipe) -> tuple[Speed, int]:
     """By a few steps on noise, on this machine, with utterances as long as those of the recipe; and its parameters."""
+    refuse_backend(recipe)
     clock = [time.perf_counter()]
 
     def passed() -> float:
@@ -170,7 +173,7 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
     untargeted = {"target": None, "data.ramp_to_target": False}
     plain = recipe.overridden({"tasks": {}, **untargeted, "weighting": recipe.weighting.of(recipe.languages)})
     targets = build_targets(plain, {language: of_size(NUM_TOKENS, language) for language in plain.languages}, {})
-    model = build_model(plain, targets)
+    model = build_model(plain, targets, trained=True)
     built_s, batch = passed(), _noise(plain, model.features.num_inputs)
     optimizer = build_optimizer(model, plain.training, plain.trained_languages)
     objective = Objective(model.languages, tuple(targets.values()), trained=plain.trained_languages)

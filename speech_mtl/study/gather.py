@@ -9,7 +9,6 @@ from typing import TypeVar, cast
 from speech_mtl.data.index import open_manifest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
-from speech_mtl.run.checkpoint import num_parameters
 from speech_mtl.run.evaluated import evaluation_folder, saved_hypotheses, saved_task_rows
 from speech_mtl.run.folder import Run
 from speech_mtl.run.pseudo_labels import saved_taught
@@ -47,7 +46,7 @@ def decoders(recipe: Recipe) -> dict[str, str]:
     return {"": recipe.decoding.kind if others else ""} | others
 
 
-def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
+def told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
     """Reads a file that describes a run; if it is damaged, warns and returns a substitute."""
     try:
         return read()
@@ -59,14 +58,14 @@ def _told(read: Callable[[], _T], otherwise: _T, warn: Warn) -> _T:
 def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[ResultRow]:
     """The rows of a finished cell: its transcripts by each decoder, then its other tasks."""
     runs = [Run(plan.run_path(name)) for name in cell.stages]
-    progress, size = [run.progress() for run in runs], num_parameters(runs[-1])
+    progress, counts = [run.progress() for run in runs], told(runs[-1].parameters, None, warn)
     stages = [_stage_row(run, warn) for run in runs]
     audio_s = [stage["audio_s"] for stage in stages if stage["audio_s"] is not None]
 
     which = {"recipe": recipe_name, "arm": cell.arm, "budget_s": cell.budget_s, "seed": cell.seed}
     took = {
         "num_updates": sum(part.update for part in progress),
-        "num_parameters": size,
+        **({"num_parameters": counts["total"]} if counts else {}),
         "wall_time_s": round(sum(part.wall_time_s for part in progress), 1),
         "audio_s": round(sum(audio_s), 1) if len(audio_s) == len(stages) else None,
         "stages": stages,
@@ -86,7 +85,7 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[
 
 
 def _stage_row(run: Run, warn: Warn) -> StageRow:
-    progress, records = run.progress(), _told(run.log, [], warn)
+    progress, records = run.progress(), told(run.log, [], warn)
     audio_s = [record["audio_s"] for record in records if "audio_s" in record]
     known = len(audio_s) == len(records) > 0
     return {
@@ -160,14 +159,14 @@ def gather_curves(
             chosen.setdefault(cell.arm, Run(plan.run_path(cell.stages[-1])))
     curves, conflicts, labels = [], [], []
     for arm, run in chosen.items():
-        records = [record for record in _told(run.log, [], warn) if "weight" in record]
+        records = [record for record in told(run.log, [], warn) if "weight" in record]
         for task in dict.fromkeys(task for record in records for task in record.get("weight", {})):
             known = [one for one in records if task in one.get("weight", {})]
             losses = [one.get("train_loss", {}).get(task) for one in known]
             weights = [one.get("weight", {})[task] for one in known]
             curves.append(TaskCurve(arm, task, [one["update"] for one in known], losses, weights))
         conflicts += _mean_cosines(arm, [one["gradient_cosines"] for one in records if "gradient_cosines" in one])
-        labels += [LabelCount(arm, task, *pair) for task, pair in _told(run.labels, {}, warn).items()]
+        labels += [LabelCount(arm, task, *pair) for task, pair in told(run.labels, {}, warn).items()]
     return curves, conflicts, labels
 
 
@@ -180,7 +179,7 @@ def gather_learning(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[Learn
             run, recipe = Run(plan.run_path(stage.name)), stage.recipe
             progress, has_target = run.progress(), cell.target in recipe.trained_languages
             if stage.name not in curves:
-                validations = _told(run.log, [], warn)
+                validations = told(run.log, [], warn)
                 points = [(one["update"], fmean(cers.values())) for one in validations if (cers := one.get("dev_cer"))]
                 updates, errors = _thinned(points, progress.best_update)
                 if progress.best_update in updates:
@@ -211,7 +210,7 @@ def gather_sizes(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[ArmSize]
     """How many parameters each arm trains and has, at the largest budget."""
     sizes: dict[Arm, ArmSize | None] = {cell.arm: None for cell in cells}
     for cell in sorted(cells, key=lambda cell: -cell.budget_s):
-        counts = _told(Run(plan.run_path(cell.stages[-1])).parameters, None, warn)
+        counts = told(Run(plan.run_path(cell.stages[-1])).parameters, None, warn)
         if counts is not None and cell.target in counts["own"] and not sizes[cell.arm]:
             sizes[cell.arm] = ArmSize(cell.arm, counts["trained"], counts["total"], counts["own"][cell.target])
     return [size for size in sizes.values() if size]
@@ -219,7 +218,7 @@ def gather_sizes(plan: Plan, cells: Sequence[Cell], warn: Warn) -> list[ArmSize]
 
 def trained_by(runs: Iterable[Run], warn: Warn) -> dict[str, int]:
     """How many runs each commit trained, or helped to train."""
-    commits = (commit for run in runs for commit in _told(run.commits, {None}, warn))
+    commits = (commit for run in runs for commit in told(run.commits, {None}, warn))
     return dict(sorted(Counter(commit or UNKNOWN for commit in commits).items()))
 
 

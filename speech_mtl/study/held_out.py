@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_splits
+from speech_mtl.run.held_out import check_held_out, earlier_runs, tell_speakers, trained_by, trained_splits
 from speech_mtl.run.speech import Split
 from speech_mtl.screen import Screen
 from speech_mtl.study.plan import Plan, SpeechKey, speech_of
 
 
 def check_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) -> None:
-    """Checks the dev and test splits of all runs of a plan against the training speech of each run and its starts.
+    """Checks the dev and test splits of all runs of a plan against the training speech of each run and its starts, and
+    against that of runs outside of the plan which these start from or learn from.
 
     `splits`: the plan's speech, open; see `plan.open_speech`.
 
@@ -31,11 +32,12 @@ def check_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) ->
             for split in own.values():
                 _keep_larger(there[kind], split)
     largest = [kinds for manifests, kinds in checks.items() if not any(manifests < other for other in checks)]
-    allowed = next(iter(plan.stages.values())).recipe.data.allow_leaks
-    reported: set[str] = set()
+    data = next(iter(plan.stages.values())).recipe.data
+    outside = [run for stage in plan.stages.values() for run in earlier_runs(stage.recipe)]
+    earlier, reported = trained_by(outside, data.cache_dir), set[str]()
     for kinds in largest:
         held_out, training = list(kinds["held out"].values()), trained_splits(kinds["train"].values())
-        check_held_out(held_out, training, allowed, screen, reported)
+        check_held_out(held_out, [*training, *earlier], data.allow_leaks, screen, reported)
         tell_speakers(held_out, training, screen, reported)
 
 

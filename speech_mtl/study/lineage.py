@@ -97,12 +97,13 @@ def _recognised(line: list[Run], split: str, screen: Screen) -> tuple[dict[tuple
             tokenizer = recognizer.tokenizers[language]
             key = language, type(tokenizer)  # another kind writes other transcripts
             if key not in test_sets:
-                test_sets[key] = TestSet(language, tokenizer.spaced, list(utterances), speakers, texts), hypotheses
+                test_set = TestSet(language, tokenizer.spaced, list(utterances), speakers, texts)
+                test_sets[key] = test_set, list(utterances), hypotheses
                 continue
-            test_set, first = test_sets[key]
-            test_set.add(before(_model(number)), list(utterances), first)
+            test_set, *first = test_sets[key]
+            test_set.add(before(_model(number)), *first)
             test_set.add(_model(number), list(utterances), hypotheses)
-    return rates, [test_set for test_set, _ in test_sets.values() if test_set.hypotheses]
+    return rates, [test_set for test_set, *_ in test_sets.values() if test_set.hypotheses]
 
 
 def _model(number: int) -> Model:

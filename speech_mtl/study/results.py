@@ -40,6 +40,8 @@ from speech_mtl.study.statistics.training import Training
 ROWS = ("comparison.json", "results.json")
 """File names of rows: as `compare` writes them, and beside a recipe."""
 
+NUMBERS = ("efficiency.json", "arms.json", "tasks.json", "decoders.json", "forgetting.json")
+"""File names of the numbers beside a report; all but the first may be absent."""
 
 HYPOTHESES, OLD, CURVES, ORIGIN = "hypotheses.jsonl", "old_languages.jsonl", "curves.json", "provenance.json"
 
@@ -70,14 +72,10 @@ class Results:
 
 def json_files(summary: Summary) -> dict[str, str]:
     """The files of numbers that stand beside a report, by name: rounded, so that all machines give the same."""
-    numbers = {
-        "efficiency.json": summary.all_equivalent_hours,
-        "arms.json": summary.all_arms,
-        "tasks.json": summary.all_tasks,
-        "decoders.json": summary.gains,
-        "forgetting.json": summary.forgotten,
-    }
-    return {name: _rounded(own) for name, own in numbers.items() if own or name == "efficiency.json"}
+    hours = summary.all_equivalent_hours
+    numbers = (hours, summary.all_arms, summary.all_tasks, summary.gains, summary.forgotten)
+    pairs = zip(NUMBERS, numbers, strict=True)
+    return {name: _rounded(own) for name, own in pairs if own or own is hours}
 
 
 def _rounded(records: Sequence[object]) -> str:
@@ -102,16 +100,20 @@ def refuse_foreign_target(folder: Path) -> None:
 
 
 def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
-    """Writes the data of a report; `rows`: the file name of the rows, one of `ROWS`."""
+    """Writes the data of a report, and removes what these results have not; `rows`: the file name, one of `ROWS`."""
     write_text(folder / rows, json_text(list(results.rows)))
     for name, test_sets in ((HYPOTHESES, results.test_sets), (OLD, results.old)):
         plain, compressed = folder / name, folder / f"{name}.gz"
         path, other = (compressed, plain) if rows == ROWS[1] else (plain, compressed)
         if test_sets:
             write_test_sets(path, test_sets)
-            other.unlink(missing_ok=True)
+        else:
+            path.unlink(missing_ok=True)
+        other.unlink(missing_ok=True)
     if results.training != Training():
         write_text(folder / CURVES, json_text(results.training, indent=None))
+    else:
+        (folder / CURVES).unlink(missing_ok=True)
     write_text(folder / ORIGIN, json_text(results.origin))
 
 
@@ -157,8 +159,11 @@ def write_report(results: Results, folder: Path) -> list[Path]:
 
     summary = results.summary
     numbers = json_files(summary)
-    for name, text in numbers.items():
-        write_text(folder / name, text)
+    for name in NUMBERS:
+        if name in numbers:
+            write_text(folder / name, numbers[name])
+        else:
+            (folder / name).unlink(missing_ok=True)
     return [*write_page(summary, folder), *(folder / name for name in numbers)]
 
 

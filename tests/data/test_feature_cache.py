@@ -68,6 +68,16 @@ def test_it_resumes_behind_the_last_whole_utterance(tmp_path: Path):
     check(FeatureCache(tmp_path), range(5))
 
 
+@pytest.mark.parametrize("line", [b"key\t1\t2\n", b"key\t1\t2\tx\t4\n", b"\xff\t1\t2\t3\t4\n", b"\n"])
+def test_a_damaged_index_is_found(tmp_path: Path, line: bytes):
+    FeatureCache(tmp_path).fill(wanted([1]), Maker())
+    with (tmp_path / "index.tsv").open("ab") as file:
+        file.write(line)
+    with pytest.raises(InputError, match=r"index.tsv is damaged") as caught:
+        FeatureCache(tmp_path)
+    assert str(tmp_path) in caught.value.action
+
+
 @pytest.mark.parametrize("damage", ["cut off", "changed"])
 def test_damage_is_found(tmp_path: Path, damage: str):
     FeatureCache(tmp_path).fill(wanted([1, 2]), Maker())

@@ -224,6 +224,16 @@ def test_a_stretch_beyond_the_end(tmp_path: Path):
         assert caught.value.reason == "outside its recording"
 
 
+def test_a_stretch_beyond_the_end_of_audio_of_unknown_length(tmp_path: Path):
+    file = write(tmp_path / "a.flac", sounds(1)[0])
+    content = bytearray(file.read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])  # 36 bits, of a program that writes into a pipe
+    file.write_bytes(content)
+    assert len(read_audio(Place(file, start_s=0.5, end_s=1.04).path, RATE_HZ)) == RATE_HZ // 2
+    with pytest.raises(AudioError, match=r"announces 0\.56 s but holds 0\.50 s"):
+        read_audio(Place(file, start_s=0.5, end_s=1.06).path, RATE_HZ)
+
+
 def test_a_shard_cut_short_is_truncated_and_what_is_whole_is_read(tmp_path: Path, in_tar: Callable):
     places = in_tar([write(tmp_path / f"{i}.wav", sound) for i, sound in enumerate(sounds(3))])
     shard = tmp_path / "shard.tar"

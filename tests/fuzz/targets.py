@@ -30,6 +30,7 @@ from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.language_detection import LanguageDetector
 from speech_mtl.run.lm import make_lm
+from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.stored_lm import lm_folder, read_record, write_record
 from speech_mtl.run.targets import make_labelled, make_tokenizer
@@ -75,7 +76,9 @@ class Whole:
             make_lm(self.run, "aa", kinds=[None])
             LanguageDetector(self.run, load_recognizer(self.run), screen).calibrate()
         judged = [RecognizedWord(0.5 + i / 300, 1 + i % 5, i % 3 > 0) for i in range(FEWEST_WORDS)]
-        save_calibrations(self.run, self.recipe.decoding, {"aa": judged, "bb": judged}, screen)
+        save_calibrations(
+            self.run, weights_digest(self.run), self.recipe.decoding, {"aa": judged, "bb": judged}, screen
+        )
         self.audio = _audio_files(folder / "formats")
 
     def files(self) -> list[str]:

@@ -7,12 +7,17 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from made_up_targets import model_of, objective_of, tokens
 from transformers_wav2vec2 import write_model
 
+from speech_mtl.backend import compile_forward, compile_step, compile_surgery_step
+from speech_mtl.data.collation import padded_rows
+from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.errors import InputError
 from speech_mtl.models import frozen
 from speech_mtl.models.frozen import FrozenFeatures
 from speech_mtl.models.layers import Projection
+from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.references import load_references
@@ -109,9 +114,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeModel]:
     return FakeModel
 
 
-def folder_of(tmp_path: Path) -> Path:
+def folder_of(tmp_path: Path, **changes: Any) -> Path:
     convolutions: dict[str, Any] = {"conv_kernel": [10, 8, 4], "conv_stride": [10, 8, 4]}
-    return write_model(tmp_path / "model", "xlsr", **convolutions, num_hidden_layers=LAYERS - 1)
+    return write_model(tmp_path / "model", "xlsr", **convolutions, num_hidden_layers=LAYERS - 1, **changes)
 
 
 def recipe_of(tiny_recipe: Recipe, folder: Path, layer: Any = "mix", **changes: Any) -> Recipe:
@@ -147,6 +152,39 @@ def test_recordings_are_recognised_as_cached_speech_is(
     assert fake.calls == made + len(waveforms) > made
     for i, expected in enumerate(fresh):
         np.testing.assert_allclose(cached[i], expected, atol=1e-5)
+
+
+def batch_for(model: Any) -> Batch:
+    """Utterances of several lengths, in both languages."""
+    num_samples, generator = np.array([9000, 3000, 6000, 4000], "int32"), np.random.default_rng(0)
+    rows = [generator.normal(size=model.features.num_inputs(int(size))) for size in num_samples]
+    waveforms, _ = padded_rows(rows, np.float32)
+    ids = np.array([0, 1, 0, 1], "int32")
+    return Batch(waveforms, num_samples, ids, tokens([[1, 2], [3, 0], [2, 1], [1, 0]], [2, 1, 2, 1]))
+
+
+@pytest.mark.parametrize("num_threads", ["1", "2"])
+def test_frames_wider_than_their_step_are_whole_in_parts_of_a_batch(
+    tiny_recipe: Recipe, tmp_path: Path, untraced: None, monkeypatch: pytest.MonkeyPatch, num_threads: str
+):
+    """More numbers than samples: 640 of 320. Parts are of threads, and with gradient surgery of languages."""
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", num_threads)
+    recipe = recipe_of(tiny_recipe, folder_of(tmp_path, hidden_size=640), 1)
+    model = model_of(recipe, {"aa": 5, "bb": 4})
+    batch, objective = batch_for(model), objective_of(model)
+    whole = model(*batch[:3])
+    found = compile_forward(model)(*batch[:3])
+    for row, size in enumerate(np.array(whole.num_frames)):
+        expected = np.array(whole.values[TRANSCRIPT])[row, :size]
+        np.testing.assert_allclose(found.values[TRANSCRIPT][row, :size], expected, atol=1e-4)
+    losses = np.array(objective.losses(whole, batch)[0])
+    optimizer, weights = build_optimizer(model, recipe.training), np.ones(2)
+    for step in (
+        compile_step(model, optimizer, objective),
+        compile_surgery_step(model, optimizer, objective, lambda products, _: np.ones(len(products))),
+    ):
+        np.testing.assert_allclose(step(batch, 0.0, weights, 0)().losses, losses, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

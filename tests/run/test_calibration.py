@@ -19,6 +19,7 @@ from speech_mtl.run.calibration import (
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
+from speech_mtl.run.made_from import weights_digest
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import BeamDecoding, DecodingSettings
 
@@ -62,11 +63,11 @@ def test_characters_are_judged_where_spaces_separate_no_words():
 
 
 def test_what_is_saved_is_found_again_for_the_same_weights_and_decoder(run: Run, decoding: DecodingSettings):
-    assert saved_calibrations(run, decoding) == {}
+    assert saved_calibrations(run, weights_digest(run), decoding) == {}
     with Screen.to_file(run.path / "told") as screen:
-        save_calibrations(run, decoding, {"aa": WORDS, "bb": WORDS[1:]}, screen)
+        save_calibrations(run, weights_digest(run), decoding, {"aa": WORDS, "bb": WORDS[1:]}, screen)
     assert "(bb: 99): their confidences are not calibrated" in (run.path / "told").read_text(encoding="utf-8")
-    found = saved_calibrations(run, decoding)
+    found = saved_calibrations(run, weights_digest(run), decoding)
     assert list(found) == ["aa"]
     (record,) = json.loads(run.calibration_path.read_text(encoding="utf-8"))
     assert (record["num_words"], record["decoder"]) == (FEWEST_WORDS, {"kind": "greedy", "language_model": None})
@@ -76,44 +77,44 @@ def test_what_is_saved_is_found_again_for_the_same_weights_and_decoder(run: Run,
 def test_other_decoders_and_languages_keep_theirs(
     run: Run, decoding: DecodingSettings, caplog: pytest.LogCaptureFixture
 ):
-    save_calibrations(run, decoding, {"aa": WORDS, "bb": WORDS}, QUIET)
-    before = saved_calibrations(run, decoding)
-    save_calibrations(run, OTHER, {"aa": WORDS[::-1]}, QUIET)
-    save_calibrations(run, decoding, {"aa": [*WORDS, *WORDS[:50]]}, QUIET)
-    after = saved_calibrations(run, decoding)
+    save_calibrations(run, weights_digest(run), decoding, {"aa": WORDS, "bb": WORDS}, QUIET)
+    before = saved_calibrations(run, weights_digest(run), decoding)
+    save_calibrations(run, weights_digest(run), OTHER, {"aa": WORDS[::-1]}, QUIET)
+    save_calibrations(run, weights_digest(run), decoding, {"aa": [*WORDS, *WORDS[:50]]}, QUIET)
+    after = saved_calibrations(run, weights_digest(run), decoding)
     assert after["bb"] == before["bb"]
     assert after["aa"] != before["aa"]
-    assert list(saved_calibrations(run, OTHER)) == ["aa"]
+    assert list(saved_calibrations(run, weights_digest(run), OTHER)) == ["aa"]
     beams = [BeamDecoding(lm="none", num_best=number) for number in (1, 5)]
-    save_calibrations(run, beams[0], {"aa": WORDS}, QUIET)
-    assert list(saved_calibrations(run, beams[1])) == ["aa"], "it has the same best text"
+    save_calibrations(run, weights_digest(run), beams[0], {"aa": WORDS}, QUIET)
+    assert list(saved_calibrations(run, weights_digest(run), beams[1])) == ["aa"], "it has the same best text"
     assert not caplog.messages
 
 
 def test_too_few_words_remove_what_was_there(run: Run, decoding: DecodingSettings):
-    save_calibrations(run, decoding, {"aa": WORDS}, QUIET)
-    save_calibrations(run, decoding, {"aa": WORDS[1:]}, QUIET)
+    save_calibrations(run, weights_digest(run), decoding, {"aa": WORDS}, QUIET)
+    save_calibrations(run, weights_digest(run), decoding, {"aa": WORDS[1:]}, QUIET)
     assert not run.calibration_path.exists()
 
 
 def test_of_other_weights_or_another_decoder_none_is_used_and_that_is_told(
     run: Run, decoding: DecodingSettings, caplog: pytest.LogCaptureFixture
 ):
-    save_calibrations(run, decoding, {"aa": WORDS}, QUIET)
-    assert saved_calibrations(run, OTHER) == {}
+    save_calibrations(run, weights_digest(run), decoding, {"aa": WORDS}, QUIET)
+    assert saved_calibrations(run, weights_digest(run), OTHER) == {}
     (run.path / "tokenizers" / "aa.json").write_text("{}", encoding="utf-8")
     with caplog.at_level(logging.WARNING):
-        assert saved_calibrations(run, decoding) == {}
+        assert saved_calibrations(run, weights_digest(run), decoding) == {}
     assert len(caplog.messages) == 2
     assert all("is not used: confidences are not calibrated" in message for message in caplog.messages)
-    save_calibrations(run, OTHER, {"bb": WORDS}, QUIET)
+    save_calibrations(run, weights_digest(run), OTHER, {"bb": WORDS}, QUIET)
     assert [one["language"] for one in json.loads(run.calibration_path.read_text(encoding="utf-8"))] == ["bb"]
 
 
 def test_a_damaged_file_is_refused(run: Run, decoding: DecodingSettings):
     run.calibration_path.write_text('[{"language": "aa"}]', encoding="utf-8")
     with pytest.raises(InputError, match=r"calibration\.json.*missing"):
-        saved_calibrations(run, decoding)
+        saved_calibrations(run, weights_digest(run), decoding)
     with pytest.raises(InputError):
         load_recognizer(run)
     assert load_recognizer(run, calibrated=False).calibrations == {}

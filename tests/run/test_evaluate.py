@@ -225,6 +225,23 @@ def test_another_decoder_is_told_and_its_results_are_never_those_of_the_usual_on
     assert saved_evaluation(run, splits) is None, "another setting of the same decoder"
 
 
+def test_weights_that_are_saved_meanwhile_are_not_taken_for_those_that_recognised(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    """Another process trains: it replaces the best weights when all hypotheses are there."""
+    evaluate(run, ["dev"])
+    before = run.evaluated_path.read_text(encoding="utf-8")
+
+    def trained_meanwhile(*_: Any) -> None:
+        targets = build_targets(run.recipe(), run.tokenizers(), {})
+        Checkpoints(run).save_best(build_model(run.recipe().overridden({"seed": 7}), targets), 2)
+
+    monkeypatch.setattr("speech_mtl.run.evaluate.save_calibrations", trained_meanwhile)
+    evaluate(run, ["dev"])
+    assert run.evaluated_path.read_text(encoding="utf-8") == before
+    assert saved_evaluation(run, ["dev"]) is None
+
+
 def test_a_record_that_knows_no_decoder_is_not_trusted(trained: Run, tmp_path: Path):
     run = Run(tmp_path / "copy")
     shutil.copytree(trained.path, run.path)

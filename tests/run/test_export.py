@@ -129,6 +129,10 @@ def test_the_card_tells_speech_errors_and_licence(with_settings, trained: Run, t
     table = (run.path / "evaluation.md").read_text(encoding="utf-8").strip()
     assert table.splitlines()[2] in card
     assert "Decoding: kind=greedy." in card
+    record = json.loads(run.evaluated_path.read_text(encoding="utf-8"))
+    run.evaluated_path.write_text(json.dumps(record | {"weights": "others"}), encoding="utf-8")
+    export(run, tmp_path / "later", None, "run")
+    assert "Not evaluated since its weights changed." in (tmp_path / "later" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_command_names_every_format():

@@ -171,7 +171,10 @@ CAUSAL = ["features.normalize=running_mean"]
         (["data.sample_rate_hz=48000"], "window_s * data.sample_rate_hz = 1200 must be at most features.fft_size"),
         (["features.hop_s=0.03"], "features.hop_s must be at most features.window_s"),
         (["features.num_mels=200"], "features.num_mels = 200 are too many bands"),
-        (["features.num_mels=19"], "augment.spec_augment.max_mels must be at most features.num_mels = 19"),
+        (
+            ["features.num_mels=19", "augment.spec_augment.num_frequency_masks=1"],
+            "augment.spec_augment.max_mels must be at most features.num_mels = 19",
+        ),
         (["encoder.chunk_size=16"], "set features.normalize=running_mean"),
         (["encoder.chunk_size=16", "features.normalize=mean_variance"], "set features.normalize=running_mean"),
         (["encoder={kind: recurrent, chunk_size: 16}"], "not recurrent: its layers run in both directions"),
@@ -179,11 +182,15 @@ CAUSAL = ["features.normalize=running_mean"]
         (["encoder={kind: progressive, chunk_size: 2, columns: [{languages: [cs]}]}"], "not progressive: its columns"),
         (
             ["encoder={kind: progressive, columns: [{languages: [cs], encoder: {chunk_size: 2}}]}", *CAUSAL],
-            "a progressive encoder has no chunks",
+            "columns have no chunks",
         ),
         (
             ["encoder={kind: progressive, columns: [{languages: [cs], encoder: {upsampling: 2}}]}"],
             "encoder.columns.*.encoder.upsampling must be 1",
+        ),
+        (
+            ["encoder={kind: progressive, columns: [{languages: [cs], encoder: {channels: 0}}, {languages: [de]}]}"],
+            "encoder.channels must be 0 in all columns or in none",
         ),
         (["encoder.upsampling=2", "sharing={kind: bottom}"], "encoder.upsampling is shared"),
         (["encoder.upsampling=2", "sharing={kind: nothing}"], "encoder.upsampling is shared"),

@@ -157,7 +157,6 @@ def test_bands_without_a_frequency_are_those_of_librosa(rate: int, fft_size: int
                     "languages": {"cs": {}},
                     "data": {"dir": "d", "sample_rate_hz": rate},
                     "features": settings,
-                    "augment": {"spec_augment": {"max_mels": 1}},
                 }
             )
         except ValueError:

@@ -346,6 +346,14 @@ def test_a_damaged_log_is_named_once_and_stops_nothing(compared: Compared, capsy
     assert capsys.readouterr().err.count("log.jsonl") == 1
 
 
+def test_a_damaged_record_of_commands_is_written_anew(compared: Compared, capsys: pytest.CaptureFixture):
+    path = compared.folder / "provenance.json"
+    path.write_text("{", encoding="utf-8")
+    compare(compared.recipe, compared.folder, Screen())
+    assert capsys.readouterr().err.count("provenance.json") == 1
+    assert load(compared.folder).origin.commands
+
+
 def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
     tiny_recipe: Recipe, tmp_path: Path, untraced: None, monkeypatch: pytest.MonkeyPatch
 ):

@@ -50,6 +50,16 @@ def test_time_is_that_of_all_parts_of_a_run(tiny_recipe: Recipe, tmp_path: Path,
     assert len(tried) == 2  # alone and fine-tuned networks are alike
 
 
+def test_networks_that_differ_are_tried_each(tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tried = []
+    monkeypatch.setattr(estimate, "_tried", lambda recipe: (tried.append(recipe), (SPEED, len(tried)))[1])
+    variants = {"parts": {"training.part_s": 1.0}, "bfloat16": {"training.precision": "bfloat16"}, "plain": {}}
+    recipe = tiny_recipe.overridden({"compare.arms": ["alone"], "compare.variants": variants})
+    _, size, _ = costs(plan_comparison(recipe, tmp_path / "out"))
+    assert len(tried) == 3
+    assert size == (1 + 2 + 3) * BYTES_PER_PARAMETER
+
+
 def test_what_is_tried_has_all_parts(tiny_recipe: Recipe, untraced: None):
     settings = {
         "tasks": {"emotion": {}},

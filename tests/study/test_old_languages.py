@@ -1,10 +1,12 @@
 """A comparison that keeps old languages: what was forgotten is measured, and in some arms it is nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.readmes import refuse_drift
+from speech_mtl.errors import InputError
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import results as report
@@ -49,6 +51,17 @@ def test_what_each_arm_forgets(
     loaded = report.load(folder / "out")
     assert report.json_files(loaded.summary) == report.json_files(results.summary)
     refuse_drift(loaded, folder / "out")
+    forgotten = folder / "out" / "forgetting.json"
+    content, former = forgotten.read_bytes(), folder / "out" / "old_languages.jsonl"
+    report.save(replace(loaded, old=[]), folder / "out", rows="comparison.json")
+    with pytest.raises(InputError, match=r"forgetting\.json differs"):
+        refuse_drift(report.load(folder / "out"), folder / "out")
+    report.write_report(report.load(folder / "out"), folder / "out")
+    assert not forgotten.exists(), "what these results have not is not left there of others"
+    assert not former.exists()
+    report.save(loaded, folder / "out", rows="comparison.json")
+    report.write_report(loaded, folder / "out")
+    assert forgotten.read_bytes() == content
     monkeypatch.setattr("speech_mtl.study.compare.MOST_ARMS_ACROSS", 3)
     lines = comparison_text(results).splitlines()
     assert [line.split(" | ")[1] for line in lines if line.startswith("| 0.06 min")] == list(recipe.compare.arms)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,25 @@ def test_commands_are_kept_once_each_and_in_order(folder: Path):
 def test_the_commit_is_that_of_this_code():
     head = (Path(__file__).parents[2] / ".git").exists()
     assert (commit() is not None) == head
+
+
+def test_below_another_project_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def git(*words: str) -> None:
+        who = ["-c", "user.name=x", "-c", "user.email=x@x"]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
+
+    installed = tmp_path / ".venv" / "speech_mtl" / "provenance.py"
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    (tmp_path / ".gitignore").write_text(".venv\n", encoding="utf-8")
+    git("init")
+    git("add", ".gitignore")
+    git("commit", "-m", "x")
+    monkeypatch.setattr("speech_mtl.run.provenance.__file__", str(installed))
+    assert commit() is None
+    git("add", "--force", str(installed))
+    git("commit", "-m", "y")
+    assert commit() is not None
 
 
 def results_of(arms: list[Arm], languages: tuple[str, ...] = ("cs",)) -> Results:

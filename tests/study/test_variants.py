@@ -102,6 +102,16 @@ def test_a_language_keeps_a_smaller_budget_of_its_own():
     assert {cell.budget_s for cell in plan.cells} == {60.0}
 
 
+def test_amounts_that_are_one_run_have_a_row_each(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
+    """A language has less speech than either amount: its row stands beside those of the others at both."""
+    changes = {"target": None, "languages.aa.budget_s": 3, "training": {"num_updates": 1, "evaluate_every": 1}}
+    compared = {"arms": ["alone"], "budgets_min": [0.06, 0.1], "num_replications": 100}
+    settings = tiny_recipe.overridden(changes | {f"compare.{key}": one for key, one in compared.items()})
+    compare(settings, tmp_path / "out")
+    rows = [row for row in report.load(tmp_path / "out").rows if row["language"] == "aa" and row["split"] == "test"]
+    assert sorted(row["budget_s"] for row in rows) == pytest.approx([3.6, 6.0])
+
+
 @pytest.mark.parametrize(
     ("compared", "problem"),
     [

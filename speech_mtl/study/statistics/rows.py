@@ -92,7 +92,7 @@ class ResultRow(MeasuredRow):
     Attributes:
         budget_s: Seconds of target speech that the model was trained with, with their transcripts.
         num_updates: Optimizer steps, all stages together, as are the other sums.
-        num_parameters: Trainable parameters of the model.
+        num_parameters: Of the model, those that stay as they are included; absent where unknown.
         audio_s: Seconds of training speech that all stages processed, as often as they did; None where unknown.
         stages: The runs that it comes from, in order. Files of earlier versions lack it, and `audio_s`.
         untranscribed_s: Seconds of target speech besides that were used without transcripts; absent for none.
@@ -104,7 +104,7 @@ class ResultRow(MeasuredRow):
     budget_s: Budget
     seed: Seed
     num_updates: NotNegative
-    num_parameters: NotNegative
+    num_parameters: NotRequired[NotNegative]
     wall_time_s: Amount
     audio_s: NotRequired[Amount | None]
     stages: NotRequired[list[StageRow]]
