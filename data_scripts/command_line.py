@@ -7,10 +7,8 @@ closing table are done here.
 
 import functools
 import inspect
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +31,7 @@ from speech_mtl.data.manifest import (
 )
 from speech_mtl.data.place import AudioError
 from speech_mtl.data.rules import language_rule
+from speech_mtl.data.threads import ahead
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError, printable
 from speech_mtl.screen import Screen
@@ -47,9 +46,6 @@ SHOWN = 5
 
 LONGEST_MESSAGE = 400
 """Letters of a message about one utterance."""
-
-CHUNK = 512
-"""Records whose durations are read at once: enough to keep the threads busy, few enough to hold in memory."""
 
 
 def make_manifests(
@@ -218,30 +214,20 @@ def _usable(records: Iterable[Record | Unusable], part: Part) -> tuple[list[Utte
     utterances: list[Utterance] = []
     skipped: Counter[str] = Counter()
     seen: dict[str, str] = {}
-    with ThreadPoolExecutor() as pool:
-        shown = part.screen.progress(records, f"{part.language} {part.split}")
-        for result in _in_chunks(pool, shown, part):
-            if isinstance(result, Utterance) and result.id not in seen:
-                seen[result.id] = result.source
-                utterances.append(result)
-                continue
-            unusable = result if isinstance(result, Unusable) else _again(result, seen[result.id])
-            skipped[unusable.reason] += 1
-            part.screen.say(printable(f"{unusable.source}: skipped: {unusable.message}", LONGEST_MESSAGE))
+    shown = part.screen.progress(records, f"{part.language} {part.split}")
+    for result in ahead(functools.partial(_utterance, part=part), shown):
+        if isinstance(result, Utterance) and result.id not in seen:
+            seen[result.id] = result.source
+            utterances.append(result)
+            continue
+        unusable = result if isinstance(result, Unusable) else _again(result, seen[result.id])
+        skipped[unusable.reason] += 1
+        part.screen.say(printable(f"{unusable.source}: skipped: {unusable.message}", LONGEST_MESSAGE))
     return utterances, skipped
 
 
 def _again(utterance: Utterance, first: str) -> Unusable:
     return Unusable(utterance.source, "id comes twice", f"the id {utterance.id!r} comes twice, first in {first}")
-
-
-def _in_chunks(
-    pool: ThreadPoolExecutor, records: Iterable[Record | Unusable], part: Part
-) -> Iterator[Utterance | Unusable]:
-    """Reads durations in threads, a chunk at a time: `pool.map` alone would hold all of a large corpus."""
-    remaining = iter(records)
-    while chunk := list(itertools.islice(remaining, CHUNK)):
-        yield from pool.map(functools.partial(_utterance, part=part), chunk)
 
 
 def _utterance(record: Record | Unusable, part: Part) -> Utterance | Unusable:

@@ -21,7 +21,8 @@ from speech_mtl.data.examples import Reading, Unusable, encoded
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import inspect_manifest, line_number, too_many_skipped
 from speech_mtl.data.place import AudioError
-from speech_mtl.data.store import AudioLimits, Skipped, decode, digest_of, in_windows
+from speech_mtl.data.store import AudioLimits, Skipped, decode, digest_of
+from speech_mtl.data.threads import ahead
 from speech_mtl.data.tokenizer import Tokenizer, of_size
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.errors import InputError
@@ -123,7 +124,7 @@ def _check_lines(manifests: ManifestSet, checked: Checked, reading: Reading | No
     file, data = checked.file, manifests.recipe.data
     inspected = partial(_decoded if decoding else _announced, limits=audio_limits(data))
     lines = wrap(inspect_manifest(file.path), f"{file.language} {file.split}", file.num_lines())
-    for (where, utterance), audio in in_windows(lambda pair: (pair, inspected(pair[1])), lines, data.num_threads):
+    for (where, utterance), audio in ahead(lambda pair: (pair, inspected(pair[1])), lines, data.num_threads):
         checked.num_lines += 1
         line = line_number(where)
         if isinstance(utterance, InputError):

@@ -8,7 +8,8 @@ from speech_mtl.data.audio_file import FOREIGN, duration_s, sample_rate_and_chan
 from speech_mtl.data.index import open_manifest
 from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.place import AudioError, Place
-from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore, in_windows, open_store, refuse_many
+from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore, open_store, refuse_many
+from speech_mtl.data.threads import ahead
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
 
@@ -42,7 +43,7 @@ def open_folder(
     Raises:
         InputError: There is no such folder, it holds no audio, or more of it than allowed cannot be used.
     """
-    found = list(in_windows(lambda path: _channels(path, folder), _audio_files(folder), num_threads))
+    found = list(ahead(lambda path: _channels(path, folder), _audio_files(folder), num_threads))
     unreadable = [one for one in found if isinstance(one, Skipped)]
     refuse_many(folder, unreadable, len(found), allow_skipped)
     recordings = [channel for one in found if not isinstance(one, Skipped) for channel in one]

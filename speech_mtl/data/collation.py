@@ -1,8 +1,7 @@
 """Examples -> batches: their audio is read, perturbed and padded to one rectangle."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from speech_mtl.data.audio import add_noise, change_speed
 from speech_mtl.data.augmentation import WaveformAugmentation, augmented
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.sampling import SampledExample
+from speech_mtl.data.threads import ahead
 from speech_mtl.datatypes import Batch
 
 Own = Callable[[int, int], range]
@@ -103,14 +103,8 @@ def batches(
     own: Own | None = None,
 ) -> Iterator[Batch]:
     """Collates the batches of a plan ahead of time, in `num_threads` threads, and yields them in order."""
-    ahead: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(num_threads) as pool:
-        for sampled in plan:
-            ahead.append(pool.submit(collate, sampled, examples, augmentations, own))
-            if len(ahead) > 2 * num_threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    collated = partial(collate, examples=examples, augmentations=augmentations, own=own)
+    return ahead(collated, plan, num_threads, most=2 * num_threads)
 
 
 def padded_rows(rows: Sequence[np.ndarray], dtype: type):

@@ -12,12 +12,9 @@ import re
 import weakref
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from typing_extensions import TypedDict
@@ -26,6 +23,7 @@ from speech_mtl.data.audio import read_audio
 from speech_mtl.data.index import Manifest
 from speech_mtl.data.manifest import too_many_skipped
 from speech_mtl.data.place import AudioError, file_states
+from speech_mtl.data.threads import ahead
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
 from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text
@@ -41,9 +39,6 @@ DURATION_TOLERANCE = (0.1, 0.3)
 
 
 START_AGAIN = "start again: the audio is then decoded anew"
-
-S = TypeVar("S")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +183,7 @@ def open_store(
         except InputError as error:
             logging.getLogger(__name__).warning("%s; the audio is decoded anew", error.problem)
 
-    waveforms = in_windows(lambda utterance: decode(utterance, limits), manifest.at(wanted), num_threads)
+    waveforms = ahead(lambda utterance: decode(utterance, limits), manifest.at(wanted), num_threads)
     decoded = zip(progress(wanted), waveforms, strict=True)
     _fill(path, len(manifest), decoded, lambda: _digest(manifest, wanted, limits) == digest)
     return WaveformStore(path)
@@ -263,14 +258,6 @@ def _fill(
             )
     index = {"crc32": crc32, "num_samples": num_samples.tolist(), "digests": digests.tolist()}
     write_text(path.with_suffix(".json"), json.dumps({**index, "skipped": {i: asdict(s) for i, s in skipped.items()}}))
-
-
-def in_windows(function: Callable[[S], T], items: Iterable[S], num_threads: int) -> Iterator[T]:
-    """Calls a function in threads, a few hundred items ahead, in order: memory does not grow with the corpus."""
-    remaining = iter(items)
-    with ThreadPoolExecutor(num_threads) as pool:
-        while window := list(islice(remaining, 256)):
-            yield from pool.map(function, window)
 
 
 def decode(utterance: Utterance, limits: AudioLimits) -> np.ndarray | Skipped:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from speech_mtl.backend.step import Pending, Rates, StepResult, TrainStep
+from speech_mtl.data.threads import ahead
 from speech_mtl.datatypes import Batch
 from speech_mtl.errors import InputError
 from speech_mtl.run.checkpoint import Checkpoints
@@ -145,15 +145,7 @@ def observe(
 
 def _placed(batches: Iterator[_Item], place: Callable[[_Item], Any]) -> Iterator[tuple[_Item, Any]]:
     """Batches, and what they are on the device; the next one is copied there while a step runs."""
-    with ThreadPoolExecutor(1) as pool:
-        before = None
-        for batch in batches:
-            after = batch, pool.submit(place, batch)
-            if before is not None:
-                yield before[0], before[1].result()
-            before = after
-        if before is not None:
-            yield before[0], before[1].result()
+    return ahead(lambda batch: (batch, place(batch)), batches, num_threads=1, most=1)
 
 
 def _timed(batches: Iterator[_Item], progress: Progress) -> Iterator[_Item]:
