@@ -26,6 +26,7 @@ from speech_mtl.backend.step import (
     Products,
     TrainStep,
     Variable,
+    as_numpy,
 )
 from speech_mtl.datatypes import Array, Outputs
 from speech_mtl.errors import InputError, require
@@ -141,14 +142,11 @@ def compile_stream(
     It gives `Outputs` of numpy's arrays, and those of the backend that the next stretch needs; see `models.past`. The
     first stretch gets None. All are of one size, `model.stretch()`; at the end, `num_samples` of it are true.
     """
-    from keras import ops
-
     compiled = _backend().compile_stream(model, languages, targets)
 
     def forward(waveforms: Array, num_samples: Array, language_ids: Array, arrays: Sequence[Array] | None):
-        (values, num_frames), kept = compiled(waveforms, num_samples, language_ids, arrays)
-        found = {name: ops.convert_to_numpy(array) for name, array in values.items()}
-        return Outputs(found, ops.convert_to_numpy(num_frames)), kept
+        outputs, kept = compiled(waveforms, num_samples, language_ids, arrays)
+        return as_numpy(*outputs), kept
 
     return forward
 

@@ -112,11 +112,15 @@ class Forward:
         self, waveforms: Array, num_samples: Array, language_ids: Array, limits: Limits = UNLIMITED
     ) -> Outputs:
         """`Outputs` of numpy's arrays."""
-        from keras import ops
+        return as_numpy(*self.run(limits, waveforms, num_samples, language_ids))
 
-        values, num_frames = self.run(limits, waveforms, num_samples, language_ids)
-        arrays = {name: ops.convert_to_numpy(array) for name, array in values.items()}
-        return Outputs(arrays, ops.convert_to_numpy(num_frames))
+
+def as_numpy(values: Mapping[str, Array], num_frames: Array) -> Outputs:
+    """`Outputs` of the backend's arrays as those of numpy."""
+    from keras import ops
+
+    arrays = {name: ops.convert_to_numpy(array) for name, array in values.items()}
+    return Outputs(arrays, ops.convert_to_numpy(num_frames))
 
 
 def shared_positions(model: Network, weights: Sequence[Variable]) -> tuple[list[int], list[int]]:

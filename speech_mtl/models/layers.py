@@ -38,7 +38,9 @@ def attend(queries, keys, values, bias):
     """
     num_heads, width = values.shape[1], values.shape[3]
     scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * width**-0.5
-    weights = ops.softmax(ops.cast(scores + bias, "float32"), axis=-1)
+    scores = ops.cast(scores + bias, "float32")
+    # Of one frame, as XLA knows it, Keras warns that the softmax is always 1.
+    weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
     attended = ops.matmul(ops.cast(weights, values.dtype), values)
     return ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, num_heads * width))
 
