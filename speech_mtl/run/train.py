@@ -104,12 +104,7 @@ def train(
     claim_folder(path, "run")
     with run.lock():
         if run.exists() != begun:
-            raise InputError(
-                f"{path} was begun by another process while this one read its speech",
-                expected="a folder that stays as it was",
-                received="a run that has begun",
-                action="run the same command again: it resumes that run",
-            )
+            raise _begun_meanwhile(path)
         if changes or not begun:
             used = [*ready.speech.splits.values(), *(own.split for own in ready.references.values())]
             earlier = history(run, changes) if begun else []
@@ -129,6 +124,15 @@ def train(
         _train(run, ready, counts, screen)
         report_left_out(ready.speech, screen)
     return run
+
+
+def _begun_meanwhile(path: Path) -> InputError:
+    return InputError(
+        f"{path} was begun by another process while this one read its speech",
+        expected="a folder that stays as it was",
+        received="a run that has begun",
+        action="run the same command again: it resumes that run",
+    )
 
 
 def _take_part(path: Path) -> Run:

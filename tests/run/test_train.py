@@ -265,6 +265,25 @@ def test_a_run_is_refused_if_the_one_it_started_from_has_other_weights(short: Ru
     assert caught.value.received == f"{moved.path}, from which it started, has other weights now"
 
 
+def test_a_run_that_another_process_begins_meanwhile_is_left_to_it(
+    tiny_recipe: Recipe, tmp_path: Path, untraced: None, monkeypatch: pytest.MonkeyPatch
+):
+    """It begins and ends while this one reads its speech, with another learning rate."""
+    recipe, prepared = tiny_recipe.overridden({"training.num_updates": 1}), train_module._prepared
+    other = recipe.overridden({"training.learning_rate": 0.003})
+
+    def slowly(*arguments):
+        ready = prepared(*arguments)
+        monkeypatch.undo()
+        train(other, tmp_path / "run")
+        return ready
+
+    monkeypatch.setattr(train_module, "_prepared", slowly)
+    with pytest.raises(InputError, match="was begun by another process"):
+        train(recipe, tmp_path / "run")
+    assert Run(tmp_path / "run").recipe().training.learning_rate == 0.003
+
+
 # --- Dev and test speech that is in training
 
 
