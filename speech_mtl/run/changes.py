@@ -18,7 +18,7 @@ from speech_mtl.run.made_from import (
     Source,
     lines_digest,
     made_from,
-    recorded,
+    recorded_speech,
     recordings,
     states_digest,
     unpacked,
@@ -101,7 +101,7 @@ class Now:
 
     def speech_changes(self, speech: dict[str, Source], recipe: Recipe) -> list[str]:
         """Lists changes of the speech that was used; the recipe gives its paths."""
-        found = (self._change(recipe, *one) for one in recorded(speech, recipe))
+        found = (self._change(recipe, *one) for one in recorded_speech(speech, recipe))
         return [change for change in found if change]
 
     def _change(self, recipe: Recipe, language: str, split: str, source: Source) -> str | None:

@@ -17,7 +17,7 @@ from speech_mtl.data.manifest import line_name
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import made_from, recorded, unpacked
+from speech_mtl.run.made_from import made_from, recorded_speech, unpacked
 from speech_mtl.run.speech import Split, open_split
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -77,7 +77,7 @@ def trained_by(runs: Iterable[Run], cache_dir: Path, teachers: bool = True) -> l
             continue
         seen.add(run.path.resolve())
         recipe, record = run.recipe(), made_from(run)
-        for language, split, source in recorded(record["speech"], recipe) if record else ():
+        for language, split, source in recorded_speech(record["speech"], recipe) if record else ():
             if split == "train":
                 positions, lines, digests = unpacked(source)
                 path = recipe.manifest(language, split)

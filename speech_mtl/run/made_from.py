@@ -115,7 +115,7 @@ def sources(splits: Iterable[Split]) -> dict[str, Source]:
     return {f"{split.language} {split.split}": _source(split) for split in splits}
 
 
-def recorded(speech: Mapping[str, Source], recipe: Recipe) -> Iterator[tuple[str, str, Source]]:
+def recorded_speech(speech: Mapping[str, Source], recipe: Recipe) -> Iterator[tuple[str, str, Source]]:
     """Language, split and source of what `sources` gave for a recipe.
 
     Raises:

@@ -72,10 +72,9 @@ class Results:
 
 def json_files(summary: Summary) -> dict[str, str]:
     """The files of numbers that stand beside a report, by name: rounded, so that all machines give the same."""
-    hours = summary.all_equivalent_hours
-    numbers = (hours, summary.all_arms, summary.all_tasks, summary.gains, summary.forgotten)
-    pairs = zip(NUMBERS, numbers, strict=True)
-    return {name: _rounded(own) for name, own in pairs if own or own is hours}
+    hours, arms, tasks = summary.all_equivalent_hours, summary.all_arms, summary.all_tasks
+    pairs = zip(NUMBERS, (hours, arms, tasks, summary.gains, summary.forgotten), strict=True)
+    return {name: _rounded(own) for name, own in pairs if own or name == NUMBERS[0]}
 
 
 def _rounded(records: Sequence[object]) -> str:
