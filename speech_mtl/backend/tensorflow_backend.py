@@ -217,10 +217,9 @@ def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
     whatever the number of languages, and one more backwards for each other task.
     """
     num_columns, num_values = len(objective.columns), sum(value.shape.num_elements() for value in values)
-    split = objective.num_by_language
     losses = counts = tf.zeros([tf.size(batch.language_ids), num_columns])
-    of_languages = tf.TensorArray(tf.float32, len(objective.languages), element_shape=[split, num_values])
-    others = tf.zeros([num_columns - split, num_values])
+    of_languages = tf.TensorArray(tf.float32, len(objective.languages), element_shape=[num_values])
+    others = tf.zeros([num_columns - 1, num_values])
     for language in tf.range(len(objective.languages)):
         rows = tf.zeros([num_columns, num_values])
         positions = tf.where(batch.language_ids == language)
@@ -231,11 +230,10 @@ def _by_language(model: Network, objective: Loss, batch: Batch, values: list):
             rows = _rows(tape, sums, values)
             losses = tf.tensor_scatter_nd_update(losses, positions, own_losses)
             counts = tf.tensor_scatter_nd_update(counts, positions, own_counts)
-        of_languages = of_languages.write(language, rows[:split])
-        others += rows[split:]
+        of_languages = of_languages.write(language, rows[0])
+        others += rows[1:]
     numbers = tf.maximum(tf.reduce_sum(counts, axis=0), 1.0)[:, None]
-    by_target = tf.transpose(of_languages.stack(), [1, 0, 2]) / numbers[:split, None]
-    return losses, counts, tf.concat([tf.reshape(by_target, [-1, num_values]), others / numbers[split:]], axis=0)
+    return losses, counts, tf.concat([of_languages.stack() / numbers[0], others / numbers[1:]], axis=0)
 
 
 def _of(model: Network, batch: Batch, positions) -> Batch:

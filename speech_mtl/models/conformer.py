@@ -7,7 +7,7 @@ from keras import ops
 from speech_mtl.backend import uses_xla
 from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.language_layers import LanguageParts
-from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, attend, no_delta
+from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, attend, no_delta, product
 from speech_mtl.models.past import Past, zeros_before
 
 
@@ -65,10 +65,7 @@ class RotaryAttention(keras.layers.Layer):
     def call(self, inputs, context, training=False, past: Past | None = None):
         size = ops.shape(context.mask)[1]
         width = self.dim // self.num_heads
-        normal = self.norm(inputs)
-        projected = self.project(normal)
-        if self.add_to_project is not None:
-            projected = projected + self.add_to_project(normal, context)
+        projected = product(self.project, self.add_to_project, self.norm(inputs), context)
         projected = ops.reshape(projected, (-1, size, 3 * self.num_heads, width))
         if past is not None:
             projected = past.before(projected, past.num_left)
@@ -78,10 +75,7 @@ class RotaryAttention(keras.layers.Layer):
         if past is not None:
             queries = queries[:, :, past.num_left :]
         attended = attend(queries, keys, values, context.attention_bias)
-        outputs = self.out(attended)
-        if self.add_to_out is not None:
-            outputs = outputs + self.add_to_out(attended, context)
-        return self.dropout(outputs, training=training)
+        return self.dropout(product(self.out, self.add_to_out, attended, context), training=training)
 
 
 def rotary_angles(size, width: int):

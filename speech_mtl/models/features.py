@@ -64,13 +64,10 @@ class Waveform(Features):
         self.normalize = normalize
 
     def call(self, waveforms, num_samples, past: Past | None = None):  # noqa: ARG002
-        mask = frame_mask(num_samples, ops.shape(waveforms)[1])
-        if not self.normalize:
-            return (waveforms * mask)[:, :, None], num_samples
-        count = ops.maximum(ops.cast(num_samples, "float32"), 1.0)[:, None]
-        centred = (waveforms - ops.sum(waveforms * mask, axis=1, keepdims=True) / count) * mask
-        variance = ops.sum(centred * centred, axis=1, keepdims=True) / count
-        return (centred * ops.rsqrt(variance + np.float32(1e-7)))[:, :, None], num_samples
+        samples = waveforms[:, :, None]
+        if self.normalize:
+            return standardized(samples, num_samples, 1e-7), num_samples
+        return samples * frame_mask(num_samples, ops.shape(waveforms)[1])[:, :, None], num_samples
 
 
 class MelFeatures(Features):
@@ -157,12 +154,9 @@ class LogMel(MelFeatures):
         if self.normalize == "running_mean":
             typical = (features - self.TYPICAL_MEAN) * mask
             return (typical - self._running_mean(typical, mask, past)) / self.TYPICAL_DEVIATION
-        count = ops.maximum(ops.cast(num_frames, "float32"), 1.0)[:, None, None]
-        centred = (features - ops.sum(features * mask, axis=1, keepdims=True) / count) * mask
         if self.normalize == "mean":
-            return centred / self.TYPICAL_DEVIATION
-        variance = ops.sum(centred * centred, axis=1, keepdims=True) / count
-        return centred * ops.rsqrt(variance + np.float32(1e-5))
+            return centred(features, num_frames) / self.TYPICAL_DEVIATION
+        return standardized(features, num_frames, 1e-5)
 
     def _running_mean(self, frames, mask, past: Past | None):
         """Mean of each band over every frame and those before it in a window, (B, T, F).
@@ -214,3 +208,20 @@ def mel_filters(sample_rate_hz: int, num_mels: int, fft_size: int) -> np.ndarray
 def frame_mask(num_frames, size):
     """(B,) true lengths -> (B, size) float32, 1 for true frames and 0 for padding."""
     return ops.cast(ops.arange(size)[None, :] < num_frames[:, None], "float32")
+
+
+def centred(frames, num_frames):
+    """(B, T, F) frames less the mean of each channel over the (B,) true ones, zero beyond these."""
+    mask = frame_mask(num_frames, ops.shape(frames)[1])[:, :, None]
+    return (frames - _mean(frames * mask, num_frames)) * mask
+
+
+def standardized(frames, num_frames, epsilon: float):
+    """As `centred`, and divided by the root of the variance and `epsilon`."""
+    deviations = centred(frames, num_frames)
+    return deviations * ops.rsqrt(_mean(deviations * deviations, num_frames) + np.float32(epsilon))
+
+
+def _mean(frames, num_frames):
+    """(B, 1, F), of frames that are zero beyond the true ones."""
+    return ops.sum(frames, axis=1, keepdims=True) / ops.maximum(ops.cast(num_frames, "float32"), 1.0)[:, None, None]

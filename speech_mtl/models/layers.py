@@ -68,6 +68,12 @@ def no_delta(_dim: int, _out_dim: int, _name: str) -> None:
     """A `LoraDelta` that adds nothing."""
 
 
+def product(shared: keras.layers.Dense, delta, inputs, context: FrameContext):
+    """The shared product of the inputs, and what the LoRA delta of it adds, if there is one."""
+    outputs = shared(inputs)
+    return outputs if delta is None else outputs + delta(inputs, context)
+
+
 class LayerNorm(keras.layers.Layer):
     """Layer normalisation of (N, D) or (B, E, D) frames, with its gradient in closed form.
 

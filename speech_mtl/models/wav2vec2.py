@@ -14,7 +14,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.hugging_face import no_model
 from speech_mtl.models.language_layers import LanguageParts
-from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, attend
+from speech_mtl.models.layers import Dropout, FrameContext, LayerNorm, LoraDelta, attend, product
 from speech_mtl.models.past import Past
 from speech_mtl.models.wav2vec2_convolutions import CONVERT, PositionalConvolution, Source, WaveformConvolutions
 
@@ -82,17 +82,12 @@ class Wav2Vec2Block(keras.layers.Layer):
         return ops.reshape(frames + self.positions(frames), (-1, self.dim))  # type: ignore[reportOptionalCall]
 
     def _attended(self, frames, context: FrameContext, training):
-        projected = self.project(frames)
-        if self.add_to_project is not None:
-            projected = projected + self.add_to_project(frames, context)
+        projected = product(self.project, self.add_to_project, frames, context)
         size, width = ops.shape(context.mask)[1], self.dim // self.num_heads
         heads = ops.transpose(ops.reshape(projected, (-1, size, 3 * self.num_heads, width)), (0, 2, 1, 3))
         queries, keys, values = ops.split(heads, 3, axis=1)
         attended = attend(queries, keys, values, context.attention_bias)
-        outputs = self.out(attended)
-        if self.add_to_out is not None:
-            outputs = outputs + self.add_to_out(attended, context)
-        return self.dropout(outputs, training=training)
+        return self.dropout(product(self.out, self.add_to_out, attended, context), training=training)
 
     def _fed_forward(self, frames, training):
         wide = keras.activations.gelu(self.widen(frames), approximate=False)

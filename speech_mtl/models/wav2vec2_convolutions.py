@@ -9,7 +9,7 @@ from keras import ops
 from typing_extensions import TypedDict
 
 from speech_mtl.files import read_json
-from speech_mtl.models.features import frame_mask
+from speech_mtl.models.features import standardized
 from speech_mtl.models.hugging_face import Tensors
 from speech_mtl.models.layers import LayerNorm
 
@@ -98,12 +98,7 @@ class ChannelNorm(keras.layers.Layer):
         self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", autocast=False, name="bias")
 
     def call(self, frames, num_frames):
-        frames = ops.cast(frames, "float32")
-        mask = frame_mask(num_frames, ops.shape(frames)[1])[:, :, None]
-        count = ops.maximum(ops.cast(num_frames, "float32"), 1.0)[:, None, None]
-        centred = (frames - ops.sum(frames * mask, axis=1, keepdims=True) / count) * mask
-        variance = ops.sum(centred * centred, axis=1, keepdims=True) / count
-        normal = centred * ops.rsqrt(variance + np.float32(1e-5)) * self.scale + self.bias
+        normal = standardized(ops.cast(frames, "float32"), num_frames, EPSILON) * self.scale + self.bias
         return ops.cast(normal, self.compute_dtype)
 
 

@@ -7,13 +7,12 @@ from speech_mtl.data.languages import language_and_script
 from speech_mtl.errors import InputError
 from speech_mtl.export.network import TOLERANCE
 from speech_mtl.files import read_json
-from speech_mtl.run.evaluated import MadeWith
+from speech_mtl.run.evaluated import MadeWith, evaluation_path, saved_rows
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import trained_by
+from speech_mtl.run.held_out import trained_on
 from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.public_models import described, recorded
-from speech_mtl.scoring.rows import EvaluationRow
-from speech_mtl.scoring.tables import MISSING, escaped, evaluation_table, markdown_table, read_rows
+from speech_mtl.scoring.tables import MISSING, escaped, evaluation_table, markdown_table
 
 ONNX = """\
 `{model}` takes waveforms of {rate} Hz in [-1, 1] and gives log-probabilities of the tokens in `tokens.txt`.
@@ -99,12 +98,12 @@ def _card(run: Run, name: str, languages: Sequence[str], tags: Sequence[str], li
         f"## Use\n\n{use.rstrip()}",
         f"## Training speech\n\n{_speech_table(run)}",
         f"## Errors\n\n{_error_table(run, languages)}",
-        f"## Licence\n\n{escaped(licence) if licence else 'Not stated. Ask who gave you this.'}{_made_with(run)}",
+        f"## Licence\n\n{escaped(licence) if licence else 'Not stated. Ask who gave you this.'}{_public_models(run)}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _made_with(run: Run) -> str:
+def _public_models(run: Run) -> str:
     """The public models that the network started from or gets its features from."""
     lines = [f"- {escaped(line)}" for line in described(recorded(run))]
     return "\n\nMade with:\n\n" + "\n".join(lines) if lines else ""
@@ -113,7 +112,7 @@ def _made_with(run: Run) -> str:
 def _speech_table(run: Run) -> str:
     """Hours, utterances and speakers by language, as far as the manifests are there."""
     utterances: dict[str, dict[tuple[str, str], tuple[float, str | None]]] = {}
-    for part in trained_by([run], run.recipe().data.cache_dir, teachers=False):
+    for part in trained_on([run], run.recipe().data.cache_dir, teachers=False):
         own = utterances.setdefault(part.language, {})
         own |= {(str(part.path), one.id): (one.duration_s, one.speaker) for one in part.utterances()}
     lines = []
@@ -127,10 +126,9 @@ def _speech_table(run: Run) -> str:
 
 
 def _error_table(run: Run, languages: Sequence[str]) -> str:
-    path = run.path / "evaluation.json"
-    if not path.is_file():
+    if not evaluation_path(run).is_file():
         return "Not evaluated."
-    rows = [row for row in read_rows(path, EvaluationRow) if row["language"] in languages]
+    rows = [row for row in saved_rows(run) if row["language"] in languages]
     if not rows:
         return "Not evaluated in " + ", ".join(languages) + "."
     try:

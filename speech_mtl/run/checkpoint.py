@@ -24,7 +24,7 @@ from speech_mtl.run.build import build_decoder, build_model, build_targets
 from speech_mtl.run.calibration import saved_calibrations
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import weights_digest
-from speech_mtl.run.public_models import refuse_other_features
+from speech_mtl.run.public_models import refuse_other_public_model
 from speech_mtl.run.stored_lm import decoder_arguments
 from speech_mtl.run.weights import (
     COPY_AGAIN,
@@ -161,7 +161,7 @@ def load_recognizer(
     recipe = run.recipe()
     tokenizers, labelled = run.tokenizers(), run.labelled()
     languages = [own_name(language, tokenizers) for language in languages or tokenizers]
-    refuse_other_features(run, recipe)
+    refuse_other_public_model(run, recipe)
     model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
     weights, decoding = Checkpoints(run).load_best(model), decoding or recipe.decoding
     calibrations = saved_calibrations(run, weights, decoding) if calibrated else {}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from speech_mtl.run.changes import Now
 from speech_mtl.run.evaluate import evaluate
-from speech_mtl.run.evaluated import Decoded, saved_evaluation
+from speech_mtl.run.evaluated import ComparedDecoder, saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.lm import has_lm, make_lm
 from speech_mtl.run.stored_lm import lm_folder
@@ -45,8 +45,8 @@ def evaluate_decoders(run: Run, compared: CompareSettings, languages: Sequence[s
             evaluate(run, SPLITS, languages, screen, False, decoding=one.decoding, name=one.name)
 
 
-def _decoded(compared: CompareSettings, languages: Sequence[str]) -> list[Decoded]:
-    return [Decoded(*named, languages) for named in compared.decoders.items()] if languages else []
+def _decoded(compared: CompareSettings, languages: Sequence[str]) -> list[ComparedDecoder]:
+    return [ComparedDecoder(*named, languages) for named in compared.decoders.items()] if languages else []
 
 
 def _kinds(compared: CompareSettings) -> set[str | None]:

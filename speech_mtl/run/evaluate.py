@@ -21,7 +21,7 @@ from speech_mtl.run.evaluated import (
     write_hypotheses,
 )
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_by
+from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_on
 from speech_mtl.run.plateau import is_on_plateau, plateau_text
 from speech_mtl.run.references import label_errors, load_references, recognize, report_skipped, task_score
 from speech_mtl.run.speech import Split
@@ -165,7 +165,7 @@ class _Evaluation:
     def compare_with_training(self) -> None:
         """Reports which of the speech and which speakers are in training."""
         held_out = [split for split in self.splits if split.split != "train"]
-        training = trained_by([self.run], self.recipe.data.cache_dir)
+        training = trained_on([self.run], self.recipe.data.cache_dir)
         check_held_out(held_out, training, None, self.screen)
         tell_speakers(held_out, training, self.screen)
 

@@ -41,6 +41,11 @@ class Evaluated(MadeWith):
     speech: dict[str, Source]
 
 
+def saved_rows(run: Run, name: str = "") -> list[EvaluationRow]:
+    """Reads the rows that `evaluate` wrote; `name`: with which decoder of `compare.decoders`."""
+    return read_rows(evaluation_path(run, name), EvaluationRow)
+
+
 def saved_task_rows(run: Run, name: str = "") -> list[TaskRow]:
     """Reads the rows of `evaluate` for tasks other than transcripts; empty for a run of an earlier version."""
     path = evaluation_folder(run, name) / "tasks.json"
@@ -57,7 +62,7 @@ def write_evaluated(
 
 
 @dataclass(frozen=True)
-class Decoded:
+class ComparedDecoder:
     """An evaluation by a decoder of `compare.decoders`, of some languages."""
 
     name: str
@@ -66,7 +71,7 @@ class Decoded:
 
 
 def saved_evaluation(
-    run: Run, splits: Sequence[str], now: Now | None = None, decoded: Decoded | None = None
+    run: Run, splits: Sequence[str], now: Now | None = None, decoded: ComparedDecoder | None = None
 ) -> list[EvaluationRow] | None:
     """Reads the rows of `evaluate` for these splits; None if they are out of date.
 
@@ -74,15 +79,16 @@ def saved_evaluation(
     code that recognises. Without `decoded`, it is the evaluation of all languages with the run's own settings.
     """
     recipe = run.recipe()
-    by = decoded or Decoded("", recipe.decoding, list(recipe.languages))
-    folder = evaluation_folder(run, by.name)
+    by = decoded or ComparedDecoder("", recipe.decoding, list(recipe.languages))
     wanted = [(language, split) for language in by.languages for split in splits]
-    path, tasks = folder / "evaluation.json", [folder / "tasks.json"] if recipe.scored else []
-    if not all(one.is_file() for one in (path, *(hypotheses_path(run, *pair, by.name) for pair in wanted), *tasks)):
+    files = [evaluation_path(run, by.name), *(hypotheses_path(run, *pair, by.name) for pair in wanted)]
+    if recipe.scored:
+        files.append(evaluation_folder(run, by.name) / "tasks.json")
+    if not all(file.is_file() for file in files):
         return None
     try:
         evaluated = read_json(evaluated_path(run, by.name), Evaluated)
-        rows = read_rows(path, EvaluationRow)
+        rows = saved_rows(run, by.name)
         same = _is_of_today(evaluated, run, recipe, by, wanted, now or Now())
         saved_task_rows(run, by.name)
         for pair in wanted:
@@ -93,7 +99,7 @@ def saved_evaluation(
 
 
 def _is_of_today(
-    evaluated: Evaluated, run: Run, recipe: Recipe, by: Decoded, wanted: Sequence[tuple[str, str]], now: Now
+    evaluated: Evaluated, run: Run, recipe: Recipe, by: ComparedDecoder, wanted: Sequence[tuple[str, str]], now: Now
 ) -> bool:
     speech = evaluated["speech"]
     if evaluated != {**_made_with(run, weights_digest(run), by.decoding, by.languages), "speech": speech}:
@@ -113,6 +119,11 @@ def _made_with(run: Run, weights: str, decoding: DecodingSettings, languages: It
 def evaluation_folder(run: Run, name: str = "") -> Path:
     """The folder of an evaluation: that of the run, or one in it for a decoder of `compare.decoders` with a name."""
     return run.path / "decoders" / name if name else run.path
+
+
+def evaluation_path(run: Run, name: str = "") -> Path:
+    """Path of the rows of an evaluation."""
+    return evaluation_folder(run, name) / "evaluation.json"
 
 
 def evaluated_path(run: Run, name: str = "") -> Path:

@@ -68,7 +68,7 @@ def earlier_runs(recipe: Recipe, teachers: bool = True) -> list[Run]:
     return [Run(path) for path in paths if path]
 
 
-def trained_by(runs: Iterable[Run], cache_dir: Path, teachers: bool = True) -> list[Trained]:
+def trained_on(runs: Iterable[Run], cache_dir: Path, teachers: bool = True) -> list[Trained]:
     """The training speech of runs and of their earlier runs, as far as it is written down."""
     left, seen, found = list(runs), set(), []
     while left:

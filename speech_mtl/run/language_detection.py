@@ -26,7 +26,7 @@ DETECTION_S = 30.0
 """Seconds of speech in which a language is detected; more would take longer and change little."""
 
 
-class Calibration(TypedDict):
+class DetectionCalibration(TypedDict):
     """Calibration of the scores of output layers: the log-odds of a language are `scale` x score + its offset."""
 
     weights: str
@@ -42,7 +42,7 @@ class LanguageDetector:
 
     def __init__(self, run: Run, recognizer: Recognizer, screen: Screen):
         self.run, self.recognizer, self.screen = run, recognizer, screen
-        self._calibration: Calibration | None = None
+        self._calibration: DetectionCalibration | None = None
 
     def detect(self, waveforms: Sequence[np.ndarray], languages: Sequence[str]) -> dict[str, float]:
         """Probabilities of languages in a recording, the most probable first.
@@ -60,7 +60,7 @@ class LanguageDetector:
         found = zip(languages, softmax(calibration["scale"] * scores + offsets).tolist(), strict=True)
         return dict(sorted(found, key=lambda pair: -pair[1]))
 
-    def calibrate(self) -> Calibration:
+    def calibrate(self) -> DetectionCalibration:
         """The run's calibration: the saved one, or a new one, which is saved; none where validation sets are missing.
 
         Raises:
@@ -70,14 +70,14 @@ class LanguageDetector:
             self._calibration = self._saved() or self._made()
         return self._calibration
 
-    def _saved(self) -> Calibration | None:
+    def _saved(self) -> DetectionCalibration | None:
         if not self.run.languages_path.is_file():
             return None
-        saved = read_json(self.run.languages_path, Calibration, "remove the file: it is made again")
+        saved = read_json(self.run.languages_path, DetectionCalibration, "remove the file: it is made again")
         has_all = saved["offsets"].keys() == self.recognizer.tokenizers.keys()
         return saved if has_all and saved["weights"] == self.recognizer.weights else None
 
-    def _made(self) -> Calibration:
+    def _made(self) -> DetectionCalibration:
         languages = list(self.recognizer.tokenizers)
         try:
             own = {language: self._validation(language) for language in languages}
@@ -88,7 +88,7 @@ class LanguageDetector:
         scores = {language: self.scores(waveforms, languages) for language, waveforms in titled}
         labels = np.repeat(np.arange(len(languages)), [len(one) for one in scores.values()])
         scale, offsets = fitted(np.concatenate(list(scores.values())), labels)
-        made: Calibration = {
+        made: DetectionCalibration = {
             "weights": self.recognizer.weights,
             "scale": scale,
             "offsets": dict(zip(languages, offsets.tolist(), strict=True)),

@@ -60,7 +60,7 @@ def described(found: list[PublicModel]) -> list[str]:
     return [f"Public model {Path(one['folder']).name}: licence {one['licence'] or unknown}" for one in found]
 
 
-def refuse_other_features(run: Run, recipe: Recipe) -> None:
+def refuse_other_public_model(run: Run, recipe: Recipe) -> None:
     """Checks that features that a public model makes are still those that a run was trained with.
 
     Raises:

@@ -71,7 +71,7 @@ def start_from(
     Raises:
         InputError: It is no run or has no weights, or its features or its encoder are others.
     """
-    _refuse_other_features(source, recipe)
+    _refuse_unlike(source, recipe)
     folder, parts = source.best_folder(), model.parts()
     arrays = {name: load_part(part_path(folder, name)) for name in part_names(folder)}
     if "encoder" in arrays:  # the whole encoder of a run becomes the first part of one that has several
@@ -222,7 +222,7 @@ def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
     )
 
 
-def _refuse_other_features(source: Run, recipe: Recipe) -> None:
+def _refuse_unlike(source: Run, recipe: Recipe) -> None:
     if changed := source.recipe().unlike(recipe):
         raise InputError(
             f"{source.path} was trained with other settings: {', '.join(changed)}",

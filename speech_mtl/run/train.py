@@ -26,12 +26,12 @@ from speech_mtl.run.build import (
 from speech_mtl.run.changes import Now, taken_up
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import check_splits, earlier_runs, tell_speakers, trained_by, trained_splits
+from speech_mtl.run.held_out import check_splits, earlier_runs, tell_speakers, trained_on, trained_splits
 from speech_mtl.run.loop import Training
 from speech_mtl.run.made_from import history, write_made_from
 from speech_mtl.run.observer import Observer, RunObserver
 from speech_mtl.run.pseudo_labels import PseudoLabels, saved_pseudo_labels, taught_line, teach
-from speech_mtl.run.public_models import refuse_other_features, write_public_models
+from speech_mtl.run.public_models import refuse_other_public_model, write_public_models
 from speech_mtl.run.references import References, load_references
 from speech_mtl.run.speech import Split, open_augmentations, open_split, training_examples
 from speech_mtl.run.start import kept_tokenizer, start_from, with_phones_of
@@ -93,7 +93,7 @@ def train(
             report_finished(run, screen)
             processes.wait(BEGUN)
             return run
-        refuse_other_features(run, recipe)
+        refuse_other_public_model(run, recipe)
     ready = _prepared(run, recipe, screen)
     if not of_plan:
         _check_held_out(ready, screen)
@@ -268,7 +268,7 @@ def _check_held_out(ready: _Ready, screen: Screen) -> None:
     """Reports dev and test speech that is in training, or refuses it."""
     recipe = ready.recipe
     own, validated = trained_splits(ready.speech.splits.values()), [dev.split for dev in ready.references.values()]
-    earlier = trained_by(earlier_runs(recipe), recipe.data.cache_dir)
+    earlier = trained_on(earlier_runs(recipe), recipe.data.cache_dir)
     check_splits(recipe, [*own, *earlier], screen, validated)
     tell_speakers(validated, own, screen)
 

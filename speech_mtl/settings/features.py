@@ -111,14 +111,8 @@ class FrozenSettings(FeatureSettings, kind="frozen", makes="models.frozen:Frozen
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """Nothing changes the audio but its speed, and frames, which are 20 ms apart already, are not subsampled."""
-        preprocessor = read_model_file("features", self.dir / "preprocessor_config.json")
-        if recipe.data.sample_rate_hz != (rate := preprocessor.get("sampling_rate")):
-            raise ValueError(f"features.dir was trained with speech at {rate} Hz: set data.sample_rate_hz={rate}")
-        config = read_model_file("features", self.dir / "config.json")
-        num_layers = config.get("audio_config", config).get("num_hidden_layers")
-        if not isinstance(num_layers, int):
-            raise ValueError(f"features.dir: {self.dir / 'config.json'} gives no num_hidden_layers")
-        if self.layer != "mix" and self.layer > num_layers:
+        read_preprocessor("features", self.dir, recipe)
+        if self.layer != "mix" and self.layer > (num_layers := read_num_layers("features", self.dir)):
             raise ValueError(f"features.layer must be mix or at most {num_layers}, the blocks of the model")
         if any(getattr(one, "channels", None) != 0 for one in recipe.encoder.encoders().values()):
             raise ValueError(
@@ -135,7 +129,7 @@ class FrozenSettings(FeatureSettings, kind="frozen", makes="models.frozen:Frozen
             raise ValueError(f"features.kind: frozen is made of speech: languages.{noise[0]}.replace must not be noise")
 
 
-def read_model_file(section: str, path: Path) -> dict[str, Any]:
+def _read_model_file(section: str, path: Path) -> dict[str, Any]:
     """A JSON file of a trained model, whose folder is in a section's `dir`.
 
     Raises:
@@ -147,3 +141,28 @@ def read_model_file(section: str, path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{section}.dir must hold {path.name} as Transformers' save_pretrained writes it, and {path} cannot be read"
         ) from None
+
+
+def read_preprocessor(section: str, folder: Path, recipe: "Recipe") -> dict[str, Any]:
+    """The preprocessor's configuration of a public encoder, of speech at the recipe's rate.
+
+    Raises:
+        ValueError: It cannot be read, or the encoder was trained with speech at another rate.
+    """
+    found = _read_model_file(section, folder / "preprocessor_config.json")
+    if recipe.data.sample_rate_hz != (rate := found.get("sampling_rate")):
+        raise ValueError(f"{section}.dir was trained with speech at {rate} Hz: set data.sample_rate_hz={rate}")
+    return found
+
+
+def read_num_layers(section: str, folder: Path) -> int:
+    """How many blocks a public encoder has.
+
+    Raises:
+        ValueError: Its configuration cannot be read, or does not give them.
+    """
+    config = _read_model_file(section, folder / "config.json")
+    found = config.get("audio_config", config).get("num_hidden_layers")
+    if not isinstance(found, int):
+        raise ValueError(f"{section}.dir: {folder / 'config.json'} gives no num_hidden_layers")
+    return found

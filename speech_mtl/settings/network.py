@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from speech_mtl.datatypes import TOP
-from speech_mtl.settings.features import read_model_file
+from speech_mtl.settings.features import read_num_layers, read_preprocessor
 from speech_mtl.settings.section import (
     WHOLE,
     Few,
@@ -211,9 +211,7 @@ class Wav2Vec2Settings(PublicEncoderSettings, kind="wav2vec2", makes="models.wav
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """It gets samples, at the rate and normalised as in its training."""
         super().refuse_unfit(recipe)
-        given = read_model_file("encoder", self.dir / "preprocessor_config.json")
-        if recipe.data.sample_rate_hz != (rate := given.get("sampling_rate")):
-            raise ValueError(f"encoder.dir was trained with speech at {rate} Hz: set data.sample_rate_hz={rate}")
+        given = read_preprocessor("encoder", self.dir, recipe)
         if recipe.features.model_dump()["normalize"] != (normalize := given.get("do_normalize")):
             raise ValueError(
                 f"encoder.dir has do_normalize: {normalize} in preprocessor_config.json: set "
@@ -223,10 +221,7 @@ class Wav2Vec2Settings(PublicEncoderSettings, kind="wav2vec2", makes="models.wav
     @cached_property
     def num_layers(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Blocks of the trained model."""
-        found = read_model_file("encoder", self.dir / "config.json").get("num_hidden_layers")
-        if not isinstance(found, int):
-            raise ValueError(f"encoder.dir: {self.dir / 'config.json'} gives no num_hidden_layers")
-        return found
+        return read_num_layers("encoder", self.dir)
 
 
 class ColumnSettings(Section):

@@ -11,6 +11,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_lines, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.changes import Now
+from speech_mtl.run.evaluated import saved_rows
 from speech_mtl.run.folder import Run
 from speech_mtl.run.plateau import plateau_text, stuck_languages
 from speech_mtl.run.provenance import provenance
@@ -22,7 +23,6 @@ from speech_mtl.study.engines import ThisProcess, open_engine, threads_per_job
 from speech_mtl.study.gather import (
     cell_rows,
     decoders,
-    evaluated_rows,
     gather_old_languages,
     gather_test_sets,
     gather_training,
@@ -35,7 +35,7 @@ from speech_mtl.study.report.language_tables import transfer_table
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import arms_table, comparison_table
 from speech_mtl.study.report.task_tables import tasks_table
-from speech_mtl.study.results import ROWS, Results, earlier_commands, save, write_report
+from speech_mtl.study.results import ROWS, Results, earlier_commands, save, write_or_remove, write_report
 from speech_mtl.study.run_stage import is_done, run_stage
 from speech_mtl.study.scheduler import Job, run_jobs
 from speech_mtl.study.statistics.rows import Origin
@@ -200,7 +200,7 @@ class _Comparison:
             f"{row['language']}{f' by {shown}' if shown else ''}: character error rate {row['cer']:.1%}, "
             f"word error rate {row['wer']:.1%}"
             for decoder, shown in decoders(self.plan.stages[name].recipe).items()
-            for row in evaluated_rows(run, decoder)
+            for row in saved_rows(run, decoder)
             if row["split"] == "test" and row["language"] in targets
         )
 
@@ -241,12 +241,8 @@ class _Comparison:
             self.screen.warn(message)
 
     def _write_failures(self) -> None:
-        path = self.folder / "failures.json"
-        if not self.failures:
-            path.unlink(missing_ok=True)
-            return
         listed = [{"run": name, "message": str(error)} for name, error in self.failures.items()]
-        write_text(path, json_text(listed))
+        write_or_remove(self.folder / "failures.json", json_text(listed) if listed else None)
 
     def _raise_failures(self) -> None:
         ours = [error for error in self.failures.values() if not isinstance(error, InputError | OSError)]

@@ -9,13 +9,12 @@ from typing import TypeVar, cast
 from speech_mtl.data.index import open_manifest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
-from speech_mtl.run.evaluated import evaluation_folder, saved_hypotheses, saved_task_rows
+from speech_mtl.run.evaluated import saved_hypotheses, saved_rows, saved_task_rows
 from speech_mtl.run.folder import Run
 from speech_mtl.run.pseudo_labels import saved_taught
 from speech_mtl.run.validation import mean_of
 from speech_mtl.scoring.error_rate import Score
-from speech_mtl.scoring.rows import EvaluationRow, MeasuredRow, measured_row
-from speech_mtl.scoring.tables import read_rows
+from speech_mtl.scoring.rows import MeasuredRow, measured_row
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import Cell, Plan, old_languages
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, before
@@ -32,11 +31,6 @@ Warn = Callable[[str], None]
 """Takes a warning about a damaged file that only describes a run: its content is left out, the results stay."""
 
 _T = TypeVar("_T")
-
-
-def evaluated_rows(run: Run, name: str = "") -> list[EvaluationRow]:
-    """Reads the rows that `evaluate` wrote; `name`: with which decoder of `compare.decoders`."""
-    return read_rows(evaluation_folder(run, name) / "evaluation.json", EvaluationRow)
 
 
 def decoders(recipe: Recipe) -> dict[str, str]:
@@ -75,7 +69,7 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[
     names = decoders(plan.stages[cell.stages[-1]].recipe)
     for name, shown in names.items():
         by = {"decoder": shown} if shown else {}
-        for row in evaluated_rows(runs[-1], name):
+        for row in saved_rows(runs[-1], name):
             measured = {key: row[key] for key in MeasuredRow.__annotations__ if key in row}
             yield cast(ResultRow, which | by | measured | took)
     without_text = measured_row("", "", Score(ErrorCounts(), ErrorCounts(), 0))

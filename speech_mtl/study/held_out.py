@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from speech_mtl.run.held_out import check_held_out, earlier_runs, tell_speakers, trained_by, trained_splits
+from speech_mtl.run.held_out import check_held_out, earlier_runs, tell_speakers, trained_on, trained_splits
 from speech_mtl.run.speech import Split
 from speech_mtl.screen import Screen
 from speech_mtl.study.plan import Plan, SpeechKey, speech_of
@@ -34,7 +34,7 @@ def check_plan(plan: Plan, splits: Mapping[SpeechKey, Split], screen: Screen) ->
     largest = [kinds for manifests, kinds in checks.items() if not any(manifests < other for other in checks)]
     data = next(iter(plan.stages.values())).recipe.data
     outside = [run for stage in plan.stages.values() for run in earlier_runs(stage.recipe)]
-    earlier, reported = trained_by(outside, data.cache_dir), set[str]()
+    earlier, reported = trained_on(outside, data.cache_dir), set[str]()
     for kinds in largest:
         held_out, training = list(kinds["held out"].values()), trained_splits(kinds["train"].values())
         check_held_out(held_out, [*training, *earlier], data.allow_leaks, screen, reported)

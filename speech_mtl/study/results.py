@@ -109,11 +109,17 @@ def save(results: Results, folder: Path, rows: str = ROWS[1]) -> None:
         else:
             path.unlink(missing_ok=True)
         other.unlink(missing_ok=True)
-    if results.training != Training():
-        write_text(folder / CURVES, json_text(results.training, indent=None))
-    else:
-        (folder / CURVES).unlink(missing_ok=True)
+    curves = json_text(results.training, indent=None) if results.training != Training() else None
+    write_or_remove(folder / CURVES, curves)
     write_text(folder / ORIGIN, json_text(results.origin))
+
+
+def write_or_remove(path: Path, text: str | None) -> None:
+    """Writes a file, or where there is nothing to write, removes that of earlier results."""
+    if text is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_text(path, text)
 
 
 def load(folder: Path) -> Results:
@@ -159,10 +165,7 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     summary = results.summary
     numbers = json_files(summary)
     for name in NUMBERS:
-        if name in numbers:
-            write_text(folder / name, numbers[name])
-        else:
-            (folder / name).unlink(missing_ok=True)
+        write_or_remove(folder / name, numbers.get(name))
     return [*write_page(summary, folder), *(folder / name for name in numbers)]
 
 

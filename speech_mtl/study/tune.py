@@ -19,7 +19,7 @@ from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.changes import Now, refuse_changes
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import check_splits, earlier_runs, trained_by, trained_splits
+from speech_mtl.run.held_out import check_splits, earlier_runs, trained_on, trained_splits
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.validation import error_name, error_text
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
@@ -198,7 +198,7 @@ def _refuse_other_speech(recipe: Recipe, folder: Path, accept_changes: bool, scr
         InputError: They are, or there are some.
     """
     splits = [open_split(recipe, language, "train", screen.progress) for language in recipe.trained_languages]
-    earlier = trained_by(earlier_runs(recipe), recipe.data.cache_dir)
+    earlier = trained_on(earlier_runs(recipe), recipe.data.cache_dir)
     check_splits(recipe, [*trained_splits(splits), *earlier], screen)
     now = Now(screen.progress)
     for run in map(Run, sorted((folder / "runs").glob("trial-*"))):

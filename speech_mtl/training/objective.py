@@ -17,11 +17,11 @@ from speech_mtl.targets.target import Target
 
 @dataclass(frozen=True)
 class Objective:
-    """The tasks of a network in the order of their weights: a target is one, or one for each language.
+    """The tasks of a network in the order of their weights: the transcripts of each language, then the other targets.
 
     Attributes:
         languages: In the order of `language_ids`.
-        targets: What is learned; those with a weight for each language come first.
+        targets: What is learned; the transcripts come first.
         known: Names of the tasks that training has any transcript or label of. None: all.
         trained: Languages that batches may have. None: all.
     """
@@ -32,9 +32,8 @@ class Objective:
     trained: tuple[str, ...] | None = None
 
     def __post_init__(self):
-        split = [target.by_language for target in self.targets]
-        if split != sorted(split, reverse=True):
-            raise ValueError(f"Targets with a weight for each language must come first. Received: {self.columns}")
+        if [i for i, target in enumerate(self.targets) if target.by_language] != [0]:
+            raise ValueError(f"The transcripts must be the first target. Received: {', '.join(self.columns)}")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -42,27 +41,20 @@ class Objective:
         return tuple(target.name for target in self.targets)
 
     @property
-    def num_by_language(self) -> int:
-        """How many of the columns have a weight for each language."""
-        return sum(target.by_language for target in self.targets)
-
-    @property
     def names(self) -> tuple[str, ...]:
         """Names of all tasks, T."""
-        return tuple(name for target in self.targets for name in self._tasks_of(target))
+        return (*self.languages, *self.columns[1:])
 
     @property
     def likelihood_factors(self) -> np.ndarray:
         """(T,) see `Target.likelihood_factor`."""
-        return np.array([target.likelihood_factor for target in self.targets for _ in self._tasks_of(target)])
+        transcripts, *others = [target.likelihood_factor for target in self.targets]
+        return np.array([transcripts] * len(self.languages) + others)
 
     @property
     def learned(self) -> np.ndarray:
         """(T,) bool, which tasks training has anything of; the others' weights weigh nothing."""
         return np.array([self.known is None or name in self.known for name in self.names])
-
-    def _tasks_of(self, target: Target) -> tuple[str, ...]:
-        return self.languages if target.by_language else (target.name,)
 
     def counts(self, batch: Batch, num_frames):
         """(B, C) known entries of each utterance, of which `num_frames` (B,) are the true encoder frames."""
@@ -83,32 +75,29 @@ class Objective:
         """
         of_language = ops.one_hot(language_ids, len(self.languages), dtype="float32")
         numbers = ops.maximum(ops.sum(counts, axis=0), 1.0)
-        split = [ops.matmul(losses[:, i], of_language) / numbers[i] for i in range(self.num_by_language)]
-        whole = ops.sum(losses[:, len(split) :], axis=0) / numbers[len(split) :]
-        return ops.concatenate([*split, whole], axis=0)
+        by_language, others = ops.matmul(losses[:, 0], of_language), ops.sum(losses[:, 1:], axis=0)
+        return ops.concatenate([by_language / numbers[0], others / numbers[1:]], axis=0)
 
     def observed(self, losses: np.ndarray, counts: np.ndarray, batch: Batch, sample_rate_hz: int) -> "Observed":
         """Observations of each task in a batch, from the results of `losses`."""
         language_ids, seconds = np.asarray(batch.language_ids), np.asarray(batch.num_samples) / sample_rate_hz
-        found: list[tuple[list, list, list]] = []
-        for target, loss, count in zip(self.targets, losses.T, counts.T, strict=True):
-            if target.by_language:
-                columns = loss, count, seconds * (count > 0)
-                size = len(self.languages)
-                found.append(tuple(np.bincount(language_ids, weights=one, minlength=size) for one in columns))  # type: ignore[arg-type]
-            else:
-                found.append(([loss.sum()], [count.sum()], [seconds.sum()]))
-        return Observed(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+        def by_task(of_utterances: np.ndarray) -> np.ndarray:
+            transcripts, others = of_utterances[:, 0], of_utterances[:, 1:]
+            languages = np.bincount(language_ids, transcripts, minlength=len(self.languages))
+            return np.concatenate([languages, others.sum(axis=0)])
+
+        speech = np.repeat(seconds[:, None], len(self.targets), axis=1)
+        speech[:, 0] *= counts[:, 0] > 0
+        return Observed(by_task(losses), by_task(counts), by_task(speech))
 
     def norms(self, products: np.ndarray, observed: "Observed") -> np.ndarray:
         """(T,) norm of the gradient of each L_i, from the inner products of what tasks add to the objective.
 
         A language adds its fraction of the batch's tokens times L_i; that fraction is taken out again.
         """
-        size, fractions = len(self.languages), np.ones(len(observed.counts))
-        for i in range(self.num_by_language):
-            own = slice(i * size, (i + 1) * size)
-            fractions[own] = observed.counts[own] / max(1.0, observed.counts[own].sum())
+        fractions, tokens = np.ones(len(observed.counts)), observed.counts[: len(self.languages)]
+        fractions[: len(tokens)] = tokens / max(1.0, tokens.sum())
         return np.sqrt(np.maximum(np.diag(products), 0.0)) / np.where(fractions > 0, fractions, 1.0)
 
 

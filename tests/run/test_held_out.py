@@ -11,7 +11,7 @@ from recorded_screen import RecordedScreen
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
-from speech_mtl.run.held_out import earlier_runs, trained_by
+from speech_mtl.run.held_out import earlier_runs, trained_on
 from speech_mtl.run.train import train
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -34,7 +34,7 @@ def test_what_a_run_starts_from_and_its_teachers_are_earlier_runs(tiny_recipe: R
     )
     assert [one.path for one in earlier_runs(recipe)] == [run.path, run.path / "teacher"]
     assert [one.path for one in earlier_runs(recipe, teachers=False)] == [run.path]
-    found = trained_by(earlier_runs(recipe), recipe.data.cache_dir)
+    found = trained_on(earlier_runs(recipe), recipe.data.cache_dir)
     assert {one.language: [u.id for u in one.utterances()] for one in found} == {
         language: names(recipe, language) for language in ("aa", "bb")
     }
@@ -44,10 +44,10 @@ def test_lines_that_have_changed_are_not_taken_for_those_that_were_learnt(tiny_r
     path = tiny_recipe.manifest("aa", "train")
     first, *others = read_manifest(path)
     write_manifest(path, [replace(first, text="other"), *others[:-1]])
-    (own, _) = trained_by([run], tiny_recipe.data.cache_dir)
+    (own, _) = trained_on([run], tiny_recipe.data.cache_dir)
     assert [utterance.id for utterance in own.utterances()] == [utterance.id for utterance in others[:-1]]
     write_manifest(path, [replace(first, id="new"), first, *others])
-    (own, _) = trained_by([run], tiny_recipe.data.cache_dir)
+    (own, _) = trained_on([run], tiny_recipe.data.cache_dir)
     assert list(own.utterances()) == []
 
 
@@ -57,7 +57,7 @@ def test_a_damaged_record_is_refused(tiny_recipe: Recipe, run: Run, key: str):
     record["speech"] = {key: next(iter(record["speech"].values()))}
     run.made_from_path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(InputError, match="is damaged"):
-        trained_by([run], tiny_recipe.data.cache_dir)
+        trained_on([run], tiny_recipe.data.cache_dir)
 
 
 @pytest.mark.parametrize("command", ["train", "compare", "tune"])

@@ -9,7 +9,7 @@ from transformers_wav2vec2 import write_model
 
 from speech_mtl.errors import InputError
 from speech_mtl.run.card import run_card
-from speech_mtl.run.public_models import described, licence_of, recorded, refuse_other_features, write_public_models
+from speech_mtl.run.public_models import described, licence_of, recorded, refuse_other_public_model, write_public_models
 from speech_mtl.run.train import train
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -54,11 +54,11 @@ def test_another_model_in_its_place_is_refused(tiny_recipe: Recipe, tmp_path: Pa
     recipe = tiny_recipe.overridden({"features": features, "encoder.channels": 0})
     assert write_public_models(run, recipe) == described(recorded(run))
     assert "not stated" in described(recorded(run))[0]
-    refuse_other_features(run, recipe)
+    refuse_other_public_model(run, recipe)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "more": 1}))
     with pytest.raises(InputError, match="is not the one that the run was trained with"):
-        refuse_other_features(run, recipe)
+        refuse_other_public_model(run, recipe)
 
 
 def test_a_run_without_one_has_no_record(tiny_recipe: Recipe, tmp_path: Path):
@@ -67,4 +67,4 @@ def test_a_run_without_one_has_no_record(tiny_recipe: Recipe, tmp_path: Path):
     run = Run(tmp_path / "run")
     assert write_public_models(run, tiny_recipe) == []
     assert not run.public_models_path.exists()
-    refuse_other_features(run, tiny_recipe)
+    refuse_other_public_model(run, tiny_recipe)

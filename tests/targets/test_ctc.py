@@ -78,7 +78,7 @@ def test_an_objective_of_several_sequences():
     np.testing.assert_allclose(ops.convert_to_numpy(objective.by_task(losses, counts, ids)), expected, rtol=1e-5)
     observed = objective.observed(ops.convert_to_numpy(losses), ops.convert_to_numpy(counts), batch, 16_000)
     assert observed.counts.tolist() == [4, 1, 4]
-    with pytest.raises(ValueError, match="must come first"):
+    with pytest.raises(ValueError, match="must be the first"):
         Objective(("aa", "el"), targets[::-1])
 
 
