@@ -1,4 +1,4 @@
-# Two commands on a fresh machine with Python >= 3.11 and make:
+# Two commands on a fresh machine with Python 3.11 to 3.13 and make:
 #   make demo   sets up everything and runs the main job on a synthetic corpus
 #   make test   sets up everything and passes the tests
 PYTHON ?= python3

@@ -109,7 +109,9 @@ def split(
     ] = False,
     budgets_min: Annotated[
         list[float] | None,
-        typer.Option(min=0.01, help="Minutes of training speech to show the subset of, as data.budget_s takes it."),
+        typer.Option(
+            min=0.01, help="Minutes of training speech to show the subset of: that of languages.LANGUAGE.budget_s."
+        ),
     ] = None,
     subset_seed: Annotated[int, typer.Option(min=0, help="Of these subsets, as data.subset_seed.")] = 0,
 ) -> None:

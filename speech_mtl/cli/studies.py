@@ -87,7 +87,7 @@ def tune(
     accept_changes: AcceptChanges = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search the weights of languages and tasks on the validation set: a grid, or Bayesian optimisation.
+    """Search loss weights of languages and tasks on the validation set: a grid, or Bayesian optimisation.
 
     Run again to resume. Example:
 

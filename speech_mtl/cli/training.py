@@ -66,7 +66,8 @@ def finetune(
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="character, bpe, unigram, or pinyin for Mandarin; if not given, the run's own for a language it has."
+            help="Kind, as in recipes: character, bpe, unigram, phones, syllable_parts, pinyin, pinyin_parts; if not "
+            "given, the run's own for a language that it has, else character."
         ),
     ] = None,
     method: Annotated[
@@ -77,7 +78,10 @@ def finetune(
         ),
     ] = "finetune",
     rehearse: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Fraction of batches from the run's languages, against forgetting.")
+        float,
+        typer.Option(
+            min=0, max=0.99, help="Fraction of the speech from the run's other languages, against forgetting."
+        ),
     ] = 0.0,
     replace_head: Annotated[bool, typer.Option("--replace-head", help="A new output layer for one it has.")] = False,
     keep_head: Annotated[bool, typer.Option("--keep-head", help="Initialise from the output layer it has.")] = False,

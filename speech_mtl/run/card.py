@@ -17,7 +17,7 @@ from speech_mtl.scoring.tables import MISSING, escaped, evaluation_table, markdo
 ONNX = """\
 `{model}` takes waveforms of {rate} Hz in [-1, 1] and gives log-probabilities of the tokens in `tokens.txt`.
 
-With onnxruntime and numpy alone:
+With onnxruntime, numpy and soundfile:
 
     pip install onnxruntime numpy soundfile
     python transcribe.py recording.wav

@@ -8,6 +8,7 @@ RUN/labels.json                 how many training utterances have a label of eac
 RUN/parameters.json             how many there are, are trained, and belong to each language
 RUN/public_models.json          of a run with a public encoder: its licence and a digest
 RUN/start.json                  of a run that started from another: each weight as kept, new or left out
+RUN/pseudo_labels/LANGUAGE.*    of a student: what its teacher recognised, and what was left out; see `pseudo_labelled`
 RUN/checkpoints/000500/         training resumes from here; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors or, of CTC, tasks/NAME/LANGUAGE.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
@@ -15,11 +16,13 @@ RUN/checkpoints/000500/         training resumes from here; the newest one is ke
     in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
-RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl
+RUN/evaluation.json, .md        made by `speech-mtl evaluate`; hypotheses in hypotheses/LANGUAGE-SPLIT.jsonl, errors of
+                                other tasks in tasks.json; with --manifest in evaluation-LANGUAGE_NAME-DIGEST.*
 RUN/decoders/NAME/              the same with a decoder of `compare.decoders`
 RUN/lm/LANGUAGE/                made by `speech-mtl lm`; see `stored_lm`
 RUN/evaluated.json              digests of what that was made from, and how it was decoded
 RUN/calibration.json            of confidences, by language; made when the validation set is evaluated
+RUN/forgetting.json, .md        made by `speech-mtl forgetting`: errors of the runs that it descends from
 RUN/languages.json              how languages are detected, made by the first `speech-mtl transcribe` that detects one
 """
 

@@ -116,7 +116,7 @@ class TrainingSettings(Section):
     dropout, which draws other numbers. None: the whole batch."""
     recompute: Switch = False
     """Whether the activations inside the encoder's blocks are computed again for the gradient, and not kept: less
-    memory, and about a third more time. Under JAX only."""
+    memory, more time. Under JAX only."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of what the encoder computes while it is trained. bfloat16 takes half the memory, and less time where the device
     has units for it, as GPUs have; weights, their gradients, normalisation, softmax and losses are float32 in any
