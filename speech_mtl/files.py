@@ -16,7 +16,7 @@ from dataclasses import fields
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 from uuid import uuid4
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -93,6 +93,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_of(content: bytes) -> int:
+    """64 bits by which contents are compared, or from which something random is made."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file as a whole."""
     with replacing(path) as temporary:
@@ -142,20 +147,19 @@ def read_json(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
     return parse_json(read_text(path, action), kind, str(path), action)
 
 
-def read_record(path: Path, kind: type[T], action: str = MAKE_AGAIN, added: tuple[str, ...] = ()) -> T:
-    """Reads a JSON object as an object of a class, all of whose annotated arguments but those `added` must be there.
+def read_record(path: Path, kind: type[T], action: str = MAKE_AGAIN) -> T:
+    """Reads a JSON object as an object of a class, all of whose annotated arguments must be there.
 
     Raises:
         InputError: As for `read_json`.
     """
-    return kind(**read_json(path, _arguments(kind, added), action))
+    return kind(**read_json(path, _arguments(kind), action))
 
 
 @lru_cache(maxsize=64)
-def _arguments(kind: type, added: tuple[str, ...]) -> Any:
-    hints = get_type_hints(kind.__init__, include_extras=True) | {"return": None}
-    own = {name: NotRequired[hint] if name in added else hint for name, hint in hints.items() if hint is not None}
-    return TypedDict(kind.__name__, own)  # pyright: ignore
+def _arguments(kind: type) -> Any:
+    hints = get_type_hints(kind.__init__, include_extras=True)
+    return TypedDict(kind.__name__, {name: hint for name, hint in hints.items() if name != "return"})  # pyright: ignore
 
 
 def read_lines(path: Path, action: str = MAKE_AGAIN) -> Iterator[tuple[str, str]]:

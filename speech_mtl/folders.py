@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NotRequired
 
@@ -35,6 +36,12 @@ class Mark(TypedDict):
     speech_mtl: str
     kind: NotRequired[str]
     """`run` where none is named."""
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """The name of each folder, or the path of each where two have the same name."""
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else list(map(str, folders))
 
 
 def claim_folder(path: Path, kind: str) -> None:

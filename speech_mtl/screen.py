@@ -102,6 +102,10 @@ class Screen:
         return Progress(*columns, console=self.console, transient=True, disable=hidden, redirect_stdout=False)
 
 
+SILENT = Screen(quiet=True)
+"""Shows nothing."""
+
+
 def _line(values: dict[str, float | str]) -> str:
     forms = {
         "loss": "training loss {:.2f}",

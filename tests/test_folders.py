@@ -7,7 +7,7 @@ import pytest
 
 import speech_mtl.files as files
 from speech_mtl.errors import InputError
-from speech_mtl.folders import MARK, claim_folder, refuse_foreign_folder
+from speech_mtl.folders import MARK, claim_folder, names_of, refuse_foreign_folder
 
 KINDS = ("run", "compare", "transfer", "tune")
 
@@ -88,3 +88,10 @@ def test_what_is_no_folder_is_refused(tmp_path: Path):
         with pytest.raises(InputError) as caught:
             claim_folder(tmp_path / name, "run")
         assert caught.value.received == "something else at that path"
+
+
+def test_folders_have_their_names_or_else_their_paths():
+    one, same, other = Path("a/x"), Path("b/x"), Path("y")
+    assert names_of([one, other]) == ["x", "y"]
+    assert names_of([one, same]) == ["a/x", "b/x"]
+    assert names_of([Path()]) == [Path.cwd().name]

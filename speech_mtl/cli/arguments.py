@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from speech_mtl.settings.recipe import Recipe
 
 
-def _on_this_machine(run: Path) -> Path:
+def on_this_machine(run: Path | None) -> Path | None:
     """A run's folder, downloaded first where a Hugging Face repository is named."""
     from speech_mtl.run.hub import fetched, is_on_hub
 
-    return fetched(run) if is_on_hub(run) else run
+    return fetched(run) if run and is_on_hub(run) else run
 
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, or a folder with a recipe.yaml.")]
@@ -31,7 +31,7 @@ RunPath = Annotated[
     typer.Argument(
         metavar="RUN",
         help="A run folder that `speech-mtl train` wrote; or hf://USER/NAME, one that `export --format run` packed.",
-        callback=_on_this_machine,
+        callback=on_this_machine,
     ),
 ]
 Decoding = Annotated[

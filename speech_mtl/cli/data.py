@@ -212,8 +212,7 @@ def listen(
     from speech_mtl.screen import Screen
 
     screen = Screen(quiet)
-    files = [file for one in find_manifests(paths) for file in one.files]
-    chosen = sampled(files, language, split_name, number, seed, screen.progress)
+    chosen = sampled(find_manifests(paths), language, split_name, number, seed, screen.progress)
     write_text(out, listen_page(", ".join(map(str, paths)), chosen, seed))
     print(f"The page is {out}")
 

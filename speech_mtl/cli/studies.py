@@ -118,6 +118,7 @@ def report(
 
     speech-mtl report runs/human --to recipes/human
     """
+    from speech_mtl.folders import names_of
     from speech_mtl.study import results as reports
 
     if to and len(folders) > 1:
@@ -130,12 +131,12 @@ def report(
     if to:
         reports.refuse_foreign_target(to)
     summaries = {}
-    for folder in folders:
+    for name, folder in zip(names_of(folders), folders, strict=True):
         results = reports.load(folder)
         if to:
             reports.save(results, to)
         print(f"{reports.write_report(results, to or folder)[0]} written")
-        summaries[folder.resolve().name] = results.summary
+        summaries[name] = results.summary
     if len(folders) > 1:
         from speech_mtl.study.report.markdown import render_block
         from speech_mtl.study.report.targets_table import Comparison, targets_table

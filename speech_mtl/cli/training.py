@@ -100,6 +100,7 @@ def finetune(
     if launched(Processes(processes, hosts, host, coordinator)):
         return
     from speech_mtl.data.languages import canonical
+    from speech_mtl.run.hub import is_fetched
     from speech_mtl.settings.dotted import parsed_overrides
 
     if replace_head and keep_head:
@@ -108,6 +109,13 @@ def finetune(
             expected="at most one of them",
             received="both",
             action="leave one out",
+        )
+    if out is None and is_fetched(run):
+        raise InputError(
+            "A run from a Hugging Face repository needs a place for the new run",
+            expected="--out FOLDER",
+            received="none, and the repository lies in a cache",
+            action="add --out runs/NAME",
         )
     changes, opened = parsed_overrides(overrides or []), open_run(run, training=True)
     from speech_mtl.run.finetune import NewLanguage, finetuning_recipe

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speech_mtl.cli.arguments import Decoding, Quiet, RunPath, open_run
+from speech_mtl.cli.arguments import Decoding, Quiet, RunPath, on_this_machine, open_run
 from speech_mtl.cli.console import print_markdown
 from speech_mtl.errors import InputError, refuse_missing
 
@@ -195,7 +195,10 @@ def export(
 def demo(
     run: RunPath,
     other: Annotated[
-        Path | None, typer.Argument(metavar="[RUN2]", help="A second run, to compare: a monolingual baseline, say.")
+        Path | None,
+        typer.Argument(
+            metavar="[RUN2]", help="A second run, to compare: a monolingual baseline, say.", callback=on_this_machine
+        ),
     ] = None,
     language: Annotated[
         str | None,

@@ -11,9 +11,8 @@ from speech_mtl.corpus.findings import Findings, Level
 from speech_mtl.corpus.manifests import ManifestFile, readable
 from speech_mtl.data.leaks import comparable_text, same_audio, same_sentence, speakers_line, too_many_leaks
 from speech_mtl.data.manifest import id_twice, line_number
-from speech_mtl.data.store import digest_of
-from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
+from speech_mtl.files import digest_of
 
 Wrap = Callable[[Iterable, str, int], Iterable]
 """Wraps an iterable of so many items under a title, to show a bar; see `screen.Screen.progress`."""
@@ -27,7 +26,7 @@ class Checked:
         findings: Where findings go.
         num_lines: Lines, good or not.
         duration_s: Seconds of speech, by the manifest.
-        lines, ids: Number and digest of the id of each line that could be read.
+        ids: Digest of the id of each line that could be read.
         audio_lines, audio: Number and digest of the audio of each utterance with audio.
         sample_rates_hz: How many files have each.
         speakers: Who speaks.
@@ -39,7 +38,6 @@ class Checked:
     findings: Findings
     num_lines: int = 0
     duration_s: float = 0.0
-    lines: array = field(default_factory=lambda: array("Q"))
     ids: array = field(default_factory=lambda: array("Q"))
     audio_lines: array = field(default_factory=lambda: array("Q"))
     audio: array = field(default_factory=lambda: array("Q"))
@@ -72,11 +70,6 @@ def compare(checked: Sequence[Checked], allow_leaks: float, wrap: Wrap) -> None:
     _compare_sample_rates(checked)
 
 
-def id_digest(utterance: Utterance) -> int:
-    """64 bits by which ids are compared."""
-    return digest_of(utterance.id.encode())
-
-
 def _compare_ids(checked: Sequence[Checked]) -> None:
     every = np.sort(np.concatenate([np.frombuffer(one.ids, np.uint64) for one in checked] or [np.zeros(0, np.uint64)]))
     repeated = set(every[1:][every[1:] == every[:-1]].tolist())
@@ -86,7 +79,7 @@ def _compare_ids(checked: Sequence[Checked]) -> None:
     for one in checked:
         seen: set[str] = set()
         for utterance in readable([one.file]):
-            if id_digest(utterance) not in repeated:
+            if digest_of(utterance.id.encode()) not in repeated:
                 continue
             line = line_number(utterance.source)
             if utterance.id in seen:

@@ -7,15 +7,13 @@ from io import BytesIO
 
 import soundfile
 
-from speech_mtl.corpus.manifests import ManifestFile
+from speech_mtl.corpus.manifests import ManifestFile, ManifestSet
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.languages import find_language
 from speech_mtl.data.place import AudioError
-from speech_mtl.data.store import digest_of
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError
-
-SAMPLE_RATE_HZ = 16_000
+from speech_mtl.files import digest_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Sampled:
     Attributes:
         file: Its manifest.
         utterance: As that has it.
-        flac: Its audio as a FLAC file, mono at 16 kHz; None if it cannot be decoded.
+        flac: Its audio as a FLAC file, mono at the `data.sample_rate_hz` of its recipe; None if it cannot be decoded.
         problem: Why not.
     """
 
@@ -36,7 +34,7 @@ class Sampled:
 
 
 def sampled(
-    files: Sequence[ManifestFile],
+    manifests: Sequence[ManifestSet],
     languages: Sequence[str] | None,
     splits: Sequence[str] | None,
     number: int,
@@ -48,15 +46,16 @@ def sampled(
     Raises:
         InputError: There is no manifest of these languages and splits, or one cannot be read.
     """
+    rates_hz = {file: one.recipe.data.sample_rate_hz for one in manifests for file in one.files}
     chosen = [
         file
-        for file in files
+        for file in rates_hz
         if (not languages or find_language(file.language, languages)) and (not splits or file.split in splits)
     ]
     if not chosen:
         raise InputError(
             "No manifest is of these languages and splits",
-            expected=f"languages among {', '.join(sorted({file.language for file in files}))}, splits among "
+            expected=f"languages among {', '.join(sorted({file.language for file in rates_hz}))}, splits among "
             + ", ".join(SPLITS),
             received=" ".join([*(languages or ()), *(splits or ())]) or "no manifest",
             action="name others with --language and --split",
@@ -69,14 +68,14 @@ def sampled(
         found += heapq.nsmallest(
             number, listed, key=lambda pair: (digest_of(f"{seed}/{pair[1].id}".encode()), pair[1].source)
         )
-    return [_with_audio(file, utterance) for file, utterance in found]
+    return [_with_audio(file, utterance, rates_hz[file]) for file, utterance in found]
 
 
-def _with_audio(file: ManifestFile, utterance: Utterance) -> Sampled:
+def _with_audio(file: ManifestFile, utterance: Utterance, sample_rate_hz: int) -> Sampled:
     try:
-        waveform = read_audio(utterance.audio, SAMPLE_RATE_HZ)
+        waveform = read_audio(utterance.audio, sample_rate_hz)
     except AudioError as error:
         return Sampled(file, utterance, None, f"{error.reason}: {error}")
     flac = BytesIO()
-    soundfile.write(flac, waveform, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    soundfile.write(flac, waveform, sample_rate_hz, format="FLAC", subtype="PCM_16")
     return Sampled(file, utterance, flac.getvalue())

@@ -100,12 +100,11 @@ def find_manifests(
 def _of_recipe(path: Path, changes: Sequence[str]) -> ManifestSet:
     """All manifests that its training needs, there or not, and the others that are there."""
     recipe = load_recipe(path, list(changes))
-    validated = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
     files = []
     for language in recipe.languages:
         for split in SPLITS:
             needed = (split == "train" and language in recipe.trained_languages) or (
-                split == "dev" and language in validated
+                split == "dev" and language in recipe.validated_languages
             )
             if needed or recipe.manifest(language, split).is_file():
                 files.append(ManifestFile(recipe.manifest(language, split), language, split))

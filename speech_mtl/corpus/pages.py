@@ -54,7 +54,7 @@ def listen_page(title: str, sample: Sequence[Sampled], seed: int) -> str:
         sections.append(Section(f"{language}: {len(own)} utterances", [_clip(one) for one in own]))
     seconds = sum(one.utterance.duration_s for one in sample)
     answer = f"{len(sample)} random utterances, {seconds / 60:.1f} minutes"
-    about = "Audio is as training gets it: mono, 16 kHz. Transcripts are as the manifests have them."
+    about = "Audio is as training gets it: mono, at data.sample_rate_hz. Transcripts are as the manifests have them."
     return render_page(Report(f"Utterances of {title}", f"Seed {seed}", answer, about, sections))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from speech_mtl.corpus.manifests import ManifestFile
 from speech_mtl.data.leaks import comparable_text
-from speech_mtl.data.manifest import manifest_path, write_manifest
+from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
 from speech_mtl.data.sampling import within_budget
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError
@@ -60,7 +60,7 @@ def cut(file: ManifestFile, settings: SplitSettings) -> Cut:
     Raises:
         InputError: The manifest cannot be read, or cannot be cut so.
     """
-    utterances = list(file.utterances())
+    utterances = list(read_manifest(file.path))
     if not settings.share_speakers:
         _refuse_unknown_speakers(file, utterances)
     groups = _groups(utterances, settings)

@@ -11,7 +11,7 @@ from functools import partial
 from os.path import normpath
 from typing import Any, NamedTuple
 
-from speech_mtl.corpus.compare import Checked, Wrap, compare, id_digest
+from speech_mtl.corpus.compare import Checked, Wrap, compare
 from speech_mtl.corpus.findings import Findings
 from speech_mtl.corpus.manifests import ManifestFile, ManifestSet, readable
 from speech_mtl.data.audio import refuse_duration
@@ -21,13 +21,13 @@ from speech_mtl.data.examples import Reading, Unusable, encoded
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import inspect_manifest, line_number, too_many_skipped
 from speech_mtl.data.place import AudioError
-from speech_mtl.data.store import AudioLimits, Skipped, decode, digest_of
+from speech_mtl.data.store import AudioLimits, Skipped, decode
 from speech_mtl.data.threads import ahead
 from speech_mtl.data.tokenizer import Tokenizer, of_size
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.files import NotUtf8
-from speech_mtl.run.build import audio_limits, build_model, build_targets
+from speech_mtl.files import NotUtf8, digest_of
+from speech_mtl.run.build import audio_limits, build_model, build_targets, transcript_target
 from speech_mtl.run.speech import other_language
 from speech_mtl.run.targets import labelled_from, tokenizer_from
 
@@ -103,9 +103,9 @@ def _readings(manifests: ManifestSet, files: Sequence[ManifestFile], findings: F
         targets = build_targets(recipe, tokenizers, labelled)
     except InputError as error:
         findings.add_error("no such label", training[0].path, 0, error)
-        targets = build_targets(recipe.overridden({"tasks": {}}), tokenizers, {})
+        targets = {TRANSCRIPT: transcript_target(recipe, tokenizers)}
     made_up = {language: of_size(2, language) for language in recipe.languages}
-    model = build_model(recipe, {TRANSCRIPT: build_targets(recipe, made_up, {})[TRANSCRIPT]})
+    model = build_model(recipe, {TRANSCRIPT: transcript_target(recipe, made_up)})
     shortest = 1.0 / max(recipe.augment.speeds)
     return {
         language: Reading(
@@ -131,8 +131,7 @@ def _check_lines(manifests: ManifestSet, checked: Checked, reading: Reading | No
             kind = "not UTF-8" if isinstance(utterance, NotUtf8) else "line that cannot be read"
             checked.add_error(kind, line, utterance)
             continue
-        checked.lines.append(line)
-        checked.ids.append(id_digest(utterance))
+        checked.ids.append(digest_of(utterance.id.encode()))
         checked.duration_s += utterance.duration_s
         checked.speakers.add(utterance.speaker)
         if error := other_language(manifests.recipe, file.language, utterance.language, where):
@@ -205,7 +204,7 @@ def _check_text(checked: Checked, utterance: Utterance, num_samples: int, readin
 
 def _judge(manifests: ManifestSet, checked: Checked) -> None:
     """Whether training would refuse a manifest for what it leaves out of it, or because nothing is left."""
-    allowed, num_read = manifests.recipe.data.allow_skipped, len(checked.lines)
+    allowed, num_read = manifests.recipe.data.allow_skipped, len(checked.ids)
     for kind in ("audio", "text"):
         number = checked.num_left_out[kind]
         if number and too_many_skipped(number, num_read, allowed):

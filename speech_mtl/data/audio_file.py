@@ -34,8 +34,23 @@ BEYOND_S = 0.05
 FOREIGN = {".3gp", ".aac", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma", ".wv"}
 """Names of formats that libsndfile does not open."""
 
+SUFFIXES = FOREIGN | {
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".gsm", ".mp3", ".nist", ".oga", ".ogg", ".opus", ".rf64"),
+    *(".snd", ".sph", ".voc", ".w64", ".wav", ".wave"),
+}
+"""Names of audio files, those that have to be converted included; others, such as licences, are left alone."""
+
 FOREIGN_MAGIC = (b"\x1a\x45\xdf\xa3", b"#!AMR", b"\x30\x26\xb2\x75", b"\xff\xf1", b"\xff\xf9", b"wvpk", b"MAC ")
 """How they begin, whatever they are named: Matroska, AMR, WMA, AAC (two), WavPack, Monkey's Audio."""
+
+
+def audio_under(folder: Path) -> list[Path]:
+    """The audio files in a folder and in those below it, by name; hidden files and folders are left alone."""
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
 
 
 def duration_s(path: Path) -> float:

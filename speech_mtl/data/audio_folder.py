@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from speech_mtl.data.audio_file import FOREIGN, duration_s, sample_rate_and_channels
+from speech_mtl.data.audio_file import FOREIGN, SUFFIXES, audio_under, duration_s, sample_rate_and_channels
 from speech_mtl.data.index import open_manifest
 from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.place import AudioError, Place
@@ -12,11 +12,6 @@ from speech_mtl.data.store import AudioLimits, Skipped, WaveformStore, open_stor
 from speech_mtl.data.threads import ahead
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
-
-SUFFIXES = FOREIGN | {
-    *(".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".nist", ".oga", ".ogg", ".opus", ".sph", ".w64", ".wav")
-}
-"""Names of audio files, those that have to be converted included; others, such as licences, are left alone."""
 
 UNDETERMINED = "und"
 """BCP 47 tag of what is in no known language."""
@@ -67,12 +62,7 @@ def _audio_files(folder: Path) -> list[Path]:
             received="a file" if folder.exists() else "nothing at that path",
             action="correct augment.waveform.*.dir, which is relative to the folder in which the command runs",
         )
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not files:
+    if not (files := audio_under(folder)):
         raise InputError(
             f"{folder} holds no recordings",
             expected="audio files, in the folder or in folders inside it: " + " ".join(sorted(SUFFIXES - FOREIGN)),

@@ -4,7 +4,6 @@ A corrupted language still adds updates, other lengths and transcripts, and anot
 improves as much with it as with the true language, then the content of that language did not help.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +14,7 @@ from speech_mtl.data.index import Manifest
 from speech_mtl.data.manifest import line_name
 from speech_mtl.data.store import Skipped, Waveforms, refuse_many
 from speech_mtl.datatypes import TRANSCRIPT, Utterance
+from speech_mtl.files import digest_of
 
 GROUP_SIZE = 20
 """Approximate number of utterances of similar duration that exchange their transcripts."""
@@ -133,5 +133,4 @@ class LabelMasking:
         return utterance.without(lost) if lost else utterance
 
     def _uniform(self, name: str, utterance_id: str) -> float:
-        key = f"{self.seed}/{name}/{utterance_id}".encode()
-        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
+        return digest_of(f"{self.seed}/{name}/{utterance_id}".encode()) / 2**64

@@ -21,7 +21,7 @@ import numpy as np
 from speech_mtl.data.manifest import id_twice, line_name, read_checked_lines, refuse_no_manifest, utterance_of
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
-from speech_mtl.files import replacing
+from speech_mtl.files import digest_of, replacing
 
 FORMAT = 3
 """Raised when the layout of an index or the check of lines changes, so that old ones are not used."""
@@ -172,7 +172,7 @@ def _write_index(path: Path, index: Path) -> None:
 
 
 def _digest(fields: list) -> int:
-    return int.from_bytes(hashlib.blake2b(_encoded(fields).encode(), digest_size=8).digest())
+    return digest_of(_encoded(fields).encode())
 
 
 def _refuse_same_ids(path: Path, hashes: np.ndarray, starts: "array[int]") -> None:

@@ -93,7 +93,7 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
     Audio paths are stored relative to the manifest where the file lies in the same DATA_DIR, else absolute.
 
     Raises:
-        InputError: `read_manifest` would refuse one of them.
+        InputError: `read_manifest` would refuse one of them; ids are not compared.
     """
     data_dir = path.parent.parent.resolve()
     count = 0

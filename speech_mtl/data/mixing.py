@@ -36,66 +36,55 @@ def padded_lengths(durations_s: np.ndarray, number: int, spare_s: float = 0.02) 
     return tuple(reversed(chosen))
 
 
-def cut(
-    durations_s: np.ndarray, _languages: np.ndarray | None, batch_s: float, lengths_s: Sequence[float] = ()
-) -> list[np.ndarray]:
-    """Sorts examples by length and cuts them into batches of at most `batch_s` seconds, padding included.
+def by_length(durations_s: np.ndarray, _languages: np.ndarray | None = None) -> np.ndarray:
+    """(N,) the order of examples of such durations by length.
 
-    There is little padding, but where languages differ in length, a batch has few of them.
-
-    Args:
-        durations_s: (N,) of the examples.
-        batch_s: Seconds of a batch; a longer example is one by itself.
-        lengths_s: To which they are padded.
-
-    Returns:
-        The examples of each batch.
+    Batches of it have little padding, but where languages differ in length, few of them.
     """
-    return _filled(np.argsort(durations_s, kind="stable"), _padded(durations_s, lengths_s), batch_s)
+    return np.argsort(durations_s, kind="stable")
 
 
-def cut_every_language(
-    durations_s: np.ndarray, languages: np.ndarray, batch_s: float, lengths_s: Sequence[float] = ()
-) -> list[np.ndarray]:
-    """Batches of at most `batch_s` seconds, padding included, each with the same fraction of every language.
+def by_rank(durations_s: np.ndarray, languages: np.ndarray) -> np.ndarray:
+    """(N,) the order of examples of such durations and languages by their rank in their own language.
 
-    Examples are ordered by their rank in their own language, sorted by length: the fraction of its seconds that shorter
-    ones have. Batches are cut from that order, so that short words come with short sentences. A language of fewer
-    examples than there are batches is in some of them only.
-
-    Args:
-        durations_s: (N,) of the examples.
-        languages: (N,) whose they are.
-        batch_s: Seconds of a batch; a longer example is one by itself.
-        lengths_s: To which they are padded.
-
-    Returns:
-        The examples of each batch.
+    Their rank is the fraction of their language's seconds that shorter ones have. Batches of it have the same fraction
+    of every language, so that short words come with short sentences. A language of fewer examples than there are
+    batches is in some of them only.
     """
-    by_length, places = np.argsort(durations_s, kind="stable"), np.zeros(len(durations_s))
+    order, places = by_length(durations_s), np.zeros(len(durations_s))
     for language in np.unique(languages):
-        own = by_length[languages[by_length] == language]
+        own = order[languages[order] == language]
         own_s = durations_s[own]
         places[own] = (np.cumsum(own_s) - own_s / 2) / own_s.sum()
-    order = by_length[np.argsort(places[by_length], kind="stable")]
-    return _filled(order, _padded(durations_s, lengths_s), batch_s)
+    return order[np.argsort(places[order], kind="stable")]
 
 
-def _padded(durations_s: np.ndarray, lengths_s: Sequence[float]) -> np.ndarray:
-    """(N,) durations -> the next of the lengths, for those that have one."""
-    lengths = np.append(lengths_s, np.inf)
-    padded = lengths[np.searchsorted(lengths, durations_s)]
-    return np.where(np.isinf(padded), durations_s, padded)
+MIXINGS = {"by_length": by_length, "every_language": by_rank}
+"""Orders from which batches are cut, by the name that settings have for them."""
 
 
-def _filled(ordered: np.ndarray, durations_s: np.ndarray, batch_s: float) -> list[np.ndarray]:
-    """Cuts examples in the order given."""
+def into_batches(
+    order: np.ndarray, durations_s: np.ndarray, batch_s: float, lengths_s: Sequence[float] = ()
+) -> list[np.ndarray]:
+    """Cuts examples, in the order given, into batches of at most `batch_s` seconds, padding included.
+
+    Args:
+        order: (N,) the examples.
+        durations_s: (N,) of the examples.
+        batch_s: Seconds of a batch; a longer example is one by itself.
+        lengths_s: To which they are padded, where they are not longer.
+
+    Returns:
+        The examples of each batch.
+    """
+    lengths = np.append(lengths_s, np.inf)[np.searchsorted(lengths_s, durations_s)] if lengths_s else durations_s
+    padded_s = np.where(np.isinf(lengths), durations_s, lengths)
     starts, longest_s, size = [], 0.0, 0
-    for place, duration_s in enumerate(durations_s[ordered].tolist()):
+    for place, duration_s in enumerate(padded_s[order].tolist()):
         if duration_s > longest_s:
             longest_s = duration_s
         if not starts or longest_s * (size + 1) > batch_s:
             starts.append(place)
             longest_s, size = duration_s, 0
         size += 1
-    return [ordered[start:end] for start, end in pairwise([*starts, len(ordered)])]
+    return [order[start:end] for start, end in pairwise([*starts, len(order)])]

@@ -14,9 +14,9 @@ import numpy as np
 from speech_mtl.data.examples import Column, Examples, Reading, Unusable, encoded, nothing_known
 from speech_mtl.data.index import Manifest
 from speech_mtl.data.manifest import line_name
-from speech_mtl.data.place import AudioError
 from speech_mtl.data.store import AudioLimits, Skipped, Waveforms, as_read, decode, too_many_unusable
 from speech_mtl.datatypes import Utterance
+from speech_mtl.errors import InputError
 
 TOLERANCE_S = 0.1
 """Seconds by which durations in manifests may differ from the audio without a warning: rounding, codecs."""
@@ -53,7 +53,12 @@ class ReadWaveforms(Waveforms):
     def __getitem__(self, position: int) -> np.ndarray:
         _, samples = self.read(position)
         if isinstance(samples, Skipped):
-            raise AudioError(samples.reason, samples.message)
+            raise InputError(
+                f"{samples.source}: its audio cannot be used",
+                expected="audio that can be read",
+                received=f"{samples.reason}: {samples.message}",
+                action="fix the file, or take the line out of the manifest",
+            )
         return as_read(samples)
 
 

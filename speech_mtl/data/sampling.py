@@ -12,10 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from speech_mtl.data.mixing import cut, cut_every_language
+from speech_mtl.data.mixing import MIXINGS, by_length, into_batches
 from speech_mtl.errors import InputError
 
-MIXINGS = {"by_length": cut, "every_language": cut_every_language}
 """Ways to make batches of a pool, by the name that recipes give them."""
 
 SMALLEST_PART_S = 3600.0
@@ -134,7 +133,7 @@ class TrainingPlan:
     noise_snr_db: tuple[float, float] = (10.0, 30.0)
     pool_batches: int = 32
     mixing: Literal["by_length", "every_language"] = "by_length"
-    """`by_length`: see `cut`. `every_language`: see `cut_every_language`."""
+    """One of `mixing.MIXINGS`."""
     given_fractions: Mapping[int, float] = field(default_factory=dict)
     """Fractions of the speech in batches, by language; the others get the rest, in proportion to (amount) ** alpha."""
     ramp: Ramp | None = None
@@ -181,7 +180,8 @@ class TrainingPlan:
         snr_db = generator.uniform(*self.noise_snr_db, len(examples))
         seeds = generator.integers(2**31, size=len(examples))
         durations_s = np.concatenate([self.durations_s[i][own] for i, own in taken.items()]) / speeds
-        batches = MIXINGS[self.mixing](durations_s, languages, self.batch_s, self.lengths_s)
+        order = MIXINGS[self.mixing](durations_s, languages)
+        batches = into_batches(order, durations_s, self.batch_s, self.lengths_s)
 
         def make(row: int) -> SampledExample:
             noise_db = float(snr_db[row]) if noisy[row] else None
@@ -232,6 +232,6 @@ class _Order:
 def plan_evaluation(
     language: int, durations_s: np.ndarray, batch_s: float, lengths_s: Sequence[float] = ()
 ) -> list[list[SampledExample]]:
-    """Every example once, in batches of similar length; see `cut`."""
-    batches = cut(durations_s, None, batch_s, lengths_s)
+    """Every example once, in batches of similar length; see `mixing.into_batches`."""
+    batches = into_batches(by_length(durations_s), durations_s, batch_s, lengths_s)
     return [[SampledExample(language, example) for example in own.tolist()] for own in batches]

@@ -26,7 +26,7 @@ from speech_mtl.data.place import AudioError, file_states
 from speech_mtl.data.threads import ahead
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError, printable
-from speech_mtl.files import Bits64, NotNegative, read_json, replacing, write_text
+from speech_mtl.files import Bits64, NotNegative, digest_of, read_json, replacing, write_text
 
 FULL_SCALE = np.float32(32767.0)
 """Stored value of a sample of 1.0."""
@@ -199,6 +199,11 @@ def refuse_many(manifest: Manifest | Path, skipped: Sequence[Skipped], num_read:
         raise too_many_unusable(manifest, skipped, num_read, allowed)
 
 
+def by_reason(skipped: Iterable[Skipped]) -> str:
+    """How many are skipped, by reason, as text."""
+    return ", ".join(f"{number} {reason}" for reason, number in Counter(one.reason for one in skipped).items())
+
+
 def too_many_unusable(
     manifest: Manifest | Path, skipped: Sequence[Skipped], num_read: int, allowed: float
 ) -> InputError:
@@ -273,11 +278,6 @@ def decode(utterance: Utterance, limits: AudioLimits) -> np.ndarray | Skipped:
 def as_read(samples: np.ndarray) -> np.ndarray:
     """(S,) int16 as they are stored -> (S,) float32 in [-1, 1]."""
     return samples.astype("float32") / FULL_SCALE
-
-
-def digest_of(samples: bytes) -> int:
-    """64 bits by which samples as they are stored are compared."""
-    return int.from_bytes(hashlib.blake2b(samples, digest_size=8).digest())
 
 
 def _refuse_other_duration(utterance: Utterance, duration_s: float) -> None:

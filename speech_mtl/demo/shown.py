@@ -11,6 +11,7 @@ from speech_mtl.data.languages import find_language, own_name
 from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError
+from speech_mtl.folders import names_of
 from speech_mtl.models.features import MelFeatures
 from speech_mtl.run.build import decoding_with
 from speech_mtl.run.folder import Run
@@ -103,13 +104,7 @@ def load_runs(runs: Sequence[Run], changes: Sequence[str]) -> list[LoadedRun]:
         InputError: A run is not trained, or damaged, or a change is not right.
     """
     decodings = [decoding_with(run.recipe(), changes) for run in runs]
-    return [LoadedRun(*each) for each in zip(runs, names_of(runs), decodings, strict=True)]
-
-
-def names_of(runs: Sequence[Run]) -> list[str]:
-    """The name of each run's folder, or the path of each where two have the same name."""
-    names = [run.path.resolve().name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+    return [LoadedRun(*each) for each in zip(runs, names_of([run.path for run in runs]), decodings, strict=True)]
 
 
 def languages_of(runs: Sequence[LoadedRun]) -> list[str]:

@@ -37,12 +37,16 @@ def build_targets(
     recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, ScoredTarget]
 ) -> dict[str, Target]:
     """All that a recipe's network predicts, by name; the transcripts come first."""
-    taps = {language: recipe.encoder.tap_of(language) for language in tokenizers}
-    targets: dict[str, Target] = {TRANSCRIPT: Ctc(TRANSCRIPT, tokenizers, at=taps)}
+    targets: dict[str, Target] = {TRANSCRIPT: transcript_target(recipe, tokenizers)}
     for name, settings in recipe.tasks.items():
         placed = settings.placed()
         targets[name] = labelled[name].placed(**placed) if name in labelled else Ctc(name, tokenizers, **placed)
     return targets
+
+
+def transcript_target(recipe: Recipe, tokenizers: Mapping[str, Tokenizer]) -> Ctc:
+    """The transcripts, with an output layer for each language."""
+    return Ctc(TRANSCRIPT, tokenizers, at={language: recipe.encoder.tap_of(language) for language in tokenizers})
 
 
 def build_model(recipe: Recipe, targets: Mapping[str, Target], trained: bool = False) -> MultilingualModel:

@@ -15,6 +15,7 @@ from speech_mtl.data.place import file_states
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import (
+    MadeFrom,
     Source,
     lines_digest,
     made_from,
@@ -53,15 +54,15 @@ class Now:
 
     def changes_since(self, run: Run, recipe: Recipe) -> list[str]:
         """Lists the inputs of a run that have changed; the recipe gives their paths."""
-        self.notes += self.other_code(run)
         record = made_from(run)
+        self.notes += _other_code(record)
         if record is None:
             return []
         teachers = record.get("teachers", {})
         return [
             *self.speech_changes(record["speech"], recipe),
             *self.recording_changes(record.get("recordings", {}), recipe),
-            *self.start_changes(run, recipe),
+            *self.start_changes(record, recipe),
             *(
                 f"{settings.teacher}, which made the pseudo-labels of {language}, has other weights now"
                 for language, settings in recipe.teachers.items()
@@ -81,23 +82,15 @@ class Now:
         now = recordings(there)
         return [f"augment.waveform.{name} has other recordings now" for name in now if now[name] != recorded[name]]
 
-    def start_changes(self, run: Run, recipe: Recipe) -> list[str]:
+    def start_changes(self, record: MadeFrom | None, recipe: Recipe) -> list[str]:
         """Reports whether the run that a run was initialised from has other weights now."""
-        record, start = made_from(run), recipe.init_from
+        start = recipe.init_from
         changed = record and record["start"] and start and self._has_other_weights(start, record["start"])
         return [f"{start}, from which it started, has other weights now"] if changed else []
 
     def _has_other_weights(self, path: Path, digest: str) -> bool:
         """Whether there are best weights, and they are not those of a digest."""
         return Run(path).has_best() and self._weights(path) != digest
-
-    def other_code(self, run: Run) -> list[str]:
-        """Reports whether a run was trained by other or unknown code."""
-        record = made_from(run)
-        if record is None:
-            return ["begun by a version that did not write down what a run was made from"]
-        same = record["code"] == code_digest()
-        return [] if same else [f"trained by other code, speech-mtl {record['speech_mtl']}; this is {__version__}"]
 
     def speech_changes(self, speech: dict[str, Source], recipe: Recipe) -> list[str]:
         """Lists changes of the speech that was used; the recipe gives its paths."""
@@ -138,6 +131,14 @@ class Now:
         if len(opened.positions) != len(positions):
             return f"{manifest}: {len(opened.positions)} utterances can be used, and {len(positions)} were"
         return None
+
+
+def _other_code(record: MadeFrom | None) -> list[str]:
+    """Reports whether a run was trained by other or unknown code."""
+    if record is None:
+        return ["begun by a version that did not write down what a run was made from"]
+    same = record["code"] == code_digest()
+    return [] if same else [f"trained by other code, speech-mtl {record['speech_mtl']}; this is {__version__}"]
 
 
 def _first(differs: np.ndarray, positions: np.ndarray) -> str:
@@ -201,7 +202,7 @@ def taken_up(
     if there.of_run() != recipe.of_run():
         with run.lock():
             run.write_settings(recipe)
-    return recipe, [*others, *changes, *now.other_code(run)]
+    return recipe, [*others, *changes, *_other_code(made_from(run))]
 
 
 def _other_training(run: Run, there: Recipe, recipe: Recipe) -> list[str]:

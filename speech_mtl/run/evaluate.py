@@ -27,7 +27,7 @@ from speech_mtl.run.references import label_errors, load_references, recognize, 
 from speech_mtl.run.speech import Split
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluation_row
 from speech_mtl.scoring.tables import escaped, evaluation_table, task_table, write_results
-from speech_mtl.screen import Screen
+from speech_mtl.screen import SILENT, Screen
 from speech_mtl.settings.decoding import DecodingSettings, decoding_note
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import ScoredTarget
@@ -40,7 +40,7 @@ def evaluate(
     run: Run,
     splits: Iterable[str] = ("dev", "test"),
     languages: Iterable[str] | None = None,
-    screen: Screen | None = None,
+    screen: Screen = SILENT,
     compare_with_training: bool = True,
     decoding: DecodingSettings | None = None,
     name: str = "",
@@ -85,7 +85,7 @@ def evaluate_manifest(
     run: Run,
     manifest: Path,
     language: str | None = None,
-    screen: Screen | None = None,
+    screen: Screen = SILENT,
     decoding: DecodingSettings | None = None,
 ) -> tuple[EvaluationRow, str]:
     """Evaluates a run on a manifest other than its own; the results of its own splits are not changed.
@@ -128,12 +128,12 @@ class _Evaluation:
     def __init__(
         self,
         run: Run,
-        screen: Screen | None,
+        screen: Screen,
         decoding: DecodingSettings | None,
         languages: Sequence[str],
         decoder_name: str = "",
     ):
-        self.run, self.screen, self.recipe = run, screen or Screen(quiet=True), run.recipe()
+        self.run, self.screen, self.recipe = run, screen, run.recipe()
         self.decoder_name = decoder_name
         self.decoding = decoding or self.recipe.decoding
         self.recognizer = load_recognizer(run, self.decoding, calibrated=False, languages=languages)

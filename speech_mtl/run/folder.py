@@ -261,7 +261,7 @@ class Run:
         """
         if checkpoint is None:
             return Progress()
-        progress = read_record(checkpoint / "progress.json", Progress, COPY_AGAIN, ("gain_error",))
+        progress = read_record(checkpoint / "progress.json", Progress, COPY_AGAIN)
         best = newest(self.best)
         was_killed = any(self.best.glob("*.tmp"))  # while it wrote the same weights once more
         if progress.best_update > (0 if best is None else int(best.name)) and not was_killed:

@@ -27,6 +27,11 @@ def fetched(path: Path) -> Path:
         return Path(hub.snapshot_download(name))
 
 
+def is_fetched(folder: Path) -> bool:
+    """Whether a folder is one that `fetched` gave, in which nothing must be written: CACHE/snapshots/COMMIT."""
+    return folder.parent.name == "snapshots"
+
+
 def push(folder: Path, name: str, private: bool) -> str:
     """Copies a folder into a repository USER/NAME, which is made if need be; gives its address.
 

@@ -30,7 +30,7 @@ from speech_mtl.run.stored_lm import (
 )
 from speech_mtl.scoring.error_rate import Score, score
 from speech_mtl.scoring.tables import markdown_table, percent
-from speech_mtl.screen import Screen
+from speech_mtl.screen import SILENT, Screen
 from speech_mtl.settings.decoding import DecodingSettings
 
 START = {"tokens": (0.6, 0.6), "words": (0.9, 0.0), "open": (0.6, 0.0)}
@@ -63,7 +63,7 @@ def make_lm(
     files: Sequence[Path] = (),
     word_order: int = WORD_ORDER,
     token_order: int = TOKEN_ORDER,
-    screen: Screen | None = None,
+    screen: Screen = SILENT,
     kinds: Collection[str | None] = (),
 ) -> tuple[LmRecord, str]:
     """Makes n-gram models of a language from the run's training transcripts and from text files, and stores them.
@@ -83,7 +83,6 @@ def make_lm(
     Raises:
         InputError: The run lacks the language, a text cannot be used, or there is no validation set to tune on.
     """
-    screen = screen or Screen(quiet=True)
     tokenizers = run.tokenizers()
     language = own_name(language, tokenizers)
     tokenizer, folder = tokenizers[language], lm_folder(run, language)

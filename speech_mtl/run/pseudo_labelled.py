@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.pseudo_labels import Taught, taught_line, teach
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.transcribe import audio_files
-from speech_mtl.screen import Screen
+from speech_mtl.screen import SILENT, Screen
 from speech_mtl.settings.data import PseudoLabelSettings
 from speech_mtl.settings.decoding import DecodingSettings
 
@@ -27,7 +28,7 @@ def write_pseudo_labelled(
     to: Path,
     settings: PseudoLabelSettings,
     decoding: DecodingSettings | None = None,
-    screen: Screen | None = None,
+    screen: Screen = SILENT,
 ) -> Taught:
     """Transcribes untranscribed speech with a run, and writes it as training speech, beside what is transcribed.
 
@@ -45,7 +46,7 @@ def write_pseudo_labelled(
         InputError: A source cannot be read, is of another language or has a text for everything, the place is taken, or
             no hypothesis passes the filters.
     """
-    screen, recipe = screen or Screen(quiet=True), run.recipe()
+    recipe = run.recipe()
     name = own_name(language, recipe.languages)
     if to.exists():
         raise _refused(f"{to} is there already", "a new manifest", "a file or folder at that path")
@@ -86,19 +87,14 @@ def _utterances(sources: Sequence[Path], language: str) -> Iterator[Utterance]:
     """
     seen: set[str] = set()
     manifests = [path for path in sources if path.suffix == ".jsonl"]
-    for one in [*_lines(manifests), *_audio([path for path in sources if path not in manifests], language)]:
+    known = chain.from_iterable(map(read_manifest, manifests))
+    for one in chain(known, _audio([path for path in sources if path not in manifests], language)):
         if one.id in seen:
             raise _refused(f"{one.source}: the id {one.id!r} comes twice", "ids that differ", one.id)
         if not is_form_of(one.language, language):
             raise _refused(f"{one.source}: the language is another", language, one.language)
         seen.add(one.id)
         yield one
-
-
-def _lines(manifests: Sequence[Path]) -> Iterator[Utterance]:
-    for path in manifests:
-        for one in read_manifest(path):
-            yield replace(one, audio=one.audio.resolve())
 
 
 def _audio(paths: Sequence[Path], language: str) -> Iterator[Utterance]:

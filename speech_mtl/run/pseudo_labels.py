@@ -30,7 +30,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, json_text, read_json, read_json_lines, write_text
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
-from speech_mtl.run.speech import Split
+from speech_mtl.run.speech import Split, with_features
 from speech_mtl.run.weights import COPY_AGAIN
 from speech_mtl.scoring.rows import Amount, Rate
 from speech_mtl.screen import Screen
@@ -149,6 +149,7 @@ def teach(
     is_hidden = np.array([utterance.id in split.hidden for utterance in used])
     durations_s = {utterance.id: utterance.duration_s for utterance in used if utterance.id in split.hidden}
     examples, data, ids = Examples(split.store, split.positions[is_hidden]), recipe.data, list(durations_s)
+    examples = with_features(recipe, split, examples, recognizer.model.features, wrap=screen.progress)
     found = {h.id: h for h in recognizer.transcribe_examples(examples, ids, language, data.batch_s, data.num_threads)}
     tokenizer = recognizer.tokenizers[language]
     rates = [num_letters(tokenizer.normalize(u.text)) / u.duration_s for u in used if u.text is not None]

@@ -39,7 +39,7 @@ from speech_mtl.run.targets import make_labelled, make_tokenizer, refuse_new_let
 from speech_mtl.run.training_messages import report_finished, report_left_out, report_speech, report_warmup
 from speech_mtl.run.training_speech import TrainingSpeech
 from speech_mtl.run.validation import Conflicts, DevEvaluation, Validation, validation_of_first
-from speech_mtl.screen import Screen
+from speech_mtl.screen import SILENT, Screen
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import ScoredTarget, Target
@@ -54,7 +54,7 @@ BEGUN = "the run is begun"
 def train(
     recipe: Recipe,
     path: Path,
-    screen: Screen | None = None,
+    screen: Screen = SILENT,
     *,
     accept_changes: bool = False,
     of_plan: bool = False,
@@ -81,7 +81,6 @@ def train(
     """
     if not processes.is_first():
         return _take_part(path)
-    screen = screen or Screen(quiet=True)
     refuse_foreign_folder(path, "run")
     refuse_backend(recipe)
     run, changes, now = Run(path), [], Now(screen.progress)
@@ -148,7 +147,7 @@ def _take_part(path: Path) -> Run:
         )
     if run.is_finished():
         return run
-    ready = _prepared(run, run.recipe(), Screen(quiet=True))
+    ready = _prepared(run, run.recipe(), SILENT)
     training, progress = _resumed(run, ready, _label_counts(ready))
     _refuse_other_speech(ready.speech)
     training.run(progress, Observer())
@@ -187,7 +186,7 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
     references = {}
     if processes.is_first():
-        validated = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
+        validated = recipe.validated_languages
         references = {name: load_references(recipe, name, "dev", recognizer, screen.progress) for name in validated}
         _refuse_unlabelled_target(recipe, references)
     speech = TrainingSpeech(recipe, splits, examples, augmentations)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from speech_mtl.data.examples import Examples
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.reading import ReadExamples
+from speech_mtl.data.store import by_reason
 from speech_mtl.data.syllables import better_parts
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.recognizer import Recognizer
@@ -68,9 +69,7 @@ def report_left_out(speech: TrainingSpeech, screen: Screen) -> None:
     """Reports how much of the speech that training read turned out unusable."""
     for i, examples in speech.examples.items():
         if isinstance(examples, ReadExamples) and examples.left_out:
-            reasons = Counter(skip.reason for skip in examples.left_out)
-            told = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
-            screen.warn(f"{speech.splits[i].language}: left out while it was read: {told}")
+            screen.warn(f"{speech.splits[i].language}: left out while it was read: {by_reason(examples.left_out)}")
 
 
 def skipped_by_reason(examples: Examples) -> dict[str, int]:
@@ -90,8 +89,7 @@ def _report_language(recipe: Recipe, split: Split, examples: Examples, screen: S
     if examples.num_unlabelled:
         missing = "all labels" if recipe.data.require_all_labels else "any label"
         line += f"; {examples.num_unlabelled} others without {missing}"
-    left_out = ", ".join(f"{n} {reason}" for reason, n in skipped_by_reason(examples).items())
-    screen.say(line + (f"; left out: {left_out}" if left_out else ""))
+    screen.say(line + (f"; left out: {by_reason(examples.skipped)}" if examples.skipped else ""))
     for skip in examples.skipped:
         screen.warn(f"{skip.source}: {skip.reason}: {skip.message}")
     report_damaged(examples, screen)

@@ -10,6 +10,7 @@ from unicodedata import normalize
 import numpy as np
 
 from speech_mtl.data.audio import usable
+from speech_mtl.data.audio_file import audio_under
 from speech_mtl.data.segments import Segment
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
@@ -20,12 +21,6 @@ from speech_mtl.run.recordings import segment_groups
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.targets.target import ScoredTarget
-
-SUFFIXES = (
-    *("aac", "aif", "aifc", "aiff", "amr", "au", "caf", "flac", "gsm", "m4a", "mp3", "mp4", "nist", "oga", "ogg"),
-    *("opus", "rf64", "snd", "sph", "voc", "w64", "wav", "wave", "webm", "wma"),
-)
-"""Suffixes of audio files in a folder, including formats that must be converted first, so that these are named."""
 
 
 class Transcriber:
@@ -119,8 +114,9 @@ class Transcriber:
 def audio_files(given: Sequence[Path]) -> list[Path]:
     """Lists audio files: given files, those under given folders, and those that match patterns such as `*.wav`.
 
-    Each comes as often as it is given, and where it is given; those of a folder or pattern by name. Hidden files of
-    folders are left out. Paths that are missing, or hold nothing, stay as they are, to be refused by name.
+    Each comes as often as it is given, and where it is given; those of a folder or pattern by name. Hidden files and
+    folders inside folders are left out. Paths that are missing, or hold nothing, stay as they are, to be refused by
+    name.
     """
     found: list[Path] = []
     for path in given:
@@ -128,13 +124,8 @@ def audio_files(given: Sequence[Path]) -> list[Path]:
         is_there = os.path.exists(path)  # noqa: PTH110
         matches = [] if is_there else [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
         for match in matches or [path]:
-            found += (os.path.isdir(match) and _audio_under(match)) or [match]  # noqa: PTH112
+            found += (os.path.isdir(match) and audio_under(match)) or [match]  # noqa: PTH112
     return found
-
-
-def _audio_under(folder: Path) -> list[Path]:
-    files = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names if not name.startswith("."))
-    return sorted(path for path in files if path.suffix.lower().removeprefix(".") in SUFFIXES)
 
 
 def label_values(tasks: Mapping[str, ScoredTarget], hypothesis: Hypothesis) -> dict[str, Any]:

@@ -159,7 +159,7 @@ class DataSettings(Section):
     alpha: Fraction = 0.5
     """Languages are sampled in proportion to (amount of training speech) ** alpha: 1 as it comes, 0 all alike."""
     mixing: Literal["by_length", "every_language"] = "by_length"
-    """Whether a batch has utterances of similar length, or a part of every language; see `data.sampling.MIXINGS`."""
+    """Whether a batch has utterances of similar length, or a part of every language; see `data.mixing.MIXINGS`."""
     ramp_to_target: Switch = False
     """Whether the target's fraction of the speech rises to 1 over `training.cooldown_updates`."""
     subset_seed: Seed = 0

@@ -206,6 +206,11 @@ class Recipe(Section):
         return tuple(name for name, settings in self.languages.items() if settings.train)
 
     @property
+    def validated_languages(self) -> tuple[str, ...]:
+        """The languages whose dev speech training uses: the target, if it is one, else all that are trained."""
+        return (self.target,) if self.target in self.languages else self.trained_languages
+
+    @property
     def teachers(self) -> dict[str, PseudoLabelSettings]:
         """The settings of the trained languages that learn from pseudo-labels."""
         pairs = {name: self.languages[name].pseudo_labels for name in self.trained_languages}

@@ -16,7 +16,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.run.plateau import plateau_text, stuck_languages
 from speech_mtl.run.provenance import provenance
 from speech_mtl.scoring.tables import escaped
-from speech_mtl.screen import Screen
+from speech_mtl.screen import SILENT, Screen
 from speech_mtl.settings.decoding import decoding_note
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.engines import ThisProcess, open_engine, threads_per_job
@@ -47,7 +47,7 @@ MOST_ARMS_ACROSS = 5
 def compare(
     recipe: Recipe,
     folder: Path,
-    screen: Screen | None = None,
+    screen: Screen = SILENT,
     num_jobs: int = 1,
     engine: str = "local",
     accept_changes: bool = False,
@@ -71,9 +71,9 @@ def compare(
         InputError: Bad settings or speech, dev or test speech in training, a folder that holds something else, or runs
             made from what has changed since; or some runs failed, after all others have been done and reported on.
     """
-    plan, shown = plan_comparison(recipe, folder, pairs), screen or Screen(quiet=True)
+    plan = plan_comparison(recipe, folder, pairs)
     kind = "transfer" if pairs else "compare"
-    return _Comparison(kind, recipe, folder, plan, shown, accept_changes).run(num_jobs, engine)
+    return _Comparison(kind, recipe, folder, plan, screen, accept_changes).run(num_jobs, engine)
 
 
 def comparison_text(results: Results) -> str:

@@ -21,7 +21,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.scoring.tables import duration, markdown_table
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import Plan
-from speech_mtl.study.run_stage import SPLITS as TESTED
+from speech_mtl.study.run_stage import TESTED
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
@@ -137,7 +137,7 @@ def _kind(recipe: Recipe) -> str:
 def _training_s(recipe: Recipe, speed: Speed, num_updates: int) -> float:
     """Seconds from the start of a run to its last validation."""
     validations = -(-num_updates // recipe.training.evaluate_every)
-    languages = [recipe.target] if recipe.target in recipe.languages else recipe.trained_languages
+    languages = recipe.validated_languages
     validation_s = _spoken_s(recipe, *product(languages, ["dev"])) * speed.recognise + speed.save
     return speed.start + speed.open + num_updates * speed.update + validations * validation_s
 

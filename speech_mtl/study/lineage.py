@@ -8,8 +8,9 @@ from speech_mtl.files import json_text, write_text
 from speech_mtl.run.changes import Now
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
+from speech_mtl.run.made_from import made_from
 from speech_mtl.run.references import load_references, recognize
-from speech_mtl.screen import Screen
+from speech_mtl.screen import SILENT, Screen
 from speech_mtl.study.report.language_tables import generations_table
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.statistics.forgetting import Generation, what_was_forgotten
@@ -37,7 +38,7 @@ def generations(run: Run) -> list[Run]:
     return found[::-1]
 
 
-def write_forgetting(run: Run, split: str, num_replications: int, screen: Screen | None = None) -> Path:
+def write_forgetting(run: Run, split: str, num_replications: int, screen: Screen = SILENT) -> Path:
     """Recognises every language of a run with every generation that has it, and writes the table of errors.
 
     Errors are compared with those of the first generation that spells the language in the same tokens.
@@ -54,7 +55,6 @@ def write_forgetting(run: Run, split: str, num_replications: int, screen: Screen
     Raises:
         InputError: The run did not start from another one, or a manifest or a run cannot be read.
     """
-    screen = screen or Screen(quiet=True)
     line = generations(run)
     if len(line) < 2:
         raise InputError(
@@ -64,7 +64,7 @@ def write_forgetting(run: Run, split: str, num_replications: int, screen: Screen
             action="give the youngest of several generations",
         )
     for one in line[1:]:
-        for change in Now().start_changes(one, one.recipe()):
+        for change in Now().start_changes(made_from(one), one.recipe()):
             screen.warn(f"{one.path}: {change}: what it lost is not told by this table")
     languages = run.recipe().languages
     lost = dict.fromkeys(name for one in line for name in one.recipe().languages if name not in languages)

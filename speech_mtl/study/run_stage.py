@@ -17,7 +17,7 @@ from speech_mtl.settings.recipe import Recipe
 if TYPE_CHECKING:
     from speech_mtl.run.changes import Now
 
-SPLITS = ("dev", "test")
+TESTED = ("dev", "test")
 """Splits on which runs are evaluated."""
 
 
@@ -32,16 +32,16 @@ def is_done(
     """
     from speech_mtl.folders import refuse_foreign_folder
     from speech_mtl.run.changes import taken_up
-    from speech_mtl.run.decoders import is_decoded
     from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.folder import Run
+    from speech_mtl.study.decoders import is_decoded
 
     refuse_foreign_folder(path, "run")
     run = Run(path)
     if not run.exists():
         return False
     taken_up(run, recipe, now, accept_changes)
-    if not run.is_finished() or (is_tested and saved_evaluation(run, SPLITS, now) is None):
+    if not run.is_finished() or (is_tested and saved_evaluation(run, TESTED, now) is None):
         return False
     return is_decoded(run, recipe.compare, targets, now)
 
@@ -71,18 +71,18 @@ def run_stage(
     import keras
 
     from speech_mtl.folders import claim_folder
-    from speech_mtl.run.decoders import evaluate_decoders
     from speech_mtl.run.evaluate import evaluate
     from speech_mtl.run.evaluated import saved_evaluation
     from speech_mtl.run.train import train
+    from speech_mtl.study.decoders import evaluate_decoders
 
     claim_folder(path, "run")  # before the log of its output lies there
     keras.backend.clear_session(free_memory=True)
     with contextlib.nullcontext(screen) if screen else Screen.to_file(path / "output.log") as shown:
         try:
             run = train(recipe, path, shown, accept_changes=accept_changes, of_plan=True)
-            if is_tested and saved_evaluation(run, SPLITS) is None:
-                evaluate(run, SPLITS, screen=shown, compare_with_training=False)
+            if is_tested and saved_evaluation(run, TESTED) is None:
+                evaluate(run, TESTED, screen=shown, compare_with_training=False)
             evaluate_decoders(run, recipe.compare, targets, shown)
         except Exception:
             if screen is None:

@@ -12,8 +12,6 @@ from speech_mtl.settings.recipe import Recipe
 
 SETTINGS = "settings"
 """Name of the study's note of all settings that bear on a trial."""
-SEARCH = "search"
-"""Name of the note of earlier versions: how and where loss weights are searched."""
 
 
 def _space(recipe: Recipe) -> dict[str, list[float]]:
@@ -92,11 +90,9 @@ def open_study(recipe: Recipe, folder: Path):
 
 
 def _begin_or_resume(study, recipe: Recipe, folder: Path) -> None:
-    """Notes the settings in a new study; refuses one of other settings, as far as it has a note of them."""
+    """Notes the settings in a new study; refuses one of other settings."""
     excluded = {"about": True, "compare": True, "tune": {"num_trials"}}
     there, here = study.user_attrs.get(SETTINGS), recipe.model_dump(mode="json", exclude=excluded)
-    if there is None and SEARCH in study.user_attrs:
-        there, here = {"tune": study.user_attrs[SEARCH]}, {"tune": here["tune"]}
     if there is None:
         space = _space(recipe)
         for values in product(*space.values()) if recipe.tune.sampler == "grid" else ():

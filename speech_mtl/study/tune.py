@@ -23,7 +23,7 @@ from speech_mtl.run.held_out import check_splits, earlier_runs, trained_on, trai
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.validation import error_name, error_text
 from speech_mtl.scoring.tables import MISSING, escaped, markdown_table
-from speech_mtl.screen import Screen
+from speech_mtl.screen import SILENT, Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.engines import ThisProcess, open_engine
 from speech_mtl.study.run_stage import run_stage
@@ -54,7 +54,7 @@ class Tuned(TypedDict):
 def tune(
     recipe: Recipe,
     folder: Path,
-    screen: Screen | None = None,
+    screen: Screen = SILENT,
     num_jobs: int = 1,
     engine: str = "local",
     accept_changes: bool = False,
@@ -79,7 +79,6 @@ def tune(
     if find_spec("optuna") is None:
         raise require("optuna", extra="tune", purpose="speech-mtl tune")
     check_space(recipe)
-    screen = screen or Screen(quiet=True)
     refuse_foreign_folder(folder, "tune")
     _refuse_other_speech(recipe, folder, accept_changes, screen)
     claim_folder(folder, "tune")
@@ -138,7 +137,7 @@ class _Search:
     def jobs(self, shown: Screen | None) -> Iterator[tuple[int, Job]]:
         """Trials until there are as many as asked for."""
         for number, searched in begun_and_new_trials(self.study, self.recipe):
-            weights = _given_weights(self.recipe) | searched
+            weights = {**(self.recipe.weighting.given() or {}), **searched}
             self.screen.say(f"Trial {number}: " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items()))
             recipe = self.recipe.overridden({"weighting": {"kind": "fixed", "weights": weights}})
             path = _run_path(self.folder, number)
@@ -177,7 +176,7 @@ class _Search:
 
     def _row(self, trial) -> TrialRow:
         progress = Run(_run_path(self.folder, trial.number)).progress()
-        weights = _given_weights(self.recipe) | trial.params
+        weights = {**(self.recipe.weighting.given() or {}), **trial.params}
         return {
             "trial": trial.number,
             "weights": {name: float(f"{weight:.5g}") for name, weight in weights.items()},
@@ -203,12 +202,7 @@ def _refuse_other_speech(recipe: Recipe, folder: Path, accept_changes: bool, scr
     now = Now(screen.progress)
     for run in map(Run, sorted((folder / "runs").glob("trial-*"))):
         if run.exists():
-            refuse_changes(run, now.changes_since(run, recipe), accept_changes)
-
-
-def _given_weights(recipe: Recipe) -> dict[str, float]:
-    """Loss weights that the recipe gives, except for tasks that are searched."""
-    return dict(recipe.weighting.given() or {})
+            refuse_changes(run, now.changes_since(run, run.recipe()), accept_changes)
 
 
 def write_plots(study, folder: Path, tuned: Tuned) -> None:

@@ -30,10 +30,6 @@ class Progress:
     gain_error: Annotated[float, Field(ge=0)] = float("inf")
     """The error of the last validation that was a gain. It is above the best one where gains have a smallest size."""
 
-    def __post_init__(self):
-        if np.isinf(self.gain_error):  # nothing has been a gain, or it is of an earlier version
-            self.gain_error = self.best_error
-
     def last_update(self, num_updates: int) -> int:
         """The update after which training ends, as far as is known."""
         return num_updates if self.end is None else self.end

@@ -7,32 +7,32 @@ from chromium import launched
 from made_up_manifests import good, written
 
 from speech_mtl.corpus.listen import sampled
-from speech_mtl.corpus.manifests import ManifestFile, find_manifests
+from speech_mtl.corpus.manifests import ManifestSet, find_manifests
 from speech_mtl.corpus.pages import listen_page, stats_page
 from speech_mtl.corpus.stats import count
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> tuple[ManifestFile, ...]:
+def manifests(tmp_path: Path) -> list[ManifestSet]:
     lines = good(0, 12, "ab")
     lines[0]["text"] = "<script>alert(1)</script> سلام"
     lines[1]["audio"] = "none.flac"
     written(tmp_path / "de" / "train.jsonl", lines)
     written(tmp_path / "de" / "test.jsonl", good(30, 8, "c"))
     written(tmp_path / "en" / "train.jsonl", good(50, 12, "c", language="en"))
-    return find_manifests([tmp_path])[0].files
+    return find_manifests([tmp_path])
 
 
-def test_texts_are_escaped_and_audio_is_in_the_page(files):
-    page = listen_page("x", sampled(files, None, None, 99, 0), 0)
+def test_texts_are_escaped_and_audio_is_in_the_page(manifests):
+    page = listen_page("x", sampled(manifests, None, None, 99, 0), 0)
     assert "<script>alert" not in page
     assert page.count("data:audio/flac;base64,") == 31
     assert "there is no audio file" in page
 
 
-def test_the_pages_in_a_browser(files, tmp_path):
-    (tmp_path / "stats.html").write_text(stats_page("x", count(files)), encoding="utf-8")
-    (tmp_path / "listen.html").write_text(listen_page("x", sampled(files, None, None, 2, 0), 0), encoding="utf-8")
+def test_the_pages_in_a_browser(manifests, tmp_path):
+    (tmp_path / "stats.html").write_text(stats_page("x", count(manifests[0].files)), encoding="utf-8")
+    (tmp_path / "listen.html").write_text(listen_page("x", sampled(manifests, None, None, 2, 0), 0), encoding="utf-8")
     problems: list[str] = []
     with launched() as browser:
         page = browser.new_context(offline=True).new_page()

@@ -108,6 +108,13 @@ def test_budgets_take_what_training_takes(tmp_path):
     assert (seconds, number) == (pytest.approx(durations_s[taken].sum()), len(taken))
 
 
+def test_an_id_that_comes_twice_is_refused_as_training_does(tmp_path):
+    lines = good(0, 12, "abc")
+    path = written(tmp_path / "de" / "all.jsonl", [*lines, lines[3] | {"text": "acht"}])
+    with pytest.raises(InputError, match="'u3' comes twice"):
+        cut(ManifestFile(path, "de", "train"), SplitSettings(0.1, 0.1))
+
+
 def test_splits_are_written_once(tmp_path):
     made = cut(of_speakers(tmp_path, 20), SplitSettings(0.1, 0.1))
     write_splits(tmp_path / "out", "de", made)

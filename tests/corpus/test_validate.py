@@ -43,6 +43,19 @@ def spoil(path: Path, number: int, **fields: Any) -> None:
     written(path, [json.loads(one) for one in lines])
 
 
+@pytest.mark.parametrize("labels", [{}, {"mood": "calm"}])
+def test_a_recipe_with_tasks(speech, labels):
+    """Without labels, transcripts are checked all the same."""
+    spoil(speech / "de" / "train.jsonl", 1, text="fünf sechs sieben acht", labels=labels)
+    changes = f"data.dir={speech}", "tasks={mood: {pooling: attention}}", "target=mood"
+    (speech / "recipe.yaml").write_text("name: x\nlanguages: {de: {}}\n", encoding="utf-8")
+    spoil(speech / "de" / "train.jsonl", 2, text="?")
+    expected = {("left out", "no text", "train.jsonl", 2)}
+    if not labels:
+        expected.add(("refused", "no such label", "train.jsonl", 0))
+    assert expected <= kinds(found([speech / "recipe.yaml"], changes=changes))
+
+
 def test_nothing_is_found_where_nothing_is_wrong(speech):
     spoil(speech / "de" / "train.jsonl", 1, text="fünf sechs sieben acht")  # dev and test have no letters of their own
     assert found([speech]) == []

@@ -3,14 +3,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from speech_mtl.data.mixing import cut, cut_every_language, padded_lengths
+from speech_mtl.data.mixing import MIXINGS, by_length, by_rank, into_batches, padded_lengths
 
 
-def test_every_language_uses_the_same_draws():
-    """Only how they are put together differs: the first pool holds the same ones."""
+@pytest.mark.parametrize("mixing", MIXINGS)
+def test_every_order_has_every_example(mixing):
     durations_s, languages = np.random.default_rng(0).uniform(1, 4, 200), np.arange(200) % 3
-    for way in (cut, cut_every_language):
-        assert sorted(np.concatenate(way(durations_s, languages, 20.0))) == list(range(200))
+    assert sorted(MIXINGS[mixing](durations_s, languages)) == list(range(200))
 
 
 @pytest.mark.parametrize(
@@ -19,14 +18,15 @@ def test_every_language_uses_the_same_draws():
 @pytest.mark.parametrize("num_languages", [1, 2, 5])
 def test_every_language_where_not_all_fit(durations_s, num_languages):
     seconds = np.array(durations_s)
-    batches = cut_every_language(seconds, np.arange(len(seconds)) % num_languages, 20.0)
+    batches = into_batches(by_rank(seconds, np.arange(len(seconds)) % num_languages), seconds, 20.0)
     assert sorted(example for batch in batches for example in batch) == list(range(len(seconds)))
     assert all(len(batch) == 1 or len(batch) * seconds[batch].max() <= 20.0 for batch in batches)
     assert all(len(batch) for batch in batches)
 
 
 def test_a_single_long_utterance_is_a_batch():
-    batches = cut(np.array([9.0, 25.0, 1.0, 10.0, 30.0]), None, 20.0)
+    durations_s = np.array([9.0, 25.0, 1.0, 10.0, 30.0])
+    batches = into_batches(by_length(durations_s), durations_s, 20.0)
     assert [batch.tolist() for batch in batches] == [[2, 0], [3], [1], [4]]
 
 

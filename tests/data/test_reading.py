@@ -12,7 +12,6 @@ from speech_mtl.data.collation import batches, collate
 from speech_mtl.data.examples import Reading
 from speech_mtl.data.index import Manifest, open_manifest
 from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.place import AudioError
 from speech_mtl.data.reading import ReadExamples, ReadWaveforms
 from speech_mtl.data.sampling import SampledExample, TrainingPlan
 from speech_mtl.data.store import open_store
@@ -79,7 +78,7 @@ def test_what_is_too_short_or_too_long_by_the_manifest_is_never_read(tmp_path):
     assert {place: skip.reason for place, skip in waveforms.skipped.items()} == {0: "too short", 2: "too long"}
     assert waveforms.skipped[2].source == f"{manifest.path}:3"
     assert read(manifest).positions.tolist() == [1]
-    with pytest.raises(AudioError, match=r"no audio file .*none\.wav"):
+    with pytest.raises(InputError, match=r"train\.jsonl:2: its audio cannot be used(?s:.)*none\.wav"):
         waveforms[1]
 
 

@@ -20,7 +20,6 @@ from speech_mtl.demo.shown import (
     languages_of,
     load_runs,
     mel_image,
-    names_of,
     outline,
     rises,
 )
@@ -138,13 +137,6 @@ def test_what_a_run_cannot_recognise_is_told_in_its_place(loaded: LoadedRun, spe
         shown = loaded.shown(waveform, language)
         assert (shown["name"], shown["error"]["problem"]) == ("run", problem)
         assert all(shown["error"].values())
-
-
-def test_runs_are_named_by_their_folders_or_else_their_paths():
-    one, same, other = Run(Path("a/x")), Run(Path("b/x")), Run(Path("y"))
-    assert names_of([one, other]) == ["x", "y"]
-    assert names_of([one, same]) == ["a/x", "b/x"]
-    assert names_of([Run(Path())]) == [Path.cwd().name]
 
 
 def test_the_languages_are_those_of_all_runs(loaded: LoadedRun):

@@ -12,7 +12,9 @@ from transformers_wav2vec2 import write_model
 
 from speech_mtl.backend import compile_forward, compile_step, compile_surgery_step
 from speech_mtl.data.collation import padded_rows
+from speech_mtl.data.examples import Examples
 from speech_mtl.datatypes import TRANSCRIPT, Batch
+from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.models import frozen
 from speech_mtl.models.frozen import FrozenFeatures
@@ -20,8 +22,11 @@ from speech_mtl.models.layers import Projection
 from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
+from speech_mtl.run.pseudo_labels import teach
 from speech_mtl.run.references import load_references
+from speech_mtl.run.speech import open_split
 from speech_mtl.run.train import train
+from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import plan_comparison
 
@@ -152,6 +157,32 @@ def test_recordings_are_recognised_as_cached_speech_is(
     assert fake.calls == made + len(waveforms) > made
     for i, expected in enumerate(fresh):
         np.testing.assert_allclose(cached[i], expected, atol=1e-5)
+
+
+class StopError(Exception):
+    """Ends the work of a teacher."""
+
+
+def test_a_teacher_gets_cached_features(
+    tiny_recipe: Recipe, tmp_path: Path, untraced: None, fake: type[FakeModel], monkeypatch: pytest.MonkeyPatch
+):
+    teacher, given = train(recipe_of(tiny_recipe, folder_of(tmp_path)), tmp_path / "run"), []
+
+    def transcribe(_: Recognizer, examples: Examples, *_others: Any) -> None:
+        given.append(examples)
+        raise StopError
+
+    monkeypatch.setattr(Recognizer, "transcribe_examples", transcribe)
+    settings = {"teacher": str(teacher.path)}
+    student = teacher.recipe().overridden({"languages.aa.budget_s": 5.0, "languages.aa.pseudo_labels": settings})
+    with pytest.raises(StopError):
+        teach(student, open_split(student, "aa", "train"), student.teachers["aa"], Screen(quiet=True))
+    (examples,), recognizer = given, load_recognizer(teacher)
+    waveforms = [examples.store[int(position)] for position in examples.positions]
+    expected = recognizer.log_probabilities(waveforms, "aa", 10.0)
+    found = dict(recognizer.log_probabilities_of_examples(examples, "aa", 10.0))
+    for i, fresh in enumerate(expected):
+        np.testing.assert_allclose(found[i], fresh, atol=1e-5)
 
 
 def batch_for(model: Any) -> Batch:

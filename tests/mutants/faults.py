@@ -91,7 +91,7 @@ FAULTS = (
            ("test_sampling",)),
     Mutant("a ramp begins before its first batch", "Ramp.passed", "number + pool_batches - self.begins",
            "number + 2 * pool_batches - self.begins", ("test_sampling",)),
-    Mutant("batches are longer than asked, since padding is not counted", "_filled",
+    Mutant("batches are longer than asked, since padding is not counted", "into_batches",
            "longest_s * (size + 1) > batch_s", "longest_s * size > batch_s",
            ("test_sampling", "test_mixing")),
     Mutant("a length leaves no room for audio longer than its manifest says", "padded_lengths",

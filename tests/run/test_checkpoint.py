@@ -208,19 +208,6 @@ def test_what_another_process_has_just_replaced_is_read_again(
     assert {float(x) for v in model.trainable_variables for x in np.unique(np.asarray(v))} == {4.0}
 
 
-def test_progress_of_an_earlier_version(
-    model: MultilingualModel, optimizer: FlatOptimizer, tiny_recipe: Recipe, tmp_path: Path
-):
-    run = Run(tmp_path / "run")
-    run.write_settings(tiny_recipe)
-    Checkpoints(run).save(TrainState(model, optimizer, EQUAL), Progress(update=4, best_error=0.3, best_update=0))
-    path = run.path / "checkpoints" / "000004" / "progress.json"
-    record = json.loads(path.read_text("utf-8"))
-    del record["gain_error"]
-    path.write_text(json.dumps(record), "utf-8")
-    assert run.progress() == Progress(update=4, best_error=0.3, gain_error=0.3)
-
-
 # --- Damaged
 
 

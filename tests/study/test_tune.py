@@ -14,8 +14,6 @@ from speech_mtl.study.tune import best_weighting, tune, tuned_text
 from speech_mtl.training.progress import Progress
 
 optuna = pytest.importorskip("optuna")
-JournalStorage = optuna.storages.JournalStorage
-JournalFileBackend = optuna.storages.journal.JournalFileBackend
 
 
 class Runs:
@@ -208,21 +206,6 @@ def test_more_trials_and_other_words_are_no_other_settings(made_up, tmp_path):
     tuned = tune(searched.overridden({"tune.num_trials": 3, "about": "Beeps.", "compare.seeds": [1]}), tmp_path)
     assert len(tuned["trials"]) == 3
     assert tuned["about"] == "Beeps."
-
-
-def test_a_search_of_an_earlier_version_resumes(made_up, tmp_path):
-    """It has a note of what is searched, and of no other settings."""
-    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
-    study = optuna.create_study(study_name="weights", storage=storage)
-    study.set_user_attr("search", {"sampler": "grid", "weights": {"aa": [1.0, 2.0]}})
-    for weight in (1.0, 2.0):
-        study.enqueue_trial({"aa": weight})
-    runs = made_up(Runs())
-    tune(recipe(weights={"aa": [1, 2]}), tmp_path)
-    assert [weights["aa"] for _, weights in runs.trained] == [1, 2]
-    with pytest.raises(InputError, match="holds another search") as caught:
-        tune(recipe(weights={"aa": [1, 4]}), tmp_path)
-    assert caught.value.received == "tune.weights.aa: [1.0, 2.0] -> [1.0, 4.0]"
 
 
 def test_without_optuna(monkeypatch, tmp_path):

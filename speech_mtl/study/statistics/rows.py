@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from speech_mtl.datatypes import Protocol
 from speech_mtl.files import NotNegative
 from speech_mtl.run.provenance import Provenance
-from speech_mtl.scoring.rows import Amount, Budget, MeasuredRow, Number, Seed
+from speech_mtl.scoring.rows import Amount, Budget, MeasuredRow, Seed, TaskRow
 
 CONTROLS = {"": "", "noise": "_noise", "shuffled_transcripts": "_shuffled", "leave_one_out": "_without"}
 """The switches of `compare.controls`, and what they add to the name of an arm."""
@@ -112,15 +112,8 @@ class ResultRow(MeasuredRow):
     decoder: NotRequired[str]
 
 
-class TaskResultRow(ResultRow):
-    """A row of a comparison about a task besides transcripts: `wer` and `cer` are None; see `TaskRow`."""
-
-    task: str
-    metric: str
-    num_labelled: NotNegative
-    value: Number | None
-    errors: Amount
-    counted: Amount
+class TaskResultRow(ResultRow, TaskRow):
+    """A row of a comparison about a task besides transcripts: `wer` and `cer` are None."""
 
 
 AnyResultRow = Annotated[

@@ -15,7 +15,7 @@ from speech_mtl.run.stored_lm import lm_folder
 from speech_mtl.screen import Screen
 from speech_mtl.settings.study import CompareSettings
 
-SPLITS = ("test",)
+TESTED = ("test",)
 """The validation set is what their weights are tuned on."""
 
 
@@ -24,7 +24,7 @@ def is_decoded(run: Run, compared: CompareSettings, languages: Sequence[str], no
     kinds = _kinds(compared)
     if kinds and not all(has_lm(run, language, compared.lm_texts, kinds) for language in languages):
         return False
-    return all(saved_evaluation(run, SPLITS, now, one) is not None for one in _decoded(compared, languages))
+    return all(saved_evaluation(run, TESTED, now, one) is not None for one in _decoded(compared, languages))
 
 
 def evaluate_decoders(run: Run, compared: CompareSettings, languages: Sequence[str], screen: Screen) -> None:
@@ -41,8 +41,8 @@ def evaluate_decoders(run: Run, compared: CompareSettings, languages: Sequence[s
                 screen.warn(f"{folder} is made again: it is of other texts or weights than the comparison's")
             make_lm(run, language, compared.lm_texts, screen=screen, kinds=kinds)
     for one in _decoded(compared, languages):
-        if saved_evaluation(run, SPLITS, decoded=one) is None:
-            evaluate(run, SPLITS, languages, screen, False, decoding=one.decoding, name=one.name)
+        if saved_evaluation(run, TESTED, decoded=one) is None:
+            evaluate(run, TESTED, languages, screen, False, decoding=one.decoding, name=one.name)
 
 
 def _decoded(compared: CompareSettings, languages: Sequence[str]) -> list[ComparedDecoder]:
