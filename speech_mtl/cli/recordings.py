@@ -192,7 +192,7 @@ def _transcribe_files(
     for language in languages:
         transcriber.recognizer.decoder(language)  # one that cannot be made is refused here, not for each file
     if len(languages) > 1:
-        transcriber.languages.calibrate()  # before the bar, as it shows one of its own
+        transcriber.detector.calibrate()  # before the bar, as it shows one of its own
     total_s = _seconds(files) if screen.console.is_terminal else 0.0
     with screen.recordings("Transcribing", total_s) as (bar, progress):
         done_s: list[float] = []  # of the recording at hand

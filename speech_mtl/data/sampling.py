@@ -139,7 +139,7 @@ class TrainingPlan:
     ramp: Ramp | None = None
     """Set if the last batches hold only one language."""
     lengths_s: tuple[float, ...] = ()
-    """Lengths to which batches are padded; see `padded_lengths`. None: to that of its longest example."""
+    """Lengths to which batches are padded; see `padded_lengths`. Empty: to that of its longest example."""
 
     @cached_property
     def _amounts_s(self) -> dict[int, float]:

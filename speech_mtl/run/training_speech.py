@@ -28,7 +28,7 @@ def lengths_under_xla(
 ) -> tuple[float, ...]:
     """The lengths, at most so many, to which batches of examples are padded where XLA compiles for each.
 
-    None under another compiler, or of features that were made before.
+    Empty under another compiler, or of features that were made before.
     """
     if not uses_xla() or any(own.made is not None for own in examples):
         return ()

@@ -50,7 +50,7 @@ class Transcriber:
         opened = Run(run)
         self.data = opened.recipe().data
         self.recognizer = load_recognizer(opened, decoding, calibrated, languages)
-        self.languages = LanguageDetector(opened, self.recognizer, screen or Screen())
+        self.detector = LanguageDetector(opened, self.recognizer, screen or Screen())
 
     def among(self, languages: Sequence[str] = ()) -> list[str]:
         """The run's names of these languages; all that it has if none is given.
@@ -89,7 +89,7 @@ class Transcriber:
         """
         names, found = self.among([language] if language else languages), []
         if len(names) > 1:
-            self.languages.calibrate()
+            self.detector.calibrate()
         name = name or (str(audio) if isinstance(audio, Path) else "audio")
         problem, action = f"{name} cannot be transcribed", "give another file, or convert this one"
         with usable(name, audio, problem, action):
@@ -97,7 +97,7 @@ class Transcriber:
                 audio, name, self.data, self.recognizer.min_samples, sample_rate_hz=sample_rate_hz, progress=progress
             ):
                 if len(names) > 1:
-                    names = [next(iter(self.languages.detect([segment.waveform for segment in group], names)))]
+                    names = [next(iter(self.detector.detect([segment.waveform for segment in group], names)))]
                 found += self._recognized(group, names[0], name)
         return found
 

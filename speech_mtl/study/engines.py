@@ -1,7 +1,6 @@
 """Engines that execute runs: in this process, in several processes, or on several machines through Ray.
 
-An engine has `submit(function, *arguments)`, which gives a `concurrent.futures.Future`; that is all that `scheduler`
-knows of it. To add one, write such a class and a line in `open_engine`.
+An engine is what `Engine` says. To add one, write such a class and a line in `open_engine`.
 """
 
 import logging
@@ -29,6 +28,10 @@ class Engine(Protocol):
 
     def submit(self, function: Callable, /, *arguments: object) -> Future:
         """Starts a call. Called only while fewer than `num_jobs` calls are under way."""
+        ...
+
+    def close(self) -> None:
+        """Ends what was started for it. No call is under way, unless all are to be stopped."""
         ...
 
 

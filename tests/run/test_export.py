@@ -102,7 +102,7 @@ def test_a_packed_run_recognises_the_same(with_settings, speak, tmp_path: Path):
 
     trained = with_settings("run", {})  # a copy: it gets a calibration
     soundfile.write(path := tmp_path / "a.wav", speak("abcd"), 16_000)
-    calibration = Transcriber(trained.path).languages.calibrate()
+    calibration = Transcriber(trained.path).detector.calibrate()
     packed = Run(export(trained, tmp_path / "packed", None, "run"))
     assert json.loads(packed.languages_path.read_text(encoding="utf-8")) == calibration
     assert not packed.checkpoints.exists()

@@ -192,8 +192,8 @@ def test_a_language_that_is_not_given_is_detected_among_those_that_are(
         asked.append((len(waveforms), tuple(languages)))
         return {"bb": 0.9, "aa": 0.1}
 
-    monkeypatch.setattr(transcriber.languages, "calibrate", lambda: None)
-    monkeypatch.setattr(transcriber.languages, "detect", detect)
+    monkeypatch.setattr(transcriber.detector, "calibrate", lambda: None)
+    monkeypatch.setattr(transcriber.detector, "detect", detect)
     assert transcriber.transcribe(speak("abc"))[0].language == "bb"
     assert transcriber.transcribe(speak("abc"), languages=["AA", "bb"])[0].language == "bb"
     assert transcriber.transcribe(speak("abc"), languages=["aa"])[0].language == "aa"

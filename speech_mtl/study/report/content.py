@@ -18,7 +18,7 @@ from speech_mtl.study.report.language_tables import (
 from speech_mtl.study.report.markdown import render_markdown
 from speech_mtl.study.report.page import render_page
 from speech_mtl.study.report.plots import make_plots
-from speech_mtl.study.report.predicted import amounts_to_show, predicted, targets
+from speech_mtl.study.report.predicted import amounts_to_show, errors_to_show, predicted
 from speech_mtl.study.report.tables import arms_table, decoders_table, hours_table
 from speech_mtl.study.report.task_tables import labels_table, tasks_table
 from speech_mtl.study.statistics.rows import Origin
@@ -61,7 +61,7 @@ def make_report(summary: Summary, plots: Plots) -> Report:
         "How many hours other languages save": _hours(summary, plots) if of_target and beside_alone else [],
         "How much more speech?": [
             *_those(plots, "more-speech"),
-            *predicted(predictions, amounts_to_show(predictions), targets(summary)),
+            *predicted(predictions, amounts_to_show(predictions), errors_to_show(summary)),
         ],
         "What the decoders change": [decoders_table(summary.gains)] if summary.gains else [],
         "Which got worse": _worse(summary) if beside_alone else [],

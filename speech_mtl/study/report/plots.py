@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from speech_mtl.study.report import language_plots, style, training_plots, words
 from speech_mtl.study.report.blocks import Plot
-from speech_mtl.study.report.predicted import amounts_to_show, shown_target, targets
+from speech_mtl.study.report.predicted import amounts_to_show, errors_to_show, shown_target
 from speech_mtl.study.report.style import INK, PAPER, ArmStyle
 from speech_mtl.study.report.words import INTERVAL
 from speech_mtl.study.statistics.prediction import error_with
@@ -172,8 +172,8 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
     budgets_s = sorted({budget_s for one in given for budget_s in one.budgets_s})
     figure, (axes,) = style.panels([""], 3.6, head=0)
     axes.axvline(budgets_s[-1], color=INK, linestyle="--", linewidth=1)
-    errors = targets(summary)
-    for error in targets(summary):
+    errors = errors_to_show(summary)
+    for error in errors_to_show(summary):
         axes.axhline(100 * error, color=INK, linestyle=":", linewidth=1)
         place = (0.995, 100 * error)
         axes.text(*place, shown_target(error), transform=axes.get_yaxis_transform(), ha="right", va="bottom")

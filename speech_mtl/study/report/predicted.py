@@ -17,7 +17,7 @@ def amounts_to_show(predictions: Sequence[Prediction]) -> list[float]:
     return [2 * largest_s, REACH * largest_s] if largest_s else []
 
 
-def targets(summary: Summary) -> list[float]:
+def errors_to_show(summary: Summary) -> list[float]:
     """The next two round errors below the smallest that was measured."""
     smallest = min((one.cer.value for one in summary.arms), default=0.0)
     return [error for error in ROUND_ERRORS if error < smallest][:2]

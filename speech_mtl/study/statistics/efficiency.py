@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.significance import CONFIDENCE
+from speech_mtl.study.statistics.significance import TAIL
 from speech_mtl.study.statistics.summary import EquivalentHours, Hours
 
 
@@ -71,10 +71,9 @@ def equivalent_hours(
 
     measured = equivalent(np.asarray(alone[0])[None], np.array([helped[0]]))[0]
     # Percentiles that are members of the sample: between a number and infinity there is no mean.
-    tail = (1 - CONFIDENCE) / 2
     replicates = np.sort(equivalent(alone[1], helped[1]))
-    low = replicates[int(np.floor(tail * (len(replicates) - 1)))]
-    high = replicates[int(np.ceil((1 - tail) * (len(replicates) - 1)))]
+    low = replicates[int(np.floor(TAIL * (len(replicates) - 1)))]
+    high = replicates[int(np.ceil((1 - TAIL) * (len(replicates) - 1)))]
     found, lowest, highest = (_within(value, hours) for value in (measured, low, high))
     return EquivalentHours(arm, budget_s, found, lowest, highest)
 

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from speech_mtl.scoring.tables import duration, percent
 from speech_mtl.study.statistics.bootstrap import Bootstrap
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.significance import percentile_interval
+from speech_mtl.study.statistics.significance import TAIL, percentile_interval
 from speech_mtl.study.statistics.summary import Estimate, Hours, NeededHours, Prediction
 
 MIN_BUDGETS = 3
@@ -30,8 +30,6 @@ _MISFIT, _SPREAD_OF_SEEDS = 0.05, 0.1
 half-normal distribution. One seed does not show how seeds vary: as much as runs of other comparisons is assumed."""
 
 _NUM_FLOORS, _NUM_POWERS, _NUM_SCATTERS, _NUM_CURVES, _NUM_AMOUNTS = 40, 50, 8, 10_000, 81
-
-_TAIL = 0.025
 
 
 def predictions(sampled: Bootstrap) -> list[Prediction]:
@@ -84,10 +82,10 @@ def _does_not_fall(budgets_s: list[float], means: list[float], logs: np.ndarray)
 def covariance(replicates: np.ndarray) -> np.ndarray:
     """Of (H, R) replicates, (H, H): that of a normal distribution with their correlations and 95 % intervals. Where few
     seeds show how seeds vary, the tails have no variance."""
-    low, high = np.quantile(replicates, (_TAIL, 1 - _TAIL), axis=1, keepdims=True)
+    low, high = np.quantile(replicates, (TAIL, 1 - TAIL), axis=1, keepdims=True)
     middle = np.clip(replicates, low, high)
     deviations = middle.std(axis=1, keepdims=True)
-    wanted = (high - low) / (ndtri(1 - _TAIL) - ndtri(_TAIL))
+    wanted = (high - low) / (ndtri(1 - TAIL) - ndtri(TAIL))
     return np.cov(middle * np.divide(wanted, deviations, out=np.zeros_like(wanted), where=deviations > 0))
 
 
@@ -132,7 +130,7 @@ class Curves:
         text."""
         with np.errstate(divide="ignore"):  # no floor has no logarithm
             shapes = _shape(self._floors, self._powers, seconds / self._largest_s)
-        low, middle, high = np.quantile(np.exp(np.minimum(self._levels + shapes, 0)), (_TAIL, 0.5, 1 - _TAIL))
+        low, middle, high = np.quantile(np.exp(np.minimum(self._levels + shapes, 0)), (TAIL, 0.5, 1 - TAIL))
         return Estimate(float(middle), float(low), float(high))
 
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-CONFIDENCE = 0.95
-"""Fraction of test sets whose interval contains the true value."""
+TAIL = 0.025
+"""Fraction of replicates beyond each end of an interval, which holds the true value in 95 % of cases."""
 
 _MAX_COUNTS = 1 << 19
 """How many counts of draws are in memory at a time: 4 MiB."""
@@ -93,7 +93,7 @@ def resampled_sums(columns: np.ndarray, block_of: np.ndarray, num_replications: 
     return result
 
 
-def percentile_interval(replicates: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def percentile_interval(replicates: np.ndarray, tail: float = TAIL) -> tuple[float, float]:
     """The interval that holds the middle of the replicates: Bisani & Ney 2004, section 2.
 
     With few blocks it is too narrow, as the variance of a resampled mean is divided by n and Student's distribution
@@ -102,9 +102,8 @@ def percentile_interval(replicates: np.ndarray, confidence: float = CONFIDENCE) 
 
     Args:
         replicates: (R,) of any number; the ends are in its unit.
-        confidence: Fraction of replicates inside; each side leaves out half of the rest.
+        tail: Fraction of replicates beyond each end.
     """
-    tail = (1 - confidence) / 2
     low, high = np.quantile(replicates, (tail, 1 - tail))
     return float(low), float(high)
 

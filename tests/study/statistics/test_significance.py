@@ -139,7 +139,7 @@ def coverage(simulate, true_rate, num_simulations, confidence=0.95):
     for number in range(num_simulations):
         columns, block_of = simulate(generator)
         sums = resampled_sums(columns, block_of, 500, seed=number)
-        low, high = percentile_interval(sums[:, 0] / sums[:, 1], confidence)
+        low, high = percentile_interval(sums[:, 0] / sums[:, 1], (1 - confidence) / 2)
         hits += low <= true_rate <= high
     return hits / num_simulations
 
