@@ -154,7 +154,7 @@ def transcribe(
     spoken = languages.replace(" ", "").split(",") if languages else [language] if language else []
     transcriber = Transcriber(run, decoding, screen, form in CONFIDENT, spoken)
     among = transcriber.among(spoken)
-    tasks = opened.labelled() if labels else {}
+    tasks = opened.scored() if labels else {}
     _transcribe_files(found, transcriber, among, tasks, output, screen)
 
 

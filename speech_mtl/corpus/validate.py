@@ -29,7 +29,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import NotUtf8, digest_of
 from speech_mtl.run.build import audio_limits, build_model, build_targets, transcript_target
 from speech_mtl.run.speech import other_language
-from speech_mtl.run.targets import labelled_from, tokenizer_from
+from speech_mtl.run.targets import scored_from, tokenizer_from
 
 
 class Audio(NamedTuple):
@@ -97,10 +97,8 @@ def _readings(manifests: ManifestSet, files: Sequence[ManifestFile], findings: F
     if not tokenizers:
         return {}
     try:
-        labelled = labelled_from(
-            recipe, lambda: ((file.language, one) for file in training for one in readable([file]))
-        )
-        targets = build_targets(recipe, tokenizers, labelled)
+        scored = scored_from(recipe, lambda: ((file.language, one) for file in training for one in readable([file])))
+        targets = build_targets(recipe, tokenizers, scored)
     except InputError as error:
         findings.add_error("no such label", training[0].path, 0, error)
         targets = {TRANSCRIPT: transcript_target(recipe, tokenizers)}

@@ -34,13 +34,13 @@ from speech_mtl.training.unfreezing import Unfreezing
 
 
 def build_targets(
-    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, ScoredTarget]
+    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], scored: Mapping[str, ScoredTarget]
 ) -> dict[str, Target]:
     """All that a recipe's network predicts, by name; the transcripts come first."""
     targets: dict[str, Target] = {TRANSCRIPT: transcript_target(recipe, tokenizers)}
     for name, settings in recipe.tasks.items():
         placed = settings.placed()
-        targets[name] = labelled[name].placed(**placed) if name in labelled else Ctc(name, tokenizers, **placed)
+        targets[name] = scored[name].placed(**placed) if name in scored else Ctc(name, tokenizers, **placed)
     return targets
 
 

@@ -159,14 +159,14 @@ def load_recognizer(
     the languages that are to be recognised, all if none is named, one must be able to spell each hot word.
     """
     recipe = run.recipe()
-    tokenizers, labelled = run.tokenizers(), run.labelled()
+    tokenizers, scored = run.tokenizers(), run.scored()
     languages = [own_name(language, tokenizers) for language in languages or tokenizers]
     refuse_other_public_model(run, recipe)
-    model = build_model(recipe, build_targets(recipe, tokenizers, labelled))
+    model = build_model(recipe, build_targets(recipe, tokenizers, scored))
     weights, decoding = Checkpoints(run).load_best(model), decoding or recipe.decoding
     calibrations = saved_calibrations(run, weights, decoding) if calibrated else {}
     decoder = build_decoder(decoding, decoder_arguments(run, decoding, tokenizers, languages))
-    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled, calibrations, weights)
+    return Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, scored, calibrations, weights)
 
 
 def _remove(folder: Path) -> None:

@@ -135,13 +135,13 @@ class Run:
             )
 
     def start(
-        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], labelled: Mapping[str, ScoredTarget] | None = None
+        self, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], scored: Mapping[str, ScoredTarget] | None = None
     ) -> None:
         """Writes the first files of a run. The settings come last: they mark the rest as complete."""
         claim_folder(self.path, "run")
         for language, tokenizer in tokenizers.items():
             tokenizer.save(self._tokenizer_path(language), TokenizerSettings.kind_of(tokenizer))
-        for name, task in (labelled or {}).items():
+        for name, task in (scored or {}).items():
             write_text(self._task_path(name), json_text(task.to_json()))
         self.write_settings(recipe)
 
@@ -154,7 +154,7 @@ class Run:
         classes = TokenizerSettings.members()
         return {name: load_tokenizer(self._tokenizer_path(name), classes, name) for name in self.recipe().languages}
 
-    def labelled(self) -> dict[str, ScoredTarget]:
+    def scored(self) -> dict[str, ScoredTarget]:
         """The targets whose errors are counted, by name, in the order of the run's recipe.
 
         Raises:
@@ -165,7 +165,7 @@ class Run:
 
     def targets(self) -> dict[str, Target]:
         """All that the run predicts, by name."""
-        return build_targets(self.recipe(), self.tokenizers(), self.labelled())
+        return build_targets(self.recipe(), self.tokenizers(), self.scored())
 
     def write_labels(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Writes how many training utterances have a label of each language or task, and of how many."""

@@ -197,7 +197,7 @@ def _refuse_other_tag(source: Run, there: Mapping[str, Tokenizer], language: str
 
 def with_phones_of(source: Path | None, tasks: Mapping[str, ScoredTarget]) -> dict[str, ScoredTarget]:
     """Tasks with the phones that the run they start from has besides theirs."""
-    there = Run(source).labelled() if source is not None else {}
+    there = Run(source).scored() if source is not None else {}
     pairs = {name: (task, there.get(name)) for name, task in tasks.items()}
     return {
         name: task.with_phones_of(old) if isinstance(task, SharedPhones) and isinstance(old, SharedPhones) else task

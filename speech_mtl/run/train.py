@@ -35,7 +35,7 @@ from speech_mtl.run.public_models import refuse_other_public_model, write_public
 from speech_mtl.run.references import References, load_references
 from speech_mtl.run.speech import Split, open_augmentations, open_split, training_examples
 from speech_mtl.run.start import kept_tokenizer, start_from, with_phones_of
-from speech_mtl.run.targets import make_labelled, make_tokenizer, refuse_new_letters
+from speech_mtl.run.targets import make_scored, make_tokenizer, refuse_new_letters
 from speech_mtl.run.training_messages import report_finished, report_left_out, report_speech, report_warmup
 from speech_mtl.run.training_speech import TrainingSpeech
 from speech_mtl.run.validation import Conflicts, DevEvaluation, Validation, validation_of_first
@@ -178,12 +178,12 @@ def _prepared(run: Run, recipe: Recipe, screen: Screen) -> _Ready:
     pseudo_labels = _pseudo_labels(run, recipe, splits, screen)
     splits |= {i: pseudo_labels[s.language].fill(s) for i, s in splits.items() if s.language in pseudo_labels}
     tokenizers = _tokenizers(run, recipe, splits)
-    labelled = _tasks(run, recipe, splits)
-    targets = build_targets(recipe, tokenizers, labelled)
+    scored = _tasks(run, recipe, splits)
+    targets = build_targets(recipe, tokenizers, scored)
     model = build_model(recipe, targets, trained=True)
     examples = {i: training_examples(recipe, split, targets, model, screen.progress) for i, split in splits.items()}
     decoder = build_decoder(DecodingSettings.usual())
-    recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, labelled)
+    recognizer = Recognizer(model, tokenizers, recipe.data.sample_rate_hz, decoder, scored)
     references = {}
     if processes.is_first():
         validated = recipe.validated_languages
@@ -288,8 +288,8 @@ def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[s
 
 def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, ScoredTarget]:
     if run.exists():
-        return run.labelled()
-    return with_phones_of(recipe.init_from, make_labelled(recipe, list(splits.values())))
+        return run.scored()
+    return with_phones_of(recipe.init_from, make_scored(recipe, list(splits.values())))
 
 
 def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:

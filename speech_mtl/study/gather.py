@@ -124,7 +124,7 @@ def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model, n
         references = [record["reference"] or "" for record in records]
         spaced = run.tokenizers()[language].spaced
         test_sets[language] = TestSet(language, spaced, ids, [speakers.get(name) for name in ids], references)
-    tasks = {} if name else {task: own.metric for task, own in run.labelled().items()}
+    tasks = {} if name else {task: own.metric for task, own in run.scored().items()}
     test_sets[language].metrics |= tasks
     errors = {task: [record.get("label_errors", {})[task] for record in records] for task in tasks}
     test_sets[language].add(model, ids, hypotheses, errors)

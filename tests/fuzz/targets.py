@@ -33,7 +33,7 @@ from speech_mtl.run.lm import make_lm
 from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.stored_lm import lm_folder, read_record, write_record
-from speech_mtl.run.targets import make_labelled, make_tokenizer
+from speech_mtl.run.targets import make_scored, make_tokenizer
 from speech_mtl.run.train import train
 from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.screen import Screen
@@ -127,7 +127,7 @@ def manifests(whole: Whole, folder: Path, random: Random) -> Trial:
     def read() -> None:
         split = open_split(recipe, "aa", "train")
         make_tokenizer(recipe, split)
-        make_labelled(recipe, [split])
+        make_scored(recipe, [split])
 
     return read
 

@@ -82,7 +82,7 @@ BAD_SIDE_FILES = {
 @pytest.mark.parametrize("name", BAD_SIDE_FILES)
 def test_damaged_side_files_are_input_errors(run: Run, tiny_recipe: Recipe, name: str):
     run.start(tiny_recipe.overridden({"tasks": {"mood": {}}}), TOKENIZERS)
-    read = {"labels.json": run.labels, "parameters.json": run.parameters, "tasks/mood.json": run.labelled}[name]
+    read = {"labels.json": run.labels, "parameters.json": run.parameters, "tasks/mood.json": run.scored}[name]
     for content in BAD_SIDE_FILES[name]:
         write_text(run.path / name, content)
         with pytest.raises(InputError, match=name) as caught:

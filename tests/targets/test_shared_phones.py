@@ -129,7 +129,7 @@ def test_further_phones_are_added_to_those_of_the_first_run(with_phones: Recipe,
     first = train(with_phones.overridden({"languages": {"aa": {}}, "target": None, **few}), tmp_path / "first")
     changes = {"languages": {"bb": {}}, "target": None, "init_from": str(first.path), "training.learning_rate": 1e-11}
     second = train(with_phones.overridden({**changes, **few}), tmp_path / "second")
-    old, new = (run.labelled()["phones"].to_json()["vocabulary"] for run in (first, second))
+    old, new = (run.scored()["phones"].to_json()["vocabulary"] for run in (first, second))
     assert set(old) < set(new)
     (origin,) = [one for one in json.loads(second.start_path.read_text("utf-8")) if one["part"] == PART]
     assert (origin["state"], origin["reason"]) == ("new", "the run has fewer phones")
@@ -141,9 +141,9 @@ def test_further_phones_are_added_to_those_of_the_first_run(with_phones: Recipe,
 def _fewer_languages_keep_all_phones(run: Run, recipe: Recipe, tmp_path: Path) -> None:
     changes = {"languages": {"aa": {}}, "target": "aa", "init_from": str(run.path)}
     again = train(recipe.overridden(changes), tmp_path / "again")
-    task = again.labelled()["phones"]
+    task = again.scored()["phones"]
     assert isinstance(task, SharedPhones)
-    assert task.to_json()["vocabulary"] == run.labelled()["phones"].to_json()["vocabulary"]
+    assert task.to_json()["vocabulary"] == run.scored()["phones"].to_json()["vocabulary"]
     origins = {one["part"]: one["state"] for one in json.loads(again.start_path.read_text("utf-8"))}
     assert origins[PART] == "kept"
     dropped = train(recipe.overridden({**changes, "tasks": {}}), tmp_path / "dropped")
