@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.provenance import ROOT, Table, provenance, report
-from speech_mtl.scoring.tables import duration, percent
+from speech_mtl.scoring.tables import percent, speech
 from speech_mtl.study.results import load
 from speech_mtl.study.statistics.bootstrap import Bootstrap, Sampled, bootstrap, over_seeds
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, decoders_of, test_sets_of
@@ -192,8 +192,8 @@ def _committed_tables(rows: list[dict]) -> list[Table]:
             lines.append([name, *_line(_how_good(cases))])
     cells = [
         [
-            *(row["recipe"], row["arm"], ", ".join(map(str, row["seeds"])), ", ".join(map(duration, row["from_s"]))),
-            *(duration(row["budget_s"]), percent(row["measured"])),
+            *(row["recipe"], row["arm"], ", ".join(map(str, row["seeds"])), ", ".join(map(speech, row["from_s"]))),
+            *(speech(row["budget_s"]), percent(row["measured"])),
             "{} ({}–{})".format(*map(percent, row["predicted"])) if row["predicted"] else "refused: " + row["why_not"],
             "yes" if row["held"] else "–" if row["why_not"] else "no",
         ]

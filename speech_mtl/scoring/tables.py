@@ -127,10 +127,16 @@ def shown_interval(metric: str, low: float, high: float) -> str:
     return f"({ends[0]}–{ends[1]})"
 
 
-MINUTES_BELOW_S = 2 * 3600
-"""Durations below this are given in minutes."""
+HOUR_S = 3600
+MINUTES_BELOW_S = 2 * HOUR_S
+"""Durations below this, but for an hour, are given in minutes."""
 
 
-def duration(seconds: float) -> str:
-    """Hours from two on, else minutes."""
-    return f"{seconds / 3600:.4g} h" if seconds >= MINUTES_BELOW_S else f"{seconds / 60:.3g} min"
+def speech(seconds: float, spelled: bool = False) -> str:
+    """An amount of speech as it was asked for: `10 min` or `10 minutes`."""
+    number, unit = (
+        (seconds / HOUR_S, "hour") if seconds >= MINUTES_BELOW_S or seconds == HOUR_S else (seconds / 60, "minute")
+    )
+    if not spelled:
+        return f"{number:.4g} {'h' if unit == 'hour' else 'min'}"
+    return f"{number:.4g} {unit}{'' if number == 1 else 's'}"

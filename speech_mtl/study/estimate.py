@@ -18,9 +18,10 @@ from speech_mtl.datatypes import SPLITS, TRANSCRIPT, Batch, Tokens
 from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets, refuse_backend, step_limits
 from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
-from speech_mtl.scoring.tables import duration, markdown_table
+from speech_mtl.scoring.tables import markdown_table
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import Plan
+from speech_mtl.study.report.words import waiting
 from speech_mtl.study.run_stage import TESTED
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.progress import Progress
@@ -102,19 +103,19 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
     """
     import_s = time.process_time()  # of this process until here
     runs, run_bytes, source = costs(plan)
-    lines = [[c.name, f"{c.updates_done} of {c.num_updates}", _state(c), duration(c.left_s)] for c in runs]
+    lines = [[c.name, f"{c.updates_done} of {c.num_updates}", _state(c), waiting(c.left_s)] for c in runs]
     finished = sum(c.left_s == 0 for c in runs)
     left_s = sum(c.left_s for c in runs) + import_s + REPORT_S
     at_best_s = left_s if num_jobs == 1 else sum(c.left_s for c in runs) / num_jobs + 2 * import_s + REPORT_S
     decoders = next(iter(plan.stages.values())).recipe.compare.decoders
     not_counted = f", nor are the decoders {', '.join(decoders)} with their language models" if decoders else ""
-    side_by_side = f"; at best {duration(at_best_s)} with {num_jobs} jobs" if num_jobs > 1 else ""
+    side_by_side = f"; at best {waiting(at_best_s)} with {num_jobs} jobs" if num_jobs > 1 else ""
     return "\n".join(
         [
             markdown_table(["Run", "Updates", "State", "Time left"], lines, num_text_columns=1),
             "",
             f"{len(plan.cells)} cells need {len(runs)} runs: {finished} finished, {len(runs) - finished} to do.",
-            f"Time: about {duration(left_s)} one after another at {source}{side_by_side}. Validation and tests are in "
+            f"Time: about {waiting(left_s)} one after another at {source}{side_by_side}. Validation and tests are in "
             f"it, decoding speech for the first time is not{not_counted}. Early stopping may end runs before.",
             f"Disk: {_megabytes(run_bytes)} for the runs, {_megabytes(decoded_bytes(plan))} for decoded speech, which "
             "may be there already.",

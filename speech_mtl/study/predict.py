@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from speech_mtl.errors import InputError
-from speech_mtl.scoring.tables import duration
+from speech_mtl.scoring.tables import speech
 from speech_mtl.study.report.blocks import Paragraph
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.predicted import amounts_to_show, needed_least, predicted
@@ -97,8 +97,8 @@ def _refuse_too_far(amounts_s: Sequence[float], given: Sequence[Prediction]) -> 
         if not any(error_with(one, amount_s) for one in given):
             least, most = min(one.seconds[0] for one in given), max(one.seconds[-1] for one in given)
             raise InputError(
-                f"{duration(amount_s)} of speech is too far from what was measured: where a floor begins is not known",
-                expected=f"{duration(least)} to {duration(most)}: a {REACH}th of the smallest amount to {REACH} times "
+                f"{speech(amount_s)} of speech is too far from what was measured: where a floor begins is not known",
+                expected=f"{speech(least)} to {speech(most)}: a {REACH}th of the smallest amount to {REACH} times "
                 "the largest",
                 received=f"{amount_s / 60:g} minutes",
                 action="choose an amount in between, or compare with budgets that are nearer to it",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from speech_mtl.scoring.tables import CER, MINUTES_BELOW_S, percent
+from speech_mtl.scoring.tables import CER, HOUR_S, MINUTES_BELOW_S, percent, speech
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
 from speech_mtl.study.statistics.summary import (
     LEARNT_BELOW,
@@ -19,7 +19,6 @@ from speech_mtl.study.statistics.summary import (
     one_task_an_arm,
 )
 
-HOUR_S = 3600
 INTERVAL = "95\u00a0% interval"
 
 
@@ -38,16 +37,6 @@ def rounded(value: float) -> str:
     if 1e-9 < abs(value - 1) < 0.05:
         return f"{value:.2f}"
     return f"{value:.0f}" if value >= 9.95 else f"{value:#.2g}" if value >= 0.1 else f"{value:.1g}"
-
-
-def speech(seconds: float, spelled: bool = False) -> str:
-    """An amount of speech as it was asked for: `10 min` or `10 minutes`."""
-    number, unit = (
-        (seconds / HOUR_S, "hour") if seconds >= MINUTES_BELOW_S or seconds == HOUR_S else (seconds / 60, "minute")
-    )
-    if not spelled:
-        return f"{number:.4g} {'h' if unit == 'hour' else 'min'}"
-    return f"{number:.4g} {unit}{'' if number == 1 else 's'}"
 
 
 def untranscribed(amounts_s: Iterable[float | None]) -> str:

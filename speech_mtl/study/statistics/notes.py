@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from speech_mtl.scoring.tables import duration, percent
+from speech_mtl.scoring.tables import percent, speech
 from speech_mtl.study.statistics.bootstrap import Bootstrap, Measured
 from speech_mtl.study.statistics.hypotheses import TestSet
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
@@ -45,7 +45,7 @@ def why_no_hours(sampled: Bootstrap) -> str:
     if more and not any(percentile_interval(fall)[0] > 0 for fall in falls):
         return (
             f"the curve of {REFERENCE_ARM} does not fall: its error is {percent(learnt[first].mean)} % with "
-            f"{duration(first)} of speech and {percent(learnt[more[-1]].mean)} % with {duration(more[-1])}, and with "
+            f"{speech(first)} of speech and {percent(learnt[more[-1]].mean)} % with {speech(more[-1])}, and with "
             "no amount significantly lower than with the least, so that no hours can be read off it"
         )
     return ""
@@ -115,7 +115,7 @@ def common_notes(
         if own.num_left_out
     ]
     notes += [
-        f"Alone has no error in {target} with {duration(budget)}: so that no relative difference can be given."
+        f"Alone has no error in {target} with {speech(budget)}: so that no relative difference can be given."
         for target, own in sampled.items()
         for budget, measured in alone_by_budget(own).items()
         if not measured.mean
@@ -123,7 +123,7 @@ def common_notes(
     if failed:
         several = len({one.language for one in failed}) > 1
         named = [
-            f"{one.arm} with {duration(one.budget_s)}{f' in {one.language}' if several else ''}"
+            f"{one.arm} with {speech(one.budget_s)}{f' in {one.language}' if several else ''}"
             + ("" if len(one.seeds) == one.num_seeds else f" ({len(one.seeds)} of {one.num_seeds} seeds)")
             for one in failed
         ]
@@ -137,7 +137,7 @@ def common_notes(
 def rises(sampled: Bootstrap) -> list[str]:
     """Notes on budgets where alone makes more errors with more speech."""
     found = [
-        f"{duration(budget)} than with {duration(less)}"
+        f"{speech(budget)} than with {speech(less)}"
         for (less, small), (budget, large) in pairwise(alone_by_budget(sampled).items())
         if large.mean > small.mean
     ]

@@ -9,7 +9,7 @@ fitted: all curves on a grid are weighed by how well they fit, and what is given
 import numpy as np
 from scipy.special import ndtri
 
-from speech_mtl.scoring.tables import duration, percent
+from speech_mtl.scoring.tables import percent, speech
 from speech_mtl.study.statistics.bootstrap import Bootstrap
 from speech_mtl.study.statistics.rows import Arm
 from speech_mtl.study.statistics.significance import TAIL, percentile_interval
@@ -47,7 +47,7 @@ def predict(sampled: Bootstrap, arm: Arm) -> Prediction:
     measured = {b: own for (one, b), own in sorted(sampled.cer.items(), key=lambda item: item[0][1]) if one == arm}
     learnt = {budget_s: own for budget_s, own in measured.items() if own.learnt}
     if len(learnt) < MIN_BUDGETS:
-        found = f"only {' and '.join(map(duration, learnt))}" if learnt else "no amount"
+        found = f"only {' and '.join(map(speech, learnt))}" if learnt else "no amount"
         why_not = f"it has learnt with {found} of speech, and {MIN_BUDGETS} amounts are needed"
         return Prediction(arm, list(learnt), why_not=why_not)
     logs = np.log(np.maximum([own.replicates for own in learnt.values()], sampled.smallest))
@@ -74,8 +74,8 @@ def _does_not_fall(budgets_s: list[float], means: list[float], logs: np.ndarray)
     i, j = pairs[-1]
     how = "rises" if means[j] > means[i] else "does not significantly fall"
     return (
-        f"its error {how}, from {percent(means[i])} % with {duration(budgets_s[i])} of speech to {percent(means[j])} % "
-        f"with {duration(budgets_s[j])}"
+        f"its error {how}, from {percent(means[i])} % with {speech(budgets_s[i])} of speech to {percent(means[j])} % "
+        f"with {speech(budgets_s[j])}"
     )
 
 
