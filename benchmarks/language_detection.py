@@ -49,7 +49,7 @@ def _row(path: Path, manifests: Mapping[str, Path]) -> dict:
     from speech_mtl.run.transcribe import Transcriber
 
     transcriber = Transcriber(path)
-    languages, detector = transcriber.among(), transcriber.languages
+    languages, detector = transcriber.among(), transcriber.detector
     calibration = detector.calibrate()
     offsets = np.array([calibration["offsets"][language] for language in languages])
     spoken = {one: place for place, one in enumerate(languages)}

@@ -221,6 +221,9 @@ def test_no_more_jobs_than_allowed_and_no_fewer():
             with self.lock:
                 self.under_way -= 1
 
+        def close(self) -> None:
+            self.pool.shutdown()
+
     engine = Threads()
     assert Recorded(engine, {str(i): Job(time.sleep, (0.05,)) for i in range(12)}).ended == dict.fromkeys(
         map(str, range(12))
