@@ -79,14 +79,22 @@ def spoken(given: Sequence[Path]) -> list[Spoken]:
     with the same name and the ending `.txt`. A manifest, `.jsonl`, names audio and holds texts.
 
     Raises:
-        InputError: A text file does not follow an audio file, or a manifest cannot be read.
+        InputError: A text file does not follow an audio file, a folder holds no audio, or a manifest cannot be read.
     """
     found: list[Spoken] = []
     for path, before in zip(given, [None, *given], strict=False):
         if path.suffix.lower() == ".jsonl":
             found += [Spoken(utterance.audio, utterance.text or "") for utterance in read_manifest(path)]
         elif path.suffix.lower() != ".txt":
-            found += [Spoken(audio, audio.with_suffix(".txt")) for audio in audio_files([path])]
+            files = audio_files([path])
+            if empty := [file for file in files if os.path.isdir(file)]:  # noqa: PTH112
+                raise InputError(
+                    f"{empty[0]} holds no audio files",
+                    expected="a folder with recordings and their texts, NAME.wav and NAME.txt",
+                    received="none",
+                    action="name another folder, or the files",
+                )
+            found += [Spoken(audio, audio.with_suffix(".txt")) for audio in files]
         elif before is None or before.suffix.lower() in (".txt", ".jsonl") or os.path.isdir(before):  # noqa: PTH112
             raise InputError(
                 f"{path} does not follow its audio",

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -162,9 +163,19 @@ def test_texts_follow_their_audio_or_lie_beside_it_or_in_a_manifest(tmp_path: Pa
 
 
 @pytest.mark.parametrize("given", [["a.txt"], ["a.txt", "a.wav"], ["a.wav", "a.txt", "b.txt"], [".", "a.txt"]])
-def test_a_text_without_audio_before_it_is_refused(given: list[str]):
+def test_a_text_without_audio_before_it_is_refused(given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a.wav").touch()
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="does not follow its audio"):
         spoken(list(map(Path, given)))
+
+
+@pytest.mark.parametrize("folder", [".", "empty"])
+def test_a_folder_without_audio_is_refused(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"^{re.escape(folder)} holds no audio files"):
+        spoken([Path(folder)])
 
 
 def test_texts_stay_as_they_are_written_where_normalisation_changes_case_and_punctuation_alone():
