@@ -99,8 +99,6 @@ def finetune(
     """
     if launched(Processes(processes, hosts, host, coordinator)):
         return
-    from speech_mtl.data.languages import canonical
-    from speech_mtl.run.hub import is_fetched
     from speech_mtl.settings.dotted import parsed_overrides
 
     if replace_head and keep_head:
@@ -110,13 +108,7 @@ def finetune(
             received="both",
             action="leave one out",
         )
-    if out is None and is_fetched(run):
-        raise InputError(
-            "A run from a Hugging Face repository needs a place for the new run",
-            expected="--out FOLDER",
-            received="none, and the repository lies in a cache",
-            action="add --out runs/NAME",
-        )
+    path = out or _beside(run, language)
     changes, opened = parsed_overrides(overrides or []), open_run(run, training=True)
     from speech_mtl.run.finetune import NewLanguage, finetuning_recipe
     from speech_mtl.run.train import train as train_run
@@ -126,13 +118,28 @@ def finetune(
     manifests = {split: path for split, path in given.items() if path is not None}
     head = "new" if replace_head else "keep" if keep_head else None
     new = NewLanguage(language, manifests, tokenizer, method, head, rehearse)
-    named = run.resolve() if run.name in ("", "..") else run  # the folder it is in: `.` has no name
-    path, screen = out or named.with_name(f"{named.name}-{canonical(language)}"), Screen(quiet)
+    screen = Screen(quiet)
     settings = finetuning_recipe(opened, new, changes, screen.progress)
     trained = train_run(settings, path, screen, accept_changes=accept_changes)
     print(f"The run is in {path}; {path}/start.json gives the origin of all weights")
     typed = quote(str(path))
     _print_next(trained, f"speech-mtl evaluate {typed}, or speech-mtl forgetting {typed} for the old languages")
+
+
+def _beside(run: Path, language: str) -> Path:
+    """RUN-LANGUAGE, beside the run that is fine-tuned."""
+    from speech_mtl.data.languages import canonical
+    from speech_mtl.run.hub import is_fetched
+
+    if is_fetched(run):
+        raise InputError(
+            "A run from a Hugging Face repository needs a place for the new run",
+            expected="--out FOLDER",
+            received="none, and the repository lies in a cache",
+            action="add --out runs/NAME",
+        )
+    named = run.resolve() if run.name in ("", "..") else run  # the folder it is in: `.` has no name
+    return named.with_name(f"{named.name}-{canonical(language)}")
 
 
 def _print_next(run: "Run", usual: str) -> None:
