@@ -58,3 +58,15 @@ def test_a_repository_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPat
 
 def test_other_paths_are_folders():
     assert not any(hub.is_on_hub(Path(path)) for path in ("runs/hf", "/hf:", "hf"))
+
+
+def test_a_run_that_starts_from_a_repository_needs_a_place(
+    trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    copy = tmp_path / "snapshots" / "0123abc"
+    copy.parent.mkdir()
+    copy.symlink_to(trained.path)
+    monkeypatch.setattr(library, "snapshot_download", lambda _name: str(copy))
+    with pytest.raises(InputError, match="needs a place for the new run"):
+        app(["finetune", "hf://me/tones", "-l", "cc"], standalone_mode=False)
+    assert list(copy.parent.iterdir()) == [copy]
