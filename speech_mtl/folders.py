@@ -11,19 +11,12 @@ from typing_extensions import TypedDict
 from speech_mtl import __version__
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
-from speech_mtl.settings.recipe_file import RUN_SETTINGS
 
 FORMAT = 1
 """Format of run folders: raised whenever older folders would be misread."""
 
 MARK = "format.json"
 """The first file of every output folder."""
-
-_UNMARKED = {"run": RUN_SETTINGS, "compare": "comparison.json", "transfer": "comparison.json", "tune": "study.log"}
-"""By kind, the file by which a folder is known that an earlier version wrote without a mark of that kind."""
-
-_STARTED = {"runs", "failures.json"}
-"""All there is in a folder of several runs when none has ended."""
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 """A file of ours that was not finished; see `files.replacing`."""
@@ -78,15 +71,10 @@ def refuse_foreign_folder(path: Path, kind: str) -> None:
     names = {other.name for other in path.iterdir()} if path.is_dir() else set()
     own = sorted(name for name in names if not _TEMPORARY.fullmatch(name))
     marked = _marked_as(path) if MARK in own else None
-    if not own or marked == kind or (marked is None and _is_unmarked(own, kind)):
+    if not own or marked == kind:
         return
     several = f" and {len(own) - 5} more" if len(own) > 5 else ""
     raise _foreign(path, kind, f"the output of {marked}" if marked else ", ".join(own[:5]) + several)
-
-
-def _is_unmarked(names: list[str], kind: str) -> bool:
-    """Whether these are the files of an earlier version."""
-    return _UNMARKED[kind] in names or (kind != "run" and set(names) <= _STARTED)
 
 
 def _marked_as(folder: Path) -> str | None:

@@ -52,23 +52,6 @@ def test_output_of_one_command_is_not_that_of_another(tmp_path: Path):
     assert caught.value.received == "the output of compare"
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [("run", "settings.yaml"), ("compare", "comparison.json"), ("transfer", "comparison.json"), ("tune", "study.log")],
-)
-def test_folders_of_versions_without_a_mark_are_known(tmp_path: Path, kind: str, name: str):
-    (tmp_path / "more").touch()
-    (tmp_path / name).touch()
-    claim_folder(tmp_path, kind)
-
-
-def test_a_comparison_of_a_version_without_a_mark_may_have_nothing_but_runs(tmp_path: Path):
-    (tmp_path / "runs").mkdir()
-    claim_folder(tmp_path, "compare")
-    with pytest.raises(InputError):
-        claim_folder(tmp_path / "runs" / "..", "run")
-
-
 def test_a_claim_that_was_killed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patched:
         patched.setattr(files.Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

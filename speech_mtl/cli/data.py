@@ -1,18 +1,16 @@
 """Commands about transcripts and manifests, before training."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from speech_mtl.cli.arguments import Quiet
+from speech_mtl.cli.console import print_markdown
 from speech_mtl.cli.data_text import text
 from speech_mtl.errors import InputError, cell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from speech_mtl.corpus.findings import Findings
 
 data = typer.Typer(
@@ -121,6 +119,7 @@ def split(
     """
     from speech_mtl.corpus.manifests import find_manifests
     from speech_mtl.corpus.split import SplitSettings, budget_sizes, cut, write_splits
+    from speech_mtl.scoring.tables import markdown_table
 
     files = [file for one in find_manifests([path]) for file in one.files]
     if len(files) != 1:
@@ -138,14 +137,12 @@ def split(
         for name, own in made.splits.items()
     ]
     rows += [(f"train, {budget:g} min", *size) for budget, size in zip(budgets_min or (), subsets, strict=True)]
-    _print_table(
-        "Splits",
-        ("split", "minutes", "utterances", "speakers"),
-        [
-            (name, f"{seconds / 60:.1f}", f"{number:,}", str(speakers or "unknown"))
-            for name, seconds, number, speakers in rows
-        ],
-    )
+    lines = [
+        (name, f"{seconds / 60:.1f}", f"{number:,}", str(speakers or "unknown"))
+        for name, seconds, number, speakers in rows
+    ]
+    print_markdown(markdown_table(("split", "minutes", "utterances", "speakers"), lines, num_text_columns=1))
+    print()
     if made.left_out:
         minutes = sum(one.duration_s for one in made.left_out) / 60
         print(f"Left out, as their text is in another split: {len(made.left_out):,} utterances, {minutes:.1f} minutes")
@@ -175,9 +172,10 @@ def stats(
     if json:
         print(json_text([one.record() for one in counted]), end="")
     else:
-        from speech_mtl.corpus.stats import HEADS, cells
+        from speech_mtl.corpus.stats import table
+        from speech_mtl.study.report.markdown import render_block
 
-        _print_table("Speech", HEADS, [cells(one, with_spread=False) for one in counted], num_text_columns=2)
+        print_markdown(render_block(table(counted), {}))
     if html:
         from speech_mtl.corpus.pages import stats_page
 
@@ -217,28 +215,16 @@ def listen(
     print(f"The page is {out}")
 
 
-def _print_table(
-    title: str, heads: "Sequence[str]", rows: "Sequence[Sequence[str]]", num_text_columns: int = 1
-) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*heads[:num_text_columns], title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for head in heads[num_text_columns:]:
-        table.add_column(head, justify="right")
-    for row in rows:
-        table.add_row(*map(cell, row))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
 def _print_findings(findings: "Findings") -> None:
+    from speech_mtl.scoring.tables import markdown_table
+
     for one in findings.kept:
         print(cell(f"{one.where}: {one.level}: {one.kind}: {one.message}"))
     if findings.counts:
         does = {"refused": "refuses", "left out": "leaves out", "note": "uses"}
         rows = [(kind, does[level], f"{number:,}") for (level, kind), number in sorted(findings.counts.items())]
-        _print_table("Findings", ("finding", "training", "number"), rows, num_text_columns=2)
+        print()
+        print_markdown(markdown_table(("finding", "training", "number"), rows, num_text_columns=2))
 
 
 def _print_json(findings: "Findings", manifests: list) -> None:

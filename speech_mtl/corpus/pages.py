@@ -7,29 +7,20 @@ from itertools import pairwise
 import numpy as np
 
 from speech_mtl.corpus.listen import Sampled
-from speech_mtl.corpus.stats import HEADS, RARE, Counted, Spread, cells
+from speech_mtl.corpus.stats import RARE, Counted, Spread, table
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import printable
 from speech_mtl.study.report import style
-from speech_mtl.study.report.blocks import Block, Cell, Clip, Plot, Report, Section, Table
+from speech_mtl.study.report.blocks import Cell, Clip, Plot, Report, Section, Table
 from speech_mtl.study.report.page import render_page
 
-NUM_TEXT_COLUMNS = 2
-"""Of the table of counts."""
-
 SPREAD = "Marker: median over utterances. Line: from the 5th to the 95th percentile."
-TABLE_NOTE = (
-    "Seconds and letters per second: median over utterances, in brackets the 5th and 95th percentile. Letters: "
-    f"characters of the normalised transcript, spaces left out. Rare: fewer than {RARE} times."
-)
 
 
 def stats_page(title: str, counted: Sequence[Counted]) -> str:
     """A page with the counts of manifests, as tables and plots."""
     hours = sum(one.duration_s for one in counted) / 3600
     languages = dict.fromkeys(one.file.language for one in counted)
-    rows = [[Cell(text, _value(text)) for text in cells(one)] for one in counted]
-    tables: list[Block] = [Table("Speech", HEADS, rows, NUM_TEXT_COLUMNS, TABLE_NOTE)]
     with style.drawing():
         plots = [
             _plot("hours", "Hours of speech", "Hours", "", counted),
@@ -37,7 +28,7 @@ def stats_page(title: str, counted: Sequence[Counted]) -> str:
             _plot("rates", "Speaking rate", "Letters per second", SPREAD, counted),
         ]
     sections = [
-        Section("Speech by language and split", [*tables, plots[0]]),
+        Section("Speech by language and split", [table(counted), plots[0]]),
         Section("Lengths and speaking rates", plots[1:]),
         Section("Characters", [_characters(one) for one in counted]),
         Section("Speakers", [_speakers(one) for one in counted if one.speakers_s]),
@@ -65,12 +56,6 @@ def _clip(one: Sampled) -> Clip:
     audio = "data:audio/flac;base64," + b64encode(one.flac).decode() if one.flac else ""
     text = "(no transcript)" if utterance.text is None else utterance.text
     return Clip(utterance.id, one.file.language, text, facts, utterance.source, audio, one.problem)
-
-
-def _value(text: str) -> float | None:
-    """What a cell of a column of numbers is sorted by."""
-    number = text.replace(",", "").split(" ")[0]
-    return float(number) if number.replace(".", "", 1).isdigit() else None
 
 
 def _plot(name: str, title: str, unit: str, caption: str, counted: Sequence[Counted]) -> Plot:

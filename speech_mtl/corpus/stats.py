@@ -12,13 +12,16 @@ from speech_mtl.corpus.manifests import ManifestFile
 from speech_mtl.data.text import normalize
 from speech_mtl.datatypes import Utterance
 from speech_mtl.scoring.tables import MISSING
+from speech_mtl.study.report.blocks import Cell, Table
 
 RARE = 10
 """A character that comes fewer times is rare: a network hardly learns it."""
 
-HEADS = (
-    *("language", "split", "utterances", "hours", "speakers"),
-    *("no text", "seconds", "letters/s", "characters", "rare"),
+TEXT_HEADS = ("language", "split")
+NUMBER_HEADS = ("utterances", "hours", "speakers", "no text", "seconds", "letters/s", "characters", "rare")
+TABLE_NOTE = (
+    "Seconds and letters per second: median over utterances, in brackets the 5th and 95th percentile. Letters: "
+    f"characters of the normalised transcript, spaces left out. Rare: fewer than {RARE} times."
 )
 
 
@@ -35,9 +38,6 @@ class Spread(NamedTuple):
     def of(cls, values: array) -> "Spread | None":
         """None of no values."""
         return cls(*np.percentile(np.frombuffer(values, np.float32), (5, 50, 95)).tolist()) if values else None
-
-    def __str__(self) -> str:
-        return f"{self.median:.1f} ({self.low:.1f}–{self.high:.1f})"
 
 
 @dataclass
@@ -120,17 +120,32 @@ def count(
     return found
 
 
-def cells(one: Counted, with_spread: bool = True) -> list[str]:
-    """A row of the table, as `HEADS` names its columns; without the spread, seconds and letters/s are medians."""
-    spreads = [Spread.of(values) for values in (one.durations_s, one.letters_per_s)]
+def table(counted: Sequence[Counted]) -> Table:
+    """A row for each manifest."""
+    rows = [[Cell(one.file.language), Cell(one.file.split), *_numbers(one)] for one in counted]
+    return Table("Speech", (*TEXT_HEADS, *NUMBER_HEADS), rows, len(TEXT_HEADS), TABLE_NOTE)
+
+
+def _numbers(one: Counted) -> list[Cell]:
+    """Cells under `NUMBER_HEADS`."""
+    hours, speakers = one.duration_s / 3600, len(one.speakers_s)
     return [
-        one.file.language,
-        one.file.split,
-        f"{one.num_utterances:,}",
-        f"{one.duration_s / 3600:.2f}",
-        f"{len(one.speakers_s):,}" if one.speakers_s else "unknown",
-        f"{one.num_without_text:,}",
-        *(MISSING if own is None else str(own) if with_spread else f"{own.median:.1f}" for own in spreads),
-        f"{len(one.characters):,}",
-        f"{len(one.rare):,}",
+        _number(one.num_utterances),
+        Cell(f"{hours:.2f}", hours),
+        _number(speakers) if speakers else Cell("unknown"),
+        _number(one.num_without_text),
+        _spread(one.durations_s),
+        _spread(one.letters_per_s),
+        _number(len(one.characters)),
+        _number(len(one.rare)),
     ]
+
+
+def _number(number: int) -> Cell:
+    return Cell(f"{number:,}", number)
+
+
+def _spread(values: array) -> Cell:
+    if (spread := Spread.of(values)) is None:
+        return Cell(MISSING)
+    return Cell(f"{spread.median:.1f}", spread.median, f"({spread.low:.1f}–{spread.high:.1f})")

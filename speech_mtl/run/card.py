@@ -7,10 +7,10 @@ from speech_mtl.data.languages import language_and_script
 from speech_mtl.errors import InputError
 from speech_mtl.export.network import TOLERANCE
 from speech_mtl.files import read_json
-from speech_mtl.run.evaluated import MadeWith, evaluation_path, saved_rows
+from speech_mtl.run.contents import weights_digest
+from speech_mtl.run.evaluated import MadeWith, SavedEvaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import trained_on
-from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.public_models import described, recorded
 from speech_mtl.scoring.tables import MISSING, escaped, evaluation_table, markdown_table
 
@@ -126,13 +126,14 @@ def _speech_table(run: Run) -> str:
 
 
 def _error_table(run: Run, languages: Sequence[str]) -> str:
-    if not evaluation_path(run).is_file():
+    saved = SavedEvaluation(run)
+    if not saved.path.is_file():
         return "Not evaluated."
-    rows = [row for row in saved_rows(run) if row["language"] in languages]
+    rows = [row for row in saved.rows() if row["language"] in languages]
     if not rows:
         return "Not evaluated in " + ", ".join(languages) + "."
     try:
-        made_with = read_json(run.evaluated_path, MadeWith)
+        made_with = read_json(saved.evaluated_path, MadeWith)
     except InputError:
         return "Not evaluated by this version of speech-mtl."
     if made_with["weights"] != weights_digest(run):

@@ -13,6 +13,7 @@ from speech_mtl import __version__
 from speech_mtl.data.index import open_manifest
 from speech_mtl.data.place import file_states
 from speech_mtl.errors import InputError
+from speech_mtl.run.contents import weights_digest
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import (
     MadeFrom,
@@ -23,7 +24,6 @@ from speech_mtl.run.made_from import (
     recordings,
     states_digest,
     unpacked,
-    weights_digest,
 )
 from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split, Wrap, open_augmentation, open_split, silent

@@ -13,13 +13,7 @@ from speech_mtl.errors import no_such
 from speech_mtl.files import json_text, write_text
 from speech_mtl.run.calibration import RecognizedWord, recognized_words, save_calibrations
 from speech_mtl.run.checkpoint import load_recognizer
-from speech_mtl.run.evaluated import (
-    evaluated_path,
-    evaluation_folder,
-    hypotheses_path,
-    write_evaluated,
-    write_hypotheses,
-)
+from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_on
 from speech_mtl.run.plateau import is_on_plateau, plateau_text
@@ -63,12 +57,12 @@ def evaluate(
         InputError: The run is not trained, a language has no output layer, or a split cannot be read.
     """
     wanted = list(languages or ())
-    evaluation = _Evaluation(run, screen, decoding, wanted, name)
+    evaluation = _Evaluation(SavedEvaluation(run, name), screen, decoding, wanted)
     splits = _known(splits)
     languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, wanted or evaluation.recipe.languages)))
     for language in languages:
         evaluation.recognizer.decoder(language)  # a missing language model is refused before the first is evaluated
-    evaluated_path(run, name).unlink(missing_ok=True)
+    evaluation.saved.evaluated_path.unlink(missing_ok=True)
     for language in languages:
         for split in splits:
             evaluation.add(evaluation.recipe, language, split, split)
@@ -77,7 +71,7 @@ def evaluate(
     evaluation.write("")
     weights = evaluation.recognizer.weights
     save_calibrations(run, weights, evaluation.decoding, evaluation.recognized_words, evaluation.screen)
-    write_evaluated(run, weights, evaluation.decoding, evaluation.splits, name)
+    evaluation.saved.write_evaluated(weights, evaluation.decoding, evaluation.splits)
     return evaluation.rows
 
 
@@ -98,7 +92,7 @@ def evaluate_manifest(
     Raises:
         InputError: The run is not trained or has several languages, or the manifest cannot be read.
     """
-    evaluation = _Evaluation(run, screen, decoding, [language] if language else [])
+    evaluation = _Evaluation(SavedEvaluation(run), screen, decoding, [language] if language else [])
     name = held_out_name(manifest)
     problem = f"{run.path} has several languages, and --manifest is of one"
     language = named_or_only(language, list(evaluation.recipe.languages), problem)
@@ -126,15 +120,10 @@ class _Evaluation:
     """Rows and hypotheses of a run while they are found."""
 
     def __init__(
-        self,
-        run: Run,
-        screen: Screen,
-        decoding: DecodingSettings | None,
-        languages: Sequence[str],
-        decoder_name: str = "",
+        self, saved: SavedEvaluation, screen: Screen, decoding: DecodingSettings | None, languages: Sequence[str]
     ):
-        self.run, self.screen, self.recipe = run, screen, run.recipe()
-        self.decoder_name = decoder_name
+        run = saved.run
+        self.saved, self.screen, self.recipe = saved, screen, run.recipe()
         self.decoding = decoding or self.recipe.decoding
         self.recognizer = load_recognizer(run, self.decoding, calibrated=False, languages=languages)
         self.rows: list[EvaluationRow] = []
@@ -151,8 +140,7 @@ class _Evaluation:
         counts, hypotheses = recognize(self.recognizer, language, references, recipe.data)
         tasks = self.recognizer.tasks
         errors = {task_name: label_errors(task, references, hypotheses) for task_name, task in tasks.items()}
-        path = hypotheses_path(self.run, language, name, self.decoder_name)
-        write_hypotheses(path, references.texts, hypotheses, tasks, errors)
+        self.saved.write_hypotheses(language, name, references.texts, hypotheses, tasks, errors)
         if name == "dev":
             self.recognized_words[language] = recognized_words(references.texts, hypotheses)
         normalizer = self.recognizer.tokenizers[language].normalizer
@@ -165,7 +153,7 @@ class _Evaluation:
     def compare_with_training(self) -> None:
         """Reports which of the speech and which speakers are in training."""
         held_out = [split for split in self.splits if split.split != "train"]
-        training = trained_on([self.run], self.recipe.data.cache_dir)
+        training = trained_on([self.saved.run], self.recipe.data.cache_dir)
         check_held_out(held_out, training, None, self.screen)
         tell_speakers(held_out, training, self.screen)
 
@@ -175,7 +163,7 @@ class _Evaluation:
         if about := decoding_note(self.decoding):
             used = [f"{name}: {one.about}" for name, one in self.recognizer.decoders.items() if one.about]
             tables.append(escaped("; ".join([about, *used])))
-        folder = evaluation_folder(self.run, self.decoder_name)
+        folder = self.saved.folder
         write_text(folder / f"tasks{suffix}.json", json_text(self.task_rows))
         write_results(folder, f"evaluation{suffix}", self.rows, "\n\n".join(tables))
         if self.stuck:

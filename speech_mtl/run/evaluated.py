@@ -12,8 +12,9 @@ from speech_mtl.datatypes import SPLITS, Hypothesis
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, read_json_lines, write_text
 from speech_mtl.run.changes import Now
+from speech_mtl.run.contents import weights_digest
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import Source, sources, weights_digest
+from speech_mtl.run.made_from import Source, sources
 from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split
 from speech_mtl.run.stored_lm import lm_digests
@@ -25,6 +26,15 @@ from speech_mtl.targets.target import ScoredTarget
 
 EVALUATING = ("backend", "data", "decoding", "models", "scoring", "targets")
 """The parts of the package on which an evaluation rests."""
+
+
+class Recognised(TypedDict):
+    """A line of a run's hypotheses; the reference is normalised, or None if unknown, and errors are by task."""
+
+    id: str
+    reference: str | None
+    hypothesis: str
+    label_errors: NotRequired[dict[str, LabelErrors]]
 
 
 class MadeWith(TypedDict):
@@ -41,24 +51,80 @@ class Evaluated(MadeWith):
     speech: dict[str, Source]
 
 
-def saved_rows(run: Run, name: str = "") -> list[EvaluationRow]:
-    """Reads the rows that `evaluate` wrote; `name`: with which decoder of `compare.decoders`."""
-    return read_rows(evaluation_path(run, name), EvaluationRow)
+class SavedEvaluation:
+    """The files of an evaluation, in a run's folder.
 
+    Attributes:
+        folder: Where they are: the run's folder, or `decoders/NAME` in it.
+        path: The rows.
+        tasks_path: The rows of tasks other than transcripts.
+        evaluated_path: What it was made from.
+    """
 
-def saved_task_rows(run: Run, name: str = "") -> list[TaskRow]:
-    """Reads the rows of `evaluate` for tasks other than transcripts; empty for a run of an earlier version."""
-    path = evaluation_folder(run, name) / "tasks.json"
-    return read_rows(path, TaskRow) if path.is_file() else []
+    def __init__(self, run: Run, decoder: str = ""):
+        """`decoder`: the name of that of `compare.decoders` by which it was made; none: by the run's own settings."""
+        self.run = run
+        self.folder = run.path / "decoders" / decoder if decoder else run.path
+        self.path = self.folder / "evaluation.json"
+        self.tasks_path = self.folder / "tasks.json"
+        self.evaluated_path = self.folder / "evaluated.json"
 
+    def hypotheses_path(self, language: str, split: str) -> Path:
+        """Path of hypotheses; manifests other than the run's have names that no tag and split can form."""
+        separator = "-" if split in SPLITS else "_"
+        return self.folder / "hypotheses" / f"{language}{separator}{split}.jsonl"
 
-def write_evaluated(
-    run: Run, weights: str, decoding: DecodingSettings, splits: Sequence[Split], name: str = ""
-) -> None:
-    """Writes what an evaluation was made from, when all else of it is written; `weights`: their digest."""
-    made_with = _made_with(run, weights, decoding, [split.language for split in splits])
-    record: Evaluated = {**made_with, "speech": sources(splits)}
-    write_text(evaluated_path(run, name), json_text(record, indent=None))
+    def rows(self) -> list[EvaluationRow]:
+        """Reads the rows."""
+        return read_rows(self.path, EvaluationRow)
+
+    def task_rows(self) -> list[TaskRow]:
+        """Reads the rows of tasks other than transcripts."""
+        return read_rows(self.tasks_path, TaskRow)
+
+    def hypotheses(self, language: str, split: str) -> list[Recognised]:
+        """Reads what `write_hypotheses` wrote.
+
+        Raises:
+            InputError: The file is missing or damaged, or lacks a task.
+        """
+        action = "evaluate the run again"
+        found, tasks = [], self.run.recipe().scored.keys()
+        for where, record in read_json_lines(self.hypotheses_path(language, split), Recognised, action):
+            if missing := tasks - record.get("label_errors", {}).keys():
+                raise InputError(
+                    f"{where}: errors of tasks are missing",
+                    expected="label_errors of " + ", ".join(tasks),
+                    received="none of " + ", ".join(missing),
+                    action=action,
+                )
+            found.append(record)
+        return found
+
+    def write_hypotheses(
+        self,
+        language: str,
+        split: str,
+        references: Sequence[str | None],
+        hypotheses: Sequence[Hypothesis],
+        tasks: Mapping[str, ScoredTarget],
+        errors: Mapping[str, Sequence[LabelErrors]],
+    ) -> None:
+        """Writes references and hypotheses, a JSON line an utterance; of tasks, also their errors."""
+        lines = ""
+        for i, (reference, h) in enumerate(zip(references, hypotheses, strict=True)):
+            record = {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}
+            if tasks:
+                record["labels"] = {n: t.decode(np.asarray(h.labels[n])) for n, t in tasks.items() if t.is_shown}
+                record["label_errors"] = {name: own[i] for name, own in errors.items()}
+            lines += json_text(record, indent=None)
+        write_text(self.hypotheses_path(language, split), lines)
+
+    def write_evaluated(self, weights: str, decoding: DecodingSettings, splits: Sequence[Split]) -> None:
+        """Writes what it was made from, when all else of it is written; `weights`: their digest."""
+        made_with = _made_with(self.run, weights, decoding, [split.language for split in splits])
+        record: Evaluated = {**made_with, "speech": sources(splits)}
+        write_text(self.evaluated_path, json_text(record, indent=None))
 
 
 @dataclass(frozen=True)
@@ -80,19 +146,17 @@ def saved_evaluation(
     """
     recipe = run.recipe()
     by = decoded or ComparedDecoder("", recipe.decoding, list(recipe.languages))
-    wanted = [(language, split) for language in by.languages for split in splits]
-    files = [evaluation_path(run, by.name), *(hypotheses_path(run, *pair, by.name) for pair in wanted)]
-    if recipe.scored:
-        files.append(evaluation_folder(run, by.name) / "tasks.json")
+    saved, wanted = SavedEvaluation(run, by.name), [(language, split) for language in by.languages for split in splits]
+    files = [saved.path, saved.tasks_path, *(saved.hypotheses_path(*pair) for pair in wanted)]
     if not all(file.is_file() for file in files):
         return None
     try:
-        evaluated = read_json(evaluated_path(run, by.name), Evaluated)
-        rows = saved_rows(run, by.name)
+        evaluated = read_json(saved.evaluated_path, Evaluated)
+        rows = saved.rows()
         same = _is_of_today(evaluated, run, recipe, by, wanted, now or Now())
-        saved_task_rows(run, by.name)
+        saved.task_rows()
         for pair in wanted:
-            saved_hypotheses(run, *pair, by.name)
+            saved.hypotheses(*pair)
     except InputError:  # none by this version, or a damaged one: the run is evaluated again
         return None
     return rows if same and [(row["language"], row["split"]) for row in rows] == wanted else None
@@ -114,72 +178,3 @@ def _made_with(run: Run, weights: str, decoding: DecodingSettings, languages: It
     if models := lm_digests(run, decoding, languages):
         decoder["language_models"] = models
     return {"code": code_digest(EVALUATING), "weights": weights, "decoder": decoder}
-
-
-def evaluation_folder(run: Run, name: str = "") -> Path:
-    """The folder of an evaluation: that of the run, or one in it for a decoder of `compare.decoders` with a name."""
-    return run.path / "decoders" / name if name else run.path
-
-
-def evaluation_path(run: Run, name: str = "") -> Path:
-    """Path of the rows of an evaluation."""
-    return evaluation_folder(run, name) / "evaluation.json"
-
-
-def evaluated_path(run: Run, name: str = "") -> Path:
-    """Path of what an evaluation was made from."""
-    return evaluation_folder(run, name) / run.evaluated_path.name
-
-
-def hypotheses_path(run: Run, language: str, split: str, name: str = "") -> Path:
-    """Path of the hypotheses of `evaluate`; other manifests have names that no tag and split can form."""
-    separator = "-" if split in SPLITS else "_"
-    return evaluation_folder(run, name) / "hypotheses" / f"{language}{separator}{split}.jsonl"
-
-
-class Recognised(TypedDict):
-    """A line of a run's hypotheses; the reference is normalised, or None if unknown, and errors are by task."""
-
-    id: str
-    reference: str | None
-    hypothesis: str
-    label_errors: NotRequired[dict[str, LabelErrors]]
-
-
-def saved_hypotheses(run: Run, language: str, split: str, name: str = "") -> list[Recognised]:
-    """Reads what `write_hypotheses` wrote.
-
-    Raises:
-        InputError: The file is missing or damaged, or lacks a task.
-    """
-    path = hypotheses_path(run, language, split, name)
-    action = "evaluate the run again"
-    found, tasks = [], run.recipe().scored.keys()
-    for where, record in read_json_lines(path, Recognised, action):
-        if missing := tasks - record.get("label_errors", {}).keys():
-            raise InputError(
-                f"{where}: errors of tasks are missing",
-                expected="label_errors of " + ", ".join(tasks),
-                received="none of " + ", ".join(missing),
-                action=action,
-            )
-        found.append(record)
-    return found
-
-
-def write_hypotheses(
-    path: Path,
-    references: Sequence[str | None],
-    hypotheses: Sequence[Hypothesis],
-    tasks: Mapping[str, ScoredTarget],
-    errors: Mapping[str, Sequence[LabelErrors]],
-) -> None:
-    """Writes references and hypotheses, a JSON line an utterance; of tasks, also their errors."""
-    lines = ""
-    for i, (reference, h) in enumerate(zip(references, hypotheses, strict=True)):
-        record = {"id": h.id, "reference": reference, "hypothesis": h.text, "score": round(h.score, 4)}
-        if tasks:
-            record["labels"] = {n: t.decode(np.asarray(h.labels[n])) for n, t in tasks.items() if t.is_shown}
-            record["label_errors"] = {name: own[i] for name, own in errors.items()}
-        lines += json_text(record, indent=None)
-    write_text(path, lines)

@@ -12,7 +12,7 @@ RUN/pseudo_labels/LANGUAGE.*    of a student: what its teacher recognised, and w
 RUN/checkpoints/000500/         training resumes from here; the newest one is kept
     encoder.safetensors  heads/LANGUAGE.safetensors  tasks/NAME.safetensors or, of CTC, tasks/NAME/LANGUAGE.safetensors
     optimizer.safetensors  weighting.safetensors  random.safetensors  progress.json
-    contents.json               digests of these files, and what they mean nothing without; see `checkpoint`
+    contents.json               digests of these files, and what they mean nothing without; see `contents`
     in place of the encoder:    own/LANGUAGE.safetensors beside it, or columns/0.safetensors ... laterals/1.safetensors
 RUN/best/000400/                the weights with the lowest dev error, without the optimiser
 RUN/log.jsonl  tensorboard/     losses and errors by update; the log names the commit that trained, too
@@ -83,7 +83,6 @@ class Run:
         self.public_models_path = path / "public_models.json"
         self.parameters_path = path / "parameters.json"
         self.made_from_path = path / "made_from.json"
-        self.evaluated_path = path / "evaluated.json"
         self.calibration_path = path / "calibration.json"
         self.languages_path = path / "languages.json"
         self.checkpoints = path / "checkpoints"
@@ -122,9 +121,6 @@ class Run:
         return self._read[1]
 
     def _refuse_other_format(self) -> None:
-        """A folder without a file about it is of the first format, which had none."""
-        if not self.format_path.is_file():
-            return
         record = read_json(self.format_path, Mark, COPY_AGAIN)
         if record["format"] != FORMAT:
             raise InputError(

@@ -7,7 +7,6 @@ whether the samples have to be checked again.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import NotRequired
 
@@ -20,11 +19,11 @@ from speech_mtl.data.place import FileState, file_states
 from speech_mtl.data.reading import ReadWaveforms
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
-from speech_mtl.files import NotNegative, file_digest, json_text, read_json, write_text
+from speech_mtl.files import NotNegative, json_text, read_json, write_text
+from speech_mtl.run.contents import weights_digest
 from speech_mtl.run.folder import Run
 from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split
-from speech_mtl.run.weights import of_newest
 from speech_mtl.settings.recipe import Recipe
 
 
@@ -132,31 +131,6 @@ def recordings(augmentations: Mapping[str, WaveformAugmentation]) -> dict[str, s
     """Digests of the recordings of augmentations that have some, by their names."""
     stores = {name: one.recordings for name, one in augmentations.items() if isinstance(one, FolderAugmentation)}
     return {name: hashlib.sha256(store.digests.tobytes()).hexdigest()[:16] for name, store in stores.items()}
-
-
-def weights_digest(run: Run, best: Path | None = None) -> str:
-    """Digest of a run's best weights and of the tokenisers and tasks that belong to them.
-
-    Args:
-        run: The run. Another process may train it meanwhile.
-        best: The folder of the weights; the newest if None.
-
-    Raises:
-        InputError: There are none, or the folder was removed meanwhile.
-    """
-    if best is None:
-        return of_newest(run.best, lambda _: weights_digest(run, run.best_folder()))
-    digest = hashlib.sha256()
-    sense = [*(run.path / "tokenizers").glob("*.json"), *(run.path / "tasks").glob("*.json")]
-    for folder, paths in ((best, best.rglob("*.safetensors")), (run.path, sense)):
-        for path in sorted(paths):
-            try:
-                digest.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
-            except FileNotFoundError:
-                raise run.lacks(f"best/{best.name}") from None
-    if not best.is_dir():
-        raise run.lacks(f"best/{best.name}")
-    return digest.hexdigest()
 
 
 def _source(split: Split) -> Source:

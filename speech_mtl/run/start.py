@@ -12,7 +12,7 @@ from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.errors import InputError, printable
 from speech_mtl.models.heads import Part
 from speech_mtl.models.multitask import MultilingualModel
-from speech_mtl.run.checkpoint import Checkpoints
+from speech_mtl.run.contents import refuse_changed
 from speech_mtl.run.folder import Run
 from speech_mtl.run.output_rows import copy_rows, old_heads
 from speech_mtl.run.weights import load_part, part_names, part_path, set_part
@@ -99,7 +99,7 @@ def start_from(
     for name in sorted(arrays.keys() - parts.keys()):
         shapes = {key: array.shape for key, array in arrays[name].items()}
         origins.append(PartOrigin(name, LEFT_OUT, "the recipe does not name it", shapes))
-    Checkpoints(source).refuse_changed_best()
+    refuse_changed(folder, source)
     return origins
 
 

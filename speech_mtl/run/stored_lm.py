@@ -20,8 +20,8 @@ from speech_mtl.decoding.language_model import LanguageModel, TunedRow
 from speech_mtl.decoding.ngrams import NGrams, read_ngrams
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotNegative, file_digest, json_text, read_json, write_text
+from speech_mtl.run.contents import weights_digest
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import weights_digest
 from speech_mtl.settings.decoding import DecodingSettings
 
 

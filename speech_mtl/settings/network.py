@@ -231,7 +231,7 @@ class ColumnSettings(Section):
     """Languages that it was or is trained with."""
     encoder: OneEncoderSettings = OneEncoderSettings.usual()
     """Its encoder."""
-    hears: Annotated[tuple[Few, ...], Field(max_length=100)] | None = None
+    lateral_from: Annotated[tuple[Few, ...], Field(max_length=100)] | None = None
     """Numbers of the earlier columns, from 0, that it gets lateral input from. None: all."""
 
 
@@ -282,7 +282,7 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
         return self.columns[-1].languages
 
     def beside(self, languages: Sequence[str], language: str) -> EncoderSettings:  # noqa: ARG002
-        added = self.columns[-1].model_copy(update={"languages": (language,), "hears": None})
+        added = self.columns[-1].model_copy(update={"languages": (language,), "lateral_from": None})
         return self.model_copy(update={"columns": (*self.columns, added)})
 
     def make(self, *, random: Any, **_: Any) -> Any:
@@ -302,7 +302,7 @@ class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.pro
 
     def lateral_inputs(self) -> list[tuple[int, ...]]:
         """By column, the earlier ones that it gets lateral input from."""
-        return [tuple(range(k)) if one.hears is None else one.hears for k, one in enumerate(self.columns)]
+        return [tuple(range(k)) if one.lateral_from is None else one.lateral_from for k, one in enumerate(self.columns)]
 
     @model_validator(mode="after")
     def _columns_fit(self):

@@ -11,7 +11,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_lines, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.changes import Now
-from speech_mtl.run.evaluated import saved_rows
+from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.plateau import plateau_text, stuck_languages
 from speech_mtl.run.provenance import provenance
@@ -200,7 +200,7 @@ class _Comparison:
             f"{row['language']}{f' by {shown}' if shown else ''}: character error rate {row['cer']:.1%}, "
             f"word error rate {row['wer']:.1%}"
             for decoder, shown in decoders(self.plan.stages[name].recipe).items()
-            for row in saved_rows(run, decoder)
+            for row in SavedEvaluation(run, decoder).rows()
             if row["split"] == "test" and row["language"] in targets
         )
 

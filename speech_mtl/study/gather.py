@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from speech_mtl.data.index import open_manifest
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
-from speech_mtl.run.evaluated import saved_hypotheses, saved_rows, saved_task_rows
+from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.pseudo_labels import saved_taught
 from speech_mtl.run.validation import mean_of
@@ -69,12 +69,12 @@ def cell_rows(recipe_name: str, plan: Plan, cell: Cell, warn: Warn) -> Iterator[
     names = decoders(plan.stages[cell.stages[-1]].recipe)
     for name, shown in names.items():
         by = {"decoder": shown} if shown else {}
-        for row in saved_rows(runs[-1], name):
+        for row in SavedEvaluation(runs[-1], name).rows():
             measured = {key: row[key] for key in MeasuredRow.__annotations__ if key in row}
             yield cast(ResultRow, which | by | measured | took)
     without_text = measured_row("", "", Score(ErrorCounts(), ErrorCounts(), 0))
     by = {"decoder": names[""]} if names[""] else {}
-    for row in saved_task_rows(runs[-1]):
+    for row in SavedEvaluation(runs[-1]).task_rows():
         yield cast(ResultRow, which | by | without_text | row | took)
 
 
@@ -115,7 +115,8 @@ def gather_old_languages(plan: Plan, cells: Sequence[Cell]) -> list[TestSet]:
 
 def _add(test_sets: dict[str, TestSet], run: Run, language: str, model: Model, name: str = "") -> None:
     """Adds the hypotheses of a run in a language's test split; `name`: by which decoder of `compare.decoders`."""
-    records = [one for one in saved_hypotheses(run, language, "test", name) if one["reference"] is not None]
+    saved = SavedEvaluation(run, name).hypotheses(language, "test")
+    records = [one for one in saved if one["reference"] is not None]
     ids, hypotheses = ([record[key] for record in records] for key in ("id", "hypothesis"))
     if language not in test_sets:
         recipe = run.recipe()

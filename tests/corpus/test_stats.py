@@ -8,7 +8,7 @@ import pytest
 from made_up_manifests import line, written
 
 from speech_mtl.corpus.manifests import find_manifests
-from speech_mtl.corpus.stats import HEADS, Spread, cells, count
+from speech_mtl.corpus.stats import Spread, count, table
 from speech_mtl.data.text import normalize
 from speech_mtl.errors import InputError
 
@@ -37,7 +37,13 @@ def test_counts(path):
     assert Spread.of(one.letters_per_s) == pytest.approx(np.percentile(rates, (5, 50, 95)), rel=1e-6)
     assert set(one.rare) == {char for char, number in one.characters.items() if number < 10}
     assert one.first["ž"] == f"{path}:4"
-    assert len(cells(one)) == len(HEADS)
+    made = table([one])
+    (row,) = made.rows
+    shown = dict(zip(made.heads, row, strict=True))
+    assert (shown["language"].text, shown["split"].text, shown["no text"].text) == ("cs", "dev", "5")
+    assert shown["hours"].value == pytest.approx(sum(seconds) / 3600)
+    assert str(shown["seconds"]) == "1.9 (1.1–2.8)"
+    assert shown["seconds"].value == pytest.approx(np.median(seconds))
     record = one.record()
     assert record["rare"]["ž"] == {"number": 5, "first": f"{path}:4"}
 

@@ -26,11 +26,11 @@ from speech_mtl.files import file_digest
 from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.calibration import FEWEST_WORDS, RecognizedWord, save_calibrations
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
+from speech_mtl.run.contents import weights_digest
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.language_detection import LanguageDetector
 from speech_mtl.run.lm import make_lm
-from speech_mtl.run.made_from import weights_digest
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.stored_lm import lm_folder, read_record, write_record
 from speech_mtl.run.targets import make_scored, make_tokenizer

@@ -30,7 +30,7 @@ def recipe_of(
     """A column of its own width for each of the first languages."""
     languages = list(NUM_TOKENS)[: len(dims)]
     columns = [
-        {"languages": [name], "encoder": {**ENCODER, "dim": dim}, "hears": sources}
+        {"languages": [name], "encoder": {**ENCODER, "dim": dim}, "lateral_from": sources}
         for name, dim, sources in zip(languages, dims, lateral_inputs, strict=False)
     ]
     return tiny_recipe.overridden(

@@ -17,9 +17,9 @@ from speech_mtl.run.calibration import (
     saved_calibrations,
 )
 from speech_mtl.run.checkpoint import load_recognizer
+from speech_mtl.run.contents import weights_digest
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
-from speech_mtl.run.made_from import weights_digest
 from speech_mtl.screen import Screen
 from speech_mtl.settings.decoding import BeamDecoding, DecodingSettings
 

@@ -22,7 +22,8 @@ from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run import checkpoint
 from speech_mtl.run import folder as runs
 from speech_mtl.run.build import build_model, build_optimizer, build_targets
-from speech_mtl.run.checkpoint import CONTENTS, Checkpoints, load_recognizer
+from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
+from speech_mtl.run.contents import CONTENTS
 from speech_mtl.run.folder import Run
 from speech_mtl.run.weights import COPY_AGAIN, load_part, save_part
 from speech_mtl.settings.recipe import Recipe

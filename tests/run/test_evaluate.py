@@ -18,7 +18,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_model, build_targets, decoding_with
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import LONGEST_NAME, evaluate, evaluate_manifest, held_out_name
-from speech_mtl.run.evaluated import hypotheses_path, saved_evaluation, saved_hypotheses
+from speech_mtl.run.evaluated import SavedEvaluation, saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.references import load_references
 from speech_mtl.run.speech import open_split
@@ -165,7 +165,8 @@ def test_names_of_manifests_are_short_and_stay_apart(run: Run):
     names = [held_out_name(Path("\u017e" * 120 + end)) for end in ("a.jsonl", "b.jsonl")]
     assert len(set(names)) == 2
     assert all(len(name.encode()) <= LONGEST_NAME + 9 for name in names)
-    assert hypotheses_path(run, "zh", "CN-test") != hypotheses_path(run, "zh-CN", "test")
+    saved = SavedEvaluation(run)
+    assert saved.hypotheses_path("zh", "CN-test") != saved.hypotheses_path("zh-CN", "test")
 
 
 def test_an_unfinished_run_is_told(run: Run):
@@ -210,13 +211,15 @@ def test_another_decoder_is_told_and_its_results_are_never_those_of_the_usual_on
     usual = evaluate(run, splits)
     assert saved_evaluation(run, splits) == usual
     assert "Decoding" not in (run.path / "evaluation.md").read_text()
-    texts = [record["hypothesis"] for record in saved_hypotheses(run, "aa", "test")]
+    texts = [record["hypothesis"] for record in SavedEvaluation(run).hypotheses("aa", "test")]
 
     settings: Any = BackwardsSettings()
     other = evaluate(run, splits, decoding=settings)
     assert saved_evaluation(run, splits) is None, "they are of another decoder"
     assert other != usual
-    assert [record["hypothesis"] for record in saved_hypotheses(run, "aa", "test")] == [text[::-1] for text in texts]
+    assert [record["hypothesis"] for record in SavedEvaluation(run).hypotheses("aa", "test")] == [
+        text[::-1] for text in texts
+    ]
     assert (run.path / "evaluation.md").read_text().endswith("\n\nDecoding: kind=backwards, strength=3\n")
     asked = run.recipe().model_copy(update={"decoding": settings})
     monkeypatch.setattr(run, "recipe", lambda: asked)
@@ -230,7 +233,7 @@ def test_weights_that_are_saved_meanwhile_are_not_taken_for_those_that_recognise
 ):
     """Another process trains: it replaces the best weights when all hypotheses are there."""
     evaluate(run, ["dev"])
-    before = run.evaluated_path.read_text(encoding="utf-8")
+    before = SavedEvaluation(run).evaluated_path.read_text(encoding="utf-8")
 
     def trained_meanwhile(*_: Any) -> None:
         targets = build_targets(run.recipe(), run.tokenizers(), {})
@@ -238,7 +241,7 @@ def test_weights_that_are_saved_meanwhile_are_not_taken_for_those_that_recognise
 
     monkeypatch.setattr("speech_mtl.run.evaluate.save_calibrations", trained_meanwhile)
     evaluate(run, ["dev"])
-    assert run.evaluated_path.read_text(encoding="utf-8") == before
+    assert SavedEvaluation(run).evaluated_path.read_text(encoding="utf-8") == before
     assert saved_evaluation(run, ["dev"]) is None
 
 
@@ -246,9 +249,9 @@ def test_a_record_that_knows_no_decoder_is_not_trusted(trained: Run, tmp_path: P
     run = Run(tmp_path / "copy")
     shutil.copytree(trained.path, run.path)
     evaluate(run, ["dev"])
-    record = json.loads(run.evaluated_path.read_text())
+    record = json.loads(SavedEvaluation(run).evaluated_path.read_text())
     assert record.pop("decoder") == {"kind": "greedy"}
-    run.evaluated_path.write_text(json.dumps(record))
+    SavedEvaluation(run).evaluated_path.write_text(json.dumps(record))
     assert saved_evaluation(run, ["dev"]) is None
 
 

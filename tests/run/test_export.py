@@ -13,6 +13,7 @@ from speech_mtl.export.formats import FORMATS
 from speech_mtl.files import read_json
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
+from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.export import PACKED, export
 from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import Transcriber
@@ -129,8 +130,8 @@ def test_the_card_tells_speech_errors_and_licence(with_settings, trained: Run, t
     table = (run.path / "evaluation.md").read_text(encoding="utf-8").strip()
     assert table.splitlines()[2] in card
     assert "Decoding: kind=greedy." in card
-    record = json.loads(run.evaluated_path.read_text(encoding="utf-8"))
-    run.evaluated_path.write_text(json.dumps(record | {"weights": "others"}), encoding="utf-8")
+    record = json.loads(SavedEvaluation(run).evaluated_path.read_text(encoding="utf-8"))
+    SavedEvaluation(run).evaluated_path.write_text(json.dumps(record | {"weights": "others"}), encoding="utf-8")
     export(run, tmp_path / "later", None, "run")
     assert "Not evaluated since its weights changed." in (tmp_path / "later" / "README.md").read_text(encoding="utf-8")
 

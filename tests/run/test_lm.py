@@ -16,7 +16,7 @@ from speech_mtl.errors import InputError
 from speech_mtl.run.build import decoding_with
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
-from speech_mtl.run.evaluated import saved_evaluation
+from speech_mtl.run.evaluated import SavedEvaluation, saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.lm import _Tuning, make_lm
 from speech_mtl.run.lm_texts import HeldOut, Sentences
@@ -167,7 +167,7 @@ def test_without_a_language_model_beam_search_says_what_to_do(run: Run):
     with pytest.raises(InputError, match="no language model of aa") as caught:
         evaluate(run, ["dev"], ["aa"], decoding=decoding)
     assert "speech-mtl lm" in caught.value.action
-    assert run.evaluated_path.is_file(), "what was found before stays"
+    assert SavedEvaluation(run).evaluated_path.is_file(), "what was found before stays"
     make_lm(run, "aa")
     with pytest.raises(InputError, match="no tuned weights"):
         evaluate(run, ["dev"], ["aa"], decoding=decoding)

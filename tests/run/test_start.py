@@ -251,7 +251,7 @@ def test_what_a_run_has_not_is_new(trained: Run, tmp_path: Path):
     _, origins = start_with(adapted, {"adapters.languages": None})
     assert {name: origins[name].state for name in ("own/aa", "own/bb")} == {"own/aa": "new", "own/bb": "kept"}
     isolated = in_columns(trained, 16, 16)
-    isolated["encoder"]["columns"][1]["hears"] = []
+    isolated["encoder"]["columns"][1]["lateral_from"] = []
     _, origins = start_with(untrained(trained, tmp_path / "isolated", isolated), in_columns(trained, 16, 16))
     assert (origins["columns/1"].state, origins["laterals/1"].state) == ("kept", "new")
 

@@ -8,7 +8,7 @@ import pytest
 import speech_mtl.run.lm as lm_module
 from speech_mtl.data.manifest import manifest_path, read_manifest
 from speech_mtl.errors import InputError
-from speech_mtl.run.evaluated import saved_hypotheses
+from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.stored_lm import load_lm, read_record
@@ -77,7 +77,7 @@ def test_each_cell_has_a_language_model_of_its_own_and_both_decoders(
         wanted = {word for text in [*own, "abba", "dada", "cab"] for word in text.split()}
         assert set(model.words.symbols) == wanted, "the transcripts of the cell's budget and the text, no others"
         assert {row["lm"] for row in read_record(run, "aa")["tuning"]} == {"words"}
-        found = [one["hypothesis"] for one in saved_hypotheses(run, "aa", "test", "beam")]
+        found = [one["hypothesis"] for one in SavedEvaluation(run, "beam").hypotheses("aa", "test")]
         assert {word for text in found for word in text.split()} <= wanted
         sizes.append(sum(source["used"] for source in read_record(run, "aa")["texts"]))
     assert sizes[0] < sizes[1]

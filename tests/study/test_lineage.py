@@ -11,7 +11,7 @@ from recorded_screen import RecordedScreen
 
 from speech_mtl.data.manifest import read_manifest, write_manifest
 from speech_mtl.run import changes, made_from
-from speech_mtl.run.checkpoint import write_contents
+from speech_mtl.run.contents import write_contents
 from speech_mtl.run.folder import Run
 from speech_mtl.study.lineage import write_forgetting
 

@@ -1,0 +1,118 @@
+"""Contents of a folder of a run's weights, by which they are known.
+
+Digests beside the weights show when a file is changed, exchanged or damaged, or what gives the weights their sense:
+tokenisers, tasks, and the network's settings.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from speech_mtl.errors import InputError
+from speech_mtl.files import file_digest, json_text, read_json, write_text
+from speech_mtl.run.folder import Run
+from speech_mtl.run.weights import of_newest
+
+CONTENTS = "contents.json"
+"""File name of the record in its folder."""
+
+NETWORK = ("features.*", "encoder.*", "sharing.*", "adapters*", "tasks.*", "data.sample_rate_hz")
+"""Settings that weights of the same shapes may have been trained with, and mean nothing without, as patterns."""
+
+
+class Contents(TypedDict):
+    """The record."""
+
+    files: dict[str, str]
+    """Digests of the files in the folder, by their path there."""
+    senses: dict[str, str]
+    """Digests of the run's tokenisers and tasks, by their path in the run."""
+    settings: dict[str, Any]
+    """Settings of the network, by dotted key."""
+
+
+def write_contents(folder: Path, run: Run) -> None:
+    """Writes what a folder of a run's weights is saved as."""
+    write_text(folder / CONTENTS, json_text(_contents(folder, run)))
+
+
+def refuse_changed(folder: Path, run: Run) -> str:
+    """Checks that a folder of a run's weights is as it was saved, if it has a record; returns their `weights_digest`.
+
+    Raises:
+        InputError: A file has changed since, or a setting of the network, or the folder was removed meanwhile.
+    """
+    path, now = folder / CONTENTS, _contents(folder, run)
+    if not path.is_file():
+        return _digest(now)
+    action = f"copy the run again; or remove {path}, if this is as you want it"
+    then = read_json(path, Contents, action)
+    names = [str(folder / name) for name in _changed(then["files"], now["files"])]
+    names += [str(run.path / name) for name in _changed(then["senses"], now["senses"])]
+    keys = [key for key in then["settings"].keys() & now["settings"] if then["settings"][key] != now["settings"][key]]
+    if not names and not keys:
+        return _digest(now)
+    settings = [f"{key} in its settings: {then['settings'][key]} -> {now['settings'][key]}" for key in sorted(keys)]
+    raise InputError(
+        f"{run.path} is no longer as it was trained",
+        expected="files and settings of the network as they were when the weights were saved",
+        received="changed: " + "; ".join([*names, *settings]),
+        action=action,
+    )
+
+
+def weights_digest(run: Run) -> str:
+    """Digest of a run's best weights and of the tokenisers and tasks that belong to them.
+
+    Another process may train the run meanwhile.
+
+    Raises:
+        InputError: There are no weights.
+    """
+    return of_newest(run.best, lambda _: _digest(_contents(run.best_folder(), run)))
+
+
+def _contents(folder: Path, run: Run) -> Contents:
+    """What a folder holds now.
+
+    Raises:
+        InputError: It was removed meanwhile.
+    """
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != CONTENTS)
+    senses = (path for kind in ("tokenizers", "tasks") for path in (run.path / kind).glob("*.json"))
+    settings = {
+        key: value
+        for key, value in run.recipe().of_one_run().items()
+        if any(fnmatchcase(key, pattern) for pattern in NETWORK) and not key.endswith(".dir")
+    }
+    try:
+        found: Contents = {
+            "files": _digests(folder, files),
+            "senses": _digests(run.path, senses),
+            "settings": settings,
+        }
+    except FileNotFoundError:
+        found = {"files": {}, "senses": {}, "settings": {}}
+    if not found["files"]:
+        raise run.lacks(f"{folder.parent.name}/{folder.name}")
+    return found
+
+
+def _digest(contents: Contents) -> str:
+    """Of weights and of what gives them their sense, but for the settings."""
+    weights = {name: digest for name, digest in contents["files"].items() if name.endswith(".safetensors")}
+    lines = [f"{name} {digest}\n" for name, digest in (*weights.items(), *contents["senses"].items())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _digests(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(paths)}
+
+
+def _changed(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Names the files that have changed or are missing."""
+    return [name for name, digest in then.items() if now.get(name) != digest]
