@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +21,18 @@ from rich.progress import (
 from rich.text import Text
 
 from speech_mtl.errors import printable
+
+
+class Wrap(Protocol):
+    """Wraps items under a title, to show a bar; see `Screen.progress`."""
+
+    def __call__(self, items: Iterable, title: str, total: int | None = None, /) -> Iterable: ...
+
+
+def silent(items: Iterable, _title: str, _total: int | None = None) -> Iterable:
+    """A `Wrap` that shows nothing."""
+    return items
+
 
 _TITLE = TextColumn("{task.description}", markup=False)
 

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,9 +13,7 @@ from speech_mtl.data.leaks import comparable_text, same_audio, same_sentence, sp
 from speech_mtl.data.manifest import id_twice, line_number
 from speech_mtl.errors import InputError
 from speech_mtl.files import digest_of
-
-Wrap = Callable[[Iterable, str, int], Iterable]
-"""Wraps an iterable of so many items under a title, to show a bar; see `screen.Screen.progress`."""
+from speech_mtl.screen import Wrap
 
 
 @dataclass

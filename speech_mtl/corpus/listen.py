@@ -1,7 +1,7 @@
 """Random utterances of manifests, with their audio as training gets it."""
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -14,6 +14,7 @@ from speech_mtl.data.place import AudioError
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import digest_of
+from speech_mtl.screen import Wrap, silent
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def sampled(
     splits: Sequence[str] | None,
     number: int,
     seed: int,
-    wrap: Callable[[Iterable, str, int], Iterable] = lambda items, *_: items,
+    wrap: Wrap = silent,
 ) -> list[Sampled]:
     """Samples so many utterances of each language; which ones is up to the seed and their ids, not to their order.
 

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from speech_mtl.corpus.manifests import ManifestFile
 from speech_mtl.data.text import normalize
 from speech_mtl.datatypes import Utterance
 from speech_mtl.scoring.tables import MISSING
+from speech_mtl.screen import Wrap, silent
 from speech_mtl.study.report.blocks import Cell, Table
 
 RARE = 10
@@ -104,9 +105,7 @@ class Counted:
         }
 
 
-def count(
-    files: Sequence[ManifestFile], wrap: Callable[[Iterable, str, int], Iterable] = lambda items, *_: items
-) -> list[Counted]:
+def count(files: Sequence[ManifestFile], wrap: Wrap = silent) -> list[Counted]:
     """Counts manifests; `wrap` shows a bar.
 
     Raises:

@@ -11,7 +11,7 @@ from functools import partial
 from os.path import normpath
 from typing import Any, NamedTuple
 
-from speech_mtl.corpus.compare import Checked, Wrap, compare
+from speech_mtl.corpus.compare import Checked, compare
 from speech_mtl.corpus.findings import Findings
 from speech_mtl.corpus.manifests import ManifestFile, ManifestSet, readable
 from speech_mtl.data.audio import refuse_duration
@@ -28,8 +28,9 @@ from speech_mtl.datatypes import TRANSCRIPT, Utterance
 from speech_mtl.errors import InputError
 from speech_mtl.files import NotUtf8, digest_of
 from speech_mtl.run.build import audio_limits, build_model, build_targets, transcript_target
-from speech_mtl.run.speech import other_language
+from speech_mtl.run.speech import other_language, training_reading
 from speech_mtl.run.targets import scored_from, tokenizer_from
+from speech_mtl.screen import Wrap, silent
 
 
 class Audio(NamedTuple):
@@ -49,9 +50,7 @@ class Audio(NamedTuple):
     skipped: Skipped | None = None
 
 
-def validate(
-    manifests: ManifestSet, findings: Findings, decoding: bool, wrap: Wrap = lambda items, *_: items
-) -> list[Checked]:
+def validate(manifests: ManifestSet, findings: Findings, decoding: bool, wrap: Wrap = silent) -> list[Checked]:
     """Checks a set of manifests.
 
     Args:
@@ -104,18 +103,7 @@ def _readings(manifests: ManifestSet, files: Sequence[ManifestFile], findings: F
         targets = {TRANSCRIPT: transcript_target(recipe, tokenizers)}
     made_up = {language: of_size(2, language) for language in recipe.languages}
     model = build_model(recipe, {TRANSCRIPT: transcript_target(recipe, made_up)})
-    shortest = 1.0 / max(recipe.augment.speeds)
-    return {
-        language: Reading(
-            language,
-            tuple(targets.values()),
-            model.num_encoder_frames,
-            model.frame_times_s,
-            min_speed_samples=shortest,
-            complete=recipe.data.require_all_labels,
-        )
-        for language in tokenizers
-    }
+    return {language: training_reading(recipe, language, targets, model) for language in tokenizers}
 
 
 def _check_lines(manifests: ManifestSet, checked: Checked, reading: Reading | None, decoding: bool, wrap: Wrap) -> None:

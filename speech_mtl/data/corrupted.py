@@ -4,12 +4,12 @@ A corrupted language still adds updates, other lengths and transcripts, and anot
 improves as much with it as with the true language, then the content of that language did not help.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from speech_mtl.data.examples import Column, Examples
+from speech_mtl.data.examples import Column, Examples, Reading
 from speech_mtl.data.index import Manifest
 from speech_mtl.data.manifest import line_name
 from speech_mtl.data.store import Skipped, Waveforms, refuse_many
@@ -41,14 +41,7 @@ def with_noise(examples: Examples) -> Examples:
     return replace(examples, store=NoiseStore(examples.store))
 
 
-def with_shuffled_transcripts(
-    manifest: Manifest,
-    examples: Examples,
-    num_encoder_frames: Callable[[int], int],
-    seed: int,
-    min_speed_samples: float = 1.0,
-    allow_skipped: float = 0.01,
-) -> Examples:
+def with_shuffled_transcripts(manifest: Manifest, examples: Examples, reading: Reading, seed: int) -> Examples:
     """Exchanges the transcripts of utterances of similar duration.
 
     Nobody keeps a transcript of the same tokens, and each fits its audio by the rule of `load_examples`. An utterance
@@ -57,23 +50,22 @@ def with_shuffled_transcripts(
     Args:
         manifest: Names what is left out.
         examples: Its usable utterances.
-        num_encoder_frames: Samples -> encoder frames.
+        reading: How they were read.
         seed: Decides who gets which transcript.
-        min_speed_samples: Smallest length that speed perturbation leaves, as a fraction of the true length.
-        allow_skipped: Largest fraction of utterances that may be left out.
 
     Raises:
         InputError: More utterances than allowed get no transcript.
     """
     column, numbers = examples.targets[TRANSCRIPT], range(len(examples))
-    frames = np.array([num_encoder_frames(int(size * min_speed_samples)) for size in examples.num_samples])
+    shortest = [int(size * reading.min_speed_samples) for size in examples.num_samples]
+    frames = np.array(list(map(reading.num_encoder_frames, shortest)))
     given, known = np.array(numbers), np.flatnonzero(np.diff(column.starts))
     exchanged = _exchanged(column.taken(known), frames[known], examples.num_samples[known], np.random.default_rng(seed))
     given[known] = np.where(exchanged >= 0, known[exchanged], -1)  # an unknown transcript stays unknown
     message = "no utterance of similar duration has another transcript that its audio is long enough for"
     lost = (line_name(manifest.path, position) for position in examples.positions[given < 0].tolist())
     skipped = [Skipped(line, "no other transcript fits", message) for line in lost]
-    refuse_many(manifest, skipped, len(examples), allow_skipped)
+    refuse_many(manifest, skipped, len(examples), reading.allow_skipped)
     kept = np.flatnonzero(given >= 0)
     return replace(
         examples,

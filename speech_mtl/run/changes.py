@@ -26,7 +26,8 @@ from speech_mtl.run.made_from import (
     unpacked,
 )
 from speech_mtl.run.provenance import code_digest
-from speech_mtl.run.speech import Split, Wrap, open_augmentation, open_split, silent
+from speech_mtl.run.speech import Split, open_augmentation, open_split
+from speech_mtl.screen import Wrap, silent
 from speech_mtl.settings.data import FolderAugmentationSettings
 from speech_mtl.settings.dotted import changed_settings
 from speech_mtl.settings.recipe import LENGTH, MEMORY, PLACES, TEST_MANIFESTS, Recipe

@@ -5,10 +5,10 @@ tokenisers, tasks, and the network's settings.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from typing_extensions import TypedDict
 
@@ -35,9 +35,18 @@ class Contents(TypedDict):
     """Settings of the network, by dotted key."""
 
 
+class _Digests(NamedTuple):
+    """See `Contents`."""
+
+    files: dict[str, str]
+    senses: dict[str, str]
+
+
 def write_contents(folder: Path, run: Run) -> None:
     """Writes what a folder of a run's weights is saved as."""
-    write_text(folder / CONTENTS, json_text(_contents(folder, run)))
+    digests = _digests(folder, run)
+    record: Contents = {"files": digests.files, "senses": digests.senses, "settings": _settings(run)}
+    write_text(folder / CONTENTS, json_text(record))
 
 
 def refuse_changed(folder: Path, run: Run) -> str:
@@ -46,23 +55,26 @@ def refuse_changed(folder: Path, run: Run) -> str:
     Raises:
         InputError: A file has changed since, or a setting of the network, or the folder was removed meanwhile.
     """
-    path, now = folder / CONTENTS, _contents(folder, run)
-    if not path.is_file():
-        return _digest(now)
+    path, now = folder / CONTENTS, _digests(folder, run)
+    if path.is_file():
+        _refuse_other(path, now, run)
+    return _of_weights(now)
+
+
+def _refuse_other(path: Path, now: _Digests, run: Run) -> None:
     action = f"copy the run again; or remove {path}, if this is as you want it"
-    then = read_json(path, Contents, action)
-    names = [str(folder / name) for name in _changed(then["files"], now["files"])]
-    names += [str(run.path / name) for name in _changed(then["senses"], now["senses"])]
-    keys = [key for key in then["settings"].keys() & now["settings"] if then["settings"][key] != now["settings"][key]]
-    if not names and not keys:
-        return _digest(now)
-    settings = [f"{key} in its settings: {then['settings'][key]} -> {now['settings'][key]}" for key in sorted(keys)]
-    raise InputError(
-        f"{run.path} is no longer as it was trained",
-        expected="files and settings of the network as they were when the weights were saved",
-        received="changed: " + "; ".join([*names, *settings]),
-        action=action,
-    )
+    then, settings = read_json(path, Contents, action), _settings(run)
+    names = [str(path.parent / name) for name in _changed(then["files"], now.files)]
+    names += [str(run.path / name) for name in _changed(then["senses"], now.senses)]
+    pairs = {key: (then["settings"][key], settings[key]) for key in sorted(then["settings"].keys() & settings)}
+    names += [f"{key} in its settings: {one} -> {other}" for key, (one, other) in pairs.items() if one != other]
+    if names:
+        raise InputError(
+            f"{run.path} is no longer as it was trained",
+            expected="files and settings of the network as they were when the weights were saved",
+            received="changed: " + "; ".join(names),
+            action=action,
+        )
 
 
 def weights_digest(run: Run) -> str:
@@ -73,10 +85,10 @@ def weights_digest(run: Run) -> str:
     Raises:
         InputError: There are no weights.
     """
-    return of_newest(run.best, lambda _: _digest(_contents(run.best_folder(), run)))
+    return of_newest(run.best, lambda _: _of_weights(_digests(run.best_folder(), run)))
 
 
-def _contents(folder: Path, run: Run) -> Contents:
+def _digests(folder: Path, run: Run) -> _Digests:
     """What a folder holds now.
 
     Raises:
@@ -84,35 +96,35 @@ def _contents(folder: Path, run: Run) -> Contents:
     """
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != CONTENTS)
     senses = (path for kind in ("tokenizers", "tasks") for path in (run.path / kind).glob("*.json"))
-    settings = {
-        key: value
-        for key, value in run.recipe().of_one_run().items()
-        if any(fnmatchcase(key, pattern) for pattern in NETWORK) and not key.endswith(".dir")
-    }
     try:
-        found: Contents = {
-            "files": _digests(folder, files),
-            "senses": _digests(run.path, senses),
-            "settings": settings,
-        }
+        found = _Digests(_by_path(folder, files), _by_path(run.path, senses))
     except FileNotFoundError:
-        found = {"files": {}, "senses": {}, "settings": {}}
-    if not found["files"]:
+        found = None
+    if found is None or not found.files:
         raise run.lacks(f"{folder.parent.name}/{folder.name}")
     return found
 
 
-def _digest(contents: Contents) -> str:
-    """Of weights and of what gives them their sense, but for the settings."""
-    weights = {name: digest for name, digest in contents["files"].items() if name.endswith(".safetensors")}
-    lines = [f"{name} {digest}\n" for name, digest in (*weights.items(), *contents["senses"].items())]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _digests(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+def _by_path(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(paths)}
 
 
-def _changed(then: dict[str, str], now: dict[str, str]) -> list[str]:
+def _of_weights(digests: _Digests) -> str:
+    """One digest of weights and of what gives them their sense, but for the settings."""
+    weights = {name: digest for name, digest in digests.files.items() if name.endswith(".safetensors")}
+    lines = [f"{name} {digest}\n" for name, digest in (*weights.items(), *digests.senses.items())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Settings of a run's network, by dotted key; without the folder of a public encoder, which may move."""
+    return {
+        key: value
+        for key, value in run.recipe().of_one_run().items()
+        if any(fnmatchcase(key, pattern) for pattern in NETWORK) and not key.endswith(".dir")
+    }
+
+
+def _changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Names the files that have changed or are missing."""
     return [name for name, digest in then.items() if now.get(name) != digest]

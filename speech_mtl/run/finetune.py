@@ -9,7 +9,8 @@ from speech_mtl.data.languages import find_language
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.run.methods import METHODS, beside, finetuned
-from speech_mtl.run.speech import Wrap, open_split, silent
+from speech_mtl.run.speech import open_split
+from speech_mtl.screen import Wrap, silent
 from speech_mtl.settings.data import TokenizerSettings
 from speech_mtl.settings.recipe import Recipe
 

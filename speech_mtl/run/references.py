@@ -10,10 +10,10 @@ from speech_mtl.data.store import Skipped
 from speech_mtl.datatypes import PSEUDO_LABEL, Hypothesis, Utterance
 from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
-from speech_mtl.run.speech import Split, Wrap, open_split, silent, with_features
+from speech_mtl.run.speech import Split, open_split, with_features
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
 from speech_mtl.scoring.rows import LabelErrors
-from speech_mtl.screen import Screen
+from speech_mtl.screen import Screen, Wrap, silent
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import ScoredTarget

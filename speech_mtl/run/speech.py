@@ -30,17 +30,10 @@ from speech_mtl.models.features import Features
 from speech_mtl.models.frozen import FrozenFeatures
 from speech_mtl.models.multitask import MultilingualModel
 from speech_mtl.run.build import audio_limits
+from speech_mtl.screen import Wrap, silent
 from speech_mtl.settings.data import FolderAugmentationSettings, WaveformAugmentationSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import Target
-
-Wrap = Callable[[Iterable, str], Iterable]
-"""Wraps an iterable of utterances under a title, to show a bar; see `screen.progress`."""
-
-
-def silent(items: Iterable, _title: str) -> Iterable:
-    """A `Wrap` that shows nothing."""
-    return items
 
 
 @dataclass(frozen=True)
@@ -185,6 +178,19 @@ def label_masking(recipe: Recipe, language: str) -> Callable[[Utterance], Uttera
     return LabelMasking(kept, recipe.data.subset_seed) if masked else lambda utterance: utterance
 
 
+def training_reading(recipe: Recipe, language: str, targets: Mapping[str, Target], model: MultilingualModel) -> Reading:
+    """How the transcripts and labels of a language's training speech are read."""
+    return Reading(
+        language,
+        tuple(targets.values()),
+        model.num_encoder_frames,
+        model.frame_times_s,
+        complete=recipe.data.require_all_labels,
+        min_speed_samples=1.0 / max(recipe.augment.speeds),
+        allow_skipped=recipe.data.allow_skipped,
+    )
+
+
 def training_examples(
     recipe: Recipe, split: Split, targets: Mapping[str, Target], model: MultilingualModel, wrap: Wrap = silent
 ) -> Examples:
@@ -195,18 +201,9 @@ def training_examples(
     Raises:
         InputError: More utterances than `data.allow_skipped` cannot be used, or nothing is known of any.
     """
-    data, shortest = recipe.data, 1.0 / max(recipe.augment.speeds)
-    masking = label_masking(recipe, split.language)
-    reading = Reading(
-        split.language,
-        tuple(targets.values()),
-        model.num_encoder_frames,
-        model.frame_times_s,
-        lambda utterance: masking(split.shown(utterance)),
-        data.require_all_labels,
-        shortest,
-        data.allow_skipped,
-    )
+    data, masking = recipe.data, label_masking(recipe, split.language)
+    reading = training_reading(recipe, split.language, targets, model)
+    reading = replace(reading, masking=lambda utterance: masking(split.shown(utterance)))
     if isinstance(split.store, ReadWaveforms):
         return ReadExamples(split.store, split.positions, reading)
     examples = load_examples(split.manifest, split.store, split.positions, reading)
@@ -215,9 +212,7 @@ def training_examples(
     if control == "noise":
         return with_noise(examples)
     if control == "shuffled_transcripts":
-        return with_shuffled_transcripts(
-            split.manifest, examples, model.num_encoder_frames, data.subset_seed, shortest, data.allow_skipped
-        )
+        return with_shuffled_transcripts(split.manifest, examples, reading, data.subset_seed)
     return examples
 
 

@@ -31,8 +31,7 @@ def error_name(recipe: Recipe) -> str:
     """Names the validation error that early stopping uses; of a task, its metric."""
     if recipe.target in recipe.tasks:
         return f"validation {recipe.tasks[recipe.target].member().metric} of {recipe.target}"
-    languages = [recipe.target] if recipe.target else recipe.trained_languages
-    return "validation character error rate, " + mean_of(languages)
+    return "validation character error rate, " + mean_of(recipe.validated_languages)
 
 
 def error_text(recipe: Recipe, error: float) -> str:

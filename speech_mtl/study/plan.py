@@ -10,7 +10,8 @@ from unicodedata import normalize
 
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
-from speech_mtl.run.speech import Split, Wrap, open_split, silent
+from speech_mtl.run.speech import Split, open_split
+from speech_mtl.screen import Wrap, silent
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.study import CompareSettings
 from speech_mtl.study.arms import ARMS, Stage, StagesOf

@@ -7,7 +7,7 @@ FOLDER/plots/                    error by trial, and by weight
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -137,11 +137,15 @@ class _Search:
     def jobs(self, shown: Screen | None) -> Iterator[tuple[int, Job]]:
         """Trials until there are as many as asked for."""
         for number, searched in begun_and_new_trials(self.study, self.recipe):
-            weights = {**(self.recipe.weighting.given() or {}), **searched}
+            weights = self._weights(searched)
             self.screen.say(f"Trial {number}: " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items()))
             recipe = self.recipe.overridden({"weighting": {"kind": "fixed", "weights": weights}})
             path = _run_path(self.folder, number)
             yield number, Job(run_stage, (recipe, path, False, Path.cwd(), shown, self.accept_changes))
+
+    def _weights(self, searched: Mapping[str, float]) -> dict[str, float]:
+        """All weights of a trial: those that the recipe gives, and those that are searched."""
+        return {**(self.recipe.weighting.given() or {}), **searched}
 
     def on_end(self, number: int, error: BaseException | None) -> None:
         from optuna.trial import TrialState
@@ -176,7 +180,7 @@ class _Search:
 
     def _row(self, trial) -> TrialRow:
         progress = Run(_run_path(self.folder, trial.number)).progress()
-        weights = {**(self.recipe.weighting.given() or {}), **trial.params}
+        weights = self._weights(trial.params)
         return {
             "trial": trial.number,
             "weights": {name: float(f"{weight:.5g}") for name, weight in weights.items()},

@@ -126,7 +126,7 @@ def many(tmp_path) -> tuple[Manifest, Examples]:
 
 def test_shuffling_moves_every_transcript_and_loses_none(many):
     manifest, examples = many
-    shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
+    shuffled = with_shuffled_transcripts(manifest, examples, READING, 0)
     assert shuffled.skipped == []
     assert shuffled.positions.tolist() == examples.positions.tolist()
     assert Counter(texts_of(shuffled)) == Counter(texts_of(examples))
@@ -142,7 +142,7 @@ def test_transcripts_move_among_utterances_of_similar_duration(many):
     examples.targets["again"] = examples.targets[TRANSCRIPT] = Column(
         CTC, own, np.arange(len(examples) + 1), np.zeros, len(own)
     )
-    shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
+    shuffled = with_shuffled_transcripts(manifest, examples, READING, 0)
     rank = np.argsort(np.argsort(examples.num_samples, kind="stable"))
     found, again = (np.concatenate([one[i] for i in own.tolist()]) for one in shuffled.targets.values())
     np.testing.assert_array_equal(again, found, "all that is read of a transcript is exchanged with it")
@@ -152,7 +152,7 @@ def test_transcripts_move_among_utterances_of_similar_duration(many):
 
 def test_the_seed_decides_who_gets_what(many):
     manifest, examples = many
-    one, again, other = (texts_of(with_shuffled_transcripts(manifest, examples, frames_of, seed)) for seed in (1, 1, 2))
+    one, again, other = (texts_of(with_shuffled_transcripts(manifest, examples, READING, seed)) for seed in (1, 1, 2))
     assert one == again
     assert sum(text != different for text, different in zip(one, other, strict=True)) > 80
 
@@ -161,7 +161,7 @@ def test_everybody_is_as_likely_to_give(tmp_path):
     manifest, examples = loaded(tmp_path, [(text, 0.5) for text in "abcde"])
     counts = np.zeros((5, 5))
     for seed in range(400):
-        shuffled = with_shuffled_transcripts(manifest, examples, frames_of, seed)
+        shuffled = with_shuffled_transcripts(manifest, examples, READING, seed)
         counts[np.arange(5), ["abcde".index(text) for text in texts_of(shuffled)]] += 1
     assert not counts.diagonal().any()
     np.testing.assert_allclose(counts[~np.eye(5, dtype=bool)], 100, atol=45)
@@ -171,17 +171,17 @@ def test_fitting_is_judged_at_the_highest_speed(tmp_path):
     """`abcdefgh` fits both audios, but only the longer one when they are played twice as fast."""
     manifest, examples = loaded(tmp_path, [("abcdefgh", 0.64), ("ab", 0.33), ("cd", 0.64), ("ef", 0.65)])
     for seed in range(20):
-        shuffled = with_shuffled_transcripts(manifest, examples, frames_of, seed, 0.5)
+        shuffled = with_shuffled_transcripts(manifest, examples, replace(READING, min_speed_samples=0.5), seed)
         assert texts_of(shuffled)[1] != "abcdefgh"
     assert "abcdefgh" in {
-        texts_of(with_shuffled_transcripts(manifest, examples, frames_of, seed))[3] for seed in range(20)
+        texts_of(with_shuffled_transcripts(manifest, examples, READING, seed))[3] for seed in range(20)
     }
 
 
 def test_who_can_take_no_other_transcript_is_left_out_and_named(tmp_path):
     """Only the first audio is long enough for the first transcript, which therefore nobody can take."""
     manifest, examples = loaded(tmp_path, [("abcdefgh", 0.33), ("ab", 0.2), ("cd", 0.2), ("ef", 0.2)])
-    shuffled = with_shuffled_transcripts(manifest, examples, frames_of, 0)
+    shuffled = with_shuffled_transcripts(manifest, examples, READING, 0)
     assert [skip.reason for skip in shuffled.skipped] == ["no other transcript fits"]
     assert shuffled.skipped[0].source in {f"{manifest}:{i}" for i in range(1, 5)}
     assert sorted(texts_of(shuffled)) == ["ab", "cd", "ef"]
@@ -193,7 +193,7 @@ def test_equal_transcripts_are_not_exchanged(tmp_path):
     texts = ["a"] * 6 + ["b", "c", "d", "e", "f", "g"]
     manifest, examples = loaded(tmp_path, [(text, 0.5) for text in texts])
     for seed in range(10):
-        shuffled = with_shuffled_transcripts(manifest, examples, frames_of, seed)
+        shuffled = with_shuffled_transcripts(manifest, examples, READING, seed)
         assert all(new != old for new, old in zip(texts_of(shuffled), texts, strict=True))
 
 
@@ -201,5 +201,5 @@ def test_equal_transcripts_are_not_exchanged(tmp_path):
 def test_too_few_different_transcripts_are_refused(texts, tmp_path):
     manifest, examples = loaded(tmp_path, [(text, 0.5) for text in texts])
     with pytest.raises(InputError, match=f"of {len(texts)} utterances cannot be used") as caught:
-        with_shuffled_transcripts(manifest, examples, frames_of, 0)
+        with_shuffled_transcripts(manifest, examples, READING, 0)
     assert "no other transcript fits" in caught.value.received

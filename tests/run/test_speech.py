@@ -266,7 +266,7 @@ def test_a_control_spoils_the_training_speech_of_its_language(tiny_recipe: Recip
         if language == "aa" and control == "noise":
             expected = with_noise(expected)
         if language == "aa" and control == "shuffled_transcripts":
-            expected = with_shuffled_transcripts(split.manifest, expected, frames_of, 3, 0.8)
+            expected = with_shuffled_transcripts(split.manifest, expected, reading, 3)
         assert_same_examples(training_examples(recipe, split, targets, network(asked_frames_of)), expected)
         assert set(asked) <= {int(size * 0.8) for size in split.store.num_samples}
         asked.clear()
