@@ -116,8 +116,8 @@ def _summarize(
     summary = Summary(
         origin=origin,
         language=", ".join(sampled),
-        resampled=first.drawn,
-        num_resampled=first.num_drawn,
+        resampled=first.drawn.kind,
+        num_resampled=first.drawn.number,
         worse=negative_transfer(tried),
         languages=language_errors(rows),
         not_learnt=failed,

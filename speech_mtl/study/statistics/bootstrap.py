@@ -20,6 +20,7 @@ from speech_mtl.study.statistics.significance import (
     resampled_sums,
     seed_deviations,
     varied,
+    widening,
 )
 from speech_mtl.study.statistics.summary import LEARNT_BELOW, Estimate, Tried
 from speech_mtl.study.statistics.training import ArmAtBudget
@@ -58,10 +59,11 @@ def resampled(
     size, names = int(known.sum()), [model for model, is_known in zip(models, known, strict=True) if is_known]
     columns = np.column_stack([errors[:, known], counted[:, known]])
     totals, sums = columns.sum(axis=0), resampled_sums(columns, drawn.of, num_replications, drawn.seed)
-    sums = sums[(sums[:, size:] > 0).all(axis=1)]
-    if not len(sums):
+    kept = (sums[:, size:] > 0).all(axis=1)
+    if not kept.any():
         return Sampled({}, {})
-    rates, replicates = totals[:size] / totals[size:], sums[:, :size] / sums[:, size:]
+    rates, factors = totals[:size] / totals[size:], widening(drawn, num_replications)[kept, None]
+    replicates = np.maximum(rates + factors * (sums[kept, :size] / sums[kept, size:] - rates), 0.0)
     return Sampled(dict(zip(names, rates.tolist(), strict=True)), dict(zip(names, replicates.T, strict=True)))
 
 
@@ -117,12 +119,11 @@ class Bootstrap:
     """All error rates of a test set, resampled together.
 
     Attributes:
-        drawn: What is drawn: `speaker` or `utterance`; there are `num_drawn`.
+        drawn: What is drawn.
         smallest: Half an error: stands for no error where a logarithm is needed.
     """
 
-    drawn: str
-    num_drawn: int
+    drawn: Blocks
     cer: dict[ArmAtBudget, Measured]
     wer: dict[ArmAtBudget, Measured]
     smallest: float
@@ -159,7 +160,7 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
         )
     drawn, sampled = blocks(test_set.speakers, test_set.references), resampled_texts(test_set, models, num_replications)
     wer, cer = (over_seeds(sampled[kind], floor=0.5 / totals[kind], generator_seed=kind) for kind in (0, 1))
-    return Bootstrap(drawn.kind, int(drawn.of.max()) + 1, cer, wer, 0.5 / totals[1])
+    return Bootstrap(drawn, cer, wer, 0.5 / totals[1])
 
 
 def seeds_of(models: Iterable[Model]) -> dict[ArmAtBudget, list[int]]:

@@ -53,11 +53,14 @@ def why_no_hours(sampled: Bootstrap) -> str:
 
 def how_drawn(sampled: Bootstrap, test_set: str) -> str:
     """Describes how intervals are computed."""
-    few = " With so few, intervals are too narrow: read them as less than 95 %." if sampled.num_drawn < 10 else ""
-    return (
-        f"Intervals cover 95 %: the bootstrap draws {sampled.num_drawn} {sampled.drawn}s of {test_set} with "
-        f"replacement, the same for all arms.{few}"
-    )
+    drawn = sampled.drawn
+    about = f"Intervals cover 95 %: the bootstrap draws {drawn.number:,} {drawn.kind}s of {test_set} with replacement, "
+    about += "the same for all arms."
+    if drawn.kind == "utterance":
+        return f"{about} They are about the speakers of the test set, and not about others."
+    if drawn.num_unnamed:
+        return f"{about} {drawn.num_unnamed:,} of these are utterances that name no speaker."
+    return about
 
 
 def notes_of_target(sampled: Bootstrap) -> list[str]:
@@ -71,6 +74,8 @@ def notes_of_target(sampled: Bootstrap) -> list[str]:
         )
     else:
         notes.append(f"They hold the spread over seeds too, pooled over the budgets of an arm. {OVER_SEEDS}")
+        if min(num_seeds) == 1:
+            notes.append("Arms with one seed are taken to vary over seeds as the others do.")
     if len(num_seeds) > 1:
         notes.append(f"Not every arm and budget has all seeds yet: they have {min(num_seeds)} to {max(num_seeds)}.")
     alone = alone_by_budget(sampled, learnt=False)
@@ -100,15 +105,21 @@ def notes_of_transfer_map(sampled: Mapping[str, Bootstrap]) -> list[str]:
     minutes = min(budget for _, budget in first.cer) / 60
     return [
         f"Each target had {minutes:g} minutes of speech, each auxiliary all of its own. Intervals cover 95 %: the "
-        f"bootstrap draws {first.drawn}s of a target's test set. {seeds}"
+        f"bootstrap draws {first.drawn.kind}s of a target's test set. {seeds}"
     ]
 
 
 def common_notes(
     sampled: Mapping[str, Bootstrap], test_sets: Sequence[TestSet], failed: Sequence[NotLearnt]
 ) -> list[str]:
-    """Notes on skipped utterances, budgets where alone has no error, and runs that have not learnt, with advice."""
-    notes = [
+    """Notes on skipped utterances, chance, budgets where alone has no error, and runs that have not learnt."""
+    num_tests = sum(own.beside(key) is not None for own in sampled.values() for key in own.cer)
+    chance = (
+        f"{num_tests} differences from {REFERENCE_ARM} are tested, each by itself: where there is no true difference, "
+        "1 in 20 is called significant all the same."
+    )
+    notes = [chance] if num_tests > 1 else []
+    notes += [
         f"{own.num_left_out} test utterances{f' of {own.language}' if len(sampled) > 1 else ''} that not every model "
         "recognised are left out of all numbers here."
         for own in test_sets

@@ -18,6 +18,7 @@ from speech_mtl.study.statistics.prediction import (
     predictions,
 )
 from speech_mtl.study.statistics.rows import Arm
+from speech_mtl.study.statistics.significance import Blocks
 from speech_mtl.study.statistics.summary import Prediction
 
 ALONE, JOINT = Arm("alone"), Arm("joint")
@@ -34,7 +35,7 @@ def sampled(errors: dict[float, tuple[float, ...]], arm: Arm = ALONE, spread: fl
         )
         for budget_s, own in errors.items()
     }
-    return Bootstrap("speaker", 20, cer, {}, 1e-4)
+    return Bootstrap(Blocks("speaker", np.arange(20), 0), cer, {}, 1e-4)
 
 
 def falling(*errors: float, seeds: int = 3) -> Bootstrap:

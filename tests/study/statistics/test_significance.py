@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from speech_mtl.study.statistics.significance import (
+    Blocks,
     Seeds,
     blocks,
     fewer,
@@ -15,6 +16,7 @@ from speech_mtl.study.statistics.significance import (
     resampled_sums,
     seed_deviations,
     varied,
+    widening,
 )
 
 
@@ -30,24 +32,29 @@ def paired_errors(generator, num_utterances=60):
     return np.stack([generator.binomial(lengths, hard), generator.binomial(lengths, 0.8 * hard), lengths], axis=1)
 
 
-def test_blocks_are_speakers_if_all_are_known():
+def test_blocks_are_speakers_if_several_are_known():
     drawn = blocks(["b", "a", "b", "c"], "1234")
-    assert (drawn.kind, drawn.of.tolist()) == ("speaker", [1, 0, 1, 2])
+    assert (drawn.kind, drawn.of.tolist(), drawn.num_unnamed) == ("speaker", [1, 0, 1, 2], 0)
 
 
-@pytest.mark.parametrize("speakers", [["a", None, "b"], [None] * 3, ["a", "a", "a"], ["a", "", "b"]])
+def test_an_utterance_without_a_speaker_is_a_block_beside_the_speakers():
+    drawn = blocks(["b", None, "b", "c", "", "a"], "123456")
+    assert (drawn.kind, drawn.of.tolist(), drawn.num_unnamed) == ("speaker", [1, 3, 1, 2, 4, 0], 2)
+
+
+@pytest.mark.parametrize("speakers", [["a", None, "b"], [None] * 3, ["a", "a", "b"], ["a", "", "b"]])
 def test_blocks_are_utterances_otherwise(speakers):
     drawn = blocks(speakers, "123")
     assert (drawn.kind, drawn.of.tolist()) == ("utterance", [0, 1, 2])
 
 
 def test_the_same_speakers_are_drawn_together_and_others_are_not():
-    one, other = blocks(["b", "a", "b"], "123"), blocks(["a", "a", "b", "b"], "4567")
+    one, other = blocks(["b", "a", "c", "b"], "1234"), blocks(["a", "a", "b", "b", "c"], "56789")
     assert one.seed == other.seed
-    assert one.seed != blocks(["a", "c", "a"], "123").seed
+    assert one.seed != blocks(["a", "c", "d"], "123").seed
     assert blocks([None] * 2, ["1", "2"]).seed == blocks(["x"] * 2, ["1", "2"]).seed != blocks([None] * 2, "13").seed
     first, second = (
-        resampled_sums(np.eye(2)[drawn.of], drawn.of, 200, drawn.seed) / np.bincount(drawn.of) for drawn in (one, other)
+        resampled_sums(np.eye(3)[drawn.of], drawn.of, 200, drawn.seed) / np.bincount(drawn.of) for drawn in (one, other)
     )
     assert np.array_equal(first, second)
 
@@ -133,13 +140,16 @@ def test_memory_does_not_grow_with_replications():
     assert few < 10_000_000
 
 
-def coverage(simulate, true_rate, num_simulations, confidence=0.95):
+def coverage(simulate, true_rate, num_simulations, confidence=0.95, widen=False):
     """Share of simulated test sets whose interval holds the true rate."""
     generator, hits = np.random.default_rng(7), 0
     for number in range(num_simulations):
         columns, block_of = simulate(generator)
         sums = resampled_sums(columns, block_of, 500, seed=number)
-        low, high = percentile_interval(sums[:, 0] / sums[:, 1], (1 - confidence) / 2)
+        replicates, rate = sums[:, 0] / sums[:, 1], columns[:, 0].sum() / columns[:, 1].sum()
+        if widen:
+            replicates = rate + widening(Blocks("speaker", block_of, number), 500) * (replicates - rate)
+        low, high = percentile_interval(replicates, (1 - confidence) / 2)
         hits += low <= true_rate <= high
     return hits / num_simulations
 
@@ -168,13 +178,25 @@ def test_interval_over_speakers_covers_where_that_over_utterances_does_not():
     assert of_utterances < 0.75
 
 
-def test_ten_blocks_cover_as_the_docstring_says():
+@pytest.mark.parametrize(("number", "without"), [(3, 0.75), (4, 0.8), (10, 0.9)])
+def test_intervals_over_few_blocks_cover_once_they_are_widened(number, without):
     def simulate(generator):
-        return np.stack([generator.normal(3, 1, 10), np.ones(10)], axis=1), np.arange(10)
+        return np.stack([generator.normal(3, 1, number), np.ones(number)], axis=1), np.arange(number)
 
-    share = coverage(simulate, 3.0, 600)
-    assert within(share, 1 - 2 * stats.t.sf(1.96 * math.sqrt(0.9), 9), math.sqrt(0.09 / 600))
-    assert share < 0.93
+    narrow, wide = (coverage(simulate, 3.0, 600, widen=widen) for widen in (False, True))
+    assert within(narrow, without, math.sqrt(0.2 * 0.8 / 600))
+    assert within(wide, 0.95, math.sqrt(0.05 * 0.95 / 600))
+
+
+def test_widened_means_have_the_interval_of_the_t_test():
+    """SciPy's, from the mean of ten blocks and its standard error."""
+    values = np.random.default_rng(8).normal(3, 1, 10)
+    theirs = stats.t.interval(0.95, 9, values.mean(), stats.sem(values))
+    columns, drawn = np.stack([values, np.ones(10)], axis=1), Blocks("speaker", np.arange(10), 0)
+    sums = resampled_sums(columns, drawn.of, 40_000, drawn.seed)
+    means = values.mean() + widening(drawn, 40_000) * (sums[:, 0] / sums[:, 1] - values.mean())
+    assert percentile_interval(means) == pytest.approx(theirs, abs=0.1 * (theirs[1] - values.mean()))
+    assert np.array_equal(widening(Blocks("utterance", np.zeros(3, int), 0), 5), np.ones(5))
 
 
 def test_p_value_counts_the_smaller_side():
@@ -311,6 +333,28 @@ def test_without_two_seeds_of_a_budget_nothing_is_known_of_their_spread():
     cells = [seeds_of([0.2]), seeds_of([0.1], budget_s=60.0), seeds_of([0.3], "joint", first=1)]
     assert not np.any(seed_deviations(cells, 100, 0))
     assert seed_deviations([], 100, 0) == []
+
+
+def test_one_seed_beside_several_varies_as_these_do():
+    rates = made_up_rates(2, 3)
+    cells = [seeds_of(rates[0]), seeds_of(rates[1], budget_s=60.0), seeds_of([0.3], "joint")]
+    (*_, lent) = seed_deviations(cells, 40_000, 0)
+    assert is_students(lent, math.sqrt(np.log(rates).var(axis=1, ddof=1).mean()), 4)
+
+
+@pytest.mark.parametrize("num_budgets", [1, 4])
+def test_a_difference_from_one_seed_is_covered(num_budgets):
+    """Three seeds alone, one of the other arm."""
+
+    def simulate(generator):
+        cells = [
+            seeds_of(0.2 * np.exp(generator.normal(0, 0.15, size)), pool, 60.0 * budget, runs=(pool, budget))
+            for budget in range(num_budgets)
+            for pool, size in (("alone", 3), ("joint", 1))
+        ]
+        return cells, lambda found: found[0] - found[1]
+
+    assert within(share_covered(simulate), 0.95, math.sqrt(0.95 * 0.05 / 300))
 
 
 def test_seeds_that_do_not_differ_change_nothing():
