@@ -69,7 +69,10 @@ class WhisperSubsampling(keras.layers.Layer):
         hidden = hidden * frame_mask(num_frames, ops.shape(hidden)[1])[:, :, None]
         hidden = ops.pad(hidden, ((0, 0), (1, 1), (0, 0)))
         hidden = keras.activations.gelu(self.second(hidden), approximate=False)
-        return hidden + ops.convert_to_tensor(self.positions)[None, : ops.shape(hidden)[1]]
+        positions = ops.convert_to_tensor(self.positions)
+        if hidden.shape[1] is not None:  # beyond the positions there is only padding, which XLA's few lengths need
+            positions = ops.pad(positions, ((0, max(0, hidden.shape[1] - len(self.positions))), (0, 0)))
+        return hidden + positions[None, : ops.shape(hidden)[1]]
 
 
 class WhisperBlock(keras.layers.Layer):

@@ -76,7 +76,7 @@ class DevEvaluation:
             metrics["on_plateau"] = on_plateau
         if self.recipe.target in errors:
             error = errors[self.recipe.target]
-            return float("inf") if error is None else error, metrics
+            return 0.0 if error is None else error, metrics  # of tags: none is there, and none was predicted
         return float(np.mean(list(cers.values()))), metrics
 
     @cached_property

@@ -284,8 +284,15 @@ class AugmentSettings(Section):
     noise."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
-        """Masks over bands go with features of bands, and are at most as wide."""
-        if not self.spec_augment.num_frequency_masks:
+        """Masks are of the features' mean; those over bands go with features of bands, and are at most as wide."""
+        masks = self.spec_augment
+        normalize = getattr(recipe.features, "normalize", "")
+        if normalize == "none" and (masks.num_time_masks or masks.num_frequency_masks):
+            raise ValueError(
+                "augment.spec_augment must have no masks: they set features to 0, with features.normalize=none louder "
+                "than speech; set features.normalize=mean"
+            )
+        if not masks.num_frequency_masks:
             return
         if not isinstance(recipe.features, MelSettings):
             raise ValueError(

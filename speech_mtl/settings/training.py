@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from speech_mtl.datatypes import TOP
 from speech_mtl.settings.section import (
     Count,
     CountFromZero,
@@ -94,7 +95,7 @@ class TrainingSettings(Section):
     learning_rate: Rate = 2e-3
     """Peak, reached after the warm-up; from there it falls to `final_learning_rate`, see `cooldown_updates`."""
     final_learning_rate: Annotated[float, Field(strict=True, ge=0, le=10)] = 1e-5
-    """Learning rate of the last update."""
+    """Learning rate that training ends towards: it would be that of one update more."""
     warmup_updates: CountFromZero | None = None
     """Updates until the peak of the learning rate. None: a quarter of `num_updates`, and at most 200."""
     cooldown_updates: CountFromZero | None = None
@@ -281,6 +282,11 @@ class GradNormSettings(WeightingSettings, kind="gradnorm", makes="training.weigh
         """The gradients that it needs exist, and are added up."""
         if recipe.gradients is not None:
             raise ValueError("weighting.kind: gradnorm needs gradients that are added up, so gradients must be null")
+        if lower := [name for name, task in recipe.tasks.items() if task.at != TOP]:
+            raise ValueError(
+                f"weighting.kind: gradnorm compares gradients in the last layer of the encoder, where tasks.{lower[0]} "
+                f"has none: set tasks.{lower[0]}.at={TOP}"
+            )
         _refuse_no_gradients(recipe, "weighting.kind: gradnorm")
 
 

@@ -63,6 +63,17 @@ def test_frames_equal_keras_hub():
     np.testing.assert_allclose(np.array(frames["top"]), np.array(theirs(features)), rtol=1e-4, atol=1e-4)
 
 
+def test_padding_beyond_the_positions_changes_nothing():
+    """XLA's few lengths pad half a minute to more than the model has positions for."""
+    encoder = WhisperEncoder(whisper_folder(), 0.0)
+    encoder.build((None, None, 80))
+    num_positions = len(encoder.subsampling.positions)
+    features = np.random.default_rng(0).normal(size=(1, 2 * num_positions + 50, 80)).astype("float32")
+    short, padded = (encoder(one, np.array([40], "int32"))[0]["top"] for one in (features[:, :60], features))
+    assert padded.shape[1] > num_positions
+    np.testing.assert_allclose(np.array(padded)[:, :20], np.array(short)[:, :20], atol=1e-5)
+
+
 def whisper_recipe(tiny_recipe: Recipe, **changes: Any) -> Recipe:
     return tiny_recipe.overridden({"encoder": encoder_settings("whisper"), "features": {"kind": "whisper"}, **changes})
 
