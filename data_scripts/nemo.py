@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from data_scripts.command_line import corpus_app
 from data_scripts.corpus import Corpus, Part, Record, cut, distinct_languages, of_language, with_ids
 from data_scripts.manifests import beside, manifests_of, typed_lines
-from data_scripts.shards import members
+from data_scripts.shards import read_shard
 from data_scripts.tables import Unusable
 from speech_mtl.errors import InputError
 
@@ -93,7 +93,7 @@ def _member(manifest: Path, shard: int, name: str, where: str) -> Path | Unusabl
     if tar is None:
         return Unusable(where, "shard missing", f"there is no {_shards(manifest, shard)[0]}")
     try:
-        found = members(tar)
+        found = read_shard(tar).members
     except InputError as error:
         return Unusable(where, "shard unreadable", f"{error.problem}: {error.received}")
     place = found.get(name) or found.get(REPEATED.sub("", name))
