@@ -1,18 +1,18 @@
 """WebDataset: tar archives whose members `KEY.flac` and `KEY.txt`, or `KEY.json`, are an utterance; not unpacked."""
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from data_scripts.audiofolder import folder_split
 from data_scripts.command_line import corpus_app
-from data_scripts.corpus import Corpus, Part, Record, distinct_languages, existing_folder, of_language
+from data_scripts.corpus import Corpus, Part, Record, distinct_languages, of_language
 from data_scripts.hugging_face import SPEAKER_COLUMNS, TEXT_COLUMNS
 from data_scripts.shards import read_shard
+from data_scripts.splits import SplitFiles, split_files
 from data_scripts.tables import Unusable
 from speech_mtl.data.place import AudioError, place_of
 from speech_mtl.errors import InputError
@@ -35,38 +35,26 @@ def records(part: Part, *, text_field: TextField = None) -> list[Record | Unusab
     Raises:
         InputError: There is no archive in the folder, or one cannot be read.
     """
-    found = list(_utterances(part.corpus, part.split, text_field))
+    archives = _archives(part.corpus)
+    found = [*_utterances(archives.of(part.split), archives.top, text_field)]
+    found += [(unknown, None) for unknown in archives.without_split(part.split)]
     rows, tags = [one for one, _ in found], [tag for _, tag in found]
     return of_language(part, f"{part.corpus} {part.split}", rows, tags) or None
 
 
 def languages(corpus: str, *, text_field: str | None = None) -> list[str]:
     """The languages that `KEY.json` names."""
-    return distinct_languages({tag for _, tag in _utterances(corpus, None, text_field)})
+    archives = _archives(corpus)
+    return distinct_languages({tag for _, tag in _utterances(archives.all, archives.top, text_field)})
 
 
-def _shards(corpus: str, split: str | None) -> list[Path]:
-    """The archives of a split, or all; where no name tells a split, all are of training speech."""
-    top = existing_folder(corpus, LAYOUT)
-    told = {tar: folder_split(str(tar.relative_to(top).with_suffix(""))) for tar in sorted(top.rglob("*.tar"))}
-    if not told:
-        raise InputError(
-            f"{corpus}: no tar archives", expected=LAYOUT, received="no file *.tar", action="check the path"
-        )
-    usual = None if any(told.values()) else "train"
-    if unknown := [tar for tar, own in told.items() if own is None and usual is None]:
-        raise InputError(
-            f"{unknown[0]}: neither its name nor its folder's tells the split, as those of other archives do",
-            expected="names such as train-000.tar or folders such as train",
-            received=", ".join(tar.name for tar in unknown[:5]),
-            action="move the archives into folders train, dev and test",
-        )
-    return [tar for tar, own in told.items() if split in (None, own or usual)]
+def _archives(corpus: str) -> SplitFiles:
+    return split_files(corpus, LAYOUT, "tar archives", lambda path: path.suffix.lower() == ".tar")
 
 
-def _utterances(corpus: str, split: str | None, text_field: str | None) -> Iterator[_Found]:
-    for tar in _shards(corpus, split):
-        folder = tar.relative_to(existing_folder(corpus, LAYOUT)).with_suffix("").as_posix()
+def _utterances(tars: Sequence[Path], top: Path, text_field: str | None) -> Iterator[_Found]:
+    for tar in tars:
+        folder = tar.relative_to(top).with_suffix("").as_posix()
         there = _members(tar)
         spoken = {name.rpartition(".")[0] for name in there if _kind(name) in AUDIO}
         for name, place in there.items():
