@@ -119,7 +119,7 @@ def reading(path: Path, package: str, expected: str, program: str) -> Iterator[N
             f"{path} cannot be read",
             expected=expected,
             received=f"{type(error).__name__}: {error}",
-            action=f"open it in {program} and save it again, or remove it",
+            action=f"open it in {program}, correct it and save it again, or remove it",
         ) from None
 
 

@@ -83,12 +83,12 @@ def load(corpus: str, config: str | None, streaming: bool = False) -> Mapping[st
 
 
 def _refuse_without_split(files: Sequence[Path], builder: Any) -> None:
-    """Refuses files that `datasets` leaves out without a word, because no name tells their split as others do."""
+    """Refuses files that `datasets` leaves out without a word, because it finds no split in their names."""
     read = {Path(file).resolve() for of_split in builder.config.data_files.values() for file in of_split}
     if left_out := [file for file in files if file.resolve() not in read]:
         raise InputError(
-            f"{left_out[0]}: no name tells its split, as names of other files do",
-            expected="names such as train-00000.parquet, or folders such as train",
+            f"{left_out[0]}: of no split for Hugging Face datasets, as other files are",
+            expected="names such as train-00000.parquet, or folders such as train; validation and test likewise",
             received=", ".join(file.name for file in left_out[:5]),
             action="rename the files, or remove them",
         )

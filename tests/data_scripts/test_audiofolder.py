@@ -456,7 +456,7 @@ def test_a_parquet_file_of_no_split_beside_others_is_refused(tmp_path: Path):
     corpus = parquet_folder(tmp_path / "corpus", declared=True)
     first = corpus / "data" / "train-00000-of-00001.parquet"
     (corpus / "data" / "extra.parquet").write_bytes(first.read_bytes())
-    with pytest.raises(InputError, match=r"extra\.parquet: no name tells its split"):
+    with pytest.raises(InputError, match=r"extra\.parquet: of no split"):
         make_manifests(CORPUS, corpus, tmp_path / "data", ["en"])
 
 

@@ -113,3 +113,10 @@ def test_archives_of_one_name_in_several_folders_have_ids_of_their_own(tone: byt
     found, skipped = made(tmp_path / "corpus")
     assert not skipped
     assert {id: one.text for id, one in found.items()} == {"train/read/0/a": "read", "train/told/0/a": "told"}
+
+
+def test_an_archive_beside_others_whose_name_tells_no_split_is_counted(tone: bytes, tmp_path: Path):
+    for name in ("extra-0.tar", "train-0.tar"):
+        write_tar(tmp_path / "corpus" / name, {"a.wav": tone, "a.txt": b"x"})
+    found, skipped = made(tmp_path / "corpus")
+    assert (list(found), skipped) == (["train-0/a"], {"no split": 1})
