@@ -9,8 +9,8 @@ from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 
-from data_scripts.audiofolder import folder_split
-from data_scripts.corpus import Part, Record, cut, existing_folder
+from data_scripts.corpus import Part, Record, cut
+from data_scripts.splits import split_files
 from data_scripts.tables import Unusable
 from speech_mtl.data.audio_file import FOREIGN
 from speech_mtl.errors import InputError, require
@@ -19,7 +19,7 @@ USUAL = "text"
 """The tier that is the transcript if none is named, as `speech-mtl transcribe` calls it."""
 
 AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".wave")
-"""Endings of recordings that are looked for beside an annotation file, in this order."""
+"""Endings of recordings that are looked for beside an annotation file, in this order, and then in capitals."""
 
 TierOption = Annotated[
     list[str] | None,
@@ -46,11 +46,18 @@ class Tier(NamedTuple):
     annotations: list[Annotation]
 
 
+class Medium(NamedTuple):
+    """A recording, as a path from the folder of its annotation file, and where in it the annotations' time begins."""
+
+    name: str
+    origin_s: float = 0.0
+
+
 class Annotations(NamedTuple):
-    """The content of an annotation file: tiers, and the recordings it names, as paths from its own folder."""
+    """The content of an annotation file: tiers, and the recordings that it names."""
 
     tiers: list[Tier]
-    media: list[str]
+    media: list[Medium]
 
 
 class _File(NamedTuple):
@@ -59,7 +66,7 @@ class _File(NamedTuple):
     path: Path
     name: Path
     tiers: list[Tier]
-    media: list[str]
+    media: list[Medium]
 
 
 def annotation_records(
@@ -80,24 +87,18 @@ def annotation_records(
     Raises:
         InputError: There is no such folder or no such file in it, one is damaged, or no tier is one of those.
     """
-    top = existing_folder(part.corpus, layout)
-    paths = sorted(path for path in _walked(top) if path.suffix.lower() == suffix.lower())
-    if not paths:
-        raise InputError(
-            f"{top}: no annotation files", expected=layout, received=f"no file *{suffix}", action="check the path"
-        )
-    splits = {path: folder_split(path.parent.relative_to(top).as_posix()) for path in paths}
-    some_tell = any(splits.values())
-    own = [path for path in paths if (splits[path] or "train") == part.split]
-    unknown = [path for path in own if some_tell and splits[path] is None]
-    found = {path: read(path) for path in own if path not in unknown}
+    paths = split_files(
+        part.corpus, layout, "annotation files", lambda path: path.suffix.lower() == suffix.lower(), by_folder=True
+    )
+    found = {path: read(path) for path in paths.of(part.split)}
     files = [
-        _File(path, path.relative_to(top).with_suffix(""), _matching(one, wanted), one.media)
+        _File(path, path.relative_to(paths.top).with_suffix(""), _matching(one, wanted), one.media)
         for path, one in found.items()
     ]
     if files and not any(file.tiers for file in files):
         _refuse_no_tier(part, wanted, found.values())
-    return _records(part, top, files, unknown) if own else None
+    unknown = paths.without_split(part.split)
+    return _records(part, paths.top, files, unknown) if files or unknown else None
 
 
 @contextmanager
@@ -118,14 +119,8 @@ def reading(path: Path, package: str, expected: str, program: str) -> Iterator[N
             f"{path} cannot be read",
             expected=expected,
             received=f"{type(error).__name__}: {error}",
-            action=f"open it in {program} and save it again, or remove it",
+            action=f"open it in {program}, correct it and save it again, or remove it",
         ) from None
-
-
-def _walked(top: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(top):
-        subfolders[:] = [name for name in subfolders if not name.startswith((".", "__"))]
-        yield from (Path(folder, name) for name in names if not name.startswith("."))
 
 
 def _matching(found: Annotations, wanted: Sequence[str] | None) -> list[Tier]:
@@ -149,32 +144,45 @@ def _refuse_no_tier(part: Part, wanted: Sequence[str] | None, found: Iterable[An
     )
 
 
-def _records(part: Part, top: Path, files: Sequence[_File], unknown: Sequence[Path]) -> Iterator[Record | Unusable]:
-    for path in unknown:
-        yield Unusable(str(path), "no split", "its folder does not tell the split, as those of other files do")
+def _records(part: Part, top: Path, files: Sequence[_File], unknown: Sequence[Unusable]) -> Iterator[Record | Unusable]:
+    yield from unknown
     num_empty = 0
     for file in files:
         if not file.tiers:
             yield Unusable(str(file.path), "no tier", "none of its tiers is the one that is named")
         spoken = [(tier, one) for tier in file.tiers for one in tier.annotations if one.text.strip()]
         num_empty += sum(len(tier.annotations) for tier in file.tiers) - len(spoken)
-        yield from _cut(file, spoken, _recording(top, file))
+        yield from _cut(file, spoken, *_recording(part, top, file))
     if num_empty:
         part.screen.say(f"{part.corpus}: {part.language} {part.split}: {num_empty:,} empty annotations are left out")
 
 
-def _recording(top: Path, file: _File) -> Path:
+def _recording(part: Part, top: Path, file: _File) -> tuple[Path, float]:
     """The first recording that is there: of those that the file names, then of those beside it with its name.
 
-    What lies outside the corpus is not opened. If none is there, that is the first which may lie beside the file.
+    What lies where no audio may lie is not opened. If none is there, that is the first which may lie beside the file.
+
+    Returns:
+        The recording, and where in it the annotations' time begins, in seconds.
     """
-    folder, names = file.path.parent, [*file.media, *(file.path.stem + suffix for suffix in AUDIO)]
-    paths = [Path(os.path.normpath(folder / name.replace("\\", "/"))) for name in names if "\0" not in name]
-    inside = [path for path in paths if path.is_relative_to(os.path.normpath(top)) and path.is_file()]
-    return next((path for path in inside if path.suffix.lower() not in FOREIGN), (inside or paths[-len(AUDIO) :])[0])
+    beside = [Medium(file.path.stem + suffix) for suffix in (*AUDIO, *map(str.upper, AUDIO))]
+    paths = [
+        (Path(os.path.normpath(file.path.parent / name.replace("\\", "/"))), origin_s)
+        for name, origin_s in (*file.media, *beside)
+        if "\0" not in name
+    ]
+    there = [
+        (path, origin_s)
+        for path, origin_s in paths
+        if (path.is_relative_to(os.path.normpath(top)) or part.holds(path)) and os.path.isfile(path)  # noqa: PTH113
+    ]
+    first = (there or paths[-len(beside) :])[0]
+    return next((one for one in there if one[0].suffix.lower() not in FOREIGN), first)
 
 
-def _cut(file: _File, spoken: Sequence[tuple[Tier, Annotation]], recording: Path) -> Iterator[Record | Unusable]:
+def _cut(
+    file: _File, spoken: Sequence[tuple[Tier, Annotation]], recording: Path, origin_s: float
+) -> Iterator[Record | Unusable]:
     """A record for each annotation of a file."""
     for number, (tier, one) in enumerate(spoken):
         source = f"{file.path}, tier {tier.name}, {one.start_s}-{one.end_s} s"
@@ -182,4 +190,4 @@ def _cut(file: _File, spoken: Sequence[tuple[Tier, Annotation]], recording: Path
             yield Unusable(source, "without times", f"the annotation {one.text!r} has no times")
         else:
             record = Record(f"{file.name.as_posix()}-{number:05d}", recording, one.text.strip(), tier.speaker, source)
-            yield cut(record, one.start_s, one.end_s)
+            yield cut(record, origin_s + one.start_s, origin_s + one.end_s)

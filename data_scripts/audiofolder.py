@@ -1,8 +1,7 @@
 """Audio files with tables beside them, as in Hugging Face's audiofolder; or whatever its `datasets` can load."""
 
-import os
 import posixpath
-import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -19,28 +18,13 @@ from data_scripts.hugging_face import (
     dataset_records,
     streamed_records,
 )
-from data_scripts.loading import LAYOUT, local_folder
+from data_scripts.loading import LAYOUT, WITH_AUDIO, local_folder
+from data_scripts.splits import told_split
 from data_scripts.tables import Row, Table, Unusable, read_json_table, read_table
 from speech_mtl.errors import InputError
+from speech_mtl.files import files_under
 
 TABLES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")
-WITH_AUDIO = (".parquet", ".arrow")
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "dev": "dev",
-    "devel": "dev",
-    "development": "dev",
-    "validation": "dev",
-    "valid": "dev",
-    "val": "dev",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
-}
-"""The words in a folder's name, or in the column `split`, that tell a split: those of audiofolder, and two more."""
-
 SPLIT_COLUMN = "split"
 
 Config = Annotated[str | None, typer.Option(help="The dataset's configuration, where it has several.")]
@@ -128,7 +112,7 @@ def _tables(corpus: str, config: str | None, asked: Columns) -> list[_Metadata]:
             lacks a column.
     """
     top = local_folder(corpus) if config is None else None
-    paths = list(_walked(top)) if top is not None else []
+    paths = _found(top) if top is not None else []
     _refuse_two_kinds(corpus, paths)
     found = []
     for path in paths:
@@ -140,26 +124,19 @@ def _tables(corpus: str, config: str | None, asked: Columns) -> list[_Metadata]:
     return found
 
 
-def _walked(top: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for folder, subfolders, files in os.walk(top, onerror=refuse, followlinks=True):
-        above = list(Path(folder).parents)[: len(Path(folder).relative_to(top).parts)]
-        if os.path.realpath(folder) in map(os.path.realpath, above):  # a link that leads back
-            subfolders.clear()
-            continue
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__")))
-        names = sorted(name for name in files if name.lower() in TABLES)
-        shards = sorted(name for name in files if name.lower().endswith(WITH_AUDIO))
-        if len(names) > 1:
+def _found(top: Path) -> list[Path]:
+    """The tables in a folder and those below it, and the Parquet and Arrow files."""
+    paths = list(files_under(top))
+    tables = {path: path.parent for path in paths if path.name.lower() in TABLES}
+    for folder, count in Counter(tables.values()).items():
+        if count > 1:
             raise InputError(
                 f"{folder}: more than one table",
                 expected="one of " + ", ".join(TABLES),
-                received=", ".join(names),
+                received=", ".join(path.name for path, own in tables.items() if own == folder),
                 action="remove those that are not to be read",
             )
-        yield from (Path(folder, name) for name in names + shards)
+    return [path for path in paths if path in tables or path.suffix.lower() in WITH_AUDIO]
 
 
 def _refuse_two_kinds(corpus: str, paths: Sequence[Path]) -> None:
@@ -217,16 +194,7 @@ def _with_splits(tables: Sequence[_Metadata]) -> Iterator[tuple[_Metadata, Row |
 def _split(row: Row | Unusable, found: _Metadata) -> str | None:
     """The split by the column `split`, else by the table's folder, else by the folder of the row's audio."""
     places = (_text(row, SPLIT_COLUMN), found.folder, posixpath.dirname(_text(row, found.file) or ""))
-    return next(filter(None, map(folder_split, filter(None, places))), None)
-
-
-def folder_split(folder: str) -> str | None:
-    """The split that the innermost folder with a word for one tells; audio files may be called as they like."""
-    for name in reversed(folder.lower().split("/")):
-        told = {SPLIT_WORDS[word] for word in re.split("[^a-z]+", name) if word in SPLIT_WORDS}
-        if len(told) == 1:
-            return told.pop()
-    return None
+    return next(filter(None, map(told_split, filter(None, places))), None)
 
 
 def _language(row: Row | Unusable, found: _Metadata) -> str | None:

@@ -180,10 +180,11 @@ def _make_manifest(
 
 def _warn_of_other_origin(path: Path, part: Part) -> None:
     """Warns if an existing manifest was made from other input than now asked for."""
-    utterances = list(read_manifest(path))
-    if others := {utterance.language for utterance in utterances} - {part.language}:
+    utterances = read_manifest(path)
+    first = next(utterances)
+    if others := {first.language, *(utterance.language for utterance in utterances)} - {part.language}:
         part.screen.warn(f"{path}: its lines are in {', '.join(sorted(others))}, not in {part.language}")
-    corpus, audio = Path(part.corpus).resolve(), utterances[0].audio.resolve()
+    corpus, audio = Path(part.corpus).resolve(), first.audio.resolve()
     if corpus.is_dir() and not any(map(audio.is_relative_to, (corpus, part.data_dir.resolve()))):
         part.screen.warn(f"{path}: its audio does not lie in {part.corpus} but in {audio.parent}: of another corpus?")
 

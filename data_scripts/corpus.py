@@ -16,6 +16,9 @@ from speech_mtl.screen import Screen
 
 T = TypeVar("T")
 
+GENDERS = {"f": "f", "female": "f", "m": "m", "male": "m"}
+"""Names of genders, in lower case, and those that labels have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -124,11 +127,19 @@ def existing_folder(corpus: str, layout: str) -> Path:
 
 def cut(record: Record, start_s: float, end_s: float, channel: int | None = None) -> Record | Unusable:
     """A record of a stretch of its recording, from and to these seconds, which is cut out when it is read."""
+    if not record.audio.name:
+        return Unusable(record.source, "no audio file", f"{record.audio} is no audio file")
     if not 0 <= start_s < end_s <= LONGEST_S:
         message = f"no stretch of a recording lasts from {start_s:g} s to {end_s:g} s"
         return Unusable(record.source, "audio outside its recording", message)
     place = replace(place_of(record.audio), start_s=start_s, end_s=end_s, channel=channel)
     return replace(record, audio=place.path)
+
+
+def gender(written: str | None) -> str | None:
+    """The label `gender` of what a corpus writes: `f` or `m` where it is one of these, else as it is written."""
+    word = (written or "").strip()
+    return GENDERS.get(word.lower(), word) or None
 
 
 def with_ids(records: Sequence[Record | Unusable]) -> list[Record | Unusable]:

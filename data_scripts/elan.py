@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from data_scripts.annotation import Annotation, Annotations, Tier, TierOption, annotation_records, reading
+from data_scripts.annotation import Annotation, Annotations, Medium, Tier, TierOption, annotation_records, reading
 from data_scripts.command_line import corpus_app
 from data_scripts.corpus import Corpus, Part, Record
 from data_scripts.tables import Unusable
@@ -57,14 +57,16 @@ def _times(elan: Any, name: str) -> tuple[float | None, float | None]:
     raise ValueError(f"the annotation {name} refers to itself")
 
 
-def _media(elan: Any) -> Iterator[str]:
-    """Paths of recordings from the file's folder: the relative ones first, then the names of the absolute ones."""
+def _media(elan: Any) -> Iterator[Medium]:
+    """Recordings from the file's folder: the relative paths first, then the names of the absolute ones."""
     for key in ("RELATIVE_MEDIA_URL", "MEDIA_URL"):
         for one in elan.get_linked_files():
+            origin_s = int(one.get("TIME_ORIGIN") or 0) / 1000
             url = (one.get(key) or "").removeprefix("file:")
             for path in dict.fromkeys((url, unquote(url))):
                 if path:
-                    yield path if key == "RELATIVE_MEDIA_URL" else path.replace("\\", "/").rsplit("/", 1)[-1]
+                    name = path if key == "RELATIVE_MEDIA_URL" else path.replace("\\", "/").rsplit("/", 1)[-1]
+                    yield Medium(name, origin_s)
 
 
 CORPUS = Corpus(

@@ -6,7 +6,7 @@ from pathlib import Path
 from langcodes import Language
 
 from data_scripts.command_line import corpus_app
-from data_scripts.corpus import Corpus, Part, Record, existing_folder, with_ids
+from data_scripts.corpus import Corpus, Part, Record, existing_folder, gender, with_ids
 from data_scripts.tables import Row, Unusable, read_table
 from speech_mtl.data.languages import canonical, is_form_of
 from speech_mtl.datatypes import SPLITS
@@ -69,8 +69,8 @@ def _folders(corpus: str) -> list[tuple[str, Path]]:
 
 
 def _record(row: Row, audio: Path) -> Record:
-    name, gender = row.cells["file"], row.cells["gender"].strip()
-    labels = {"gender": None if gender in ("", UNKNOWN_GENDER) else gender.lower()}
+    name, told = row.cells["file"], row.cells["gender"].strip()
+    labels = {"gender": None if told == UNKNOWN_GENDER else gender(told)}
     return Record(name, audio / name, row.cells["raw_transcription"], None, row.source, labels)
 
 

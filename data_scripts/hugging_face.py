@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from data_scripts.corpus import Part, Record, distinct_languages, of_language, same_language
 from data_scripts.loading import is_audio, load
 from data_scripts.parquet import ParquetFiles
-from speech_mtl.errors import InputError
+from data_scripts.splits import told_split
+from speech_mtl.errors import InputError, printable
 from speech_mtl.files import replacing
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
-SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid"), "test": ("test",)}
 TEXT_TYPES = re.compile(r"(large_)?string|u?int\d+|null")
 """Types of columns whose values are written in one way only."""
 
@@ -73,10 +73,9 @@ class Columns:
 def streamed_records(part: Part, config: str | None, asked: Columns) -> Iterator[Record] | None:
     """The rows of a split of a dataset as they come in; other languages are left out and counted."""
     splits: Mapping[str, IterableDataset] = load(part.corpus, config, streaming=True)
-    name = next((name for name in SPLIT_NAMES[part.split] if name in splits), None)
-    if name is None:
+    dataset, where = _of_split(splits, part), f"{part.corpus}[{part.split}]"
+    if dataset is None:
         return None
-    dataset, where = splits[name], f"{part.corpus}[{name}]"
     columns = asked.found_in(dataset.column_names or [], where)
     return _streamed(Rows(dataset, [], part, where, columns), part, where, columns.language)
 
@@ -97,10 +96,9 @@ def _streamed(rows: "Rows", part: Part, where: str, column: str | None) -> Itera
 def dataset_records(part: Part, config: str | None, asked: Columns) -> "Rows | None":
     """The rows of a split that are in the language."""
     splits: Mapping[str, Split] = load(part.corpus, config)
-    name = next((name for name in SPLIT_NAMES[part.split] if name in splits), None)
-    if name is None:
+    dataset, where = _of_split(splits, part), f"{part.corpus}[{part.split}]"
+    if dataset is None:
         return None
-    dataset, where = splits[name], f"{part.corpus}[{name}]"
     columns = asked.found_in(dataset.column_names, where)
     _refuse_other_splits(dataset, part.split, where)
     numbers = list(range(len(dataset)))
@@ -109,12 +107,34 @@ def dataset_records(part: Part, config: str | None, asked: Columns) -> "Rows | N
     return Rows(dataset, numbers, part, where, columns) if numbers or not len(dataset) else None
 
 
+def _of_split(splits: Mapping[str, Any], part: Part) -> Any | None:
+    """The rows of all of a dataset's splits whose names tell the one that is asked for; None if none does.
+
+    Raises:
+        InputError: They have different columns.
+    """
+    import datasets
+
+    if part.split == "train" and (others := [name for name in splits if told_split(name) is None]):
+        part.screen.say(printable(f"{part.corpus}: left out, for their names tell no split: {', '.join(others)}"))
+    first, *more = [splits[name] for name in splits if told_split(name) == part.split] or [None]
+    if not more:
+        return first
+    if any(one.features != first.features for one in more):
+        raise InputError(
+            f"{part.corpus}: its splits for {part.split} have different columns",
+            expected="the same columns, of the same types",
+            received=", ".join(name for name in splits if told_split(name) == part.split),
+            action="store them with the same columns, or give a --config with one of them",
+        )
+    return first.joined(more) if isinstance(first, ParquetFiles) else datasets.concatenate_datasets([first, *more])
+
+
 def _refuse_other_splits(dataset: "Split", split: str, where: str) -> None:
     """Refuses rows that belong to another split by a column of that name, which `datasets` ignores."""
-    others = {name for other, names in SPLIT_NAMES.items() if other != split for name in names}
     values = dataset["split"] if "split" in dataset.features else ()
     told = {str(_named(dataset, "split", value)).lower() for value in values}
-    if others & told:
+    if any(told_split(value) not in (None, split) for value in told):
         raise InputError(
             f"{where}: its column 'split' names rows of other splits",
             expected=f"rows of {split} alone, or a metadata.csv, whose column 'split' is followed",
@@ -124,10 +144,12 @@ def _refuse_other_splits(dataset: "Split", split: str, where: str) -> None:
 
 
 def dataset_languages(corpus: str, config: str | None, asked: Columns) -> list[str]:
-    """Values of a dataset's language column, in all splits."""
+    """Values of a dataset's language column, in all splits that are read."""
     tags: set[str | None] = set()
     splits: Mapping[str, Split] = load(corpus, config)
     for name, dataset in splits.items():
+        if told_split(name) is None:
+            continue
         column = asked.found_in(dataset.column_names, f"{corpus}[{name}]").language
         tags.update(_tags(dataset, column) if column else ())
     return distinct_languages(tags)
@@ -212,11 +234,13 @@ class Rows:
 
 
 def _named(dataset: Any, column: str, value: Any) -> Any:
-    """A value as it is; a class by its name."""
+    """A value as it is; a class by its name, None if it is -1, as `datasets` writes a label that is missing."""
     import datasets
 
     feature = dataset.features[column]
-    return feature.int2str(value) if isinstance(feature, datasets.ClassLabel) and value is not None else value
+    if not isinstance(feature, datasets.ClassLabel) or value is None:
+        return value
+    return feature.int2str(value) if value >= 0 else None
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data_scripts.command_line import SHOWN, corpus_app
-from data_scripts.corpus import Corpus, Part, Record, cut, existing_folder
+from data_scripts.corpus import Corpus, Part, Record, cut, existing_folder, gender
 from data_scripts.tables import Row, Unusable, read_keyed_table
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError, printable
@@ -127,7 +127,7 @@ def _of_speakers(
         if problem := _problem(speaker, row, label, one_word=True):
             unusable.append(problem)
         else:
-            entries[speaker] = row.value("value")
+            entries[speaker] = gender(row.cells["value"]) if label == "gender" else row.value("value")
     if missing := sorted(set(speakers) - entries.keys()):
         names = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else "")
         part.screen.warn(

@@ -7,13 +7,14 @@ left out and counted.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NotRequired
+from typing import NamedTuple, NotRequired
 
 from typing_extensions import TypedDict
 
 from data_scripts.command_line import corpus_app
-from data_scripts.corpus import Corpus, Part, Record, cut, distinct_languages, of_language
-from data_scripts.manifests import Manifests, beside, manifests_of, typed_lines
+from data_scripts.corpus import Corpus, Part, Record, cut, distinct_languages, gender, of_language
+from data_scripts.manifests import beside, manifests_of, typed_lines
+from data_scripts.splits import SplitFiles
 from data_scripts.tables import Unusable
 from speech_mtl.data.languages import is_registered
 from speech_mtl.errors import InputError, require
@@ -39,6 +40,14 @@ class _Recording(TypedDict):
     sources: list[_Source]
     duration: float
     transforms: NotRequired[list | None]
+
+
+class _Named(NamedTuple):
+    """A recording, the manifest that names it, and its split, if that tells one."""
+
+    recording: _Recording
+    path: Path
+    split: str | None
 
 
 class _Supervision(TypedDict):
@@ -98,7 +107,7 @@ def _kinds(corpus: str):
         return [(manifests_of(corpus, LAYOUT, (b"recording_id", b"start")), _supervisions)]
 
 
-def _cuts(manifests: Manifests, paths: Sequence[Path]) -> _Found:
+def _cuts(manifests: SplitFiles, paths: Sequence[Path]) -> _Found:
     for path in paths:
         for where, line in typed_lines(path, _Cut):
             if isinstance(line, Unusable):
@@ -113,22 +122,45 @@ def _cuts(manifests: Manifests, paths: Sequence[Path]) -> _Found:
                     yield _record(one, start_s, line.get("recording"), where, path, manifests.top), _tag(one)
 
 
-def _supervisions(manifests: Manifests, paths: Sequence[Path]) -> _Found:
-    """The supervisions in manifests, with the recordings that all manifests of recordings in the folder tell."""
-    recordings: dict[str, tuple[_Recording, Path]] = {}
-    for path in manifests_of(str(manifests.top), LAYOUT, (b"sources", b"sampling_rate")).all:
-        for _, line in typed_lines(path, _Recording):
-            if isinstance(line, Unusable):
-                yield line, None
-            else:
-                recordings.setdefault(line["id"], (line, path))
+def _supervisions(manifests: SplitFiles, paths: Sequence[Path]) -> _Found:
+    """The supervisions in manifests, with recordings of their split or of none."""
+    recordings, bad = _recordings(manifests.top)
+    own = {manifests.split(path) for path in paths}
+    yield from ((line, None) for split, line in bad if (split or "train") in own)
     for path in paths:
+        split = manifests.told[path]
         for where, line in typed_lines(path, _Supervision):
             if isinstance(line, Unusable):
                 yield line, None
+                continue
+            found = [one for one in recordings.get(line["recording_id"], []) if _may_be(one.split, split)]
+            if len(found) > 1 and len({_sources(one, manifests.top) for one in found}) > 1:
+                message = f"several recordings have the id {line['recording_id']!r}"
+                yield Unusable(where, "more than one recording", message), _tag(line)
             else:
-                recording, named_in = recordings.get(line["recording_id"], (None, path))
+                recording, named_in, _ = found[0] if found else (None, path, None)
                 yield _record(line, line["start"], recording, where, named_in, manifests.top), _tag(line)
+
+
+def _recordings(top: Path) -> tuple[dict[str, list[_Named]], list[tuple[str | None, Unusable]]]:
+    """What manifests of recordings in a folder hold, by id; and lines that cannot be used, with their splits."""
+    found: dict[str, list[_Named]] = {}
+    bad: list[tuple[str | None, Unusable]] = []
+    for path, split in manifests_of(str(top), LAYOUT, (b"sources", b"sampling_rate")).told.items():
+        for _, line in typed_lines(path, _Recording):
+            if isinstance(line, Unusable):
+                bad.append((split, line))
+            else:
+                found.setdefault(line["id"], []).append(_Named(line, path, split))
+    return found, bad
+
+
+def _may_be(one: str | None, other: str | None) -> bool:
+    return one is None or other is None or one == other
+
+
+def _sources(one: _Named, top: Path) -> tuple[Path, ...]:
+    return tuple(beside(one.path, top, source.get("source", "")) for source in one.recording["sources"])
 
 
 def _record(
@@ -146,14 +178,13 @@ def _record(
         return Unusable(where, "not a file", f"the recording {recording['id']!r} has {kind}, which is not opened")
     channels = source["channels"]
     channel = channels.index(min(asked)) if len(asked) == 1 < len(channels) else None
-    gender = one.get("gender")
     record = Record(
         one["id"],
         beside(manifest, top, source["source"]),
         one.get("text") or "",
         one.get("speaker") or None,
         where,
-        {"gender": gender} if gender else {},
+        {"gender": gender(one.get("gender"))} if one.get("gender") else {},
     )
     whole = start_s == 0 and abs(one["duration"] - recording["duration"]) <= WHOLE_S
     if whole and channel is None:

@@ -1,25 +1,26 @@
 """LJSpeech and voices recorded like it: `metadata.csv` (`id|text|text in full words`) and `wavs/ID.wav`.
 
-Where lists of ids stand beside it, `train.txt`, `dev.txt` (or `valid.txt`) and `test.txt`, they are the splits; without
-`train.txt`, training speech is what the others leave over.
+Where lists of ids stand beside it, `train.txt`, `dev.txt` (or `valid.txt`) and `test.txt`, or `metadata_train.csv` and
+so on, they are the splits; without one of training speech, that is what the others leave over.
 """
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
 
-from data_scripts.audiofolder import folder_split
 from data_scripts.command_line import corpus_app
 from data_scripts.corpus import Corpus, Part, Record, existing_folder
+from data_scripts.splits import told_split
 from data_scripts.tables import Row, Unusable, read_keyed_table, read_table
-from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_lines
 
-LAYOUT = "metadata.csv (id|text|text in full words) and wavs/, with train.txt, dev.txt and test.txt of ids or without"
+LAYOUT = (
+    "metadata.csv (id|text|text in full words) and wavs/, with lists of ids (train.txt, dev.txt, test.txt) or without"
+)
 COLUMNS = ("id", "text", "normalised")
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
 
@@ -30,7 +31,7 @@ def records(part: Part, *, speaker: Speaker = None) -> list[Record | Unusable] |
     """The lines of `metadata.csv` that belong to a split, with the text in full words where there is one.
 
     Raises:
-        InputError: The folder is none of this corpus, or two splits share an id.
+        InputError: The folder is none of this corpus, or its lists do not fit.
     """
     folder = existing_folder(part.corpus, LAYOUT)
     path = folder / "metadata.csv"
@@ -42,16 +43,17 @@ def records(part: Part, *, speaker: Speaker = None) -> list[Record | Unusable] |
             action="give the folder that holds both",
         )
     rows = list(read_table(path, delimiter="|", columns=_columns(path)).rows)
-    paths = {split: [path for path in folder.glob("*.txt") if folder_split(path.stem) == split] for split in SPLITS}
-    lists = {split: _ids(own) for split, own in paths.items() if own}
-    _refuse_shared(folder, lists)
-    if part.split == "train" and "train" not in lists:
-        others = {id for ids in lists.values() for id in ids}
-        mine = [row for row in rows if isinstance(row, Unusable) or row.cells["id"] not in others]
-    elif part.split in lists:
+    lists = _lists(folder, {row.cells["id"] for row in rows if isinstance(row, Row)})
+    listed = {id for ids in lists.values() for id in ids}
+    rest = [row for row in rows if isinstance(row, Unusable) or row.cells["id"] not in listed]
+    if part.split in lists:
         mine = _listed(rows, lists[part.split])
+    elif part.split == "train":
+        mine = rest
     else:
         return None
+    if part.split == "train" and "train" in lists and rest:
+        part.screen.say(f"{path}: {len(rest):,} of {len(rows):,} rows are in no list, and left out")
     found = [_record(row, folder / "wavs", speaker) if isinstance(row, Row) else row for row in mine]
     return found if any(isinstance(one, Record) for one in found) or not lists else None
 
@@ -62,10 +64,34 @@ def _columns(path: Path) -> Sequence[str]:
     return COLUMNS[:2] if first.count("|") == 1 else COLUMNS
 
 
-def _ids(paths: Sequence[Path]) -> dict[str, Row | Unusable]:
-    """The ids in lists, with their lines; of a line as in `metadata.csv`, what stands before the first `|`."""
-    rows = [row for path in paths for row in read_keyed_table(path).rows]
-    return {row.cells["key"].split("|")[0] if isinstance(row, Row) else row.source: row for row in rows}
+def _lists(folder: Path, known: Collection[str]) -> dict[str, dict[str, Row | Unusable]]:
+    """The ids in the lists of each split that has one, with their lines.
+
+    Raises:
+        InputError: A list names nothing that `metadata.csv` has, or two splits share an id.
+    """
+    lists: dict[str, dict[str, Row | Unusable]] = {}
+    for path in sorted([*folder.glob("*.txt"), *folder.glob("metadata_*.csv")]):
+        if split := told_split(path.stem):
+            rows = list(read_keyed_table(path).rows)
+            ids = {_id(row.cells["key"], known) if isinstance(row, Row) else row.source: row for row in rows}
+            if ids and not ids.keys() & known:
+                raise InputError(
+                    f"{path}: nothing in this list is in metadata.csv",
+                    expected="an id of metadata.csv in each line",
+                    received=", ".join(list(ids)[:3]),
+                    action="write the ids as in metadata.csv, or rename the file if it is no list of a split",
+                )
+            lists.setdefault(split, {}).update(ids)
+    _refuse_shared(folder, lists)
+    return lists
+
+
+def _id(written: str, known: Collection[str]) -> str:
+    """The id that a line of a list means: `ID`, `ID|text`, `ID.wav` or `wavs/ID.wav`."""
+    path = PurePosixPath(written.partition("|")[0])
+    plain = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
+    return next((id for id in (str(path), str(plain), plain.name) if id in known), str(path))
 
 
 def _refuse_shared(folder: Path, lists: dict[str, dict[str, Row | Unusable]]) -> None:

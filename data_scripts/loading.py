@@ -3,18 +3,24 @@
 import glob
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_scripts.corpus import existing_folder
 from data_scripts.parquet import ParquetFiles, num_rows
+from speech_mtl.data.place import ARROW
 from speech_mtl.errors import InputError, require
+from speech_mtl.files import files_under
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
 LAYOUT = "metadata.jsonl beside audio files; Parquet or Arrow files; or OWNER/NAME of a dataset on the Hugging Face hub"
+
+
+WITH_AUDIO = (".parquet", ".arrow")
+"""Endings of files that hold audio."""
 
 
 def local_folder(corpus: str) -> Path | None:
@@ -46,14 +52,18 @@ def load(corpus: str, config: str | None, streaming: bool = False) -> Mapping[st
             received=str(folder.resolve()),
             action="rename the folder, or lay a metadata.jsonl beside the audio files",
         )
-    for file in sorted(folder.rglob("*.arrow")) if folder is not None else ():
-        num_rows(file)  # `datasets` does not tell which one is damaged
+    files = [] if folder is None else [path for path in files_under(folder) if path.suffix.lower() in WITH_AUDIO]
+    for file in files:
+        if file.suffix == ARROW:
+            num_rows(file)  # `datasets` does not tell which one is damaged
     try:
         datasets.logging.set_verbosity(logging.CRITICAL)  # it also raises the errors that it logs
         builder = datasets.load_dataset_builder(corpus if folder is None else str(folder.resolve()), config)
         if hasattr(builder, "BASE_FEATURE"):
             builder.BASE_FEATURE = _undecoded_audio()  # pyright: ignore[reportAttributeAccessIssue]
         if folder is not None and getattr(builder, "name", None) in ("parquet", "arrow"):
+            if config is None and len(builder.builder_configs) < 2:
+                _refuse_without_split(files, builder)
             return _parquet_files(builder)
         if not streaming:
             builder.download_and_prepare()
@@ -70,6 +80,18 @@ def load(corpus: str, config: str | None, streaming: bool = False) -> Mapping[st
             if folder is not None
             else "check the path (no such folder here), the name on the hub, --config and the network",
         ) from error
+
+
+def _refuse_without_split(files: Sequence[Path], builder: Any) -> None:
+    """Refuses files that `datasets` leaves out without a word, because it finds no split in their names."""
+    read = {Path(file).resolve() for of_split in builder.config.data_files.values() for file in of_split}
+    if left_out := [file for file in files if file.resolve() not in read]:
+        raise InputError(
+            f"{left_out[0]}: of no split for Hugging Face datasets, as other files are",
+            expected="names such as train-00000.parquet, or folders such as train; validation and test likewise",
+            received=", ".join(file.name for file in left_out[:5]),
+            action="rename the files, or remove them",
+        )
 
 
 def _parquet_files(builder: Any) -> dict[str, ParquetFiles]:

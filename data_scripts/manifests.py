@@ -1,53 +1,27 @@
-"""Folders of other toolkits' manifests, with one JSON object a line: which are of which split, and their lines."""
+"""Folders of other toolkits' manifests, with one JSON object a line."""
 
 import gzip
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from data_scripts.audiofolder import folder_split
-from data_scripts.corpus import existing_folder
+from data_scripts.splits import SplitFiles, split_files
 from data_scripts.tables import FIX_TABLE, Unusable
 from speech_mtl.errors import InputError
 from speech_mtl.files import parse_json, read_lines
 
 T = TypeVar("T")
 
+ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+"""How the names of manifests end."""
+
 START_BYTES = 1 << 16
 """How much of a file is looked at to find out what it is."""
 
 
-class Manifests(NamedTuple):
-    """The manifests in a folder.
-
-    Attributes:
-        top: The folder.
-        splits: By path, the split that its name or its folder's tells; None where neither does.
-    """
-
-    top: Path
-    splits: dict[Path, str | None]
-
-    @property
-    def all(self) -> list[Path]:
-        """All of them, sorted."""
-        return sorted(self.splits)
-
-    def of(self, split: str) -> list[Path]:
-        """Those of a split; where no name tells one, all are of training speech."""
-        usual = None if any(self.splits.values()) else "train"
-        return [path for path in self.all if (self.splits[path] or usual) == split]
-
-    def without_split(self, split: str) -> list[Unusable]:
-        """Those whose split nobody knows, beside others; they count once, with training speech."""
-        unknown = [path for path in self.all if any(self.splits.values()) and self.splits[path] is None]
-        message = "neither its name nor its folder's tells the split, as those of other manifests do"
-        return [Unusable(str(path), "no split", message) for path in unknown if split == "train"]
-
-
-def manifests_of(corpus: str, layout: str, keys: tuple[bytes, ...]) -> Manifests:
+def manifests_of(corpus: str, layout: str, keys: tuple[bytes, ...]) -> SplitFiles:
     """Finds the manifests in a folder and those below it.
 
     Args:
@@ -58,20 +32,14 @@ def manifests_of(corpus: str, layout: str, keys: tuple[bytes, ...]) -> Manifests
     Raises:
         InputError: There is no such folder, or none in it.
     """
-    top = existing_folder(corpus, layout)
-    found = {
-        path: folder_split(str(path.relative_to(top).with_name(path.name.partition(".")[0])))
-        for path in top.rglob("*.json*")
-        if path.is_file() and all(b'"%s"' % key in start for start in [_start(path)] for key in keys)
-    }
-    if found:
-        return Manifests(top, found)
-    raise InputError(
-        f"{corpus}: no such manifests",
-        expected=layout,
-        received="no file of that kind",
-        action="check the path",
-    )
+
+    def is_one(path: Path) -> bool:
+        if not path.name.lower().endswith(ENDINGS) or not path.is_file():
+            return False
+        start = _start(path)
+        return all(b'"%s"' % key in start for key in keys)
+
+    return split_files(corpus, layout, "such manifests", is_one)
 
 
 def typed_lines(path: Path, kind: type[T]) -> Iterator[tuple[str, T | Unusable]]:

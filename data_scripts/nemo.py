@@ -3,15 +3,17 @@
 import os
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 from data_scripts.command_line import corpus_app
-from data_scripts.corpus import Corpus, Part, Record, cut, distinct_languages, of_language, with_ids
+from data_scripts.corpus import Corpus, Part, Record, cut, distinct_languages, of_language, same_language, with_ids
 from data_scripts.manifests import beside, manifests_of, typed_lines
-from data_scripts.shards import members
+from data_scripts.shards import read_shard
+from data_scripts.splits import SplitFiles
 from data_scripts.tables import Unusable
 from speech_mtl.errors import InputError
 
@@ -25,6 +27,10 @@ REPEATED = re.compile(r"-sub\d+(?=\.\w+$)")
 """What NeMo adds to the name of a tar's member for the second utterance in it, and so on."""
 
 
+COPIES = "sharded_manifests"
+"""The folder with the lines of each tar, which NeMo writes beside the manifest of all."""
+
+
 class _Line(TypedDict):
     """A line of a manifest, as far as it is used."""
 
@@ -35,6 +41,7 @@ class _Line(TypedDict):
     shard_id: NotRequired[int | None]
     speaker: NotRequired[str | int | None]
     lang: NotRequired[str | None]
+    source_lang: NotRequired[str | None]
     target_lang: NotRequired[str | None]
 
 
@@ -48,7 +55,7 @@ def records(part: Part) -> list[Record | Unusable] | None:
     """
     found: list[Record | Unusable] = []
     tags: list[str | None] = []
-    paths = manifests_of(part.corpus, LAYOUT, KEYS)
+    paths = _manifests(part.corpus)
     for path in paths.of(part.split):
         for where, line in typed_lines(path, _Line):
             found.append(line if isinstance(line, Unusable) else _record(line, where, path, paths.top))
@@ -60,9 +67,17 @@ def records(part: Part) -> list[Record | Unusable] | None:
 
 def languages(corpus: str) -> list[str]:
     """The languages that lines name."""
-    paths = manifests_of(corpus, LAYOUT, KEYS)
+    paths = _manifests(corpus)
     lines = (line for path in paths.all for _, line in typed_lines(path, _Line))
     return distinct_languages({_language(line) for line in lines if not isinstance(line, Unusable)})
+
+
+def _manifests(corpus: str) -> SplitFiles:
+    """The manifests in a folder, without copies of their lines."""
+    found = manifests_of(corpus, LAYOUT, KEYS)
+    whole = {path.parent for path in found.told}
+    copies = {path for path in found.told if path.parent.name == COPIES and path.parent.parent in whole}
+    return found._replace(told={path: split for path, split in found.told.items() if path not in copies})
 
 
 def _language(line: _Line) -> str | None:
@@ -72,6 +87,9 @@ def _language(line: _Line) -> str | None:
 def _record(line: _Line, where: str, manifest: Path, top: Path) -> Record | Unusable:
     name, shard = line["audio_filepath"], line.get("shard_id")
     speaker = line.get("speaker")
+    source, target = line.get("source_lang"), line.get("target_lang")
+    if source and target and not same_language(source, target):
+        return Unusable(where, "a translation", f"the text is in {target} and the speech in {source}")
     audio = beside(manifest, top, name) if shard is None else _member(manifest, shard, name, where)
     if isinstance(audio, Unusable):
         return audio
@@ -93,11 +111,18 @@ def _member(manifest: Path, shard: int, name: str, where: str) -> Path | Unusabl
     if tar is None:
         return Unusable(where, "shard missing", f"there is no {_shards(manifest, shard)[0]}")
     try:
-        found = members(tar)
+        found, without_ending = read_shard(tar).members, _without_ending(tar)
     except InputError as error:
         return Unusable(where, "shard unreadable", f"{error.problem}: {error.received}")
-    place = found.get(name) or found.get(REPEATED.sub("", name))
+    first = REPEATED.sub("", name)
+    place = found.get(name) or found.get(first) or without_ending.get(os.path.splitext(first)[0])  # noqa: PTH122
     return place or Unusable(where, "not in its shard", f"{tar} has no member {name!r}: was it cut short?")
+
+
+@lru_cache(maxsize=8)
+def _without_ending(tar: Path) -> dict[str, Path]:
+    """The members of a shard by names without their ending, which NeMo changes where it codes the audio anew."""
+    return {os.path.splitext(name)[0]: place for name, place in read_shard(tar).members.items()}  # noqa: PTH122
 
 
 def _shards(manifest: Path, shard: int) -> Sequence[Path]:

@@ -38,10 +38,14 @@ class ParquetFiles:
         """The same rows with these columns only."""
         return ParquetFiles(self._files, {name: self.features[name] for name in names}, self._audio)
 
+    def joined(self, others: Sequence["ParquetFiles"]) -> "ParquetFiles":
+        """These rows and then those of others with the same columns."""
+        return ParquetFiles([file for one in (self, *others) for file in one._files], self.features, self._audio)
+
     def __getitem__(self, wanted: str | int) -> Any:
         """A column with text or numbers, or a row, whose audio is `{"bytes": None, "path": its place}`."""
         if isinstance(wanted, str):
-            return self._table.column(wanted).to_pylist()
+            return self._read([wanted]).column(wanted).to_pylist()
         row = {name: self._table.column(name)[wanted].as_py() for name in self._table.column_names}
         file = bisect_right(self._ends, wanted)
         first = self._ends[file - 1] if file else 0
@@ -53,9 +57,11 @@ class ParquetFiles:
 
     @cached_property
     def _table(self) -> Any:
+        return self._read([name for name in self.features if name not in self._audio])
+
+    def _read(self, columns: list[str]) -> Any:
         from pyarrow import concat_tables
 
-        columns = [name for name in self.features if name not in self._audio]
         return concat_tables([_columns(file, columns) for file in self._files])
 
 

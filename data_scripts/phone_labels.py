@@ -43,6 +43,23 @@ def labelled(
         yield utterance.with_label(label, known)
 
 
+def _manifests(source: Path, language: str) -> dict[str, Path]:
+    """The manifests of a language, by split.
+
+    Raises:
+        InputError: There is none.
+    """
+    paths = {split: manifest_path(source, language, split) for split in SPLITS}
+    if found := {split: path for split, path in paths.items() if path.is_file()}:
+        return found
+    raise InputError(
+        f"{source}: no manifests in {language!r}",
+        expected=" or ".join(map(str, paths.values())),
+        received="none of these files",
+        action="check FROM and --language",
+    )
+
+
 @app.command()
 @report_input_errors
 def command(
@@ -68,12 +85,11 @@ def command(
             received=f"{source} {out}",
             action="name another folder",
         )
+    found = {one: _manifests(source, one) for one in language}
     screen = Screen()
-    for one in language:
+    for one, paths in found.items():
         aligner = PhoneAligner(Run(run), one)
-        for split in SPLITS:
-            if not (path := manifest_path(source, one, split)).is_file():
-                continue
+        for split, path in paths.items():
             left_out: Counter[str] = Counter()
             shown = screen.progress(list(read_manifest(path)), f"{one}-{split}")
             with contextlib.closing(labelled(aligner, iter(shown), label, left_out)) as utterances:

@@ -22,10 +22,15 @@ def read(path: Path) -> Annotations:
     Raises:
         InputError: It is damaged.
     """
-    with reading(path, "praatio", "a text file as Praat writes it, in UTF-8 or UTF-16", "Praat"):
+    with reading(
+        path,
+        "praatio",
+        "a text file as Praat writes it, in UTF-8 or UTF-16, with a name of its own for each tier",
+        "Praat",
+    ):
         from praatio.textgrid import IntervalTier, openTextgrid
 
-        grid = openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="silence", duplicateNamesMode="rename")
+        grid = openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="silence", duplicateNamesMode="error")
     tiers = [tier for tier in grid.tiers if isinstance(tier, IntervalTier)]
     return Annotations(
         [Tier(tier.name, None, [Annotation(*entry) for entry in tier.entries]) for tier in tiers], media=[]

@@ -4,6 +4,7 @@ Shoebox rooms by the image method (Allen and Berkley 1979, "Image method for eff
 acoustics"), through pyroomacoustics, with the sources moved a little at random against sweeping echoes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,12 +30,16 @@ PEAK = 0.9
 """Largest sample of each response: its level does not matter, but 16 bits should be used."""
 
 
-def room_response(seed: int, reverberation_s: tuple[float, float], sample_rate_hz: int) -> np.ndarray:
+LEAST_S = 0.1
+"""Least upper end of the range of reverberation times: hardly any of these rooms has a shorter one."""
+
+
+def room_response(seed: Sequence[int], reverberation_s: tuple[float, float], sample_rate_hz: int) -> np.ndarray:
     """The response of a random room: (S,) float32.
 
     Args:
-        seed: Decides the room and the places in it.
-        reverberation_s: Range of the reverberation time RT60 by Sabine's formula.
+        seed: Decides the room and the places in it: numbers, such as that of a set of rooms and that of the room.
+        reverberation_s: Range of the reverberation time RT60 by Sabine's formula, up to at least `LEAST_S`.
         sample_rate_hz: Rate of the response.
     """
     import pyroomacoustics
@@ -49,7 +54,7 @@ def room_response(seed: int, reverberation_s: tuple[float, float], sample_rate_h
         speaker, microphone = generator.uniform(WALL_M, size - WALL_M, (2, 3))
         if DISTANCES_M[0] <= np.linalg.norm(speaker - microphone) <= DISTANCES_M[1]:
             break
-    pyroomacoustics.random.seed(seed)
+    pyroomacoustics.random.seed(int(generator.integers(2**32)))
     material: Any = pyroomacoustics.Material(absorption)
     room = pyroomacoustics.ShoeBox(
         size, fs=sample_rate_hz, materials=material, max_order=order, air_absorption=True, use_rand_ism=True
@@ -70,7 +75,7 @@ def command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the responses go: 00000.flac, ...")],
     number: Annotated[int, typer.Option(min=1, max=100_000, help="How many rooms.")] = 200,
     shortest_s: Annotated[float, typer.Option(min=0.05, max=2.0, help="Least reverberation time (RT60).")] = 0.1,
-    longest_s: Annotated[float, typer.Option(min=0.05, max=2.0, help="Greatest one.")] = 0.6,
+    longest_s: Annotated[float, typer.Option(min=LEAST_S, max=2.0, help="Greatest one.")] = 0.6,
     sample_rate_hz: Annotated[int, typer.Option(min=8000, max=48_000, help="Rate of the responses.")] = 16_000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other rooms.")] = 0,
 ) -> None:
@@ -91,7 +96,7 @@ def command(
     for i in Screen().progress(range(number), "Rooms"):
         path = folder / f"{i:05d}.flac"
         if not path.exists():
-            response = room_response(seed + i, (shortest_s, longest_s), sample_rate_hz)
+            response = room_response((seed, i), (shortest_s, longest_s), sample_rate_hz)
             with replacing(path) as temporary, temporary.open("wb") as file:
                 soundfile.write(file, response, sample_rate_hz, format="FLAC")
 

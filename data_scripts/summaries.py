@@ -29,13 +29,17 @@ class SplitSummary:
 
 def summarise(data_dir: Path, language: str, split: str, skipped: dict[str, int] | None = None) -> SplitSummary:
     """Sums up a manifest; `skipped` None means that it was there before."""
-    utterances = list(read_manifest(manifest_path(data_dir, language, split)))
+    number, seconds, speakers = 0, 0.0, set()
+    for utterance in read_manifest(manifest_path(data_dir, language, split)):
+        number += 1
+        seconds += utterance.duration_s
+        speakers.add(utterance.speaker)
     return SplitSummary(
         language,
         split,
-        num_utterances=len(utterances),
-        duration_s=sum(utterance.duration_s for utterance in utterances),
-        num_speakers=len({utterance.speaker for utterance in utterances} - {None}),
+        num_utterances=number,
+        duration_s=seconds,
+        num_speakers=len(speakers - {None}),
         skipped=skipped or {},
         kept=skipped is None,
     )

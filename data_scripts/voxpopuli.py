@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from data_scripts.command_line import corpus_app
-from data_scripts.corpus import Corpus, Part, Record, existing_folder, same_language
+from data_scripts.corpus import Corpus, Part, Record, existing_folder, gender, same_language
 from data_scripts.tables import Row, Unusable, read_table, require_columns
 from speech_mtl.errors import InputError
 
@@ -44,14 +44,14 @@ def _folders(corpus: str) -> list[Path]:
 
 def _record(row: Row, folder: Path) -> Record:
     id = row.cells["id"]
-    speaker, gender = (row.cells.get(column, "").strip() for column in ("speaker_id", "gender"))
+    speaker, told = (row.cells.get(column, "").strip() for column in ("speaker_id", "gender"))
     return Record(
         id,
         folder / id[:4] / f"{id}.ogg",
         row.cells["raw_text"].strip() or row.cells["normalized_text"],
         None if speaker in UNKNOWN else speaker,
         row.source,
-        {"gender": None if gender in UNKNOWN else gender},
+        {"gender": None if told in UNKNOWN else gender(told)},
     )
 
 

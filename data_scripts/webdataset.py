@@ -1,18 +1,18 @@
 """WebDataset: tar archives whose members `KEY.flac` and `KEY.txt`, or `KEY.json`, are an utterance; not unpacked."""
 
-import json
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from data_scripts.audiofolder import folder_split
 from data_scripts.command_line import corpus_app
-from data_scripts.corpus import Corpus, Part, Record, distinct_languages, existing_folder, of_language
+from data_scripts.corpus import Corpus, Part, Record, distinct_languages, of_language
 from data_scripts.hugging_face import SPEAKER_COLUMNS, TEXT_COLUMNS
-from data_scripts.shards import members
+from data_scripts.shards import read_shard
+from data_scripts.splits import SplitFiles, split_files
 from data_scripts.tables import Unusable
 from speech_mtl.data.place import AudioError, place_of
 from speech_mtl.errors import InputError
@@ -21,7 +21,12 @@ from speech_mtl.files import parse_json
 LAYOUT = "*.tar with KEY.flac (or .wav, .mp3, .ogg, .opus) and KEY.txt or KEY.json, whose names tell the split"
 AUDIO = ("flac", "wav", "mp3", "ogg", "opus")
 
-TextField = Annotated[str | None, typer.Option(help="Field of KEY.json. Default: the first of those usual.")]
+_Found = tuple[Record | Unusable, str | None]
+"""An utterance and its language, where the corpus names one."""
+
+TextField = Annotated[
+    str | None, typer.Option(help="Field of KEY.json. Default: the first of those usual, or KEY.txt.")
+]
 
 
 def records(part: Part, *, text_field: TextField = None) -> list[Record | Unusable] | None:
@@ -30,66 +35,83 @@ def records(part: Part, *, text_field: TextField = None) -> list[Record | Unusab
     Raises:
         InputError: There is no archive in the folder, or one cannot be read.
     """
-    found = list(_utterances(_shards(part.corpus, part.split), text_field))
+    archives = _archives(part.corpus)
+    found = [*_utterances(archives.of(part.split), archives.top, text_field)]
+    found += [(unknown, None) for unknown in archives.without_split(part.split)]
     rows, tags = [one for one, _ in found], [tag for _, tag in found]
     return of_language(part, f"{part.corpus} {part.split}", rows, tags) or None
 
 
 def languages(corpus: str, *, text_field: str | None = None) -> list[str]:
     """The languages that `KEY.json` names."""
-    return distinct_languages({tag for _, tag in _utterances(_shards(corpus, None), text_field)})
+    archives = _archives(corpus)
+    return distinct_languages({tag for _, tag in _utterances(archives.all, archives.top, text_field)})
 
 
-def _shards(corpus: str, split: str | None) -> list[Path]:
-    """The archives of a split, or all; where no name tells a split, all are of training speech."""
-    top = existing_folder(corpus, LAYOUT)
-    told = {tar: folder_split(str(tar.relative_to(top).with_suffix(""))) for tar in sorted(top.rglob("*.tar"))}
-    if not told:
-        raise InputError(
-            f"{corpus}: no tar archives", expected=LAYOUT, received="no file *.tar", action="check the path"
-        )
-    usual = None if any(told.values()) else "train"
-    if unknown := [tar for tar, own in told.items() if own is None and usual is None]:
-        raise InputError(
-            f"{unknown[0]}: neither its name nor its folder's tells the split, as those of other archives do",
-            expected="names such as train-000.tar or folders such as train",
-            received=", ".join(tar.name for tar in unknown[:5]),
-            action="move the archives into folders train, dev and test",
-        )
-    return [tar for tar, own in told.items() if split in (None, own or usual)]
+def _archives(corpus: str) -> SplitFiles:
+    return split_files(corpus, LAYOUT, "tar archives", lambda path: path.suffix.lower() == ".tar")
 
 
-def _utterances(tars: Iterable[Path], text_field: str | None) -> Iterator[tuple[Record | Unusable, str | None]]:
+def _utterances(tars: Sequence[Path], top: Path, text_field: str | None) -> Iterator[_Found]:
     for tar in tars:
-        there = members(tar)
+        folder = tar.relative_to(top).with_suffix("").as_posix()
+        there = _members(tar)
+        spoken = {name.rpartition(".")[0] for name in there if _kind(name) in AUDIO}
         for name, place in there.items():
-            key, _, kind = name.rpartition(".")
-            if kind.lower() in AUDIO:
-                where = f"{tar}, {name}"
-                try:
-                    told = _told(key, there, text_field)
-                except (AudioError, InputError) as error:
-                    yield Unusable(where, "text unreadable", str(error)), None
-                    continue
-                id = posixpath.join(tar.stem, key)
-                text, speaker = told["text"], told["speaker"]
-                yield Record(id, place, text or "", speaker or None, where), told["language"] or None
+            key, where = name.rpartition(".")[0], f"{tar}, {name}"
+            if _kind(name) in AUDIO:
+                yield _record(posixpath.join(folder, key), place, _told(key, there, text_field), where)
+            elif key not in spoken and (name == f"{key}.txt" or (name == f"{key}.json" and f"{key}.txt" not in there)):
+                yield Unusable(where, "no audio", f"there is no {key}.{AUDIO[0]}, nor audio of another ending"), None
 
 
-def _told(key: str, there: dict[str, Path], text_field: str | None) -> dict[str, Any]:
-    """The text, speaker and language of an utterance, as text; None where there is none."""
-    fields: dict[str, Any] = {}
-    if (name := f"{key}.json") in there:
-        fields = parse_json(_text(there[name]), dict[str, Any], name)
+def _kind(name: str) -> str:
+    return name.rpartition(".")[2].lower()
+
+
+def _members(tar: Path) -> dict[str, Path]:
+    """The members of an archive, all of them.
+
+    Raises:
+        InputError: It is cut short or damaged: nobody knows how many are lost.
+    """
+    shard = read_shard(tar)
+    if shard.is_whole:
+        return shard.members
+    raise InputError(
+        f"{tar} is cut short or damaged",
+        expected="a tar archive that ends with a block of zeros",
+        received=f"{len(shard.members):,} members, and then neither another one nor the end",
+        action="take the archive from the corpus again, or remove it",
+    )
+
+
+def _record(id: str, audio: Path, told: dict[str, Any] | Unusable, where: str) -> _Found:
+    if isinstance(told, Unusable):
+        return replace(told, source=where), None
+    for field, value in told.items():
+        if isinstance(value, bool | list | dict):
+            kind = type(value).__name__
+            return Unusable(where, "no text in a field", f"the {field} is of type {kind}, no text"), None
+    text, speaker, language = ("" if told[one] is None else str(told[one]) for one in ("text", "speaker", "language"))
+    return Record(id, audio, text, speaker or None, where), language or None
+
+
+def _told(key: str, there: dict[str, Path], text_field: str | None) -> dict[str, Any] | Unusable:
+    """The text, speaker and language of an utterance; None where there is none."""
     wanted = {
         "text": (text_field,) if text_field else TEXT_COLUMNS,
         "speaker": SPEAKER_COLUMNS,
         "language": ("language", "lang"),
     }
-    told = {what: next((fields[one] for one in names if one in fields), None) for what, names in wanted.items()}
-    if told["text"] is None and f"{key}.txt" in there:
-        told["text"] = _text(there[f"{key}.txt"]).strip()
-    return {what: value if isinstance(value, str | None) else json.dumps(value) for what, value in told.items()}
+    try:
+        fields = parse_json(_text(there[name]), dict[str, Any], name) if (name := f"{key}.json") in there else {}
+        told = {what: next((fields[one] for one in names if one in fields), None) for what, names in wanted.items()}
+        if told["text"] is None and text_field is None and f"{key}.txt" in there:
+            told["text"] = _text(there[f"{key}.txt"]).strip()
+    except (AudioError, InputError) as error:
+        return Unusable(key, "text unreadable", str(error))
+    return told
 
 
 def _text(member: Path) -> str:

@@ -8,6 +8,7 @@ import codecs
 import gzip
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -85,6 +86,28 @@ def _plain(record: Any) -> object:
         return record.to_json()
     pairs = ((field, getattr(record, field.name)) for field in fields(record))
     return {field.name: value for field, value in pairs if not ("rare" in field.metadata and value == field.default)}
+
+
+def files_under(folder: Path) -> Iterator[Path]:
+    """The files in a folder and in those below it, a folder after the other, each by name.
+
+    Links to folders are followed, except those that lead back. Hidden files and folders are left alone, and folders
+    such as `__MACOSX`.
+
+    Raises:
+        OSError: A folder may not be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        above = list(Path(parent).parents)[: len(Path(parent).relative_to(folder).parts)]
+        if os.path.realpath(parent) in map(os.path.realpath, above):
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
 
 
 def file_digest(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from speech_mtl import files
 from speech_mtl.errors import InputError
-from speech_mtl.files import Finite, read_json, read_json_lines, replacing, write_text
+from speech_mtl.files import Finite, files_under, read_json, read_json_lines, replacing, write_text
 
 
 def test_a_file_is_replaced_as_a_whole_and_folders_are_made(tmp_path: Path):
@@ -33,6 +33,16 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path: Path):
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_under_a_folder_and_behind_links(tmp_path: Path):
+    for name in ("top/b/1", "top/a/2", "top/3", "top/.hidden/4", "top/.5", "top/__MACOSX/6", "other/7"):
+        write_text(tmp_path / name, "")
+    (tmp_path / "top" / "c").symlink_to(tmp_path / "other")
+    (tmp_path / "other" / "back").symlink_to(tmp_path / "top")
+    (tmp_path / "top" / "a" / "round").symlink_to(tmp_path / "top" / "a")
+    found = [path.relative_to(tmp_path / "top").as_posix() for path in files_under(tmp_path / "top")]
+    assert found == ["3", "a/2", "b/1", "c/7"]
 
 
 class Point(TypedDict):

@@ -16,6 +16,7 @@ import soundfile
 
 from speech_mtl.data.containers import Source, announced_size, is_text, mp3_tells_its_length
 from speech_mtl.data.place import Address, AudioError, Place, place_of
+from speech_mtl.files import files_under
 
 RATES_HZ = (1_000, 768_000)
 """Valid sample rates."""
@@ -45,12 +46,8 @@ FOREIGN_MAGIC = (b"\x1a\x45\xdf\xa3", b"#!AMR", b"\x30\x26\xb2\x75", b"\xff\xf1"
 
 
 def audio_under(folder: Path) -> list[Path]:
-    """The audio files in a folder and in those below it, by name; hidden files and folders are left alone."""
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    """The audio files in a folder and in those below it, by name; those of `files_under`."""
+    return sorted(path for path in files_under(folder) if path.suffix.lower() in SUFFIXES)
 
 
 def duration_s(path: Path) -> float:

@@ -161,6 +161,46 @@ def test_recordings_are_found_by_the_relative_path_then_by_name_and_never_outsid
     assert "1 of 5 unusable (1 audio missing)" in caught.value.received.replace(",", "")
 
 
+def test_the_time_at_which_a_recording_begins_counts(tmp_path: Path, write_eaf: Callable, recording: list):
+    path = write_eaf({"text": [(0, 500, "x")]}, "b.eaf", ("file:///gone/a.wav", "./a.wav"))
+    content = path.read_text(encoding="utf-8")
+    path.write_text(content.replace("<MEDIA_DESCRIPTOR ", '<MEDIA_DESCRIPTOR TIME_ORIGIN="250" '), encoding="utf-8")
+    ((utterance),) = made(elan, tmp_path)
+    assert utterance.audio.name == "a.wav#start_s=0.25&end_s=0.75"
+
+
+def test_a_recording_whose_ending_is_in_capitals(tmp_path: Path, write_grid: Callable, recording: list):
+    (tmp_path / "corpus" / "a.wav").rename(tmp_path / "corpus" / "a.WAV")
+    write_grid({"text": [(0, 0.5, "x")]})
+    assert len(made(praat, tmp_path)) == 1
+
+
+def test_another_folder_may_hold_recordings_and_linked_files(tmp_path: Path, write_eaf: Callable):
+    write_recording(tmp_path / "sound" / "b.wav", SPANS_S)
+    write_eaf({"text": [(0, 500, "named")]}, "a.eaf", ("file:///gone/b.wav", "../sound/b.wav"))
+    path = write_eaf({"text": [(0, 500, "linked")]}, "b.eaf")
+    path.rename(tmp_path / "sound" / "b.eaf")
+    (tmp_path / "corpus" / "more").symlink_to(tmp_path / "sound")
+    found = made(elan, tmp_path, audio_in=[tmp_path / "sound"])
+    assert {one.text for one in found} == {"named", "linked"}
+
+
+def test_a_link_to_a_recording_elsewhere_is_named_as_such(tmp_path: Path, write_grid: Callable, recording: list):
+    (tmp_path / "corpus" / "a.wav").rename(tmp_path / "a.wav")
+    (tmp_path / "corpus" / "a.wav").symlink_to(tmp_path / "a.wav")
+    write_grid({"text": [(0, 0.5, "x")]})
+    with pytest.raises(InputError, match="too many") as caught:
+        made(praat, tmp_path)
+    assert "1 audio outside the corpus" in caught.value.received
+
+
+def test_two_tiers_of_one_name_are_refused(tmp_path: Path, write_grid: Callable, recording: list):
+    path = write_grid({"text": [(0, 0.5, "x")], "other": [(0.5, 1, "y")]})
+    path.write_text(path.read_text(encoding="utf-8").replace("other", "text"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.TextGrid cannot be read"):
+        made(praat, tmp_path)
+
+
 def test_what_cannot_be_cut_is_skipped_and_counted(tmp_path: Path, write_eaf: Callable, recording: list):
     length_ms = round(1000 * soundfile.info(tmp_path / "corpus" / "a.wav").duration)
     write_eaf({"text": [(0, 500, "a"), (500, length_ms + 40, "b"), (600, length_ms + 60, "c"), (9000, 9500, "d")]})

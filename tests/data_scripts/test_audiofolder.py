@@ -15,7 +15,7 @@ import soundfile
 from tiny_corpora import CORPORA, audiofolder, write_tone
 
 from data_scripts import audiofolder as audiofolder_script
-from data_scripts import loading
+from data_scripts import loading, parquet
 from data_scripts.audiofolder import CORPUS
 from data_scripts.command_line import make_manifests
 from speech_mtl.data.audio import read_audio
@@ -422,6 +422,58 @@ def test_classes_of_a_dataset_are_their_names(tmp_path: Path):
     corpus = parquet_columns(tmp_path / "corpus", features, columns)
     found = utterances_of(corpus, tmp_path / "data")
     assert [(utterance.text, utterance.speaker) for utterance in found] == [("ja", "7"), ("nein", None)]
+
+
+def test_a_class_that_is_missing_is_unknown(tmp_path: Path):
+    import datasets
+
+    features = {"text": datasets.Value("string"), "mood": datasets.ClassLabel(names=["joy", "grief"])}
+    corpus = parquet_columns(tmp_path / "corpus", features, {"text": ["a", "b"], "mood": [1, -1]})
+    found = utterances_of(corpus, tmp_path / "data", label_columns="mood")
+    assert [utterance.label("mood") for utterance in found] == ["grief", None]
+
+
+def test_all_splits_of_a_dataset_whose_names_tell_the_same_are_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    corpus = parquet_folder(tmp_path / "corpus", declared=True)
+    first = corpus / "data" / "train-00000-of-00001.parquet"
+    files = {"train.clean": "a", "train.other": "b", "eval": "c", "invalidated": "d"}
+    for name in files.values():
+        (corpus / f"{name}.parquet").write_bytes(first.read_bytes())
+    for path in (corpus / "data").iterdir():
+        path.unlink()
+    listed = "".join(f"  - split: {split}\n    path: {name}.parquet\n" for split, name in files.items())
+    (corpus / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files:\n{listed}---\n")
+    summaries = make_manifests(CORPUS, corpus, tmp_path / "data", ["en"])
+    assert [(summary.split, summary.num_utterances) for summary in summaries] == [("train", 4), ("test", 2)]
+    found = list(read_manifest(manifest_path(tmp_path / "data", "en", "train")))
+    assert {one.audio.name.partition("#")[0] for one in found} == {"a.parquet", "b.parquet"}
+    assert "left out, for their names tell no split: invalidated" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_parquet_file_of_no_split_beside_others_is_refused(tmp_path: Path):
+    corpus = parquet_folder(tmp_path / "corpus", declared=True)
+    first = corpus / "data" / "train-00000-of-00001.parquet"
+    (corpus / "data" / "extra.parquet").write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match=r"extra\.parquet: of no split"):
+        make_manifests(CORPUS, corpus, tmp_path / "data", ["en"])
+
+
+def test_of_a_column_no_other_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import datasets
+
+    features = {
+        "text": datasets.Value("string"),
+        "language": datasets.Value("string"),
+        "notes": datasets.Value("string"),
+    }
+    columns = {"text": ["a"], "language": ["de"], "notes": ["long"]}
+    corpus = parquet_columns(tmp_path / "corpus", features, columns)
+    read, original = [], parquet._columns
+    monkeypatch.setattr(parquet, "_columns", lambda file, names: read.append(sorted(names)) or original(file, names))
+    assert make_manifests(CORPUS, corpus, tmp_path / "data")[0].language == "de"
+    assert [names for names in read if "notes" in names] == []
 
 
 @pytest.mark.parametrize(("kind", "value"), [("float64", 1.0), ("bool", True), ("timestamp[s]", 0)])

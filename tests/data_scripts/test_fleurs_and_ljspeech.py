@@ -35,7 +35,7 @@ def test_fleurs_keeps_the_text_as_it_is_written_and_the_gender(tmp_path: Path):
     table.write_text(table.read_text(encoding="utf-8").replace("FEMALE", "OTHER"), encoding="utf-8")
     make_manifests(FLEURS, corpus, tmp_path / "data")
     first, *_ = read_manifest(manifest_path(tmp_path / "data", "da", "train"))
-    assert (first.text, first.labels) == ("Sætning nummer 0.", {"gender": "female"})
+    assert (first.text, first.labels) == ("Sætning nummer 0.", {"gender": "f"})
     (other,) = read_manifest(manifest_path(tmp_path / "data", "da", "dev"))
     assert other.labels == {"gender": None}
 
@@ -83,6 +83,35 @@ def test_ljspeech_without_lists_is_training_speech_and_without_one_the_rest(tmp_
         (corpus / f"{split}.txt").unlink()
     (summary,) = make_manifests(LJSPEECH, corpus, tmp_path / "all", ["en"])
     assert (summary.split, summary.num_utterances) == ("train", 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("test.txt", "{}.wav"), ("test.txt", "wavs/{}.wav|Text.|Text."), ("metadata_test.csv", "{}|Text.|Text.")],
+)
+def test_ljspeech_ids_in_lists_may_be_written_as_files_and_rows(name: str, line: str, tmp_path: Path):
+    corpus = ljspeech(tmp_path / "corpus").path
+    for split in ("train", "dev", "test"):
+        (corpus / f"{split}.txt").unlink()
+    (corpus / name).write_text("".join(line.format(f"LJ-test-{i}") + "\n" for i in range(2)), encoding="utf-8")
+    summaries = make_manifests(LJSPEECH, corpus, tmp_path / "data", ["en"])
+    assert [(one.split, one.num_utterances, one.skipped) for one in summaries] == [("train", 4, {}), ("test", 2, {})]
+    assert ids(tmp_path / "data", "en", "test") == ["LJ-test-0", "LJ-test-1"]
+
+
+def test_ljspeech_a_list_of_nothing_that_is_there_is_refused(tmp_path: Path):
+    corpus = ljspeech(tmp_path / "corpus").path
+    (corpus / "test.txt").write_text("Say this.\nAnd that.\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"test\.txt: nothing in this list is in metadata\.csv"):
+        make_manifests(LJSPEECH, corpus, tmp_path / "data", ["en"])
+
+
+def test_ljspeech_rows_in_no_list_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    corpus = ljspeech(tmp_path / "corpus").path
+    (corpus / "train.txt").write_text("LJ-train-0\n", encoding="utf-8")
+    summaries = make_manifests(LJSPEECH, corpus, tmp_path / "data", ["en"])
+    assert [one.num_utterances for one in summaries] == [1, 1, 2]
+    assert capsys.readouterr().err.count("2 of 6 rows are in no list") == 1
 
 
 def test_ljspeech_whose_lists_do_not_fit(tmp_path: Path):

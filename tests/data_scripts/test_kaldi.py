@@ -251,6 +251,11 @@ def test_speakers_of_whom_a_label_is_unknown_are_named(
     assert "spk2age: no age of 1 of 3 speakers: spk1" in said
 
 
+def test_genders_have_one_name_each(corpus: Path, tmp_path: Path):
+    changed(corpus / "data/train/spk2gender", lambda _: ["spk0 Male\n", "spk1 F\n", "spk2 x\n"])
+    assert [one.labels["gender"] for one in training(corpus, tmp_path / "data").values()] == ["m", "f", "x"]
+
+
 def test_without_their_files_there_are_no_labels(corpus: Path, tmp_path: Path):
     for name in ("spk2gender", "spk2age"):
         (corpus / "data/train" / name).unlink()

@@ -101,6 +101,69 @@ def test_nemo_repeats_a_member_of_a_tar_for_its_stretches(tmp_path: Path):
     np.testing.assert_array_equal(read_audio(last.audio, 16_000), read_audio(whole.audio, 16_000)[16_000:24_000])
 
 
+def test_nemo_translations_are_no_transcripts(corpus: Path):
+    line = {"audio_filepath": "a.wav", "duration": 4.0, "source_lang": "en"}
+    lines = [{**line, "text": "hello", "target_lang": "de"}, {**line, "text": "good", "target_lang": "EN"}]
+    write(corpus / "train.json", lines)
+    assert [*made(NEMO, corpus, "en")[0]] == ["good"]
+    write(corpus / "train.json", [lines[0], {**lines[1], "target_lang": "de", "source_lang": "de"}])
+    found, skipped = made(NEMO, corpus)
+    assert (list(found), skipped) == (["good"], {"a translation": 1})
+
+
+def test_nemo_a_line_without_a_name_of_audio(corpus: Path, monkeypatch: pytest.MonkeyPatch):
+    line = {"audio_filepath": "", "text": "x", "offset": 0.0, "duration": 1.0}
+    write(corpus / "train.json", [{"audio_filepath": "a.wav", "text": "good"}, line, {**line, "audio_filepath": "/"}])
+    monkeypatch.chdir(corpus)
+    (summary,) = make_manifests(NEMO, ".", corpus.parent / "data", ["de"], allow_skipped=0.99)
+    assert summary.skipped == {"no audio file": 2}
+
+
+def test_nemo_copies_of_the_lines_of_each_tar_are_left_out(tmp_path: Path):
+    corpus = nemo(tmp_path / "corpus").path
+    lines = [json.loads(line) for line in (corpus / "test_manifest.json").read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        write(corpus / "sharded_manifests" / f"test_manifest_{line['shard_id']}.json", [line])
+    assert [one.num_utterances for one in make_manifests(NEMO, corpus, tmp_path / "one", ["de"])] == [3, 1, 2]
+    (corpus / "more").mkdir()
+    for path in sorted(corpus.glob("audio_*.tar")):
+        path.rename(corpus / "more" / path.name)
+    (corpus / "sharded_manifests").rename(corpus / "more" / "sharded_manifests")
+    (corpus / "test_manifest.json").unlink()
+    assert [one.num_utterances for one in make_manifests(NEMO, corpus, tmp_path / "two", ["de"])] == [3, 1, 2]
+
+
+def test_nemo_a_member_of_another_ending_than_its_line(tmp_path: Path):
+    corpus = nemo(tmp_path / "corpus").path
+    manifest = corpus / "test_manifest.json"
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace("test.wav", "test.flac"), encoding="utf-8")
+    assert make_manifests(NEMO, corpus, tmp_path / "data", ["de"])[2].num_utterances == 2
+
+
+@pytest.mark.parametrize("name", ["an4.{}.json", "{}/v1.0.jsonl", "an4-v1.{}.jsonl.gz"])
+def test_all_of_a_name_tells_the_split(name: str, corpus: Path):
+    for split in ("train", "test"):
+        write(corpus / name.format(split), [{"audio_filepath": str(corpus / "a.wav"), "text": split}])
+    assert [*made(NEMO, corpus)[0]] == ["train"]
+    assert manifest_path(corpus.parent / "data", "de", "test").exists()
+
+
+def test_hidden_files_and_others_of_like_names_are_left_out_and_links_followed(corpus: Path, tmp_path: Path):
+    line = {"audio_filepath": str(corpus / "a.wav"), "text": "x"}
+    write(corpus / "train.json", [line])
+    for name in (".ipynb_checkpoints/train.json", "__MACOSX/train.json", "train.json.bak", "train.json~"):
+        write(corpus / name, [{**line, "text": "old"}])
+    write(tmp_path / "elsewhere" / "train.json", [{**line, "audio_filepath": "b.wav", "text": "linked"}])
+    soundfile.write(tmp_path / "elsewhere" / "b.wav", np.full(8000, 0.1), 16_000)
+    (corpus / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(corpus)
+    found, skipped = made(NEMO, corpus)
+    assert (list(found), skipped) == (["x"], {"audio outside the corpus": 1})
+    data_dir = tmp_path / "linked"
+    (summary,) = make_manifests(NEMO, corpus, data_dir, ["de"], audio_in=[tmp_path / "elsewhere"])
+    assert (summary.num_utterances, summary.skipped) == (2, {})
+
+
 def recording(**changes: Any) -> dict[str, Any]:
     source = {"type": "file", "channels": [0, 1], "source": "a.wav"}
     return {"id": "a", "sources": [source], "sampling_rate": 16_000, "num_samples": 64_000, "duration": 4.0, **changes}
@@ -113,7 +176,7 @@ def supervision(text: str, start: float, duration: float, **others: Any) -> dict
 
 def test_lhotse_channels_and_stretches(corpus: Path):
     supervisions = [
-        supervision("left", 0.0, 1.0, gender="f", speaker="ann"),
+        supervision("left", 0.0, 1.0, gender="Female", speaker="ann"),
         supervision("right", 1.5, 1.0, channel=1),  # 2.5 s in the recording
         supervision("both", 0.5, 0.5, channel=[0, 1]),
     ]
@@ -136,6 +199,46 @@ def test_lhotse_recordings_and_supervisions(corpus: Path):
     assert list(found) == ["whole"]
     assert found["whole"].audio.samefile(corpus / "a.wav")
     assert skipped == {"without recording": 1}
+
+
+def of_file(name: str) -> dict[str, Any]:
+    return recording(sources=[{"type": "file", "channels": [0], "source": name}])
+
+
+def test_lhotse_recordings_of_one_id_are_those_of_the_split(corpus: Path):
+    for split in ("dev", "train"):
+        soundfile.write(corpus / f"{split}.wav", np.full(64_000, 0.1), 16_000)
+        write(corpus / f"x_recordings_{split}.jsonl", [of_file(f"{split}.wav")])
+        write(corpus / f"x_supervisions_{split}.jsonl", [supervision(split, 0.0, 4.0)])
+    write(corpus / "x_supervisions_test.jsonl", [supervision("test", 0.0, 4.0)])
+    with pytest.raises(InputError, match="too many utterances") as caught:
+        made(LHOTSE, corpus)
+    assert "1 without recording" in caught.value.received  # that of another split is another one
+    (corpus / "x_supervisions_test.jsonl").unlink()
+    assert made(LHOTSE, corpus)[0]["train"].audio.name == "train.wav"
+    (dev,) = read_manifest(manifest_path(corpus.parent / "data", "de", "dev"))
+    assert dev.audio.name == "dev.wav"
+
+
+def test_lhotse_several_recordings_of_one_id_and_split(corpus: Path):
+    soundfile.write(corpus / "b.wav", np.full(64_000, 0.1), 16_000)
+    write(corpus / "recordings.jsonl", [of_file("a.wav"), of_file("b.wav"), {**of_file("b.wav"), "id": "b"}])
+    write(corpus / "more_recordings.jsonl", [{**of_file("b.wav"), "id": "b"}])
+    write(corpus / "supervisions.jsonl", [supervision("x", 0.0, 4.0), supervision("y", 0.0, 4.0, recording_id="b")])
+    found, skipped = made(LHOTSE, corpus)
+    assert (list(found), skipped) == (["y"], {"more than one recording": 1})
+
+
+def test_lhotse_a_bad_line_of_recordings_counts_once(corpus: Path):
+    bad = {"id": "b", "sources": [], "sampling_rate": 1}
+    write(corpus / "recordings.jsonl", [of_file("a.wav"), bad])
+    for split in ("train", "dev"):
+        write(corpus / f"supervisions_{split}.jsonl", [supervision(split, 0.0, 4.0)])
+    summaries = make_manifests(LHOTSE, corpus, corpus.parent / "data", ["de"], allow_skipped=0.5)
+    assert [(one.split, one.skipped) for one in summaries] == [
+        ("train", {"not a line of its kind": 1}),
+        ("dev", {}),
+    ]
 
 
 def test_lhotse_lines_that_would_have_to_be_computed(corpus: Path):
@@ -203,5 +306,6 @@ def test_voxpopuli_languages_speakers_and_texts(tmp_path: Path):
             ("124", "Věta číslo 1."),
             ("124", "Věta číslo 1."),
         ]
+        assert {one.label("gender") for one in found} == {"f"}
     with pytest.raises(InputError, match="no utterances in 'pl'"):
         make_manifests(VOXPOPULI, corpus, tmp_path / "data", ["pl"])

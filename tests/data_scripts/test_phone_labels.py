@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from data_scripts.phone_labels import articulation_label, labelled
+from data_scripts.phone_labels import app, articulation_label, labelled
 from speech_mtl.datatypes import Utterance
 from speech_mtl.run.phone_alignment import PhoneSegment
 from speech_mtl.targets.frame_multi_label import FrameMultiLabel
@@ -39,3 +40,12 @@ def test_what_cannot_be_aligned_is_counted():
     assert first.labels == {"age": 3, "articulation": articulation_label(SEGMENTS)}
     assert second.labels == {"age": 3, "articulation": None}
     assert left_out == {"no phones": 1}
+
+
+def test_a_folder_without_manifests_of_a_language_is_refused(tmp_path: Path):
+    (tmp_path / "from" / "cs").mkdir(parents=True)
+    (tmp_path / "from" / "cs" / "train.jsonl").touch()
+    arguments = [tmp_path / "run", tmp_path / "from", tmp_path / "to", "-l", "nl"]
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    assert result.exit_code == 2
+    assert "no manifests in 'nl'" in result.stderr

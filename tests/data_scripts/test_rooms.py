@@ -7,7 +7,8 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from data_scripts.rooms import app, room_response
+from data_scripts import rooms
+from data_scripts.rooms import LEAST_S, app, room_response
 
 RATE = 16_000
 
@@ -26,17 +27,32 @@ def decay_s(response: np.ndarray) -> float:
 
 def test_longer_times_reverberate_longer():
     """Sabine's formula holds where sound is diffuse, so roughly in small rooms."""
-    found = [np.median([decay_s(room_response(i, (rt, rt), RATE)) for i in range(3)]) for rt in (0.15, 0.3)]
+    found = [np.median([decay_s(room_response([i], (rt, rt), RATE)) for i in range(3)]) for rt in (0.15, 0.3)]
     assert 0.07 < found[0] < 0.25
     assert 0.2 < found[1] < 0.6
 
 
 def test_the_direct_sound_is_the_largest_sample():
     for seed in range(3):
-        response = room_response(seed, (0.1, 0.2), RATE)
+        response = room_response([seed], (0.1, 0.2), RATE)
         direct = int(np.argmax(np.abs(response)))
         assert response[direct] == pytest.approx(0.9)
         assert np.abs(response[: max(0, direct - 60)]).max(initial=0) < 0.05
+
+
+def test_another_seed_makes_other_rooms(tmp_path: Path):
+    for seed in ("0", "1"):
+        arguments = [str(tmp_path / seed), "--number", "2", "--longest-s", "0.15", "--seed", seed]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert len({path.read_bytes() for path in tmp_path.rglob("*.flac")}) == 4
+
+
+def test_times_that_no_room_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert room_response([0], (LEAST_S, LEAST_S), RATE).size
+    monkeypatch.setattr(rooms, "room_response", lambda *_: np.ones(9, "float32"))  # which would not end
+    result = CliRunner().invoke(app, [str(tmp_path), "--number", "1", "--shortest-s", "0.05", "--longest-s", "0.06"])
+    assert result.exit_code == 2
+    assert "--longest-s" in result.output
 
 
 def test_the_folder_is_repeatable_and_resumed(tmp_path: Path):
