@@ -21,7 +21,7 @@ from speech_mtl.study.statistics.bootstrap import Bootstrap, Sampled, bootstrap,
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, decoders_of, test_sets_of
 from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.significance import resampled_sums
+from speech_mtl.study.statistics.significance import Blocks, resampled_sums
 from speech_mtl.study.statistics.summary import Estimate
 
 NUM_REPLICATIONS = 1000
@@ -144,12 +144,13 @@ def _made_up_cases(curve: Callable, num_budgets: int, num_seeds: int, generator:
     errors = generator.binomial(lengths[:, None], np.minimum(rates * hardness[:, None], 1))
     kept = num_budgets * num_seeds
     columns = np.column_stack([lengths, errors[:, :kept]]).astype(float)
-    sums = resampled_sums(columns, np.arange(NUM_UTTERANCES), NUM_REPLICATIONS, int(generator.integers(2**31)))
+    drawn = Blocks("utterance", np.arange(NUM_UTTERANCES), int(generator.integers(2**31)))
+    sums = resampled_sums(columns, drawn.of, NUM_REPLICATIONS, drawn.seed)
     measured = dict(zip(models, errors.sum(axis=0) / lengths.sum(), strict=True))
     replicates: dict[Model, np.ndarray] = dict(zip(models, (sums[:, 1:] / sums[:, :1]).T, strict=False))
     smallest = 0.5 / lengths.sum()
     cer = over_seeds(Sampled({model: measured[model] for model in replicates}, replicates), smallest, 0)
-    prediction = predict(Bootstrap("utterance", NUM_UTTERANCES, cer, {}, smallest), arm)
+    prediction = predict(Bootstrap(drawn, cer, {}, smallest), arm)
     cases = []
     for time in times[num_budgets:]:
         found = error_with(prediction, 600 * float(time))
