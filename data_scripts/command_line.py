@@ -39,6 +39,10 @@ from speech_mtl.screen import Screen
 ALLOW_SKIPPED = 0.01
 """Fraction of a split's utterances that may be unusable before a script gives up."""
 
+_MADE = "; `speech-mtl data split` makes it from training speech"
+NO_SPLIT: dict[str, str] = {"dev": _MADE, "test": _MADE}
+"""What can be done about a split that a corpus lacks."""
+
 ALREADY_THERE = "{} is there already and is left as it is (--overwrite makes it again)"
 
 SHOWN = 5
@@ -168,7 +172,7 @@ def _make_manifest(
         return summarise(part.data_dir, part.language, part.split)
     records = corpus.records(part, **options)
     if records is None:
-        part.screen.say(f"{part.corpus}: no split {part.split!r} in {part.language!r}")
+        part.screen.say(f"{part.corpus}: no split {part.split!r} in {part.language!r}{NO_SPLIT.get(part.split, '')}")
         return None
     part.data_dir.mkdir(parents=True, exist_ok=True)  # refused at once, not after hours of reading
     utterances, skipped = _usable(records, part)

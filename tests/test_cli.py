@@ -260,7 +260,7 @@ def test_silence_is_told_and_has_an_empty_transcript(command: Command, run_path:
     soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
     code, out, err = command("transcribe", run_path, "-l", "aa", tmp_path / "a.wav", "--out", tmp_path / "out")
     assert (code, out) == (0, f"The transcripts are in {tmp_path}/out\n")
-    assert err == f"warning no speech was found in {tmp_path}/a.wav\n"
+    assert err == f"warning nothing was recognised in {tmp_path}/a.wav\n"
     assert (tmp_path / "out" / "a.tsv").read_text() == ""
 
 
@@ -395,7 +395,7 @@ def test_the_next_step_is_to_evaluate_or_to_train_again(command: Command, run_pa
     folder = run_path.rename(run_path.with_name("a copy"))
     lines = {
         '{"update": 2}': f"speech-mtl evaluate '{folder}'",
-        '{"update": 2, "on_plateau": ["aa"]}': "train again. aa: ",
+        '{"update": 2, "on_plateau": ["aa"]}': "train again, in another folder (--out). aa: ",
     }
     for line, expected in lines.items():
         (folder / "log.jsonl").write_text(line + "\n")

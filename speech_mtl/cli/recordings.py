@@ -211,7 +211,7 @@ def _transcribe_files(
                 output.refuse(error.problem, error)
                 continue
             if not any(hypothesis.text for hypothesis in hypotheses):
-                screen.warn(f"no speech was found in {name}")
+                screen.warn(f"nothing was recognised in {name}")
             bar.stop()  # on a terminal, lines would run into it
             output.write(path, hypotheses, [label_values(tasks, one) for one in hypotheses], sum(done_s))
             bar.start()

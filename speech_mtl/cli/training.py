@@ -146,5 +146,6 @@ def _print_next(run: "Run", usual: str) -> None:
     """Prints the next step: evaluate, or train again if nothing was learnt."""
     from speech_mtl.run.plateau import plateau_text, stuck_languages
 
-    stuck = stuck_languages(run)
-    print(f"Next: train again. {plateau_text(stuck, run.recipe())}" if stuck else f"Next: {usual}")
+    if stuck := stuck_languages(run):
+        usual = f"train again, in another folder (--out). {plateau_text(stuck, run.recipe())}"
+    print(f"Next: {usual}")

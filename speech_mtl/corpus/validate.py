@@ -63,6 +63,7 @@ def validate(manifests: ManifestSet, findings: Findings, decoding: bool, wrap: W
         What was checked, by manifest; not those that are missing or empty.
     """
     there = [file for file in manifests.files if _is_there(file, findings)]
+    _note_no_validation(manifests, findings)
     readings, checked = _readings(manifests, there, findings), []
     for file in there:
         checked.append(Checked(file, findings))
@@ -79,6 +80,15 @@ def _is_there(file: ManifestFile, findings: Findings) -> bool:
         findings.add_error("no manifest", file.path, 0, error)
         return False
     return True
+
+
+def _note_no_validation(manifests: ManifestSet, findings: Findings) -> None:
+    """Notes training speech of a language that could be the target, if it had validation speech."""
+    validated = {file.language for file in manifests.files if file.split == "dev"}
+    for file in manifests.files:
+        if file.split == "train" and file.language in {*manifests.recipe.validated_languages} - validated:
+            message = "a target needs dev.jsonl, too: `speech-mtl data split` makes it from train.jsonl"
+            findings.add("note", "no validation speech", file.path, 0, message)
 
 
 def _readings(manifests: ManifestSet, files: Sequence[ManifestFile], findings: Findings) -> dict[str, Reading]:

@@ -179,7 +179,8 @@ def refuse_no_manifest(path: Path) -> None:
             f"There is no manifest {path}",
             expected="a file with one JSON record a line, as `python -m data_scripts.audiofolder` makes it",
             received="nothing at that path",
-            action="run the recipe's data script first, or set data.dir to the folder that holds LANGUAGE/train.jsonl",
+            action="run the recipe's data script first, or set data.dir to the folder that holds LANGUAGE/train.jsonl; "
+            "where there is only training speech, `speech-mtl data split` makes dev.jsonl and test.jsonl from it",
         )
 
 

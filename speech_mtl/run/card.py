@@ -97,7 +97,7 @@ def _card(run: Run, name: str, languages: Sequence[str], tags: Sequence[str], li
         f"that was trained with CTC on the languages below, which share it.{about}",
         f"## Use\n\n{use.rstrip()}",
         f"## Training speech\n\n{_speech_table(run)}",
-        f"## Errors\n\n{_error_table(run, languages)}",
+        "## Errors\n\n" + _error_table(run, languages, greedy="keras" not in tags),
         f"## Licence\n\n{escaped(licence) if licence else 'Not stated. Ask who gave you this.'}{_public_models(run)}",
     ]
     return "\n\n".join(parts) + "\n"
@@ -125,7 +125,8 @@ def _speech_table(run: Run) -> str:
     return table + ("\n\nA dash stands for what is not known." if MISSING in table else "")
 
 
-def _error_table(run: Run, languages: Sequence[str]) -> str:
+def _error_table(run: Run, languages: Sequence[str], greedy: bool) -> str:
+    """The errors of the last evaluation; `greedy`: whether what the card is of decodes greedily."""
     saved = SavedEvaluation(run)
     if not saved.path.is_file():
         return "Not evaluated."
@@ -138,5 +139,9 @@ def _error_table(run: Run, languages: Sequence[str]) -> str:
         return "Not evaluated by this version of speech-mtl."
     if made_with["weights"] != weights_digest(run):
         return "Not evaluated since its weights changed."
-    settings = ", ".join(f"{key}={value}" for key, value in made_with["decoder"].items())
-    return f"{evaluation_table(rows)}\n\nOf the original network. Decoding: {escaped(settings)}."
+    decoder = dict(made_with["decoder"])
+    if greedy and decoder["kind"] != "greedy":
+        return f"Evaluated by other decoding (kind={decoder['kind']}) only, which needs speech-mtl."
+    models = ", with the n-grams in lm/" if decoder.pop("language_models", None) else ""
+    settings = ", ".join(f"{key}={value}" for key, value in decoder.items())
+    return f"{evaluation_table(rows)}\n\nOf the original network. Decoding: {escaped(settings)}{models}."

@@ -62,6 +62,7 @@ def evaluate(
     languages = list(dict.fromkeys(map(evaluation.recognizer.own_name, wanted or evaluation.recipe.languages)))
     for language in languages:
         evaluation.recognizer.decoder(language)  # a missing language model is refused before the first is evaluated
+    _tell_replaced(evaluation.saved, [(language, split) for language in languages for split in splits], screen)
     evaluation.saved.evaluated_path.unlink(missing_ok=True)
     for language in languages:
         for split in splits:
@@ -168,6 +169,13 @@ class _Evaluation:
         write_results(folder, f"evaluation{suffix}", self.rows, "\n\n".join(tables))
         if self.stuck:
             self.screen.warn(plateau_text(self.stuck, self.recipe))
+
+
+def _tell_replaced(saved: SavedEvaluation, wanted: Sequence[tuple[str, str]], screen: Screen) -> None:
+    """Names the rows of an earlier evaluation that this one does not make again."""
+    earlier = [(row["language"], row["split"]) for row in saved.rows()] if saved.path.is_file() else []
+    if others := [" ".join(pair) for pair in earlier if pair not in wanted]:
+        screen.say(f"{saved.path} held {', '.join(others)}, too: it will hold this evaluation only")
 
 
 def _tell_unfinished(run: Run, screen: Screen) -> None:

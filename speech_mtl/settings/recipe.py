@@ -124,8 +124,10 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _target_is_a_language(self):
         if self.target is not None and self.target not in (*self.languages, *self.scored):
+            there = ", ".join([*self.languages, *self.scored])
             raise ValueError(
-                f"target must be one of the languages or tasks: {', '.join([*self.languages, *self.scored])}"
+                f"target must be one of the languages or tasks: {there}; a language is named by "
+                f"languages={{{self.target}: {{}}}}"
             )
         return self
 

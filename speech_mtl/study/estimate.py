@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from speech_mtl.backend import compile_forward
+from speech_mtl.data.index import open_manifest
 from speech_mtl.data.manifest import read_manifest
-from speech_mtl.data.sampling import parts_to_decode
+from speech_mtl.data.sampling import parts_to_decode, within_budget
 from speech_mtl.data.tokenizer import of_size
 from speech_mtl.datatypes import SPLITS, TRANSCRIPT, Batch, Tokens
 from speech_mtl.run.build import build_model, build_optimizer, build_step, build_targets, refuse_backend, step_limits
@@ -20,7 +21,7 @@ from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.tables import markdown_table
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.study.plan import Plan
+from speech_mtl.study.plan import Plan, speech_of
 from speech_mtl.study.report.words import waiting
 from speech_mtl.study.run_stage import TESTED
 from speech_mtl.training.objective import Objective
@@ -99,9 +100,10 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
     """The plan as Markdown: every run, what is left of it, and the sums of time and disk.
 
     Raises:
-        InputError: A manifest is missing or broken.
+        InputError: A manifest is missing or broken, or a budget is more than there is.
     """
     import_s = time.process_time()  # of this process until here
+    _refuse_larger_budgets(plan)
     runs, run_bytes, source = costs(plan)
     lines = [[c.name, f"{c.updates_done} of {c.num_updates}", _state(c), waiting(c.left_s)] for c in runs]
     finished = sum(c.left_s == 0 for c in runs)
@@ -121,6 +123,15 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
             "may be there already.",
         ]
     )
+
+
+def _refuse_larger_budgets(plan: Plan) -> None:
+    """Checks budgets by the durations in manifests; audio that cannot be used is only known once it is decoded."""
+    for stage in reversed(plan.stages.values()):
+        for _, _, path, budget_s, _ in speech_of(stage):
+            if budget_s is not None:
+                manifest = open_manifest(path, stage.recipe.data.cache_dir)
+                within_budget(manifest.durations_s * manifest.transcribed, budget_s, 0, str(manifest))
 
 
 def _state(cost: Cost) -> str:

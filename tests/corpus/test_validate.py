@@ -62,6 +62,15 @@ def test_nothing_is_found_where_nothing_is_wrong(speech):
     assert found([speech], decoding=False) == []
 
 
+def test_training_speech_without_validation_speech_is_noted(speech):
+    (speech / "de" / "dev.jsonl").unlink()
+    assert ("note", "no validation speech", "train.jsonl", 0) in kinds(found([speech], decoding=False))
+    (speech / "recipe.yaml").write_text("name: x\ntarget: de\nlanguages: {de: {}, en: {}}\n", encoding="utf-8")
+    recipe = kinds(found([speech / "recipe.yaml"], decoding=False, changes=(f"data.dir={speech}",)))
+    assert ("refused", "no manifest", "dev.jsonl", 0) in recipe
+    assert "no validation speech" not in {kind for _, kind, _, _ in recipe}
+
+
 BAD_LINES = {
     b"{\n": ("line that cannot be read", "not JSON"),
     b'{"id": "x"}\n': ("line that cannot be read", "'audio' is missing"),

@@ -175,6 +175,13 @@ def test_an_unfinished_run_is_told(run: Run):
     assert screen.lines[0].startswith(f"warning {run.path} is not finished: update 0 of 4")
 
 
+def test_rows_that_are_not_made_again_are_named(run: Run):
+    evaluate(run, ["dev", "test"], compare_with_training=False)
+    screen = RecordedScreen()
+    evaluate(run, ["test"], ["aa"], screen, compare_with_training=False)
+    assert any("evaluation.json held aa dev, bb dev, bb test, too" in line for line in screen.lines)
+
+
 class Backwards(Greedy):
     """Another decoder: the tokens in the wrong order."""
 

@@ -11,12 +11,14 @@ from speech_mtl.cli import app
 from speech_mtl.errors import InputError
 from speech_mtl.export.formats import FORMATS
 from speech_mtl.files import read_json
+from speech_mtl.run.card import export_card, run_card
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.export import PACKED, export
 from speech_mtl.run.folder import Run
 from speech_mtl.run.transcribe import Transcriber
+from speech_mtl.settings.decoding import BeamDecoding
 
 
 @pytest.fixture
@@ -134,6 +136,20 @@ def test_the_card_tells_speech_errors_and_licence(with_settings, trained: Run, t
     SavedEvaluation(run).evaluated_path.write_text(json.dumps(record | {"weights": "others"}), encoding="utf-8")
     export(run, tmp_path / "later", None, "run")
     assert "Not evaluated since its weights changed." in (tmp_path / "later" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_card_of_a_program_that_decodes_greedily_has_no_errors_of_beam_search(with_settings):
+    run, metadata = with_settings("run", {}), {"format": "onnx", "language": "aa", "sample_rate_hz": 16_000}
+    metadata |= {"joined": {}, "model": "model.onnx", "int8": False}
+    cards = []
+    for decoding in (None, BeamDecoding(lm="none")):
+        evaluate(run, ["dev"], compare_with_training=False, decoding=decoding)
+        cards.append(export_card(run, "x", metadata, None))
+    row = (run.path / "evaluation.md").read_text(encoding="utf-8").splitlines()[2]
+    assert row in cards[0]
+    assert row not in cards[1]
+    assert "Evaluated by other decoding (kind=beam) only" in cards[1]
+    assert row in run_card(run, "x", None)
 
 
 def test_the_command_names_every_format():

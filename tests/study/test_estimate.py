@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from speech_mtl.data import sampling
+from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import estimate
@@ -108,6 +109,12 @@ def test_decoded_speech_is_counted_by_its_manifests(tiny_recipe: Recipe, tmp_pat
     seconds = sum(json.loads(line)["duration_s"] for line in lines)
     text = estimate_text(plan_comparison(tiny_recipe, tmp_path / "out"))
     assert f"{seconds * 32_000 / 1e6:,.0f} MB for decoded speech" in text
+
+
+def test_a_budget_that_is_more_than_there_is_is_refused(tiny_recipe: Recipe, tmp_path: Path):
+    recipe = tiny_recipe.overridden({"compare.budgets_min": [0.05, 60]})
+    with pytest.raises(InputError, match=r"A budget of 60 minutes is more than there is in .*train\.jsonl"):
+        estimate_text(plan_comparison(recipe, tmp_path / "out"))
 
 
 def test_speech_that_no_budget_needs_is_not_counted(

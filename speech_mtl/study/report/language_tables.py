@@ -67,13 +67,18 @@ def forgetting_table(forgotten: Sequence[Forgotten]) -> Table:
     return make_table("Errors in old languages before and after", columns, rows, 3, note)
 
 
+def _signed(fraction: float) -> str:
+    """0.1234 -> `+12.3 %`."""
+    return f"{'+' * (fraction > 0)}{percent(fraction)} %"
+
+
 def generations_table(rows: Sequence[Generation]) -> Table:
     """Errors of a lineage: a line for each run, a column for each language."""
 
     def cell(one: Generation | None) -> Cell:
         if one is None:
             return NOTHING
-        growth = "" if one.growth is None else f"({percent(one.growth.value)}, {words.interval(one.growth, ' to ')[1:]}"
+        growth = "" if one.growth is None else f"({_signed(one.growth.value)}, {words.interval(one.growth, ' to ')[1:]}"
         return Cell(percent(one.cer), one.cer, "(nothing forgotten)" if growth and one.same else growth)
 
     languages = dict.fromkeys(row.language for row in rows)
@@ -82,5 +87,8 @@ def generations_table(rows: Sequence[Generation]) -> Table:
         first = next(filter(None, run))
         cells.append([Cell(first.run), Cell(", ".join(first.learnt)), *map(cell, run)])
     heads = ["Run", "Learnt", *(f"{name}: CER %" for name in languages)]
-    note = f"In brackets: by how many percent the errors have grown since the language was learnt; {words.INTERVAL}."
+    note = (
+        f"Character error rate on the {rows[0].split} set. In brackets: by how many percent it has grown since the "
+        f"language was learnt; {words.INTERVAL}."
+    )
     return make_table("Errors of a line of runs", heads, cells, 2, note)

@@ -152,7 +152,7 @@ def test_generations_have_a_line_a_run_and_a_column_a_language():
         "| Run | Learnt | de: CER % | en: CER % | cs: CER % |",
         "| --- | --- | ---: | ---: | ---: |",
         "| runs/1 | de, en | 30.0 | 20.0 | – |",
-        "| runs/2 | cs | 45.0 (50.0, 40.0 to 60.0) | 20.0 (nothing forgotten) | 10.0 |",
+        "| runs/2 | cs | 45.0 (+50.0 %, 40.0 to 60.0) | 20.0 (nothing forgotten) | 10.0 |",
     ]
 
 
