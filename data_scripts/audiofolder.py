@@ -1,4 +1,5 @@
-"""Audio files with tables beside them, as in Hugging Face's audiofolder; or whatever its `datasets` can load."""
+"""Audio files with tables beside them, as in Hugging Face's audiofolder, or with a text file each; or whatever its
+`datasets` can load."""
 
 import posixpath
 from collections import Counter
@@ -21,8 +22,9 @@ from data_scripts.hugging_face import (
 from data_scripts.loading import LAYOUT, WITH_AUDIO, local_folder
 from data_scripts.splits import told_split
 from data_scripts.tables import Row, Table, Unusable, read_json_table, read_table
+from speech_mtl.data.audio_file import SUFFIXES
 from speech_mtl.errors import InputError
-from speech_mtl.files import files_under
+from speech_mtl.files import files_under, read_text
 
 TABLES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")
 SPLIT_COLUMN = "split"
@@ -114,14 +116,34 @@ def _tables(corpus: str, config: str | None, asked: Columns) -> list[_Metadata]:
     top = local_folder(corpus) if config is None else None
     paths = _found(top) if top is not None else []
     _refuse_two_kinds(corpus, paths)
+    if top is None or any(path.suffix.lower() in WITH_AUDIO for path in paths):
+        return []
     found = []
-    for path in paths:
-        if path.suffix.lower() in WITH_AUDIO:
-            return []
-        table = _read(path)
-        folder = path.parent.relative_to(top or "").as_posix()
-        found.append(_Metadata(folder, table, _file_column(table), asked.found_in(table.columns, str(path))))
+    for table in map(_read, paths) if paths else _text_files(top):
+        folder = table.path.parent.relative_to(top).as_posix()
+        found.append(_Metadata(folder, table, _file_column(table), asked.found_in(table.columns, str(table.path))))
     return found
+
+
+def _text_files(top: Path) -> list[Table]:
+    """A table for each folder of recordings with a text file each, `x.wav` and `x.txt`; none if there is no such pair.
+
+    Raises:
+        InputError: A text file is not UTF-8.
+    """
+    paths = list(files_under(top))
+    texts = {path.with_suffix(""): path for path in paths if path.suffix.lower() == ".txt"}
+    recordings = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    if not any(path.with_suffix("") in texts for path in recordings):
+        return []
+    tables: dict[Path, list[Row | Unusable]] = {}
+    for path in recordings:
+        rows = tables.setdefault(path.parent, [])
+        if text := texts.get(path.with_suffix("")):
+            rows.append(Row(str(text), {"file_name": path.name, "text": " ".join(read_text(text).split())}))
+        else:
+            rows.append(Unusable(str(path), "no text file", "there is no text file of its name, as beside others"))
+    return [Table(folder / "*.txt", ("file_name", "text"), rows) for folder, rows in tables.items()]
 
 
 def _found(top: Path) -> list[Path]:

@@ -16,7 +16,10 @@ from speech_mtl.files import files_under
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
-LAYOUT = "metadata.jsonl beside audio files; Parquet or Arrow files; or OWNER/NAME of a dataset on the Hugging Face hub"
+LAYOUT = (
+    "metadata.csv, .tsv or .jsonl (file_name, text, speaker) beside audio files, or x.txt beside x.wav; Parquet or "
+    "Arrow files; or OWNER/NAME of a dataset on the Hugging Face hub"
+)
 
 
 WITH_AUDIO = (".parquet", ".arrow")

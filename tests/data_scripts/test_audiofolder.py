@@ -213,6 +213,27 @@ def utterances_of(corpus: Path, data_dir: Path, split: str = "train", **options:
     return list(read_manifest(manifest_path(data_dir, "de", split)))
 
 
+def test_recordings_with_a_text_file_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    corpus = tmp_path / "corpus"
+    for split, names in (("train", "ab"), ("dev", "c")):
+        for name in names:
+            write_tone(corpus / split / f"{name}.wav", 0.5)
+            (corpus / split / f"{name}.txt").write_text(f"\ufeffsatz\n{name}\n", encoding="utf-8")
+    write_tone(corpus / "train" / "without.wav", 0.5)
+    (corpus / "README.txt").write_text("about", encoding="utf-8")
+    found = utterances_of(corpus, tmp_path / "data", allow_skipped=0.5)
+    assert [(one.id, one.text, one.audio.name) for one in found] == [
+        ("train-a", "satz a", "a.wav"),
+        ("train-b", "satz b", "b.wav"),
+    ]
+    assert "without.wav: skipped: there is no text file of its name" in " ".join(capsys.readouterr().err.split())
+    (dev,) = read_manifest(manifest_path(tmp_path / "data", "de", "dev"))
+    assert dev.text == "satz c"
+    (corpus / "train" / "a.txt").write_bytes(b"stra\xdfe")
+    with pytest.raises(InputError, match=r"a\.txt"):
+        utterances_of(corpus, tmp_path / "data", allow_skipped=0.5)
+
+
 GUESSED = ["null", "NA", "nan", "None", "007", "1e5", "1.50", "2020-01-01", "true", "1_000", "N/A", "-", "inf", "1,5"]
 """What pandas or Arrow would take for a gap, a number, a date or a truth value."""
 
