@@ -9,7 +9,7 @@ from pathlib import Path
 
 from speech_mtl.data.languages import named_or_only
 from speech_mtl.datatypes import SPLITS
-from speech_mtl.errors import no_such
+from speech_mtl.errors import InputError, no_such
 from speech_mtl.files import json_text, write_text
 from speech_mtl.run.calibration import RecognizedWord, recognized_words, save_calibrations
 from speech_mtl.run.checkpoint import load_recognizer
@@ -173,7 +173,10 @@ class _Evaluation:
 
 def _tell_replaced(saved: SavedEvaluation, wanted: Sequence[tuple[str, str]], screen: Screen) -> None:
     """Names the rows of an earlier evaluation that this one does not make again."""
-    earlier = [(row["language"], row["split"]) for row in saved.rows()] if saved.path.is_file() else []
+    try:
+        earlier = [(row["language"], row["split"]) for row in saved.rows()]
+    except InputError:  # there is none, or a damaged one, which this one replaces
+        return
     if others := [" ".join(pair) for pair in earlier if pair not in wanted]:
         screen.say(f"{saved.path} held {', '.join(others)}, too: it will hold this evaluation only")
 
