@@ -116,7 +116,7 @@ def _summarize(
     summary = Summary(
         origin=origin,
         language=", ".join(sampled),
-        resampled=first.drawn.kind,
+        resampled=first.drawn.unit,
         num_resampled=first.drawn.number,
         worse=negative_transfer(tried),
         languages=language_errors(rows),

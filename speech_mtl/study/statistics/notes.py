@@ -54,9 +54,9 @@ def why_no_hours(sampled: Bootstrap) -> str:
 def how_drawn(sampled: Bootstrap, test_set: str) -> str:
     """Describes how intervals are computed."""
     drawn = sampled.drawn
-    about = f"Intervals cover 95 %: the bootstrap draws {drawn.number:,} {drawn.kind}s of {test_set} with replacement, "
+    about = f"Intervals cover 95 %: the bootstrap draws {drawn.number:,} {drawn.unit}s of {test_set} with replacement, "
     about += "the same for all arms."
-    if drawn.kind == "utterance":
+    if drawn.unit == "utterance":
         return f"{about} They are about the speakers of the test set, and not about others."
     if drawn.num_unnamed:
         return f"{about} {drawn.num_unnamed:,} of these are utterances that name no speaker."
@@ -105,7 +105,7 @@ def notes_of_transfer_map(sampled: Mapping[str, Bootstrap]) -> list[str]:
     minutes = min(budget for _, budget in first.cer) / 60
     return [
         f"Each target had {minutes:g} minutes of speech, each auxiliary all of its own. Intervals cover 95 %: the "
-        f"bootstrap draws {first.drawn.kind}s of a target's test set. {seeds}"
+        f"bootstrap draws {first.drawn.unit}s of a target's test set. {seeds}"
     ]
 
 

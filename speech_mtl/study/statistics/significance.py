@@ -32,14 +32,14 @@ class Blocks(NamedTuple):
     """Units that the bootstrap resamples.
 
     Attributes:
-        kind: `speaker` or `utterance`.
+        unit: `speaker` or `utterance`.
         of: (N,) int, the block of each utterance, from 0.
         seed: Of the draws. The same blocks have the same: systems, tasks and languages that were tested with the same
             speakers are drawn together, others by themselves.
         num_unnamed: How many of the speakers are utterances that name none.
     """
 
-    kind: str
+    unit: str
     of: np.ndarray
     seed: int
     num_unnamed: int = 0

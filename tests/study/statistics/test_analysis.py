@@ -149,8 +149,8 @@ def test_seeds_that_differ_widen_the_interval():
 
 def test_speakers_are_drawn_where_they_are_known():
     named, unnamed = (bootstrap(made_up(speakers=number), 200).drawn for number in (12, 0))
-    assert (named.kind, named.number) == ("speaker", 12)
-    assert (unnamed.kind, unnamed.number) == ("utterance", 300)
+    assert (named.unit, named.number) == ("speaker", 12)
+    assert (unnamed.unit, unnamed.number) == ("utterance", 300)
 
 
 def test_without_alone_reductions_cannot_be_given_and_words_say_so():

@@ -34,18 +34,18 @@ def paired_errors(generator, num_utterances=60):
 
 def test_blocks_are_speakers_if_several_are_known():
     drawn = blocks(["b", "a", "b", "c"], "1234")
-    assert (drawn.kind, drawn.of.tolist(), drawn.num_unnamed) == ("speaker", [1, 0, 1, 2], 0)
+    assert (drawn.unit, drawn.of.tolist(), drawn.num_unnamed) == ("speaker", [1, 0, 1, 2], 0)
 
 
 def test_an_utterance_without_a_speaker_is_a_block_beside_the_speakers():
     drawn = blocks(["b", None, "b", "c", "", "a"], "123456")
-    assert (drawn.kind, drawn.of.tolist(), drawn.num_unnamed) == ("speaker", [1, 3, 1, 2, 4, 0], 2)
+    assert (drawn.unit, drawn.of.tolist(), drawn.num_unnamed) == ("speaker", [1, 3, 1, 2, 4, 0], 2)
 
 
 @pytest.mark.parametrize("speakers", [["a", None, "b"], [None] * 3, ["a", "a", "b"], ["a", "", "b"]])
 def test_blocks_are_utterances_otherwise(speakers):
     drawn = blocks(speakers, "123")
-    assert (drawn.kind, drawn.of.tolist()) == ("utterance", [0, 1, 2])
+    assert (drawn.unit, drawn.of.tolist()) == ("utterance", [0, 1, 2])
 
 
 def test_the_same_speakers_are_drawn_together_and_others_are_not():
