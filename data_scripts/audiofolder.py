@@ -114,24 +114,24 @@ def _tables(corpus: str, config: str | None, asked: Columns) -> list[_Metadata]:
             lacks a column.
     """
     top = local_folder(corpus) if config is None else None
-    paths = _found(top) if top is not None else []
+    files = list(files_under(top)) if top is not None else []
+    paths = _found(files)
     _refuse_two_kinds(corpus, paths)
     if top is None or any(path.suffix.lower() in WITH_AUDIO for path in paths):
         return []
     found = []
-    for table in map(_read, paths) if paths else _text_files(top):
+    for table in map(_read, paths) if paths else _text_files(files):
         folder = table.path.parent.relative_to(top).as_posix()
         found.append(_Metadata(folder, table, _file_column(table), asked.found_in(table.columns, str(table.path))))
     return found
 
 
-def _text_files(top: Path) -> list[Table]:
+def _text_files(paths: Sequence[Path]) -> list[Table]:
     """A table for each folder of recordings with a text file each, `x.wav` and `x.txt`; none if there is no such pair.
 
     Raises:
         InputError: A text file is not UTF-8.
     """
-    paths = list(files_under(top))
     texts = {path.with_suffix(""): path for path in paths if path.suffix.lower() == ".txt"}
     recordings = [path for path in paths if path.suffix.lower() in SUFFIXES]
     if not any(path.with_suffix("") in texts for path in recordings):
@@ -146,9 +146,8 @@ def _text_files(top: Path) -> list[Table]:
     return [Table(folder / "*.txt", ("file_name", "text"), rows) for folder, rows in tables.items()]
 
 
-def _found(top: Path) -> list[Path]:
-    """The tables in a folder and those below it, and the Parquet and Arrow files."""
-    paths = list(files_under(top))
+def _found(paths: Sequence[Path]) -> list[Path]:
+    """The tables among files, and the Parquet and Arrow files."""
     tables = {path: path.parent for path in paths if path.name.lower() in TABLES}
     for folder, count in Counter(tables.values()).items():
         if count > 1:

@@ -127,11 +127,12 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
 
 def _refuse_larger_budgets(plan: Plan) -> None:
     """Checks budgets by the durations in manifests; audio that cannot be used is only known once it is decoded."""
-    for stage in reversed(plan.stages.values()):
-        for _, _, path, budget_s, _ in speech_of(stage):
-            if budget_s is not None:
-                manifest = open_manifest(path, stage.recipe.data.cache_dir)
-                within_budget(manifest.durations_s * manifest.transcribed, budget_s, 0, str(manifest))
+    stages = reversed(plan.stages.values())  # the largest budgets first, as in `open_speech`
+    cache_dirs = {key: stage.recipe.data.cache_dir for stage in stages for key in speech_of(stage)}
+    for (_, _, path, budget_s, _), cache_dir in cache_dirs.items():
+        if budget_s is not None:
+            manifest = open_manifest(path, cache_dir)
+            within_budget(manifest.durations_s * manifest.transcribed, budget_s, 0, str(manifest))
 
 
 def _state(cost: Cost) -> str:
