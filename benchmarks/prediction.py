@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.provenance import ROOT, Table, provenance, report
+from speech_mtl.scoring.resampling import Blocks, resampled_rates
 from speech_mtl.scoring.tables import percent, speech
 from speech_mtl.study.results import load
 from speech_mtl.study.statistics.bootstrap import Bootstrap, Sampled, bootstrap, over_seeds
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, decoders_of, test_sets_of
 from speech_mtl.study.statistics.prediction import MIN_BUDGETS, REACH, error_with, predict
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.significance import Blocks, resampled_sums
 from speech_mtl.study.statistics.summary import Estimate
 
 NUM_REPLICATIONS = 1000
@@ -143,11 +143,11 @@ def _made_up_cases(curve: Callable, num_budgets: int, num_seeds: int, generator:
     hardness = generator.gamma(4, 1 / 4, NUM_UTTERANCES)
     errors = generator.binomial(lengths[:, None], np.minimum(rates * hardness[:, None], 1))
     kept = num_budgets * num_seeds
-    columns = np.column_stack([lengths, errors[:, :kept]]).astype(float)
     drawn = Blocks("utterance", np.arange(NUM_UTTERANCES), int(generator.integers(2**31)))
-    sums = resampled_sums(columns, drawn.of, NUM_REPLICATIONS, drawn.seed)
+    counted = np.broadcast_to(lengths[:, None], (NUM_UTTERANCES, kept))
+    sampled = resampled_rates(errors[:, :kept], counted, drawn, NUM_REPLICATIONS)[1]
     measured = dict(zip(models, errors.sum(axis=0) / lengths.sum(), strict=True))
-    replicates: dict[Model, np.ndarray] = dict(zip(models, (sums[:, 1:] / sums[:, :1]).T, strict=False))
+    replicates: dict[Model, np.ndarray] = dict(zip(models, sampled.T, strict=False))
     smallest = 0.5 / lengths.sum()
     cer = over_seeds(Sampled({model: measured[model] for model in replicates}, replicates), smallest, 0)
     prediction = predict(Bootstrap(drawn, cer, {}, smallest), arm)

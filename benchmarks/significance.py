@@ -87,7 +87,8 @@ def _contestants() -> dict[str, Contestant]:
     import numpy as np
     from scipy.stats import bootstrap
 
-    from speech_mtl.study.statistics.significance import paired_p_value, percentile_interval, resampled_sums
+    from speech_mtl.scoring.resampling import percentile_interval, resampled_sums
+    from speech_mtl.study.statistics.significance import paired_p_value
 
     generator = np.random.default_rng(0)
     lengths = generator.integers(1, 30, NUM_UTTERANCES)

@@ -185,7 +185,7 @@ def test_evaluate_prints_the_table_and_nothing_else_to_standard_output(command: 
     assert (code, err) == (0, "")
     table, where = out.rsplit("\n", 2)[:2]
     assert table + "\n" == (run_path / "evaluation.md").read_text()
-    assert [line.split(" | ")[:2] for line in table.splitlines()[2:]] == [["| aa", "test"], ["| bb", "test"]]
+    assert [line.split(" | ")[:2] for line in table.splitlines()[2:4]] == [["| aa", "test"], ["| bb", "test"]]
     assert str(run_path) in where
 
 

@@ -17,7 +17,7 @@ from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_on
 from speech_mtl.run.plateau import is_on_plateau, plateau_text
-from speech_mtl.run.references import label_errors, load_references, recognize, report_skipped, task_score
+from speech_mtl.run.references import intervals_of, label_errors, load_references, recognize, report_skipped, task_score
 from speech_mtl.run.speech import Split
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluation_row
 from speech_mtl.scoring.tables import escaped, evaluation_table, task_table, write_results
@@ -144,9 +144,11 @@ class _Evaluation:
         self.saved.write_hypotheses(language, name, references.texts, hypotheses, tasks, errors)
         if name == "dev":
             self.recognized_words[language] = recognized_words(references.texts, hypotheses)
-        normalizer = self.recognizer.tokenizers[language].normalizer
-        self.rows.append({**evaluation_row(language, name, counts), "normalizer": normalizer})
-        if is_on_plateau(counts, references.texts, [hypothesis.text for hypothesis in hypotheses]):
+        tokenizer, texts = self.recognizer.tokenizers[language], [hypothesis.text for hypothesis in hypotheses]
+        intervals = intervals_of(references, texts, tokenizer.spaced)
+        row = evaluation_row(language, name, counts)
+        self.rows.append({**row, "intervals": intervals, "normalizer": tokenizer.normalizer})
+        if is_on_plateau(counts, references.texts, texts):
             self.stuck.append(f"{language} ({name})")
         self.task_rows += _task_rows(tasks, language, name, errors)
         self.splits.append(replace(references.split, split=name))

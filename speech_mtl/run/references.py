@@ -12,7 +12,8 @@ from speech_mtl.decoding.recognizer import Recognizer
 from speech_mtl.errors import InputError
 from speech_mtl.run.speech import Split, open_split, with_features
 from speech_mtl.scoring.error_rate import Score, TaskScore, score
-from speech_mtl.scoring.rows import LabelErrors
+from speech_mtl.scoring.resampling import error_intervals
+from speech_mtl.scoring.rows import Intervals, LabelErrors
 from speech_mtl.screen import Screen, Wrap, silent
 from speech_mtl.settings.data import DataSettings
 from speech_mtl.settings.recipe import Recipe
@@ -107,6 +108,13 @@ def recognize(
     spaced = recognizer.tokenizers[language].spaced
     pairs = [(text, h.text) for text, h in zip(references.texts, hypotheses, strict=True) if text is not None]
     return score(*zip(*pairs, strict=True), spaced=spaced), hypotheses
+
+
+def intervals_of(references: References, hypotheses: Sequence[str], spaced: bool) -> Intervals:
+    """Intervals of the error rates, over the utterances that have a transcript."""
+    all_three = zip(references.texts, hypotheses, references.speakers, strict=True)
+    known = [(text, hypothesis, speaker) for text, hypothesis, speaker in all_three if text is not None]
+    return error_intervals(*zip(*known, strict=True), spaced=spaced)
 
 
 def task_score(errors: Sequence[LabelErrors]) -> TaskScore:

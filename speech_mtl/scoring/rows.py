@@ -1,6 +1,6 @@
 """The rows of result files: what `evaluation.json` and `comparison.json` hold, and what tables are made of."""
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -27,6 +27,13 @@ Tested = Annotated[str, Field(pattern="^(train|dev|test)$")]
 """A split, in files."""
 
 
+Drawn = Literal["speaker", "utterance"]
+"""What the bootstrap draws."""
+
+Interval = Annotated[list[Rate], Field(min_length=2, max_length=2)] | None
+"""Ends of a 95 % interval, in files; None where nothing can be known of one."""
+
+
 class MeasuredRow(TypedDict):
     """Fields of both kinds of row, about one language's split.
 
@@ -44,9 +51,24 @@ class MeasuredRow(TypedDict):
     normalizer: NotRequired[str]
 
 
-class EvaluationRow(MeasuredRow):
-    """A row of an evaluation: the measured split and its kinds of errors."""
+class Intervals(TypedDict):
+    """How far off the error rates of a network would be on another test set; see `scoring.resampling`.
 
+    Attributes:
+        num_speakers: How many are named.
+        drawn: Over what the intervals are.
+    """
+
+    num_speakers: NotNegative
+    drawn: Drawn
+    wer: Interval
+    cer: Interval
+
+
+class EvaluationRow(MeasuredRow):
+    """A row of an evaluation: the measured split and its kinds of errors; files of earlier versions lack intervals."""
+
+    intervals: NotRequired[Intervals]
     word_substitutions: NotNegative
     word_deletions: NotNegative
     word_insertions: NotNegative

@@ -14,17 +14,40 @@ MISSING = "–"
 
 
 def evaluation_table(rows: Sequence[EvaluationRow]) -> str:
-    """Renders an evaluation: one line per row, in their order. S/D/I: substitutions, deletions, insertions."""
-    heads = ["Language", "Split", "Utterances", "Words", "WER %", "S / D / I", "CER %", "S / D / I"]
+    """Renders an evaluation: one line per row, in their order, and what the numbers mean."""
+    heads = ["Language", "Split", "Utterances", "Speakers", "WER %", "S/D/I", "CER %", "S/D/I"]
     lines = []
     for row in rows:
         words = row["word_substitutions"], row["word_deletions"], row["word_insertions"]
         characters = row["character_substitutions"], row["character_deletions"], row["character_insertions"]
-        sizes = str(row["num_utterances"]), str(row["num_reference_words"])
-        by_words, by_characters = (" / ".join(map(str, counts)) for counts in (words, characters))
-        rates = percent(row["wer"]), by_words, percent(row["cer"]), by_characters
-        lines.append([row["language"], row["split"], *sizes, *rates])
-    return markdown_table(heads, lines, num_text_columns=2)
+        own = row.get("intervals", {"num_speakers": 0, "drawn": "utterance", "wer": None, "cer": None})
+        sizes = str(row["num_utterances"]), str(own["num_speakers"] or MISSING)
+        by_words = _rate(row["wer"], own["wer"]), _kinds(words, row["num_reference_words"])
+        by_characters = _rate(row["cer"], own["cer"]), _kinds(characters, row["num_reference_characters"])
+        lines.append([row["language"], row["split"], *sizes, *by_words, *by_characters])
+    return f"{markdown_table(heads, lines, num_text_columns=2)}\n\n{_meaning(rows)}"
+
+
+def _rate(rate: float | None, interval: Sequence[float] | None) -> str:
+    return percent(rate) + (f" ({percent(interval[0])}–{percent(interval[1])})" if interval else "")
+
+
+def _kinds(counts: Iterable[int], num_reference: int) -> str:
+    return "/".join(percent(count / num_reference) for count in counts) if num_reference else MISSING
+
+
+def _meaning(rows: Iterable[EvaluationRow]) -> str:
+    """Explains kinds of errors and, where there are some, intervals."""
+    kinds = "S/D/I: substitutions, deletions and insertions, in percent of the words or characters."
+    given = [row["intervals"] for row in rows if "intervals" in row]
+    drawn = {own["drawn"] for own in given if own["wer"] or own["cer"]}
+    if not drawn:
+        return kinds
+    over = {
+        frozenset(["speaker"]): "speakers",
+        frozenset(["utterance"]): "utterances, for these speakers only",
+    }.get(frozenset(drawn), "speakers; over utterances, for these speakers only, where fewer than three are known")
+    return f"{kinds} In brackets: 95 % intervals over test {over}; another seed's training may differ by more."
 
 
 def task_table(rows: Sequence[TaskRow]) -> str:

@@ -71,6 +71,17 @@ def test_the_remedy_names_settings_and_their_values(tiny_recipe: Recipe):
     assert "upsampling" not in plateau_text(["aa"], recipe.overridden({"encoder.upsampling": 2}))
 
 
+def test_the_remedy_of_fine_tuning_is_in_its_own_section(tiny_recipe: Recipe):
+    changes = {"training.num_updates": 3000, "training.learning_rate": 1e-3, "encoder.zero_branches": False}
+    text = plateau_text(["aa"], tiny_recipe.overridden({"init_from": "runs/before", **changes}))
+    assert "finetune.num_updates=6000, now 3000" in text
+    assert "learning_rate" not in text
+    assert "zero_branches" not in text, "these branches are trained already"
+    assert "finetune.learning_rate=0.001, now 0.002" in plateau_text(
+        ["aa"], tiny_recipe.overridden({"init_from": "runs/before", "training.learning_rate": 2e-3})
+    )
+
+
 def test_training_says_so_once_when_warm_up_is_over(
     blank: None, tiny_recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture
 ):

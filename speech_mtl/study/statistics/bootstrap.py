@@ -9,19 +9,10 @@ import numpy as np
 
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.error_rate import errors_by_utterance, lengths_by_utterance
+from speech_mtl.scoring.resampling import Blocks, blocks, percentile_interval, resampled_rates
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
-from speech_mtl.study.statistics.significance import (
-    Blocks,
-    Seeds,
-    blocks,
-    fewer,
-    percentile_interval,
-    resampled_sums,
-    seed_deviations,
-    varied,
-    widening,
-)
+from speech_mtl.study.statistics.significance import Seeds, fewer, seed_deviations, varied
 from speech_mtl.study.statistics.summary import LEARNT_BELOW, Estimate, Tried
 from speech_mtl.study.statistics.training import ArmAtBudget
 
@@ -56,14 +47,10 @@ def resampled(
         return Sampled({}, {})
     counted = np.broadcast_to(counted, errors.shape)
     known = counted.sum(axis=0) > 0
-    size, names = int(known.sum()), [model for model, is_known in zip(models, known, strict=True) if is_known]
-    columns = np.column_stack([errors[:, known], counted[:, known]])
-    totals, sums = columns.sum(axis=0), resampled_sums(columns, drawn.of, num_replications, drawn.seed)
-    kept = (sums[:, size:] > 0).all(axis=1)
-    if not kept.any():
+    names = [model for model, is_known in zip(models, known, strict=True) if is_known]
+    rates, replicates = resampled_rates(errors[:, known], counted[:, known], drawn, num_replications)
+    if not len(replicates):
         return Sampled({}, {})
-    rates, factors = totals[:size] / totals[size:], widening(drawn, num_replications)[kept, None]
-    replicates = np.maximum(rates + factors * (sums[kept, :size] / sums[kept, size:] - rates), 0.0)
     return Sampled(dict(zip(names, rates.tolist(), strict=True)), dict(zip(names, replicates.T, strict=True)))
 
 

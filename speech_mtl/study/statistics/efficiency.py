@@ -8,8 +8,8 @@ predictable, empirically", section 3). Beyond them the result is only "more" or 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from speech_mtl.scoring.resampling import TAIL
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.significance import TAIL
 from speech_mtl.study.statistics.summary import EquivalentHours, Hours
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from speech_mtl.files import NotNegative
 from speech_mtl.scoring.error_rate import lengths_by_utterance
+from speech_mtl.scoring.resampling import percentile_interval
 from speech_mtl.scoring.rows import Amount, Tested
 from speech_mtl.study.statistics.bootstrap import resampled_texts, seeds_of
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, before, decoders_of, test_sets_of
-from speech_mtl.study.statistics.significance import Seeds, percentile_interval, seed_deviations, varied
+from speech_mtl.study.statistics.significance import Seeds, seed_deviations, varied
 from speech_mtl.study.statistics.summary import DecoderGain, Estimate, Forgotten
 from speech_mtl.study.statistics.training import ArmAtBudget
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from speech_mtl.scoring.resampling import percentile_interval
 from speech_mtl.scoring.tables import percent, speech
 from speech_mtl.study.statistics.bootstrap import Bootstrap, Measured
 from speech_mtl.study.statistics.hypotheses import TestSet
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
-from speech_mtl.study.statistics.significance import fewer, percentile_interval
+from speech_mtl.study.statistics.significance import fewer
 from speech_mtl.study.statistics.summary import LEARNT_BELOW, REMEDY, NotLearnt
 
 OVER_SEEDS = "Runs of one seed are compared as pairs; the same runs under two names are the same."

@@ -9,10 +9,10 @@ fitted: all curves on a grid are weighed by how well they fit, and what is given
 import numpy as np
 from scipy.special import ndtri
 
+from speech_mtl.scoring.resampling import TAIL, percentile_interval
 from speech_mtl.scoring.tables import percent, speech
 from speech_mtl.study.statistics.bootstrap import Bootstrap
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.significance import TAIL, percentile_interval
 from speech_mtl.study.statistics.summary import Estimate, Hours, NeededHours, Prediction
 
 MIN_BUDGETS = 3

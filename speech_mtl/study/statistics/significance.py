@@ -1,143 +1,19 @@
-"""Intervals of error rates, and tests of their differences.
+"""The chance of training, and tests of differences.
 
-There are two sources of chance. Another test set would have other errors: the bootstrap resamples the test set.
+There are two sources of chance. Another test set would have other errors: the bootstrap of `scoring.resampling`.
 Another seed would train another model: the spread over seeds is added to the replicates. Compared systems share both:
 the same utterances are drawn for all, runs of one seed vary together as far as they did, and the same run is the same
 whatever it is called.
 """
 
-import itertools
 import math
-import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-TAIL = 0.025
-"""Fraction of replicates beyond each end of an interval, which holds the true value in 95 % of cases."""
-
-_MAX_COUNTS = 1 << 19
-"""How many counts of draws are in memory at a time: 4 MiB."""
-
 _MAX_EXPONENT = 300.0
 """Largest logarithm of what the chance of training multiplies: ratios of two such numbers are still finite."""
-
-
-FEWEST_SPEAKERS = 3
-"""With fewer, nothing can be found out about other speakers: intervals are about those that there are."""
-
-
-class Blocks(NamedTuple):
-    """Units that the bootstrap resamples.
-
-    Attributes:
-        unit: `speaker` or `utterance`.
-        of: (N,) int, the block of each utterance, from 0.
-        seed: Of the draws. The same blocks have the same: systems, tasks and languages that were tested with the same
-            speakers are drawn together, others by themselves.
-        num_unnamed: How many of the speakers are utterances that name none.
-    """
-
-    unit: str
-    of: np.ndarray
-    seed: int
-    num_unnamed: int = 0
-
-    @property
-    def number(self) -> int:
-        """How many there are."""
-        return int(self.of.max()) + 1
-
-
-def blocks(speakers: Sequence[str | None], texts: Sequence[str]) -> Blocks:
-    """Whole speakers if several are known, since utterances of one person are not independent; else utterances.
-
-    Args:
-        speakers: (N,) who speaks in each utterance; None or an empty text where unknown. They are the blocks if there
-            are at least `FEWEST_SPEAKERS`; then an utterance that names none is a block of its own.
-        texts: (N,) transcript of each utterance, which tells utterances of two languages apart; ids may not.
-    """
-    names = sorted({speaker for speaker in speakers if speaker})
-    if len(names) < FEWEST_SPEAKERS:
-        return Blocks("utterance", np.arange(len(texts)), _digest(texts))
-    index = {name: number for number, name in enumerate(names)}
-    unnamed = itertools.count(len(names))
-    of = np.array([index[speaker] if speaker else next(unnamed) for speaker in speakers])
-    return Blocks("speaker", of, _digest(names), int(of.max()) + 1 - len(names))
-
-
-def _digest(names: Sequence[str]) -> int:
-    return zlib.crc32("\n".join(names).encode(errors="surrogatepass"))
-
-
-def resampled_sums(columns: np.ndarray, block_of: np.ndarray, num_replications: int, seed: int = 0) -> np.ndarray:
-    """Draws as many blocks as there are, with replacement, again and again, and sums each column over the drawn ones.
-
-    This is the bootstrap of Bisani & Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation",
-    ICASSP 2004, sections 2 and 3; with speakers for blocks it is their variant for utterances that are not independent.
-    An error rate is a ratio of two of the sums. Utterances of a block stay together, so the number of utterances in a
-    replicate varies with the blocks drawn.
-
-    All columns have the same draws, so systems stay paired. The draws depend only on the seed and the number of
-    blocks: separate calls with the seed of `Blocks` are paired too. Columns of whole numbers are summed exactly below
-    2^53. Memory is that of the result and a few MiB, or one count for each block if these are more.
-
-    Args:
-        columns: (N, C) what to sum, such as errors and reference lengths; a row is an utterance, and there is one.
-        block_of: (N,) int, the block of each utterance; see `blocks`.
-        num_replications: R.
-        seed: Of the draws; see `Blocks`.
-
-    Returns:
-        (R, C) float64.
-    """
-    block_of = np.unique(block_of, return_inverse=True)[1]
-    sums = np.stack([np.bincount(block_of, weights=column) for column in np.asarray(columns).T], axis=1)
-    num_blocks = len(sums)
-    result = np.empty((num_replications, sums.shape[1]))
-    counts = np.empty((min(num_replications, max(1, _MAX_COUNTS // num_blocks)), num_blocks))
-    generator = np.random.default_rng(seed)
-    for start in range(0, num_replications, len(counts)):
-        part = counts[: num_replications - start]
-        for row in part:
-            row[:] = np.bincount(generator.integers(num_blocks, size=num_blocks), minlength=num_blocks)
-        np.matmul(part, sums, out=result[start : start + len(part)])
-    return result
-
-
-def widening(drawn: Blocks, num_replications: int) -> np.ndarray:
-    """Factors by which replicates of a rate are moved away from the rate of the whole test set.
-
-    The variance of a resampled mean is that of the blocks divided by n and not by n - 1, and replicates have the tails
-    of a normal distribution and not of Student's: of 95 % intervals over 10 blocks, about 90 % hold the true value,
-    over 4 blocks 80 %. The factors are sqrt(n / chi-square) with its n - 1 degrees of freedom: a mean gets about the
-    interval of the t test. Of many blocks they are close to 1, and Bisani & Ney 2004, who have many, do without.
-
-    Args:
-        drawn: What was drawn; the same blocks have the same factors.
-        num_replications: R.
-
-    Returns:
-        (R,); all compared systems have the same in a replicate.
-    """
-    if drawn.number < 2:
-        return np.ones(num_replications)
-    generator = np.random.default_rng([drawn.seed, drawn.number])
-    return np.sqrt(drawn.number / generator.chisquare(drawn.number - 1, num_replications))
-
-
-def percentile_interval(replicates: np.ndarray, tail: float = TAIL) -> tuple[float, float]:
-    """The interval that holds the middle of the replicates: Bisani & Ney 2004, section 2.
-
-    With few blocks it is too narrow, unless replicates were moved by `widening`. One block has no width.
-
-    Args:
-        replicates: (R,) of any number; the ends are in its unit.
-        tail: Fraction of replicates beyond each end.
-    """
-    low, high = np.quantile(replicates, (tail, 1 - tail))
-    return float(low), float(high)
 
 
 def paired_p_value(differences: np.ndarray) -> float:

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from speech_mtl.scoring.resampling import blocks
 from speech_mtl.scoring.tables import CER, FRACTIONS
 from speech_mtl.study.statistics.bootstrap import Measured, Sampled, over_seeds, resampled, resampled_texts
 from speech_mtl.study.statistics.hypotheses import Model, TestSet
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.significance import blocks
 from speech_mtl.study.statistics.summary import MEAN, WORST, Estimate, TaskError
 from speech_mtl.study.statistics.training import ArmAtBudget, Effort
 

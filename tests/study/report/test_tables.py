@@ -4,11 +4,12 @@ import json
 from dataclasses import replace
 from typing import get_type_hints
 
+import pytest
 from made_up_rows import EVALUATION, EVALUATION_TABLE, row
 from made_up_summaries import FULL, arm_summary, equivalent
 
 from speech_mtl.scoring.error_rate import score
-from speech_mtl.scoring.rows import evaluation_row
+from speech_mtl.scoring.rows import Drawn, EvaluationRow, evaluation_row
 from speech_mtl.scoring.tables import evaluation_table, write_results
 from speech_mtl.study.report.blocks import Table
 from speech_mtl.study.report.language_tables import forgetting_table, generations_table
@@ -32,6 +33,22 @@ def lines(table: Table) -> list[str]:
 
 def test_evaluation_table():
     assert evaluation_table(EVALUATION) == EVALUATION_TABLE
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        (["utterance"], "over test utterances, for these speakers only;"),
+        (["utterance", "speaker"], "over test speakers; over utterances, for these speakers only, where fewer than"),
+    ],
+)
+def test_an_evaluation_says_over_what_its_intervals_are(drawn: list[Drawn], expected: str):
+    rows: list[EvaluationRow] = [
+        {**EVALUATION[0], "intervals": {"num_speakers": 2, "drawn": unit, "wer": None, "cer": [0.0, 0.1]}}
+        for unit in drawn
+    ]
+    assert expected in evaluation_table(rows)
+    assert "brackets" not in evaluation_table(EVALUATION[1:])
 
 
 def test_rows_are_those_of_the_score():

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from scipy.optimize import brentq, curve_fit
 
+from speech_mtl.scoring.resampling import Blocks
 from speech_mtl.study.statistics.bootstrap import Bootstrap, Measured
 from speech_mtl.study.statistics.prediction import (
     REACH,
@@ -18,7 +19,6 @@ from speech_mtl.study.statistics.prediction import (
     predictions,
 )
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.significance import Blocks
 from speech_mtl.study.statistics.summary import Prediction
 
 ALONE, JOINT = Arm("alone"), Arm("joint")
