@@ -64,6 +64,7 @@ def compare(
     settings, pairs = open_recipe(recipe, overrides), context.command.name == "transfer"
     from speech_mtl.screen import Screen
     from speech_mtl.study import compare as comparisons
+    from speech_mtl.study.report.content import short_text
 
     path = out or Path("runs") / f"{context.command.name}-{settings.name}"
     if dry_run:
@@ -73,7 +74,7 @@ def compare(
         print_markdown(estimate_text(plan_comparison(settings, path, pairs), jobs))
         return
     results = comparisons.compare(settings, path, Screen(quiet), jobs, engine, accept_changes, pairs)
-    print_markdown(comparisons.comparison_text(results))
+    print_markdown(short_text(results.summary))
     what = "map is in" if pairs else "report is"
     print(f"The {what} {path}/report.html; rows and plots lie beside it, the runs in {path}/runs/")
 
@@ -112,7 +113,7 @@ def report(
         Path | None, typer.Option(help="Write it into this folder, with all its data except the runs.")
     ] = None,
 ) -> None:
-    """Write a comparison's report anew from its results, also while the comparison still runs.
+    """Write a comparison's report anew from its results, also while the comparison still runs, and print it in short.
 
     Of several comparisons, print what auxiliary languages save in each. Example:
 
@@ -137,7 +138,11 @@ def report(
             reports.save(results, to)
         print(f"{reports.write_report(results, to or folder)[0]} written")
         summaries[name] = results.summary
-    if len(folders) > 1:
+    if len(folders) == 1:
+        from speech_mtl.study.report.content import short_text
+
+        print_markdown(short_text(*summaries.values()))
+    else:
         from speech_mtl.study.report.markdown import render_block
         from speech_mtl.study.report.targets_table import Comparison, targets_table
 

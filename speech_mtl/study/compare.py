@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, read_lines, write_text
+from speech_mtl.files import json_text, read_lines
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.changes import Now
 from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.plateau import plateau_text, stuck_languages
 from speech_mtl.run.provenance import provenance
-from speech_mtl.scoring.tables import escaped
 from speech_mtl.screen import SILENT, Screen
 from speech_mtl.settings.decoding import decoding_note
 from speech_mtl.settings.recipe import Recipe
@@ -31,17 +30,10 @@ from speech_mtl.study.gather import (
 )
 from speech_mtl.study.held_out import check_plan
 from speech_mtl.study.plan import Plan, open_speech, plan_comparison
-from speech_mtl.study.report.language_tables import transfer_table
-from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.report.tables import arms_table, comparison_table
-from speech_mtl.study.report.task_tables import tasks_table
 from speech_mtl.study.results import ROWS, Results, earlier_commands, save, write_or_remove, write_report
 from speech_mtl.study.run_stage import is_done, run_stage
 from speech_mtl.study.scheduler import Job, run_jobs
 from speech_mtl.study.statistics.rows import Origin
-
-MOST_ARMS_ACROSS = 5
-"""With more, the table has a line for each arm and no columns."""
 
 
 def compare(
@@ -74,20 +66,6 @@ def compare(
     plan = plan_comparison(recipe, folder, pairs)
     kind = "transfer" if pairs else "compare"
     return _Comparison(kind, recipe, folder, plan, screen, accept_changes).run(num_jobs, engine)
-
-
-def comparison_text(results: Results) -> str:
-    """The main table, with notes on the data."""
-    summary = results.summary
-    if summary.tasks:
-        table = tasks_table(summary.all_tasks)
-    elif summary.transfer or not summary.arms:  # a map whose first targets are not finished may have no pair yet
-        table = transfer_table(summary.transfer)
-    else:
-        short = len({one.arm for one in summary.arms}) <= MOST_ARMS_ACROSS
-        table = (comparison_table if short else arms_table)(summary.all_arms)
-    title = f"# {escaped(summary.origin.recipe)}: {escaped(summary.language)}"
-    return "\n\n".join(filter(None, [title, escaped(summary.origin.about), render_block(table, {})]))
 
 
 def _decoding(recipe: Recipe) -> Iterator[str]:
@@ -231,7 +209,6 @@ class _Comparison:
             training=gather_training(self.plan, cells, self._warn_once),
         )
         save(results, self.folder, rows=ROWS[0])
-        write_text(self.folder / "comparison.md", comparison_text(results) + "\n")
         return results
 
     def _warn_once(self, message: str) -> None:

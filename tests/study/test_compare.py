@@ -28,6 +28,7 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.compare import compare
 from speech_mtl.study.gather import UNKNOWN
 from speech_mtl.study.plan import plan_comparison
+from speech_mtl.study.report.content import short_text
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import comparison_table
 from speech_mtl.study.results import load
@@ -210,10 +211,13 @@ def test_budgets_are_nested_and_equal_across_arms(compared: Compared):
     assert set(small) < set(large)
 
 
-def test_the_page_shows_the_table_and_what_is_to_be_said_about_the_data(compared: Compared):
-    text = (compared.folder / "comparison.md").read_text()
-    assert text.startswith("# tiny: aa\n\nTones.\n\n| Target speech | alone: CER % |")
-    assert render_block(comparison_table(load(compared.folder).summary.arms), {}) in text
+def test_the_terminal_shows_the_answer_the_table_and_the_notes(compared: Compared):
+    summary = load(compared.folder).summary
+    text = short_text(summary)
+    assert text.startswith("# tiny: aa\n\nTones.\n\n**")
+    assert render_block(comparison_table(summary.arms), {}) in text
+    assert "took all their updates: their error might still have been falling" in text
+    assert all(f"- {note}" in text.replace("\\", "") for note in summary.notes)
 
 
 def test_a_run_is_evaluated_again_after_its_weights_or_its_test_set_have_changed(compared: Compared):
@@ -253,10 +257,10 @@ def test_runs_made_from_other_transcripts_are_neither_taken_for_the_new_ones_nor
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tiny_recipe: Recipe, tmp_path: Path):
-    (tmp_path / "comparison.md").write_text("mine")
+    (tmp_path / "comparison.json").write_text("mine")
     with pytest.raises(InputError, match="is no output of `speech-mtl compare`, and not empty"):
         compare(tiny_recipe, tmp_path)
-    assert (tmp_path / "comparison.md").read_text() == "mine"
+    assert (tmp_path / "comparison.json").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +294,7 @@ def test_an_empty_test_set_is_refused_before_anything_is_trained(tiny_recipe: Re
 
 def test_the_report_lies_beside_the_rows(compared: Compared):
     names = {path.name for path in compared.folder.iterdir()}
-    assert names >= {"comparison.json", "comparison.md", "efficiency.json", "hypotheses.jsonl", "provenance.json"}
+    assert names >= {"comparison.json", "efficiency.json", "hypotheses.jsonl", "provenance.json"}
     assert names >= {"report.html", "report.md", "plots", "runs"}
     assert "failures.json" not in names
     arms = json.loads((compared.folder / "arms.json").read_text())

@@ -10,8 +10,9 @@ from speech_mtl.errors import InputError
 from speech_mtl.scoring.tables import read_rows
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import results as report
-from speech_mtl.study.compare import compare, comparison_text
+from speech_mtl.study.compare import compare
 from speech_mtl.study.plan import plan_comparison
+from speech_mtl.study.report.content import short_text
 from speech_mtl.study.statistics.summary import Estimate, Forgotten
 
 FROZEN = ("adapters", "progressive")
@@ -62,6 +63,6 @@ def test_what_each_arm_forgets(
     report.save(loaded, folder / "out", rows="comparison.json")
     report.write_report(loaded, folder / "out")
     assert forgotten.read_bytes() == content
-    monkeypatch.setattr("speech_mtl.study.compare.MOST_ARMS_ACROSS", 3)
-    lines = comparison_text(results).splitlines()
+    monkeypatch.setattr("speech_mtl.study.report.content.MOST_ARMS_ACROSS", 3)
+    lines = short_text(results.summary).splitlines()
     assert [line.split(" | ")[1] for line in lines if line.startswith("| 0.06 min")] == list(recipe.compare.arms)

@@ -18,7 +18,7 @@ from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.rows import measured_row
 from speech_mtl.study import results as report
 from speech_mtl.study.arms import ARMS
-from speech_mtl.study.compare import comparison_text
+from speech_mtl.study.report.content import short_text
 from speech_mtl.study.results import Results, json_files
 from speech_mtl.study.statistics.analysis import has_tasks, is_transfer_map
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, write_test_sets
@@ -182,7 +182,7 @@ def test_the_protocol_is_kept_and_that_of_earlier_versions_is_unknown(saved: Pat
     assert report.load(saved).origin.protocol == "equal_speech"
     sentence = "equal_speech: each arm trained until its validation error stopped falling"
     assert (saved / "report.md").read_text().count(sentence) == 2, "below the table and in the facts"
-    assert sentence in comparison_text(named)
+    assert sentence in short_text(named.summary)
     changed_json(saved / "provenance.json", ("protocol",), "equal_luck")
     with pytest.raises(InputError, match=r"provenance\.json: the field 'protocol' is not right"):
         report.load(saved)

@@ -14,8 +14,9 @@ from speech_mtl.errors import InputError
 from speech_mtl.settings.network import ConformerSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import results as report
-from speech_mtl.study.compare import compare, comparison_text
+from speech_mtl.study.compare import compare
 from speech_mtl.study.plan import plan_comparison
+from speech_mtl.study.report.content import short_text
 
 
 def recipe(target: str | None = "bb", languages: dict | None = None, **compared: object) -> Recipe:
@@ -191,7 +192,7 @@ def test_a_comparison_of_tasks_and_its_report(tiny_recipe: Recipe, tmp_path: Pat
     transcripts = [row for row in results.rows if "task" not in row]
     assert len(transcripts) == 2 * 2 * 2, "each run's languages and splits come once"
 
-    table = comparison_text(results)
+    table = short_text(results.summary)
     assert "mean of languages" in table
     assert "emotion: accuracy %" in table
     name = lambda arm: f"{arm['method']}:{arm['variant']}"  # noqa: E731

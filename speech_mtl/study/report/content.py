@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from speech_mtl.datatypes import PROTOCOLS
 from speech_mtl.files import write_text
+from speech_mtl.scoring.tables import escaped
 from speech_mtl.study.report import words
 from speech_mtl.study.report.blocks import Alignment, Block, Bullets, Commands, Facts, Paragraph, Plot, Report, Section
 from speech_mtl.study.report.language_tables import (
@@ -15,14 +16,17 @@ from speech_mtl.study.report.language_tables import (
     transfer_table,
     worse_table,
 )
-from speech_mtl.study.report.markdown import render_markdown
+from speech_mtl.study.report.markdown import render_block, render_markdown
 from speech_mtl.study.report.page import render_page
 from speech_mtl.study.report.plots import make_plots
 from speech_mtl.study.report.predicted import amounts_to_show, errors_to_show, predicted
-from speech_mtl.study.report.tables import arms_table, decoders_table, hours_table
+from speech_mtl.study.report.tables import arms_table, comparison_table, decoders_table, hours_table
 from speech_mtl.study.report.task_tables import labels_table, tasks_table
 from speech_mtl.study.statistics.rows import Origin
 from speech_mtl.study.statistics.summary import LEARNT_BELOW, Summary, Tried, one_task_an_arm
+
+MOST_ARMS_ACROSS = 5
+"""With more, the short table has a line for each arm and no columns."""
 
 LEARNING = ("learning-curves", "pretraining", "after-pretraining")
 """Plots of how the runs were trained."""
@@ -48,6 +52,20 @@ def write_report(summary: Summary, folder: Path) -> list[Path]:
     write_text(folder / "report.html", page)
     images = [f"plots/report-{name}.{kind}" for name in plots for kind in ("png", "svg")]
     return [folder / name for name in ("report.html", "report.md", *images)]
+
+
+def short_text(summary: Summary) -> str:
+    """What a terminal shows of a comparison: Markdown of the answer, the main table and the notes."""
+    if summary.tasks:
+        table = tasks_table(summary.all_tasks)
+    elif summary.transfer or not summary.arms:  # a map whose first targets are not finished may have no pair yet
+        table = transfer_table(summary.transfer)
+    else:
+        short = len({one.arm for one in summary.arms}) <= MOST_ARMS_ACROSS
+        table = (comparison_table if short else arms_table)(summary.all_arms)
+    pieces = [f"# {escaped(summary.origin.recipe)}: {escaped(summary.language)}", escaped(summary.origin.about)]
+    pieces += [f"**{escaped(words.answer_by_decoder(summary))}**", render_block(table, {})]
+    return "\n\n".join(filter(None, [*pieces, render_block(Bullets(summary.notes), {})]))
 
 
 def make_report(summary: Summary, plots: Plots) -> Report:

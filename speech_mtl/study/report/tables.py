@@ -142,9 +142,17 @@ def comparison_table(arms: Sequence[ArmSummary]) -> Table:
     note = (
         f"Character error rate on the test split, mean over seeds ({seeds} of them). In brackets: {words.INTERVAL}."
         f" {REFERENCE_ARM}: the monolingual baseline.{words.with_untranscribed(arms)}{within_decoders(arms)}"
-        f"{_protocols(one.effort for one in arms)}"
+        f"{_protocols(one.effort for one in arms)}{_all_updates(arms)}"
     )
     return make_table("Character error rates by amount of target speech", heads, rows, len(first), note)
+
+
+def _all_updates(arms: Iterable[ArmSummary]) -> str:
+    """Names the arms that early stopping did not end."""
+    named = dict.fromkeys(str(one.arm) for one in arms if one.effort and one.effort.num_not_stopped)
+    if not named:
+        return ""
+    return f" Runs of {', '.join(named)} took all their updates: their error might still have been falling."
 
 
 def hours_table(found: Sequence[EquivalentHours], not_learnt: Sequence[NotLearnt] = ()) -> Table:

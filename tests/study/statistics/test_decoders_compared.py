@@ -11,7 +11,7 @@ from made_up_rows import origin
 
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.rows import measured_row
-from speech_mtl.study.compare import comparison_text
+from speech_mtl.study.report.content import short_text
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.tables import arms_table, comparison_table, hours_table
 from speech_mtl.study.results import Results, json_files, load, save, write_report
@@ -116,7 +116,7 @@ def test_the_report_shows_both_and_is_the_same_when_read_again(both: Summary, tm
     assert "Decoder beam: With auxiliary languages" in answers[0]
     assert "## What the decoders change" in text
     assert render_block(hours_table(both.all_equivalent_hours), {}) in text
-    assert render_block(comparison_table(both.all_arms), {}) in comparison_text(found)
+    assert render_block(comparison_table(both.all_arms), {}) in short_text(found.summary)
 
 
 def test_a_row_that_comes_twice_is_of_one_decoder(tmp_path):
