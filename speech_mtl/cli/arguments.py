@@ -78,3 +78,13 @@ def open_run(path: Path, *, training: bool = False) -> "Run":
     from speech_mtl.run.folder import Run
 
     return Run(path)
+
+
+def open_trained(path: Path) -> "Run":
+    """Opens a run to use what it has learnt, and warns if that is not much."""
+    run = open_run(path)
+    from speech_mtl.run.plateau import tell_untrained
+    from speech_mtl.screen import Screen
+
+    tell_untrained(run, Screen())
+    return run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from speech_mtl.cli.arguments import Decoding, RunPath, open_run
+from speech_mtl.cli.arguments import Decoding, RunPath, open_trained
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.decoding.writers import CONFIDENT, WRITERS, find_writer
 from speech_mtl.errors import InputError, MissingPackage
@@ -136,7 +136,7 @@ def transcribe(
     Example: arecord -t raw -f S16_LE -c 1 -r 16000 | speech-mtl transcribe runs/streaming --language zh-CN --stream
     """
     _refuse_together(files, language, languages, stream, labels or out or form)
-    opened = open_run(run)
+    opened = open_trained(run)
     from speech_mtl.run.build import decoding_with
     from speech_mtl.screen import Screen
 
@@ -267,7 +267,7 @@ def align(
 
     Example: speech-mtl align runs/human --language de FOLDER --format TextGrid --out grids
     """
-    opened = open_run(run)
+    opened = open_trained(run)
     from speech_mtl.run.align import POOR_FIT, align_files, spoken
     from speech_mtl.screen import Screen
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speech_mtl.cli.arguments import Decoding, Quiet, RunPath, on_this_machine, open_run
+from speech_mtl.cli.arguments import Decoding, Quiet, RunPath, on_this_machine, open_run, open_trained
 from speech_mtl.cli.console import print_markdown
 from speech_mtl.errors import InputError, refuse_missing
 
@@ -138,7 +138,7 @@ def pseudo_label(
 
     Example: speech-mtl train recipes/own target=cs 'languages={cs: {manifests: {train: data/mine/cs/more.jsonl}}}'
     """
-    opened = open_run(run)
+    opened = open_trained(run)
     from speech_mtl.run.build import decoding_with
     from speech_mtl.run.pseudo_labelled import write_pseudo_labelled
     from speech_mtl.screen import Screen
@@ -180,7 +180,7 @@ def export(
 
     Example: speech-mtl export runs/human --format run --out exported/human --licence CC-BY-4.0 --push USER/NAME
     """
-    opened = open_run(run)
+    opened = open_trained(run)
     from speech_mtl.run import hub
     from speech_mtl.run.export import export as export_run
 
@@ -221,7 +221,7 @@ def demo(
     Example: speech-mtl demo runs/alone runs/pretrained
     """
     refuse_missing("werkzeug.serving", extra="demo", purpose="speech-mtl demo")
-    opened = [open_run(path) for path in (run, other) if path is not None]
+    opened = [open_trained(path) for path in (run, other) if path is not None]
     from speech_mtl.demo import server
     from speech_mtl.demo.shown import load_runs
     from speech_mtl.screen import Screen

@@ -16,7 +16,7 @@ from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.held_out import check_held_out, tell_speakers, trained_on
-from speech_mtl.run.plateau import is_on_plateau, plateau_text
+from speech_mtl.run.plateau import is_on_plateau, plateau_text, tell_unfinished
 from speech_mtl.run.references import intervals_of, label_errors, load_references, recognize, report_skipped, task_score
 from speech_mtl.run.speech import Split
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluation_row
@@ -132,7 +132,7 @@ class _Evaluation:
         self.splits: list[Split] = []
         self.stuck: list[str] = []
         self.recognized_words: dict[str, list[RecognizedWord]] = {}
-        _tell_unfinished(run, self.screen)
+        tell_unfinished(run, self.screen)
 
     def add(self, recipe: Recipe, language: str, split: str, name: str) -> None:
         """Recognises a split, and writes its hypotheses under a name."""
@@ -181,16 +181,6 @@ def _tell_replaced(saved: SavedEvaluation, wanted: Sequence[tuple[str, str]], sc
         return
     if others := [" ".join(pair) for pair in earlier if pair not in wanted]:
         screen.say(f"{saved.path} held {', '.join(others)}, too: it will hold this evaluation only")
-
-
-def _tell_unfinished(run: Run, screen: Screen) -> None:
-    """Warns if a run was stopped before its end."""
-    if not run.is_finished():
-        progress = run.progress()
-        screen.warn(
-            f"{run.path} is not finished: update {progress.update} of {run.recipe().training.num_updates}; these are "
-            f"the best weights so far, of update {progress.best_update}"
-        )
 
 
 def _task_rows(

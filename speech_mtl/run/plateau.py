@@ -1,11 +1,15 @@
-"""Detects training that has not left the initial plateau of CTC, where blanks and a few frequent letters come out."""
+"""Detects networks that have not learnt: on the initial plateau of CTC, where only blanks and the most frequent letters
+come out, or before the end of their training."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
+from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
 from speech_mtl.scoring.error_rate import Score
+from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.training import FinetuneSettings, TrainingSettings
 
@@ -62,6 +66,24 @@ def plateau_text(languages: Sequence[str], recipe: Recipe) -> str:
         f"({section}.warmup_updates={max(200, 2 * training.warmup)}, now {training.warmup}), "
         f"{rate if given != usual.learning_rate else ''}or more speech."
     )
+
+
+def tell_unfinished(run: Run, screen: Screen) -> None:
+    """Warns if a run was stopped before its end."""
+    progress = run.progress()
+    if not run.is_finished():
+        screen.warn(
+            f"{run.path} is not finished: update {progress.update} of {run.recipe().training.num_updates}; these are "
+            f"the best weights so far, of update {progress.best_update}"
+        )
+
+
+def tell_untrained(run: Run, screen: Screen) -> None:
+    """Warns before a run is used if it was stopped before its end, or has hardly learnt a language."""
+    tell_unfinished(run, screen)
+    with suppress(InputError):  # the log is damaged: nothing that is used here
+        if stuck := stuck_languages(run):
+            screen.warn(f"{run.path}: {plateau_text(stuck, run.recipe())}")
 
 
 def stuck_languages(run: Run) -> list[str]:

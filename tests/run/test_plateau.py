@@ -8,7 +8,7 @@ import pytest
 import speech_mtl.run.train as training
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
-from speech_mtl.run.plateau import is_on_plateau, plateau_text, stuck_languages
+from speech_mtl.run.plateau import is_on_plateau, plateau_text, stuck_languages, tell_untrained
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
@@ -97,6 +97,11 @@ def test_training_says_so_once_when_warm_up_is_over(
         in said
     )
     assert said.count("letters come out") == 1
+    tell_untrained(run, Screen())
+    assert capsys.readouterr().err.startswith(f"warning {run.path}: aa: almost only blanks")
+    run.log_path.write_text("damaged")
+    tell_untrained(run, Screen())
+    assert capsys.readouterr().err == "", "a log is not needed to use a run"
 
 
 def test_a_control_that_cannot_learn_is_no_plateau(
