@@ -12,14 +12,11 @@ import typer
 from data_scripts.corpus import Part, Record, cut
 from data_scripts.splits import split_files
 from data_scripts.tables import Unusable
-from speech_mtl.data.audio_file import FOREIGN
+from speech_mtl.data.audio_file import ENDINGS, FOREIGN
 from speech_mtl.errors import InputError, require
 
 USUAL = "text"
 """The tier that is the transcript if none is named, as `speech-mtl transcribe` calls it."""
-
-AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".wave")
-"""Endings of recordings that are looked for beside an annotation file, in this order, and then in capitals."""
 
 TierOption = Annotated[
     list[str] | None,
@@ -165,7 +162,7 @@ def _recording(part: Part, top: Path, file: _File) -> tuple[Path, float]:
     Returns:
         The recording, and where in it the annotations' time begins, in seconds.
     """
-    beside = [Medium(file.path.stem + suffix) for suffix in (*AUDIO, *map(str.upper, AUDIO))]
+    beside = [Medium(file.path.stem + suffix) for suffix in (*ENDINGS, *map(str.upper, ENDINGS))]
     paths = [
         (Path(os.path.normpath(file.path.parent / name.replace("\\", "/"))), origin_s)
         for name, origin_s in (*file.media, *beside)

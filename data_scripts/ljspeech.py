@@ -15,6 +15,7 @@ from data_scripts.command_line import corpus_app
 from data_scripts.corpus import Corpus, Part, Record, existing_folder
 from data_scripts.splits import told_split
 from data_scripts.tables import Row, Unusable, read_keyed_table, read_table
+from speech_mtl.data.audio_file import ENDINGS, SUFFIXES
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_lines
 
@@ -22,7 +23,6 @@ LAYOUT = (
     "metadata.csv (id|text|text in full words) and wavs/, with lists of ids (train.txt, dev.txt, test.txt) or without"
 )
 COLUMNS = ("id", "text", "normalised")
-SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
 
 Speaker = Annotated[str | None, typer.Option(help="A name for the reader, where it is one. Default: unknown.")]
 
@@ -121,7 +121,7 @@ def _listed(rows: Sequence[Row | Unusable], ids: dict[str, Row | Unusable]) -> l
 
 def _record(row: Row, wavs: Path, speaker: str | None) -> Record:
     id = row.cells["id"]
-    candidates = [wavs / (id + suffix) for suffix in SUFFIXES]
+    candidates = [wavs / (id + suffix) for suffix in ENDINGS]
     audio = next((path for path in candidates if os.path.lexists(path)), candidates[0])
     text = row.cells.get("normalised", "").strip() or row.cells["text"]
     return Record(id, audio, text, speaker, row.source)

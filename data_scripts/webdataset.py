@@ -14,12 +14,12 @@ from data_scripts.hugging_face import SPEAKER_COLUMNS, TEXT_COLUMNS
 from data_scripts.shards import read_shard
 from data_scripts.splits import SplitFiles, split_files
 from data_scripts.tables import Unusable
+from speech_mtl.data.audio_file import ENDINGS, SUFFIXES
 from speech_mtl.data.place import AudioError, place_of
 from speech_mtl.errors import InputError
 from speech_mtl.files import parse_json
 
-LAYOUT = "*.tar with KEY.flac (or .wav, .mp3, .ogg, .opus) and KEY.txt or KEY.json, whose names tell the split"
-AUDIO = ("flac", "wav", "mp3", "ogg", "opus")
+LAYOUT = "*.tar with KEY.wav (or .flac, .mp3, ...) and KEY.txt or KEY.json, whose names tell the split"
 
 _Found = tuple[Record | Unusable, str | None]
 """An utterance and its language, where the corpus names one."""
@@ -56,17 +56,17 @@ def _utterances(tars: Sequence[Path], top: Path, text_field: str | None) -> Iter
     for tar in tars:
         folder = tar.relative_to(top).with_suffix("").as_posix()
         there = _members(tar)
-        spoken = {name.rpartition(".")[0] for name in there if _kind(name) in AUDIO}
+        spoken = {name.rpartition(".")[0] for name in there if _is_audio(name)}
         for name, place in there.items():
             key, where = name.rpartition(".")[0], f"{tar}, {name}"
-            if _kind(name) in AUDIO:
+            if _is_audio(name):
                 yield _record(posixpath.join(folder, key), place, _told(key, there, text_field), where)
             elif key not in spoken and (name == f"{key}.txt" or (name == f"{key}.json" and f"{key}.txt" not in there)):
-                yield Unusable(where, "no audio", f"there is no {key}.{AUDIO[0]}, nor audio of another ending"), None
+                yield Unusable(where, "no audio", f"there is no {key}{ENDINGS[0]}, nor audio of another ending"), None
 
 
-def _kind(name: str) -> str:
-    return name.rpartition(".")[2].lower()
+def _is_audio(name: str) -> bool:
+    return posixpath.splitext(name)[1].lower() in SUFFIXES
 
 
 def _members(tar: Path) -> dict[str, Path]:

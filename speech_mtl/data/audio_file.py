@@ -35,10 +35,10 @@ BEYOND_S = 0.05
 FOREIGN = {".3gp", ".aac", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma", ".wv"}
 """Names of formats that libsndfile does not open."""
 
-SUFFIXES = FOREIGN | {
-    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".gsm", ".mp3", ".nist", ".oga", ".ogg", ".opus", ".rf64"),
-    *(".snd", ".sph", ".voc", ".w64", ".wav", ".wave"),
-}
+ENDINGS = (".wav", ".flac", ".opus", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au", ".wave")
+"""Endings of recordings that are looked for beside a text, in this order."""
+
+SUFFIXES = FOREIGN | {*ENDINGS, ".aifc", ".caf", ".gsm", ".nist", ".rf64", ".snd", ".sph", ".voc", ".w64"}
 """Names of audio files, those that have to be converted included; others, such as licences, are left alone."""
 
 FOREIGN_MAGIC = (b"\x1a\x45\xdf\xa3", b"#!AMR", b"\x30\x26\xb2\x75", b"\xff\xf1", b"\xff\xf9", b"wvpk", b"MAC ")

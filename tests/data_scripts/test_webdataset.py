@@ -81,7 +81,7 @@ def test_hard_links_are_the_files_that_they_lead_to(tone: bytes, tmp_path: Path)
 
 
 def test_texts_without_audio_are_counted_once(tone: bytes, tmp_path: Path):
-    texts = {"b.m4a": tone, "b.txt": b"x", "c.json": b"{}", "c.txt": b"x", "d.json": b"{}"}
+    texts = {"b.pcm": tone, "b.txt": b"x", "c.json": b"{}", "c.txt": b"x", "d.json": b"{}"}
     write_tar(tmp_path / "corpus" / "train-0.tar", {"a.wav": tone, "a.txt": b"x", **texts})
     found, skipped = made(tmp_path / "corpus")
     assert (list(found), skipped) == (["train-0/a"], {"no audio": 3})
