@@ -273,6 +273,7 @@ def test_the_language_is_detected_if_none_is_given(
     code, out, err = command(*arguments)
     assert (code, json.loads(out)["language"] in ("aa", "bb")) == (0, True)
     assert "Language detection is calibrated on the validation sets" in err
+    assert f"a.wav: {json.loads(out)['language']} is spoken, it seems\n" in err
     code, out, err = command(*arguments, "--languages", "bb")
     assert (code, json.loads(out)["language"], err) == (0, "bb", "")
     assert "no output layer for the language 'zz'" in refused(*arguments, "--languages", "aa,zz")

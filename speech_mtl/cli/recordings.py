@@ -210,6 +210,8 @@ def _transcribe_files(
             except InputError as error:
                 output.refuse(error.problem, error)
                 continue
+            if len(languages) > 1 and hypotheses:
+                screen.say(f"{name}: {hypotheses[0].language} is spoken, it seems")
             if not any(hypothesis.text for hypothesis in hypotheses):
                 screen.warn(f"nothing was recognised in {name}")
             bar.stop()  # on a terminal, lines would run into it
