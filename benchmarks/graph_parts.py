@@ -78,7 +78,8 @@ def _flat_update(case: Case, model: keras.Model) -> tuple[Callable]:
         values = [weight.value for weight in optimizer.weights]
         state = [variable.value for variable in optimizer.variables]
         gradient = optimizer.flattened([0.1 * value for value in values])
-        new_values, new_state, _ = optimizer.updated(values, gradient, state, LEARNING_RATE)
+        rates = np.full(1, LEARNING_RATE, np.float32)  # of the one group
+        new_values, new_state, _ = optimizer.updated(values, gradient, state, rates)
         for variable, value in zip([*optimizer.weights, *optimizer.variables], [*new_values, *new_state], strict=True):
             variable.assign(value)
 

@@ -162,7 +162,7 @@ def resampled_rates(
 def error_intervals(
     references: Sequence[str], hypotheses: Sequence[str], speakers: Sequence[str | None], spaced: bool
 ) -> Intervals:
-    """Intervals of a network's error rates on a test set: how far they would be elsewhere on another one.
+    """Intervals of a network's error rates: how far off they would be on another test set of the kind.
 
     How far another network would be, trained with another seed, is not in them. Arguments are those of `score`, and
     (N,) who speaks.

@@ -52,7 +52,7 @@ class MeasuredRow(TypedDict):
 
 
 class Intervals(TypedDict):
-    """How far off the error rates of a network would be on another test set; see `scoring.resampling`.
+    """How far off the error rates of a network would be on another test set of the kind; see `scoring.resampling`.
 
     Attributes:
         num_speakers: How many are named.
