@@ -173,6 +173,8 @@ def worker_variables(num_threads: int) -> dict[str, str]:
         **thread_variables(num_threads),
         "OMP_NUM_THREADS": str(num_threads),
         "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", BACKENDS[0]),
+        # The first process of JAX would take most of a GPU's memory for itself.
+        "XLA_PYTHON_CLIENT_PREALLOCATE": os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE", "false"),
     }
 
 
