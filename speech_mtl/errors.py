@@ -3,6 +3,7 @@
 import errno
 import re
 import reprlib
+import shutil
 from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
@@ -106,6 +107,9 @@ OURS = frozenset({errno.EBADF, errno.EFAULT, errno.ECHILD, errno.EINVAL})
 
 def unusable_file(error: OSError) -> InputError | None:
     """Turns a system error about files or disks into one for the user; None if it is a fault of ours."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):  # of a folder: what went wrong with each
+        first = error.args[0][0]
+        error = OSError(errno.EIO, str(first[2]), str(first[1]))
     if error.errno is None or error.errno in OURS:
         return None
     return InputError(

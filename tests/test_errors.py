@@ -1,5 +1,6 @@
 import errno
 import pickle
+import shutil
 
 from speech_mtl.errors import InputError, cell, require, unusable_file
 
@@ -28,6 +29,9 @@ def test_what_the_system_refuses_names_the_file_and_the_reason():
     assert "A file cannot be used" in str(unusable_file(OSError(errno.EIO, "Input/output error")))
     assert unusable_file(OSError(errno.EBADF, "Bad file descriptor")) is None, "a fault of ours"
     assert unusable_file(OSError("raised by a library")) is None
+    copied = unusable_file(shutil.Error([("a", "runs/b", "No space left on device"), ("c", "d", "e")]))
+    assert copied is not None
+    assert (copied.problem, copied.received) == ("runs/b cannot be used", "No space left on device")
 
 
 def test_what_would_change_the_terminal_is_escaped_and_what_is_too_long_is_cut():

@@ -26,7 +26,7 @@ from speech_mtl.run.made_from import (
     unpacked,
 )
 from speech_mtl.run.provenance import code_digest
-from speech_mtl.run.speech import Split, open_augmentation, open_split
+from speech_mtl.run.speech import SpeechKey, Split, open_augmentation, open_split, speech_key
 from speech_mtl.screen import Wrap, silent
 from speech_mtl.settings.data import FolderAugmentationSettings
 from speech_mtl.settings.dotted import changed_settings
@@ -51,7 +51,7 @@ class Now:
         self.notes: list[str] = []
         self._manifest, self._state = cache(open_manifest), file_states()
         self._weights = cache(lambda path: weights_digest(Run(path)))
-        self._opened: dict[tuple, Split] = {}
+        self._opened: dict[SpeechKey, Split] = {}
 
     def changes_since(self, run: Run, recipe: Recipe) -> list[str]:
         """Lists the inputs of a run that have changed; the recipe gives their paths."""
@@ -123,7 +123,7 @@ class Now:
         if None in states and not source["skipped"]:
             self.notes.append(f"not compared with the audio it was made from: {manifest} names files that are gone")
             return None
-        key = path, recipe.budget_s(language, split), recipe.untranscribed_s(language, split)
+        key = speech_key(recipe, language, split)
         if key not in self._opened:
             self._opened[key] = open_split(recipe, language, split, self.wrap)
         opened = self._opened[key]
@@ -176,7 +176,7 @@ def taken_up(
         further: Whether it may be trained for another number of updates, and in less memory.
 
     Returns:
-        The settings, with languages and augmentations in the order of the run; and what is another from here on.
+        The settings, with languages, tasks and augmentations in the order of the run; and what is another from here on.
 
     Raises:
         InputError: The run has other settings, or what it was made from has changed.
@@ -194,7 +194,11 @@ def taken_up(
             action="choose another folder with --out, or go back to those settings",
         )
     waveform = {name: recipe.augment.waveform[name] for name in there.augment.waveform}
-    ordered = {"languages": {name: recipe.languages[name] for name in there.languages}, "augment.waveform": waveform}
+    ordered = {
+        "languages": {name: recipe.languages[name] for name in there.languages},
+        "tasks": {name: recipe.tasks[name] for name in there.tasks},
+        "augment.waveform": waveform,
+    }
     recipe = recipe.overridden(ordered)
     others = _other_training(run, there, recipe) if further else []
     changes = now.changes_since(run, recipe)

@@ -204,7 +204,7 @@ def _task_rows(
 
 
 def _known(splits: Iterable[str]) -> list[str]:
-    splits = list(splits)
+    splits = list(dict.fromkeys(splits))
     for split in splits:
         if split not in SPLITS:
             raise no_such(f"There is no split {split!r}", split, SPLITS)

@@ -4,7 +4,6 @@ come out, or before the end of their training."""
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 from speech_mtl.errors import InputError
 from speech_mtl.run.folder import Run
@@ -81,16 +80,14 @@ def tell_unfinished(run: Run, screen: Screen) -> None:
 def tell_untrained(run: Run, screen: Screen) -> None:
     """Warns before a run is used if it was stopped before its end, or has hardly learnt a language."""
     tell_unfinished(run, screen)
-    with suppress(InputError):  # the log is damaged: nothing that is used here
-        if stuck := stuck_languages(run):
-            screen.warn(f"{run.path}: {plateau_text(stuck, run.recipe())}")
+    if stuck := stuck_languages(run):
+        screen.warn(f"{run.path}: {plateau_text(stuck, run.recipe())}")
 
 
 def stuck_languages(run: Run) -> list[str]:
-    """The languages that were on the plateau at the last validation.
-
-    Raises:
-        InputError: The log is damaged.
-    """
-    log = run.log()
+    """The languages that were on the plateau at the last validation; none where the log is damaged."""
+    try:
+        log = run.log()
+    except InputError:
+        return []
     return log[-1].get("on_plateau", []) if log else []

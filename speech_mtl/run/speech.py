@@ -9,6 +9,8 @@ open_augmentations folders of noise and rooms -> what is done to waveforms in tr
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,6 +66,28 @@ class Split:
     def shown(self, utterance: Utterance) -> Utterance:
         """The utterance as training may see it."""
         return replace(utterance, text=self.hidden[utterance.id]) if utterance.id in self.hidden else utterance
+
+
+class SpeechKey(NamedTuple):
+    """All that decides which utterances of a language's split a run uses.
+
+    Attributes:
+        drawn: Smaller amounts are parts of larger ones where this is the same: accepted audio, and seed of the subsets.
+    """
+
+    language: str
+    split: str
+    manifest: Path
+    drawn: tuple[AudioLimits, bool, int]
+    budget_s: float | None
+    untranscribed_s: float | None
+
+
+def speech_key(recipe: Recipe, language: str, split: str) -> SpeechKey:
+    """The key of what `open_split` opens."""
+    drawn = audio_limits(recipe.data), recipe.data.decode_once, recipe.data.subset_seed
+    amounts = recipe.budget_s(language, split), recipe.untranscribed_s(language, split)
+    return SpeechKey(language, split, recipe.manifest(language, split), drawn, *amounts)
 
 
 def open_split(recipe: Recipe, language: str, split: str, wrap: Wrap = silent) -> Split:

@@ -11,6 +11,7 @@ import numpy as np
 
 from speech_mtl.data.audio import usable
 from speech_mtl.data.audio_file import audio_under
+from speech_mtl.data.place import Place, place_of
 from speech_mtl.data.segments import Segment
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.errors import InputError
@@ -143,7 +144,9 @@ def transcript_paths(files: Sequence[Path], folder: Path, ending: str) -> dict[P
     common = os.path.commonpath([path.parent for path in absolute.values()]) if files else ""
     found, taken = {}, {}
     for path, there in absolute.items():
-        target = (folder / there.relative_to(common)).with_suffix(f".{ending}")
+        inside = folder / there.relative_to(common)
+        is_part = place_of(path) != Place(path)  # others of its file are named apart behind the mark
+        target = inside.with_name(f"{inside.name}.{ending}") if is_part else inside.with_suffix(f".{ending}")
         other = taken.setdefault(normalize("NFC", str(target)).casefold(), path)
         if absolute[other] != there or os.path.lexists(target):
             raise InputError(

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
 from threading import Thread, current_thread, main_thread
+from traceback import clear_frames
 from typing import Protocol
 
 from speech_mtl.backend import BACKENDS, num_processors, thread_variables
@@ -88,11 +89,20 @@ class ThisProcess:
         try:
             future.set_result(function(*arguments))
         except Exception as error:
-            future.set_exception(error)
+            future.set_exception(_without_locals(error))
         return future
 
     def close(self) -> None:
         """Does nothing."""
+
+
+def _without_locals(error: Exception) -> Exception:
+    """The error without what its frames hold: a network that ran out of memory would keep it from the next run."""
+    found: BaseException | None = error
+    while found is not None:
+        clear_frames(found.__traceback__)
+        found = found.__cause__ or found.__context__
+    return error
 
 
 class OtherProcesses:

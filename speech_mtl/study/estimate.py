@@ -129,10 +129,10 @@ def _refuse_larger_budgets(plan: Plan) -> None:
     """Checks budgets by the durations in manifests; audio that cannot be used is only known once it is decoded."""
     stages = reversed(plan.stages.values())  # the largest budgets first, as in `open_speech`
     cache_dirs = {key: stage.recipe.data.cache_dir for stage in stages for key in speech_of(stage)}
-    for (_, _, path, budget_s, _), cache_dir in cache_dirs.items():
-        if budget_s is not None:
-            manifest = open_manifest(path, cache_dir)
-            within_budget(manifest.durations_s * manifest.transcribed, budget_s, 0, str(manifest))
+    for key, cache_dir in cache_dirs.items():
+        if key.budget_s is not None:
+            manifest = open_manifest(key.manifest, cache_dir)
+            within_budget(manifest.durations_s * manifest.transcribed, key.budget_s, 0, str(manifest))
 
 
 def _state(cost: Cost) -> str:

@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from speech_mtl.datatypes import SPLITS
 from speech_mtl.errors import InputError
-from speech_mtl.run.speech import Split, open_split
+from speech_mtl.run.speech import SpeechKey, Split, open_split, speech_key
 from speech_mtl.screen import Wrap, silent
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.settings.study import CompareSettings
@@ -152,24 +152,9 @@ def _refuse_unknown_reference(reference: str, arms: Sequence[Arm]) -> None:
         )
 
 
-SpeechKey = tuple[str, str, Path, float | None, float | None]
-"""Language, split, manifest, and seconds of transcribed and of untranscribed speech that a run uses."""
-
-
 def speech_of(stage: Stage) -> list[SpeechKey]:
     """The speech of a run: for training, validation and testing."""
-    recipe = stage.recipe
-    return [
-        (
-            language,
-            split,
-            recipe.manifest(language, split),
-            recipe.budget_s(language, split),
-            recipe.untranscribed_s(language, split),
-        )
-        for language in recipe.languages
-        for split in SPLITS
-    ]
+    return [speech_key(stage.recipe, language, split) for language in stage.recipe.languages for split in SPLITS]
 
 
 def open_speech(plan: Plan, wrap: Wrap = silent) -> dict[SpeechKey, Split]:
@@ -182,7 +167,7 @@ def open_speech(plan: Plan, wrap: Wrap = silent) -> dict[SpeechKey, Split]:
     for stage in reversed(plan.stages.values()):  # the largest budgets first: their errors are more informative
         for key in speech_of(stage):
             if key not in found:
-                found[key] = open_split(stage.recipe, key[0], key[1], wrap)
+                found[key] = open_split(stage.recipe, key.language, key.split, wrap)
     return found
 
 

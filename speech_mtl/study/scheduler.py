@@ -55,7 +55,8 @@ def keep_busy(
         done, _ = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED)
         for future in done:
             error = future.exception()
-            on_end(running.pop(future), getattr(error, "cause", None) or error)  # `cause`: Ray wraps what was raised
+            name = running.pop(future)
+            on_end(name, _named(name, getattr(error, "cause", None) or error))  # `cause`: Ray wraps what was raised
         on_tick()
 
 
@@ -73,8 +74,8 @@ def run_jobs(
     waiting, ended = dict(jobs), dict[str, BaseException | None]()
 
     def end(name: str, error: BaseException | None) -> None:
-        ended[name] = _named(name, error)
-        on_end(name, ended[name])
+        ended[name] = error
+        on_end(name, error)
 
     def ready() -> str | None:
         return next((name for name, job in waiting.items() if ended.keys() >= set(job.after)), None)
@@ -101,11 +102,15 @@ def _predecessor_failed(name: str, before: str) -> InputError:
     )
 
 
-def _named(name: str, error: BaseException | None) -> BaseException | None:
+class Killed(InputError):
+    """The process of a job was ended from outside; what it saved is whole."""
+
+
+def _named(name: object, error: BaseException | None) -> BaseException | None:
     """Makes an error for a process that ended without one."""
     if not isinstance(error, BrokenProcessPool):
         return error
-    return InputError(
+    return Killed(
         f"The process that ran {name} was ended from outside",
         expected="a process that runs to its end",
         received="killed, as the system does when memory runs out",

@@ -21,21 +21,24 @@ def _space(recipe: Recipe) -> dict[str, list[float]]:
 
 def begun_and_new_trials(study, recipe: Recipe) -> Iterator[tuple[int, dict[str, float]]]:
     """Number and searched weights of the trials that were begun before, then of new ones up to as many as asked for."""
-    from optuna.trial import TrialState
+    from optuna.trial import Trial, TrialState
 
-    for begun in study.get_trials(states=[TrialState.RUNNING]):
-        yield begun.number, dict(begun.params)
     space, is_grid = _space(recipe), recipe.tune.sampler == "grid"
-    wanted = prod(map(len, space.values())) if is_grid else recipe.tune.num_trials
-    while sum(trial.state != TrialState.WAITING for trial in study.trials) < wanted:
-        trial = study.ask()
+
+    def suggested(trial: Trial) -> tuple[int, dict[str, float]]:
         weights = {}
         for name, values in space.items():
             if is_grid:
                 weights[name] = trial.suggest_categorical(name, values)
             else:
                 weights[name] = trial.suggest_float(name, min(values), max(values), log=True)
-        yield trial.number, weights
+        return trial.number, weights
+
+    for begun in study.get_trials(states=[TrialState.RUNNING]):
+        yield suggested(Trial(study, begun._trial_id))  # what was suggested comes back; a kill may have left some out
+    wanted = prod(map(len, space.values())) if is_grid else recipe.tune.num_trials
+    while sum(trial.state != TrialState.WAITING for trial in study.trials) < wanted:
+        yield suggested(study.ask())
 
 
 def check_space(recipe: Recipe) -> None:

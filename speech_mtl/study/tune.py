@@ -27,7 +27,7 @@ from speech_mtl.screen import SILENT, Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.engines import ThisProcess, open_engine
 from speech_mtl.study.run_stage import run_stage
-from speech_mtl.study.scheduler import Job, keep_busy
+from speech_mtl.study.scheduler import Job, Killed, keep_busy
 from speech_mtl.study.search import begun_and_new_trials, check_space, open_study
 
 
@@ -74,7 +74,7 @@ def tune(
 
     Raises:
         InputError: Optuna is missing, the search space makes no sense, the recipe has a strategy of its own, the folder
-            holds another search or something else, speech has changed since, or all trials failed.
+            holds another search or something else, speech has changed since, a trial was killed, or all failed.
     """
     if find_spec("optuna") is None:
         raise require("optuna", extra="tune", purpose="speech-mtl tune")
@@ -87,6 +87,8 @@ def tune(
         jobs = search.jobs(screen if isinstance(opened, ThisProcess) else None)
         keep_busy(opened, lambda: next(jobs, None), search.on_end)
     tuned = search.write()
+    if search.killed:
+        raise search.killed
     if tuned["best"] is None:
         raise InputError(
             "All trials failed",
@@ -133,6 +135,7 @@ class _Search:
     study: Any
     accept_changes: bool = False
     failures: list[str] = field(default_factory=list)
+    killed: Killed | None = None
 
     def jobs(self, shown: Screen | None) -> Iterator[tuple[int, Job]]:
         """Trials until there are as many as asked for."""
@@ -155,8 +158,11 @@ class _Search:
             self.study.tell(number, found)
             self.screen.say(f"Trial {number}: {error_name(self.recipe)}: {error_text(self.recipe, found)}")
         elif isinstance(error, InputError):
-            self.failures.append(error.problem)
-            self.study.tell(number, state=TrialState.FAIL)
+            if isinstance(error, Killed):  # its trial has not ended: the same command resumes it
+                self.killed = error
+            else:
+                self.failures.append(error.problem)
+                self.study.tell(number, state=TrialState.FAIL)
             self.screen.warn(f"trial {number} failed: {error.problem}")
         else:
             raise error

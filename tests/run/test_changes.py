@@ -12,7 +12,7 @@ import soundfile
 
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.errors import InputError
-from speech_mtl.run.changes import Now
+from speech_mtl.run.changes import Now, taken_up
 from speech_mtl.run.folder import Run
 from speech_mtl.run.made_from import Source, recordings, sources, write_made_from
 from speech_mtl.run.speech import open_augmentations, open_split
@@ -182,3 +182,22 @@ def test_recordings_that_are_gone_are_noted(noisy: Recipe, tmp_path: Path):
     now = Now()
     assert now.recording_changes(recorded, noisy) == []
     assert now.notes == ["not compared with the recordings of augment.waveform.noise: its folder is gone"]
+
+
+def test_each_run_is_compared_with_the_audio_that_it_takes_of_a_manifest(tiny_recipe: Recipe):
+    durations = sorted(line["duration_s"] for line in lines_of(manifest_path(tiny_recipe.data.dir, "aa", "train")))
+    shorter = tiny_recipe.overridden({"data.max_duration_s": durations[len(durations) // 2], "data.allow_skipped": 0.9})
+    made_from = [(one, sources([open_split(one, "aa", "train")])) for one in (tiny_recipe, shorter)]
+    for path in tiny_recipe.data.dir.rglob("*.wav"):
+        path.touch()
+    now = Now()
+    assert [now.speech_changes(speech, one) for one, speech in made_from] == [[], []]
+
+
+def test_a_run_keeps_the_order_of_its_tasks(tiny_recipe: Recipe, tmp_path: Path):
+    """Loss weights and random numbers are theirs by position."""
+    tasks = {"mood": {}, "age": {"kind": "number"}}
+    run = Run(tmp_path / "run")
+    run.start(tiny_recipe.overridden({"tasks": tasks}), {})
+    other = tiny_recipe.overridden({"tasks": dict(reversed(tasks.items()))})
+    assert list(taken_up(run, other, Now(), accept_changes=False)[0].tasks) == ["mood", "age"]

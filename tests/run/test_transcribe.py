@@ -245,6 +245,8 @@ def test_transcripts_lie_in_their_folder_as_the_files_do_in_theirs(tmp_path: Pat
     several = [Path("a/1.wav"), Path("b/c/1.wav"), Path("b/1.wav")]
     assert list(transcript_paths(several, out, "txt").values()) == [out / "a/1.txt", out / "b/c/1.txt", out / "b/1.txt"]
     assert transcript_paths([], out, "txt") == {}
+    parts = [Path("a.wav#start_s=5&end_s=7.5"), Path("a.wav#start_s=5&end_s=7.25"), Path("a.wav#channel=1")]
+    assert list(transcript_paths(parts, out, "ctm").values()) == [out / f"{part}.ctm" for part in parts]
     odd = [Path("a" * 300 + ".wav"), Path("a\0b.wav"), Path("*.wav"), Path("/"), Path()]
     assert len(transcript_paths(odd, out, "txt")) == len(odd)
 

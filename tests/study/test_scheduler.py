@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from threading import Lock
 import pytest
 
 from speech_mtl.errors import InputError
-from speech_mtl.study.engines import ENGINES, Engine, open_engine, threads_per_job
+from speech_mtl.study.engines import ENGINES, Engine, ThisProcess, open_engine, threads_per_job
 from speech_mtl.study.scheduler import Job, run_jobs
 
 
@@ -124,6 +125,28 @@ def test_a_killed_process_takes_down_one_task_only(tmp_path: Path):
         recorded = Recorded(engine, jobs)
     assert "The process that ran dies was ended from outside" in str(recorded.ended.pop("dies"))
     assert recorded.ended == dict.fromkeys("abcd")
+
+
+class Network:
+    """What a failed run has in its memory."""
+
+
+kept: list[weakref.ref] = []
+
+
+def fail_with_a_network() -> None:
+    network = Network()
+    kept.append(weakref.ref(network))
+    try:
+        fail()
+    except ZeroDivisionError as error:
+        raise RuntimeError from error
+
+
+def test_a_failed_run_leaves_its_network_to_nobody():
+    recorded = Recorded(ThisProcess(), {"fails": Job(fail_with_a_network, ())})
+    assert isinstance(recorded.ended["fails"], RuntimeError)
+    assert kept.pop()() is None
 
 
 def sleep_long(folder: Path, name: str) -> None:

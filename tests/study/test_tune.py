@@ -1,15 +1,18 @@
 """The search for weights. Runs are made up: their dev error is told by their weights."""
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from speech_mtl.errors import InputError
+from speech_mtl.folders import claim_folder
 from speech_mtl.settings.dotted import parsed_overrides
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import tune as searches
+from speech_mtl.study.search import open_study
 from speech_mtl.study.tune import best_weighting, tune, tuned_text
 from speech_mtl.training.progress import Progress
 
@@ -19,13 +22,15 @@ optuna = pytest.importorskip("optuna")
 class Runs:
     """Stands for training: writes how far a run came, and counts."""
 
-    def __init__(self, stop_at: int | None = None, fail_at: tuple[float, ...] = ()):
+    def __init__(self, stop_at: int | None = None, fail_at: tuple[float, ...] = (), kill_at: int | None = None):
         self.trained: list[tuple[str, dict[str, float]]] = []
-        self.stop_at, self.fail_at = stop_at, fail_at
+        self.stop_at, self.fail_at, self.kill_at = stop_at, fail_at, kill_at
 
     def __call__(self, recipe: Recipe, path: Path, *_others: object) -> None:
         if self.stop_at == len(self.trained):
             raise KeyboardInterrupt
+        if path.name == f"trial-{self.kill_at or -1:03d}":
+            raise BrokenProcessPool
         weights = recipe.weighting.weights  # pyright: ignore[reportAttributeAccessIssue]
         self.trained.append((path.name, weights))
         if set(self.fail_at) & set(weights.values()):
@@ -95,6 +100,26 @@ def test_a_stopped_search_resumes_with_the_trial_it_was_in(made_up, tmp_path):
     names = [name for name, _ in first.trained + second.trained]
     assert names == [f"trial-{number:03d}" for number in range(6)]
     assert len({tuple(weights.items()) for _, weights in first.trained + second.trained}) == 6
+
+
+def test_a_trial_that_was_stopped_while_its_weights_were_drawn_gets_the_others(made_up, tmp_path):
+    claim_folder(tmp_path, "tune")
+    open_study(recipe(), tmp_path).ask().suggest_categorical("aa", [1, 2, 4])
+    runs = made_up(Runs())
+    tuned = tune(recipe(), tmp_path)
+    assert {tuple(weights) for _, weights in runs.trained} == {("aa", "mood")}
+    assert len({tuple(weights.values()) for _, weights in runs.trained}) == len(tuned["trials"]) == 6
+
+
+def test_a_trial_whose_process_was_killed_is_resumed_by_the_same_command(made_up, tmp_path):
+    first = made_up(Runs(kill_at=2))
+    with pytest.raises(InputError, match="The process that ran 2 was ended from outside") as caught:
+        tune(recipe(), tmp_path)
+    assert "resume" in caught.value.action
+    second = made_up(Runs())
+    assert len(tune(recipe(), tmp_path)["trials"]) == 6
+    assert [name for name, _ in second.trained] == ["trial-002"]
+    assert len(first.trained) == 5, "the others went on"
 
 
 def test_bayesian_search_stays_in_its_range_and_ends(made_up, tmp_path):
