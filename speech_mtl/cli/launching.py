@@ -168,14 +168,18 @@ def _cause(started: Sequence[_Started]) -> _Started:
 
 def _report(cause: _Started) -> None:
     code, place = cause.process.returncode, cause.place
-    if code > 0 and code != LOST:
+    if code > 0:
         sys.stderr.write(cause.text())
+    if code > 0 and code != LOST:
         raise typer.Exit(code)
     name = f"Process {place.index} of {place.count}"
+    problem, received = f"{name} has lost a process on another host", "the error of the runtime that is shown above"
+    if code != LOST:
+        problem, received = f"{name} was lost, and the others were ended", f"the signal {signal.Signals(-code).name}"
     raise InputError(
-        f"{name} has lost a process on another host" if code == LOST else f"{name} was lost, and the others were ended",
+        problem,
         expected="all processes until training has ended",
-        received="a connection that was closed" if code == LOST else f"the signal {signal.Signals(-code).name}",
+        received=received,
         action="find out why it ended, such as too little memory, and start the command again on every host: training "
         "resumes from the last checkpoint, with any number of processes",
     )

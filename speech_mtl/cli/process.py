@@ -23,7 +23,8 @@ def main() -> None:
 def _command() -> None:
     try:
         app()
-    except ProcessLost:
+    except ProcessLost as error:
+        sys.stderr.write(f"{error.received}\n")  # an error of its own device reads alike to us
         _end(LOST)  # the launcher reports which one it was
 
 

@@ -88,14 +88,18 @@ def write_made_from(
     changes: Sequence[Change] = (),
     augmentations: Mapping[str, WaveformAugmentation] = MappingProxyType({}),
 ) -> None:
-    """Writes what a run is made from, from here on."""
+    """Writes what a run is made from, from here on. What other runs were stays where they are gone."""
+    earlier = made_from(run)
     start = Run(recipe.init_from) if recipe.init_from else None
     teachers = {language: Run(settings.teacher) for language, settings in recipe.teachers.items()}
     record: MadeFrom = {
         "speech_mtl": __version__,
         "code": code_digest(),
-        "start": weights_digest(start) if start and start.has_best() else None,
-        "teachers": {language: weights_digest(run) for language, run in teachers.items() if run.has_best()},
+        "start": weights_digest(start) if start and start.has_best() else (earlier or {}).get("start"),
+        "teachers": {
+            **(earlier or {}).get("teachers", {}),
+            **{language: weights_digest(run) for language, run in teachers.items() if run.has_best()},
+        },
         "speech": sources(splits),
         "recordings": recordings(augmentations),
         "changes": list(changes),

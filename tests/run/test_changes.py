@@ -143,9 +143,12 @@ def test_a_teacher_with_other_weights_is_found(trained: Run, with_settings: Call
     del record["teachers"]
     student.made_from_path.write_text(json.dumps(record), encoding="utf-8")
     assert Now().changes_since(student, recipe) == [], "records of earlier versions name none"
+    write_made_from(student, recipe, [])
+    known = json.loads(student.made_from_path.read_text(encoding="utf-8"))["teachers"]
     shutil.rmtree(teacher.path)
     write_made_from(student, recipe, [])
     assert Now().changes_since(student, recipe) == []
+    assert json.loads(student.made_from_path.read_text(encoding="utf-8"))["teachers"] == known
 
 
 # --- recordings of augmentations
