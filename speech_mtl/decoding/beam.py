@@ -95,10 +95,10 @@ class Beam(Decoder):
                 action="set decoding.lm=tokens",
             )
         tokens = Tokens(model.tokens, self.vocabulary, 1.0, 0.0) if kind == "open" else None
-        spellings = dict(model.spellings)
-        for word in {word for phrase in phrases for word in _split(phrase, self.space)} - set(spellings.values()):
-            spellings["".join(self.vocabulary[token] for token in word)] = word
-        self.words = Words(model.words, spellings, self.space, len(self.vocabulary), weight, bonus, tokens)
+        hot = {word for phrase in phrases for word in _split(phrase, self.space)}
+        unnamed = hot - set(model.spellings.values())
+        size = len(self.vocabulary)
+        self.words = Words(model.words, model.spellings, unnamed, self.space, size, weight, bonus, tokens)
         return self.words
 
     def decode(self, log_probabilities: np.ndarray) -> Decoded:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, logsumexp
 
+from speech_mtl.data.syllables import SyllablePartsTokenizer
 from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.beam import Beam
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.kneser_ney import estimate
 from speech_mtl.decoding.language_model import LanguageModel
 from speech_mtl.decoding.ngrams import BEGIN, END, SPACE, UNKNOWN, NGrams
+from speech_mtl.decoding.scorers import symbol
 from speech_mtl.errors import InputError
 
 VOCABULARY = ("<blank>", " ", "a", "b")
@@ -175,6 +177,26 @@ def test_a_hot_word_that_no_text_has_joins_the_words_that_can_be_found():
     values = log_softmax(np.eye(4)[[3, 0, 3, 2]] * 9.0, axis=1)
     assert results(beam(lm="words", num_best=1), values)[0][0] != "bba"
     assert results(beam(lm="words", num_best=1, hot_words=("bba",), hot_word_score=20.0), values)[0][0] == "bba"
+
+
+@pytest.mark.parametrize("lm", ["words", "open"])
+@pytest.mark.parametrize(
+    ("language", "known", "hot"), [("am", "ሰላም ነው ለማ", "ለመላ"), ("ko", "나는 학교에 간다 김치", "김")]
+)
+def test_a_hot_word_that_no_text_has_is_written_by_the_tokeniser(lm: str, language: str, known: str, hot: str):
+    """In whole letters, where tokens are parts of them."""
+    tokenizer = SyllablePartsTokenizer.from_texts([known], language)
+    words, tokens = estimate([known.split()], 2), estimate([[symbol(one) for one in tokenizer.split(known)]], 3)
+    spellings = {word: tuple(tokenizer.encode(word)) for word in words.symbols}
+    model = LanguageModel("lm", tokens, words, spellings, (), True)
+    size, text = len(tokenizer), f"{known.split(maxsplit=1)[0]} {hot}"
+    path = [number for token in tokenizer.encode(text) for number in (token, BLANK)]
+    decoder = Beam(
+        tokenizer.vocabulary, language, model, 20, 1, lm, 0.5, 0.0, [tokenizer.encode(hot)], hot_word_score=6.0
+    )
+    found = decoder.decode(log_softmax(np.eye(size)[path] * 9.0, axis=1))
+    assert found.text(tokenizer) == text
+    assert found.words == (known.split(maxsplit=1)[0], None)
 
 
 def test_a_width_of_one_is_best_path_decoding():
