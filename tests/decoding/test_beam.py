@@ -42,6 +42,7 @@ def beam(
         "lm_weight": WEIGHT,
         "word_score": BONUS,
         "hot_word_score": 3.0,
+        "spaced": True,
         **more,
     }
     return Beam(
@@ -158,11 +159,13 @@ def test_hot_words_get_their_score_wherever_they_are_whole_words():
             assert score == pytest.approx(plain[text] + 3.0 * hot, abs=1e-4), text
 
 
-def test_without_spaces_a_hot_word_may_be_anywhere():
-    vocabulary = ("<blank>", "x", "a", "b")
+@pytest.mark.parametrize(("other", "spaced"), [("x", True), (" ", False)])
+def test_where_no_spaces_separate_words_a_hot_word_may_be_anywhere(other: str, spaced: bool):
+    """Whether or not there is a space, which separates phrases."""
+    vocabulary = ("<blank>", other, "a", "b")
     values = frames(3)
     plain, hot = (
-        Beam(vocabulary, "aa", None, 10_000, 10_000, "none", 1.0, 0.0, words, 3.0).decode(values)
+        Beam(vocabulary, "aa", None, 10_000, 10_000, "none", 1.0, 0.0, words, 3.0, spaced).decode(values)
         for words in ([], [(2, 3)])
     )
     scores = {tuple(t.number for t in one.tokens): one.score * 5 for one in (plain, *plain.alternatives)}
@@ -192,7 +195,7 @@ def test_a_hot_word_that_no_text_has_is_written_by_the_tokeniser(lm: str, langua
     size, text = len(tokenizer), f"{known.split(maxsplit=1)[0]} {hot}"
     path = [number for token in tokenizer.encode(text) for number in (token, BLANK)]
     decoder = Beam(
-        tokenizer.vocabulary, language, model, 20, 1, lm, 0.5, 0.0, [tokenizer.encode(hot)], hot_word_score=6.0
+        tokenizer.vocabulary, language, model, 20, 1, lm, 0.5, 0.0, [tokenizer.encode(hot)], 6.0, spaced=True
     )
     found = decoder.decode(log_softmax(np.eye(size)[path] * 9.0, axis=1))
     assert found.text(tokenizer) == text
@@ -210,7 +213,7 @@ def test_a_width_of_one_is_best_path_decoding():
 def test_of_a_large_vocabulary_the_best_tokens_of_each_frame_are_enough():
     vocabulary = ("<blank>", *(chr(0x4E00 + i) for i in range(400)))
     values = log_softmax(np.random.default_rng(0).normal(0, 3, (12, len(vocabulary))), axis=1)
-    narrow, wide = (Beam(vocabulary, "zh", None, width, 1, "none", 1.0, 0.0, [], 1.0) for width in (1, 200))
+    narrow, wide = (Beam(vocabulary, "zh", None, width, 1, "none", 1.0, 0.0, [], 1.0, True) for width in (1, 200))
     greedy = Greedy(vocabulary, "zh").decode(values)
     assert narrow.decode(values).tokens == greedy.tokens
     assert wide.decode(values).score > greedy.score
@@ -252,6 +255,7 @@ def test_without_a_space_in_the_alphabet_an_utterance_is_one_word():
         0.0,
         [],
         1.0,
+        True,
     )
     found = decoder.decode(values)
     assert {tuple(token.number for token in one.tokens) for one in (found, *found.alternatives)} == {(), (1, 2), (2, 1)}
