@@ -121,12 +121,12 @@ def _ours(tokenizer: Any, model: Any) -> dict[str, Decode]:
 
     found = {
         "greedy": texts(Greedy(vocabulary, language)),
-        "beam": texts(Beam(vocabulary, language, None, WIDTH, 1, "none", None, None, [], 1.0)),
+        "beam": texts(Beam(vocabulary, language, None, WIDTH, 1, "none", None, None, [], 1.0, True)),
     }
     tuned = best_row(model.tuning, tokenizer.spaced)
     for lm in dict.fromkeys(row["lm"] for row in model.tuning):
         name = f"beam, {lm}" + (" (chosen)" if tuned and tuned["lm"] == lm else "")
-        found[name] = texts(Beam(vocabulary, language, model, WIDTH, 1, lm, None, None, [], 1.0))
+        found[name] = texts(Beam(vocabulary, language, model, WIDTH, 1, lm, None, None, [], 1.0, True))
     return found
 
 

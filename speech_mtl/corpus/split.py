@@ -1,7 +1,7 @@
 """Cuts one manifest into train, dev and test: no speaker, text or audio file is in two of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,18 +63,12 @@ def cut(file: ManifestFile, settings: SplitSettings) -> Cut:
     utterances = list(read_manifest(file.path))
     if not settings.share_speakers:
         _refuse_unknown_speakers(file, utterances)
-    groups = _groups(utterances, settings)
-    durations_s = np.array([utterance.duration_s for utterance in utterances])
-    seconds = np.bincount(groups, durations_s)
-    split_of = _assigned(seconds, settings)
-    if split_of is None:
-        raise _impossible(file, utterances, seconds, settings)
-    splits = {
-        split: [one for one, group in zip(utterances, groups, strict=True) if split_of[group] == split]
-        for split in SPLITS
-        if split_of.count(split)
-    }
-    return _without_shared_texts(splits) if settings.drop_shared_texts else Cut(splits, [])
+    made = _cut(utterances, settings)
+    if made is None:
+        raise _impossible(file, utterances, settings)
+    if not all(made.splits.values()):
+        raise _nothing_left(file, made)
+    return made
 
 
 def write_splits(data_dir: Path, language: str, made: Cut) -> None:
@@ -129,6 +123,25 @@ def _refuse_unknown_speakers(file: ManifestFile, utterances: Sequence[Utterance]
         )
 
 
+def _cut(utterances: Sequence[Utterance], settings: SplitSettings) -> Cut | None:
+    """The splits, of which leaving out shared texts may leave nothing; None if there is no way."""
+    groups = _groups(utterances, settings)
+    split_of = _assigned(_seconds(utterances, groups), settings)
+    if split_of is None:
+        return None
+    splits = {
+        split: [one for one, group in zip(utterances, groups, strict=True) if split_of[group] == split]
+        for split in SPLITS
+        if split_of.count(split)
+    }
+    return _without_shared_texts(splits) if settings.drop_shared_texts else Cut(splits, [])
+
+
+def _seconds(utterances: Sequence[Utterance], groups: np.ndarray) -> np.ndarray:
+    """The seconds of each group."""
+    return np.bincount(groups, [utterance.duration_s for utterance in utterances])
+
+
 def _groups(utterances: Sequence[Utterance], settings: SplitSettings) -> np.ndarray:
     """(N,) numbers of the groups that must stay together: connected components over what utterances have in common."""
     from scipy.sparse import coo_array
@@ -171,9 +184,8 @@ def _assigned(seconds: np.ndarray, settings: SplitSettings) -> list[str] | None:
     return splits if "train" in splits else None
 
 
-def _impossible(
-    file: ManifestFile, utterances: Sequence[Utterance], seconds: np.ndarray, settings: SplitSettings
-) -> InputError:
+def _impossible(file: ManifestFile, utterances: Sequence[Utterance], settings: SplitSettings) -> InputError:
+    seconds = _seconds(utterances, _groups(utterances, settings))
     num_speakers = len({one.speaker for one in utterances})
     largest = seconds.max() / seconds.sum()
     speakers = f"{num_speakers} speaker" + "s" * (num_speakers > 1)
@@ -184,6 +196,8 @@ def _impossible(
         action = BY_TEXTS
     elif num_speakers == 2 and settings.dev and settings.test:
         action = f"{BY_TEXTS}; or have no dev split with --dev 0"
+    elif (made := _cut(utterances, replace(settings, drop_shared_texts=True))) is None or not all(made.splits.values()):
+        action = BY_TEXTS
     else:
         action = f"leave out training utterances whose text is in dev or test with --drop-shared-texts, or {BY_TEXTS}"
     apart = "texts" if settings.share_speakers else "speakers and texts"
@@ -193,6 +207,16 @@ def _impossible(
         f"most {MOST:g} times as much",
         received=received,
         action=action,
+    )
+
+
+def _nothing_left(file: ManifestFile, made: Cut) -> InputError:
+    sizes = ", ".join(f"{split} {len(own)}" for split, own in made.splits.items())
+    return InputError(
+        f"{file.path} cannot be split without the texts that several splits have",
+        expected="at least one utterance of each split whose text no other split has",
+        received=f"{sizes}; {len(made.left_out)} left out for their text",
+        action=BY_TEXTS,
     )
 
 

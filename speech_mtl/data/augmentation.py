@@ -199,6 +199,7 @@ class Coding(WaveformAugmentation):
         level = codec.levels and float(generator.uniform(*codec.levels))
         scale = max(np.float32(1), np.abs(waveform).max())  # noise may have raised it beyond what can be coded
         there = soxr.resample(waveform / scale, self.sample_rate_hz, codec.sample_rate_hz)
+        there = np.clip(there, -1, 1)  # resampling overshoots, and beyond 1 some codecs of libsndfile flip signs
         back = soxr.resample(codec.round_trip(there, level), codec.sample_rate_hz, self.sample_rate_hz)
         result = np.zeros_like(waveform)
         result[: len(back)] = back[: len(waveform)] * scale

@@ -45,6 +45,7 @@ class Beam(Decoder):
         word_score: For each word or, of n-grams of tokens, for each token; None: as was tuned.
         hot_words: Tokens of words and phrases that are to be expected.
         hot_word_score: For each of them.
+        spaced: Whether spaces separate words (`Tokenizer.spaced`); if not, hot words may lie anywhere.
 
     Raises:
         InputError: The model lacks what is asked of it.
@@ -62,6 +63,7 @@ class Beam(Decoder):
         word_score: float | None,
         hot_words: Iterable[Sequence[int]],
         hot_word_score: float,
+        spaced: bool,
     ):
         super().__init__(vocabulary, language)
         self.width, self.num_best = width, num_best
@@ -72,7 +74,7 @@ class Beam(Decoder):
         if model is not None and lm != "none":
             parts.append(self._model_scorer(model, phrases, lm, lm_weight, word_score))
         if phrases:
-            parts.append(HotWords(phrases, len(vocabulary), hot_word_score, self.space))
+            parts.append(HotWords(phrases, len(vocabulary), hot_word_score, self.space if spaced else None))
         self.scorer: Scorer = parts[0] if len(parts) == 1 else Sum(parts, len(vocabulary))
 
     def _model_scorer(
@@ -95,10 +97,10 @@ class Beam(Decoder):
                 action="set decoding.lm=tokens",
             )
         tokens = Tokens(model.tokens, self.vocabulary, 1.0, 0.0) if kind == "open" else None
-        spellings = dict(model.spellings)
-        for word in {word for phrase in phrases for word in _split(phrase, self.space)} - set(spellings.values()):
-            spellings["".join(self.vocabulary[token] for token in word)] = word
-        self.words = Words(model.words, spellings, self.space, len(self.vocabulary), weight, bonus, tokens)
+        hot = {word for phrase in phrases for word in _split(phrase, self.space)}
+        unnamed = hot - set(model.spellings.values())
+        size = len(self.vocabulary)
+        self.words = Words(model.words, model.spellings, unnamed, self.space, size, weight, bonus, tokens)
         return self.words
 
     def decode(self, log_probabilities: np.ndarray) -> Decoded:

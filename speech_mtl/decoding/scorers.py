@@ -122,6 +122,7 @@ class Words(Scorer):
         model: N-grams of words.
         spellings: Of the words that can be found; those that the model lacks count as the unknown word. Of words that
             are spelt alike, the most probable one after the words before is meant, and of equals the first.
+        unnamed: Spellings of words besides that can be found, count as the unknown word and have no name.
         space: The token between words, of which several in a row count as one; None: an utterance has one word.
         num_tokens: Size of the vocabulary.
         weight: Of the model.
@@ -133,6 +134,7 @@ class Words(Scorer):
         self,
         model: NGrams,
         spellings: Mapping[str, Spelling],
+        unnamed: Iterable[Spelling],
         space: int | None,
         num_tokens: int,
         weight: float,
@@ -142,7 +144,7 @@ class Words(Scorer):
         self.model, self.space, self.weight, self.bonus, self.tokens = model, space, weight, bonus, tokens
         self.num_tokens, self.root = num_tokens, _Node()
         self.unknown = model.log_probability((), UNKNOWN)
-        for word, spelling in spellings.items():
+        for word, spelling in (*spellings.items(), *((UNKNOWN, one) for one in unnamed)):
             value, node = model.log_probability((), word), self.root
             for token in spelling:
                 node = node.next.setdefault(token, _Node())
@@ -182,13 +184,14 @@ class Words(Scorer):
         return spelt[0] if spelt else None
 
     def words(self, tokens: Iterable[int]) -> list[str | None]:
-        """The words of some tokens; None for one that is in no spelling."""
+        """The words of some tokens; None for one that is in no spelling, or has no name."""
         state, found = self.start(), []
         for token in tokens:
             if token == self.space and state.num_tokens:
                 found.append(self._word(state))
             state = self.after(state, token)
-        return [*found, self._word(state)] if state.num_tokens else found
+        found += [self._word(state)] if state.num_tokens else []
+        return [None if word == UNKNOWN else word for word in found]
 
     def scores(self, state: _Spelt) -> np.ndarray:
         return self._kept(state)

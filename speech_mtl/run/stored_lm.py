@@ -122,7 +122,7 @@ def language_model(
 def decoder_arguments(
     run: Run, decoding: DecodingSettings, tokenizers: Mapping[str, Tokenizer], languages: Collection[str]
 ) -> Callable[[str], dict[str, Any]]:
-    """Arguments of a language's decoder that are no settings: n-grams, and how hot words are spelt.
+    """Arguments of a language's decoder that are no settings: n-grams, how hot words are spelt, where they may lie.
 
     A hot word that a language cannot spell is left out there, and that is logged.
 
@@ -143,7 +143,11 @@ def decoder_arguments(
                 *(language, len(unspelt), len(spelt), _listed(unspelt)),
             )
         model = load_lm(run, language, tokenizers[language]) if decoding.uses_lm else None
-        return {"model": model, "hot_words": [tokens for tokens in spelt.values() if tokens]}
+        return {
+            "model": model,
+            "hot_words": [tokens for tokens in spelt.values() if tokens],
+            "spaced": tokenizers[language].spaced,
+        }
 
     return of
 

@@ -55,8 +55,8 @@ class BeamDecoding(DecodingSettings, kind="beam", makes="decoding.beam:Beam"):
     """Added for each of them to the logarithm of the probability."""
 
     def arguments(self) -> dict[str, Any]:
-        """Its settings, without the n-grams and with hot words that only a run can spell."""
-        return {**super().arguments(), "model": None}
+        """Its settings, without what only a run has: n-grams, hot words as they are spelt, whether words are spaced."""
+        return {**super().arguments(), "model": None, "spaced": True}
 
 
 def decoding_note(decoding: DecodingSettings) -> str:

@@ -79,7 +79,8 @@ def test_unknown_speakers_are_refused(tmp_path):
 
 
 def test_texts_that_all_speakers_read_are_left_out_only_if_asked(tmp_path):
-    lines = [line(i, f"text {'z' * (i % 40)}", f"s{i // 20}", audio=f"../{i}.flac") for i in range(200)]
+    lengths = [i if i % 4 else i % 20 for i in range(200)]  # five that all read, and those of each speaker alone
+    lines = [line(i, f"text {'z' * one}", f"s{i // 20}", audio=f"../{i}.flac") for i, one in enumerate(lengths)]
     with pytest.raises(InputError, match="--drop-shared-texts"):
         cut(manifest(tmp_path, lines), SplitSettings(0.1, 0.1))
     made = cut(manifest(tmp_path, lines), SplitSettings(0.1, 0.1, drop_shared_texts=True))
@@ -88,6 +89,19 @@ def test_texts_that_all_speakers_read_are_left_out_only_if_asked(tmp_path):
     assert not texts["dev"] & texts["test"]
     assert sum(map(len, made.splits.values())) + len(made.left_out) == 200
     assert made.left_out
+    assert all(made.splits.values())
+
+
+def test_speakers_who_all_read_the_same_texts_cannot_be_kept_apart(tmp_path):
+    """Whatever test has, training has too: leaving it out would leave nothing to learn from."""
+    file = manifest(tmp_path, [line(i, "abcde"[i % 5], f"s{i // 5}", audio=f"../{i}.flac") for i in range(50)])
+    with pytest.raises(InputError, match="train 0, dev 0, test 5; 45 left out for their text") as raised:
+        cut(file, SplitSettings(0.1, 0.1, drop_shared_texts=True))
+    assert "--share-speakers" in raised.value.action
+    with pytest.raises(InputError, match="10 speakers; 1 groups") as raised:
+        cut(file, SplitSettings(0.1, 0.1))
+    assert "--drop-shared-texts" not in raised.value.action
+    assert all(cut(file, SplitSettings(0.1, 0.1, share_speakers=True)).splits.values())
 
 
 def test_budgets_take_what_training_takes(tmp_path):

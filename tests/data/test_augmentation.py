@@ -219,6 +219,14 @@ def test_telephone_band(name):
     assert spectrum[len(spectrum) * 9 // 16 :].sum() < 0.001 * spectrum.sum(), "nothing above 4.5 kHz"
 
 
+@pytest.mark.parametrize("name", ["gsm", "a_law", "mu_law"])
+def test_no_sample_of_clipped_speech_flips_its_sign(name):
+    """Resampling to 8 kHz makes peaks beyond 1 of the edges of a clipped waveform."""
+    clipped = np.repeat(np.random.default_rng(0).choice(np.array([-1, 1], "float32"), 800), 40)
+    result = augmented(clipped, [Coding(1.0, RATE, (name,))], 0)
+    assert np.mean(result * clipped < 0) < 0.02
+
+
 @pytest.mark.parametrize("rate", [8000, 22_050, 48_000])
 def test_codecs_at_other_rates(rate):
     waveform = clicks(rate)

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, logsumexp
 
+from speech_mtl.data.syllables import SyllablePartsTokenizer
 from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.beam import Beam
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.kneser_ney import estimate
 from speech_mtl.decoding.language_model import LanguageModel
 from speech_mtl.decoding.ngrams import BEGIN, END, SPACE, UNKNOWN, NGrams
+from speech_mtl.decoding.scorers import symbol
 from speech_mtl.errors import InputError
 
 VOCABULARY = ("<blank>", " ", "a", "b")
@@ -40,6 +42,7 @@ def beam(
         "lm_weight": WEIGHT,
         "word_score": BONUS,
         "hot_word_score": 3.0,
+        "spaced": True,
         **more,
     }
     return Beam(
@@ -156,11 +159,13 @@ def test_hot_words_get_their_score_wherever_they_are_whole_words():
             assert score == pytest.approx(plain[text] + 3.0 * hot, abs=1e-4), text
 
 
-def test_without_spaces_a_hot_word_may_be_anywhere():
-    vocabulary = ("<blank>", "x", "a", "b")
+@pytest.mark.parametrize(("other", "spaced"), [("x", True), (" ", False)])
+def test_where_no_spaces_separate_words_a_hot_word_may_be_anywhere(other: str, spaced: bool):
+    """Whether or not there is a space, which separates phrases."""
+    vocabulary = ("<blank>", other, "a", "b")
     values = frames(3)
     plain, hot = (
-        Beam(vocabulary, "aa", None, 10_000, 10_000, "none", 1.0, 0.0, words, 3.0).decode(values)
+        Beam(vocabulary, "aa", None, 10_000, 10_000, "none", 1.0, 0.0, words, 3.0, spaced).decode(values)
         for words in ([], [(2, 3)])
     )
     scores = {tuple(t.number for t in one.tokens): one.score * 5 for one in (plain, *plain.alternatives)}
@@ -177,6 +182,26 @@ def test_a_hot_word_that_no_text_has_joins_the_words_that_can_be_found():
     assert results(beam(lm="words", num_best=1, hot_words=("bba",), hot_word_score=20.0), values)[0][0] == "bba"
 
 
+@pytest.mark.parametrize("lm", ["words", "open"])
+@pytest.mark.parametrize(
+    ("language", "known", "hot"), [("am", "ሰላም ነው ለማ", "ለመላ"), ("ko", "나는 학교에 간다 김치", "김")]
+)
+def test_a_hot_word_that_no_text_has_is_written_by_the_tokeniser(lm: str, language: str, known: str, hot: str):
+    """In whole letters, where tokens are parts of them."""
+    tokenizer = SyllablePartsTokenizer.from_texts([known], language)
+    words, tokens = estimate([known.split()], 2), estimate([[symbol(one) for one in tokenizer.split(known)]], 3)
+    spellings = {word: tuple(tokenizer.encode(word)) for word in words.symbols}
+    model = LanguageModel("lm", tokens, words, spellings, (), True)
+    size, text = len(tokenizer), f"{known.split(maxsplit=1)[0]} {hot}"
+    path = [number for token in tokenizer.encode(text) for number in (token, BLANK)]
+    decoder = Beam(
+        tokenizer.vocabulary, language, model, 20, 1, lm, 0.5, 0.0, [tokenizer.encode(hot)], 6.0, spaced=True
+    )
+    found = decoder.decode(log_softmax(np.eye(size)[path] * 9.0, axis=1))
+    assert found.text(tokenizer) == text
+    assert found.words == (known.split(maxsplit=1)[0], None)
+
+
 def test_a_width_of_one_is_best_path_decoding():
     for seed in range(20):
         values = frames(seed, size=40, scale=1.0).astype("float32")
@@ -188,7 +213,7 @@ def test_a_width_of_one_is_best_path_decoding():
 def test_of_a_large_vocabulary_the_best_tokens_of_each_frame_are_enough():
     vocabulary = ("<blank>", *(chr(0x4E00 + i) for i in range(400)))
     values = log_softmax(np.random.default_rng(0).normal(0, 3, (12, len(vocabulary))), axis=1)
-    narrow, wide = (Beam(vocabulary, "zh", None, width, 1, "none", 1.0, 0.0, [], 1.0) for width in (1, 200))
+    narrow, wide = (Beam(vocabulary, "zh", None, width, 1, "none", 1.0, 0.0, [], 1.0, True) for width in (1, 200))
     greedy = Greedy(vocabulary, "zh").decode(values)
     assert narrow.decode(values).tokens == greedy.tokens
     assert wide.decode(values).score > greedy.score
@@ -230,6 +255,7 @@ def test_without_a_space_in_the_alphabet_an_utterance_is_one_word():
         0.0,
         [],
         1.0,
+        True,
     )
     found = decoder.decode(values)
     assert {tuple(token.number for token in one.tokens) for one in (found, *found.alternatives)} == {(), (1, 2), (2, 1)}

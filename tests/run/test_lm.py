@@ -6,14 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from speech_mtl.data.manifest import manifest_path, read_manifest
+from speech_mtl.data.pinyin import PinyinTokenizer
 from speech_mtl.data.subwords import BpeTokenizer
-from speech_mtl.data.tokenizer import CharacterTokenizer
+from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
+from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.language_model import LM_KINDS, best_row
 from speech_mtl.errors import InputError
-from speech_mtl.run.build import decoding_with
+from speech_mtl.run.build import build_decoder, decoding_with
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.evaluated import SavedEvaluation, saved_evaluation
@@ -230,3 +234,31 @@ def test_parts_of_words_have_no_hot_words(tmp_path: Path):
     settings = BeamDecoding(hot_words=("hund",), lm="none")
     with pytest.raises(InputError, match="so none can be hot"):
         decoder_arguments(Run(tmp_path), settings, {"de": tokenizer}, ["de"])
+
+
+THAI = CharacterTokenizer.from_texts(["ผมชื่อสมชาย สมหาย"], "th")
+ENGLISH = CharacterTokenizer.from_texts(["he said so as sat"], "en")
+PINYIN = PinyinTokenizer.from_texts(["ni hao men"], "zh")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "hot", "likely", "unlikely", "is_found"),
+    [
+        (THAI, "สมชาย", "ผมชื่อสมหาย", "ผมชื่อสมชาย", True),
+        (ENGLISH, "sat", "he sas", "he sat", True),
+        (ENGLISH, "sat", "hesas", "hesat", False),
+        (PINYIN, "hao", "ni hae", "ni hao", True),
+        (PINYIN, "hao", "nihae", "nihao", False),
+    ],
+)
+def test_hot_words_may_lie_within_phrases_where_only_phrases_have_spaces(
+    tmp_path: Path, tokenizer: Tokenizer, hot: str, likely: str, unlikely: str, is_found: bool
+):
+    assert " " in tokenizer.vocabulary
+    settings, language = BeamDecoding(hot_words=(hot,), lm="none"), tokenizer.language
+    given = decoder_arguments(Run(tmp_path), settings, {language: tokenizer}, [language])
+    one, other = (np.eye(len(tokenizer))[tokenizer.encode(text)] for text in (likely, unlikely))
+    values = np.repeat(one + 0.8 * other, 2, axis=0)
+    values[1::2] = np.eye(len(tokenizer))[BLANK]
+    found = build_decoder(settings, given)(tokenizer.vocabulary, language).decode(log_softmax(values * 9.0, axis=1))
+    assert found.text(tokenizer) == (unlikely if is_found else likely)

@@ -83,7 +83,8 @@ def beam(given: dict[str, Any]) -> Prepared:
     """Prefix beam search without a language model."""
     from speech_mtl.decoding.beam import Beam
 
-    return _decoding(given, Beam(given["vocabulary"], LANGUAGE, None, given["width"], 1, "none", None, None, [], 1.0))
+    made = Beam(given["vocabulary"], LANGUAGE, None, given["width"], 1, "none", None, None, [], 1.0, True)
+    return _decoding(given, made)
 
 
 def _decoding(given: dict[str, Any], decoder: Any) -> Prepared:
