@@ -17,7 +17,7 @@ from speech_mtl.corpus.manifests import ManifestFile, ManifestSet, readable
 from speech_mtl.data.audio import refuse_duration
 from speech_mtl.data.audio_file import refuse_no_file, sample_rate_and_channels
 from speech_mtl.data.doubtful import damaged_letters, other_scripts
-from speech_mtl.data.examples import Reading, Unusable, encoded
+from speech_mtl.data.examples import Reading, Unusable, encoded, is_labelled
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import inspect_manifest, line_number, too_many_skipped
 from speech_mtl.data.place import AudioError
@@ -186,16 +186,17 @@ def _note_text(checked: Checked, utterance: Utterance, line: int) -> None:
 def _check_text(checked: Checked, utterance: Utterance, num_samples: int, reading: Reading, line: int) -> None:
     """Encodes what is known of an utterance, as training does; of a dev or test utterance, its transcript only."""
     is_training = checked.file.split == "train"
-    own = reading if is_training else replace(reading, targets=reading.targets[:1], min_speed_samples=1.0)
+    transcripts = replace(reading, targets=reading.targets[:1], min_speed_samples=1.0, complete=False)
+    own = reading if is_training else transcripts
     try:
-        known = [one is not None for one in encoded(utterance, num_samples, own)]
+        row = encoded(utterance, num_samples, own)
     except Unusable as error:
         checked.num_left_out["text"] += is_training
         checked.add("left out" if is_training else "note", error.reason, line, error.message)
     except InputError as error:
         checked.add_error("no such label", line, error)
     else:
-        checked.num_texts += all(known) if own.complete and is_training else any(known)
+        checked.num_texts += is_labelled(row, own)
 
 
 def _judge(manifests: ManifestSet, checked: Checked) -> None:

@@ -205,6 +205,19 @@ def test_what_is_refused_is_what_training_refuses(speech):
         assert findings.num_refused
 
 
+def test_labels_of_other_languages_are_not_required(speech):
+    """A task that has no labels for a language does not make all of its utterances unlabelled."""
+    for split, number in (("train", 300), ("dev", 400)):
+        written(speech / "en" / f"{split}.jsonl", [line(number, "hello", "f", language="en")])
+    (speech / "words.txt").write_text("hello\th e l o\n", encoding="utf-8")
+    phones = f"tasks.phones={{kind: phones, lexicons: {{en: {speech / 'words.txt'}, de: null}}}}"
+    changes = phones, "data.require_all_labels=true"
+    assert {one.level for one in found([speech], changes=changes)} == {"note"}
+    for number in range(1, 31):
+        spoil(speech / "de" / "train.jsonl", number, text=None)
+    assert ("refused", "nothing to learn", "train.jsonl", 0) in kinds(found([speech], changes=changes))
+
+
 def test_only_some_of_many_findings_are_kept_and_all_are_counted(speech):
     for number in range(1, 8):
         spoil(speech / "de" / "train.jsonl", number, audio="none.flac")
