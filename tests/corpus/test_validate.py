@@ -174,6 +174,10 @@ def test_sample_rates_and_channels_are_noted(speech):
     listed = kinds(found([speech]))
     assert ("note", "mixed sample rates", "train.jsonl", 0) in listed
     assert {number for _, kind, _, number in listed if kind == "several channels"} == set(range(1, 21))
+    for number in range(2, 21):
+        spoil(speech / "en" / "train.jsonl", number, audio=f"../audio/{299 + number}.wav#channel=0")
+    listed = kinds(found([speech]))
+    assert {number for _, kind, _, number in listed if kind == "several channels"} == {1}
 
 
 def test_manifests_that_are_missing_or_empty(speech, tmp_path):
