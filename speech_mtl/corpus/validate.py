@@ -17,10 +17,10 @@ from speech_mtl.corpus.manifests import ManifestFile, ManifestSet, readable
 from speech_mtl.data.audio import refuse_duration
 from speech_mtl.data.audio_file import refuse_no_file, sample_rate_and_channels
 from speech_mtl.data.doubtful import damaged_letters, other_scripts
-from speech_mtl.data.examples import Reading, Unusable, encoded
+from speech_mtl.data.examples import Reading, Unusable, encoded, is_labelled
 from speech_mtl.data.languages import is_registered
 from speech_mtl.data.manifest import inspect_manifest, line_number, too_many_skipped
-from speech_mtl.data.place import AudioError
+from speech_mtl.data.place import AudioError, place_of
 from speech_mtl.data.store import AudioLimits, Skipped, decode
 from speech_mtl.data.threads import ahead
 from speech_mtl.data.tokenizer import Tokenizer, of_size
@@ -132,7 +132,7 @@ def _check_lines(manifests: ManifestSet, checked: Checked, reading: Reading | No
         checked.speakers.add(utterance.speaker)
         if error := other_language(manifests.recipe, file.language, utterance.language, where):
             checked.add_error("another language", line, error)
-        _note_audio(checked, audio, line)
+        _note_audio(checked, utterance, audio, line)
         _note_text(checked, utterance, line)
         if not audio.skipped and reading:
             _check_text(checked, utterance, audio.num_samples, reading, line)
@@ -160,7 +160,7 @@ def _announced(utterance: Any, limits: AudioLimits) -> Audio:
     return Audio(int(utterance.duration_s * limits.sample_rate_hz), digest_of(path))
 
 
-def _note_audio(checked: Checked, audio: Audio, line: int) -> None:
+def _note_audio(checked: Checked, utterance: Utterance, audio: Audio, line: int) -> None:
     if audio.skipped:
         checked.num_left_out["audio"] += 1
         checked.add("left out", f"audio {audio.skipped.reason}", line, audio.skipped.message)
@@ -169,7 +169,7 @@ def _note_audio(checked: Checked, audio: Audio, line: int) -> None:
     checked.audio.append(audio.digest)
     if audio.sample_rate_hz:
         checked.sample_rates_hz[audio.sample_rate_hz] += 1
-    if audio.channels > 1:
+    if audio.channels > 1 and place_of(utterance.audio).channel is None:
         checked.add("note", "several channels", line, f"{audio.channels} channels, of which the mean is taken")
 
 
@@ -186,16 +186,17 @@ def _note_text(checked: Checked, utterance: Utterance, line: int) -> None:
 def _check_text(checked: Checked, utterance: Utterance, num_samples: int, reading: Reading, line: int) -> None:
     """Encodes what is known of an utterance, as training does; of a dev or test utterance, its transcript only."""
     is_training = checked.file.split == "train"
-    own = reading if is_training else replace(reading, targets=reading.targets[:1], min_speed_samples=1.0)
+    transcripts = replace(reading, targets=reading.targets[:1], min_speed_samples=1.0, complete=False)
+    own = reading if is_training else transcripts
     try:
-        known = [one is not None for one in encoded(utterance, num_samples, own)]
+        row = encoded(utterance, num_samples, own)
     except Unusable as error:
         checked.num_left_out["text"] += is_training
         checked.add("left out" if is_training else "note", error.reason, line, error.message)
     except InputError as error:
         checked.add_error("no such label", line, error)
     else:
-        checked.num_texts += all(known) if own.complete and is_training else any(known)
+        checked.num_texts += is_labelled(row, own)
 
 
 def _judge(manifests: ManifestSet, checked: Checked) -> None:

@@ -53,7 +53,8 @@ def announced_size(source: Source) -> float | None:
     Infinite where it does not tell how many are missing.
 
     Raises:
-        ValueError: Much of it would not be read, or it is made of too many parts.
+        ValueError: Much of it would not be read, it is made of too many parts, or its samples are compressed in a way
+            that libsndfile does not read.
     """
     head = source.read(0, HEAD_BYTES)
     for magic, sound_end in FORMATS.items():
@@ -157,6 +158,8 @@ def _au(order: str, source: Source) -> int | None:
 def _nist(source: Source) -> float | None:
     head = source.read(0, HEAD_BYTES)
     fields = {name: int(value) for name, value in re.findall(rb"(?m)^(\w+) -i (\d{1,12})\s*$", head)}
+    if coding := re.search(rb"(?m)^sample_coding -s\d+ (\S*embedded-shorten\S*)", head):
+        raise ValueError(f"its samples are coded as {coding[1].decode('ascii', 'replace')}; decode it: sph2pipe -f wav")
     size = re.match(rb"NIST_1A\s+(\d{1,6})\s", head)
     if size is None or b"sample_count" not in fields:
         return None if b"end_head" in head else math.inf

@@ -44,8 +44,9 @@ def with_noise(examples: Examples) -> Examples:
 def with_shuffled_transcripts(manifest: Manifest, examples: Examples, reading: Reading, seed: int) -> Examples:
     """Exchanges the transcripts of utterances of similar duration.
 
-    Nobody keeps a transcript of the same tokens, and each fits its audio by the rule of `load_examples`. An utterance
-    for which its group has no such transcript is left out, and so is a transcript that nobody can take.
+    All targets that are made from a transcript move with it. Nobody keeps a transcript of the same tokens, and each
+    fits its audio by the rule of `load_examples`. An utterance for which its group has no such transcript is left out,
+    and so is a transcript that nobody can take.
 
     Args:
         manifest: Names what is left out.
@@ -60,7 +61,10 @@ def with_shuffled_transcripts(manifest: Manifest, examples: Examples, reading: R
     shortest = [int(size * reading.min_speed_samples) for size in examples.num_samples]
     frames = np.array(list(map(reading.num_encoder_frames, shortest)))
     given, known = np.array(numbers), np.flatnonzero(np.diff(column.starts))
-    exchanged = _exchanged(column.taken(known), frames[known], examples.num_samples[known], np.random.default_rng(seed))
+    of_text = [one for one in examples.targets.values() if one.target.from_text]
+    needed = np.array([max(one.target.num_frames_needed(one[i]) for one in of_text) for i in known.tolist()])
+    lengths, generator = examples.num_samples[known], np.random.default_rng(seed)
+    exchanged = _exchanged(column.taken(known), needed, frames[known], lengths, generator)
     given[known] = np.where(exchanged >= 0, known[exchanged], -1)  # an unknown transcript stays unknown
     message = "no utterance of similar duration has another transcript that its audio is long enough for"
     lost = (line_name(manifest.path, position) for position in examples.positions[given < 0].tolist())
@@ -77,11 +81,20 @@ def with_shuffled_transcripts(manifest: Manifest, examples: Examples, reading: R
     )
 
 
-def _exchanged(column: Column, frames: np.ndarray, lengths: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(N,) int64, whose transcript each utterance gets; -1 for none."""
+def _exchanged(
+    column: Column, needed: np.ndarray, frames: np.ndarray, lengths: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """(N,) int64, whose transcript each utterance gets; -1 for none.
+
+    Args:
+        column: The transcripts.
+        needed: (N,) frames that each needs.
+        frames: (N,) that each utterance has.
+        lengths: (N,) samples of each.
+        generator: Decides who gets which.
+    """
     transcripts, numbers = [column[i] for i in range(len(frames))], {}
     distinct = np.array([numbers.setdefault(tokens.tobytes(), len(numbers)) for tokens in transcripts])
-    needed = np.array([column.target.num_frames_needed(tokens) for tokens in transcripts])
     given = np.full(len(transcripts), -1)
     by_length = np.argsort(lengths, kind="stable")
     for group in np.array_split(by_length, max(1, round(len(transcripts) / GROUP_SIZE))):

@@ -186,9 +186,7 @@ def load_examples(manifest: Manifest, store: Waveforms, positions: np.ndarray, r
         except Unusable as error:
             skipped.append(Skipped(utterance.source, error.reason, error.message))
             continue
-        own = [target.is_for(reading.language) for target in reading.targets]
-        known = [one is not None for one, is_own in zip(row, own, strict=True) if is_own]
-        if not (all(known) if reading.complete else any(known)):
+        if not is_labelled(row, reading):
             num_unlabelled += 1
             continue
         kept.append(int(position))
@@ -229,6 +227,13 @@ def encoded(utterance: Utterance, num_samples: int, reading: Reading) -> list:
             message = f"the {target.name} needs {needed} encoder frames, the audio has {num_frames}"
             raise Unusable("too short for its text", message)
     return found
+
+
+def is_labelled(row: Sequence[Any], reading: Reading) -> bool:
+    """Whether what `encoded` gave for an utterance is enough to learn from; targets of other languages do not count."""
+    own = [target.is_for(reading.language) for target in reading.targets]
+    known = [one is not None for one, is_own in zip(row, own, strict=True) if is_own]
+    return all(known) if reading.complete else any(known)
 
 
 def nothing_known(manifest: Manifest, num_unlabelled: int, complete: bool = False) -> InputError:

@@ -13,7 +13,7 @@ import numpy as np
 
 from speech_mtl.data.examples import Column, Examples, Reading, Unusable, encoded, nothing_known
 from speech_mtl.data.index import Manifest
-from speech_mtl.data.manifest import line_name
+from speech_mtl.data.manifest import line_name, most_skipped
 from speech_mtl.data.store import AudioLimits, Skipped, Waveforms, as_read, decode, too_many_unusable
 from speech_mtl.datatypes import Utterance
 from speech_mtl.errors import InputError
@@ -140,7 +140,6 @@ class ReadExamples(Examples):
             self.left_out.append(skip)
             logging.getLogger(__name__).warning("%s: left out: %s: %s", skip.source, skip.reason, skip.message)
             allowed = self._reading.allow_skipped
-            expected = allowed * self._num_read
-            most = max(1.0, expected + 3 * math.sqrt(expected)) if allowed else 0.0
-            if len(self.left_out) > most:
+            by_chance = 3 * math.sqrt(allowed / self._num_read)
+            if len(self.left_out) > most_skipped(self._num_read, allowed + by_chance):
                 raise too_many_unusable(self._waveforms.manifest, self.left_out, self._num_read, allowed)

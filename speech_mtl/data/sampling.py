@@ -15,8 +15,6 @@ import numpy as np
 from speech_mtl.data.mixing import MIXINGS, by_length, into_batches
 from speech_mtl.errors import InputError
 
-"""Ways to make batches of a pool, by the name that recipes give them."""
-
 SMALLEST_PART_S = 3600.0
 """Least amount of a manifest that is decoded: enough to judge whether its audio is usable."""
 

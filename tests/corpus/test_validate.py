@@ -174,6 +174,10 @@ def test_sample_rates_and_channels_are_noted(speech):
     listed = kinds(found([speech]))
     assert ("note", "mixed sample rates", "train.jsonl", 0) in listed
     assert {number for _, kind, _, number in listed if kind == "several channels"} == set(range(1, 21))
+    for number in range(2, 21):
+        spoil(speech / "en" / "train.jsonl", number, audio=f"../audio/{299 + number}.wav#channel=0")
+    listed = kinds(found([speech]))
+    assert {number for _, kind, _, number in listed if kind == "several channels"} == {1}
 
 
 def test_manifests_that_are_missing_or_empty(speech, tmp_path):
@@ -203,6 +207,19 @@ def test_what_is_refused_is_what_training_refuses(speech):
         with pytest.raises(InputError):
             make_tokenizer(one.recipe, open_split(one.recipe, "de", "train"))
         assert findings.num_refused
+
+
+def test_labels_of_other_languages_are_not_required(speech):
+    """A task that has no labels for a language does not make all of its utterances unlabelled."""
+    for split, number in (("train", 300), ("dev", 400)):
+        written(speech / "en" / f"{split}.jsonl", [line(number, "hello", "f", language="en")])
+    (speech / "words.txt").write_text("hello\th e l o\n", encoding="utf-8")
+    phones = f"tasks.phones={{kind: phones, lexicons: {{en: {speech / 'words.txt'}, de: null}}}}"
+    changes = phones, "data.require_all_labels=true"
+    assert {one.level for one in found([speech], changes=changes)} == {"note"}
+    for number in range(1, 31):
+        spoil(speech / "de" / "train.jsonl", number, text=None)
+    assert ("refused", "nothing to learn", "train.jsonl", 0) in kinds(found([speech], changes=changes))
 
 
 def test_only_some_of_many_findings_are_kept_and_all_are_counted(speech):

@@ -85,6 +85,14 @@ def test_sphere_counts_samples_of_one_channel():
     assert announced(fields.replace(b"sample_count", b"sample_krount").ljust(1024)) is None
 
 
+def test_sphere_that_is_compressed_is_named_so():
+    fields = b"NIST_1A\n   1024\nsample_count -i 500\nsample_coding -s26 pcm,embedded-shorten-v2.00\nend_head\n"
+    with pytest.raises(ValueError, match=r"coded as pcm,embedded-shorten-v2\.00; decode it: sph2pipe"):
+        announced(fields.ljust(1024) + bytes(100))
+    plain = fields.replace(b"pcm,embedded-shorten-v2.00", b"pcm")
+    assert announced(plain.ljust(1024) + bytes(100)) == 1024 + 500
+
+
 def test_all_blocks_of_a_voc_file_count():
     head = b"Creative Voice File\x1a" + struct.pack("<3H", 26, 0x114, 0x111F)
     blocks = b"\x01\x0c\x00\x00" + bytes(12), b"\x05\x03\x00\x00abc", b"\x02\x14\x00\x00" + bytes(20)

@@ -178,6 +178,17 @@ def test_fitting_is_judged_at_the_highest_speed(tmp_path):
     }
 
 
+def test_all_that_is_made_of_a_transcript_has_to_fit(tmp_path):
+    """Each transcript fits each audio, but the phones of the first one only the two that are long enough for them."""
+    manifest, examples = loaded(tmp_path, [("ab", 0.65), ("cd", 0.33), ("ef", 0.33), ("gh", 0.65)])
+    phones = [np.arange(1, 13), np.arange(2, 5), np.arange(3, 6), np.arange(4, 7)]
+    examples.targets["phones"] = Column.of(Ctc("phones", {"en": TOKENIZER}), phones, np.zeros)
+    for seed in range(20):
+        shuffled = with_shuffled_transcripts(manifest, examples, READING, seed)
+        assert texts_of(shuffled)[3] == "ab"
+        assert shuffled.targets["phones"][3].tolist() == phones[0].tolist()
+
+
 def test_who_can_take_no_other_transcript_is_left_out_and_named(tmp_path):
     """Only the first audio is long enough for the first transcript, which therefore nobody can take."""
     manifest, examples = loaded(tmp_path, [("abcdefgh", 0.33), ("ab", 0.2), ("cd", 0.2), ("ef", 0.2)])
