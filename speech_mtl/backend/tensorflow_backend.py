@@ -36,6 +36,8 @@ VECTOR, INTEGERS = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.i
 MATRIX = tf.TensorSpec([None, None], tf.float32)
 STATE = tf.TensorSpec([2], tf.int64)
 
+graph = partial(tf.function, jit_compile=False, autograph=False)
+"""Traces a function. To rewrite Python's control flow by tensors first takes a second: only `_by_language` has such."""
 
 DRAWS = 2**32
 """Between the random states of two parts; a state is an int64."""
@@ -51,11 +53,11 @@ def compile_step(
     """No size is fixed, so that nothing is padded to any `room`. Parts of a batch are computed side by side."""
     last, random, workers = [variable.value for variable in watched], model.random.state, Workers()
 
-    @tf.function(input_signature=[_batch_spec(objective)], jit_compile=False)
+    @graph(input_signature=[_batch_spec(objective)])
     def count(batch: Batch):
         return objective.counts(batch, model.num_encoder_frames(batch.num_samples))
 
-    @tf.function(input_signature=[_batch_spec(objective), VECTOR, MATRIX, STATE], jit_compile=False)
+    @graph(input_signature=[_batch_spec(objective), VECTOR, MATRIX, STATE])
     def differentiate(batch: Batch, weights, counts, state):
         with StatelessScope([(random, state)]) as scope, tf.GradientTape(persistent=bool(last)) as tape:
             losses, _ = _losses(model, objective, batch)
@@ -66,7 +68,7 @@ def compile_step(
         rows = _rows(tape, by_task, last) if last else tf.zeros([0, 0])
         return losses, (total, optimizer.flattened(gradients), rows), scope.get_current_value(random)
 
-    @tf.function(input_signature=[VECTOR, MATRIX, VECTOR, STATE], jit_compile=False)
+    @graph(input_signature=[VECTOR, MATRIX, VECTOR, STATE])
     def apply(gradient, rows, learning_rates, state):
         random.assign(state)
         return _update(optimizer, gradient, learning_rates), tf.matmul(rows, rows, transpose_b=True)
@@ -101,14 +103,14 @@ def compile_surgery_step(
     shapes, sizes = [variable.shape for variable in ordered], [size_of(variable) for variable in ordered]
     num_shared = sum(sizes[: len(inside)])
 
-    @tf.function(input_signature=[_batch_spec(objective), VECTOR], jit_compile=False)
+    @graph(input_signature=[_batch_spec(objective), VECTOR], autograph=True)
     def differentiate(batch: Batch, weights):
         losses, counts, rows = _by_language(model, objective, batch, [variable.value for variable in ordered])
         total = tf.tensordot(weights, objective.by_task(losses, counts, batch.language_ids), 1)
         rows, heads = tf.split(rows * weights[:, None], [num_shared, -1], axis=1)
         return losses, counts, total, rows, tf.reduce_sum(heads, axis=0), tf.matmul(rows, rows, transpose_b=True)
 
-    @tf.function(jit_compile=False)
+    @graph
     def apply(rows, heads, coefficients, learning_rates):
         flat = tf.concat([tf.linalg.matvec(rows, coefficients, transpose_a=True), heads], axis=0)
         parts = [tf.reshape(part, shape) for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)]
@@ -128,7 +130,7 @@ def compile_surgery_step(
 def compile_products(model: Network, objective: Loss, limits: Limits) -> Products:  # noqa: ARG001
     """Each language goes through the network by itself."""
 
-    @tf.function(input_signature=[_batch_spec(objective), VECTOR], jit_compile=False)
+    @graph(input_signature=[_batch_spec(objective), VECTOR], autograph=True)
     def products(batch: Batch, weights):
         *_, rows = _by_language(model, objective, batch, [variable.value for variable in model.shared_weights])
         rows *= weights[:, None]
@@ -140,7 +142,7 @@ def compile_products(model: Network, objective: Loss, limits: Limits) -> Product
 def compile_forward(model: Network, languages: Collection[str] | None, targets: Collection[str] | None) -> Forward:
     """No size is fixed."""
 
-    @tf.function(input_signature=[MATRIX, INTEGERS, INTEGERS], jit_compile=False)
+    @graph(input_signature=[MATRIX, INTEGERS, INTEGERS])
     def compiled(*inputs):
         return model(*inputs, training=False, languages=languages, targets=targets)
 
@@ -156,7 +158,7 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
 def compile_stream(model: Network, languages: Collection[str], targets: Collection[str]) -> Callable:
     """Traced twice: for the first stretch, which has no arrays, and for the others."""
 
-    @tf.function(jit_compile=False)
+    @graph
     def compiled(waveforms, num_samples, language_ids, arrays):
         past = model.past(arrays)
         inputs, asked = (waveforms, num_samples, language_ids), {"languages": languages, "targets": targets}
@@ -205,6 +207,7 @@ def _read(*found) -> StepResult:
     return StepResult(losses, counts, float(total), float(norm), products)
 
 
+@tf.autograph.experimental.do_not_convert
 def _losses(model: Network, objective: Loss, batch: Batch):
     inputs, asked = batch[:3], {"languages": objective.trained, "targets": objective.columns}
     return objective.losses(model(*inputs, training=True, **asked), batch)

@@ -21,7 +21,7 @@ def save_model(function: Function, inputs: Shapes, variables: Sequence[Variable]
     """Writes a SavedModel; `function` gives outputs by name."""
     module: Any = tf.Module()
     module.weights = [variable.value for variable in variables]
-    module.serve = tf.function(function, input_signature=_specs(inputs))
+    module.serve = _traced(function, inputs)
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
@@ -50,10 +50,8 @@ def onnx_graph(function: Function, inputs: Shapes, opset: int) -> Any:
         context.remove_node(name)
         context.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, name=name)
 
-    specs = _specs(inputs)
-    traced = tf.function(function, input_signature=specs)
     proto, _ = tf2onnx.convert.from_function(
-        traced, input_signature=specs, opset=opset, custom_op_handlers={"Erfc": (erfc, [])}
+        _traced(function, inputs), _specs(inputs), opset=opset, custom_op_handlers={"Erfc": (erfc, [])}
     )
     return proto
 
@@ -70,7 +68,7 @@ def litert_bytes(function: Function, inputs: Shapes, int8: bool) -> bytes:
     from tensorflow.lite.python.convert_phase import ConverterError
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    concrete = tf.function(function, input_signature=_specs(inputs)).get_concrete_function()
+    concrete = _traced(function, inputs).get_concrete_function()
     frozen = convert_variables_to_constants_v2(concrete)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], frozen)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -82,6 +80,10 @@ def litert_bytes(function: Function, inputs: Shapes, int8: bool) -> bytes:
         except ConverterError as error:
             refused = str(error)
     raise ValueError(refused)
+
+
+def _traced(function: Function, inputs: Shapes) -> Any:
+    return tf.function(function, input_signature=_specs(inputs), autograph=False)
 
 
 def _specs(inputs: Shapes) -> list[tf.TensorSpec]:

@@ -134,11 +134,17 @@ class FlatOptimizer(ABC):
     def _pieces(self, flat) -> list:
         """One long vector -> tensors of the weights' shapes."""
         pieces = ops.split(flat, list(np.cumsum(self.sizes)[:-1]))
-        return [ops.reshape(piece, variable.shape) for piece, variable in zip(pieces, self.weights, strict=True)]
+        return [_shaped(piece, variable.shape) for piece, variable in zip(pieces, self.weights, strict=True)]
 
     def flattened(self, tensors):
         """Tensors of the weights' shapes -> one long vector (P,)."""
-        return ops.concatenate([ops.reshape(tensor, (-1,)) for tensor in tensors], axis=0)
+        pairs = zip(tensors, self.weights, strict=True)
+        return ops.concatenate([_shaped(tensor, (size_of(variable),)) for tensor, variable in pairs], axis=0)
+
+
+def _shaped(tensor, shape: Sequence[int]):
+    """A tensor in another shape. Most weights are vectors already: each needless node of a graph is traced, too."""
+    return tensor if tuple(tensor.shape) == tuple(shape) else ops.reshape(tensor, shape)
 
 
 class FlatAdamW(FlatOptimizer):
