@@ -20,6 +20,7 @@ from speech_mtl.run.made_from import (
     Source,
     lines_digest,
     made_from,
+    note_changes,
     recorded_speech,
     recordings,
     states_digest,
@@ -176,7 +177,8 @@ def taken_up(
         further: Whether it may be trained for another number of updates, and in less memory.
 
     Returns:
-        The settings, with languages, tasks and augmentations in the order of the run; and what is another from here on.
+        The settings, with languages, tasks and augmentations in the order of the run; and what else is another from here
+        on: length and memory of the training are noted in the record already.
 
     Raises:
         InputError: The run has other settings, or what it was made from has changed.
@@ -206,8 +208,9 @@ def taken_up(
     now.notes += [*others, *(f"accepted: {change}" for change in changes)]
     if there.of_run() != recipe.of_run():
         with run.lock():
+            note_changes(run, others)  # first, or a stop between the two would lose it
             run.write_settings(recipe)
-    return recipe, [*others, *changes, *_other_code(made_from(run))]
+    return recipe, [*changes, *_other_code(made_from(run))]
 
 
 def _other_training(run: Run, there: Recipe, recipe: Recipe) -> list[str]:

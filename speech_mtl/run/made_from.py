@@ -113,6 +113,12 @@ def history(run: Run, what: Sequence[str]) -> list[Change]:
     return [*(record["changes"] if record else []), {"update": run.progress().update, "what": list(what)}]
 
 
+def note_changes(run: Run, what: Sequence[str]) -> None:
+    """Adds to the changes of a run that has a record."""
+    if what and (record := made_from(run)):
+        write_text(run.made_from_path, json_text({**record, "changes": history(run, what)}, indent=None))
+
+
 def sources(splits: Iterable[Split]) -> dict[str, Source]:
     """By language and split, what is used of them."""
     return {f"{split.language} {split.split}": _source(split) for split in splits}

@@ -210,6 +210,22 @@ def test_a_run_resumes_in_less_memory(short: Run):
     assert 'training.precision: "float32" -> "bfloat16"' in change["what"]
 
 
+def test_a_change_is_recorded_even_if_the_run_stops_while_its_speech_is_read(
+    short: Run, monkeypatch: pytest.MonkeyPatch
+):
+    def stopped(*_arguments, **_settings):
+        raise KeyboardInterrupt
+
+    recipe = short.recipe().overridden({"training.num_updates": 4})
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("speech_mtl.run.train._prepared", stopped)
+        train(recipe, short.path)
+    train(recipe, short.path)
+    assert short.progress().update == 4
+    (change,) = json.loads(short.made_from_path.read_text())["changes"]
+    assert change == {"update": 2, "what": ["training.num_updates: 2 -> 4"]}
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX computes them again")
 def test_activations_are_not_computed_again_under_tensorflow(tiny_recipe: Recipe, tmp_path: Path):
     with pytest.raises(InputError, match=r"training\.recompute needs the Keras backend jax"):
@@ -247,8 +263,9 @@ def test_a_run_whose_speech_has_changed_is_refused_or_resumes_if_accepted(short:
     assert short.recipe().training.num_updates == 2
     train(recipe, short.path, accept_changes=True)
     assert short.progress().update == 4
-    (change,) = json.loads(short.made_from_path.read_text())["changes"]
-    assert change["what"][1] == caught.value.received
+    length, speech = json.loads(short.made_from_path.read_text())["changes"]
+    assert length["what"] == ["training.num_updates: 2 -> 4"]
+    assert speech["what"] == [caught.value.received]
     train(recipe, short.path)
 
 
