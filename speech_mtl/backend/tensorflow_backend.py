@@ -39,8 +39,8 @@ STATE = tf.TensorSpec([2], tf.int64)
 graph = partial(tf.function, jit_compile=False, autograph=False)
 """Traces a function. To rewrite Python's control flow by tensors first takes a second: only `_by_language` has such."""
 
-DRAWS = 2**32
-"""Between the random states of two parts; a state is an int64."""
+SEEDS_APART = 1_000_003
+"""Between the seeds of two parts of a batch."""
 
 
 def compile_step(
@@ -76,7 +76,7 @@ def compile_step(
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
         counts, state, weights = count(batch), random.value.numpy(), weights.astype(np.float32)
         parts, rows_of_parts = workers.split(batch, model.features.num_inputs, limits)
-        jobs = [(part, weights, counts, state + np.array([0, i * DRAWS])) for i, part in enumerate(parts)]
+        jobs = [(part, weights, counts, state_of(i, state)) for i, part in enumerate(parts)]
         losses, states, sums = [], [], []
         for own_losses, own_sums, own_state in workers.call(differentiate, jobs):
             losses.append(own_losses)
@@ -88,6 +88,16 @@ def compile_step(
         return partial(_read, ordered, counts, total, norm, products)
 
     return TrainStep(run)
+
+
+def state_of(part: int, state: np.ndarray) -> np.ndarray:
+    """The random state of a part of a batch. The first part has that of the batch.
+
+    Args:
+        state: (2,) a seed and how often was drawn. Keras takes both modulo 2^31 - 2, so parts have seeds of their own:
+            as many draws as lie between two parts may be few after that.
+    """
+    return state + np.array([part * SEEDS_APART, 0])
 
 
 def compile_surgery_step(

@@ -177,8 +177,8 @@ def taken_up(
         further: Whether it may be trained for another number of updates, and in less memory.
 
     Returns:
-        The settings, with languages, tasks and augmentations in the order of the run; and what else is another from here
-        on: length and memory of the training are noted in the record already.
+        The settings, with languages, tasks and augmentations in the order of the run; and what else is another from
+        here on: length and memory of the training are noted in the record already.
 
     Raises:
         InputError: The run has other settings, or what it was made from has changed.

@@ -9,7 +9,7 @@ itself.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import keras
 import numpy as np
@@ -49,9 +49,14 @@ class FlatOptimizer(ABC):
         self.weights = variables
         self.weight_decay, self.clip_norm, self.average_decay = weight_decay, clip_norm, average_decay
         self.sizes = [size_of(variable) for variable in variables]
-        self.groups = np.repeat(np.array(groups or [0] * len(variables), "int32"), self.sizes)
-        matrices = np.array([len(variable.shape) > 1 for variable in variables], "float32")
-        self.decayed = np.repeat(matrices, self.sizes)
+        self.groups = list(groups or [0] * len(variables))
+        kinds = [_Kind(group, len(variable.shape) > 1) for group, variable in zip(self.groups, variables, strict=True)]
+        # Weights of a kind lie side by side: an array that tells the kind of each would be a constant of the graph, and
+        # TensorFlow limits these to 2 GB.
+        self._order = sorted(range(len(variables)), key=kinds.__getitem__)
+        self._kinds: dict[_Kind, int] = {}
+        for i in self._order:
+            self._kinds[kinds[i]] = self._kinds.get(kinds[i], 0) + self.sizes[i]
         self.vectors = {
             name: keras.Variable(np.zeros(sum(self.sizes), "float32"), trainable=False, name=name)
             for name in (*self.moments, *(["mean"] if average_decay else []))
@@ -79,8 +84,8 @@ class FlatOptimizer(ABC):
         """The state by name of the weight it belongs to."""
         named = {"step": ops.convert_to_numpy(self.step.value)}
         for kind, vector in self.vectors.items():
-            pieces = np.split(ops.convert_to_numpy(vector.value), np.cumsum(self.sizes)[:-1])
-            named |= {f"{kind}/{v.path}": piece for v, piece in zip(self.weights, pieces, strict=True)}
+            pieces = np.split(ops.convert_to_numpy(vector.value), self._ends())
+            named |= {f"{kind}/{self.weights[i].path}": piece for i, piece in zip(self._order, pieces, strict=True)}
         return named
 
     def set_named_state(self, named: Mapping[str, np.ndarray]) -> None:
@@ -91,7 +96,7 @@ class FlatOptimizer(ABC):
         """
         self.step.assign(named["step"])
         for kind, vector in self.vectors.items():
-            vector.assign(np.concatenate([named[f"{kind}/{variable.path}"] for variable in self.weights]))
+            vector.assign(np.concatenate([named[f"{kind}/{self.weights[i].path}"] for i in self._order]))
 
     def updated(self, weights, gradient, state, learning_rates):
         """One step as a pure function: (new weights, new state, norm of the gradient before clipping).
@@ -102,13 +107,14 @@ class FlatOptimizer(ABC):
         step, moments, mean = state[0] + 1.0, state[1 : 1 + len(self.moments)], state[1 + len(self.moments) :]
         flat = self.flattened(weights)
         learning_rate = learning_rates[0]
-        if self.groups.any():
-            learning_rate = ops.take(learning_rates, self.groups)
+        if any(self.groups):
+            rates = [ops.broadcast_to(learning_rates[kind.group], (size,)) for kind, size in self._kinds.items()]
+            learning_rate = ops.concatenate(rates)
             gradient = ops.where(learning_rate > 0, gradient, 0.0)
         norm = ops.sqrt(ops.sum(gradient * gradient))
         gradient = gradient * ops.minimum(1.0, self.clip_norm / (norm + 1e-12))
         update, moments = self.direction(step, gradient, moments)
-        flat = flat - learning_rate * (update + self.weight_decay * self.decayed * flat)
+        flat = flat - learning_rate * (update + self.weight_decay * self._matrices(flat))
         if mean:
             decay = ops.minimum(self.average_decay, (step - 1.0) / (step + 9.0))
             mean = [decay * mean[0] + (1.0 - decay) * flat]
@@ -131,15 +137,31 @@ class FlatOptimizer(ABC):
         for variable, value in zip(self.weights, values, strict=True):
             variable.assign(value)
 
+    def _ends(self) -> list[int]:
+        """Where the next weight begins in the long vector."""
+        return np.cumsum([self.sizes[i] for i in self._order])[:-1].tolist()
+
     def _pieces(self, flat) -> list:
-        """One long vector -> tensors of the weights' shapes."""
-        pieces = ops.split(flat, list(np.cumsum(self.sizes)[:-1]))
-        return [_shaped(piece, variable.shape) for piece, variable in zip(pieces, self.weights, strict=True)]
+        """One long vector -> tensors of the weights' shapes, in the order of the weights."""
+        pieces = dict(zip(self._order, ops.split(flat, self._ends()), strict=True))
+        return [_shaped(pieces[i], variable.shape) for i, variable in enumerate(self.weights)]
+
+    def _matrices(self, flat):
+        """The long vector with 0 in place of biases and scales."""
+        ends = zip(self._kinds.items(), np.cumsum([*self._kinds.values()]).tolist(), strict=True)
+        parts = [flat[end - size : end] if kind.is_matrix else ops.zeros(size) for (kind, size), end in ends]
+        return ops.concatenate(parts)
 
     def flattened(self, tensors):
-        """Tensors of the weights' shapes -> one long vector (P,)."""
-        pairs = zip(tensors, self.weights, strict=True)
-        return ops.concatenate([_shaped(tensor, (size_of(variable),)) for tensor, variable in pairs], axis=0)
+        """Tensors of the weights' shapes, in the order of the weights -> one long vector (P,)."""
+        return ops.concatenate([_shaped(tensors[i], (self.sizes[i],)) for i in self._order])
+
+
+class _Kind(NamedTuple):
+    """What weights are updated alike."""
+
+    group: int
+    is_matrix: bool
 
 
 def _shaped(tensor, shape: Sequence[int]):

@@ -177,6 +177,19 @@ def test_parts_draw_other_random_numbers_and_the_same_each_time(batch, monkeypat
     assert states[0] == states[1] == states[2], "the state moves as for a whole batch"
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="parts are computed side by side under TensorFlow")
+def test_no_part_draws_what_another_drew_at_another_place():
+    from speech_mtl.backend.tensorflow_backend import state_of
+
+    drawn = {}
+    for part in range(3):
+        generator = keras.random.SeedGenerator(seed=1)
+        generator.state.assign(state_of(part, np.array([1, 1000])))
+        drawn[part] = {float(keras.random.uniform((), seed=generator)) for _ in range(64)}
+    assert all(len(numbers) == 64 for numbers in drawn.values())
+    assert len(drawn[0] | drawn[1] | drawn[2]) == 3 * 64
+
+
 @pytest.mark.parametrize("number", [2, 3, 8])
 def test_a_batch_recognised_in_parts(number, batch, monkeypatch):
     side_by_side(monkeypatch, 1)

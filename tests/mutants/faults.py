@@ -114,7 +114,7 @@ FAULTS = (
     Mutant("every better error is a gain", "Progress.validated", "(1 - min_improvement) * self.gain_error",
            "self.gain_error", ("test_loop",)),
     Mutant("parts of a batch draw the same random numbers", "compile_step",
-           "state + np.array([0, i * DRAWS])", "state", ("test_step",)),
+           "state_of(i, state)", "state", ("test_step",)),
     Mutant("losses of parts stay in the order of the parts", "compile_step",
            "np.concatenate(losses)[np.argsort(rows_of_parts)]", "np.concatenate(losses)", ("test_task_gradients",)),
     # Decoding and errors

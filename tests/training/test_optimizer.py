@@ -144,6 +144,30 @@ def test_a_group_whose_rate_is_0_does_not_change_and_has_no_part_in_the_norm(kin
     assert not any(np.array_equal(old, new) for old, new in zip(before, values(weights), strict=True))
 
 
+@pytest.mark.parametrize("groups", [None, [0, 1, 1, 0]])
+def test_no_constant_of_the_compiled_update_is_as_large_as_the_network(groups):
+    """TensorFlow refuses constants of more than 2 GB."""
+    optimizer = flat_adamw(make_weights(), groups=groups, average_decay=0.5)
+
+    weights, state = ([one.value for one in kind] for kind in (optimizer.weights, optimizer.variables))
+    gradient, rates = optimizer.flattened(gradients_of(0)), np.full(2, 0.1, "float32")
+    num_weights = sum(int(np.prod(shape)) for shape in SHAPES.values())
+    assert max(sizes_of_constants(optimizer.updated, weights, gradient, state, rates), default=0) < num_weights
+
+
+def sizes_of_constants(function: Callable, *arguments: Any) -> list[int]:
+    """Numbers in each constant of a compiled function."""
+    if keras.backend.backend() == "jax":
+        import jax  # pyright: ignore[reportMissingImports]
+
+        return [one.size for one in jax.make_jaxpr(function)(*arguments).consts]
+    import tensorflow as tf
+
+    arguments = tf.nest.map_structure(tf.convert_to_tensor, list(arguments))
+    graph = tf.function(function, autograph=False).get_concrete_function(*arguments).graph
+    return [int(np.prod(node.outputs[0].shape)) for node in graph.get_operations() if node.type == "Const"]
+
+
 @every_kind
 def test_state_goes_by_name(kind: str):
     """Saved from one order of weights and set in another, training continues alike."""
