@@ -68,9 +68,9 @@ def plateau_text(languages: Sequence[str], recipe: Recipe) -> str:
 
 
 def tell_unfinished(run: Run, screen: Screen) -> None:
-    """Warns if a run was stopped before its end."""
-    progress = run.progress()
-    if not run.is_finished():
+    """Warns if a run was stopped before its end, where that is known: a packed run has no checkpoint."""
+    if run.has_checkpoint() and not run.is_finished():
+        progress = run.progress()
         screen.warn(
             f"{run.path} is not finished: update {progress.update} of {run.recipe().training.num_updates}; these are "
             f"the best weights so far, of update {progress.best_update}"
