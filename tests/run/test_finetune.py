@@ -58,6 +58,14 @@ def test_rehearsal_gives_old_languages_their_share(trained: Run, third: dict):
     assert [settings.output_layer for settings in recipe.languages.values()] == ["keep", "keep", None]
 
 
+def test_rehearsal_does_not_end_with_the_cooldown(with_settings: Callable, third: dict):
+    ramp = {"data.ramp_to_target": True, "training.cooldown_updates": 50, "target": "aa"}
+    run = with_settings("ramped", ramp)  # the cooldown is longer than the fine-tuning
+    assert not recipe_for(run, third, rehearse=0.2).data.ramp_to_target
+    asked = {"data.ramp_to_target": True, "training.cooldown_updates": 1}
+    assert recipe_for(run, third, asked, rehearse=0.2).data.ramp_to_target
+
+
 def test_a_second_generation_starts_from_the_first(trained: Run, third: dict, make_corpus: Callable, tmp_path: Path):
     first = train(recipe_for(trained, third), tmp_path / "first")
     folder = make_corpus(("dd",), data_dir=tmp_path / "fourth")
