@@ -33,7 +33,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from speech_mtl.data.audio import read_audio, usable
-from speech_mtl.demo.shown import LoadedRun, find_run_language, four_parts, languages_of, outline
+from speech_mtl.data.languages import own_name
+from speech_mtl.demo.shown import LoadedRun, four_parts, languages_of, outline
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text
 
@@ -73,10 +74,11 @@ class Page:
 
     def __init__(self, runs: Sequence[LoadedRun], language: str | None, max_s: float, max_mb: float, local: bool):
         self.runs, self.max_s, self.max_mb, self.local = runs, max_s, max_mb, local
+        self.languages = languages_of(runs)
         self.about = {
             "runs": [{"name": run.name, "languages": run.languages} for run in runs],
-            "languages": languages_of(runs),
-            "language": find_run_language(runs, language or runs[0].target),
+            "languages": self.languages,
+            "language": own_name(language or runs[0].target, self.languages),
             "max_s": max_s,
             "max_mb": max_mb,
         }
@@ -125,7 +127,7 @@ class Page:
         content = request.get_data()
         rates = {run.sample_rate_hz for run in self.runs}
         waveforms = read_upload(content, rates, min(run.min_duration_s for run in self.runs), self.max_s)
-        language = find_run_language(self.runs, request.args.get("language", self.about["language"]))
+        language = own_name(request.args.get("language", self.about["language"]), self.languages)
         first = self.runs[0].sample_rate_hz
         with self._one_at_a_time:
             shown = [run.shown(waveforms[run.sample_rate_hz], language) for run in self.runs]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from speech_mtl.data.languages import find_language, own_name
+from speech_mtl.data.languages import find_language
 from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.words import words
 from speech_mtl.errors import InputError
@@ -49,7 +49,7 @@ class LoadedRun:
         self.sample_rate_hz = recipe.data.sample_rate_hz
         self.min_duration_s, self.max_duration_s = recipe.data.min_duration_s, recipe.data.max_duration_s
         self.languages = list(recipe.languages)
-        self.target = recipe.target or self.languages[0]
+        self.target = recipe.validated_languages[0]
         own = self.recognizer.model.features
         usual = MelSettings.usual().make(sample_rate_hz=self.sample_rate_hz)
         self.features: MelFeatures = own if isinstance(own, MelFeatures) else usual
@@ -114,15 +114,6 @@ def languages_of(runs: Sequence[LoadedRun]) -> list[str]:
         if find_language(language, found) is None:
             found.append(language)
     return found
-
-
-def find_run_language(runs: Sequence[LoadedRun], language: str) -> str:
-    """The runs' name of a language, whose tag may have another form.
-
-    Raises:
-        InputError: None of them has it, or the tag is malformed.
-    """
-    return own_name(language, languages_of(runs))
 
 
 def four_parts(error: InputError) -> dict[str, str]:

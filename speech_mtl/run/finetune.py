@@ -69,6 +69,7 @@ def finetuning_recipe(
         "tasks": {},
         "weighting": {},
         "gradients": None,
+        "data.ramp_to_target": False,  # else rehearsal would end with the cooldown
         "init_from": str(run.path),
         **(overrides or {}),
     }

@@ -10,7 +10,7 @@ from speech_mtl.run.folder import Run
 from speech_mtl.scoring.error_rate import Score
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
-from speech_mtl.settings.training import FinetuneSettings, TrainingSettings
+from speech_mtl.settings.training import TrainingSettings
 
 MOST_RIGHT = 0.05
 """Largest fraction of correct characters where almost only blanks come out."""
@@ -51,26 +51,27 @@ def plateau_text(languages: Sequence[str], recipe: Recipe) -> str:
     What helps is measured in `benchmarks/gpu_experiments.md`: branches that begin at zero most of all.
     """
     training, is_new = recipe.training, recipe.init_from is None
-    section, usual = ("training", TrainingSettings()) if is_new else ("finetune", FinetuneSettings())
     branches = is_new and not getattr(recipe.encoder, "zero_branches", True)
     begins = "encoder.zero_branches=true, " if branches else ""
-    given = training.learning_rate
-    rate = f"the usual learning rate ({section}.learning_rate={usual.learning_rate:g}, now {given:g}), "
+    given, usual = training.learning_rate, TrainingSettings().learning_rate
+    # Where a run starts from another, the usual rate depends on what is frozen or new; see `FinetuneSettings`.
+    rate = f"the usual learning rate (training.learning_rate={usual:g}, now {given:g}), "
     few = getattr(recipe.encoder, "upsampling", 2) == 1
     frames = "for fast speech more frames (encoder.upsampling=2, now 1), " if few else ""
     return (
         f"{', '.join(languages)}: almost only blanks or a few frequent letters come out, as at the beginning of every "
         f"training with CTC. What helps: {begins}{frames}more updates "
-        f"({section}.num_updates={max(2000, 2 * training.num_updates)}, now {training.num_updates}), a longer warm-up "
-        f"({section}.warmup_updates={max(200, 2 * training.warmup)}, now {training.warmup}), "
-        f"{rate if given != usual.learning_rate else ''}or more speech."
+        f"(training.num_updates={max(2000, 2 * training.num_updates)}, now {training.num_updates}), a longer warm-up "
+        f"(training.warmup_updates={max(200, 2 * training.warmup)}, now {training.warmup}), "
+        f"{rate if is_new and given != usual else ''}or more speech."
+        + ("" if is_new else " In a comparison, finetune.* has these settings of runs that start from another.")
     )
 
 
 def tell_unfinished(run: Run, screen: Screen) -> None:
-    """Warns if a run was stopped before its end."""
-    progress = run.progress()
-    if not run.is_finished():
+    """Warns if a run was stopped before its end, where that is known: a packed run has no checkpoint."""
+    if run.has_checkpoint() and not run.is_finished():
+        progress = run.progress()
         screen.warn(
             f"{run.path} is not finished: update {progress.update} of {run.recipe().training.num_updates}; these are "
             f"the best weights so far, of update {progress.best_update}"

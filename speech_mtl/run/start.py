@@ -82,10 +82,12 @@ def start_from(
     tokenizers = transcripts.tokenizers if isinstance(transcripts, Ctc) else {}
     may_be_new = (name for name in parts.keys() - arrays if name.startswith("own/") or name in new_parts)
     reasons |= {name: "the run has no such layers" for name in may_be_new if not _has_layers(there, name)}
+    old_tokenizers = source.tokenizers()
     origins, rows = [], {}
     for language in tokenizers if recipe.training.copy_output_rows else ():
         if (name := f"heads/{language}") in reasons:
-            others = _of_the_same_frames(source, recipe, reasons, language)
+            place = _same_frames(there, recipe, reasons, language)
+            others = {other: own for other, own in old_tokenizers.items() if there.encoder.tap_of(other) == place}
             heads = old_heads(folder, others, parts[name])
             rows[name] = copy_rows(parts[name], tokenizers[language].vocabulary, heads, language)
     rows |= _copy_phones(source, targets, {name: parts[name] for name in reasons if reasons[name] == MORE_PHONES})
@@ -117,17 +119,16 @@ def _copy_phones(
     return rows
 
 
-def _of_the_same_frames(source: Run, recipe: Recipe, new: Container[str], language: str) -> dict[str, Tokenizer]:
-    """The run's languages whose output layers see frames like those of a language; none where its layers are new.
+def _same_frames(there: Recipe, recipe: Recipe, new: Container[str], language: str) -> str | None:
+    """Where a run has frames like those that the output layer of a language gets; None where its layers are new.
 
     Adapters that are new do not matter: at first they change nothing.
     """
-    there, tap = source.recipe().encoder, recipe.encoder.tap_of(language)
+    tap = recipe.encoder.tap_of(language)
     place = next(i for i, one in enumerate(recipe.encoder.parts().items()) if one[1] == tap)
     if list(recipe.encoder.parts())[place] in new or (recipe.sharing.has_own and f"own/{language}" in new):
-        return {}
-    same = list(there.parts().values())[place]
-    return {other: own for other, own in source.tokenizers().items() if there.tap_of(other) == same}
+        return None
+    return list(there.encoder.parts().values())[place]
 
 
 def _has_layers(there: Recipe, part: str) -> bool:
@@ -205,18 +206,17 @@ def with_phones_of(source: Path | None, tasks: Mapping[str, ScoredTarget]) -> di
     }
 
 
-def kept_tokenizer(source: Path | None, language: str) -> Tokenizer:
-    """The tokeniser of an output layer that is to be kept.
+def kept_tokenizer(source: Path | None, there: Mapping[str, Tokenizer], language: str) -> Tokenizer:
+    """The tokeniser of an output layer that is to be kept, of those that are `there`, in the run.
 
     Raises:
         InputError: The run has none for the language.
     """
-    tokenizers = Run(source).tokenizers() if source is not None else {}
-    if language in tokenizers:
-        return tokenizers[language]
+    if language in there:
+        return there[language]
     raise InputError(
         f"{source} has no output layer for the language {language!r}, which is to be kept",
-        expected="one of " + ", ".join(tokenizers),
+        expected="one of " + ", ".join(there),
         received=f"languages.{language}, not trained or with output_layer: keep",
         action="leave the language out, or train a new output layer for it",
     )

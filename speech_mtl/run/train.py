@@ -275,12 +275,13 @@ def _check_held_out(ready: _Ready, screen: Screen) -> None:
 def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, Tokenizer]:
     if run.exists():
         return run.tokenizers()
+    there = Run(recipe.init_from).tokenizers() if recipe.init_from else {}
     tokenizers = {}
     for i, (language, settings) in enumerate(recipe.languages.items()):
         if settings.train and settings.output_layer != "keep":
             tokenizers[language] = make_tokenizer(recipe, splits[i])
             continue
-        tokenizers[language] = kept_tokenizer(recipe.init_from, language)
+        tokenizers[language] = kept_tokenizer(recipe.init_from, there, language)
         if settings.train:
             refuse_new_letters(recipe, splits[i], tokenizers[language])
     return tokenizers

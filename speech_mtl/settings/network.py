@@ -30,18 +30,8 @@ class EncoderSettings(Kinds):
     """Settings of an encoder."""
 
     has_attention: ClassVar[bool] = False
-    needs_later: ClassVar[str] = "it may depend on later frames"
-    """Why it has no chunks."""
     if TYPE_CHECKING:
         num_layers: int
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_chunks(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("chunk_size") and "chunk_size" not in cls.model_fields:
-            own = cls.model_fields["kind"].default
-            raise ValueError(f"encoder.chunk_size needs encoder.kind: conformer, not {own}: {cls.needs_later}")
-        return values
 
     @property
     def streams(self) -> bool:
@@ -145,7 +135,6 @@ class ConformerSettings(TrainedEncoderSettings, kind="conformer", makes="models.
 class RecurrentSettings(TrainedEncoderSettings, kind="recurrent", makes="models.recurrent:RecurrentEncoder"):
     """See `models.recurrent.RecurrentEncoder`."""
 
-    needs_later = "its layers run in both directions"
     num_layers: Layers = 3
     """Recurrent layers."""
     dim: Size = 256
@@ -163,7 +152,6 @@ class RecurrentSettings(TrainedEncoderSettings, kind="recurrent", makes="models.
 class PublicEncoderSettings(OneEncoderSettings):
     """An encoder that others have trained."""
 
-    needs_later = "its blocks attend to the whole utterance"
     features: ClassVar[str]
     """Kind of the features that it was trained with."""
     takes: ClassVar[str]
@@ -238,7 +226,6 @@ class ColumnSettings(Section):
 class ProgressiveSettings(EncoderSettings, kind="progressive", makes="models.progressive:ProgressiveEncoder"):
     """See `models.progressive.ProgressiveEncoder`. Only the last column is trained; others come from `init_from`."""
 
-    needs_later = "its columns are whole utterances to each other"
     columns: Annotated[tuple[ColumnSettings, ...], Field(min_length=1, max_length=100)]
     """Columns in the order of training."""
     lateral_size: Size = 32

@@ -121,6 +121,10 @@ class Section(BaseModel):
         """
 
 
+KIND = "kind: "
+"""Marks a kind where pydantic puts it into the path of a setting: no name of a setting or language has a colon."""
+
+
 class Kinds(Section):
     """A section that comes in several kinds: its subclasses of a `kind`; the first of them if none is named.
 
@@ -191,7 +195,8 @@ class Kinds(Section):
         usual = next(iter(kinds))
 
         def kind_of(value: Any) -> str:
-            return value.get("kind", usual) if isinstance(value, dict) else getattr(value, "kind", usual)
+            kind = value.get("kind", usual) if isinstance(value, dict) else getattr(value, "kind", usual)
+            return f"{KIND}{kind}"
 
-        schemas = {kind: handler.generate_schema(one) for kind, one in kinds.items()}
+        schemas = {f"{KIND}{kind}": handler.generate_schema(one) for kind, one in kinds.items()}
         return core_schema.tagged_union_schema(schemas, kind_of)

@@ -10,13 +10,13 @@ import pytest
 
 from speech_mtl.datatypes import BLANK
 from speech_mtl.decoding.words import words
+from speech_mtl.demo.server import Page
 from speech_mtl.demo.shown import (
     LEAST,
     NUM_COLUMNS,
     TICKS_HZ,
     LoadedRun,
     band_ticks,
-    find_run_language,
     languages_of,
     load_runs,
     mel_image,
@@ -25,7 +25,11 @@ from speech_mtl.demo.shown import (
 )
 from speech_mtl.errors import InputError
 from speech_mtl.models.features import LogMel
+from speech_mtl.run.build import build_model, build_targets
+from speech_mtl.run.checkpoint import Checkpoints
 from speech_mtl.run.folder import Run
+from speech_mtl.settings.recipe import Recipe
+from speech_mtl.targets.classes import Classes
 
 
 def features_of(sample_rate_hz: int = 16_000, num_mels: int = 80) -> LogMel:
@@ -143,10 +147,16 @@ def test_the_languages_are_those_of_all_runs(loaded: LoadedRun):
     one, other = copy(loaded), copy(loaded)
     one.languages, other.languages = ["de", "zh-CN"], ["deu", "cs"]
     assert languages_of([one, other]) == ["de", "zh-CN", "cs"]
-    assert find_run_language([one, other], "CES") == "cs"
-    with pytest.raises(InputError, match="no output layer") as caught:
-        find_run_language([one, other], "nl")
-    assert caught.value.expected == "one of de, zh-CN, cs"
+
+
+def test_a_run_whose_target_is_a_task_shows_its_languages(trained: Run, tiny_recipe: Recipe, tmp_path: Path):
+    recipe = tiny_recipe.overridden({"tasks": {"mood": {}}, "target": "mood"})
+    run, tokenizers = Run(tmp_path / "run"), trained.tokenizers()
+    tasks = {"mood": Classes("mood", "mood", ["glad", "sad"], "unknown")}
+    run.start(recipe, tokenizers, tasks)
+    Checkpoints(run).save_best(build_model(recipe, build_targets(recipe, tokenizers, tasks)), 1)
+    (found,) = load_runs([run], [])
+    assert found.target == Page([found], None, 1, 1, local=True).about["language"] == "aa"
 
 
 def test_how_runs_decode_can_be_set(trained: Run):

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifes
 from speech_mtl.decoding.decoder import Decoded
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.errors import InputError
+from speech_mtl.files import json_text, write_text
 from speech_mtl.run.build import build_model, build_targets, decoding_with
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
 from speech_mtl.run.evaluate import LONGEST_NAME, evaluate, evaluate_manifest, held_out_name
@@ -26,6 +27,7 @@ from speech_mtl.run.targets import make_tokenizer
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.classes import Classes
 from speech_mtl.targets.multi_label import MultiLabel
+from speech_mtl.training.progress import Progress
 
 
 @pytest.fixture
@@ -170,9 +172,13 @@ def test_names_of_manifests_are_short_and_stay_apart(run: Run):
 
 
 def test_an_unfinished_run_is_told(run: Run):
-    screen = RecordedScreen()
-    evaluate(run, ["dev"], ["aa"], screen)
-    assert screen.lines[0].startswith(f"warning {run.path} is not finished: update 0 of 4")
+    for update, warnings in ((2, [f"warning {run.path} is not finished: update 2 of 4"]), (4, [])):
+        path = run.checkpoints / f"{update:06d}" / "progress.json"
+        write_text(path, json_text(asdict(Progress(update=update, best_error=0.5, best_update=1))))
+        screen = RecordedScreen()
+        evaluate(run, ["dev"], ["aa"], screen)
+        found = [line.partition(";")[0] for line in screen.lines if "is not finished" in line]
+        assert found == warnings
 
 
 def test_rows_that_are_not_made_again_are_named(run: Run):

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import pytest
+from recorded_screen import RecordedScreen
 
 from speech_mtl.cli import app
 from speech_mtl.errors import InputError
@@ -17,6 +18,7 @@ from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.evaluated import SavedEvaluation
 from speech_mtl.run.export import PACKED, export
 from speech_mtl.run.folder import Run
+from speech_mtl.run.plateau import tell_untrained
 from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.settings.decoding import BeamDecoding
 
@@ -113,6 +115,8 @@ def test_a_packed_run_recognises_the_same(with_settings, speak, tmp_path: Path):
     for run in (trained, packed):
         (found,) = Transcriber(run.path).transcribe(path, "aa")
         assert found.text == "abcd"
+        tell_untrained(run, screen := RecordedScreen())
+        assert screen.lines == []
 
 
 def test_the_card_tells_speech_errors_and_licence(with_settings, trained: Run, tmp_path: Path):

@@ -1,5 +1,6 @@
 """From a trained run and speech of a language to the recipe that trains it."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from made_up_targets import model_of
 
 from speech_mtl.data.manifest import manifest_path
 from speech_mtl.data.pinyin import PinyinTokenizer
+from speech_mtl.data.tokenizer import load_tokenizer
 from speech_mtl.errors import InputError
 from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.checkpoint import load_recognizer
@@ -56,6 +58,26 @@ def test_rehearsal_gives_old_languages_their_share(trained: Run, third: dict):
     assert recipe.trained_languages == ("aa", "bb", "cc")
     assert [settings.share for settings in recipe.languages.values()] == [0.15, 0.15, None]
     assert [settings.output_layer for settings in recipe.languages.values()] == ["keep", "keep", None]
+
+
+def test_rehearsal_does_not_end_with_the_cooldown(with_settings: Callable, third: dict):
+    ramp = {"data.ramp_to_target": True, "training.cooldown_updates": 50, "target": "aa"}
+    run = with_settings("ramped", ramp)  # the cooldown is longer than the fine-tuning
+    assert not recipe_for(run, third, rehearse=0.2).data.ramp_to_target
+    asked = {"data.ramp_to_target": True, "training.cooldown_updates": 1}
+    assert recipe_for(run, third, asked, rehearse=0.2).data.ramp_to_target
+
+
+def test_tokenizers_of_the_run_are_read_once(trained: Run, third: dict, tmp_path: Path, monkeypatch):
+    recipe, reads = recipe_for(trained, third), Counter()
+    monkeypatch.setattr(
+        "speech_mtl.run.folder.load_tokenizer",
+        lambda path, *more: reads.update([path.name]) or load_tokenizer(path, *more),
+    )
+    monkeypatch.setattr("speech_mtl.run.train.start_from", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(recipe, tmp_path / "run")
+    assert reads == {"aa.json": 1, "bb.json": 1}
 
 
 def test_a_second_generation_starts_from_the_first(trained: Run, third: dict, make_corpus: Callable, tmp_path: Path):

@@ -112,7 +112,7 @@ def test_a_run_of_another_version_is_refused(run: Run):
 
 def test_settings_of_comparisons_are_not_read(run: Run, tiny_recipe: Recipe):
     text = run.settings_path.read_text()
-    earlier = text.replace("compare:\n", "compare:\n  finetune_updates: 1000\n  finetune_warmup_updates: null\n")
+    earlier = text.replace("compare:\n", "compare:\n  no_longer_there: 1000\n")
     assert earlier != text
     run.settings_path.write_text(earlier)
     assert run.recipe() == tiny_recipe.overridden({"compare": {}, "tune": {}})

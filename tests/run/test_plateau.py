@@ -63,6 +63,7 @@ def test_the_remedy_names_settings_and_their_values(tiny_recipe: Recipe):
     for setting in ("training.num_updates=6000, now 3000", "training.warmup_updates=1200, now 600"):
         assert setting in text
     assert "training.learning_rate=0.002, now 0.005" in text
+    assert "finetune" not in text
     assert "zero_branches" not in text
     other = recipe.overridden({"encoder.zero_branches": False, "training.learning_rate": 2e-3})
     assert "encoder.zero_branches=true" in plateau_text(["aa"], other)
@@ -71,15 +72,14 @@ def test_the_remedy_names_settings_and_their_values(tiny_recipe: Recipe):
     assert "upsampling" not in plateau_text(["aa"], recipe.overridden({"encoder.upsampling": 2}))
 
 
-def test_the_remedy_of_fine_tuning_is_in_its_own_section(tiny_recipe: Recipe):
-    changes = {"training.num_updates": 3000, "training.learning_rate": 1e-3, "encoder.zero_branches": False}
+@pytest.mark.parametrize("rate", [1e-3, 1e-2])
+def test_the_remedy_of_a_run_that_starts_from_another(tiny_recipe: Recipe, rate: float):
+    changes = {"training.num_updates": 3000, "training.learning_rate": rate, "encoder.zero_branches": False}
     text = plateau_text(["aa"], tiny_recipe.overridden({"init_from": "runs/before", **changes}))
-    assert "finetune.num_updates=6000, now 3000" in text
-    assert "learning_rate" not in text
+    assert "training.num_updates=6000, now 3000" in text, "train and finetune both take it"
+    assert "In a comparison, finetune.* has these settings" in text
+    assert "learning_rate" not in text, "it is higher where the encoder is frozen"
     assert "zero_branches" not in text, "these branches are trained already"
-    assert "finetune.learning_rate=0.001, now 0.002" in plateau_text(
-        ["aa"], tiny_recipe.overridden({"init_from": "runs/before", "training.learning_rate": 2e-3})
-    )
 
 
 def test_training_says_so_once_when_warm_up_is_over(

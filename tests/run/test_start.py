@@ -11,7 +11,7 @@ from made_up_targets import model_of
 from recorded_screen import RecordedScreen
 
 from speech_mtl.data.manifest import read_manifest, write_manifest
-from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer
+from speech_mtl.data.tokenizer import CharacterTokenizer, Tokenizer, load_tokenizer
 from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.decoding.greedy import Greedy
 from speech_mtl.decoding.recognizer import Recognizer
@@ -124,6 +124,18 @@ def test_other_features_and_encoders_are_refused_by_name(trained: Run, tmp_path:
     assert named in caught.value.problem
     assert str(trained.settings_path) in caught.value.action
     assert not (tmp_path / "run").exists()
+
+
+def test_new_heads_take_no_further_reading_of_the_run(trained: Run, monkeypatch: pytest.MonkeyPatch):
+    reads, counts = [], []
+    monkeypatch.setattr(
+        "speech_mtl.run.folder.load_tokenizer", lambda path, *more: reads.append(path) or load_tokenizer(path, *more)
+    )
+    for languages in (["cc"], ["cc", "dd", "ee"]):
+        reads.clear()
+        started(trained, trained.recipe(), {one: CharacterTokenizer.from_texts(["abx"], one) for one in languages})
+        counts.append(len(reads))
+    assert counts[0] == counts[1] > 0
 
 
 # --- Layers that each language has for itself
