@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from speech_mtl.backend import exporter
-from speech_mtl.errors import require
+from speech_mtl.errors import refuse_missing
 from speech_mtl.export.network import LanguageNetwork, power_by_convolution
 
 OPSET = 17
@@ -28,12 +28,11 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
     Inputs are `waveforms` (B, S) float32 and, if they are padded, `num_samples` (B,) int64; outputs `log_probs`
     (B, E, V) and `num_frames` (B,) int64.
     """
-    try:
-        import onnx
-        import tf2onnx  # noqa: F401
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        raise require(str(error.name), extra="export", purpose="An export to ONNX") from None
+    for package in ("onnx", "tf2onnx", "onnxruntime"):
+        refuse_missing(package, extra="export", purpose="An export to ONNX")
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     inputs = (("waveforms", (None, None), "float32"), ("num_samples", (None,), "int64"))
     model = exporter().onnx_graph(partial(_outputs, network), inputs, OPSET)
     _name(model.graph, len(network.tokenizer))
