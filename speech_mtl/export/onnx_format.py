@@ -1,7 +1,6 @@
 """ONNX, for onnxruntime and, unchanged, for sherpa-onnx."""
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,18 +59,6 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
     finally:
         logging.disable(level)
     return path
-
-
-def read(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The network that `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
-    import onnxruntime
-
-    path = next(iter(sorted(folder.glob("model*.onnx"))))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3  # it warns of the input that has a value already
-    session = onnxruntime.InferenceSession(path, options)
-    return lambda waveform: np.asarray(session.run(["log_probs"], {"waveforms": waveform[None]})[0])[0]
 
 
 def _outputs(network: LanguageNetwork, waveforms, num_samples):
