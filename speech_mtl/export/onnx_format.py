@@ -27,8 +27,8 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
     Inputs are `waveforms` (B, S) float32 and, if they are padded, `num_samples` (B,) int64; outputs `log_probs`
     (B, E, V) and `num_frames` (B,) int64.
     """
-    for package in ("onnx", "tf2onnx", "onnxruntime"):
-        refuse_missing(package, extra="export", purpose="An export to ONNX")
+    for module in ("onnx", "tf2onnx", "onnxruntime.quantization"):
+        refuse_missing(module, extra="export", purpose="An export to ONNX")
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
