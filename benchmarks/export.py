@@ -15,6 +15,7 @@ os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OM
 
 import numpy as np
 
+from benchmarks.exported import READERS
 from benchmarks.provenance import ROOT, Table, provenance, report
 from benchmarks.stopwatch import Stopwatch
 from speech_mtl.run.provenance import versions
@@ -119,7 +120,7 @@ def _exported(run: "Run", language: str, folder: Path) -> dict[str, Contestant]:
         except InputError as error:
             print(f"{name}: {error.problem}")
             continue
-        found[name] = Contestant(FORMATS[form].read(written.parent), _size(written))
+        found[name] = Contestant(READERS[form](written.parent), _size(written))
         if form == "onnx":
             found[f"sherpa-onnx on {name}"] = Contestant(_sherpa(written))
     return found

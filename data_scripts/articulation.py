@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from speech_mtl.data.espeak import Phone
-from speech_mtl.errors import require
+from speech_mtl.errors import refuse_missing
 
 FEATURES = {
     "syl": "syllabic",
@@ -60,10 +60,9 @@ def tags_of(ipa: str) -> dict[str, int | None]:
 
 @functools.cache
 def _table() -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python warns of a backslash in one of its docstrings
-            import panphon
-    except ImportError:
-        raise require("panphon", extra="corpora", purpose="Articulatory features") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python warns of a backslash in one of its docstrings
+        refuse_missing("panphon", extra="corpora", purpose="Articulatory features")
+    import panphon
+
     return panphon.FeatureTable()

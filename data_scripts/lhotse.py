@@ -17,7 +17,7 @@ from data_scripts.manifests import beside, manifests_of, typed_lines
 from data_scripts.splits import SplitFiles
 from data_scripts.tables import Unusable
 from speech_mtl.data.languages import is_registered
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 
 LAYOUT = "*.jsonl or *.jsonl.gz of cuts, or of recordings and of supervisions, whose names tell the split"
 
@@ -202,10 +202,9 @@ def _tag(one: _Supervision) -> str | None:
             return name
     except InputError:
         pass
-    try:
-        from babel import Locale
-    except ImportError:
-        raise require("babel", extra="corpora", purpose="Reading names of languages") from None
+    refuse_missing("babel", extra="corpora", purpose="Reading names of languages")
+    from babel import Locale
+
     names = {english.lower(): tag for tag, english in Locale("en").languages.items()}
     return names.get(name.lower(), name)
 

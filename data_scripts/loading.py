@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from data_scripts.corpus import existing_folder
 from data_scripts.parquet import ParquetFiles, num_rows
 from speech_mtl.data.place import ARROW
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 from speech_mtl.files import files_under
 
 if TYPE_CHECKING:
@@ -42,10 +42,8 @@ def local_folder(corpus: str) -> Path | None:
 
 def load(corpus: str, config: str | None, streaming: bool = False) -> Mapping[str, Any]:
     """All splits of a dataset, `Split` or `IterableDataset`, whose audio comes undecoded."""
-    try:
-        import datasets
-    except ImportError:
-        raise require("datasets", extra="corpora", purpose="Reading Hugging Face datasets") from None
+    refuse_missing("datasets", extra="corpora", purpose="Reading Hugging Face datasets")
+    import datasets
 
     folder = local_folder(corpus)
     if folder is not None and glob.has_magic(str(folder.resolve())):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 
 if TYPE_CHECKING:
     from babel import Locale
@@ -157,10 +157,9 @@ def split_of(text: str) -> str:
 
 
 def _locale(language: str) -> "Locale":
-    try:
-        import babel
-    except ImportError:
-        raise require("babel", extra="corpora", purpose="Making texts") from None
+    refuse_missing("babel", extra="corpora", purpose="Making texts")
+    import babel
+
     try:
         return babel.Locale.parse(language, sep="-")
     except (babel.UnknownLocaleError, ValueError):
@@ -183,11 +182,11 @@ def _too_little_data(language: str) -> InputError:
 
 def _number_speller(locale: "Locale") -> Callable[[int], str] | None:
     """Spells numbers in a language; None if no library does."""
-    try:
-        import cn2an
-        import num2words
-    except ImportError as error:
-        raise require(error.name or "num2words", extra="corpora", purpose="Spelling numbers") from None
+    for package in ("cn2an", "num2words"):
+        refuse_missing(package, extra="corpora", purpose="Spelling numbers")
+    import cn2an
+    import num2words
+
     if locale.language == "zh":  # num2words has no Chinese
         return None if locale.script == "Hant" else cn2an.an2cn
     for name in (str(locale), locale.language):

@@ -25,19 +25,6 @@ def save_model(function: Function, inputs: Shapes, variables: Sequence[Variable]
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
-def load_model(folder: Path) -> Callable[..., dict[str, np.ndarray]]:
-    """Reads what `save_model` wrote: inputs by name -> outputs by name."""
-    module: Any = tf.saved_model.load(str(folder))
-    serve = module.signatures["serving_default"]
-
-    def run(**inputs: np.ndarray) -> dict[str, np.ndarray]:
-        found = serve(**{name: tf.constant(value) for name, value in inputs.items()})
-        return {name: value.numpy() for name, value in found.items()}
-
-    serve.module = module  # else its weights go
-    return run
-
-
 def onnx_graph(function: Function, inputs: Shapes, opset: int) -> Any:
     """The function as an ONNX `ModelProto`."""
     import tf2onnx

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 INITIALIZE_PHONEME_EVENTS, INITIALIZE_PHONEME_IPA, INITIALIZE_DONT_EXIT = 0x0001, 0x0002, 0x8000
@@ -106,10 +106,9 @@ class Espeak:
     """
 
     def __init__(self) -> None:
-        try:
-            import espeakng_loader
-        except ImportError:
-            raise require("espeakng-loader", extra="phones", purpose="Reading text with espeak-ng") from None
+        refuse_missing("espeakng_loader", extra="phones", purpose="Reading text with espeak-ng")
+        import espeakng_loader
+
         self._library_path = espeakng_loader.get_library_path()
         self._data_path = espeakng_loader.get_data_path().encode()
         self._chunks: list[bytes] = []

@@ -20,7 +20,7 @@ from pathlib import Path, PosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
-from speech_mtl.errors import InputError, printable, require
+from speech_mtl.errors import InputError, printable, refuse_missing
 
 LONGEST_BYTES = 1 << 30
 """Of a part of a file, which is read into memory: some hours, however it is encoded."""
@@ -96,10 +96,9 @@ class Address(PosixPath):
 
     @contextmanager
     def _store(self) -> Iterator[tuple[Any, str]]:
-        try:
-            from fsspec.core import url_to_fs
-        except ImportError:
-            raise require("fsspec", extra="stores", purpose=f"Reading {self}") from None
+        refuse_missing("fsspec", extra="stores", purpose=f"Reading {self}")
+        from fsspec.core import url_to_fs
+
         try:
             yield url_to_fs(str(self))
         except (FileNotFoundError, IsADirectoryError):
@@ -230,10 +229,9 @@ def _bytes(place: Place, offset: int, length: int) -> bytes:
 
 
 def _cell(place: Place, row: int, column: str) -> bytes:
-    try:
-        import pyarrow
-    except ImportError:
-        raise require("pyarrow", extra="corpora", purpose="Reading audio in Parquet and Arrow files") from None
+    refuse_missing("pyarrow", extra="corpora", purpose="Reading audio in Parquet and Arrow files")
+    import pyarrow
+
     try:
         file, state = place.file, ()
         if not isinstance(file, Address):

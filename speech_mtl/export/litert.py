@@ -1,13 +1,12 @@
 """LiteRT (once TensorFlow Lite), for phones and small computers."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from keras import ops
 
 from speech_mtl.backend import exporter
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError
 from speech_mtl.export.network import LanguageNetwork, power_by_convolution
 
 NAME = "model.tflite"
@@ -43,22 +42,3 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
         ) from None
     (folder / NAME).write_bytes(content)
     return folder / NAME
-
-
-def read(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The network that `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        raise require("ai-edge-litert", extra="export", purpose="LiteRT") from None
-    interpreter = Interpreter(str(folder / NAME), num_threads=1)
-    (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def run(waveform: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(given["index"], (1, len(waveform)))
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], waveform[None])
-        interpreter.invoke()
-        return interpreter.get_tensor(found["index"])[0]
-
-    return run

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -75,11 +74,6 @@ class LanguageNetwork:
         frames, num_frames = model.frames(features, num_frames, language_ids, taps)
         heads: Any = model.heads[TRANSCRIPT]
         return ops.log_softmax(heads.of_one(frames, language), axis=-1), num_frames
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """All weights of the network."""
-        return self.model.variables
 
     def metadata(self) -> dict[str, Any]:
         """Facts that a program needs to use the network, and that are not in it."""

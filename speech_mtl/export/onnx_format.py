@@ -1,7 +1,6 @@
 """ONNX, for onnxruntime and, unchanged, for sherpa-onnx."""
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from speech_mtl.backend import exporter
-from speech_mtl.errors import require
+from speech_mtl.errors import refuse_missing
 from speech_mtl.export.network import LanguageNetwork, power_by_convolution
 
 OPSET = 17
@@ -28,12 +27,11 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
     Inputs are `waveforms` (B, S) float32 and, if they are padded, `num_samples` (B,) int64; outputs `log_probs`
     (B, E, V) and `num_frames` (B,) int64.
     """
-    try:
-        import onnx
-        import tf2onnx  # noqa: F401
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        raise require(str(error.name), extra="export", purpose="An export to ONNX") from None
+    for module in ("onnx", "tf2onnx", "onnxruntime.quantization"):
+        refuse_missing(module, extra="export", purpose="An export to ONNX")
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     inputs = (("waveforms", (None, None), "float32"), ("num_samples", (None,), "int64"))
     model = exporter().onnx_graph(partial(_outputs, network), inputs, OPSET)
     _name(model.graph, len(network.tokenizer))
@@ -61,18 +59,6 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
     finally:
         logging.disable(level)
     return path
-
-
-def read(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The network that `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
-    import onnxruntime
-
-    path = next(iter(sorted(folder.glob("model*.onnx"))))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3  # it warns of the input that has a value already
-    session = onnxruntime.InferenceSession(path, options)
-    return lambda waveform: np.asarray(session.run(["log_probs"], {"waveforms": waveform[None]})[0])[0]
 
 
 def _outputs(network: LanguageNetwork, waveforms, num_samples):

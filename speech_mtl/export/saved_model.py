@@ -1,9 +1,6 @@
 """TensorFlow's SavedModel, for TensorFlow itself, its server, and its converters."""
 
-from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 from speech_mtl.backend import exporter
 from speech_mtl.errors import InputError
@@ -32,13 +29,5 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
         log_probs, num_frames = network.log_probabilities(features.power(waveforms), features.filters, num_samples)
         return {"log_probs": log_probs, "num_frames": num_frames}
 
-    exporter().save_model(outputs, INPUTS, network.variables, folder / NAME)
+    exporter().save_model(outputs, INPUTS, network.model.variables, folder / NAME)
     return folder / NAME
-
-
-def read(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The network that `write` wrote, as a function: (S,) waveform -> (E, V) log-probabilities."""
-    run = exporter().load_model(folder / NAME)
-    return lambda waveform: run(waveforms=waveform[None], num_samples=np.array([len(waveform)], "int32"))["log_probs"][
-        0
-    ]

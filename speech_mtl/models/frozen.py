@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 from typing_extensions import TypedDict
 
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 from speech_mtl.files import read_json
 from speech_mtl.models.features import Features, frame_mask
 from speech_mtl.models.hugging_face import model_digest, no_model
@@ -95,11 +95,11 @@ class _Model:
     """A model of Transformers, and what it does to samples before."""
 
     def __init__(self, folder: Path, sample_rate_hz: int):
-        try:
-            import torch  # pyright: ignore[reportMissingImports]
-            import transformers  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise require("transformers", extra="ssl", purpose="Features of a public encoder") from None
+        for package in ("torch", "transformers"):
+            refuse_missing(package, extra="ssl", purpose="Features of a public encoder")
+        import torch  # pyright: ignore[reportMissingImports]
+        import transformers  # pyright: ignore[reportMissingImports]
+
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
         self.torch, self.sample_rate_hz = torch, sample_rate_hz

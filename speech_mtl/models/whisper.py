@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from safetensors import SafetensorError
 
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 from speech_mtl.models.encoder import BlockEncoder
 from speech_mtl.models.features import MelFeatures, frame_mask
 from speech_mtl.models.hugging_face import is_hugging_face, load_whisper, no_model
@@ -170,10 +170,9 @@ class WhisperEncoder(BlockEncoder):
 
 def _whisper(folder: Path) -> Any:
     """A trained model, whole."""
-    try:
-        import keras_hub
-    except ImportError:
-        raise require("keras-hub", extra="hub", purpose="A public encoder") from None
+    refuse_missing("keras_hub", extra="hub", purpose="A public encoder")
+    import keras_hub
+
     try:
         from_preset = keras_hub.models.Backbone.from_preset
         backbone = load_whisper(folder) if is_hugging_face(folder) else from_preset(str(folder.resolve()))

@@ -228,7 +228,7 @@ def decoding_with(recipe: Recipe, overrides: Sequence[str]) -> DecodingSettings:
             received=f"--set {others[0]}",
             action="`speech-mtl settings decoding` lists them; train another run to change others",
         )
-    former = recipe.decoding.model_dump()["kind"]
+    former = recipe.decoding.kind
     if (kind := changes.get("decoding.kind", former)) != former:
         changes = {"decoding": {"kind": kind}, **changes}  # the former kind's settings are not this one's
     return recipe.overridden(changes, COMMAND_LINE).decoding

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from typing_extensions import TypedDict
 
@@ -35,17 +35,10 @@ class Contents(TypedDict):
     """Settings of the network, by dotted key."""
 
 
-class _Digests(NamedTuple):
-    """See `Contents`."""
-
-    files: dict[str, str]
-    senses: dict[str, str]
-
-
 def write_contents(folder: Path, run: Run) -> None:
     """Writes what a folder of a run's weights is saved as."""
-    digests = _digests(folder, run)
-    record: Contents = {"files": digests.files, "senses": digests.senses, "settings": _settings(run)}
+    files, senses = _digests(folder, run)
+    record: Contents = {"files": files, "senses": senses, "settings": _settings(run)}
     write_text(folder / CONTENTS, json_text(record))
 
 
@@ -55,17 +48,17 @@ def refuse_changed(folder: Path, run: Run) -> str:
     Raises:
         InputError: A file has changed since, or a setting of the network, or the folder was removed meanwhile.
     """
-    path, now = folder / CONTENTS, _digests(folder, run)
+    path, (files, senses) = folder / CONTENTS, _digests(folder, run)
     if path.is_file():
-        _refuse_other(path, now, run)
-    return _of_weights(now)
+        _refuse_other(path, files, senses, run)
+    return _of_weights(files, senses)
 
 
-def _refuse_other(path: Path, now: _Digests, run: Run) -> None:
+def _refuse_other(path: Path, files: Mapping[str, str], senses: Mapping[str, str], run: Run) -> None:
     action = f"copy the run again; or remove {path}, if this is as you want it"
     then, settings = read_json(path, Contents, action), _settings(run)
-    names = [str(path.parent / name) for name in _changed(then["files"], now.files)]
-    names += [str(run.path / name) for name in _changed(then["senses"], now.senses)]
+    names = [str(path.parent / name) for name in _changed(then["files"], files)]
+    names += [str(run.path / name) for name in _changed(then["senses"], senses)]
     pairs = {key: (then["settings"][key], settings[key]) for key in sorted(then["settings"].keys() & settings)}
     names += [f"{key} in its settings: {one} -> {other}" for key, (one, other) in pairs.items() if one != other]
     if names:
@@ -85,11 +78,11 @@ def weights_digest(run: Run) -> str:
     Raises:
         InputError: There are no weights.
     """
-    return of_newest(run.best, lambda _: _of_weights(_digests(run.best_folder(), run)))
+    return of_newest(run.best, lambda _: _of_weights(*_digests(run.best_folder(), run)))
 
 
-def _digests(folder: Path, run: Run) -> _Digests:
-    """What a folder holds now.
+def _digests(folder: Path, run: Run) -> tuple[dict[str, str], dict[str, str]]:
+    """The `files` and `senses` of `Contents` as they are now.
 
     Raises:
         InputError: It was removed meanwhile.
@@ -97,10 +90,10 @@ def _digests(folder: Path, run: Run) -> _Digests:
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != CONTENTS)
     senses = (path for kind in ("tokenizers", "tasks") for path in (run.path / kind).glob("*.json"))
     try:
-        found = _Digests(_by_path(folder, files), _by_path(run.path, senses))
+        found = _by_path(folder, files), _by_path(run.path, senses)
     except FileNotFoundError:
-        found = None
-    if found is None or not found.files:
+        found = {}, {}
+    if not found[0]:
         raise run.lacks(f"{folder.parent.name}/{folder.name}")
     return found
 
@@ -109,10 +102,10 @@ def _by_path(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(paths)}
 
 
-def _of_weights(digests: _Digests) -> str:
+def _of_weights(files: Mapping[str, str], senses: Mapping[str, str]) -> str:
     """One digest of weights and of what gives them their sense, but for the settings."""
-    weights = {name: digest for name, digest in digests.files.items() if name.endswith(".safetensors")}
-    lines = [f"{name} {digest}\n" for name, digest in (*weights.items(), *digests.senses.items())]
+    weights = {name: digest for name, digest in files.items() if name.endswith(".safetensors")}
+    lines = [f"{name} {digest}\n" for name, digest in (*weights.items(), *senses.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 
 SCHEME = "hf:"
 """Before USER/NAME. Paths have one slash where `hf://` has two."""
@@ -46,11 +46,10 @@ def push(folder: Path, name: str, private: bool) -> str:
 
 @contextmanager
 def _reached(name: str, action: str) -> Iterator[ModuleType]:
-    try:
-        import huggingface_hub
-        from huggingface_hub.errors import HfHubHTTPError
-    except ImportError:
-        raise require("huggingface-hub", extra="export", purpose="A Hugging Face repository") from None
+    refuse_missing("huggingface_hub.errors", extra="export", purpose="A Hugging Face repository")
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError
+
     unreachable: Any = HfHubHTTPError.__bases__  # among them what its library for HTTP raises, whichever that is
     try:
         yield huggingface_hub

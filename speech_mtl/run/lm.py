@@ -13,7 +13,7 @@ from speech_mtl.decoding.kneser_ney import estimate
 from speech_mtl.decoding.language_model import LM_KINDS, LanguageModel, TunedRow, best_row
 from speech_mtl.decoding.scorers import symbol
 from speech_mtl.errors import InputError
-from speech_mtl.files import file_digest, write_text
+from speech_mtl.files import file_digest, json_text, write_text
 from speech_mtl.run.build import build_decoder
 from speech_mtl.run.checkpoint import load_recognizer
 from speech_mtl.run.folder import Run
@@ -26,12 +26,11 @@ from speech_mtl.run.stored_lm import (
     language_model,
     lm_folder,
     read_record,
-    write_record,
 )
 from speech_mtl.scoring.error_rate import Score, score
 from speech_mtl.scoring.tables import markdown_table, percent
 from speech_mtl.screen import SILENT, Screen
-from speech_mtl.settings.decoding import DecodingSettings
+from speech_mtl.settings.decoding import BeamDecoding
 
 START = {"tokens": (0.6, 0.6), "words": (0.9, 0.0), "open": (0.6, 0.0)}
 """Weight and score for each word (or token) that tuning begins with, by kind of n-grams."""
@@ -103,13 +102,12 @@ def make_lm(
     record: LmRecord = {
         "language": language,
         "vocabulary": list(tokenizer.vocabulary),
-        "orders": {name.removesuffix(".arpa"): model.order for name, model in models.items()},
         "texts": sentences.sources,
         "files": {name: file_digest(folder / name) for name in models},
         "tuning": tuned.rows,
         "made_from": inputs_digest(run, language, files, (word_order, token_order)),
     }
-    write_record(run, record)
+    write_text(folder / "lm.json", json_text(record))
     return record, tuned.best
 
 
@@ -186,8 +184,8 @@ class _Tuning:
         self.greedy = self.score(Greedy(self.tokenizer.vocabulary, self.language))
 
     def __call__(self, lm: str, lm_weight: float, word_score: float) -> TunedRow:
-        settings = DecodingSettings.with_lm(width=WIDTH, lm=lm, lm_weight=lm_weight, word_score=word_score)
-        decoder = build_decoder(settings, lambda _: {"model": self.model})
+        tried = {"width": WIDTH, "lm": lm, "lm_weight": lm_weight, "word_score": word_score}
+        decoder = build_decoder(BeamDecoding.model_validate(tried), lambda _: {"model": self.model})
         errors = self.score(decoder(self.tokenizer.vocabulary, self.language))
         return {
             "lm": lm,

@@ -19,7 +19,7 @@ from speech_mtl.datatypes import SPLITS
 from speech_mtl.decoding.language_model import LanguageModel, TunedRow
 from speech_mtl.decoding.ngrams import NGrams, read_ngrams
 from speech_mtl.errors import InputError
-from speech_mtl.files import NotNegative, file_digest, json_text, read_json, write_text
+from speech_mtl.files import NotNegative, file_digest, read_json
 from speech_mtl.run.contents import weights_digest
 from speech_mtl.run.folder import Run
 from speech_mtl.settings.decoding import DecodingSettings
@@ -47,7 +47,6 @@ class LmRecord(TypedDict):
 
     language: str
     vocabulary: list[str]
-    orders: dict[str, NotNegative]
     texts: list[TextSource]
     files: dict[str, str]
     tuning: list[TunedRow]
@@ -60,13 +59,8 @@ def lm_folder(run: Run, language: str) -> Path:
     return run.path / "lm" / language
 
 
-def write_record(run: Run, record: LmRecord) -> None:
-    """Writes the record of a language's n-gram models, after these are written."""
-    write_text(lm_folder(run, record["language"]) / "lm.json", json_text(record))
-
-
 def read_record(run: Run, language: str) -> LmRecord:
-    """Reads the file of `write_record`.
+    """Reads the record of a language's n-gram models.
 
     Raises:
         InputError: There are no n-grams of the language, or the file is damaged.

@@ -1,7 +1,7 @@
 """Targets that are made of training speech: tokenisers of its transcripts, and those of its labels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import chain
 
 from speech_mtl.data.rules import Choices
@@ -61,22 +61,11 @@ def refuse_new_letters(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> No
         )
 
 
-def make_scored(recipe: Recipe, splits: Sequence[Split]) -> dict[str, ScoredTarget]:
-    """The targets of a recipe whose errors are counted, made from the labels that training uses and no others.
-
-    Raises:
-        InputError: No utterance has a label for a task, or one has a label of another kind.
-    """
-    return scored_from(
-        recipe, lambda: ((split.language, one) for split in splits for one in training_utterances(recipe, split))
-    )
-
-
 def scored_from(recipe: Recipe, speech: Callable[[], Iterable[tuple[str, Utterance]]]) -> dict[str, ScoredTarget]:
     """The targets of a recipe that are scored, made from utterances and their languages, read for each of them.
 
     Raises:
-        InputError: As for `make_scored`.
+        InputError: No utterance has a label for a task, or one has a label of another kind.
     """
     targets = {}
     for name, settings in recipe.scored.items():

@@ -33,9 +33,9 @@ from speech_mtl.run.observer import Observer, RunObserver
 from speech_mtl.run.pseudo_labels import PseudoLabels, saved_pseudo_labels, taught_line, teach
 from speech_mtl.run.public_models import refuse_other_public_model, write_public_models
 from speech_mtl.run.references import References, load_references
-from speech_mtl.run.speech import Split, open_augmentations, open_split, training_examples
+from speech_mtl.run.speech import Split, open_augmentations, open_split, training_examples, training_utterances
 from speech_mtl.run.start import kept_tokenizer, start_from, with_phones_of
-from speech_mtl.run.targets import make_scored, make_tokenizer, refuse_new_letters
+from speech_mtl.run.targets import make_tokenizer, refuse_new_letters, scored_from
 from speech_mtl.run.training_messages import report_finished, report_left_out, report_speech, report_warmup
 from speech_mtl.run.training_speech import TrainingSpeech
 from speech_mtl.run.validation import Conflicts, DevEvaluation, Validation, validation_of_first
@@ -290,7 +290,10 @@ def _tokenizers(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[s
 def _tasks(run: Run, recipe: Recipe, splits: Mapping[int, Split]) -> dict[str, ScoredTarget]:
     if run.exists():
         return run.scored()
-    return with_phones_of(recipe.init_from, make_scored(recipe, list(splits.values())))
+    scored = scored_from(
+        recipe, lambda: ((one.language, u) for one in splits.values() for u in training_utterances(recipe, one))
+    )
+    return with_phones_of(recipe.init_from, scored)
 
 
 def _refuse_unlabelled_target(recipe: Recipe, references: Mapping[str, References]) -> None:

@@ -1,6 +1,5 @@
 """What training reports about its speech and settings, before it begins and when it has ended."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 from speech_mtl.data.examples import Examples
@@ -70,11 +69,6 @@ def report_left_out(speech: TrainingSpeech, screen: Screen) -> None:
     for i, examples in speech.examples.items():
         if isinstance(examples, ReadExamples) and examples.left_out:
             screen.warn(f"{speech.splits[i].language}: left out while it was read: {by_reason(examples.left_out)}")
-
-
-def skipped_by_reason(examples: Examples) -> dict[str, int]:
-    """How many utterances are left out, and why."""
-    return dict(Counter(skip.reason for skip in examples.skipped))
 
 
 def _report_language(recipe: Recipe, split: Split, examples: Examples, screen: Screen) -> None:

@@ -25,11 +25,6 @@ class DecodingSettings(Kinds):
         """Whether it needs the n-grams of a language."""
         return self.takes_lm and self.lm != "none"
 
-    @classmethod
-    def with_lm(cls, **settings: Any) -> "DecodingSettings":
-        """Settings of the kind that can use n-grams."""
-        return next(kind for kind in cls.kinds().values() if kind.takes_lm).model_validate(settings)
-
 
 GreedyDecoding = DecodingSettings.plain("greedy", "decoding.greedy:Greedy")
 

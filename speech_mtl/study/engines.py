@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
-from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
 from threading import Thread, current_thread, main_thread
 from traceback import clear_frames
 from typing import Protocol
 
 from speech_mtl.backend import BACKENDS, num_processors, thread_variables
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 
 ENGINES = ("local", "ray")
 
@@ -144,8 +143,7 @@ class RayEngine:
     """
 
     def __init__(self, num_jobs: int):
-        if find_spec("ray") is None:
-            raise require("ray", extra="ray", purpose="--engine ray")
+        refuse_missing("ray", extra="ray", purpose="--engine ray")
         import ray
 
         self.num_jobs = num_jobs

@@ -9,12 +9,11 @@ FOLDER/plots/                    error by trial, and by weight
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from textwrap import fill
 from typing import Any, TypedDict
 
-from speech_mtl.errors import InputError, require
+from speech_mtl.errors import InputError, refuse_missing
 from speech_mtl.files import json_text, write_text
 from speech_mtl.folders import claim_folder, refuse_foreign_folder
 from speech_mtl.run.changes import Now, refuse_changes
@@ -76,8 +75,7 @@ def tune(
         InputError: Optuna is missing, the search space makes no sense, the recipe has a strategy of its own, the folder
             holds another search or something else, speech has changed since, a trial was killed, or all failed.
     """
-    if find_spec("optuna") is None:
-        raise require("optuna", extra="tune", purpose="speech-mtl tune")
+    refuse_missing("optuna", extra="tune", purpose="speech-mtl tune")
     check_space(recipe)
     refuse_foreign_folder(folder, "tune")
     _refuse_other_speech(recipe, folder, accept_changes, screen)

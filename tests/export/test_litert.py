@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from conftest import original
 
+from benchmarks.exported import read_litert
 from speech_mtl.errors import InputError
 from speech_mtl.export import litert
 from speech_mtl.export.network import TOLERANCE
@@ -14,7 +15,7 @@ def test_whisper(make_network: Callable, noises: list, tmp_path: Path):
     network = make_network("whisper")
     expected = [original(network.model, noise, "bb") for noise in noises]
     litert.write(network, tmp_path, False)
-    run = litert.read(tmp_path)
+    run = read_litert(tmp_path)
     for noise, log_probs in zip(noises, expected, strict=True):
         np.testing.assert_allclose(run(noise), log_probs, atol=TOLERANCE / 5)
 

@@ -22,7 +22,7 @@ from speech_mtl.data.pcm import read_pcm
 from speech_mtl.datatypes import Hypothesis, Token
 from speech_mtl.decoding.words import words
 from speech_mtl.decoding.writers import find_writer
-from speech_mtl.files import file_digest
+from speech_mtl.files import file_digest, json_text, write_text
 from speech_mtl.run.build import build_optimizer
 from speech_mtl.run.calibration import FEWEST_WORDS, RecognizedWord, save_calibrations
 from speech_mtl.run.checkpoint import Checkpoints, load_recognizer
@@ -31,9 +31,9 @@ from speech_mtl.run.evaluate import evaluate
 from speech_mtl.run.folder import Run
 from speech_mtl.run.language_detection import LanguageDetector
 from speech_mtl.run.lm import make_lm
-from speech_mtl.run.speech import open_split
-from speech_mtl.run.stored_lm import lm_folder, read_record, write_record
-from speech_mtl.run.targets import make_scored, make_tokenizer
+from speech_mtl.run.speech import open_split, training_utterances
+from speech_mtl.run.stored_lm import lm_folder, read_record
+from speech_mtl.run.targets import make_tokenizer, scored_from
 from speech_mtl.run.train import train
 from speech_mtl.run.transcribe import Transcriber
 from speech_mtl.screen import Screen
@@ -127,7 +127,7 @@ def manifests(whole: Whole, folder: Path, random: Random) -> Trial:
     def read() -> None:
         split = open_split(recipe, "aa", "train")
         make_tokenizer(recipe, split)
-        make_scored(recipe, [split])
+        scored_from(recipe, lambda: (("aa", one) for one in training_utterances(recipe, split)))
 
     return read
 
@@ -286,7 +286,8 @@ def language_models(whole: Whole, folder: Path, random: Random) -> Trial:
         path.write_bytes(random.choice((spoil_lines, spoil_lines, spoil_bytes))(path.read_bytes(), random))
         if random.random() < 0.9:
             record = read_record(run, "aa")
-            write_record(run, {**record, "files": {name: file_digest(place / name) for name in record["files"]}})
+            record["files"] = {name: file_digest(place / name) for name in record["files"]}
+            write_text(place / "lm.json", json_text(record))
 
     def read() -> None:
         recognizer = load_recognizer(run, BeamDecoding(width=4, num_best=2), calibrated=False)

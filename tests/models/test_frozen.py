@@ -1,6 +1,5 @@
 """Frozen features of public encoders: Transformers' own frames, cached once, by content; runs on them; bad input."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -235,9 +234,23 @@ def test_what_does_not_fit_is_refused(tiny_recipe: Recipe, tmp_path: Path, chang
     assert expected in caught.value.expected
 
 
-def test_without_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(InputError, match="not installed") as caught:
+@pytest.mark.parametrize(
+    ("package", "error", "why"),
+    [
+        ("torch", ModuleNotFoundError(name="torch"), "is not installed"),
+        ("torch", OSError("libcudart.so: cannot open shared object file"), "cannot be imported"),
+        ("transformers", ModuleNotFoundError(name="transformers"), "is not installed"),
+    ],
+)
+def test_the_package_that_is_missing_or_broken_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, error: Exception, why: str
+):
+    def failing(module: str) -> None:
+        if module == package:
+            raise error
+
+    monkeypatch.setattr("speech_mtl.errors.import_module", failing)
+    with pytest.raises(InputError, match=f"needs the package '{package}', which {why}") as caught:
         FrozenFeatures(16_000, folder_of(tmp_path), 1).prepare(np.zeros(16_000, "float32"))
     assert "speech-mtl[ssl]" in caught.value.action
 

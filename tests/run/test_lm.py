@@ -68,7 +68,7 @@ def test_is_made_from_training_and_texts_without_held_out_sentences(run: Run, tm
     assert set(model.words.symbols) == {word for text in wanted for word in text.split()}
     assert [source["name"] for source in record["texts"]] == ["training transcripts", str(more)]
     assert record["texts"][1]["held_out"] == len(held_out)
-    assert record["orders"] == {"tokens": 3, "words": 2}
+    assert (model.tokens.order, model.words.order) == (3, 2)
     assert model.spellings["cab"] == tuple(run.tokenizers()["aa"].encode("cab"))
     assert not list(run.path.glob("lm/**/*.tmp"))
 

@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -20,7 +21,6 @@ from speech_mtl.run.made_from import sources
 from speech_mtl.run.references import load_references
 from speech_mtl.run.speech import Split, open_split, training_examples
 from speech_mtl.run.targets import make_tokenizer
-from speech_mtl.run.training_messages import skipped_by_reason
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.ctc import Ctc
@@ -208,7 +208,7 @@ def test_what_is_left_out_is_counted_by_reason(tiny_recipe: Recipe):
     recipe = tiny_recipe.overridden({"data.allow_skipped": 0.5})
     split = open_split(recipe, "aa", "train")
     examples = training_examples(recipe, split, targets_of(recipe, split), network())
-    assert skipped_by_reason(examples) == {"empty": 1, "no text": 1, "too short for its text": 1}
+    assert Counter(skip.reason for skip in examples.skipped) == {"empty": 1, "no text": 1, "too short for its text": 1}
     assert np.array_equal(examples.positions, np.arange(3, 12))
 
 
@@ -221,7 +221,7 @@ def test_bad_audio_is_held_against_the_manifest_and_not_against_the_budget(tiny_
     recipe = budgeted(tiny_recipe, total_s(tiny_recipe) / 20)
     split = open_split(recipe, "aa", "train")
     examples = training_examples(recipe, split, targets_of(recipe, split), network())
-    assert skipped_by_reason(examples) == {"missing": 2}
+    assert Counter(skip.reason for skip in examples.skipped) == {"missing": 2}
     assert 0 < len(examples) < 20, "2 of 242 are less than 1 %, though 2 of the budget's are more"
 
 
@@ -294,4 +294,4 @@ def test_too_few_utterances_to_shuffle_are_refused_unless_allowed(tiny_recipe: R
     with pytest.raises(InputError, match="2 of 12 utterances cannot be used"):
         training_examples(recipe, split, targets, network())
     examples = training_examples(recipe.overridden({"data.allow_skipped": 0.2}), split, targets, network())
-    assert skipped_by_reason(examples) == {"no other transcript fits": 2}
+    assert Counter(skip.reason for skip in examples.skipped) == {"no other transcript fits": 2}

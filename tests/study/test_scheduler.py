@@ -261,6 +261,6 @@ def test_an_engine_that_is_not_there_is_refused(name: str, jobs: int):
 
 
 def test_ray_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("speech_mtl.study.engines.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match="needs the package 'ray'"), open_engine("ray", 2):
         pass

@@ -1,6 +1,7 @@
 """The search for weights. Runs are made up: their dev error is told by their weights."""
 
 import json
+import sys
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
@@ -234,8 +235,8 @@ def test_more_trials_and_other_words_are_no_other_settings(made_up, tmp_path):
 
 
 def test_without_optuna(monkeypatch, tmp_path):
-    monkeypatch.setattr(searches, "find_spec", lambda _name: None)
-    with pytest.raises(InputError, match="optuna"):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(InputError, match="needs the package 'optuna', which is not installed"):
         tune(recipe(), tmp_path)
 
 
