@@ -2,6 +2,7 @@ import contextlib
 import os
 import random
 import re
+import resource
 import shlex
 import struct
 from pathlib import Path
@@ -14,6 +15,7 @@ from tone_files import loudest_hz, refusal, tone, written
 from speech_mtl.data.audio import read_audio
 from speech_mtl.data.audio_file import duration_s
 from speech_mtl.data.place import AudioError
+from speech_mtl.errors import InputError
 
 
 def test_missing(tmp_path):
@@ -190,6 +192,25 @@ def test_what_is_no_file(tmp_path):
         assert refusal(tmp_path / name) == "unreadable"
     for name in ("file/a.wav", "loop.wav", "x" * 300):
         assert refusal(tmp_path / name) == "missing"
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_too_many_open_files_are_no_bad_audio(left, tmp_path):
+    """It is opened twice."""
+    path = written(tmp_path / "a.wav", tone(500))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, limits[1]))
+        held = []
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(stack.enter_context(open(os.devnull)))  # noqa: SIM115
+        for file in held[:left]:
+            file.close()
+        with pytest.raises(InputError, match=r"a\.wav cannot be read\n(?s:.*)Too many open files"):
+            read_audio(path, 16_000)
+    assert len(read_audio(path, 16_000)) == 16_000
 
 
 def test_a_name_that_is_not_utf8(tmp_path):
