@@ -60,11 +60,16 @@ def duration_s(path: Path) -> float:
     Raises:
         AudioError: The file is missing, empty, truncated or no audio, as far as that is seen without decoding it.
     """
+    seconds, _ = duration_and_channels(path)
+    return seconds
+
+
+def duration_and_channels(path: Path) -> tuple[float, int]:
+    """Seconds of audio in a file, as `duration_s`, and number of channels of the file."""
     with opened(path) as (file, num_frames):
-        if num_frames is not None:
-            return num_frames / file.samplerate
         most = 86_400 * file.samplerate  # a day: a small file can be made that decodes to years
-        return sum(len(block) for block in blocks(file, most)) / file.samplerate
+        size = sum(map(len, blocks(file, most))) if num_frames is None else num_frames
+        return size / file.samplerate, file.channels
 
 
 def sample_rate_and_channels(path: Path) -> tuple[int, int]:
