@@ -93,7 +93,6 @@ benchmark: setup
 	$(BIN)/python -m pip install --quiet --requirement benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks.train_step
 	$(BIN)/python -m benchmarks.number_of_languages
-	$(BIN)/python -m benchmarks.training_run
 	$(BIN)/python -m benchmarks.significance
 	$(BIN)/python -m benchmarks.prediction
 	$(BIN)/python -m benchmarks.weighting

@@ -74,7 +74,7 @@ def _measured(path: Path, language: str, pyctcdecode: str | None) -> Iterator[di
             "wer": errors[0].sum() / test.lengths[0],
             "cer": errors[1].sum() / test.lengths[1],
             "fewer_word_errors": _fewer(greedy, errors[0]),
-            "network_real_time_factor": test.network_s / test.speech_s,
+            "network_real_time_factor": test.network_real_time_factor,
             # Of pyctcdecode its own process tells the time.
             "decoder_real_time_factor": getattr(decode, "spent_s", spent_s) / test.speech_s,
             "text_sentences": sum(source["used"] for source in read_record(run, language)["texts"]),
@@ -93,11 +93,12 @@ class _Split:
         references = load_references(recipe, language, split, recognizer)
         started = time.process_time()
         found = dict(recognizer.log_probabilities_of_examples(references.examples, language, recipe.data.batch_s))
-        self.network_s = time.process_time() - started
+        spent_s, seconds = time.process_time() - started, references.examples.num_samples / recipe.data.sample_rate_hz
+        self.network_real_time_factor = spent_s / float(seconds.sum())  # of all: also those without a transcript
         known = [i for i, text in enumerate(references.texts) if text]
         self.texts = [str(references.texts[i]) for i in known]
         self.log_probabilities = [found[i] for i in known]
-        self.speech_s = float(references.examples.num_samples[known].sum()) / recipe.data.sample_rate_hz
+        self.speech_s = float(seconds[known].sum())
         self.lengths = [sum(own) for own in lengths_by_utterance(self.texts, tokenizer.spaced)]
         self.spaced = tokenizer.spaced
 

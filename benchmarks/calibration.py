@@ -7,6 +7,7 @@ of the alignment by which errors are counted.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def _measured(path: Path) -> list[dict[str, Any]]:
 
     load_backend()
     from speech_mtl.datatypes import Calibration
-    from speech_mtl.decoding.confidence import calibrate, calibration_error, reliability
+    from speech_mtl.decoding.confidence import calibrate
     from speech_mtl.run.calibration import RecognizedWord, recognized_words
     from speech_mtl.run.checkpoint import load_recognizer
     from speech_mtl.run.folder import Run
@@ -96,6 +97,24 @@ def _measured(path: Path) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def calibration_error(confidences: Sequence[float], right: Sequence[bool], num_bins: int = 15) -> float:
+    """The expected calibration error: how far confidence and the fraction of right words are apart, over bins.
+
+    Reference: Guo et al. 2017, "On calibration of modern neural networks", equation 3; bins of equal width.
+    """
+    return sum(
+        len(own) / len(confidences) * abs(own[:, 0].mean() - own[:, 1].mean())
+        for own in reliability(confidences, right, num_bins)
+    )
+
+
+def reliability(confidences: Sequence[float], right: Sequence[bool], num_bins: int = 15) -> list[np.ndarray]:
+    """Confidences and whether words are right, (N, 2) by bin of equal width; empty bins are left out."""
+    pairs = np.stack([np.asarray(confidences, dtype=float), np.asarray(right, dtype=float)], axis=1)
+    bins = np.minimum((pairs[:, 0] * num_bins).astype(int), num_bins - 1)
+    return [pairs[bins == number] for number in np.unique(bins)]
 
 
 def _auc(confidences: np.ndarray, right: np.ndarray) -> float:

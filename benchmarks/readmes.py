@@ -15,28 +15,14 @@ from typing import NamedTuple
 from speech_mtl.cli.console import run
 from speech_mtl.errors import InputError
 from speech_mtl.files import read_json, read_text, write_text
-from speech_mtl.scoring.rows import EvaluationRow
-from speech_mtl.scoring.tables import evaluation_table
 from speech_mtl.study.report.blocks import Table
-from speech_mtl.study.report.language_tables import forgetting_table, generations_table
+from speech_mtl.study.report.language_tables import forgetting_table
 from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.report.tables import (
-    arms_table,
-    comparison_table,
-    decoders_table,
-    hours_table,
-)
+from speech_mtl.study.report.tables import arms_table, comparison_table, hours_table
 from speech_mtl.study.report.targets_table import Comparison, targets_table
 from speech_mtl.study.report.task_tables import tasks_table
 from speech_mtl.study.results import NUMBERS, Results, json_files, load
-from speech_mtl.study.statistics.forgetting import Generation
-from speech_mtl.study.statistics.summary import (
-    ArmSummary,
-    DecoderGain,
-    EquivalentHours,
-    Forgotten,
-    TaskError,
-)
+from speech_mtl.study.statistics.summary import ArmSummary, EquivalentHours, Forgotten, TaskError
 
 
 class TableKind(NamedTuple):
@@ -49,7 +35,7 @@ class TableKind(NamedTuple):
     """
 
     read: Callable[[Path, str, str], list]
-    make: Callable[..., Table | str]
+    make: Callable[..., Table]
     takes_tasks: bool = False
 
 
@@ -75,14 +61,11 @@ def _comparisons(folder: Path, pattern: str, where: str) -> list[Comparison]:
 
 
 TABLE_KINDS = {
-    "evaluation": TableKind(_rows(EvaluationRow), evaluation_table),
     "comparison": TableKind(_rows(ArmSummary), comparison_table),
     "arms": TableKind(_rows(ArmSummary), arms_table),
     "efficiency": TableKind(_rows(EquivalentHours), hours_table),
     "tasks": TableKind(_rows(TaskError), tasks_table, takes_tasks=True),
-    "decoders": TableKind(_rows(DecoderGain), decoders_table),
     "forgetting": TableKind(_rows(Forgotten), forgetting_table),
-    "generations": TableKind(_rows(Generation), generations_table),
     "targets": TableKind(_comparisons, targets_table),
 }
 
@@ -146,8 +129,7 @@ def _render_block(folder: Path, words: list[str], where: str) -> str:
             received=words[0],
             action="put the file there, and name it by its path from the README",
         )
-    table = kind.make(kind.read(folder, words[0], where), *words[2:])
-    return table if isinstance(table, str) else render_block(table, {})
+    return render_block(kind.make(kind.read(folder, words[0], where), *words[2:]), {})
 
 
 def _records(path: Path, kind: type, where: str) -> list:

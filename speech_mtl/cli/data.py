@@ -160,6 +160,8 @@ def stats(
 ) -> None:
     """Print hours, speakers, characters, speaking rate and durations by language and split.
 
+    Transcripts are as training learns them, by the settings of a recipe or the defaults.
+
     Example: speech-mtl data stats data/mine --html stats.html
     """
     from speech_mtl.corpus.manifests import find_manifests
@@ -167,8 +169,8 @@ def stats(
     from speech_mtl.files import json_text, write_text
     from speech_mtl.screen import Screen
 
-    screen, files = Screen(quiet), [file for one in find_manifests(paths) for file in one.files]
-    counted = count(files, screen.progress)
+    screen = Screen(quiet)
+    counted = count(find_manifests(paths), screen.progress)
     if json:
         print(json_text([one.record() for one in counted]), end="")
     else:

@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from speech_mtl.data.languages import is_form_of
 from speech_mtl.data.manifest import inspect_manifest, manifest_path
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError
@@ -135,10 +136,11 @@ def _of_data_dir(folder: Path, changes: Sequence[str]) -> ManifestSet:
 
 def _single(path: Path) -> ManifestFile:
     """A file whose folder names its language, as in a DATA_DIR, or its first line that can be read."""
-    if path.stem in SPLITS:
-        return ManifestFile(path, path.absolute().parent.name, path.stem)
+    folder, is_split = path.absolute().parent.name, path.stem in SPLITS
+    if is_split and is_form_of(folder, folder):  # else it is no tag
+        return ManifestFile(path, folder, path.stem)
     lines = (utterance.language for _, utterance in inspect_manifest(path) if isinstance(utterance, Utterance))
-    return ManifestFile(path, next(lines, "und"), "train")
+    return ManifestFile(path, next(lines, "und"), path.stem if is_split else "train")
 
 
 def _with_defaults(title: str, data_dir: Path, files: Sequence[ManifestFile], changes: Sequence[str]) -> ManifestSet:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from speech_mtl.corpus.manifests import ManifestFile
-from speech_mtl.data.text import normalize
+from speech_mtl.corpus.manifests import ManifestFile, ManifestSet
+from speech_mtl.data.rules import Choices
+from speech_mtl.data.text import normalize, refusal
 from speech_mtl.datatypes import Utterance
 from speech_mtl.scoring.tables import MISSING
 from speech_mtl.screen import Wrap, silent
@@ -19,10 +20,11 @@ RARE = 10
 """A character that comes fewer times is rare: a network hardly learns it."""
 
 TEXT_HEADS = ("language", "split")
-NUMBER_HEADS = ("utterances", "hours", "speakers", "no text", "seconds", "letters/s", "characters", "rare")
+NUMBER_HEADS = ("utterances", "hours", "speakers", "no text", "refused", "seconds", "letters/s", "characters", "rare")
 TABLE_NOTE = (
-    "Seconds and letters per second: median over utterances, in brackets the 5th and 95th percentile. Letters: "
-    f"characters of the normalised transcript, spaces left out. Rare: fewer than {RARE} times."
+    "Refused: transcripts that training leaves out for their numbers or Latin words. Seconds and letters per second: "
+    "median over utterances, in brackets the 5th and 95th percentile. Letters: characters of the transcript as it is "
+    f"learnt, spaces left out. Rare: fewer than {RARE} times."
 )
 
 
@@ -47,17 +49,22 @@ class Counted:
 
     Attributes:
         file: The manifest.
-        num_utterances, num_without_text: Utterances, and those whose text is null.
+        choices: What is done with numbers and Latin words.
+        num_utterances, num_without_text, num_refused: Utterances, those whose text is null, and those whose text is
+            refused; see `data.text.refusal`.
         durations_s: (N,) of each utterance.
-        letters_per_s: (M,) of each with a text: characters of it, spaces left out, per second of audio.
+        letters_per_s: (M,) of each with a text that is not refused: characters of it, spaces left out, per second of
+            audio.
         speakers_s: Seconds of each known speaker.
         characters: How often each comes in normalised texts, spaces left out.
         first: By character, the line in which it comes first.
     """
 
     file: ManifestFile
+    choices: Choices
     num_utterances: int = 0
     num_without_text: int = 0
+    num_refused: int = 0
     duration_s: float = 0.0
     durations_s: array = field(default_factory=lambda: array("f"))
     letters_per_s: array = field(default_factory=lambda: array("f"))
@@ -75,7 +82,10 @@ class Counted:
         if utterance.text is None:
             self.num_without_text += 1
             return
-        text = normalize(utterance.text, self.file.language).replace(" ", "")
+        if refusal(utterance.text, self.file.language, self.choices):
+            self.num_refused += 1
+            return
+        text = normalize(utterance.text, self.file.language, self.choices).replace(" ", "")
         self.letters_per_s.append(len(text) / utterance.duration_s)
         self.characters.update(text)
         for char in set(text) - self.first.keys():
@@ -96,6 +106,7 @@ class Counted:
             "split": self.file.split,
             "num_utterances": self.num_utterances,
             "num_without_text": self.num_without_text,
+            "num_refused": self.num_refused,
             "duration_s": round(self.duration_s, 3),
             "utterance_s": durations and durations._asdict(),
             "letters_per_s": rates and rates._asdict(),
@@ -105,15 +116,15 @@ class Counted:
         }
 
 
-def count(files: Sequence[ManifestFile], wrap: Wrap = silent) -> list[Counted]:
-    """Counts manifests; `wrap` shows a bar.
+def count(manifests: Sequence[ManifestSet], wrap: Wrap = silent) -> list[Counted]:
+    """Counts manifests, their transcripts as the recipe of each set has them learnt; `wrap` shows a bar.
 
     Raises:
         InputError: One is missing or empty, or a line cannot be read.
     """
     found = []
-    for file in files:
-        found.append(Counted(file))
+    for recipe, file in [(one.recipe, file) for one in manifests for file in one.files]:
+        found.append(Counted(file, Choices(**recipe.languages[file.language].text.model_dump())))
         for utterance in wrap(file.utterances(), f"{file.language} {file.split}", file.num_lines()):
             found[-1].add(utterance)
     return found
@@ -133,6 +144,7 @@ def _numbers(one: Counted) -> list[Cell]:
         Cell(f"{hours:.2f}", hours),
         _number(speakers) if speakers else Cell("unknown"),
         _number(one.num_without_text),
+        _number(one.num_refused),
         _spread(one.durations_s),
         _spread(one.letters_per_s),
         _number(len(one.characters)),

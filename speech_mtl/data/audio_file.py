@@ -16,6 +16,7 @@ import soundfile
 
 from speech_mtl.data.containers import Source, announced_size, is_text, mp3_tells_its_length
 from speech_mtl.data.place import Address, AudioError, Place, place_of
+from speech_mtl.errors import InputError
 from speech_mtl.files import files_under
 
 RATES_HZ = (1_000, 768_000)
@@ -44,6 +45,9 @@ SUFFIXES = FOREIGN | {*ENDINGS, ".aifc", ".caf", ".gsm", ".nist", ".rf64", ".snd
 FOREIGN_MAGIC = (b"\x1a\x45\xdf\xa3", b"#!AMR", b"\x30\x26\xb2\x75", b"\xff\xf1", b"\xff\xf9", b"wvpk", b"MAC ")
 """How they begin, whatever they are named: Matroska, AMR, WMA, AAC (two), WavPack, Monkey's Audio."""
 
+PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
+"""System errors that tell nothing about a file, but of the machine or of a network disk."""
+
 
 def audio_under(folder: Path) -> list[Path]:
     """The audio files in a folder and in those below it, by name; those of `files_under`."""
@@ -56,11 +60,16 @@ def duration_s(path: Path) -> float:
     Raises:
         AudioError: The file is missing, empty, truncated or no audio, as far as that is seen without decoding it.
     """
+    seconds, _ = duration_and_channels(path)
+    return seconds
+
+
+def duration_and_channels(path: Path) -> tuple[float, int]:
+    """Seconds of audio in a file, as `duration_s`, and number of channels of the file."""
     with opened(path) as (file, num_frames):
-        if num_frames is not None:
-            return num_frames / file.samplerate
         most = 86_400 * file.samplerate  # a day: a small file can be made that decodes to years
-        return sum(len(block) for block in blocks(file, most)) / file.samplerate
+        size = sum(map(len, blocks(file, most))) if num_frames is None else num_frames
+        return size / file.samplerate, file.channels
 
 
 def sample_rate_and_channels(path: Path) -> tuple[int, int]:
@@ -92,6 +101,7 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
     Raises:
         AudioError: The file is missing, empty, no audio, or truncated by its header; or it cannot be decoded; or it
             ends before the place, or lacks the channel.
+        InputError: A disk or a store does not answer, or the machine has no room to open the file.
     """
     place = place_of(path)
     with _errors_of(path):
@@ -102,6 +112,8 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
         with place.file.open("rb") if content is None else io.BytesIO(content) as raw:
             source = Source(raw)
             _refuse_truncated(path, source)
+            if content is None:  # libsndfile opens it once more, and does not tell if too many files are open
+                os.close(os.dup(raw.fileno()))
             with _Stream(os.fsencode(place.file) if content is None else io.BytesIO(content)) as file:
                 _refuse_strange(file, source)
                 if file.format != "MP3" or mp3_tells_its_length(source):
@@ -124,6 +136,13 @@ def _errors_of(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):  # a name that no file has
             raise AudioError("missing", f"there is no audio file {path} ({error.strerror})") from None
+        if error.errno in PASSING:  # else the audio would be left out, in caches for good
+            raise InputError(
+                f"{path} cannot be read",
+                expected="a disk that answers, and a machine with room to open a file",
+                received=error.strerror or error,
+                action="check the disk, or raise the limit of open files (ulimit -n), or free memory; then start again",
+            ) from None
         raise _unreadable(path, error.strerror or error) from None
     except (ValueError, TypeError, RuntimeError) as error:
         raise _unreadable(path, error) from None

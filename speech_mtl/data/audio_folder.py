@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from speech_mtl.data.audio_file import FOREIGN, SUFFIXES, audio_under, duration_s, sample_rate_and_channels
+from speech_mtl.data.audio_file import FOREIGN, SUFFIXES, audio_under, duration_and_channels
 from speech_mtl.data.index import open_manifest
 from speech_mtl.data.manifest import write_manifest
 from speech_mtl.data.place import AudioError, Place
@@ -77,7 +77,7 @@ def _channels(path: Path, folder: Path) -> list[Utterance] | Skipped:
     name = str(path.relative_to(folder))
     try:
         name.encode()
-        seconds, (_, number) = duration_s(path), sample_rate_and_channels(path)
+        seconds, number = duration_and_channels(path)
         if round(seconds, 4) == 0:
             raise AudioError("empty", f"{path} holds no samples")
     except AudioError as error:

@@ -55,14 +55,11 @@ def _own_inputs(
     augmentations: Sequence[WaveformAugmentation],
     own: Own,
 ) -> list[Input]:
-    """What the network gets for the rows of this process, and silence for the others.
-
-    All processes have the same lengths: those of the plan, to which audio is fitted that is only read now.
-    """
+    """What the network gets for the rows of this process, and silence of the lengths of the plan for the others."""
     silent = [_silence(one, examples[one.language]) for one in sampled]
     rows = own(len(sampled), max(len(given) for given, *_ in silent))
     return [
-        _input(one, examples[one.language], augmentations, fit=True) if row in rows else silent[row]
+        _input(one, examples[one.language], augmentations) if row in rows else silent[row]
         for row, one in enumerate(sampled)
     ]
 
@@ -74,17 +71,13 @@ def _silence(one: SampledExample, examples: Examples) -> Input:
     return np.zeros(examples.num_inputs(num_samples), np.float32), num_samples, values
 
 
-def _input(
-    one: SampledExample, examples: Examples, augmentations: Sequence[WaveformAugmentation], fit: bool = False
-) -> Input:
+def _input(one: SampledExample, examples: Examples, augmentations: Sequence[WaveformAugmentation]) -> Input:
     """What the network gets for an example, its number of samples, and its values by target."""
     if examples.made is not None:
         given, num_samples = examples.made(int(examples.positions[one.example]), one.speed)
         rows = examples.rows(one.example)
     else:
         waveform, rows = examples.read(one.example)
-        if fit:
-            waveform = examples.fitted(one.example, waveform)
         waveform = change_speed(waveform, one.speed)
         if one.snr_db is not None:
             waveform = add_noise(waveform, one.snr_db, np.random.default_rng(one.seed))

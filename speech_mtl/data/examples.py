@@ -117,16 +117,12 @@ class Examples:
         return self.store.num_samples[self.positions]
 
     def read(self, example: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The waveform of an example, (S,) float32, and its rows by target."""
+        """The waveform of an example, (S,) float32, of its `length`, and its rows by target."""
         return self.store[int(self.positions[example])], self.rows(example)
 
     def length(self, example: int, speed: float = 1.0) -> int:
         """Samples of an example at a speed, as they are known before it is read."""
         return num_samples_at(int(self.store.num_samples[self.positions[example]]), speed)
-
-    def fitted(self, example: int, waveform: np.ndarray) -> np.ndarray:  # noqa: ARG002
-        """The waveform of an example in its `length`: that of decoded audio is exact."""
-        return waveform
 
     def rows(self, example: int) -> dict[str, np.ndarray]:
         """The rows of an example, by target."""

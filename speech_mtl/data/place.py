@@ -92,7 +92,7 @@ class Address(PosixPath):
     def opened(self) -> Any:
         """The file, from which any part can be read; errors as for `size`."""
         with self._store() as (store, path):
-            return store.open(path, "rb")
+            return _Opened(self, store.open(path, "rb"))
 
     @contextmanager
     def _store(self) -> Iterator[tuple[Any, str]]:
@@ -111,6 +111,20 @@ class Address(PosixPath):
                 action="check the address, the network and your access; install the package that the message names; "
                 "then start again: training resumes from its last checkpoint",
             ) from None
+
+
+class _Opened:
+    """A file in a store. Errors of its reading are those of `Address.size`, and no damage of what it holds."""
+
+    def __init__(self, address: Address, file: Any):
+        self._address, self._file = address, file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, num_bytes: int = -1) -> bytes:
+        with self._address._store():
+            return self._file.read(num_bytes)
 
 
 def located(audio: str, folder: Path) -> Path:

@@ -1,8 +1,9 @@
 """Speech that is read whenever a batch needs it, for corpora that are too large to be decoded or encoded before.
 
-Its lengths are those of the manifest. What turns out unusable leaves a silent row without labels in its batch, which
-adds nothing to the loss, so that batches stay what the plan says; it is named and counted, and too much of it stops
-training.
+Its lengths are those of the manifest, to which audio is cut, or filled with silence: batches are planned by them, and a
+process knows no others of the rows that others read. What turns out unusable leaves a silent row without labels in its
+batch, which adds nothing to the loss, so that batches stay what the plan says; it is named and counted, and too much of
+it stops training.
 """
 
 import logging
@@ -103,42 +104,39 @@ class ReadExamples(Examples):
     def read(self, example: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         position, targets = int(self.positions[example]), self._reading.targets
         found = self._usable(position)
-        self._count(example, found if isinstance(found, Skipped) else None)
-        if isinstance(found, Skipped):
-            found = np.zeros(int(self.store.num_samples[position]), np.int16), [None] * len(targets)
-        samples, labels = found
-        rows = zip(targets, labels, strict=True)
-        return as_read(samples), {target.name: target.rows(one) for target, one in rows}
-
-    def fitted(self, example: int, waveform: np.ndarray) -> np.ndarray:
-        """The waveform of an example, cut to the length in its manifest or filled with silence; cuts are logged."""
-        size, rate = self.length(example), self._waveforms.limits.sample_rate_hz
-        if (cut_s := (len(waveform) - size) / rate) > TOLERANCE_S:
-            line = line_name(self._waveforms.manifest.path, int(self.positions[example]))
-            logging.getLogger(__name__).warning("%s: %.2f s beyond its manifest's duration are cut off", line, cut_s)
-        return np.pad(waveform[:size], (0, max(0, size - len(waveform))))
+        self._count(example, found)
+        samples, labels = (np.zeros(0, np.int16), [None] * len(targets)) if isinstance(found, Skipped) else found
+        size, rows = self.length(example), zip(targets, labels, strict=True)
+        fitted = np.pad(samples[:size], (0, max(0, size - len(samples))))
+        return as_read(fitted), {target.name: target.rows(one) for target, one in rows}
 
     def _usable(self, position: int) -> tuple[np.ndarray, list] | Skipped:
         """The samples of an utterance and its encoded labels, or why it cannot be used."""
         utterance, samples = self._waveforms.read(position)
         if isinstance(samples, Skipped):
             return samples
-        size = min(len(samples), int(self._waveforms.num_samples[position]))  # it may be cut, see `fitted`
+        size = min(len(samples), int(self._waveforms.num_samples[position]))  # it may be cut
         try:
             return samples, encoded(self._reading.masking(utterance), size, self._reading)
         except Unusable as error:
             return Skipped(utterance.source, error.reason, error.message)
 
-    def _count(self, example: int, skip: Skipped | None) -> None:
+    def _count(self, example: int, found: tuple[np.ndarray, list] | Skipped) -> None:
+        """Counts an example that is read for the first time, and names it in the log if it is left out or cut."""
+        log = logging.getLogger(__name__)
         with self._lock:
             if self._is_read[example]:
                 return
             self._is_read[example] = True
             self._num_read += 1
-            if skip is None:
+            if not isinstance(found, Skipped):
+                cut_s = (len(found[0]) - self.length(example)) / self._waveforms.limits.sample_rate_hz
+                if cut_s > TOLERANCE_S:
+                    line = line_name(self._waveforms.manifest.path, int(self.positions[example]))
+                    log.warning("%s: %.2f s beyond its manifest's duration are cut off", line, cut_s)
                 return
-            self.left_out.append(skip)
-            logging.getLogger(__name__).warning("%s: left out: %s: %s", skip.source, skip.reason, skip.message)
+            self.left_out.append(found)
+            log.warning("%s: left out: %s: %s", found.source, found.reason, found.message)
             allowed = self._reading.allow_skipped
             by_chance = 3 * math.sqrt(allowed / self._num_read)
             if len(self.left_out) > most_skipped(self._num_read, allowed + by_chance):

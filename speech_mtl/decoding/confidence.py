@@ -36,24 +36,6 @@ def calibrate(raws: Sequence[float], num_letters: Sequence[int], right: Sequence
     return Calibration(*map(float, found.x))
 
 
-def calibration_error(confidences: Sequence[float], right: Sequence[bool], num_bins: int = 15) -> float:
-    """The expected calibration error: how far confidence and the fraction of right words are apart, over bins.
-
-    Reference: Guo et al. 2017, "On calibration of modern neural networks", equation 3; bins of equal width.
-    """
-    return sum(
-        len(own) / len(confidences) * abs(own[:, 0].mean() - own[:, 1].mean())
-        for own in reliability(confidences, right, num_bins)
-    )
-
-
-def reliability(confidences: Sequence[float], right: Sequence[bool], num_bins: int = 15) -> list[np.ndarray]:
-    """Confidences and whether words are right, (N, 2) by bin of equal width; empty bins are left out."""
-    pairs = np.stack([np.asarray(confidences, dtype=float), np.asarray(right, dtype=float)], axis=1)
-    bins = np.minimum((pairs[:, 0] * num_bins).astype(int), num_bins - 1)
-    return [pairs[bins == number] for number in np.unique(bins)]
-
-
 def _features(raws: Sequence[float], num_letters: Sequence[int]) -> np.ndarray:
     """(N, 3) in the order of the weights of a `Calibration`."""
     raw = np.clip(raws, SMALLEST, 1 - SMALLEST)

@@ -194,12 +194,11 @@ def training_utterances(recipe: Recipe, split: Split) -> Iterator[Utterance]:
     return map(label_masking(recipe, split.language), split.utterances())
 
 
-def label_masking(recipe: Recipe, language: str) -> Callable[[Utterance], Utterance]:
+def label_masking(recipe: Recipe, language: str) -> LabelMasking:
     """Makes the mask that decides which labels of a language's training speech count as unknown."""
     kept = {task.label or name: task.keep_labels for name, task in recipe.labelled.items()}
     kept |= {TRANSCRIPT: recipe.languages[language].keep_transcripts}
-    masked = any(fraction < 1 for fraction in kept.values())
-    return LabelMasking(kept, recipe.data.subset_seed) if masked else lambda utterance: utterance
+    return LabelMasking(kept, recipe.data.subset_seed)
 
 
 def training_reading(recipe: Recipe, language: str, targets: Mapping[str, Target], model: MultilingualModel) -> Reading:

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from made_up_rows import EVALUATION, EVALUATION_TABLE
 from made_up_summaries import FULL
 
 from benchmarks.readmes import TABLE_KINDS, main, render_readme
@@ -15,15 +14,14 @@ from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, write_text
 from speech_mtl.scoring.tables import CER
 from speech_mtl.study.report.markdown import render_block
-from speech_mtl.study.report.tables import comparison_table
-from speech_mtl.study.statistics.forgetting import Generation
+from speech_mtl.study.report.tables import comparison_table, hours_table
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.summary import DecoderGain, Estimate, TaskError
+from speech_mtl.study.statistics.summary import Estimate, TaskError
 
 README = """\
 # A recipe
 
-<!-- results: results/evaluation.json evaluation -->
+<!-- results: results/efficiency.json efficiency -->
 | an old table |
 <!-- end results -->
 Between. `<!-- results: a.json KIND -->` in a line of text is text.
@@ -34,17 +32,13 @@ Between. `<!-- results: a.json KIND -->` in a line of text is text.
 
 
 TASK = TaskError("cs", CER, Arm("joint", "a"), 60.0, [0], Estimate(0.2, 0.1, 0.3), [0.2], None)
-GAIN = DecoderGain("cs", Arm("joint"), 60.0, [0], "beam", "greedy", 0.2, 0.1, Estimate(0.5, 0.4, 0.6))
-GENERATION = Generation(1, "runs/x", ["cs"], "cs", "dev", 0.5, Estimate(0.1, 0.0, 0.2), False)
+TABLE = render_block(hours_table(FULL.equivalent_hours), {})
 RECORDS = {
-    "evaluation": EVALUATION,
     "comparison": FULL.arms,
     "arms": FULL.arms,
     "efficiency": FULL.equivalent_hours,
     "tasks": [TASK],
-    "decoders": [GAIN],
     "forgetting": FULL.forgotten,
-    "generations": [GENERATION],
     "targets": FULL.arms,
 }
 
@@ -65,14 +59,14 @@ def readme(tmp_path):
 def test_render_readme(readme):
     rendered = render_readme(readme)
     assert readme.read_text(encoding="utf-8") == README, "nothing is written"
-    expected = README.replace("| an old table |", f"\n{EVALUATION_TABLE}\n")
+    expected = README.replace("| an old table |", f"\n{TABLE}\n")
     table = render_block(comparison_table(FULL.arms), {})
     expected = expected.replace("comparison -->\n", f"comparison -->\n\n{table}\n\n")
     assert rendered == expected
     readme.write_text(rendered, encoding="utf-8")
     assert render_readme(readme) == rendered
 
-    write(readme.parent, "evaluation", EVALUATION[:1])
+    write(readme.parent, "efficiency", FULL.equivalent_hours[:1])
     assert render_readme(readme) != rendered
 
 
@@ -85,23 +79,23 @@ def test_a_readme_without_tables_stays_as_it_is(readme):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("evaluation -->", "evaluations -->", r"README.md:3: malformed results comment"),
-        ("evaluation -->", "evaluation cs -->", r"README.md:3: malformed results comment"),
-        ("results/evaluation.json evaluation", "", r"README.md:3: malformed results comment"),
-        ("results/evaluation.json", "evaluation.json", r"README.md:3: the table cannot be made: There is no file"),
-        ("results/evaluation.json", "results/comparison.json", r"README.md:3: .*'0\.split' is missing"),
+        ("efficiency -->", "efficiencys -->", r"README.md:3: malformed results comment"),
+        ("efficiency -->", "efficiency cs -->", r"README.md:3: malformed results comment"),
+        ("results/efficiency.json efficiency", "", r"README.md:3: malformed results comment"),
+        ("results/efficiency.json", "efficiency.json", r"README.md:3: the table cannot be made: There is no file"),
+        ("results/efficiency.json", "results/comparison.json", r"README.md:3: .*'0\.hours' is missing"),
         ("comparison -->", "comparison de -->", r"README.md:8: malformed results comment"),
         ("| an old table |\n<!-- end results -->", "", r"README.md:3: this table has no end"),
         ("comparison -->\n<!-- end results -->", "comparison -->", r"README.md:8: this table has no end"),
-        ("<!-- results: results/evaluation.json evaluation -->\n", "", r"README.md:4: no table begins before its end"),
-        ("evaluation -->", "evaluation --", r"README.md:3: malformed results comment"),
-        ("<!-- results: results/ev", "<!--results: results/ev", r"README.md:3: malformed results comment"),
-        ("<!-- results: results/ev", "<!-- RESULT results/ev", r"README.md:3: malformed results comment"),
+        ("<!-- results: results/efficiency.json efficiency -->\n", "", r"README.md:4: no table begins before its end"),
+        ("efficiency -->", "efficiency --", r"README.md:3: malformed results comment"),
+        ("<!-- results: results/ef", "<!--results: results/ef", r"README.md:3: malformed results comment"),
+        ("<!-- results: results/ef", "<!-- RESULT results/ef", r"README.md:3: malformed results comment"),
         ("<!-- end results -->\nB", "<!-- end result -->\nB", r"README.md:5: malformed results comment"),
-        ("results/evaluation.json", "../evaluation.json", r"README.md:3: the rows lie elsewhere"),
-        ("results/evaluation.json", "/etc/passwd", r"README.md:3: the rows lie elsewhere"),
-        ("results/evaluation.json", "a\0.json", r"README.md:3: malformed results comment"),
-        ("results/evaluation.json", "results", r"README.md:3: the table cannot be made: There is no file"),
+        ("results/efficiency.json", "../efficiency.json", r"README.md:3: the rows lie elsewhere"),
+        ("results/efficiency.json", "/etc/passwd", r"README.md:3: the rows lie elsewhere"),
+        ("results/efficiency.json", "a\0.json", r"README.md:3: malformed results comment"),
+        ("results/efficiency.json", "results", r"README.md:3: the table cannot be made: There is no file"),
     ],
 )
 def test_a_readme_that_cannot_be_rendered(readme, old, new, message):
@@ -114,7 +108,7 @@ def test_a_readme_that_cannot_be_rendered(readme, old, new, message):
 
 @pytest.mark.parametrize(("content", "received"), [("{}", "{}"), ("[1]", "1"), ("[", "\\[")])
 def test_a_json_file_without_rows(readme, content, received):
-    (readme.parent / "results" / "evaluation.json").write_text(content)
+    (readme.parent / "results" / "efficiency.json").write_text(content)
     with pytest.raises(InputError, match=f"Received: {received}"):
         render_readme(readme)
 
@@ -187,8 +181,8 @@ def test_tables_are_written_and_checked(readme: Path, monkeypatch: pytest.Monkey
     run(monkeypatch, "--check", readme)
     run(monkeypatch, readme)
     assert capsys.readouterr().out == ""
-    assert EVALUATION_TABLE in readme.read_text()
-    readme.write_text(readme.read_text().replace(EVALUATION_TABLE, EVALUATION_TABLE.replace("0", "9", 1)))
+    assert TABLE in readme.read_text()
+    readme.write_text(readme.read_text().replace(TABLE, TABLE.replace("0", "9", 1)))
     with pytest.raises(InputError, match=re.escape(str(readme))):
         run(monkeypatch, "--check", readme)
 
@@ -202,6 +196,6 @@ def test_without_readmes_those_of_the_project_are_taken(
     monkeypatch.chdir(readme.parent)
     run(monkeypatch)
     assert capsys.readouterr().out == "README.md written\nrecipes/x/README.md written\n"
-    (there / "results" / "evaluation.json").write_text("[]")
+    (there / "results" / "efficiency.json").write_text("[]")
     with pytest.raises(InputError, match=r"^recipes/x/README\.md "):
         run(monkeypatch, "--check")

@@ -55,6 +55,16 @@ def test_notes_are_no_failure_and_what_training_refuses_is(command, speech):
     assert record["manifests"][0]["num_lines"] == 31
 
 
+def test_a_folder_whose_name_is_no_language(command, tmp_path):
+    """The manifests in it are of the language of their lines."""
+    train = written(tmp_path / "my data" / "train.jsonl", good(0, 30, "abc"))
+    written(tmp_path / "my data" / "dev.jsonl", good(200, 5, "ae", "zwei vier"))
+    for path, splits in ((train, ["train"]), (train.parent, ["train", "dev"])):
+        code, out, _ = command("stats", path, "--json", "--quiet")
+        assert code == 0
+        assert [(one["language"], one["split"]) for one in json.loads(out)] == [("de", split) for split in splits]
+
+
 def test_stats_as_table_json_and_page(command, speech):
     code, out, _ = command("stats", speech, "--html", speech / "stats.html")
     assert code == 0

@@ -31,7 +31,7 @@ def test_texts_are_escaped_and_audio_is_in_the_page(manifests):
 
 
 def test_the_pages_in_a_browser(manifests, tmp_path):
-    (tmp_path / "stats.html").write_text(stats_page("x", count(manifests[0].files)), encoding="utf-8")
+    (tmp_path / "stats.html").write_text(stats_page("x", count(manifests)), encoding="utf-8")
     (tmp_path / "listen.html").write_text(listen_page("x", sampled(manifests, None, None, 2, 0), 0), encoding="utf-8")
     problems: list[str] = []
     with launched() as browser:

@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_counts(path):
-    (one,) = count(find_manifests([path])[0].files)
+    (one,) = count(find_manifests([path]))
     seconds = [1 + i / 10 for i in range(len(TEXTS))]
     texts = [text and normalize(text, "cs").replace(" ", "") for text in TEXTS]
     assert (one.file.language, one.file.split, one.num_utterances, one.num_without_text) == ("cs", "dev", 20, 5)
@@ -40,7 +40,7 @@ def test_counts(path):
     made = table([one])
     (row,) = made.rows
     shown = dict(zip(made.heads, row, strict=True))
-    assert (shown["language"].text, shown["split"].text, shown["no text"].text) == ("cs", "dev", "5")
+    assert [shown[head].text for head in ("language", "split", "no text", "refused")] == ["cs", "dev", "5", "0"]
     assert shown["hours"].value == pytest.approx(sum(seconds) / 3600)
     assert str(shown["seconds"]) == "1.9 (1.1–2.8)"
     assert shown["seconds"].value == pytest.approx(np.median(seconds))
@@ -51,4 +51,18 @@ def test_counts(path):
 def test_a_broken_line_is_refused(path):
     path.write_bytes(path.read_bytes() + b"{\n")
     with pytest.raises(InputError, match=r"dev\.jsonl:21"):
-        count(find_manifests([path])[0].files)
+        count(find_manifests([path]))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "letters", "num_refused"),
+    [(None, "essindfünfundzwanzighunde", 1), ("keep", "essind25hundeam35", 0), ("refuse", "", 2)],
+)
+def test_transcripts_are_counted_as_training_learns_them(tmp_path, chosen, letters, num_refused):
+    """By default numbers are spelt, and a transcript with one of several readings is left out; a recipe decides."""
+    lines = [line(i, text, None) for i, text in enumerate(["Es sind 25 Hunde.", "am 3.5.", None])]
+    path = written(tmp_path / "data" / "de" / "train.jsonl", lines)
+    (one,) = count(find_manifests([path], [f"languages.de.text.numerals={chosen}"] if chosen else []))
+    assert one.characters == Counter(letters)
+    assert (one.num_without_text, one.num_refused, len(one.letters_per_s)) == (1, num_refused, 2 - num_refused)
+    assert one.record()["num_refused"] == num_refused

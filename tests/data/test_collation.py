@@ -57,9 +57,9 @@ def test_length_at_a_speed_is_known_before():
             assert len(change_speed(np.zeros(size, "float32"), speed)) == num_samples_at(size, speed)
 
 
-def test_audio_that_is_read_is_fitted_to_its_manifest_in_all_processes(tmp_path, caplog: pytest.LogCaptureFixture):
-    """Other processes know only that length; long cuts are named."""
-    manifest, _ = opened(tmp_path, TEXTS)
+def test_audio_that_is_read_is_fitted_to_its_manifest(tmp_path, caplog: pytest.LogCaptureFixture):
+    """In one process as in several, which know only that length of other rows; long cuts are named once."""
+    manifest, store = opened(tmp_path, TEXTS)
     utterances = [
         replace(utterance, duration_s=utterance.duration_s * factor)
         for utterance, factor in zip(read_manifest(manifest.path), [1.0, 0.95, 1.05, 0.72, 1.4], strict=True)
@@ -71,12 +71,13 @@ def test_audio_that_is_read_is_fitted_to_its_manifest_in_all_processes(tmp_path,
     examples = ReadExamples(waveforms, everything(waveforms), reading)
     sampled = [SampledExample(0, i) for i in range(5)]
     with caplog.at_level(logging.WARNING):
-        batch = collate(sampled, {0: examples}, own=lambda *_: range(5))
+        batch, again = (collate(sampled, {0: examples}, own=own) for own in (None, lambda *_: range(5)))
     assert batch.num_samples.tolist() == [round(u.duration_s * 16_000) for u in utterances]
-    whole = collate(sampled, {0: examples})
-    size = int(batch.num_samples[3])
-    np.testing.assert_array_equal(batch.waveforms[3, :size], whole.waveforms[3, :size])
-    assert not batch.waveforms[4, int(whole.num_samples[4]) :].any()
+    np.testing.assert_array_equal(again.waveforms, batch.waveforms)
+    np.testing.assert_array_equal(again.num_samples, batch.num_samples)
+    for row, size in enumerate(np.minimum(batch.num_samples, store.num_samples).tolist()):
+        np.testing.assert_array_equal(batch.waveforms[row, :size], store[row][:size])
+        assert not batch.waveforms[row, size:].any()
     assert [record.getMessage() for record in caplog.records] == [
         f"{manifest.path}:4: 0.21 s beyond its manifest's duration are cut off"
     ]

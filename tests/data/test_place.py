@@ -382,6 +382,39 @@ def test_a_store_that_cannot_be_reached_is_no_bad_audio(tmp_path: Path):
     assert "Protocol not known: nowhere" in caught.value.received
 
 
+class Refused(Exception):
+    """An error of a store's own."""
+
+
+@pytest.mark.parametrize("error", [ConnectionError, TimeoutError, PermissionError, ValueError, Refused])
+def test_a_store_that_is_lost_while_parquet_is_read_is_no_bad_audio(
+    error: type[Exception], tmp_path: Path, in_parquet: Callable, store: Any, monkeypatch: pytest.MonkeyPatch
+):
+    (place,) = in_parquet([write(tmp_path / "0.wav", sounds(1)[0])])
+    name = f"bucket/{error.__name__}.parquet"  # row groups that were read are kept by their address
+    store.pipe(f"/{name}", place_of(place).file.read_bytes())
+    there = replace(place_of(place), file=Address(f"memory://{name}")).path
+
+    def failing(*_: Any) -> bytes:
+        raise error("lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store.open(f"/{name}")), "read", failing, raising=False)
+        with pytest.raises(InputError, match=rf"{name} cannot be read\n[^\0]*{error.__name__}: lost"):
+            read_audio(there, RATE_HZ)
+    np.testing.assert_array_equal(read_audio(there, RATE_HZ), read_audio(place, RATE_HZ))
+
+
+def test_damaged_parquet_in_a_store_is_bad_audio(tmp_path: Path, in_parquet: Callable, store: Any):
+    (place,) = in_parquet([write(tmp_path / "0.wav", sounds(1)[0])])
+    content = bytearray(place_of(place).file.read_bytes())
+    content[-60:-8] = bytes(52)  # of the description at the end
+    store.pipe("/bucket/damaged.parquet", bytes(content))
+    with pytest.raises(AudioError) as caught:
+        read_audio(Address("memory://bucket/damaged.parquet#row=0&column=audio"), RATE_HZ)
+    assert caught.value.reason == "unreadable"
+
+
 @pytest.mark.parametrize("form", ["file", "stream"])
 def test_an_arrow_shard_that_is_cut_short_or_lacks_a_row_or_column(form: str, tmp_path: Path):
     places = arrow_shard(form, tmp_path)([write(tmp_path / f"{i}.wav", sound) for i, sound in enumerate(sounds(5))])

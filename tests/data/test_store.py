@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import threading
@@ -109,6 +110,21 @@ def test_skipped_are_kept_with_their_reasons(tmp_path, utterances):
     assert (skipped[3].source, skipped[3].reason) == ("m.jsonl:4", "missing")
     assert (skipped[4].source, skipped[4].reason) == ("m.jsonl:5", "silent")
     assert str(utterances[4].audio) in skipped[4].message
+
+
+def test_what_a_disk_that_does_not_answer_leaves_out_is_not_kept(tmp_path, utterances, monkeypatch):
+    read = Path.open
+
+    def failing(self: Path, *arguments: Any, **kwargs: Any) -> Any:
+        if self.suffix == ".wav":
+            raise OSError(errno.ESTALE, "Stale file handle", str(self))
+        return read(self, *arguments, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", failing)
+        with pytest.raises(InputError, match=r"\.wav cannot be read\n(?s:.*)Stale file handle"):
+            opened(tmp_path, utterances)
+    assert sorted(opened(tmp_path, utterances).skipped) == [3, 4]
 
 
 def test_nothing_but_skipped(tmp_path, utterances):

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import minimize
 
 from speech_mtl.datatypes import Calibration
-from speech_mtl.decoding.confidence import calibrate, calibration_error, reliability
+from speech_mtl.decoding.confidence import calibrate
 
 
 def drawn(calibration: Calibration, number: int, seed: int = 0) -> tuple[list[float], list[int], list[bool]]:
@@ -56,19 +56,3 @@ def test_certain_and_impossible_words_have_a_confidence():
     calibration = Calibration(1.0, 0.0, 0.0)
     assert calibration.probability(1.0, 3) == pytest.approx(0.9999)
     assert calibration.probability(0.0, 3) == pytest.approx(1e-4)
-
-
-def test_calibration_error_by_hand():
-    """Bins of a tenth: 0.81 and 0.85 of which one is right, 1.0 which is right, 0.3 which is right."""
-    confidences, right = [0.81, 0.3, 1.0, 0.85], [True, True, True, False]
-    expected = 2 / 4 * abs(0.83 - 0.5) + 1 / 4 * 0.7 + 0.0
-    assert calibration_error(confidences, right, 10) == pytest.approx(expected)
-    assert [len(own) for own in reliability(confidences, right, 10)] == [1, 2, 1]
-
-
-def test_confidences_that_are_probabilities_have_next_to_no_calibration_error():
-    true = Calibration(1.5, -0.6, -1.0)
-    raws, letters, right = drawn(true, 20_000, seed=1)
-    probabilities = [true.probability(raw, length) for raw, length in zip(raws, letters, strict=True)]
-    assert calibration_error(probabilities, right) < 0.02
-    assert calibration_error(raws, right) > 0.25
