@@ -54,6 +54,13 @@ def test_a_broken_line_is_refused(path):
         count(find_manifests([path]))
 
 
+def test_a_manifest_that_a_recipe_needs_is_missing(path):
+    recipe = path.parent / "recipe.yaml"
+    recipe.write_text(f"name: x\nlanguages: {{cs: {{}}}}\ndata: {{dir: {path.parent.parent}}}\n")
+    with pytest.raises(InputError, match=r"There is no manifest .*train\.jsonl"):
+        count(find_manifests([recipe]))
+
+
 @pytest.mark.parametrize(
     ("chosen", "letters", "num_refused"),
     [(None, "essindfünfundzwanzighunde", 1), ("keep", "essind25hundeam35", 0), ("refuse", "", 2)],
