@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -23,7 +22,7 @@ TOLERANCE = 1e-3
 class LanguageNetwork:
     """Features, encoder and the output layer of one language.
 
-    What other languages have for themselves is taken out of the model, which recognises no other afterwards.
+    Outputs need nothing that other languages have for themselves. The model recognises no other language afterwards.
 
     Raises:
         InputError: The features of the network are not mel bands, or its tokens do not spell the text.
@@ -75,11 +74,6 @@ class LanguageNetwork:
         frames, num_frames = model.frames(features, num_frames, language_ids, taps)
         heads: Any = model.heads[TRANSCRIPT]
         return ops.log_softmax(heads.of_one(frames, language), axis=-1), num_frames
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """All weights of the network."""
-        return self.model.variables
 
     def metadata(self) -> dict[str, Any]:
         """Facts that a program needs to use the network, and that are not in it."""
