@@ -30,7 +30,8 @@ class StepResult(NamedTuple):
         objective: The weighted sum that was minimised.
         norm: Of the whole gradient.
         products: (T, T) inner products of the tasks' gradients: of the weighted tasks in the encoder for a step that
-            combines gradients, of L_i in the weights that are watched for one that watches some; else empty.
+            combines gradients, of what tasks add to the objective at a loss weight of 1 in the weights that are watched
+            for one that watches some; else empty.
     """
 
     losses: np.ndarray

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from speech_mtl.backend import held_back
-from speech_mtl.backend.step import Variable
 
 Function = Callable[..., Any]
 """Takes and gives tensors of Keras."""
@@ -17,11 +16,11 @@ Shapes = Sequence[tuple[str, Sequence[int | None], str]]
 """Name, shape and type of each input."""
 
 
-def save_model(function: Function, inputs: Shapes, variables: Sequence[Variable], folder: Path) -> None:
-    """Writes a SavedModel; `function` gives outputs by name."""
+def save_model(function: Function, inputs: Shapes, folder: Path) -> None:
+    """Writes a SavedModel with the weights that the function uses; `function` gives outputs by name."""
     module: Any = tf.Module()
-    module.weights = [variable.value for variable in variables]
     module.serve = _traced(function, inputs)
+    module.weights = list(module.serve.get_concrete_function().variables)
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 

@@ -1,7 +1,8 @@
-"""Cuts one manifest into train, dev and test: no speaker, text or audio file is in two of them."""
+"""Cuts one manifest into train, dev and test: no speaker, text or recording is in two of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from speech_mtl.corpus.manifests import ManifestFile
 from speech_mtl.data.leaks import comparable_text
 from speech_mtl.data.manifest import manifest_path, read_manifest, write_manifest
+from speech_mtl.data.place import Place, place_of
 from speech_mtl.data.sampling import within_budget
 from speech_mtl.datatypes import SPLITS, Utterance
 from speech_mtl.errors import InputError
@@ -26,7 +28,8 @@ class SplitSettings:
     Attributes:
         dev, test: Fractions of the speech; 0 for no such split.
         seed: Decides which speakers or texts go where.
-        share_speakers: Whether speakers may be in several splits, so that only texts are kept apart.
+        share_speakers: Whether speakers and recordings may be in several splits, so that only texts and stretches that
+            overlap are kept apart.
         drop_shared_texts: Whether speakers are kept apart at the cost of training utterances whose text dev or test
             has, and of dev utterances whose text test has: these are left out.
     """
@@ -54,7 +57,7 @@ class Cut:
 def cut(file: ManifestFile, settings: SplitSettings) -> Cut:
     """Cuts a manifest.
 
-    Utterances that must stay together (by speaker, text, audio file) form groups. Groups are taken in a random order
+    Utterances that must stay together (by speaker, text, recording) form groups. Groups are taken in a random order
     for test, then for dev, as long as that brings the split nearer to its length.
 
     Raises:
@@ -147,12 +150,15 @@ def _groups(utterances: Sequence[Utterance], settings: SplitSettings) -> np.ndar
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    places = [place_of(utterance.audio) for utterance in utterances]
+    recordings = [replace(place, start_s=None, end_s=None, channel=None) for place in places]
     numbers: dict[tuple, int] = {}
     rows, columns = [], []
+    overlaps = _overlaps(places, recordings)
     for row, utterance in enumerate(utterances):
-        keys: list[tuple] = [("audio", utterance.audio)]
+        keys: list[tuple] = [("overlap", overlaps[row])]
         if not settings.share_speakers:
-            keys.append(("speaker", utterance.speaker))
+            keys += [("recording", recordings[row]), ("speaker", utterance.speaker)]
         if not settings.drop_shared_texts and (text := comparable_text(utterance)):
             keys.append(("text", text))
         for key in keys:
@@ -162,6 +168,18 @@ def _groups(utterances: Sequence[Utterance], settings: SplitSettings) -> np.ndar
     graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(size, size))
     labels = connected_components(graph, directed=False)[1][: len(utterances)]
     return np.unique(labels, return_inverse=True)[1]
+
+
+def _overlaps(places: Sequence[Place], recordings: Sequence[Place]) -> list[int]:
+    """(N,) of each utterance the first that it overlaps with, itself or through others, in any channel."""
+    starts_s = [place.start_s or 0.0 for place in places]
+    firsts, latest = [0] * len(places), {}
+    for row in sorted(range(len(places)), key=starts_s.__getitem__):
+        first, end_s = latest.get(recordings[row], (row, 0.0))
+        firsts[row] = row if starts_s[row] >= end_s else first
+        own_end_s = places[row].end_s
+        latest[recordings[row]] = firsts[row], max(end_s, inf if own_end_s is None else own_end_s)
+    return firsts
 
 
 def _assigned(seconds: np.ndarray, settings: SplitSettings) -> list[str] | None:
@@ -194,13 +212,13 @@ def _impossible(file: ManifestFile, utterances: Sequence[Utterance], settings: S
         action = "lower --dev and --test, or record more texts"
     elif num_speakers == 1:
         action = BY_TEXTS
-    elif num_speakers == 2 and settings.dev and settings.test:
+    elif num_speakers == len(seconds) == 2 and settings.dev and settings.test:
         action = f"{BY_TEXTS}; or have no dev split with --dev 0"
     elif (made := _cut(utterances, replace(settings, drop_shared_texts=True))) is None or not all(made.splits.values()):
         action = BY_TEXTS
     else:
         action = f"leave out training utterances whose text is in dev or test with --drop-shared-texts, or {BY_TEXTS}"
-    apart = "texts" if settings.share_speakers else "speakers and texts"
+    apart = "texts" if settings.share_speakers else "speakers, texts and recordings"
     return InputError(
         f"{file.path} cannot be split with its {apart} kept apart",
         expected=f"groups of which {settings.test:.0%} of the speech can be test and {settings.dev:.0%} dev, or at "

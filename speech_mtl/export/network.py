@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 class LanguageNetwork:
     """Features, encoder and the output layer of one language.
 
-    What other languages have for themselves is taken out of the model, which recognises no other afterwards.
+    Outputs need nothing that other languages have for themselves. The model recognises no other language afterwards.
 
     Raises:
         InputError: The features of the network are not mel bands, or its tokens do not spell the text.

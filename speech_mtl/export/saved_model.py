@@ -29,5 +29,5 @@ def write(network: LanguageNetwork, folder: Path, int8: bool) -> Path:
         log_probs, num_frames = network.log_probabilities(features.power(waveforms), features.filters, num_samples)
         return {"log_probs": log_probs, "num_frames": num_frames}
 
-    exporter().save_model(outputs, INPUTS, network.model.variables, folder / NAME)
+    exporter().save_model(outputs, INPUTS, folder / NAME)
     return folder / NAME

@@ -70,7 +70,7 @@ class Encoder(keras.layers.Layer):
         return []
 
     def keep_only(self, language: str) -> None:
-        """Leaves out what other languages have for themselves: every utterance is taken for one of this language."""
+        """Runs nothing that other languages have for themselves: every utterance is taken for one of this language."""
 
     def weights_by_part(self) -> dict[str, Part]:
         """Weights by part; see `MultilingualModel.parts`."""

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from speech_mtl.backend import stft
+from speech_mtl.mel import band_edges_hz
 from speech_mtl.models.past import Past, zeros_before
 
 
@@ -176,28 +177,13 @@ class LogMel(MelFeatures):
         return sums[:, :, :-1] / ops.maximum(sums[:, :, -1:], np.float32(typical))
 
 
-_LINEAR_HZ, _LINEAR_MEL, _LOG_STEP = 1000.0, 15.0, np.log(6.4) / 27.0
-"""Slaney's scale is linear up to 1 kHz, which is mel 15; from there 27 mel make a factor of 6.4."""
-
-
-def _slaney_mel(hz: float) -> float:
-    if hz < _LINEAR_HZ:
-        return hz * _LINEAR_MEL / _LINEAR_HZ
-    return _LINEAR_MEL + float(np.log(hz / _LINEAR_HZ)) / _LOG_STEP
-
-
-def _slaney_hz(mel: np.ndarray) -> np.ndarray:
-    rising = _LINEAR_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _LINEAR_MEL) - _LINEAR_MEL))
-    return np.where(mel < _LINEAR_MEL, mel * _LINEAR_HZ / _LINEAR_MEL, rising)
-
-
 def mel_filters(sample_rate_hz: int, num_mels: int, fft_size: int) -> np.ndarray:
     """Triangular filters over the bins of a Fourier transform, from 0 to half the sample rate: (bins, F) float32.
 
     Bands are of equal width below 1 kHz, and each has an area of 1 Hz (Slaney 1998, "Auditory Toolbox version 2",
     `mfcc`). They are those of `librosa.filters.mel`, which takes a second to import. Arguments: see `MelFeatures`.
     """
-    edges_hz = _slaney_hz(np.linspace(0.0, _slaney_mel(sample_rate_hz / 2), num_mels + 2))
+    edges_hz = np.array(band_edges_hz(sample_rate_hz, num_mels))
     bins_hz = np.fft.rfftfreq(fft_size, 1 / sample_rate_hz)[:, None]
     rising = (bins_hz - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
     falling = (edges_hz[2:] - bins_hz) / np.diff(edges_hz)[1:]

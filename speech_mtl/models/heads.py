@@ -111,8 +111,7 @@ class LanguageHeads(Head):
 
     def of_one(self, frames, language: str):
         """(B, E, D) frames by tap -> (B, E, V) logits of a language that all utterances have, and of no other."""
-        layer = self.output_layers[self.layer_of[language]]
-        return ops.matmul(frames[self.tap_of[layer.name]], ops.transpose(layer.kernel.value)) + layer.bias
+        return self._of_layer(frames, self.output_layers[self.layer_of[language]])
 
     def call(self, frames, _num_frames, language_ids):
         """(B, E, D) frames by tap and (B,) languages -> (B, E, V) logits, -1e9 for tokens the language has not."""
@@ -120,12 +119,17 @@ class LanguageHeads(Head):
         if len(taps) != 1:
             raise ValueError(f"The languages of a batch must be at one tap of the encoder. Received: {taps}")
         layers = self.at(taps[0])
+        if len(self.output_layers) == 1:  # that of all languages: one product costs less than one an utterance
+            return self._of_layer(frames, layers[0])
         kernels = ops.concatenate([layer.kernel.value for layer in layers], axis=0)
         biases = ops.concatenate([layer.bias for layer in layers], axis=0)
         rows = ops.take(self.rows[taps[0]], language_ids, axis=0)
         offsets = ops.take(self.offsets[taps[0]], language_ids, axis=0) + ops.take(biases, rows, axis=0)
         kernels = ops.transpose(ops.take(kernels, rows, axis=0), (0, 2, 1))
         return ops.matmul(frames[taps[0]], kernels) + offsets[:, None, :]
+
+    def _of_layer(self, frames, layer: OutputLayer):
+        return ops.matmul(frames[self.tap_of[layer.name]], ops.transpose(layer.kernel.value)) + layer.bias
 
 
 class MeanPooling(keras.layers.Layer):

@@ -42,7 +42,10 @@ class PerLanguage(keras.layers.Layer):
         return self.members[self.languages.index(language)]
 
     def keep_only(self, language: str) -> None:
-        """Leaves out the other languages' members: every utterance is taken for one of this language."""
+        """Runs no member of another language: every utterance is taken for one of this.
+
+        Keras counts the weights of the others among the layer's as before.
+        """
         self.members, self.languages = [self.of(language)], (language,)
 
 

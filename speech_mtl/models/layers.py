@@ -143,7 +143,7 @@ class Projection(keras.layers.Layer):
     """No subsampling: a linear projection of each feature frame, (B, T, F) -> (B, T, D).
 
     Of frames that are those of several layers end to end, (B, T, L * F), it first takes a weighted sum, with weights
-    that are learnt and add up to 1, all alike at the start, and normalises it.
+    that are learnt and add up to 1, all alike at the start, and normalises it. Their softmax is in float32.
 
     Reference: Peters et al. 2018, "Deep contextualized word representations", section 3.2, for the sum; we leave out
     its scale, which the normalisation would take out.
@@ -167,7 +167,9 @@ class Projection(keras.layers.Layer):
     def build(self, shape):
         """Of the shape (B, T, F), or (B, T, L, F) for several layers."""
         self.parts = shape[2:-1]
-        self.mix = self.add_weight(shape=self.parts, initializer="zeros", name="mix") if self.parts else None
+        self.mix = None
+        if self.parts:
+            self.mix = self.add_weight(shape=self.parts, initializer="zeros", autocast=False, name="mix")
         self.norm.build((None, None, shape[-1]))
         self.project.build((None, None, shape[-1]))
         self.width = shape[-1]
@@ -176,7 +178,8 @@ class Projection(keras.layers.Layer):
         """Each frame by itself."""
         if self.mix is not None:
             layers = ops.reshape(features, (-1, ops.shape(features)[1], *self.parts, self.width))
-            features = ops.sum(layers * ops.softmax(self.mix)[:, None], axis=2)
+            fractions = ops.cast(ops.softmax(self.mix.value), layers.dtype)
+            features = ops.sum(layers * fractions[:, None], axis=2)
         return self.project(self.norm(features))
 
 

@@ -1,12 +1,12 @@
 """Settings of the features that the network gets."""
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from speech_mtl.mel import band_edges_hz
 from speech_mtl.settings.section import WHOLE, FilePath, Kinds, Switch
 
 if TYPE_CHECKING:
@@ -14,15 +14,6 @@ if TYPE_CHECKING:
 
 
 Mels = Annotated[int, Field(strict=True, ge=1, le=512), WHOLE]
-
-
-def _mel(hertz: float) -> float:
-    """The scale of `models.features`."""
-    return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
-
-
-def _hertz(mel: float) -> float:
-    return mel * 200 / 3 if mel < 15 else 1000 * math.exp((mel - 15) * math.log(6.4) / 27)
 
 
 class FeatureSettings(Kinds):
@@ -70,8 +61,7 @@ class LogMelSettings(MelSettings, kind="log_mel", makes="models.features:LogMel"
             )
         if self.hop_s > self.window_s:
             raise ValueError("features.hop_s must be at most features.window_s, so that no sample is left out")
-        top = _mel(sample_rate_hz / 2)
-        edges = [_hertz(top * i / (self.num_mels + 1)) for i in range(self.num_mels + 2)]
+        edges = band_edges_hz(sample_rate_hz, self.num_mels)
         step = sample_rate_hz / self.fft_size
         if any((low // step + 1) * step >= high for low, high in zip(edges, edges[2:], strict=False)):
             raise ValueError(

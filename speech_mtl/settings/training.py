@@ -276,7 +276,7 @@ class GradNormSettings(WeightingSettings, kind="gradnorm", makes="training.weigh
     learning_rate: Rate = 0.025
     """Learning rate of the loss weights."""
     start_updates: Count = 50
-    """Updates over which the losses at the start are measured, with equal weights."""
+    """Batches with a task over which its loss at the start is measured; its weight does not change meanwhile."""
 
     def refuse_unfit(self, recipe: "Recipe") -> None:
         """The gradients that it needs exist, and are added up."""

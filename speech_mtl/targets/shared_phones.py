@@ -62,17 +62,18 @@ class SharedPhones(Ctc, ScoredTarget):
     ) -> Self:
         read = {language: read_lexicon(path, language) for language, path in lexicons.items() if path is not None}
         found: dict[str, set[str]] = {}
-        not_spoken: list[str] = []
+        not_spoken: set[str] = set()
         for language, own in groupby(speech, key=lambda pair: pair[0]):
             if language not in read and language in lexicons:
                 continue  # null: none are wanted
             if language not in read and not espeak().speaks(language):
-                not_spoken.append(language)
+                not_spoken.add(language)
                 continue
             pronunciation = Pronunciation(language, read.get(language))
             texts = (utterance.text for _, utterance in own if utterance.text is not None)
-            found[language] = {phone for text in texts for phone in pronunciation.phones(text) or ()}
-        _refuse_languages(name, not_spoken, [language for language, phones in found.items() if not phones])
+            phones = {phone for text in texts for phone in pronunciation.phones(text) or ()}
+            found[language] = found.get(language, set()) | phones  # it may come in several runs
+        _refuse_languages(name, sorted(not_spoken), [language for language, phones in found.items() if not phones])
         version = espeak().version if found.keys() - read.keys() else None
         used = {language: read[language] for language in found if language in read}
         return cls(name, [BLANK_TOKEN, *sorted(set().union(*found.values()))], list(found), used, version)

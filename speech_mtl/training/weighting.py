@@ -177,17 +177,17 @@ class GradNorm(Weighting):
 
     G_i, the norm of the gradient of lambda_i L_i in the last shared layer, is led towards mean(G) r_i^alpha, where r_i
     is how far the task's loss is from its start in comparison with the others. We differ in L_i(0), the mean of the
-    first `start_updates` batches, since CTC's first losses are uninformative; and in leaving out of an update the tasks
-    that the batch has nothing of.
+    first `start_updates` batches that have the task, since CTC's first losses are uninformative; and in leaving out of
+    an update the tasks that the batch has nothing of.
 
     Args:
         alpha: How hard tasks that learn slowly are pulled.
         learning_rate: Of the weights.
-        start_updates: Updates that L_i(0) is measured over, with equal weights.
+        start_updates: Batches with the task that L_i(0) is measured over; its weight does not change meanwhile.
     """
 
     watches_last_layer: ClassVar = True
-    remembered: ClassVar = ("current", "start_sums", "start_counts", "num_updates")
+    remembered: ClassVar = ("current", "start_sums", "start_counts", "num_seen")
 
     def __init__(
         self,
@@ -201,19 +201,19 @@ class GradNorm(Weighting):
         self.alpha, self.learning_rate, self.start_updates = alpha, learning_rate, start_updates
         self.current = np.ones(self.size)
         self.start_sums, self.start_counts = np.zeros(self.size), np.zeros(self.size)
-        self.num_updates = 0
+        self.num_seen = np.zeros(self.size, int)
+        """(T,) batches that had the task."""
 
     def weights(self, update: int) -> np.ndarray:  # noqa: ARG002
         return self.current
 
     def observe(self, observed: Observed) -> None:
-        self.num_updates += 1
-        if self.num_updates <= self.start_updates:
-            self.start_sums = self.start_sums + observed.sums
-            self.start_counts = self.start_counts + observed.counts
-            return
+        starting = observed.present & (self.num_seen < self.start_updates)
+        self.start_sums = self.start_sums + np.where(starting, observed.sums, 0.0)
+        self.start_counts = self.start_counts + np.where(starting, observed.counts, 0.0)
+        self.num_seen = self.num_seen + observed.present
         first = self.start_sums / np.maximum(self.start_counts, 1)
-        active = observed.present & (first > 0)
+        active = observed.present & ~starting & (first > 0)
         if observed.norms is None or np.count_nonzero(active) < 2:
             return
         slopes = np.zeros(self.size)

@@ -149,7 +149,7 @@ def test_a_language_that_is_not_in_the_batch_has_no_gradient(batch, gradients_of
 
 
 def test_watching_the_last_layer(batch, gradients_of, untraced):
-    """Products of each L_i as the objective has it, whatever its weight; and the step is the same as without."""
+    """Products of what each task adds to the objective at a loss weight of 1; and the step is the same as without."""
     watching, plain = make_model(), make_model()
     rows = gradients_of(watching, batch, watching.encoder.last_layer.trainable_variables)
     assert (np.linalg.norm(rows, axis=1) > 1e-3).all()

@@ -11,6 +11,7 @@ from speech_mtl.corpus.manifests import ManifestFile
 from speech_mtl.corpus.split import SplitSettings, budget_sizes, cut, write_splits
 from speech_mtl.data.leaks import comparable_text
 from speech_mtl.data.manifest import read_manifest
+from speech_mtl.data.place import place_of
 from speech_mtl.data.sampling import within_budget
 from speech_mtl.errors import InputError
 
@@ -45,6 +46,55 @@ def test_nothing_is_in_two_splits_and_nothing_is_lost(tmp_path, seed):
     for key in (lambda one: one.speaker, comparable_text, lambda one: one.audio):
         sets = [set(map(key, own)) for own in made.splits.values()]
         assert not any(a & b for i, a in enumerate(sets) for b in sets[:i])
+
+
+def calls(tmp_path: Path) -> ManifestFile:
+    """20 recordings of two speakers, who interrupt each other, on a channel each."""
+    lines = []
+    for i in range(20):
+        for j in range(6):
+            part = f"#start_s={2 * j}&end_s={2 * j + 3 - j % 2}&channel={j % 2}"
+            lines.append(line(6 * i + j, f"{i} {'x' * (6 * i + j)}", f"s{2 * i + j % 2}", audio=f"../{i}.flac{part}"))
+    return manifest(tmp_path, lines)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_of_a_recording_is_in_one_split(tmp_path, seed):
+    """Though its two speakers have nothing else in common."""
+    made = cut(calls(tmp_path), SplitSettings(0.1, 0.2, seed))
+    files = [{place_of(one.audio).file for one in own} for own in made.splits.values()]
+    assert sum(map(len, files)) == 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stretches_that_overlap_are_in_one_split(tmp_path, seed):
+    """Where speakers may be in several splits; the rest of a long recording can be cut."""
+    made = cut(calls(tmp_path), SplitSettings(0.1, 0.2, seed, share_speakers=True))
+    placed = [(place_of(one.audio), name) for name, own in made.splits.items() for one in own]
+    split_of = {(place.file, place.start_s or 0.0): name for place, name in placed}
+    pairs = [(name, split_of[file, start_s + 2]) for (file, start_s), name in split_of.items() if start_s % 4 == 0]
+    assert len(pairs) == 60
+    assert all(one == other for one, other in pairs)
+    assert len({(place.file, name) for place, name in placed}) > 20
+
+
+def test_a_whole_file_overlaps_with_all_of_it(tmp_path):
+    file = "../0.flac"
+    lines = [line(i, "x" * i, "s", audio=f"{file}#start_s={i}&end_s={i + 1}") for i in range(1, 30)]
+    lines += [line(30, "y", "s", audio=file), line(31, "z", "s", audio="../1.flac")]
+    made = cut(manifest(tmp_path, lines), SplitSettings(0.0, 0.03, share_speakers=True))
+    assert [one.id for one in made.splits["test"]] == ["u31"]
+
+
+def test_two_speakers_of_one_recording_cannot_be_kept_apart(tmp_path):
+    lines = [line(i, "x" * (i + 1), f"s{i % 2}", audio=f"../0.flac#start_s={i}&end_s={i + 1}") for i in range(40)]
+    file = manifest(tmp_path, lines)
+    with pytest.raises(InputError, match="speakers, texts and recordings kept apart") as raised:
+        cut(file, SplitSettings(0.1, 0.1))
+    assert "--dev 0" not in raised.value.action
+    assert "--share-speakers" in raised.value.action
+    made = cut(file, SplitSettings(0.1, 0.1, share_speakers=True))
+    assert {name: len(own) for name, own in made.splits.items()} == {"train": 32, "dev": 4, "test": 4}
 
 
 def test_the_seed_decides_and_the_order_of_the_manifest_is_kept(tmp_path):

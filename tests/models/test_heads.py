@@ -109,6 +109,15 @@ def test_one_language(frames):
     assert logits_of(heads, frames, np.zeros(4, "int32")).shape == (4, 3, 4)
 
 
+def test_one_output_layer_is_as_among_others(frames):
+    """Alone it is one product with all frames."""
+    alone, among = make_heads({"de": 9}), make_heads()
+    found, expected = (logits_of(heads, frames, np.full(4, i, "int32")) for heads, i in ((alone, 0), (among, 1)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="at one tap"):
+        alone({"block_0": frames}, None, np.zeros(4, "int32"))
+
+
 def test_weights_have_the_names_of_their_languages():
     heads = make_heads()
     paths = [v.path for v in heads.trainable_variables]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from random_weights import no_dropout, randomise, value
 
-from speech_mtl.models.layers import ConvSubsampling, Dropout, LayerNorm, Upsampling
+from speech_mtl.models.layers import ConvSubsampling, Dropout, LayerNorm, Projection, Upsampling
 
 ops: Any = keras.ops  # whose annotations admit strings and None
 
@@ -71,3 +71,23 @@ def test_upsampling_begins_as_repetition_and_equals_loops():
         own = slice(4 * part, 4 * part + 4)
         expected[row, 3 * frame + part] = frames[row, frame] @ kernel[:, own] + bias[own] + frames[row, frame]
     np.testing.assert_allclose(ops.convert_to_numpy(layer(frames)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_mixed_layers_are_float32():
+    """In bfloat16, 100.1 and 100.4 are 100 and 100.5."""
+    frames, found = np.random.default_rng(0).normal(size=(2, 7, 12)).astype("float32"), []
+    before = keras.config.dtype_policy()
+    for policy in ("float32", "mixed_bfloat16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            layer = Projection(4)
+            layer.build((None, None, 2, 6))
+        finally:
+            keras.config.set_dtype_policy(before)
+        randomise(layer)
+        assert layer.mix is not None
+        layer.mix.assign([100.1, 100.4])
+        outputs = layer(frames)
+        found.append(ops.convert_to_numpy(ops.cast(outputs, "float32")))
+    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+    np.testing.assert_allclose(found[1], found[0], atol=0.02 * np.abs(found[0]).max())

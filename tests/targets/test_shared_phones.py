@@ -76,6 +76,14 @@ def test_round_trip_through_json(phones: SharedPhones):
     assert np.array(again.encode(utterance("one"), "bb")).tolist() == [5, 1, 2]
 
 
+def test_a_language_may_come_twice(lexicons: dict[str, Path | None]):
+    """As in manifests of several folders."""
+    parts = speech(("aa", "due"), ("bb", "one"), ("aa", "uno"))
+    made = SharedPhones.from_speech("phones", parts, lexicons=lexicons)
+    assert made.vocabulary == ["<blank>", "a", "d", "e", "n", "o", "u", "w"]
+    assert made.describe() == "7 phones of 2 languages"
+
+
 def test_a_language_without_phones_by_choice(lexicons: dict[str, Path | None]):
     made = SharedPhones.from_speech("p", speech(("aa", "uno"), ("bb", "one")), lexicons=lexicons | {"bb": None})
     assert made.vocabulary == ["<blank>", "n", "o", "u"]
@@ -88,8 +96,9 @@ def test_languages_that_cannot_be_read_are_named(lexicons: dict[str, Path | None
     with pytest.raises(InputError, match="no transcript of aa, bb can be read as phones"):
         SharedPhones.from_speech("p", speech(("aa", "tre"), ("bb", "two")), lexicons=lexicons)
     pytest.importorskip("espeakng_loader", reason="the optional extra `phones` is not installed")
-    with pytest.raises(InputError, match="does not speak ast, br") as caught:
-        SharedPhones.from_speech("p", speech(("ast", "uno"), ("cs", "den"), ("br", "unan")), lexicons=lexicons)
+    unspoken = speech(("ast", "uno"), ("cs", "den"), ("br", "unan"), ("ast", "due"))
+    with pytest.raises(InputError, match="does not speak ast, br\n") as caught:
+        SharedPhones.from_speech("p", unspoken, lexicons=lexicons)
     assert "tasks.p.lexicons.ast" in caught.value.action
 
 

@@ -328,6 +328,22 @@ def test_gradnorm_leaves_absent_tasks_out():
     np.testing.assert_array_equal(weighting.weights(3), before)
 
 
+def test_gradnorm_weighs_what_appears_late():
+    """Measured over the first batches that have it, with a weight of 1; the others do not wait for it."""
+    three = Objective(("aa", "bb"), (transcripts(), MOOD))
+    weighting = GradNorm(three, learning_rate=0.005, start_updates=3)
+    for _ in range(100):
+        weighting.observe(seen([1.0, 1.0, 0.0], [1, 1, 0], norms=[1.0, 3.0, 0.0]))
+    before = weighting.weights(100)
+    assert before[0] > 1.2 > 1.0 == before[2]
+    for _ in range(3):
+        weighting.observe(seen([1.0, 1.0, 8.0], norms=[1.0, 3.0, 1.0]))
+    assert weighting.weights(103)[2] == 1.0
+    for _ in range(300):
+        weighting.observe(seen([0.5, 0.5, 8.0], norms=[1.0, 1.0, 1.0]))
+    assert weighting.weights(403)[2] > 1.5 > 1.0 > max(weighting.weights(403)[:2])
+
+
 def test_random_weights():
     """A softmax of standard normal draws, times T: 1 on average, and log-ratios of variance 2."""
     draws = np.array([RandomWeights(OBJECTIVE, seed=1).weights(update) for update in range(4000)])
