@@ -43,10 +43,12 @@ def resampled(
         drawn: What is drawn.
         num_replications: R.
     """
-    if not len(errors):
+    if not errors.size:
         return Sampled({}, {})
     counted = np.broadcast_to(counted, errors.shape)
     known = counted.sum(axis=0) > 0
+    if not known.any():
+        return Sampled({}, {})
     names = [model for model, is_known in zip(models, known, strict=True) if is_known]
     rates, replicates = resampled_rates(errors[:, known], counted[:, known], drawn, num_replications)
     if not len(replicates):

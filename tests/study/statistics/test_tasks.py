@@ -206,6 +206,17 @@ def test_models_that_no_replicate_has_together_have_no_row():
     assert not [one for one in task_errors([test_set], "arm0", 100) if one.task == "sounds"]
 
 
+def test_a_task_of_which_no_model_says_anything_has_no_row():
+    test_set = made_up_tags({Arm("alone"): [0.0] * 12, Arm("joint"): [0.0] * 12})
+    assert {one.task for one in task_errors([test_set], "alone", 100)} == {"cs"}
+
+
+def test_targets_without_a_common_model_have_no_rows_of_their_tasks():
+    """As where the runs of one arm failed for one target, those of another arm for the other."""
+    found = task_errors([made_up("cs", arms={Arm("alone"): 4}), made_up("de", arms={Arm("joint"): 2})], "alone", 100)
+    assert {(one.task, one.arm.name) for one in found} == {("cs", "alone"), ("de", "joint")}
+
+
 def test_summary_of_several_targets(sets):
     summary = summarize(
         origin(200), [], [made_up(name, arms={Arm("alone"): 2, Arm("joint"): 4}) for name in ("cs", "de")]
