@@ -83,12 +83,9 @@ def make_report(summary: Summary, plots: Plots) -> Report:
         ],
         "What the decoders change": [decoders_table(summary.gains)] if summary.gains else [],
         "Which got worse": _worse(summary) if beside_alone else [],
-        "Error of each language": [
-            *_those(plots, "languages"),
-            languages_table(summary.languages)
-            if summary.languages
-            else Paragraph("There are no test errors by language."),
-        ],
+        "Error of each language": (
+            [*_those(plots, "languages"), languages_table(summary.languages)] if summary.languages else []
+        ),
         "Which language helps which": _transfer(summary, plots) if summary.transfer else [],
         "What was forgotten": (
             [*_those(plots, "forgetting"), forgetting_table(summary.forgotten)] if summary.forgotten else []

@@ -85,7 +85,8 @@ def _summarize(
     training: Training,
     old: Sequence[TestSet],
 ) -> Summary:
-    """The summary of one decoder."""
+    """The summary of one decoder; of one that is not the first, without what no report shows."""
+    is_first = decoder == decoders_of(all_test_sets)[0]
     rows = [row for row in all_rows if row.get("decoder", "") == decoder]
     test_sets = test_sets_of(decoder, all_test_sets)
     num_replications = origin.num_replications
@@ -104,10 +105,10 @@ def _summarize(
         found = {
             "arms": [_arm_summary(first, key, test_sets[0], took[key], sizes.get(key[0])) for key in first.cells],
             "equivalent_hours": [] if no_hours else all_equivalent_hours(first, took),
-            "examples": find_examples(test_sets[0]),
             "no_hours": no_hours,
-            "predictions": predictions(first),
         }
+        if is_first:
+            found |= {"examples": find_examples(test_sets[0]), "predictions": predictions(first)}
         told = notes.notes_of_target(first) + ([] if no_hours else notes.rises(first))
     if len(test_sets) == 1:
         found["after_pretraining"] = after_pretraining(rows, training.learning, test_sets[0].language)
@@ -119,7 +120,7 @@ def _summarize(
         resampled=first.drawn.unit,
         num_resampled=first.drawn.number,
         worse=negative_transfer(tried),
-        languages=language_errors(rows),
+        languages=language_errors(rows) if is_first and len(test_sets) == 1 else [],  # rows do not name their target
         not_learnt=failed,
         forgotten=what_was_forgotten(old, num_replications),
         training=training,

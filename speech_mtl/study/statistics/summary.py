@@ -264,12 +264,13 @@ class Summary:
         no_hours: Why there are none, in words; empty where there are some, or where that can be seen.
         predictions: Of every arm, where one was measured at three budgets or more.
         worse: Negative transfer, significant cases first.
-        languages: Test errors of all languages that the arms recognise.
+        languages: Of one target, test errors of all languages that the arms recognise.
         transfer: The transfer map, empty if none was measured.
         tasks: Errors of every task, if there are several.
         notes: What could not be given, and why; what the reader has to know about the intervals.
         decoder: Name of the decoder, where there are several.
-        others: The same by each other decoder, without what rests on training or on old languages.
+        others: The same by each other decoder, without examples, predictions, errors of other languages, and what rests
+            on training or on old languages.
         gains: What these others change.
     """
 
