@@ -28,7 +28,7 @@ from speech_mtl.study.statistics.summary import LEARNT_BELOW, Summary, Tried, on
 MOST_ARMS_ACROSS = 5
 """With more, the short table has a line for each arm and no columns."""
 
-LEARNING = ("learning-curves", "pretraining", "after-pretraining")
+LEARNING = ("learning-curves", "pretraining")
 """Plots of how the runs were trained."""
 
 Plots = Mapping[str, Plot]
@@ -142,9 +142,7 @@ def _tasks(summary: Summary, plots: Plots) -> list[Block]:
 def _arms(summary: Summary, plots: Plots) -> list[Block]:
     if not summary.arms:
         return [Paragraph("No arm was measured.")]
-    units = f"{summary.num_resampled:,} {summary.resampled}{'' if summary.num_resampled == 1 else 's'}"
-    drawn = f"Intervals come from resampling the {units} of the test split {summary.origin.num_replications:,} times."
-    return [*_of_each(summary, plots, "data-efficiency"), arms_table(summary.all_arms), Paragraph(drawn)]
+    return [*_of_each(summary, plots, "data-efficiency"), arms_table(summary.all_arms)]
 
 
 def _hours(summary: Summary, plots: Plots) -> list[Block]:

@@ -27,7 +27,7 @@ from speech_mtl.study.statistics.summary import (
     Tried,
 )
 from speech_mtl.study.statistics.tasks import task_errors
-from speech_mtl.study.statistics.training import ArmAtBudget, ArmSize, Effort, Training, after_pretraining, efforts
+from speech_mtl.study.statistics.training import ArmAtBudget, ArmSize, Effort, Training, efforts
 
 DECODED = ("arms", "equivalent_hours", "tasks", "worse", "transfer", "not_learnt")
 """The records of a summary that name their decoder."""
@@ -98,7 +98,7 @@ def _summarize(
         found = {"transfer": shown, "no_hours": notes.nothing_learnt(sampled)}
         told = notes.notes_of_transfer_map(sampled)
     elif len(test_sets) > 1:
-        told = notes.notes_of_targets(sampled)
+        told = notes.notes_of_targets(sampled, num_replications)
     else:
         no_hours = notes.why_no_hours(first)
         sizes = {one.arm: one for one in training.sizes}
@@ -109,16 +109,12 @@ def _summarize(
         }
         if is_first:
             found |= {"examples": find_examples(test_sets[0]), "predictions": predictions(first)}
-        told = notes.notes_of_target(first) + ([] if no_hours else notes.rises(first))
-    if len(test_sets) == 1:
-        found["after_pretraining"] = after_pretraining(rows, training.learning, test_sets[0].language)
+        told = notes.notes_of_target(first, num_replications) + ([] if no_hours else notes.rises(first))
     if has_tasks(rows, test_sets):
         found["tasks"] = task_errors(test_sets, origin.reference, num_replications, took)
     summary = Summary(
         origin=origin,
         language=", ".join(sampled),
-        resampled=first.drawn.unit,
-        num_resampled=first.drawn.number,
         worse=negative_transfer(tried),
         languages=language_errors(rows) if is_first and len(test_sets) == 1 else [],  # rows do not name their target
         not_learnt=failed,

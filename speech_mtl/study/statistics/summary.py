@@ -12,7 +12,7 @@ from speech_mtl.files import RARE
 from speech_mtl.scoring.rows import Amount, Budget, Number, Rate, Seed
 from speech_mtl.study.statistics.examples import Example
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm, Origin, SavedArm
-from speech_mtl.study.statistics.training import AfterPretraining, ArmSize, Effort, Training
+from speech_mtl.study.statistics.training import ArmSize, Effort, Training
 
 MEAN, WORST = "mean of languages", "worst language"
 """Tasks beside the languages where there are several."""
@@ -257,8 +257,6 @@ class Summary:
 
     Attributes:
         language: The target language, or several.
-        resampled: `speaker` or `utterance`: what the bootstrap draws.
-        num_resampled: How many of them the test split has.
         arms: Of one target, every arm at every budget, by budget, `alone` first.
         equivalent_hours: Of every arm but alone that has learnt, where the curve of alone allows it.
         no_hours: Why there are none, in words; empty where there are some, or where that can be seen.
@@ -276,8 +274,6 @@ class Summary:
 
     origin: Origin
     language: str
-    resampled: str
-    num_resampled: int
     arms: list[ArmSummary] = field(default_factory=list)
     equivalent_hours: list[EquivalentHours] = field(default_factory=list)
     worse: list[Tried] = field(default_factory=list)
@@ -290,7 +286,6 @@ class Summary:
     forgotten: list[Forgotten] = field(default_factory=list)
     tasks: list[TaskError] = field(default_factory=list)
     training: Training = field(default_factory=Training)
-    after_pretraining: list[AfterPretraining] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decoder: str = ""
     others: list["Summary"] = field(default_factory=list)

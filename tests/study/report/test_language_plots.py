@@ -51,8 +51,6 @@ def summary() -> Summary:
     return Summary(
         origin=origin(1000),
         language="de, zh-CN",
-        resampled="speaker",
-        num_resampled=12,
         tasks=[task_error(task, arm) for task in METRICS for arm in ARMS],
         training=Training(
             curves=curves,
