@@ -16,13 +16,13 @@ from recorded_screen import RecordedScreen
 
 import speech_mtl.run.evaluate as evaluate_module
 from speech_mtl.errors import InputError
+from speech_mtl.files import read_json
 from speech_mtl.run.evaluated import saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.loop import Training
 from speech_mtl.run.provenance import commit
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.training_speech import TrainingSpeech
-from speech_mtl.scoring.tables import read_rows
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.compare import compare
@@ -110,7 +110,7 @@ def compared(
         patched.setattr(evaluate_module, "evaluate", counted_evaluate)
         with pytest.raises(KeyboardInterrupt):
             compare(recipe, done.folder)
-        done.rows_when_stopped = read_rows(done.folder / "comparison.json", ResultRow)
+        done.rows_when_stopped = read_json(done.folder / "comparison.json", list[ResultRow])
         before = done.times()
         done.rows = list(compare(recipe, done.folder).rows)
         for name in done.stopped_at[0]:  # what was finished is as it was, to the file
@@ -143,7 +143,7 @@ def test_rows_are_written_as_soon_as_they_are_there(compared: Compared):
 
 
 def test_rows_have_all_fields_and_are_what_the_file_holds(compared: Compared):
-    assert read_rows(compared.folder / "comparison.json", ResultRow) == compared.rows
+    assert read_json(compared.folder / "comparison.json", list[ResultRow]) == compared.rows
     for row in compared.rows:
         assert row.keys() == get_type_hints(ResultRow).keys() - {"decoder", "untranscribed_s"}, (
             "one decoder, no pseudo-labels"

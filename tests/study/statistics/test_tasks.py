@@ -11,7 +11,7 @@ from made_up_rows import origin
 
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.rows import LabelErrors
-from speech_mtl.scoring.tables import shown_error, shown_interval
+from speech_mtl.scoring.tables import axis_of_metric, short_metric, shown_error, shown_interval
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.task_tables import tasks_table
 from speech_mtl.study.statistics.analysis import summarize
@@ -266,14 +266,16 @@ def test_table_of_chosen_tasks_and_arms_that_lack_one():
 
 
 @pytest.mark.parametrize(
-    ("metric", "shown", "interval"),
+    ("metric", "head", "axis", "shown", "interval"),
     [
-        ("accuracy", "80.0", "(70.0–90.0)"),
-        ("F1", "80.0", "(70.0–90.0)"),
-        ("character error rate", "20.0", "(10.0–30.0)"),
-        ("mean absolute error", "0.2", "(0.1–0.3)"),
+        ("accuracy", "accuracy %", "Accuracy, %", "80.0", "(70.0–90.0)"),
+        ("F1", "F1 %", "F1, %", "80.0", "(70.0–90.0)"),
+        ("character error rate", "CER %", "Character error rate, %", "20.0", "(10.0–30.0)"),
+        ("phone error rate", "PER %", "Phone error rate, %", "20.0", "(10.0–30.0)"),
+        ("mean absolute error", "mean absolute error", "Mean absolute error", "0.2", "(0.1–0.3)"),
     ],
 )
-def test_errors_as_they_are_reported(metric, shown, interval):
+def test_errors_as_they_are_reported(metric, head, axis, shown, interval):
+    assert (short_metric(metric), axis_of_metric(metric)) == (head, axis)
     assert shown_error(metric, 0.2) == shown
     assert shown_interval(metric, 0.1, 0.3) == interval
