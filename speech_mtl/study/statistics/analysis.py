@@ -175,7 +175,7 @@ def _arm_summary(
         cer_by_seed=list(cer.by_seed.values()),
         reduction=sampled.reduction(key),
         p_value=paired_p_value(cer.replicates - alone.replicates) if alone else None,
-        mapsswe_z=[mapsswe(test_set.references, *two, spaced=test_set.spaced).z for two in pairs_of_texts],
+        mapsswe_z=[mapsswe(test_set.references, *two, spaced=test_set.spaced) for two in pairs_of_texts],
         effort=effort,
         size=size,
     )
