@@ -23,6 +23,7 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import Plan, speech_of
 from speech_mtl.study.report.words import waiting
 from speech_mtl.study.run_stage import TESTED
+from speech_mtl.study.target import UNTARGETED
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
@@ -181,8 +182,7 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
         return clock[-1] - clock[-2]
 
     # Labels are not read: without the tasks' heads, which take next to no time, and without weights that name them.
-    untargeted = {"target": None, "data.ramp_to_target": False}
-    plain = recipe.overridden({"tasks": {}, **untargeted, "weighting": recipe.weighting.of(recipe.languages)})
+    plain = recipe.overridden({"tasks": {}, **UNTARGETED, "weighting": recipe.weighting.of(recipe.languages)})
     targets = build_targets(plain, {language: of_size(NUM_TOKENS, language) for language in plain.languages}, {})
     model = build_model(plain, targets, trained=True)
     built_s, batch = passed(), _noise(plain, model.features.num_inputs)

@@ -146,7 +146,7 @@ class Tried:
     budget_s: float
     reduction: Estimate
     learnt: bool = True
-    decoder: str = field(default="", metadata=RARE)
+    decoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class NotLearnt:
     budget_s: float
     seeds: list[int]
     num_seeds: int
-    decoder: str = field(default="", metadata=RARE)
+    decoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def test_tables_say_what_arms_took(full_summary: Summary):
     (table,) = [block for block in blocks if isinstance(block, Table)]
     place = list(table.heads).index("Updates")
     assert list(table.heads)[place : place + 4] == ["Updates", "Audio", "Runs not stopped early", "Training"]
-    assert [[str(cell) for cell in row[place : place + 3]] for row in table.rows] == [
+    assert [[f"{cell.text} {cell.aside}".rstrip() for cell in row[place : place + 3]] for row in table.rows] == [
         ["3,400", "–", "–"],
         ["3,400 (1,200 shared)", "4.2 h", "2 of 6"],
         ["9", "–", "0 of 3"],
