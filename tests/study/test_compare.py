@@ -376,9 +376,11 @@ def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
         return finish(training, *arguments)
 
     monkeypatch.setattr(Training, "run", fails_in_pretraining)
+    screen = RecordedScreen()
     with pytest.raises(InputError, match="2 of 3 runs failed") as caught:
-        compare(recipe, tmp_path / "out")
+        compare(recipe, tmp_path / "out", screen)
     assert "The loss is no number" in caught.value.received
+    assert any("The report is" in line for line in screen.lines), "the command does not tell where it is"
     failures = json.loads((tmp_path / "out" / "failures.json").read_text())
     assert [failure["run"] for failure in failures] == ["pretrain-seed0", "pretrain_finetune-0.1min-seed0"]
     rows = json.loads((tmp_path / "out" / "comparison.json").read_text())
