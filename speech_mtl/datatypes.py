@@ -240,10 +240,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCounts:
-    """Edit operations between references and hypotheses, over words or over characters.
-
-    Rates are derived from counts, so that counts of several sets can be added.
-    """
+    """Edit operations between references and hypotheses, over words or over characters."""
 
     hits: int = 0
     substitutions: int = 0
@@ -267,11 +264,3 @@ class ErrorCounts:
             ZeroDivisionError: There is no reference word.
         """
         return self.num_errors / self.num_reference
-
-    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
-        return ErrorCounts(
-            self.hits + other.hits,
-            self.substitutions + other.substitutions,
-            self.deletions + other.deletions,
-            self.insertions + other.insertions,
-        )

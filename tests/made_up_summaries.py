@@ -83,8 +83,6 @@ FULL = Summary(
         wall_time_s=54321.0,
     ),
     language="zh-CN",
-    resampled="utterance",
-    num_resampled=800,
     arms=[
         arm_summary(arm, budget_s, alone * OF_ALONE[arm][place], alone)
         for place, (budget_s, alone) in enumerate(ALONE.items())
@@ -152,8 +150,6 @@ FULL = Summary(
 BARE = Summary(
     origin=Origin([], None, {}, "", "", 0.0, recipe="tiny", about="", num_replications=100),
     language="aa",
-    resampled="utterance",
-    num_resampled=3,
     arms=[arm_summary("alone", 6.0, 0.9, None, seeds=(0,))],
     notes=["There is no arm with auxiliary languages."],
 )

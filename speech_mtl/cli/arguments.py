@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from speech_mtl.errors import InputError
+
 if TYPE_CHECKING:
     from speech_mtl.run.folder import Run
     from speech_mtl.settings.recipe import Recipe
@@ -53,6 +55,11 @@ NumProcesses = Annotated[
 Hosts = Annotated[int, typer.Option(min=1, help="Machines that run this command together, see docs/processes.md.")]
 Host = Annotated[int, typer.Option(min=0, help="Which of them this one is, from 0.")]
 Coordinator = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The first of them, and a free port there.")]
+
+
+def wrong(problem: str, expected: str, received: str) -> InputError:
+    """The error of arguments that exclude one another, or lack one."""
+    return InputError(problem, expected=expected, received=received, action="change the arguments")
 
 
 def open_recipe(recipe: Path, overrides: list[str] | None) -> "Recipe":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from speech_mtl.cli.arguments import Decoding, RunPath, open_trained
+from speech_mtl.cli.arguments import Decoding, RunPath, open_trained, wrong
 from speech_mtl.datatypes import Hypothesis
 from speech_mtl.decoding.writers import CONFIDENT, WRITERS, find_writer
 from speech_mtl.errors import InputError, MissingPackage
@@ -164,19 +164,15 @@ def _refuse_together(
     """Refuses arguments that exclude one another."""
     if language and languages:
         expected = "the language that is spoken, or those among which to detect it"
-        raise _wrong("--language and --languages exclude one another", expected, "both")
+        raise wrong("--language and --languages exclude one another", expected, "both")
     if stream == bool(files):
-        raise _wrong("transcribe takes audio files or --stream", "one of these", "both" if stream else "neither")
+        raise wrong("transcribe takes audio files or --stream", "one of these", "both" if stream else "neither")
     if stream and not language:
         expected = "--language with the language that is spoken"
-        raise _wrong("--stream takes one language, which is not detected", expected, "no --language")
+        raise wrong("--stream takes one language, which is not detected", expected, "no --language")
     if stream and has_output_options:
         problem = "--stream prints text on standard output, and nothing else"
-        raise _wrong(problem, "--stream without --labels, --out and --format", "one of them")
-
-
-def _wrong(problem: str, expected: str, received: str) -> InputError:
-    return InputError(problem, expected=expected, received=received, action="change the arguments")
+        raise wrong(problem, "--stream without --labels, --out and --format", "one of them")
 
 
 def _transcribe_files(

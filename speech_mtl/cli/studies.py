@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from speech_mtl.cli.arguments import AcceptChanges, Overrides, Quiet, RecipePath, open_recipe
+from speech_mtl.cli.arguments import AcceptChanges, Overrides, Quiet, RecipePath, open_recipe, wrong
 from speech_mtl.cli.console import print_markdown
-from speech_mtl.errors import InputError
 from speech_mtl.registry import names_added
 
 TRANSFER = """Map which language helps which: every language as the target, each other one as its only auxiliary.
@@ -123,12 +122,7 @@ def report(
     from speech_mtl.study import results as reports
 
     if to and len(folders) > 1:
-        raise InputError(
-            "--to takes the results of one folder",
-            expected="one FOLDER",
-            received=f"{len(folders)} folders",
-            action="call it once for each folder",
-        )
+        raise wrong("--to takes the results of one folder", "one FOLDER at a time", f"{len(folders)} folders")
     if to:
         reports.refuse_foreign_target(to)
     summaries = {}

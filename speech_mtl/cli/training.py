@@ -18,6 +18,7 @@ from speech_mtl.cli.arguments import (
     RunPath,
     open_recipe,
     open_run,
+    wrong,
 )
 from speech_mtl.cli.launching import Processes, launched
 from speech_mtl.errors import InputError
@@ -102,12 +103,7 @@ def finetune(
     from speech_mtl.settings.dotted import parsed_overrides
 
     if replace_head and keep_head:
-        raise InputError(
-            "--replace-head and --keep-head exclude one another",
-            expected="at most one of them",
-            received="both",
-            action="leave one out",
-        )
+        raise wrong("--replace-head and --keep-head exclude one another", "at most one of them", "both")
     path = out or _beside(run, language)
     changes, opened = parsed_overrides(overrides or []), open_run(run, training=True)
     from speech_mtl.run.finetune import NewLanguage, finetuning_recipe

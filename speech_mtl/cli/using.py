@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from speech_mtl.cli.arguments import Decoding, Quiet, RunPath, on_this_machine, open_run, open_trained
+from speech_mtl.cli.arguments import Decoding, Quiet, RunPath, on_this_machine, open_run, open_trained, wrong
 from speech_mtl.cli.console import print_markdown
-from speech_mtl.errors import InputError, refuse_missing
+from speech_mtl.errors import refuse_missing
 
 
 def evaluate(
@@ -37,12 +37,9 @@ def evaluate(
     """
     languages = language or []
     if manifest and (split or len(languages) > 1):
-        raise InputError(
-            "--manifest replaces --split, and is of one language",
-            expected="--manifest FILE, with at most one --language",
-            received=f"--split {' '.join(split)}" if split else f"{len(languages)} languages",
-            action="leave --split out, and call it once for each language",
-        )
+        problem = "--manifest replaces --split, and is of one language"
+        received = f"--split {' '.join(split)}" if split else f"{len(languages)} languages"
+        raise wrong(problem, "--manifest FILE without --split, once for each language", received)
     opened = open_run(run)
     from speech_mtl.run import evaluate as evaluation
     from speech_mtl.run.build import decoding_with

@@ -20,7 +20,7 @@ from speech_mtl.run.plateau import is_on_plateau, plateau_text, tell_unfinished
 from speech_mtl.run.references import intervals_of, label_errors, load_references, recognize, report_skipped, task_score
 from speech_mtl.run.speech import Split
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow, evaluation_row
-from speech_mtl.scoring.tables import escaped, evaluation_table, task_table, write_results
+from speech_mtl.scoring.tables import escaped, evaluation_table, task_table
 from speech_mtl.screen import SILENT, Screen
 from speech_mtl.settings.decoding import DecodingSettings, decoding_note
 from speech_mtl.settings.recipe import Recipe
@@ -168,7 +168,8 @@ class _Evaluation:
             tables.append(escaped("; ".join([about, *used])))
         folder = self.saved.folder
         write_text(folder / f"tasks{suffix}.json", json_text(self.task_rows))
-        write_results(folder, f"evaluation{suffix}", self.rows, "\n\n".join(tables))
+        write_text(folder / f"evaluation{suffix}.json", json_text(self.rows))
+        write_text(folder / f"evaluation{suffix}.md", "\n\n".join(tables) + "\n")
         if self.stuck:
             self.screen.warn(plateau_text(self.stuck, self.recipe))
 

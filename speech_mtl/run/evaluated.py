@@ -19,7 +19,6 @@ from speech_mtl.run.provenance import code_digest
 from speech_mtl.run.speech import Split
 from speech_mtl.run.stored_lm import lm_digests
 from speech_mtl.scoring.rows import EvaluationRow, LabelErrors, TaskRow
-from speech_mtl.scoring.tables import read_rows
 from speech_mtl.settings.decoding import DecodingSettings
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.targets.target import ScoredTarget
@@ -76,11 +75,11 @@ class SavedEvaluation:
 
     def rows(self) -> list[EvaluationRow]:
         """Reads the rows."""
-        return read_rows(self.path, EvaluationRow)
+        return read_json(self.path, list[EvaluationRow])
 
     def task_rows(self) -> list[TaskRow]:
         """Reads the rows of tasks other than transcripts."""
-        return read_rows(self.tasks_path, TaskRow)
+        return read_json(self.tasks_path, list[TaskRow])
 
     def hypotheses(self, language: str, split: str) -> list[Recognised]:
         """Reads what `write_hypotheses` wrote.

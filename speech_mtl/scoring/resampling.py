@@ -122,16 +122,15 @@ def widening(drawn: Blocks, num_replications: int) -> np.ndarray:
     return np.sqrt(drawn.number / generator.chisquare(drawn.number - 1, num_replications))
 
 
-def percentile_interval(replicates: np.ndarray, tail: float = TAIL) -> tuple[float, float]:
+def percentile_interval(replicates: np.ndarray) -> tuple[float, float]:
     """The interval that holds the middle of the replicates: Bisani & Ney 2004, section 2.
 
     With few blocks it is too narrow, unless replicates were moved by `widening`. One block has no width.
 
     Args:
         replicates: (R,) of any number; the ends are in its unit.
-        tail: Fraction of replicates beyond each end.
     """
-    low, high = np.quantile(replicates, (tail, 1 - tail))
+    low, high = np.quantile(replicates, (TAIL, 1 - TAIL))
     return float(low), float(high)
 
 

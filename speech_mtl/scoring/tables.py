@@ -1,12 +1,9 @@
 """Result rows -> Markdown tables."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from speech_mtl.errors import printable
-from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.scoring.rows import EvaluationRow, TaskRow
 
 MISSING = "–"
@@ -65,14 +62,12 @@ def task_table(rows: Sequence[TaskRow]) -> str:
 
 def task_value(metric: str, value: float | None) -> str:
     """Formats a task's metric: percent for fractions, else in the label's own unit."""
-    if value is None:
-        return MISSING
-    return f"{value:.3g}" if metric == "mean absolute error" else f"{percent(value)} %"
+    return MISSING if value is None else _in_its_unit(metric, value) + " %" * (metric != MAE)
 
 
 def short_metric(metric: str) -> str:
     """Head of a column."""
-    return {CER: "CER %", "phone error rate": "PER %", "accuracy": "accuracy %", "F1": "F1 %"}.get(metric, metric)
+    return {CER: "CER", "phone error rate": "PER"}.get(metric, metric) + " %" * (metric != MAE)
 
 
 def escaped(text: str) -> str:
@@ -102,21 +97,6 @@ def markdown_table(
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
-def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, object]], markdown: str) -> None:
-    """Writes the rows as `NAME.json` and their table as `NAME.md`, each under a temporary name first."""
-    write_text(folder / f"{name}.json", json_text(list(rows)))
-    write_text(folder / f"{name}.md", markdown.rstrip() + "\n")
-
-
-def read_rows(path: Path, row_type: type) -> list[Any]:
-    """Reads a JSON list of rows: a `TypedDict`, or several.
-
-    Raises:
-        InputError: The file is missing, half written, or holds something else.
-    """
-    return read_json(path, list[row_type], "make the file again with its command")
-
-
 def percent(fraction: float | None) -> str:
     """0.1234 -> `12.3`."""
     if fraction is None:
@@ -127,6 +107,8 @@ def percent(fraction: float | None) -> str:
 CER = "character error rate"
 """The metric of transcripts as a task."""
 
+MAE = "mean absolute error"
+"""The metric in the label's own unit; all others are given in percent."""
 
 FRACTIONS = ("accuracy", "F1")
 """Metrics that are one minus an error."""
@@ -134,14 +116,21 @@ FRACTIONS = ("accuracy", "F1")
 
 def axis_of_metric(metric: str) -> str:
     """Label of an axis that shows a metric."""
-    return {CER: "Character error rate, %", "accuracy": "Accuracy, %", "F1": "F1, %"}.get(metric, metric.capitalize())
+    return metric[0].upper() + metric[1:] + ", %" * (metric != MAE)
+
+
+def reported(metric: str, error: float) -> float:
+    """The reported metric of an error."""
+    return 1.0 - error if metric in FRACTIONS else error
 
 
 def shown_error(metric: str, error: float) -> str:
     """Formats an error as the reported metric."""
-    if metric in FRACTIONS:
-        return percent(1.0 - error)
-    return f"{error:.3g}" if metric == "mean absolute error" else percent(error)
+    return _in_its_unit(metric, reported(metric, error))
+
+
+def _in_its_unit(metric: str, value: float) -> str:
+    return f"{value:.3g}" if metric == MAE else percent(value)
 
 
 def shown_interval(metric: str, low: float, high: float) -> str:

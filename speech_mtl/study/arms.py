@@ -15,7 +15,7 @@ from speech_mtl.run.methods import METHODS, beside, finetuned
 from speech_mtl.settings.data import PseudoLabelFilter
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import protocols
-from speech_mtl.study.target import auxiliaries_of, target_of, target_only
+from speech_mtl.study.target import UNTARGETED, auxiliaries_of, target_of, target_only
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def multilingual(recipe: Recipe) -> list[Stage]:
     """
     auxiliaries_of(recipe)
     longest = max(recipe.languages, key=lambda language: recipe.languages[language].budget_s or 0.0)
-    all_alike = {"target": None, "data.ramp_to_target": False, **protocols.whole(recipe, alone=True)}
+    all_alike = {**UNTARGETED, **protocols.whole(recipe, alone=True)}
     return [Stage(_named("multilingual", recipe.overridden({"target": longest})), recipe.overridden(all_alike))]
 
 
@@ -189,7 +189,6 @@ def progressive(recipe: Recipe) -> list[Stage]:
 @ARMS.add
 def middle(recipe: Recipe) -> list[Stage]:
     """As `joint`, with the lowest and the highest layer of the encoder for each language by itself."""
-    auxiliaries_of(recipe)
     (stage,) = joint(recipe.overridden({"sharing.kind": "middle"}))
     return [replace(stage, name=_named("middle", recipe))]
 
@@ -242,7 +241,7 @@ def _student(name: str, recipe: Recipe, stages: Sequence[Stage]) -> Stage:
 def _pretraining(recipe: Recipe) -> Stage:
     """The auxiliary languages, one run for all budgets, and for all seeds if `compare.pretrain_seed` is set."""
     seed = recipe.seed if recipe.compare.pretrain_seed is None else recipe.compare.pretrain_seed
-    changes = {"target": None, "data.ramp_to_target": False, "seed": seed, **protocols.first(recipe)}
+    changes = {**UNTARGETED, "seed": seed, **protocols.first(recipe)}
     return Stage(f"pretrain-seed{seed}", recipe.with_languages(auxiliaries_of(recipe), changes))
 
 

@@ -115,7 +115,9 @@ class _Comparison:
                 run_jobs(jobs, engine, self._on_start, self._on_end, tick)
         results = self._write()
         if results:
-            self.screen.say(f"The report is {write_report(results, self.folder)[0]}")
+            page = write_report(results, self.folder)[0]
+            if self.failures:  # otherwise the command tells where it is
+                self.screen.say(f"The report is {page}")
         self._raise_failures()
         if results is None:
             raise RuntimeError("A comparison without failures must have results")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from speech_mtl.errors import InputError
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.arms import ARMS, Stage, StagesOf
-from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm
+from speech_mtl.study.statistics.rows import CONTROLS, REFERENCE_ARM, Arm
 from speech_mtl.study.target import auxiliaries_of, target_of
 
 
@@ -29,11 +29,9 @@ def arms_and_controls(recipe: Recipe, variant: str = "") -> dict[Arm, StagesOf]:
     for arm, stages in arms.items():
         if arm == REFERENCE_ARM:
             continue
-        if controls.noise:
-            found[replace(arm, control="noise")] = _corrupted(stages, "noise", "noise")
-        if controls.shuffled_transcripts:
-            control = replace(arm, control="shuffled_transcripts")
-            found[control] = _corrupted(stages, "shuffled", "shuffled_transcripts")
+        for what in ("noise", "shuffled_transcripts"):
+            if getattr(controls, what):
+                found[replace(arm, control=what)] = _corrupted(stages, CONTROLS[what][1:], what)
         if controls.leave_one_out:
             for left in _two_or_more(recipe):
                 found[replace(arm, control="leave_one_out", auxiliary=left)] = without(stages, left)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from speech_mtl.backend import compile_forward
-from speech_mtl.data.index import open_manifest
 from speech_mtl.data.manifest import read_manifest
 from speech_mtl.data.sampling import parts_to_decode, within_budget
 from speech_mtl.data.tokenizer import of_size
@@ -24,6 +23,7 @@ from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.plan import Plan, speech_of
 from speech_mtl.study.report.words import waiting
 from speech_mtl.study.run_stage import TESTED
+from speech_mtl.study.target import UNTARGETED
 from speech_mtl.training.objective import Objective
 from speech_mtl.training.progress import Progress
 from speech_mtl.training.state import TrainState
@@ -128,11 +128,10 @@ def estimate_text(plan: Plan, num_jobs: int = 1) -> str:
 def _refuse_larger_budgets(plan: Plan) -> None:
     """Checks budgets by the durations in manifests; audio that cannot be used is only known once it is decoded."""
     stages = reversed(plan.stages.values())  # the largest budgets first, as in `open_speech`
-    cache_dirs = {key: stage.recipe.data.cache_dir for stage in stages for key in speech_of(stage)}
-    for key, cache_dir in cache_dirs.items():
+    for key in dict.fromkeys(key for stage in stages for key in speech_of(stage)):
         if key.budget_s is not None:
-            manifest = open_manifest(key.manifest, cache_dir)
-            within_budget(manifest.durations_s * manifest.transcribed, key.budget_s, 0, str(manifest))
+            seconds, _, transcribed = _lengths(key.manifest).T
+            within_budget(seconds * transcribed, key.budget_s, 0, str(key.manifest))
 
 
 def _state(cost: Cost) -> str:
@@ -140,8 +139,8 @@ def _state(cost: Cost) -> str:
 
 
 def _kind(recipe: Recipe) -> str:
-    """Key of the time per update: runs of one kind are timed once."""
-    names = {"encoder", "features", "sharing", "adapters", "gradients", "weighting", "tasks"}
+    """Key of the time per update: runs of one kind are timed once; tasks are not timed."""
+    names = {"encoder", "features", "sharing", "adapters", "gradients", "weighting"}
     timed = {"training": {"unfreezing", "precision", "recompute", "part_s"}}
     sections = recipe.model_dump(mode="json", include=dict.fromkeys(names, True) | timed)
     return repr((sections, recipe.data.batch_s, sorted(recipe.languages), sorted(recipe.trained_languages)))
@@ -183,8 +182,7 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
         return clock[-1] - clock[-2]
 
     # Labels are not read: without the tasks' heads, which take next to no time, and without weights that name them.
-    untargeted = {"target": None, "data.ramp_to_target": False}
-    plain = recipe.overridden({"tasks": {}, **untargeted, "weighting": recipe.weighting.of(recipe.languages)})
+    plain = recipe.overridden({"tasks": {}, **UNTARGETED, "weighting": recipe.weighting.of(recipe.languages)})
     targets = build_targets(plain, {language: of_size(NUM_TOKENS, language) for language in plain.languages}, {})
     model = build_model(plain, targets, trained=True)
     built_s, batch = passed(), _noise(plain, model.features.num_inputs)

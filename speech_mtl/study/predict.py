@@ -34,7 +34,8 @@ def prediction_text(
     _refuse_beyond("--minutes", minutes, float("inf"), "an amount of target speech above 0")
     test_sets = test_sets_of(decoders_of(results.test_sets)[0], results.test_sets)
     test_set = _test_set(test_sets, language)
-    sampled = bootstrap(test_set, results.origin.num_replications)
+    num_replications = results.origin.num_replications
+    sampled = bootstrap(test_set, num_replications)
     known = {arm.name: arm for arm, _ in sampled.cer}
     if unknown := [name for name in arms if name not in known]:
         raise InputError(
@@ -54,7 +55,7 @@ def prediction_text(
         Paragraph(f"Recipe {results.origin.recipe}, target {test_set.language}. {results.origin.about.strip()}"),
         *(needed_least(given, rate) for rate in rates),
         *predicted(predictions, amounts_s, rates),
-        Paragraph(how_drawn(sampled, "the test set")),
+        Paragraph(how_drawn(sampled, "the test set", num_replications)),
     ]
     return "\n\n".join(render_block(block, {}) for block in blocks)
 

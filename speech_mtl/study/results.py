@@ -27,9 +27,7 @@ from typing import Any
 from speech_mtl.errors import InputError
 from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.run.provenance import portable
-from speech_mtl.scoring.error_rate import score
-from speech_mtl.scoring.rows import measured_row
-from speech_mtl.scoring.tables import read_rows
+from speech_mtl.scoring.error_rate import errors_by_utterance, lengths_by_utterance
 from speech_mtl.settings.recipe_file import RECIPE
 from speech_mtl.study.arms import ARMS
 from speech_mtl.study.statistics.hypotheses import AGAIN, Model, TestSet, before, read_test_sets, write_test_sets
@@ -136,7 +134,7 @@ def load(folder: Path) -> Results:
             received="no such file" if folder.is_dir() else "no such folder",
             action="give the output folder of `speech-mtl compare`, or of a recipe with results",
         )
-    rows = read_rows(found[0], AnyResultRow)  # pyright: ignore[reportArgumentType]
+    rows = read_json(found[0], list[AnyResultRow], AGAIN)
     path, old_path = _plain_or_compressed(folder / HYPOTHESES), _plain_or_compressed(folder / OLD)
     test_sets = read_test_sets(path)
     old = read_test_sets(old_path) if old_path.is_file() else []
@@ -221,9 +219,18 @@ def _check_hypotheses(rows_path: Path, path: Path, rows: Sequence[ResultRow], te
 
 
 def _check_errors(path: Path, number: int, row: Mapping[str, Any], test_set: TestSet, hypotheses: list[str]) -> None:
-    counted = measured_row(test_set.language, "test", score(test_set.references, hypotheses, test_set.spaced))
+    errors = errors_by_utterance(test_set.references, hypotheses, test_set.spaced)
+    lengths = lengths_by_utterance(test_set.references, test_set.spaced)
+    (words, characters), (num_words, num_characters) = (list(map(sum, pair)) for pair in (errors, lengths))
+    counted = {
+        "num_utterances": len(test_set.ids),
+        "num_reference_words": num_words,
+        "num_reference_characters": num_characters,
+        "wer": words / num_words if num_words else None,
+        "cer": characters / num_characters if num_characters else None,
+    }
     for name, value in counted.items():
-        if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):  # pyright: ignore[reportArgumentType]
+        if row[name] != value and not (row[name] and value and math.isclose(row[name], value, rel_tol=1e-6)):
             raise _unfit(f"{path}: row {number}: {name} is not that of the hypotheses", f"{value}", f"{row[name]}")
 
 

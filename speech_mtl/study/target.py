@@ -4,6 +4,9 @@ from speech_mtl.errors import InputError
 from speech_mtl.settings.data import LanguageSettings
 from speech_mtl.settings.recipe import Recipe
 
+UNTARGETED = {"target": None, "data.ramp_to_target": False}
+"""Settings of training that is not about one language."""
+
 
 def target_only(recipe: Recipe) -> Recipe:
     """The recipe without its auxiliary languages."""

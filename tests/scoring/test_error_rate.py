@@ -5,7 +5,7 @@ import pytest
 
 from speech_mtl.datatypes import ErrorCounts
 from speech_mtl.errors import InputError
-from speech_mtl.scoring.error_rate import Score, right_words, score
+from speech_mtl.scoring.error_rate import Score, errors_by_utterance, right_words, score
 
 
 def edit_distance(reference, hypothesis):
@@ -43,9 +43,18 @@ def test_counts_are_those_of_the_edit_distance(seed):
     check(result.characters, list(zip(references, hypotheses, strict=True)))
     pairs = zip(references, hypotheses, strict=True)
     check(result.words, [(reference.split(), hypothesis.split()) for reference, hypothesis in pairs])
-    parts = [score([reference], [hypothesis]) for reference, hypothesis in zip(references, hypotheses, strict=True)]
-    assert sum(parts[1:], parts[0]).words.num_errors == result.words.num_errors
-    assert sum(parts[1:], parts[0]).num_utterances == count
+
+
+@pytest.mark.parametrize("spaced", [True, False])
+def test_errors_of_each_utterance_are_those_of_its_score(spaced):
+    source = random.Random(1)
+    references, hypotheses = random_texts(source, 300), random_texts(source, 300)
+    references[:3], hypotheses[:3] = ["", "a", " a  b "], ["a", "", "a b"]
+    parts = [score([one], [other], spaced) for one, other in zip(references, hypotheses, strict=True)]
+    found = errors_by_utterance(references, hypotheses, spaced)
+    assert found == tuple([getattr(part, kind).num_errors for part in parts] for kind in ("words", "characters"))
+    with pytest.raises(ValueError, match="zip"):
+        errors_by_utterance(["a", "b"], ["a"], spaced)
 
 
 def test_each_kind_of_error():

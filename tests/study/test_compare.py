@@ -16,13 +16,13 @@ from recorded_screen import RecordedScreen
 
 import speech_mtl.run.evaluate as evaluate_module
 from speech_mtl.errors import InputError
+from speech_mtl.files import read_json
 from speech_mtl.run.evaluated import saved_evaluation
 from speech_mtl.run.folder import Run
 from speech_mtl.run.loop import Training
 from speech_mtl.run.provenance import commit
 from speech_mtl.run.speech import open_split
 from speech_mtl.run.training_speech import TrainingSpeech
-from speech_mtl.scoring.tables import read_rows
 from speech_mtl.screen import Screen
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study.compare import compare
@@ -110,7 +110,7 @@ def compared(
         patched.setattr(evaluate_module, "evaluate", counted_evaluate)
         with pytest.raises(KeyboardInterrupt):
             compare(recipe, done.folder)
-        done.rows_when_stopped = read_rows(done.folder / "comparison.json", ResultRow)
+        done.rows_when_stopped = read_json(done.folder / "comparison.json", list[ResultRow])
         before = done.times()
         done.rows = list(compare(recipe, done.folder).rows)
         for name in done.stopped_at[0]:  # what was finished is as it was, to the file
@@ -143,7 +143,7 @@ def test_rows_are_written_as_soon_as_they_are_there(compared: Compared):
 
 
 def test_rows_have_all_fields_and_are_what_the_file_holds(compared: Compared):
-    assert read_rows(compared.folder / "comparison.json", ResultRow) == compared.rows
+    assert read_json(compared.folder / "comparison.json", list[ResultRow]) == compared.rows
     for row in compared.rows:
         assert row.keys() == get_type_hints(ResultRow).keys() - {"decoder", "untranscribed_s"}, (
             "one decoder, no pseudo-labels"
@@ -376,9 +376,11 @@ def test_a_failed_run_is_reported_and_stops_only_what_starts_from_it(
         return finish(training, *arguments)
 
     monkeypatch.setattr(Training, "run", fails_in_pretraining)
+    screen = RecordedScreen()
     with pytest.raises(InputError, match="2 of 3 runs failed") as caught:
-        compare(recipe, tmp_path / "out")
+        compare(recipe, tmp_path / "out", screen)
     assert "The loss is no number" in caught.value.received
+    assert any("The report is" in line for line in screen.lines), "the command does not tell where it is"
     failures = json.loads((tmp_path / "out" / "failures.json").read_text())
     assert [failure["run"] for failure in failures] == ["pretrain-seed0", "pretrain_finetune-0.1min-seed0"]
     rows = json.loads((tmp_path / "out" / "comparison.json").read_text())

@@ -18,6 +18,7 @@ from speech_mtl.study.plan import open_speech, plan_comparison
 def test_nothing_is_trained_or_written_for_an_estimate(tiny_recipe: Recipe, tmp_path: Path, untraced: None):
     text = estimate_text(plan_comparison(tiny_recipe, tmp_path / "out"), num_jobs=2)
     assert not (tmp_path / "out").exists()
+    assert not tiny_recipe.data.cache_dir.exists()
     assert "2 cells need 2 runs: 0 finished, 2 to do." in text
     assert "measured now by steps on noise; at best" in text
     assert text.count("| 0 of 4 | to do |") == 2
@@ -54,11 +55,16 @@ def test_time_is_that_of_all_parts_of_a_run(tiny_recipe: Recipe, tmp_path: Path,
 def test_networks_that_differ_are_tried_each(tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     tried = []
     monkeypatch.setattr(estimate, "_tried", lambda recipe: (tried.append(recipe), (SPEED, len(tried)))[1])
-    variants = {"parts": {"training.part_s": 1.0}, "bfloat16": {"training.precision": "bfloat16"}, "plain": {}}
+    variants = {
+        "parts": {"training.part_s": 1.0},
+        "bfloat16": {"training.precision": "bfloat16"},
+        "plain": {},
+        "tasks": {"tasks": {"emotion": {}}},
+    }
     recipe = tiny_recipe.overridden({"compare.arms": ["alone"], "compare.variants": variants})
     _, size, _ = costs(plan_comparison(recipe, tmp_path / "out"))
-    assert len(tried) == 3
-    assert size == (1 + 2 + 3) * BYTES_PER_PARAMETER
+    assert len(tried) == 3, "the last two differ in what is not timed"
+    assert size == (1 + 2 + 3 + 3) * BYTES_PER_PARAMETER
 
 
 def test_what_is_tried_has_all_parts(tiny_recipe: Recipe, untraced: None):

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.readmes import refuse_drift
 from speech_mtl.errors import InputError
-from speech_mtl.scoring.tables import read_rows
+from speech_mtl.files import read_json
 from speech_mtl.settings.recipe import Recipe
 from speech_mtl.study import results as report
 from speech_mtl.study.compare import compare
@@ -38,7 +38,7 @@ def test_what_each_arm_forgets(
     plan = plan_comparison(recipe, folder / "out")
     assert plan.tested == plan.stages.keys(), "pretraining is tested, too"
     results = compare(recipe, folder / "out")
-    rows = read_rows(folder / "out" / "forgetting.json", Forgotten)
+    rows = read_json(folder / "out" / "forgetting.json", list[Forgotten])
     assert [(row.language, row.arm.name) for row in rows] == [("bb", arm) for arm in recipe.compare.arms]
     for row in rows:
         if row.arm.name in FROZEN:

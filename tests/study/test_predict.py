@@ -75,7 +75,7 @@ def test_what_was_refused_is_said_with_the_reason_and_what_figures_rest_on():
     assert "- heads: nothing is predicted, since its error rises, from 10.0 % with 10 min of speech to 30.0 %" in text
     assert "- rehearsal: nothing is predicted, since it has learnt with only 10 min and 20 min of speech" in text
     assert "Sixteen speakers read." in text
-    assert "draws 16 speakers of the test set" in text
+    assert "draws 16 speakers of the test set with replacement, 300 times" in text
 
 
 def test_the_errors_that_amounts_give():

@@ -22,9 +22,6 @@ class Cell:
     aside: str = ""
     strong: bool = False
 
-    def __str__(self) -> str:
-        return f"{self.text} {self.aside}".rstrip()
-
 
 @dataclass(frozen=True, slots=True)
 class Table:

@@ -28,7 +28,7 @@ from speech_mtl.study.statistics.summary import LEARNT_BELOW, Summary, Tried, on
 MOST_ARMS_ACROSS = 5
 """With more, the short table has a line for each arm and no columns."""
 
-LEARNING = ("learning-curves", "pretraining", "after-pretraining")
+LEARNING = ("learning-curves", "pretraining")
 """Plots of how the runs were trained."""
 
 Plots = Mapping[str, Plot]
@@ -83,12 +83,9 @@ def make_report(summary: Summary, plots: Plots) -> Report:
         ],
         "What the decoders change": [decoders_table(summary.gains)] if summary.gains else [],
         "Which got worse": _worse(summary) if beside_alone else [],
-        "Error of each language": [
-            *_those(plots, "languages"),
-            languages_table(summary.languages)
-            if summary.languages
-            else Paragraph("There are no test errors by language."),
-        ],
+        "Error of each language": (
+            [*_those(plots, "languages"), languages_table(summary.languages)] if summary.languages else []
+        ),
         "Which language helps which": _transfer(summary, plots) if summary.transfer else [],
         "What was forgotten": (
             [*_those(plots, "forgetting"), forgetting_table(summary.forgotten)] if summary.forgotten else []
@@ -145,9 +142,7 @@ def _tasks(summary: Summary, plots: Plots) -> list[Block]:
 def _arms(summary: Summary, plots: Plots) -> list[Block]:
     if not summary.arms:
         return [Paragraph("No arm was measured.")]
-    units = f"{summary.num_resampled:,} {summary.resampled}{'' if summary.num_resampled == 1 else 's'}"
-    drawn = f"Intervals come from resampling the {units} of the test split {summary.origin.num_replications:,} times."
-    return [*_of_each(summary, plots, "data-efficiency"), arms_table(summary.all_arms), Paragraph(drawn)]
+    return [*_of_each(summary, plots, "data-efficiency"), arms_table(summary.all_arms)]
 
 
 def _hours(summary: Summary, plots: Plots) -> list[Block]:

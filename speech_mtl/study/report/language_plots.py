@@ -6,7 +6,7 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from speech_mtl.scoring.tables import CER, axis_of_metric, percent, shown_error
+from speech_mtl.scoring.tables import CER, MAE, axis_of_metric, percent, reported
 from speech_mtl.study.report import style, words
 from speech_mtl.study.report.blocks import Plot
 from speech_mtl.study.report.style import INK, WIDTH, ArmStyle
@@ -145,7 +145,7 @@ def _draw_panel(axes: Axes, errors: Sequence[TaskError], rows: Sequence[str], st
 
 
 def _value(metric: str, error: float) -> float:
-    return float(shown_error(metric, error).replace("−", "-"))
+    return reported(metric, error) * (1 if metric == MAE else 100)
 
 
 def draw_transfer(entries: Sequence[Tried]) -> Figure:

@@ -173,7 +173,7 @@ def draw_prolonged(summary: Summary, styles: dict[str, ArmStyle]) -> Figure:
     figure, (axes,) = style.panels([""], 3.6, head=0)
     axes.axvline(budgets_s[-1], color=INK, linestyle="--", linewidth=1)
     errors = errors_to_show(summary)
-    for error in errors_to_show(summary):
+    for error in tuple(errors):  # more follow below, by which the axis is scaled
         axes.axhline(100 * error, color=INK, linestyle=":", linewidth=1)
         place = (0.995, 100 * error)
         axes.text(*place, shown_target(error), transform=axes.get_yaxis_transform(), ha="right", va="bottom")

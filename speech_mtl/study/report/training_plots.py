@@ -1,27 +1,22 @@
-"""Plots of the training of runs: errors, losses and loss weights by update, and the effect of pretraining."""
+"""Plots of the training of runs: errors, losses and loss weights by update."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from speech_mtl.study.report import style, words
 from speech_mtl.study.report.blocks import Plot
-from speech_mtl.study.report.style import COLOURS, PAPER, ArmStyle
+from speech_mtl.study.report.style import COLOURS, PAPER
 from speech_mtl.study.statistics.rows import REFERENCE_ARM
 from speech_mtl.study.statistics.summary import Summary
-from speech_mtl.study.statistics.training import AfterPretraining, LearningCurve, TaskCurve
+from speech_mtl.study.statistics.training import LearningCurve, TaskCurve
 
 LINES = (
     "A line for each seed. Marker: the weights that were taken; hollow where early stopping did not end the run, whose"
     " error might still have been falling."
 )
 LEARNING = f"{LINES} Runs that are initialised from one with the target begin after its updates."
-AFTER = (
-    "A marker for each model: its test error in the target against the validation error of the pretraining that it"
-    " comes from, which is that of the pretraining's own languages."
-)
 WEIGHTS = "Mean weight of each task in the objective since the validation before, on a logarithmic axis; first seed."
 LOSSES = "Mean training loss of each task since the validation before, relative to its first value; first seed."
 MOST_PANELS = 6
@@ -47,9 +42,6 @@ def make_plots(summary: Summary) -> Iterator[Plot]:
         shown, told = _lowest(pretrained, _kind)
         title = "Validation error by update of runs without the target"
         yield style.saved("pretraining", title, LINES + told, draw_pretraining(shown))
-    if len({one.pretraining for one in summary.after_pretraining}) >= 3:
-        title = f"Error of {summary.language} against the validation error of pretraining"
-        yield style.saved("after-pretraining", title, AFTER, draw_after_pretraining(summary.after_pretraining))
 
 
 def _panel(one: LearningCurve) -> tuple[float, str]:
@@ -95,7 +87,8 @@ def _draw_runs(
     series: Callable[[LearningCurve], str],
     across: str = "Updates with the target",
 ) -> Figure:
-    figure, places = _grid(titles, across)
+    figure, places = style.panels(titles, 1.7 if len(titles) > 2 else 2.4, sharex=True, sharey=True)
+    figure.supxlabel(across, fontsize=8.5)
     styles = style.arm_styles(series(one) for own in panels for one in own)
     for axes, own in zip(places, panels, strict=True):
         for one in own:
@@ -107,35 +100,9 @@ def _draw_runs(
             axes.plot(
                 *place, color=arm_style.colour, marker=arm_style.marker, markerfacecolor=inside, zorder=3, clip_on=False
             )
-    return _finished(figure, places, [error for own in panels for one in own for error in one.errors], styles)
-
-
-def draw_after_pretraining(points: Sequence[AfterPretraining]) -> Figure:
-    """A panel for each amount of speech, a colour for each arm whatever its variant."""
-    budgets_s = sorted({one.budget_s for one in points})
-    figure, panels = _grid(list(map(words.speech, budgets_s)), "Validation error of pretraining, %")
-    styles = style.arm_styles(one.arm.base.name for one in points)
-    styles = {name: own._replace(line="") for name, own in styles.items()}
-    for axes, budget_s in zip(panels, budgets_s, strict=True):
-        for one in points:
-            if one.budget_s == budget_s:
-                arm_style = styles[one.arm.base.name]
-                axes.plot(100 * one.pretraining, 100 * one.cer, color=arm_style.colour, marker=arm_style.marker)
-    return _finished(figure, panels, [one.cer for one in points], styles)
-
-
-def _grid(titles: Sequence[str], across: str) -> tuple[Figure, list[Axes]]:
-    figure, panels = style.panels(titles, 1.7 if len(titles) > 2 else 2.4, sharex=True, sharey=True)
-    figure.supxlabel(across, fontsize=8.5)
-    return figure, panels
-
-
-def _finished(
-    figure: Figure, panels: Sequence[Axes], errors: Sequence[float], styles: Mapping[str, ArmStyle]
-) -> Figure:
-    """With one scale of errors for all panels, and names."""
-    for axes in panels:
-        style.scale_errors(axes, "y", errors)
+    every = [error for own in panels for one in own for error in one.errors]
+    for axes in places:
+        style.scale_errors(axes, "y", every)
         figure.supylabel(axes.get_ylabel(), fontsize=8.5)
         axes.set_ylabel("")
     return style.name_styles(figure, styles)

@@ -27,7 +27,7 @@ from speech_mtl.study.statistics.summary import (
     Tried,
 )
 from speech_mtl.study.statistics.tasks import task_errors
-from speech_mtl.study.statistics.training import ArmAtBudget, ArmSize, Effort, Training, after_pretraining, efforts
+from speech_mtl.study.statistics.training import ArmAtBudget, ArmSize, Effort, Training, efforts
 
 DECODED = ("arms", "equivalent_hours", "tasks", "worse", "transfer", "not_learnt")
 """The records of a summary that name their decoder."""
@@ -85,7 +85,8 @@ def _summarize(
     training: Training,
     old: Sequence[TestSet],
 ) -> Summary:
-    """The summary of one decoder."""
+    """The summary of one decoder; of one that is not the first, without what no report shows."""
+    is_first = decoder == decoders_of(all_test_sets)[0]
     rows = [row for row in all_rows if row.get("decoder", "") == decoder]
     test_sets = test_sets_of(decoder, all_test_sets)
     num_replications = origin.num_replications
@@ -97,29 +98,25 @@ def _summarize(
         found = {"transfer": shown, "no_hours": notes.nothing_learnt(sampled)}
         told = notes.notes_of_transfer_map(sampled)
     elif len(test_sets) > 1:
-        told = notes.notes_of_targets(sampled)
+        told = notes.notes_of_targets(sampled, num_replications)
     else:
         no_hours = notes.why_no_hours(first)
         sizes = {one.arm: one for one in training.sizes}
         found = {
             "arms": [_arm_summary(first, key, test_sets[0], took[key], sizes.get(key[0])) for key in first.cells],
             "equivalent_hours": [] if no_hours else all_equivalent_hours(first, took),
-            "examples": find_examples(test_sets[0]),
             "no_hours": no_hours,
-            "predictions": predictions(first),
         }
-        told = notes.notes_of_target(first) + ([] if no_hours else notes.rises(first))
-    if len(test_sets) == 1:
-        found["after_pretraining"] = after_pretraining(rows, training.learning, test_sets[0].language)
+        if is_first:
+            found |= {"examples": find_examples(test_sets[0]), "predictions": predictions(first)}
+        told = notes.notes_of_target(first, num_replications) + ([] if no_hours else notes.rises(first))
     if has_tasks(rows, test_sets):
         found["tasks"] = task_errors(test_sets, origin.reference, num_replications, took)
     summary = Summary(
         origin=origin,
         language=", ".join(sampled),
-        resampled=first.drawn.unit,
-        num_resampled=first.drawn.number,
         worse=negative_transfer(tried),
-        languages=language_errors(rows),
+        languages=language_errors(rows) if is_first and len(test_sets) == 1 else [],  # rows do not name their target
         not_learnt=failed,
         forgotten=what_was_forgotten(old, num_replications),
         training=training,
@@ -178,7 +175,7 @@ def _arm_summary(
         cer_by_seed=list(cer.by_seed.values()),
         reduction=sampled.reduction(key),
         p_value=paired_p_value(cer.replicates - alone.replicates) if alone else None,
-        mapsswe_z=[mapsswe(test_set.references, *two, spaced=test_set.spaced).z for two in pairs_of_texts],
+        mapsswe_z=[mapsswe(test_set.references, *two, spaced=test_set.spaced) for two in pairs_of_texts],
         effort=effort,
         size=size,
     )

@@ -43,10 +43,12 @@ def resampled(
         drawn: What is drawn.
         num_replications: R.
     """
-    if not len(errors):
+    if not errors.size:
         return Sampled({}, {})
     counted = np.broadcast_to(counted, errors.shape)
     known = counted.sum(axis=0) > 0
+    if not known.any():
+        return Sampled({}, {})
     names = [model for model, is_known in zip(models, known, strict=True) if is_known]
     rates, replicates = resampled_rates(errors[:, known], counted[:, known], drawn, num_replications)
     if not len(replicates):
@@ -54,8 +56,10 @@ def resampled(
     return Sampled(dict(zip(names, rates.tolist(), strict=True)), dict(zip(names, replicates.T, strict=True)))
 
 
-def resampled_texts(test_set: TestSet, models: Sequence[Model], num_replications: int) -> tuple[Sampled, Sampled]:
-    """Word and character error rates of models."""
+def resampled_texts(
+    test_set: TestSet, models: Sequence[Model], num_replications: int
+) -> tuple[Blocks, Sampled, Sampled]:
+    """What is drawn, and word and character error rates of models."""
     drawn = blocks(test_set.speakers, test_set.references)
     by_model = [errors_by_utterance(test_set.references, test_set.hypotheses[m], test_set.spaced) for m in models]
     lengths = lengths_by_utterance(test_set.references, test_set.spaced)
@@ -69,7 +73,7 @@ def resampled_texts(test_set: TestSet, models: Sequence[Model], num_replications
         )
         for kind in (0, 1)
     )
-    return words, characters
+    return drawn, words, characters
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,7 @@ class Measured:
         """By how much of another error this one is lower; None where the other is 0. `floor`: see `fewer`."""
         if other.mean <= 0:
             return None
-        size = min(len(self.replicates), len(other.replicates))
-        reductions = fewer(self.replicates[:size], other.replicates[:size], floor)
+        reductions = fewer(self.replicates, other.replicates, floor)
         return Estimate(1 - self.mean / other.mean, *percentile_interval(reductions))
 
 
@@ -145,7 +148,7 @@ def bootstrap(test_set: TestSet, num_replications: int) -> Bootstrap:
             received=f"{len(test_set.ids)} utterances, {totals[1]} characters, {len(models)} models",
             action="check the manifest of the test split, and run the comparison again",
         )
-    drawn, sampled = blocks(test_set.speakers, test_set.references), resampled_texts(test_set, models, num_replications)
+    drawn, *sampled = resampled_texts(test_set, models, num_replications)
     wer, cer = (over_seeds(sampled[kind], floor=0.5 / totals[kind], generator_seed=kind) for kind in (0, 1))
     return Bootstrap(drawn, cer, wer, 0.5 / totals[1])
 

@@ -56,7 +56,7 @@ def _of_language(test_set: TestSet, num_replications: int) -> list[Forgotten]:
     num_characters = sum(lengths_by_utterance(test_set.references, test_set.spaced)[1])
     if not num_characters:
         return []
-    sampled = resampled_texts(test_set, [*later, *map(before, later)], num_replications)[1]
+    sampled = resampled_texts(test_set, [*later, *map(before, later)], num_replications)[-1]
     cells = {key: [Model(*key, seed) for seed in seeds] for key, seeds in seeds_of(later).items()}
     rates = {model: max(rate, 0.5 / num_characters) for model, rate in sampled.rates.items()}
 

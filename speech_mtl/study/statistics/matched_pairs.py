@@ -2,35 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from speech_mtl.errors import InputError
 from speech_mtl.scoring.error_rate import align
-from speech_mtl.study.statistics.summary import two_sided
-
-
-class MatchedPairs(NamedTuple):
-    """Result of the matched-pairs test in segments with an error of either system.
-
-    `mean_difference`: errors of B less errors of A per segment; `z`: in units of its standard error, 0 if there are
-    fewer than 2 segments; `p_value`: two-sided.
-    """
-
-    num_segments: int
-    mean_difference: float
-    z: float
-    p_value: float
 
 
 def mapsswe(
-    references: Sequence[str],
-    hypotheses_a: Sequence[str],
-    hypotheses_b: Sequence[str],
-    spaced: bool = True,
-    min_correct: int = 2,
-) -> MatchedPairs:
+    references: Sequence[str], hypotheses_a: Sequence[str], hypotheses_b: Sequence[str], spaced: bool = True
+) -> float:
     """The matched-pairs sentence-segment word error test.
 
     Gillick & Cox, "Some statistical issues in the comparison of speech recognition algorithms", ICASSP 1989, section 3;
@@ -40,7 +20,7 @@ def mapsswe(
     errors is none. An insertion is an error between two words, and parts them.
 
     As in NIST's `sc_stats` two words make a stretch, the variance is divided by the number of segments less one, and z
-    is taken as normal. We differ in four points:
+    is taken as normal. We differ in three points:
 
     - Alignments have the fewest edits, as in `score`; `sc_stats` weighs substitutions 4, insertions and deletions 3.
     - Insertions after the last word count, whichever system made them; `sc_stats` passes over them where only the
@@ -48,7 +28,6 @@ def mapsswe(
     - If the difference is the same in all segments, z has no variance to be divided by; `sc_stats` calls that no
       difference. We take the variance about zero instead, as it is if there is no true difference: z is the square root
       of the number of segments, as in a sign test.
-    - The p-value is given, not only whether it is below 5 %.
 
     The normal distribution needs a few dozen segments. The test knows nothing of speakers or seeds.
 
@@ -58,26 +37,26 @@ def mapsswe(
         hypotheses_b: (N,) of system B.
         spaced: Whether spaces separate words (`Tokenizer.spaced`). If not, characters are taken for words, as in
             `score`.
-        min_correct: How many words in a row, right in both, end a segment.
 
-    Raises:
-        InputError: There is no utterance, or not one hypothesis of each system for every reference.
+    Returns:
+        z: the mean difference of a segment, errors of B less errors of A, in units of its standard error; 0 if there
+        are fewer than 2 segments.
     """
-    if not references or not len(references) == len(hypotheses_a) == len(hypotheses_b):
-        raise InputError(
-            "References and hypotheses do not match" if references else "Nothing to compare",
-            expected="at least one reference, and a hypothesis of each system for each",
-            received=f"{len(references)} references, {len(hypotheses_a)} and {len(hypotheses_b)} hypotheses",
-            action="give every utterance of the split one hypothesis of each system, empty if nothing was recognised",
-        )
+    differences = segment_differences(references, hypotheses_a, hypotheses_b, spaced)
+    mean = float(differences.mean()) if len(differences) > 1 else 0.0
+    return mean / (float(differences.std(ddof=1)) or abs(mean)) * math.sqrt(len(differences)) if mean else 0.0
+
+
+def segment_differences(
+    references: Sequence[str],
+    hypotheses_a: Sequence[str],
+    hypotheses_b: Sequence[str],
+    spaced: bool,
+    min_correct: int = 2,
+) -> np.ndarray:
+    """Errors of B less errors of A in each segment; `min_correct` words in a row, right in both, end one."""
     pairs = zip(_errors(references, hypotheses_a, spaced), _errors(references, hypotheses_b, spaced), strict=True)
-    differences = np.array([difference for a, b in pairs for difference in _segment_differences(a, b, min_correct)])
-    if len(differences) < 2:
-        return MatchedPairs(len(differences), float(differences.sum()), z=0.0, p_value=1.0)
-    mean = float(differences.mean())
-    deviation = float(differences.std(ddof=1)) or abs(mean)
-    z = mean / deviation * math.sqrt(len(differences)) if mean else 0.0
-    return MatchedPairs(len(differences), mean, z, p_value=two_sided(z))
+    return np.array([difference for a, b in pairs for difference in _of_utterance(a, b, min_correct)])
 
 
 def _errors(references: Sequence[str], hypotheses: Sequence[str], spaced: bool) -> list[dict[int, int]]:
@@ -94,7 +73,7 @@ def _errors(references: Sequence[str], hypotheses: Sequence[str], spaced: bool) 
     return utterances
 
 
-def _segment_differences(errors_a: dict[int, int], errors_b: dict[int, int], min_correct: int) -> list[int]:
+def _of_utterance(errors_a: dict[int, int], errors_b: dict[int, int], min_correct: int) -> list[int]:
     """Errors of B less errors of A in each segment of an utterance."""
     differences: list[int] = []
     last = None

@@ -52,11 +52,13 @@ def why_no_hours(sampled: Bootstrap) -> str:
     return ""
 
 
-def how_drawn(sampled: Bootstrap, test_set: str) -> str:
+def how_drawn(sampled: Bootstrap, test_set: str, num_replications: int) -> str:
     """Describes how intervals are computed."""
     drawn = sampled.drawn
-    about = f"Intervals cover 95 %: the bootstrap draws {drawn.number:,} {drawn.unit}s of {test_set} with replacement, "
-    about += "the same for all arms."
+    about = (
+        f"Intervals cover 95 %: the bootstrap draws {drawn.number:,} {drawn.unit}s of {test_set} with replacement, "
+        f"{num_replications:,} times, the same for all arms."
+    )
     if drawn.unit == "utterance":
         return f"{about} They are about the speakers of the test set, and not about others."
     if drawn.num_unnamed:
@@ -64,9 +66,9 @@ def how_drawn(sampled: Bootstrap, test_set: str) -> str:
     return about
 
 
-def notes_of_target(sampled: Bootstrap) -> list[str]:
+def notes_of_target(sampled: Bootstrap, num_replications: int) -> list[str]:
     """Notes on a comparison of one target."""
-    notes = [how_drawn(sampled, "the test set")]
+    notes = [how_drawn(sampled, "the test set", num_replications)]
     num_seeds = {len(own.by_seed) for own in sampled.cer.values()}
     if max(num_seeds) == 1:
         notes.append(
@@ -87,12 +89,12 @@ def notes_of_target(sampled: Bootstrap) -> list[str]:
     return notes
 
 
-def notes_of_targets(sampled: Mapping[str, Bootstrap]) -> list[str]:
+def notes_of_targets(sampled: Mapping[str, Bootstrap], num_replications: int) -> list[str]:
     """Notes on a comparison of several targets."""
     first = next(iter(sampled.values()))
     return [
-        f"{how_drawn(first, 'each test set')} They hold the spread over seeds, pooled over budgets and variants. "
-        f"{OVER_SEEDS}"
+        f"{how_drawn(first, 'each test set', num_replications)} They hold the spread over seeds, pooled over budgets "
+        f"and variants. {OVER_SEEDS}"
     ]
 
 

@@ -12,7 +12,7 @@ from speech_mtl.files import RARE
 from speech_mtl.scoring.rows import Amount, Budget, Number, Rate, Seed
 from speech_mtl.study.statistics.examples import Example
 from speech_mtl.study.statistics.rows import REFERENCE_ARM, Arm, Origin, SavedArm
-from speech_mtl.study.statistics.training import AfterPretraining, ArmSize, Effort, Training
+from speech_mtl.study.statistics.training import ArmSize, Effort, Training
 
 MEAN, WORST = "mean of languages", "worst language"
 """Tasks beside the languages where there are several."""
@@ -146,7 +146,7 @@ class Tried:
     budget_s: float
     reduction: Estimate
     learnt: bool = True
-    decoder: str = field(default="", metadata=RARE)
+    decoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class NotLearnt:
     budget_s: float
     seeds: list[int]
     num_seeds: int
-    decoder: str = field(default="", metadata=RARE)
+    decoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,26 +257,23 @@ class Summary:
 
     Attributes:
         language: The target language, or several.
-        resampled: `speaker` or `utterance`: what the bootstrap draws.
-        num_resampled: How many of them the test split has.
         arms: Of one target, every arm at every budget, by budget, `alone` first.
         equivalent_hours: Of every arm but alone that has learnt, where the curve of alone allows it.
         no_hours: Why there are none, in words; empty where there are some, or where that can be seen.
         predictions: Of every arm, where one was measured at three budgets or more.
         worse: Negative transfer, significant cases first.
-        languages: Test errors of all languages that the arms recognise.
+        languages: Of one target, test errors of all languages that the arms recognise.
         transfer: The transfer map, empty if none was measured.
         tasks: Errors of every task, if there are several.
         notes: What could not be given, and why; what the reader has to know about the intervals.
         decoder: Name of the decoder, where there are several.
-        others: The same by each other decoder, without what rests on training or on old languages.
+        others: The same by each other decoder, without examples, predictions, errors of other languages, and what rests
+            on training or on old languages.
         gains: What these others change.
     """
 
     origin: Origin
     language: str
-    resampled: str
-    num_resampled: int
     arms: list[ArmSummary] = field(default_factory=list)
     equivalent_hours: list[EquivalentHours] = field(default_factory=list)
     worse: list[Tried] = field(default_factory=list)
@@ -289,7 +286,6 @@ class Summary:
     forgotten: list[Forgotten] = field(default_factory=list)
     tasks: list[TaskError] = field(default_factory=list)
     training: Training = field(default_factory=Training)
-    after_pretraining: list[AfterPretraining] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decoder: str = ""
     others: list["Summary"] = field(default_factory=list)

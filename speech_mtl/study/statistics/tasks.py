@@ -34,7 +34,7 @@ def task_errors(
         num_replications: Of the bootstrap.
         took: Efforts by arm and budget.
     """
-    transcripts = {t.language: resampled_texts(t, list(t.hypotheses), num_replications)[1] for t in test_sets}
+    transcripts = {t.language: resampled_texts(t, list(t.hypotheses), num_replications)[-1] for t in test_sets}
     common = _common_models([list(one.rates) for one in transcripts.values()])
     sampled = {language: (CER, own) for language, own in transcripts.items()}
     if len(transcripts) > 1 and common:

@@ -132,16 +132,6 @@ class Training:
     learning: list[LearningCurve] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class AfterPretraining:
-    """A model's test error beside the validation error of the pretraining that it comes from."""
-
-    arm: Arm
-    budget_s: float
-    pretraining: float
-    cer: float
-
-
 def efforts(rows: Sequence[ResultRow], protocol: SavedProtocol = "") -> dict[ArmAtBudget, Effort]:
     """The effort of every arm at every budget, in the order of the rows."""
     cells: dict[ArmAtBudget, dict[tuple, ResultRow]] = {}
@@ -169,20 +159,3 @@ def _effort(rows: Sequence[ResultRow], used: Mapping[str, int], protocol: SavedP
         protocol=protocol,
         untranscribed_s=fmean(untranscribed_s) if untranscribed_s else None,
     )
-
-
-def after_pretraining(
-    rows: Sequence[ResultRow], curves: Sequence[LearningCurve], language: str
-) -> list[AfterPretraining]:
-    """Every model's test error in a language beside the validation error of the pretraining that it comes from.
-
-    Controls are left out: what they were pretrained on is no speech, or has others' transcripts.
-    """
-    pretraining = {one.run: one.error for one in curves if one.budget_s is None}
-    found = []
-    for row in rows:
-        errors = [pretraining[stage["run"]] for stage in row.get("stages", ()) if stage["run"] in pretraining]
-        tested, cer = (row["language"], row["split"]) == (language, "test"), row["cer"]
-        if errors and tested and cer is not None and not row["arm"].is_control:
-            found.append(AfterPretraining(row["arm"], row["budget_s"], errors[-1], cer))
-    return found

@@ -51,8 +51,6 @@ def summary() -> Summary:
     return Summary(
         origin=origin(1000),
         language="de, zh-CN",
-        resampled="speaker",
-        num_resampled=12,
         tasks=[task_error(task, arm) for task in METRICS for arm in ARMS],
         training=Training(
             curves=curves,
@@ -85,6 +83,20 @@ def test_every_task_arm_and_variant_is_named(summary):
         assert name in shown, name
     assert {"de", "zh-CN", "emotion", "joint:small"} <= set(texts(plots["weights"].svg))
     assert {"−0.25", "0.50"} <= set(texts(plots["conflicts"].svg))
+
+
+@pytest.mark.parametrize(
+    ("metric", "places"),
+    [
+        ("accuracy", [98.766, 87.655]),
+        ("phone error rate", [1.234, 12.345]),
+        ("mean absolute error", [0.01234, 0.12345]),
+    ],
+)
+def test_errors_are_drawn_as_they_are_reported_and_not_rounded(metric: str, places: list[float]):
+    error = replace(task_error("age", ARMS[0]), metric=metric, error=Estimate(0.05, 0.01234, 0.12345))
+    (axes,) = draw_tasks([error]).axes
+    assert list(axes.lines[0].get_xdata()) == pytest.approx(places)  # pyright: ignore[reportArgumentType]
 
 
 def test_many_languages_give_way_to_their_mean(summary):

@@ -240,7 +240,6 @@ def test_what_cannot_be_given_is_said(texts, full):
         "The hours that auxiliary languages save are not available: only alone was measured.",
         "The recipe does not describe the speech.",
         "Not available: only alone was measured.",
-        "There are no test errors by language.",
         "There are no recognised utterances to show.",
         "There is no arm with auxiliary languages.",
         "The commands are not known.",
@@ -248,6 +247,7 @@ def test_what_cannot_be_given_is_said(texts, full):
         assert words in said
         assert words not in " ".join(text for _, text in full.texts)
     assert "None" not in said
+    assert "Error of each language" not in Page(texts["bare"]).said("h2")
 
 
 def test_a_report_on_what_has_not_learnt_says_so_and_gives_no_factor(tmp_path):

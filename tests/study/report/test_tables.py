@@ -1,6 +1,5 @@
 """Records and rows -> tables, as READMEs and the terminal show them."""
 
-import json
 from dataclasses import replace
 from typing import get_type_hints
 
@@ -10,7 +9,7 @@ from made_up_summaries import FULL, arm_summary, equivalent
 
 from speech_mtl.scoring.error_rate import score
 from speech_mtl.scoring.rows import Drawn, EvaluationRow, evaluation_row
-from speech_mtl.scoring.tables import evaluation_table, write_results
+from speech_mtl.scoring.tables import evaluation_table
 from speech_mtl.study.report.blocks import Table
 from speech_mtl.study.report.language_tables import forgetting_table, generations_table
 from speech_mtl.study.report.markdown import render_block
@@ -96,15 +95,6 @@ def test_hours_beyond_the_measured_are_bounds():
         "| 10 min | joint | not significant | 30 min (< 15 min to 4.0 h) | 3.0 (< 1.5 to 24) |",
         "| 20 min | joint | not significant | 30 min (15 min to > 4 h) | 1.5 (0.75 to > 12) |",
     ]
-
-
-def test_write_results(tmp_path):
-    folder = tmp_path / "new" / "results"
-    for _ in range(2):
-        write_results(folder, "evaluation", EVALUATION, evaluation_table(EVALUATION))
-        assert sorted(path.name for path in folder.iterdir()) == ["evaluation.json", "evaluation.md"]
-        assert json.loads((folder / "evaluation.json").read_text(encoding="utf-8")) == EVALUATION
-        assert (folder / "evaluation.md").read_text(encoding="utf-8") == EVALUATION_TABLE + "\n"
 
 
 def test_columns_without_any_value_are_left_out():

@@ -12,10 +12,10 @@ from speech_mtl.study.report.blocks import Plot, Table
 from speech_mtl.study.report.content import make_report
 from speech_mtl.study.report.plots import make_plots
 from speech_mtl.study.report.style import PAPER
-from speech_mtl.study.report.training_plots import MOST_PANELS, MOST_SERIES, draw_after_pretraining, draw_learning
+from speech_mtl.study.report.training_plots import MOST_PANELS, MOST_SERIES, draw_learning
 from speech_mtl.study.statistics.rows import Arm
 from speech_mtl.study.statistics.summary import Summary
-from speech_mtl.study.statistics.training import AfterPretraining, Effort, LearningCurve, Training
+from speech_mtl.study.statistics.training import Effort, LearningCurve, Training
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -28,12 +28,6 @@ def curve(arm: str, budget_s: float | None = 600.0, seed: int = 0, low: float = 
 
 
 CURVES = [curve(arm, budget_s, seed) for arm in ("alone", "joint") for budget_s in (600.0, None) for seed in (0, 1)]
-AFTER = [
-    AfterPretraining(Arm(arm, variant), budget_s, 0.2 + place / 10, 0.1)
-    for arm in ("pretrain_finetune", "adapters")
-    for budget_s in (600.0, 1200.0)
-    for place, variant in enumerate(("short", "long", "longest"))
-]
 
 
 def texts(plot: Plot) -> list[str]:
@@ -49,24 +43,17 @@ def markers(axes: Axes) -> list:
 
 
 def test_there_is_a_plot_for_all_there_is(bare_summary: Summary):
-    whole = replace(bare_summary, training=Training(learning=CURVES), after_pretraining=AFTER)
+    whole = replace(bare_summary, training=Training(learning=CURVES))
     plots = make_plots(whole)
-    assert list(plots) == ["data-efficiency", "learning-curves", "pretraining", "after-pretraining"]
+    assert list(plots) == ["data-efficiency", "learning-curves", "pretraining"]
     assert {"alone", "joint", "10 min"} <= set(texts(plots["learning-curves"]))
     assert "pretrain: mean of de and en" in texts(plots["pretraining"])
-    assert {"pretrain_finetune", "adapters", "10 min", "20 min"} <= set(texts(plots["after-pretraining"]))
     (section,) = [one for one in make_report(whole, plots).sections if one.title == "Learning curves"]
     assert list(section.blocks) == list(plots.values())[1:]
     assert make_plots(whole) == plots
     assert list(make_plots(bare_summary)) == ["data-efficiency"]
     without = make_report(bare_summary, make_plots(bare_summary))
     assert "Learning curves" not in {section.title for section in without.sections}
-
-
-@pytest.mark.parametrize(("number", "drawn"), [(0, False), (2, False), (3, True)])
-def test_errors_after_pretraining_are_drawn_from_three_states_on(bare_summary: Summary, number: int, drawn: bool):
-    few = [one for one in AFTER if one.pretraining < 0.19 + number / 10]
-    assert ("after-pretraining" in make_plots(replace(bare_summary, after_pretraining=few))) == drawn
 
 
 def test_every_validation_is_there_and_a_run_that_was_not_stopped_is_hollow():
@@ -102,15 +89,6 @@ def test_of_many_arms_and_panels_the_best_are_shown_and_words_say_so(bare_summar
     assert "70 min" not in shown
 
 
-def test_variants_of_an_arm_are_states_of_its_pretraining():
-    figure = draw_after_pretraining(AFTER)
-    small, large = figure.axes
-    for axes in (small, large):
-        found = sorted(tuple(one.get_xydata()[0].round(6)) for one in markers(axes))
-        assert found == [(across, 10.0) for across in (20, 30, 40) for _ in range(2)]
-        assert len({one.get_color() for one in markers(axes)}) == 2
-
-
 @pytest.mark.parametrize("errors", [[0.0, 0.0, 0.0], [3.0, 2.0, 1.0], [1.0, 1e-3, 0.0]])
 def test_any_errors_can_be_drawn(bare_summary: Summary, errors: list[float]):
     assert "learning-curves" in make_plots(
@@ -131,7 +109,7 @@ def test_tables_say_what_arms_took(full_summary: Summary):
     (table,) = [block for block in blocks if isinstance(block, Table)]
     place = list(table.heads).index("Updates")
     assert list(table.heads)[place : place + 4] == ["Updates", "Audio", "Runs not stopped early", "Training"]
-    assert [[str(cell) for cell in row[place : place + 3]] for row in table.rows] == [
+    assert [[f"{cell.text} {cell.aside}".rstrip() for cell in row[place : place + 3]] for row in table.rows] == [
         ["3,400", "–", "–"],
         ["3,400 (1,200 shared)", "4.2 h", "2 of 6"],
         ["9", "–", "0 of 3"],

@@ -207,6 +207,14 @@ def test_language_errors_are_means_with_extremes():
     assert (first.cer, first.lowest, first.highest) == pytest.approx((fmean(cers), min(cers), max(cers)))
 
 
+def test_runs_of_several_targets_are_not_pooled_by_language():
+    """Rows do not name their target: the error of German in runs for Czech is not that in runs for German."""
+    test_set = made_up(arms=("alone", "joint"))
+    rows, other = rows_of(test_set), replace(test_set, language="de")
+    assert summarize(origin(200), rows, [test_set]).languages
+    assert not summarize(origin(200), rows, [test_set, other]).languages
+
+
 # What is compared is paired.
 
 

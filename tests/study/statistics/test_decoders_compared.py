@@ -64,6 +64,12 @@ def test_each_decoder_has_the_numbers_that_it_has_by_itself(both: Summary, decod
     assert (alone.decoder, alone.others, alone.gains) == ("", [], [])
 
 
+def test_what_is_only_shown_of_the_first_decoder_is_not_made_of_the_others(both: Summary):
+    (other,) = both.others
+    assert all([both.examples, both.languages])
+    assert not any([other.examples, other.languages])
+
+
 def test_gains_are_those_of_the_same_models(both: Summary):
     found = {(one.arm.name, one.budget_s): one for one in both.gains}
     assert found.keys() == WRONG["greedy"].keys()

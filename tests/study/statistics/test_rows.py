@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from speech_mtl.errors import InputError
-from speech_mtl.files import json_text, write_text
-from speech_mtl.scoring.tables import read_rows
+from speech_mtl.files import json_text, read_json, write_text
 from speech_mtl.study.statistics.hypotheses import Model, TestSet, read_test_sets, write_test_sets
 from speech_mtl.study.statistics.rows import CONTROLS, REFERENCE_ARM, AnyResultRow, Arm
 
@@ -55,7 +54,7 @@ def row(arm: Arm) -> dict[str, Any]:
 
 def test_every_arm_comes_back_from_rows(tmp_path: Path):
     write_text(tmp_path / "rows.json", json_text(list(map(row, arms()))))
-    rows = read_rows(tmp_path / "rows.json", AnyResultRow)  # pyright: ignore[reportArgumentType]
+    rows = read_json(tmp_path / "rows.json", list[AnyResultRow])
     assert [one["arm"] for one in rows] == arms()
 
 
@@ -114,4 +113,4 @@ def test_a_variant_decides_nothing_but_itself(variant: str):
 def test_what_is_no_arm_is_refused(tmp_path: Path, arm: Any, field: str):
     write_text(tmp_path / "rows.json", json_text([row(Arm("alone")) | {"arm": arm}]))
     with pytest.raises(InputError, match=rf"rows\.json: the field '0\.transcripts\.{field}' is"):
-        read_rows(tmp_path / "rows.json", AnyResultRow)  # pyright: ignore[reportArgumentType]
+        read_json(tmp_path / "rows.json", list[AnyResultRow])

@@ -11,7 +11,7 @@ from made_up_rows import origin
 
 from speech_mtl.errors import InputError
 from speech_mtl.scoring.rows import LabelErrors
-from speech_mtl.scoring.tables import shown_error, shown_interval
+from speech_mtl.scoring.tables import axis_of_metric, short_metric, shown_error, shown_interval
 from speech_mtl.study.report.markdown import render_block
 from speech_mtl.study.report.task_tables import tasks_table
 from speech_mtl.study.statistics.analysis import summarize
@@ -206,6 +206,17 @@ def test_models_that_no_replicate_has_together_have_no_row():
     assert not [one for one in task_errors([test_set], "arm0", 100) if one.task == "sounds"]
 
 
+def test_a_task_of_which_no_model_says_anything_has_no_row():
+    test_set = made_up_tags({Arm("alone"): [0.0] * 12, Arm("joint"): [0.0] * 12})
+    assert {one.task for one in task_errors([test_set], "alone", 100)} == {"cs"}
+
+
+def test_targets_without_a_common_model_have_no_rows_of_their_tasks():
+    """As where the runs of one arm failed for one target, those of another arm for the other."""
+    found = task_errors([made_up("cs", arms={Arm("alone"): 4}), made_up("de", arms={Arm("joint"): 2})], "alone", 100)
+    assert {(one.task, one.arm.name) for one in found} == {("cs", "alone"), ("de", "joint")}
+
+
 def test_summary_of_several_targets(sets):
     summary = summarize(
         origin(200), [], [made_up(name, arms={Arm("alone"): 2, Arm("joint"): 4}) for name in ("cs", "de")]
@@ -255,14 +266,16 @@ def test_table_of_chosen_tasks_and_arms_that_lack_one():
 
 
 @pytest.mark.parametrize(
-    ("metric", "shown", "interval"),
+    ("metric", "head", "axis", "shown", "interval"),
     [
-        ("accuracy", "80.0", "(70.0–90.0)"),
-        ("F1", "80.0", "(70.0–90.0)"),
-        ("character error rate", "20.0", "(10.0–30.0)"),
-        ("mean absolute error", "0.2", "(0.1–0.3)"),
+        ("accuracy", "accuracy %", "Accuracy, %", "80.0", "(70.0–90.0)"),
+        ("F1", "F1 %", "F1, %", "80.0", "(70.0–90.0)"),
+        ("character error rate", "CER %", "Character error rate, %", "20.0", "(10.0–30.0)"),
+        ("phone error rate", "PER %", "Phone error rate, %", "20.0", "(10.0–30.0)"),
+        ("mean absolute error", "mean absolute error", "Mean absolute error", "0.2", "(0.1–0.3)"),
     ],
 )
-def test_errors_as_they_are_reported(metric, shown, interval):
+def test_errors_as_they_are_reported(metric, head, axis, shown, interval):
+    assert (short_metric(metric), axis_of_metric(metric)) == (head, axis)
     assert shown_error(metric, 0.2) == shown
     assert shown_interval(metric, 0.1, 0.3) == interval

@@ -1,13 +1,11 @@
-"""What arms took, and what their pretraining was worth."""
+"""What arms took."""
 
-from dataclasses import replace
 from typing import Any
 
-import pytest
 from made_up_rows import row
 
 from speech_mtl.study.statistics.rows import Arm
-from speech_mtl.study.statistics.training import AfterPretraining, Effort, LearningCurve, after_pretraining, efforts
+from speech_mtl.study.statistics.training import Effort, efforts
 
 PRETRAINING = {"pretrain-0": (100, 500.0, True), "pretrain-1": (140, 700.0, False)}
 
@@ -49,17 +47,3 @@ def test_efforts_are_means_over_seeds_with_every_run_counted_once():
     }
     assert {one.protocol for one in efforts(ROWS, "equal_speech").values()} == {"equal_speech"}
     assert efforts(ROWS[-1:])[Arm("old"), 60.0] == Effort(10.0, 1.5), "an earlier version told no more"
-
-
-def curve(run: str, error: float, budget_s: float | None = None) -> LearningCurve:
-    return LearningCurve(run, Arm("joint"), budget_s, 0, "de", 0, [10, 20, 30], [0.9, error, 0.8], 20, True)
-
-
-def test_errors_stand_beside_those_of_the_pretraining_that_they_come_from():
-    curves = [curve("pretrain-0", 0.3), curve("pretrain-1", 0.2), curve("joint-60.0-0", 0.6, 60.0)]
-    expected = [(60.0, 0.3, 0.1), (60.0, 0.2, 0.2), (120.0, 0.3, 0.1)]
-    found = [AfterPretraining(Arm("joint"), *one) for one in expected]
-    assert after_pretraining(ROWS, curves, "cs") == [replace(one, cer=pytest.approx(one.cer)) for one in found]
-    assert [one.cer for one in after_pretraining(ROWS, curves, "en")] == [0.7]
-    noise = [one | {"arm": replace(one["arm"], control="noise")} for one in ROWS]
-    assert after_pretraining(noise, curves, "cs") == after_pretraining(ROWS, [], "cs") == []
