@@ -75,8 +75,8 @@ def _summed(of_part: Callable, other, batch: Batch, limits: Limits):
 
     Part p has the rows p, p + P ...: of several processes, each then has the same number of rows of each part.
     """
-    num_rows, num_samples = batch.waveforms.shape
-    if (num_parts := limits.num_parts(num_rows // jax.process_count(), num_samples)) == 1:
+    num_rows, size = batch.waveforms.shape
+    if (num_parts := limits.num_parts(num_rows // jax.process_count(), size)) == 1:
         return of_part(other, batch)
     parts = jax.tree.map(lambda one: one.reshape(-1, num_parts, *one.shape[1:]).swapaxes(0, 1), batch)
 
@@ -245,7 +245,10 @@ class _Network:
 
     def padded(self, batch: Batch) -> Batch:
         """A batch in one of few shapes, which adds nothing to losses or gradients."""
-        found = in_common_shape(batch, self.limits, self.model.num_encoder_frames)
+        model = self.model
+        found = in_common_shape(
+            batch, self.limits, lambda size: model.num_encoder_frames(model.features.num_samples(size))
+        )
         self.shapes.add(tuple(size for array in jax.tree.leaves(found) for size in array.shape))
         return found
 

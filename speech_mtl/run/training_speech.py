@@ -76,7 +76,8 @@ class TrainingSpeech:
     @cached_property
     def limits(self) -> Limits:
         """Those of the sizes of batches."""
-        return step_limits(self.recipe, self._lengths_s)
+        num_inputs = next(iter(self.examples.values())).num_inputs
+        return step_limits(self.recipe, self._lengths_s, num_inputs)
 
     @cached_property
     def _lengths_s(self) -> tuple[float, ...]:

@@ -106,6 +106,14 @@ def test_the_encoder_runs_once_for_all_languages_that_share_it(sharing: dict, mo
     assert recognizer.log_probabilities_by_language([], ["aa"]) == {"aa": []}
 
 
+def test_batches_are_limited_by_what_the_network_gets(recognizer, monkeypatch: pytest.MonkeyPatch):
+    limits, run = [], recognizer._outputs
+    monkeypatch.setattr(recognizer, "_outputs", lambda *given: limits.append(given[-1]) or run(*given))
+    monkeypatch.setattr(recognizer.model.features, "num_inputs", lambda num_samples: 3 * num_samples)
+    recognizer.transcribe(noises(), "aa", batch_s=2.0)
+    assert {one.room for one in limits} == {3 * 32_000}
+
+
 def test_neighbours_change_nothing(recognizer):
     together = recognizer.transcribe(noises(), "aa")
     alone = [recognizer.transcribe([waveform], "aa")[0] for waveform in noises()]

@@ -27,3 +27,12 @@ def test_batches_have_few_lengths_where_xla_compiles_for_each(tiny_recipe: Recip
         assert len(batch.num_samples) == 1 or len(batch.num_samples) * length <= few.limits.room
     made = {i: replace(own, made=lambda *_: (np.zeros(3, "float32"), 3)) for i, own in examples.items()}
     assert TrainingSpeech(recipe, splits, made).limits.lengths == (), "features made before are no samples"
+
+
+def test_limits_are_those_of_what_the_network_gets_and_of_the_transcripts(tiny_recipe: Recipe):
+    recipe = tiny_recipe.overridden({"data.batch_s": 6.0, "training.part_s": 2.0})
+    split = open_split(recipe, "aa", "train")
+    examples = training_examples(recipe, split, targets_of(recipe, split), network())
+    tripled = replace(examples, num_inputs=lambda num_samples: 3 * num_samples)
+    limits = TrainingSpeech(recipe, {0: split}, {0: tripled}).limits
+    assert (limits.room, limits.part) == (3 * 96_000, 3 * 32_000)
