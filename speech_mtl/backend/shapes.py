@@ -23,20 +23,22 @@ def in_common_shape(
 
     Args:
         limits: With a `room`, all batches that are padded to the same length get the same number of rows.
-        num_encoder_frames: Of an utterance of so many numbers that the network gets. There are then as many tokens and
-            labels of frames as an utterance of that length has encoder frames.
+        num_encoder_frames: Of an utterance of so many numbers that the network gets. There are then as many labels of
+            frames as an utterance of that length has, and no more tokens.
     """
     num_rows, length = common_shape(batch.waveforms.shape, limits)
-    max_tokens = int(num_encoder_frames(length)) if limits.room and num_encoder_frames is not None else 0
+    num_frames = int(num_encoder_frames(length)) if limits.room and num_encoder_frames is not None else 0
+    num_tokens = min(num_frames, limits.tokens or num_frames)
 
-    def common(size: int) -> int:
-        return max(size, max_tokens) if max_tokens else common_size(size)
+    def common(size: int, most: int) -> int:
+        return max(size, most) if most else common_size(size)
 
     def filled(values: Any) -> Any:
         if isinstance(values, Tokens):
-            size = common(values.ids.shape[1])
+            size = common(values.ids.shape[1], num_tokens)
             return Tokens(padded(values.ids, (num_rows, size)), padded(values.sizes, (num_rows,)))
-        return padded(values, (num_rows, *map(common, values.shape[1:2] if values.ndim == 3 else ())), np.nan)
+        frames = [common(values.shape[1], num_frames)] if values.ndim == 3 else []
+        return padded(values, (num_rows, *frames), np.nan)
 
     return Batch(
         waveforms=padded(batch.waveforms, (num_rows, length)),

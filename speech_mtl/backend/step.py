@@ -56,11 +56,13 @@ class Limits:
         part: Those, padding included, that are computed at once: a larger batch is computed in parts one after
             another, whose gradients are added. None: any.
         lengths: To which JAX pads utterances, if they are few; else to common sizes.
+        tokens: Not numbers but tokens, of the longest sequence, if known: JAX then pads sequences to no more.
     """
 
     room: int = 0
     part: int | None = None
     lengths: tuple[int, ...] = ()
+    tokens: int = 0
 
     def num_parts(self, num_rows: int, size: int) -> int:
         """In how many parts a batch of rows of so many numbers is computed; each has a row at least."""
@@ -101,7 +103,7 @@ class Forward:
     """A compiled network that is not trained.
 
     Attributes:
-        run: (limits, waveforms, num_samples, language_ids) -> the fields of `Outputs`, as arrays of the backend.
+        run: (limits, waveforms, num_samples, language_ids) -> the fields of `Outputs`, of any arrays.
         shapes: Those of the batches so far for which XLA has compiled it.
     """
 

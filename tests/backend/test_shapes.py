@@ -82,3 +82,13 @@ def test_features_made_before_are_limited_by_what_the_network_gets(tmp_path: Pat
         assert features.num_inputs(features.num_samples(length)) > length - features.width
         assert features.num_samples(length) > num_samples - features.hop
     assert {len(rows) for rows in shapes.values()} == {1}
+
+
+@pytest.mark.parametrize(("longest", "expected"), [(0, 24), (20, 20), (30, 24), (5, 7)])
+def test_tokens_are_padded_to_the_longest_sequence_or_to_the_frames(longest: int, expected: int):
+    ones = np.ones(2, np.int32)
+    targets = {**targets_of(np.ones((2, 7)), ones), "phones": np.zeros((2, 9, 3), np.float32)}
+    batch = Batch(np.zeros((2, 20_000)), ones, ones, targets)
+    found = in_common_shape(batch, Limits(60_000, tokens=longest), lambda size: size // 1024).targets
+    assert found[TRANSCRIPT].ids.shape[1] == expected
+    assert found["phones"].shape[1:] == (24, 3)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from test_speech import network, targets_of
 
+from speech_mtl.datatypes import TRANSCRIPT
 from speech_mtl.run import training_speech
 from speech_mtl.run.speech import open_split, training_examples
 from speech_mtl.run.training_speech import TrainingSpeech
@@ -36,3 +37,7 @@ def test_limits_are_those_of_what_the_network_gets_and_of_the_transcripts(tiny_r
     tripled = replace(examples, num_inputs=lambda num_samples: 3 * num_samples)
     limits = TrainingSpeech(recipe, {0: split}, {0: tripled}).limits
     assert (limits.room, limits.part) == (3 * 96_000, 3 * 32_000)
+    assert limits.tokens == max(len(examples.rows(i)[TRANSCRIPT]) for i in range(len(examples))) > 1
+    streamed = recipe.overridden({"data.decode_once": False})
+    read = training_examples(streamed, open_split(streamed, "aa", "train"), targets_of(recipe, split), network())
+    assert TrainingSpeech(streamed, {0: split}, {0: read}).limits.tokens == 0, "not known before they are read"
