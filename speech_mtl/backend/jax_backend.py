@@ -157,9 +157,10 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
         rows, shape = len(inputs[0]), common_shape(inputs[0].shape, limits)
         shapes.add(shape)
         outputs = stateless([v.value for v in variables], *[padded(array, shape[: array.ndim]) for array in inputs])
-        num_frames = outputs.num_frames[:rows]
+        # Cut by numpy: XLA would compile the cut for each number of frames.
+        num_frames = np.asarray(outputs.num_frames)[:rows]
         size = int(num_frames.max())
-        values = {name: array[:rows] for name, array in outputs.values.items()}
+        values = {name: np.asarray(array)[:rows] for name, array in outputs.values.items()}
         return {name: array[:, :size] if array.ndim == 3 else array for name, array in values.items()}, num_frames
 
     return Forward(forward, shapes)

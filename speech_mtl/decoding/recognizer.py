@@ -185,8 +185,9 @@ class Recognizer:
         for rows, padded, limits in self._in_batches(waveforms, _numbered(waveforms), batch_s):
             frames = self._forwards[key](*padded, np.zeros(len(rows), dtype=np.int32), limits)
             for name in names:
-                logits = ops.convert_to_numpy(self.model.heads[TRANSCRIPT].of_one(frames.values, name))
-                outputs = Outputs({TRANSCRIPT: logits}, frames.num_frames)
+                tap, layer = self.model.heads[TRANSCRIPT].of(name)
+                kernel, bias = map(ops.convert_to_numpy, (layer.kernel, layer.bias))
+                outputs = Outputs({TRANSCRIPT: frames.values[tap] @ kernel.T + bias}, frames.num_frames)
                 found |= {(name, row): self._tokens_of(outputs, i, name) for i, row in enumerate(rows)}
         return {name: [found[name, row] for row in range(len(waveforms))] for name in names}
 

@@ -109,10 +109,15 @@ class LanguageHeads(Head):
     def parts(self) -> dict[str, Part]:
         return {layer.path: named(layer.trainable_variables, layer) for layer in self.output_layers.values()}
 
+    def of(self, language: str) -> tuple[str, OutputLayer]:
+        """The output layer of a language, and its tap."""
+        name = self.layer_of[language]
+        return self.tap_of[name], self.output_layers[name]
+
     def of_one(self, frames, language: str):
         """(B, E, D) frames by tap -> (B, E, V) logits of a language that all utterances have, and of no other."""
-        layer = self.output_layers[self.layer_of[language]]
-        return ops.matmul(frames[self.tap_of[layer.name]], ops.transpose(layer.kernel.value)) + layer.bias
+        tap, layer = self.of(language)
+        return ops.matmul(frames[tap], ops.transpose(layer.kernel.value)) + layer.bias
 
     def call(self, frames, _num_frames, language_ids):
         """(B, E, D) frames by tap and (B,) languages -> (B, E, V) logits, -1e9 for tokens the language has not."""
