@@ -33,6 +33,9 @@ from speech_mtl.datatypes import BLANK, Batch
 
 USES_XLA = True
 
+EXACT = "highest"
+"""Precision of products of losses, and of whole gradients: on GPUs XLA otherwise rounds what it multiplies to TF32."""
+
 
 def compile_step(
     model: Network, optimizer: Optimizer, objective: Loss, watched: Sequence[Variable], limits: Limits
@@ -43,7 +46,7 @@ def compile_step(
     are assigned, which is at once, the variables are empty. Several processes compute it together, each its own rows.
     """
     network = _Network(model, optimizer.weights, objective, limits)
-    last = [network.positions[id(variable)] for variable in watched]
+    last, num_watched = [network.positions[id(variable)] for variable in watched], sum(map(size_of, watched))
 
     @partial(jax.jit, donate_argnames=("values", "other", "state"), out_shardings=replicated())
     def step(values, fixed, other, state, batch, learning_rates, weights):
@@ -52,9 +55,12 @@ def compile_step(
         def of_part(other, part):
             by_task, pullback, (losses, other) = network.differentiated(values, fixed, other, part, counts)
             rows = _rows(pullback, last, jnp.ones_like(weights)) if last else jnp.zeros((0, 0))
-            return other, losses, (jnp.dot(weights, by_task), optimizer.flattened(pullback(weights)[0]), rows)
+            total = jnp.dot(weights, by_task, precision=EXACT)
+            return other, losses, (total, optimizer.flattened(pullback(weights)[0]), rows)
 
-        other, losses, (total, gradient, rows) = _summed(of_part, other, batch, limits)
+        sizes = (), sum(value.size for value in values), (len(weights), num_watched) if last else (0, 0)
+        zeros = tuple(map(jnp.zeros, sizes))
+        other, losses, (total, gradient, rows) = _summed(of_part, other, zeros, batch, limits)
         values, state, norm = optimizer.updated(values, gradient, state, learning_rates)
         return (losses, counts, total, norm, _products(rows)), values, other, state
 
@@ -70,13 +76,13 @@ def compile_step(
     return TrainStep(run, network.placed, network.shapes)
 
 
-def _summed(of_part: Callable, other, batch: Batch, limits: Limits):
-    """What is computed of the parts of a batch one after another: the random state, losses by row, and sums.
+def _summed(of_part: Callable, other, zeros, batch: Batch, limits: Limits):
+    """What is computed of the parts of a batch one after another: the random state, losses by row, and sums from 0.
 
     Part p has the rows p, p + P ...: of several processes, each then has the same number of rows of each part.
     """
-    num_rows, num_samples = batch.waveforms.shape
-    if (num_parts := limits.num_parts(num_rows // jax.process_count(), num_samples)) == 1:
+    num_rows, size = batch.waveforms.shape
+    if (num_parts := limits.num_parts(num_rows // jax.process_count(), size)) == 1:
         return of_part(other, batch)
     parts = jax.tree.map(lambda one: one.reshape(-1, num_parts, *one.shape[1:]).swapaxes(0, 1), batch)
 
@@ -85,8 +91,6 @@ def _summed(of_part: Callable, other, batch: Batch, limits: Limits):
         other, losses, found = of_part(other, part)
         return (other, jax.tree.map(jnp.add, sums, found)), losses
 
-    first = jax.tree.map(lambda one: one[0], parts)
-    zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(lambda: of_part(other, first)[2]))
     (other, sums), losses = jax.lax.scan(add, (other, zeros), parts)
     return other, losses.swapaxes(0, 1).reshape(num_rows, -1), sums
 
@@ -103,12 +107,19 @@ def compile_surgery_step(
     def differentiate(values, fixed, other, batch, weights):
         counts = network.counts(batch)
         by_task, pullback, (losses, other) = network.differentiated(values, fixed, other, batch, counts)
-        rows, summed = _rows(pullback, inside, weights), pullback(weights)[0]
-        return losses, counts, jnp.dot(weights, by_task), rows, [summed[i] for i in outside], _products(rows), other
+
+        def add(heads, one):
+            gradients = pullback(one * weights)[0]
+            return [sums + gradients[i] for sums, i in zip(heads, outside, strict=True)], _flat(gradients, inside)
+
+        zeros = [jnp.zeros_like(values[i]) for i in outside]
+        heads, rows = jax.lax.scan(add, zeros, jnp.eye(len(weights)))
+        total = jnp.dot(weights, by_task, precision=EXACT)
+        return losses, counts, total, rows, heads, _products(rows), other
 
     @partial(jax.jit, donate_argnames=("values", "state"), out_shardings=replicated())
     def apply(values, state, rows, head_gradients, coefficients, learning_rates):
-        pieces = jnp.split(coefficients @ rows, ends)
+        pieces = jnp.split(jnp.matmul(coefficients, rows, precision=EXACT), ends)
         gradients = dict(zip([*inside, *outside], [*pieces, *head_gradients], strict=True))
         ordered = [gradients[i].reshape(value.shape) for i, value in enumerate(values)]
         return optimizer.updated(values, optimizer.flattened(ordered), state, learning_rates)
@@ -157,9 +168,10 @@ def compile_forward(model: Network, languages: Collection[str] | None, targets: 
         rows, shape = len(inputs[0]), common_shape(inputs[0].shape, limits)
         shapes.add(shape)
         outputs = stateless([v.value for v in variables], *[padded(array, shape[: array.ndim]) for array in inputs])
-        num_frames = outputs.num_frames[:rows]
+        # Cut by numpy: XLA would compile the cut for each number of frames.
+        num_frames = np.asarray(outputs.num_frames)[:rows]
         size = int(num_frames.max())
-        values = {name: array[:rows] for name, array in outputs.values.items()}
+        values = {name: np.asarray(array)[:rows] for name, array in outputs.values.items()}
         return {name: array[:, :size] if array.ndim == 3 else array for name, array in values.items()}, num_frames
 
     return Forward(forward, shapes)
@@ -245,7 +257,10 @@ class _Network:
 
     def padded(self, batch: Batch) -> Batch:
         """A batch in one of few shapes, which adds nothing to losses or gradients."""
-        found = in_common_shape(batch, self.limits, self.model.num_encoder_frames)
+        model = self.model
+        found = in_common_shape(
+            batch, self.limits, lambda size: model.num_encoder_frames(model.features.num_samples(size))
+        )
         self.shapes.add(tuple(size for array in jax.tree.leaves(found) for size in array.shape))
         return found
 
@@ -279,24 +294,25 @@ class _Network:
         def by_task(values):
             given = dict(zip(map(id, [*self.trained, *self.fixed]), [*values, *fixed], strict=True))
             outputs, new_other = outputs_of([given[id(v)] for v in self.model.trainable_variables])
-            losses, _ = self.objective.losses(outputs, batch)
-            return self.objective.by_task(losses, counts, batch.language_ids), (losses, new_other)
+            with jax.default_matmul_precision(EXACT):
+                losses, _ = self.objective.losses(outputs, batch)
+                return self.objective.by_task(losses, counts, batch.language_ids), (losses, new_other)
 
         return jax.vjp(by_task, values, has_aux=True)
 
 
 def _rows(pullback, positions: list[int], weights):
     """(T, P) gradient of each weighted task by some of the trained weights, computed one after another."""
+    return jax.lax.map(lambda one: _flat(pullback(one * weights)[0], positions), jnp.eye(len(weights)))
 
-    def row(one):
-        gradients = pullback(one * weights)[0]
-        return jnp.concatenate([jnp.ravel(gradients[i]) for i in positions])
 
-    return jax.lax.map(row, jnp.eye(len(weights), dtype=jnp.float32))
+def _flat(gradients, positions: list[int]):
+    """(P,) some of the gradients, end to end."""
+    return jnp.concatenate([jnp.ravel(gradients[i]) for i in positions])
 
 
 def _products(rows):
-    return rows @ rows.T
+    return jnp.matmul(rows, rows.T, precision=EXACT)
 
 
 def _read(found, num_rows: int) -> StepResult:

@@ -23,25 +23,25 @@ def in_common_shape(
 
     Args:
         limits: With a `room`, all batches that are padded to the same length get the same number of rows.
-        num_encoder_frames: And then as many tokens and labels of frames as an utterance of that length has encoder
-            frames.
+        num_encoder_frames: Of an utterance of so many numbers that the network gets. There are then as many labels of
+            frames as an utterance of that length has, and no more tokens.
     """
-    num_rows, num_samples = common_shape(batch.waveforms.shape, limits)
-    max_tokens = 0
-    if limits.room and num_encoder_frames is not None:
-        max_tokens = int(num_encoder_frames(_length(int(batch.num_samples.max()), limits)))
+    num_rows, length = common_shape(batch.waveforms.shape, limits)
+    num_frames = int(num_encoder_frames(length)) if limits.room and num_encoder_frames is not None else 0
+    num_tokens = min(num_frames, limits.tokens or num_frames)
 
-    def common(size: int) -> int:
-        return max(size, max_tokens) if max_tokens else common_size(size)
+    def common(size: int, most: int) -> int:
+        return max(size, most) if most else common_size(size)
 
     def filled(values: Any) -> Any:
         if isinstance(values, Tokens):
-            size = common(values.ids.shape[1])
+            size = common(values.ids.shape[1], num_tokens)
             return Tokens(padded(values.ids, (num_rows, size)), padded(values.sizes, (num_rows,)))
-        return padded(values, (num_rows, *map(common, values.shape[1:2] if values.ndim == 3 else ())), np.nan)
+        frames = [common(values.shape[1], num_frames)] if values.ndim == 3 else []
+        return padded(values, (num_rows, *frames), np.nan)
 
     return Batch(
-        waveforms=padded(batch.waveforms, (num_rows, num_samples)),
+        waveforms=padded(batch.waveforms, (num_rows, length)),
         num_samples=padded(batch.num_samples, (num_rows,)),
         language_ids=padded(batch.language_ids, (num_rows,)),
         targets={name: filled(values) for name, values in batch.targets.items()},
@@ -49,21 +49,21 @@ def in_common_shape(
 
 
 def common_shape(shape: Sequence[int], limits: Limits) -> tuple[int, int]:
-    """Rows and samples to pad a batch to: as many rows as any batch whose samples are padded to the same size has.
+    """The shape to pad waveforms to: as many rows as any batch has that is padded to the same length.
 
     Each of several processes has the same number of them, and each of the parts that are computed one by one.
     """
-    num_rows, num_samples = shape
-    size = _length(num_samples, limits)
+    num_rows, longest = shape
+    size = min((length for length in limits.lengths if length >= longest), default=common_size(longest))
     shortest = size if size in limits.lengths else 1 + (size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3)
     most_rows = limits.room // shortest
     return _whole(most_rows if num_rows <= most_rows else common_size(num_rows), size, limits), size
 
 
-def _whole(num_rows: int, num_samples: int, limits: Limits) -> int:
+def _whole(num_rows: int, size: int, limits: Limits) -> int:
     """So many rows or the next number of which each process can have the same, and as many of them at a time."""
     own = -(-num_rows // processes.count())
-    num_parts = limits.num_parts(own, num_samples)
+    num_parts = limits.num_parts(own, size)
     return processes.count() * num_parts * -(-own // num_parts)
 
 
@@ -71,8 +71,3 @@ def padded(array: np.ndarray, sizes: Sequence[int], value: float = 0) -> np.ndar
     """Pads the first axes of an array to these sizes."""
     padding = [(0, size - there) for size, there in zip(sizes, array.shape, strict=False)]
     return np.pad(array, [*padding, *[(0, 0)] * (array.ndim - len(padding))], constant_values=value)
-
-
-def _length(num_samples: int, limits: Limits) -> int:
-    """The length to which a batch of so long utterances is padded."""
-    return min((length for length in limits.lengths if length >= num_samples), default=common_size(num_samples))

@@ -50,22 +50,24 @@ Pending = Callable[[], StepResult]
 
 @dataclass(frozen=True)
 class Limits:
-    """What limits the memory of a step.
+    """What limits the memory of a step, in numbers that the network gets: samples, unless features are made before.
 
     Attributes:
-        room: Samples of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
-        part: Samples, padding included, that are computed at once: a larger batch is computed in parts one after
+        room: Of the largest batch, padding included, if known: JAX then compiles for fewer shapes.
+        part: Those, padding included, that are computed at once: a larger batch is computed in parts one after
             another, whose gradients are added. None: any.
-        lengths: Samples to which JAX pads utterances, if they are few; else to common sizes.
+        lengths: To which JAX pads utterances, if they are few; else to common sizes.
+        tokens: Not numbers but tokens, of the longest sequence, if known: JAX then pads sequences to no more.
     """
 
     room: int = 0
     part: int | None = None
     lengths: tuple[int, ...] = ()
+    tokens: int = 0
 
-    def num_parts(self, num_rows: int, num_samples: int) -> int:
-        """In how many parts a batch of rows of so many samples is computed; each has a row at least."""
-        return 1 if self.part is None else -(-num_rows // max(1, self.part // num_samples))
+    def num_parts(self, num_rows: int, size: int) -> int:
+        """In how many parts a batch of rows of so many numbers is computed; each has a row at least."""
+        return 1 if self.part is None else -(-num_rows // max(1, self.part // size))
 
 
 UNLIMITED = Limits()
@@ -102,7 +104,7 @@ class Forward:
     """A compiled network that is not trained.
 
     Attributes:
-        run: (limits, waveforms, num_samples, language_ids) -> the fields of `Outputs`, as arrays of the backend.
+        run: (limits, waveforms, num_samples, language_ids) -> the fields of `Outputs`, of any arrays.
         shapes: Those of the batches so far for which XLA has compiled it.
     """
 

@@ -74,7 +74,7 @@ def compile_step(
         return _update(optimizer, gradient, learning_rates), tf.matmul(rows, rows, transpose_b=True)
 
     def run(batch: Batch, rates: Rates, weights: np.ndarray, update: int) -> Pending:  # noqa: ARG001
-        counts, state, weights = count(batch), random.value.numpy(), weights.astype(np.float32)
+        counts, state, weights = count(batch), random.value, weights.astype(np.float32)
         parts, rows_of_parts = workers.split(batch, model.features.num_inputs, limits)
         jobs = [(part, weights, counts, state_of(i, state)) for i, part in enumerate(parts)]
         losses, states, sums = [], [], []
@@ -84,8 +84,8 @@ def compile_step(
             sums = [first + second for first, second in zip(sums, own_sums, strict=True)] if sums else own_sums
         total, gradient, rows = sums
         norm, products = apply(gradient, rows, rate_vector(rates), states[0])
-        ordered = np.concatenate(losses)[np.argsort(rows_of_parts)]
-        return partial(_read, ordered, counts, total, norm, products)
+        order = np.argsort(rows_of_parts)
+        return lambda: _read(np.concatenate(losses)[order], counts, total, norm, products)
 
     return TrainStep(run)
 

@@ -26,7 +26,7 @@ class Workers:
 
         As many parts are computed at once as there are threads: together they are no larger than a part may be.
         """
-        num_parts = self.number * limits.num_parts(len(batch.num_samples), int(batch.num_samples.max()))
+        num_parts = self.number * limits.num_parts(*batch.waveforms.shape)
         if num_parts == 1:
             return [batch], np.arange(len(batch.num_samples))
         rows = rows_by_part(batch.num_samples, num_parts)

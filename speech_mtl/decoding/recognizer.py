@@ -144,7 +144,7 @@ class Recognizer:
             plan = [[one.example for one in batch] for batch in plan_evaluation(0, durations_s, batch_s)]
         for rows in plan:
             padded = self._padded([waveforms[row] for row in rows], [ids[row] for row in rows])
-            yield rows, padded, Limits(int((batch_s or 0) * rate))
+            yield rows, padded, UNLIMITED if batch_s is None else self._limits(batch_s)
 
     def log_probabilities(
         self,
@@ -185,8 +185,9 @@ class Recognizer:
         for rows, padded, limits in self._in_batches(waveforms, _numbered(waveforms), batch_s):
             frames = self._forwards[key](*padded, np.zeros(len(rows), dtype=np.int32), limits)
             for name in names:
-                logits = ops.convert_to_numpy(self.model.heads[TRANSCRIPT].of_one(frames.values, name))
-                outputs = Outputs({TRANSCRIPT: logits}, frames.num_frames)
+                tap, layer = self.model.heads[TRANSCRIPT].of(name)
+                kernel, bias = map(ops.convert_to_numpy, (layer.kernel, layer.bias))
+                outputs = Outputs({TRANSCRIPT: frames.values[tap] @ kernel.T + bias}, frames.num_frames)
                 found |= {(name, row): self._tokens_of(outputs, i, name) for i, row in enumerate(rows)}
         return {name: [found[name, row] for row in range(len(waveforms))] for name in names}
 
@@ -241,11 +242,16 @@ class Recognizer:
     ) -> Iterator[tuple[list[int], Batch, Limits]]:
         """Numbers of examples, their batch, and the limits of its size."""
         language_id, rate = self.language_id(language), self.sample_rate_hz
-        limits = Limits(int(batch_s * rate), lengths=tuple(round(length_s * rate) for length_s in lengths_s))
+        limits = self._limits(batch_s, lengths_s)
         plan = plan_evaluation(language_id, examples.num_samples / rate, batch_s, lengths_s)
         filled = batches(plan, {language_id: examples}, num_threads)
         for sampled, batch in zip(plan, filled, strict=True):
             yield [one.example for one in sampled], batch, limits
+
+    def _limits(self, batch_s: float, lengths_s: Sequence[float] = ()) -> Limits:
+        rate, num_inputs = self.sample_rate_hz, self.model.features.num_inputs
+        lengths = tuple(num_inputs(round(length_s * rate)) for length_s in lengths_s)
+        return Limits(num_inputs(int(batch_s * rate)), lengths=lengths)
 
     def _outputs(self, waveforms, num_samples, language: str, limits=UNLIMITED) -> Outputs:
         language_ids = np.full(len(waveforms), self.language_id(language), dtype=np.int32)

@@ -40,6 +40,10 @@ class Features(keras.layers.Layer):
         """Numbers that the network gets for so many samples (an int or an array), of which a frame can be made."""
         return num_samples
 
+    def num_samples(self, num_inputs):
+        """The least samples for which the network gets so many numbers."""
+        return num_inputs
+
     def prepare(self, waveform: np.ndarray) -> np.ndarray:
         """What the network gets for a waveform, (S,) float32: the waveform itself, unless features are made before."""
         return waveform

@@ -69,6 +69,9 @@ class FrozenFeatures(Features):
     def num_inputs(self, num_samples):
         return self.num_frames(num_samples) * self.width
 
+    def num_samples(self, num_inputs):
+        return (num_inputs // self.width - 1) * self.hop + self.fft_size
+
     def prepare(self, waveform: np.ndarray) -> np.ndarray:
         """(S,) waveform -> (T * F,) float32, its frames end to end, rounded to 16 bits as a cache keeps them."""
         if self._model is None:

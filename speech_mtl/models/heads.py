@@ -109,9 +109,14 @@ class LanguageHeads(Head):
     def parts(self) -> dict[str, Part]:
         return {layer.path: named(layer.trainable_variables, layer) for layer in self.output_layers.values()}
 
+    def of(self, language: str) -> tuple[str, OutputLayer]:
+        """The output layer of a language, and its tap."""
+        name = self.layer_of[language]
+        return self.tap_of[name], self.output_layers[name]
+
     def of_one(self, frames, language: str):
         """(B, E, D) frames by tap -> (B, E, V) logits of a language that all utterances have, and of no other."""
-        return self._of_layer(frames, self.output_layers[self.layer_of[language]])
+        return self._of_layer(frames, self.of(language)[1])
 
     def call(self, frames, _num_frames, language_ids):
         """(B, E, D) frames by tap and (B,) languages -> (B, E, V) logits, -1e9 for tokens the language has not."""

@@ -125,11 +125,20 @@ def refuse_backend(recipe: Recipe) -> None:
         )
 
 
-def step_limits(recipe: Recipe, lengths_s: Sequence[float] = ()) -> Limits:
-    """What limits the memory of a recipe's step, where batches are padded to these lengths."""
+def step_limits(
+    recipe: Recipe, lengths_s: Sequence[float] = (), num_inputs: Callable[[int], int] = int, num_tokens: int = 0
+) -> Limits:
+    """What limits the memory of a recipe's step.
+
+    Args:
+        lengths_s: To which batches are padded, if to few.
+        num_inputs: Samples -> numbers that the network gets.
+        num_tokens: Of the longest sequence, if known.
+    """
     rate, part_s = recipe.data.sample_rate_hz, recipe.training.part_s
-    part = None if part_s is None else max(1, int(part_s * rate))
-    return Limits(int(recipe.data.batch_s * rate), part, tuple(round(length_s * rate) for length_s in lengths_s))
+    room = num_inputs(int(recipe.data.batch_s * rate))
+    part = None if part_s is None else max(1, num_inputs(int(part_s * rate)))
+    return Limits(room, part, tuple(num_inputs(round(length_s * rate)) for length_s in lengths_s), num_tokens)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:

@@ -76,7 +76,10 @@ class TrainingSpeech:
     @cached_property
     def limits(self) -> Limits:
         """Those of the sizes of batches."""
-        return step_limits(self.recipe, self._lengths_s)
+        examples = list(self.examples.values())
+        columns = [column for own in examples for column in own.targets.values() if column.target.from_text]
+        num_tokens = max(int(np.diff(column.starts).max(initial=0)) for column in columns)
+        return step_limits(self.recipe, self._lengths_s, examples[0].num_inputs, num_tokens)
 
     @cached_property
     def _lengths_s(self) -> tuple[float, ...]:

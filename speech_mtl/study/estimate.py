@@ -189,7 +189,8 @@ def _tried(recipe: Recipe) -> tuple[Speed, int]:
     optimizer = build_optimizer(model, plain.training, plain.trained_languages)
     objective = Objective(model.languages, tuple(targets.values()), trained=plain.trained_languages)
     state = TrainState(model, optimizer, plain.weighting.make(objective=objective, seed=plain.seed))
-    step, weights = build_step(plain, state, objective, step_limits(plain)), np.ones(len(plain.languages))
+    limits = step_limits(plain, num_inputs=model.features.num_inputs)
+    step, weights = build_step(plain, state, objective, limits), np.ones(len(plain.languages))
     passed()
     times = [(step(batch, 1e-4, weights, update)(), passed())[1] for update in range(1 + NUM_STEPS)]
     update_s = float(np.median(times[1:]))

@@ -11,7 +11,7 @@ from made_up_targets import tokens as targets_of
 from tiny_encoders import encoder_settings
 
 from speech_mtl.backend import compile_forward, compile_step, ctc_loss
-from speech_mtl.backend.shapes import in_common_shape
+from speech_mtl.backend.shapes import common_size, in_common_shape
 from speech_mtl.backend.step import Limits, StepResult, rows_by_part
 from speech_mtl.data.collation import padded_rows
 from speech_mtl.datatypes import TRANSCRIPT, Batch
@@ -83,6 +83,10 @@ def as_the_step_sees(batch: Batch) -> Batch:
     return in_common_shape(batch)
 
 
+def read(*_):
+    raise AssertionError("a result was read")
+
+
 def test_training(batch, monkeypatch, value_and_gradients):
     """In one test, since tracing a step takes seconds: objective, number of traces, same seed, and learning a batch."""
     traces = []
@@ -128,6 +132,14 @@ def test_training(batch, monkeypatch, value_and_gradients):
     for one, other in zip(first.weights(), second.weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(*(ops.convert_to_numpy(t.model.random.state.value) for t in (first, second)))
+
+    # A step begins without waiting for what it computes.
+    if keras.backend.backend() == "tensorflow":
+        with monkeypatch.context() as patched:
+            for name in ("numpy", "__array__"):
+                patched.setattr(type(ops.zeros(1)), name, read)
+            pending = first.step(batch, 1e-2, np.ones(len(NUM_TOKENS)), 8)
+        assert pending().losses.shape == (3, 1)
 
     # It learns, in batches of several shapes, and is traced once a build.
     for update in range(180):
@@ -188,6 +200,27 @@ def test_no_part_draws_what_another_drew_at_another_place():
         drawn[part] = {float(keras.random.uniform((), seed=generator)) for _ in range(64)}
     assert all(len(numbers) == 64 for numbers in drawn.values())
     assert len(drawn[0] | drawn[1] | drawn[2]) == 3 * 64
+
+
+def test_the_loss_of_parts_is_traced_once_and_in_full_float32(batch, monkeypatch):
+    """Else GPUs multiply in TF32."""
+    if keras.backend.backend() != "jax":
+        pytest.skip("XLA computes the loss under JAX")
+    import jax  # pyright: ignore[reportMissingImports]
+
+    losses, precisions = Objective.losses, []
+
+    def noted(*arguments):
+        precisions.append(jax.config.jax_default_matmul_precision)
+        return losses(*arguments)
+
+    monkeypatch.setattr(Objective, "losses", noted)
+    model = model_of(RECIPE, NUM_TOKENS)
+    limits = Limits(part=common_size(batch.waveforms.shape[1]))
+    step = compile_step(model, build_optimizer(model, RECIPE.training), objective_of(model), limits=limits)
+    assert step(batch, 1e-2, np.ones(2), 0)().losses.shape == (3, 1)
+    assert precisions == ["highest"]
+    assert jax.config.jax_default_matmul_precision is None
 
 
 @pytest.mark.parametrize("number", [2, 3, 8])

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import pytest
 import soundfile
@@ -104,6 +105,30 @@ def test_the_encoder_runs_once_for_all_languages_that_share_it(sharing: dict, mo
         for one, other in zip(found[language], own, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5)
     assert recognizer.log_probabilities_by_language([], ["aa"]) == {"aa": []}
+
+
+def test_batches_are_limited_by_what_the_network_gets(recognizer, monkeypatch: pytest.MonkeyPatch):
+    limits, run = [], recognizer._outputs
+    monkeypatch.setattr(recognizer, "_outputs", lambda *given: limits.append(given[-1]) or run(*given))
+    monkeypatch.setattr(recognizer.model.features, "num_inputs", lambda num_samples: 3 * num_samples)
+    recognizer.transcribe(noises(), "aa", batch_s=2.0)
+    assert {one.room for one in limits} == {3 * 32_000}
+
+
+def test_another_length_of_the_same_padded_shape_compiles_nothing(
+    recognizer: Recognizer, caplog: pytest.LogCaptureFixture
+):
+    if keras.backend.backend() != "jax":
+        pytest.skip("XLA compiles for each shape under JAX")
+    import jax  # pyright: ignore[reportMissingImports]
+
+    noise = noises()[0]
+    for size in (16_000, 15_000):
+        caplog.clear()
+        with jax.log_compiles():
+            recognizer.log_probabilities([noise[:size]], "aa")
+            recognizer.log_probabilities_by_language([noise[:size]], ["aa", "bb"])
+        assert any("Compiling" in record.getMessage() for record in caplog.records) == (size == 16_000)
 
 
 def test_neighbours_change_nothing(recognizer):

@@ -100,8 +100,8 @@ FAULTS = (
            "lengths_under_xla(examples, durations_s, MOST_LENGTHS)", "()", ("test_validation",)),
     Mutant("a network that outputs a few frequent letters passes for trained", "is_on_plateau",
            "LEAST_VARIED * _entropy", "0.0 * _entropy", ("test_plateau",)),
-    Mutant("parts of a batch are twice as large as asked", "Limits.num_parts", "self.part // num_samples",
-           "2 * self.part // num_samples", ("test_step",)),
+    Mutant("parts of a batch are twice as large as asked", "Limits.num_parts", "self.part // size",
+           "2 * self.part // size", ("test_step",)),
     # Learning rate, early stopping
     Mutant("the cooldown ends at the peak", "warmup_cooldown", "final + (peak - final) * min(", "peak * min(",
            ("test_schedules",)),
