@@ -158,7 +158,7 @@ class _Ours:
         self.optimizer = build_optimizer(self.model, self.recipe.training)
         self.objective = Objective(self.model.languages, tuple(targets.values()))
         weighting = self.recipe.weighting.make(objective=self.objective, seed=0)
-        limits = step_limits(self.recipe, (UTTERANCE_S,))
+        limits = step_limits(self.recipe, (UTTERANCE_S,), num_tokens=NUM_TOKENS)
         self._step = build_step(self.recipe, TrainState(self.model, self.optimizer, weighting), self.objective, limits)
         self._weights = weighting.weights(0)
 
