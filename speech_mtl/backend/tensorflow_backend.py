@@ -28,7 +28,7 @@ from speech_mtl.backend.step import (
     size_of,
 )
 from speech_mtl.backend.tensorflow_workers import Workers, joined
-from speech_mtl.datatypes import Batch
+from speech_mtl.datatypes import Array, Batch
 
 USES_XLA = False
 
@@ -90,7 +90,7 @@ def compile_step(
     return TrainStep(run)
 
 
-def state_of(part: int, state: np.ndarray) -> np.ndarray:
+def state_of(part: int, state: Array) -> Array:
     """The random state of a part of a batch. The first part has that of the batch.
 
     Args:

@@ -116,7 +116,7 @@ FAULTS = (
     Mutant("parts of a batch draw the same random numbers", "compile_step",
            "state_of(i, state)", "state", ("test_step",)),
     Mutant("losses of parts stay in the order of the parts", "compile_step",
-           "np.concatenate(losses)[np.argsort(rows_of_parts)]", "np.concatenate(losses)", ("test_task_gradients",)),
+           "np.concatenate(losses)[order]", "np.concatenate(losses)", ("test_task_gradients",)),
     # Decoding and errors
     Mutant("repeats across a blank are merged", "decoded_path",
            "starts = np.flatnonzero", "path = path[path != BLANK]; starts = np.flatnonzero",
