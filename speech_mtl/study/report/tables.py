@@ -138,7 +138,8 @@ def comparison_table(arms: Sequence[ArmSummary]) -> Table:
     for own in crossed(ordered, lambda one: (one.budget_s, one.decoder), lambda one: one.arm, names):
         cells = [[rate_cell(one.cer), change(one.reduction)] if one else [NOTHING] * 2 for one in own]
         rows.append([*lines(first, filter(None, own))[0], *(cell for pair in cells for cell in pair)])
-    seeds = " to ".join(map(str, sorted({len(one.seeds) for one in arms})))
+    numbers = [len(one.seeds) for one in arms]
+    seeds = " to ".join(map(str, sorted({min(numbers), max(numbers)})))
     note = (
         f"Character error rate on the test split, mean over seeds ({seeds} of them). In brackets: {words.INTERVAL}."
         f" {REFERENCE_ARM}: the monolingual baseline.{words.with_untranscribed(arms)}{within_decoders(arms)}"
