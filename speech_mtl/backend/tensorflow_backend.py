@@ -37,7 +37,7 @@ MATRIX = tf.TensorSpec([None, None], tf.float32)
 STATE = tf.TensorSpec([2], tf.int64)
 
 graph = partial(tf.function, jit_compile=False, autograph=False)
-"""Traces a function. To rewrite Python's control flow by tensors first takes a second: only `_by_language` has such."""
+"""Traces a function. Only `_by_language` has control flow that must be rewritten before, which takes time."""
 
 SEEDS_APART = 1_000_003
 """Between the seeds of two parts of a batch."""

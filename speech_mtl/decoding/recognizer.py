@@ -182,11 +182,13 @@ class Recognizer:
         key, found = ("frames", *taps.pop()), {}
         if key not in self._forwards:
             self._forwards[key] = compile_forward(SharedFrames(self.model), names, (TRANSCRIPT,))
+        own = {}
+        for name in names:  # by numpy: XLA would compile a product for each language and number of frames
+            tap, layer = self.model.heads[TRANSCRIPT].of(name)
+            own[name] = tap, ops.convert_to_numpy(layer.kernel), ops.convert_to_numpy(layer.bias)
         for rows, padded, limits in self._in_batches(waveforms, _numbered(waveforms), batch_s):
             frames = self._forwards[key](*padded, np.zeros(len(rows), dtype=np.int32), limits)
-            for name in names:
-                tap, layer = self.model.heads[TRANSCRIPT].of(name)
-                kernel, bias = map(ops.convert_to_numpy, (layer.kernel, layer.bias))
+            for name, (tap, kernel, bias) in own.items():
                 outputs = Outputs({TRANSCRIPT: frames.values[tap] @ kernel.T + bias}, frames.num_frames)
                 found |= {(name, row): self._tokens_of(outputs, i, name) for i, row in enumerate(rows)}
         return {name: [found[name, row] for row in range(len(waveforms))] for name in names}

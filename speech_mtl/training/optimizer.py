@@ -7,6 +7,7 @@ itself.
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, NamedTuple
@@ -49,14 +50,14 @@ class FlatOptimizer(ABC):
         self.weights = variables
         self.weight_decay, self.clip_norm, self.average_decay = weight_decay, clip_norm, average_decay
         self.sizes = [size_of(variable) for variable in variables]
-        self.groups = list(groups or [0] * len(variables))
-        kinds = [_Kind(group, len(variable.shape) > 1) for group, variable in zip(self.groups, variables, strict=True)]
+        groups = groups or [0] * len(variables)
+        kinds = [_Kind(group, len(variable.shape) > 1) for group, variable in zip(groups, variables, strict=True)]
         # Weights of a kind lie side by side: an array that tells the kind of each would be a constant of the graph, and
         # TensorFlow limits these to 2 GB.
         self._order = sorted(range(len(variables)), key=kinds.__getitem__)
-        self._kinds: dict[_Kind, int] = {}
+        self._kinds = Counter[_Kind]()
         for i in self._order:
-            self._kinds[kinds[i]] = self._kinds.get(kinds[i], 0) + self.sizes[i]
+            self._kinds[kinds[i]] += self.sizes[i]
         self.vectors = {
             name: keras.Variable(np.zeros(sum(self.sizes), "float32"), trainable=False, name=name)
             for name in (*self.moments, *(["mean"] if average_decay else []))
@@ -107,7 +108,7 @@ class FlatOptimizer(ABC):
         step, moments, mean = state[0] + 1.0, state[1 : 1 + len(self.moments)], state[1 + len(self.moments) :]
         flat = self.flattened(weights)
         learning_rate = learning_rates[0]
-        if any(self.groups):
+        if any(kind.group for kind in self._kinds):
             rates = [ops.broadcast_to(learning_rates[kind.group], (size,)) for kind, size in self._kinds.items()]
             learning_rate = ops.concatenate(rates)
             gradient = ops.where(learning_rate > 0, gradient, 0.0)
