@@ -4,9 +4,9 @@
     KERAS_BACKEND=jax python -m benchmarks.gpu_check [--cases small-1 large-16 ...] [--out benchmarks/gpu_check.json]
 
 Ours begins with waveforms on the host, PyTorch's with tensors on the device. Of each case: time of a step, time to the
-first, memory, which share of the speed of large products of matrices a step reaches, and how long its parts take by
-themselves: where a step takes longer than they do, the rest is between them. On a machine without an accelerator,
-`--cases tiny-1` tries the script.
+first, memory, which share of the speed of large products of matrices a step reaches, and what the device does
+meanwhile, from a profile. Of small networks also how long the parts of a step take by themselves; of a large one it
+takes a minute to compile them. On a machine without an accelerator, `--cases tiny-1` tries the script.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ import numpy as np
 
 from benchmarks import speech_like
 from benchmarks.contestants import Case, twin_settings
+from benchmarks.device_time import profiled, shares
 from benchmarks.provenance import ROOT, Table, provenance, report
 from benchmarks.rounds import Plan, Speed, Turn, interleave
 from benchmarks.speech_like import Shape
 from benchmarks.stopwatch import Stopwatch
+from speech_mtl.data.threads import ahead
 from speech_mtl.datatypes import TRANSCRIPT, Batch
 from speech_mtl.settings.recipe import Recipe
 
@@ -37,7 +39,7 @@ SIZES = {
     "large": {"num_layers": 16, "dim": 512, "num_heads": 8, "channels": 64},
 }
 """Encoder settings that differ from the defaults."""
-CASES = ("small-16", "large-16", "small-1")
+CASES = ("small-1", "small-16", "large-16")
 """Size of the network, and minutes of speech in a batch."""
 LOW = {"training.precision": "bfloat16"}
 VARIANTS: dict[str, dict] = {
@@ -56,7 +58,7 @@ def main() -> None:
     """Measures, and writes and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", default=CASES, help="SIZE-MINUTES")
-    parser.add_argument("--max-s", type=float, default=8.0, help="seconds to spend on the steps of each case")
+    parser.add_argument("--max-s", type=float, default=5.0, help="seconds to spend on the steps of each case")
     parser.add_argument("--limit-s", type=float, default=240.0, help="seconds after which no other step is compiled")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "gpu_check.json", help="result file")
     given = parser.parse_args()
@@ -66,7 +68,7 @@ def main() -> None:
     result = provenance("gpu_check") | {
         "about": f"Utterances of {UTTERANCE_S:g} s, {NUM_TOKENS} tokens, 3 languages; sounds and tokens are made up.",
         "accelerator": device.device_kind,
-        "matrix_tflops": {kind: round(_matrix_speed(kind) / 1e12, 1) for kind in ("float32", "bfloat16")},
+        "matrix_tflops": {kind: _matrix_speed(kind) / 1e12 for kind in ("float32", "bfloat16")},
         "rows": [],
     }
     for name in given.cases:
@@ -98,9 +100,9 @@ def _measured(size: str, minutes: float, variant: str, max_s: float, matrix_tflo
     batches = speech_like.batches(shape, 3)
     recipe = _recipe(size, minutes, VARIANTS[variant], 4 if "parts" in variant else 1)
     ours, precision = _Ours(recipe), recipe.training.precision
-    first_s = _timed(lambda: ours.step(batches[0]))
-    twin = _twin_step(recipe) if variant in SIMPLE else None
-    turns = {"speech_mtl": _turn(ours.step, batches)} | ({"PyTorch": _turn(twin, batches)} if twin else {})
+    first_s = _timed(lambda: ours.steps(batches, 1))
+    twin = _twin_steps(recipe) if variant in SIMPLE else None
+    turns = {"speech_mtl": _turn(ours.steps, batches)} | ({"PyTorch": _turn(twin, batches)} if twin else {})
     found = interleave(turns, Plan(warm_up=3, max_s=max_s, num_rounds=8, min_rounds=3)).summary("speech_mtl")
     step_s = speech_like.audio_s(batches[0]) / found["speech_mtl"]["audio_s_per_s"]["median"]
     num_frames = int(ours.model.num_encoder_frames(batches[0].waveforms.shape[1]))
@@ -114,7 +116,8 @@ def _measured(size: str, minutes: float, variant: str, max_s: float, matrix_tflo
         "peak_gib": _peak_gib(),
         "matrix_share": round(flops / step_s / 1e12 / matrix_tflops[precision], 3),
         **found,
-        **({"parts_ms": _in_ms(ours.parts(batches[0]))} if variant == SIMPLE[0] else {}),
+        "device_time": shares(profiled(lambda: ours.steps(batches, 2 * len(batches)))),
+        **({"parts_ms": _in_ms(ours.parts(batches[0]))} if variant == SIMPLE[0] and size != "large" else {}),
     }
 
 
@@ -122,22 +125,20 @@ def _in_ms(seconds: Mapping[str, float]) -> dict[str, float]:
     return {name: round(1000 * s, 2) for name, s in seconds.items()}
 
 
-def _turn(step: Callable[[Batch], Any], batches: Sequence[Batch]) -> Turn:
-    """So many steps; they are done when the last result is there."""
+def _turn(steps: Callable[[Sequence[Batch], int], object], batches: Sequence[Batch]) -> Turn:
+    """So many steps, with batches in turn."""
 
     def turn(number: int) -> Speed:
         stopwatch = Stopwatch()
-        pending = [step(batches[i % len(batches)]) for i in range(number)]
-        for one in pending:
-            one()
-        return Speed(stopwatch.lap(), sum(speech_like.audio_s(batches[i % len(batches)]) for i in range(number)))
+        steps(batches, number)
+        return Speed(stopwatch.lap(), sum(speech_like.audio_s(batch) for batch in islice(cycle(batches), number)))
 
     return turn
 
 
-def _timed(begin: Callable[[], Callable]) -> float:
+def _timed(function: Callable[[], object]) -> float:
     began = time.perf_counter()
-    begin()()
+    function()
     return time.perf_counter() - began
 
 
@@ -162,9 +163,12 @@ class _Ours:
         self._step = build_step(self.recipe, TrainState(self.model, self.optimizer, weighting), self.objective, limits)
         self._weights = weighting.weights(0)
 
-    def step(self, batch: Batch) -> Callable:
-        """Begins a step."""
-        return self._step(batch, 1e-4, self._weights, next(self.updates))
+    def steps(self, batches: Sequence[Batch], number: int) -> None:
+        """As in training: a batch is copied to the device while the steps before it are computed."""
+        placed = ahead(self._step.place, islice(cycle(batches), number), num_threads=1, most=1)
+        pending = [self._step.begin(one, 1e-4, self._weights, next(self.updates)) for one in placed]
+        for one in pending:
+            one()
 
     def parts(self, batch: Batch) -> dict[str, float]:
         """Seconds of each part by itself, on a batch that lies on the device."""
@@ -218,8 +222,8 @@ def _median_s(function: Callable[[], Any], number: int = 5) -> float:
     return float(np.median(seconds))
 
 
-def _twin_step(recipe: Recipe) -> Callable[[Batch], Callable] | None:
-    """A step of the twin, on a GPU if PyTorch has one; None without PyTorch."""
+def _twin_steps(recipe: Recipe) -> Callable[[Sequence[Batch], int], object] | None:
+    """Steps of the twin, on a GPU if PyTorch has one; None without PyTorch."""
     try:
         import torch  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -236,22 +240,22 @@ def _twin_step(recipe: Recipe) -> Callable[[Batch], Callable] | None:
     step = make_train_step(twin, recipe.training.weight_decay, recipe.training.clip_norm)
     low = recipe.training.precision == "bfloat16"
 
-    def begin(batch: Batch) -> Callable:
-        with torch.autocast(device, torch.bfloat16) if low else nullcontext():
-            found = step(batch, 1e-4)
-        return lambda: found
+    def steps(batches: Sequence[Batch], number: int) -> None:
+        for batch in islice(cycle(batches), number):
+            with torch.autocast(device, torch.bfloat16) if low else nullcontext():
+                step(batch, 1e-4)
 
-    return begin
+    return steps
 
 
-def _matrix_speed(kind: str, size: int = 8192) -> float:
-    """Operations a second of large products of matrices: the best that a step can reach."""
+def _matrix_speed(kind: str, size: int = 8192, number: int = 8) -> float:
+    """Operations a second of so many large products of random matrices: the best that a step can reach."""
     import jax  # pyright: ignore[reportMissingImports]
 
-    size = size if jax.default_backend() != "cpu" else 1024
-    one = jax.numpy.ones((size, size), kind)
-    product = jax.jit(lambda a: a @ a)
-    return 2 * size**3 / _median_s(lambda: product(one))
+    size = size if jax.default_backend() != "cpu" else 512
+    matrix = jax.random.normal(jax.random.key(0), (size, size), kind) * size**-0.5
+    products = jax.jit(lambda one: jax.lax.fori_loop(0, number, lambda _, so_far: so_far @ one, one))
+    return number * 2 * size**3 / _median_s(lambda: products(matrix))
 
 
 def flops_per_frame(recipe: Recipe, num_frames: int) -> float:
@@ -275,9 +279,12 @@ def _peak_gib() -> float | None:
 
 
 def tables(rows: Sequence[Mapping]) -> list[Table]:
-    """Those of the steps, and of their parts as far as they were measured."""
-    own = [row for row in rows if "parts_ms" in row]
-    return [steps_table(rows), *([parts_table(own)] if own else [])]
+    """Those of the steps, of what the device did, and of the parts of steps, as far as they were measured."""
+    found = [steps_table(rows)]
+    for name, table in (("device_time", device_table), ("parts_ms", parts_table)):
+        if own := [row for row in rows if row.get(name)]:
+            found.append(table(own))
+    return found
 
 
 def steps_table(rows: Sequence[Mapping]) -> Table:
@@ -303,6 +310,13 @@ def steps_table(rows: Sequence[Mapping]) -> Table:
         *("First step, s", "Peak GiB so far", "Of the speed of large products"),
     )
     return Table("Training steps", heads, lines, num_text_columns=2)
+
+
+def device_table(rows: Sequence[Mapping]) -> Table:
+    """What the device did during steps."""
+    heads = ("Network and batch", "Step", *rows[0]["device_time"])
+    lines = [[row["case"], row["variant"], *(f"{share:.0%}" for share in row["device_time"].values())] for row in rows]
+    return Table("Share of the time of each kind of operation on the device", heads, lines, num_text_columns=2)
 
 
 def parts_table(rows: Sequence[Mapping]) -> Table:

@@ -9,6 +9,7 @@ import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 import numpy as np
 from keras import ops
 
+from speech_mtl.backend import jax_ctc
 from speech_mtl.backend.jax_processes import by_rows, of_all, of_this, over_rows, replicated, together
 from speech_mtl.backend.jax_processes import own_rows as own_part
 from speech_mtl.backend.shapes import common_shape, in_common_shape, padded
@@ -29,7 +30,7 @@ from speech_mtl.backend.step import (
     shared_positions,
     size_of,
 )
-from speech_mtl.datatypes import BLANK, Batch
+from speech_mtl.datatypes import Batch
 
 USES_XLA = True
 
@@ -195,9 +196,21 @@ def compile_stream(model: Network, languages: Collection[str], targets: Collecti
 
 
 def ctc_loss(logits, num_frames, tokens, num_tokens):
-    """The loss of Keras, and 0 for rows without tokens."""
-    loss = ops.ctc_loss(tokens, logits, num_tokens, num_frames, mask_index=BLANK)
-    return ops.where(num_tokens > 0, loss, ops.zeros_like(loss))
+    """See `jax_ctc`; 0 for rows without tokens."""
+    return jnp.where(num_tokens > 0, jax_ctc.ctc_loss(logits, num_frames, tokens, num_tokens), 0.0)
+
+
+def fused_attention(queries, keys, values, mask):
+    """cuDNN's kernel, which keeps no scores in memory."""
+    capability = getattr(jax.devices()[0], "compute_capability", "")
+    if not (capability[:1].isdigit() and float(capability) >= 8 and queries.dtype == jnp.bfloat16):
+        return None
+    size = queries.shape[1]
+    even = [jnp.pad(one, ((0, 0), (0, size % 2), (0, 0), (0, 0))) for one in (queries, keys, values)]
+    # A row of padding alone attends to a frame, as the kernel would divide by 0.
+    num_keys = jnp.maximum(jnp.sum(mask, axis=1), 1).astype(jnp.int32)
+    attended = jax.nn.dot_product_attention(*even, key_value_seq_lengths=num_keys, implementation="cudnn")
+    return attended[:, :size]
 
 
 def stft(waveforms, window: int, hop: int, fft_size: int):

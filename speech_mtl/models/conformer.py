@@ -69,20 +69,20 @@ class RotaryAttention(keras.layers.Layer):
         projected = ops.reshape(projected, (-1, size, 3 * self.num_heads, width))
         if past is not None:
             projected = past.before(projected, past.num_left)
-        projected = ops.transpose(projected, (0, 2, 1, 3))
-        queries_keys, values = ops.split(projected, [2 * self.num_heads], axis=1)
-        queries, keys = ops.split(_rotate(queries_keys, *context.rotation), 2, axis=1)
+        queries_keys, values = ops.split(projected, [2 * self.num_heads], axis=2)
+        queries, keys = ops.split(_rotate(queries_keys, *context.rotation), 2, axis=2)
         if past is not None:
-            queries = queries[:, :, past.num_left :]
-        attended = attend(queries, keys, values, context.attention_bias)
+            queries = queries[:, past.num_left :]
+        attended = attend(queries, keys, values, context)
         return self.dropout(product(self.out, self.add_to_out, attended, context), training=training)
 
 
 def rotary_angles(size, width: int):
-    """Cosines and sines, each (E, width), of each frame's rotation; the first half of `width` pairs with the second."""
+    """(E, 1, width) cosines and sines of each frame's rotation; the first half of `width` pairs with the second."""
     frequencies = (10_000.0 ** (-np.arange(0, width, 2) / width)).astype("float32")
     angles = ops.cast(ops.arange(size), "float32")[:, None] * frequencies[None, :]
-    return ops.tile(ops.cos(angles), (1, 2)), ops.tile(ops.sin(angles), (1, 2))
+    angles = ops.tile(angles, (1, 2))[:, None]
+    return ops.cos(angles), ops.sin(angles)
 
 
 def _rotate(inputs, cosines, sines):
@@ -142,9 +142,28 @@ class ConvolutionModule(keras.layers.Layer):
         kernel = self.depthwise.kernel.value[:, 0, :, 0]
         width = kernel.shape[0]
         around = ((width - 1) // 2, width // 2) if self.num_before is None else (0, 0)
-        padded = ops.pad(frames, ((0, 0), around, (0, 0), (0, 0)))
-        size = ops.shape(padded)[1] - width + 1
-        return sum((padded[:, i : i + size] * kernel[i] for i in range(width)), self.depthwise.bias.value)
+        return _weighted_sums(ops.pad(frames, ((0, 0), around, (0, 0), (0, 0))), kernel) + self.depthwise.bias.value
+
+
+@ops.custom_gradient
+def _weighted_sums(frames, kernel):
+    """The sum of the frames from each one on, weighted by (W, D): (B, T + W - 1, 1, D) -> (B, T, 1, D).
+
+    Its gradient by the frames is such a sum, too; differentiated term by term it is a sum of W padded arrays, which
+    takes several times as long on a CPU.
+    """
+    width, size = kernel.shape[0], frames.shape[1] - kernel.shape[0] + 1
+
+    def sums(padded, weights, size):
+        return sum(padded[:, i : i + size] * weights[i] for i in range(width))
+
+    def gradient(*arguments, upstream=None):  # Keras passes it by name or last, depending on the backend
+        upstream = arguments[-1] if upstream is None else upstream
+        padded = ops.pad(upstream, ((0, 0), (width - 1, width - 1), (0, 0), (0, 0)))
+        by_weight = [ops.sum(frames[:, i : i + size] * upstream, axis=(0, 1, 2)) for i in range(width)]
+        return sums(padded, ops.flip(kernel, axis=0), frames.shape[1]), ops.stack(by_weight)
+
+    return sums(frames, kernel, size), gradient
 
 
 class ConformerBlock(keras.layers.Layer):

@@ -46,3 +46,8 @@ def test_tables_without_pytorch_and_without_parts():
     steps, parts = tables([{**row, "ratios": ratio, "peak_gib": 3.0, "parts_ms": {"CTC": 2.0}}])
     assert steps.lines[0][5:] == ["1.50", "9", "3.0", "25%"]
     assert parts.lines == [["small, 1 min", "bfloat16", "60.0", "2.0"]]
+    _, device = tables([{**row, "device_time": {"matrix products": 0.4, "nothing": 0.6}}])
+    assert (device.heads[2:], device.lines) == (
+        ("matrix products", "nothing"),
+        [["small, 1 min", "bfloat16", "40%", "60%"]],
+    )
