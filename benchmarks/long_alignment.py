@@ -79,7 +79,7 @@ def _measured(path: Path, language: str, minutes: float) -> dict[str, Any]:
                 file.write(np.concatenate([waveform, silence(pause_s, noise)]))
                 at_s += (len(waveform) + int(pause_s * RATE_HZ)) / RATE_HZ
         text.write_text("\n".join(tokenizer.normalize(one.text) for one in known), encoding="utf-8")
-        command = [sys.executable, "-m", "speech_mtl.cli", "align", str(path), str(audio), str(text), "-l", language]
+        command = [sys.executable, "-m", "speech_mtl", "align", str(path), str(audio), str(text), "-l", language]
         start = time.monotonic()
         lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout.splitlines()
         taken_s = time.monotonic() - start

@@ -123,7 +123,7 @@ class Training:
 
     def command(self) -> list[str]:
         """What trains."""
-        train = [sys.executable, "-m", "speech_mtl.cli", "train"]
+        train = [sys.executable, "-m", "speech_mtl", "train"]
         return [*train, str(self.settings_path), "--out", str(self.run), "--quiet"]
 
     def start(self, environment: Mapping[str, str]) -> None:
@@ -209,7 +209,7 @@ def main() -> None:
 
 def compare(recipe: Path, runs: Path, jobs: int, max_s: float, settings: Sequence[str] = ()) -> int:
     """Runs a comparison, so many of its runs at a time, until it has ended or the time has; returns its exit status."""
-    command = [sys.executable, "-m", "speech_mtl.cli", "compare", str(recipe), *settings]
+    command = [sys.executable, "-m", "speech_mtl", "compare", str(recipe), *settings]
     with shared_gpu() as shared:
         environment = {**os.environ, **_shares(jobs, runs), **shared}
         process = subprocess.Popen([*command, "--jobs", str(jobs), "--out", str(runs)], env=environment)

@@ -110,7 +110,7 @@ def _speed(run: Path, language: str, clips: Clips, folder: Path) -> list[dict]:
 
 def _measured(run: Path, language: str, path: Path) -> dict:
     """Seconds and peak memory of one command."""
-    command = [sys.executable, "-m", "speech_mtl.cli", "transcribe", str(run), "-l", language, str(path)]
+    command = [sys.executable, "-m", "speech_mtl", "transcribe", str(run), "-l", language, str(path)]
     before, start, peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None:  # `ru_maxrss` would count what this process holds, from which that one is forked

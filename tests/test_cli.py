@@ -379,7 +379,7 @@ def test_a_language_model_is_made_tuned_and_used(command: Command, refused: Call
 
 def test_transcripts_can_be_piped_into_what_stops_reading(run_path: Path, speak: Callable, tmp_path: Path):
     soundfile.write(tmp_path / "a.wav", speak("abc"), 16_000)
-    program = [sys.executable, "-m", "speech_mtl.cli", "transcribe", run_path, "-l", "aa", *[tmp_path / "a.wav"] * 3]
+    program = [sys.executable, "-m", "speech_mtl", "transcribe", run_path, "-l", "aa", *[tmp_path / "a.wav"] * 3]
     reader, writer = os.pipe()
     os.close(reader)
     ended = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
@@ -732,7 +732,7 @@ def test_what_is_not_the_users_fault(
 
 def test_a_process_of_its_own_ends_with_the_same_codes(tmp_path: Path):
     ended = subprocess.run(
-        [sys.executable, "-m", "speech_mtl.cli", "train", tmp_path / "none"],
+        [sys.executable, "-m", "speech_mtl", "train", tmp_path / "none"],
         capture_output=True,
         text=True,
         check=False,

@@ -43,7 +43,7 @@ def test_the_wheel_holds_all_modules_and_recipes_and_nothing_else(installed: Pat
 
 def test_recipes_and_data_scripts_are_found_in_any_folder(installed: Path, tmp_path: Path):
     for number in (1, 2):  # before a folder of that name is there, and after
-        train = ended(installed, tmp_path, "speech_mtl.cli", "train", "recipes/own", "target=cs", "languages={cs: {}}")
+        train = ended(installed, tmp_path, "speech_mtl", "train", "recipes/own", "target=cs", "languages={cs: {}}")
         said, error = train.stderr.split("\n", 1)
         assert said == f"There is no recipes/own here. The one that comes with speech-mtl is used: {installed}" + (
             "/speech_mtl/recipes/own/recipe.yaml"
@@ -56,13 +56,13 @@ def test_recipes_and_data_scripts_are_found_in_any_folder(installed: Path, tmp_p
 
 
 def test_a_recipe_that_is_nowhere_comes_with_those_there_are(installed: Path, tmp_path: Path):
-    message = ended(installed, tmp_path, "speech_mtl.cli", "train", "recipes/none").stderr
+    message = ended(installed, tmp_path, "speech_mtl", "train", "recipes/none").stderr
     assert message.startswith("Error: There is no recipe recipes/none\n")
     assert f"these come with speech-mtl: {', '.join(shipped_recipes())}\n" in message
 
 
 def test_the_welcome_names_no_file_that_an_installation_lacks(installed: Path, tmp_path: Path):
-    text = ended(installed, tmp_path, "speech_mtl.cli").stdout
+    text = ended(installed, tmp_path, "speech_mtl").stdout
     assert "recipes/own" in text
     for name in ("make ", ".py", "prepare.sh"):
         assert name not in text

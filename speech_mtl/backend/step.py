@@ -65,6 +65,21 @@ class Limits:
     lengths: tuple[int, ...] = ()
     tokens: int = 0
 
+    @classmethod
+    def of_seconds(
+        cls,
+        sample_rate_hz: int,
+        num_inputs: Callable[[int], int],
+        room_s: float,
+        part_s: float | None = None,
+        lengths_s: Sequence[float] = (),
+        tokens: int = 0,
+    ) -> "Limits":
+        """Those of speech of so many seconds; `num_inputs`: samples -> numbers that the network gets."""
+        part = None if part_s is None else max(1, num_inputs(int(part_s * sample_rate_hz)))
+        lengths = tuple(num_inputs(round(length_s * sample_rate_hz)) for length_s in lengths_s)
+        return cls(num_inputs(int(room_s * sample_rate_hz)), part, lengths, tokens)
+
     def num_parts(self, num_rows: int, size: int) -> int:
         """In how many parts a batch of rows of so many numbers is computed; each has a row at least."""
         return 1 if self.part is None else -(-num_rows // max(1, self.part // size))

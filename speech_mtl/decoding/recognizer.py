@@ -251,9 +251,7 @@ class Recognizer:
             yield [one.example for one in sampled], batch, limits
 
     def _limits(self, batch_s: float, lengths_s: Sequence[float] = ()) -> Limits:
-        rate, num_inputs = self.sample_rate_hz, self.model.features.num_inputs
-        lengths = tuple(num_inputs(round(length_s * rate)) for length_s in lengths_s)
-        return Limits(num_inputs(int(batch_s * rate)), lengths=lengths)
+        return Limits.of_seconds(self.sample_rate_hz, self.model.features.num_inputs, batch_s, lengths_s=lengths_s)
 
     def _outputs(self, waveforms, num_samples, language: str, limits=UNLIMITED) -> Outputs:
         language_ids = np.full(len(waveforms), self.language_id(language), dtype=np.int32)

@@ -135,10 +135,8 @@ def step_limits(
         num_inputs: Samples -> numbers that the network gets.
         num_tokens: Of the longest sequence, if known.
     """
-    rate, part_s = recipe.data.sample_rate_hz, recipe.training.part_s
-    room = num_inputs(int(recipe.data.batch_s * rate))
-    part = None if part_s is None else max(1, num_inputs(int(part_s * rate)))
-    return Limits(room, part, tuple(num_inputs(round(length_s * rate)) for length_s in lengths_s), num_tokens)
+    data, part_s = recipe.data, recipe.training.part_s
+    return Limits.of_seconds(data.sample_rate_hz, num_inputs, data.batch_s, part_s, lengths_s, num_tokens)
 
 
 def build_unfreezing(model: MultilingualModel, settings: TrainingSettings) -> Unfreezing:

@@ -178,4 +178,4 @@ def test_a_comparison_ends_with_its_status_or_is_stopped_as_by_ctrl_c(
     monkeypatch.setattr(side_by_side.os, "cpu_count", lambda: 8)
     assert side_by_side.compare(Path("recipes/own"), tmp_path, 4, max_s, ["target=cs"]) == status
     words = capfd.readouterr().out.split()
-    assert words == f"-m speech_mtl.cli compare recipes/own target=cs --jobs 4 --out {tmp_path} 2".split()
+    assert words == f"-m speech_mtl compare recipes/own target=cs --jobs 4 --out {tmp_path} 2".split()

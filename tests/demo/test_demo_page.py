@@ -43,7 +43,7 @@ class Served:
         for path in (self.home, self.temporary):
             path.mkdir(parents=True)
         own = {"HOME": str(self.home), "TMPDIR": str(self.temporary), "KERAS_HOME": str(folder / "keras")}
-        command = [sys.executable, "-m", "speech_mtl.cli", "demo", *map(str, arguments), "--port", "0"]
+        command = [sys.executable, "-m", "speech_mtl", "demo", *map(str, arguments), "--port", "0"]
         self.errors = (folder / "errors.txt").open("w+")
         self.process = subprocess.Popen(
             command, env=os.environ | own, stdout=subprocess.PIPE, stderr=self.errors, text=True

@@ -46,7 +46,7 @@ class Place(NamedTuple):
     environment: dict[str, str]
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "speech_mtl.cli", "train", str(self.folder / "recipe.yaml"), *arguments]
+        command = [sys.executable, "-m", "speech_mtl", "train", str(self.folder / "recipe.yaml"), *arguments]
         return subprocess.Popen(command, env=self.environment, stdout=-1, stderr=-1, text=True)
 
     def run(self, *arguments: str) -> tuple[int, str]:
