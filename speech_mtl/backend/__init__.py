@@ -194,20 +194,6 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return _backend().ctc_loss(logits, num_frames, tokens, num_tokens)
 
 
-def fused_attention(queries, keys, values, mask):
-    """Scaled dot-product attention in one kernel, (B, E, H, W); None where there is none for what is at hand.
-
-    There is one under JAX, on NVIDIA's GPUs from Ampere on, in bfloat16.
-
-    Args:
-        queries: (B, E, H, W), like keys and values.
-        mask: (B, E), 1 for true frames, 0 for padding, which no frame attends to.
-
-    Reference: Dao et al. 2022, "FlashAttention".
-    """
-    return _backend().fused_attention(queries, keys, values, mask)
-
-
 def stft(waveforms, window: int, hop: int, fft_size: int):
     """Short-time Fourier transform of (B, S) waveforms: real and imaginary parts, (B, T, bins) each.
 

@@ -200,19 +200,6 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return jnp.where(num_tokens > 0, jax_ctc.ctc_loss(logits, num_frames, tokens, num_tokens), 0.0)
 
 
-def fused_attention(queries, keys, values, mask):
-    """cuDNN's kernel, which keeps no scores in memory."""
-    capability = getattr(jax.devices()[0], "compute_capability", "")
-    if not (capability[:1].isdigit() and float(capability) >= 8 and queries.dtype == jnp.bfloat16):
-        return None
-    size = queries.shape[1]
-    even = [jnp.pad(one, ((0, 0), (0, size % 2), (0, 0), (0, 0))) for one in (queries, keys, values)]
-    # A row of padding alone attends to a frame, as the kernel would divide by 0.
-    num_keys = jnp.maximum(jnp.sum(mask, axis=1), 1).astype(jnp.int32)
-    attended = jax.nn.dot_product_attention(*even, key_value_seq_lengths=num_keys, implementation="cudnn")
-    return attended[:, :size]
-
-
 def stft(waveforms, window: int, hop: int, fft_size: int):
     """As Keras has it."""
     return over_rows(lambda own: ops.stft(own, window, hop, fft_size, window="hann", center=False))(waveforms)

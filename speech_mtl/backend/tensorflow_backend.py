@@ -197,10 +197,6 @@ def ctc_loss(logits, num_frames, tokens, num_tokens):
     return tf.where(real, loss, 0.0)
 
 
-def fused_attention(_queries, _keys, _values, _mask) -> None:
-    """TensorFlow has none."""
-
-
 def stft(waveforms, window: int, hop: int, fft_size: int):
     """As Keras has it."""
     return ops.stft(waveforms, window, hop, fft_size, window="hann", center=False)

@@ -73,7 +73,7 @@ class RotaryAttention(keras.layers.Layer):
         queries, keys = ops.split(_rotate(queries_keys, *context.rotation), 2, axis=2)
         if past is not None:
             queries = queries[:, past.num_left :]
-        attended = attend(queries, keys, values, context)
+        attended = attend(queries, keys, values, context.attention_bias)
         return self.dropout(product(self.out, self.add_to_out, attended, context), training=training)
 
 

@@ -12,8 +12,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from speech_mtl.backend import fused_attention
-
 
 class FrameContext(NamedTuple):
     """Context of a block: properties of a batch other than its frames.
@@ -33,22 +31,18 @@ class FrameContext(NamedTuple):
     language_ids: Any = None
 
 
-def attend(queries, keys, values, context: FrameContext):
-    """Scaled dot-product attention of all heads: (B, E, H, W) queries, (B, P + E, H, W) others -> (B * E, H * W).
+def attend(queries, keys, values, bias):
+    """Scaled dot-product attention of all heads: (B, E, H, W) each and a bias of the scores to frames (B * E, H * W).
 
     Reference: Vaswani et al. 2017, "Attention is all you need", section 3.2. The softmax is in float32.
     """
     num_heads, width = values.shape[2:]
-    every_frame = context.attention_bias.shape[2] == 1 and queries.shape == keys.shape
-    attended = fused_attention(queries, keys, values, context.mask) if every_frame else None
-    if attended is None:
-        scores = ops.matmul(ops.transpose(queries, (0, 2, 1, 3)), ops.transpose(keys, (0, 2, 3, 1))) * width**-0.5
-        scores = ops.cast(scores + context.attention_bias, "float32")
-        # Of one frame, as XLA knows it, Keras warns that the softmax is always 1.
-        weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
-        attended = ops.matmul(ops.cast(weights, values.dtype), ops.transpose(values, (0, 2, 1, 3)))
-        attended = ops.transpose(attended, (0, 2, 1, 3))
-    return ops.reshape(attended, (-1, num_heads * width))
+    scores = ops.matmul(ops.transpose(queries, (0, 2, 1, 3)), ops.transpose(keys, (0, 2, 3, 1))) * width**-0.5
+    scores = ops.cast(scores + bias, "float32")
+    # Of one frame, as XLA knows it, Keras warns that the softmax is always 1.
+    weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
+    attended = ops.matmul(ops.cast(weights, values.dtype), ops.transpose(values, (0, 2, 1, 3)))
+    return ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, num_heads * width))
 
 
 class Dropout(keras.layers.Layer):
